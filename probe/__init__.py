@@ -1,0 +1,38 @@
+"""Read encoders: layers, captures, poolings, data sets, search, metrics and leaderboards."""
+
+from importlib import import_module
+from typing import Any
+
+# Loaded on first use, so that `import probe` (and `probe --help`) stays light.
+_HOMES = {
+    "POOLINGS": "pooling",
+    "Capture": "capture",
+    "Contestant": "ranking",
+    "Dataset": "dataset",
+    "Encoder": "encoder",
+    "Evaluation": "sweep",
+    "Hookpoint": "hookpoint",
+    "HookpointEncoder": "reader",
+    "LayerReader": "reader",
+    "LayerStack": "layers",
+    "Leaderboard": "leaderboard",
+    "LoadOptions": "loading",
+    "Metric": "metrics",
+    "ProbeError": "errors",
+    "RankOptions": "ranking",
+    "evaluate": "sweep",
+    "find_layers": "layers",
+    "load_dataset": "dataset",
+    "load_model": "loading",
+    "rank": "ranking",
+    "rank_layers": "ranking",
+    "select_hookpoints": "reader",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'probe' has no attribute '{name}'")
+    return getattr(import_module(f"probe.{_HOMES[name]}"), name)

@@ -1,0 +1,114 @@
+"""What is in a data set, at a glance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from probe.dataset import Dataset
+
+__all__ = ["DataSummary", "summarise", "summary_table"]
+
+_EXAMPLE_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Counts, lengths and an example of a data set.
+
+    Attributes:
+        name: The data set's name.
+        split: Whose judgements were counted.
+        documents: Number of documents.
+        queries: Number of judged queries.
+        judgements: Number of judgements, grade 0 included.
+        relevant_per_query: Least, mean and most relevant documents per query.
+        document_words: Words at the 0th, 25th, 50th, 75th and 100th percentile of documents.
+        query_words: The same of queries.
+        example_query: The first judged query.
+        example_document: The beginning of a document relevant to it.
+        synthetic: How the queries were made, where nobody asked them.
+        text_sha256: Hash of all texts and ids.
+        defects: What is wrong with the files.
+    """
+
+    name: str
+    split: str
+    documents: int
+    queries: int
+    judgements: int
+    relevant_per_query: tuple[float, float, float]
+    document_words: tuple[int, ...]
+    query_words: tuple[int, ...]
+    example_query: str
+    example_document: str
+    synthetic: str
+    text_sha256: str
+    defects: tuple[str, ...]
+
+
+def summarise(dataset: Dataset) -> DataSummary:
+    """Count a data set.
+
+    Args:
+        dataset: The data set.
+
+    Returns:
+        Its summary.
+    """
+    relevant = [sum(grade > 0 for grade in docs.values()) for docs in dataset.qrels.values()]
+    return DataSummary(
+        name=dataset.name,
+        split=dataset.split,
+        documents=len(dataset.documents),
+        queries=len(dataset.queries),
+        judgements=sum(len(docs) for docs in dataset.qrels.values()),
+        relevant_per_query=(min(relevant), round(float(np.mean(relevant)), 2), max(relevant)),
+        document_words=_percentiles(dataset.documents.texts),
+        query_words=_percentiles(dataset.queries.texts),
+        example_query=dataset.queries.texts[0],
+        example_document=_find_example(dataset),
+        synthetic=dataset.synthetic,
+        text_sha256=dataset.text_hash,
+        defects=dataset.defects,
+    )
+
+
+def _percentiles(texts: tuple[str, ...]) -> tuple[int, ...]:
+    words = [len(text.split()) for text in texts]
+    return tuple(int(value) for value in np.percentile(words, [0, 25, 50, 75, 100]))
+
+
+def _find_example(dataset: Dataset) -> str:
+    grades = dataset.qrels[dataset.queries.ids[0]]
+    relevant = {document for document, grade in grades.items() if grade > 0}
+    text = next((text for document, text in dataset.documents if document in relevant), "")
+    return text[:_EXAMPLE_CHARACTERS] + ("…" if len(text) > _EXAMPLE_CHARACTERS else "")
+
+
+def summary_table(summary: DataSummary) -> Table:
+    """Return the summary as a rich table."""
+    least, mean, most = summary.relevant_per_query
+    table = Table(title=f"{summary.name} ({summary.split})", show_header=False, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "documents": str(summary.documents),
+        "judged queries": str(summary.queries),
+        "queries made by": f"machine ({summary.synthetic})" if summary.synthetic else "people, as far as the files say",
+        "judgements": f"{summary.judgements}; relevant per query: {least} to {most}, {mean} on average",
+        "words per document": _spread(summary.document_words),
+        "words per query": _spread(summary.query_words),
+        "a query": summary.example_query,
+        "a document for it": summary.example_document or "none of its documents is here",
+        "text sha256": summary.text_sha256,
+        "defects": "\n".join(summary.defects) or "none found",
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _spread(values: tuple[int, ...]) -> str:
+    return f"{values[2]} (median), {values[1]} to {values[3]} (middle half), {values[0]} to {values[4]}"

@@ -1,0 +1,71 @@
+"""Choose where and in which precision the encoder computes."""
+
+from pathlib import Path
+
+import torch
+
+from probe.errors import CallError
+
+__all__ = ["DTYPES", "pick_device", "pick_dtype"]
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+_CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device to run on.
+
+    Args:
+        name: `auto` (an accelerator where there is one, else the processor) or a torch device.
+
+    Returns:
+        The device.
+
+    Raises:
+        CallError: The name is no device, or there is none such here.
+    """
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if name == "auto":
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise CallError(f"unknown device '{name}': expected auto, cpu, cuda, cuda:0 or mps") from error
+    count = torch.accelerator.device_count() if accelerator else 0
+    here = accelerator is not None and device.type == accelerator.type and (device.index or 0) < count
+    if device.type != "cpu" and not here:
+        raise CallError(f"there is no device '{name}' on this machine: use --device auto or --device cpu")
+    return device
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the precision of the matrix products; pooling and scores are float32 always.
+
+    Args:
+        name: `auto` (bfloat16 where the hardware multiplies it natively, else float32) or a precision.
+        device: Where the encoder runs.
+
+    Returns:
+        The dtype.
+
+    Raises:
+        CallError: The name is none, or the device is hopeless at it.
+    """
+    if name not in DTYPES:
+        raise CallError(f"unknown dtype '{name}': expected one of {', '.join(DTYPES)}")
+    if name == "float16" and device.type == "cpu":
+        raise CallError("float16 on a processor is unusably slow: use --dtype bfloat16 or float32")
+    if name == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or not _CPU_FLAGS.is_file():
+        return False
+    text = _CPU_FLAGS.read_text(errors="replace")
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    return "amx_bf16" in flags or "avx512_bf16" in flags

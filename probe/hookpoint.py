@@ -1,0 +1,167 @@
+"""Hookpoints: where an embedding is read, written `model@layer:pooling`."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probe.errors import CallError
+
+__all__ = ["POOLING_NAMES", "Hookpoint", "Place", "SpecParts", "check_pooling", "parse_layers", "split_spec"]
+
+# The keys of `probe.pooling.POOLINGS`, named here so that parsing a spec does not import torch.
+POOLING_NAMES = ("cls", "last", "max", "mean")
+
+# A layer and a pooling of one model.
+Place = tuple[int, str]
+
+_LAYERS = re.compile(r"last|all|\d+|\d+-\d+|\d+(,\d+)+")
+
+
+class SpecParts(NamedTuple):
+    """A spec taken apart; what was left out is None."""
+
+    model: str
+    layers: str | None
+    pooling: str | None
+
+
+def split_spec(spec: str) -> SpecParts:
+    """Take `model[@layers][:pooling]` apart, reading from the right.
+
+    Args:
+        spec: One hookpoint as typed. The name of an existing folder is that folder as it stands.
+
+    Returns:
+        The parts as typed, the model's name unresolved.
+
+    Raises:
+        CallError: The pooling or the layer is not one.
+    """
+    model, pooling = _split_pooling(spec)
+    model, layers = _split_layers(model)
+    if not model:
+        raise CallError(f"'{spec}' names no model: expected model[@layer][:pooling], such as minilm@5:mean")
+    return SpecParts(model, layers, pooling)
+
+
+def _split_pooling(spec: str) -> tuple[str, str | None]:
+    head, colon, tail = spec.rpartition(":")
+    if not colon or os.path.isdir(spec) or "/" in tail:
+        return spec, None
+    return head, check_pooling(tail)
+
+
+def _split_layers(spec: str) -> tuple[str, str | None]:
+    head, at, tail = spec.rpartition("@")
+    if not at or os.path.isdir(spec) or "/" in tail:
+        return spec, None
+    if not _LAYERS.fullmatch(tail):
+        raise CallError(f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5")
+    return head, tail
+
+
+def check_pooling(name: str) -> str:
+    """Return `name` if it is a pooling.
+
+    Args:
+        name: A pooling as typed.
+
+    Returns:
+        The same name.
+
+    Raises:
+        CallError: There is no such pooling.
+    """
+    if name not in POOLING_NAMES:
+        raise CallError(f"unknown pooling '{name}': expected one of {', '.join(POOLING_NAMES)}")
+    return name
+
+
+def parse_layers(text: str, depth: int) -> tuple[int, ...]:
+    """Turn `all`, `last`, `3`, `0-5` or `1,3,5` into layer numbers in rising order.
+
+    Args:
+        text: Layers as typed.
+        depth: Number of blocks of the model; layers run from 0 to `depth`.
+
+    Returns:
+        The layers, each once.
+
+    Raises:
+        CallError: The text is no list of layers, or a layer is outside 0..depth.
+    """
+    text = text.replace(" ", "")
+    if text == "all":
+        return tuple(range(depth + 1))
+    layers = sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)})
+    if layers[-1] > depth:
+        raise CallError(f"layer {layers[-1]} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
+    return tuple(layers)
+
+
+def _parse_range(part: str, depth: int) -> range:
+    if part == "last":
+        return range(depth, depth + 1)
+    bounds = re.fullmatch(r"(\d+)(?:-(\d+))?", part, re.ASCII)
+    if bounds is None:
+        raise CallError(f"'{part}' is not a layer: expected all, last, a number, 0-5 or 1,3,5")
+    first, last = int(bounds[1]), int(bounds[2] or bounds[1])
+    if last < first:
+        raise CallError(f"layers '{part}' run backwards: expected {last}-{first}")
+    if last > depth:
+        raise CallError(f"layer {last} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
+    return range(first, last + 1)
+
+
+@dataclass(frozen=True)
+class Hookpoint:
+    """Where an embedding is read.
+
+    Attributes:
+        model: Alias, hub id or folder, as typed.
+        layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last one.
+        pooling: `cls`, `last`, `max` or `mean`; None = the model's own.
+    """
+
+    model: str
+    layer: int | str | None = None
+    pooling: str | None = None
+
+    @classmethod
+    def parse(cls, spec: str) -> "Hookpoint":
+        """Parse `model[@layer][:pooling]` with a single layer.
+
+        Args:
+            spec: The hookpoint as typed.
+
+        Returns:
+            The value; `str()` of it is `spec` again.
+
+        Raises:
+            CallError: The spec is malformed or names several layers.
+        """
+        model, layers, pooling = split_spec(spec)
+        if layers is None or layers == "last":
+            return cls(model, layers, pooling)
+        if not layers.isdecimal():
+            raise CallError(f"'{spec}' names several layers: expected one, such as {model}@5")
+        if str(int(layers)) != layers:
+            raise CallError(f"layer '{layers}' in '{spec}' has leading zeros: write {int(layers)}")
+        return cls(model, int(layers), pooling)
+
+    @property
+    def place(self) -> Place:
+        """Layer and pooling of a hookpoint that has both written out.
+
+        Raises:
+            ValueError: One of them was left out.
+        """
+        if not isinstance(self.layer, int) or self.pooling is None:
+            raise ValueError(f"{self} leaves its layer or its pooling to the model")
+        return self.layer, self.pooling
+
+    def __str__(self) -> str:
+        layer = "" if self.layer is None else f"@{self.layer}"
+        pooling = "" if self.pooling is None else f":{self.pooling}"
+        return f"{self.model}{layer}{pooling}"

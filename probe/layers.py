@@ -1,0 +1,169 @@
+"""Find the layer stack of any encoder by its structure and behaviour, never by its name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from probe.errors import ModelError
+
+__all__ = ["LayerStack", "find_layers"]
+
+
+@dataclass(frozen=True)
+class LayerStack:
+    """The blocks of an encoder and what surrounds them.
+
+    Attributes:
+        path: Name of the block list inside the model, such as `encoder.layer`.
+        blocks: The blocks, in order; block `k` (counted from 1) makes layer `k`.
+        final_norm: The norm between the last block and the model's output, if there is one.
+            It is applied at every depth, because a cut model applies it too.
+        unread: Names of modules that run after the stack only (a pooler), so that no layer needs them.
+    """
+
+    path: str
+    blocks: nn.ModuleList
+    final_norm: nn.Module | None
+    unread: tuple[str, ...]
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks; layers run from 0 to this."""
+        return len(self.blocks)
+
+    def needs(self, parameter: str) -> bool:
+        """Whether any layer depends on the named parameter of the model."""
+        return not any(parameter.startswith(f"{name}.") for name in self.unread)
+
+    def count_parameters(self, model: nn.Module, layer: int) -> int:
+        """Count the parameters a model cut after `layer` would keep.
+
+        Args:
+            model: The model the stack was found in.
+            layer: 0 for the embeddings alone, up to `depth`.
+
+        Returns:
+            Number of scalars: all but the blocks above `layer` and what only reads the full stack.
+        """
+        removed = {id(p) for block in list(self.blocks)[layer:] for p in block.parameters()}
+        kept = [p for name, p in model.named_parameters() if self.needs(name) and id(p) not in removed]
+        return sum(p.numel() for p in kept)
+
+
+def find_layers(model: nn.Module) -> LayerStack:
+    """Find the layer stack: the one outermost `ModuleList` with `num_hidden_layers` members.
+
+    Args:
+        model: A transformers encoder in evaluation mode.
+
+    Returns:
+        The stack with its final norm, found on a dummy forward.
+
+    Raises:
+        ModelError: There is no such list, or more than one, or the output cannot be explained.
+    """
+    path, blocks = _find_blocks(model)
+    trace = _trace_dummy_forward(model, path, blocks)
+    final_norm = _find_final_norm(model, trace)
+    norm_name = next((name for name, module in model.named_modules() if module is final_norm), None)
+    unread = tuple(name for name in trace.calls_after if name != norm_name)
+    return LayerStack(path, blocks, final_norm, unread)
+
+
+def _find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    expected = _count_hidden_layers(model)
+    lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
+    fitting = [name for name, blocks in lists.items() if len(blocks) == expected]
+    outermost = [n for n in fitting if not any(n.startswith(f"{other}.") for other in fitting)]
+    if len(outermost) != 1:
+        found = ", ".join(f"{name} ({len(blocks)})" for name, blocks in lists.items()) or "none"
+        raise ModelError(
+            f"{type(model).__name__} has no single list of its {expected} layers, so its layers cannot be read; "
+            f"module lists found: {found}"
+        )
+    return outermost[0], lists[outermost[0]]
+
+
+def _count_hidden_layers(model: nn.Module) -> int:
+    config: Any = getattr(model, "config", None)
+    text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    count = getattr(text_config, "num_hidden_layers", None)
+    if not isinstance(count, int) or count < 1:
+        raise ModelError(f"{type(model).__name__} says no num_hidden_layers in its config, so its layers are unknown")
+    return count
+
+
+@dataclass
+class _Trace:
+    """What a dummy forward showed: the last block's output, and what ran after it."""
+
+    last_block: Tensor
+    output: Tensor
+    calls_after: dict[str, tuple[Any, Any]]
+
+
+def _trace_dummy_forward(model: nn.Module, path: str, blocks: nn.ModuleList) -> _Trace:
+    seen: set[str] = set()
+    after: dict[str, tuple[Any, Any]] = {}
+    last: list[Tensor] = []
+
+    def watch(name: str) -> Any:
+        def before(module: nn.Module, args: tuple[Any, ...]) -> None:
+            if not last:
+                seen.add(name)
+
+        def behind(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            if last and name not in seen:
+                after[name] = (args, output)
+
+        return before, behind
+
+    handles = [blocks[-1].register_forward_hook(lambda m, a, output: last.append(first_tensor(output)))]
+    for name, module in model.named_modules():
+        if name and name != path and not name.startswith(f"{path}."):
+            before, behind = watch(name)
+            handles += [module.register_forward_pre_hook(before), module.register_forward_hook(behind)]
+    try:
+        with torch.inference_mode():
+            output = first_tensor(model(**dummy_inputs(model)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return _Trace(last[-1], output, after)
+
+
+def dummy_inputs(model: nn.Module) -> dict[str, Tensor]:
+    """Return four arbitrary tokens `(1, 4)` with their mask, on the model's device."""
+    device = next(model.parameters()).device
+    ids = torch.arange(3, 7, device=device).unsqueeze(0)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def first_tensor(value: Any) -> Tensor:
+    """Return the first tensor of a module's output or input, which may be a tensor, a tuple or a ModelOutput."""
+    while not isinstance(value, Tensor):
+        if not hasattr(value, "__getitem__") or len(value) == 0:
+            raise ModelError(f"a layer gave a {type(value).__name__} where token states were expected")
+        value = value[0]
+    return value
+
+
+def _find_final_norm(model: nn.Module, trace: _Trace) -> nn.Module | None:
+    if torch.equal(trace.last_block, trace.output):
+        return None
+    for name, (given, made) in reversed(trace.calls_after.items()):
+        if _same(given, trace.last_block) and _same(made, trace.output):
+            return model.get_submodule(name)
+    raise ModelError(
+        f"the output of {type(model).__name__} is neither its last block's nor one module's on top of it, "
+        "so a cut model could not be told from it"
+    )
+
+
+def _same(value: Any, expected: Tensor) -> bool:
+    try:
+        return torch.equal(first_tensor(value), expected)
+    except ModelError:
+        return False

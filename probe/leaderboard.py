@@ -1,0 +1,132 @@
+"""The leaderboard: ranked rows with scores. Data first; every rendering is a method."""
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["SCHEMA", "Leaderboard", "Row"]
+
+SCHEMA = 1
+
+# Differ from run to run on one machine; everything else does not.
+TIMINGS = ("ms_per_text", "fit_seconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One encoder's place in a leaderboard; what does not apply is None.
+
+    Attributes:
+        rank: 1 for the best.
+        encoder: Full spec, layer and pooling written out, or a saved folder's path.
+        layer: The `hidden_states` index.
+        pooling: The pooling.
+        dim: Dimension of the vectors.
+        adaptor: Kind of adaptor on top.
+        labels: `none`, or the split whose judgements were used.
+        transductive: Whether a fit saw the test corpus's text.
+        scores: Mean over judged queries, per metric.
+        ci95: 95 % interval of the leaderboard's metric.
+        delta: Difference to the baseline.
+        p_value: Of a paired test against the baseline, not corrected.
+        published: The score others published for this.
+        collapsed: Whether all vectors are equal, so that every ranking is a tie.
+        ms_per_text: Milliseconds per document up to this layer.
+        parameters: Parameters up to this layer.
+        fit_seconds: Time to fit the adaptor.
+        pca_delta: Difference to PCA at the same dimension.
+        pca_p_value: Of a paired test against that PCA.
+    """
+
+    rank: int
+    encoder: str
+    layer: int | None = None
+    pooling: str | None = None
+    dim: int | None = None
+    adaptor: str | None = None
+    labels: str = "none"
+    transductive: bool = False
+    scores: dict[str, float] = field(default_factory=dict)
+    ci95: tuple[float, float] | None = None
+    delta: float | None = None
+    p_value: float | None = None
+    published: float | None = None
+    collapsed: bool = False
+    ms_per_text: float | None = None
+    parameters: int | None = None
+    fit_seconds: float | None = None
+    pca_delta: float | None = None
+    pca_p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Ranked rows and everything that decided them.
+
+    Attributes:
+        command: The command line, or the call, that made it.
+        created: When, in ISO 8601.
+        settings: Everything of the footer.
+        rows: Best first.
+    """
+
+    command: str
+    created: str
+    settings: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    @property
+    def metric(self) -> str:
+        """The metric the rows are ranked by."""
+        return str(self.settings["metric"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the leaderboard as plain values, in the JSON form's order."""
+        return {
+            "schema": SCHEMA,
+            "kind": "leaderboard",
+            "command": self.command,
+            "created": self.created,
+            "settings": self.settings,
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+    def to_json(self) -> str:
+        """Return the leaderboard as JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """Return the rows as CSV, one column per metric."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        table = self._flat_rows()
+        writer.writerow(table[0])
+        writer.writerows([["" if value is None else value for value in row.values()] for row in table])
+        return out.getvalue()
+
+    def _flat_rows(self) -> list[dict[str, Any]]:
+        flat = []
+        for row in self.rows:
+            values = asdict(row)
+            low, high = row.ci95 or (None, None)
+            replacements: dict[str, dict[str, Any]] = {
+                "scores": row.scores,
+                "ci95": {"ci95_low": low, "ci95_high": high},
+            }
+            flat.append({k: v for name in values for k, v in replacements.get(name, {name: values[name]}).items()})
+        return flat
+
+    def to_markdown(self) -> str:
+        """Return the table and its footer as Markdown."""
+        from probe.render import footer_lines, table_cells
+
+        header, cells = table_cells(self)
+        lines = [header, ["---"] * len(header), *cells]
+        table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        return table + "\n\n" + "\n".join(f"- {line}" for line in footer_lines(self)) + "\n"
+
+    def render(self, format: str) -> str:
+        """Return the leaderboard as `json`, `csv` or `markdown`."""
+        return {"json": self.to_json, "csv": self.to_csv, "markdown": self.to_markdown}[format]()

@@ -1,0 +1,61 @@
+"""The catalog as a user sees it: what each alias stands for and whether it is here."""
+
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from probe.catalog import list_entries
+from probe.errors import ProbeError
+from probe.sources import find_offline
+
+__all__ = ["KnownModel", "list_models", "models_table"]
+
+_EXPLANATION = "here: usable now, without a network; --model takes any other hub id and any folder as well"
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A catalog entry with its place on this machine."""
+
+    alias: str
+    hub_id: str
+    pooling: str
+    max_tokens: int
+    query_prompt: str
+    document_prompt: str
+    offline: bool
+
+
+def list_models() -> list[KnownModel]:
+    """Return every entry of the catalog, and whether its files need no network now."""
+    return [KnownModel(**vars(entry), offline=_is_offline(entry.hub_id)) for entry in list_entries()]
+
+
+def _is_offline(hub_id: str) -> bool:
+    try:
+        return find_offline(hub_id) is not None
+    except ProbeError:
+        return False
+
+
+def models_table(models: list[KnownModel]) -> Group:
+    """Return the models as a rich table, with the prompts below it."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("alias", "hub id", "pooling", "tokens", "here"):
+        table.add_column(title, no_wrap=True)
+    for model in models:
+        here = "yes" if model.offline else "no"
+        table.add_row(model.alias, model.hub_id, model.pooling, str(model.max_tokens), here)
+    return Group(table, *[Text(line) for line in _prompt_lines(models)], Text(_EXPLANATION))
+
+
+def _prompt_lines(models: list[KnownModel]) -> list[str]:
+    aliases: dict[str, list[str]] = {}
+    for model in models:
+        for side, prompt in (("query", model.query_prompt), ("document", model.document_prompt)):
+            if prompt:
+                aliases.setdefault(f"{side} prompt {prompt!r}", []).append(model.alias)
+    return [f"{prompt}: {', '.join(names)}" for prompt, names in aliases.items()]

@@ -1,0 +1,78 @@
+"""Poolings: pure functions from token states to one vector per text."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+__all__ = ["POOLINGS", "Pooling", "pool_cls", "pool_last", "pool_max", "pool_mean"]
+
+Pooling = Callable[[Tensor, Tensor], Tensor]
+
+
+def _take(hidden: Tensor, positions: Tensor) -> Tensor:
+    index = positions.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])
+    return hidden.gather(1, index).squeeze(1)
+
+
+def pool_cls(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return the first real token of every text.
+
+    Args:
+        hidden: Token states `(B, T, D)`.
+        mask: 1 for a token, 0 for padding `(B, T)`.
+
+    Returns:
+        One vector per text `(B, D)`.
+    """
+    return _take(hidden, mask.long().argmax(dim=1))
+
+
+def pool_last(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return the last real token of every text, on whichever side the padding is.
+
+    Args:
+        hidden: Token states `(B, T, D)`.
+        mask: 1 for a token, 0 for padding `(B, T)`.
+
+    Returns:
+        One vector per text `(B, D)`.
+    """
+    from_the_end = mask.long().flip(1).argmax(dim=1)
+    return _take(hidden, mask.shape[1] - 1 - from_the_end)
+
+
+def pool_mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of the real tokens of every text.
+
+    Args:
+        hidden: Token states `(B, T, D)`.
+        mask: 1 for a token, 0 for padding `(B, T)`.
+
+    Returns:
+        One vector per text `(B, D)`; zeros for a text without tokens.
+    """
+    weights = mask.to(hidden.dtype).unsqueeze(-1)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def pool_max(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return the largest value of every dimension over the real tokens of every text.
+
+    Args:
+        hidden: Token states `(B, T, D)`.
+        mask: 1 for a token, 0 for padding `(B, T)`.
+
+    Returns:
+        One vector per text `(B, D)`; zeros for a text without tokens.
+    """
+    padding = mask.unsqueeze(-1) == 0
+    largest = hidden.masked_fill(padding, float("-inf")).max(dim=1).values
+    return largest.masked_fill(mask.sum(dim=1, keepdim=True) == 0, 0.0)
+
+
+POOLINGS: dict[str, Pooling] = {
+    "cls": pool_cls,
+    "last": pool_last,
+    "max": pool_max,
+    "mean": pool_mean,
+}

@@ -1,0 +1,166 @@
+"""From evaluations to a leaderboard: order, intervals, paired tests against the baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from probe.dataset import Dataset
+from probe.hookpoint import Hookpoint
+from probe.leaderboard import Leaderboard, Row
+from probe.loading import LoadedModel
+from probe.metrics import Metric
+from probe.published import find_published, uses_published_settings
+from probe.reader import LayerReader, select_hookpoints
+from probe.settings import dataset_settings, model_settings, statistics_settings
+from probe.statistics import bootstrap_interval, paired_p_value
+from probe.sweep import Evaluation, Progress, silent, sweep
+
+__all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
+
+NDCG_10 = Metric("ndcg", 10)
+_ALWAYS = Metric("recall", 100)
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """How to rank.
+
+    Attributes:
+        metric: Decides the order.
+        seed: Of intervals and tests.
+        bm25: Add a BM25 row.
+        command: What made the leaderboard, kept in it.
+        progress: Told about every batch.
+    """
+
+    metric: Metric = NDCG_10
+    seed: int = 0
+    bm25: bool = False
+    command: str = ""
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One model and the hookpoints of it that are ranked."""
+
+    reader: LayerReader
+    hookpoints: tuple[Hookpoint, ...]
+
+
+def rank_layers(
+    reader: LayerReader,
+    dataset: Dataset,
+    layers: str = "all",
+    poolings: Sequence[str] = ("own",),
+    options: RankOptions | None = None,
+) -> Leaderboard:
+    """Rank the layers of one model; the full model is always among the rows, as the baseline.
+
+    Args:
+        reader: The model's reader.
+        dataset: What to retrieve.
+        layers: `all`, `0-6` or `1,3,5`.
+        poolings: Poolings to read at every layer; `own` is the model's.
+        options: How to rank.
+
+    Returns:
+        The leaderboard.
+
+    Raises:
+        CallError: A layer or pooling is wrong.
+    """
+    name = reader.model.source.name
+    points = select_hookpoints(reader.model, layers, poolings)
+    pooling = reader.model.pooling or points[0].place[1]
+    full = Hookpoint(name, reader.model.stack.depth, pooling)
+    contestant = Contestant(reader, tuple(dict.fromkeys([*points, full])))
+    return rank([contestant], dataset, str(full), options)
+
+
+def rank(
+    contestants: Sequence[Contestant], dataset: Dataset, baseline: str, options: RankOptions | None = None
+) -> Leaderboard:
+    """Rank hookpoints of any number of models side by side.
+
+    Args:
+        contestants: Models and their hookpoints; each model reads every text once.
+        dataset: What to retrieve.
+        baseline: The encoder the others are tested against.
+        options: How to rank.
+
+    Returns:
+        The leaderboard.
+    """
+    options = options or RankOptions()
+    metrics = tuple(dict.fromkeys([options.metric, _ALWAYS]))
+    evaluations: list[Evaluation] = []
+    models = []
+    published: dict[str, float | None] = {}
+    for contestant in contestants:
+        result = sweep(contestant.reader, contestant.hookpoints, dataset, metrics, options.progress)
+        evaluations += result.evaluations
+        model = contestant.reader.model
+        models.append(model_settings(model, dataset, (result.truncated_documents, result.truncated_queries)))
+        published |= _published_scores(model, contestant.hookpoints, dataset, options.metric)
+    if options.bm25:
+        from probe.bm25 import BM25, evaluate_bm25
+
+        evaluations.append(evaluate_bm25(dataset, metrics))
+        published[BM25] = find_published(BM25, dataset, options.metric)
+    settings = {
+        "metric": str(options.metric),
+        "metrics": [str(metric) for metric in metrics],
+        "baseline": baseline,
+        "similarity": "cosine, float32",
+        "ties": "score descending, then document id descending (TREC)",
+        "models": models,
+        "dataset": dataset_settings(dataset),
+        "statistics": statistics_settings(options.seed),
+    }
+    rows = _build_rows(evaluations, baseline, options, published)
+    return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
+
+
+def _published_scores(
+    model: LoadedModel, points: Sequence[Hookpoint], dataset: Dataset, metric: Metric
+) -> dict[str, float | None]:
+    """Return the published score of the full model, where it runs with the settings it was published with."""
+    prompts = (model.query_prompt, model.document_prompt)
+    hub_id = model.source.hub_id
+    if hub_id is None or not uses_published_settings(hub_id, model.max_tokens, prompts):
+        return {}
+    full = [str(point) for point in points if point.place == (model.stack.depth, model.pooling)]
+    return dict.fromkeys(full, find_published(hub_id, dataset, metric))
+
+
+def _build_rows(
+    evaluations: Sequence[Evaluation], baseline: str, options: RankOptions, published: dict[str, float | None]
+) -> tuple[Row, ...]:
+    ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder))
+    frozen = next(e for e in evaluations if e.encoder == baseline)
+    return tuple(
+        replace(_build_row(evaluation, frozen, options), rank=place, published=published.get(evaluation.encoder))
+        for place, evaluation in enumerate(ordered, start=1)
+    )
+
+
+def _build_row(evaluation: Evaluation, baseline: Evaluation, options: RankOptions) -> Row:
+    ours, theirs = evaluation.scores[options.metric], baseline.scores[options.metric]
+    itself = evaluation is baseline
+    point = evaluation.hookpoint
+    return Row(
+        rank=0,
+        encoder=evaluation.encoder,
+        layer=point.place[0] if point else None,
+        pooling=point.pooling if point else None,
+        dim=evaluation.dim,
+        transductive=evaluation.transductive,
+        scores={str(metric): evaluation.mean(metric) for metric in evaluation.scores},
+        ci95=bootstrap_interval(ours, options.seed),
+        delta=None if itself else float((ours - theirs).mean()),
+        p_value=None if itself else paired_p_value(ours, theirs, options.seed),
+        collapsed=evaluation.collapsed,
+        ms_per_text=evaluation.ms_per_text,
+        parameters=evaluation.parameters,
+    )

@@ -1,0 +1,210 @@
+"""Draw a leaderboard: cells, footer, and a rich table that fits its console."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from probe.leaderboard import Leaderboard, Row
+from probe.statistics import holm
+
+__all__ = ["footer_lines", "print_leaderboard", "table_cells"]
+
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_SPARKS = "▁▂▃▄▅▆▇█"
+_BAR_WIDTH = 8
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table; the one with the greatest `drop` leaves a narrow console first, 0 never does."""
+
+    title: str
+    drop: int
+    cell: Callable[[Row], str]
+    justify: Literal["left", "right"] = "right"
+
+
+def _columns(board: Leaderboard) -> list[_Column]:
+    metric = board.metric
+    top = max((row.scores[metric] for row in board.rows), default=0.0)
+    starred = _significant(board.rows)
+    others = [name for name in board.settings["metrics"] if name != metric]
+    return [
+        _Column("#", 0, lambda row: str(row.rank)),
+        _Column("encoder", 0, lambda row: row.encoder, "left"),
+        _Column("dim", 7, lambda row: _number(row.dim, "d")),
+        _Column(_title(metric), 0, partial(_score, metric)),
+        _Column("95 %", 2, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
+        _Column("Δ base", 1, lambda row: _number(row.delta, "+.4f")),
+        _Column("p", 1, lambda row: _p_value(row.p_value) + ("*" if row.rank in starred else "")),
+        *[_Column(_title(name), 5, partial(_score, name)) for name in others],
+        _Column("curve", 6, lambda row: _bar(row.scores[metric], top), "left"),
+        _Column("ms/text", 3, lambda row: _number(row.ms_per_text, ".2f")),
+        _Column("params", 4, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
+        _Column("note", 0, lambda row: _note(row, board.settings["baseline"]), "left"),
+    ]
+
+
+def _score(metric: str, row: Row) -> str:
+    return f"{row.scores[metric]:.4f}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _p_value(value: float | None) -> str:
+    return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _title(metric: str) -> str:
+    return metric.replace("ndcg", "nDCG").replace("map", "MAP").replace("mrr", "MRR")
+
+
+def _note(row: Row, baseline: str) -> str:
+    marks = {"baseline": row.encoder == baseline, "collapsed": row.collapsed, "transductive": row.transductive}
+    return ", ".join(mark for mark, holds in marks.items() if holds)
+
+
+def _bar(value: float, top: float) -> str:
+    eighths = round(_BAR_WIDTH * 8 * value / top) if top > 0 else 0
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_BLOCKS[rest] if rest else "")
+
+
+def _significant(rows: Sequence[Row]) -> set[int]:
+    """Return the ranks whose difference stands after Holm's correction over the table."""
+    tested = [(row.rank, row.p_value) for row in rows if row.p_value is not None]
+    corrected = holm([p for _, p in tested])
+    return {rank for (rank, _), p in zip(tested, corrected, strict=True) if p < _ALPHA}
+
+
+def table_cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the cells of every column, as text."""
+    columns = _columns(board)
+    return [column.title for column in columns], [[column.cell(row) for column in columns] for row in board.rows]
+
+
+def _curve_lines(board: Leaderboard) -> list[str]:
+    """Return one spark line per model and pooling: the score from the first layer to the last."""
+    curves: dict[tuple[str, str], dict[int, float]] = {}
+    for row in board.rows:
+        if row.layer is not None and row.pooling is not None:
+            model = row.encoder.rpartition("@")[0]
+            curves.setdefault((model, row.pooling), {})[row.layer] = row.scores[board.metric]
+    return [_curve(model, pooling, scores) for (model, pooling), scores in sorted(curves.items()) if len(scores) > 2]
+
+
+def _curve(model: str, pooling: str, scores: dict[int, float]) -> str:
+    layers = sorted(scores)
+    top = max(scores.values()) or 1.0
+    sparks = "".join(_SPARKS[min(7, int(8 * scores[layer] / top))] for layer in layers)
+    return f"layer curve {model}:{pooling}  {layers[0]} {sparks} {layers[-1]}"
+
+
+def footer_lines(board: Leaderboard) -> list[str]:
+    """Return the footer: everything that decided the numbers, and what to beware of."""
+    settings = board.settings
+    lines = [*_curve_lines(board), _dataset_line(settings["dataset"])]
+    lines += [line for model in settings["models"] for line in _model_lines(model)]
+    data, statistics = settings["dataset"], settings["statistics"]
+    lines.append(f"text: {data['title_rule']}; {data['id_rule']}; {settings['similarity']}; ties: {settings['ties']}")
+    lines.append(
+        f"95 %: {statistics['interval']}; p: {statistics['test']}, against {settings['baseline']}; "
+        f"{statistics['resamples']} resamples, seed {statistics['seed']}; * = p < {_ALPHA} after Holm's correction"
+    )
+    lines.append("versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()))
+    lines += [_published_line(row, board.metric) for row in board.rows if row.published is not None]
+    return lines + _warnings(board)
+
+
+def _dataset_line(data: dict[str, Any]) -> str:
+    limited = " (limited)" if data["limited"] else ""
+    synthetic = f" (SYNTHETIC: {data['synthetic']})" if data["synthetic"] else ""
+    return (
+        f"data: {data['name']} ({data['split']}), {data['documents']} documents{limited}, "
+        f"{data['queries']} judged queries{synthetic}; "
+        f"text {data['text_sha256'][:12]}, judgements {data['qrels_sha256'][:12]}"
+    )
+
+
+def _model_lines(model: dict[str, Any]) -> list[str]:
+    where = model["hub_id"] or "folder"
+    if model["revision"]:
+        where += f" @ {model['revision'][:12]}"
+    prompts = f"prompts: query {model['query_prompt']!r}, document {model['document_prompt']!r}"
+    cut = f"cut to fit: {model['truncated_documents']} documents, {model['truncated_queries']} queries"
+    return [
+        f"model: {model['name']} ({where}), weights {model['weights_sha256'][:12]}, tokenizer "
+        f"{model['tokenizer_sha256'][:12]}; own pooling {model['own_pooling']}; {prompts}",
+        f"{model['name']}: {model['max_tokens']} tokens ({cut}); {model['dtype']} on {model['device']}, pooled and "
+        f"scored in float32; vector key {model['vector_key'][:12]}",
+        *[f"{model['name']}: {note}" for note in model["notes"]],
+    ]
+
+
+def _published_line(row: Row, metric: str) -> str:
+    return f"published {_title(metric)} of {row.encoder}: {row.published:.5f} (here {row.scores[metric]:.5f})"
+
+
+def _warnings(board: Leaderboard) -> list[str]:
+    lines = [f"data defect: {defect}" for defect in board.settings["dataset"]["defects"]]
+    if any(row.collapsed for row in board.rows):
+        lines.append("collapsed: all documents have (nearly) the same vector there, so its ranking is one big tie")
+    if any(row.transductive for row in board.rows):
+        lines.append("transductive: fitted on the text of the corpus it is scored on (never on its judgements)")
+    if board.settings["dataset"]["queries"] < 2:
+        lines.append("a single query: no interval and no test are possible")
+    return lines
+
+
+def print_leaderboard(board: Leaderboard, console: Console) -> None:
+    """Print the table, its footer, and which columns a narrow console left no room for.
+
+    Args:
+        board: The leaderboard.
+        console: Where to print; the encoder column is whole, however narrow it is.
+    """
+    columns = _columns(board)
+    dropped: list[str] = []
+    while _width(console, columns, board) > console.width and any(column.drop for column in columns):
+        least = max(columns, key=lambda column: column.drop)
+        columns.remove(least)
+        dropped.append(least.title)
+    table = _table(columns, board)
+    console.print(table, width=max(console.width, _width(console, columns, board)), soft_wrap=False, crop=False)
+    if dropped:
+        console.print(f"left out, for want of width: {', '.join(dropped)}", style="dim", soft_wrap=True)
+    for line in footer_lines(board):
+        console.print(Text(line, style="dim"))
+
+
+def _table(columns: Sequence[_Column], board: Leaderboard) -> Table:
+    data = board.settings["dataset"]
+    synthetic = " · synthetic queries" if data["synthetic"] else ""
+    table = Table(
+        title=f"{data['name']} ({data['split']}){synthetic}",
+        header_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for column in columns:
+        table.add_column(column.title, justify=column.justify, no_wrap=True)
+    for row in board.rows:
+        style = "bold" if row.encoder == board.settings["baseline"] else None
+        table.add_row(*[Text(column.cell(row)) for column in columns], style=style)
+    return table
+
+
+def _width(console: Console, columns: Sequence[_Column], board: Leaderboard) -> int:
+    endless = console.options.update(max_width=100_000)
+    return Measurement.get(console, endless, _table(columns, board)).maximum

@@ -23,9 +23,11 @@ class _Defects:
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, place: str) -> None:
+        """Note one fault."""
         self.places.setdefault(kind, []).append(place)
 
     def summarise(self) -> tuple[str, ...]:
+        """Return one line per kind, with its first places."""
         return tuple(
             f"{len(places)} {kind}: {', '.join(places[:_ROWS_SHOWN])}{', ...' if len(places) > _ROWS_SHOWN else ''}"
             for kind, places in self.places.items()

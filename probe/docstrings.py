@@ -83,8 +83,8 @@ def _split_docstring(value: object) -> tuple[str, str] | None:
     if not callable(value):
         return None
     paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(value) or "").split("\n\n")]
-    # Compiled functions begin with their signature, which names what is sought.
-    if _SIGNATURE.match(paragraphs[0]):
+    # Compiled functions begin with their signatures, which names what is sought.
+    while paragraphs and _SIGNATURE.match(paragraphs[0]):
         del paragraphs[0]
     summary, rest = (paragraphs or [""])[0], " ".join(part for part in paragraphs[1:] if part)
     lengths_fit = len(summary.split()) in _QUERY_WORDS and len(rest.split()) >= _FEWEST_DOCUMENT_WORDS

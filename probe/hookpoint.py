@@ -15,7 +15,7 @@ POOLING_NAMES = ("cls", "last", "max", "mean")
 # A layer and a pooling of one model.
 Place = tuple[int, str]
 
-_LAYERS = re.compile(r"last|all|\d+|\d+-\d+|\d+(,\d+)+")
+_LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
 
 
 class SpecParts(NamedTuple):
@@ -47,7 +47,8 @@ def split_spec(spec: str) -> SpecParts:
 
 def _split_pooling(spec: str) -> tuple[str, str | None]:
     head, colon, tail = spec.rpartition(":")
-    if not colon or os.path.isdir(spec) or "/" in tail:
+    # A colon before a slash or an at sign is part of a folder's name.
+    if not colon or os.path.isdir(spec) or "/" in tail or "@" in tail:
         return spec, None
     return head, check_pooling(tail)
 
@@ -91,7 +92,7 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
     Raises:
         CallError: The text is no list of layers, or a layer is outside 0..depth.
     """
-    text = text.replace(" ", "")
+    text = re.sub(r"\s*([,-])\s*", r"\1", text.strip())
     if text == "all":
         return tuple(range(depth + 1))
     layers = sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)})
@@ -103,7 +104,7 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
 def _parse_range(part: str, depth: int) -> range:
     if part == "last":
         return range(depth, depth + 1)
-    bounds = re.fullmatch(r"(\d+)(?:-(\d+))?", part, re.ASCII)
+    bounds = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
     if bounds is None:
         raise CallError(f"'{part}' is not a layer: expected all, last, a number, 0-5 or 1,3,5")
     first, last = int(bounds[1]), int(bounds[2] or bounds[1])

@@ -1,6 +1,7 @@
 """Find the layer stack of any encoder by its structure and behaviour, never by its name."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,43 +96,44 @@ def _count_hidden_layers(model: nn.Module) -> int:
     return count
 
 
-@dataclass
 class _Trace:
-    """What a dummy forward showed: the last block's output, and what ran after it."""
+    """What a dummy forward showed: the last block's output, the model's, and what began after the last block."""
 
-    last_block: Tensor
-    output: Tensor
-    calls_after: dict[str, tuple[Any, Any]]
+    def __init__(self) -> None:
+        self.last_block: Tensor | None = None
+        self.output: Tensor | None = None
+        self.calls_after: dict[str, tuple[Any, Any]] = {}
+        self._begun_before: set[str] = set()
+
+    def end_blocks(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Note the last block's output."""
+        self.last_block = first_tensor(output)
+
+    def begin(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Note a module that begins while the blocks still run: the model itself, the embeddings."""
+        if self.last_block is None:
+            self._begun_before.add(name)
+
+    def end(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Note what a module made that began after the last block."""
+        if self.last_block is not None and name not in self._begun_before:
+            self.calls_after[name] = (args, output)
 
 
 def _trace_dummy_forward(model: nn.Module, path: str, blocks: nn.ModuleList) -> _Trace:
-    seen: set[str] = set()
-    after: dict[str, tuple[Any, Any]] = {}
-    last: list[Tensor] = []
-
-    def watch(name: str) -> Any:
-        def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-            if not last:
-                seen.add(name)
-
-        def behind(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            if last and name not in seen:
-                after[name] = (args, output)
-
-        return before, behind
-
-    handles = [blocks[-1].register_forward_hook(lambda m, a, output: last.append(first_tensor(output)))]
+    trace = _Trace()
+    handles = [blocks[-1].register_forward_hook(trace.end_blocks)]
     for name, module in model.named_modules():
         if name and name != path and not name.startswith(f"{path}."):
-            before, behind = watch(name)
-            handles += [module.register_forward_pre_hook(before), module.register_forward_hook(behind)]
+            handles.append(module.register_forward_pre_hook(partial(trace.begin, name)))
+            handles.append(module.register_forward_hook(partial(trace.end, name)))
     try:
         with torch.inference_mode():
-            output = first_tensor(model(**dummy_inputs(model)))
+            trace.output = first_tensor(model(**dummy_inputs(model)))
     finally:
         for handle in handles:
             handle.remove()
-    return _Trace(last[-1], output, after)
+    return trace
 
 
 def dummy_inputs(model: nn.Module) -> dict[str, Tensor]:
@@ -151,6 +153,8 @@ def first_tensor(value: Any) -> Tensor:
 
 
 def _find_final_norm(model: nn.Module, trace: _Trace) -> nn.Module | None:
+    if trace.last_block is None or trace.output is None:
+        raise ModelError(f"the layers of {type(model).__name__} do not run in its forward")
     if torch.equal(trace.last_block, trace.output):
         return None
     for name, (given, made) in reversed(trace.calls_after.items()):

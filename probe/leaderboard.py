@@ -98,7 +98,7 @@ class Leaderboard:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """Return the rows as CSV, one column per metric."""
+        """Return the rows as CSV, one column per metric; data set and split stand in every row."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         table = self._flat_rows()
@@ -107,16 +107,8 @@ class Leaderboard:
         return out.getvalue()
 
     def _flat_rows(self) -> list[dict[str, Any]]:
-        flat = []
-        for row in self.rows:
-            values = asdict(row)
-            low, high = row.ci95 or (None, None)
-            replacements: dict[str, dict[str, Any]] = {
-                "scores": row.scores,
-                "ci95": {"ci95_low": low, "ci95_high": high},
-            }
-            flat.append({k: v for name in values for k, v in replacements.get(name, {name: values[name]}).items()})
-        return flat
+        data = {f"dataset_{key}": self.settings["dataset"][key] for key in ("name", "split", "synthetic")}
+        return [{**_flatten(row), **data} for row in self.rows]
 
     def to_markdown(self) -> str:
         """Return the table and its footer as Markdown."""
@@ -130,3 +122,11 @@ class Leaderboard:
     def render(self, format: str) -> str:
         """Return the leaderboard as `json`, `csv` or `markdown`."""
         return {"json": self.to_json, "csv": self.to_csv, "markdown": self.to_markdown}[format]()
+
+
+def _flatten(row: Row) -> dict[str, Any]:
+    """Return a row's values with a column per metric and per end of the interval."""
+    low, high = row.ci95 or (None, None)
+    nested: dict[str, dict[str, Any]] = {"scores": row.scores, "ci95": {"ci95_low": low, "ci95_high": high}}
+    values = asdict(row).items()
+    return {key: value for name, cell in values for key, value in nested.get(name, {name: cell}).items()}

@@ -1,11 +1,11 @@
 """Load an encoder with its tokenizer, its layer stack and everything that decides its vectors."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from probe.batches import lower_case
@@ -62,6 +62,7 @@ class LoadedModel:
         query_prompt: Put before every query.
         document_prompt: Put before every document.
         weights_hash: sha256 of its weight files.
+        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
         tokenizer_hash: sha256 of its tokenizer's files.
         notes: What the model asks for that a hookpoint leaves out.
     """
@@ -77,6 +78,7 @@ class LoadedModel:
     query_prompt: str
     document_prompt: str
     weights_hash: str
+    config_hash: str
     tokenizer_hash: str
     notes: tuple[str, ...]
 
@@ -113,7 +115,8 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
         query_prompt=config.query_prompt if options.query_prompt is None else options.query_prompt,
         document_prompt=config.document_prompt if options.document_prompt is None else options.document_prompt,
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
-        tokenizer_hash=_hash_tokenizer(config.transformer),
+        config_hash=_hash_config(config),
+        tokenizer_hash=_hash_tokenizer(config.transformer, name),
         notes=config.notes,
     )
 
@@ -141,7 +144,7 @@ def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module
         module, report = AutoModel.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
+    except Exception as error:  # whatever a foreign folder makes transformers raise
         raise ModelError(_explain_load_failure(name, error)) from error
     stack = find_layers(module.eval())
     missing = sorted(key for key in report["missing_keys"] if stack.needs(key))
@@ -167,8 +170,10 @@ def _pick_max_tokens(wanted: int | None, config: ModelConfig, module: nn.Module,
     """Return the longest input: as asked, as sentence-transformers says, or as tokenizer and positions allow."""
     possible = _count_positions(module)
     if wanted is not None:
-        if not 0 < wanted <= (possible or wanted):
-            raise CallError(f"--max-tokens {wanted} is out of range: the model takes 1 to {possible or 'any number'}")
+        least = tokenizer.num_special_tokens_to_add() + 1
+        if not least <= wanted <= (possible or wanted):
+            most = possible or "any number"
+            raise CallError(f"--max-tokens {wanted} is out of range: the model takes {least} to {most}")
         return wanted
     limits = [n for n in (config.max_tokens or tokenizer.model_max_length, possible) if n and n < _ENDLESS]
     return int(min(limits, default=_DEFAULT_MAX_TOKENS))
@@ -185,5 +190,13 @@ def _count_positions(module: nn.Module) -> int | None:
     return positions - max(offsets, default=0)
 
 
-def _hash_tokenizer(folder: Path) -> str:
-    return hash_files(sorted({path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)}))
+def _hash_tokenizer(folder: Path, name: str) -> str:
+    files = sorted({path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)})
+    if not files:
+        raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
+    return hash_files(files)
+
+
+def _hash_config(config: ModelConfig) -> str:
+    files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
+    return hashlib.sha256(f"{hash_files(files)} {config.lower_case}".encode()).hexdigest()

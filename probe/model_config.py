@@ -1,13 +1,14 @@
 """What a model's folder says about its use: pooling, prompts, longest input (sentence-transformers' files)."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from probe.errors import ModelError
 
-__all__ = ["ModelConfig", "read_model_config"]
+__all__ = ["ModelConfig", "find_transformer", "read_model_config"]
 
 _POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last", "mean_sqrt_len_tokens": "mean"}
 _LEGACY_FLAGS = {
@@ -19,6 +20,40 @@ _LEGACY_FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
+
+T = TypeVar("T")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _Module(_Strict):
+    """One line of modules.json."""
+
+    type: str = ""
+    path: str = ""
+
+
+class _Pooling(_Strict):
+    """The pooling module's config.json."""
+
+    pooling_mode: str | list[str] | None = None
+    include_prompt: bool = True
+
+
+class _Sizes(_Strict):
+    """sentence_bert_config.json."""
+
+    max_seq_length: int | None = None
+    do_lower_case: bool = False
+
+
+class _Head(_Strict):
+    """config_sentence_transformers.json."""
+
+    prompts: dict[str, str | None] | None = None
+    similarity_fn_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,54 +91,71 @@ def read_model_config(folder: Path) -> ModelConfig:
     Raises:
         ModelError: One of the files is malformed.
     """
-    modules = _read_json(folder / "modules.json", [])
-    types = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
-    paths = [folder / str(module.get("path", "")) for module in modules]
-    transformer = paths[0] if paths else folder
-    pooling, pooling_note = _read_pooling(paths[types.index("Pooling")] if "Pooling" in types else None)
+    modules = _read_modules(folder)
+    types = [module.type.rpartition(".")[2] for module in modules]
+    transformer = find_transformer(folder)
+    pooling, pooling_notes = _read_pooling(folder, modules, types)
     sizes = _read_sizes(transformer)
-    head = _read_json(folder / "config_sentence_transformers.json", {})
-    prompts = head.get("prompts") or {}
+    head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())
+    prompts = head.prompts or {}
     return ModelConfig(
         transformer,
         pooling,
         query_prompt=prompts.get("query") or "",
-        document_prompt=next((prompts[n] for n in ("document", "passage", "corpus") if prompts.get(n)), ""),
-        max_tokens=sizes.get("max_seq_length"),
-        lower_case=bool(sizes.get("do_lower_case")),
-        notes=(*pooling_note, *_note_modules(types), *_note_similarity(head)),
+        document_prompt=next(filter(None, map(prompts.get, ("document", "passage", "corpus"))), ""),
+        max_tokens=sizes.max_seq_length,
+        lower_case=sizes.do_lower_case,
+        notes=(*pooling_notes, *_note_modules(types), *_note_similarity(head)),
     )
 
 
-def _read_json(path: Path, default: Any) -> Any:
+def find_transformer(folder: Path) -> Path:
+    """Return the folder that holds the transformer's config and weights: `folder` or the one modules.json names.
+
+    Raises:
+        ModelError: modules.json is malformed.
+    """
+    modules = _read_modules(folder)
+    return folder / modules[0].path if modules else folder
+
+
+def _read_modules(folder: Path) -> list[_Module]:
+    return _read_json(folder / "modules.json", list[_Module], [])
+
+
+def _read_json(path: Path, kind: Any, default: T) -> T:
     if not path.is_file():
         return default
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(value, type(default)):
-        raise ModelError(f"{path} holds a {type(value).__name__}, expected a {type(default).__name__}")
+        value: T = TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path} is malformed{' at ' if place else ''}{place}: {first['msg']}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
     return value
 
 
-def _read_pooling(folder: Path | None) -> tuple[str | None, tuple[str, ...]]:
-    if folder is None:
+def _read_pooling(folder: Path, modules: list[_Module], types: list[str]) -> tuple[str | None, tuple[str, ...]]:
+    if "Pooling" not in types:
         return "mean", ("the folder names no pooling; mean is sentence-transformers' default",)
-    config = _read_json(folder / "config.json", {})
-    mode = config.get("pooling_mode") or [name for flag, name in _LEGACY_FLAGS.items() if config.get(flag)]
-    modes = [mode] if isinstance(mode, str) else list(mode)
+    path = folder / modules[types.index("Pooling")].path / "config.json"
+    config = _read_json(path, _Pooling, _Pooling())
+    flags = config.model_extra or {}
+    mode = config.pooling_mode or [name for flag, name in _LEGACY_FLAGS.items() if flags.get(flag)] or "mean"
+    modes = [mode] if isinstance(mode, str) else mode
     own = _POOLINGS.get(modes[0]) if len(modes) == 1 else None
-    notes = [] if own else [f"the model's own pooling ({'+'.join(modes) or 'none'}) is none of ours"]
-    if config.get("include_prompt") is False:
+    notes = [] if own else [f"the model's own pooling ({'+'.join(modes)}) is none of ours"]
+    if not config.include_prompt:
         notes.append("the model leaves the prompt out of its pooling; here it is pooled with the rest")
     return own, tuple(notes)
 
 
-def _read_sizes(folder: Path) -> dict[str, Any]:
+def _read_sizes(folder: Path) -> _Sizes:
     # The name depends on the class that saved it: sentence_bert_config.json, sentence_roberta_config.json, ...
     found = sorted(folder.glob("sentence_*_config.json"))
-    return _read_json(found[0], {}) if found else {}
+    return _read_json(found[0], _Sizes, _Sizes()) if found else _Sizes()
 
 
 def _note_modules(types: list[str]) -> tuple[str, ...]:
@@ -111,6 +163,6 @@ def _note_modules(types: list[str]) -> tuple[str, ...]:
     return (f"the model's own {', '.join(left_out)} after the pooling is not applied",) if left_out else ()
 
 
-def _note_similarity(head: dict[str, Any]) -> tuple[str, ...]:
-    own = head.get("similarity_fn_name")
+def _note_similarity(head: _Head) -> tuple[str, ...]:
+    own = head.similarity_fn_name
     return (f"the model's own similarity is {own}; ranked by cosine here",) if own not in (None, "cosine") else ()

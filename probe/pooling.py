@@ -51,8 +51,8 @@ def pool_mean(hidden: Tensor, mask: Tensor) -> Tensor:
     Returns:
         One vector per text `(B, D)`; zeros for a text without tokens.
     """
-    weights = mask.to(hidden.dtype).unsqueeze(-1)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    padding = mask.unsqueeze(-1) == 0
+    return hidden.masked_fill(padding, 0.0).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def pool_max(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -179,12 +179,21 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
         least = max(columns, key=lambda column: column.drop)
         columns.remove(least)
         dropped.append(least.title)
-    table = _table(columns, board)
-    console.print(table, width=max(console.width, _width(console, columns, board)), soft_wrap=False, crop=False)
+    _print_whole(_table(columns, board), _width(console, columns, board), console)
     if dropped:
-        console.print(f"left out, for want of width: {', '.join(dropped)}", style="dim", soft_wrap=True)
+        console.print(Text(f"left out, for want of width: {', '.join(dropped)}", style="dim"))
     for line in footer_lines(board):
         console.print(Text(line, style="dim"))
+
+
+def _print_whole(table: Table, needed: int, console: Console) -> None:
+    """Print a table that must not be cut, even where its last columns are wider than the console."""
+    width = console.width
+    console.width = max(width, needed)
+    try:
+        console.print(table, crop=False)
+    finally:
+        console.width = width
 
 
 def _table(columns: Sequence[_Column], board: Leaderboard) -> Table:

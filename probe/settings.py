@@ -27,6 +27,7 @@ def model_settings(model: LoadedModel, dataset: Dataset, truncated: tuple[int, i
     """
     vectors = {
         "weights_sha256": model.weights_hash,
+        "config_sha256": model.config_hash,
         "tokenizer_sha256": model.tokenizer_hash,
         "query_prompt": model.query_prompt,
         "document_prompt": model.document_prompt,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from probe.catalog import CatalogEntry, find_entry, list_entries, nearest_names
 from probe.errors import CallError, ModelError
+from probe.model_config import find_transformer
 
 __all__ = ["ModelSource", "find_offline", "find_source", "hash_files"]
 
@@ -107,16 +108,20 @@ def _find_cached(hub_id: str) -> Path | None:
         return None
     except HFValidationError as error:
         raise CallError(f"'{hub_id}' is no hub id (expected owner/name): {error}") from error
-    complete = (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
-    return folder if complete else None
+    return folder if _has_weights(folder) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    transformer = find_transformer(folder)
+    return (transformer / "config.json").is_file() and any(transformer.glob("*.safetensors"))
 
 
 def _download(name: str, hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import is_offline_mode, snapshot_download
     from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=_WANTED, ignore_patterns=_UNWANTED))
+        folder = Path(snapshot_download(hub_id, allow_patterns=_WANTED, ignore_patterns=_UNWANTED))
     except GatedRepoError as error:
         raise ModelError(f"'{hub_id}' is gated: accept its terms on the hub, then run `hf auth login`") from error
     except RepositoryNotFoundError as error:
@@ -125,6 +130,9 @@ def _download(name: str, hub_id: str) -> Path:
         raise ModelError(f"the hub's cache cannot be written ({error}): set HF_HOME to a folder of yours") from error
     except (OfflineModeIsEnabled, OSError, RuntimeError, ValueError) as error:
         raise ModelError(_missing_weights(name, hub_id)) from error
+    if is_offline_mode() and not _has_weights(folder) and not _list_pickles(folder):
+        raise ModelError(_missing_weights(name, hub_id))
+    return folder
 
 
 def _missing_weights(name: str, hub_id: str) -> str:
@@ -136,16 +144,21 @@ def _missing_weights(name: str, hub_id: str) -> str:
 
 
 def _check_folder(folder: Path, name: str) -> Path:
-    if not (folder / "config.json").is_file():
+    transformer = find_transformer(folder)
+    if not (transformer / "config.json").is_file():
         raise ModelError(f"'{name}' holds no config.json: expected the folder of a transformers model")
-    if any(folder.glob("*.safetensors")):
+    if _has_weights(folder):
         return folder
-    pickles = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt"))
+    pickles = _list_pickles(transformer)
     found = f"only the pickle {pickles[0]}, which can run code when opened" if pickles else "no weights"
     raise ModelError(
         f"'{name}' holds {found}: expected safetensors. Where you trust the file, convert it with transformers: "
         "AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
     )
+
+
+def _list_pickles(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
 
 
 def _revision_of(folder: Path) -> str | None:

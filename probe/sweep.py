@@ -84,14 +84,17 @@ class _Ranking:
         self.dim = queries.shape[1]
 
     def add(self, documents: Embeddings) -> None:
+        """Rank the next chunk of documents."""
         self._top.add(documents)
         if sum(map(len, self._sample)) < SAMPLE:
             self._sample.append(documents[:SAMPLE].copy())
 
     def scores(self) -> dict[Metric, NDArray[np.float64]]:
+        """Return one value per query and metric."""
         return score_run(self._top.run(), self._qrels, self._metrics)
 
     def collapsed(self) -> bool:
+        """Whether the documents ranked so far all have one vector."""
         return is_collapsed(np.concatenate(self._sample))
 
 

@@ -1,0 +1,44 @@
+"""Fixtures shared by all tests: tiny models of every family, each written and loaded once; no network."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from probe.loading import LoadedModel
+
+
+def pytest_configure() -> None:
+    """Keep the hub's client from the network before anything imports it."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder of a family, with prompts and its own pooling; shared by all tests, so never written to."""
+    from tiny_models import FAMILIES, PROMPTS, write_model, write_sentence_transformer
+
+    root = tmp_path_factory.mktemp("tiny")
+
+    @cache
+    def write(family: str) -> Path:
+        folder = write_model(root / family, family)
+        return write_sentence_transformer(folder, FAMILIES[family].pooling, PROMPTS)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def load_tiny(tiny_folder: Callable[[str], Path]) -> "Callable[[str], LoadedModel]":
+    """Return the loaded model of a family, in float32 on the processor; shared, so never changed."""
+    from probe.loading import LoadOptions, load_model
+
+    @cache
+    def load(family: str) -> "LoadedModel":
+        return load_model(str(tiny_folder(family)), LoadOptions(dtype="float32", device="cpu"))
+
+    return load

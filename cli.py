@@ -139,6 +139,7 @@ def layers(
 
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
+    _say(f"loading {dataset} and {model}")
     with _working() as report:
         data = load_dataset(dataset, split, limit)
         reader = LayerReader(load_model(model, options))
@@ -181,6 +182,7 @@ def rank(
 
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
+    _say(f"loading {dataset} and the models of {', '.join(specs)}")
     with _working() as report:
         data = load_dataset(dataset, split, limit)
         contestants = resolve_specs(specs, options)

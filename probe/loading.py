@@ -146,6 +146,8 @@ def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module
         )
     except Exception as error:  # whatever a foreign folder makes transformers raise
         raise ModelError(_explain_load_failure(name, error)) from error
+    # A decoder would keep the keys and values of every token and layer.
+    module.config.use_cache = False
     stack = find_layers(module.eval())
     missing = sorted(key for key in report["missing_keys"] if stack.needs(key))
     if missing:
@@ -185,7 +187,9 @@ def _count_positions(module: nn.Module) -> int | None:
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions < 1:
         return None
-    tables = [m for m in module.modules() if isinstance(m, nn.Embedding) and m.num_embeddings == positions]
+    words: Any = module.get_input_embeddings()  # type: ignore[operator]
+    others = [m for m in module.modules() if isinstance(m, nn.Embedding) and m is not words]
+    tables = [table for table in others if table.num_embeddings == positions]
     offsets = [table.padding_idx + 1 for table in tables if table.padding_idx is not None]
     return positions - max(offsets, default=0)
 

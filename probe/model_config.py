@@ -19,6 +19,8 @@ _LEGACY_FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+# The names sentence-transformers documents for it; its version 6 applies none but the first.
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
 
 T = TypeVar("T")
@@ -98,14 +100,15 @@ def read_model_config(folder: Path) -> ModelConfig:
     sizes = _read_sizes(transformer)
     head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())
     prompts = head.prompts or {}
+    side = next(filter(prompts.get, _DOCUMENT_PROMPTS), "document")
     return ModelConfig(
         transformer,
         pooling,
         query_prompt=prompts.get("query") or "",
-        document_prompt=next(filter(None, map(prompts.get, ("document", "passage", "corpus"))), ""),
+        document_prompt=prompts.get(side) or "",
         max_tokens=sizes.max_seq_length,
         lower_case=sizes.do_lower_case,
-        notes=(*pooling_notes, *_note_modules(types), *_note_similarity(head)),
+        notes=(*pooling_notes, *_note_modules(types), *_note_similarity(head), *_note_prompt(side)),
     )
 
 
@@ -166,3 +169,7 @@ def _note_modules(types: list[str]) -> tuple[str, ...]:
 def _note_similarity(head: _Head) -> tuple[str, ...]:
     own = head.similarity_fn_name
     return (f"the model's own similarity is {own}; ranked by cosine here",) if own not in (None, "cosine") else ()
+
+
+def _note_prompt(side: str) -> tuple[str, ...]:
+    return (f"the document prompt is the one the folder calls '{side}'",) if side != "document" else ()

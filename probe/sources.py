@@ -117,7 +117,7 @@ def _has_weights(folder: Path) -> bool:
 
 
 def _download(name: str, hub_id: str) -> Path:
-    from huggingface_hub import is_offline_mode, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
@@ -130,8 +130,11 @@ def _download(name: str, hub_id: str) -> Path:
         raise ModelError(f"the hub's cache cannot be written ({error}): set HF_HOME to a folder of yours") from error
     except (OfflineModeIsEnabled, OSError, RuntimeError, ValueError) as error:
         raise ModelError(_missing_weights(name, hub_id)) from error
-    if is_offline_mode() and not _has_weights(folder) and not _list_pickles(folder):
-        raise ModelError(_missing_weights(name, hub_id))
+    if not _has_weights(folder) and not _list_pickles(folder):
+        raise ModelError(
+            f"'{hub_id}' has no safetensors weights in the hub's cache or on the hub: run `hf download {hub_id}` "
+            "where there is a network; a model that is only a pickle has to be converted first"
+        )
     return folder
 
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Keep the hub's client from the network before anything imports it."""
+    """Set what the hub's client and torch read once, when they are imported."""
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # On a busy machine torch's threads would spin for minutes over models this small.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

@@ -137,7 +137,7 @@ def test_a_file_that_is_not_utf8_is_named(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["queries.jsonl", "qrels/test.tsv"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(DataError, match="is missing|has no judgements"):
+    with pytest.raises(DataError, match=r"is missing|has no judgements"):
         read_beir(str(folder))
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -237,6 +238,21 @@ def test_a_model_that_is_not_here_says_how_to_get_it(data: str) -> None:
     assert result.exit_code == 1
     assert "hf download BAAI/bge-small-en-v1.5" in result.stderr
     assert_friendly(result)
+
+
+def test_an_alias_works_from_the_hubs_cache(
+    data: str, tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = tmp_path / "models--Snowflake--snowflake-arctic-embed-m-v1.5" / "snapshots" / ("ab" * 20)
+    shutil.copytree(tiny_folder("bert"), snapshot)
+    (snapshot.parent.parent / "refs").mkdir()
+    (snapshot.parent.parent / "refs" / "main").write_text(snapshot.name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    board = json.loads(run("layers", "-m", "arctic-m", "-d", data, "-f", "json").stdout)
+    settings = board["settings"]["models"][0]
+    assert board["settings"]["baseline"] == "arctic-m@3:cls"
+    assert settings["query_prompt"] == "Represent this sentence for searching relevant passages: "
+    assert (settings["hub_id"], settings["revision"]) == ("Snowflake/snowflake-arctic-embed-m-v1.5", "ab" * 20)
 
 
 def test_an_unwritable_cache_is_named(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

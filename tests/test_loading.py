@@ -249,6 +249,13 @@ def test_loaded_module_is_in_evaluation_mode(load_tiny: Callable[[str], LoadedMo
     assert not any(module.training for module in load_tiny("bert").module.modules())
 
 
+def test_decoder_keeps_no_keys_and_values_of_its_tokens(load_tiny: Callable[[str], LoadedModel]) -> None:
+    model = load_tiny("qwen3")
+    with torch.inference_mode():
+        output = model.module(**model.tokenizer("apple bird", return_tensors="pt"))
+    assert getattr(output, "past_key_values", None) is None
+
+
 def test_bfloat16_gives_float32_vectors_near_those_of_float32(tmp_path: Path) -> None:
     write_model(tmp_path)
     exact = open_encoder(load(tmp_path)).encode_query(TEXTS)

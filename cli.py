@@ -185,9 +185,9 @@ def rank(
     _say(f"loading {dataset} and the models of {', '.join(specs)}")
     with _working() as report:
         data = load_dataset(dataset, split, limit)
-        contestants = resolve_specs(specs, options)
+        resolved = resolve_specs(specs, options)
         ranking = RankOptions(ranked_by, seed, bm25, _command_line(), report)
-        board = rank_contestants(contestants, data, str(contestants[0].hookpoints[0]), ranking)
+        board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking)
     _emit(board, format, save)
 
 

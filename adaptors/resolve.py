@@ -2,17 +2,31 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from probe.errors import CallError
 from probe.hookpoint import Hookpoint, SpecParts, split_spec
-from probe.loading import LoadOptions, load_model
+from probe.loading import LoadedModel, LoadOptions, load_model
 from probe.ranking import Contestant
 from probe.reader import LayerReader, select_hookpoints
 
-__all__ = ["resolve_specs"]
+__all__ = ["ResolvedSpecs", "resolve_specs"]
 
 
-def resolve_specs(specs: Sequence[str], options: LoadOptions | None = None) -> tuple[Contestant, ...]:
+@dataclass(frozen=True)
+class ResolvedSpecs:
+    """What specs name.
+
+    Attributes:
+        contestants: One per model, in the order of first mention.
+        baseline: The first spec's hookpoint; its deepest, where it names several.
+    """
+
+    contestants: tuple[Contestant, ...]
+    baseline: Hookpoint
+
+
+def resolve_specs(specs: Sequence[str], options: LoadOptions | None = None) -> ResolvedSpecs:
     """Load what the specs name, every model once.
 
     Args:
@@ -20,28 +34,27 @@ def resolve_specs(specs: Sequence[str], options: LoadOptions | None = None) -> t
         options: How to load the models.
 
     Returns:
-        One contestant per model, in the order of first mention.
+        The models with their hookpoints.
 
     Raises:
         CallError: A spec is malformed, or names a layer or pooling its model does not have.
         ModelError: A model cannot be loaded.
     """
-    by_model: dict[str, list[SpecParts]] = {}
-    for spec in specs:
-        parts = _split_single(spec)
-        by_model.setdefault(parts.model, []).append(parts)
-    return tuple(_load_contestant(model, parts, options) for model, parts in by_model.items())
+    parsed = [_split_single(spec) for spec in specs]
+    readers = {name: LayerReader(load_model(name, options)) for name in dict.fromkeys(part.model for part in parsed)}
+    points = [_expand(part, readers[part.model].model) for part in parsed]
+    contestants = tuple(
+        Contestant(reader, tuple(dict.fromkeys(point for group in points for point in group if point.model == name)))
+        for name, reader in readers.items()
+    )
+    return ResolvedSpecs(contestants, points[0][-1])
+
+
+def _expand(parts: SpecParts, model: LoadedModel) -> tuple[Hookpoint, ...]:
+    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"])
 
 
 def _split_single(spec: str) -> SpecParts:
     if "+" in spec and not os.path.isdir(spec):
         raise CallError(f"'{spec}' is a fusion ('+'), which this release cannot build: rank its parts one by one")
     return split_spec(spec)
-
-
-def _load_contestant(name: str, specs: Sequence[SpecParts], options: LoadOptions | None) -> Contestant:
-    model = load_model(name, options)
-    points: list[Hookpoint] = []
-    for parts in specs:
-        points += select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"])
-    return Contestant(LayerReader(model), tuple(dict.fromkeys(points)))

@@ -1,0 +1,61 @@
+"""Specs become models, each loaded once, and the baseline every row is tested against."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adaptors import resolve
+from adaptors.resolve import resolve_specs
+from probe.errors import CallError
+from probe.loading import LoadedModel, LoadOptions, load_model
+
+OPTIONS = LoadOptions(dtype="float32", device="cpu")
+
+
+@pytest.fixture
+def bert(tiny_folder: Callable[[str], Path]) -> str:
+    return str(tiny_folder("bert"))
+
+
+def test_every_model_is_loaded_once(
+    bert: str, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def load(name: str, options: LoadOptions | None) -> LoadedModel:
+        loaded.append(name)
+        return load_model(name, options)
+
+    monkeypatch.setattr(resolve, "load_model", load)
+    other = str(tiny_folder("mpnet"))
+    resolved = resolve_specs([f"{bert}@1:cls", other, f"{bert}@2"], OPTIONS)
+    assert loaded == [bert, other]
+    assert [[str(p) for p in c.hookpoints] for c in resolved.contestants] == [
+        [f"{bert}@1:cls", f"{bert}@2:mean"],
+        [f"{other}@3:mean"],
+    ]
+
+
+def test_the_first_spec_is_the_baseline(bert: str) -> None:
+    assert str(resolve_specs([f"{bert}@1:cls", bert], OPTIONS).baseline) == f"{bert}@1:cls"
+
+
+def test_of_several_layers_the_deepest_is_the_baseline(bert: str) -> None:
+    resolved = resolve_specs([f"{bert}@all:max", bert], OPTIONS)
+    assert str(resolved.baseline) == f"{bert}@3:max"
+    assert len(resolved.contestants[0].hookpoints) == 5
+
+
+def test_the_same_hookpoint_twice_is_one_row(bert: str) -> None:
+    assert len(resolve_specs([bert, f"{bert}@last", f"{bert}@3:mean"], OPTIONS).contestants[0].hookpoints) == 1
+
+
+def test_a_fusion_is_refused_for_now(bert: str) -> None:
+    with pytest.raises(CallError, match="fusion"):
+        resolve_specs([f"{bert}@1:mean+{bert}@2:mean"], OPTIONS)
+
+
+def test_a_folder_with_a_plus_in_its_name_is_a_folder(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
+    (tmp_path / "a+b").symlink_to(tiny_folder("bert"))
+    assert resolve_specs([str(tmp_path / "a+b")], OPTIONS).baseline.layer == 3

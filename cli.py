@@ -82,6 +82,9 @@ def friendly(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no Δ shows a question mark
+                stream.reconfigure(errors="replace")
         try:
             return command(*args, **kwargs)
         except (typer.Exit, BrokenPipeError):
@@ -277,7 +280,7 @@ def _say(words: str) -> None:
 
 
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(value, indent=2))
 
 
 def _emit(board: "Leaderboard", format: str, save: Path | None) -> None:

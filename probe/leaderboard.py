@@ -95,7 +95,7 @@ class Leaderboard:
 
     def to_json(self) -> str:
         """Return the leaderboard as JSON."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
         """Return the rows as CSV, one column per metric; data set and split stand in every row."""

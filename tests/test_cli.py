@@ -71,6 +71,14 @@ def test_options_reach_the_footer(model: str, data: str) -> None:
     assert board["settings"]["metric"] == "mrr@3"
 
 
+def test_a_terminal_without_unicode_gets_its_table_and_json(model: str, data: str) -> None:
+    ascii_runner = CliRunner(charset="ascii")
+    for form in ("table", "markdown", "json"):
+        result = ascii_runner.invoke(cli.probe_app, ["layers", "-m", model, "-d", data, "-f", form])
+        assert result.exit_code == 0
+        assert f"{model}@3:mean" in result.stdout
+
+
 def test_rank_tests_against_the_first_spec(model: str, data: str) -> None:
     result = run("rank", f"{model}@1:cls", f"{model}@2,3", f"{model}", "--dataset", data, "--format", "json")
     board = json.loads(result.stdout)

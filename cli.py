@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
+    from probe.dataset import Dataset
     from probe.leaderboard import Leaderboard
 
 __all__ = ["adaptors_app", "probe_app", "surgery_app"]
 
+# The backslash keeps rich from reading brackets as markup.
+_SPECS = "Encoders, written model\\[@layers]\\[:pooling]; the first is the baseline."
 _FORMATS = ("table", "json", "csv", "markdown")
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
 
@@ -96,6 +99,8 @@ def friendly(command: Callable[P, R]) -> Callable[P, R]:
                 raise
             if isinstance(error, ProbeError):
                 raise _failed(str(error), error.exit_code) from error
+            if isinstance(error, OSError):
+                raise _failed(f"the system refused: {error}", 1) from error
             kind = type(error).__name__
             raise _failed(f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1) from error
 
@@ -134,7 +139,6 @@ def layers(
     A layer is probed by zero-shot retrieval: nothing is trained or fitted. The full model is always in the table.
     """
     _check_output(format, save)
-    from probe.dataset import load_dataset
     from probe.loading import LoadOptions, load_model
     from probe.metrics import Metric
     from probe.ranking import RankOptions, rank_layers
@@ -144,7 +148,7 @@ def layers(
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
     _say(f"loading {dataset} and {model}")
     with _working() as report:
-        data = load_dataset(dataset, split, limit)
+        data = _load_data(dataset, split, limit)
         reader = LayerReader(load_model(model, options))
         ranking = RankOptions(ranked_by, seed, bm25, _command_line(), report)
         board = rank_layers(reader, data, layers, pooling.split(","), ranking)
@@ -154,7 +158,7 @@ def layers(
 @probe_app.command(epilog="Example: probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings")
 @friendly
 def rank(
-    specs: Annotated[list[str], typer.Argument(help="Encoders: model[@layers][:pooling]; the first is the baseline.")],
+    specs: Annotated[list[str], typer.Argument(help=_SPECS)],
     dataset: DatasetName = "docstrings",
     metric: MetricName = "ndcg@10",
     split: Split = None,
@@ -177,7 +181,6 @@ def rank(
     """
     _check_output(format, save)
     from adaptors.resolve import resolve_specs
-    from probe.dataset import load_dataset
     from probe.loading import LoadOptions
     from probe.metrics import Metric
     from probe.ranking import RankOptions
@@ -187,7 +190,7 @@ def rank(
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
     _say(f"loading {dataset} and the models of {', '.join(specs)}")
     with _working() as report:
-        data = load_dataset(dataset, split, limit)
+        data = _load_data(dataset, split, limit)
         resolved = resolve_specs(specs, options)
         ranking = RankOptions(ranked_by, seed, bm25, _command_line(), report)
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking)
@@ -199,10 +202,16 @@ def rank(
 def models(format: TableOrJson = "table", debug: Debug = False) -> None:
     """List the aliases: hub id, pooling, prompts, longest input, and which are on this machine now."""
     _check_choice("--format", format, ("table", "json"))
-    from probe.models_table import list_models, models_table
+    from probe.models_table import list_models, model_notes, models_table
+    from probe.render import print_whole
 
     found = list_models()
-    _print_json([vars(model) for model in found]) if format == "json" else _console().print(models_table(found))
+    if format == "json":
+        _print_json([vars(model) for model in found])
+        return
+    print_whole(models_table(found), _console())
+    for line in model_notes(found):
+        _console().print(line, markup=False)
 
 
 @data_app.command(epilog="Example: probe data show docstrings")
@@ -235,7 +244,7 @@ def build(
 
     built = build_dataset(files, out, force)
     _say(f"{built.documents} passages of {built.files} files, {built.queries} synthetic queries; next:")
-    _say(f"probe layers --dataset {built.folder}")
+    _say(f"probe layers --dataset {shlex.quote(str(built.folder))}")
     typer.echo(built.folder)
 
 
@@ -251,8 +260,21 @@ def _check_output(format: str, save: Path | None) -> None:
         return
     if save.suffix.lower() not in _SUFFIXES:
         raise CallError(f"--save '{save}': expected a file ending in {', '.join(_SUFFIXES)}")
-    if save.is_dir() or not save.parent.is_dir() or not os.access(save.parent, os.W_OK):
-        raise CallError(f"--save '{save}' cannot be written: expected a file in a folder that exists and is yours")
+    if save.is_dir():
+        raise CallError(f"--save '{save}' is a folder: expected a file")
+    if not save.parent.is_dir():
+        raise CallError(f"--save '{save}': there is no folder '{save.parent}'; make it first")
+    if not os.access(save if save.exists() else save.parent, os.W_OK):
+        raise CallError(f"--save '{save}' cannot be written: permission denied")
+
+
+def _load_data(name: str, split: str | None, limit: int | None) -> "Dataset":
+    from probe.dataset import load_dataset
+
+    data = load_dataset(name, split, limit)
+    if limit is not None and len(data.documents) > limit:
+        _say(f"--limit {limit} keeps {len(data.documents)} documents: every judged one stays")
+    return data
 
 
 def _wants_bm25(baseline: str | None) -> bool:

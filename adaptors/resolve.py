@@ -1,6 +1,7 @@
 """Turn specs as typed into models and hookpoints; the one place that knows every kind of encoder."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from probe.ranking import Contestant
 from probe.reader import LayerReader, select_hookpoints
 
 __all__ = ["ResolvedSpecs", "resolve_specs"]
+
+_PLACE = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,6 @@ def _expand(parts: SpecParts, model: LoadedModel) -> tuple[Hookpoint, ...]:
 
 
 def _split_single(spec: str) -> SpecParts:
-    if "+" in spec and not os.path.isdir(spec):
+    if "+" in spec and not os.path.isdir(_PLACE.sub("", spec)):
         raise CallError(f"'{spec}' is a fusion ('+'), which this release cannot build: rank its parts one by one")
     return split_spec(spec)

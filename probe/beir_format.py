@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,11 @@ from probe.errors import CallError, DataError
 __all__ = ["list_splits", "read_beir"]
 
 _ROWS_SHOWN = 3
+# What a damaged, encrypted or oddly packed zip, or a disk, makes reading raise.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+# Beyond this a grade is a mistake, and more than trec_eval's integers hold.
+_LARGEST_GRADE = 1_000_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -85,6 +92,8 @@ def _find_root(path: str) -> Any:
 def _open_root(path: str) -> Any:
     if os.path.isdir(path):
         return Path(path)
+    if not zipfile.is_zipfile(path) and path.lower().endswith(".zip"):
+        raise DataError(f"'{path}' is no zip that can be read: it is damaged, cut short or something else")
     if not zipfile.is_zipfile(path):
         raise CallError(
             f"'{path}' is neither a BEIR folder nor a zip of one; own documents become one with "
@@ -114,13 +123,15 @@ def _choose_split(splits: list[str], wanted: str | None, path: str) -> str:
     if wanted is None:
         wanted = splits[0] if len(splits) == 1 else "test"
     if wanted not in splits:
-        raise CallError(f"'{path}' has no judgements for the split '{wanted}': it has {', '.join(splits)}")
+        raise CallError(
+            f"'{path}' has no judgements for the split '{wanted}': it has {', '.join(splits)} (see --split)"
+        )
     return wanted
 
 
 def _label(path: Any) -> str:
     parts = str(path).split(os.sep)
-    return "/".join(parts[-3:] if parts[-2] == "qrels" else parts[-2:])
+    return "/".join(parts[-3:] if "qrels" in parts[-2:-1] else parts[-2:])
 
 
 def _read_lines(path: Any) -> Iterator[tuple[int, str]]:
@@ -128,11 +139,14 @@ def _read_lines(path: Any) -> Iterator[tuple[int, str]]:
         raise DataError(f"{_label(path)} is missing: a BEIR data set has corpus.jsonl, queries.jsonl and qrels/")
     number = 0
     try:
-        with path.open("r", encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
+        with path.open("rb") as file:
+            for number, data in enumerate(file, start=1):
+                line = data.decode("utf-8-sig" if number == 1 else "utf-8")
                 if line.strip():
                     yield number, line.rstrip("\r\n")
-    except (UnicodeDecodeError, zipfile.BadZipFile, OSError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{_label(path)}:{number}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    except _UNREADABLE as error:
         raise DataError(f"{_label(path)}:{number + 1}: cannot be read ({error})") from error
 
 
@@ -142,11 +156,13 @@ def _read_records(path: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         place = f"{_label(path)}:{number}"
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{place}: not JSON ({error}); expected one object a line") from error
         if not isinstance(record, dict) or not isinstance(record.get("_id"), str | int):
             raise DataError(f'{place}: expected an object with "_id" and "text", found {line[:60]}')
         record["_id"] = str(record["_id"])
+        if _SURROGATE.search(record["_id"]):
+            raise DataError(f"{place}: half a character (a lone surrogate) in the id {record['_id']!a}")
         if record["_id"] in seen:
             raise DataError(f"{place}: the id '{record['_id']}' is already in line {seen[record['_id']]}")
         seen[record["_id"]] = number
@@ -162,7 +178,7 @@ def _read_string(record: dict[str, Any], key: str, place: str) -> str:
     if not isinstance(value, str):
         found = "nothing" if value is None else f"a {type(value).__name__}"
         raise DataError(f'{place}: expected a string as "{key}", found {found}')
-    return value
+    return _SURROGATE.sub("\ufffd", value)
 
 
 def _read_texts(path: Any, defects: _Defects, empty: str) -> Texts:
@@ -196,6 +212,8 @@ def _read_qrels(path: Any, documents: set[str], queries: set[str], defects: _Def
             continue
         if document not in documents:
             defects.add("judgements of documents that are not there (kept: they count as not found)", place)
+        if query == document and grade > 0:
+            defects.add("relevant documents with their query's own id (never returned: rename the ids)", place)
         if grade < 0:
             defects.add("negative grades (taken as 0)", place)
         if qrels.get(query, {}).get(document, max(grade, 0)) != max(grade, 0):
@@ -210,7 +228,10 @@ def _read_judgements(path: Any, defects: _Defects) -> Iterable[tuple[str, tuple[
         place = f"{_label(path)}:{number}"
         cells = [cell.strip() for cell in line.split("\t")]
         if len(cells) != 3:
-            raise DataError(f"{place}: expected query-id, corpus-id and score between tabs, found {line[:60]!r}")
+            raise DataError(
+                f"{place}: expected query-id, corpus-id and score between tabs (not TREC's four columns), "
+                f"found {line[:60]!r}"
+            )
         header, first = first and not _is_grade(cells[2]), False
         if header:
             continue
@@ -223,6 +244,6 @@ def _read_judgements(path: Any, defects: _Defects) -> Iterable[tuple[str, tuple[
 
 def _is_grade(text: str) -> bool:
     try:
-        return float(text).is_integer()
+        return float(text).is_integer() and abs(float(text)) <= _LARGEST_GRADE
     except ValueError:
         return False

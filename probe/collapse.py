@@ -39,4 +39,5 @@ def is_collapsed(vectors: Embeddings) -> bool:
     sample = vectors[:SAMPLE]
     if len(sample) < 2:
         return False
-    return mean_cosine(sample) > 1 - 1e-4 or effective_rank(sample) < 1.01
+    # Anisotropic states reach mean cosines of .9999 and still rank well: only rounding is allowed for.
+    return mean_cosine(sample) > 1 - 1e-6 or effective_rank(sample) < 1.01

@@ -1,30 +1,23 @@
 """Own documents to a BEIR folder: passages, and known-item queries taken out of them."""
 
-import csv
 import json
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from probe.errors import CallError, DataError
+from probe.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
 
 __all__ = ["SYNTHETIC", "BuiltDataset", "build_dataset"]
 
 SYNTHETIC = "known-item: a passage's first sentence, taken out of it, finds the rest"
 
-_MARKDOWN = (".md", ".markdown")
-_TEXT = (".txt", ".text", ".rst")
-_READABLE = (*_MARKDOWN, *_TEXT, ".jsonl", ".csv")
-# About what an encoder of 256 tokens takes.
-_PASSAGE_WORDS = 150
 _QUERY_WORDS = range(4, 41)
 _FEWEST_REST_WORDS = 8
 
-_HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")
+_DATASET_FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
 
 
 @dataclass(frozen=True)
@@ -35,13 +28,6 @@ class BuiltDataset:
     files: int
     documents: int
     queries: int
-
-
-@dataclass(frozen=True)
-class _Passage:
-    source: str
-    title: str
-    text: str
 
 
 def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> BuiltDataset:
@@ -62,10 +48,9 @@ def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> Buil
         CallError: A path is missing or of another kind, or `out` exists.
         DataError: A file is malformed, or nothing in the files can be asked for.
     """
-    if out.exists() and not force:
-        raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
-    files = sorted({file for path in paths for file in _list_files(path)})
-    passages = [passage for file in files for passage in _read_file(file)]
+    _check_out(out, paths, force)
+    files = sorted({file for path in paths for file in list_documents(path)})
+    passages = list(dict.fromkeys(passage for file in files for passage in read_passages(file)))
     corpus, queries = _take_queries(passages)
     if not queries:
         raise DataError(
@@ -76,94 +61,26 @@ def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> Buil
     return BuiltDataset(out, len(files), len(corpus), len(queries))
 
 
-def _list_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in _READABLE)
-        if not found:
-            raise CallError(f"'{path}' holds no document: expected files ending in {', '.join(_READABLE)}")
-        return found
-    if not path.exists():
-        raise CallError(f"there is no file '{path}'")
-    if path.suffix.lower() not in _READABLE:
-        raise CallError(f"'{path}' is no document this reads: expected a file ending in {', '.join(_READABLE)}")
-    return [path]
+def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:
+    """Refuse to replace anything but a data set, and that only when told to."""
+    if not out.exists():
+        return
+    if not force:
+        raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
+    inside = {child.name for child in out.iterdir()} if out.is_dir() else set()
+    if not inside or not inside <= _DATASET_FILES:
+        raise CallError(f"'{out}' is not a data set of ours, so --force does not replace it: choose another --out")
+    if any(path.resolve().is_relative_to(out.resolve()) for path in paths):
+        raise CallError(f"'{out}' holds what is to be read: choose another --out")
 
 
-def _read_file(path: Path) -> Iterator[_Passage]:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".jsonl":
-            yield from _read_jsonl(path)
-        elif suffix == ".csv":
-            yield from _read_csv(path)
-        else:
-            text = path.read_text(encoding="utf-8-sig")
-            yield from _split_markdown(path, text) if suffix in _MARKDOWN else _split_text(path.name, "", text)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _read_jsonl(path: Path) -> Iterator[_Passage]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: not JSON ({error}); expected one object a line") from error
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-            raise DataError(f'{path}:{number}: expected an object with a string "text", found {line[:60]}')
-        yield from _split_text(f"{path.name}:{number}", str(record.get("title") or ""), record["text"])
-
-
-def _read_csv(path: Path) -> Iterator[_Passage]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if "text" not in (reader.fieldnames or ()):
-            raise DataError(f"{path}:1: expected a column 'text' (and perhaps 'title'), found {reader.fieldnames}")
-        try:
-            for row in reader:
-                yield from _split_text(f"{path.name}:{reader.line_num}", row.get("title") or "", row["text"] or "")
-        except csv.Error as error:
-            raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from error
-
-
-def _split_markdown(path: Path, text: str) -> Iterator[_Passage]:
-    title, fenced = "", False
-    lines: list[str] = []
-    for line in text.splitlines():
-        fenced ^= line.lstrip().startswith("```")
-        heading = None if fenced else _HEADING.match(line)
-        if heading:
-            yield from _split_text(path.name, title, "\n".join(lines))
-            title, lines = heading[1], []
-        else:
-            lines.append(line)
-    yield from _split_text(path.name, title, "\n".join(lines))
-
-
-def _split_text(source: str, title: str, text: str) -> Iterator[_Passage]:
-    """Pack whole paragraphs into passages of about _PASSAGE_WORDS words."""
-    packed: list[str] = []
-    for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
-        words = paragraph.split()
-        if packed and len(packed) + len(words) > _PASSAGE_WORDS:
-            yield _Passage(source, title, " ".join(packed))
-            packed = []
-        packed += words
-    if packed:
-        yield _Passage(source, title, " ".join(packed))
-
-
-def _take_queries(passages: Sequence[_Passage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     corpus: list[dict[str, object]] = []
     queries: list[dict[str, object]] = []
     asked: set[str] = set()
     for number, passage in enumerate(passages, start=1):
-        query, _, rest = _SENTENCE_END.sub("\n", passage.text, count=1).partition("\n")
-        asked_here = len(query.split()) in _QUERY_WORDS and len(rest.split()) >= _FEWEST_REST_WORDS
+        query, rest = (*SENTENCE_END.split(passage.text, maxsplit=1), "")[:2]
+        asked_here = count_words(query) in _QUERY_WORDS and count_words(rest) >= _FEWEST_REST_WORDS
         asked_here = asked_here and query not in asked and query not in rest
         if asked_here:
             asked.add(query)

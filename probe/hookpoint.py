@@ -75,7 +75,7 @@ def check_pooling(name: str) -> str:
         CallError: There is no such pooling.
     """
     if name not in POOLING_NAMES:
-        raise CallError(f"unknown pooling '{name}': expected one of {', '.join(POOLING_NAMES)}")
+        raise CallError(f"unknown pooling '{name}': expected one of {', '.join(POOLING_NAMES)} (or own)")
     return name
 
 

@@ -92,7 +92,9 @@ def _count_hidden_layers(model: nn.Module) -> int:
     text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
     count = getattr(text_config, "num_hidden_layers", None)
     if not isinstance(count, int) or count < 1:
-        raise ModelError(f"{type(model).__name__} says no num_hidden_layers in its config, so its layers are unknown")
+        raise ModelError(
+            f"the config of {type(model).__name__} says num_hidden_layers = {count}: expected a number of 1 or more"
+        )
     return count
 
 
@@ -130,6 +132,11 @@ def _trace_dummy_forward(model: nn.Module, path: str, blocks: nn.ModuleList) -> 
     try:
         with torch.inference_mode():
             trace.output = first_tensor(model(**dummy_inputs(model)))
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        first_line = next(iter(str(error).splitlines()), "")[:200]
+        raise ModelError(
+            f"{type(model).__name__} does not run on plain token ids and their mask: {first_line}"
+        ) from error
     finally:
         for handle in handles:
             handle.remove()
@@ -155,6 +162,8 @@ def first_tensor(value: Any) -> Tensor:
 def _find_final_norm(model: nn.Module, trace: _Trace) -> nn.Module | None:
     if trace.last_block is None or trace.output is None:
         raise ModelError(f"the layers of {type(model).__name__} do not run in its forward")
+    if not bool(torch.isfinite(trace.output).all()):
+        raise ModelError(f"the weights of {type(model).__name__} give values that are not finite")
     if torch.equal(trace.last_block, trace.output):
         return None
     for name, (given, made) in reversed(trace.calls_after.items()):

@@ -136,12 +136,14 @@ def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfi
 
 
 def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module, Any, LayerStack]:
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
 
     folder = str(config.transformer)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-        module, report = AutoModel.from_pretrained(
+        # Of an encoder-decoder (T5) only the encoder embeds.
+        pair = AutoConfig.from_pretrained(folder, trust_remote_code=trust).is_encoder_decoder
+        module, report = (AutoModelForTextEncoding if pair else AutoModel).from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust, output_loading_info=True
         )
     except Exception as error:  # whatever a foreign folder makes transformers raise
@@ -164,7 +166,9 @@ def _explain_load_failure(name: str, error: Exception) -> str:
     said = str(error).strip()
     if "trust_remote_code" in said:
         return f"'{name}' brings code of its own: pass --trust-remote-code if you have read it and trust it"
-    first_line = next(iter(said.splitlines()), type(error).__name__)
+    if "ignore_mismatched_sizes" in said:
+        return f"'{name}' cannot be loaded: its weights have other shapes than its config says"
+    first_line = f"{type(error).__name__}: {next(iter(said.splitlines()), '')}"
     return f"'{name}' cannot be loaded by transformers: {first_line[:300]}"
 
 

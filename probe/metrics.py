@@ -34,8 +34,8 @@ class Metric:
         parts = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,5})", text.strip().lower())
         name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
         if parts is None or name not in _TREC_NAMES:
-            hint = nearest_names(name, list(_TREC_NAMES))
-            raise CallError(f"unknown metric '{text}': expected a name and a cut-off such as ndcg@10 ({hint})")
+            hint = f"such as {name}@10" if name in _TREC_NAMES else nearest_names(name, list(_TREC_NAMES))
+            raise CallError(f"unknown metric '{text}': expected a name and a cut-off, ndcg@10 for one ({hint})")
         return cls(name, int(parts[2]))
 
     def __str__(self) -> str:

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
 from probe.catalog import list_entries
 from probe.errors import ProbeError
 from probe.sources import find_offline
 
-__all__ = ["KnownModel", "list_models", "models_table"]
+__all__ = ["KnownModel", "list_models", "model_notes", "models_table"]
 
 _EXPLANATION = "here: usable now, without a network; --model takes any other hub id and any folder as well"
 
@@ -41,15 +39,20 @@ def _is_offline(hub_id: str) -> bool:
         return False
 
 
-def models_table(models: list[KnownModel]) -> Group:
-    """Return the models as a rich table, with the prompts below it."""
+def models_table(models: list[KnownModel]) -> Table:
+    """Return the models as a rich table."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for title in ("alias", "hub id", "pooling", "tokens", "here"):
         table.add_column(title, no_wrap=True)
     for model in models:
         here = "yes" if model.offline else "no"
         table.add_row(model.alias, model.hub_id, model.pooling, str(model.max_tokens), here)
-    return Group(table, *[Text(line) for line in _prompt_lines(models)], Text(_EXPLANATION))
+    return table
+
+
+def model_notes(models: list[KnownModel]) -> list[str]:
+    """Return what belongs below the table: the prompts by alias, and what its last column means."""
+    return [*_prompt_lines(models), _EXPLANATION]
 
 
 def _prompt_lines(models: list[KnownModel]) -> list[str]:

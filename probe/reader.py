@@ -85,10 +85,19 @@ class LayerReader:
         vectors: dict[Place, Embeddings],
     ) -> None:
         pad_id = self.model.tokenizer.pad_token_id or 0
+        self._check_ids(max(map(max, ids)))
         with torch.inference_mode(), self._precision():
             states = capture.run(pad_batch(ids, pad_id, self.model.device))
         for key, state in states.items():
             vectors[key][rows] = state.cpu().numpy()
+
+    def _check_ids(self, largest: int) -> None:
+        known: int = self.model.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        if largest >= known:
+            raise ModelError(
+                f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows {known} "
+                "only: they do not belong together"
+            )
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.model.dtype == torch.float32:
@@ -144,7 +153,8 @@ def own_pooling(model: LoadedModel) -> str:
         CallError: It is none of ours.
     """
     if model.pooling is None:
-        raise CallError(f"'{model.source.name}': {model.notes[0]}; choose one with --pooling, such as mean")
+        name = model.source.name
+        raise CallError(f"'{name}': {model.notes[0]}; name one, as --pooling mean or in the spec {name}:mean")
     return model.pooling
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from probe.leaderboard import Leaderboard, Row
 from probe.statistics import holm
 
-__all__ = ["footer_lines", "print_leaderboard", "table_cells"]
+__all__ = ["footer_lines", "print_leaderboard", "print_whole", "table_cells"]
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -40,16 +40,16 @@ def _columns(board: Leaderboard) -> list[_Column]:
     return [
         _Column("#", 0, lambda row: str(row.rank)),
         _Column("encoder", 0, lambda row: row.encoder, "left"),
-        _Column("dim", 7, lambda row: _number(row.dim, "d")),
+        _Column("dim", 8, lambda row: _number(row.dim, "d")),
         _Column(_title(metric), 0, partial(_score, metric)),
-        _Column("95 %", 2, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
-        _Column("Δ base", 1, lambda row: _number(row.delta, "+.4f")),
-        _Column("p", 1, lambda row: _p_value(row.p_value) + ("*" if row.rank in starred else "")),
-        *[_Column(_title(name), 5, partial(_score, name)) for name in others],
-        _Column("curve", 6, lambda row: _bar(row.scores[metric], top), "left"),
-        _Column("ms/text", 3, lambda row: _number(row.ms_per_text, ".2f")),
-        _Column("params", 4, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
-        _Column("note", 0, lambda row: _note(row, board.settings["baseline"]), "left"),
+        _Column("95 %", 3, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
+        _Column("Δ base", 2, lambda row: _number(row.delta, "+.4f")),
+        _Column("p", 2, lambda row: _p_value(row.p_value) + ("*" if row.rank in starred else "")),
+        *[_Column(_title(name), 6, partial(_score, name)) for name in others],
+        _Column("curve", 7, lambda row: _bar(row.scores[metric], top), "left"),
+        _Column("ms/text", 4, lambda row: _number(row.ms_per_text, ".2f")),
+        _Column("params", 5, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
+        _Column("note", 1, lambda row: _note(row, board.settings["baseline"]), "left"),
     ]
 
 
@@ -158,7 +158,8 @@ def _published_line(row: Row, metric: str) -> str:
 def _warnings(board: Leaderboard) -> list[str]:
     lines = [f"data defect: {defect}" for defect in board.settings["dataset"]["defects"]]
     if any(row.collapsed for row in board.rows):
-        lines.append("collapsed: all documents have (nearly) the same vector there, so its ranking is one big tie")
+        names = ", ".join(row.encoder for row in board.rows if row.collapsed)
+        lines.append(f"collapsed: all documents have the same vector there, so that every score ties: {names}")
     if any(row.transductive for row in board.rows):
         lines.append("transductive: fitted on the text of the corpus it is scored on (never on its judgements)")
     if board.settings["dataset"]["queries"] < 2:
@@ -175,21 +176,26 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
     """
     columns = _columns(board)
     dropped: list[str] = []
-    while _width(console, columns, board) > console.width and any(column.drop for column in columns):
+    while _measure(_table(columns, board), console) > console.width and any(column.drop for column in columns):
         least = max(columns, key=lambda column: column.drop)
         columns.remove(least)
         dropped.append(least.title)
-    _print_whole(_table(columns, board), _width(console, columns, board), console)
+    print_whole(_table(columns, board), console)
     if dropped:
         console.print(Text(f"left out, for want of width: {', '.join(dropped)}", style="dim"))
     for line in footer_lines(board):
         console.print(Text(line, style="dim"))
 
 
-def _print_whole(table: Table, needed: int, console: Console) -> None:
-    """Print a table that must not be cut, even where its last columns are wider than the console."""
+def print_whole(table: Table, console: Console) -> None:
+    """Print a table that must not be cut, even where its last columns are wider than the console.
+
+    Args:
+        table: The table.
+        console: Where to print.
+    """
     width = console.width
-    console.width = max(width, needed)
+    console.width = max(width, _measure(table, console))
     try:
         console.print(table, crop=False)
     finally:
@@ -214,6 +220,6 @@ def _table(columns: Sequence[_Column], board: Leaderboard) -> Table:
     return table
 
 
-def _width(console: Console, columns: Sequence[_Column], board: Leaderboard) -> int:
+def _measure(table: Table, console: Console) -> int:
     endless = console.options.update(max_width=100_000)
-    return Measurement.get(console, endless, _table(columns, board)).maximum
+    return Measurement.get(console, endless, table).maximum

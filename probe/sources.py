@@ -66,6 +66,8 @@ def find_source(name: str) -> ModelSource:
 def _check_hub_id(name: str) -> None:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise CallError(f"there is no folder '{name}': expected a model's folder, an alias or a hub id (owner/name)")
+    if name == "bm25":
+        raise CallError("bm25 is no model: add its row with --baseline bm25")
     if "/" not in name:
         near = nearest_names(name, [entry.alias for entry in list_entries()])
         raise CallError(f"unknown model '{name}': {near} A hub id is written owner/name, a folder ./name.")
@@ -149,7 +151,7 @@ def _missing_weights(name: str, hub_id: str) -> str:
 def _check_folder(folder: Path, name: str) -> Path:
     transformer = find_transformer(folder)
     if not (transformer / "config.json").is_file():
-        raise ModelError(f"'{name}' holds no config.json: expected the folder of a transformers model")
+        raise ModelError(f"the folder '{name}' holds no config.json: expected the folder of a transformers model")
     if _has_weights(folder):
         return folder
     pickles = _list_pickles(transformer)

@@ -120,6 +120,8 @@ def test_duplicate_ids_are_refused(folder: Path) -> None:
         (["q\t0\t1\t1"], r"qrels/test.tsv:2: expected query-id"),
         (["q\t1\thigh"], r"qrels/test.tsv:2: expected a whole number"),
         (["q\t1\t0.5"], r"qrels/test.tsv:2: expected a whole number"),
+        (["q\t1\t99999999999999999999"], r"qrels/test.tsv:2: expected a whole number"),
+        (["q\t1\tinf"], r"qrels/test.tsv:2: expected a whole number"),
         (["q\t1\t1", "q\t1\t2"], r"qrels/test.tsv:3: 'q' and '1' are judged twice"),
     ],
 )
@@ -128,10 +130,44 @@ def test_malformed_judgements_are_named_by_line(folder: Path, rows: list[str], m
         read_beir(write_qrels(folder, HEADER, *rows))
 
 
-def test_a_file_that_is_not_utf8_is_named(folder: Path) -> None:
-    (folder / "corpus.jsonl").write_bytes(b'{"_id": "1", "text": "ok"}\n{"_id": "2", "text": "\xff"}\n')
-    with pytest.raises(DataError, match=r"corpus.jsonl:\d: cannot be read"):
+def test_a_line_that_is_not_utf8_is_named(folder: Path) -> None:
+    good = b'{"_id": "%d", "text": "ok"}\n'
+    lines = b"".join(good % i for i in range(30))
+    (folder / "corpus.jsonl").write_bytes(lines + b'{"_id": "x", "text": "\xff"}\n')
+    with pytest.raises(DataError, match=r"corpus.jsonl:31: not UTF-8"):
         read_beir(str(folder))
+
+
+def test_half_a_character_is_replaced_in_texts_and_refused_in_ids(folder: Path) -> None:
+    write_lines(folder / "corpus.jsonl", ['{"_id": "2", "text": "a \\ud800 b"}'])
+    assert read_beir(str(folder)).documents.texts == ("a \ufffd b",)
+    write_lines(folder / "corpus.jsonl", ['{"_id": "\\ud800", "text": "x"}'])
+    with pytest.raises(DataError, match=r"corpus.jsonl:1: half a character"):
+        read_beir(str(folder))
+
+
+def test_relevant_documents_with_the_querys_own_id_are_named(folder: Path) -> None:
+    dataset = read_beir(write_qrels(folder, HEADER, "1\t1\t1", "q\t2\t1"))
+    assert "1 relevant documents with their query's own id" in dataset.defects[0]
+
+
+def test_the_current_folder_can_be_a_data_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert read_beir(".").name == "small"
+    (folder / "corpus.jsonl").write_text("{")
+    with pytest.raises(DataError, match=r"corpus.jsonl:1: not JSON"):
+        read_beir(".")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "nonsense"])
+def test_a_damaged_zip_is_named(folder: Path, tmp_path: Path, damage: str) -> None:
+    archive = zip_folder(folder, tmp_path / "a.zip")
+    content = archive.read_bytes()
+    at = content.index(b'"one"') + 1
+    broken = {"cut": content[:-30], "flipped": content[:at] + b"X" + content[at + 1 :], "nonsense": b"PK nonsense"}
+    archive.write_bytes(broken[damage])
+    with pytest.raises(DataError, match=r"no zip that can be read|cannot be read"):
+        read_beir(str(archive))
 
 
 @pytest.mark.parametrize("name", ["queries.jsonl", "qrels/test.tsv"])

@@ -100,6 +100,23 @@ def test_models_says_what_is_usable_offline() -> None:
     assert "sentence-transformers/all-mpnet-base-v2" in run("models").stdout
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60, 80])
+def test_names_are_whole_in_a_narrow_terminal(
+    model: str, data: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert "sentence-transformers/all-MiniLM-L12-v2" in run("models").stdout
+    assert f"{model}@3:mean" in run("layers", "-m", model, "-d", data).stdout
+
+
+def test_help_shows_the_whole_grammar() -> None:
+    assert "model[@layers][:pooling]" in " ".join(run("rank", "--help").stdout.replace("│", " ").split())
+
+
+def test_a_limit_that_judged_documents_exceed_is_explained(model: str, data: str) -> None:
+    assert "--limit 3 keeps 16 documents" in run("layers", "-m", model, "-d", data, "--limit", 3).stderr
+
+
 def test_data_show_counts_and_shows(data: str) -> None:
     assert "40" in run("data", "show", data).stdout
     summary = json.loads(run("data", "show", data, "--format", "json").stdout)

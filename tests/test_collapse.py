@@ -29,6 +29,9 @@ def test_zero_vectors_are_collapsed() -> None:
 def test_spread_and_merely_anisotropic_vectors_are_not() -> None:
     assert not is_collapsed(SPREAD)
     assert not is_collapsed(CONE)
+    narrow = 100 + CONE
+    assert mean_cosine(narrow) > 0.9998
+    assert not is_collapsed(narrow)
 
 
 def test_one_document_cannot_collapse() -> None:

@@ -98,13 +98,70 @@ def test_the_same_files_give_the_same_data_set(tmp_path: Path) -> None:
 
 def test_an_existing_folder_is_not_overwritten_without_force(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.txt", [f"{SENTENCE} {REST}"])
-    kept = write_lines(tmp_path / "out" / "mine.txt", ["precious"])
+    build_dataset([file], tmp_path / "out")
+    write_lines(file, [f"Another sentence begins it now. {REST}"])
     with pytest.raises(CallError, match="--force"):
         build_dataset([file], tmp_path / "out")
-    assert kept.exists()
+    assert load_dataset(str(tmp_path / "out")).queries.texts == (SENTENCE,)
     build_dataset([file], tmp_path / "out", force=True)
-    assert (tmp_path / "out" / "corpus.jsonl").exists()
-    assert not kept.exists()
+    assert load_dataset(str(tmp_path / "out")).queries.texts == ("Another sentence begins it now.",)
+
+
+@pytest.mark.parametrize("out", ["others", "others/deep/..", ".", "a.txt", "empty", "mixed"])
+def test_force_replaces_nothing_but_a_data_set(tmp_path: Path, out: str) -> None:
+    file = write_lines(tmp_path / "a.txt", [f"{SENTENCE} {REST}"])
+    write_lines(tmp_path / "others" / "deep" / "mine.txt", ["precious"])
+    build_dataset([file], tmp_path / "mixed")
+    write_lines(tmp_path / "mixed" / "mine.txt", ["precious"])
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CallError, match="choose another --out"):
+        build_dataset([file], tmp_path / out, force=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_force_does_not_replace_what_it_reads(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.txt", [f"{SENTENCE} {REST}"])
+    folder = build_dataset([file], tmp_path / "out").folder
+    with pytest.raises(CallError, match="what is to be read"):
+        build_dataset([folder / "corpus.jsonl"], folder, force=True)
+    assert (folder / "corpus.jsonl").exists()
+
+
+def test_hidden_files_and_data_sets_inside_a_folder_are_not_read(tmp_path: Path) -> None:
+    write_lines(tmp_path / "in" / "a.txt", [f"{SENTENCE} {REST}"])
+    write_lines(tmp_path / "in" / ".git" / "b.md", [f"Hidden sentences are not read. {REST}"])
+    first = build_dataset([tmp_path / "in"], tmp_path / "in" / "data")
+    second = build_dataset([tmp_path / "in"], tmp_path / "in" / "data", force=True)
+    assert (first.documents, second.documents) == (1, 1)
+
+
+def test_a_passage_that_stands_twice_is_one_document(tmp_path: Path) -> None:
+    lines = ["# Same", f"{SENTENCE} {REST}", "# Same", f"{SENTENCE} {REST}"]
+    assert build_dataset([write_lines(tmp_path / "a.md", lines)], tmp_path / "out").documents == 1
+
+
+def test_a_huge_paragraph_is_split_at_sentences_and_words(tmp_path: Path) -> None:
+    text = " ".join(f"Sentence number {i} begins here. {REST}" for i in range(60)) + "".join(f" word{i}" for i in range(1000))
+    built = build_dataset([write_lines(tmp_path / "a.txt", [text])], tmp_path / "out")
+    words = [len(record["text"].split()) for record in read_jsonl(built.folder / "corpus.jsonl")]
+    assert max(words) <= 150
+    assert sum(words) > 1900
+
+
+def test_scripts_without_spaces_are_split_and_asked(tmp_path: Path) -> None:
+    text = "".join(
+        f"敏捷的棕色狐狸跳过了懒狗{i}。然后它跑过宽阔的森林,躲在一棵古老的倒下的树下直到夜晚。" for i in range(20)
+    )
+    built = build_dataset([write_lines(tmp_path / "zh.txt", [text])], tmp_path / "out")
+    assert built.documents > 2
+    assert load_dataset(str(built.folder)).queries.texts[0] == "敏捷的棕色狐狸跳过了懒狗0。"
+
+
+def test_half_a_character_becomes_a_replacement(tmp_path: Path) -> None:
+    line = f'{{"text": "The quick \\ud800 fox jumps. {REST}"}}'
+    built = build_dataset([write_lines(tmp_path / "a.jsonl", [line])], tmp_path / "out")
+    assert load_dataset(str(built.folder)).queries.texts == ("The quick \ufffd fox jumps.",)
 
 
 def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -119,7 +176,9 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
     [
         ("a.jsonl", b"{broken", "a.jsonl:1: not JSON"),
         ("a.jsonl", b'{"body": "x"}', 'a.jsonl:1: expected an object with a string "text"'),
-        ("a.csv", b"body\nx\n", "a.csv:1: expected a column 'text'"),
+        ("a.csv", b"body\nx\n", "a.csv:1: expected comma-separated columns with 'text' among them, found 'body'"),
+        ("a.csv", b"", "a.csv:1: .* found an empty file"),
+        ("a.jsonl", b"[" * 100_000, "a.jsonl:1: not JSON"),
         ("a.txt", b"\xff\xfe\x00", "a.txt: not UTF-8"),
         ("a.txt", b"short", "none long enough to lend a query"),
         ("a.txt", b"", "none long enough to lend a query"),

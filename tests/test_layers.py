@@ -58,7 +58,7 @@ def test_finding_leaves_no_hook_behind(family: str) -> None:
 def test_finding_leaves_no_hook_behind_when_the_forward_fails() -> None:
     model = ToyEncoder()
     model.blocks[1] = nn.Linear(7, 7)
-    with pytest.raises(TypeError):
+    with pytest.raises(ModelError):
         find_layers(model)
     assert count_hooks(model) == 0
 

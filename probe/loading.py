@@ -136,14 +136,21 @@ def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfi
 
 
 def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module, Any, LayerStack]:
-    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
+    from transformers import (
+        MODEL_FOR_TEXT_ENCODING_MAPPING,
+        AutoConfig,
+        AutoModel,
+        AutoModelForTextEncoding,
+        AutoTokenizer,
+    )
 
     folder = str(config.transformer)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-        # Of an encoder-decoder (T5) only the encoder embeds.
-        pair = AutoConfig.from_pretrained(folder, trust_remote_code=trust).is_encoder_decoder
-        module, report = (AutoModelForTextEncoding if pair else AutoModel).from_pretrained(
+        config_class = type(AutoConfig.from_pretrained(folder, trust_remote_code=trust))
+        # Of T5 and its kin only the encoder embeds; for the others both classes load the same.
+        encodes = config_class in MODEL_FOR_TEXT_ENCODING_MAPPING
+        module, report = (AutoModelForTextEncoding if encodes else AutoModel).from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust, output_loading_info=True
         )
     except Exception as error:  # whatever a foreign folder makes transformers raise

@@ -142,7 +142,9 @@ def test_a_passage_that_stands_twice_is_one_document(tmp_path: Path) -> None:
 
 
 def test_a_huge_paragraph_is_split_at_sentences_and_words(tmp_path: Path) -> None:
-    text = " ".join(f"Sentence number {i} begins here. {REST}" for i in range(60)) + "".join(f" word{i}" for i in range(1000))
+    text = " ".join(f"Sentence number {i} begins here. {REST}" for i in range(60)) + "".join(
+        f" word{i}" for i in range(1000)
+    )
     built = build_dataset([write_lines(tmp_path / "a.txt", [text])], tmp_path / "out")
     words = [len(record["text"].split()) for record in read_jsonl(built.folder / "corpus.jsonl")]
     assert max(words) <= 150

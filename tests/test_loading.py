@@ -70,6 +70,19 @@ def test_other_families_give_what_sentence_transformers_gives(family: str, tiny_
     assert_like_sentence_transformers(tiny_folder(family))
 
 
+@pytest.mark.parametrize("whole", ["T5Model", "T5EncoderModel"])
+def test_of_an_encoder_decoder_the_encoder_is_read(tmp_path: Path, whole: str) -> None:
+    import transformers
+
+    sizes = {"vocab_size": len(WORDS) + 10, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": DEPTH, "num_heads": 4}
+    torch.manual_seed(0)
+    getattr(transformers, whole)(transformers.T5Config(**sizes)).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    write_sentence_transformer(tmp_path, "mean", PROMPTS, {"max_seq_length": LIMIT})
+    assert load(tmp_path).stack.depth == DEPTH
+    assert_like_sentence_transformers(tmp_path)
+
+
 def test_plain_transformers_folder_is_pooled_as_sentence_transformers_does(tmp_path: Path) -> None:
     assert_like_sentence_transformers(write_model(tmp_path))
 

@@ -115,6 +115,23 @@ def test_a_float64_encoder_is_scored_in_float32(dataset: Dataset) -> None:
     assert evaluation.mean(NDCG) < 1.0
 
 
+def test_differences_below_float32_are_ties(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Precise:
+        def encode_query(self, texts: Sequence[str]) -> Embeddings:
+            return np.tile([1.0, 0.0], (len(texts), 1))
+
+        def encode_document(self, texts: Sequence[str]) -> Embeddings:
+            # Cosines fall by 1e-9 from document to document: only float64 tells them apart.
+            return np.stack([np.ones(len(texts)), 4.5e-5 * np.sqrt(np.arange(len(texts)))], axis=1)
+
+    runs: list[dict[str, dict[str, float]]] = []
+    original = sweep_module.score_run
+    monkeypatch.setattr(sweep_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
+    evaluate(Precise(), "precise", dataset, [NDCG])
+    first = next(iter(runs[0].values()))
+    assert list(first) == sorted(dataset.documents.ids, reverse=True)[:10]
+
+
 def test_costs_grow_with_the_layer(model: LoadedModel, dataset: Dataset) -> None:
     evaluations = sweep(LayerReader(model), select_hookpoints(model, "all"), dataset, [NDCG]).evaluations
     milliseconds = [evaluation.ms_per_text or 0 for evaluation in evaluations]

@@ -14,7 +14,7 @@ from probe.loading import LoadedModel, LoadOptions, load_model
 from probe.reader import LayerReader
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
-DOCUMENTS = 500
+DOCUMENTS = 200
 HELP = "from cli import probe_app; probe_app(['--help'])"
 
 

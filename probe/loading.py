@@ -21,6 +21,7 @@ __all__ = ["LoadOptions", "LoadedModel", "load_model"]
 _TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 # Used where neither the folder nor the tokenizer nor the config names a longest input.
 _DEFAULT_MAX_TOKENS = 512
+_NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
 # transformers writes about 1e30 where a tokenizer knows no limit.
 _ENDLESS = 10**9
 
@@ -117,7 +118,7 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
         config_hash=_hash_config(config),
         tokenizer_hash=_hash_tokenizer(config.transformer, name),
-        notes=config.notes,
+        notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
     )
 
 

@@ -345,3 +345,9 @@ def test_whatever_changes_a_vector_changes_what_a_model_says_of_itself(
     vectors = [open_encoder(model).encode_query(["APPLE Bird", "apple"]) for model in (before, after)]
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
     assert describe(before) != describe(after)
+
+
+@pytest.mark.parametrize(("family", "noted"), [("bert", False), ("modernbert", True), ("qwen3", True)])
+def test_a_final_norm_is_noted(tiny_folder: Callable[[str], Path], family: str, noted: bool) -> None:
+    notes = load(tiny_folder(family)).notes
+    assert any("final norm" in note for note in notes) == noted

@@ -102,6 +102,7 @@ class _Trace:
     """What a dummy forward showed: the last block's output, the model's, and what began after the last block."""
 
     def __init__(self) -> None:
+        """Begin with nothing seen."""
         self.last_block: Tensor | None = None
         self.output: Tensor | None = None
         self.calls_after: dict[str, tuple[Any, Any]] = {}

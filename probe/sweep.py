@@ -76,6 +76,7 @@ class _Ranking:
     """The growing ranking of one encoder, with a sample of its documents."""
 
     def __init__(self, queries: Embeddings, dataset: Dataset, metrics: Sequence[Metric]) -> None:
+        """Rank for query vectors `(Q, D)`, as deep as the metrics look."""
         depth = max(metric.cutoff for metric in metrics)
         self._top = TopK(queries, dataset.queries.ids, dataset.documents.ids, depth)
         self._sample: list[Embeddings] = []

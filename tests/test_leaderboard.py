@@ -1,4 +1,4 @@
-"""The leaderboard's forms: JSON as DESIGN fixes it, CSV, Markdown, and tables that fit their console."""
+"""The leaderboard's forms: JSON with every key, always, CSV, Markdown, and tables that fit their console."""
 
 import csv
 import io

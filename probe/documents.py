@@ -1,7 +1,6 @@
 """Own documents to a BEIR folder: passages, and known-item queries taken out of them."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,11 +102,21 @@ def _write(out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dic
             _write_lines(made / "queries.jsonl", [json.dumps(record, ensure_ascii=False) for record in queries])
             judged = [f"{query['_id']}\td{str(query['_id'])[1:]}\t1" for query in queries]
             _write_lines(made / "qrels" / "test.tsv", ["query-id\tcorpus-id\tscore", *judged])
-            if out.exists():
-                shutil.move(out, Path(scratch) / "replaced")
-            made.rename(out)
+            _swap(made, out, Path(scratch) / "replaced")
     except OSError as error:
         raise DataError(f"'{out}' cannot be written: {error}") from error
+
+
+def _swap(made: Path, out: Path, aside: Path) -> None:
+    """Put `made` in the place of `out`; where that fails, `out` is there again as it was."""
+    if out.exists():
+        out.rename(aside)
+    try:
+        made.rename(out)
+    except BaseException:
+        if aside.exists():
+            aside.rename(out)
+        raise
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

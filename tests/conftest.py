@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from probe.dataset import Dataset
     from probe.loading import LoadedModel
 
 
@@ -44,3 +45,19 @@ def load_tiny(tiny_folder: Callable[[str], Path]) -> "Callable[[str], LoadedMode
         return load_model(str(tiny_folder(family)), LoadOptions(dtype="float32", device="cpu"))
 
     return load
+
+
+@pytest.fixture(scope="session")
+def model(load_tiny: "Callable[[str], LoadedModel]") -> "LoadedModel":
+    """Return the tiny BERT."""
+    return load_tiny("bert")
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
+    """Return a tiny data set of the words the tiny models know."""
+    from tiny_data import make_dataset
+
+    from probe.dataset import load_dataset
+
+    return load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))

@@ -193,11 +193,11 @@ def test_a_split_without_judgements_is_a_wrong_call(folder: Path) -> None:
         read_beir(str(folder), "dev")
 
 
-def test_a_zip_of_several_data_sets_names_them(tmp_path: Path) -> None:
+def test_a_folder_of_several_data_sets_names_them(tmp_path: Path) -> None:
     for name in ("one", "two"):
         make_dataset(tmp_path / "many" / name)
     with pytest.raises(CallError, match=r"several data sets \(one, two\)"):
-        read_beir(str(zip_folder(tmp_path / "many" / "one", tmp_path / "x.zip").parent / "many"))
+        read_beir(str(tmp_path / "many"))
 
 
 def test_a_folder_of_own_documents_points_to_build(tmp_path: Path) -> None:

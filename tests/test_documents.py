@@ -120,6 +120,22 @@ def test_force_replaces_nothing_but_a_data_set(tmp_path: Path, out: str) -> None
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_swap_that_fails_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_lines(tmp_path / "a.txt", [f"{SENTENCE} {REST}"])
+    build_dataset([file], tmp_path / "out")
+    original = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "made":
+            raise OSError("no space left on device")
+        return original(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(DataError, match="no space left"):
+        build_dataset([file], tmp_path / "out", force=True)
+    assert load_dataset(str(tmp_path / "out")).queries.texts == (SENTENCE,)
+
+
 def test_force_does_not_replace_what_it_reads(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.txt", [f"{SENTENCE} {REST}"])
     folder = build_dataset([file], tmp_path / "out").folder

@@ -20,16 +20,6 @@ from probe.reader import LayerReader, select_hookpoints
 from probe.settings import model_settings
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def model(load_tiny: Callable[[str], LoadedModel]) -> LoadedModel:
-    return load_tiny("bert")
-
-
 def without_times(board: Leaderboard) -> dict[str, Any]:
     values = board.to_dict()
     del values["created"]

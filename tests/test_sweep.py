@@ -1,14 +1,13 @@
 """The sweep: one pass, no look at the judgements, the same as encoding every layer by itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_data import make_dataset
 
 from probe import sweep as sweep_module
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
 from probe.loading import LoadedModel
 from probe.metrics import Metric
@@ -17,16 +16,6 @@ from probe.sweep import evaluate, sweep
 
 NDCG = Metric("ndcg", 10)
 POOLINGS = ("cls", "mean", "max", "last")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def model(load_tiny: Callable[[str], LoadedModel]) -> LoadedModel:
-    return load_tiny("bert")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from probe.errors import CallError
 from probe.hookpoint import Hookpoint, SpecParts, split_spec
-from probe.loading import LoadedModel, LoadOptions, load_model
+from probe.loading import load_model
+from probe.profile import LoadOptions, ModelProfile
 from probe.ranking import Contestant
 from probe.reader import LayerReader, select_hookpoints
 
@@ -53,7 +54,7 @@ def resolve_specs(specs: Sequence[str], options: LoadOptions | None = None) -> R
     return ResolvedSpecs(contestants, points[0][-1])
 
 
-def _expand(parts: SpecParts, model: LoadedModel) -> tuple[Hookpoint, ...]:
+def _expand(parts: SpecParts, model: ModelProfile) -> tuple[Hookpoint, ...]:
     return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"])
 
 

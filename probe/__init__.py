@@ -16,7 +16,7 @@ _HOMES = {
     "LayerReader": "reader",
     "LayerStack": "layers",
     "Leaderboard": "leaderboard",
-    "LoadOptions": "loading",
+    "LoadOptions": "profile",
     "Metric": "metrics",
     "ProbeError": "errors",
     "RankOptions": "ranking",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["TokenisedTexts", "lower_case", "pad_batch", "plan_batches", "tokenise"]
+__all__ = ["Batch", "TokenisedTexts", "lower_case", "pad_batch", "plan_batches", "tokenise"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,25 @@ class TokenisedTexts:
     truncated: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Padded texts that run together.
+
+    Attributes:
+        rows: Indices of the B texts.
+        input_ids: `(B, T)`.
+        attention_mask: `(B, T)`, 1 where there is a token.
+    """
+
+    rows: list[int]
+    input_ids: Tensor
+    attention_mask: Tensor
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Return what a model's forward takes, on its device."""
+        return {"input_ids": self.input_ids.to(device), "attention_mask": self.attention_mask.to(device)}
+
+
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenisedTexts:
     """Tokenise texts in bulk and count those that were cut.
 
@@ -36,18 +55,19 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Tokenised
     """
     if not texts:
         return TokenisedTexts([], 0)
-    ids = _ids_of(tokenizer, texts, truncation=True, max_length=max_tokens)
-    # Only a text that fills the limit can have been cut: those few are tokenised once more, whole.
-    full = [text for text, tokens in zip(texts, ids, strict=True) if len(tokens) >= max_tokens]
-    whole = _ids_of(tokenizer, full, truncation=False) if full else []
+    encoded = _encode(tokenizer, texts, truncation=True, max_length=max_tokens)
+    ids = list(encoded["input_ids"])
+    full = [i for i, tokens in enumerate(ids) if len(tokens) >= max_tokens]
+    if encoded.encodings is not None:  # a fast tokenizer keeps what it cut off
+        return TokenisedTexts(ids, sum(bool(encoded.encodings[i].overflowing) for i in full))
+    whole = _encode(tokenizer, [texts[i] for i in full], truncation=False)["input_ids"] if full else []
     return TokenisedTexts(ids, sum(len(tokens) > max_tokens for tokens in whole))
 
 
-def _ids_of(tokenizer: Any, texts: Sequence[str], **options: Any) -> list[list[int]]:
-    encoded = tokenizer(
+def _encode(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
+    return tokenizer(
         list(texts), padding=False, return_attention_mask=False, return_token_type_ids=False, verbose=False, **options
     )
-    return list(encoded["input_ids"])
 
 
 def plan_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
@@ -67,24 +87,21 @@ def plan_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int
         order = order[size:]
 
 
-def pad_batch(ids: Sequence[list[int]], pad_id: int, device: torch.device) -> dict[str, Tensor]:
+def pad_batch(rows: list[int], ids: Sequence[list[int]], pad_id: int) -> Batch:
     """Pad token ids on the right.
 
     Args:
-        ids: Token ids of B texts, the longest of T tokens.
+        rows: Indices of the B texts.
+        ids: Their token ids, the longest of T tokens.
         pad_id: Fills the rest.
-        device: Where the tensors go.
 
     Returns:
-        `input_ids` and `attention_mask`, both `(B, T)`.
+        The batch.
     """
     longest = max(len(tokens) for tokens in ids)
     padded = [tokens + [pad_id] * (longest - len(tokens)) for tokens in ids]
     mask = [[1] * len(tokens) + [0] * (longest - len(tokens)) for tokens in ids]
-    return {
-        "input_ids": torch.tensor(padded, device=device),
-        "attention_mask": torch.tensor(mask, device=device),
-    }
+    return Batch(rows, torch.tensor(padded), torch.tensor(mask))
 
 
 def lower_case(tokenizer: Any) -> None:

@@ -1,26 +1,25 @@
 """Read BEIR's folder format, from a folder or straight out of a zip, with every fault named by file and line."""
 
-import json
 import os
-import re
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probe.dataset import Dataset, Qrels, Texts
+from probe.beir_records import label, read_lines, read_records, stream_records, text_of
+from probe.dataset import Dataset, Qrels
 from probe.errors import CallError, DataError
+from probe.texts import TextHash, Texts
 
 __all__ = ["list_splits", "read_beir"]
 
 _ROWS_SHOWN = 3
-# What a damaged, encrypted or oddly packed zip, or a disk, makes reading raise.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
 # Beyond this a grade is a mistake, and more than trec_eval's integers hold.
 _LARGEST_GRADE = 1_000_000
-_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Where a judgement is; query id, document id and grade.
+_Judgement = tuple[str, tuple[str, str, int]]
 
 
 @dataclass
@@ -59,15 +58,16 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
     root = _find_root(path)
     chosen = _choose_split(list_splits(root), split, path)
     defects = _Defects()
-    documents = _read_texts(root / "corpus.jsonl", defects, "empty documents")
+    judgements = list(_read_judgements(root / "qrels" / f"{chosen}.tsv", defects))
+    judged = {document for _, (_, document, _) in judgements}
+    documents, found = _scan_corpus(root / "corpus.jsonl", judged, defects)
     queries, synthetic = _read_queries(root / "queries.jsonl", defects)
-    qrels = _read_qrels(root / "qrels" / f"{chosen}.tsv", set(documents.ids), set(queries.ids), defects)
-    judged = [(query, text) for query, text in queries if query in qrels]
+    qrels = _build_qrels(judgements, found, set(queries.ids), defects)
     return Dataset(
         name=name or Path(path.rstrip("/")).resolve().name.removesuffix(".zip"),
         split=chosen,
         documents=documents,
-        queries=Texts(tuple(q for q, _ in judged), tuple(t for _, t in judged)),
+        queries=Texts.gather((query, text) for query, text in queries if query in qrels),
         qrels=qrels,
         synthetic=synthetic,
         defects=defects.summarise(),
@@ -129,72 +129,44 @@ def _choose_split(splits: list[str], wanted: str | None, path: str) -> str:
     return wanted
 
 
-def _label(path: Any) -> str:
-    parts = str(path).split(os.sep)
-    return "/".join(parts[-3:] if "qrels" in parts[-2:-1] else parts[-2:])
+@dataclass(frozen=True)
+class _CorpusFile:
+    """A corpus read line by line, every time anew; refused where it is no longer what it was."""
+
+    path: Any
+    count: int
+    text_hash: str
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        digest = TextHash()
+        for _, record in stream_records(self.path):
+            name, text = record["_id"], text_of(record)
+            digest.add(name, text)
+            yield name, text
+        if digest.hexdigest() != self.text_hash:
+            raise DataError(f"{label(self.path)} was changed while it was read: start again")
 
 
-def _read_lines(path: Any) -> Iterator[tuple[int, str]]:
-    if not path.exists():
-        raise DataError(f"{_label(path)} is missing: a BEIR data set has corpus.jsonl, queries.jsonl and qrels/")
-    number = 0
-    try:
-        with path.open("rb") as file:
-            for number, data in enumerate(file, start=1):
-                line = data.decode("utf-8-sig" if number == 1 else "utf-8")
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{_label(path)}:{number}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except _UNREADABLE as error:
-        raise DataError(f"{_label(path)}:{number + 1}: cannot be read ({error})") from error
-
-
-def _read_records(path: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    seen: dict[str, int] = {}
-    for number, line in _read_lines(path):
-        place = f"{_label(path)}:{number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: not JSON ({error}); expected one object a line") from error
-        if not isinstance(record, dict) or not isinstance(record.get("_id"), str | int):
-            raise DataError(f'{place}: expected an object with "_id" and "text", found {line[:60]}')
-        record["_id"] = str(record["_id"])
-        if _SURROGATE.search(record["_id"]):
-            raise DataError(f"{place}: half a character (a lone surrogate) in the id {record['_id']!a}")
-        if record["_id"] in seen:
-            raise DataError(f"{place}: the id '{record['_id']}' is already in line {seen[record['_id']]}")
-        seen[record["_id"]] = number
-        for key in ("title", "text"):
-            record[key] = _read_string(record, key, place)
-        yield place, record
-
-
-def _read_string(record: dict[str, Any], key: str, place: str) -> str:
-    value = record.get(key)
-    if value is None and (key == "title" or key in record):
-        return ""
-    if not isinstance(value, str):
-        found = "nothing" if value is None else f"a {type(value).__name__}"
-        raise DataError(f'{place}: expected a string as "{key}", found {found}')
-    return _SURROGATE.sub("\ufffd", value)
-
-
-def _read_texts(path: Any, defects: _Defects, empty: str) -> Texts:
-    ids, texts = [], []
-    for place, record in _read_records(path):
-        text = f"{record['title']} {record['text']}".strip()
+def _scan_corpus(path: Any, judged: Container[str], defects: _Defects) -> tuple[_CorpusFile, set[str]]:
+    """Read a corpus once, to the end; return it with the judged documents it has."""
+    digest, count, found = TextHash(), 0, set()
+    for place, record in read_records(path):
+        name, text = record["_id"], text_of(record)
         if not text:
-            defects.add(empty, place)
-        ids.append(record["_id"])
-        texts.append(text)
-    return Texts(tuple(ids), tuple(texts))
+            defects.add("empty documents", place)
+        if name in judged:
+            found.add(name)
+        digest.add(name, text)
+        count += 1
+    return _CorpusFile(path, count, digest.hexdigest()), found
 
 
 def _read_queries(path: Any, defects: _Defects) -> tuple[Texts, str]:
     ids, texts, made = [], [], set()
-    for place, record in _read_records(path):
+    for place, record in read_records(path):
         if not record["text"].strip():
             defects.add("empty queries", place)
         metadata = record.get("metadata")
@@ -204,9 +176,11 @@ def _read_queries(path: Any, defects: _Defects) -> tuple[Texts, str]:
     return Texts(tuple(ids), tuple(texts)), ", ".join(sorted(str(kind) for kind in made if kind))
 
 
-def _read_qrels(path: Any, documents: set[str], queries: set[str], defects: _Defects) -> Qrels:
+def _build_qrels(
+    judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], defects: _Defects
+) -> Qrels:
     qrels: Qrels = {}
-    for place, (query, document, grade) in _read_judgements(path, defects):
+    for place, (query, document, grade) in judgements:
         if query not in queries:
             defects.add("judgements of queries that are not there", place)
             continue
@@ -222,10 +196,10 @@ def _read_qrels(path: Any, documents: set[str], queries: set[str], defects: _Def
     return qrels
 
 
-def _read_judgements(path: Any, defects: _Defects) -> Iterable[tuple[str, tuple[str, str, int]]]:
+def _read_judgements(path: Any, defects: _Defects) -> Iterator[_Judgement]:
     first = True
-    for number, line in _read_lines(path):
-        place = f"{_label(path)}:{number}"
+    for number, line in read_lines(path):
+        place = f"{label(path)}:{number}"
         cells = [cell.strip() for cell in line.split("\t")]
         if len(cells) != 3:
             raise DataError(

@@ -9,6 +9,7 @@ from probe.errors import CallError
 from probe.metrics import Metric, score_run
 from probe.search import Run, tie_order
 from probe.sweep import Evaluation
+from probe.texts import Texts
 
 __all__ = ["BM25", "check_bm25", "evaluate_bm25"]
 
@@ -46,18 +47,19 @@ def _rank(dataset: Dataset, depth: int) -> Run:
     import bm25s
     import Stemmer
 
+    documents = Texts.gather(dataset.documents)  # bm25s indexes a corpus in memory
     stemmer = Stemmer.Stemmer("english")
     options = {"stopwords": "en", "stemmer": stemmer, "show_progress": False}
-    corpus = bm25s.tokenize(list(dataset.documents.texts), **options)
+    corpus = bm25s.tokenize(list(documents.texts), **options)
     if not corpus.vocab:
         return {}
     index = bm25s.BM25()
     index.index(corpus, show_progress=False)
-    places = tie_order(dataset.documents.ids)
+    places = tie_order(documents.ids)
     queries = bm25s.tokenize(list(dataset.queries.texts), return_ids=False, **options)
     run: Run = {}
     for query, tokens in zip(dataset.queries.ids, queries, strict=True):
         scores = index.get_scores(tokens).astype(np.float32) if tokens else np.zeros(len(places), np.float32)
-        best = [i for i in np.lexsort((places, -scores))[: depth + 1] if dataset.documents.ids[i] != query][:depth]
-        run[query] = {dataset.documents.ids[i]: float(scores[i]) for i in best if scores[i] > 0}
+        best = [i for i in np.lexsort((places, -scores))[: depth + 1] if documents.ids[i] != query][:depth]
+        run[query] = {documents.ids[i]: float(scores[i]) for i in best if scores[i] > 0}
     return run

@@ -103,9 +103,9 @@ class Capture:
             raise ModelError(f"layer {layer} gave a shape of {tuple(hidden.shape)}, expected (texts, tokens, width)")
         if self._stack.final_norm is not None:
             hidden = self._stack.final_norm(hidden)
-        with torch.autocast(hidden.device.type, enabled=False):
-            for name in self._wanted[layer]:
-                self._states[layer, name] = POOLINGS[name](hidden.float(), mask)
+        hidden = hidden.float()
+        for name in self._wanted[layer]:
+            self._states[layer, name] = POOLINGS[name](hidden, mask)
 
     def _now(self) -> float:
         if self._mask is not None and self._mask.is_cuda:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.dataset import Dataset
+from probe.texts import Documents
 
 __all__ = ["DataSummary", "summarise", "summary_table"]
 
@@ -65,8 +66,8 @@ def summarise(dataset: Dataset) -> DataSummary:
         queries=len(dataset.queries),
         judgements=sum(len(docs) for docs in dataset.qrels.values()),
         relevant_per_query=(min(relevant), round(float(np.mean(relevant)), 2), max(relevant)),
-        document_words=_percentiles(dataset.documents.texts),
-        query_words=_percentiles(dataset.queries.texts),
+        document_words=_percentiles(dataset.documents),
+        query_words=_percentiles(dataset.queries),
         example_query=dataset.queries.texts[0],
         example_document=_find_example(dataset),
         synthetic=dataset.synthetic,
@@ -75,8 +76,8 @@ def summarise(dataset: Dataset) -> DataSummary:
     )
 
 
-def _percentiles(texts: tuple[str, ...]) -> tuple[int, ...]:
-    words = [len(text.split()) for text in texts]
+def _percentiles(texts: Documents) -> tuple[int, ...]:
+    words = [len(text.split()) for _, text in texts]
     return tuple(int(value) for value in np.percentile(words, [0, 25, 50, 75, 100]))
 
 

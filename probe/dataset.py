@@ -1,16 +1,15 @@
 """Data sets: documents, judged queries and judgements, from wherever they are named."""
 
-import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from probe.catalog import nearest_names
 from probe.errors import CallError, DataError
+from probe.texts import Documents, TextHash, Texts, select
 
-__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels", "Texts", "load_dataset"]
+__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels", "load_dataset"]
 
 Qrels = dict[str, dict[str, int]]
 
@@ -20,27 +19,13 @@ ID_RULE = "a document with the query's own id is dropped"
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Texts with their ids, in file order."""
-
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return zip(self.ids, self.texts, strict=True)
-
-
-@dataclass(frozen=True)
 class Dataset:
     """A retrieval data set in BEIR's terms, for one split.
 
     Attributes:
         name: Folder's or archive's name, or BEIR's.
         split: Whose judgements these are.
-        documents: The corpus, each text by the title rule.
+        documents: The corpus, each text by the title rule; read as a stream.
         queries: The judged queries only.
         qrels: Grade per query id and document id; grade 0 is judged and not relevant.
         synthetic: How the queries were made, where nobody asked them; else empty.
@@ -50,7 +35,7 @@ class Dataset:
 
     name: str
     split: str
-    documents: Texts
+    documents: Documents
     queries: Texts
     qrels: Qrels
     synthetic: str = ""
@@ -60,26 +45,17 @@ class Dataset:
     @cached_property
     def text_hash(self) -> str:
         """sha256 over ids and texts of documents and queries."""
-        return _hash_texts([*self.documents, *self.queries])
+        return TextHash.of([(self.documents.text_hash, self.queries.text_hash)])
 
     @cached_property
     def qrels_hash(self) -> str:
         """sha256 over the judgements."""
         rows = [(q, d, str(grade)) for q, docs in self.qrels.items() for d, grade in docs.items()]
-        return _hash_texts(sorted(rows))
+        return TextHash.of(sorted(rows))
 
     def judgements_per_query(self) -> Counter[int]:
         """Count the queries by their number of relevant documents."""
         return Counter(sum(grade > 0 for grade in docs.values()) for docs in self.qrels.values())
-
-
-def _hash_texts(rows: Sequence[tuple[str, ...]]) -> str:
-    digest = hashlib.sha256()
-    for row in rows:
-        for part in row:
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()
 
 
 def load_dataset(name: str, split: str | None = None, limit: int | None = None) -> Dataset:
@@ -133,12 +109,5 @@ def _limit(dataset: Dataset, limit: int) -> Dataset:
     if limit >= len(dataset.documents):
         return dataset
     judged = {doc for docs in dataset.qrels.values() for doc in docs}
-    spare = limit - sum(doc in judged for doc in dataset.documents.ids)
-    kept = []
-    for doc, text in dataset.documents:
-        if doc not in judged:
-            spare -= 1
-        if doc in judged or spare >= 0:
-            kept.append((doc, text))
-    ids, texts = zip(*kept, strict=True)
-    return replace(dataset, documents=Texts(ids, texts), limited=len(kept) < len(dataset.documents))
+    kept = select(dataset.documents, judged, limit)
+    return replace(dataset, documents=kept, limited=len(kept) < len(dataset.documents))

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from types import ModuleType
 
-from probe.dataset import DEFAULT_DATASET, Dataset, Texts
+from probe.dataset import DEFAULT_DATASET, Dataset
 from probe.errors import CallError
 from probe.reference import read_reference
+from probe.texts import Texts
 
 __all__ = ["SYNTHETIC", "read_docstrings"]
 

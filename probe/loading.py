@@ -1,24 +1,19 @@
 """Load an encoder with its tokenizer, its layer stack and everything that decides its vectors."""
 
-import hashlib
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from probe.batches import lower_case
-from probe.catalog import CatalogEntry
-from probe.device import pick_device, pick_dtype
 from probe.errors import CallError, ModelError
 from probe.layers import LayerStack, find_layers
-from probe.model_config import ModelConfig, read_model_config
-from probe.sources import ModelSource, find_source, hash_files
+from probe.model_config import ModelConfig
+from probe.profile import LoadOptions, ModelFiles, ModelProfile, find_files
 
-__all__ = ["LoadOptions", "LoadedModel", "load_model"]
+__all__ = ["LoadOptions", "LoadedModel", "load_files", "load_model"]
 
-_TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 # Used where neither the folder nor the tokenizer nor the config names a longest input.
 _DEFAULT_MAX_TOKENS = 512
 _NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
@@ -27,61 +22,18 @@ _ENDLESS = 10**9
 
 
 @dataclass(frozen=True)
-class LoadOptions:
-    """How to load a model; None leaves the model's own value.
-
-    Attributes:
-        dtype: `auto`, `float32`, `bfloat16` or `float16`: of the matrix products only.
-        device: `auto`, `cpu`, `cuda`, ...
-        max_tokens: Longest input in tokens.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        trust_remote_code: Run code that the model's folder brings.
-    """
-
-    dtype: str = "auto"
-    device: str = "auto"
-    max_tokens: int | None = None
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    trust_remote_code: bool = False
-
-
-@dataclass(frozen=True)
-class LoadedModel:
+class LoadedModel(ModelProfile):
     """An encoder in memory, ready to be read at any layer.
 
     Attributes:
-        source: Where its files are.
-        module: The transformer, in evaluation mode.
+        module: The transformer, in evaluation mode; its weights are of the dtype it computes in.
         tokenizer: Its tokenizer.
         stack: Its layers.
-        dtype: Of the matrix products.
-        device: Where it runs.
-        pooling: Its own pooling, or None where it is none of ours.
-        max_tokens: Longest input in tokens.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        weights_hash: sha256 of its weight files.
-        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
-        tokenizer_hash: sha256 of its tokenizer's files.
-        notes: What the model asks for that a hookpoint leaves out.
     """
 
-    source: ModelSource
     module: nn.Module = field(repr=False)
     tokenizer: Any = field(repr=False)
     stack: LayerStack = field(repr=False)
-    dtype: torch.dtype
-    device: torch.device
-    pooling: str | None
-    max_tokens: int
-    query_prompt: str
-    document_prompt: str
-    weights_hash: str
-    config_hash: str
-    tokenizer_hash: str
-    notes: tuple[str, ...]
 
 
 def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
@@ -99,41 +51,51 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
         ModelError: The files cannot be had, or its layers cannot be read.
     """
     options = options or LoadOptions()
-    device = pick_device(options.device)
-    dtype = pick_dtype(options.dtype, device)
-    source = find_source(name)
-    config = _with_catalog(read_model_config(source.folder), source.entry)
-    module, tokenizer, stack = _load_module(config, options.trust_remote_code, name)
+    return load_files(find_files(name, options), options.max_tokens)
+
+
+def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
+    """Load an encoder whose files were found.
+
+    Args:
+        files: The files.
+        max_tokens: Longest input in tokens; the model's own when left out.
+
+    Returns:
+        The model.
+
+    Raises:
+        CallError: The model does not take inputs of that length.
+        ModelError: Its layers cannot be read.
+    """
+    config, name = files.config, files.source.name
+    module, tokenizer, stack = _load_module(config, files.trust, name)
+    longest = _pick_max_tokens(max_tokens, config, module, tokenizer)
+    parameters = tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1))
     return LoadedModel(
-        source=source,
-        module=module.to(device),
+        source=files.source,
+        depth=stack.depth,
+        width=_width_of(module),
+        parameters=parameters,
+        dtype=files.dtype,
+        device=files.device,
+        pooling=config.pooling,
+        max_tokens=longest,
+        query_prompt=config.query_prompt,
+        document_prompt=config.document_prompt,
+        weights_hash=files.weights_hash,
+        config_hash=files.config_hash,
+        tokenizer_hash=files.tokenizer_hash,
+        notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
+        # Cast once, not in every product as autocast does: half the memory traffic between the products, too.
+        module=module.to(files.device, files.dtype),
         tokenizer=tokenizer,
         stack=stack,
-        dtype=dtype,
-        device=device,
-        pooling=config.pooling,
-        max_tokens=_pick_max_tokens(options.max_tokens, config, module, tokenizer),
-        query_prompt=config.query_prompt if options.query_prompt is None else options.query_prompt,
-        document_prompt=config.document_prompt if options.document_prompt is None else options.document_prompt,
-        weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
-        config_hash=_hash_config(config),
-        tokenizer_hash=_hash_tokenizer(config.transformer, name),
-        notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
     )
 
 
-def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfig:
-    if entry is None:
-        return config
-    notes = tuple(note for note in config.notes if "names no pooling" not in note)
-    return replace(
-        config,
-        pooling=entry.pooling,
-        query_prompt=entry.query_prompt,
-        document_prompt=entry.document_prompt,
-        max_tokens=entry.max_tokens,
-        notes=notes,
-    )
+def _width_of(module: nn.Module) -> int:
+    return int(module.config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
 
 
 def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module, Any, LayerStack]:
@@ -204,15 +166,3 @@ def _count_positions(module: nn.Module) -> int | None:
     tables = [table for table in others if table.num_embeddings == positions]
     offsets = [table.padding_idx + 1 for table in tables if table.padding_idx is not None]
     return positions - max(offsets, default=0)
-
-
-def _hash_tokenizer(folder: Path, name: str) -> str:
-    files = sorted({path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)})
-    if not files:
-        raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
-    return hash_files(files)
-
-
-def _hash_config(config: ModelConfig) -> str:
-    files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
-    return hashlib.sha256(f"{hash_files(files)} {config.lower_case}".encode()).hexdigest()

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import numpy as np
+
 from probe.dataset import Dataset
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard, Row
-from probe.loading import LoadedModel
 from probe.metrics import Metric
+from probe.profile import ModelProfile
 from probe.published import find_published, uses_published_settings
 from probe.reader import LayerReader, select_hookpoints
 from probe.settings import dataset_settings, model_settings, statistics_settings
-from probe.statistics import bootstrap_interval, paired_p_value
+from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.sweep import Evaluation, Progress, silent, sweep
 
 __all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
@@ -73,7 +75,7 @@ def rank_layers(
     name = reader.model.source.name
     points = select_hookpoints(reader.model, layers, poolings)
     pooling = reader.model.pooling or points[0].place[1]
-    full = Hookpoint(name, reader.model.stack.depth, pooling)
+    full = Hookpoint(name, reader.model.depth, pooling)
     contestant = Contestant(reader, tuple(dict.fromkeys([*points, full])))
     return rank([contestant], dataset, str(full), options)
 
@@ -123,14 +125,14 @@ def rank(
 
 
 def _published_scores(
-    model: LoadedModel, points: Sequence[Hookpoint], dataset: Dataset, metric: Metric
+    model: ModelProfile, points: Sequence[Hookpoint], dataset: Dataset, metric: Metric
 ) -> dict[str, float | None]:
     """Return the published score of the full model, where it runs with the settings it was published with."""
     prompts = (model.query_prompt, model.document_prompt)
     hub_id = model.source.hub_id
     if hub_id is None or not uses_published_settings(hub_id, model.max_tokens, prompts):
         return {}
-    full = [str(point) for point in points if point.place == (model.stack.depth, model.pooling)]
+    full = [str(point) for point in points if point.place == (model.depth, model.pooling)]
     return dict.fromkeys(full, find_published(hub_id, dataset, metric))
 
 
@@ -139,27 +141,29 @@ def _build_rows(
 ) -> tuple[Row, ...]:
     ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder))
     frozen = next(e for e in evaluations if e.encoder == baseline)
-    return tuple(
-        replace(_build_row(evaluation, frozen, options), rank=place, published=published.get(evaluation.encoder))
-        for place, evaluation in enumerate(ordered, start=1)
-    )
+    scores, reference = np.stack([e.scores[options.metric] for e in ordered]), frozen.scores[options.metric]
+    intervals = bootstrap_intervals(scores, options.seed)
+    p_values = paired_p_values(scores, reference, options.seed)
+    rows = []
+    for place, evaluation in enumerate(ordered):
+        row = _build_row(evaluation, rank=place + 1)
+        row = replace(row, ci95=intervals[place], published=published.get(evaluation.encoder))
+        if evaluation is not frozen:
+            row = replace(row, delta=float((scores[place] - reference).mean()), p_value=p_values[place])
+        rows.append(row)
+    return tuple(rows)
 
 
-def _build_row(evaluation: Evaluation, baseline: Evaluation, options: RankOptions) -> Row:
-    ours, theirs = evaluation.scores[options.metric], baseline.scores[options.metric]
-    itself = evaluation is baseline
+def _build_row(evaluation: Evaluation, rank: int) -> Row:
     point = evaluation.hookpoint
     return Row(
-        rank=0,
+        rank=rank,
         encoder=evaluation.encoder,
         layer=point.place[0] if point else None,
         pooling=point.pooling if point else None,
         dim=evaluation.dim,
         transductive=evaluation.transductive,
         scores={str(metric): evaluation.mean(metric) for metric in evaluation.scores},
-        ci95=bootstrap_interval(ours, options.seed),
-        delta=None if itself else float((ours - theirs).mean()),
-        p_value=None if itself else paired_p_value(ours, theirs, options.seed),
         collapsed=evaluation.collapsed,
         ms_per_text=evaluation.ms_per_text,
         parameters=evaluation.parameters,

@@ -1,22 +1,22 @@
 """Read an encoder at many hookpoints in one pass over the texts."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from probe.batches import pad_batch, plan_batches, tokenise
+from probe import device
+from probe.batches import Batch, pad_batch, plan_batches, tokenise
 from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
 from probe.hookpoint import Hookpoint, Place, check_pooling, parse_layers
 from probe.loading import LoadedModel
+from probe.profile import ModelProfile
 
-__all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "select_hookpoints"]
-
-TOKEN_BUDGET = 4096
+__all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "PreparedTexts", "select_hookpoints"]
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,96 @@ class LayerStates:
     truncated: int
 
 
-class LayerReader:
-    """Reads a loaded model at any of its layers, each text passing through it once."""
+@dataclass(frozen=True)
+class PreparedTexts:
+    """Texts ready to run: tokenised, sorted by length, in batches.
 
-    def __init__(self, model: LoadedModel, token_budget: int = TOKEN_BUDGET) -> None:
-        """Wrap a loaded model.
+    Attributes:
+        batches: Longest texts first.
+        count: Number of texts.
+        truncated: Number of texts longer than the model takes.
+    """
+
+    batches: tuple[Batch, ...]
+    count: int
+    truncated: int
+
+
+class LayerReader:
+    """Reads a model at any of its layers, each text passing through it once."""
+
+    def __init__(
+        self,
+        model: ModelProfile,
+        token_budget: int | None = None,
+        load: Callable[[], LoadedModel] | None = None,
+    ) -> None:
+        """Wrap a model.
 
         Args:
-            model: The model.
-            token_budget: Most tokens of one batch, padding included.
+            model: The model, loaded or only known.
+            token_budget: Most tokens of one batch, padding included; left out, what suits model and device.
+            load: Loads it when a text has to be read; needless for a loaded one.
         """
         self.model = model
-        self._token_budget = token_budget
+        self.token_budget = token_budget or device.token_budget(model.width, model.device)
+        self._load = load
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model in memory, loaded on first use."""
+        if isinstance(self.model, LoadedModel):
+            return self.model
+        if self._load is None:
+            raise ValueError(f"a reader of {self.model.source.name} was given neither the loaded model nor its loader")
+        return self._load()
+
+    def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+        """Tokenise texts and plan their batches; can run beside the model.
+
+        Args:
+            texts: N texts, without the prompt.
+            prompt: Put before every text.
+
+        Returns:
+            The batches.
+
+        Raises:
+            ModelError: The tokenizer gives ids the model does not know.
+        """
+        tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
+        self._check_ids(max((max(ids) for ids in tokens.ids if ids), default=0))
+        pad_id = self.loaded.tokenizer.pad_token_id or 0
+        plan = plan_batches([len(ids) for ids in tokens.ids], self.token_budget)
+        batches = tuple(pad_batch(rows, [tokens.ids[i] for i in rows], pad_id) for rows in plan)
+        return PreparedTexts(batches, len(texts), tokens.truncated)
+
+    def run(
+        self, texts: PreparedTexts, places: Sequence[Place], on_batch: Callable[[int], None] = lambda done: None
+    ) -> LayerStates:
+        """Embed prepared texts at every wanted place.
+
+        Args:
+            texts: What `prepare` gave.
+            places: Layers and poolings to read.
+            on_batch: Called after every batch with its number of texts.
+
+        Returns:
+            The states in the order of the texts; zeros for a text without a single token.
+
+        Raises:
+            ModelError: A state is not finite.
+        """
+        vectors = {place: np.zeros((texts.count, self.model.width), np.float32) for place in places}
+        with Capture(self.loaded.module, self.loaded.stack, _group_by_layer(places)) as capture:
+            for batch in texts.batches:
+                with torch.inference_mode():
+                    states = capture.run(batch.inputs(self.model.device))
+                for key, state in states.items():
+                    vectors[key][batch.rows] = state.cpu().numpy()
+                on_batch(len(batch.rows))
+        _refuse_infinite(vectors, self.model.source.name)
+        return LayerStates(vectors, capture.seconds, texts.truncated)
 
     def read(
         self,
@@ -54,61 +132,16 @@ class LayerReader:
         places: Sequence[Place],
         on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
-        """Embed texts at every wanted place.
-
-        Args:
-            texts: N texts, without the prompt.
-            prompt: Put before every text.
-            places: Layers and poolings to read.
-            on_batch: Called after every batch with its number of texts.
-
-        Returns:
-            The states in the order of `texts`; zeros for a text without a single token.
-
-        Raises:
-            ModelError: A state is not finite.
-        """
-        tokens = tokenise(self.model.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
-        vectors = {place: np.zeros((len(texts), self.width), np.float32) for place in places}
-        with Capture(self.model.module, self.model.stack, _group_by_layer(places)) as capture:
-            for batch in plan_batches([len(ids) for ids in tokens.ids], self._token_budget):
-                self._read_batch(capture, [tokens.ids[i] for i in batch], batch, vectors)
-                on_batch(len(batch))
-        _refuse_infinite(vectors, self.model.source.name)
-        return LayerStates(vectors, capture.seconds, tokens.truncated)
-
-    def _read_batch(
-        self,
-        capture: Capture,
-        ids: list[list[int]],
-        rows: list[int],
-        vectors: dict[Place, Embeddings],
-    ) -> None:
-        pad_id = self.model.tokenizer.pad_token_id or 0
-        self._check_ids(max(map(max, ids)))
-        with torch.inference_mode(), self._precision():
-            states = capture.run(pad_batch(ids, pad_id, self.model.device))
-        for key, state in states.items():
-            vectors[key][rows] = state.cpu().numpy()
+        """Embed texts at every wanted place: `prepare` and `run` in one."""
+        return self.run(self.prepare(texts, prompt), places, on_batch)
 
     def _check_ids(self, largest: int) -> None:
-        known: int = self.model.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
         if largest >= known:
             raise ModelError(
                 f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows {known} "
                 "only: they do not belong together"
             )
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self.model.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.model.device.type, dtype=self.model.dtype)
-
-    @property
-    def width(self) -> int:
-        """Dimension of the states."""
-        config = self.model.module.config
-        return int(config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
 
 
 def _group_by_layer(places: Sequence[Place]) -> dict[int, list[str]]:
@@ -121,7 +154,7 @@ def _refuse_infinite(vectors: dict[Place, Embeddings], name: str) -> None:
             raise ModelError(f"{name}@{layer}:{pooling} gave values that are not finite: try --dtype float32")
 
 
-def select_hookpoints(model: LoadedModel, layers: str, poolings: Sequence[str] = ("own",)) -> tuple[Hookpoint, ...]:
+def select_hookpoints(model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",)) -> tuple[Hookpoint, ...]:
     """Expand layers and poolings into hookpoints with both written out.
 
     Args:
@@ -135,16 +168,16 @@ def select_hookpoints(model: LoadedModel, layers: str, poolings: Sequence[str] =
     Raises:
         CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
     """
-    numbers = parse_layers(layers, model.stack.depth)
+    numbers = parse_layers(layers, model.depth)
     names = dict.fromkeys(own_pooling(model) if name == "own" else check_pooling(name) for name in poolings)
     return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
 
 
-def own_pooling(model: LoadedModel) -> str:
+def own_pooling(model: ModelProfile) -> str:
     """Return the pooling the model was trained with.
 
     Args:
-        model: A loaded model.
+        model: The model.
 
     Returns:
         The pooling's name.

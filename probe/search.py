@@ -1,6 +1,6 @@
 """Exact search: the top k documents per query, kept while the corpus streams by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,11 @@ from probe.encoder import Embeddings
 __all__ = ["Run", "TopK", "tie_order", "unit"]
 
 Run = dict[str, dict[str, float]]
+
+# The ids of documents, as references to their strings.
+_Ids = NDArray[np.object_]
+# From the rows that are tied to every column's place among equal scores in them.
+_PlacesOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 
 def unit(vectors: Embeddings) -> Embeddings:
@@ -38,71 +43,69 @@ def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
 class TopK:
     """The best k documents of every query, by cosine, ties broken as TREC does.
 
-    Documents come in chunks; only `queries x k` scores are kept between them.
+    Documents come in chunks; only `queries x k` scores and ids are kept between them.
     """
 
-    def __init__(self, queries: Embeddings, query_ids: Sequence[str], document_ids: Sequence[str], k: int) -> None:
+    def __init__(self, queries: Embeddings, query_ids: Sequence[str], k: int) -> None:
         """Prepare a search.
 
         Args:
             queries: Query vectors `(Q, D)`, of any length.
             query_ids: Their Q ids; a document with the query's own id is never returned.
-            document_ids: All N ids, in the order in which the documents will come.
             k: Documents to keep per query.
         """
         self._queries = torch.from_numpy(unit(queries))
         self._query_ids = query_ids
-        self._document_ids = document_ids
+        self._rows = {query: row for row, query in enumerate(query_ids)}
         self._k = k
-        self._places = tie_order(document_ids)
-        own = {document: i for i, document in enumerate(document_ids)}
-        self._own = np.array([own.get(query, -1) for query in query_ids], np.int64)
         self._scores = np.empty((len(query_ids), 0), np.float32)
-        self._kept = np.empty((len(query_ids), 0), np.int64)
-        self._seen = 0
+        self._kept: _Ids = np.empty((len(query_ids), 0), object)
 
-    def add(self, documents: Embeddings) -> None:
-        """Take in the next chunk of documents `(C, D)`, of any length."""
+    def add(self, ids: Sequence[str], documents: Embeddings) -> None:
+        """Take in the next C documents.
+
+        Args:
+            ids: Their ids.
+            documents: Their vectors `(C, D)`, of any length.
+        """
         scores = (self._queries @ torch.from_numpy(unit(documents)).T).numpy()
-        indices = np.arange(self._seen, self._seen + len(documents))
-        self._drop_own(scores, indices)
-        self._seen += len(documents)
-        best = self._select(scores, np.broadcast_to(indices, scores.shape))
-        scores = np.concatenate([self._scores, best[0]], axis=1)
-        kept = np.concatenate([self._kept, best[1]], axis=1)
-        self._scores, self._kept = self._select(scores, kept)
+        for column, document in enumerate(ids):
+            if document in self._rows:
+                scores[self._rows[document], column] = -np.inf
+        names: _Ids = np.array(ids, object)
+        columns = self._cut(scores, lambda tied: np.broadcast_to(tie_order(ids), (len(tied), len(ids))))
+        scores = np.concatenate([self._scores, np.take_along_axis(scores, columns, 1)], axis=1)
+        kept = np.concatenate([self._kept, names[columns]], axis=1)
+        columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in kept[tied]]))
+        self._scores, self._kept = np.take_along_axis(scores, columns, 1), np.take_along_axis(kept, columns, 1)
 
-    def _drop_own(self, scores: Embeddings, indices: NDArray[np.int64]) -> None:
-        if not len(indices):
-            return
-        for row in np.flatnonzero((self._own >= indices[0]) & (self._own <= indices[-1])):
-            scores[row, self._own[row] - indices[0]] = -np.inf
+    def _cut(self, scores: Embeddings, places_of: _PlacesOf) -> NDArray[np.int64]:
+        """Return the columns of the best k of every row `(Q, C)`, in any order.
 
-    def _select(self, scores: Embeddings, indices: NDArray[np.int64]) -> tuple[Embeddings, NDArray[np.int64]]:
-        """Return the first k of every row, best first; the cut itself keeps the tie order."""
+        Args:
+            scores: The scores `(Q, C)`.
+            places_of: Gives the places among equal scores `(R, C)` of some R rows; asked for tied rows only.
+        """
         width = scores.shape[1]
-        if width > self._k:
-            scores, indices = self._cut(scores, indices)
-        order = np.lexsort((self._places[indices], -scores), axis=-1)
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(indices, order, 1)
-
-    def _cut(self, scores: Embeddings, indices: NDArray[np.int64]) -> tuple[Embeddings, NDArray[np.int64]]:
-        top = torch.from_numpy(np.ascontiguousarray(scores)).topk(self._k + 1, dim=1)
-        columns = top.indices[:, : self._k].numpy().copy()
+        if width <= self._k:
+            return np.broadcast_to(np.arange(width), scores.shape)
+        top = torch.from_numpy(scores).topk(self._k + 1, dim=1)
+        columns: NDArray[np.int64] = top.indices[:, : self._k].numpy().copy()
         # topk breaks ties as it likes: a row tied across its cut is sorted in full.
         tied = np.flatnonzero((top.values[:, self._k - 1] == top.values[:, self._k]).numpy())
         if len(tied):
-            places = self._places[np.ascontiguousarray(indices[tied])]
-            columns[tied] = np.lexsort((places, -scores[tied]), axis=-1)[:, : self._k]
-        return np.take_along_axis(scores, columns, 1), np.take_along_axis(indices, columns, 1)
+            columns[tied] = np.lexsort((places_of(tied), -scores[tied]), axis=-1)[:, : self._k]
+        return columns
 
     def run(self) -> Run:
         """Return the ranking so far: float32 scores per query id and document id, best first."""
-        return {
-            query: {
-                self._document_ids[i]: float(score)
-                for i, score in zip(self._kept[row], self._scores[row], strict=True)
-                if score != -np.inf
-            }
-            for row, query in enumerate(self._query_ids)
-        }
+        order = np.argsort(-self._scores, axis=1, kind="stable")
+        scores, kept = np.take_along_axis(self._scores, order, 1), np.take_along_axis(self._kept, order, 1)
+        tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
+        return {query: _name(kept[row], scores[row], bool(tied[row])) for row, query in enumerate(self._query_ids)}
+
+
+def _name(ids: _Ids, scores: Embeddings, tied: bool) -> dict[str, float]:
+    """Return the scores per id, best first, without what was ruled out."""
+    pairs = [(score, name) for score, name in zip(scores.tolist(), ids, strict=True) if score != -np.inf]
+    return {name: score for score, name in (sorted(pairs, reverse=True) if tied else pairs)}

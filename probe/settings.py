@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from probe.dataset import ID_RULE, TITLE_RULE, Dataset
-from probe.loading import LoadedModel
+from probe.profile import ModelProfile
 from probe.statistics import CONFIDENCE, RESAMPLES
 
 __all__ = ["dataset_settings", "model_settings", "statistics_settings", "vector_key"]
@@ -14,7 +14,7 @@ __all__ = ["dataset_settings", "model_settings", "statistics_settings", "vector_
 _LIBRARIES = ("torch", "transformers", "tokenizers", "pytrec-eval-terrier", "encoder-surgery")
 
 
-def model_settings(model: LoadedModel, dataset: Dataset, truncated: tuple[int, int]) -> dict[str, Any]:
+def model_settings(model: ModelProfile, dataset: Dataset, truncated: tuple[int, int]) -> dict[str, Any]:
     """Return what a model contributes to the footer, with the key of its vectors on these texts.
 
     Args:
@@ -40,7 +40,7 @@ def model_settings(model: LoadedModel, dataset: Dataset, truncated: tuple[int, i
         "name": model.source.name,
         "hub_id": model.source.hub_id,
         "revision": model.source.revision,
-        "layers": model.stack.depth,
+        "layers": model.depth,
         "own_pooling": model.pooling,
         **vectors,
         "truncated_documents": truncated[0],

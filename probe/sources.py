@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from probe.catalog import CatalogEntry, find_entry, list_entries, nearest_names
@@ -171,9 +172,15 @@ def _revision_of(folder: Path) -> str | None:
 
 
 def hash_files(paths: list[Path]) -> str:
-    """Return the sha256 over the bytes of several files, in the order given."""
+    """Return the sha256 over the bytes of several files, in the order given; an unchanged file is read once."""
+    states = [(path, path.stat()) for path in paths]
+    return _hash_states(tuple((path, state.st_size, state.st_mtime_ns) for path, state in states))
+
+
+@lru_cache
+def _hash_states(states: tuple[tuple[Path, int, int], ...]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
+    for path, _, _ in states:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

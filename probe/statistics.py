@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONFIDENCE", "RESAMPLES", "bootstrap_interval", "holm", "paired_p_value"]
+__all__ = ["CONFIDENCE", "RESAMPLES", "bootstrap_intervals", "holm", "paired_p_values"]
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -15,51 +15,54 @@ _ROWS_AT_ONCE = 500
 Scores = NDArray[np.float64]
 
 
-def bootstrap_interval(scores: Scores, seed: int) -> tuple[float, float] | None:
-    """Return the percentile bootstrap interval of the mean over queries (Efron 1979).
+def bootstrap_intervals(scores: Scores, seed: int) -> list[tuple[float, float] | None]:
+    """Return percentile bootstrap intervals of means over queries (Efron 1979).
+
+    Every row sees the same resamples of the queries, which are drawn once.
 
     Args:
-        scores: One value per query `(Q,)`.
+        scores: One row per encoder, one value per query `(R, Q)`.
         seed: Of the resampling.
 
     Returns:
-        The 95 % interval, or None for fewer than two queries.
+        The 95 % interval per row, or None for fewer than two queries.
     """
-    if len(scores) < 2:
-        return None
+    queries = scores.shape[1]
+    if queries < 2:
+        return [None] * len(scores)
     rng = np.random.default_rng(seed)
-    share = np.full(len(scores), 1 / len(scores))
-    means = [rng.multinomial(len(scores), share, size=size) @ scores / len(scores) for size in _chunks()]
+    share = np.full(queries, 1 / queries)
+    means = [rng.multinomial(queries, share, size=size) @ scores.T / queries for size in _chunks()]
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+    bounds = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    return [(float(low), float(high)) for low, high in bounds.T]
 
 
-def paired_p_value(scores: Scores, baseline: Scores, seed: int) -> float | None:
-    """Return the two-sided p-value of a paired randomisation test (Smucker et al., CIKM 2007).
+def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float | None]:
+    """Return two-sided p-values of paired randomisation tests (Smucker et al., CIKM 2007).
 
     The sign of every query's difference is flipped at random; the p-value is the share of flips
     whose mean difference is at least as large as the one observed, the observed one counted in.
 
     Args:
-        scores: One value per query `(Q,)`.
+        scores: One row per encoder, one value per query `(R, Q)`.
         baseline: The same queries under the baseline `(Q,)`.
-        seed: Of the flips.
+        seed: Of the flips, the same for every row.
 
     Returns:
-        The p-value, at least 1 / (RESAMPLES + 1), or None for fewer than two queries.
+        The p-value per row, at least 1 / (RESAMPLES + 1), or None for fewer than two queries.
     """
-    if len(scores) < 2:
-        return None
+    if scores.shape[1] < 2:
+        return [None] * len(scores)
     rng = np.random.default_rng(seed)
     differences = scores - baseline
     # A tolerance, because the same sum in another order differs in its last bits.
-    observed = abs(differences.sum()) - 1e-9
-    extreme = 0
+    observed = np.abs(differences.sum(axis=1)) - 1e-9
+    extreme = np.zeros(len(scores), np.int64)
     for size in _chunks():
-        signs = rng.integers(0, 2, size=(size, len(scores)), dtype=np.int8) * 2.0 - 1.0
-        extreme += int((np.abs(signs @ differences) >= observed).sum())
-    return (extreme + 1) / (RESAMPLES + 1)
+        signs = rng.integers(0, 2, size=(size, len(baseline)), dtype=np.int8) * 2.0 - 1.0
+        extreme += (np.abs(signs @ differences.T) >= observed).sum(axis=0)
+    return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
 
 
 def _chunks() -> list[int]:

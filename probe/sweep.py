@@ -1,19 +1,20 @@
 """Score many hookpoints of one model, or any encoder, in one pass over the texts."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probe.collapse import SAMPLE, is_collapsed
-from probe.dataset import Dataset, Texts
+from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
 from probe.hookpoint import Hookpoint, Place
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
 from probe.search import TopK
+from probe.texts import Documents, chunks
 
 __all__ = ["Evaluation", "Progress", "SweepResult", "evaluate", "silent", "sweep"]
 
@@ -78,15 +79,15 @@ class _Ranking:
     def __init__(self, queries: Embeddings, dataset: Dataset, metrics: Sequence[Metric]) -> None:
         """Rank for query vectors `(Q, D)`, as deep as the metrics look."""
         depth = max(metric.cutoff for metric in metrics)
-        self._top = TopK(queries, dataset.queries.ids, dataset.documents.ids, depth)
+        self._top = TopK(queries, dataset.queries.ids, depth)
         self._sample: list[Embeddings] = []
         self._qrels = dataset.qrels
         self._metrics = metrics
         self.dim = queries.shape[1]
 
-    def add(self, documents: Embeddings) -> None:
+    def add(self, ids: Sequence[str], documents: Embeddings) -> None:
         """Rank the next chunk of documents."""
-        self._top.add(documents)
+        self._top.add(ids, documents)
         if sum(map(len, self._sample)) < SAMPLE:
             self._sample.append(documents[:SAMPLE].copy())
 
@@ -120,7 +121,7 @@ def sweep(
     """
     places = list(dict.fromkeys(point.place for point in hookpoints))
     report = _reporter(progress, "queries", len(dataset.queries))
-    queries = reader.read(dataset.queries.texts, reader.model.query_prompt, places, report)
+    queries = reader.run(reader.prepare(dataset.queries.texts, reader.model.query_prompt), places, report)
     rankings = {place: _Ranking(vectors, dataset, metrics) for place, vectors in queries.vectors.items()}
     seconds, truncated = _rank_documents(reader, rankings, dataset.documents, progress)
     evaluations = tuple(
@@ -130,7 +131,7 @@ def sweep(
             scores=rankings[point.place].scores(),
             collapsed=rankings[point.place].collapsed(),
             ms_per_text=1000 * seconds[point.place[0]] / len(dataset.documents),
-            parameters=reader.model.stack.count_parameters(reader.model.module, point.place[0]),
+            parameters=reader.model.parameters[point.place[0]],
             hookpoint=point,
         )
         for point in hookpoints
@@ -139,18 +140,18 @@ def sweep(
 
 
 def _rank_documents(
-    reader: LayerReader, rankings: dict[Place, _Ranking], documents: Texts, progress: Progress
+    reader: LayerReader, rankings: dict[Place, _Ranking], documents: Documents, progress: Progress
 ) -> tuple[dict[int, float], int]:
     """Stream the corpus through the model; return the seconds up to each layer and the number of texts cut."""
     seconds: Counter[int] = Counter()
     truncated = 0
     report = _reporter(progress, "documents", len(documents))
-    for chunk in _chunks(documents):
-        states = reader.read(chunk, reader.model.document_prompt, list(rankings), report)
+    for chunk in chunks(documents, CHUNK):
+        states = reader.run(reader.prepare(chunk.texts, reader.model.document_prompt), list(rankings), report)
         truncated += states.truncated
         seconds.update(states.seconds)
         for place, vectors in states.vectors.items():
-            rankings[place].add(vectors)
+            rankings[place].add(chunk.ids, vectors)
     return dict(seconds), truncated
 
 
@@ -171,19 +172,14 @@ def evaluate(
     """
     report = _reporter(progress, "documents", len(dataset.documents))
     ranking = _Ranking(_as_float32(encoder.encode_query(dataset.queries.texts)), dataset, metrics)
-    for chunk in _chunks(dataset.documents):
-        ranking.add(_as_float32(encoder.encode_document(chunk)))
+    for chunk in chunks(dataset.documents, CHUNK):
+        ranking.add(chunk.ids, _as_float32(encoder.encode_document(chunk.texts)))
         report(len(chunk))
     return Evaluation(name, ranking.dim, ranking.scores(), ranking.collapsed())
 
 
 def _as_float32(vectors: Embeddings) -> Embeddings:
     return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _chunks(documents: Texts) -> Iterator[tuple[str, ...]]:
-    for start in range(0, len(documents), CHUNK):
-        yield documents.texts[start : start + CHUNK]
 
 
 def _reporter(progress: Progress, step: str, total: int) -> Callable[[int], None]:

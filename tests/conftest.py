@@ -55,9 +55,13 @@ def model(load_tiny: "Callable[[str], LoadedModel]") -> "LoadedModel":
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
-    """Return a tiny data set of the words the tiny models know."""
+    """Return a tiny data set of the words the tiny models know, in memory."""
+    from dataclasses import replace
+
     from tiny_data import make_dataset
 
     from probe.dataset import load_dataset
+    from probe.texts import Texts
 
-    return load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
+    streamed = load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
+    return replace(streamed, documents=Texts.gather(streamed.documents))

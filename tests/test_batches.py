@@ -86,18 +86,18 @@ def test_no_texts_are_no_tokens(tokenizer: Any) -> None:
 
 
 def test_pads_on_the_right_and_masks_it() -> None:
-    batch = pad_batch([[5, 6, 7], [8]], 9, CPU)
+    batch = pad_batch([0, 1], [[5, 6, 7], [8]], 9).inputs(CPU)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_padding_token_inside_a_text_stays_a_token() -> None:
-    assert pad_batch([[9, 5, 9], [8]], 9, CPU)["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert pad_batch([0, 1], [[9, 5, 9], [8]], 9).attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_padding_does_not_write_to_the_ids() -> None:
     ids = [[5, 6, 7], [8]]
-    pad_batch(ids, 0, CPU)
+    pad_batch([0, 1], ids, 0)
     assert ids == [[5, 6, 7], [8]]
 
 

@@ -8,6 +8,7 @@ from tiny_data import make_dataset, write_beir, write_lines, zip_folder
 
 from probe.beir_format import read_beir
 from probe.errors import CallError, DataError
+from probe.texts import Texts
 
 HEADER = "query-id\tcorpus-id\tscore"
 
@@ -27,14 +28,14 @@ def test_text_is_title_space_text_stripped(tmp_path: Path) -> None:
     folder = write_beir(tmp_path / "a", {"d": "x"}, {"q": "y"}, {"q": {"d": 1}})
     rows = [{"_id": "d", "title": "Title", "text": "text"}, {"_id": "e", "text": " bare "}, {"_id": "f", "text": None}]
     write_lines(folder / "corpus.jsonl", [json.dumps(row) for row in rows])
-    assert read_beir(str(folder)).documents.texts == ("Title text", "bare", "")
+    assert Texts.gather(read_beir(str(folder)).documents).texts == ("Title text", "bare", "")
 
 
 def test_ids_stay_strings_as_written(folder: Path) -> None:
     rows = ['{"_id": "007", "text": "a"}', '{"_id": 7, "text": "b"}', '{"_id": "1e3", "text": "c"}']
     write_lines(folder / "corpus.jsonl", rows)
     dataset = read_beir(write_qrels(folder, HEADER, "q\t007\t1", "q\t7\t2", "q\t1e3\t1"))
-    assert dataset.documents.ids == ("007", "7", "1e3")
+    assert Texts.gather(dataset.documents).ids == ("007", "7", "1e3")
     assert dataset.qrels == {"q": {"007": 1, "7": 2, "1e3": 1}}
     assert dataset.defects == ()
 
@@ -44,7 +45,7 @@ def test_crlf_and_byte_order_marks_are_read_over(folder: Path) -> None:
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     dataset = read_beir(str(folder))
     assert dataset.qrels == {"q": {"2": 1}}
-    assert dataset.documents.texts == ("one", "two")
+    assert Texts.gather(dataset.documents).texts == ("one", "two")
     assert dataset.defects == ()
 
 
@@ -140,7 +141,7 @@ def test_a_line_that_is_not_utf8_is_named(folder: Path) -> None:
 
 def test_half_a_character_is_replaced_in_texts_and_refused_in_ids(folder: Path) -> None:
     write_lines(folder / "corpus.jsonl", ['{"_id": "2", "text": "a \\ud800 b"}'])
-    assert read_beir(str(folder)).documents.texts == ("a \ufffd b",)
+    assert Texts.gather(read_beir(str(folder)).documents).texts == ("a \ufffd b",)
     write_lines(folder / "corpus.jsonl", ['{"_id": "\\ud800", "text": "x"}'])
     with pytest.raises(DataError, match=r"corpus.jsonl:1: half a character"):
         read_beir(str(folder))

@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 from tiny_data import make_dataset, write_beir, zip_folder
 
-from probe.dataset import Texts, load_dataset
+from probe.dataset import load_dataset
 from probe.errors import CallError, DataError
+from probe.texts import Texts
 
 
 def test_folder_and_zip_give_the_same_data_set(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "mine")
     archive = zip_folder(folder, tmp_path / "mine.zip")
-    assert load_dataset(str(archive)) == load_dataset(str(folder))
+    zipped, unpacked = load_dataset(str(archive)), load_dataset(str(folder))
+    assert Texts.gather(zipped.documents) == Texts.gather(unpacked.documents)
+    assert (zipped.queries, zipped.qrels, zipped.text_hash) == (unpacked.queries, unpacked.qrels, unpacked.text_hash)
 
 
 def test_only_judged_queries_are_kept(tmp_path: Path) -> None:
@@ -24,8 +27,10 @@ def test_only_judged_queries_are_kept(tmp_path: Path) -> None:
 def test_limit_keeps_every_judged_document(tmp_path: Path) -> None:
     dataset = load_dataset(str(make_dataset(tmp_path / "a", documents=40, queries=8)), limit=20)
     judged = {document for docs in dataset.qrels.values() for document in docs}
-    assert judged <= set(dataset.documents.ids)
-    assert len(dataset.documents) == 20
+    kept = Texts.gather(dataset.documents)
+    assert judged <= set(kept.ids)
+    assert len(dataset.documents) == len(kept) == 20
+    assert dataset.documents.text_hash == kept.text_hash
     assert dataset.limited
 
 
@@ -56,7 +61,7 @@ def test_a_data_set_without_judged_queries_is_refused(tmp_path: Path) -> None:
 
 def test_text_hash_follows_every_text_and_id(tmp_path: Path) -> None:
     dataset = load_dataset(str(make_dataset(tmp_path / "a")))
-    documents, queries = dataset.documents, dataset.queries
+    documents, queries = Texts.gather(dataset.documents), dataset.queries
     changed = [
         replace(dataset, documents=Texts(documents.ids, (documents.texts[0] + "!", *documents.texts[1:]))),
         replace(dataset, documents=Texts(("other", *documents.ids[1:]), documents.texts)),

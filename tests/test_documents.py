@@ -24,7 +24,7 @@ def test_the_first_sentence_is_taken_out_of_its_document(tmp_path: Path) -> None
     built = build_dataset([file], tmp_path / "out")
     dataset = load_dataset(str(built.folder))
     assert dataset.queries.texts == (SENTENCE,)
-    assert dataset.documents.texts == (REST,)
+    assert [text for _, text in dataset.documents] == [REST]
     assert dataset.qrels == {"q1": {"d1": 1}}
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_data import make_dataset
 
-from probe.dataset import Dataset, Texts, load_dataset
+from probe.dataset import Dataset, load_dataset
 from probe.errors import CallError
 from probe.leaderboard import TIMINGS, Leaderboard
 from probe.loading import LoadedModel
@@ -18,6 +18,7 @@ from probe.published import find_published
 from probe.ranking import Contestant, RankOptions, rank, rank_layers
 from probe.reader import LayerReader, select_hookpoints
 from probe.settings import model_settings
+from probe.texts import Texts
 
 
 def without_times(board: Leaderboard) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def test_wrong_layers_and_poolings_are_wrong_calls(
 
 
 def test_key_law_whatever_changes_a_vector_changes_the_key(model: LoadedModel, dataset: Dataset) -> None:
-    documents = dataset.documents
+    documents = Texts.gather(dataset.documents)
     other_texts = replace(dataset, documents=Texts(documents.ids, (*documents.texts[:-1], "other")))
     changes: list[tuple[LoadedModel, Dataset]] = [
         (replace(model, weights_hash="0"), dataset),

@@ -5,7 +5,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from probe.statistics import RESAMPLES, bootstrap_interval, holm, paired_p_value
+from probe.statistics import RESAMPLES, bootstrap_intervals, holm, paired_p_values
+
+Scores = NDArray[np.float64]
+
+
+def bootstrap_interval(scores: Scores, seed: int) -> tuple[float, float] | None:
+    return bootstrap_intervals(scores[None], seed)[0]
+
+
+def paired_p_value(scores: Scores, baseline: Scores, seed: int) -> float | None:
+    return paired_p_values(scores[None], baseline, seed)[0]
 
 
 @pytest.fixture
@@ -60,6 +70,13 @@ def test_the_same_seed_gives_the_same_numbers(scores: NDArray[np.float64]) -> No
 def test_a_single_query_has_neither_interval_nor_test() -> None:
     assert bootstrap_interval(np.array([0.5]), 0) is None
     assert paired_p_value(np.array([0.5]), np.array([0.1]), 0) is None
+
+
+def test_every_row_is_treated_as_if_it_were_alone(scores: NDArray[np.float64]) -> None:
+    rows = np.stack([scores, scores[::-1], scores**2])
+    alone = [bootstrap_interval(row, 3) for row in rows]
+    assert np.allclose(bootstrap_intervals(rows, 3), alone)  # type: ignore[arg-type]
+    assert paired_p_values(rows, scores, 3) == [paired_p_value(row, scores, 3) for row in rows]
 
 
 def test_holm_by_hand() -> None:

@@ -1,0 +1,165 @@
+"""What is known of a model: its files, what they ask for, and what only loading it shows."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from probe.catalog import CatalogEntry
+from probe.device import pick_device, pick_dtype
+from probe.errors import ModelError
+from probe.model_config import ModelConfig, read_model_config
+from probe.sources import ModelSource, find_source, hash_files
+
+__all__ = ["LoadOptions", "ModelFiles", "ModelProfile", "find_files"]
+
+_TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to load a model; None leaves the model's own value.
+
+    Attributes:
+        dtype: `auto`, `float32`, `bfloat16` or `float16`: what the encoder computes in.
+        device: `auto`, `cpu`, `cuda`, ...
+        max_tokens: Longest input in tokens.
+        query_prompt: Put before every query.
+        document_prompt: Put before every document.
+        trust_remote_code: Run code that the model's folder brings.
+    """
+
+    dtype: str = "auto"
+    device: str = "auto"
+    max_tokens: int | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model's files, found and hashed, and how they are to be loaded; nothing is in memory yet.
+
+    Attributes:
+        source: Where the files are.
+        config: What they ask for, the catalog's word before theirs, the caller's before both.
+        dtype: What the encoder computes in.
+        device: Where it runs.
+        trust: Whether code in the folder may run.
+        weights_hash: sha256 of the weight files.
+        config_hash: sha256 of the config, of code the folder brings, and of whether it lower-cases.
+        tokenizer_hash: sha256 of the tokenizer's files.
+    """
+
+    source: ModelSource
+    config: ModelConfig
+    dtype: torch.dtype
+    device: torch.device
+    trust: bool
+    weights_hash: str
+    config_hash: str
+    tokenizer_hash: str
+
+
+@dataclass(frozen=True)
+class ModelProfile:
+    """All that is to be known of a model without its weights in memory.
+
+    Attributes:
+        source: Where its files are.
+        depth: Number of blocks; layers run from 0 to this.
+        width: Dimension of its states.
+        parameters: Parameters a model cut after each layer would keep, from layer 0 on.
+        dtype: What the encoder computes in; pooling and scores are float32 always.
+        device: Where it runs.
+        pooling: Its own pooling, or None where it is none of ours.
+        max_tokens: Longest input in tokens.
+        query_prompt: Put before every query.
+        document_prompt: Put before every document.
+        weights_hash: sha256 of its weight files.
+        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
+        tokenizer_hash: sha256 of its tokenizer's files.
+        notes: What the model asks for that a hookpoint leaves out.
+    """
+
+    source: ModelSource
+    depth: int
+    width: int
+    parameters: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+    pooling: str | None
+    max_tokens: int
+    query_prompt: str
+    document_prompt: str
+    weights_hash: str
+    config_hash: str
+    tokenizer_hash: str
+    notes: tuple[str, ...]
+
+
+def find_files(name: str, options: LoadOptions) -> ModelFiles:
+    """Find a model's files and say how they are to be loaded.
+
+    Args:
+        name: Alias, hub id or folder.
+        options: What the caller asks for.
+
+    Returns:
+        The files.
+
+    Raises:
+        CallError: The name or an option is wrong.
+        ModelError: The files cannot be had.
+    """
+    device = pick_device(options.device)
+    dtype = pick_dtype(options.dtype, device)
+    source = find_source(name)
+    config = _with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
+    return ModelFiles(
+        source=source,
+        config=config,
+        dtype=dtype,
+        device=device,
+        trust=options.trust_remote_code,
+        weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
+        config_hash=_hash_config(config),
+        tokenizer_hash=_hash_tokenizer(config.transformer, name),
+    )
+
+
+def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfig:
+    if entry is None:
+        return config
+    notes = tuple(note for note in config.notes if "names no pooling" not in note)
+    return replace(
+        config,
+        pooling=entry.pooling,
+        query_prompt=entry.query_prompt,
+        document_prompt=entry.document_prompt,
+        max_tokens=entry.max_tokens,
+        notes=notes,
+    )
+
+
+def _with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
+    query, document = options.query_prompt, options.document_prompt
+    return replace(
+        config,
+        query_prompt=config.query_prompt if query is None else query,
+        document_prompt=config.document_prompt if document is None else document,
+    )
+
+
+def _hash_tokenizer(folder: Path, name: str) -> str:
+    files = sorted({path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)})
+    if not files:
+        raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
+    return hash_files(files)
+
+
+def _hash_config(config: ModelConfig) -> str:
+    files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
+    return hashlib.sha256(f"{hash_files(files)} {config.lower_case}".encode()).hexdigest()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from probe.errors import CallError
 from probe.hookpoint import Hookpoint, SpecParts, split_spec
-from probe.loading import load_model
+from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
 from probe.ranking import Contestant
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import select_hookpoints
+from probe.store import Store
 
 __all__ = ["ResolvedSpecs", "resolve_specs"]
 
@@ -30,12 +31,15 @@ class ResolvedSpecs:
     baseline: Hookpoint
 
 
-def resolve_specs(specs: Sequence[str], options: LoadOptions | None = None) -> ResolvedSpecs:
-    """Load what the specs name, every model once.
+def resolve_specs(
+    specs: Sequence[str], options: LoadOptions | None = None, store: Store | None = None
+) -> ResolvedSpecs:
+    """Open what the specs name, every model once.
 
     Args:
         specs: `model[@layers][:pooling]`, each; layers left out = last, pooling left out = the model's own.
         options: How to load the models.
+        store: Where facts of models are kept, if anywhere.
 
     Returns:
         The models with their hookpoints.
@@ -45,7 +49,7 @@ def resolve_specs(specs: Sequence[str], options: LoadOptions | None = None) -> R
         ModelError: A model cannot be loaded.
     """
     parsed = [_split_single(spec) for spec in specs]
-    readers = {name: LayerReader(load_model(name, options)) for name in dict.fromkeys(part.model for part in parsed)}
+    readers = {name: open_reader(name, options, store) for name in dict.fromkeys(part.model for part in parsed)}
     points = [_expand(part, readers[part.model].model) for part in parsed]
     contestants = tuple(
         Contestant(reader, tuple(dict.fromkeys(point for group in points for point in group if point.model == name)))

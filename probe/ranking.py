@@ -14,8 +14,10 @@ from probe.profile import ModelProfile
 from probe.published import find_published, uses_published_settings
 from probe.reader import LayerReader, select_hookpoints
 from probe.settings import dataset_settings, model_settings, statistics_settings
+from probe.states import Progress, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
-from probe.sweep import Evaluation, Progress, silent, sweep
+from probe.store import Store
+from probe.sweep import Evaluation, sweep
 
 __all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
 
@@ -32,6 +34,7 @@ class RankOptions:
         seed: Of intervals and tests.
         bm25: Add a BM25 row.
         command: What made the leaderboard, kept in it.
+        store: Where states are read and kept, if anywhere.
         progress: Told about every batch.
     """
 
@@ -39,6 +42,7 @@ class RankOptions:
     seed: int = 0
     bm25: bool = False
     command: str = ""
+    store: Store | None = None
     progress: Progress = silent
 
 
@@ -100,10 +104,11 @@ def rank(
     models = []
     published: dict[str, float | None] = {}
     for contestant in contestants:
-        result = sweep(contestant.reader, contestant.hookpoints, dataset, metrics, options.progress)
+        result = sweep(contestant.reader, contestant.hookpoints, dataset, metrics, options.store, options.progress)
         evaluations += result.evaluations
-        model = contestant.reader.model
-        models.append(model_settings(model, dataset, (result.truncated_documents, result.truncated_queries)))
+        model, budget = contestant.reader.model, contestant.reader.token_budget
+        truncated = (result.truncated_documents, result.truncated_queries)
+        models.append(model_settings(model, dataset, truncated, budget))
         published |= _published_scores(model, contestant.hookpoints, dataset, options.metric)
     if options.bm25:
         from probe.bm25 import BM25, evaluate_bm25

@@ -1,67 +1,82 @@
 """What decided the numbers of a table: everything that changes a vector or a score, as plain values."""
 
-import hashlib
-import json
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from probe.dataset import ID_RULE, TITLE_RULE, Dataset
 from probe.profile import ModelProfile
 from probe.statistics import CONFIDENCE, RESAMPLES
+from probe.store import key_of
+from probe.versions import LIBRARIES, VECTOR_LIBRARIES, library_versions
 
-__all__ = ["dataset_settings", "model_settings", "statistics_settings", "vector_key"]
+__all__ = ["CHUNK", "dataset_settings", "model_settings", "shelf_parts", "statistics_settings"]
 
-_LIBRARIES = ("torch", "transformers", "tokenizers", "pytrec-eval-terrier", "encoder-surgery")
+# Texts whose states make one file of the store; batches never cross it.
+CHUNK = 1024
+ROUNDING = "float16, float32 where that overflows"
 
 
-def model_settings(model: ModelProfile, dataset: Dataset, truncated: tuple[int, int]) -> dict[str, Any]:
+def model_settings(
+    model: ModelProfile, dataset: Dataset, truncated: tuple[int, int], token_budget: int
+) -> dict[str, Any]:
     """Return what a model contributes to the footer, with the key of its vectors on these texts.
 
     Args:
         model: The model.
         dataset: Whose texts it embeds.
         truncated: Documents and queries that were longer than it takes.
+        token_budget: Most tokens of a batch.
 
     Returns:
         Plain values.
     """
-    vectors = {
-        "weights_sha256": model.weights_hash,
-        "config_sha256": model.config_hash,
-        "tokenizer_sha256": model.tokenizer_hash,
-        "query_prompt": model.query_prompt,
-        "document_prompt": model.document_prompt,
-        "max_tokens": model.max_tokens,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "device": model.device.type,
-        "title_rule": TITLE_RULE,
-    }
+    keys = [
+        key_of(shelf_parts(model, prompt, texts.text_hash, token_budget))
+        for prompt, texts in ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
+    ]
     return {
         "name": model.source.name,
         "hub_id": model.source.hub_id,
         "revision": model.source.revision,
         "layers": model.depth,
         "own_pooling": model.pooling,
-        **vectors,
+        "query_prompt": model.query_prompt,
+        "document_prompt": model.document_prompt,
+        **_encoder_parts(model, token_budget),
         "truncated_documents": truncated[0],
         "truncated_queries": truncated[1],
         "notes": list(model.notes),
-        "vector_key": vector_key(vectors, dataset),
+        "vector_key": key_of({"sides": keys}),
     }
 
 
-def vector_key(vectors: dict[str, Any], dataset: Dataset) -> str:
-    """Return a hash of everything but layer and pooling that changes a vector: equal keys, equal vectors.
+def shelf_parts(model: ModelProfile, prompt: str, text_hash: str, token_budget: int) -> dict[str, Any]:
+    """Return everything but layer and pooling that changes a vector: equal parts, equal vectors.
 
     Args:
-        vectors: The model's part.
-        dataset: Whose texts are embedded.
+        model: The model.
+        prompt: Put before every text.
+        text_hash: sha256 over ids and texts.
+        token_budget: Most tokens of a batch.
 
     Returns:
-        64 hexadecimal digits.
+        Plain values.
     """
-    parts = {**vectors, "text_sha256": dataset.text_hash, "libraries": _versions()}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    versions = library_versions(VECTOR_LIBRARIES)
+    return {**_encoder_parts(model, token_budget), "prompt": prompt, "text_sha256": text_hash, "libraries": versions}
+
+
+def _encoder_parts(model: ModelProfile, token_budget: int) -> dict[str, Any]:
+    return {
+        "weights_sha256": model.weights_hash,
+        "config_sha256": model.config_hash,
+        "tokenizer_sha256": model.tokenizer_hash,
+        "max_tokens": model.max_tokens,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        "title_rule": TITLE_RULE,
+        "batches": f"{token_budget} tokens of {CHUNK} texts",
+        "rounding": ROUNDING,
+    }
 
 
 def dataset_settings(dataset: Dataset) -> dict[str, Any]:
@@ -88,16 +103,5 @@ def statistics_settings(seed: int) -> dict[str, Any]:
         "test": "two-sided paired randomisation over queries, uncorrected",
         "resamples": RESAMPLES,
         "seed": seed,
-        "versions": _versions(),
+        "versions": library_versions(LIBRARIES),
     }
-
-
-def _versions() -> dict[str, str]:
-    return {name: _version(name) for name in _LIBRARIES}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

@@ -1,7 +1,7 @@
 """Score many hookpoints of one model, or any encoder, in one pass over the texts."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,23 +10,16 @@ from numpy.typing import NDArray
 from probe.collapse import SAMPLE, is_collapsed
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
-from probe.hookpoint import Hookpoint, Place
+from probe.hookpoint import Hookpoint
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
 from probe.search import TopK
-from probe.texts import Documents, chunks
+from probe.settings import CHUNK
+from probe.states import Progress, document_side, query_side, read_side, silent
+from probe.store import Store
+from probe.texts import chunks
 
-__all__ = ["Evaluation", "Progress", "SweepResult", "evaluate", "silent", "sweep"]
-
-# Documents embedded between two updates of the rankings; batches never cross a chunk.
-CHUNK = 2048
-
-# Told the step's name, the texts done since the last call and the texts in all.
-Progress = Callable[[str, int, int], None]
-
-
-def silent(step: str, done: int, total: int) -> None:
-    """Report nothing."""
+__all__ = ["Evaluation", "SweepResult", "evaluate", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -105,25 +98,37 @@ def sweep(
     hookpoints: Sequence[Hookpoint],
     dataset: Dataset,
     metrics: Sequence[Metric],
+    store: Store | None = None,
     progress: Progress = silent,
 ) -> SweepResult:
     """Score hookpoints of one model; every text passes through the model once, whatever their number.
+
+    Memory holds the queries' vectors, a running top k per hookpoint and one chunk of documents.
 
     Args:
         reader: The model's reader.
         hookpoints: Where to read it, layer and pooling written out.
         dataset: Documents, queries and judgements; the judgements are looked at only to score.
         metrics: What to compute.
+        store: Where states are read and kept, if anywhere.
         progress: Told about every batch.
 
     Returns:
         One evaluation per hookpoint.
     """
     places = list(dict.fromkeys(point.place for point in hookpoints))
-    report = _reporter(progress, "queries", len(dataset.queries))
-    queries = reader.run(reader.prepare(dataset.queries.texts, reader.model.query_prompt), places, report)
-    rankings = {place: _Ranking(vectors, dataset, metrics) for place, vectors in queries.vectors.items()}
-    seconds, truncated = _rank_documents(reader, rankings, dataset.documents, progress)
+    queries = list(read_side(reader, query_side(reader, dataset), places, store, progress))
+    rankings = {
+        place: _Ranking(np.concatenate([chunk.vectors[place] for chunk in queries]), dataset, metrics)
+        for place in places
+    }
+    seconds: Counter[int] = Counter()
+    truncated = 0
+    for chunk in read_side(reader, document_side(reader, dataset), places, store, progress):
+        seconds.update(chunk.seconds)
+        truncated += chunk.truncated
+        for place, vectors in chunk.vectors.items():
+            rankings[place].add(chunk.ids, vectors)
     evaluations = tuple(
         Evaluation(
             encoder=str(point),
@@ -136,23 +141,7 @@ def sweep(
         )
         for point in hookpoints
     )
-    return SweepResult(evaluations, truncated, queries.truncated)
-
-
-def _rank_documents(
-    reader: LayerReader, rankings: dict[Place, _Ranking], documents: Documents, progress: Progress
-) -> tuple[dict[int, float], int]:
-    """Stream the corpus through the model; return the seconds up to each layer and the number of texts cut."""
-    seconds: Counter[int] = Counter()
-    truncated = 0
-    report = _reporter(progress, "documents", len(documents))
-    for chunk in chunks(documents, CHUNK):
-        states = reader.run(reader.prepare(chunk.texts, reader.model.document_prompt), list(rankings), report)
-        truncated += states.truncated
-        seconds.update(states.seconds)
-        for place, vectors in states.vectors.items():
-            rankings[place].add(chunk.ids, vectors)
-    return dict(seconds), truncated
+    return SweepResult(evaluations, truncated, sum(chunk.truncated for chunk in queries))
 
 
 def evaluate(
@@ -170,17 +159,12 @@ def evaluate(
     Returns:
         Its evaluation.
     """
-    report = _reporter(progress, "documents", len(dataset.documents))
     ranking = _Ranking(_as_float32(encoder.encode_query(dataset.queries.texts)), dataset, metrics)
     for chunk in chunks(dataset.documents, CHUNK):
         ranking.add(chunk.ids, _as_float32(encoder.encode_document(chunk.texts)))
-        report(len(chunk))
+        progress("documents", len(chunk), len(dataset.documents))
     return Evaluation(name, ranking.dim, ranking.scores(), ranking.collapsed())
 
 
 def _as_float32(vectors: Embeddings) -> Embeddings:
     return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _reporter(progress: Progress, step: str, total: int) -> Callable[[int], None]:
-    return lambda done: progress(step, done, total)

@@ -1,6 +1,8 @@
 """Fixtures shared by all tests: tiny models of every family, each written and loaded once; no network."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,10 +16,16 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Set what the hub's client and torch read once, when they are imported."""
+    """Set what the hub's client and torch read once, when they are imported; keep out of the user's cache."""
+    os.environ["ENCODER_SURGERY_CACHE"] = tempfile.mkdtemp(prefix="encoder-surgery-tests-")
     os.environ["HF_HUB_OFFLINE"] = "1"
     # On a busy machine torch's threads would spin for minutes over models this small.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the tests' cache folder."""
+    shutil.rmtree(os.environ["ENCODER_SURGERY_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

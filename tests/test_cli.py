@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from tiny_data import make_dataset, write_beir, write_lines
 from typer.testing import CliRunner, Result
 
@@ -145,8 +146,8 @@ def test_a_single_query_an_empty_and_a_long_document_just_work(model: str, tmp_p
     assert run("layers", "-m", model, "-d", folder).exit_code == 0
 
 
-@pytest.mark.parametrize("app", [cli.probe_app, cli.data_app, cli.surgery_app, cli.adaptors_app])
-def test_every_help_ends_with_an_example(app: cli.typer.Typer) -> None:
+@pytest.mark.parametrize("app", [cli.probe_app, cli.data_app, cli.store_app, cli.surgery_app, cli.adaptors_app])
+def test_every_help_ends_with_an_example(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     assert "Example: " in result.stdout.rstrip().splitlines()[-1]

@@ -123,6 +123,7 @@ def test_key_law_whatever_changes_a_vector_changes_the_key(model: LoadedModel, d
     other_texts = replace(dataset, documents=Texts(documents.ids, (*documents.texts[:-1], "other")))
     changes: list[tuple[LoadedModel, Dataset]] = [
         (replace(model, weights_hash="0"), dataset),
+        (replace(model, device=torch.device("cuda")), dataset),
         (replace(model, tokenizer_hash="0"), dataset),
         (replace(model, config_hash="0"), dataset),
         (replace(model, query_prompt="q"), dataset),
@@ -131,7 +132,8 @@ def test_key_law_whatever_changes_a_vector_changes_the_key(model: LoadedModel, d
         (replace(model, dtype=torch.bfloat16), dataset),
         (model, other_texts),
     ]
-    keys = [model_settings(m, d, (0, 0))["vector_key"] for m, d in [(model, dataset), *changes]]
+    keys = [model_settings(m, d, (0, 0), 512)["vector_key"] for m, d in [(model, dataset), *changes]]
+    keys.append(model_settings(model, dataset, (0, 0), 1024)["vector_key"])
     assert len(set(keys)) == len(keys)
 
 
@@ -146,6 +148,8 @@ def test_key_law_the_footer_names_all_of_it(model: LoadedModel, dataset: Dataset
         "max_tokens",
         "dtype",
         "title_rule",
+        "batches",
+        "rounding",
         "vector_key",
     } <= set(settings["models"][0])
     assert {"title_rule", "id_rule", "text_sha256"} <= set(settings["dataset"])

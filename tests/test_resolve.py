@@ -8,7 +8,10 @@ import pytest
 from adaptors import resolve
 from adaptors.resolve import resolve_specs
 from probe.errors import CallError
-from probe.loading import LoadedModel, LoadOptions, load_model
+from probe.opening import open_reader
+from probe.profile import LoadOptions
+from probe.reader import LayerReader
+from probe.store import Store
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
@@ -23,11 +26,11 @@ def test_every_model_is_loaded_once(
 ) -> None:
     loaded: list[str] = []
 
-    def load(name: str, options: LoadOptions | None) -> LoadedModel:
+    def load(name: str, options: LoadOptions | None, store: Store | None) -> LayerReader:
         loaded.append(name)
-        return load_model(name, options)
+        return open_reader(name, options, store)
 
-    monkeypatch.setattr(resolve, "load_model", load)
+    monkeypatch.setattr(resolve, "open_reader", load)
     other = str(tiny_folder("mpnet"))
     resolved = resolve_specs([f"{bert}@1:cls", other, f"{bert}@2"], OPTIONS)
     assert loaded == [bert, other]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
@@ -20,7 +21,8 @@ POOLINGS = ("cls", "mean", "max", "last")
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "CHUNK", 7)
+    for module in (states_module, sweep_module):
+        monkeypatch.setattr(module, "CHUNK", 7)
 
 
 def test_one_pass_law_every_text_runs_once(model: LoadedModel, dataset: Dataset, small_chunks: None) -> None:
@@ -146,5 +148,5 @@ def test_progress_counts_every_text(model: LoadedModel, dataset: Dataset) -> Non
         done[step] += texts
         assert total == len(getattr(dataset, step))
 
-    sweep(LayerReader(model), select_hookpoints(model, "last"), dataset, [NDCG], report)
+    sweep(LayerReader(model), select_hookpoints(model, "last"), dataset, [NDCG], progress=report)
     assert done == {"queries": len(dataset.queries), "documents": len(dataset.documents)}

@@ -1,0 +1,3 @@
+"""The commands: parse, call one function, print its result."""
+
+__all__: list[str] = []

@@ -1,0 +1,56 @@
+"""Options that several commands share, so that a flag means the same and reads the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Baseline",
+    "DatasetName",
+    "Debug",
+    "Device",
+    "DocumentPrompt",
+    "Dtype",
+    "Format",
+    "Layers",
+    "Limit",
+    "MaxTokens",
+    "MetricName",
+    "Model",
+    "NoStore",
+    "Poolings",
+    "QueryPrompt",
+    "Save",
+    "Seed",
+    "Split",
+    "StoreFolder",
+    "TableOrJson",
+    "Trust",
+]
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Alias (see `probe models`), hub id or folder.")]
+DatasetName = Annotated[str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder or zip.")]
+Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
+Poolings = Annotated[str, typer.Option("--pooling", help="own, cls, last, max, mean; several with commas.")]
+MetricName = Annotated[str, typer.Option("--metric", help="ndcg, map, recall, precision or mrr @ a cut-off.")]
+Split = Annotated[str | None, typer.Option(help="Whose judgements to use; test, or the only one, when left out.")]
+Limit = Annotated[int | None, typer.Option(help="Keep about so many documents; every judged one stays.")]
+Dtype = Annotated[str, typer.Option(help="Of the matrix products: auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Seed = Annotated[int, typer.Option(help="Of the intervals and the paired tests.", min=0)]
+MaxTokens = Annotated[int | None, typer.Option(help="Longest input; the model's own when left out.")]
+QueryPrompt = Annotated[str | None, typer.Option(help="Put before queries; the model's own when left out.")]
+DocumentPrompt = Annotated[str | None, typer.Option(help="Put before documents; the model's own when left out.")]
+Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the model's folder brings.")]
+Baseline = Annotated[str | None, typer.Option(help="bm25 adds a BM25 row (needs the extra bm25).")]
+Format = Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")]
+TableOrJson = Annotated[str, typer.Option("--format", "-f", help="table or json.")]
+Save = Annotated[Path | None, typer.Option(help="Write a file as well; .json, .csv, .md or .txt says how.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+StoreFolder = Annotated[
+    Path | None, typer.Option("--store", help="Folder of the store; one in the cache folder when left out.")
+]
+NoStore = Annotated[
+    bool, typer.Option("--no-store", help="Keep no states, read none: for corpora larger than the disk.")
+]

@@ -1,0 +1,181 @@
+"""The commands of `probe` that read models."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.options import (
+    Baseline,
+    DatasetName,
+    Debug,
+    Device,
+    DocumentPrompt,
+    Dtype,
+    Format,
+    Layers,
+    Limit,
+    MaxTokens,
+    MetricName,
+    Model,
+    NoStore,
+    Poolings,
+    QueryPrompt,
+    Save,
+    Seed,
+    Split,
+    StoreFolder,
+    TableOrJson,
+    Trust,
+)
+from commands.shell import (
+    app,
+    check_choice,
+    check_output,
+    command_line,
+    console,
+    emit,
+    friendly,
+    open_store,
+    print_json,
+    say,
+    working,
+)
+
+if TYPE_CHECKING:
+    from probe.dataset import Dataset
+
+__all__ = ["probe_app"]
+
+# The backslash keeps rich from reading brackets as markup.
+_SPECS = "Encoders, written model\\[@layers]\\[:pooling]; the first is the baseline."
+probe_app = app(
+    "See what every layer of an encoder knows, ranked by retrieval score.",
+    "probe layers --model minilm --dataset docstrings",
+)
+
+
+@probe_app.command(epilog="Example: probe layers --model minilm --dataset docstrings --layers 4-6 --pooling own,cls")
+@friendly
+def layers(
+    model: Model = "minilm",
+    dataset: DatasetName = "docstrings",
+    layers: Layers = "all",
+    pooling: Poolings = "own",
+    metric: MetricName = "ndcg@10",
+    split: Split = None,
+    limit: Limit = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    seed: Seed = 0,
+    max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    trust_remote_code: Trust = False,
+    baseline: Baseline = None,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
+    format: Format = "table",
+    save: Save = None,
+    debug: Debug = False,
+) -> None:
+    """Rank every layer of a model by how well it retrieves, in one pass over the texts.
+
+    A layer is probed by zero-shot retrieval: nothing is trained or fitted. The full model is always in the table.
+    """
+    check_output(format, save)
+    from probe.metrics import Metric
+    from probe.opening import open_reader
+    from probe.profile import LoadOptions
+    from probe.ranking import RankOptions, rank_layers
+
+    options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
+    ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
+    kept = open_store(store, no_store)
+    say(f"loading {dataset} and {model}")
+    with working() as report:
+        data = _load_data(dataset, split, limit)
+        reader = open_reader(model, options, kept)
+        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
+        board = rank_layers(reader, data, layers, pooling.split(","), ranking)
+    emit(board, format, save)
+
+
+@probe_app.command(epilog="Example: probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings")
+@friendly
+def rank(
+    specs: Annotated[list[str], typer.Argument(help=_SPECS)],
+    dataset: DatasetName = "docstrings",
+    metric: MetricName = "ndcg@10",
+    split: Split = None,
+    limit: Limit = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    seed: Seed = 0,
+    max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    trust_remote_code: Trust = False,
+    baseline: Baseline = None,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
+    format: Format = "table",
+    save: Save = None,
+    debug: Debug = False,
+) -> None:
+    """Rank any encoders side by side, each tested against the first one given.
+
+    Layer left out = the last one, pooling left out = the model's own; minilm@all:mean and minilm@3,5 name several.
+    """
+    check_output(format, save)
+    from adaptors.resolve import resolve_specs
+    from probe.metrics import Metric
+    from probe.profile import LoadOptions
+    from probe.ranking import RankOptions
+    from probe.ranking import rank as rank_contestants
+
+    options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
+    ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
+    kept = open_store(store, no_store)
+    say(f"loading {dataset} and the models of {', '.join(specs)}")
+    with working() as report:
+        data = _load_data(dataset, split, limit)
+        resolved = resolve_specs(specs, options, kept)
+        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
+        board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking)
+    emit(board, format, save)
+
+
+@probe_app.command(epilog="Example: probe models")
+@friendly
+def models(format: TableOrJson = "table", debug: Debug = False) -> None:
+    """List the aliases: hub id, pooling, prompts, longest input, and which are on this machine now."""
+    check_choice("--format", format, ("table", "json"))
+    from probe.models_table import list_models, model_notes, models_table
+    from probe.render import print_whole
+
+    found = list_models()
+    if format == "json":
+        print_json([vars(model) for model in found])
+        return
+    print_whole(models_table(found), console())
+    for line in model_notes(found):
+        console().print(line, markup=False)
+
+
+def _load_data(name: str, split: str | None, limit: int | None) -> "Dataset":
+    from probe.dataset import load_dataset
+
+    data = load_dataset(name, split, limit)
+    if limit is not None and len(data.documents) > limit:
+        say(f"--limit {limit} keeps {len(data.documents)} documents: every judged one stays")
+    return data
+
+
+def _wants_bm25(baseline: str | None) -> bool:
+    if baseline is None:
+        return False
+    check_choice("--baseline", baseline, ("bm25",))
+    from probe.bm25 import check_bm25
+
+    check_bm25()
+    return True

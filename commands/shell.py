@@ -1,0 +1,241 @@
+"""What every command does around its one call: errors, progress, output."""
+
+import functools
+import io
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import typer
+
+from probe.errors import CallError, DataError, ProbeError
+from probe.files import replace_file
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+    from probe.leaderboard import Leaderboard
+    from probe.store import Store
+
+__all__ = [
+    "app",
+    "check_choice",
+    "check_output",
+    "command_line",
+    "console",
+    "emit",
+    "friendly",
+    "open_store",
+    "print_json",
+    "say",
+    "working",
+]
+
+_FORMATS = ("table", "json", "csv", "markdown")
+_SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
+
+# Read by the libraries when they are imported.
+_ENVIRONMENT = {
+    # Beside a busy process, spinning threads cost a third of the speed.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def app(help: str, example: str) -> typer.Typer:
+    """Return an app whose help ends with an example."""
+    return typer.Typer(
+        help=help,
+        epilog=f"Example: {example}",
+        no_args_is_help=True,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def friendly(command: Callable[P, R]) -> Callable[P, R]:
+    """Make a command answer errors with a message on stderr and the right exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        _prepare_process()
+        try:
+            return command(*args, **kwargs)
+        except (typer.Exit, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            raise _failed("interrupted", 130) from None
+        except Exception as error:
+            if kwargs.get("debug"):
+                raise
+            if isinstance(error, ProbeError):
+                raise _failed(str(error), error.exit_code) from error
+            if isinstance(error, OSError):
+                raise _failed(f"the system refused: {error}", 1) from error
+            kind = type(error).__name__
+            raise _failed(f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1) from error
+
+    return run
+
+
+def _prepare_process() -> None:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no Δ shows a question mark
+            stream.reconfigure(errors="replace")
+
+
+def _failed(message: str, exit_code: int) -> typer.Exit:
+    typer.echo(f"error: {message}", err=True)
+    return typer.Exit(exit_code)
+
+
+def check_choice(option: str, value: str, choices: Collection[str]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise CallError(f"unknown {option} '{value}': expected one of {', '.join(choices)}")
+
+
+def check_output(format: str, save: Path | None) -> None:
+    """Refuse a wrong --format or --save before the work, not after it."""
+    check_choice("--format", format, _FORMATS)
+    if save is None:
+        return
+    if save.suffix.lower() not in _SUFFIXES:
+        raise CallError(f"--save '{save}': expected a file ending in {', '.join(_SUFFIXES)}")
+    if save.is_dir():
+        raise CallError(f"--save '{save}' is a folder: expected a file")
+    if not save.parent.is_dir():
+        raise CallError(f"--save '{save}': there is no folder '{save.parent}'; make it first")
+    if not os.access(save if save.exists() else save.parent, os.W_OK):
+        raise CallError(f"--save '{save}' cannot be written: permission denied")
+
+
+def open_store(folder: Path | None, without: bool = False) -> "Store | None":
+    """Return the store a command uses: the folder asked for, the cache folder's, or none."""
+    from probe.store import Store
+
+    if without and folder is not None:
+        raise CallError("--store and --no-store exclude each other: give one of them")
+    if without:
+        return None
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise CallError(f"--store '{folder}' is a file: expected a folder, or a new name for one")
+    if folder is not None:
+        return Store(folder)
+    from probe.download import cache_folder
+
+    try:
+        return Store(cache_folder() / "store")
+    except DataError as error:
+        say(f"warning: {error}; nothing is stored (--no-store says so too)")
+        return None
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def console(**options: Any) -> "Console":
+    """Return a console that adds no colour of its own to words."""
+    from rich.console import Console
+
+    return Console(highlight=False, **options)
+
+
+def say(words: str) -> None:
+    """Print words for people, on stderr."""
+    typer.echo(words, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, on stdout."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def emit(board: "Leaderboard", format: str, save: Path | None) -> None:
+    """Save a leaderboard where asked for, and print it on stdout."""
+    if save is not None:
+        text = _draw(board, _SUFFIXES[save.suffix.lower()])
+        try:
+            replace_file(save, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        except OSError as error:
+            raise ProbeError(f"'{save}' cannot be written: {error}") from error
+        say(f"saved {save}")
+    if format == "table":
+        from probe.render import print_leaderboard
+
+        print_leaderboard(board, console())
+    else:
+        typer.echo(board.render(format), nl=False)
+
+
+def _draw(board: "Leaderboard", format: str) -> str:
+    if format != "table":
+        return board.render(format)
+    from probe.render import print_leaderboard
+
+    text = io.StringIO()
+    print_leaderboard(board, console(file=text, width=200))
+    return text.getvalue()
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar with a rate per step on stderr, and what our own packages log above it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True)) as bar:
+        steps: dict[str, TaskID] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in steps or bar.tasks[steps[step]].finished:
+                steps[step] = bar.add_task(step, total=total, rate="")
+            task = bar.tasks[steps[step]]
+            speed = task.finished_speed or task.speed
+            bar.update(steps[step], advance=done, rate=f"{speed:.0f} texts/s" if speed else "")
+
+        with _logging_to(bar.console):
+            yield report
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints log records as plain lines, above a progress bar."""
+
+    def __init__(self, console: "Console") -> None:
+        """Print to a console."""
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record, a warning marked as one."""
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        self._console.print(mark + record.getMessage(), markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _logging_to(console: "Console") -> Iterator[None]:
+    logger, handler = logging.getLogger("probe"), _ConsoleHandler(console)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,0 +1,68 @@
+"""Files that are whole or not there, and JSON that knows whether it was damaged."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["SCRATCH", "read_sealed", "replace_file", "seal", "unseal", "write_sealed"]
+
+# Ends the name of a file that is still being written.
+SCRATCH = ".part"
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file beside its place and rename it, so that nobody ever sees half of it.
+
+    Args:
+        path: Where the file goes; one that is there is replaced.
+        write: Writes to the path it is given.
+
+    Raises:
+        OSError: The file cannot be written; nothing is left behind.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}{SCRATCH}")
+    try:
+        write(scratch)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def seal(value: Any) -> str:
+    """Return a value as JSON together with its checksum."""
+    return json.dumps({"value": value, "sha256": _checksum(value)}, indent=1)
+
+
+def unseal(text: str | bytes) -> Any:
+    """Return the value of sealed JSON.
+
+    Raises:
+        ValueError: The text is not what was sealed.
+    """
+    sealed = json.loads(text)
+    if not isinstance(sealed, dict) or sealed.get("sha256") != _checksum(sealed.get("value")):
+        raise ValueError("its checksum is wrong")
+    return sealed["value"]
+
+
+def _checksum(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_sealed(path: Path, value: Any) -> None:
+    """Write a value as sealed JSON, whole or not at all."""
+    replace_file(path, lambda scratch: scratch.write_text(seal(value) + "\n", encoding="utf-8"))
+
+
+def read_sealed(path: Path) -> Any:
+    """Read sealed JSON.
+
+    Raises:
+        ValueError: The file is damaged.
+        OSError: It cannot be read.
+    """
+    return unseal(path.read_bytes())

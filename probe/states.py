@@ -1,0 +1,178 @@
+"""Pooled states of any number of texts, chunk by chunk: from the store, or from the model and then stored."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from probe.chunk_file import ChunkRecord, restore, shrink
+from probe.dataset import Dataset
+from probe.encoder import Embeddings
+from probe.hookpoint import Place
+from probe.reader import LayerReader, LayerStates, PreparedTexts
+from probe.settings import CHUNK, shelf_parts
+from probe.store import Found, Shelf, Store
+from probe.texts import Documents, Texts, chunks
+
+__all__ = ["Progress", "Side", "SideStates", "document_side", "query_side", "read_side", "silent"]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Told the step's name, the texts done since the last call and the texts in all.
+Progress = Callable[[str, int, int], None]
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a data set: its documents, or its queries, under their prompt.
+
+    Attributes:
+        name: `documents` or `queries`.
+        texts: The texts.
+        prompt: Put before every text.
+        dataset: Name of the data set.
+    """
+
+    name: str
+    texts: Documents
+    prompt: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class SideStates:
+    """States of one chunk of a side.
+
+    Attributes:
+        ids: Ids of its C texts.
+        vectors: Float32 `(C, D)` per place, rounded as the store rounds.
+        seconds: Time from the start of the forward to each layer, summed over the batches.
+        truncated: Texts longer than the model takes.
+    """
+
+    ids: tuple[str, ...]
+    vectors: dict[Place, Embeddings]
+    seconds: dict[int, float]
+    truncated: int
+
+
+def document_side(reader: LayerReader, dataset: Dataset) -> Side:
+    """Return a data set's documents under the model's document prompt."""
+    return Side("documents", dataset.documents, reader.model.document_prompt, dataset.name)
+
+
+def query_side(reader: LayerReader, dataset: Dataset) -> Side:
+    """Return a data set's judged queries under the model's query prompt."""
+    return Side("queries", dataset.queries, reader.model.query_prompt, dataset.name)
+
+
+def read_side(
+    reader: LayerReader,
+    side: Side,
+    places: Sequence[Place],
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> Iterator[SideStates]:
+    """Yield the states of a side, chunk by chunk; only what no store holds passes through the model.
+
+    Vectors are rounded as the store rounds them, with or without a store, cold or warm: a table does
+    not depend on where its vectors came from. While one chunk runs, the next is read and tokenised.
+
+    Args:
+        reader: The model's reader.
+        side: The texts.
+        places: Layers and poolings to read.
+        store: Where states are kept, if anywhere.
+        progress: Told about every batch.
+
+    Yields:
+        States of at most `CHUNK` texts, in the order of the texts.
+    """
+    shelf = _open_shelf(reader, side, places, store)
+    looked_up = (
+        _look_up(reader, shelf, _Chunk(number, texts), side.prompt, places)
+        for number, texts in enumerate(chunks(side.texts, CHUNK))
+    )
+    for work in _ahead(looked_up):
+        yield _complete(reader, shelf, work, lambda done: progress(side.name, done, len(side.texts)))
+
+
+def _open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store: Store | None) -> Shelf | None:
+    if store is None:
+        return None
+    about = {
+        "model": reader.model.source.name,
+        "hub_id": reader.model.source.hub_id,
+        "dataset": side.dataset,
+        "side": side.name,
+        "texts": len(side.texts),
+    }
+    shelf = store.shelf(shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about)
+    total = -(-len(side.texts) // CHUNK)
+    stored = shelf.count(places)
+    whole = sum(count == total for count in stored.values())
+    parts = sorted({count for count in stored.values() if 0 < count < total})
+    begun = f"; of others {parts[0]} to {parts[-1]} of {total} chunks" if parts else ""
+    todo = "; the model encodes what is missing" if whole < len(places) else ""
+    _log.info("%s: %d of %d hookpoints are in the store%s%s", side.name, whole, len(places), begun, todo)
+    return shelf
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    number: int
+    texts: Texts
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A chunk, what is stored of it, and its texts ready to run where something is missing."""
+
+    chunk: _Chunk
+    found: Found
+    missing: tuple[Place, ...]
+    prepared: PreparedTexts | None
+
+
+def _look_up(reader: LayerReader, shelf: Shelf | None, chunk: _Chunk, prompt: str, places: Sequence[Place]) -> _Work:
+    found = shelf.find(chunk.number, chunk.texts.text_hash, places) if shelf else Found({}, {}, 0)
+    missing = tuple(place for place in places if place not in found.tensors)
+    prepared = reader.prepare(chunk.texts.texts, prompt) if missing else None
+    return _Work(chunk, found, missing, prepared)
+
+
+def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Callable[[int], None]) -> SideStates:
+    found, texts = work.found, work.chunk.texts
+    tensors, seconds, truncated = dict(found.tensors), dict(found.seconds), found.truncated
+    if work.prepared is None:
+        report(len(texts))
+    else:
+        states = reader.run(work.prepared, work.missing, report)
+        new = {place: shrink(vectors) for place, vectors in states.vectors.items()}
+        if shelf is not None:
+            shelf.put(work.chunk.number, new, _record(shelf, texts, states))
+        tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
+    return SideStates(texts.ids, {place: restore(tensor) for place, tensor in tensors.items()}, seconds, truncated)
+
+
+def _record(shelf: Shelf, texts: Texts, states: LayerStates) -> ChunkRecord:
+    return ChunkRecord(shelf.key, texts.text_hash, states.truncated, states.seconds, {})
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items, each made in another thread while the one before it is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        coming: Future[tuple[T] | None] = pool.submit(_next, items)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(_next, items)
+            yield item[0]
+
+
+def _next(items: Iterator[T]) -> tuple[T] | None:
+    return next(((item,) for item in items), None)

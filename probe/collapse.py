@@ -40,4 +40,11 @@ def is_collapsed(vectors: Embeddings) -> bool:
     if len(sample) < 2:
         return False
     # Anisotropic states reach mean cosines of .9999 and still rank well: only rounding is allowed for.
-    return mean_cosine(sample) > 1 - 1e-6 or effective_rank(sample) < 1.01
+    return mean_cosine(sample) > 1 - 1e-6 or (_has_one_direction(sample) and effective_rank(sample) < 1.01)
+
+
+def _has_one_direction(vectors: Embeddings) -> bool:
+    """Whether one direction can hold nearly all of the energy: a cheap bound that spares the singular values."""
+    gram = unit(vectors).T @ unit(vectors)
+    trace = float(np.trace(gram))
+    return trace == 0 or float((gram**2).sum()) > 0.9 * trace**2

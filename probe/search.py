@@ -17,6 +17,8 @@ _Ids = NDArray[np.object_]
 # From the rows that are tied to every column's place among equal scores in them.
 _PlacesOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
+_CHUNKS_HELD = 8
+
 
 def unit(vectors: Embeddings) -> Embeddings:
     """Return vectors `(N, D)` scaled to length 1 in float32; a zero vector stays zero."""
@@ -43,7 +45,7 @@ def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
 class TopK:
     """The best k documents of every query, by cosine, ties broken as TREC does.
 
-    Documents come in chunks; only `queries x k` scores and ids are kept between them.
+    Documents come in chunks; only a few times `queries x k` scores and ids are kept between them.
     """
 
     def __init__(self, queries: Embeddings, query_ids: Sequence[str], k: int) -> None:
@@ -58,8 +60,9 @@ class TopK:
         self._query_ids = query_ids
         self._rows = {query: row for row, query in enumerate(query_ids)}
         self._k = k
-        self._scores = np.empty((len(query_ids), 0), np.float32)
-        self._kept: _Ids = np.empty((len(query_ids), 0), object)
+        # The best k of some chunks each, side by side; cut down to the best k of all when they get many.
+        self._scores: list[Embeddings] = [np.empty((len(query_ids), 0), np.float32)]
+        self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
     def add(self, ids: Sequence[str], documents: Embeddings) -> None:
         """Take in the next C documents.
@@ -72,12 +75,28 @@ class TopK:
         for column, document in enumerate(ids):
             if document in self._rows:
                 scores[self._rows[document], column] = -np.inf
-        names: _Ids = np.array(ids, object)
-        columns = self._cut(scores, lambda tied: np.broadcast_to(tie_order(ids), (len(tied), len(ids))))
-        scores = np.concatenate([self._scores, np.take_along_axis(scores, columns, 1)], axis=1)
-        kept = np.concatenate([self._kept, names[columns]], axis=1)
-        columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in kept[tied]]))
-        self._scores, self._kept = np.take_along_axis(scores, columns, 1), np.take_along_axis(kept, columns, 1)
+        columns = self._pick(scores, ids)
+        self._scores.append(np.take_along_axis(scores, columns, 1))
+        self._names.append(np.array(ids, object)[columns])
+        if len(self._scores) > _CHUNKS_HELD:
+            self._settle()
+
+    def _pick(self, scores: Embeddings, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the columns of a chunk `(Q, C)` that can still be among the best k."""
+        best = self._scores[0]
+        if best.shape[1] == self._k:
+            # As many as reach the worst of the best k so far, in the row where most do.
+            most = int((scores >= best.min(axis=1, keepdims=True)).sum(axis=1).max())
+            if most < min(self._k, scores.shape[1]):
+                columns: NDArray[np.int64] = torch.from_numpy(scores).topk(most, dim=1, sorted=False).indices.numpy()
+                return columns
+        return self._cut(scores, lambda tied: np.broadcast_to(tie_order(ids), (len(tied), len(ids))))
+
+    def _settle(self) -> None:
+        """Keep the best k of all chunks so far."""
+        scores, names = np.concatenate(self._scores, axis=1), np.concatenate(self._names, axis=1)
+        columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
+        self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
 
     def _cut(self, scores: Embeddings, places_of: _PlacesOf) -> NDArray[np.int64]:
         """Return the columns of the best k of every row `(Q, C)`, in any order.
@@ -99,10 +118,11 @@ class TopK:
 
     def run(self) -> Run:
         """Return the ranking so far: float32 scores per query id and document id, best first."""
-        order = np.argsort(-self._scores, axis=1, kind="stable")
-        scores, kept = np.take_along_axis(self._scores, order, 1), np.take_along_axis(self._kept, order, 1)
+        self._settle()
+        order = np.argsort(-self._scores[0], axis=1, kind="stable")
+        scores, names = np.take_along_axis(self._scores[0], order, 1), np.take_along_axis(self._names[0], order, 1)
         tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
-        return {query: _name(kept[row], scores[row], bool(tied[row])) for row, query in enumerate(self._query_ids)}
+        return {query: _name(names[row], scores[row], bool(tied[row])) for row, query in enumerate(self._query_ids)}
 
 
 def _name(ids: _Ids, scores: Embeddings, tied: bool) -> dict[str, float]:

@@ -1,0 +1,62 @@
+"""Whole commands: start-up, a warm run from the store, memory of the streaming sweep."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.inputs import dataset_name, write_corpus, write_tiny_model
+from benchmarks.timing import Comparison, compare, run_python
+
+__all__ = ["start_up", "streaming_memory", "warm_run"]
+
+SIZES = (5_000, 500_000, 50_000)
+HELP = "from cli import probe_app; probe_app(['--help'])"
+
+
+def start_up() -> Iterator[Comparison]:
+    """`probe --help` against a bare start of Python."""
+    alternatives = {"probe --help": lambda: run_python("-c", HELP), "python -c pass": lambda: run_python("-c", "pass")}
+    yield compare("start-up", alternatives, {}, rounds=9)
+
+
+def warm_run() -> Iterator[Comparison]:
+    """`probe layers` on a filled store against the run that filled it, and against the imports it cannot do without."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["layers", "--dataset", dataset_name(), "--pooling", "mean,cls", "--store", folder]
+        command = f"from cli import probe_app; probe_app({arguments!r})"
+        cold = compare("cold", {"cold": lambda: run_python("-c", command)}, {}, rounds=1)
+        alternatives = {
+            "warm probe layers": lambda: run_python("-c", command),
+            "start-up alone (import torch, pytrec_eval)": lambda: run_python("-c", "import torch, pytrec_eval"),
+        }
+        warm = compare("", alternatives, {}, rounds=5)
+    words = "aim: at most 4 s for the warm run in all"
+    yield Comparison("run from the store", {**warm.amounts, "cold probe layers": cold.amounts["cold"]}, {}, words=words)
+
+
+def streaming_memory() -> Iterator[Comparison]:
+    """Peak memory of `probe layers --no-store` on 5 k, 500 k and 50 k texts; the last is the reference."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        model = write_tiny_model(root / "model")
+        peaks = {}
+        for size in SIZES:
+            data = write_corpus(root / str(size), size)
+            peaks[f"{size:,} texts"] = [_peak_memory(["layers", "-m", str(model), "-d", str(data), "--no-store"])]
+    yield Comparison("peak memory of the streaming sweep", peaks, {"500,000 texts": 1.10}, unit="MB")
+
+
+def _peak_memory(arguments: list[str]) -> float:
+    """Return the largest resident set of a command, in megabytes."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"from cli import probe_app; probe_app({arguments!r})"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(child.pid, 0)
+    if status != 0:
+        raise RuntimeError(f"probe {' '.join(arguments)} failed")
+    return usage.ru_maxrss / (1 << 10 if sys.platform != "darwin" else 1 << 20)

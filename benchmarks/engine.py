@@ -1,0 +1,130 @@
+"""One pass over all layers, against one pass of the last layer and against a pass per layer."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from benchmarks.inputs import dataset_name, find_mpnet, first_texts
+from benchmarks.timing import Comparison, compare, run_python
+from probe.loading import LoadedModel, load_model
+from probe.profile import LoadOptions
+from probe.reader import LayerReader
+
+__all__ = ["against_last_layer", "against_layer_by_layer", "arithmetic", "mpnet_against_last_layer", "whole_command"]
+
+POOLINGS = ("cls", "mean")
+PEER = "sentence-transformers, last layer, float32"
+_PEER_SCRIPT = """
+import sys
+from sentence_transformers import SentenceTransformer
+from benchmarks.inputs import dataset_name, first_texts
+SentenceTransformer(sys.argv[1], device="cpu").encode(first_texts(10**9), show_progress_bar=False)
+"""
+
+
+def against_last_layer() -> Iterator[Comparison]:
+    """All layers x (cls, mean) against sentence-transformers' encode of the last layer, MiniLM x 1,000 documents."""
+    yield _against_last("minilm", 1000, {"float32": 0.95, "auto": 0.22})
+
+
+def mpnet_against_last_layer() -> Iterator[Comparison]:
+    """The same on all-mpnet-base-v2 x 200 documents, where MPNET names its folder."""
+    folder = find_mpnet()
+    if folder is not None:
+        yield _against_last(folder, 200, {"float32": 0.70, "auto": 0.18})
+
+
+def _against_last(name: str, documents: int, targets: dict[str, float]) -> Comparison:
+    texts = first_texts(documents)
+    models = {dtype: _load(name, dtype) for dtype in targets}
+    alternatives = {f"all layers, {dtype}": read_all(model, texts) for dtype, model in models.items()}
+    alternatives[PEER] = encode_peer(next(iter(models.values())), texts)
+    for model in models.values():
+        read_all(model, texts[:8])()
+    aims = {f"all layers, {dtype}": target for dtype, target in targets.items()}
+    title = f"{models['auto'].source.folder.name if find_mpnet() == name else name} x {documents}"
+    return compare(title, alternatives, aims, words=f"auto is {models['auto'].dtype}")
+
+
+def against_layer_by_layer() -> Iterator[Comparison]:
+    """All layers in one pass against one truncated model at a time, MiniLM x 200 documents, mean pooling alone."""
+    texts = first_texts(200)
+    models = {dtype: _load("minilm", dtype) for dtype in ("float32", "auto")}
+    alternatives = {f"all layers, {dtype}": read_all(model, texts) for dtype, model in models.items()}
+    alternatives["one truncated model per layer, float32"] = _each_layer(models["float32"], texts)
+    targets = {"all layers, float32": 0.30, "all layers, auto": 0.08}
+    yield compare("minilm x 200", alternatives, targets)
+
+
+def arithmetic() -> Iterator[Comparison]:
+    """The rate of a large bfloat16 matrix product against ours end to end, tokenising and pooling included."""
+    texts = first_texts(300)
+    model = _load("minilm", "bfloat16")
+    reader = LayerReader(model)
+    tokens = sum(int(batch.attention_mask.sum()) for batch in reader.prepare(texts, "").batches)
+    operations = 2 * tokens * sum(p.numel() for p in model.stack.blocks.parameters())
+    size = 2048
+    left = torch.randn(size, size, dtype=torch.bfloat16)
+    repeats = max(1, round(operations / (2 * size**3)))
+    per_product = operations / (2 * size**3 * repeats)
+
+    def multiply() -> None:
+        for _ in range(repeats):
+            left @ left
+
+    done = compare(
+        "bfloat16 arithmetic", {"a matrix product of the same size": multiply, "ours": read_all(model, texts)}, {}
+    )
+    words = "the share of the matrix product's rate that is left end to end; aim ≥ 0.45. Attention is not counted"
+    amounts = {label: [value * per_product for value in values] for label, values in done.amounts.items()}
+    yield Comparison(done.name, {**done.amounts, **amounts}, {}, words=words)
+
+
+def whole_command() -> Iterator[Comparison]:
+    """The whole command, imports included, against a script that only loads the model and encodes the documents."""
+    folder = str(load_model("minilm").source.folder)
+    arguments = ["layers", "--dataset", dataset_name(), "--pooling", "mean,cls", "--no-store"]
+    command = f"from cli import probe_app; probe_app({arguments!r})"
+    alternatives = {
+        "probe layers": lambda: run_python("-c", command),
+        "sentence-transformers script": lambda: run_python("-c", _PEER_SCRIPT, folder),
+    }
+    yield compare("whole command, all documents", alternatives, {"probe layers": 0.32}, rounds=1)
+
+
+def _load(name: str, dtype: str) -> LoadedModel:
+    return load_model(name, LoadOptions(dtype=dtype, device="cpu"))
+
+
+def read_all(model: LoadedModel, texts: list[str]) -> Callable[[], object]:
+    """Return an action that reads texts at every layer."""
+    places = [(layer, pooling) for layer in range(model.depth + 1) for pooling in POOLINGS]
+    reader = LayerReader(model)
+    return lambda: reader.read(texts, "", places)
+
+
+def encode_peer(model: LoadedModel, texts: list[str]) -> Callable[[], object]:
+    """Return an action that encodes texts with sentence-transformers."""
+    from sentence_transformers import SentenceTransformer
+
+    peer = SentenceTransformer(str(model.source.folder), device="cpu")
+    peer.encode(texts[:8], show_progress_bar=False)
+    return lambda: peer.encode(texts, show_progress_bar=False)
+
+
+def _each_layer(model: LoadedModel, texts: list[str]) -> Callable[[], object]:
+    """Return an action that cuts sentence-transformers' model after each layer and encodes the texts with it."""
+    from sentence_transformers import SentenceTransformer
+
+    peer = SentenceTransformer(str(model.source.folder), device="cpu")
+    encoder = peer[0].auto_model.encoder
+    blocks = encoder.layer
+
+    def encode() -> None:
+        for depth in range(len(blocks) + 1):
+            encoder.layer = nn.ModuleList(blocks[:depth])
+            peer.encode(texts, show_progress_bar=False)
+        encoder.layer = blocks
+
+    return encode

@@ -69,6 +69,7 @@ def friendly(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the command."""
         _prepare_process()
         try:
             return command(*args, **kwargs)

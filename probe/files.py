@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: The file cannot be written; nothing is left behind.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}{SCRATCH}")
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SCRATCH}")
     try:
         write(scratch)
         scratch.replace(path)

@@ -146,6 +146,86 @@ def test_a_single_query_an_empty_and_a_long_document_just_work(model: str, tmp_p
     assert run("layers", "-m", model, "-d", folder).exit_code == 0
 
 
+def test_the_table_is_the_same_cold_warm_and_without_a_store(model: str, data: str, tmp_path: Path) -> None:
+    results = [
+        run("layers", "-m", model, "-d", data, "-f", "json", "--pooling", "cls,mean", *options)
+        for options in (["--store", tmp_path / "s"], ["--store", tmp_path / "s"], ["--no-store"])
+    ]
+    cold, warm, without = (json.loads(result.stdout) for result in results)
+    assert "documents: 0 of 8 hookpoints are in the store; the model encodes" in results[0].stderr
+    assert "documents: 8 of 8 hookpoints are in the store\n" in results[1].stderr
+    assert "store" not in results[2].stderr
+    assert cold["rows"] == warm["rows"]
+    for row in (*cold["rows"], *without["rows"]):
+        row.pop("ms_per_text")
+    assert cold["rows"] == without["rows"]
+    assert cold["settings"] == warm["settings"] == without["settings"]
+
+
+def test_rank_reads_what_layers_stored(model: str, data: str, tmp_path: Path) -> None:
+    run("layers", "-m", model, "-d", data, "--store", tmp_path / "s")
+    result = run("rank", f"{model}@1", f"{model}@3", "-d", data, "--store", tmp_path / "s", "-f", "json")
+    assert "documents: 2 of 2 hookpoints are in the store" in result.stderr
+    assert len(json.loads(result.stdout)["rows"]) == 2
+
+
+def test_a_cache_folder_that_cannot_be_made_costs_the_store_only(
+    model: str, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENCODER_SURGERY_CACHE", str(write_lines(tmp_path / "file", ["x"]) / "cache"))
+    result = run("layers", "-m", model, "-d", data, "-f", "json")
+    assert result.exit_code == 0
+    assert "nothing is stored" in result.stderr
+    assert json.loads(result.stdout)["rows"]
+
+
+@pytest.fixture
+def filled(model: str, data: str, tmp_path: Path) -> Path:
+    """A store that holds one model's states."""
+    run("layers", "-m", model, "-d", data, "--store", tmp_path / "filled")
+    return tmp_path / "filled"
+
+
+def test_store_list_shows_and_prints_json(model: str, filled: Path) -> None:
+    assert model in run("store", "list", "--store", filled).stdout
+    listed = json.loads(run("store", "list", "--store", filled, "--format", "json").stdout)
+    assert [(shelf["side"], shelf["texts"], shelf["hookpoints"]) for shelf in listed] == [
+        ("documents", 40, 4),
+        ("queries", 8, 4),
+    ]
+
+
+def test_store_verify_finds_a_flipped_byte_and_the_next_run_mends_it(model: str, data: str, filled: Path) -> None:
+    assert "all sound" in run("store", "verify", "--store", filled).stdout
+    path = sorted(filled.rglob("*.safetensors"))[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    damaged = run("store", "verify", "--store", filled)
+    assert damaged.exit_code == 1
+    assert str(path) in damaged.stdout
+    assert "1 of 5 files are damaged" in damaged.stderr
+    mended = run("layers", "-m", model, "-d", data, "--store", filled)
+    assert "warning: " in mended.stderr
+    assert "is redone" in mended.stderr
+    assert run("store", "verify", "--store", filled).exit_code == 0
+
+
+def test_store_prune_deletes_what_is_named_after_a_rehearsal(model: str, filled: Path) -> None:
+    assert "deleted 0 files" in run("store", "prune", "--store", filled).stdout
+    rehearsal = run("store", "prune", "--store", filled, "--model", model, "--dry-run")
+    assert len(rehearsal.stdout.splitlines()) == 2
+    assert len(list(filled.rglob("*.safetensors"))) == 2
+    assert "deleted 4 files" in run("store", "prune", "--store", filled, "--model", model).stdout
+    assert not list(filled.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "prune"])
+def test_a_store_that_is_not_there_yet_is_empty(tmp_path: Path, command: str) -> None:
+    result = run("store", command, "--store", tmp_path / "nowhere")
+    assert result.exit_code == 0
+    assert not (tmp_path / "nowhere").exists()
+
+
 @pytest.mark.parametrize("app", [cli.probe_app, cli.data_app, cli.store_app, cli.surgery_app, cli.adaptors_app])
 def test_every_help_ends_with_an_example(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["--help"])
@@ -153,7 +233,10 @@ def test_every_help_ends_with_an_example(app: typer.Typer) -> None:
     assert "Example: " in result.stdout.rstrip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", [["layers"], ["rank"], ["models"], ["data", "show"], ["data", "build"]])
+COMMANDS = ["layers", "rank", "models", "data show", "data build", "store list", "store verify", "store prune"]
+
+
+@pytest.mark.parametrize("command", [command.split() for command in COMMANDS], ids=COMMANDS)
 def test_every_commands_help_ends_with_an_example(command: list[str]) -> None:
     last = run(*command, "--help").stdout.rstrip().splitlines()
     assert any(line.strip().startswith(f"Example: probe {' '.join(command)}") for line in last[-3:])
@@ -188,6 +271,8 @@ WRONG_CALLS = {
     "unknown baseline": ["--baseline", "tfidf"],
     "negative seed": ["--seed", "-1"],
     "unknown option": ["--colour", "red"],
+    "a store and none": ["--store", "somewhere", "--no-store"],
+    "a file as a store": ["--store", __file__],
 }
 
 

@@ -54,7 +54,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[str],
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the tree and installed to a folder of its own."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    tracked = ["pyproject.toml", "README.md", "LICENSE", "cli.py", "probe", "surgery", "adaptors"]
+    tracked = ["pyproject.toml", "README.md", "LICENSE", "cli.py", "commands", "probe", "surgery", "adaptors"]
     subprocess.run(["cp", "-r", *[str(ROOT / name) for name in tracked], str(source)], check=True)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]

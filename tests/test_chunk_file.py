@@ -1,0 +1,106 @@
+"""A file of the store: what goes in comes out, and no damage goes unnoticed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probe import chunk_file
+from probe.chunk_file import ChunkRecord, DamagedChunk, Stored, read_record, read_tensors, restore, shrink, write_chunk
+from probe.hookpoint import Place
+
+DICE = np.random.default_rng(0)
+RECORD = ChunkRecord("s" * 64, "t" * 64, 2, {0: 0.25, 3: 1.5}, {})
+
+
+@pytest.fixture
+def tensors() -> dict[Place, Stored]:
+    return {(layer, "mean"): shrink(DICE.normal(size=(4, 8)).astype(np.float32)) for layer in (0, 3)}
+
+
+@pytest.fixture
+def file(tmp_path: Path, tensors: dict[Place, Stored]) -> Path:
+    write_chunk(tmp_path / "000000-a.safetensors", tensors, RECORD)
+    return tmp_path / "000000-a.safetensors"
+
+
+def test_tensors_and_record_come_back(file: Path, tensors: dict[Place, Stored]) -> None:
+    record = read_record(file)
+    assert (record.shelf, record.text_hash, record.truncated) == (RECORD.shelf, RECORD.text_hash, 2)
+    assert record.seconds == {0: 0.25, 3: 1.5}
+    assert record.places == set(tensors)
+    for place, tensor in read_tensors(file, tensors).items():
+        assert tensor.dtype == tensors[place].dtype
+        assert (tensor == tensors[place]).all()
+
+
+def test_no_flipped_byte_goes_unnoticed(file: Path, tensors: dict[Place, Stored]) -> None:
+    content, noticed = file.read_bytes(), 0
+    for i in range(len(content)):
+        file.write_bytes(content[:i] + bytes([content[i] ^ 0x21]) + content[i + 1 :])
+        try:
+            record, found = read_record(file), read_tensors(file, tensors)
+        except DamagedChunk:
+            noticed += 1
+            continue
+        # Blanks between the values of the header may change, and nothing else.
+        assert record == ChunkRecord(**{**vars(RECORD), "checksums": record.checksums})
+        assert all((found[place] == tensors[place]).all() for place in tensors), i
+    assert noticed > 0.9 * len(content)
+
+
+def test_no_cut_goes_unnoticed(file: Path, tensors: dict[Place, Stored]) -> None:
+    content = file.read_bytes()
+    for size in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:size])
+        with pytest.raises(DamagedChunk):
+            read_tensors(file, tensors)
+
+
+def test_one_hookpoint_is_read_without_the_others(file: Path, tensors: dict[Place, Stored]) -> None:
+    content = bytearray(file.read_bytes())
+    at = content.rindex(tensors[3, "mean"].tobytes())
+    content[at] ^= 1
+    file.write_bytes(bytes(content))
+    assert (read_tensors(file, [(0, "mean")])[0, "mean"] == tensors[0, "mean"]).all()
+    with pytest.raises(DamagedChunk, match="checksum of 3:mean"):
+        read_tensors(file, [(3, "mean")])
+
+
+def test_a_file_of_another_version_is_refused(
+    tmp_path: Path, tensors: dict[Place, Stored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk_file, "SCHEMA", 99)
+    write_chunk(tmp_path / "a.safetensors", tensors, RECORD)
+    monkeypatch.undo()
+    with pytest.raises(DamagedChunk, match="another version"):
+        read_record(tmp_path / "a.safetensors")
+
+
+def test_a_missing_file_is_a_damaged_one(tmp_path: Path) -> None:
+    with pytest.raises(DamagedChunk):
+        read_record(tmp_path / "nowhere.safetensors")
+
+
+def test_ordinary_states_are_halved() -> None:
+    vectors = DICE.normal(size=(5, 16)).astype(np.float32)
+    assert shrink(vectors).dtype == np.float16
+    assert np.abs(restore(shrink(vectors)) - vectors).max() < 1e-3
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e-8], ids=["overflow", "underflow"])
+def test_states_float16_cannot_hold_stay_float32(scale: float) -> None:
+    vectors = (DICE.normal(size=(5, 16)) * scale).astype(np.float32)
+    assert shrink(vectors).dtype == np.float32
+    assert (restore(shrink(vectors)) == vectors).all()
+
+
+def test_one_vector_out_of_range_is_enough() -> None:
+    vectors = DICE.normal(size=(5, 16)).astype(np.float32)
+    vectors[3] *= 1e-7
+    assert shrink(vectors).dtype == np.float32
+
+
+def test_zeros_and_no_texts_at_all_are_stored() -> None:
+    assert shrink(np.zeros((2, 3), np.float32)).dtype == np.float16
+    assert shrink(np.zeros((0, 3), np.float32)).shape == (0, 3)

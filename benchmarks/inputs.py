@@ -7,14 +7,14 @@ from pathlib import Path
 
 from probe.dataset import load_dataset
 
-__all__ = ["SCIFACT", "find_mpnet", "first_texts", "write_corpus", "write_tiny_model"]
+__all__ = ["Skipped", "dataset_name", "find_mpnet", "first_texts", "write_corpus", "write_tiny_model"]
 
-SCIFACT = Path(__file__).parent.parent.parent / "shared" / "data" / "scifact.zip"
+_SCIFACT = Path(__file__).parent.parent.parent / "shared" / "data" / "scifact.zip"
 
 
 def dataset_name() -> str:
     """Return SciFact where that set is at hand, else the docstrings."""
-    return str(SCIFACT) if SCIFACT.exists() else "docstrings"
+    return str(_SCIFACT) if _SCIFACT.exists() else "docstrings"
 
 
 def first_texts(count: int) -> list[str]:
@@ -22,10 +22,20 @@ def first_texts(count: int) -> list[str]:
     return [text for _, text in islice(load_dataset(dataset_name()).documents, count)]
 
 
-def find_mpnet() -> str | None:
-    """Return the folder of all-mpnet-base-v2 that MPNET names, if it is there."""
+class Skipped(Exception):
+    """A benchmark whose inputs are not on this machine."""
+
+
+def find_mpnet() -> str:
+    """Return the folder of all-mpnet-base-v2, from the variable MPNET.
+
+    Raises:
+        Skipped: It is not there.
+    """
     folder = Path(os.environ.get("MPNET", ""))
-    return str(folder) if (folder / "model.safetensors").is_file() else None
+    if not (folder / "model.safetensors").is_file():
+        raise Skipped("MPNET does not name the folder of all-mpnet-base-v2")
+    return str(folder)
 
 
 def write_tiny_model(folder: Path) -> Path:

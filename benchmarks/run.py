@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import platform
 import sys
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import commands, engine, retrieval
+from benchmarks.inputs import Skipped
 from benchmarks.timing import Comparison
 
 BENCHMARKS = {
@@ -33,14 +35,23 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(BENCHMARKS), help="some of: %(default)s")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    results = []
+    os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1", OMP_WAIT_POLICY="PASSIVE")
+    results: list[Comparison] = []
     for name in arguments.only.split(","):
-        for result in BENCHMARKS[name]():
-            results.append(result)
-            sys.stdout.write("\n".join(result.lines()) + "\n")
-            sys.stdout.flush()
-            if arguments.file:
-                arguments.file.write_text(json.dumps(report(results), indent=1) + "\n")
+        try:
+            results += print_results(name)
+        except Skipped as reason:
+            sys.stdout.write(f"SKIPPED {name}: {reason}\n")
+        if arguments.file:
+            arguments.file.write_text(json.dumps(report(results), indent=1) + "\n")
+
+
+def print_results(name: str) -> list[Comparison]:
+    """Run one benchmark and print what it gives."""
+    results = list(BENCHMARKS[name]())
+    sys.stdout.write("\n".join(line for result in results for line in result.lines()) + "\n")
+    sys.stdout.flush()
+    return results
 
 
 def report(results: list[Comparison]) -> dict[str, object]:

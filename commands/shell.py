@@ -208,8 +208,9 @@ def working() -> Iterator[Callable[[str, int, int], None]]:
             if step not in steps or bar.tasks[steps[step]].finished:
                 steps[step] = bar.add_task(step, total=total, rate="")
             task = bar.tasks[steps[step]]
+            unit = "files" if step == "files" else "texts"
             speed = task.finished_speed or task.speed
-            bar.update(steps[step], advance=done, rate=f"{speed:.0f} texts/s" if speed else "")
+            bar.update(steps[step], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "")
 
         with _logging_to(bar.console):
             yield report

@@ -1,13 +1,16 @@
 """The commands of `probe store`."""
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.options import Debug, StoreFolder, TableOrJson
 from commands.shell import app, check_choice, console, friendly, open_store, print_json, say, working
 from probe.errors import ProbeError
-from probe.store import Store
+
+if TYPE_CHECKING:
+    from probe.store import Store
 
 __all__ = ["store_app"]
 
@@ -72,7 +75,9 @@ def prune(
 
     opened = _open(store)
     shelves = select_shelves(opened, model, unused_for, everything)
-    paths = [*shelves, *(path for path in find_rubbish(opened) if path.parent not in shelves)]
+    with working() as report:
+        rubbish = find_rubbish(opened, partial(report, "files"))
+    paths = [*shelves, *(path for path in rubbish if path.parent not in shelves)]
     if dry_run:
         for path in paths:
             typer.echo(path)
@@ -82,7 +87,7 @@ def prune(
     typer.echo(f"deleted {files} files, {size / 1e6:.1f} MB")
 
 
-def _open(folder: StoreFolder) -> Store:
+def _open(folder: StoreFolder) -> "Store":
     opened = open_store(folder)
     if opened is None:
         raise ProbeError("there is no store: its folder cannot be made")

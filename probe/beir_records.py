@@ -73,9 +73,11 @@ def read_records(path: Any) -> Iterator[tuple[str, Record]]:
     for place, record in stream_records(path):
         hashes.append(hash(record["_id"]))
         yield place, record
-    values, counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
-    if (counts > 1).any():
-        _refuse_duplicate(path, set(values[counts > 1].tolist()))
+    values = np.frombuffer(hashes, np.int64)
+    values.sort()
+    suspects = values[1:][values[1:] == values[:-1]]
+    if len(suspects):
+        _refuse_duplicate(path, set(suspects.tolist()))
 
 
 def _refuse_duplicate(path: Any, suspects: set[int]) -> None:

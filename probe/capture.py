@@ -108,8 +108,8 @@ class Capture:
             self._states[layer, name] = POOLINGS[name](hidden, mask)
 
     def _now(self) -> float:
-        if self._mask is not None and self._mask.is_cuda:
-            torch.cuda.synchronize(self._mask.device)
+        if self._mask is not None and self._mask.device.type != "cpu":
+            torch.accelerator.synchronize(self._mask.device)
         return time.perf_counter()
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[tuple[int, str], Tensor]:

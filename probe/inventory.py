@@ -19,6 +19,14 @@ _STILL_WRITING = 3600.0
 _DAY = 86_400.0
 
 
+# Told the files checked since the last call, and the files in all.
+OnFile = Callable[[int, int], None]
+
+
+def _ignore(done: int, total: int) -> None:
+    """Report nothing."""
+
+
 @dataclass(frozen=True)
 class ShelfSummary:
     """A shelf at a glance.
@@ -99,7 +107,7 @@ def _places(path: Path) -> set[tuple[int, str]]:
         return set()
 
 
-def verify(store: Store, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[str]:
+def verify(store: Store, on_file: OnFile = _ignore) -> list[str]:
     """Check every checksum of a store; nothing is changed.
 
     Args:
@@ -109,14 +117,18 @@ def verify(store: Store, on_file: Callable[[int, int], None] = lambda done, tota
     Returns:
         One message per damaged file.
     """
+    return list(_find_damage(store, on_file).values())
+
+
+def _find_damage(store: Store, on_file: OnFile) -> dict[Path, str]:
     files = [*_sealed_files(store), *_chunk_files(store)]
-    messages = []
+    damage = {}
     for path in files:
         problem = _check(path)
         if problem:
-            messages.append(problem)
+            damage[path] = problem
         on_file(1, len(files))
-    return messages
+    return damage
 
 
 def _sealed_files(store: Store) -> list[Path]:
@@ -140,11 +152,19 @@ def _check(path: Path) -> str | None:
     return None
 
 
-def find_rubbish(store: Store) -> list[Path]:
-    """Return what no run can use: damaged files, and files an interrupted run left half-written."""
+def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Path]:
+    """Return what no run can use: damaged files, and files an interrupted run left half-written.
+
+    Args:
+        store: The store.
+        on_file: Told the files checked since the last call, and the files in all.
+
+    Returns:
+        Their paths.
+    """
     old = time.time() - _STILL_WRITING
     parts = [path for path in store.folder.rglob(f".*{SCRATCH}") if path.stat().st_mtime < old]
-    return [*parts, *(path for path in [*_sealed_files(store), *_chunk_files(store)] if _check(path))]
+    return [*parts, *_find_damage(store, on_file)]
 
 
 def select_shelves(

@@ -145,8 +145,9 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     return [
         f"model: {model['name']} ({where}), weights {model['weights_sha256'][:12]}, tokenizer "
         f"{model['tokenizer_sha256'][:12]}; own pooling {model['own_pooling']}; {prompts}",
-        f"{model['name']}: {model['max_tokens']} tokens ({cut}); {model['dtype']} on {model['device']}, pooled and "
-        f"scored in float32; vector key {model['vector_key'][:12]}",
+        f"{model['name']}: {model['max_tokens']} tokens ({cut}); {model['dtype']} on {model['device']} in "
+        f"batches of {model['batches']}; pooled and scored in float32, states rounded to {model['rounding']}; "
+        f"vector key {model['vector_key'][:12]}",
         *[f"{model['name']}: {note}" for note in model["notes"]],
     ]
 

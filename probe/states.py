@@ -114,14 +114,18 @@ def _open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store:
         "texts": len(side.texts),
     }
     shelf = store.shelf(shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about)
-    total = -(-len(side.texts) // CHUNK)
-    stored = shelf.count(places)
-    whole = sum(count == total for count in stored.values())
-    parts = sorted({count for count in stored.values() if 0 < count < total})
-    begun = f"; of others {parts[0]} to {parts[-1]} of {total} chunks" if parts else ""
-    todo = "; the model encodes what is missing" if whole < len(places) else ""
-    _log.info("%s: %d of %d hookpoints are in the store%s%s", side.name, whole, len(places), begun, todo)
+    _log.info("%s: %s", side.name, _describe(shelf.count(places), -(-len(side.texts) // CHUNK)))
     return shelf
+
+
+def _describe(stored: dict[Place, int], total: int) -> str:
+    """Say what the store holds, given the chunks stored per place and the chunks in all."""
+    whole = sum(count == total for count in stored.values())
+    words = f"{whole} of {len(stored)} hookpoints are in the store"
+    begun = max((count for count in stored.values() if count < total), default=0)
+    if begun:
+        words += f" whole, others up to chunk {begun} of {total}"
+    return words if whole == len(stored) else f"{words}; the model encodes what is missing"
 
 
 @dataclass(frozen=True)

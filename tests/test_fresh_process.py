@@ -14,9 +14,10 @@ from tiny_data import make_dataset
 from probe.dataset import load_dataset
 from probe.docstrings import read_docstrings
 from probe.leaderboard import TIMINGS
-from probe.loading import LoadOptions, load_model
-from probe.ranking import rank_layers
-from probe.reader import LayerReader
+from probe.opening import open_reader
+from probe.profile import LoadOptions
+from probe.ranking import RankOptions, rank_layers
+from probe.store import Store
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -25,18 +26,26 @@ CHILD = """
 import json, sys
 import cli
 help_imports = [name for name in ("torch", "transformers", "sentence_transformers", "numpy") if name in sys.modules]
+import contextlib, io
+model, data, store = sys.argv[1:]
+with contextlib.redirect_stdout(io.StringIO()) as warm:
+    cli.probe_app(
+        ["layers", "-m", model, "-d", data, "--pooling", "own,cls", "--dtype", "float32", "--device", "cpu",
+         "--store", store, "-f", "json"], standalone_mode=False)
+warm_imports = [name for name in ("transformers", "sentence_transformers", "sklearn", "scipy") if name in sys.modules]
 import probe
 from probe.dataset import load_dataset
 from probe.docstrings import read_docstrings
 from probe.loading import LoadOptions, load_model
 from probe.ranking import rank_layers
 from probe.reader import LayerReader
-model, data = sys.argv[1:]
 reader = LayerReader(load_model(model, LoadOptions(dtype="float32", device="cpu")))
 board = rank_layers(reader, load_dataset(data), poolings=("own", "cls"))
 print(json.dumps({
     "home": probe.__file__,
     "help_imports": help_imports,
+    "warm_imports": warm_imports,
+    "warm": json.loads(warm.getvalue()),
     "sentence_transformers": "sentence_transformers" in sys.modules,
     "docstrings": read_docstrings().text_hash,
     "settings": board.settings,
@@ -48,6 +57,17 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[str], Path]) -> tuple[str, str]:
     return str(tiny_folder("modernbert")), str(make_dataset(tmp_path_factory.mktemp("data") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def board(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """The leaderboard as plain values, made in this process, and the store it filled."""
+    model, data = files
+    folder = tmp_path_factory.mktemp("store")
+    store = Store(folder)
+    reader = open_reader(model, OPTIONS, store)
+    ranked = rank_layers(reader, load_dataset(data), poolings=("own", "cls"), options=RankOptions(store=store))
+    return json.loads(ranked.to_json()), str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +83,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def child(installed: Path, files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def child(
+    installed: Path,
+    files: tuple[str, str],
+    board: tuple[dict[str, Any], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONHASHSEED": "12345", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, *files],
+        [sys.executable, "-c", CHILD, *files, board[1]],
         env=environment,
         cwd=tmp_path_factory.mktemp("elsewhere"),
         capture_output=True,
@@ -92,10 +117,16 @@ def test_a_sweep_needs_no_sentence_transformers(child: dict[str, Any]) -> None:
     assert not child["sentence_transformers"]
 
 
-def test_another_process_gives_the_same_table(child: dict[str, Any], files: tuple[str, str]) -> None:
-    model, data = files
-    board = rank_layers(LayerReader(load_model(model, OPTIONS)), load_dataset(data), poolings=("own", "cls"))
-    here = json.loads(board.to_json())
+def test_a_warm_run_needs_neither_the_model_nor_its_libraries(child: dict[str, Any]) -> None:
+    assert child["warm_imports"] == []
+
+
+def test_another_process_gives_the_same_table_cold_and_warm(
+    child: dict[str, Any], board: tuple[dict[str, Any], str]
+) -> None:
+    here = board[0]
+    assert child["warm"]["rows"] == here["rows"]
+    assert child["warm"]["settings"] == here["settings"]
     for row in [*here["rows"], *child["rows"]]:
         for name in TIMINGS:
             row.pop(name)

@@ -56,6 +56,8 @@ def board() -> Leaderboard:
         "truncated_documents": 7,
         "truncated_queries": 1,
         "notes": ["a note"],
+        "batches": "4096 tokens of 1024 texts",
+        "rounding": "float16",
         "vector_key": "c" * 64,
     }
     data = {

@@ -129,7 +129,7 @@ def test_nothing_lost_an_interrupted_run_goes_on_at_the_next_chunk(
     with caplog.at_level(logging.INFO):
         resumed = read(again, dataset, store)
     assert [count for count, _ in again.ran] == [7, 7, 7, 5]
-    assert "of others 2 to 2 of 6 chunks" in caplog.text
+    assert "0 of 8 hookpoints are in the store whole, others up to chunk 2 of 6; the model" in caplog.text
     assert same(resumed, read(LayerReader(model), dataset, None))
 
 

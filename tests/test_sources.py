@@ -1,5 +1,6 @@
 """Where models are found: folders, the hub's cache, the installed package; and what is said when they are not."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -224,3 +225,13 @@ def test_cached_tiny_model_loads_with_the_catalogs_settings(
     assert (model.pooling, model.document_prompt) == ("cls", "")
     assert model.query_prompt == "Represent this sentence for searching relevant passages: "
     assert model.source.revision == COMMIT
+
+
+def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    hashes = set()
+    for content in (b"one", b"two", b"three"):
+        file.write_bytes(content)
+        os.utime(file, ns=(0, len(hashes)))
+        hashes.add(hash_files([file]))
+    assert len(hashes) == 3

@@ -1,6 +1,7 @@
 """States from the store or from the model: the same bits, each text encoded once, only what is missing."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,15 @@ def test_cold_warm_and_without_a_store_are_the_same_bits(model: LoadedModel, dat
     assert same(cold, warm)
     assert [chunk.truncated for chunk in cold] == [chunk.truncated for chunk in warm]
     assert [chunk.seconds for chunk in cold] == [chunk.seconds for chunk in warm]
+
+
+def test_cut_texts_are_counted_cold_and_warm(model: LoadedModel, dataset: Dataset, store: Store) -> None:
+    short = replace(model, max_tokens=9)
+    counts = [
+        sum(chunk.truncated for chunk in read(LayerReader(short), dataset, kept)) for kept in (None, store, store)
+    ]
+    assert counts[0] > 0
+    assert len(set(counts)) == 1
 
 
 def test_rounding_is_all_that_differs_from_the_reader(model: LoadedModel, dataset: Dataset) -> None:
@@ -186,17 +196,17 @@ def test_same_table_cold_and_warm(model: LoadedModel, dataset: Dataset, store: S
 
 
 def test_the_next_chunk_is_made_while_one_is_in_use() -> None:
-    made: list[int] = []
+    second = threading.Event()
 
     def numbers() -> Iterator[int]:
-        for i in range(4):
-            made.append(i)
-            yield i
+        yield 0
+        second.set()
+        yield from range(1, 4)
 
     ahead = states_module._ahead(numbers())
     assert next(ahead) == 0
+    assert second.wait(timeout=10)
     assert list(ahead) == [1, 2, 3]
-    assert made == [0, 1, 2, 3]
 
 
 def test_a_fault_in_reading_ahead_reaches_the_caller() -> None:

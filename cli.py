@@ -4,17 +4,16 @@ from commands.data import data_app
 from commands.probe import probe_app
 from commands.shell import app
 from commands.store import store_app
+from commands.surgery import surgery_app
 
-__all__ = ["adaptors_app", "probe_app", "surgery_app"]
+__all__ = ["adaptors_app", "data_app", "probe_app", "store_app", "surgery_app"]
 
 probe_app.add_typer(data_app, name="data")
 probe_app.add_typer(store_app, name="store")
 
-surgery_app = app("Change an encoder. This release has no surgery command yet.", "surgery --help")
 adaptors_app = app("Learn on top of an encoder. This release has no adaptor command yet.", "adaptors --help")
 
 
-@surgery_app.callback()
 @adaptors_app.callback()
 def no_command_yet() -> None:
     """Let an app without commands show its help."""

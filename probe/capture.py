@@ -81,7 +81,8 @@ class Capture:
     def _hook(self, layer: int) -> RemovableHandle:
         blocks = self._stack.blocks
         if layer == self._stack.depth:
-            return blocks[-1].register_forward_hook(lambda m, args, output: self._read(layer, first_tensor(output)))
+            last = self._stack.joint or blocks[-1]
+            return last.register_forward_hook(lambda m, args, output: self._read(layer, first_tensor(output)))
         return blocks[layer].register_forward_pre_hook(
             lambda m, args, kwargs: self._read(layer, _block_input(args, kwargs)), with_kwargs=True
         )

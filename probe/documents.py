@@ -1,12 +1,12 @@
 """Own documents to a BEIR folder: passages, and known-item queries taken out of them."""
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from probe.errors import CallError, DataError
+from probe.files import replace_folder
 from probe.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
 
 __all__ = ["SYNTHETIC", "BuiltDataset", "build_dataset"]
@@ -92,31 +92,17 @@ def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]],
 
 
 def _write(out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dict[str, object]]) -> None:
-    """Write the folder beside its final place and rename it, so that it is whole or not there."""
+    def fill(made: Path) -> None:
+        (made / "qrels").mkdir()
+        _write_lines(made / "corpus.jsonl", [json.dumps(record, ensure_ascii=False) for record in corpus])
+        _write_lines(made / "queries.jsonl", [json.dumps(record, ensure_ascii=False) for record in queries])
+        judged = [f"{query['_id']}\td{str(query['_id'])[1:]}\t1" for query in queries]
+        _write_lines(made / "qrels" / "test.tsv", ["query-id\tcorpus-id\tscore", *judged])
+
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-            made = Path(scratch) / "made"
-            (made / "qrels").mkdir(parents=True)
-            _write_lines(made / "corpus.jsonl", [json.dumps(record, ensure_ascii=False) for record in corpus])
-            _write_lines(made / "queries.jsonl", [json.dumps(record, ensure_ascii=False) for record in queries])
-            judged = [f"{query['_id']}\td{str(query['_id'])[1:]}\t1" for query in queries]
-            _write_lines(made / "qrels" / "test.tsv", ["query-id\tcorpus-id\tscore", *judged])
-            _swap(made, out, Path(scratch) / "replaced")
+        replace_folder(out, fill)
     except OSError as error:
         raise DataError(f"'{out}' cannot be written: {error}") from error
-
-
-def _swap(made: Path, out: Path, aside: Path) -> None:
-    """Put `made` in the place of `out`; where that fails, `out` is there again as it was."""
-    if out.exists():
-        out.rename(aside)
-    try:
-        made.rename(out)
-    except BaseException:
-        if aside.exists():
-            aside.rename(out)
-        raise
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

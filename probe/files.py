@@ -3,11 +3,12 @@
 import hashlib
 import json
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCRATCH", "read_sealed", "replace_file", "seal", "unseal", "write_sealed"]
+__all__ = ["SCRATCH", "read_sealed", "replace_file", "replace_folder", "seal", "unseal", "write_sealed"]
 
 # Ends the name of a file that is still being written.
 SCRATCH = ".part"
@@ -29,6 +30,36 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
+        raise
+
+
+def replace_folder(out: Path, fill: Callable[[Path], object]) -> None:
+    """Write a folder beside its place and rename it, so that it is whole or not there.
+
+    Args:
+        out: Where the folder goes; one that is there is replaced, and comes back where that fails.
+        fill: Writes into the empty folder it is given; whatever it raises leaves nothing behind.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        fill(made)
+        _swap(made, out, Path(scratch) / "replaced")
+
+
+def _swap(made: Path, out: Path, aside: Path) -> None:
+    """Put `made` in the place of `out`; where that fails, `out` is there again as it was."""
+    if out.exists():
+        out.rename(aside)
+    try:
+        made.rename(out)
+    except BaseException:
+        if aside.exists():
+            aside.rename(out)
         raise
 
 

@@ -22,12 +22,15 @@ class LayerStack:
         final_norm: The norm between the last block and the model's output, if there is one.
             It is applied at every depth, because a cut model applies it too.
         unread: Names of modules that run after the stack only (a pooler), so that no layer needs them.
+        joint: What makes the last layer out of the last block's output and of more, where a model of a single
+            block does that (DeBERTa-v2's convolution over the embeddings and the first block).
     """
 
     path: str
     blocks: nn.ModuleList
     final_norm: nn.Module | None
     unread: tuple[str, ...]
+    joint: nn.Module | None = None
 
     @property
     def depth(self) -> int:
@@ -67,10 +70,10 @@ def find_layers(model: nn.Module) -> LayerStack:
     """
     path, blocks = _find_blocks(model)
     trace = _trace_dummy_forward(model, path, blocks)
-    final_norm = _find_final_norm(model, trace)
-    norm_name = next((name for name, module in model.named_modules() if module is final_norm), None)
-    unread = tuple(name for name in trace.calls_after if name != norm_name)
-    return LayerStack(path, blocks, final_norm, unread)
+    name, joins = _find_last_step(model, trace)
+    last_step = None if name is None else model.get_submodule(name)
+    unread = tuple(other for other in trace.calls_after if name is None or not f"{other}.".startswith(f"{name}."))
+    return LayerStack(path, blocks, None if joins else last_step, unread, last_step if joins else None)
 
 
 def _find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -160,16 +163,17 @@ def first_tensor(value: Any) -> Tensor:
     return value
 
 
-def _find_final_norm(model: nn.Module, trace: _Trace) -> nn.Module | None:
+def _find_last_step(model: nn.Module, trace: _Trace) -> tuple[str | None, bool]:
+    """Return the module between the last block and the output, if any, and whether it joins more to the block's."""
     if trace.last_block is None or trace.output is None:
         raise ModelError(f"the layers of {type(model).__name__} do not run in its forward")
     if not bool(torch.isfinite(trace.output).all()):
         raise ModelError(f"the weights of {type(model).__name__} give values that are not finite")
     if torch.equal(trace.last_block, trace.output):
-        return None
+        return None, False
     for name, (given, made) in reversed(trace.calls_after.items()):
-        if _same(given, trace.last_block) and _same(made, trace.output):
-            return model.get_submodule(name)
+        if _same(made, trace.output) and any(_same(value, trace.last_block) for value in given):
+            return name, not _same(given[0], trace.last_block)
     raise ModelError(
         f"the output of {type(model).__name__} is neither its last block's nor one module's on top of it, "
         "so a cut model could not be told from it"

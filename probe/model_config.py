@@ -69,6 +69,7 @@ class ModelConfig:
         document_prompt: Put before every document.
         max_tokens: Longest input in tokens, or None where only the tokenizer knows.
         lower_case: Whether texts are lower-cased before tokenising.
+        normalizes: Whether its vectors are scaled to length 1.
         notes: What the folder asks for that a hookpoint leaves out; shown under every table.
     """
 
@@ -78,6 +79,7 @@ class ModelConfig:
     document_prompt: str = ""
     max_tokens: int | None = None
     lower_case: bool = False
+    normalizes: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -108,6 +110,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         document_prompt=prompts.get(side) or "",
         max_tokens=sizes.max_seq_length,
         lower_case=sizes.do_lower_case,
+        normalizes="Normalize" in types,
         notes=(*pooling_notes, *_note_modules(types), *_note_similarity(head), *_note_prompt(side)),
     )
 

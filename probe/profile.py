@@ -12,9 +12,9 @@ from probe.errors import ModelError
 from probe.model_config import ModelConfig, read_model_config
 from probe.sources import ModelSource, find_source, hash_files
 
-__all__ = ["LoadOptions", "ModelFiles", "ModelProfile", "find_files"]
+__all__ = ["TOKENIZER_FILES", "LoadOptions", "ModelFiles", "ModelProfile", "find_files"]
 
-_TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
+TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
 
 
 def _hash_tokenizer(folder: Path, name: str) -> str:
-    files = sorted({path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)})
+    files = sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)})
     if not files:
         raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
     return hash_files(files)

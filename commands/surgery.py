@@ -1,0 +1,147 @@
+"""The commands of `surgery`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.options import (
+    Debug,
+    Device,
+    DocumentPrompt,
+    MaxTokens,
+    Model,
+    QueryPrompt,
+    TableOrJson,
+    Trust,
+)
+from commands.shell import app, check_choice, console, friendly, print_json, say, working
+
+if TYPE_CHECKING:
+    from probe.loading import LoadedModel
+    from surgery.cut import CutModel
+
+__all__ = ["surgery_app"]
+
+surgery_app = app("Change an encoder: cut it, keep chosen blocks.", "surgery cut --model minilm --after 5")
+
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; named after the model when left out.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")]
+Pooling = Annotated[
+    str | None, typer.Option("--pooling", help="cls, last, max or mean; the model's own when left out.")
+]
+
+
+@surgery_app.command(epilog="Example: surgery inspect --model minilm")
+@friendly
+def inspect(
+    model: Model = "minilm",
+    device: Device = "auto",
+    trust_remote_code: Trust = False,
+    format: TableOrJson = "table",
+    debug: Debug = False,
+) -> None:
+    """Show a model's layers, parameters and time per block, and what each cut would save."""
+    check_choice("--format", format, ("table", "json"))
+    from dataclasses import asdict
+
+    from probe.profile import LoadOptions
+    from surgery.inspection import inspect_model
+    from surgery.inspection_table import inspection_lines, inspection_table
+
+    found = inspect_model(
+        _load(model, LoadOptions(device=device, dtype="float32", trust_remote_code=trust_remote_code))
+    )
+    if format == "json":
+        print_json(asdict(found))
+        return
+    from probe.render import print_whole
+
+    print_whole(inspection_table(found), console())
+    for line in inspection_lines(found):
+        console().print(line, markup=False, soft_wrap=True)
+
+
+@surgery_app.command(epilog="Example: surgery cut --model minilm --after 5 --out ./minilm-5")
+@friendly
+def cut(
+    after: Annotated[int, typer.Option("--after", help="The last block kept, counted from 1.")],
+    model: Model = "minilm",
+    pooling: Pooling = None,
+    out: Out = None,
+    force: Force = False,
+    max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    trust_remote_code: Trust = False,
+    debug: Debug = False,
+) -> None:
+    """Remove the blocks after one and save the rest as an ordinary model; prints its folder."""
+    from probe.profile import LoadOptions
+    from surgery.cut import cut as cut_model
+
+    options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
+    folder = out or Path(f"{_folder_name(model)}-after-{after}")
+    _operate(model, options, lambda loaded: cut_model(loaded, after), folder, (pooling, force))
+    say(f"a raw cut can lose most of a model's retrieval skill: see probe rank {model} {folder}")
+
+
+@surgery_app.command(epilog="Example: surgery keep --model minilm --layers 1,2,5,6 --out ./minilm-1-2-5-6")
+@friendly
+def keep(
+    layers: Annotated[str, typer.Option("--layers", help="Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
+    model: Model = "minilm",
+    pooling: Pooling = None,
+    out: Out = None,
+    force: Force = False,
+    max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    trust_remote_code: Trust = False,
+    debug: Debug = False,
+) -> None:
+    """Keep chosen blocks and save them as an ordinary model; prints its folder."""
+    from probe.profile import LoadOptions
+    from surgery.cut import keep as keep_blocks
+    from surgery.cut import parse_blocks
+
+    blocks = parse_blocks(layers)
+    options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
+    folder = out or Path(f"{_folder_name(model)}-{'-'.join(map(str, blocks))}")
+    _operate(model, options, lambda loaded: keep_blocks(loaded, blocks), folder, (pooling, force))
+
+
+def _folder_name(model: str) -> str:
+    return model.rstrip("/").rpartition("/")[2]
+
+
+def _load(model: str, options: object) -> "LoadedModel":
+    from probe.loading import load_model
+
+    with working():
+        return load_model(model, options)  # type: ignore[arg-type]
+
+
+def _operate(
+    model: str,
+    options: object,
+    operation: "Callable[[LoadedModel], CutModel]",
+    out: Path,
+    save_options: tuple[str | None, bool],
+) -> None:
+    """Load, change, save, check in a fresh process, and print the folder."""
+    from probe.hookpoint import check_pooling
+    from probe.model_config import read_model_config
+    from probe.reader import own_pooling
+    from surgery.folder import check_out, save
+    from surgery.fresh_check import check_saved
+
+    pooling, force = save_options
+    check_out(out, force)
+    changed = operation(_load(model, options))
+    chosen = check_pooling(pooling) if pooling else own_pooling(changed)
+    normalizes = read_model_config(changed.source.folder).normalizes
+    say(f"saving {out} and checking it in a fresh process")
+    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen, normalizes))
+    typer.echo(out)

@@ -1,0 +1,148 @@
+"""Save a cut model as a folder that anybody can load: transformers' files and sentence-transformers' own modules."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from probe.errors import CallError, ModelError
+from probe.files import replace_folder
+from probe.model_config import ModelConfig, find_transformer, read_model_config
+from probe.profile import TOKENIZER_FILES
+from probe.reader import own_pooling
+from surgery.card import write_card
+from surgery.cut import CutModel
+from surgery.weights import write_weights
+
+__all__ = ["PROVENANCE", "check_out", "save"]
+
+PROVENANCE = "surgery.json"
+
+# The flags every version of sentence-transformers understands.
+_POOLING_FLAGS = {
+    "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+    "mean": "pooling_mode_mean_tokens",
+    "last": "pooling_mode_lasttoken",
+}
+
+
+def check_out(out: Path, force: bool) -> None:
+    """Refuse to replace anything but a folder of ours, and that only when told to.
+
+    Args:
+        out: Where a model is to go.
+        force: Whether one that is there may be replaced.
+
+    Raises:
+        CallError: It may not.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise CallError(f"'{out}' is a file: expected the name of a new folder")
+    if not force:
+        raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
+    if not (out / PROVENANCE).is_file():
+        raise CallError(
+            f"'{out}' is not a model this command made, so --force does not replace it: choose another --out"
+        )
+
+
+def save(
+    model: CutModel,
+    out: Path,
+    pooling: str | None = None,
+    force: bool = False,
+    check: Callable[[Path], object] = lambda folder: None,
+) -> Path:
+    """Save a cut model in sentence-transformers' layout.
+
+    Args:
+        model: What `cut` or `keep` gave.
+        out: Folder to make; it is whole or not there.
+        pooling: Pooling of the saved model; the model's own when left out.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists, or the model has no pooling of its own and none was given.
+        ModelError: The files cannot be written.
+    """
+    check_out(out, force)
+    chosen = pooling or own_pooling(model)
+
+    def fill(folder: Path) -> None:
+        _write_model(model, folder, chosen)
+        check(folder)
+
+    try:
+        replace_folder(out, fill)
+    except OSError as error:
+        raise ModelError(f"'{out}' cannot be written: {error}") from error
+    return out
+
+
+def _write_model(model: CutModel, folder: Path, pooling: str) -> None:
+    source = find_transformer(model.source.folder)
+    _write_json(folder / "config.json", _cut_config(model, json.loads((source / "config.json").read_text("utf-8"))))
+    write_weights(model, source, folder)
+    patterns = (*TOKENIZER_FILES, "*.py")
+    for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
+        shutil.copyfile(path, folder / path.name)
+    _write_modules(model, read_model_config(model.source.folder), folder, pooling)
+    _write_json(folder / PROVENANCE, _provenance(model, pooling))
+    write_card(model, folder, pooling)
+
+
+def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the original's config.json, telling of the blocks that are left."""
+    loaded: Any = model.module.config
+    text = loaded.get_text_config()
+    # A config inside the config, where a model has towers.
+    inner = next((name for name, value in vars(loaded).items() if value is text), None)
+    before = config.get(inner, {}) if inner else config
+    lists = [
+        name for name, value in before.items() if isinstance(value, list) and len(value) == model.original_depth > 1
+    ]
+    if getattr(text, "layer_types", None):  # made of other settings where the file does not name it
+        lists.append("layer_types")
+    count = text.attribute_map.get("num_hidden_layers", "num_hidden_layers")
+    changes = {count: model.depth, **{name: getattr(text, name) for name in lists}}
+    return {**config, inner: {**before, **changes}} if inner else {**config, **changes}
+
+
+def _write_modules(model: CutModel, config: ModelConfig, folder: Path, pooling: str) -> None:
+    names = ["Transformer", "Pooling", *(["Normalize"] if config.normalizes else [])]
+    paths = ["", *(f"{i}_{name}" for i, name in enumerate(names) if i)]
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for i, (name, path) in enumerate(zip(names, paths, strict=True))
+    ]
+    _write_json(folder / "modules.json", modules)
+    for path in paths[1:]:
+        (folder / path).mkdir()
+    flags = {flag: name == pooling for name, flag in _POOLING_FLAGS.items()}
+    _write_json(folder / paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
+    sizes = {"max_seq_length": model.max_tokens, "do_lower_case": config.lower_case}
+    _write_json(folder / "sentence_bert_config.json", sizes)
+    prompts = {"query": model.query_prompt, "document": model.document_prompt}
+    _write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
+
+
+def _provenance(model: CutModel, pooling: str) -> dict[str, Any]:
+    return {
+        "from": model.source.hub_id or str(model.source.folder),
+        "revision": model.source.revision,
+        "blocks": list(model.blocks),
+        "original_depth": model.original_depth,
+        "pooling": pooling,
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,47 @@
+"""Draw an inspection."""
+
+from rich import box
+from rich.table import Table
+
+from surgery.inspection import Inspection
+
+__all__ = ["inspection_lines", "inspection_table"]
+
+
+def inspection_table(found: Inspection) -> Table:
+    """Return a table of what a cut after each layer would be.
+
+    Args:
+        found: The inspection.
+
+    Returns:
+        The table.
+    """
+    table = Table(
+        title=found.name, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for title in ("after", "params", "MB", "saves MB", "ms/text", "of the time"):
+        table.add_column(title, justify="right", no_wrap=True)
+    full = found.cuts[-1]
+    for cost in found.cuts:
+        table.add_row(
+            str(cost.layer),
+            f"{cost.parameters / 1e6:.1f}M",
+            f"{cost.bytes / 1e6:.1f}",
+            f"{(full.bytes - cost.bytes) / 1e6:.1f}",
+            f"{cost.milliseconds:.2f}",
+            f"{cost.time_share:.0%}",
+        )
+    return table
+
+
+def inspection_lines(found: Inspection) -> list[str]:
+    """Return what stands under the table."""
+    return [
+        f"{found.model_class}: {found.depth} blocks in {found.path}, {found.width} dimensions, "
+        f"{found.embedding_share:.0%} of the parameters in the embeddings",
+        f"norm: {found.norm_policy}; read by no layer: {', '.join(found.unread) or 'nothing'}",
+        f"pooling {found.pooling}, {found.max_tokens} tokens; prompts: query {found.query_prompt!r}, document "
+        f"{found.document_prompt!r}",
+        "MB in float32; ms per text of about 130 tokens, one of a batch",
+    ]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.timing import Comparison, compare
-from probe.search import TopK
+from probe.search import TopK, cosines, unit
 
 __all__ = ["top_k"]
 
@@ -28,10 +28,10 @@ def top_k() -> Iterator[Comparison]:
 
 
 def _ours(queries: Vectors, documents: Vectors) -> object:
-    top = TopK(queries, [f"q{i}" for i in range(len(queries))], K)
+    top, left = TopK([f"q{i}" for i in range(len(queries))], K), unit(queries)
     for start in range(0, len(documents), CHUNK):
         chunk = documents[start : start + CHUNK]
-        top.add([f"d{i}" for i in range(start, start + len(chunk))], chunk)
+        top.add([f"d{i}" for i in range(start, start + len(chunk))], cosines(left, chunk))
     return top.run()
 
 

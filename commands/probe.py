@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["probe_app"]
 
 # The backslash keeps rich from reading brackets as markup.
-_SPECS = "Encoders, written model\\[@layers]\\[:pooling]; the first is the baseline."
+_SPECS = "Encoders, written model\\[@layers]\\[:pooling], or several joined by + ; the first is the baseline."
 probe_app = app(
     "See what every layer of an encoder knows, ranked by retrieval score.",
     "probe layers --model minilm --dataset docstrings",
@@ -141,7 +141,7 @@ def rank(
         data = _load_data(dataset, split, limit)
         resolved = resolve_specs(specs, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
-        board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking)
+        board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)
 
 

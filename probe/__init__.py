@@ -10,7 +10,7 @@ _HOMES = {
     "Contestant": "ranking",
     "Dataset": "dataset",
     "Encoder": "encoder",
-    "Evaluation": "sweep",
+    "Evaluation": "evaluation",
     "Hookpoint": "hookpoint",
     "HookpointEncoder": "reader",
     "LayerReader": "reader",

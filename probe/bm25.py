@@ -6,9 +6,9 @@ import numpy as np
 
 from probe.dataset import Dataset
 from probe.errors import CallError
+from probe.evaluation import Evaluation
 from probe.metrics import Metric, score_run
 from probe.search import Run, tie_order
-from probe.sweep import Evaluation
 from probe.texts import Texts
 
 __all__ = ["BM25", "check_bm25", "evaluate_bm25"]

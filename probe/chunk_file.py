@@ -18,11 +18,27 @@ __all__ = ["ChunkRecord", "DamagedChunk", "Stored", "read_record", "read_tensors
 
 SCHEMA = 1
 
-# Float16, or float32 where float16 cannot hold it.
-Stored = NDArray[np.float16] | NDArray[np.float32]
+# Ends the name of the tensor that holds a centre.
+_CENTRE = ":centre"
 
-# Greatest relative change of a vector by rounding; float16 keeps 11 bits.
+# Greatest change of a vector by rounding, relative to its distance from the centre; float16 keeps 11 bits.
 _ROUNDING = 2**-10
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Vectors as they are stored: their mean, and how each differs from it.
+
+    The states of an inner layer may all point nearly the same way, and only what tells them apart ranks them: float16
+    has digits enough for the difference, not for the whole.
+
+    Attributes:
+        values: Differences from the centre `(N, D)`: float16, or float32 where that cannot hold them.
+        centre: Float32 `(D,)`; zeros beside float32 values.
+    """
+
+    values: NDArray[np.float16] | NDArray[np.float32]
+    centre: Embeddings
 
 
 class DamagedChunk(Exception):
@@ -54,17 +70,22 @@ class ChunkRecord:
 
 
 def shrink(vectors: Embeddings) -> Stored:
-    """Return vectors `(N, D)` as they are stored: float16, unless a value would overflow or lose its digits."""
-    with np.errstate(over="ignore"):
-        small = vectors.astype(np.float16)
-    change = np.linalg.norm(small.astype(np.float32) - vectors, axis=1)
-    fits = np.isfinite(small).all() and (change <= _ROUNDING * np.linalg.norm(vectors, axis=1)).all()
-    return small if fits else vectors
+    """Return vectors `(N, D)` as they are stored: in float16, unless a value would overflow or lose its digits."""
+    centre = (vectors.sum(axis=0, dtype=np.float64) / max(1, len(vectors))).astype(np.float32)
+    apart = vectors - centre
+    with np.errstate(over="ignore", invalid="ignore"):
+        small = Stored(apart.astype(np.float16), centre)
+        change = np.linalg.norm(restore(small) - vectors, axis=1)
+    # A text without a token is exactly zero, and has to stay so.
+    if vectors.any(axis=1).all() and (change <= _ROUNDING * np.linalg.norm(apart, axis=1)).all():
+        return small
+    return Stored(vectors, np.zeros_like(centre))
 
 
 def restore(stored: Stored) -> Embeddings:
-    """Return stored vectors as float32."""
-    return stored.astype(np.float32)
+    """Return stored vectors as float32 `(N, D)`."""
+    vectors: Embeddings = stored.values.astype(np.float32)
+    return vectors + stored.centre
 
 
 def write_chunk(path: Path, tensors: Mapping[Place, Stored], record: ChunkRecord) -> None:
@@ -80,10 +101,11 @@ def write_chunk(path: Path, tensors: Mapping[Place, Stored], record: ChunkRecord
     """
     from safetensors.numpy import save
 
-    named = {f"{layer}:{pooling}": tensor for (layer, pooling), tensor in tensors.items()}
-    checksums = {name: _checksum(tensor) for name, tensor in named.items()}
-    value = {"schema": SCHEMA, **vars(record), "checksums": checksums}
-    data = save(named, {"record": seal(value)})
+    named = {f"{layer}:{pooling}": stored for (layer, pooling), stored in tensors.items()}
+    value = {"schema": SCHEMA, **vars(record), "checksums": {name: _checksum(stored) for name, stored in named.items()}}
+    arrays = {name: stored.values for name, stored in named.items()}
+    arrays |= {f"{name}{_CENTRE}": stored.centre for name, stored in named.items()}
+    data = save(arrays, {"record": seal(value)})
     replace_file(path, lambda scratch: scratch.write_bytes(data))
 
 
@@ -140,12 +162,12 @@ class _Opened:
         """Return one tensor, checked."""
         name = f"{place[0]}:{place[1]}"
         try:
-            tensor: Stored = self._file.get_tensor(name)
+            stored = Stored(self._file.get_tensor(name), self._file.get_tensor(f"{name}{_CENTRE}"))
         except self._errors as error:
             raise DamagedChunk(f"{self._path} is damaged ({error})") from error
-        if _checksum(tensor) != self.record.checksums.get(name):
+        if _checksum(stored) != self.record.checksums.get(name):
             raise DamagedChunk(f"{self._path} is damaged (the checksum of {name} is wrong)")
-        return tensor
+        return stored
 
 
 def _parse_record(metadata: dict[str, str]) -> ChunkRecord:
@@ -161,6 +183,9 @@ def _parse_place(name: str) -> Place:
     return int(layer), pooling
 
 
-def _checksum(tensor: Stored) -> str:
-    head = json.dumps([str(tensor.dtype), list(tensor.shape)])
-    return hashlib.sha256(head.encode() + np.ascontiguousarray(tensor).tobytes()).hexdigest()
+def _checksum(stored: Stored) -> str:
+    digest = hashlib.sha256()
+    for array in (stored.values, stored.centre):
+        digest.update(json.dumps([str(array.dtype), list(array.shape)]).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

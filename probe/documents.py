@@ -93,6 +93,7 @@ def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]],
 
 def _write(out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dict[str, object]]) -> None:
     def fill(made: Path) -> None:
+        """Write the files."""
         (made / "qrels").mkdir()
         _write_lines(made / "corpus.jsonl", [json.dumps(record, ensure_ascii=False) for record in corpus])
         _write_lines(made / "queries.jsonl", [json.dumps(record, ensure_ascii=False) for record in queries])

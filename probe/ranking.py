@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from probe.dataset import Dataset
+from probe.evaluation import Evaluation
+from probe.fusions import Fusion, sweep_fusions
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard, Row
 from probe.metrics import Metric
@@ -17,7 +19,7 @@ from probe.settings import dataset_settings, model_settings, statistics_settings
 from probe.states import Progress, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.store import Store
-from probe.sweep import Evaluation, sweep
+from probe.sweep import sweep
 
 __all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
 
@@ -48,7 +50,7 @@ class RankOptions:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One model and the hookpoints of it that are ranked."""
+    """One model and the hookpoints of it that are ranked by themselves; perhaps none, where it is in fusions only."""
 
     reader: LayerReader
     hookpoints: tuple[Hookpoint, ...]
@@ -85,31 +87,33 @@ def rank_layers(
 
 
 def rank(
-    contestants: Sequence[Contestant], dataset: Dataset, baseline: str, options: RankOptions | None = None
+    contestants: Sequence[Contestant],
+    dataset: Dataset,
+    baseline: str,
+    options: RankOptions | None = None,
+    fusions: Sequence[Fusion] = (),
 ) -> Leaderboard:
-    """Rank hookpoints of any number of models side by side.
+    """Rank hookpoints of any number of models, and fusions of them, side by side.
 
     Args:
         contestants: Models and their hookpoints; each model reads every text once.
         dataset: What to retrieve.
         baseline: The encoder the others are tested against.
         options: How to rank.
+        fusions: Fusions of hookpoints of those models.
 
     Returns:
         The leaderboard.
     """
     options = options or RankOptions()
     metrics = tuple(dict.fromkeys([options.metric, _ALWAYS]))
-    evaluations: list[Evaluation] = []
+    evaluations, truncated = _evaluate(contestants, fusions, dataset, metrics, options)
     models = []
     published: dict[str, float | None] = {}
     for contestant in contestants:
-        result = sweep(contestant.reader, contestant.hookpoints, dataset, metrics, options.store, options.progress)
-        evaluations += result.evaluations
-        model, budget = contestant.reader.model, contestant.reader.token_budget
-        truncated = (result.truncated_documents, result.truncated_queries)
-        models.append(model_settings(model, dataset, truncated, budget))
-        published |= _published_scores(model, contestant.hookpoints, dataset, options.metric)
+        reader = contestant.reader
+        models.append(model_settings(reader.model, dataset, truncated[reader.model.source.name], reader.token_budget))
+        published |= _published_scores(reader.model, contestant.hookpoints, dataset, options.metric)
     if options.bm25:
         from probe.bm25 import BM25, evaluate_bm25
 
@@ -127,6 +131,27 @@ def rank(
     }
     rows = _build_rows(evaluations, baseline, options, published)
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
+
+
+def _evaluate(
+    contestants: Sequence[Contestant],
+    fusions: Sequence[Fusion],
+    dataset: Dataset,
+    metrics: Sequence[Metric],
+    options: RankOptions,
+) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
+    """Return every encoder's evaluation, and per model the documents and queries longer than it takes."""
+    if fusions:
+        readers = {contestant.reader.model.source.name: contestant.reader for contestant in contestants}
+        alone = [Fusion((point,)) for contestant in contestants for point in contestant.hookpoints]
+        return sweep_fusions(readers, [*alone, *fusions], dataset, metrics, (options.store, options.progress))
+    evaluations: list[Evaluation] = []
+    truncated = {}
+    for contestant in contestants:
+        result = sweep(contestant.reader, contestant.hookpoints, dataset, metrics, options.store, options.progress)
+        evaluations += result.evaluations
+        truncated[contestant.reader.model.source.name] = (result.truncated_documents, result.truncated_queries)
+    return evaluations, truncated
 
 
 def _published_scores(

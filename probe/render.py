@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from probe.heat_map import heat_maps
 from probe.leaderboard import Leaderboard, Row
 from probe.statistics import holm
 
@@ -182,6 +183,8 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
         columns.remove(least)
         dropped.append(least.title)
     print_whole(_table(columns, board), console)
+    for heat_map in heat_maps(board):
+        print_whole(heat_map, console)
     if dropped:
         console.print(Text(f"left out, for want of width: {', '.join(dropped)}", style="dim"))
     for line in footer_lines(board):

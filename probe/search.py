@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from probe.encoder import Embeddings
 
-__all__ = ["Run", "TopK", "tie_order", "unit"]
+__all__ = ["Run", "TopK", "cosines", "tie_order", "unit"]
 
 Run = dict[str, dict[str, float]]
 
@@ -42,21 +42,25 @@ def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
     return places
 
 
+def cosines(queries: Embeddings, documents: Embeddings) -> Embeddings:
+    """Return the cosines `(Q, C)` of unit query vectors `(Q, D)` and document vectors `(C, D)` of any length."""
+    scores: Embeddings = (torch.from_numpy(queries) @ torch.from_numpy(unit(documents)).T).numpy()
+    return scores
+
+
 class TopK:
-    """The best k documents of every query, by cosine, ties broken as TREC does.
+    """The best k documents of every query, ties broken as TREC does.
 
     Documents come in chunks; only a few times `queries x k` scores and ids are kept between them.
     """
 
-    def __init__(self, queries: Embeddings, query_ids: Sequence[str], k: int) -> None:
+    def __init__(self, query_ids: Sequence[str], k: int) -> None:
         """Prepare a search.
 
         Args:
-            queries: Query vectors `(Q, D)`, of any length.
-            query_ids: Their Q ids; a document with the query's own id is never returned.
+            query_ids: Ids of the Q queries; a document with the query's own id is never returned.
             k: Documents to keep per query.
         """
-        self._queries = torch.from_numpy(unit(queries))
         self._query_ids = query_ids
         self._rows = {query: row for row, query in enumerate(query_ids)}
         self._k = k
@@ -64,17 +68,17 @@ class TopK:
         self._scores: list[Embeddings] = [np.empty((len(query_ids), 0), np.float32)]
         self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
-    def add(self, ids: Sequence[str], documents: Embeddings) -> None:
+    def add(self, ids: Sequence[str], scores: Embeddings) -> None:
         """Take in the next C documents.
 
         Args:
             ids: Their ids.
-            documents: Their vectors `(C, D)`, of any length.
+            scores: Every query's score of them, float32 `(Q, C)`.
         """
-        scores = (self._queries @ torch.from_numpy(unit(documents)).T).numpy()
-        for column, document in enumerate(ids):
-            if document in self._rows:
-                scores[self._rows[document], column] = -np.inf
+        own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
+        if own:
+            scores = scores.copy()
+            scores[tuple(zip(*own, strict=True))] = -np.inf
         columns = self._pick(scores, ids)
         self._scores.append(np.take_along_axis(scores, columns, 1))
         self._names.append(np.array(ids, object)[columns])

@@ -12,7 +12,7 @@ __all__ = ["CHUNK", "dataset_settings", "model_settings", "shelf_parts", "statis
 
 # Texts whose states make one file of the store; batches never cross it.
 CHUNK = 1024
-ROUNDING = "float16, float32 where that overflows"
+ROUNDING = "float16 around their mean (float32 where that overflows)"
 
 
 def model_settings(

@@ -77,6 +77,7 @@ def save(
     chosen = pooling or own_pooling(model)
 
     def fill(folder: Path) -> None:
+        """Write the model and check it."""
         _write_model(model, folder, chosen)
         check(folder)
 

@@ -298,7 +298,7 @@ def test_a_near_miss_names_what_was_meant(data: str) -> None:
     assert "ndcg" in run("layers", "-d", data, "--metric", "ndgc@10").stderr
 
 
-@pytest.mark.parametrize("spec", ["{m}@9", "{m}@x", "{m}:median", "{m}@2:mean+{m}@1:mean", ":mean", "{m}@1-9:cls"])
+@pytest.mark.parametrize("spec", ["{m}@9", "{m}@x", "{m}:median", "{m}@2:mean+{m}@2:mean", ":mean", "{m}@1-9:cls"])
 def test_rank_refuses_wrong_specs(model: str, data: str, spec: str) -> None:
     result = run("rank", spec.format(m=model), "--dataset", data)
     assert result.exit_code == 2

@@ -16,7 +16,7 @@ from probe.metrics import Metric, score_run
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions, rank_layers
 from probe.reader import LayerReader
-from probe.search import TopK
+from probe.search import TopK, cosines, unit
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 # As measured before, mean pooling, nothing fitted.
@@ -82,8 +82,8 @@ def limited() -> tuple[Leaderboard, dict[str, float]]:
     layers, ids = len(board.rows), [name for name, _ in dataset.documents]
     scores = {}
     for layer in range(layers):
-        top = TopK(exact[layer], dataset.queries.ids, 10)
-        top.add(ids, np.concatenate(exact[layer + layers :: layers]))
+        top = TopK(dataset.queries.ids, 10)
+        top.add(ids, cosines(unit(exact[layer]), np.concatenate(exact[layer + layers :: layers])))
         scores[f"minilm@{layer}:mean"] = float(score_run(top.run(), dataset.qrels, [NDCG])[NDCG].mean())
     return board, scores
 

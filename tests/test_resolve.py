@@ -54,9 +54,25 @@ def test_the_same_hookpoint_twice_is_one_row(bert: str) -> None:
     assert len(resolve_specs([bert, f"{bert}@last", f"{bert}@3:mean"], OPTIONS).contestants[0].hookpoints) == 1
 
 
-def test_a_fusion_is_refused_for_now(bert: str) -> None:
-    with pytest.raises(CallError, match="fusion"):
-        resolve_specs([f"{bert}@1:mean+{bert}@2:mean"], OPTIONS)
+def test_a_fusion_names_its_parts_and_can_be_the_baseline(bert: str) -> None:
+    resolved = resolve_specs([f"{bert}@1+{bert}@2:cls", f"{bert}@3"], OPTIONS)
+    assert [str(fusion) for fusion in resolved.fusions] == [f"{bert}@1:mean+{bert}@2:cls"]
+    assert str(resolved.baseline) == f"{bert}@1:mean+{bert}@2:cls"
+    assert [str(point) for point in resolved.contestants[0].hookpoints] == [f"{bert}@3:mean"]
+
+
+def test_every_layer_is_fused_with_every_other(bert: str, tiny_folder: Callable[[str], Path]) -> None:
+    other = str(tiny_folder("mpnet"))
+    resolved = resolve_specs([f"{bert}@all+{other}@1,2:cls"], OPTIONS)
+    assert len(resolved.fusions) == 4 * 2
+    assert str(resolved.fusions[-1]) == f"{bert}@3:mean+{other}@2:cls"
+    assert len(resolve_specs([f"{bert}@1-3+{bert}@1-3"], OPTIONS).fusions) == 6
+
+
+@pytest.mark.parametrize("spec", ["{m}+", "+{m}", "{m}++{m}@1", "{m}@1+{m}@1", "{m}@1+{m}@9"])
+def test_a_fusion_of_nothing_is_a_wrong_call(bert: str, spec: str) -> None:
+    with pytest.raises(CallError):
+        resolve_specs([spec.format(m=bert)], OPTIONS)
 
 
 def test_a_folder_with_a_plus_in_its_name_is_a_folder(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from probe.search import TopK, tie_order, unit
+from probe.search import TopK, cosines, tie_order, unit
 
 Matrix = NDArray[np.float32]
 
@@ -15,9 +15,9 @@ def rank_by_hand(queries: Matrix, documents: Matrix, ids: list[str], k: int) -> 
 
 
 def search(queries: Matrix, documents: Matrix, ids: list[str], k: int, chunk: int) -> dict[str, dict[str, float]]:
-    top = TopK(queries, [f"q{i}" for i in range(len(queries))], k)
+    top = TopK([f"q{i}" for i in range(len(queries))], k)
     for start in range(0, len(documents), chunk):
-        top.add(ids[start : start + chunk], documents[start : start + chunk])
+        top.add(ids[start : start + chunk], cosines(unit(queries), documents[start : start + chunk]))
     return top.run()
 
 
@@ -60,9 +60,11 @@ def test_scores_are_cosines() -> None:
 
 def test_a_document_with_the_querys_own_id_is_dropped() -> None:
     vectors = np.eye(3, dtype=np.float32)
-    top = TopK(vectors, ["a", "b", "other"], 2)
-    top.add(["a", "b"], vectors[:2])
-    top.add(["c"], vectors[2:])
+    scores = cosines(vectors, vectors)
+    top = TopK(["a", "b", "other"], 2)
+    top.add(["a", "b"], scores[:, :2])
+    top.add(["c"], scores[:, 2:])
+    assert np.isfinite(scores).all()
     assert [list(docs) for docs in top.run().values()] == [["c", "b"], ["c", "a"], ["c", "b"]]
 
 

@@ -13,8 +13,9 @@ from probe import sweep as sweep_module
 from probe.dataset import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import DataError
+from probe.evaluation import Evaluation
 from probe.metrics import Metric
-from probe.sweep import Evaluation, evaluate
+from probe.sweep import evaluate
 from probe.texts import Texts, chunks, select
 
 

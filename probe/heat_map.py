@@ -1,0 +1,75 @@
+"""The fusions of every layer of one model with every layer of another, as a map of their scores."""
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from probe.errors import CallError
+from probe.hookpoint import Hookpoint
+from probe.leaderboard import Leaderboard
+
+__all__ = ["heat_maps"]
+
+# From the lowest score to the highest; readable without colour too, because every cell holds its number.
+_SHADES = ("grey23", "grey35", "dark_green", "green4", "green3")
+
+# Two models with their poolings.
+_Pair = tuple[str, str]
+_Grid = dict[tuple[int, int], float]
+
+
+def heat_maps(board: Leaderboard) -> list[Table]:
+    """Return one map per pair of models and poolings of which several layers are fused.
+
+    Args:
+        board: A leaderboard.
+
+    Returns:
+        Tables: a row per layer of the first model, a column per layer of the second; none where there is no grid.
+    """
+    grids: dict[_Pair, _Grid] = {}
+    for row in board.rows:
+        points = _split(row.encoder)
+        if len(points) == 2:
+            (first, (left, _)), (second, (right, _)) = ((_label(point), point.place) for point in points)
+            grids.setdefault((first, second), {})[left, right] = row.scores[board.metric]
+    return [_draw(pair, grid, board.metric) for pair, grid in sorted(grids.items()) if _is_grid(grid)]
+
+
+def _split(encoder: str) -> list[Hookpoint]:
+    try:
+        return [Hookpoint.parse(part) for part in encoder.split("+")]
+    except CallError:
+        return []
+
+
+def _label(point: Hookpoint) -> str:
+    return f"{point.model}:{point.pooling}"
+
+
+def _is_grid(grid: Mapping[tuple[int, int], float]) -> bool:
+    return min(len({place[side] for place in grid}) for side in (0, 1)) > 1
+
+
+def _draw(pair: _Pair, grid: _Grid, metric: str) -> Table:
+    rows, columns = (sorted({place[side] for place in grid}) for side in (0, 1))
+    low, high = min(grid.values()), max(grid.values())
+    title = f"{metric}: layers of {pair[0]} (down) fused with layers of {pair[1]} (across)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 0), header_style="bold")
+    table.add_column("", justify="right")
+    for column in columns:
+        table.add_column(str(column), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(str(row), *[_cell(grid.get((row, column)), low, high) for column in columns])
+    return table
+
+
+def _cell(score: float | None, low: float, high: float) -> Text:
+    if score is None:
+        return Text("–")
+    share = (score - low) / (high - low) if high > low else 1.0
+    shade = _SHADES[min(len(_SHADES) - 1, int(share * len(_SHADES)))]
+    best = " bold" if score == high else ""
+    return Text(f" {score:.3f} ", style=f"white on {shade}{best}")

@@ -1,0 +1,132 @@
+"""`surgery` as a user types it: whole folders or none, messages instead of tracebacks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import cli
+from surgery import fresh_check
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(cli.surgery_app, [str(arg) for arg in args], prog_name="surgery")
+
+
+@pytest.fixture
+def model(tiny_folder: Callable[[str], Path]) -> str:
+    return str(tiny_folder("bert"))
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the fresh process out where it is not what is tested: it takes seconds."""
+    monkeypatch.setattr("surgery.fresh_check.check_saved", lambda *args: 0.0)
+
+
+def test_cut_saves_checks_in_a_fresh_process_and_prints_the_folder(model: str, tmp_path: Path) -> None:
+    result = run("cut", "--model", model, "--after", 2, "--out", tmp_path / "short")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == str(tmp_path / "short")
+    assert "fresh process" in result.stderr
+    assert json.loads((tmp_path / "short" / "config.json").read_text())["num_hidden_layers"] == 2
+
+
+def test_other_vectors_in_the_fresh_process_leave_nothing_behind(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = fresh_check.embed_samples, []
+    monkeypatch.setattr(fresh_check, "embed_samples", lambda *args: (seen.append(original(*args)), seen[0])[1])
+    monkeypatch.setattr(fresh_check, "_embed_in_fresh_process", lambda *args: seen[0] + np.float32(1e-3))
+    result = run("cut", "--model", model, "--after", 2, "--out", tmp_path / "short")
+    assert result.exit_code == 1
+    assert "gives other vectors" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_loaded_leaves_nothing_behind(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh_check, "_CHILD", "raise SystemExit('broken')")
+    result = run("cut", "--model", model, "--after", 2, "--out", tmp_path / "short")
+    assert result.exit_code == 1
+    assert "cannot load the saved model (broken)" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_folder_is_replaced_only_by_force_and_only_where_it_is_ours(model: str, tmp_path: Path) -> None:
+    out = tmp_path / "short"
+    assert run("cut", "-m", model, "--after", 2, "-o", out).exit_code == 0
+    again = run("cut", "-m", model, "--after", 1, "-o", out)
+    assert (again.exit_code, "pass --force" in again.stderr) == (2, True)
+    assert run("cut", "-m", model, "--after", 1, "-o", out, "--force").exit_code == 0
+    assert json.loads((out / "surgery.json").read_text())["blocks"] == [1]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    refused = run("cut", "-m", model, "--after", 1, "-o", tmp_path / "mine", "--force")
+    assert (refused.exit_code, "not a model this command made" in refused.stderr) == (2, True)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_keep_names_its_folder_after_the_blocks(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("keep", "-m", model, "--layers", "1,3", "--pooling", "cls")
+    assert result.stdout.strip() == "bert-1-3"
+    assert json.loads((tmp_path / "bert-1-3" / "surgery.json").read_text())["pooling"] == "cls"
+
+
+WRONG_CALLS = {
+    "cut at the embeddings": ["cut", "--after", "0"],
+    "cut beyond the depth": ["cut", "--after", "4"],
+    "no number": ["cut", "--after", "five"],
+    "no depth at all": ["cut"],
+    "a block twice": ["keep", "--layers", "1,1"],
+    "blocks that fall": ["keep", "--layers", "3,1"],
+    "no blocks": ["keep", "--layers", "x"],
+    "unknown pooling": ["cut", "--after", "1", "--pooling", "median"],
+    "unknown model": ["cut", "--after", "1", "--model", "minlm"],
+}
+
+
+@pytest.mark.parametrize("options", WRONG_CALLS.values(), ids=WRONG_CALLS)
+def test_a_wrong_call_gets_a_message_exit_code_2_and_no_folder(model: str, tmp_path: Path, options: list[str]) -> None:
+    model_options = [] if "--model" in options else ["--model", model]
+    result = run(*options, *model_options, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "unexpected" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_path_that_is_a_file_is_a_wrong_call(model: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    result = run("cut", "-m", model, "--after", 1, "-o", tmp_path / "file", "--force")
+    assert (result.exit_code, "is a file" in result.stderr) == (2, True)
+
+
+def test_a_model_without_a_layer_list_is_refused(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    result = run("cut", "-m", tiny_folder("albert"), "--after", 1, "-o", tmp_path / "out")
+    assert (result.exit_code, "module lists found" in result.stderr) == (1, True)
+
+
+def test_inspect_tells_what_each_cut_would_be(model: str) -> None:
+    found = json.loads(run("inspect", "--model", model, "--format", "json").stdout)
+    assert (found["depth"], found["path"], found["pooling"]) == (3, "encoder.layer", "mean")
+    sizes = [cost["parameters"] for cost in found["cuts"]]
+    assert sizes == sorted(sizes)
+    assert found["cuts"][-1]["time_share"] == 1
+    assert found["embedding_share"] == sizes[0] / sizes[-1]
+    table = run("inspect", "--model", model).stdout
+    assert "3 blocks in encoder.layer" in table
+    assert "no final norm" in table
+
+
+@pytest.mark.parametrize("command", ["inspect", "cut", "keep"])
+def test_every_commands_help_ends_with_an_example(command: str) -> None:
+    last = run(command, "--help").stdout.rstrip().splitlines()[-3:]
+    assert any(line.strip().startswith(f"Example: surgery {command}") for line in last)

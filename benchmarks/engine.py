@@ -65,7 +65,7 @@ def arithmetic() -> Iterator[Comparison]:
     size = 2048
     left = torch.randn(size, size, dtype=torch.bfloat16)
     repeats = max(1, round(operations / (2 * size**3)))
-    per_product = operations / (2 * size**3 * repeats)
+    same_size = operations / (2 * size**3 * repeats)
 
     def multiply() -> None:
         for _ in range(repeats):
@@ -75,8 +75,9 @@ def arithmetic() -> Iterator[Comparison]:
         "bfloat16 arithmetic", {"a matrix product of the same size": multiply, "ours": read_all(model, texts)}, {}
     )
     words = "the share of the matrix product's rate that is left end to end; aim ≥ 0.45. Attention is not counted"
-    amounts = {label: [value * per_product for value in values] for label, values in done.amounts.items()}
-    yield Comparison(done.name, {**done.amounts, **amounts}, {}, words=words)
+    products, ours = done.amounts
+    amounts = {products: [value * same_size for value in done.amounts[products]], ours: done.amounts[ours]}
+    yield Comparison(done.name, amounts, {}, words=words)
 
 
 def whole_command() -> Iterator[Comparison]:

@@ -69,8 +69,6 @@ def compare(
     return Comparison(name, seconds, dict(targets), words=words)
 
 
-def run_python(*arguments: str, **environment: str) -> None:
+def run_python(*arguments: str) -> None:
     """Run this Python with arguments and no output."""
-    import os
-
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **environment})
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)

@@ -1,5 +1,6 @@
 """The commands of `surgery`."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from commands.shell import app, check_choice, console, friendly, print_json, say
 
 if TYPE_CHECKING:
     from probe.loading import LoadedModel
+    from probe.profile import LoadOptions
     from surgery.cut import CutModel
 
 __all__ = ["surgery_app"]
@@ -84,7 +86,9 @@ def cut(
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     folder = out or Path(f"{_folder_name(model)}-after-{after}")
     _operate(model, options, lambda loaded: cut_model(loaded, after), folder, (pooling, force))
-    say(f"a raw cut can lose most of a model's retrieval skill: see probe rank {model} {folder}")
+    say(
+        "a raw cut can lose most of a model's retrieval skill: see " + shlex.join(["probe", "rank", model, str(folder)])
+    )
 
 
 @surgery_app.command(epilog="Example: surgery keep --model minilm --layers 1,2,5,6 --out ./minilm-1-2-5-6")
@@ -116,23 +120,22 @@ def _folder_name(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2]
 
 
-def _load(model: str, options: object) -> "LoadedModel":
+def _load(model: str, options: "LoadOptions") -> "LoadedModel":
     from probe.loading import load_model
 
     with working():
-        return load_model(model, options)  # type: ignore[arg-type]
+        return load_model(model, options)
 
 
 def _operate(
     model: str,
-    options: object,
+    options: "LoadOptions",
     operation: "Callable[[LoadedModel], CutModel]",
     out: Path,
     save_options: tuple[str | None, bool],
 ) -> None:
     """Load, change, save, check in a fresh process, and print the folder."""
     from probe.hookpoint import check_pooling
-    from probe.model_config import read_model_config
     from probe.reader import own_pooling
     from surgery.folder import check_out, save
     from surgery.fresh_check import check_saved
@@ -141,7 +144,6 @@ def _operate(
     check_out(out, force)
     changed = operation(_load(model, options))
     chosen = check_pooling(pooling) if pooling else own_pooling(changed)
-    normalizes = read_model_config(changed.source.folder).normalizes
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen, normalizes))
+    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen))
     typer.echo(out)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from probe.encoder import Embeddings
 from probe.files import replace_file, seal, unseal
 from probe.hookpoint import Place
 
-__all__ = ["ChunkRecord", "DamagedChunk", "Stored", "read_record", "read_tensors", "restore", "shrink", "write_chunk"]
+__all__ = ["ChunkFile", "ChunkRecord", "DamagedChunk", "Stored", "places_in", "restore", "shrink", "write_chunk"]
 
 SCHEMA = 1
 
@@ -109,64 +110,68 @@ def write_chunk(path: Path, tensors: Mapping[Place, Stored], record: ChunkRecord
     replace_file(path, lambda scratch: scratch.write_bytes(data))
 
 
-def read_record(path: Path) -> ChunkRecord:
-    """Read what a file of the store says of itself, and nothing else of it.
+def places_in(path: Path) -> set[Place]:
+    """Return the layers and poolings a file of the store says it holds; none where it is damaged."""
+    try:
+        with ChunkFile(path) as file:
+            return file.record.places
+    except DamagedChunk:
+        return set()
 
-    Raises:
-        DamagedChunk: It is damaged, or of another version.
+
+class ChunkFile:
+    """An open file of the store, read through a memory map: a tensor that is not asked for is not touched.
+
+    Attributes:
+        record: What the file says of itself, once it is open.
     """
-    with _Opened(path) as file:
-        return file.record
 
-
-def read_tensors(path: Path, places: Iterable[Place]) -> dict[Place, Stored]:
-    """Read some tensors of a file of the store through a memory map; the others are not touched.
-
-    Args:
-        path: The file.
-        places: Layers and poolings, all of them in it.
-
-    Returns:
-        Stored states `(N, D)` per place.
-
-    Raises:
-        DamagedChunk: A checksum is wrong, or the file cannot be read.
-    """
-    with _Opened(path) as file:
-        return {place: file.read(place) for place in places}
-
-
-class _Opened:
-    """An open file of the store; whatever goes wrong inside is a `DamagedChunk`."""
+    record: ChunkRecord
 
     def __init__(self, path: Path) -> None:
         """Name the file."""
         self._path = path
+        self._stack = ExitStack()
 
-    def __enter__(self) -> "_Opened":
-        from safetensors import SafetensorError, safe_open
+    def __enter__(self) -> "ChunkFile":
+        from safetensors import safe_open
 
-        self._errors = (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError)
-        try:
+        with self._naming_damage():
             opened: Any = safe_open(self._path, framework="numpy")
-            self._file = opened.__enter__()
+            self._file = self._stack.enter_context(opened)
             self.record = _parse_record(self._file.metadata())
-        except self._errors as error:
-            raise DamagedChunk(f"{self._path} is damaged ({error})") from error
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._file.__exit__(kind, error, trace)
+        self._stack.close()
+
+    @contextmanager
+    def _naming_damage(self) -> Iterator[None]:
+        from safetensors import SafetensorError
+
+        try:
+            yield
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._stack.close()
+            raise DamagedChunk(f"{self._path} is damaged ({error})") from error
 
     def read(self, place: Place) -> Stored:
-        """Return one tensor, checked."""
+        """Return one tensor.
+
+        Args:
+            place: A layer and pooling the file holds.
+
+        Returns:
+            The stored states `(N, D)`.
+
+        Raises:
+            DamagedChunk: They are not what was written.
+        """
         name = f"{place[0]}:{place[1]}"
-        try:
+        with self._naming_damage():
             stored = Stored(self._file.get_tensor(name), self._file.get_tensor(f"{name}{_CENTRE}"))
-        except self._errors as error:
-            raise DamagedChunk(f"{self._path} is damaged ({error})") from error
-        if _checksum(stored) != self.record.checksums.get(name):
-            raise DamagedChunk(f"{self._path} is damaged (the checksum of {name} is wrong)")
+            if _checksum(stored) != self.record.checksums[name]:
+                raise ValueError(f"the checksum of {name} is wrong")
         return stored
 
 

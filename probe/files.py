@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCRATCH", "read_sealed", "replace_file", "replace_folder", "seal", "unseal", "write_sealed"]
+__all__ = ["SCRATCH", "digest", "read_sealed", "replace_file", "replace_folder", "seal", "unseal", "write_sealed"]
 
 # Ends the name of a file that is still being written.
 SCRATCH = ".part"
@@ -65,7 +65,7 @@ def _swap(made: Path, out: Path, aside: Path) -> None:
 
 def seal(value: Any) -> str:
     """Return a value as JSON together with its checksum."""
-    return json.dumps({"value": value, "sha256": _checksum(value)}, indent=1)
+    return json.dumps({"value": value, "sha256": digest(value)}, indent=1)
 
 
 def unseal(text: str | bytes) -> Any:
@@ -75,12 +75,13 @@ def unseal(text: str | bytes) -> Any:
         ValueError: The text is not what was sealed.
     """
     sealed = json.loads(text)
-    if not isinstance(sealed, dict) or sealed.get("sha256") != _checksum(sealed.get("value")):
+    if not isinstance(sealed, dict) or sealed.get("sha256") != digest(sealed.get("value")):
         raise ValueError("its checksum is wrong")
     return sealed["value"]
 
 
-def _checksum(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Return a sha256 over plain values: equal digests, equal values."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from probe.chunk_file import DamagedChunk, read_record, read_tensors
+from probe.chunk_file import ChunkFile, DamagedChunk, places_in
 from probe.files import SCRATCH, read_sealed
 from probe.store import MANIFEST, Store
 
@@ -75,7 +75,7 @@ def _summarise(folder: Path) -> ShelfSummary:
     manifest = _manifest(folder)
     about, parts = manifest.get("about", {}), manifest.get("parts", {})
     files = sorted(folder.glob("*.safetensors"))
-    places = {place for path in files for place in _places(path)}
+    places = {place for path in files for place in places_in(path)}
     used = (folder / MANIFEST if manifest else folder).stat().st_mtime
     return ShelfSummary(
         folder=folder,
@@ -98,13 +98,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
-
-
-def _places(path: Path) -> set[tuple[int, str]]:
-    try:
-        return read_record(path).places
-    except DamagedChunk:
-        return set()
 
 
 def verify(store: Store, on_file: OnFile = _ignore) -> list[str]:
@@ -144,7 +137,9 @@ def _check(path: Path) -> str | None:
         if path.suffix == ".json":
             read_sealed(path)
         else:
-            read_tensors(path, read_record(path).places)
+            with ChunkFile(path) as file:
+                for place in file.record.places:
+                    file.read(place)
     except DamagedChunk as error:
         return str(error)
     except (OSError, ValueError) as error:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from probe.dataset import ID_RULE, TITLE_RULE, Dataset
+from probe.files import digest
 from probe.profile import ModelProfile
 from probe.statistics import CONFIDENCE, RESAMPLES
-from probe.store import key_of
 from probe.versions import LIBRARIES, VECTOR_LIBRARIES, library_versions
 
 __all__ = ["CHUNK", "dataset_settings", "model_settings", "shelf_parts", "statistics_settings"]
@@ -30,7 +30,7 @@ def model_settings(
         Plain values.
     """
     keys = [
-        key_of(shelf_parts(model, prompt, texts.text_hash, token_budget))
+        digest(shelf_parts(model, prompt, texts.text_hash, token_budget))
         for prompt, texts in ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
     ]
     return {
@@ -45,7 +45,7 @@ def model_settings(
         "truncated_documents": truncated[0],
         "truncated_queries": truncated[1],
         "notes": list(model.notes),
-        "vector_key": key_of({"sides": keys}),
+        "vector_key": digest({"sides": keys}),
     }
 
 

@@ -5,8 +5,6 @@ of texts each, which are written under another name and renamed; a file is thus 
 every file can be checked by itself.
 """
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,27 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.chunk_file import (
-    SCHEMA,
-    ChunkRecord,
-    DamagedChunk,
-    Stored,
-    read_record,
-    read_tensors,
-    write_chunk,
-)
-from probe.files import read_sealed, write_sealed
+from probe.chunk_file import SCHEMA, ChunkFile, ChunkRecord, DamagedChunk, Stored, places_in, write_chunk
+from probe.files import digest, read_sealed, write_sealed
 from probe.hookpoint import Place
 
-__all__ = ["MANIFEST", "Found", "Shelf", "Store", "key_of"]
+__all__ = ["MANIFEST", "Found", "Shelf", "Store"]
 
 MANIFEST = "manifest.json"
 _log = logging.getLogger(__name__)
-
-
-def key_of(parts: Mapping[str, Any]) -> str:
-    """Return a hash of named values: equal keys, equal values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Store:
@@ -55,7 +40,7 @@ class Store:
         Returns:
             The shelf.
         """
-        key = key_of({"schema": SCHEMA, **parts})
+        key = digest({"schema": SCHEMA, **parts})
         folder = self.folder / "shelves" / key[:32]
         manifest = {"schema": SCHEMA, "key": key, "parts": dict(parts), "about": dict(about)}
         if not _is_manifest(folder / MANIFEST, key):
@@ -81,7 +66,7 @@ class Store:
         self.keep(lambda: _write_json(self._facts(parts), dict(facts)))
 
     def _facts(self, parts: Mapping[str, Any]) -> Path:
-        return self.folder / "models" / f"{key_of({'schema': SCHEMA, **parts})[:32]}.json"
+        return self.folder / "models" / f"{digest({'schema': SCHEMA, **parts})[:32]}.json"
 
     def keep(self, write: Callable[[], object], quiet: bool = False) -> None:
         """Write to the store unless the disk refuses, which is said once.
@@ -129,15 +114,9 @@ class Shelf:
         """Return in how many chunks each place is stored, by what the files say of themselves."""
         numbers: dict[Place, set[str]] = {place: set() for place in places}
         for path in sorted(self.folder.glob("*.safetensors")):
-            for place in self._places(path) & set(places):
+            for place in places_in(path) & set(places):
                 numbers[place].add(path.name.partition("-")[0])
         return {place: len(found) for place, found in numbers.items()}
-
-    def _places(self, path: Path) -> set[Place]:
-        try:
-            return read_record(path).places
-        except DamagedChunk:
-            return set()
 
     def find(self, number: int, text_hash: str, places: Sequence[Place]) -> Found:
         """Return what is stored of a chunk; a damaged file is named, removed and counts as not there.
@@ -160,12 +139,12 @@ class Shelf:
         return found
 
     def _read(self, path: Path, text_hash: str, places: Sequence[Place], found: Found) -> Found:
-        record = read_record(path)
-        if (record.shelf, record.text_hash) != (self.key, text_hash):
-            raise DamagedChunk(f"{path} holds the states of other texts")
-        new = [place for place in places if place in record.places and place not in found.tensors]
-        tensors = {**found.tensors, **read_tensors(path, new)}
-        return Found(tensors, {**record.seconds, **found.seconds}, record.truncated)
+        with ChunkFile(path) as file:
+            record = file.record
+            if (record.shelf, record.text_hash) != (self.key, text_hash):
+                raise DamagedChunk(f"{path} holds the states of other texts")
+            new = {place: file.read(place) for place in places if place in record.places - found.tensors.keys()}
+        return Found({**found.tensors, **new}, {**record.seconds, **found.seconds}, record.truncated)
 
     def put(self, number: int, tensors: Mapping[Place, Stored], record: ChunkRecord) -> None:
         """Store states of a chunk.
@@ -175,7 +154,7 @@ class Shelf:
             tensors: Stored states per place.
             record: What the file says of itself.
         """
-        names = key_of({"places": sorted(f"{layer}:{pooling}" for layer, pooling in tensors)})[:12]
+        names = digest({"places": sorted(f"{layer}:{pooling}" for layer, pooling in tensors)})[:12]
         path = self.folder / f"{number:06d}-{names}.safetensors"
 
         def write() -> None:

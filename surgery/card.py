@@ -1,4 +1,4 @@
-"""The model card of a cut model: what was cut from what, and how it scored."""
+"""The model card of a cut model: what was cut from what."""
 
 from pathlib import Path
 
@@ -26,20 +26,19 @@ documents = model.encode_document(["..."])
 ```
 
 Prompts: query {query!r}, document {document!r}. Weights of the original: sha256 {weights}.
-{scores}
+
 Made with encoder-surgery. A contrastively tuned encoder keeps its retrieval skill in its last layers: look at the
 scores before you rely on a cut.
 """
 
 
-def write_card(model: CutModel, folder: Path, pooling: str, scores: str = "") -> None:
+def write_card(model: CutModel, folder: Path, pooling: str) -> None:
     """Write README.md into a saved model's folder.
 
     Args:
         model: The cut model.
         folder: Its folder.
         pooling: Its pooling.
-        scores: Markdown that tells how it scored, if it was scored.
     """
     source = model.source
     text = _CARD.format(
@@ -54,6 +53,5 @@ def write_card(model: CutModel, folder: Path, pooling: str, scores: str = "") ->
         query=model.query_prompt,
         document=model.document_prompt,
         weights=model.original_weights_hash,
-        scores=f"\n{scores}\n" if scores else "",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

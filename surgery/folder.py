@@ -15,9 +15,9 @@ from surgery.card import write_card
 from surgery.cut import CutModel
 from surgery.weights import write_weights
 
-__all__ = ["PROVENANCE", "check_out", "save"]
+__all__ = ["check_out", "save"]
 
-PROVENANCE = "surgery.json"
+_PROVENANCE = "surgery.json"
 
 # The flags every version of sentence-transformers understands.
 _POOLING_FLAGS = {
@@ -44,7 +44,7 @@ def check_out(out: Path, force: bool) -> None:
         raise CallError(f"'{out}' is a file: expected the name of a new folder")
     if not force:
         raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
-    if not (out / PROVENANCE).is_file():
+    if not (out / _PROVENANCE).is_file():
         raise CallError(
             f"'{out}' is not a model this command made, so --force does not replace it: choose another --out"
         )
@@ -96,7 +96,7 @@ def _write_model(model: CutModel, folder: Path, pooling: str) -> None:
     for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
         shutil.copyfile(path, folder / path.name)
     _write_modules(model, read_model_config(model.source.folder), folder, pooling)
-    _write_json(folder / PROVENANCE, _provenance(model, pooling))
+    _write_json(folder / _PROVENANCE, _provenance(model, pooling))
     write_card(model, folder, pooling)
 
 

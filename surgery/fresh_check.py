@@ -10,14 +10,15 @@ import numpy as np
 
 from probe.encoder import Embeddings
 from probe.errors import ModelError
+from probe.model_config import read_model_config
 from probe.reader import LayerReader
 from probe.search import unit
 from surgery.cut import CutModel
 
-__all__ = ["TOLERANCE", "check_saved", "embed_samples"]
+__all__ = ["check_saved", "embed_samples"]
 
 # Greatest absolute difference, for values of about 1.
-TOLERANCE = 1e-5
+_TOLERANCE = 1e-5
 
 _SAMPLES = (
     "a",
@@ -53,32 +54,28 @@ def embed_samples(model: CutModel, pooling: str) -> Embeddings:
     return np.concatenate([reader.read(_SAMPLES, prompt, [place]).vectors[place] for prompt in prompts])
 
 
-def check_saved(folder: Path, model: CutModel, pooling: str, normalizes: bool) -> float:
+def check_saved(folder: Path, model: CutModel, pooling: str) -> None:
     """Load a saved folder in a process of its own and compare its vectors with the model's.
 
     Args:
         folder: The saved folder.
         model: What was saved, in float32.
         pooling: Its pooling.
-        normalizes: Whether the folder scales vectors to length 1.
-
-    Returns:
-        The greatest absolute difference.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
     expected = embed_samples(model, pooling)
-    expected = unit(expected) if normalizes else expected
+    if read_model_config(model.source.folder).normalizes:
+        expected = unit(expected)
     found = _embed_in_fresh_process(folder, (model.query_prompt, model.document_prompt))
     scale = max(1.0, float(np.abs(expected).max()))
     difference = float(np.abs(found - expected).max()) / scale
-    if not difference <= TOLERANCE:
+    if not difference <= _TOLERANCE:
         raise ModelError(
             f"the saved model gives other vectors than the cut one (they differ by {difference:.1e}, allowed are "
-            f"{TOLERANCE:.0e}); nothing was kept"
+            f"{_TOLERANCE:.0e}); nothing was kept"
         )
-    return difference
 
 
 def _embed_in_fresh_process(folder: Path, prompts: tuple[str, str]) -> Embeddings:

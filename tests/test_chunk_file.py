@@ -1,12 +1,13 @@
 """A file of the store: what goes in comes out, and no damage goes unnoticed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from probe import chunk_file
-from probe.chunk_file import ChunkRecord, DamagedChunk, Stored, read_record, read_tensors, restore, shrink, write_chunk
+from probe.chunk_file import ChunkFile, ChunkRecord, DamagedChunk, Stored, restore, shrink, write_chunk
 from probe.hookpoint import Place
 
 DICE = np.random.default_rng(0)
@@ -15,6 +16,16 @@ RECORD = ChunkRecord("s" * 64, "t" * 64, 2, {0: 0.25, 3: 1.5}, {})
 
 def same(left: Stored, right: Stored) -> bool:
     return bool((left.values == right.values).all() and (left.centre == right.centre).all())
+
+
+def read_record(path: Path) -> ChunkRecord:
+    with ChunkFile(path) as file:
+        return file.record
+
+
+def read_tensors(path: Path, places: Iterable[Place]) -> dict[Place, Stored]:
+    with ChunkFile(path) as file:
+        return {place: file.read(place) for place in places}
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def files(store):
 began = time.monotonic()
 undisturbed = finish(start("calm"), "calm")
 length = time.monotonic() - began
-dice = random.Random(int(sys.argv[0] == "-c"))
+dice = random.Random(1)
 kills, rewritten, progress = 0, 0, []
 for _ in range(10):
     before = files("killed")

@@ -10,9 +10,9 @@ from probe.batches import lower_case
 from probe.errors import CallError, ModelError
 from probe.layers import LayerStack, find_layers
 from probe.model_config import ModelConfig
-from probe.profile import LoadOptions, ModelFiles, ModelProfile, find_files
+from probe.profile import LoadOptions, ModelFacts, ModelFiles, ModelProfile, build_profile, find_files
 
-__all__ = ["LoadOptions", "LoadedModel", "load_files", "load_model"]
+__all__ = ["LoadedModel", "load_files", "load_model"]
 
 # Used where neither the folder nor the tokenizer nor the config names a longest input.
 _DEFAULT_MAX_TOKENS = 512
@@ -68,30 +68,18 @@ def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
         CallError: The model does not take inputs of that length.
         ModelError: Its layers cannot be read.
     """
-    config, name = files.config, files.source.name
-    module, tokenizer, stack = _load_module(config, files.trust, name)
-    longest = _pick_max_tokens(max_tokens, config, module, tokenizer)
-    parameters = tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1))
-    return LoadedModel(
-        source=files.source,
+    config = files.config
+    module, tokenizer, stack = _load_module(config, files.trust, files.source.name)
+    facts = ModelFacts(
         depth=stack.depth,
         width=_width_of(module),
-        parameters=parameters,
-        dtype=files.dtype,
-        device=files.device,
-        pooling=config.pooling,
-        max_tokens=longest,
-        query_prompt=config.query_prompt,
-        document_prompt=config.document_prompt,
-        weights_hash=files.weights_hash,
-        config_hash=files.config_hash,
-        tokenizer_hash=files.tokenizer_hash,
+        parameters=tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1)),
+        max_tokens=_pick_max_tokens(max_tokens, config, module, tokenizer),
         notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
-        # Cast once, not in every product as autocast does: half the memory traffic between the products, too.
-        module=module.to(files.device, files.dtype),
-        tokenizer=tokenizer,
-        stack=stack,
     )
+    # Cast once, not in every product as autocast does: half the memory traffic between the products, too.
+    module = module.to(files.device, files.dtype)
+    return LoadedModel(**vars(build_profile(files, facts)), module=module, tokenizer=tokenizer, stack=stack)
 
 
 def _width_of(module: nn.Module) -> int:

@@ -1,19 +1,18 @@
 """Open a model for reading; one the store knows is not loaded before a text has to pass through it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from typing import Any
 
-from probe.loading import LoadedModel, load_files
-from probe.profile import LoadOptions, ModelFiles, ModelProfile, find_files
+from pydantic import TypeAdapter
+
+from probe.loading import load_files
+from probe.profile import LoadOptions, ModelFacts, ModelFiles, build_profile, find_files
 from probe.reader import LayerReader
 from probe.store import Store
 from probe.versions import VECTOR_LIBRARIES, library_versions
 
 __all__ = ["open_reader"]
-
-# What only loading a model shows.
-_FACTS = ("depth", "width", "parameters", "max_tokens", "notes")
 
 
 def open_reader(name: str, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
@@ -36,11 +35,12 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
     if store is None:
         return LayerReader(load_files(files, options.max_tokens))
     parts = _parts(files, options)
-    facts = store.read_facts(parts)
-    if facts is not None:
-        return LayerReader(_profile(files, facts), load=partial(load_files, files, options.max_tokens))
+    known = store.read_facts(parts)
+    if known is not None:
+        facts = TypeAdapter(ModelFacts).validate_python(known)
+        return LayerReader(build_profile(files, facts), load=partial(load_files, files, options.max_tokens))
     model = load_files(files, options.max_tokens)
-    store.write_facts(parts, _facts(model))
+    store.write_facts(parts, {field.name: getattr(model, field.name) for field in fields(ModelFacts)})
     return LayerReader(model)
 
 
@@ -52,26 +52,3 @@ def _parts(files: ModelFiles, options: LoadOptions) -> dict[str, Any]:
         "max_tokens": options.max_tokens,
         "libraries": library_versions(VECTOR_LIBRARIES),
     }
-
-
-def _facts(model: LoadedModel) -> dict[str, Any]:
-    return {fact: getattr(model, fact) for fact in _FACTS}
-
-
-def _profile(files: ModelFiles, facts: dict[str, Any]) -> ModelProfile:
-    return ModelProfile(
-        source=files.source,
-        depth=facts["depth"],
-        width=facts["width"],
-        parameters=tuple(facts["parameters"]),
-        dtype=files.dtype,
-        device=files.device,
-        pooling=files.config.pooling,
-        max_tokens=facts["max_tokens"],
-        query_prompt=files.config.query_prompt,
-        document_prompt=files.config.document_prompt,
-        weights_hash=files.weights_hash,
-        config_hash=files.config_hash,
-        tokenizer_hash=files.tokenizer_hash,
-        notes=tuple(facts["notes"]),
-    )

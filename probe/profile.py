@@ -12,7 +12,7 @@ from probe.errors import ModelError
 from probe.model_config import ModelConfig, read_model_config
 from probe.sources import ModelSource, find_source, hash_files
 
-__all__ = ["TOKENIZER_FILES", "LoadOptions", "ModelFiles", "ModelProfile", "find_files"]
+__all__ = ["TOKENIZER_FILES", "LoadOptions", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
 
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 
@@ -64,6 +64,25 @@ class ModelFiles:
 
 
 @dataclass(frozen=True)
+class ModelFacts:
+    """What only loading a model shows.
+
+    Attributes:
+        depth: Number of blocks; layers run from 0 to this.
+        width: Dimension of its states.
+        parameters: Parameters a model cut after each layer would keep, from layer 0 on.
+        max_tokens: Longest input in tokens.
+        notes: What the model asks for that a hookpoint leaves out.
+    """
+
+    depth: int
+    width: int
+    parameters: tuple[int, ...]
+    max_tokens: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ModelProfile:
     """All that is to be known of a model without its weights in memory.
 
@@ -98,6 +117,34 @@ class ModelProfile:
     config_hash: str
     tokenizer_hash: str
     notes: tuple[str, ...]
+
+
+def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
+    """Put together what a model's files say and what loading it showed.
+
+    Args:
+        files: The files.
+        facts: The rest.
+
+    Returns:
+        The profile.
+    """
+    return ModelProfile(
+        source=files.source,
+        depth=facts.depth,
+        width=facts.width,
+        parameters=facts.parameters,
+        dtype=files.dtype,
+        device=files.device,
+        pooling=files.config.pooling,
+        max_tokens=facts.max_tokens,
+        query_prompt=files.config.query_prompt,
+        document_prompt=files.config.document_prompt,
+        weights_hash=files.weights_hash,
+        config_hash=files.config_hash,
+        tokenizer_hash=files.tokenizer_hash,
+        notes=facts.notes,
+    )
 
 
 def find_files(name: str, options: LoadOptions) -> ModelFiles:

@@ -216,7 +216,8 @@ def test_hash_is_the_sha256_of_the_bytes_in_order(tmp_path: Path) -> None:
 def test_cached_tiny_model_loads_with_the_catalogs_settings(
     hub_cache: Path, tiny_folder: Callable[[str], Path]
 ) -> None:
-    from probe.loading import LoadOptions, load_model
+    from probe.loading import load_model
+    from probe.profile import LoadOptions
 
     folder = write_snapshot(hub_cache, ARCTIC)
     shutil.copytree(tiny_folder("bert"), folder, dirs_exist_ok=True)

@@ -1,19 +1,18 @@
-"""How one encoder retrieves: its ranking while the corpus streams by, and the scores of it."""
+"""How one encoder retrieves, and its vectors while the corpus streams by."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probe.collapse import SAMPLE, is_collapsed
-from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.hookpoint import Hookpoint
-from probe.metrics import Metric, score_run
-from probe.search import TopK, cosines, unit
+from probe.metrics import Metric
+from probe.search import cosines, unit
 
-__all__ = ["Evaluation", "Ranking"]
+__all__ = ["Evaluation", "Part"]
 
 
 @dataclass(frozen=True)
@@ -45,30 +44,22 @@ class Evaluation:
         return float(self.scores[metric].mean())
 
 
-class Ranking:
-    """The growing ranking of one encoder, with a sample of its documents."""
+class Part:
+    """The vectors of one encoder while the corpus streams by: those of the queries, and a sample of the documents'."""
 
-    def __init__(self, queries: Embeddings, dataset: Dataset, metrics: Sequence[Metric]) -> None:
-        """Rank for query vectors `(Q, D)`, as deep as the metrics look."""
+    def __init__(self, queries: Embeddings) -> None:
+        """Compare with query vectors `(Q, D)`."""
         self._queries = unit(queries)
-        self._top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
         self._sample: list[Embeddings] = []
-        self._qrels = dataset.qrels
-        self._metrics = metrics
         self.dim = queries.shape[1]
 
-    def add(self, ids: Sequence[str], documents: Embeddings) -> Embeddings:
-        """Rank the next chunk of documents `(C, D)`; returns their cosines `(Q, C)`."""
-        scores = cosines(self._queries, documents)
-        self._top.add(ids, scores)
+    def compare(self, documents: Embeddings) -> Embeddings:
+        """Return the cosines `(Q, C)` of the next C documents `(C, D)`."""
         if sum(map(len, self._sample)) < SAMPLE:
             self._sample.append(documents[:SAMPLE].copy())
-        return scores
+        return cosines(self._queries, documents)
 
-    def scores(self) -> dict[Metric, NDArray[np.float64]]:
-        """Return one value per query and metric."""
-        return score_run(self._top.run(), self._qrels, self._metrics)
-
+    @cached_property
     def collapsed(self) -> bool:
-        """Whether the documents ranked so far all have one vector."""
+        """Whether all documents have one vector; asked for when all were seen."""
         return is_collapsed(np.concatenate(self._sample))

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.evaluation import Evaluation, Ranking
+from probe.evaluation import Evaluation, Part
 from probe.hookpoint import Hookpoint, Place
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
@@ -21,6 +22,9 @@ from probe.states import Progress, Side, SideStates, document_side, query_side, 
 from probe.store import Store
 
 __all__ = ["Fusion", "sweep_fusions"]
+
+# Ids of C documents, and every query's cosine with them `(Q, C)` per place.
+_Compared = tuple[tuple[str, ...], dict[Place, Embeddings]]
 
 
 @dataclass(frozen=True)
@@ -38,27 +42,36 @@ class Fusion:
 
 
 class _Model:
-    """One model's share of the work: its rankings by place, and what it cost."""
+    """One model's share of the work: its parts by place, and what it cost."""
 
-    def __init__(self, reader: LayerReader, places: Sequence[Place]) -> None:
-        """Read a model at some places."""
+    def __init__(self, reader: LayerReader, places: Sequence[Place], label: str) -> None:
+        """Read a model at some places; `label` tells its progress from that of others."""
         self.reader = reader
-        self.places = places
-        self.rankings: dict[Place, Ranking] = {}
         self.seconds: Counter[int] = Counter()
-        self.truncated = [0, 0]
+        self.parts: dict[Place, Part] = {}
+        self.truncated_documents = 0
+        self.truncated_queries = 0
+        self._places = places
+        self._label = label
 
-    def read(self, side: Side, kept: tuple[Store | None, Progress]) -> Iterator[SideStates]:
-        """Yield the states of a side."""
+    def read_queries(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> None:
+        """Read the queries."""
+        chunks = list(self._read(query_side(self.reader, dataset), kept))
+        self.truncated_queries = sum(chunk.truncated for chunk in chunks)
+        for place in self._places:
+            self.parts[place] = Part(np.concatenate([chunk.vectors[place] for chunk in chunks]))
+
+    def read_documents(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> Iterator[_Compared]:
+        """Yield the ids of every chunk of documents, and their cosines `(Q, C)` per place."""
+        for chunk in self._read(document_side(self.reader, dataset), kept):
+            self.seconds.update(chunk.seconds)
+            self.truncated_documents += chunk.truncated
+            yield chunk.ids, {place: self.parts[place].compare(vectors) for place, vectors in chunk.vectors.items()}
+
+    def _read(self, side: Side, kept: tuple[Store | None, Progress]) -> Iterator[SideStates]:
         store, progress = kept
-        name = f"{side.name} ({self.reader.model.source.name})"
-        return read_side(self.reader, side, self.places, store, lambda step, done, total: progress(name, done, total))
-
-    def add(self, chunk: SideStates) -> dict[Place, Embeddings]:
-        """Rank a chunk of documents; returns the cosines `(Q, C)` per place."""
-        self.seconds.update(chunk.seconds)
-        self.truncated[0] += chunk.truncated
-        return {place: self.rankings[place].add(chunk.ids, vectors) for place, vectors in chunk.vectors.items()}
+        name = f"{side.name}{self._label}"
+        return read_side(self.reader, side, self._places, store, lambda _, done, total: progress(name, done, total))
 
 
 def sweep_fusions(
@@ -82,47 +95,41 @@ def sweep_fusions(
     """
     points = list(dict.fromkeys(point for fusion in fusions for point in fusion.points))
     models = {
-        name: _Model(reader, [point.place for point in points if point.model == name])
+        name: _Model(reader, _places_of(points, name), f" ({name})" if len(readers) > 1 else "")
         for name, reader in readers.items()
     }
     for model in models.values():
-        _read_queries(model, dataset, metrics, kept)
+        model.read_queries(dataset, kept)
     depth = max(metric.cutoff for metric in metrics)
-    tops = {fusion: TopK(dataset.queries.ids, depth) for fusion in fusions if len(fusion.points) > 1}
-    sides = [model.read(document_side(model.reader, dataset), kept) for model in models.values()]
-    for chunks in zip(*sides, strict=True):
-        found = {name: model.add(chunk) for (name, model), chunk in zip(models.items(), chunks, strict=True)}
+    tops = {fusion: TopK(dataset.queries.ids, depth) for fusion in fusions}
+    for chunk in zip(*[model.read_documents(dataset, kept) for model in models.values()], strict=True):
+        found = dict(zip(models, (compared for _, compared in chunk), strict=True))
         for fusion, top in tops.items():
             parts = [found[point.model][point.place] for point in fusion.points]
-            top.add(chunks[0].ids, np.mean(parts, axis=0, dtype=np.float32))
-    evaluations = [_evaluate(fusion, tops.get(fusion), models, dataset, metrics) for fusion in fusions]
-    return evaluations, {name: (model.truncated[0], model.truncated[1]) for name, model in models.items()}
+            top.add(chunk[0][0], parts[0] if len(parts) == 1 else np.mean(parts, axis=0, dtype=np.float32))
+    scores = {fusion: score_run(top.run(), dataset.qrels, metrics) for fusion, top in tops.items()}
+    evaluations = [_evaluate(fusion, scores[fusion], models, len(dataset.documents)) for fusion in fusions]
+    return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
 
 
-def _read_queries(
-    model: _Model, dataset: Dataset, metrics: Sequence[Metric], kept: tuple[Store | None, Progress]
-) -> None:
-    chunks = list(model.read(query_side(model.reader, dataset), kept))
-    model.truncated[1] = sum(chunk.truncated for chunk in chunks)
-    for place in model.places:
-        vectors = np.concatenate([chunk.vectors[place] for chunk in chunks])
-        model.rankings[place] = Ranking(vectors, dataset, metrics)
+def _places_of(points: Sequence[Hookpoint], model: str) -> list[Place]:
+    return [point.place for point in points if point.model == model]
 
 
 def _evaluate(
-    fusion: Fusion, top: TopK | None, models: Mapping[str, _Model], dataset: Dataset, metrics: Sequence[Metric]
+    fusion: Fusion, scores: dict[Metric, NDArray[np.float64]], models: Mapping[str, _Model], documents: int
 ) -> Evaluation:
-    rankings = [models[point.model].rankings[point.place] for point in fusion.points]
+    parts = [models[point.model].parts[point.place] for point in fusion.points]
     deepest: dict[str, int] = {}
     for point in fusion.points:
         deepest[point.model] = max(deepest.get(point.model, 0), point.place[0])
     seconds = sum(models[name].seconds[layer] for name, layer in deepest.items())
     return Evaluation(
         encoder=str(fusion),
-        dim=sum(ranking.dim for ranking in rankings),
-        scores=rankings[0].scores() if top is None else score_run(top.run(), dataset.qrels, metrics),
-        collapsed=all(ranking.collapsed() for ranking in rankings),
-        ms_per_text=1000 * seconds / len(dataset.documents),
+        dim=sum(part.dim for part in parts),
+        scores=scores,
+        collapsed=all(part.collapsed for part in parts),
+        ms_per_text=1000 * seconds / documents,
         parameters=sum(models[name].reader.model.parameters[layer] for name, layer in deepest.items()),
-        hookpoint=fusion.points[0] if top is None else None,
+        hookpoint=fusion.points[0] if len(fusion.points) == 1 else None,
     )

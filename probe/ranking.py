@@ -19,7 +19,6 @@ from probe.settings import dataset_settings, model_settings, statistics_settings
 from probe.states import Progress, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.store import Store
-from probe.sweep import sweep
 
 __all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
 
@@ -107,7 +106,10 @@ def rank(
     """
     options = options or RankOptions()
     metrics = tuple(dict.fromkeys([options.metric, _ALWAYS]))
-    evaluations, truncated = _evaluate(contestants, fusions, dataset, metrics, options)
+    readers = {contestant.reader.model.source.name: contestant.reader for contestant in contestants}
+    alone = [Fusion((point,)) for contestant in contestants for point in contestant.hookpoints]
+    kept = (options.store, options.progress)
+    evaluations, truncated = sweep_fusions(readers, [*alone, *fusions], dataset, metrics, kept)
     models = []
     published: dict[str, float | None] = {}
     for contestant in contestants:
@@ -131,27 +133,6 @@ def rank(
     }
     rows = _build_rows(evaluations, baseline, options, published)
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
-
-
-def _evaluate(
-    contestants: Sequence[Contestant],
-    fusions: Sequence[Fusion],
-    dataset: Dataset,
-    metrics: Sequence[Metric],
-    options: RankOptions,
-) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
-    """Return every encoder's evaluation, and per model the documents and queries longer than it takes."""
-    if fusions:
-        readers = {contestant.reader.model.source.name: contestant.reader for contestant in contestants}
-        alone = [Fusion((point,)) for contestant in contestants for point in contestant.hookpoints]
-        return sweep_fusions(readers, [*alone, *fusions], dataset, metrics, (options.store, options.progress))
-    evaluations: list[Evaluation] = []
-    truncated = {}
-    for contestant in contestants:
-        result = sweep(contestant.reader, contestant.hookpoints, dataset, metrics, options.store, options.progress)
-        evaluations += result.evaluations
-        truncated[contestant.reader.model.source.name] = (result.truncated_documents, result.truncated_queries)
-    return evaluations, truncated
 
 
 def _published_scores(

@@ -1,6 +1,5 @@
 """Score many hookpoints of one model, or any encoder, in one pass over the texts."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,12 +7,14 @@ import numpy as np
 
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
-from probe.evaluation import Evaluation, Ranking
+from probe.evaluation import Evaluation, Part
+from probe.fusions import Fusion, sweep_fusions
 from probe.hookpoint import Hookpoint
-from probe.metrics import Metric
+from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
+from probe.search import TopK
 from probe.settings import CHUNK
-from probe.states import Progress, document_side, query_side, read_side, silent
+from probe.states import Progress, silent
 from probe.store import Store
 from probe.texts import chunks
 
@@ -58,32 +59,10 @@ def sweep(
     Returns:
         One evaluation per hookpoint.
     """
-    places = list(dict.fromkeys(point.place for point in hookpoints))
-    queries = list(read_side(reader, query_side(reader, dataset), places, store, progress))
-    rankings = {
-        place: Ranking(np.concatenate([chunk.vectors[place] for chunk in queries]), dataset, metrics)
-        for place in places
-    }
-    seconds: Counter[int] = Counter()
-    truncated = 0
-    for chunk in read_side(reader, document_side(reader, dataset), places, store, progress):
-        seconds.update(chunk.seconds)
-        truncated += chunk.truncated
-        for place, vectors in chunk.vectors.items():
-            rankings[place].add(chunk.ids, vectors)
-    evaluations = tuple(
-        Evaluation(
-            encoder=str(point),
-            dim=rankings[point.place].dim,
-            scores=rankings[point.place].scores(),
-            collapsed=rankings[point.place].collapsed(),
-            ms_per_text=1000 * seconds[point.place[0]] / len(dataset.documents),
-            parameters=reader.model.parameters[point.place[0]],
-            hookpoint=point,
-        )
-        for point in hookpoints
-    )
-    return SweepResult(evaluations, truncated, sum(chunk.truncated for chunk in queries))
+    name = reader.model.source.name
+    alone = [Fusion((point,)) for point in hookpoints]
+    evaluations, truncated = sweep_fusions({name: reader}, alone, dataset, metrics, (store, progress))
+    return SweepResult(tuple(evaluations), *truncated[name])
 
 
 def evaluate(
@@ -101,11 +80,12 @@ def evaluate(
     Returns:
         Its evaluation.
     """
-    ranking = Ranking(_as_float32(encoder.encode_query(dataset.queries.texts)), dataset, metrics)
+    part = Part(_as_float32(encoder.encode_query(dataset.queries.texts)))
+    top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
     for chunk in chunks(dataset.documents, CHUNK):
-        ranking.add(chunk.ids, _as_float32(encoder.encode_document(chunk.texts)))
+        top.add(chunk.ids, part.compare(_as_float32(encoder.encode_document(chunk.texts))))
         progress("documents", len(chunk), len(dataset.documents))
-    return Evaluation(name, ranking.dim, ranking.scores(), ranking.collapsed())
+    return Evaluation(name, part.dim, score_run(top.run(), dataset.qrels, metrics), part.collapsed)
 
 
 def _as_float32(vectors: Embeddings) -> Embeddings:

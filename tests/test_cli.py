@@ -388,7 +388,7 @@ def test_an_interrupt_ends_with_130_and_no_file(
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probe.ranking.sweep", interrupt)
+    monkeypatch.setattr("probe.ranking.sweep_fusions", interrupt)
     result = run("layers", "-m", model, "-d", data, "--save", tmp_path / "board.json")
     assert result.exit_code == 130
     assert "interrupted" in result.stderr
@@ -399,7 +399,7 @@ def test_a_fault_of_ours_is_one_line_and_debug_shows_it(model: str, data: str, m
     def fail(*args: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("probe.ranking.sweep", fail)
+    monkeypatch.setattr("probe.ranking.sweep_fusions", fail)
     result = run("layers", "-m", model, "-d", data)
     assert result.exit_code == 1
     assert "unexpected ZeroDivisionError: oops" in result.stderr

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe import evaluation as evaluation_module
+from probe import fusions as fusions_module
 from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.chunk_file import Stored
@@ -56,8 +56,8 @@ def test_no_leak_rankings_do_not_depend_on_the_judgements(
     model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = []
-    original = evaluation_module.score_run
-    monkeypatch.setattr(evaluation_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
+    original = fusions_module.score_run
+    monkeypatch.setattr(fusions_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
     ids = dataset.documents.ids
     shuffled = {query: {ids[(i * 7) % len(ids)]: 1} for i, query in enumerate(dataset.qrels)}
     points = select_hookpoints(model, "all")
@@ -122,8 +122,8 @@ def test_differences_below_float32_are_ties(dataset: Dataset, monkeypatch: pytes
             return np.stack([np.ones(len(texts)), 4.5e-5 * np.sqrt(np.arange(len(texts)))], axis=1)
 
     runs: list[dict[str, dict[str, float]]] = []
-    original = evaluation_module.score_run
-    monkeypatch.setattr(evaluation_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
+    original = sweep_module.score_run
+    monkeypatch.setattr(sweep_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
     evaluate(Precise(), "precise", dataset, [NDCG])
     first = next(iter(runs[0].values()))
     assert list(first) == sorted(dataset.documents.ids, reverse=True)[:10]

@@ -1,23 +1,22 @@
 """Turn specs as typed into models and hookpoints; the one place that knows every kind of encoder."""
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from probe.errors import CallError
-from probe.fusions import Fusion
-from probe.hookpoint import Hookpoint, SpecParts, split_spec
+from probe.fusions import Fusion, RunFusion
+from probe.hookpoint import Hookpoint, SpecParts, split_fusion, split_spec
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
 from probe.ranking import Contestant
-from probe.reader import select_hookpoints
+from probe.reader import LayerReader, select_hookpoints
+from probe.run_fusion import check_rule
 from probe.store import Store
+from surgery.fuse import FusedModel
+from surgery.fused_folder import is_fused, open_fused
 
 __all__ = ["ResolvedSpecs", "resolve_specs"]
-
-_PLACE = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
 
 
 @dataclass(frozen=True)
@@ -26,48 +25,78 @@ class ResolvedSpecs:
 
     Attributes:
         contestants: One per model, in the order of first mention.
-        fusions: Fusions of several hookpoints.
+        fusions: Fusions of several hookpoints, and of their rankings.
         baseline: The first spec's encoder; its deepest, where it names several.
     """
 
     contestants: tuple[Contestant, ...]
-    fusions: tuple[Fusion, ...]
+    fusions: tuple[Fusion | RunFusion, ...]
     baseline: Hookpoint | Fusion
 
 
 def resolve_specs(
-    specs: Sequence[str], options: LoadOptions | None = None, store: Store | None = None
+    specs: Sequence[str],
+    options: LoadOptions | None = None,
+    store: Store | None = None,
+    run_rules: Sequence[str] = (),
 ) -> ResolvedSpecs:
     """Open what the specs name, every model once.
 
     Args:
         specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
-            out = the model's own. Where the parts of a fusion name several layers, each is fused with each.
+            out = the model's own. Where the parts of a fusion name several layers, each is fused with each. A folder
+            that holds a fused model stands by itself.
         options: How to load the models.
         store: Where facts of models are kept, if anywhere.
+        run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules.
 
     Returns:
         The models with their hookpoints, and the fusions.
 
     Raises:
-        CallError: A spec is malformed, or names a layer or pooling its model does not have.
+        CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
         ModelError: A model cannot be loaded.
     """
-    parsed = [[split_spec(part) for part in _split_fusion(spec)] for spec in specs]
-    names = dict.fromkeys(part.model for parts in parsed for part in parts)
-    readers = {name: open_reader(name, options, store) for name in names}
-    expanded = [_combine([_expand(part, readers[part.model].model) for part in parts]) for parts in parsed]
-    encoders = list(dict.fromkeys(fusion for group in expanded for fusion in group))
-    alone = [fusion.points[0] for fusion in encoders if len(fusion.points) == 1]
-    contestants = tuple(
-        Contestant(reader, tuple(point for point in alone if point.model == name)) for name, reader in readers.items()
-    )
-    first = expanded[0][-1]
+    readers: dict[str, LayerReader] = {}
+    groups: list[list[Fusion]] = []
+    for spec in specs:
+        parts = [split_spec(part) for part in split_fusion(spec)]
+        if any(is_fused(part.model) for part in parts):
+            model = _open_saved(parts, options, store)
+            readers |= {reader.model.source.name: reader for reader in model.readers}
+            groups.append([model.fusion])
+            continue
+        for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
+            readers[name] = open_reader(name, options, store)
+        groups.append(_combine([_expand(part, readers[part.model].model) for part in parts]))
+    encoders = list(dict.fromkeys(fusion for group in groups for fusion in group))
+    first = groups[0][-1]
+    fused = tuple(fusion for fusion in encoders if len(fusion.points) > 1)
     return ResolvedSpecs(
-        contestants,
-        tuple(fusion for fusion in encoders if len(fusion.points) > 1),
+        tuple(Contestant(reader, _points_of(name, encoders)) for name, reader in readers.items()),
+        (*fused, *_fuse_rankings(fused, run_rules)),
         first.points[0] if len(first.points) == 1 else first,
     )
+
+
+def _open_saved(parts: Sequence[SpecParts], options: LoadOptions | None, store: Store | None) -> FusedModel:
+    if len(parts) > 1 or parts[0].layers or parts[0].pooling:
+        folder = next(part.model for part in parts if is_fused(part.model))
+        raise CallError(f"'{folder}' is a fused model: it stands by itself, without layer, pooling or '+'")
+    return open_fused(parts[0].model, options, store)
+
+
+def _points_of(name: str, encoders: Sequence[Fusion]) -> tuple[Hookpoint, ...]:
+    alone = [fusion.points[0] for fusion in encoders if len(fusion.points) == 1]
+    return tuple(point for point in alone if point.model == name)
+
+
+def _fuse_rankings(fusions: Sequence[Fusion], rules: Sequence[str]) -> list[RunFusion]:
+    for rule in rules:
+        check_rule(rule)
+    if rules and not fusions:
+        raise CallError("rankings are fused beside fusions: name one, as minilm@6:mean+mpnet:mean")
+    return list(dict.fromkeys(RunFusion(fusion.points, rule) for fusion in fusions for rule in rules))
 
 
 def _combine(groups: Sequence[Sequence[Hookpoint]]) -> list[Fusion]:
@@ -80,15 +109,3 @@ def _combine(groups: Sequence[Sequence[Hookpoint]]) -> list[Fusion]:
 
 def _expand(parts: SpecParts, model: ModelProfile) -> tuple[Hookpoint, ...]:
     return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"])
-
-
-def _split_fusion(spec: str) -> list[str]:
-    """Split a spec at its plus signs, unless it names an existing folder as it stands."""
-    if os.path.isdir(_PLACE.sub("", spec)):
-        return [spec]
-    parts = spec.split("+")
-    if not all(parts):
-        raise CallError(
-            f"'{spec}' joins nothing: expected hookpoints on both sides of '+', as minilm@6:mean+mpnet:mean"
-        )
-    return parts

@@ -7,18 +7,22 @@ import typer
 
 __all__ = [
     "Baseline",
+    "CardDataset",
     "DatasetName",
     "Debug",
     "Device",
     "DocumentPrompt",
     "Dtype",
+    "Force",
     "Format",
+    "FuseRuns",
     "Layers",
     "Limit",
     "MaxTokens",
     "MetricName",
     "Model",
     "NoStore",
+    "Out",
     "Poolings",
     "QueryPrompt",
     "Save",
@@ -31,6 +35,7 @@ __all__ = [
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Alias (see `probe models`), hub id or folder.")]
 DatasetName = Annotated[str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder or zip.")]
+CardDataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Score the result on it, for its model card.")]
 Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, typer.Option("--pooling", help="own, cls, last, max, mean; several with commas.")]
 MetricName = Annotated[str, typer.Option("--metric", help="ndcg, map, recall, precision or mrr @ a cut-off.")]
@@ -47,6 +52,12 @@ Baseline = Annotated[str | None, typer.Option(help="bm25 adds a BM25 row (needs 
 Format = Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")]
 TableOrJson = Annotated[str, typer.Option("--format", "-f", help="table or json.")]
 Save = Annotated[Path | None, typer.Option(help="Write a file as well; .json, .csv, .md or .txt says how.")]
+FuseRuns = Annotated[
+    str | None,
+    typer.Option("--fuse-runs", help="Beside every fusion, the rankings fused: rrf, combsum, or both."),
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; named after the model when left out.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 StoreFolder = Annotated[
     Path | None, typer.Option("--store", help="Folder of the store; one in the cache folder when left out.")

@@ -12,6 +12,7 @@ from commands.options import (
     DocumentPrompt,
     Dtype,
     Format,
+    FuseRuns,
     Layers,
     Limit,
     MaxTokens,
@@ -116,6 +117,7 @@ def rank(
     document_prompt: DocumentPrompt = None,
     trust_remote_code: Trust = False,
     baseline: Baseline = None,
+    fuse_runs: FuseRuns = None,
     store: StoreFolder = None,
     no_store: NoStore = False,
     format: Format = "table",
@@ -139,7 +141,7 @@ def rank(
     say(f"loading {dataset} and the models of {', '.join(specs)}")
     with working() as report:
         data = _load_data(dataset, split, limit)
-        resolved = resolve_specs(specs, options, kept)
+        resolved = resolve_specs(specs, options, kept, fuse_runs.split(",") if fuse_runs else ())
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)

@@ -2,34 +2,45 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.options import (
+    CardDataset,
     Debug,
     Device,
     DocumentPrompt,
+    Force,
     MaxTokens,
     Model,
+    NoStore,
+    Out,
     QueryPrompt,
+    Split,
+    StoreFolder,
     TableOrJson,
     Trust,
 )
-from commands.shell import app, check_choice, console, friendly, print_json, say, working
+from commands.scores import card_scores
+from commands.shell import app, check_choice, console, friendly, print_json, say
 
 if TYPE_CHECKING:
+    from probe.dataset import Dataset
+    from probe.leaderboard import Leaderboard
     from probe.loading import LoadedModel
     from probe.profile import LoadOptions
+    from probe.ranking import RankOptions
     from surgery.cut import CutModel
 
 __all__ = ["surgery_app"]
 
-surgery_app = app("Change an encoder: cut it, keep chosen blocks.", "surgery cut --model minilm --after 5")
+surgery_app = app(
+    "Change an encoder: cut it, keep some of its blocks, fuse several.", "surgery cut --model minilm --after 5"
+)
 
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; named after the model when left out.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")]
 Pooling = Annotated[
     str | None, typer.Option("--pooling", help="cls, last, max or mean; the model's own when left out.")
 ]
@@ -77,15 +88,32 @@ def cut(
     query_prompt: QueryPrompt = None,
     document_prompt: DocumentPrompt = None,
     trust_remote_code: Trust = False,
+    dataset: CardDataset = None,
+    split: Split = None,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
     debug: Debug = False,
 ) -> None:
     """Remove the blocks after one and save the rest as an ordinary model; prints its folder."""
+    from probe.opening import open_reader
     from probe.profile import LoadOptions
     from surgery.cut import cut as cut_model
+    from surgery.scoring import score_cut
 
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     folder = out or Path(f"{_folder_name(model)}-after-{after}")
-    _operate(model, options, lambda loaded: cut_model(loaded, after), folder, (pooling, force))
+
+    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
+        """Score the layer the model is cut at, as `probe layers` does."""
+        reader = open_reader(model, replace(options, dtype="auto", device="auto"), ranking.store)
+        return score_cut(reader, after, pooling, data, ranking)
+
+    _operate(
+        lambda: cut_model(_load(model, options), after),
+        folder,
+        (pooling, force),
+        lambda: card_scores(dataset, split, (store, no_store), score),
+    )
     say(
         "a raw cut can lose most of a model's retrieval skill: see " + shlex.join(["probe", "rank", model, str(folder)])
     )
@@ -103,17 +131,32 @@ def keep(
     query_prompt: QueryPrompt = None,
     document_prompt: DocumentPrompt = None,
     trust_remote_code: Trust = False,
+    dataset: CardDataset = None,
+    split: Split = None,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
     debug: Debug = False,
 ) -> None:
     """Keep chosen blocks and save them as an ordinary model; prints its folder."""
     from probe.profile import LoadOptions
     from surgery.cut import keep as keep_blocks
     from surgery.cut import parse_blocks
+    from surgery.scoring import score_kept
 
     blocks = parse_blocks(layers)
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     folder = out or Path(f"{_folder_name(model)}-{'-'.join(map(str, blocks))}")
-    _operate(model, options, lambda loaded: keep_blocks(loaded, blocks), folder, (pooling, force))
+
+    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
+        """Score the model of those blocks."""
+        return score_kept(_load(model, replace(options, dtype="auto", device="auto")), blocks, pooling, data, ranking)
+
+    _operate(
+        lambda: keep_blocks(_load(model, options), blocks),
+        folder,
+        (pooling, force),
+        lambda: card_scores(dataset, split, (store, no_store), score),
+    )
 
 
 def _folder_name(model: str) -> str:
@@ -123,18 +166,13 @@ def _folder_name(model: str) -> str:
 def _load(model: str, options: "LoadOptions") -> "LoadedModel":
     from probe.loading import load_model
 
-    with working():
-        return load_model(model, options)
+    return load_model(model, options)
 
 
 def _operate(
-    model: str,
-    options: "LoadOptions",
-    operation: "Callable[[LoadedModel], CutModel]",
-    out: Path,
-    save_options: tuple[str | None, bool],
+    make: "Callable[[], CutModel]", out: Path, save_options: tuple[str | None, bool], score: Callable[[], str]
 ) -> None:
-    """Load, change, save, check in a fresh process, and print the folder."""
+    """Make a model, score it, save it, check it in a fresh process, and print its folder."""
     from probe.hookpoint import check_pooling
     from probe.reader import own_pooling
     from surgery.folder import check_out, save
@@ -142,8 +180,11 @@ def _operate(
 
     pooling, force = save_options
     check_out(out, force)
-    changed = operation(_load(model, options))
-    chosen = check_pooling(pooling) if pooling else own_pooling(changed)
+    if pooling:
+        check_pooling(pooling)
+    changed = make()
+    chosen = pooling or own_pooling(changed)
+    scores = score()
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen))
+    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen), scores)
     typer.echo(out)

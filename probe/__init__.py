@@ -11,6 +11,7 @@ _HOMES = {
     "Dataset": "dataset",
     "Encoder": "encoder",
     "Evaluation": "evaluation",
+    "Fusion": "fusions",
     "Hookpoint": "hookpoint",
     "HookpointEncoder": "reader",
     "LayerReader": "reader",
@@ -20,15 +21,18 @@ _HOMES = {
     "Metric": "metrics",
     "ProbeError": "errors",
     "RankOptions": "ranking",
+    "RunFusion": "fusions",
     "Store": "store",
     "evaluate": "sweep",
     "find_layers": "layers",
+    "fuse_runs": "run_fusion",
     "load_dataset": "dataset",
     "load_model": "loading",
     "open_reader": "opening",
     "rank": "ranking",
     "rank_layers": "ranking",
     "select_hookpoints": "reader",
+    "truncate": "truncation",
 }
 
 __all__ = list(_HOMES)

@@ -51,7 +51,7 @@ class Part:
         """Compare with query vectors `(Q, D)`."""
         self._queries = unit(queries)
         self._sample: list[Embeddings] = []
-        self.dim = queries.shape[1]
+        self.dim = int(queries.shape[1])
 
     def compare(self, documents: Embeddings) -> Embeddings:
         """Return the cosines `(Q, C)` of the next C documents `(C, D)`."""

@@ -1,135 +1,145 @@
-"""Score fusions of hookpoints from the cosines of their parts, without ever joining vectors.
+"""Fusions: several hookpoints as one encoder, and rankings of several encoders as one ranking."""
 
-A fusion joins unit vectors, each weighted by the root of its weight; its cosine is then the weighted mean of the
-cosines of its parts. Every layer of one model with every layer of another thus costs no more products than the layers.
-"""
-
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
-from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.evaluation import Evaluation, Part
-from probe.hookpoint import Hookpoint, Place
-from probe.metrics import Metric, score_run
-from probe.reader import LayerReader
-from probe.search import TopK
-from probe.states import Progress, Side, SideStates, document_side, query_side, read_side
-from probe.store import Store
+from probe.errors import CallError
+from probe.hookpoint import Hookpoint
+from probe.run_fusion import RUN_FUSIONS
+from probe.search import Run
 
-__all__ = ["Fusion", "sweep_fusions"]
+__all__ = ["METHODS", "Fusion", "RunFusion"]
 
-# Ids of C documents, and every query's cosine with them `(Q, C)` per place.
-_Compared = tuple[tuple[str, ...], dict[Place, Embeddings]]
+METHODS = ("concat", "mean", "weighted")
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """Several hookpoints as one encoder, all with the same weight.
+    """Several hookpoints as one encoder.
+
+    Every block, the vector at one hookpoint, is scaled to length 1 first, or the longest would decide. With shares w
+    (the weights scaled to sum to 1), `concat` puts sqrt(w) times each block side by side, so that its cosine is the
+    mean of the blocks' cosines with weights w; `mean` and `weighted` add w times each block. All vectors have length 1.
 
     Attributes:
         points: The hookpoints, layer and pooling written out; a single one stands for itself.
+        weights: One positive number per hookpoint; equal when left out.
+        method: One of `METHODS`; `weighted` is `mean` with weights.
+        name: What a table calls it; its hookpoints joined by `+` when left out.
     """
 
     points: tuple[Hookpoint, ...]
+    weights: tuple[float, ...] | None = None
+    method: str = "concat"
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a fusion.
+
+        Raises:
+            CallError: The method is unknown, or the weights do not suit it or the hookpoints.
+        """
+        if self.method not in METHODS:
+            raise CallError(f"unknown method '{self.method}': expected one of {', '.join(METHODS)}")
+        if self.method == "mean" and self.weights is not None:
+            raise CallError("the method 'mean' takes no weights: use 'weighted'")
+        if self.method == "weighted" and self.weights is None:
+            raise CallError("the method 'weighted' needs weights: give them, or use 'mean'")
+        if self.weights is None:
+            return
+        if len(self.weights) != len(self.points):
+            raise CallError(f"{len(self.weights)} weights for {len(self.points)} hookpoints: expected one each")
+        if not all(math.isfinite(weight) and weight > 0 for weight in self.weights):
+            raise CallError(f"weights {', '.join(map(str, self.weights))}: expected positive numbers")
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """The weights, scaled to sum to 1."""
+        weights = self.weights or (1.0,) * len(self.points)
+        return tuple(weight / sum(weights) for weight in weights)
+
+    @property
+    def averages_cosines(self) -> bool:
+        """Whether its cosine is the weighted mean of its blocks' cosines, so that no vectors have to be joined."""
+        return self.method == "concat"
+
+    def dim(self, widths: Sequence[int]) -> int:
+        """Return the dimension D of its vectors.
+
+        Args:
+            widths: Dimension of every block.
+
+        Returns:
+            Their sum for `concat`, else the one they share.
+
+        Raises:
+            CallError: They differ where they have to be equal.
+        """
+        if self.method == "concat":
+            return sum(widths)
+        if len(set(widths)) > 1:
+            parts = ", ".join(f"{point} ({width})" for point, width in zip(self.points, widths, strict=True))
+            raise CallError(f"'{self.method}' needs blocks of one width: {parts}; use concat")
+        return widths[0]
+
+    def join(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Join one block per hookpoint.
+
+        Args:
+            blocks: `(N, D_i)` each.
+
+        Returns:
+            `(N, D)`, of length 1.
+        """
+        units = [normalize(block.float(), dim=1) for block in blocks]
+        if self.method == "concat":
+            return torch.cat([math.sqrt(share) * unit for share, unit in zip(self.shares, units, strict=True)], dim=1)
+        total = torch.stack([share * unit for share, unit in zip(self.shares, units, strict=True)]).sum(dim=0)
+        return normalize(total, dim=1)
+
+    def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
+        """Join blocks `(N, D_i)` that are arrays; a single hookpoint's block stays as it is."""
+        if len(blocks) == 1:
+            return blocks[0]
+        joined: Embeddings = self.join([torch.from_numpy(block) for block in blocks]).numpy()
+        return joined
+
+    def average(self, cosines: Sequence[Embeddings]) -> Embeddings:
+        """Return the cosines `(Q, C)` of a concatenation, given those of its blocks."""
+        if len(cosines) == 1:
+            return cosines[0]
+        total = np.zeros_like(cosines[0])
+        for share, cosine in zip(self.shares, cosines, strict=True):
+            total += np.float32(share) * cosine
+        return total
 
     def __str__(self) -> str:
-        return "+".join(map(str, self.points))
+        return self.name or "+".join(map(str, self.points))
 
 
-class _Model:
-    """One model's share of the work: its parts by place, and what it cost."""
+@dataclass(frozen=True)
+class RunFusion:
+    """The rankings of several hookpoints as one ranking (late fusion), to compare a `Fusion` with.
 
-    def __init__(self, reader: LayerReader, places: Sequence[Place], label: str) -> None:
-        """Read a model at some places; `label` tells its progress from that of others."""
-        self.reader = reader
-        self.seconds: Counter[int] = Counter()
-        self.parts: dict[Place, Part] = {}
-        self.truncated_documents = 0
-        self.truncated_queries = 0
-        self._places = places
-        self._label = label
-
-    def read_queries(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> None:
-        """Read the queries."""
-        chunks = list(self._read(query_side(self.reader, dataset), kept))
-        self.truncated_queries = sum(chunk.truncated for chunk in chunks)
-        for place in self._places:
-            self.parts[place] = Part(np.concatenate([chunk.vectors[place] for chunk in chunks]))
-
-    def read_documents(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> Iterator[_Compared]:
-        """Yield the ids of every chunk of documents, and their cosines `(Q, C)` per place."""
-        for chunk in self._read(document_side(self.reader, dataset), kept):
-            self.seconds.update(chunk.seconds)
-            self.truncated_documents += chunk.truncated
-            yield chunk.ids, {place: self.parts[place].compare(vectors) for place, vectors in chunk.vectors.items()}
-
-    def _read(self, side: Side, kept: tuple[Store | None, Progress]) -> Iterator[SideStates]:
-        store, progress = kept
-        name = f"{side.name}{self._label}"
-        return read_side(self.reader, side, self._places, store, lambda _, done, total: progress(name, done, total))
-
-
-def sweep_fusions(
-    readers: Mapping[str, LayerReader],
-    fusions: Sequence[Fusion],
-    dataset: Dataset,
-    metrics: Sequence[Metric],
-    kept: tuple[Store | None, Progress],
-) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
-    """Score fusions of several models in one pass over the texts; the models read them side by side.
-
-    Args:
-        readers: The models' readers, by the name their hookpoints have.
-        fusions: What to score, single hookpoints included.
-        dataset: Documents, queries and judgements; the judgements are looked at only to score.
-        metrics: What to compute.
-        kept: Where states are read and kept, if anywhere, and who is told about every batch.
-
-    Returns:
-        One evaluation per fusion, and per model the documents and the queries longer than it takes.
+    Attributes:
+        points: The hookpoints.
+        rule: One of `probe.run_fusion.RUN_FUSIONS`.
     """
-    points = list(dict.fromkeys(point for fusion in fusions for point in fusion.points))
-    models = {
-        name: _Model(reader, _places_of(points, name), f" ({name})" if len(readers) > 1 else "")
-        for name, reader in readers.items()
-    }
-    for model in models.values():
-        model.read_queries(dataset, kept)
-    depth = max(metric.cutoff for metric in metrics)
-    tops = {fusion: TopK(dataset.queries.ids, depth) for fusion in fusions}
-    for chunk in zip(*[model.read_documents(dataset, kept) for model in models.values()], strict=True):
-        found = dict(zip(models, (compared for _, compared in chunk), strict=True))
-        for fusion, top in tops.items():
-            parts = [found[point.model][point.place] for point in fusion.points]
-            top.add(chunk[0][0], parts[0] if len(parts) == 1 else np.mean(parts, axis=0, dtype=np.float32))
-    scores = {fusion: score_run(top.run(), dataset.qrels, metrics) for fusion, top in tops.items()}
-    evaluations = [_evaluate(fusion, scores[fusion], models, len(dataset.documents)) for fusion in fusions]
-    return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
 
+    points: tuple[Hookpoint, ...]
+    rule: str
 
-def _places_of(points: Sequence[Hookpoint], model: str) -> list[Place]:
-    return [point.place for point in points if point.model == model]
+    def combine(self, runs: Sequence[Run]) -> Run:
+        """Return one run made of one per hookpoint."""
+        return RUN_FUSIONS[self.rule](runs)
 
-
-def _evaluate(
-    fusion: Fusion, scores: dict[Metric, NDArray[np.float64]], models: Mapping[str, _Model], documents: int
-) -> Evaluation:
-    parts = [models[point.model].parts[point.place] for point in fusion.points]
-    deepest: dict[str, int] = {}
-    for point in fusion.points:
-        deepest[point.model] = max(deepest.get(point.model, 0), point.place[0])
-    seconds = sum(models[name].seconds[layer] for name, layer in deepest.items())
-    return Evaluation(
-        encoder=str(fusion),
-        dim=sum(part.dim for part in parts),
-        scores=scores,
-        collapsed=all(part.collapsed for part in parts),
-        ms_per_text=1000 * seconds / documents,
-        parameters=sum(models[name].reader.model.parameters[layer] for name, layer in deepest.items()),
-        hookpoint=fusion.points[0] if len(fusion.points) == 1 else None,
-    )
+    def __str__(self) -> str:
+        return f"{self.rule}({', '.join(map(str, self.points))})"

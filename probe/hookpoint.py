@@ -7,7 +7,16 @@ from typing import NamedTuple
 
 from probe.errors import CallError
 
-__all__ = ["POOLING_NAMES", "Hookpoint", "Place", "SpecParts", "check_pooling", "parse_layers", "split_spec"]
+__all__ = [
+    "POOLING_NAMES",
+    "Hookpoint",
+    "Place",
+    "SpecParts",
+    "check_pooling",
+    "parse_layers",
+    "split_fusion",
+    "split_spec",
+]
 
 # The keys of `probe.pooling.POOLINGS`, named here so that parsing a spec does not import torch.
 POOLING_NAMES = ("cls", "last", "max", "mean")
@@ -15,6 +24,8 @@ POOLING_NAMES = ("cls", "last", "max", "mean")
 # A layer and a pooling of one model.
 Place = tuple[int, str]
 
+# What follows the name of a model.
+_PLACE = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
 
 
@@ -60,6 +71,28 @@ def _split_layers(spec: str) -> tuple[str, str | None]:
     if not _LAYERS.fullmatch(tail):
         raise CallError(f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5")
     return head, tail
+
+
+def split_fusion(spec: str) -> list[str]:
+    """Split a spec at its plus signs, unless it names an existing folder as it stands.
+
+    Args:
+        spec: One hookpoint, or several joined by `+`.
+
+    Returns:
+        The hookpoints as typed.
+
+    Raises:
+        CallError: There is nothing on one side of a plus sign.
+    """
+    if os.path.isdir(_PLACE.sub("", spec)):
+        return [spec]
+    parts = spec.split("+")
+    if not all(parts):
+        raise CallError(
+            f"'{spec}' joins nothing: expected hookpoints on both sides of '+', as minilm@6:mean+mpnet:mean"
+        )
+    return parts
 
 
 def check_pooling(name: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from probe.errors import ModelError
 
-__all__ = ["ModelConfig", "find_transformer", "read_model_config"]
+__all__ = ["ModelConfig", "find_transformer", "first_module", "read_model_config"]
 
 _POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last", "mean_sqrt_len_tokens": "mean"}
 _LEGACY_FLAGS = {
@@ -123,6 +123,16 @@ def find_transformer(folder: Path) -> Path:
     """
     modules = _read_modules(folder)
     return folder / modules[0].path if modules else folder
+
+
+def first_module(folder: Path) -> str | None:
+    """Return the class of the first module that modules.json names, if there is one.
+
+    Raises:
+        ModelError: modules.json is malformed.
+    """
+    modules = _read_modules(folder)
+    return modules[0].type.rpartition(".")[2] if modules else None
 
 
 def _read_modules(folder: Path) -> list[_Module]:

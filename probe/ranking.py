@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from probe.contest import RUN_DEPTH
 from probe.dataset import Dataset
 from probe.evaluation import Evaluation
-from probe.fusions import Fusion, sweep_fusions
+from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard, Row
 from probe.metrics import Metric
+from probe.one_pass import sweep_fusions
 from probe.profile import ModelProfile
 from probe.published import find_published, uses_published_settings
 from probe.reader import LayerReader, select_hookpoints
@@ -24,6 +26,7 @@ __all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
 
 NDCG_10 = Metric("ndcg", 10)
 _ALWAYS = Metric("recall", 100)
+_LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def rank(
     dataset: Dataset,
     baseline: str,
     options: RankOptions | None = None,
-    fusions: Sequence[Fusion] = (),
+    fusions: Sequence[Fusion | RunFusion] = (),
 ) -> Leaderboard:
     """Rank hookpoints of any number of models, and fusions of them, side by side.
 
@@ -99,7 +102,7 @@ def rank(
         dataset: What to retrieve.
         baseline: The encoder the others are tested against.
         options: How to rank.
-        fusions: Fusions of hookpoints of those models.
+        fusions: Fusions of hookpoints of those models, and of their rankings.
 
     Returns:
         The leaderboard.
@@ -126,6 +129,7 @@ def rank(
         "metrics": [str(metric) for metric in metrics],
         "baseline": baseline,
         "similarity": "cosine, float32",
+        "late_fusion": _LATE_FUSION if any(isinstance(fusion, RunFusion) for fusion in fusions) else None,
         "ties": "score descending, then document id descending (TREC)",
         "models": models,
         "dataset": dataset_settings(dataset),

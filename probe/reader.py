@@ -16,7 +16,7 @@ from probe.hookpoint import Hookpoint, Place, check_pooling, parse_layers
 from probe.loading import LoadedModel
 from probe.profile import ModelProfile
 
-__all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "PreparedTexts", "select_hookpoints"]
+__all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "PreparedTexts", "group_by_layer", "select_hookpoints"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class LayerReader:
             ModelError: A state is not finite.
         """
         vectors = {place: np.zeros((texts.count, self.model.width), np.float32) for place in places}
-        with Capture(self.loaded.module, self.loaded.stack, _group_by_layer(places)) as capture:
+        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(places)) as capture:
             for batch in texts.batches:
                 with torch.inference_mode():
                     states = capture.run(batch.inputs(self.model.device))
@@ -144,7 +144,8 @@ class LayerReader:
             )
 
 
-def _group_by_layer(places: Sequence[Place]) -> dict[int, list[str]]:
+def group_by_layer(places: Sequence[Place]) -> dict[int, list[str]]:
+    """Return the poolings wanted per layer, as a `Capture` takes them."""
     return {layer: [p for k, p in places if k == layer] for layer in sorted({k for k, _ in places})}
 
 
@@ -204,6 +205,15 @@ class HookpointEncoder:
         """
         self._reader = reader
         self._place = (layer, pooling)
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks of its model."""
+        return self._reader.model.depth
+
+    def at(self, layer: int) -> "HookpointEncoder":
+        """Return the same model and pooling, read at another layer."""
+        return HookpointEncoder(self._reader, layer, self._place[1])
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
         """Embed queries with the model's query prompt; returns float32 `(N, D)`."""

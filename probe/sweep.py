@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from probe.chunk_file import restore, shrink
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
 from probe.evaluation import Evaluation, Part
-from probe.fusions import Fusion, sweep_fusions
+from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.metrics import Metric, score_run
+from probe.one_pass import sweep_fusions
 from probe.reader import LayerReader
 from probe.search import TopK
 from probe.settings import CHUNK
@@ -68,7 +70,7 @@ def sweep(
 def evaluate(
     encoder: Encoder, name: str, dataset: Dataset, metrics: Sequence[Metric], progress: Progress = silent
 ) -> Evaluation:
-    """Score any encoder.
+    """Score any encoder; its vectors are rounded as those of a hookpoint are, so that equal encoders score alike.
 
     Args:
         encoder: Anything with `encode_query` and `encode_document`.
@@ -80,13 +82,14 @@ def evaluate(
     Returns:
         Its evaluation.
     """
-    part = Part(_as_float32(encoder.encode_query(dataset.queries.texts)))
+    queries = [_round(encoder.encode_query(chunk.texts)) for chunk in chunks(dataset.queries, CHUNK)]
+    part = Part(np.concatenate(queries))
     top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
     for chunk in chunks(dataset.documents, CHUNK):
-        top.add(chunk.ids, part.compare(_as_float32(encoder.encode_document(chunk.texts))))
+        top.add(chunk.ids, part.compare(_round(encoder.encode_document(chunk.texts))))
         progress("documents", len(chunk), len(dataset.documents))
     return Evaluation(name, part.dim, score_run(top.run(), dataset.qrels, metrics), part.collapsed)
 
 
-def _as_float32(vectors: Embeddings) -> Embeddings:
-    return np.ascontiguousarray(vectors, dtype=np.float32)
+def _round(vectors: Embeddings) -> Embeddings:
+    return restore(shrink(np.ascontiguousarray(vectors, dtype=np.float32)))

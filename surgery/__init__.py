@@ -1,14 +1,18 @@
-"""Change encoders: cut and keep blocks, save the result as an ordinary model."""
+"""Change encoders: cut, keep chosen blocks, fuse; save the result as a model."""
 
 from importlib import import_module
 from typing import Any
 
 # Loaded on first use, so that `surgery --help` stays light.
 _HOMES = {
+    "FusedModel": "fuse",
     "cut": "cut",
+    "fuse": "fuse",
     "inspect_model": "inspection",
     "keep": "cut",
+    "open_fused": "fused_folder",
     "save": "folder",
+    "save_fused": "fused_folder",
 }
 
 __all__ = list(_HOMES)

@@ -1,10 +1,11 @@
-"""The model card of a cut model: what was cut from what."""
+"""Model cards: what was made from what, and how it retrieves."""
 
 from pathlib import Path
 
 from surgery.cut import CutModel
+from surgery.fuse import FusedModel
 
-__all__ = ["write_card"]
+__all__ = ["write_card", "write_fused_card"]
 
 _CARD = """---
 library_name: sentence-transformers
@@ -27,18 +28,49 @@ documents = model.encode_document(["..."])
 
 Prompts: query {query!r}, document {document!r}. Weights of the original: sha256 {weights}.
 
-Made with encoder-surgery. A contrastively tuned encoder keeps its retrieval skill in its last layers: look at the
-scores before you rely on a cut.
+{scores}Made with encoder-surgery. A contrastively tuned encoder keeps its retrieval skill in its last layers: look at
+the scores before you rely on a cut.
 """
 
 
-def write_card(model: CutModel, folder: Path, pooling: str) -> None:
+_FUSED_CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, feature-extraction]
+---
+
+# {title}
+
+Several hookpoints as one encoder of {width} dimensions, joined by `{method}`; every block is scaled to length 1 first.
+Nothing was trained.
+
+| block | layer | pooling | weight | query prompt | document prompt | longest input |
+|---|---|---|---|---|---|---|
+{blocks}
+
+```python
+from sentence_transformers import SentenceTransformer  # with encoder-surgery installed, which brings the module
+
+model = SentenceTransformer("path/to/this/folder", trust_remote_code=True)
+queries = model.encode_query(["..."])
+documents = model.encode_document(["..."])
+```
+
+`encode_query` and `encode_document` put every member's own prompt before the text; plain `encode` puts none. Each
+member is a folder of its own, and an ordinary model.
+
+{scores}Made with encoder-surgery.
+"""
+
+
+def write_card(model: CutModel, folder: Path, pooling: str, scores: str) -> None:
     """Write README.md into a saved model's folder.
 
     Args:
         model: The cut model.
         folder: Its folder.
         pooling: Its pooling.
+        scores: How it retrieves, in Markdown; may be empty.
     """
     source = model.source
     text = _CARD.format(
@@ -53,5 +85,31 @@ def write_card(model: CutModel, folder: Path, pooling: str) -> None:
         query=model.query_prompt,
         document=model.document_prompt,
         weights=model.original_weights_hash,
+        scores=scores and f"{scores.rstrip()}\n\n",
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def write_fused_card(model: FusedModel, folder: Path, scores: str) -> None:
+    """Write README.md into a fused model's folder.
+
+    Args:
+        model: The fused model.
+        folder: Its folder.
+        scores: How it retrieves, in Markdown; may be empty.
+    """
+    profiles = {reader.model.source.name: reader.model for reader in model.readers}
+    lines = []
+    for point, share in zip(model.fusion.points, model.fusion.shares, strict=True):
+        profile = profiles[point.model]
+        name = profile.source.hub_id or profile.source.folder.resolve().name
+        prompts = f"{profile.query_prompt!r} | {profile.document_prompt!r}"
+        lines.append(f"| {name} | {point.layer} | {point.pooling} | {share:.3f} | {prompts} | {profile.max_tokens} |")
+    text = _FUSED_CARD.format(
+        title=" + ".join(f"{Path(point.model).name}@{point.layer}:{point.pooling}" for point in model.fusion.points),
+        width=model.width,
+        method=model.fusion.method,
+        blocks="\n".join(lines),
+        scores=scores and f"{scores.rstrip()}\n\n",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -15,9 +15,9 @@ from surgery.card import write_card
 from surgery.cut import CutModel
 from surgery.weights import write_weights
 
-__all__ = ["check_out", "save"]
+__all__ = ["PROVENANCE", "check_out", "provenance", "save", "save_folder", "write_json", "write_model"]
 
-_PROVENANCE = "surgery.json"
+PROVENANCE = "surgery.json"
 
 # The flags every version of sentence-transformers understands.
 _POOLING_FLAGS = {
@@ -44,7 +44,7 @@ def check_out(out: Path, force: bool) -> None:
         raise CallError(f"'{out}' is a file: expected the name of a new folder")
     if not force:
         raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
-    if not (out / _PROVENANCE).is_file():
+    if not (out / PROVENANCE).is_file():
         raise CallError(
             f"'{out}' is not a model this command made, so --force does not replace it: choose another --out"
         )
@@ -56,6 +56,7 @@ def save(
     pooling: str | None = None,
     force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
+    scores: str = "",
 ) -> Path:
     """Save a cut model in sentence-transformers' layout.
 
@@ -65,6 +66,7 @@ def save(
         pooling: Pooling of the saved model; the model's own when left out.
         force: Replace a folder that an earlier save made.
         check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        scores: How it retrieves, in Markdown, for its card.
 
     Returns:
         The folder.
@@ -75,10 +77,30 @@ def save(
     """
     check_out(out, force)
     chosen = pooling or own_pooling(model)
+    return save_folder(out, lambda folder: write_model(model, folder, chosen, scores), force, check)
+
+
+def save_folder(out: Path, write: Callable[[Path], object], force: bool, check: Callable[[Path], object]) -> Path:
+    """Make a model's folder, whole or not at all.
+
+    Args:
+        out: Folder to make.
+        write: Writes the model into the empty folder it is given.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists.
+        ModelError: The files cannot be written.
+    """
+    check_out(out, force)
 
     def fill(folder: Path) -> None:
         """Write the model and check it."""
-        _write_model(model, folder, chosen)
+        write(folder)
         check(folder)
 
     try:
@@ -88,16 +110,24 @@ def save(
     return out
 
 
-def _write_model(model: CutModel, folder: Path, pooling: str) -> None:
+def write_model(model: CutModel, folder: Path, pooling: str, scores: str = "") -> None:
+    """Write a cut model into an empty folder.
+
+    Args:
+        model: The model.
+        folder: Where to.
+        pooling: Its pooling.
+        scores: How it retrieves, in Markdown, for its card.
+    """
     source = find_transformer(model.source.folder)
-    _write_json(folder / "config.json", _cut_config(model, json.loads((source / "config.json").read_text("utf-8"))))
+    write_json(folder / "config.json", _cut_config(model, json.loads((source / "config.json").read_text("utf-8"))))
     write_weights(model, source, folder)
     patterns = (*TOKENIZER_FILES, "*.py")
     for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
         shutil.copyfile(path, folder / path.name)
     _write_modules(model, read_model_config(model.source.folder), folder, pooling)
-    _write_json(folder / _PROVENANCE, _provenance(model, pooling))
-    write_card(model, folder, pooling)
+    write_json(folder / PROVENANCE, provenance(model, pooling))
+    write_card(model, folder, pooling, scores)
 
 
 def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
@@ -124,18 +154,19 @@ def _write_modules(model: CutModel, config: ModelConfig, folder: Path, pooling: 
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
         for i, (name, path) in enumerate(zip(names, paths, strict=True))
     ]
-    _write_json(folder / "modules.json", modules)
+    write_json(folder / "modules.json", modules)
     for path in paths[1:]:
         (folder / path).mkdir()
     flags = {flag: name == pooling for name, flag in _POOLING_FLAGS.items()}
-    _write_json(folder / paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
+    write_json(folder / paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
     sizes = {"max_seq_length": model.max_tokens, "do_lower_case": config.lower_case}
-    _write_json(folder / "sentence_bert_config.json", sizes)
+    write_json(folder / "sentence_bert_config.json", sizes)
     prompts = {"query": model.query_prompt, "document": model.document_prompt}
-    _write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
+    write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
 
 
-def _provenance(model: CutModel, pooling: str) -> dict[str, Any]:
+def provenance(model: CutModel, pooling: str) -> dict[str, Any]:
+    """Return what a model was cut from, as plain values."""
     return {
         "from": model.source.hub_id or str(model.source.folder),
         "revision": model.source.revision,
@@ -145,5 +176,6 @@ def _provenance(model: CutModel, pooling: str) -> dict[str, Any]:
     }
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON for people to read."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

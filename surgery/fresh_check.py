@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from probe.encoder import Embeddings
+from probe.encoder import Embeddings, Encoder
 from probe.errors import ModelError
 from probe.model_config import read_model_config
-from probe.reader import LayerReader
+from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit
 from surgery.cut import CutModel
+from surgery.fuse import FusedModel
 
-__all__ = ["check_saved", "embed_samples"]
+__all__ = ["check_fused", "check_saved", "embed_samples"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
@@ -32,26 +33,24 @@ import json, sys
 import numpy
 from sentence_transformers import SentenceTransformer
 
-folder, texts, out = sys.argv[1:]
-model = SentenceTransformer(folder, device="cpu")
-sides = json.load(open(texts))
-numpy.save(out, numpy.concatenate([model.encode(side, show_progress_bar=False) for side in sides]))
+folder, trust, texts, out = sys.argv[1:]
+model = SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
+texts = json.load(open(texts))
+sides = (model.encode_query, model.encode_document)
+numpy.save(out, numpy.concatenate([encode(texts, show_progress_bar=False) for encode in sides]))
 """
 
 
-def embed_samples(model: CutModel, pooling: str) -> Embeddings:
+def embed_samples(model: Encoder) -> Embeddings:
     """Embed some texts as queries and as documents.
 
     Args:
         model: The model, in float32.
-        pooling: One of the poolings.
 
     Returns:
         Float32 `(2 N, D)`: the queries' vectors, then the documents'.
     """
-    reader, place = LayerReader(model), (model.depth, pooling)
-    prompts = (model.query_prompt, model.document_prompt)
-    return np.concatenate([reader.read(_SAMPLES, prompt, [place]).vectors[place] for prompt in prompts])
+    return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
 def check_saved(folder: Path, model: CutModel, pooling: str) -> None:
@@ -65,24 +64,40 @@ def check_saved(folder: Path, model: CutModel, pooling: str) -> None:
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
-    expected = embed_samples(model, pooling)
+    expected = embed_samples(HookpointEncoder(LayerReader(model), model.depth, pooling))
     if read_model_config(model.source.folder).normalizes:
         expected = unit(expected)
-    found = _embed_in_fresh_process(folder, (model.query_prompt, model.document_prompt))
+    _compare(expected, _embed_in_fresh_process(folder, trust=False))
+
+
+def check_fused(folder: Path, model: FusedModel) -> None:
+    """Load a saved fused folder in a process of its own and compare its vectors with the model's.
+
+    Args:
+        folder: The saved folder.
+        model: What was saved, in float32.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
+    _compare(embed_samples(model), _embed_in_fresh_process(folder, trust=True))
+
+
+def _compare(expected: Embeddings, found: Embeddings) -> None:
     scale = max(1.0, float(np.abs(expected).max()))
-    difference = float(np.abs(found - expected).max()) / scale
+    difference = float(np.abs(found - expected).max()) / scale if found.shape == expected.shape else np.inf
     if not difference <= _TOLERANCE:
         raise ModelError(
-            f"the saved model gives other vectors than the cut one (they differ by {difference:.1e}, allowed are "
+            f"the saved model gives other vectors than the one in memory (they differ by {difference:.1e}, allowed are "
             f"{_TOLERANCE:.0e}); nothing was kept"
         )
 
 
-def _embed_in_fresh_process(folder: Path, prompts: tuple[str, str]) -> Embeddings:
+def _embed_in_fresh_process(folder: Path, trust: bool) -> Embeddings:
     with tempfile.TemporaryDirectory() as scratch:
         texts, out = Path(scratch) / "texts.json", Path(scratch) / "vectors.npy"
-        texts.write_text(json.dumps([[prompt + text for text in _SAMPLES] for prompt in prompts]))
-        command = [sys.executable, "-c", _CHILD, str(folder), str(texts), str(out)]
+        texts.write_text(json.dumps(_SAMPLES))
+        command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(texts), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")

@@ -10,11 +10,12 @@ from rich.console import Console
 from probe import states as states_module
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.fusions import Fusion, sweep_fusions
+from probe.fusions import Fusion
 from probe.heat_map import heat_maps
 from probe.hookpoint import Hookpoint
 from probe.loading import LoadedModel
 from probe.metrics import Metric
+from probe.one_pass import sweep_fusions
 from probe.ranking import Contestant, rank
 from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit

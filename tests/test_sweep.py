@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe import fusions as fusions_module
+from probe import one_pass
 from probe import states as states_module
 from probe import sweep as sweep_module
-from probe.chunk_file import Stored
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
 from probe.loading import LoadedModel
@@ -38,11 +37,7 @@ def test_one_pass_law_every_text_runs_once(model: LoadedModel, dataset: Dataset,
     assert sum(rows) == len(dataset.documents) + len(dataset.queries)
 
 
-def test_every_row_equals_the_layer_encoded_by_itself(
-    model: LoadedModel, dataset: Dataset, small_chunks: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Without the store's rounding, which can swap two neighbours of a set as small as this.
-    monkeypatch.setattr(states_module, "shrink", lambda vectors: Stored(vectors, np.zeros_like(vectors[0])))
+def test_every_row_equals_the_layer_encoded_by_itself(model: LoadedModel, dataset: Dataset, small_chunks: None) -> None:
     reader = LayerReader(model)
     points = select_hookpoints(model, "all", POOLINGS)
     result = sweep(reader, points, dataset, [NDCG])
@@ -56,8 +51,8 @@ def test_no_leak_rankings_do_not_depend_on_the_judgements(
     model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = []
-    original = fusions_module.score_run
-    monkeypatch.setattr(fusions_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
+    original = one_pass.score_run
+    monkeypatch.setattr(one_pass, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
     ids = dataset.documents.ids
     shuffled = {query: {ids[(i * 7) % len(ids)]: 1} for i, query in enumerate(dataset.qrels)}
     points = select_hookpoints(model, "all")

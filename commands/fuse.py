@@ -1,0 +1,138 @@
+"""The command `surgery fuse`."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.options import (
+    CardDataset,
+    Debug,
+    DocumentPrompt,
+    Force,
+    MaxTokens,
+    MetricName,
+    NoStore,
+    Out,
+    QueryPrompt,
+    StoreFolder,
+    Trust,
+)
+from commands.scores import card_scores
+from commands.shell import friendly, open_store, say, working
+from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from probe.dataset import Dataset
+    from probe.leaderboard import Leaderboard
+    from probe.metrics import Metric
+    from probe.ranking import RankOptions
+    from probe.store import Store
+    from surgery.fuse import FusedModel
+
+__all__ = ["fuse"]
+
+_SPECS = "Hookpoints, written model\\[@layer]\\[:pooling]; two or more."
+
+
+@friendly
+def fuse(
+    specs: Annotated[list[str], typer.Argument(help=_SPECS)],
+    method: Annotated[str, typer.Option(help="concat, or mean and weighted for blocks of one width.")] = "concat",
+    weights: Annotated[str | None, typer.Option(help="One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
+    tune_weights: Annotated[bool, typer.Option("--tune-weights", help="Choose them on --split of --dataset.")] = False,
+    split: Annotated[str | None, typer.Option(help="Where weights are chosen: train or dev, never test.")] = None,
+    dataset: CardDataset = None,
+    metric: MetricName = "ndcg@10",
+    out: Out = None,
+    force: Force = False,
+    max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    trust_remote_code: Trust = False,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
+    debug: Debug = False,
+) -> None:
+    """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
+    from probe.metrics import Metric
+    from probe.profile import LoadOptions
+    from surgery.folder import check_out
+    from surgery.fuse import fuse as fuse_models
+    from surgery.scoring import score_fused
+
+    _check_tuning(tune_weights, weights, split, dataset)
+    ranked_by, recipe = Metric.parse(metric), (method, _parse_weights(weights))
+    options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
+    scored = replace(options, dtype="auto", device="auto")
+    folder = out or Path("-".join(map(_short_name, specs)))
+    check_out(folder, force)
+    kept = open_store(store, no_store) if dataset else None
+    if tune_weights:
+        plain = "concat" if method == "concat" else "mean"
+        recipe = _tune(fuse_models(specs, plain, None, scored, kept), (str(dataset), split), ranked_by, kept)
+
+    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
+        """Score the fused model and its parts."""
+        model = fuse_models(specs, *recipe, scored, kept)
+        return score_fused(model, data, replace(ranking, metric=ranked_by, store=kept))
+
+    model = fuse_models(specs, *recipe, options)
+    _save(model, folder, force, card_scores(dataset, None, (store, no_store), score))
+    typer.echo(folder)
+
+
+def _check_tuning(tune: bool, weights: str | None, split: str | None, dataset: str | None) -> None:
+    if not tune and split is not None:
+        raise CallError("--split says where weights are chosen: it needs --tune-weights")
+    if tune and dataset is None:
+        raise CallError("--tune-weights needs --dataset, and --split train or dev")
+    if tune and split not in ("train", "dev"):
+        raise CallError(f"--tune-weights needs --split train or dev, not {split or 'test'}: test judgements only score")
+    if tune and weights is not None:
+        raise CallError("--weights and --tune-weights exclude each other: give one of them")
+
+
+def _parse_weights(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise CallError(f"--weights '{text}': expected one number per hookpoint, as 0.3,0.7") from None
+
+
+def _short_name(spec: str) -> str:
+    """Return a spec without what a folder's name had better not hold."""
+    return re.sub(r"[@:+]+", "-", spec.rstrip("/").rpartition("/")[2])
+
+
+def _tune(
+    model: "FusedModel", dataset: tuple[str, str | None], metric: "Metric", store: "Store | None"
+) -> tuple[str, tuple[float, ...] | None]:
+    """Return the method and the weights that are best on a split which is not the test's."""
+    from adaptors.fusion_weights import tune_weights
+    from probe.dataset import load_dataset
+
+    with working() as report:
+        data = load_dataset(*dataset)
+        found = tune_weights(model, data, metric, store, report)
+    measured = (
+        f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {data.name} ({data.split}); "
+        f"best of {found.candidates}, corrected p {found.p_value:.2g}"
+    )
+    if found.weights is None:
+        say(f"equal weights stay: no others are significantly better ({measured})")
+        return model.fusion.method, None
+    say(f"weights {', '.join(f'{weight:.2f}' for weight in found.weights)} ({measured})")
+    return "concat" if model.fusion.method == "concat" else "weighted", found.weights
+
+
+def _save(model: "FusedModel", folder: Path, force: bool, scores: str) -> None:
+    from surgery.fresh_check import check_fused
+    from surgery.fused_folder import save_fused
+
+    say(f"saving {folder} and checking it in a fresh process")
+    save_fused(model, folder, force, lambda made: check_fused(made, model), scores)

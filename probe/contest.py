@@ -1,0 +1,82 @@
+"""Encoders made of states read at hookpoints, and what each of them has found while the corpus streams by."""
+
+from collections.abc import Mapping, Sequence
+
+from probe.encoder import Embeddings
+from probe.evaluation import Part
+from probe.fusions import Fusion, RunFusion
+from probe.hookpoint import Hookpoint
+from probe.search import Run, TopK
+
+__all__ = ["RUN_DEPTH", "Contest"]
+
+# Documents per query of every ranking that a late fusion is made of.
+RUN_DEPTH = 1000
+
+States = Mapping[Hookpoint, Embeddings]
+
+
+class Contest:
+    """Any number of fusions over the same states; each block is compared once, however many fusions hold it."""
+
+    def __init__(self, encoders: Sequence[Fusion | RunFusion], query_ids: Sequence[str], depth: int) -> None:
+        """Enter encoders.
+
+        Args:
+            encoders: What competes; a single hookpoint is a fusion of one.
+            query_ids: Ids of the Q queries.
+            depth: Documents to find per query.
+        """
+        late = [encoder for encoder in encoders if isinstance(encoder, RunFusion)]
+        ranked = dict.fromkeys(_alone(point) for encoder in late for point in encoder.points)
+        early = dict.fromkeys([*(encoder for encoder in encoders if isinstance(encoder, Fusion)), *ranked])
+        self.points = tuple(dict.fromkeys(point for fusion in early for point in fusion.points))
+        self._parts: dict[Fusion, Part] = {}
+        self._tops = {fusion: TopK(query_ids, max(depth, RUN_DEPTH) if fusion in ranked else depth) for fusion in early}
+
+    def take_queries(self, states: States) -> None:
+        """Take in the queries' states `(Q, D)` per hookpoint, before any document."""
+        for part in dict.fromkeys(part for fusion in self._tops for part in _compared(fusion)):
+            self._parts[part] = Part(_join(part, states))
+
+    def take_documents(self, ids: Sequence[str], states: States) -> None:
+        """Take in the next C documents.
+
+        Args:
+            ids: Their ids.
+            states: Their states `(C, D)` per hookpoint.
+        """
+        cosines = {fusion: part.compare(_join(fusion, states)) for fusion, part in self._parts.items()}
+        for fusion, top in self._tops.items():
+            top.add(ids, fusion.average([cosines[part] for part in _compared(fusion)]))
+
+    def run(self, encoder: Fusion | RunFusion) -> Run:
+        """Return what an encoder has found so far."""
+        if isinstance(encoder, RunFusion):
+            return encoder.combine([self._tops[_alone(point)].run() for point in encoder.points])
+        return self._tops[encoder].run()
+
+    def dim(self, encoder: Fusion | RunFusion) -> int | None:
+        """Return the dimension of an encoder's vectors, if it has any."""
+        if isinstance(encoder, RunFusion):
+            return None
+        return sum(self._parts[part].dim for part in _compared(encoder))
+
+    def collapsed(self, encoder: Fusion | RunFusion) -> bool:
+        """Return whether all documents have the same vector."""
+        points = [_alone(point) for point in encoder.points]
+        parts = points if isinstance(encoder, RunFusion) else _compared(encoder)
+        return all(self._parts[part].collapsed for part in parts)
+
+
+def _alone(point: Hookpoint) -> Fusion:
+    return Fusion((point,))
+
+
+def _compared(fusion: Fusion) -> list[Fusion]:
+    """Return those whose cosines make the fusion's: its single blocks, or itself."""
+    return [_alone(point) for point in fusion.points] if fusion.averages_cosines else [fusion]
+
+
+def _join(fusion: Fusion, states: States) -> Embeddings:
+    return fusion.join_arrays([states[point] for point in fusion.points])

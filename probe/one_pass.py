@@ -1,0 +1,120 @@
+"""Score hookpoints, and fusions of them, in one pass over the texts.
+
+The cosine of a concatenation is the weighted mean of the cosines of its blocks: every layer of one model with every
+layer of another costs no more products than the layers.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from probe.contest import Contest
+from probe.dataset import Dataset
+from probe.encoder import Embeddings
+from probe.evaluation import Evaluation
+from probe.fusions import Fusion, RunFusion
+from probe.hookpoint import Hookpoint
+from probe.metrics import Metric, score_run
+from probe.reader import LayerReader
+from probe.states import Progress, Side, SideStates, document_side, query_side, read_side
+from probe.store import Store
+
+__all__ = ["sweep_fusions"]
+
+# Ids of C documents, and their states `(C, D)` per hookpoint.
+_Chunk = tuple[tuple[str, ...], dict[Hookpoint, Embeddings]]
+
+
+class _Model:
+    """One model's share of the work, and what it cost."""
+
+    def __init__(self, reader: LayerReader, points: Sequence[Hookpoint], label: str) -> None:
+        """Read a model at some hookpoints; `label` tells its progress from that of others."""
+        self.reader = reader
+        self.seconds: Counter[int] = Counter()
+        self.truncated_documents = 0
+        self.truncated_queries = 0
+        self._points = {point.place: point for point in points}
+        self._label = label
+
+    def read_queries(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> dict[Hookpoint, Embeddings]:
+        """Return the queries' states `(Q, D)` per hookpoint."""
+        chunks = list(self._read(query_side(self.reader, dataset), kept))
+        self.truncated_queries = sum(chunk.truncated for chunk in chunks)
+        return {
+            point: np.concatenate([chunk.vectors[place] for chunk in chunks]) for place, point in self._points.items()
+        }
+
+    def read_documents(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> Iterator[_Chunk]:
+        """Yield the documents, chunk by chunk."""
+        for chunk in self._read(document_side(self.reader, dataset), kept):
+            self.seconds.update(chunk.seconds)
+            self.truncated_documents += chunk.truncated
+            yield chunk.ids, {point: chunk.vectors[place] for place, point in self._points.items()}
+
+    def _read(self, side: Side, kept: tuple[Store | None, Progress]) -> Iterator[SideStates]:
+        store, progress = kept
+        name, places = f"{side.name}{self._label}", list(self._points)
+        return read_side(self.reader, side, places, store, lambda _, done, total: progress(name, done, total))
+
+
+def sweep_fusions(
+    readers: Mapping[str, LayerReader],
+    encoders: Sequence[Fusion | RunFusion],
+    dataset: Dataset,
+    metrics: Sequence[Metric],
+    kept: tuple[Store | None, Progress],
+) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
+    """Score fusions of several models in one pass over the texts; the models read them side by side.
+
+    Args:
+        readers: The models' readers, by the name their hookpoints have.
+        encoders: What to score, single hookpoints included.
+        dataset: Documents, queries and judgements; the judgements are looked at only to score.
+        metrics: What to compute.
+        kept: Where states are read and kept, if anywhere, and who is told about every batch.
+
+    Returns:
+        One evaluation per encoder, and per model the documents and the queries longer than it takes.
+    """
+    contest = Contest(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
+    models = {
+        name: _Model(
+            reader,
+            [point for point in contest.points if point.model == name],
+            f" ({name})" if len(readers) > 1 else "",
+        )
+        for name, reader in readers.items()
+    }
+    contest.take_queries(_merge(model.read_queries(dataset, kept) for model in models.values()))
+    for chunk in zip(*[model.read_documents(dataset, kept) for model in models.values()], strict=True):
+        contest.take_documents(chunk[0][0], _merge(states for _, states in chunk))
+    evaluations = []
+    for encoder in encoders:
+        milliseconds, parameters = _costs(encoder.points, models, len(dataset.documents))
+        evaluations.append(
+            Evaluation(
+                encoder=str(encoder),
+                dim=contest.dim(encoder),
+                scores=score_run(contest.run(encoder), dataset.qrels, metrics),
+                collapsed=contest.collapsed(encoder),
+                ms_per_text=milliseconds,
+                parameters=parameters,
+                hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
+            )
+        )
+    return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
+
+
+def _merge(states: Iterable[dict[Hookpoint, Embeddings]]) -> dict[Hookpoint, Embeddings]:
+    return {point: vectors for found in states for point, vectors in found.items()}
+
+
+def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents: int) -> tuple[float, int]:
+    """Return milliseconds per document and parameters: every model counts once, to its deepest hookpoint."""
+    deepest: dict[str, int] = {}
+    for point in points:
+        deepest[point.model] = max(deepest.get(point.model, 0), point.place[0])
+    seconds = sum(models[name].seconds[layer] for name, layer in deepest.items())
+    return 1000 * seconds / documents, sum(models[name].reader.model.parameters[k] for name, k in deepest.items())

@@ -1,0 +1,153 @@
+"""A fused model as a folder: every member an ordinary model of its own, and a file that says how they are joined."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from probe.errors import CallError, ModelError
+from probe.fusions import Fusion
+from probe.opening import open_reader
+from probe.profile import LoadOptions
+from probe.reader import select_hookpoints
+from probe.store import Store
+from surgery.card import write_fused_card
+from surgery.cut import cut
+from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model
+from surgery.fuse import FusedModel
+
+__all__ = ["is_fused", "open_fused", "save_fused", "write_fused"]
+
+_DESCRIPTION = "fused.json"
+_FORMAT = 1
+# Begins the name of a member's folder.
+_NUMBER = re.compile(r"^[0-9]+_")
+# What sentence-transformers imports, where this package is installed and the user trusts it.
+_MODULE = "surgery.fused_module.FusedModule"
+
+
+class _Block(BaseModel):
+    """One hookpoint of a fused model."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    member: str
+    layer: int
+    pooling: str
+
+
+class _Description(BaseModel):
+    """What fused.json holds."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    format: int
+    method: str
+    weights: list[float] | None
+    blocks: list[_Block]
+
+
+def is_fused(folder: str | Path) -> bool:
+    """Return whether a folder holds a fused model of ours."""
+    return (Path(folder) / _DESCRIPTION).is_file()
+
+
+def save_fused(
+    model: FusedModel,
+    out: Path,
+    force: bool = False,
+    check: Callable[[Path], object] = lambda folder: None,
+    scores: str = "",
+) -> Path:
+    """Save a fused model.
+
+    Args:
+        model: What `fuse` gave.
+        out: Folder to make; it is whole or not there.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        scores: How it retrieves, in Markdown, for its card.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists.
+        ModelError: The files cannot be written.
+    """
+    return save_folder(out, lambda folder: write_fused(model, folder, scores), force, check)
+
+
+def write_fused(model: FusedModel, folder: Path, scores: str = "") -> None:
+    """Write a fused model into an empty folder; a member has no block above its deepest hookpoint.
+
+    Args:
+        model: The model.
+        folder: Where to.
+        scores: How it retrieves, in Markdown, for its card.
+    """
+    members: dict[str, str] = {}
+    origins = []
+    for number, reader in enumerate(model.readers):
+        points = model.points_of(reader)
+        # A model needs a block, also where its embeddings alone are read.
+        short = cut(reader.loaded, max(1, *(point.place[0] for point in points)))
+        name = _NUMBER.sub("", Path(reader.model.source.name).name)
+        members[reader.model.source.name] = f"{number}_{name}"
+        inside = folder / members[reader.model.source.name]
+        inside.mkdir()
+        write_model(short, inside, points[0].place[1])
+        origins.append(provenance(short, points[0].place[1]))
+    fusion = model.fusion
+    blocks = [_Block(member=members[p.model], layer=p.place[0], pooling=p.place[1]) for p in fusion.points]
+    weights = None if fusion.weights is None else list(fusion.weights)
+    description = _Description(format=_FORMAT, method=fusion.method, weights=weights, blocks=blocks)
+    write_json(folder / _DESCRIPTION, description.model_dump())
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": _MODULE}])
+    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+    write_json(folder / PROVENANCE, {"fused": origins})
+    write_fused_card(model, folder, scores)
+
+
+def open_fused(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> FusedModel:
+    """Open a fused model; of its code, nothing but this package's own is run.
+
+    Args:
+        folder: A folder that `save_fused` made.
+        options: How to load its members; prompts and a longest input hold for all of them.
+        store: Where facts of models are kept, if anywhere.
+
+    Returns:
+        The model; in tables it has the folder's name.
+
+    Raises:
+        ModelError: The folder is damaged.
+    """
+    description = _read(Path(folder))
+    names = {block.member: f"{str(folder).rstrip('/')}/{block.member}" for block in description.blocks}
+    readers = {member: open_reader(name, options, store) for member, name in names.items()}
+    weights = None if description.weights is None else tuple(description.weights)
+    try:
+        points = [
+            select_hookpoints(readers[block.member].model, str(block.layer), [block.pooling])[0]
+            for block in description.blocks
+        ]
+        fusion = Fusion(tuple(points), weights, description.method, str(folder))
+        fusion.dim([readers[block.member].model.width for block in description.blocks])
+    except CallError as error:
+        raise ModelError(f"{Path(folder) / _DESCRIPTION} does not fit its members: {error}") from error
+    return FusedModel(tuple(readers.values()), fusion)
+
+
+def _read(folder: Path) -> _Description:
+    path = folder / _DESCRIPTION
+    try:
+        description = _Description.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ModelError(f"{path} is malformed: {str(error).splitlines()[0]}") from error
+    if description.format != _FORMAT:
+        raise ModelError(f"{path} has format {description.format}, and this version reads {_FORMAT}: update it")
+    for block in description.blocks:
+        # A plain name: nothing outside the folder is ever opened.
+        if Path(block.member).name != block.member or not (folder / block.member).is_dir():
+            raise ModelError(f"{path} names '{block.member}': expected the name of a folder beside it")
+    return description

@@ -1,0 +1,86 @@
+"""How a changed model retrieves beside what it was made of, for its card."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from probe.dataset import Dataset
+from probe.hookpoint import Hookpoint
+from probe.leaderboard import Leaderboard
+from probe.loading import LoadedModel
+from probe.ranking import Contestant, RankOptions, rank, rank_layers
+from probe.reader import LayerReader, own_pooling
+from probe.sources import ModelSource
+from surgery.cut import keep
+from surgery.fuse import FusedModel
+
+__all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
+
+
+def score_cut(
+    reader: LayerReader, after: int, pooling: str | None, dataset: Dataset, options: RankOptions
+) -> Leaderboard:
+    """Rank a layer beside the full model; by the cut law it is what a model cut there gives.
+
+    Args:
+        reader: Of the original.
+        after: The last block kept.
+        pooling: Pooling of the cut model; the original's own when left out.
+        dataset: What to retrieve.
+        options: How to rank.
+
+    Returns:
+        The leaderboard.
+    """
+    return rank_layers(reader, dataset, str(after), [pooling or "own"], options)
+
+
+def score_kept(
+    model: LoadedModel, blocks: Sequence[int], pooling: str | None, dataset: Dataset, options: RankOptions
+) -> Leaderboard:
+    """Rank a model of chosen blocks beside the full one.
+
+    Args:
+        model: The original.
+        blocks: The blocks kept.
+        pooling: Pooling of the new model; the original's own when left out.
+        dataset: What to retrieve.
+        options: How to rank.
+
+    Returns:
+        The leaderboard.
+    """
+    name = f"{model.source.name}, blocks {','.join(map(str, blocks))}"
+    # Not the hub's model any more: no published score is its own.
+    kept = replace(keep(model, blocks), source=ModelSource(name, model.source.folder))
+    original = Hookpoint(model.source.name, model.depth, own_pooling(model))
+    contestants = [
+        Contestant(LayerReader(model), (original,)),
+        Contestant(LayerReader(kept), (Hookpoint(name, kept.depth, pooling or own_pooling(model)),)),
+    ]
+    return rank(contestants, dataset, str(original), options)
+
+
+def score_fused(model: FusedModel, dataset: Dataset, options: RankOptions) -> Leaderboard:
+    """Rank a fused model beside its parts, and beside equal weights where it has others.
+
+    Args:
+        model: The fused model.
+        dataset: What to retrieve.
+        options: How to rank.
+
+    Returns:
+        The leaderboard; the first hookpoint is the baseline.
+    """
+    fusion = model.fusion
+    contestants = [Contestant(reader, model.points_of(reader)) for reader in model.readers]
+    if fusion.weights is None:
+        return rank(contestants, dataset, str(fusion.points[0]), options, [fusion])
+    weights = ", ".join(f"{share:.2f}" for share in fusion.shares)
+    weighted = replace(fusion, name=f"{fusion} (weights {weights})")
+    equal = replace(fusion, weights=None, method="concat" if fusion.method == "concat" else "mean")
+    return rank(contestants, dataset, str(fusion.points[0]), options, [weighted, equal])
+
+
+def card_section(board: Leaderboard) -> str:
+    """Return a leaderboard as a section of a model card, in Markdown."""
+    return f"## Retrieval\n\n{board.to_markdown()}"

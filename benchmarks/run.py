@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import commands, engine, retrieval
+from benchmarks import commands, cuts, engine, retrieval
 from benchmarks.inputs import Skipped
 from benchmarks.timing import Comparison
 
@@ -22,6 +22,8 @@ BENCHMARKS = {
     "layer-by-layer": engine.against_layer_by_layer,
     "last-layer": engine.against_last_layer,
     "mpnet": engine.mpnet_against_last_layer,
+    "cut": cuts.cut_minilm,
+    "cut-mpnet": cuts.cut_mpnet,
     "memory": commands.streaming_memory,
     "warm": commands.warm_run,
     "whole-command": engine.whole_command,

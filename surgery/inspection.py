@@ -15,17 +15,21 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class CutCost:
-    """What a model cut after a layer would be.
+    """What a layer's block costs, and what a model cut after it would be.
 
     Attributes:
         layer: 0 for the embeddings alone, up to the depth.
-        parameters: Parameters it keeps.
+        block_parameters: Parameters of the block that makes the layer; at 0, of all that is no block's.
+        block_time_share: Its share of the full model's time.
+        parameters: Parameters a model cut here keeps.
         bytes: Their bytes in float32.
         milliseconds: Time per text of about 130 tokens, up to this layer.
         time_share: The same as a share of the full model's.
     """
 
     layer: int
+    block_parameters: int
+    block_time_share: float
     parameters: int
     bytes: int
     milliseconds: float
@@ -91,10 +95,20 @@ def inspect_model(model: LoadedModel) -> Inspection:
         norm_policy="no final norm" if norm is None else f"{type(norm).__name__}, applied at every depth",
         unread=model.stack.unread,
         embedding_share=model.parameters[0] / model.parameters[-1],
-        cuts=tuple(
-            CutCost(layer, parameters, 4 * parameters, times[layer], times[layer] / times[-1])
-            for layer, parameters in enumerate(model.parameters)
-        ),
+        cuts=tuple(_cost(layer, model.parameters, times) for layer in range(model.depth + 1)),
+    )
+
+
+def _cost(layer: int, parameters: Sequence[int], times: Sequence[float]) -> CutCost:
+    before = (parameters[layer - 1], times[layer - 1]) if layer else (0, 0.0)
+    return CutCost(
+        layer=layer,
+        block_parameters=parameters[layer] - before[0],
+        block_time_share=(times[layer] - before[1]) / times[-1],
+        parameters=parameters[layer],
+        bytes=4 * parameters[layer],
+        milliseconds=times[layer],
+        time_share=times[layer] / times[-1],
     )
 
 

@@ -20,17 +20,19 @@ def inspection_table(found: Inspection) -> Table:
     table = Table(
         title=found.name, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    for title in ("after", "params", "MB", "saves MB", "ms/text", "of the time"):
+    for title in ("layer", "block", "its time", "cut here", "MB", "saves MB", "ms/text", "saves time"):
         table.add_column(title, justify="right", no_wrap=True)
     full = found.cuts[-1]
     for cost in found.cuts:
         table.add_row(
-            str(cost.layer),
+            str(cost.layer) if cost.layer else "emb",
+            f"{cost.block_parameters / 1e6:.1f}M",
+            f"{cost.block_time_share:.0%}",
             f"{cost.parameters / 1e6:.1f}M",
             f"{cost.bytes / 1e6:.1f}",
             f"{(full.bytes - cost.bytes) / 1e6:.1f}",
             f"{cost.milliseconds:.2f}",
-            f"{cost.time_share:.0%}",
+            f"{1 - cost.time_share:.0%}",
         )
     return table
 
@@ -43,5 +45,6 @@ def inspection_lines(found: Inspection) -> list[str]:
         f"norm: {found.norm_policy}; read by no layer: {', '.join(found.unread) or 'nothing'}",
         f"pooling {found.pooling}, {found.max_tokens} tokens; prompts: query {found.query_prompt!r}, document "
         f"{found.document_prompt!r}",
-        "MB in float32; ms per text of about 130 tokens, one of a batch",
+        "block: parameters of the block that makes the layer, and its share of the full model's time; cut here: what a "
+        "model cut after the layer would keep and save; MB in float32; ms per text of about 130 tokens, one of a batch",
     ]

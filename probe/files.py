@@ -81,8 +81,10 @@ def unseal(text: str | bytes) -> Any:
 
 
 def digest(value: Any) -> str:
-    """Return a sha256 over plain values: equal digests, equal values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    """Return a sha256 over plain values, as they are when they come back from JSON: equal digests, equal values."""
+    # Keys that are numbers come back as strings, which sort in another order.
+    plain = json.loads(json.dumps(value))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def write_sealed(path: Path, value: Any) -> None:

@@ -28,6 +28,16 @@ def read_tensors(path: Path, places: Iterable[Place]) -> dict[Place, Stored]:
         return {place: file.read(place) for place in places}
 
 
+def test_a_model_of_many_layers_comes_back(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    states = {(layer, "mean"): shrink(vectors + layer) for layer in range(25)}
+    record = ChunkRecord("s" * 64, "t" * 64, 0, {layer: float(layer) for layer in range(25)}, {})
+    write_chunk(tmp_path / "deep.safetensors", states, record)
+    assert read_record(tmp_path / "deep.safetensors").seconds == record.seconds
+    found = read_tensors(tmp_path / "deep.safetensors", states)
+    assert all(same(stored, found[place]) for place, stored in states.items())
+
+
 @pytest.fixture
 def tensors() -> dict[Place, Stored]:
     return {(layer, "mean"): shrink(DICE.normal(size=(4, 8)).astype(np.float32)) for layer in (0, 3)}

@@ -36,6 +36,12 @@ def test_sealed_json_comes_back(tmp_path: Path) -> None:
     assert read_sealed(tmp_path / "a.json") == value
 
 
+def test_many_numbered_keys_come_back(tmp_path: Path) -> None:
+    value = {layer: layer / 2 for layer in range(25)}
+    write_sealed(tmp_path / "a.json", value)
+    assert read_sealed(tmp_path / "a.json") == {str(layer): half for layer, half in value.items()}
+
+
 def test_any_changed_digit_breaks_the_seal() -> None:
     sealed = seal({"depth": 6, "notes": ["a"]})
     for i, letter in enumerate(sealed):

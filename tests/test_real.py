@@ -1,4 +1,4 @@
-"""A real model on real data: published numbers, bfloat16, BM25. Slow; skipped, loudly, where the data is missing."""
+"""A real model on real data: published numbers, bfloat16, BM25, a cut. Slow; skipped, loudly, without the data."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 
+from adaptors.resolve import resolve_specs
 from probe import states
 from probe.chunk_file import shrink
 from probe.dataset import load_dataset
@@ -15,15 +17,20 @@ from probe.leaderboard import Leaderboard
 from probe.loading import load_model
 from probe.metrics import Metric, score_run
 from probe.profile import LoadOptions
-from probe.ranking import RankOptions, rank_layers
+from probe.ranking import RankOptions, rank, rank_layers
 from probe.reader import LayerReader
 from probe.search import TopK, cosines, unit
+from probe.sweep import evaluate
+from probe.truncation import truncate
+from surgery.cut import cut
+from surgery.folder import save
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 # As measured before, mean pooling, nothing fitted.
 SCIFACT_LAYERS = {0: 0.199, 1: 0.064, 2: 0.053, 3: 0.076, 4: 0.101, 5: 0.180}
 LIMIT = 600
 NDCG = Metric("ndcg", 10)
+FLOAT32 = LoadOptions(dtype="float32", device="cpu")
 
 pytestmark = [
     pytest.mark.real,
@@ -114,3 +121,17 @@ def test_rounding_moves_no_layer_by_more_than_a_ten_thousandth(spied: Spied) -> 
 
 def test_bfloat16_moves_no_layer_by_more_than_a_hair(spied: Spied) -> None:
     assert scores(rank_minilm("scifact", "bfloat16", LIMIT)) == pytest.approx(score_exactly(spied, LIMIT), abs=0.003)
+
+
+def test_the_row_of_a_layer_of_the_truncated_encoder_and_of_the_saved_cut_are_equal(tmp_path: Path) -> None:
+    archive = DATA / "scifact.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is missing: put BEIR's scifact.zip there to check a real cut")
+    data = load_dataset(str(archive), limit=1)
+    model = load_model("minilm", FLOAT32)
+    folder = save(cut(model, 5), tmp_path / "cut")
+    resolved = resolve_specs(["minilm@5:mean", str(folder)], FLOAT32)
+    board = rank(resolved.contestants, data, str(resolved.baseline))
+    with truncate(SentenceTransformer(str(model.source.folder), device="cpu"), after=5) as shorter:
+        truncated = evaluate(shorter, "truncated", data, [NDCG]).mean(NDCG)
+    assert [row.scores["ndcg@10"] for row in board.rows] == pytest.approx([truncated] * 2, abs=1e-6)

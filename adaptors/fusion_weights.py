@@ -11,7 +11,7 @@ from probe.one_pass import sweep_fusions
 from probe.states import Progress, silent
 from probe.statistics import paired_p_values
 from probe.store import Store
-from surgery.fuse import FusedModel
+from surgery.fusing import FusedModel
 
 __all__ = ["TunedWeights", "candidate_weights", "tune_weights"]
 

@@ -13,8 +13,8 @@ from probe.ranking import Contestant
 from probe.reader import LayerReader, select_hookpoints
 from probe.run_fusion import check_rule
 from probe.store import Store
-from surgery.fuse import FusedModel
 from surgery.fused_folder import is_fused, open_fused
+from surgery.fusing import FusedModel
 
 __all__ = ["ResolvedSpecs", "resolve_specs"]
 

@@ -8,7 +8,7 @@ from benchmarks.timing import Comparison
 from probe.loading import LoadedModel, load_model
 from probe.profile import LoadOptions
 from probe.reader import LayerReader
-from surgery.cut import cut
+from surgery.cutting import cut
 
 __all__ = ["cut_minilm", "cut_mpnet"]
 

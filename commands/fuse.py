@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from probe.metrics import Metric
     from probe.ranking import RankOptions
     from probe.store import Store
-    from surgery.fuse import FusedModel
+    from surgery.fusing import FusedModel
 
 __all__ = ["fuse"]
 
@@ -60,7 +60,7 @@ def fuse(
     from probe.metrics import Metric
     from probe.profile import LoadOptions
     from surgery.folder import check_out
-    from surgery.fuse import fuse as fuse_models
+    from surgery.fusing import fuse as fuse_models
     from surgery.scoring import score_fused
 
     _check_tuning(tune_weights, weights, split, dataset)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from probe.loading import LoadedModel
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions
-    from surgery.cut import CutModel
+    from surgery.cutting import CutModel
 
 __all__ = ["surgery_app"]
 
@@ -97,7 +97,7 @@ def cut(
     """Remove the blocks after one and save the rest as an ordinary model; prints its folder."""
     from probe.opening import open_reader
     from probe.profile import LoadOptions
-    from surgery.cut import cut as cut_model
+    from surgery.cutting import cut as cut_model
     from surgery.scoring import score_cut
 
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
@@ -111,7 +111,7 @@ def cut(
     _operate(
         lambda: cut_model(_load(model, options), after),
         folder,
-        (pooling, force),
+        (pooling, force, trust_remote_code),
         lambda: card_scores(dataset, split, (store, no_store), score),
     )
     say(
@@ -139,8 +139,8 @@ def keep(
 ) -> None:
     """Keep chosen blocks and save them as an ordinary model; prints its folder."""
     from probe.profile import LoadOptions
-    from surgery.cut import keep as keep_blocks
-    from surgery.cut import parse_blocks
+    from surgery.cutting import keep as keep_blocks
+    from surgery.cutting import parse_blocks
     from surgery.scoring import score_kept
 
     blocks = parse_blocks(layers)
@@ -154,7 +154,7 @@ def keep(
     _operate(
         lambda: keep_blocks(_load(model, options), blocks),
         folder,
-        (pooling, force),
+        (pooling, force, trust_remote_code),
         lambda: card_scores(dataset, split, (store, no_store), score),
     )
 
@@ -170,7 +170,7 @@ def _load(model: str, options: "LoadOptions") -> "LoadedModel":
 
 
 def _operate(
-    make: "Callable[[], CutModel]", out: Path, save_options: tuple[str | None, bool], score: Callable[[], str]
+    make: "Callable[[], CutModel]", out: Path, save_options: tuple[str | None, bool, bool], score: Callable[[], str]
 ) -> None:
     """Make a model, score it, save it, check it in a fresh process, and print its folder."""
     from probe.hookpoint import check_pooling
@@ -178,7 +178,7 @@ def _operate(
     from surgery.folder import check_out, save
     from surgery.fresh_check import check_saved
 
-    pooling, force = save_options
+    pooling, force, trust = save_options
     check_out(out, force)
     if pooling:
         check_pooling(pooling)
@@ -186,5 +186,5 @@ def _operate(
     chosen = pooling or own_pooling(changed)
     scores = score()
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen), scores)
+    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen, trust), scores)
     typer.echo(out)

@@ -5,11 +5,11 @@ from typing import Any
 
 # Loaded on first use, so that `surgery --help` stays light.
 _HOMES = {
-    "FusedModel": "fuse",
-    "cut": "cut",
-    "fuse": "fuse",
+    "FusedModel": "fusing",
+    "cut": "cutting",
+    "fuse": "fusing",
     "inspect_model": "inspection",
-    "keep": "cut",
+    "keep": "cutting",
     "open_fused": "fused_folder",
     "save": "folder",
     "save_fused": "fused_folder",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from surgery.cut import CutModel
-from surgery.fuse import FusedModel
+from surgery.cutting import CutModel
+from surgery.fusing import FusedModel
 
 __all__ = ["write_card", "write_fused_card"]
 

@@ -12,7 +12,7 @@ from probe.model_config import ModelConfig, find_transformer, read_model_config
 from probe.profile import TOKENIZER_FILES
 from probe.reader import own_pooling
 from surgery.card import write_card
-from surgery.cut import CutModel
+from surgery.cutting import CutModel
 from surgery.weights import write_weights
 
 __all__ = ["PROVENANCE", "check_out", "provenance", "save", "save_folder", "write_json", "write_model"]

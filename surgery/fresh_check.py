@@ -13,8 +13,8 @@ from probe.errors import ModelError
 from probe.model_config import read_model_config
 from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit
-from surgery.cut import CutModel
-from surgery.fuse import FusedModel
+from surgery.cutting import CutModel
+from surgery.fusing import FusedModel
 
 __all__ = ["check_fused", "check_saved", "embed_samples"]
 
@@ -53,13 +53,14 @@ def embed_samples(model: Encoder) -> Embeddings:
     return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
-def check_saved(folder: Path, model: CutModel, pooling: str) -> None:
+def check_saved(folder: Path, model: CutModel, pooling: str, trust: bool = False) -> None:
     """Load a saved folder in a process of its own and compare its vectors with the model's.
 
     Args:
         folder: The saved folder.
         model: What was saved, in float32.
         pooling: Its pooling.
+        trust: Let it run the code its folder brings, as the original was let.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
@@ -67,7 +68,7 @@ def check_saved(folder: Path, model: CutModel, pooling: str) -> None:
     expected = embed_samples(HookpointEncoder(LayerReader(model), model.depth, pooling))
     if read_model_config(model.source.folder).normalizes:
         expected = unit(expected)
-    _compare(expected, _embed_in_fresh_process(folder, trust=False))
+    _compare(expected, _embed_in_fresh_process(folder, trust))
 
 
 def check_fused(folder: Path, model: FusedModel) -> None:

@@ -13,9 +13,9 @@ from probe.profile import LoadOptions
 from probe.reader import select_hookpoints
 from probe.store import Store
 from surgery.card import write_fused_card
-from surgery.cut import cut
+from surgery.cutting import cut
 from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model
-from surgery.fuse import FusedModel
+from surgery.fusing import FusedModel
 
 __all__ = ["is_fused", "open_fused", "save_fused", "write_fused"]
 

@@ -12,8 +12,8 @@ from probe.capture import Capture
 from probe.errors import ModelError
 from probe.profile import LoadOptions, ModelProfile
 from probe.reader import group_by_layer
-from surgery.fuse import FusedModel
 from surgery.fused_folder import open_fused, write_fused
+from surgery.fusing import FusedModel
 
 __all__ = ["FusedModule"]
 

@@ -10,8 +10,8 @@ from probe.loading import LoadedModel
 from probe.ranking import Contestant, RankOptions, rank, rank_layers
 from probe.reader import LayerReader, own_pooling
 from probe.sources import ModelSource
-from surgery.cut import keep
-from surgery.fuse import FusedModel
+from surgery.cutting import keep
+from surgery.fusing import FusedModel
 
 __all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.errors import ModelError
-from surgery.cut import CutModel
+from surgery.cutting import CutModel
 
 __all__ = ["write_weights"]
 

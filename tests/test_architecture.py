@@ -70,3 +70,10 @@ def test_every_exported_name_is_there(package: str) -> None:
     assert all(getattr(module, name) is not None for name in module.__all__)
     with pytest.raises(AttributeError):
         module.nothing_of_this_name  # noqa: B018
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_exported_name_is_hidden_by_a_module_of_that_name(package: str) -> None:
+    # Importing a module sets it as an attribute of its package.
+    modules = {path.stem for path in (ROOT / package).glob("*.py")}
+    assert not modules & set(import_module(package).__all__)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from tiny_models import DEPTH, ENCODERS, count_hooks, make_texts, write_model, write_sentence_transformer
+from torch import nn
 
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
@@ -20,7 +21,8 @@ from probe.loading import LoadedModel, load_model
 from probe.model_config import read_model_config
 from probe.profile import LoadOptions
 from probe.reader import LayerReader, own_pooling
-from surgery.cut import cut, keep, parse_blocks
+from surgery import cutting
+from surgery.cutting import cut, keep, parse_blocks
 from surgery.folder import save
 
 ROOT = Path(__file__).parent.parent
@@ -207,6 +209,22 @@ def test_blocks_that_are_none_are_a_wrong_call(text: str) -> None:
 def test_blocks_without_the_first_are_refused_where_it_is_another_kind(load_tiny: LoadTiny) -> None:
     with pytest.raises(ModelError, match="keep block 1"):
         keep(load_tiny("modernbert"), [2, 3])
+
+
+def test_a_cut_that_gives_other_states_is_refused_in_process(
+    load_tiny: LoadTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_blocks = cutting._copy_blocks
+
+    def spoil(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:
+        module = copy_blocks(model, chosen)
+        with torch.no_grad():
+            next(module.get_submodule(model.stack.path).parameters()).add_(0.1)
+        return module
+
+    monkeypatch.setattr(cutting, "_copy_blocks", spoil)
+    with pytest.raises(ModelError, match="other states than layer 2"):
+        cut(load_tiny("bert"), 2)
 
 
 def test_a_saved_folder_names_what_it_was_cut_from(saved: dict[str, Path], load_tiny: LoadTiny) -> None:

@@ -22,8 +22,8 @@ from probe.ranking import rank
 from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit
 from probe.sweep import evaluate
-from surgery.fuse import FusedModel, fuse
 from surgery.fused_folder import is_fused, open_fused, save_fused
+from surgery.fusing import FusedModel, fuse
 
 TEXTS = make_texts(12)
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

@@ -14,7 +14,7 @@ from probe.errors import CallError
 from probe.evaluation import Evaluation
 from probe.metrics import Metric
 from probe.profile import LoadOptions
-from surgery.fuse import FusedModel, fuse
+from surgery.fusing import FusedModel, fuse
 
 NDCG = Metric("ndcg", 10)
 

@@ -17,9 +17,9 @@ torch.set_num_threads(1)
 import safetensors.torch
 from probe.profile import LoadOptions
 from probe.loading import load_model
-from surgery.cut import cut
+from surgery.cutting import cut
 from surgery.folder import save
-from surgery.fuse import fuse
+from surgery.fusing import fuse
 from surgery.fused_folder import save_fused
 
 kind, bert, mpnet, root = sys.argv[1:]

@@ -11,7 +11,7 @@ from probe.loading import LoadedModel
 from probe.metrics import Metric
 from probe.reader import LayerReader, select_hookpoints
 from probe.sweep import sweep
-from surgery.cut import cut
+from surgery.cutting import cut
 from surgery.folder import save
 
 mteb = pytest.importorskip("mteb", reason="mteb is not installed: extra 'dev'")

@@ -22,7 +22,7 @@ from probe.reader import LayerReader
 from probe.search import TopK, cosines, unit
 from probe.sweep import evaluate
 from probe.truncation import truncate
-from surgery.cut import cut
+from surgery.cutting import cut
 from surgery.folder import save
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"

@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from probe.capture import Capture
 from probe.errors import CallError, ModelError
-from probe.layers import find_layers
+from probe.layers import LayerStack, dummy_inputs, find_layers
 from probe.loading import LoadedModel
 
 __all__ = ["CutModel", "cut", "keep", "parse_blocks"]
 
 # More than any encoder has; keeps a slip of the finger from filling the memory.
 _MOST_BLOCKS = 10_000
+# Greatest absolute difference of states, for values of about 1.
+_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def cut(model: LoadedModel, after: int) -> CutModel:
 
     Raises:
         CallError: There is no such block.
-        ModelError: The rest is no model of its class.
+        ModelError: The rest is no model of its class, or gives other states than the layer it was cut at.
     """
     if not 1 <= after <= model.depth:
         hint = "; layer 0 is the embeddings, which are no encoder by themselves" if after == 0 else ""
@@ -74,6 +77,8 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
     _count_anew(module, model.depth, chosen)
     _check_shape(module, model.source.name, chosen)
     stack = find_layers(module)
+    if chosen == tuple(range(1, len(chosen) + 1)):
+        _check_law(model, module, stack)
     fields = {name: getattr(model, name) for name in LoadedModel.__dataclass_fields__}
     changed = {
         "module": module,
@@ -154,6 +159,26 @@ def _check_shape(module: nn.Module, name: str, chosen: Sequence[int]) -> None:
         raise ModelError(
             f"'{name}' cannot be reduced to the blocks {','.join(map(str, chosen))}: its first block holds what all "
             f"of them need ({wrong[0]}); keep block 1"
+        )
+
+
+def _check_law(model: LoadedModel, module: nn.Module, stack: LayerStack) -> None:
+    """Refuse a cut that gives other states than the layer it was cut at, seen on a few tokens.
+
+    Raises:
+        ModelError: The cut law is broken.
+    """
+    layer = stack.depth
+    states = []
+    for encoder, blocks in ((model.module, model.stack), (module, stack)):
+        with Capture(encoder, blocks, {layer: ("mean",)}) as capture, torch.inference_mode():
+            states.append(capture.run(dummy_inputs(encoder))[layer, "mean"])
+    scale = max(1.0, float(states[0].abs().max()))
+    difference = float((states[1] - states[0]).abs().max()) / scale
+    if not difference <= _TOLERANCE:
+        raise ModelError(
+            f"'{model.source.name}' cannot be cut after {layer}: the rest gives other states than layer {layer} of the "
+            f"whole model (they differ by {difference:.1e})"
         )
 
 

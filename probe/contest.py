@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from probe.composite import Composite
 from probe.encoder import Embeddings
 from probe.evaluation import Part
 from probe.fusions import Fusion, RunFusion
@@ -17,9 +18,9 @@ States = Mapping[Hookpoint, Embeddings]
 
 
 class Contest:
-    """Any number of fusions over the same states; each block is compared once, however many fusions hold it."""
+    """Any number of encoders over the same states; each block is compared once, however many fusions hold it."""
 
-    def __init__(self, encoders: Sequence[Fusion | RunFusion], query_ids: Sequence[str], depth: int) -> None:
+    def __init__(self, encoders: Sequence[Composite | RunFusion], query_ids: Sequence[str], depth: int) -> None:
         """Enter encoders.
 
         Args:
@@ -29,14 +30,14 @@ class Contest:
         """
         late = [encoder for encoder in encoders if isinstance(encoder, RunFusion)]
         ranked = dict.fromkeys(_alone(point) for encoder in late for point in encoder.points)
-        early = dict.fromkeys([*(encoder for encoder in encoders if isinstance(encoder, Fusion)), *ranked])
-        self.points = tuple(dict.fromkeys(point for fusion in early for point in fusion.points))
-        self._parts: dict[Fusion, Part] = {}
+        early = dict.fromkeys([*(encoder for encoder in encoders if not isinstance(encoder, RunFusion)), *ranked])
+        self.points = tuple(dict.fromkeys(point for encoder in early for point in encoder.points))
+        self._parts: dict[Composite, Part] = {}
         self._tops = {fusion: TopK(query_ids, max(depth, RUN_DEPTH) if fusion in ranked else depth) for fusion in early}
 
     def take_queries(self, states: States) -> None:
         """Take in the queries' states `(Q, D)` per hookpoint, before any document."""
-        for part in dict.fromkeys(part for fusion in self._tops for part in _compared(fusion)):
+        for part in dict.fromkeys(part for encoder in self._tops for part in _compared(encoder)):
             self._parts[part] = Part(_join(part, states))
 
     def take_documents(self, ids: Sequence[str], states: States) -> None:
@@ -46,37 +47,38 @@ class Contest:
             ids: Their ids.
             states: Their states `(C, D)` per hookpoint.
         """
-        cosines = {fusion: part.compare(_join(fusion, states)) for fusion, part in self._parts.items()}
-        for fusion, top in self._tops.items():
-            top.add(ids, fusion.average([cosines[part] for part in _compared(fusion)]))
+        cosines = {encoder: part.compare(_join(encoder, states)) for encoder, part in self._parts.items()}
+        for encoder, top in self._tops.items():
+            found = [cosines[part] for part in _compared(encoder)]
+            top.add(ids, encoder.average(found) if encoder.averages_cosines else found[0])
 
-    def run(self, encoder: Fusion | RunFusion) -> Run:
+    def run(self, encoder: Composite | RunFusion) -> Run:
         """Return what an encoder has found so far."""
         if isinstance(encoder, RunFusion):
             return encoder.combine([self._tops[_alone(point)].run() for point in encoder.points])
         return self._tops[encoder].run()
 
-    def dim(self, encoder: Fusion | RunFusion) -> int | None:
+    def dim(self, encoder: Composite | RunFusion) -> int | None:
         """Return the dimension of an encoder's vectors, if it has any."""
         if isinstance(encoder, RunFusion):
             return None
         return sum(self._parts[part].dim for part in _compared(encoder))
 
-    def collapsed(self, encoder: Fusion | RunFusion) -> bool:
+    def collapsed(self, encoder: Composite | RunFusion) -> bool:
         """Return whether all documents have the same vector."""
-        points = [_alone(point) for point in encoder.points]
-        parts = points if isinstance(encoder, RunFusion) else _compared(encoder)
+        blocks = [_alone(point) for point in encoder.points]
+        parts = blocks if isinstance(encoder, RunFusion) else _compared(encoder)
         return all(self._parts[part].collapsed for part in parts)
 
 
-def _alone(point: Hookpoint) -> Fusion:
+def _alone(point: Hookpoint) -> Composite:
     return Fusion((point,))
 
 
-def _compared(fusion: Fusion) -> list[Fusion]:
-    """Return those whose cosines make the fusion's: its single blocks, or itself."""
-    return [_alone(point) for point in fusion.points] if fusion.averages_cosines else [fusion]
+def _compared(encoder: Composite) -> list[Composite]:
+    """Return those whose cosines make the encoder's: its single blocks, or itself."""
+    return [_alone(point) for point in encoder.points] if encoder.averages_cosines else [encoder]
 
 
-def _join(fusion: Fusion, states: States) -> Embeddings:
-    return fusion.join_arrays([states[point] for point in fusion.points])
+def _join(encoder: Composite, states: States) -> Embeddings:
+    return encoder.join_arrays([states[point] for point in encoder.points])

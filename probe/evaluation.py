@@ -12,7 +12,26 @@ from probe.hookpoint import Hookpoint
 from probe.metrics import Metric
 from probe.search import cosines, unit
 
-__all__ = ["Evaluation", "Part"]
+__all__ = ["AdaptorFacts", "Evaluation", "Part"]
+
+
+@dataclass(frozen=True)
+class AdaptorFacts:
+    """What a table says of an adaptor.
+
+    Attributes:
+        kind: Its kind.
+        labels: `none`, or the split whose judgements were used.
+        transductive: Whether its fit saw the texts of the corpus that is searched.
+        fit_seconds: Time to fit it.
+        parameters: Its parameters.
+    """
+
+    kind: str
+    labels: str
+    transductive: bool
+    fit_seconds: float | None
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,7 @@ class Evaluation:
         ms_per_text: Milliseconds per document, or None where it was not measured.
         parameters: Parameters the encoder needs, where known.
         hookpoint: Where the vectors were read, if at one place of one model.
+        adaptor: What is on top, if anything.
     """
 
     encoder: str
@@ -38,6 +58,7 @@ class Evaluation:
     ms_per_text: float | None = None
     parameters: int | None = None
     hookpoint: Hookpoint | None = None
+    adaptor: AdaptorFacts | None = None
 
     def mean(self, metric: Metric) -> float:
         """Return the mean over all judged queries."""

@@ -71,6 +71,11 @@ class Fusion:
         """Whether its cosine is the weighted mean of its blocks' cosines, so that no vectors have to be joined."""
         return self.method == "concat"
 
+    @property
+    def adaptor(self) -> None:
+        """Nothing is on top."""
+        return None
+
     def dim(self, widths: Sequence[int]) -> int:
         """Return the dimension D of its vectors.
 

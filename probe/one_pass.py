@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from probe.composite import Composite
 from probe.contest import Contest
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.evaluation import Evaluation
-from probe.fusions import Fusion, RunFusion
+from probe.fusions import RunFusion
 from probe.hookpoint import Hookpoint
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
@@ -61,7 +62,7 @@ class _Model:
 
 def sweep_fusions(
     readers: Mapping[str, LayerReader],
-    encoders: Sequence[Fusion | RunFusion],
+    encoders: Sequence[Composite | RunFusion],
     dataset: Dataset,
     metrics: Sequence[Metric],
     kept: tuple[Store | None, Progress],
@@ -102,6 +103,7 @@ def sweep_fusions(
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
+                adaptor=None if isinstance(encoder, RunFusion) else encoder.adaptor,
             )
         )
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from probe.composite import Composite
 from probe.contest import RUN_DEPTH
 from probe.dataset import Dataset
 from probe.evaluation import Evaluation
@@ -22,10 +23,12 @@ from probe.states import Progress, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.store import Store
 
-__all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
+__all__ = ["PCA", "Contestant", "RankOptions", "rank", "rank_layers"]
 
 NDCG_10 = Metric("ndcg", 10)
 _ALWAYS = Metric("recall", 100)
+# The adaptor that every other one has to beat at its dimension.
+PCA = "pca"
 _LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
 
 
@@ -93,7 +96,7 @@ def rank(
     dataset: Dataset,
     baseline: str,
     options: RankOptions | None = None,
-    fusions: Sequence[Fusion | RunFusion] = (),
+    fusions: Sequence[Composite | RunFusion] = (),
 ) -> Leaderboard:
     """Rank hookpoints of any number of models, and fusions of them, side by side.
 
@@ -154,24 +157,42 @@ def _published_scores(
 def _build_rows(
     evaluations: Sequence[Evaluation], baseline: str, options: RankOptions, published: dict[str, float | None]
 ) -> tuple[Row, ...]:
-    ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder))
-    frozen = next(e for e in evaluations if e.encoder == baseline)
+    ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder, e.dim or 0))
+    frozen = next(e for e in evaluations if e.encoder == baseline and e.adaptor is None)
     scores, reference = np.stack([e.scores[options.metric] for e in ordered]), frozen.scores[options.metric]
     intervals = bootstrap_intervals(scores, options.seed)
     p_values = paired_p_values(scores, reference, options.seed)
+    against_pca = _compare_with_pca(ordered, options)
     rows = []
     for place, evaluation in enumerate(ordered):
         row = _build_row(evaluation, rank=place + 1)
-        row = replace(row, ci95=intervals[place], published=published.get(evaluation.encoder))
+        row = replace(row, ci95=intervals[place])
+        if evaluation.adaptor is None:
+            row = replace(row, published=published.get(evaluation.encoder))
         if evaluation is not frozen:
             row = replace(row, delta=float((scores[place] - reference).mean()), p_value=p_values[place])
+        if place in against_pca:
+            row = replace(row, pca_delta=against_pca[place][0], pca_p_value=against_pca[place][1])
         rows.append(row)
     return tuple(rows)
 
 
+def _compare_with_pca(ordered: Sequence[Evaluation], options: RankOptions) -> dict[int, tuple[float, float | None]]:
+    """Return, per place of another adaptor, its difference to PCA of the same encoder and dimension, and a p-value."""
+    pca = {(e.encoder, e.dim): e.scores[options.metric] for e in ordered if e.adaptor and e.adaptor.kind == PCA}
+    found = {}
+    for place, evaluation in enumerate(ordered):
+        rival = pca.get((evaluation.encoder, evaluation.dim))
+        if evaluation.adaptor is None or evaluation.adaptor.kind == PCA or rival is None:
+            continue
+        scores = evaluation.scores[options.metric]
+        found[place] = (float((scores - rival).mean()), paired_p_values(scores[None], rival, options.seed)[0])
+    return found
+
+
 def _build_row(evaluation: Evaluation, rank: int) -> Row:
-    point = evaluation.hookpoint
-    return Row(
+    point, adaptor = evaluation.hookpoint, evaluation.adaptor
+    row = Row(
         rank=rank,
         encoder=evaluation.encoder,
         layer=point.place[0] if point else None,
@@ -182,4 +203,14 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
         collapsed=evaluation.collapsed,
         ms_per_text=evaluation.ms_per_text,
         parameters=evaluation.parameters,
+    )
+    if adaptor is None:
+        return row
+    return replace(
+        row,
+        adaptor=adaptor.kind,
+        labels=adaptor.labels,
+        transductive=adaptor.transductive,
+        fit_seconds=adaptor.fit_seconds,
+        parameters=(evaluation.parameters or 0) + adaptor.parameters,
     )

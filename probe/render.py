@@ -38,10 +38,12 @@ def _columns(board: Leaderboard) -> list[_Column]:
     top = max((row.scores[metric] for row in board.rows), default=0.0)
     starred = _significant(board.rows)
     others = [name for name in board.settings["metrics"] if name != metric]
+    adapted = any(row.adaptor is not None for row in board.rows)
     return [
         _Column("#", 0, lambda row: str(row.rank)),
         _Column("encoder", 0, lambda row: row.encoder, "left"),
-        _Column("dim", 8, lambda row: _number(row.dim, "d")),
+        *(_ADAPTOR_COLUMNS if adapted else []),
+        _Column("dim", 0 if adapted else 8, lambda row: _number(row.dim, "d")),
         _Column(_title(metric), 0, partial(_score, metric)),
         _Column("95 %", 3, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
         _Column("Δ base", 2, lambda row: _number(row.delta, "+.4f")),
@@ -52,6 +54,12 @@ def _columns(board: Leaderboard) -> list[_Column]:
         _Column("params", 5, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
         _Column("note", 1, lambda row: _note(row, board.settings["baseline"]), "left"),
     ]
+
+
+def _against_pca(row: Row) -> str:
+    if row.pca_delta is None:
+        return "–"
+    return f"{row.pca_delta:+.4f} {_p_value(row.pca_p_value)}"
 
 
 def _score(metric: str, row: Row) -> str:
@@ -71,8 +79,17 @@ def _title(metric: str) -> str:
 
 
 def _note(row: Row, baseline: str) -> str:
-    marks = {"baseline": row.encoder == baseline, "collapsed": row.collapsed, "transductive": row.transductive}
+    frozen = row.encoder == baseline and row.adaptor is None
+    marks = {"baseline": frozen, "collapsed": row.collapsed, "transductive": row.transductive}
     return ", ".join(mark for mark, holds in marks.items() if holds)
+
+
+_ADAPTOR_COLUMNS = [
+    _Column("adaptor", 0, lambda row: row.adaptor or "–", "left"),
+    _Column("labels", 1, lambda row: row.labels if row.adaptor else "–", "left"),
+    _Column("Δ pca, p", 1, _against_pca),
+    _Column("fit s", 5, lambda row: _number(row.fit_seconds, ".1f")),
+]
 
 
 def _bar(value: float, top: float) -> str:
@@ -221,7 +238,7 @@ def _table(columns: Sequence[_Column], board: Leaderboard) -> Table:
     for column in columns:
         table.add_column(column.title, justify=column.justify, no_wrap=True)
     for row in board.rows:
-        style = "bold" if row.encoder == board.settings["baseline"] else None
+        style = "bold" if "baseline" in _note(row, board.settings["baseline"]) else None
         table.add_row(*[Text(column.cell(row)) for column in columns], style=style)
     return table
 

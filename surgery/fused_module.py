@@ -87,7 +87,9 @@ class FusedModule(InputModule):
             wanted = group_by_layer([point.place for point in points])
             with Capture(reader.loaded.module, reader.loaded.stack, wanted) as capture:
                 states = capture.run(inputs)
-            blocks |= {point: states[point.place] for point in points}
+            # A text without a token has no state to pool.
+            empty = inputs["attention_mask"].sum(dim=1, keepdim=True) == 0
+            blocks |= {point: states[point.place].masked_fill(empty, 0.0) for point in points}
         fusion = self.model.fusion
         return {**features, "sentence_embedding": fusion.join([blocks[point] for point in fusion.points])}
 

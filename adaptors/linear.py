@@ -1,0 +1,97 @@
+"""Closed-form adaptors: no gradient, no labels, seconds."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaptors.base import FitData, Projection
+from probe.errors import CallError
+
+__all__ = ["fit_lens", "fit_pca", "fit_spectral", "fit_truncate"]
+
+# Penalties tried, relative to the mean eigenvalue.
+_PENALTIES = np.logspace(-8, 2, 41)
+_POWER = 0.15
+# Eigenvalues below this share of the largest are rounding: their axes are left as they are.
+_NOISE = 1e-7
+
+
+def fit_truncate(data: FitData, dim: int) -> Projection:
+    """Keep the first `dim` dimensions as they are."""
+    return Projection(data.documents.shape[1], dim)
+
+
+def fit_pca(data: FitData, dim: int) -> Projection:
+    """Rotate to the principal axes of the uncentred states, largest first; at full width no score changes."""
+    return Projection.of(_principal_axes(data.texts)[1][:, :dim])
+
+
+def fit_spectral(data: FitData, dim: int, power: float = _POWER) -> Projection:
+    """Rotate as `pca` does and divide every axis by a power of its eigenvalue: a whitening that stops half way.
+
+    Args:
+        data: What to fit to.
+        dim: Dimensions to keep.
+        power: 0 is `pca`, 0.5 whitens.
+
+    Returns:
+        The projection.
+    """
+    values, axes = _principal_axes(data.texts)
+    scale = values.clamp(min=float(values[0]) * _NOISE) / values[0]
+    return Projection.of((axes * scale**-power)[:, :dim])
+
+
+def _principal_axes(states: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors (columns) of the uncentred second moments, largest first."""
+    wide = states.double()
+    values, axes = torch.linalg.eigh(wide.T @ wide / len(wide))
+    # A sign rule, so that the same states give the same axes on every machine.
+    signs = torch.sign(axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)))
+    return values.flip(0).clamp(min=0).float(), (axes * signs).flip(1).float()
+
+
+def fit_lens(data: FitData, dim: int) -> Projection:
+    """Map the states to the model's final embedding by ridge regression; the penalty by generalised cross-validation.
+
+    GCV(a) = |Y - Y_a|^2 / (N - df(a))^2 with df(a) = sum of s / (s + a) over the eigenvalues s of X'X (Golub, Heath
+    and Wahba, Technometrics 1979). The target is turned to its own principal axes, so that its first dimensions hold
+    the most; a turn changes no score at full width.
+
+    Args:
+        data: What to fit to; its targets are the final embeddings.
+        dim: Dimensions to keep, no more than the final embedding has.
+
+    Returns:
+        The projection, with a bias.
+
+    Raises:
+        CallError: The final embedding has fewer dimensions.
+    """
+    if dim > data.targets.shape[1]:
+        raise CallError(f"lens: {dim} dimensions of a final embedding that has {data.targets.shape[1]}")
+    states, targets = data.texts.double(), data.targets.double()
+    axes = _principal_axes(data.targets)[1].double()
+    mean, target_mean = states.mean(dim=0), targets.mean(dim=0)
+    centred, wanted = states - mean, (targets - target_mean) @ axes
+    values, vectors = torch.linalg.eigh(centred.T @ centred)
+    along = vectors.T @ (centred.T @ wanted)
+    penalty = _pick_penalty(values.numpy(), (along**2).sum(dim=1).numpy(), float((wanted**2).sum()), len(states))
+    weight = vectors @ (along / (values.clamp(min=0) + penalty).unsqueeze(1))
+    bias = target_mean @ axes - mean @ weight
+    return Projection.of(weight[:, :dim].float(), bias[:dim].float())
+
+
+def _pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, count: int) -> float:
+    """Return the penalty of least GCV, from the eigenvalues of X'X and the squared projections of X'Y on its axes."""
+    values = values.clip(min=0)
+    best, chosen = np.inf, 0.0
+    for penalty in _PENALTIES * values.mean():
+        shrunk = values + penalty
+        residual = total - (along * (2 / shrunk - values / shrunk**2)).sum()
+        free = count - (values / shrunk).sum() - 1
+        score = residual / free**2 if free > 0 else np.inf
+        if score < best:
+            best, chosen = score, penalty
+    return float(chosen)

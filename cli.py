@@ -1,9 +1,9 @@
 """The commands `probe`, `surgery` and `adaptors`."""
 
+from commands.adaptors import adaptors_app
 from commands.data import data_app
 from commands.fuse import fuse
 from commands.probe import probe_app
-from commands.shell import app
 from commands.store import store_app
 from commands.surgery import surgery_app
 
@@ -12,10 +12,3 @@ __all__ = ["adaptors_app", "data_app", "probe_app", "store_app", "surgery_app"]
 probe_app.add_typer(data_app, name="data")
 probe_app.add_typer(store_app, name="store")
 surgery_app.command(epilog="Example: surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0")(fuse)
-
-adaptors_app = app("Learn on top of an encoder. This release has no adaptor command yet.", "adaptors --help")
-
-
-@adaptors_app.callback()
-def no_command_yet() -> None:
-    """Let an app without commands show its help."""

@@ -21,6 +21,7 @@ class FitData:
         targets: Final embeddings of documents and queries `(N + M, F)`, for the lens.
         pairs: Rows of a query and of a document judged relevant to it `(P, 2)`; empty without labels.
         labels: `none`, or the split the pairs come from.
+        text_hash: sha256 of the documents' texts.
     """
 
     documents: Tensor
@@ -28,7 +29,13 @@ class FitData:
     widths: tuple[int, ...]
     targets: Tensor
     pairs: Tensor
-    labels: str = "none"
+    labels: str
+    text_hash: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the states are the final embeddings already."""
+        return self.texts.shape == self.targets.shape and torch.equal(self.texts, self.targets)
 
     @property
     def texts(self) -> Tensor:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from adaptors.folder import is_adapted, open_adapted
+from probe.composite import Composite
 from probe.errors import CallError
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import Hookpoint, SpecParts, split_fusion, split_spec
@@ -14,7 +16,6 @@ from probe.reader import LayerReader, select_hookpoints
 from probe.run_fusion import check_rule
 from probe.store import Store
 from surgery.fused_folder import is_fused, open_fused
-from surgery.fusing import FusedModel
 
 __all__ = ["ResolvedSpecs", "resolve_specs"]
 
@@ -25,13 +26,13 @@ class ResolvedSpecs:
 
     Attributes:
         contestants: One per model, in the order of first mention.
-        fusions: Fusions of several hookpoints, and of their rankings.
+        fusions: What is made of several hookpoints, or has an adaptor on top, and fusions of rankings.
         baseline: The first spec's encoder; its deepest, where it names several.
     """
 
     contestants: tuple[Contestant, ...]
-    fusions: tuple[Fusion | RunFusion, ...]
-    baseline: Hookpoint | Fusion
+    fusions: tuple[Composite | RunFusion, ...]
+    baseline: Composite
 
 
 def resolve_specs(
@@ -58,37 +59,52 @@ def resolve_specs(
         ModelError: A model cannot be loaded.
     """
     readers: dict[str, LayerReader] = {}
-    groups: list[list[Fusion]] = []
+    groups: list[list[Composite]] = []
     for spec in specs:
         parts = [split_spec(part) for part in split_fusion(spec)]
-        if any(is_fused(part.model) for part in parts):
-            model = _open_saved(parts, options, store)
-            readers |= {reader.model.source.name: reader for reader in model.readers}
-            groups.append([model.fusion])
+        if any(_is_saved(part.model) for part in parts):
+            opened, encoder = _open_saved(parts, options, store)
+            readers |= {reader.model.source.name: reader for reader in opened}
+            groups.append([encoder])
             continue
         for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
             readers[name] = open_reader(name, options, store)
-        groups.append(_combine([_expand(part, readers[part.model].model) for part in parts]))
-    encoders = list(dict.fromkeys(fusion for group in groups for fusion in group))
-    first = groups[0][-1]
-    fused = tuple(fusion for fusion in encoders if len(fusion.points) > 1)
+        groups.append(list(_combine([_expand(part, readers[part.model].model) for part in parts])))
+    encoders = list(dict.fromkeys(encoder for group in groups for encoder in group))
+    alone = [encoder for encoder in encoders if _is_hookpoint(encoder)]
+    others = tuple(encoder for encoder in encoders if not _is_hookpoint(encoder))
+    fusions = [encoder for encoder in others if isinstance(encoder, Fusion)]
     return ResolvedSpecs(
-        tuple(Contestant(reader, _points_of(name, encoders)) for name, reader in readers.items()),
-        (*fused, *_fuse_rankings(fused, run_rules)),
-        first.points[0] if len(first.points) == 1 else first,
+        tuple(Contestant(reader, _points_of(name, alone)) for name, reader in readers.items()),
+        (*others, *_fuse_rankings(fusions, run_rules)),
+        groups[0][-1],
     )
 
 
-def _open_saved(parts: Sequence[SpecParts], options: LoadOptions | None, store: Store | None) -> FusedModel:
+def _is_hookpoint(encoder: Composite) -> bool:
+    return isinstance(encoder, Fusion) and len(encoder.points) == 1
+
+
+def _is_saved(folder: str) -> bool:
+    return is_fused(folder) or is_adapted(folder)
+
+
+def _open_saved(
+    parts: Sequence[SpecParts], options: LoadOptions | None, store: Store | None
+) -> tuple[tuple[LayerReader, ...], Composite]:
+    folder = next(part.model for part in parts if _is_saved(part.model))
     if len(parts) > 1 or parts[0].layers or parts[0].pooling:
-        folder = next(part.model for part in parts if is_fused(part.model))
-        raise CallError(f"'{folder}' is a fused model: it stands by itself, without layer, pooling or '+'")
-    return open_fused(parts[0].model, options, store)
+        kind = "an adapted encoder" if is_adapted(folder) else "a fused model"
+        raise CallError(f"'{folder}' is {kind}: it stands by itself, without layer, pooling or '+'")
+    if is_adapted(folder):
+        adapted = open_adapted(folder, options, store)
+        return adapted.readers, adapted.encoder
+    fused = open_fused(folder, options, store)
+    return fused.readers, fused.fusion
 
 
-def _points_of(name: str, encoders: Sequence[Fusion]) -> tuple[Hookpoint, ...]:
-    alone = [fusion.points[0] for fusion in encoders if len(fusion.points) == 1]
-    return tuple(point for point in alone if point.model == name)
+def _points_of(name: str, alone: Sequence[Composite]) -> tuple[Hookpoint, ...]:
+    return tuple(point for encoder in alone for point in encoder.points if point.model == name)
 
 
 def _fuse_rankings(fusions: Sequence[Fusion], rules: Sequence[str]) -> list[RunFusion]:

@@ -175,6 +175,7 @@ def _operate(
     """Make a model, score it, save it, check it in a fresh process, and print its folder."""
     from probe.hookpoint import check_pooling
     from probe.reader import own_pooling
+    from surgery.finish import Finish
     from surgery.folder import check_out, save
     from surgery.fresh_check import check_saved
 
@@ -183,8 +184,7 @@ def _operate(
     if pooling:
         check_pooling(pooling)
     changed = make()
-    chosen = pooling or own_pooling(changed)
-    scores = score()
+    finish = Finish(pooling or own_pooling(changed), scores=score())
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, chosen, force, lambda folder: check_saved(folder, changed, chosen, trust), scores)
+    save(changed, out, finish, force, lambda folder: check_saved(folder, changed, finish, trust))
     typer.echo(out)

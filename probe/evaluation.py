@@ -22,14 +22,14 @@ class AdaptorFacts:
     Attributes:
         kind: Its kind.
         labels: `none`, or the split whose judgements were used.
-        transductive: Whether its fit saw the texts of the corpus that is searched.
+        fitted_on: sha256 of the documents its fit saw, if it saw any.
         fit_seconds: Time to fit it.
         parameters: Its parameters.
     """
 
     kind: str
     labels: str
-    transductive: bool
+    fitted_on: str | None
     fit_seconds: float | None
     parameters: int
 

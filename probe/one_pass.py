@@ -93,6 +93,7 @@ def sweep_fusions(
         contest.take_documents(chunk[0][0], _merge(states for _, states in chunk))
     evaluations = []
     for encoder in encoders:
+        adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
         milliseconds, parameters = _costs(encoder.points, models, len(dataset.documents))
         evaluations.append(
             Evaluation(
@@ -103,7 +104,8 @@ def sweep_fusions(
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
-                adaptor=None if isinstance(encoder, RunFusion) else encoder.adaptor,
+                transductive=adaptor is not None and adaptor.fitted_on == dataset.documents.text_hash,
+                adaptor=adaptor,
             )
         )
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}

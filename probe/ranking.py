@@ -158,7 +158,8 @@ def _build_rows(
     evaluations: Sequence[Evaluation], baseline: str, options: RankOptions, published: dict[str, float | None]
 ) -> tuple[Row, ...]:
     ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder, e.dim or 0))
-    frozen = next(e for e in evaluations if e.encoder == baseline and e.adaptor is None)
+    # Adaptors on the baseline have its name, too.
+    frozen = min((e for e in evaluations if e.encoder == baseline), key=lambda e: e.adaptor is not None)
     scores, reference = np.stack([e.scores[options.metric] for e in ordered]), frozen.scores[options.metric]
     intervals = bootstrap_intervals(scores, options.seed)
     p_values = paired_p_values(scores, reference, options.seed)
@@ -210,7 +211,6 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
         row,
         adaptor=adaptor.kind,
         labels=adaptor.labels,
-        transductive=adaptor.transductive,
         fit_seconds=adaptor.fit_seconds,
         parameters=(evaluation.parameters or 0) + adaptor.parameters,
     )

@@ -79,7 +79,7 @@ def _title(metric: str) -> str:
 
 
 def _note(row: Row, baseline: str) -> str:
-    frozen = row.encoder == baseline and row.adaptor is None
+    frozen = row.encoder == baseline and row.delta is None
     marks = {"baseline": frozen, "collapsed": row.collapsed, "transductive": row.transductive}
     return ", ".join(mark for mark, holds in marks.items() if holds)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from surgery.cutting import CutModel
+from surgery.finish import Finish
 from surgery.fusing import FusedModel
 
 __all__ = ["write_card", "write_fused_card"]
@@ -16,7 +17,7 @@ tags: [sentence-transformers, feature-extraction, layer-pruning]
 # {title}
 
 Blocks {blocks} of the {original} blocks of `{source}`{revision}, pooled with `{pooling}`; {parameters:,} parameters.
-Nothing was trained. Every other tensor and the tokenizer are the original's; the longest input is {max_tokens} tokens.
+{dense} Every other tensor and the tokenizer are the original's; the longest input is {max_tokens} tokens.
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -63,14 +64,13 @@ member is a folder of its own, and an ordinary model.
 """
 
 
-def write_card(model: CutModel, folder: Path, pooling: str, scores: str) -> None:
+def write_card(model: CutModel, folder: Path, finish: Finish) -> None:
     """Write README.md into a saved model's folder.
 
     Args:
         model: The cut model.
         folder: Its folder.
-        pooling: Its pooling.
-        scores: How it retrieves, in Markdown; may be empty.
+        finish: What comes after the blocks.
     """
     source = model.source
     text = _CARD.format(
@@ -79,13 +79,14 @@ def write_card(model: CutModel, folder: Path, pooling: str, scores: str) -> None
         original=model.original_depth,
         source=source.hub_id or source.folder.resolve().name,
         revision=f" at revision {source.revision}" if source.revision else "",
-        pooling=pooling,
+        pooling=finish.pooling,
+        dense=finish.dense.words if finish.dense else "Nothing was trained.",
         parameters=model.parameters[-1],
         max_tokens=model.max_tokens,
         query=model.query_prompt,
         document=model.document_prompt,
         weights=model.original_weights_hash,
-        scores=scores and f"{scores.rstrip()}\n\n",
+        scores=finish.scores and f"{finish.scores.rstrip()}\n\n",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,20 @@ from probe.profile import TOKENIZER_FILES
 from probe.reader import own_pooling
 from surgery.card import write_card
 from surgery.cutting import CutModel
+from surgery.dense import write_dense
+from surgery.finish import Finish
 from surgery.weights import write_weights
 
-__all__ = ["PROVENANCE", "check_out", "provenance", "save", "save_folder", "write_json", "write_model"]
+__all__ = [
+    "PROVENANCE",
+    "check_out",
+    "provenance",
+    "save",
+    "save_folder",
+    "write_json",
+    "write_model",
+    "write_modules",
+]
 
 PROVENANCE = "surgery.json"
 
@@ -53,20 +64,18 @@ def check_out(out: Path, force: bool) -> None:
 def save(
     model: CutModel,
     out: Path,
-    pooling: str | None = None,
+    finish: Finish | None = None,
     force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
-    scores: str = "",
 ) -> Path:
     """Save a cut model in sentence-transformers' layout.
 
     Args:
         model: What `cut` or `keep` gave.
         out: Folder to make; it is whole or not there.
-        pooling: Pooling of the saved model; the model's own when left out.
+        finish: What comes after the blocks; the model's own pooling alone when left out.
         force: Replace a folder that an earlier save made.
         check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
-        scores: How it retrieves, in Markdown, for its card.
 
     Returns:
         The folder.
@@ -76,8 +85,8 @@ def save(
         ModelError: The files cannot be written.
     """
     check_out(out, force)
-    chosen = pooling or own_pooling(model)
-    return save_folder(out, lambda folder: write_model(model, folder, chosen, scores), force, check)
+    chosen = finish or Finish(own_pooling(model))
+    return save_folder(out, lambda folder: write_model(model, folder, chosen), force, check)
 
 
 def save_folder(out: Path, write: Callable[[Path], object], force: bool, check: Callable[[Path], object]) -> Path:
@@ -110,14 +119,13 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, check: 
     return out
 
 
-def write_model(model: CutModel, folder: Path, pooling: str, scores: str = "") -> None:
+def write_model(model: CutModel, folder: Path, finish: Finish) -> None:
     """Write a cut model into an empty folder.
 
     Args:
         model: The model.
         folder: Where to.
-        pooling: Its pooling.
-        scores: How it retrieves, in Markdown, for its card.
+        finish: What comes after the blocks.
     """
     source = find_transformer(model.source.folder)
     write_json(folder / "config.json", _cut_config(model, json.loads((source / "config.json").read_text("utf-8"))))
@@ -125,9 +133,9 @@ def write_model(model: CutModel, folder: Path, pooling: str, scores: str = "") -
     patterns = (*TOKENIZER_FILES, "*.py")
     for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
         shutil.copyfile(path, folder / path.name)
-    _write_modules(model, read_model_config(model.source.folder), folder, pooling)
-    write_json(folder / PROVENANCE, provenance(model, pooling))
-    write_card(model, folder, pooling, scores)
+    _write_modules(model, read_model_config(model.source.folder), folder, finish)
+    write_json(folder / PROVENANCE, provenance(model, finish.pooling))
+    write_card(model, folder, finish)
 
 
 def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
@@ -147,22 +155,43 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
     return {**config, inner: {**before, **changes}} if inner else {**config, **changes}
 
 
-def _write_modules(model: CutModel, config: ModelConfig, folder: Path, pooling: str) -> None:
-    names = ["Transformer", "Pooling", *(["Normalize"] if config.normalizes else [])]
-    paths = ["", *(f"{i}_{name}" for i, name in enumerate(names) if i)]
-    modules = [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
-        for i, (name, path) in enumerate(zip(names, paths, strict=True))
-    ]
-    write_json(folder / "modules.json", modules)
-    for path in paths[1:]:
-        (folder / path).mkdir()
-    flags = {flag: name == pooling for name, flag in _POOLING_FLAGS.items()}
-    write_json(folder / paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
+def _write_modules(model: CutModel, config: ModelConfig, folder: Path, finish: Finish) -> None:
+    names = ["Transformer", "Pooling"]
+    if finish.dense is not None:
+        names += ["Normalize", "Dense", "Normalize"]
+    elif config.normalizes:
+        names.append("Normalize")
+    paths = write_modules(folder, names)
+    flags = {flag: name == finish.pooling for name, flag in _POOLING_FLAGS.items()}
+    write_json(paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
+    if finish.dense is not None:
+        write_dense(finish.dense, paths[names.index("Dense")])
     sizes = {"max_seq_length": model.max_tokens, "do_lower_case": config.lower_case}
     write_json(folder / "sentence_bert_config.json", sizes)
     prompts = {"query": model.query_prompt, "document": model.document_prompt}
     write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
+
+
+def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Write modules.json and make a folder for every module but the first.
+
+    Args:
+        folder: The model's folder.
+        names: Classes of the modules in order: sentence-transformers' own by their bare names.
+
+    Returns:
+        Folders of the modules; the first is the model's.
+    """
+    paths = ["", *(f"{i}_{name}" for i, name in enumerate(names) if i)]
+    types = [name if "." in name else f"sentence_transformers.models.{name}" for name in names]
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": kind}
+        for i, (kind, path) in enumerate(zip(types, paths, strict=True))
+    ]
+    write_json(folder / "modules.json", modules)
+    for path in paths[1:]:
+        (folder / path).mkdir()
+    return [folder / path for path in paths]
 
 
 def provenance(model: CutModel, pooling: str) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from probe.model_config import read_model_config
 from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit
 from surgery.cutting import CutModel
-from surgery.fusing import FusedModel
+from surgery.finish import Finish
 
-__all__ = ["check_fused", "check_saved", "embed_samples"]
+__all__ = ["check_encoder", "check_saved", "embed_samples"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
@@ -53,35 +53,38 @@ def embed_samples(model: Encoder) -> Embeddings:
     return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
-def check_saved(folder: Path, model: CutModel, pooling: str, trust: bool = False) -> None:
+def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = False) -> None:
     """Load a saved folder in a process of its own and compare its vectors with the model's.
 
     Args:
         folder: The saved folder.
         model: What was saved, in float32.
-        pooling: Its pooling.
+        finish: What comes after its blocks.
         trust: Let it run the code its folder brings, as the original was let.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
-    expected = embed_samples(HookpointEncoder(LayerReader(model), model.depth, pooling))
-    if read_model_config(model.source.folder).normalizes:
+    expected = embed_samples(HookpointEncoder(LayerReader(model), model.depth, finish.pooling))
+    if finish.dense is not None:
+        expected = unit(unit(expected) @ finish.dense.weight + finish.dense.bias)
+    elif read_model_config(model.source.folder).normalizes:
         expected = unit(expected)
     _compare(expected, _embed_in_fresh_process(folder, trust))
 
 
-def check_fused(folder: Path, model: FusedModel) -> None:
-    """Load a saved fused folder in a process of its own and compare its vectors with the model's.
+def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
+    """Load a saved folder in a process of its own and compare its vectors with those of any encoder.
 
     Args:
         folder: The saved folder.
-        model: What was saved, in float32.
+        encoder: What was saved, in float32, as its folder gives it: scaled to length 1 where that is.
+        trust: Let sentence-transformers import the modules of this package.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
-    _compare(embed_samples(model), _embed_in_fresh_process(folder, trust=True))
+    _compare(embed_samples(encoder), _embed_in_fresh_process(folder, trust))
 
 
 def _compare(expected: Embeddings, found: Embeddings) -> None:

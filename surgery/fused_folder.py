@@ -14,17 +14,18 @@ from probe.reader import select_hookpoints
 from probe.store import Store
 from surgery.card import write_fused_card
 from surgery.cutting import cut
-from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model
+from surgery.finish import Finish
+from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model, write_modules
 from surgery.fusing import FusedModel
 
-__all__ = ["is_fused", "open_fused", "save_fused", "write_fused"]
+__all__ = ["FUSED_MODULE", "is_fused", "open_fused", "save_fused", "write_fused"]
 
 _DESCRIPTION = "fused.json"
 _FORMAT = 1
 # Begins the name of a member's folder.
 _NUMBER = re.compile(r"^[0-9]+_")
 # What sentence-transformers imports, where this package is installed and the user trusts it.
-_MODULE = "surgery.fused_module.FusedModule"
+FUSED_MODULE = "surgery.fused_module.FusedModule"
 
 
 class _Block(BaseModel):
@@ -95,14 +96,14 @@ def write_fused(model: FusedModel, folder: Path, scores: str = "") -> None:
         members[reader.model.source.name] = f"{number}_{name}"
         inside = folder / members[reader.model.source.name]
         inside.mkdir()
-        write_model(short, inside, points[0].place[1])
+        write_model(short, inside, Finish(points[0].place[1]))
         origins.append(provenance(short, points[0].place[1]))
     fusion = model.fusion
     blocks = [_Block(member=members[p.model], layer=p.place[0], pooling=p.place[1]) for p in fusion.points]
     weights = None if fusion.weights is None else list(fusion.weights)
     description = _Description(format=_FORMAT, method=fusion.method, weights=weights, blocks=blocks)
     write_json(folder / _DESCRIPTION, description.model_dump())
-    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": _MODULE}])
+    write_modules(folder, [FUSED_MODULE])
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     write_json(folder / PROVENANCE, {"fused": origins})
     write_fused_card(model, folder, scores)

@@ -39,19 +39,27 @@ class FusedModel:
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
         """Embed queries, each model under its own query prompt; returns float32 `(N, D)` of length 1."""
-        return self._encode(texts, [reader.model.query_prompt for reader in self.readers])
+        return self.fusion.join_arrays(self.read_queries(texts))
 
     def encode_document(self, texts: Sequence[str]) -> Embeddings:
         """Embed documents, each model under its own document prompt; returns float32 `(N, D)` of length 1."""
-        return self._encode(texts, [reader.model.document_prompt for reader in self.readers])
+        return self.fusion.join_arrays(self.read_documents(texts))
 
-    def _encode(self, texts: Sequence[str], prompts: Sequence[str]) -> Embeddings:
+    def read_queries(self, texts: Sequence[str]) -> list[Embeddings]:
+        """Return a block of states `(N, D_i)` per hookpoint, the texts read as queries."""
+        return self._read(texts, [reader.model.query_prompt for reader in self.readers])
+
+    def read_documents(self, texts: Sequence[str]) -> list[Embeddings]:
+        """Return a block of states `(N, D_i)` per hookpoint, the texts read as documents."""
+        return self._read(texts, [reader.model.document_prompt for reader in self.readers])
+
+    def _read(self, texts: Sequence[str], prompts: Sequence[str]) -> list[Embeddings]:
         blocks: dict[Hookpoint, Embeddings] = {}
         for reader, prompt in zip(self.readers, prompts, strict=True):
             points = self.points_of(reader)
             states = reader.read(texts, prompt, [point.place for point in points]).vectors
             blocks |= {point: states[point.place] for point in points}
-        return self.fusion.join_arrays([blocks[point] for point in self.fusion.points])
+        return [blocks[point] for point in self.fusion.points]
 
 
 def fuse(

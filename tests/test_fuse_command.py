@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the fresh process out where it is not what is tested: it takes seconds."""
     monkeypatch.setattr("surgery.fresh_check.check_saved", lambda *args: None)
-    monkeypatch.setattr("surgery.fresh_check.check_fused", lambda *args: None)
+    monkeypatch.setattr("surgery.fresh_check.check_encoder", lambda *args, **options: None)
 
 
 def test_fuse_saves_checks_in_a_fresh_process_and_ranks_as_its_parts_do(

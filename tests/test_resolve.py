@@ -77,5 +77,5 @@ def test_a_fusion_of_nothing_is_a_wrong_call(bert: str, spec: str) -> None:
 
 def test_a_folder_with_a_plus_in_its_name_is_a_folder(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
     (tmp_path / "a+b").symlink_to(tiny_folder("bert"))
-    assert resolve_specs([str(tmp_path / "a+b")], OPTIONS).baseline.layer == 3
-    assert resolve_specs([f"{tmp_path / 'a+b'}@2:cls"], OPTIONS).baseline.layer == 2
+    assert resolve_specs([str(tmp_path / "a+b")], OPTIONS).baseline.points[0].layer == 3
+    assert resolve_specs([f"{tmp_path / 'a+b'}@2:cls"], OPTIONS).baseline.points[0].layer == 2

@@ -1,0 +1,84 @@
+"""An adaptor on top of hookpoints, as an encoder that is ranked from stored states."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import normalize
+
+from adaptors.base import Adaptor
+from probe.encoder import Embeddings
+from probe.evaluation import AdaptorFacts
+from probe.fusions import Fusion
+from probe.hookpoint import Hookpoint
+from surgery.fusing import FusedModel
+
+__all__ = ["Adapted", "AdaptedModel"]
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """A fusion (or a single hookpoint) with an adaptor on top, cut to some dimensions.
+
+    Attributes:
+        fusion: What is read; every block is scaled to length 1, whatever the number of hookpoints.
+        module: The adaptor.
+        dim: Dimensions kept; vectors are scaled to length 1 after they are cut, not before.
+        adaptor: What a table says of it.
+        name: What a table calls it; the fusion when left out.
+    """
+
+    fusion: Fusion
+    module: Adaptor
+    dim: int
+    adaptor: AdaptorFacts
+    name: str | None = None
+
+    @property
+    def points(self) -> tuple[Hookpoint, ...]:
+        """The hookpoints."""
+        return self.fusion.points
+
+    @property
+    def averages_cosines(self) -> bool:
+        """Never: the adaptor comes between the blocks and the cosine."""
+        return False
+
+    def average(self, cosines: Sequence[Embeddings]) -> Embeddings:
+        """Not asked for.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("the cosine of an adapted encoder is not a mean of its blocks' cosines")
+
+    @torch.inference_mode()
+    def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
+        """Return vectors `(N, dim)` of length 1, given blocks `(N, D_i)`."""
+        states = self.fusion.join([torch.from_numpy(block) for block in blocks])
+        vectors: Embeddings = normalize(self.module(states)[:, : self.dim], dim=1).numpy()
+        return vectors
+
+    def __str__(self) -> str:
+        return self.name or str(self.fusion)
+
+
+@dataclass(frozen=True)
+class AdaptedModel:
+    """An adapted encoder with its models in memory, for texts that are in no store.
+
+    Attributes:
+        models: Read the hookpoints.
+        encoder: What is on top of them.
+    """
+
+    models: FusedModel
+    encoder: Adapted
+
+    def encode_query(self, texts: Sequence[str]) -> Embeddings:
+        """Embed queries; returns float32 `(N, dim)` of length 1."""
+        return self.encoder.join_arrays(self.models.read_queries(texts))
+
+    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+        """Embed documents; returns float32 `(N, dim)` of length 1."""
+        return self.encoder.join_arrays(self.models.read_documents(texts))

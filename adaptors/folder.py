@@ -1,0 +1,216 @@
+"""Save an adapted encoder as a model, and open it again."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adaptors.adapted import Adapted
+from adaptors.base import Projection
+from probe.errors import CallError, ModelError
+from probe.evaluation import AdaptorFacts
+from probe.fusions import Fusion
+from probe.hookpoint import Hookpoint
+from probe.opening import open_reader
+from probe.profile import LoadOptions, ModelProfile, find_files
+from probe.reader import LayerReader, own_pooling
+from probe.store import Store
+from surgery.cutting import cut
+from surgery.dense import DenseLayer, read_dense, write_dense
+from surgery.finish import Finish
+from surgery.folder import save_folder, write_json, write_model, write_modules
+from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
+from surgery.fusing import FusedModel
+
+__all__ = ["SavedAdaptor", "is_adapted", "open_adapted", "save_adapted"]
+
+_DESCRIPTION = "adaptor.json"
+_FORMAT = 1
+
+
+class _Member(BaseModel):
+    """What a model was when the adaptor was fitted to it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    weights_sha256: str
+    config_sha256: str
+    tokenizer_sha256: str
+    query_prompt: str
+    document_prompt: str
+
+
+class _Description(BaseModel):
+    """What adaptor.json holds."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    format: int
+    kind: str
+    labels: str
+    dataset: str
+    text_sha256: str | None
+    dense: str
+    fitted_to: list[_Member]
+
+
+@dataclass(frozen=True)
+class SavedAdaptor:
+    """An adapted encoder that was opened.
+
+    Attributes:
+        readers: One per model.
+        encoder: The encoder, to be ranked; its name is the folder's.
+    """
+
+    readers: tuple[LayerReader, ...]
+    encoder: Adapted
+
+
+def is_adapted(folder: str | Path) -> bool:
+    """Return whether a folder holds an adapted encoder of ours."""
+    return (Path(folder) / _DESCRIPTION).is_file()
+
+
+def save_adapted(
+    encoder: Adapted,
+    readers: Sequence[LayerReader],
+    out: Path,
+    dataset: str,
+    force: bool = False,
+    check: Callable[[Path], object] = lambda folder: None,
+) -> Path:
+    """Save an encoder with a linear adaptor.
+
+    On one hookpoint it is a cut model of sentence-transformers' own modules, which loads anywhere; on several it is a
+    fused model followed by such a module.
+
+    Args:
+        encoder: What to save.
+        readers: Of the models it reads, in float32.
+        out: Folder to make; it is whole or not there.
+        dataset: What it was fitted on, for its card.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists, or the adaptor is not linear.
+        ModelError: The files cannot be written.
+    """
+    if not isinstance(encoder.module, Projection):
+        raise CallError(f"'{encoder.adaptor.kind}' is not a linear map, so it is not saved in this release")
+    dense = _dense(encoder, encoder.module, dataset)
+    return save_folder(out, lambda folder: _write(encoder, readers, folder, dense, dataset), force, check)
+
+
+def _dense(encoder: Adapted, module: Projection, dataset: str) -> DenseLayer:
+    facts = encoder.adaptor
+    how = "without labels" if facts.labels == "none" else f"with the judgements of its split {facts.labels}"
+    words = (
+        f"On top is a linear map to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {dataset} {how}; "
+        "nothing below it was trained."
+    )
+    return DenseLayer(module.weight[:, : encoder.dim].numpy(), module.bias[: encoder.dim].numpy(), words)
+
+
+def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, dense: DenseLayer, dataset: str) -> None:
+    points = encoder.points
+    if len(points) == 1 and points[0].place[0] > 0:
+        layer, pooling = points[0].place
+        write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, dense))
+        members, place = [folder], "3_Dense"
+    else:
+        write_fused(FusedModel(tuple(readers), encoder.fusion), folder)
+        # The fused model's own line of modules.json, and the map after it.
+        paths = write_modules(folder, [FUSED_MODULE, "Dense", "Normalize"])
+        write_dense(dense, paths[1])
+        members, place = sorted({folder / block for block in _member_folders(folder)}), paths[1].name
+    description = _Description(
+        format=_FORMAT,
+        kind=encoder.adaptor.kind,
+        labels=encoder.adaptor.labels,
+        dataset=dataset,
+        text_sha256=encoder.adaptor.fitted_on,
+        dense=place,
+        fitted_to=[_describe(member) for member in members],
+    )
+    write_json(folder / _DESCRIPTION, description.model_dump())
+
+
+def _member_folders(folder: Path) -> list[str]:
+    return [block["member"] for block in json.loads((folder / "fused.json").read_text(encoding="utf-8"))["blocks"]]
+
+
+def _describe(member: Path) -> _Member:
+    files = find_files(str(member), LoadOptions(dtype="float32", device="cpu"))
+    return _Member(
+        weights_sha256=files.weights_hash,
+        config_sha256=files.config_hash,
+        tokenizer_sha256=files.tokenizer_hash,
+        query_prompt=files.config.query_prompt,
+        document_prompt=files.config.document_prompt,
+    )
+
+
+def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> SavedAdaptor:
+    """Open an adapted encoder.
+
+    Args:
+        folder: What `save_adapted` made.
+        options: How to load its models.
+        store: Where facts of models are kept, if anywhere.
+
+    Returns:
+        The encoder with its models' readers.
+
+    Raises:
+        CallError: The options ask for other prompts than the adaptor was fitted under.
+        ModelError: The folder is damaged, or its models are not those the adaptor was fitted to.
+    """
+    description = _read(Path(folder))
+    if is_fused(folder):
+        model = open_fused(folder, options, store)
+        readers, fusion = model.readers, model.fusion
+    else:
+        reader = open_reader(str(folder), options, store)
+        readers = (reader,)
+        fusion = Fusion((Hookpoint(str(folder), reader.model.depth, own_pooling(reader.model)),))
+    for member, reader in zip(description.fitted_to, sorted(readers, key=_name), strict=True):
+        _check_member(member, reader.model)
+    dense = read_dense(Path(folder) / description.dense)
+    module = Projection.of(torch.from_numpy(dense.weight), torch.from_numpy(dense.bias))
+    facts = AdaptorFacts(description.kind, description.labels, description.text_sha256, None, module.count_parameters())
+    return SavedAdaptor(readers, Adapted(fusion, module, module.dim, facts, str(folder)))
+
+
+def _name(reader: LayerReader) -> str:
+    return reader.model.source.name
+
+
+def _check_member(member: _Member, model: ModelProfile) -> None:
+    """Refuse a model that the adaptor was not fitted to."""
+    found = (model.weights_hash, model.config_hash, model.tokenizer_hash)
+    if found != (member.weights_sha256, member.config_sha256, member.tokenizer_sha256):
+        raise ModelError(f"'{model.source.name}' is not the model its adaptor was fitted to: its files were changed")
+    if (model.query_prompt, model.document_prompt) != (member.query_prompt, member.document_prompt):
+        raise CallError(
+            f"the adaptor in '{model.source.name}' was fitted under the prompts {member.query_prompt!r} and "
+            f"{member.document_prompt!r}: leave out --query-prompt and --document-prompt"
+        )
+
+
+def _read(folder: Path) -> _Description:
+    path = folder / _DESCRIPTION
+    try:
+        description = _Description.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ModelError(f"{path} is malformed: {str(error).splitlines()[0]}") from error
+    if description.format != _FORMAT:
+        raise ModelError(f"{path} has format {description.format}, and this version reads {_FORMAT}: update it")
+    if Path(description.dense).name != description.dense:
+        raise ModelError(f"{path} names '{description.dense}': expected the name of a folder beside it")
+    return description

@@ -1,0 +1,119 @@
+"""Gather the states an adaptor is fitted to: read once, from the store where they are there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptors.base import FitData
+from probe.dataset import Dataset
+from probe.encoder import Embeddings
+from probe.fusions import Fusion
+from probe.hookpoint import Hookpoint
+from probe.reader import LayerReader, own_pooling
+from probe.states import Progress, Side, document_side, query_side, read_side, silent
+from probe.store import Store
+
+__all__ = ["FitTexts", "final_fusion", "gather"]
+
+
+@dataclass(frozen=True)
+class FitTexts:
+    """The texts an adaptor may look at.
+
+    Attributes:
+        corpus: Whose documents are read; its judgements and queries are not looked at.
+        train: A training split of the same corpus, if there is one: its queries are read, never those of the test.
+        labels: Whether the judgements of `train` may be used.
+    """
+
+    corpus: Dataset
+    train: Dataset | None = None
+    labels: bool = False
+
+
+def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
+    """Return the fusion of the final embeddings of the models a fusion reads: what the lens aims at."""
+    models = dict.fromkeys(point.model for point in fusion.points)
+    points = [Hookpoint(name, readers[name].model.depth, own_pooling(readers[name].model)) for name in models]
+    return Fusion(tuple(points))
+
+
+def gather(
+    readers: Mapping[str, LayerReader],
+    fusions: Sequence[Fusion],
+    texts: FitTexts,
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> list[FitData]:
+    """Read the states of several fusions in one pass over the texts.
+
+    Args:
+        readers: The models' readers, by the name their hookpoints have.
+        fusions: What adaptors go on top of.
+        texts: The texts.
+        store: Where states are read and kept, if anywhere.
+        progress: Told about every batch.
+
+    Returns:
+        One value per fusion, all with the same texts.
+    """
+    finals = [final_fusion(readers, fusion) for fusion in fusions]
+    points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
+    documents = _read(readers, points, texts.corpus, (document_side, store, progress))
+    queries = {point: vectors[:0] for point, vectors in documents.items()}
+    if texts.train is not None:
+        queries = _read(readers, points, texts.train, (query_side, store, progress))
+    pairs = _positives(texts) if texts.labels and texts.train is not None else torch.empty(0, 2, dtype=torch.long)
+    labels = texts.train.split if texts.labels and texts.train is not None else "none"
+    return [
+        FitData(
+            documents=_join(fusion, documents),
+            queries=_join(fusion, queries),
+            widths=tuple(documents[point].shape[1] for point in fusion.points),
+            targets=torch.cat([_join(final, documents), _join(final, queries)]),
+            pairs=pairs,
+            labels=labels,
+            text_hash=texts.corpus.documents.text_hash,
+        )
+        for fusion, final in zip(fusions, finals, strict=True)
+    ]
+
+
+def _read(
+    readers: Mapping[str, LayerReader],
+    points: Mapping[Hookpoint, None],
+    dataset: Dataset,
+    how: tuple[object, Store | None, Progress],
+) -> dict[Hookpoint, Embeddings]:
+    """Return all states `(N, D)` of one side of a data set, per hookpoint."""
+    make_side, store, progress = how
+    found: dict[Hookpoint, Embeddings] = {}
+    for name, reader in readers.items():
+        own = [point for point in points if point.model == name]
+        side: Side = make_side(reader, dataset)  # type: ignore[operator]
+        chunks = [chunk.vectors for chunk in read_side(reader, side, [p.place for p in own], store, progress)]
+        found |= {point: np.concatenate([vectors[point.place] for vectors in chunks]) for point in own}
+    return found
+
+
+def _join(fusion: Fusion, states: Mapping[Hookpoint, Embeddings]) -> Tensor:
+    return fusion.join([torch.from_numpy(states[point]) for point in fusion.points])
+
+
+def _positives(texts: FitTexts) -> Tensor:
+    """Return rows of queries and documents judged relevant `(P, 2)`, in the order of the judgements."""
+    train = texts.train
+    if train is None:
+        return torch.empty(0, 2, dtype=torch.long)
+    documents = {name: row for row, (name, _) in enumerate(texts.corpus.documents)}
+    rows = {name: row for row, name in enumerate(train.queries.ids)}
+    pairs = [
+        (rows[query], documents[document])
+        for query, judged in train.qrels.items()
+        for document, grade in judged.items()
+        if grade > 0 and document in documents and query in rows
+    ]
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)

@@ -21,7 +21,7 @@ class FitData:
         targets: Final embeddings of documents and queries `(N + M, F)`, for the lens.
         pairs: Rows of a query and of a document judged relevant to it `(P, 2)`; empty without labels.
         labels: `none`, or the split the pairs come from.
-        text_hash: sha256 of the documents' texts.
+        fitted_on: Name of the data set, and sha256 of its documents.
     """
 
     documents: Tensor
@@ -30,7 +30,7 @@ class FitData:
     targets: Tensor
     pairs: Tensor
     labels: str
-    text_hash: str
+    fitted_on: tuple[str, str]
 
     @property
     def is_final(self) -> bool:

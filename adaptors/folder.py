@@ -25,7 +25,7 @@ from surgery.folder import save_folder, write_json, write_model, write_modules
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing import FusedModel
 
-__all__ = ["SavedAdaptor", "is_adapted", "open_adapted", "save_adapted"]
+__all__ = ["About", "SavedAdaptor", "is_adapted", "open_adapted", "save_adapted"]
 
 _DESCRIPTION = "adaptor.json"
 _FORMAT = 1
@@ -56,6 +56,19 @@ class _Description(BaseModel):
 
 
 @dataclass(frozen=True)
+class About:
+    """What a saved adaptor's card and description say of its making.
+
+    Attributes:
+        dataset: What it was fitted on.
+        scores: How it retrieves, in Markdown; may be empty.
+    """
+
+    dataset: str
+    scores: str = ""
+
+
+@dataclass(frozen=True)
 class SavedAdaptor:
     """An adapted encoder that was opened.
 
@@ -77,7 +90,7 @@ def save_adapted(
     encoder: Adapted,
     readers: Sequence[LayerReader],
     out: Path,
-    dataset: str,
+    about: About,
     force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
 ) -> Path:
@@ -90,7 +103,7 @@ def save_adapted(
         encoder: What to save.
         readers: Of the models it reads, in float32.
         out: Folder to make; it is whole or not there.
-        dataset: What it was fitted on, for its card.
+        about: What its card says of its making.
         force: Replace a folder that an earlier save made.
         check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
 
@@ -103,8 +116,8 @@ def save_adapted(
     """
     if not isinstance(encoder.module, Projection):
         raise CallError(f"'{encoder.adaptor.kind}' is not a linear map, so it is not saved in this release")
-    dense = _dense(encoder, encoder.module, dataset)
-    return save_folder(out, lambda folder: _write(encoder, readers, folder, dense, dataset), force, check)
+    dense = _dense(encoder, encoder.module, about.dataset)
+    return save_folder(out, lambda folder: _write(encoder, readers, folder, dense, about), force, check)
 
 
 def _dense(encoder: Adapted, module: Projection, dataset: str) -> DenseLayer:
@@ -117,14 +130,14 @@ def _dense(encoder: Adapted, module: Projection, dataset: str) -> DenseLayer:
     return DenseLayer(module.weight[:, : encoder.dim].numpy(), module.bias[: encoder.dim].numpy(), words)
 
 
-def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, dense: DenseLayer, dataset: str) -> None:
+def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, dense: DenseLayer, about: About) -> None:
     points = encoder.points
     if len(points) == 1 and points[0].place[0] > 0:
         layer, pooling = points[0].place
-        write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, dense))
+        write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, dense, about.scores))
         members, place = [folder], "3_Dense"
     else:
-        write_fused(FusedModel(tuple(readers), encoder.fusion), folder)
+        write_fused(FusedModel(tuple(readers), encoder.fusion), folder, dense.words, about.scores)
         # The fused model's own line of modules.json, and the map after it.
         paths = write_modules(folder, [FUSED_MODULE, "Dense", "Normalize"])
         write_dense(dense, paths[1])
@@ -133,8 +146,8 @@ def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, dense
         format=_FORMAT,
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,
-        dataset=dataset,
-        text_sha256=encoder.adaptor.fitted_on,
+        dataset=about.dataset,
+        text_sha256=encoder.adaptor.fitted_on and encoder.adaptor.fitted_on[1],
         dense=place,
         fitted_to=[_describe(member) for member in members],
     )
@@ -183,7 +196,8 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         _check_member(member, reader.model)
     dense = read_dense(Path(folder) / description.dense)
     module = Projection.of(torch.from_numpy(dense.weight), torch.from_numpy(dense.bias))
-    facts = AdaptorFacts(description.kind, description.labels, description.text_sha256, None, module.count_parameters())
+    seen = (description.dataset, description.text_sha256) if description.text_sha256 else None
+    facts = AdaptorFacts(description.kind, description.labels, seen, None, module.count_parameters())
     return SavedAdaptor(readers, Adapted(fusion, module, module.dim, facts, str(folder)))
 
 

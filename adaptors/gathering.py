@@ -1,5 +1,6 @@
 """Gather the states an adaptor is fitted to: read once, from the store where they are there."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,15 +9,18 @@ import torch
 from torch import Tensor
 
 from adaptors.base import FitData
-from probe.dataset import Dataset
+from probe.dataset import Dataset, load_dataset
 from probe.encoder import Embeddings
+from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.reader import LayerReader, own_pooling
 from probe.states import Progress, Side, document_side, query_side, read_side, silent
 from probe.store import Store
 
-__all__ = ["FitTexts", "final_fusion", "gather"]
+__all__ = ["FitTexts", "final_fusion", "find_training", "gather"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,26 @@ class FitTexts:
     corpus: Dataset
     train: Dataset | None = None
     labels: bool = False
+
+
+def find_training(name: str, split: str) -> Dataset | None:
+    """Return a data set's training or development split, whose queries an adaptor may look at.
+
+    Args:
+        name: The data set, as typed.
+        split: The one that is scored; it is never returned.
+
+    Returns:
+        The split, or None where there is no other.
+    """
+    for other in ("train", "dev"):
+        if other == split:
+            continue
+        try:
+            return load_dataset(name, other)
+        except CallError:
+            _log.debug("%s has no split %s", name, other)
+    return None
 
 
 def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
@@ -76,7 +100,7 @@ def gather(
             targets=torch.cat([_join(final, documents), _join(final, queries)]),
             pairs=pairs,
             labels=labels,
-            text_hash=texts.corpus.documents.text_hash,
+            fitted_on=(texts.corpus.name, texts.corpus.documents.text_hash),
         )
         for fusion, final in zip(fusions, finals, strict=True)
     ]

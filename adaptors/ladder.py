@@ -15,7 +15,7 @@ from probe.fusions import Fusion
 from probe.leaderboard import Leaderboard
 from probe.ranking import PCA, RankOptions, rank
 
-__all__ = ["KINDS", "LENS", "LadderPlan", "check_kinds", "climb", "fit_kind"]
+__all__ = ["KINDS", "LENS", "LadderPlan", "check_kinds", "climb", "fit_kind", "fit_ladder"]
 
 Fit = Callable[[FitData, int], Adaptor]
 
@@ -69,6 +69,16 @@ def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: R
     Raises:
         CallError: A dimension does not suit any encoder.
     """
+    adapted = fit_ladder(resolved, plan, texts, options)
+    return rank(resolved.contestants, texts.corpus, str(resolved.baseline), options, [*resolved.fusions, *adapted])
+
+
+def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: RankOptions) -> list[Adapted]:
+    """Fit every adaptor of a plan; takes what `climb` takes.
+
+    Raises:
+        CallError: A dimension does not suit any encoder.
+    """
     readers = {contestant.reader.model.source.name: contestant.reader for contestant in resolved.contestants}
     alone = [Fusion((point,)) for contestant in resolved.contestants for point in contestant.hookpoints]
     fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
@@ -80,8 +90,11 @@ def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: R
         for encoder in fit_kind(kind, fusion, data, plan.dims)
     ]
     if not adapted:
-        raise CallError(f"no encoder has as many dimensions as {min(plan.dims)}: give smaller --dims")
-    return rank(resolved.contestants, texts.corpus, str(resolved.baseline), options, [*resolved.fusions, *adapted])
+        raise CallError(
+            f"nothing to fit: no encoder has as many dimensions as {min(plan.dims)}, or a lens was asked for of the "
+            "final embedding itself"
+        )
+    return adapted
 
 
 def fit_kind(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> list[Adapted]:
@@ -105,6 +118,6 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> l
     began = time.perf_counter()
     module = KINDS[kind](data, max(fitting))
     seconds = time.perf_counter() - began
-    seen = None if kind == "truncate" else data.text_hash
+    seen = None if kind == "truncate" else data.fitted_on
     facts = AdaptorFacts(kind, "none", seen, seconds, module.count_parameters())
     return [Adapted(fusion, module, dim, facts) for dim in fitting]

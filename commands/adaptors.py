@@ -1,5 +1,6 @@
 """The commands of `adaptors`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +10,10 @@ from commands.options import (
     Debug,
     Device,
     Dtype,
+    Force,
     Format,
     Limit,
+    MaxTokens,
     MetricName,
     NoStore,
     Save,
@@ -29,11 +32,6 @@ adaptors_app = app("Learn on top of an encoder.", "adaptors rank --on minilm --d
 On = Annotated[list[str], typer.Option("--on", help="What to adapt: a hookpoint, several layers, or a fusion by +.")]
 Dims = Annotated[str, typer.Option("--dims", help="Dimensions to keep, with commas.")]
 Kinds = Annotated[str, typer.Option("--kinds", help="truncate, pca, spectral, lens, with commas.")]
-
-
-@adaptors_app.callback()
-def several_commands() -> None:
-    """Keep `rank` a command of its own while it is the only one."""
 
 
 @adaptors_app.command(epilog="Example: adaptors rank --on minilm --dataset docstrings --dims 256,128")
@@ -59,7 +57,7 @@ def rank(
     """Rank kinds of adaptors on hookpoints, dimension by dimension, each beside PCA and the frozen encoder."""
     check_output(format, save)
     wanted = _parse_dims(dims)
-    from adaptors.gathering import FitTexts
+    from adaptors.gathering import FitTexts, find_training
     from adaptors.ladder import LadderPlan, check_kinds, climb
     from adaptors.resolve import resolve_specs
     from probe.dataset import load_dataset
@@ -76,8 +74,37 @@ def rank(
         data = load_dataset(dataset, split, limit)
         resolved = resolve_specs(on, options, kept)
         ranking = RankOptions(ranked_by, seed, command=command_line(), store=kept, progress=report)
-        board = climb(resolved, plan, FitTexts(data), ranking)
+        board = climb(resolved, plan, FitTexts(data, find_training(dataset, data.split)), ranking)
     emit(board, format, save)
+
+
+@adaptors_app.command(epilog="Example: adaptors fit lens --on minilm@5 --dataset docstrings --out ./minilm-5-lens")
+@friendly
+def fit(
+    kind: Annotated[str, typer.Argument(help="truncate, pca, spectral or lens.")],
+    on: Annotated[str, typer.Option("--on", help="What to adapt: one hookpoint, or a fusion by +.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
+    dataset: DatasetName = "docstrings",
+    dims: Annotated[str | None, typer.Option("--dims", help="Dimensions to score; the greatest is saved.")] = None,
+    split: Split = None,
+    force: Force = False,
+    max_tokens: MaxTokens = None,
+    trust_remote_code: Trust = False,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
+    debug: Debug = False,
+) -> None:
+    """Fit one adaptor without labels and save encoder and adaptor as one model; prints its folder.
+
+    A lens maps into the full model's space: a cut query encoder with a lens can search an index that the full model
+    built.
+    """
+    from commands.fitting import FitRequest, fit_and_save
+    from probe.profile import LoadOptions
+
+    wanted = _parse_dims(dims) if dims else ()
+    options = LoadOptions("float32", "cpu", max_tokens, trust_remote_code=trust_remote_code)
+    fit_and_save(FitRequest(kind, on, wanted, dataset, split, out, force, (store, no_store)), options)
 
 
 def _parse_dims(text: str) -> tuple[int, ...]:

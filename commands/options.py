@@ -17,6 +17,7 @@ __all__ = [
     "Format",
     "FuseRuns",
     "Layers",
+    "Lens",
     "Limit",
     "MaxTokens",
     "MetricName",
@@ -37,6 +38,9 @@ Model = Annotated[str, typer.Option("--model", "-m", help="Alias (see `probe mod
 DatasetName = Annotated[str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder or zip.")]
 CardDataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Score the result on it, for its model card.")]
 Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
+Lens = Annotated[
+    bool, typer.Option("--lens", help="Map every layer to the final embedding by ridge regression, without labels.")
+]
 Poolings = Annotated[str, typer.Option("--pooling", help="own, cls, last, max, mean; several with commas.")]
 MetricName = Annotated[str, typer.Option("--metric", help="ndcg, map, recall, precision or mrr @ a cut-off.")]
 Split = Annotated[str | None, typer.Option(help="Whose judgements to use; test, or the only one, when left out.")]

@@ -14,6 +14,7 @@ from commands.options import (
     Format,
     FuseRuns,
     Layers,
+    Lens,
     Limit,
     MaxTokens,
     MetricName,
@@ -43,7 +44,11 @@ from commands.shell import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from probe.composite import Composite
     from probe.dataset import Dataset
+    from probe.hookpoint import Hookpoint
 
 __all__ = ["probe_app"]
 
@@ -65,6 +70,7 @@ def layers(
     metric: MetricName = "ndcg@10",
     split: Split = None,
     limit: Limit = None,
+    lens: Lens = False,
     dtype: Dtype = "auto",
     device: Device = "auto",
     seed: Seed = 0,
@@ -81,7 +87,8 @@ def layers(
 ) -> None:
     """Rank every layer of a model by how well it retrieves, in one pass over the texts.
 
-    A layer is probed by zero-shot retrieval: nothing is trained or fitted. The full model is always in the table.
+    A layer is probed by zero-shot retrieval: nothing is fitted, unless --lens asks for it. The full model is always in
+    the table.
     """
     check_output(format, save)
     from probe.metrics import Metric
@@ -97,7 +104,17 @@ def layers(
         data = _load_data(dataset, split, limit)
         reader = open_reader(model, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
-        board = rank_layers(reader, data, layers, pooling.split(","), ranking)
+
+        def add_lenses(points: "Sequence[Hookpoint]") -> "Sequence[Composite]":
+            """Fit a lens to every layer, where asked for."""
+            if not lens:
+                return ()
+            from adaptors.gathering import FitTexts, find_training
+            from adaptors.lens import fit_lenses
+
+            return fit_lenses(reader, points, FitTexts(data, find_training(dataset, data.split)), kept, report)
+
+        board = rank_layers(reader, data, layers, pooling.split(","), ranking, add_lenses)
     emit(board, format, save)
 
 

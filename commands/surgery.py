@@ -26,6 +26,7 @@ from commands.options import (
 )
 from commands.scores import card_scores
 from commands.shell import app, check_choice, console, friendly, print_json, say
+from probe.errors import CallError
 
 if TYPE_CHECKING:
     from probe.dataset import Dataset
@@ -41,6 +42,7 @@ surgery_app = app(
     "Change an encoder: cut it, keep some of its blocks, fuse several.", "surgery cut --model minilm --after 5"
 )
 
+_LENS = "Put a linear map on top that aims at the full model's embedding; fitted to --dataset without labels."
 Pooling = Annotated[
     str | None, typer.Option("--pooling", help="cls, last, max or mean; the model's own when left out.")
 ]
@@ -88,6 +90,7 @@ def cut(
     query_prompt: QueryPrompt = None,
     document_prompt: DocumentPrompt = None,
     trust_remote_code: Trust = False,
+    lens: Annotated[bool, typer.Option("--lens", help=_LENS)] = False,
     dataset: CardDataset = None,
     split: Split = None,
     store: StoreFolder = None,
@@ -101,7 +104,15 @@ def cut(
     from surgery.scoring import score_cut
 
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
-    folder = out or Path(f"{_folder_name(model)}-after-{after}")
+    folder = out or Path(f"{_folder_name(model)}-after-{after}{'-lens' if lens else ''}")
+    if lens:
+        from commands.fitting import FitRequest, fit_and_save
+
+        if dataset is None:
+            raise CallError("--lens is fitted to the texts of a data set: name one with --dataset")
+        spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
+        fit_and_save(FitRequest("lens", spec, (), dataset, split, folder, force, (store, no_store)), options)
+        return
 
     def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
         """Score the layer the model is cut at, as `probe layers` does."""
@@ -114,9 +125,8 @@ def cut(
         (pooling, force, trust_remote_code),
         lambda: card_scores(dataset, split, (store, no_store), score),
     )
-    say(
-        "a raw cut can lose most of a model's retrieval skill: see " + shlex.join(["probe", "rank", model, str(folder)])
-    )
+    compared = shlex.join(["probe", "rank", model, str(folder)])
+    say(f"a raw cut can lose most of a model's retrieval skill: see {compared}; --lens --dataset D brings much back")
 
 
 @surgery_app.command(epilog="Example: surgery keep --model minilm --layers 1,2,5,6 --out ./minilm-1-2-5-6")

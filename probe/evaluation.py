@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.collapse import SAMPLE, is_collapsed
+from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.hookpoint import Hookpoint
 from probe.metrics import Metric
@@ -22,16 +23,22 @@ class AdaptorFacts:
     Attributes:
         kind: Its kind.
         labels: `none`, or the split whose judgements were used.
-        fitted_on: sha256 of the documents its fit saw, if it saw any.
+        fitted_on: Name of the data set and sha256 of the documents its fit saw, if it saw any.
         fit_seconds: Time to fit it.
         parameters: Its parameters.
     """
 
     kind: str
     labels: str
-    fitted_on: str | None
+    fitted_on: tuple[str, str] | None
     fit_seconds: float | None
     parameters: int
+
+    def saw(self, dataset: Dataset) -> bool:
+        """Whether the fit saw texts of a data set's corpus; a limited one is taken for a part of the whole."""
+        return self.fitted_on is not None and (
+            self.fitted_on[0] == dataset.name or self.fitted_on[1] == dataset.documents.text_hash
+        )
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def sweep_fusions(
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
-                transductive=adaptor is not None and adaptor.fitted_on == dataset.documents.text_hash,
+                transductive=adaptor is not None and adaptor.saw(dataset),
                 adaptor=adaptor,
             )
         )

@@ -1,6 +1,6 @@
 """From evaluations to a leaderboard: order, intervals, paired tests against the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -67,6 +67,7 @@ def rank_layers(
     layers: str = "all",
     poolings: Sequence[str] = ("own",),
     options: RankOptions | None = None,
+    extra: Callable[[Sequence[Hookpoint]], Sequence[Composite]] = lambda points: (),
 ) -> Leaderboard:
     """Rank the layers of one model; the full model is always among the rows, as the baseline.
 
@@ -76,6 +77,7 @@ def rank_layers(
         layers: `all`, `0-6` or `1,3,5`.
         poolings: Poolings to read at every layer; `own` is the model's.
         options: How to rank.
+        extra: Given the hookpoints, what to rank beside them.
 
     Returns:
         The leaderboard.
@@ -88,7 +90,7 @@ def rank_layers(
     pooling = reader.model.pooling or points[0].place[1]
     full = Hookpoint(name, reader.model.depth, pooling)
     contestant = Contestant(reader, tuple(dict.fromkeys([*points, full])))
-    return rank([contestant], dataset, str(full), options)
+    return rank([contestant], dataset, str(full), options, extra(contestant.hookpoints))
 
 
 def rank(

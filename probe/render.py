@@ -43,6 +43,7 @@ def _columns(board: Leaderboard) -> list[_Column]:
         _Column("#", 0, lambda row: str(row.rank)),
         _Column("encoder", 0, lambda row: row.encoder, "left"),
         *(_ADAPTOR_COLUMNS if adapted else []),
+        *([_PCA_COLUMN] if any(row.pca_delta is not None for row in board.rows) else []),
         _Column("dim", 0 if adapted else 8, lambda row: _number(row.dim, "d")),
         _Column(_title(metric), 0, partial(_score, metric)),
         _Column("95 %", 3, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
@@ -87,9 +88,9 @@ def _note(row: Row, baseline: str) -> str:
 _ADAPTOR_COLUMNS = [
     _Column("adaptor", 0, lambda row: row.adaptor or "–", "left"),
     _Column("labels", 1, lambda row: row.labels if row.adaptor else "–", "left"),
-    _Column("Δ pca, p", 1, _against_pca),
     _Column("fit s", 5, lambda row: _number(row.fit_seconds, ".1f")),
 ]
+_PCA_COLUMN = _Column("Δ pca, p", 1, _against_pca)
 
 
 def _bar(value: float, top: float) -> str:
@@ -116,8 +117,9 @@ def _curve_lines(board: Leaderboard) -> list[str]:
     curves: dict[tuple[str, str], dict[int, float]] = {}
     for row in board.rows:
         if row.layer is not None and row.pooling is not None:
-            model = row.encoder.rpartition("@")[0]
-            curves.setdefault((model, row.pooling), {})[row.layer] = row.scores[board.metric]
+            model, pooling = row.encoder.rpartition("@")[0], row.pooling
+            label = f"{pooling} {row.adaptor} {row.dim}" if row.adaptor else pooling
+            curves.setdefault((model, label), {})[row.layer] = row.scores[board.metric]
     return [_curve(model, pooling, scores) for (model, pooling), scores in sorted(curves.items()) if len(scores) > 2]
 
 

@@ -43,7 +43,7 @@ tags: [sentence-transformers, feature-extraction]
 # {title}
 
 Several hookpoints as one encoder of {width} dimensions, joined by `{method}`; every block is scaled to length 1 first.
-Nothing was trained.
+{words}
 
 | block | layer | pooling | weight | query prompt | document prompt | longest input |
 |---|---|---|---|---|---|---|
@@ -91,12 +91,13 @@ def write_card(model: CutModel, folder: Path, finish: Finish) -> None:
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def write_fused_card(model: FusedModel, folder: Path, scores: str) -> None:
+def write_fused_card(model: FusedModel, folder: Path, words: str, scores: str) -> None:
     """Write README.md into a fused model's folder.
 
     Args:
         model: The fused model.
         folder: Its folder.
+        words: What was trained on top, if anything.
         scores: How it retrieves, in Markdown; may be empty.
     """
     profiles = {reader.model.source.name: reader.model for reader in model.readers}
@@ -109,6 +110,7 @@ def write_fused_card(model: FusedModel, folder: Path, scores: str) -> None:
     text = _FUSED_CARD.format(
         title=" + ".join(f"{Path(point.model).name}@{point.layer}:{point.pooling}" for point in model.fusion.points),
         width=model.width,
+        words=words,
         method=model.fusion.method,
         blocks="\n".join(lines),
         scores=scores and f"{scores.rstrip()}\n\n",

@@ -75,15 +75,16 @@ def save_fused(
         CallError: The folder exists.
         ModelError: The files cannot be written.
     """
-    return save_folder(out, lambda folder: write_fused(model, folder, scores), force, check)
+    return save_folder(out, lambda folder: write_fused(model, folder, scores=scores), force, check)
 
 
-def write_fused(model: FusedModel, folder: Path, scores: str = "") -> None:
+def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was trained.", scores: str = "") -> None:
     """Write a fused model into an empty folder; a member has no block above its deepest hookpoint.
 
     Args:
         model: The model.
         folder: Where to.
+        words: What was trained on top, for its card.
         scores: How it retrieves, in Markdown, for its card.
     """
     members: dict[str, str] = {}
@@ -106,7 +107,7 @@ def write_fused(model: FusedModel, folder: Path, scores: str = "") -> None:
     write_modules(folder, [FUSED_MODULE])
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     write_json(folder / PROVENANCE, {"fused": origins})
-    write_fused_card(model, folder, scores)
+    write_fused_card(model, folder, words, scores)
 
 
 def open_fused(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> FusedModel:

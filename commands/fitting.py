@@ -1,0 +1,106 @@
+"""Fit one adaptor on one encoder and save the two as a model: `adaptors fit`, `surgery cut --lens`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.shell import command_line, open_store, say, working
+from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from adaptors.adapted import Adapted
+    from adaptors.resolve import ResolvedSpecs
+    from probe.leaderboard import Leaderboard
+    from probe.profile import LoadOptions
+
+__all__ = ["FitRequest", "fit_and_save"]
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What to fit, on what, and where it goes.
+
+    Attributes:
+        kind: Kind of adaptor.
+        spec: The encoder.
+        dims: Dimensions to score, greatest first; the saved model has the greatest. Empty = the final embedding's.
+        dataset: The data set whose texts are looked at.
+        split: The split that is scored.
+        out: Folder to make.
+        force: Replace one that an earlier save made.
+        store: Folder of the store, and whether there is none.
+    """
+
+    kind: str
+    spec: str
+    dims: tuple[int, ...]
+    dataset: str
+    split: str | None
+    out: Path
+    force: bool
+    store: tuple[Path | None, bool]
+
+
+def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
+    """Fit, score, save, check in a fresh process, and print the folder."""
+    from adaptors.adapted import AdaptedModel
+    from adaptors.folder import About, save_adapted
+    from probe.opening import open_reader
+    from surgery.folder import check_out
+    from surgery.fresh_check import check_encoder
+    from surgery.fusing import FusedModel
+    from surgery.scoring import card_section
+
+    check_out(request.out, request.force)
+    encoder, board = _fit(request, replace(options, dtype="auto", device="auto"))
+    for row in board.rows:
+        what = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
+        say(f"{row.encoder}, {what}: {board.metric} {row.scores[board.metric]:.4f}")
+    readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
+    model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
+    say(f"saving {request.out} and checking it in a fresh process")
+    about = About(board.settings["dataset"]["name"], card_section(board))
+    trust = len(encoder.points) > 1 or encoder.points[0].place[0] == 0 or options.trust_remote_code
+    save_adapted(
+        encoder, readers, request.out, about, request.force, lambda folder: check_encoder(folder, model, trust)
+    )
+    typer.echo(request.out)
+
+
+def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderboard]":
+    """Return the adapted encoder of the most dimensions, and how it and the frozen one retrieve."""
+    from adaptors.gathering import FitTexts, find_training
+    from adaptors.ladder import LadderPlan, check_kinds, fit_ladder
+    from adaptors.resolve import resolve_specs
+    from probe.dataset import load_dataset
+    from probe.ranking import RankOptions, rank
+
+    check_kinds([request.kind])
+    kept = open_store(*request.store)
+    with working() as report:
+        data = load_dataset(request.dataset, request.split)
+        resolved = resolve_specs([request.spec], options, kept)
+        _check_single(resolved, request.spec)
+        dims = request.dims or (_final_width(resolved),)
+        texts = FitTexts(data, find_training(request.dataset, data.split))
+        ranking = RankOptions(command=command_line(), store=kept, progress=report)
+        adapted = fit_ladder(resolved, LadderPlan((request.kind,), dims), texts, ranking)
+        encoders = [*resolved.fusions, *adapted]
+        board = rank(resolved.contestants, data, str(resolved.baseline), ranking, encoders)
+    return max(adapted, key=lambda encoder: encoder.dim), board
+
+
+def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:
+    from probe.fusions import Fusion
+
+    encoders = sum(len(contestant.hookpoints) for contestant in resolved.contestants) + len(resolved.fusions)
+    if encoders != 1 or not isinstance(resolved.baseline, Fusion):
+        raise CallError(
+            f"'{spec}' names {encoders} encoders or a saved one: an adaptor is fitted on one hookpoint or fusion"
+        )
+
+
+def _final_width(resolved: "ResolvedSpecs") -> int:
+    return sum(contestant.reader.model.width for contestant in resolved.contestants)

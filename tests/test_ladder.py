@@ -1,0 +1,138 @@
+"""The ladder: every adaptor beside its frozen encoder and PCA; nothing is fitted on the queries that are scored."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adaptors.gathering import FitTexts, find_training, gather
+from adaptors.ladder import LadderPlan, check_kinds, climb
+from adaptors.resolve import ResolvedSpecs, resolve_specs
+from probe import states as states_module
+from probe.dataset import Dataset
+from probe.errors import CallError
+from probe.fusions import Fusion
+from probe.leaderboard import Leaderboard
+from probe.profile import LoadOptions
+from probe.ranking import RankOptions
+
+OPTIONS = LoadOptions(dtype="float32", device="cpu")
+PLAN = LadderPlan(("truncate", "pca", "spectral", "lens"), (32, 8))
+
+
+@pytest.fixture
+def resolved(tiny_folder: Callable[[str], Path]) -> ResolvedSpecs:
+    bert, mpnet = tiny_folder("bert"), tiny_folder("mpnet")
+    return resolve_specs([f"{bert}@2:mean", f"{bert}@3:mean+{mpnet}@3:mean"], OPTIONS)
+
+
+@pytest.fixture
+def board(resolved: ResolvedSpecs, dataset: Dataset) -> Leaderboard:
+    return climb(resolved, PLAN, FitTexts(dataset), RankOptions())
+
+
+def test_every_adaptor_stands_beside_its_frozen_encoder_at_every_dimension(
+    resolved: ResolvedSpecs, board: Leaderboard
+) -> None:
+    hookpoint, fusion = str(resolved.baseline), str(resolved.fusions[0])
+    found = {(row.encoder, row.adaptor, row.dim) for row in board.rows}
+    expected = {(hookpoint, None, 32), (fusion, None, 64)}
+    expected |= {(hookpoint, kind, dim) for kind in PLAN.kinds for dim in (32, 8)}
+    # The fusion is of final embeddings: a lens has nothing to map there.
+    expected |= {(fusion, kind, dim) for kind in PLAN.kinds if kind != "lens" for dim in (32, 8)}
+    assert found == expected
+
+
+def test_the_frozen_encoder_is_the_baseline_and_has_no_adaptor(resolved: ResolvedSpecs, board: Leaderboard) -> None:
+    frozen = [row for row in board.rows if row.delta is None]
+    assert [(row.encoder, row.adaptor) for row in frozen] == [(str(resolved.baseline), None)]
+
+
+def test_identity_law_full_width_pca_scores_as_the_frozen_encoder(resolved: ResolvedSpecs, board: Leaderboard) -> None:
+    rows = {(row.encoder, row.adaptor, row.dim): row for row in board.rows}
+    frozen, pca = (rows[str(resolved.baseline), kind, 32] for kind in (None, "pca"))
+    assert pca.scores["recall@100"] == frozen.scores["recall@100"]
+    assert pca.scores["ndcg@10"] == pytest.approx(frozen.scores["ndcg@10"], abs=0.02)
+
+
+def test_every_adaptor_but_pca_is_tested_against_pca_at_its_dimension(board: Leaderboard) -> None:
+    for row in board.rows:
+        assert (row.pca_delta is not None) == (row.adaptor not in (None, "pca"))
+        if row.pca_delta is not None:
+            rival = next(r for r in board.rows if (r.encoder, r.adaptor, r.dim) == (row.encoder, "pca", row.dim))
+            assert row.pca_delta == pytest.approx(row.scores["ndcg@10"] - rival.scores["ndcg@10"])
+
+
+def test_what_saw_the_corpus_is_marked(board: Leaderboard) -> None:
+    assert all(row.transductive == (row.adaptor not in (None, "truncate")) for row in board.rows)
+    assert {row.labels for row in board.rows} == {"none"}
+
+
+def test_parameters_and_time_of_the_adaptor_are_counted(board: Leaderboard, resolved: ResolvedSpecs) -> None:
+    rows = {(row.encoder, row.adaptor, row.dim): row for row in board.rows}
+    frozen, pca = (rows[str(resolved.baseline), kind, 32] for kind in (None, "pca"))
+    assert (pca.parameters or 0) - (frozen.parameters or 0) == 32 * 32 + 32
+    assert pca.fit_seconds is not None
+    assert frozen.fit_seconds is None
+
+
+def test_no_leak_the_queries_that_are_scored_are_not_read(
+    resolved: ResolvedSpecs, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[str] = []
+    original = states_module._open_shelf
+    monkeypatch.setattr(
+        states_module,
+        "_open_shelf",
+        lambda reader, side, *rest: (sides.append(side.name), original(reader, side, *rest))[1],
+    )
+    readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}
+    gather(readers, [Fusion(resolved.baseline.points)], FitTexts(dataset))
+    assert set(sides) == {"documents"}
+
+
+def test_training_queries_are_read_where_there_are_some(resolved: ResolvedSpecs, dataset: Dataset) -> None:
+    readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}
+    train = replace(dataset, split="train")
+    (without,), (data,), (labelled,) = (
+        gather(readers, [Fusion(resolved.baseline.points)], texts)
+        for texts in (FitTexts(dataset), FitTexts(dataset, train), FitTexts(dataset, train, labels=True))
+    )
+    assert (len(without.queries), len(data.queries)) == (0, len(dataset.queries))
+    assert (len(data.pairs), data.labels) == (0, "none")
+    assert labelled.labels == "train"
+    expected = [(query, doc) for query, found in dataset.qrels.items() for doc, grade in found.items() if grade > 0]
+    ids = [name for name, _ in dataset.documents]
+    assert [(dataset.queries.ids[q], ids[d]) for q, d in labelled.pairs.tolist()] == expected
+
+
+def test_the_scored_split_is_never_the_training_split(tmp_path: Path) -> None:
+    from tiny_data import make_dataset
+
+    folder = make_dataset(tmp_path / "tiny")
+    assert find_training(str(folder), "test") is None
+    (folder / "qrels" / "train.tsv").write_text((folder / "qrels" / "test.tsv").read_text())
+    found = find_training(str(folder), "test")
+    assert found is not None
+    assert found.split == "train"
+    assert find_training(str(folder), "train") is None
+
+
+def test_the_same_ladder_twice(resolved: ResolvedSpecs, dataset: Dataset, board: Leaderboard) -> None:
+    again = climb(resolved, PLAN, FitTexts(dataset), RankOptions())
+    keep = ("encoder", "adaptor", "dim", "scores", "p_value", "pca_delta")
+    first, second = ([[getattr(row, name) for name in keep] for row in b.rows] for b in (board, again))
+    assert first == second
+    assert np.isfinite([row.scores["ndcg@10"] for row in board.rows]).all()
+    json.loads(board.to_json())
+
+
+def test_wrong_kinds_and_dimensions_are_wrong_calls(resolved: ResolvedSpecs, dataset: Dataset) -> None:
+    with pytest.raises(CallError, match="truncate, pca"):
+        check_kinds(["umap"])
+    with pytest.raises(CallError, match="as many dimensions as 4096"):
+        climb(resolved, LadderPlan(("pca",), (4096,)), FitTexts(dataset), RankOptions())
+    assert check_kinds(["lens"]) == ("lens", "pca")

@@ -40,6 +40,11 @@ class Adapted:
         return self.fusion.points
 
     @property
+    def sides(self) -> "tuple[Adapted, Adapted]":
+        """Queries and documents are embedded alike."""
+        return self, self
+
+    @property
     def averages_cosines(self) -> bool:
         """Never: the adaptor comes between the blocks and the cosine."""
         return False

@@ -56,8 +56,8 @@ def fit_lens(data: FitData, dim: int) -> Projection:
     """Map the states to the model's final embedding by ridge regression; the penalty by generalised cross-validation.
 
     GCV(a) = |Y - Y_a|^2 / (N - df(a))^2 with df(a) = sum of s / (s + a) over the eigenvalues s of X'X (Golub, Heath
-    and Wahba, Technometrics 1979). The target is turned to its own principal axes, so that its first dimensions hold
-    the most; a turn changes no score at full width.
+    and Wahba, Technometrics 1979). The map goes into the full model's space as it is: queries that went through a lens
+    can search an index that the full model built.
 
     Args:
         data: What to fit to; its targets are the final embeddings.
@@ -72,14 +72,13 @@ def fit_lens(data: FitData, dim: int) -> Projection:
     if dim > data.targets.shape[1]:
         raise CallError(f"lens: {dim} dimensions of a final embedding that has {data.targets.shape[1]}")
     states, targets = data.texts.double(), data.targets.double()
-    axes = _principal_axes(data.targets)[1].double()
     mean, target_mean = states.mean(dim=0), targets.mean(dim=0)
-    centred, wanted = states - mean, (targets - target_mean) @ axes
+    centred, wanted = states - mean, targets - target_mean
     values, vectors = torch.linalg.eigh(centred.T @ centred)
     along = vectors.T @ (centred.T @ wanted)
     penalty = _pick_penalty(values.numpy(), (along**2).sum(dim=1).numpy(), float((wanted**2).sum()), len(states))
     weight = vectors @ (along / (values.clamp(min=0) + penalty).unsqueeze(1))
-    bias = target_mean @ axes - mean @ weight
+    bias = target_mean - mean @ weight
     return Projection.of(weight[:, :dim].float(), bias[:dim].float())
 
 

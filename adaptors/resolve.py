@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from adaptors.folder import is_adapted, open_adapted
+from probe.asymmetric import Asymmetric
 from probe.composite import Composite
 from probe.errors import CallError
 from probe.fusions import Fusion, RunFusion
@@ -17,7 +18,7 @@ from probe.run_fusion import check_rule
 from probe.store import Store
 from surgery.fused_folder import is_fused, open_fused
 
-__all__ = ["ResolvedSpecs", "resolve_specs"]
+__all__ = ["ResolvedSpecs", "resolve_sides", "resolve_specs"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,35 @@ def resolve_specs(
 
 def _is_hookpoint(encoder: Composite) -> bool:
     return isinstance(encoder, Fusion) and len(encoder.points) == 1
+
+
+def resolve_sides(
+    queries: str, documents: str, options: LoadOptions | None = None, store: Store | None = None
+) -> ResolvedSpecs:
+    """Open an encoder for queries and one for documents, to be ranked together and each by itself.
+
+    Args:
+        queries: Spec of the encoder that embeds the queries.
+        documents: Spec of the one that built the index.
+        options: How to load the models.
+        store: Where facts of models are kept, if anywhere.
+
+    Returns:
+        The two by themselves and as a pair; the baseline is the documents' encoder on both sides.
+
+    Raises:
+        CallError: One of them names several encoders.
+    """
+    both = resolve_specs([documents, queries], options, store)
+    sides = []
+    for spec in (queries, documents):
+        found = resolve_specs([spec], options, store)
+        encoders = [point for contestant in found.contestants for point in contestant.hookpoints]
+        if len(encoders) + len(found.fusions) != 1:
+            raise CallError(f"'{spec}' names {len(encoders) + len(found.fusions)} encoders: expected one per side")
+        sides.append(found.baseline)
+    pair = Asymmetric(sides[0], sides[1])
+    return ResolvedSpecs(both.contestants, (*both.fusions, pair), both.baseline)
 
 
 def _is_saved(folder: str) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "Out",
     "Poolings",
     "QueryPrompt",
+    "Recommend",
     "Save",
     "Seed",
     "Split",
@@ -40,6 +41,9 @@ CardDataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Score 
 Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Lens = Annotated[
     bool, typer.Option("--lens", help="Map every layer to the final embedding by ridge regression, without labels.")
+]
+Recommend = Annotated[
+    float | None, typer.Option(help="Name the cheapest layer that is not worse by this margin, judged on train or dev.")
 ]
 Poolings = Annotated[str, typer.Option("--pooling", help="own, cls, last, max, mean; several with commas.")]
 MetricName = Annotated[str, typer.Option("--metric", help="ndcg, map, recall, precision or mrr @ a cut-off.")]

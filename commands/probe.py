@@ -1,9 +1,11 @@
 """The commands of `probe` that read models."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.layer_extras import LayerExtras
 from commands.options import (
     Baseline,
     DatasetName,
@@ -22,6 +24,7 @@ from commands.options import (
     NoStore,
     Poolings,
     QueryPrompt,
+    Recommend,
     Save,
     Seed,
     Split,
@@ -42,13 +45,10 @@ from commands.shell import (
     say,
     working,
 )
+from probe.errors import CallError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from probe.composite import Composite
     from probe.dataset import Dataset
-    from probe.hookpoint import Hookpoint
 
 __all__ = ["probe_app"]
 
@@ -71,6 +71,7 @@ def layers(
     split: Split = None,
     limit: Limit = None,
     lens: Lens = False,
+    recommend: Recommend = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
     seed: Seed = 0,
@@ -99,29 +100,25 @@ def layers(
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
     kept = open_store(store, no_store)
+    extras = LayerExtras(lens, recommend, model, dataset)
     say(f"loading {dataset} and {model}")
     with working() as report:
         data = _load_data(dataset, split, limit)
         reader = open_reader(model, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
 
-        def add_lenses(points: "Sequence[Hookpoint]") -> "Sequence[Composite]":
-            """Fit a lens to every layer, where asked for."""
-            if not lens:
-                return ()
-            from adaptors.gathering import FitTexts, find_training
-            from adaptors.lens import fit_lenses
-
-            return fit_lenses(reader, points, FitTexts(data, find_training(dataset, data.split)), kept, report)
-
-        board = rank_layers(reader, data, layers, pooling.split(","), ranking, add_lenses)
-    emit(board, format, save)
+        board = rank_layers(
+            reader, data, layers, pooling.split(","), ranking, partial(extras.fit, reader, data, ranking)
+        )
+    emit(extras.add_recommendation(board), format, save)
 
 
 @probe_app.command(epilog="Example: probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings")
 @friendly
 def rank(
-    specs: Annotated[list[str], typer.Argument(help=_SPECS)],
+    specs: Annotated[list[str] | None, typer.Argument(help=_SPECS)] = None,
+    queries: Annotated[str | None, typer.Option(help="Encoder of the queries, where --documents has another.")] = None,
+    documents: Annotated[str | None, typer.Option(help="Encoder of the documents that --queries searches.")] = None,
     dataset: DatasetName = "docstrings",
     metric: MetricName = "ndcg@10",
     split: Split = None,
@@ -146,7 +143,8 @@ def rank(
     Layer left out = the last one, pooling left out = the model's own; minilm@all:mean and minilm@3,5 name several.
     """
     check_output(format, save)
-    from adaptors.resolve import resolve_specs
+    named = _check_specs(specs or [], queries, documents, fuse_runs)
+    from adaptors.resolve import resolve_sides, resolve_specs
     from probe.metrics import Metric
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions
@@ -155,10 +153,13 @@ def rank(
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
     kept = open_store(store, no_store)
-    say(f"loading {dataset} and the models of {', '.join(specs)}")
+    say(f"loading {dataset} and the models of {', '.join(named)}")
     with working() as report:
         data = _load_data(dataset, split, limit)
-        resolved = resolve_specs(specs, options, kept, fuse_runs.split(",") if fuse_runs else ())
+        if queries and documents:
+            resolved = resolve_sides(queries, documents, options, kept)
+        else:
+            resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else ())
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)
@@ -179,6 +180,17 @@ def models(format: TableOrJson = "table", debug: Debug = False) -> None:
     print_whole(models_table(found), console())
     for line in model_notes(found):
         console().print(line, markup=False)
+
+
+def _check_specs(specs: list[str], queries: str | None, documents: str | None, fuse_runs: str | None) -> list[str]:
+    """Return the encoders a call of `rank` names."""
+    if queries is None and documents is None:
+        if not specs:
+            raise CallError("no encoder is named: expected specs such as minilm@6:mean, or --queries and --documents")
+        return specs
+    if queries is None or documents is None or specs or fuse_runs:
+        raise CallError("--queries and --documents go together, and without other encoders or --fuse-runs")
+    return [documents, queries]
 
 
 def _load_data(name: str, split: str | None, limit: int | None) -> "Dataset":

@@ -22,6 +22,11 @@ class Composite(Protocol):
         ...
 
     @property
+    def sides(self) -> tuple["Composite", "Composite"]:
+        """What embeds queries and what embeds documents: itself twice, unless the two differ."""
+        ...
+
+    @property
     def averages_cosines(self) -> bool:
         """Whether its cosine is a mean of its blocks' cosines, so that no vectors have to be joined."""
         ...

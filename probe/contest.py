@@ -38,7 +38,7 @@ class Contest:
     def take_queries(self, states: States) -> None:
         """Take in the queries' states `(Q, D)` per hookpoint, before any document."""
         for part in dict.fromkeys(part for encoder in self._tops for part in _compared(encoder)):
-            self._parts[part] = Part(_join(part, states))
+            self._parts[part] = Part(_join(part.sides[0], states))
 
     def take_documents(self, ids: Sequence[str], states: States) -> None:
         """Take in the next C documents.
@@ -47,7 +47,7 @@ class Contest:
             ids: Their ids.
             states: Their states `(C, D)` per hookpoint.
         """
-        cosines = {encoder: part.compare(_join(encoder, states)) for encoder, part in self._parts.items()}
+        cosines = {encoder: part.compare(_join(encoder.sides[1], states)) for encoder, part in self._parts.items()}
         for encoder, top in self._tops.items():
             found = [cosines[part] for part in _compared(encoder)]
             top.add(ids, encoder.average(found) if encoder.averages_cosines else found[0])

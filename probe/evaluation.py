@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from probe.collapse import SAMPLE, is_collapsed
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
+from probe.errors import CallError
 from probe.hookpoint import Hookpoint
 from probe.metrics import Metric
 from probe.search import cosines, unit
@@ -82,7 +83,16 @@ class Part:
         self.dim = int(queries.shape[1])
 
     def compare(self, documents: Embeddings) -> Embeddings:
-        """Return the cosines `(Q, C)` of the next C documents `(C, D)`."""
+        """Return the cosines `(Q, C)` of the next C documents `(C, D)`.
+
+        Raises:
+            CallError: They have another dimension than the queries.
+        """
+        if documents.shape[1] != self.dim:
+            raise CallError(
+                f"queries of {self.dim} dimensions cannot search documents of {documents.shape[1]}: both encoders have "
+                "to map into one space"
+            )
         if sum(map(len, self._sample)) < SAMPLE:
             self._sample.append(documents[:SAMPLE].copy())
         return cosines(self._queries, documents)

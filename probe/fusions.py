@@ -67,6 +67,11 @@ class Fusion:
         return tuple(weight / sum(weights) for weight in weights)
 
     @property
+    def sides(self) -> "tuple[Fusion, Fusion]":
+        """Queries and documents are embedded alike."""
+        return self, self
+
+    @property
     def averages_cosines(self) -> bool:
         """Whether its cosine is the weighted mean of its blocks' cosines, so that no vectors have to be joined."""
         return self.method == "concat"

@@ -94,7 +94,9 @@ def sweep_fusions(
     evaluations = []
     for encoder in encoders:
         adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
-        milliseconds, parameters = _costs(encoder.points, models, len(dataset.documents))
+        documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
+        milliseconds, _ = _costs(documents, models, len(dataset.documents))
+        _, parameters = _costs(encoder.points, models, len(dataset.documents))
         evaluations.append(
             Evaluation(
                 encoder=str(encoder),

@@ -137,6 +137,8 @@ def footer_lines(board: Leaderboard) -> list[str]:
     lines += [line for model in settings["models"] for line in _model_lines(model)]
     data, statistics = settings["dataset"], settings["statistics"]
     lines.append(f"text: {data['title_rule']}; {data['id_rule']}; {settings['similarity']}; ties: {settings['ties']}")
+    if settings.get("recommendation"):
+        lines.append(f"recommendation: {settings['recommendation']}")
     if settings.get("late_fusion"):
         lines.append(f"late fusion: {settings['late_fusion']}")
     lines.append(

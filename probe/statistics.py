@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONFIDENCE", "RESAMPLES", "bootstrap_intervals", "holm", "paired_p_values"]
+__all__ = [
+    "CONFIDENCE",
+    "RESAMPLES",
+    "bootstrap_intervals",
+    "holm",
+    "non_inferiority_p_values",
+    "paired_p_values",
+]
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -62,6 +69,31 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
     for size in _chunks():
         signs = rng.integers(0, 2, size=(size, len(baseline)), dtype=np.int8) * 2.0 - 1.0
         extreme += (np.abs(signs @ differences.T) >= observed).sum(axis=0)
+    return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
+
+
+def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, seed: int) -> list[float]:
+    """Return one-sided p-values of paired randomisation tests against being worse by a margin or more.
+
+    The null hypothesis is that an encoder's mean is lower than the baseline's by at least `margin`; the signs of
+    every query's difference plus the margin are flipped at random.
+
+    Args:
+        scores: One row per encoder, one value per query `(R, Q)`.
+        baseline: The same queries under the baseline `(Q,)`.
+        margin: How much worse still counts as not worse, above 0.
+        seed: Of the flips, the same for every row.
+
+    Returns:
+        The p-value per row, at least 1 / (RESAMPLES + 1).
+    """
+    rng = np.random.default_rng(seed)
+    differences = scores - baseline + margin
+    observed = differences.sum(axis=1) - 1e-9
+    extreme = np.zeros(len(scores), np.int64)
+    for size in _chunks():
+        signs = rng.integers(0, 2, size=(size, len(baseline)), dtype=np.int8) * 2.0 - 1.0
+        extreme += (signs @ differences.T >= observed).sum(axis=0)
     return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
 
 

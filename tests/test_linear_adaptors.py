@@ -97,15 +97,13 @@ def test_the_lens_is_the_ridge_regression_of_least_gcv(noise: float) -> None:
         if score < best:
             best, expected = score, fitted.predict(states)
     found = fit_lens(data, FINAL)(data.texts)
-    # The lens turns its target to principal axes: cosines are the same, and so are the lengths.
-    assert np.abs(cosines(found).numpy() - cosines(torch.from_numpy(expected).float()).numpy()).max() < 1e-3
-    assert found.norm(dim=1).numpy() == pytest.approx(np.linalg.norm(expected, axis=1), abs=1e-3)
+    assert np.abs(found.numpy() - expected).max() < 1e-4
 
 
 def test_the_lens_finds_a_linear_map() -> None:
     data = make_data(noise=0.0)
     exact = FitData(**{**vars(data), "targets": data.texts @ torch.randn(WIDTH, FINAL)})
-    assert torch.allclose(cosines(fit_lens(exact, FINAL)(data.texts)), cosines(exact.targets), atol=1e-3)
+    assert torch.allclose(fit_lens(exact, FINAL)(data.texts), exact.targets, atol=1e-3)
 
 
 def test_a_lens_has_no_more_dimensions_than_its_target() -> None:

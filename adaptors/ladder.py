@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adaptors.adapted import Adapted
 from adaptors.base import Adaptor, FitData
+from adaptors.distil import fit_distil
 from adaptors.gathering import FitTexts, gather
 from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
 from adaptors.resolve import ResolvedSpecs
@@ -15,17 +16,20 @@ from probe.fusions import Fusion
 from probe.leaderboard import Leaderboard
 from probe.ranking import PCA, RankOptions, rank
 
-__all__ = ["KINDS", "LENS", "LadderPlan", "check_kinds", "climb", "fit_kind", "fit_ladder"]
+__all__ = ["KINDS", "LENS", "RECOMMENDED", "LadderPlan", "check_kinds", "climb", "fit_kind", "fit_ladder"]
 
 Fit = Callable[[FitData, int], Adaptor]
 
 LENS = "lens"
+# The preset for every data set: no labels, and the best on the training queries it was chosen on.
+RECOMMENDED = "distil"
 # By the name on the command line; the simplest first.
 KINDS: dict[str, Fit] = {
     "truncate": fit_truncate,
     PCA: fit_pca,
     "spectral": fit_spectral,
     LENS: fit_lens,
+    RECOMMENDED: fit_distil,
 }
 
 

@@ -31,7 +31,7 @@ adaptors_app = app("Learn on top of an encoder.", "adaptors rank --on minilm --d
 
 On = Annotated[list[str], typer.Option("--on", help="What to adapt: a hookpoint, several layers, or a fusion by +.")]
 Dims = Annotated[str, typer.Option("--dims", help="Dimensions to keep, with commas.")]
-Kinds = Annotated[str, typer.Option("--kinds", help="truncate, pca, spectral, lens, with commas.")]
+Kinds = Annotated[str, typer.Option("--kinds", help="truncate, pca, spectral, lens, distil, with commas.")]
 
 
 @adaptors_app.command(epilog="Example: adaptors rank --on minilm --dataset docstrings --dims 256,128")
@@ -40,7 +40,7 @@ def rank(
     on: On,
     dataset: DatasetName = "docstrings",
     dims: Dims = "512,256,128",
-    kinds: Kinds = "truncate,pca,spectral,lens",
+    kinds: Kinds = "truncate,pca,spectral,lens,distil",
     metric: MetricName = "ndcg@10",
     split: Split = None,
     limit: Limit = None,
@@ -81,7 +81,7 @@ def rank(
 @adaptors_app.command(epilog="Example: adaptors fit lens --on minilm@5 --dataset docstrings --out ./minilm-5-lens")
 @friendly
 def fit(
-    kind: Annotated[str, typer.Argument(help="truncate, pca, spectral or lens.")],
+    kind: Annotated[str, typer.Argument(help="truncate, pca, spectral, lens or distil.")],
     on: Annotated[str, typer.Option("--on", help="What to adapt: one hookpoint, or a fusion by +.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
     dataset: DatasetName = "docstrings",

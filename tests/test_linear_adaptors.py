@@ -1,5 +1,7 @@
 """Closed-form adaptors: their definitions, against numpy and scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,7 @@ def test_identity_law_a_full_width_rotation_changes_no_cosine() -> None:
 @pytest.mark.parametrize("dim", [3, 7])
 def test_pca_is_the_uncentred_one(dim: int) -> None:
     data = make_data()
-    theirs = TruncatedSVD(dim, algorithm="arpack", random_state=0).fit(data.texts.double().numpy())
+    theirs = TruncatedSVD(dim, algorithm="arpack", random_state=0).fit(data.documents.double().numpy())
     ours = fit_pca(data, dim).weight.numpy()
     assert np.abs(np.abs(theirs.components_ @ ours) - np.eye(dim)).max() < 1e-3
 
@@ -65,15 +67,16 @@ def test_a_smaller_pca_is_the_beginning_of_a_greater_one() -> None:
 
 def test_spectral_scales_the_axes_by_a_power_of_the_spectrum() -> None:
     data = make_data()
-    axes, scaled = fit_pca(data, WIDTH).weight, fit_spectral(data, WIDTH, power=0.3).weight
-    eigenvalues = (data.texts @ axes).square().mean(dim=0)
+    axes, scaled = fit_spectral(data, WIDTH, power=0).weight, fit_spectral(data, WIDTH, power=0.3).weight
+    documents, queries = ((side @ axes).square().mean(dim=0) for side in (data.documents, data.queries))
+    eigenvalues = 0.75 * documents + 0.25 * queries
     expected = axes * (eigenvalues / eigenvalues[0]) ** -0.3
     assert torch.allclose(scaled, expected, rtol=1e-3)
 
 
 def test_half_a_power_whitens() -> None:
-    data = make_data()
-    white = fit_spectral(data, WIDTH, power=0.5)(data.texts)
+    data = replace(make_data(), queries=torch.empty(0, WIDTH))
+    white = fit_spectral(data, WIDTH, power=0.5)(data.documents)
     moments = white.T @ white
     assert torch.allclose(moments / moments[0, 0], torch.eye(WIDTH), atol=1e-3)
 

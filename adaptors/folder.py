@@ -40,6 +40,7 @@ class _Member(BaseModel):
     tokenizer_sha256: str
     query_prompt: str
     document_prompt: str
+    max_tokens: int | None
 
 
 class _Description(BaseModel):
@@ -166,6 +167,7 @@ def _describe(member: Path) -> _Member:
         tokenizer_sha256=files.tokenizer_hash,
         query_prompt=files.config.query_prompt,
         document_prompt=files.config.document_prompt,
+        max_tokens=files.config.max_tokens,
     )
 
 
@@ -181,7 +183,7 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         The encoder with its models' readers.
 
     Raises:
-        CallError: The options ask for other prompts than the adaptor was fitted under.
+        CallError: The options ask for other prompts or inputs than the adaptor was fitted under.
         ModelError: The folder is damaged, or its models are not those the adaptor was fitted to.
     """
     description = _read(Path(folder))
@@ -214,6 +216,11 @@ def _check_member(member: _Member, model: ModelProfile) -> None:
         raise CallError(
             f"the adaptor in '{model.source.name}' was fitted under the prompts {member.query_prompt!r} and "
             f"{member.document_prompt!r}: leave out --query-prompt and --document-prompt"
+        )
+    if model.max_tokens != member.max_tokens:
+        raise CallError(
+            f"the adaptor in '{model.source.name}' was fitted to inputs of {member.max_tokens} tokens: leave out "
+            "--max-tokens"
         )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adaptors.adapted import Adapted
 from adaptors.base import Adaptor, FitData
@@ -74,7 +74,9 @@ def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: R
         CallError: A dimension does not suit any encoder.
     """
     adapted = fit_ladder(resolved, plan, texts, options)
-    return rank(resolved.contestants, texts.corpus, str(resolved.baseline), options, [*resolved.fusions, *adapted])
+    encoders = [*resolved.fusions, *adapted]
+    board = rank(resolved.contestants, texts.corpus, str(resolved.baseline), options, encoders)
+    return replace(board, settings={**board.settings, "recommended": RECOMMENDED})
 
 
 def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: RankOptions) -> list[Adapted]:

@@ -53,7 +53,7 @@ def _columns(board: Leaderboard) -> list[_Column]:
         _Column("curve", 7, lambda row: _bar(row.scores[metric], top), "left"),
         _Column("ms/text", 4, lambda row: _number(row.ms_per_text, ".2f")),
         _Column("params", 5, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
-        _Column("note", 1, lambda row: _note(row, board.settings["baseline"]), "left"),
+        _Column("note", 1, lambda row: _note(row, board.settings), "left"),
     ]
 
 
@@ -79,9 +79,15 @@ def _title(metric: str) -> str:
     return metric.replace("ndcg", "nDCG").replace("map", "MAP").replace("mrr", "MRR")
 
 
-def _note(row: Row, baseline: str) -> str:
-    frozen = row.encoder == baseline and row.delta is None
-    marks = {"baseline": frozen, "collapsed": row.collapsed, "transductive": row.transductive}
+def _note(row: Row, settings: dict[str, Any]) -> str:
+    frozen = row.encoder == settings["baseline"] and row.delta is None
+    recommended = row.adaptor is not None and row.adaptor == settings.get("recommended")
+    marks = {
+        "baseline": frozen,
+        "recommended": recommended,
+        "collapsed": row.collapsed,
+        "transductive": row.transductive,
+    }
     return ", ".join(mark for mark, holds in marks.items() if holds)
 
 
@@ -242,7 +248,7 @@ def _table(columns: Sequence[_Column], board: Leaderboard) -> Table:
     for column in columns:
         table.add_column(column.title, justify=column.justify, no_wrap=True)
     for row in board.rows:
-        style = "bold" if "baseline" in _note(row, board.settings["baseline"]) else None
+        style = "bold" if "baseline" in _note(row, board.settings) else None
         table.add_row(*[Text(column.cell(row)) for column in columns], style=style)
     return table
 

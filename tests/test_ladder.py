@@ -71,6 +71,12 @@ def test_what_saw_the_corpus_is_marked(board: Leaderboard) -> None:
     assert {row.labels for row in board.rows} == {"none"}
 
 
+def test_the_recommended_preset_is_marked_in_the_table(resolved: ResolvedSpecs, dataset: Dataset) -> None:
+    found = climb(resolved, LadderPlan(("distil", "pca"), (8,)), FitTexts(dataset), RankOptions())
+    lines = found.to_markdown().splitlines()
+    assert all(("recommended" in line) == ("| distil |" in line) for line in lines if line.startswith("|"))
+
+
 def test_parameters_and_time_of_the_adaptor_are_counted(board: Leaderboard, resolved: ResolvedSpecs) -> None:
     rows = {(row.encoder, row.adaptor, row.dim): row for row in board.rows}
     frozen, pca = (rows[str(resolved.baseline), kind, 32] for kind in (None, "pca"))

@@ -59,6 +59,16 @@ def resolve_specs(
         CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
         ModelError: A model cannot be loaded.
     """
+    readers, groups = _open_groups(specs, options, store)
+    encoders = list(dict.fromkeys(encoder for group in groups for encoder in group))
+    fusions = [encoder for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
+    return _gather_up(readers, [*encoders, *_fuse_rankings(fusions, run_rules)], groups[0][-1])
+
+
+def _open_groups(
+    specs: Sequence[str], options: LoadOptions | None, store: Store | None
+) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
+    """Return readers by name, every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
     groups: list[list[Composite]] = []
     for spec in specs:
@@ -71,18 +81,21 @@ def resolve_specs(
         for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
             readers[name] = open_reader(name, options, store)
         groups.append(list(_combine([_expand(part, readers[part.model].model) for part in parts])))
-    encoders = list(dict.fromkeys(encoder for group in groups for encoder in group))
+    return readers, groups
+
+
+def _gather_up(
+    readers: dict[str, LayerReader], encoders: Sequence[Composite | RunFusion], baseline: Composite
+) -> ResolvedSpecs:
     alone = [encoder for encoder in encoders if _is_hookpoint(encoder)]
-    others = tuple(encoder for encoder in encoders if not _is_hookpoint(encoder))
-    fusions = [encoder for encoder in others if isinstance(encoder, Fusion)]
     return ResolvedSpecs(
         tuple(Contestant(reader, _points_of(name, alone)) for name, reader in readers.items()),
-        (*others, *_fuse_rankings(fusions, run_rules)),
-        groups[0][-1],
+        tuple(encoder for encoder in encoders if not _is_hookpoint(encoder)),
+        baseline,
     )
 
 
-def _is_hookpoint(encoder: Composite) -> bool:
+def _is_hookpoint(encoder: Composite | RunFusion) -> bool:
     return isinstance(encoder, Fusion) and len(encoder.points) == 1
 
 
@@ -103,16 +116,12 @@ def resolve_sides(
     Raises:
         CallError: One of them names several encoders.
     """
-    both = resolve_specs([documents, queries], options, store)
-    sides = []
-    for spec in (queries, documents):
-        found = resolve_specs([spec], options, store)
-        encoders = [point for contestant in found.contestants for point in contestant.hookpoints]
-        if len(encoders) + len(found.fusions) != 1:
-            raise CallError(f"'{spec}' names {len(encoders) + len(found.fusions)} encoders: expected one per side")
-        sides.append(found.baseline)
-    pair = Asymmetric(sides[0], sides[1])
-    return ResolvedSpecs(both.contestants, (*both.fusions, pair), both.baseline)
+    readers, groups = _open_groups([documents, queries], options, store)
+    for spec, encoders in zip((documents, queries), groups, strict=True):
+        if len(encoders) != 1:
+            raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")
+    (index,), (asker,) = groups
+    return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
 
 
 def _is_saved(folder: str) -> bool:
@@ -133,7 +142,7 @@ def _open_saved(
     return fused.readers, fused.fusion
 
 
-def _points_of(name: str, alone: Sequence[Composite]) -> tuple[Hookpoint, ...]:
+def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookpoint, ...]:
     return tuple(point for encoder in alone for point in encoder.points if point.model == name)
 
 

@@ -151,13 +151,12 @@ def _missing_weights(name: str, hub_id: str) -> str:
 
 def _check_folder(folder: Path, name: str) -> Path:
     transformer = find_transformer(folder)
-    kind = first_module(folder)
-    if kind not in (None, "Transformer"):
-        raise ModelError(
-            f"'{name}' is a {kind}, not a single transformer, so it has no layers to read: rank it as it stands, with "
-            f"probe rank {name}"
-        )
     if not (transformer / "config.json").is_file():
+        kind = first_module(folder)
+        if kind not in (None, "Transformer"):
+            raise ModelError(
+                f"'{name}' is a {kind}, no single transformer, so it has no layers: see `probe rank --help`"
+            )
         raise ModelError(f"the folder '{name}' holds no config.json: expected the folder of a transformers model")
     if _has_weights(folder):
         return folder

@@ -69,6 +69,7 @@ def test_weights_are_tuned_on_train_and_scored_on_test(
     assert result.exit_code == 0, result.stderr
     assert "(train)" in result.stderr
     trained = [query for query in asked if query in ("q0", "q1", "q2", "q3")]
+    assert trained
     assert asked[: len(trained)] == trained
     card = (tmp_path / "fused" / "README.md").read_text()
     assert "## Retrieval" in card

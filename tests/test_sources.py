@@ -236,3 +236,10 @@ def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:
         os.utime(file, ns=(0, len(hashes)))
         hashes.add(hash_files([file]))
     assert len(hashes) == 3
+
+
+def test_a_transformer_under_another_class_name_is_a_transformer(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    (tmp_path / "modules.json").write_text('[{"path": "", "type": "custom_code.OwnTransformer"}]')
+    assert find_source(str(tmp_path)).folder == tmp_path

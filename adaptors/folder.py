@@ -1,12 +1,10 @@
 """Save an adapted encoder as a model, and open it again."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adaptors.adapted import Adapted
 from adaptors.base import Projection
@@ -20,6 +18,7 @@ from probe.reader import LayerReader, own_pooling
 from probe.store import Store
 from surgery.cutting import cut
 from surgery.dense import DenseLayer, read_dense, write_dense
+from surgery.description import Description, Part, read_description
 from surgery.finish import Finish
 from surgery.folder import save_folder, write_json, write_model, write_modules
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
@@ -28,13 +27,11 @@ from surgery.fusing import FusedModel
 __all__ = ["About", "SavedAdaptor", "is_adapted", "open_adapted", "save_adapted"]
 
 _DESCRIPTION = "adaptor.json"
-_FORMAT = 1
 
 
-class _Member(BaseModel):
+class _Member(Part):
     """What a model was when the adaptor was fitted to it."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     weights_sha256: str
     config_sha256: str
     tokenizer_sha256: str
@@ -43,11 +40,9 @@ class _Member(BaseModel):
     max_tokens: int | None
 
 
-class _Description(BaseModel):
+class _Description(Description):
     """What adaptor.json holds."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-    format: int
     kind: str
     labels: str
     dataset: str
@@ -138,13 +133,12 @@ def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, dense
         write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, dense, about.scores))
         members, place = [folder], "3_Dense"
     else:
-        write_fused(FusedModel(tuple(readers), encoder.fusion), folder, dense.words, about.scores)
+        members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, dense.words, about.scores)
         # The fused model's own line of modules.json, and the map after it.
         paths = write_modules(folder, [FUSED_MODULE, "Dense", "Normalize"])
         write_dense(dense, paths[1])
-        members, place = sorted({folder / block for block in _member_folders(folder)}), paths[1].name
+        place = paths[1].name
     description = _Description(
-        format=_FORMAT,
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,
         dataset=about.dataset,
@@ -153,10 +147,6 @@ def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, dense
         fitted_to=[_describe(member) for member in members],
     )
     write_json(folder / _DESCRIPTION, description.model_dump())
-
-
-def _member_folders(folder: Path) -> list[str]:
-    return [block["member"] for block in json.loads((folder / "fused.json").read_text(encoding="utf-8"))["blocks"]]
 
 
 def _describe(member: Path) -> _Member:
@@ -194,17 +184,17 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         reader = open_reader(str(folder), options, store)
         readers = (reader,)
         fusion = Fusion((Hookpoint(str(folder), reader.model.depth, own_pooling(reader.model)),))
-    for member, reader in zip(description.fitted_to, sorted(readers, key=_name), strict=True):
+    if len(description.fitted_to) != len(readers):
+        raise ModelError(
+            f"{Path(folder) / _DESCRIPTION} tells of {len(description.fitted_to)} models, not {len(readers)}"
+        )
+    for member, reader in zip(description.fitted_to, readers, strict=True):
         _check_member(member, reader.model)
     dense = read_dense(Path(folder) / description.dense)
     module = Projection.of(torch.from_numpy(dense.weight), torch.from_numpy(dense.bias))
     seen = (description.dataset, description.text_sha256) if description.text_sha256 else None
     facts = AdaptorFacts(description.kind, description.labels, seen, None, module.count_parameters())
     return SavedAdaptor(readers, Adapted(fusion, module, module.dim, facts, str(folder)))
-
-
-def _name(reader: LayerReader) -> str:
-    return reader.model.source.name
 
 
 def _check_member(member: _Member, model: ModelProfile) -> None:
@@ -226,12 +216,7 @@ def _check_member(member: _Member, model: ModelProfile) -> None:
 
 def _read(folder: Path) -> _Description:
     path = folder / _DESCRIPTION
-    try:
-        description = _Description.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelError(f"{path} is malformed: {str(error).splitlines()[0]}") from error
-    if description.format != _FORMAT:
-        raise ModelError(f"{path} has format {description.format}, and this version reads {_FORMAT}: update it")
+    description = read_description(path, _Description)
     if Path(description.dense).name != description.dense:
         raise ModelError(f"{path} names '{description.dense}': expected the name of a folder beside it")
     return description

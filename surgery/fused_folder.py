@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from probe.errors import CallError, ModelError
 from probe.fusions import Fusion
 from probe.opening import open_reader
@@ -14,6 +12,7 @@ from probe.reader import select_hookpoints
 from probe.store import Store
 from surgery.card import write_fused_card
 from surgery.cutting import cut
+from surgery.description import Description, Part, read_description
 from surgery.finish import Finish
 from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model, write_modules
 from surgery.fusing import FusedModel
@@ -21,27 +20,23 @@ from surgery.fusing import FusedModel
 __all__ = ["FUSED_MODULE", "is_fused", "open_fused", "save_fused", "write_fused"]
 
 _DESCRIPTION = "fused.json"
-_FORMAT = 1
 # Begins the name of a member's folder.
 _NUMBER = re.compile(r"^[0-9]+_")
 # What sentence-transformers imports, where this package is installed and the user trusts it.
 FUSED_MODULE = "surgery.fused_module.FusedModule"
 
 
-class _Block(BaseModel):
+class _Block(Part):
     """One hookpoint of a fused model."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     member: str
     layer: int
     pooling: str
 
 
-class _Description(BaseModel):
+class _Description(Description):
     """What fused.json holds."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-    format: int
     method: str
     weights: list[float] | None
     blocks: list[_Block]
@@ -78,7 +73,7 @@ def save_fused(
     return save_folder(out, lambda folder: write_fused(model, folder, scores=scores), force, check)
 
 
-def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was trained.", scores: str = "") -> None:
+def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was trained.", scores: str = "") -> list[Path]:
     """Write a fused model into an empty folder; a member has no block above its deepest hookpoint.
 
     Args:
@@ -86,6 +81,9 @@ def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was train
         folder: Where to.
         words: What was trained on top, for its card.
         scores: How it retrieves, in Markdown, for its card.
+
+    Returns:
+        The members' folders, in the order of the model's readers.
     """
     members: dict[str, str] = {}
     origins = []
@@ -102,12 +100,13 @@ def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was train
     fusion = model.fusion
     blocks = [_Block(member=members[p.model], layer=p.place[0], pooling=p.place[1]) for p in fusion.points]
     weights = None if fusion.weights is None else list(fusion.weights)
-    description = _Description(format=_FORMAT, method=fusion.method, weights=weights, blocks=blocks)
+    description = _Description(method=fusion.method, weights=weights, blocks=blocks)
     write_json(folder / _DESCRIPTION, description.model_dump())
     write_modules(folder, [FUSED_MODULE])
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     write_json(folder / PROVENANCE, {"fused": origins})
     write_fused_card(model, folder, words, scores)
+    return [folder / member for member in members.values()]
 
 
 def open_fused(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> FusedModel:
@@ -142,12 +141,7 @@ def open_fused(folder: str | Path, options: LoadOptions | None = None, store: St
 
 def _read(folder: Path) -> _Description:
     path = folder / _DESCRIPTION
-    try:
-        description = _Description.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelError(f"{path} is malformed: {str(error).splitlines()[0]}") from error
-    if description.format != _FORMAT:
-        raise ModelError(f"{path} has format {description.format}, and this version reads {_FORMAT}: update it")
+    description = read_description(path, _Description)
     for block in description.blocks:
         # A plain name: nothing outside the folder is ever opened.
         if Path(block.member).name != block.member or not (folder / block.member).is_dir():

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from adaptors.base import Adaptor
+from adaptors.epochs import Epoch
 from probe.encoder import Embeddings
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
@@ -26,6 +27,8 @@ class Adapted:
         dim: Dimensions kept; vectors are scaled to length 1 after they are cut, not before.
         adaptor: What a table says of it.
         name: What a table calls it; the fusion when left out.
+        epochs: What every epoch of its training came to, if it was trained.
+        notes: Sentences for the footer.
     """
 
     fusion: Fusion
@@ -33,6 +36,8 @@ class Adapted:
     dim: int
     adaptor: AdaptorFacts
     name: str | None = None
+    epochs: tuple[Epoch, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def points(self) -> tuple[Hookpoint, ...]:

@@ -17,16 +17,16 @@ class FitData:
     Attributes:
         documents: States of the N documents `(N, D)`.
         queries: States of the M queries that may be looked at `(M, D)`; those that are searched with are never here.
-        widths: Dimension of every block; they sum to D.
-        targets: Final embeddings of documents and queries `(N + M, F)`, for the lens.
-        pairs: Rows of a query and of a document judged relevant to it `(P, 2)`; empty without labels.
+        blocks: Name of every block, and its dimension; they sum to D.
+        targets: Final embeddings of documents and queries `(N + M, F)`: what the lens aims at, and others imitate.
+        pairs: Rows of a query and of a document judged relevant to it, and the grade `(P, 3)`; empty without labels.
         labels: `none`, or the split the pairs come from.
         fitted_on: Name of the data set, and sha256 of its documents.
     """
 
     documents: Tensor
     queries: Tensor
-    widths: tuple[int, ...]
+    blocks: tuple[tuple[str, int], ...]
     targets: Tensor
     pairs: Tensor
     labels: str
@@ -36,6 +36,11 @@ class FitData:
     def is_final(self) -> bool:
         """Whether the states are the final embeddings already."""
         return self.texts.shape == self.targets.shape and torch.equal(self.texts, self.targets)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Dimension of every block."""
+        return tuple(width for _, width in self.blocks)
 
     @property
     def texts(self) -> Tensor:

@@ -1,30 +1,50 @@
 """`distil`: a linear map that learns, without labels, to rank in few dimensions as the frozen encoder does in all."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import kl_div, normalize
 
 from adaptors.base import FitData, Projection
+from adaptors.collation import StateCollator
+from adaptors.draws import draw_rankings, split_texts
+from adaptors.fitted import Fitted
 from adaptors.linear import mixed_moments, principal_axes, tempering
+from adaptors.losses import RankingDistillationLoss
+from adaptors.networks import Network
+from adaptors.train_options import TrainOptions
+from adaptors.training import Lesson, fingerprint, train
 
 __all__ = ["fit_distil"]
 
 # All chosen on training queries of two data sets; none needs a judgement to fit.
-_STEPS = 300
-_ANCHORS = 256
-_CANDIDATES = 1024
-_RATE = 2e-3
-_LAST_RATE = 0.05
-_TEMPERATURE = 0.03
+_RATE_FACTOR = 2.0
 # Axes the map may draw on, as a multiple of its dimensions.
 _AXES = 1.25
 # The shortest prefix that is trained for, and how many there are: the dimensions, a half and a quarter of them.
 _PREFIXES = 3
 
 
-def fit_distil(data: FitData, dim: int, seed: int = 0) -> Projection:
+class _Student(Network):
+    """A map of the first principal axes, which begins as their scaling."""
+
+    kind = "distil"
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__(width, dim)
+        self.weight = nn.Parameter(torch.eye(width, dim))
+
+    @torch.no_grad()
+    def begin(self, axes: Tensor) -> None:
+        """See `Network`."""
+        self.weight.copy_(axes[:, : self.dim])
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map states `(N, D)` to vectors `(N, dim)`."""
+        return states @ self.weight
+
+
+def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
     """Train a linear map so that its prefixes rank documents as the whole states do.
 
     The teacher is the full-width `spectral` map; an anchor (a query or a document) gives a softmax over candidate
@@ -34,48 +54,38 @@ def fit_distil(data: FitData, dim: int, seed: int = 0) -> Projection:
     Args:
         data: What to fit to; its judgements are not looked at.
         dim: Dimensions to keep.
-        seed: Of the anchors and candidates.
+        options: How to train; the learning rate counts twice, and the loss is its own.
 
     Returns:
         The projection.
+
+    Raises:
+        TrainingError: The training came to nothing.
     """
     values, axes = principal_axes(mixed_moments(data))
     scale = tempering(values)
-    rotated = torch.cat([data.queries, data.documents]) @ axes
-    teacher = normalize(rotated * scale, dim=1)
     kept = min(len(values), round(dim * _AXES))
-    states = rotated[:, :kept].contiguous()
-    weight = nn.Parameter(torch.diag(scale[:kept])[:, :dim].clone())
-    optimizer = torch.optim.Adam([weight], lr=_RATE)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, _LAST_RATE, _STEPS)
-    prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
-    for anchors, candidates in _draw(len(data.queries), len(data.documents), seed):
-        same = anchors.unsqueeze(1) == candidates
-        wanted = _rankings(teacher[anchors], teacher[candidates], same)
-        left, right = states[anchors] @ weight, states[candidates] @ weight
-        loss = torch.stack([_divergence(left[:, :k], right[:, :k], same, wanted) for k in prefixes]).sum()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-    return Projection.of(axes[:, :kept] @ weight.detach())
-
-
-def _draw(queries: int, documents: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield rows of anchors, half of them queries where there are some, and of candidate documents."""
-    dice = torch.Generator().manual_seed(seed)
-    asked = _ANCHORS // 2 if queries else 0
-    for _ in range(_STEPS):
-        anchors = [torch.randint(0, queries, (asked,), generator=dice)] if asked else []
-        anchors.append(queries + torch.randint(0, documents, (_ANCHORS - asked,), generator=dice))
-        yield torch.cat(anchors), queries + torch.randperm(documents, generator=dice)[:_CANDIDATES]
-
-
-def _rankings(anchors: Tensor, candidates: Tensor, same: Tensor) -> Tensor:
-    """Return log-softmax of cosines `(A, C)` of unit vectors; a text is no candidate of itself."""
-    return (anchors @ candidates.T / _TEMPERATURE).masked_fill(same, -1e4).log_softmax(dim=1)
-
-
-def _divergence(anchors: Tensor, candidates: Tensor, same: Tensor, wanted: Tensor) -> Tensor:
-    found = _rankings(normalize(anchors, dim=1), normalize(candidates, dim=1), same)
-    return kl_div(found, wanted, log_target=True, reduction="batchmean")
+    rotated = data.texts @ axes
+    on_axes = replace(
+        data,
+        documents=rotated[: len(data.documents), :kept].contiguous(),
+        queries=rotated[len(data.documents) :, :kept].contiguous(),
+        targets=rotated * scale,
+    )
+    student = _Student(kept, dim)
+    student.begin(torch.diag(scale[:kept]))
+    train_draws, held_out = draw_rankings(
+        split_texts(data, options.seed), len(data.documents), options.steps, options.seed
+    )
+    lesson = Lesson(
+        loss=lambda model: RankingDistillationLoss(
+            model, [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
+        ),
+        train=train_draws,
+        held_out=held_out,
+        collator=StateCollator(on_axes),
+        evaluator=None,
+        fingerprint=fingerprint(student, data, options),
+    )
+    epochs = train(student, lesson, replace(options, rate=options.rate * _RATE_FACTOR))
+    return Fitted(Projection.of(axes[:, :kept] @ student.weight.detach()), epochs)

@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from adaptors.adapted import Adapted
-from adaptors.base import Projection
+from adaptors.top import is_plain, read_top, top_modules
 from probe.errors import CallError, ModelError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
@@ -17,14 +15,13 @@ from probe.profile import LoadOptions, ModelProfile, find_files
 from probe.reader import LayerReader, own_pooling
 from probe.store import Store
 from surgery.cutting import cut
-from surgery.dense import DenseLayer, read_dense, write_dense
 from surgery.description import Description, Part, read_description
 from surgery.finish import Finish
 from surgery.folder import save_folder, write_json, write_model, write_modules
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing import FusedModel
 
-__all__ = ["About", "SavedAdaptor", "is_adapted", "open_adapted", "save_adapted"]
+__all__ = ["About", "SavedAdaptor", "is_adapted", "is_plain_model", "open_adapted", "save_adapted"]
 
 _DESCRIPTION = "adaptor.json"
 
@@ -47,7 +44,7 @@ class _Description(Description):
     labels: str
     dataset: str
     text_sha256: str | None
-    dense: str
+    top: list[str]
     fitted_to: list[_Member]
 
 
@@ -90,10 +87,10 @@ def save_adapted(
     force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
 ) -> Path:
-    """Save an encoder with a linear adaptor.
+    """Save an encoder with an adaptor.
 
-    On one hookpoint it is a cut model of sentence-transformers' own modules, which loads anywhere; on several it is a
-    fused model followed by such a module.
+    A linear adaptor on one hookpoint is saved as a cut model of sentence-transformers' own modules, which loads
+    anywhere; on several it follows a fused model; and a network is a module of this package.
 
     Args:
         encoder: What to save.
@@ -107,46 +104,50 @@ def save_adapted(
         The folder.
 
     Raises:
-        CallError: The folder exists, or the adaptor is not linear.
+        CallError: The folder exists.
         ModelError: The files cannot be written.
     """
-    if not isinstance(encoder.module, Projection):
-        raise CallError(f"'{encoder.adaptor.kind}' is not a linear map, so it is not saved in this release")
-    dense = _dense(encoder, encoder.module, about.dataset)
-    return save_folder(out, lambda folder: _write(encoder, readers, folder, dense, about), force, check)
+    return save_folder(out, lambda folder: _write(encoder, readers, folder, about), force, check)
 
 
-def _dense(encoder: Adapted, module: Projection, dataset: str) -> DenseLayer:
-    facts = encoder.adaptor
-    how = "without labels" if facts.labels == "none" else f"with the judgements of its split {facts.labels}"
-    words = (
-        f"On top is a linear map to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {dataset} {how}; "
-        "nothing below it was trained."
-    )
-    return DenseLayer(module.weight[:, : encoder.dim].numpy(), module.bias[: encoder.dim].numpy(), words)
+def is_plain_model(encoder: Adapted) -> bool:
+    """Return whether it is saved as a model that loads without this package."""
+    return len(encoder.points) == 1 and encoder.points[0].place[0] > 0 and is_plain(encoder.module)
 
 
-def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, dense: DenseLayer, about: About) -> None:
-    points = encoder.points
+def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, about: About) -> None:
+    points, top, words = encoder.points, top_modules(encoder.module, encoder.dim), _words(encoder, about.dataset)
     if len(points) == 1 and points[0].place[0] > 0:
         layer, pooling = points[0].place
-        write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, dense, about.scores))
-        members, place = [folder], "3_Dense"
+        write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, top, words, about.scores))
+        members, first = [folder], 3
     else:
-        members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, dense.words, about.scores)
-        # The fused model's own line of modules.json, and the map after it.
-        paths = write_modules(folder, [FUSED_MODULE, "Dense", "Normalize"])
-        write_dense(dense, paths[1])
-        place = paths[1].name
+        members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, words, about.scores)
+        # The fused model's own line of modules.json, and what is on top of it after it.
+        paths = write_modules(folder, [FUSED_MODULE, *(module.type for module in top), "Normalize"])
+        for module, path in zip(top, paths[1:], strict=False):
+            module.write(path)
+        first = 1
     description = _Description(
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,
         dataset=about.dataset,
         text_sha256=encoder.adaptor.fitted_on and encoder.adaptor.fitted_on[1],
-        dense=place,
+        top=[f"{first + place}_{module.type.rpartition('.')[2]}" for place, module in enumerate(top)],
         fitted_to=[_describe(member) for member in members],
     )
     write_json(folder / _DESCRIPTION, description.model_dump())
+
+
+def _words(encoder: Adapted, dataset: str) -> str:
+    facts = encoder.adaptor
+    how = "without labels" if facts.labels == "none" else f"with the judgements of its split {facts.labels}"
+    what = "a linear map" if is_plain(encoder.module) else "a network"
+    needs = "" if is_plain(encoder.module) else " It needs encoder-surgery installed, and `trust_remote_code=True`."
+    return (
+        f"On top is {what} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {dataset} {how}; "
+        f"nothing below it was trained.{needs}"
+    )
 
 
 def _describe(member: Path) -> _Member:
@@ -190,8 +191,11 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         )
     for member, reader in zip(description.fitted_to, readers, strict=True):
         _check_member(member, reader.model)
-    dense = read_dense(Path(folder) / description.dense)
-    module = Projection.of(torch.from_numpy(dense.weight), torch.from_numpy(dense.bias))
+    module = read_top([Path(folder) / name for name in description.top])
+    widths = {reader.model.source.name: reader.model.width for reader in readers}
+    width = fusion.dim([widths[point.model] for point in fusion.points])
+    if module.width != width:
+        raise ModelError(f"the adaptor in '{folder}' takes {module.width} dimensions, and its models give {width}")
     seen = (description.dataset, description.text_sha256) if description.text_sha256 else None
     facts = AdaptorFacts(description.kind, description.labels, seen, None, module.count_parameters())
     return SavedAdaptor(readers, Adapted(fusion, module, module.dim, facts, str(folder)))
@@ -217,6 +221,7 @@ def _check_member(member: _Member, model: ModelProfile) -> None:
 def _read(folder: Path) -> _Description:
     path = folder / _DESCRIPTION
     description = read_description(path, _Description)
-    if Path(description.dense).name != description.dense:
-        raise ModelError(f"{path} names '{description.dense}': expected the name of a folder beside it")
+    for name in description.top:
+        if Path(name).name != name:
+            raise ModelError(f"{path} names '{name}': expected the name of a folder beside it")
     return description

@@ -18,9 +18,12 @@ from probe.reader import LayerReader, own_pooling
 from probe.states import Progress, Side, document_side, query_side, read_side, silent
 from probe.store import Store
 
-__all__ = ["FitTexts", "final_fusion", "find_training", "gather"]
+__all__ = ["FitTexts", "choose_texts", "final_fusion", "find_training", "gather"]
 
 _log = logging.getLogger(__name__)
+
+# Splits that are never reported on.
+_TRAINING = ("train", "dev")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def find_training(name: str, split: str) -> Dataset | None:
     Returns:
         The split, or None where there is no other.
     """
-    for other in ("train", "dev"):
+    for other in _TRAINING:
         if other == split:
             continue
         try:
@@ -56,6 +59,29 @@ def find_training(name: str, split: str) -> Dataset | None:
         except CallError:
             _log.debug("%s has no split %s", name, other)
     return None
+
+
+def choose_texts(name: str, corpus: Dataset, labels: str) -> FitTexts:
+    """Return what adaptors may look at.
+
+    Args:
+        name: The data set, as typed.
+        corpus: The split of it that is scored.
+        labels: `none`, or `train` or `dev`: the split whose judgements may be used.
+
+    Returns:
+        The texts.
+
+    Raises:
+        CallError: There is no such split, or it is the one that is scored.
+    """
+    if labels == "none":
+        return FitTexts(corpus, find_training(name, corpus.split))
+    if labels not in _TRAINING or labels == corpus.split:
+        raise CallError(
+            f"--labels {labels}: expected none, train or dev, and another split than the scored one ({corpus.split})"
+        )
+    return FitTexts(corpus, load_dataset(name, labels), labels=True)
 
 
 def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
@@ -90,13 +116,12 @@ def gather(
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if texts.train is not None:
         queries = _read(readers, points, texts.train, (query_side, store, progress))
-    pairs = _positives(texts) if texts.labels and texts.train is not None else torch.empty(0, 2, dtype=torch.long)
-    labels = texts.train.split if texts.labels and texts.train is not None else "none"
+    pairs, labels = _positives(texts)
     return [
         FitData(
             documents=_join(fusion, documents),
             queries=_join(fusion, queries),
-            widths=tuple(documents[point].shape[1] for point in fusion.points),
+            blocks=tuple((str(point), documents[point].shape[1]) for point in fusion.points),
             targets=torch.cat([_join(final, documents), _join(final, queries)]),
             pairs=pairs,
             labels=labels,
@@ -127,17 +152,17 @@ def _join(fusion: Fusion, states: Mapping[Hookpoint, Embeddings]) -> Tensor:
     return fusion.join([torch.from_numpy(states[point]) for point in fusion.points])
 
 
-def _positives(texts: FitTexts) -> Tensor:
-    """Return rows of queries and documents judged relevant `(P, 2)`, in the order of the judgements."""
+def _positives(texts: FitTexts) -> tuple[Tensor, str]:
+    """Return rows of queries and documents judged relevant, with grades `(P, 3)`, and the split they come from."""
     train = texts.train
-    if train is None:
-        return torch.empty(0, 2, dtype=torch.long)
+    if train is None or not texts.labels:
+        return torch.empty(0, 3, dtype=torch.long), "none"
     documents = {name: row for row, (name, _) in enumerate(texts.corpus.documents)}
     rows = {name: row for row, name in enumerate(train.queries.ids)}
     pairs = [
-        (rows[query], documents[document])
+        (rows[query], documents[document], grade)
         for query, judged in train.qrels.items()
         for document, grade in judged.items()
         if grade > 0 and document in documents and query in rows
     ]
-    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 3), train.split

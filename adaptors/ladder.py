@@ -1,36 +1,27 @@
 """The ladder: every kind of adaptor, on every hookpoint, at every dimension, in one table beside the frozen encoder."""
 
+import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
 
 from adaptors.adapted import Adapted
-from adaptors.base import Adaptor, FitData
-from adaptors.distil import fit_distil
+from adaptors.base import FitData
 from adaptors.gathering import FitTexts, gather
-from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.kinds import KINDS, LENS, RECOMMENDED
 from adaptors.resolve import ResolvedSpecs
-from probe.errors import CallError
+from adaptors.train_options import TrainOptions
+from probe.errors import CallError, TrainingError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
 from probe.leaderboard import Leaderboard
-from probe.ranking import PCA, RankOptions, rank
+from probe.ranking import RankOptions, rank
 
-__all__ = ["KINDS", "LENS", "RECOMMENDED", "LadderPlan", "check_kinds", "climb", "fit_kind", "fit_ladder"]
+__all__ = ["Ladder", "LadderPlan", "climb", "fit_kind", "fit_ladder"]
 
-Fit = Callable[[FitData, int], Adaptor]
-
-LENS = "lens"
-# The preset for every data set: no labels, and the best on the training queries it was chosen on.
-RECOMMENDED = "distil"
-# By the name on the command line; the simplest first.
-KINDS: dict[str, Fit] = {
-    "truncate": fit_truncate,
-    PCA: fit_pca,
-    "spectral": fit_spectral,
-    LENS: fit_lens,
-    RECOMMENDED: fit_distil,
-}
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,22 +31,27 @@ class LadderPlan:
     Attributes:
         kinds: Kinds of adaptors.
         dims: Dimensions to keep; one adaptor is fitted for the greatest, its first dimensions serve as the others.
+        training: How networks are trained.
+        only_labelled: Whether a kind that uses judgements is not fitted without them as well.
     """
 
     kinds: tuple[str, ...]
     dims: tuple[int, ...]
+    training: TrainOptions = field(default_factory=TrainOptions)
+    only_labelled: bool = False
 
 
-def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds, each once; PCA is always among them, as the rival of the others.
+@dataclass(frozen=True)
+class Ladder:
+    """What was fitted.
 
-    Raises:
-        CallError: There is no such kind.
+    Attributes:
+        adapted: The encoders.
+        notes: Sentences for the footer: what an adaptor showed, and what could not be fitted, and why.
     """
-    unknown = [name for name in names if name not in KINDS]
-    if unknown:
-        raise CallError(f"unknown adaptor '{unknown[0]}': expected one of {', '.join(KINDS)}")
-    return tuple(dict.fromkeys([*names, PCA]))
+
+    adapted: tuple[Adapted, ...]
+    notes: tuple[str, ...]
 
 
 def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: RankOptions) -> Leaderboard:
@@ -73,57 +69,81 @@ def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: R
     Raises:
         CallError: A dimension does not suit any encoder.
     """
-    adapted = fit_ladder(resolved, plan, texts, options)
-    encoders = [*resolved.fusions, *adapted]
+    ladder = fit_ladder(resolved, plan, texts, options)
+    encoders = [*resolved.fusions, *ladder.adapted]
     board = rank(resolved.contestants, texts.corpus, str(resolved.baseline), options, encoders)
-    return replace(board, settings={**board.settings, "recommended": RECOMMENDED})
+    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(ladder.notes)})
 
 
-def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: RankOptions) -> list[Adapted]:
+def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: RankOptions) -> Ladder:
     """Fit every adaptor of a plan; takes what `climb` takes.
 
+    A training that comes to nothing leaves its kind out of the ladder, and a note says so.
+
     Raises:
-        CallError: A dimension does not suit any encoder.
+        CallError: Nothing could be fitted.
     """
     readers = {contestant.reader.model.source.name: contestant.reader for contestant in resolved.contestants}
     alone = [Fusion((point,)) for contestant in resolved.contestants for point in contestant.hookpoints]
     fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
-    gathered = gather(readers, fusions, texts, options.store, options.progress)
-    adapted = [
-        encoder
-        for fusion, data in zip(fusions, gathered, strict=True)
-        for kind in plan.kinds
-        for encoder in fit_kind(kind, fusion, data, plan.dims)
-    ]
+    adapted: list[Adapted] = []
+    notes: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    for fusion, data in zip(fusions, gather(readers, fusions, texts, options.store, options.progress), strict=True):
+        for kind in plan.kinds:
+            for seen in _with_and_without_labels(kind, data, plan.only_labelled):
+                try:
+                    fitted = fit_kind(kind, fusion, seen, plan)
+                except (CallError, TrainingError) as error:
+                    left_out.setdefault(f"{kind}: {error}", []).append(str(fusion))
+                    continue
+                adapted += fitted
+                notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
+    notes += [f"left out: {reason} ({', '.join(names)})" for reason, names in left_out.items()]
     if not adapted:
-        raise CallError(
-            f"nothing to fit: no encoder has as many dimensions as {min(plan.dims)}, or a lens was asked for of the "
-            "final embedding itself"
-        )
-    return adapted
+        raise CallError(f"nothing could be fitted; {'; '.join(notes)}")
+    return Ladder(tuple(adapted), tuple(notes))
 
 
-def fit_kind(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> list[Adapted]:
+def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: LadderPlan) -> list[Adapted]:
     """Fit one kind of adaptor on one fusion.
 
     Args:
         kind: One of `KINDS`.
         fusion: What it goes on top of.
-        data: Its states.
-        dims: Dimensions to keep; those it cannot have are left out.
+        data: Its states, and the judgements it may look at.
+        plan: Dimensions to keep, of which those it cannot have are left out; how a network is trained.
 
     Returns:
-        One encoder per dimension, all with the same adaptor; none where no dimension fits.
+        One encoder per dimension, all with the same adaptor.
+
+    Raises:
+        CallError: It does not suit the fusion or any of the dimensions.
+        TrainingError: Its training came to nothing.
     """
-    most = data.targets.shape[1] if kind == LENS else data.documents.shape[1]
-    if kind == LENS and data.is_final:
-        return []  # there is nothing to map
-    fitting = [dim for dim in dims if dim <= most]
-    if not fitting:
-        return []
+    dims = _fitting(kind, fusion, data, plan.dims)
     began = time.perf_counter()
-    module = KINDS[kind](data, max(fitting))
+    fitted = KINDS[kind].fit(data, dims, plan.training)
     seconds = time.perf_counter() - began
     seen = None if kind == "truncate" else data.fitted_on
-    facts = AdaptorFacts(kind, "none", seen, seconds, module.count_parameters())
-    return [Adapted(fusion, module, dim, facts) for dim in fitting]
+    facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
+    return [Adapted(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
+
+
+def _fitting(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> list[int]:
+    if kind == LENS and data.is_final:
+        raise CallError("there is nothing to map: it is the final embedding")
+    if KINDS[kind].reads_blocks and len(fusion.points) == 1:
+        raise CallError("a single hookpoint leaves nothing to weigh: name several, joined by +")
+    most = data.targets.shape[1] if kind == LENS else data.documents.shape[1]
+    fitting = [dim for dim in dims if dim <= most]
+    if not fitting:
+        raise CallError(f"it has no more than {most} dimensions: lower --dims")
+    return fitting
+
+
+def _with_and_without_labels(kind: str, data: FitData, only_labelled: bool) -> list[FitData]:
+    blind = replace(data, pairs=torch.empty(0, 3, dtype=torch.long), labels="none")
+    if data.labels == "none" or not KINDS[kind].uses_labels:
+        return [blind]
+    return [data] if only_labelled else [blind, data]

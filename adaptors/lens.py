@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from adaptors.adapted import Adapted
 from adaptors.gathering import FitTexts, gather
-from adaptors.ladder import LENS, fit_kind
+from adaptors.kinds import LENS
+from adaptors.ladder import LadderPlan, fit_kind
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.reader import LayerReader
@@ -31,5 +32,10 @@ def fit_lenses(
     """
     fusions = [Fusion((point,)) for point in points]
     gathered = gather({reader.model.source.name: reader}, fusions, texts, store, progress)
-    dims = [reader.model.width]
-    return [lens for fusion, data in zip(fusions, gathered, strict=True) for lens in fit_kind(LENS, fusion, data, dims)]
+    plan = LadderPlan((LENS,), (reader.model.width,))
+    return [
+        lens
+        for fusion, data in zip(fusions, gathered, strict=True)
+        if not data.is_final
+        for lens in fit_kind(LENS, fusion, data, plan)
+    ]

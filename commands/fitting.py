@@ -1,16 +1,19 @@
 """Fit one adaptor on one encoder and save the two as a model: `adaptors fit`, `surgery cut --lens`."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from commands.shell import command_line, open_store, say, working
+from adaptors.train_options import TrainOptions
+from commands.shell import command_line, console, open_store, say, working
 from probe.errors import CallError
 
 if TYPE_CHECKING:
     from adaptors.adapted import Adapted
+    from adaptors.epochs import Epoch
     from adaptors.resolve import ResolvedSpecs
     from probe.leaderboard import Leaderboard
     from probe.profile import LoadOptions
@@ -31,6 +34,8 @@ class FitRequest:
         out: Folder to make.
         force: Replace one that an earlier save made.
         store: Folder of the store, and whether there is none.
+        labels: The split whose judgements may be used, or `none`.
+        training: How a network is trained.
     """
 
     kind: str
@@ -41,12 +46,14 @@ class FitRequest:
     out: Path
     force: bool
     store: tuple[Path | None, bool]
+    labels: str = "none"
+    training: TrainOptions = field(default_factory=TrainOptions)
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     """Fit, score, save, check in a fresh process, and print the folder."""
     from adaptors.adapted import AdaptedModel
-    from adaptors.folder import About, save_adapted
+    from adaptors.folder import About, is_plain_model, save_adapted
     from probe.opening import open_reader
     from surgery.folder import check_out
     from surgery.fresh_check import check_encoder
@@ -55,14 +62,17 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
 
     check_out(request.out, request.force)
     encoder, board = _fit(request, replace(options, dtype="auto", device="auto"))
+    _show_epochs(encoder.epochs)
+    for note in board.settings["adaptors"]:
+        say(note)
     for row in board.rows:
         what = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
         say(f"{row.encoder}, {what}: {board.metric} {row.scores[board.metric]:.4f}")
     readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
     model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
     say(f"saving {request.out} and checking it in a fresh process")
-    about = About(board.settings["dataset"]["name"], card_section(board))
-    trust = len(encoder.points) > 1 or encoder.points[0].place[0] == 0 or options.trust_remote_code
+    about = About(board.settings["dataset"]["name"], card_section(board) + _training_section(encoder.epochs))
+    trust = options.trust_remote_code or not is_plain_model(encoder)
     save_adapted(
         encoder, readers, request.out, about, request.force, lambda folder: check_encoder(folder, model, trust)
     )
@@ -71,25 +81,59 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
 
 def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderboard]":
     """Return the adapted encoder of the most dimensions, and how it and the frozen one retrieve."""
-    from adaptors.gathering import FitTexts, find_training
-    from adaptors.ladder import LadderPlan, check_kinds, fit_ladder
+    from adaptors.gathering import choose_texts
+    from adaptors.kinds import KINDS, check_kinds
+    from adaptors.ladder import LadderPlan, fit_ladder
     from adaptors.resolve import resolve_specs
     from probe.dataset import load_dataset
     from probe.ranking import RankOptions, rank
 
     check_kinds([request.kind])
+    if request.labels != "none" and not KINDS[request.kind].uses_labels:
+        having = ", ".join(name for name, kind in KINDS.items() if kind.uses_labels)
+        raise CallError(f"'{request.kind}' uses no judgements: leave out --labels, or take one of {having}")
     kept = open_store(*request.store)
     with working() as report:
         data = load_dataset(request.dataset, request.split)
         resolved = resolve_specs([request.spec], options, kept)
         _check_single(resolved, request.spec)
         dims = request.dims or (_final_width(resolved),)
-        texts = FitTexts(data, find_training(request.dataset, data.split))
-        ranking = RankOptions(command=command_line(), store=kept, progress=report)
-        adapted = fit_ladder(resolved, LadderPlan((request.kind,), dims), texts, ranking)
-        encoders = [*resolved.fusions, *adapted]
+        training = replace(request.training, progress=report)
+        ranking = RankOptions(seed=training.seed, command=command_line(), store=kept, progress=report)
+        plan = LadderPlan((request.kind,), dims, training, only_labelled=True)
+        ladder = fit_ladder(resolved, plan, choose_texts(request.dataset, data, request.labels), ranking)
+        encoders = [*resolved.fusions, *ladder.adapted]
         board = rank(resolved.contestants, data, str(resolved.baseline), ranking, encoders)
-    return max(adapted, key=lambda encoder: encoder.dim), board
+    board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
+    return max(ladder.adapted, key=lambda encoder: encoder.dim), board
+
+
+def _show_epochs(epochs: "Sequence[Epoch]") -> None:
+    """Print a table of the training, on stderr."""
+    from rich import box
+    from rich.table import Table
+
+    from adaptors.epochs import epoch_cells
+
+    if not epochs:
+        return
+    header, rows = epoch_cells(epochs)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in header:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console(stderr=True).print(table)
+
+
+def _training_section(epochs: "Sequence[Epoch]") -> str:
+    from adaptors.epochs import epoch_cells
+
+    if not epochs:
+        return ""
+    header, rows = epoch_cells(epochs)
+    lines = [header, ["---:"] * len(header), *rows]
+    return "\n## Training\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:

@@ -41,6 +41,8 @@ __all__ = [
 _FORMATS = ("table", "json", "csv", "markdown")
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
 
+_OWN_LOGGERS = ("probe", "adaptors")
+
 # Read by the libraries when they are imported.
 _ENVIRONMENT = {
     # Beside a busy process, spinning threads cost a third of the speed.
@@ -208,7 +210,7 @@ def working() -> Iterator[Callable[[str, int, int], None]]:
             if step not in steps or bar.tasks[steps[step]].finished:
                 steps[step] = bar.add_task(step, total=total, rate="")
             task = bar.tasks[steps[step]]
-            unit = "files" if step == "files" else "texts"
+            unit = "files" if step == "files" else "steps" if step.startswith("training") else "texts"
             speed = task.finished_speed or task.speed
             bar.update(steps[step], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "")
 
@@ -232,12 +234,14 @@ class _ConsoleHandler(logging.Handler):
 
 @contextmanager
 def _logging_to(console: "Console") -> Iterator[None]:
-    logger, handler = logging.getLogger("probe"), _ConsoleHandler(console)
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    loggers, handler = [logging.getLogger(name) for name in _OWN_LOGGERS], _ConsoleHandler(console)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)

@@ -1,6 +1,6 @@
 """The errors a user can cause or meet, each with the exit code the command line returns."""
 
-__all__ = ["CallError", "DataError", "ModelError", "ProbeError"]
+__all__ = ["CallError", "DataError", "ModelError", "ProbeError", "TrainingError"]
 
 
 class ProbeError(Exception):
@@ -21,3 +21,7 @@ class DataError(ProbeError):
 
 class ModelError(ProbeError):
     """A model could not be found, loaded or read layer by layer."""
+
+
+class TrainingError(ProbeError):
+    """A training came to nothing."""

@@ -124,7 +124,8 @@ def _curve_lines(board: Leaderboard) -> list[str]:
     for row in board.rows:
         if row.layer is not None and row.pooling is not None:
             model, pooling = row.encoder.rpartition("@")[0], row.pooling
-            label = f"{pooling} {row.adaptor} {row.dim}" if row.adaptor else pooling
+            labels = "" if row.labels == "none" else f" ({row.labels})"
+            label = f"{pooling} {row.adaptor}{labels} {row.dim}" if row.adaptor else pooling
             curves.setdefault((model, label), {})[row.layer] = row.scores[board.metric]
     return [_curve(model, pooling, scores) for (model, pooling), scores in sorted(curves.items()) if len(scores) > 2]
 
@@ -145,6 +146,7 @@ def footer_lines(board: Leaderboard) -> list[str]:
     lines.append(f"text: {data['title_rule']}; {data['id_rule']}; {settings['similarity']}; ties: {settings['ties']}")
     if settings.get("recommendation"):
         lines.append(f"recommendation: {settings['recommendation']}")
+    lines += settings.get("adaptors", [])
     if settings.get("late_fusion"):
         lines.append(f"late fusion: {settings['late_fusion']}")
     lines.append(

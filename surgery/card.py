@@ -17,7 +17,7 @@ tags: [sentence-transformers, feature-extraction, layer-pruning]
 # {title}
 
 Blocks {blocks} of the {original} blocks of `{source}`{revision}, pooled with `{pooling}`; {parameters:,} parameters.
-{dense} Every other tensor and the tokenizer are the original's; the longest input is {max_tokens} tokens.
+{words} Every other tensor and the tokenizer are the original's; the longest input is {max_tokens} tokens.
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -80,7 +80,7 @@ def write_card(model: CutModel, folder: Path, finish: Finish) -> None:
         source=source.hub_id or source.folder.resolve().name,
         revision=f" at revision {source.revision}" if source.revision else "",
         pooling=finish.pooling,
-        dense=finish.dense.words if finish.dense else "Nothing was trained.",
+        words=finish.words,
         parameters=model.parameters[-1],
         max_tokens=model.max_tokens,
         query=model.query_prompt,

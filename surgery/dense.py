@@ -22,12 +22,10 @@ class DenseLayer:
     Attributes:
         weight: W `(D, dim)`.
         bias: b `(dim,)`.
-        words: What it is, for a model card.
     """
 
     weight: Embeddings
     bias: Embeddings
-    words: str = ""
 
 
 def write_dense(dense: DenseLayer, folder: Path) -> None:

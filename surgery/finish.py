@@ -1,10 +1,23 @@
 """What a saved model has after its blocks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from surgery.dense import DenseLayer
+__all__ = ["Finish", "TopModule"]
 
-__all__ = ["Finish"]
+
+@dataclass(frozen=True)
+class TopModule:
+    """A module of sentence-transformers that comes after the pooling.
+
+    Attributes:
+        type: Its class: sentence-transformers' own by its bare name.
+        write: Writes it into the empty folder it is given.
+    """
+
+    type: str
+    write: Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -13,10 +26,12 @@ class Finish:
 
     Attributes:
         pooling: Its pooling.
-        dense: A linear map of the pooled vectors, scaled to length 1 before and after it, if any.
+        top: Modules that map the pooled vectors, scaled to length 1 before and after them.
+        words: What was trained, for its card.
         scores: How it retrieves, in Markdown, for its card.
     """
 
     pooling: str
-    dense: DenseLayer | None = None
+    top: tuple[TopModule, ...] = ()
+    words: str = "Nothing was trained."
     scores: str = ""

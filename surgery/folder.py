@@ -13,7 +13,6 @@ from probe.profile import TOKENIZER_FILES
 from probe.reader import own_pooling
 from surgery.card import write_card
 from surgery.cutting import CutModel
-from surgery.dense import write_dense
 from surgery.finish import Finish
 from surgery.weights import write_weights
 
@@ -157,15 +156,15 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
 
 def _write_modules(model: CutModel, config: ModelConfig, folder: Path, finish: Finish) -> None:
     names = ["Transformer", "Pooling"]
-    if finish.dense is not None:
-        names += ["Normalize", "Dense", "Normalize"]
+    if finish.top:
+        names += ["Normalize", *(module.type for module in finish.top), "Normalize"]
     elif config.normalizes:
         names.append("Normalize")
     paths = write_modules(folder, names)
     flags = {flag: name == finish.pooling for name, flag in _POOLING_FLAGS.items()}
     write_json(paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
-    if finish.dense is not None:
-        write_dense(finish.dense, paths[names.index("Dense")])
+    for module, path in zip(finish.top, paths[3:], strict=False):
+        module.write(path)
     sizes = {"max_seq_length": model.max_tokens, "do_lower_case": config.lower_case}
     write_json(folder / "sentence_bert_config.json", sizes)
     prompts = {"query": model.query_prompt, "document": model.document_prompt}
@@ -182,7 +181,7 @@ def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
     Returns:
         Folders of the modules; the first is the model's.
     """
-    paths = ["", *(f"{i}_{name}" for i, name in enumerate(names) if i)]
+    paths = ["", *(f"{i}_{name.rpartition('.')[2]}" for i, name in enumerate(names) if i)]
     types = [name if "." in name else f"sentence_transformers.models.{name}" for name in names]
     modules = [
         {"idx": i, "name": str(i), "path": path, "type": kind}

@@ -66,9 +66,7 @@ def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = Fal
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
     expected = embed_samples(HookpointEncoder(LayerReader(model), model.depth, finish.pooling))
-    if finish.dense is not None:
-        expected = unit(unit(expected) @ finish.dense.weight + finish.dense.bias)
-    elif read_model_config(model.source.folder).normalizes:
+    if read_model_config(model.source.folder).normalizes:
         expected = unit(expected)
     _compare(expected, _embed_in_fresh_process(folder, trust))
 

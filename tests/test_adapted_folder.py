@@ -100,7 +100,7 @@ def test_longer_or_shorter_inputs_are_refused(lensed: Path) -> None:
         open_adapted(lensed, LoadOptions(dtype="float32", device="cpu", max_tokens=8))
 
 
-@pytest.mark.parametrize("change", [{"format": 9}, {"dense": "../x"}, {"kind": 3}, {"fitted_to": []}])
+@pytest.mark.parametrize("change", [{"format": 9}, {"top": ["../3_Dense"]}, {"kind": 3}, {"fitted_to": []}])
 def test_a_damaged_description_is_named(lensed: Path, tmp_path: Path, change: dict[str, object]) -> None:
     broken = Path(shutil.copytree(lensed, tmp_path / "broken"))
     told = json.loads((broken / "adaptor.json").read_text())

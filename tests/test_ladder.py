@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from adaptors.gathering import FitTexts, find_training, gather
-from adaptors.ladder import LadderPlan, check_kinds, climb
+from adaptors.kinds import check_kinds
+from adaptors.ladder import LadderPlan, climb
 from adaptors.resolve import ResolvedSpecs, resolve_specs
 from probe import states as states_module
 from probe.dataset import Dataset
@@ -110,9 +111,9 @@ def test_training_queries_are_read_where_there_are_some(resolved: ResolvedSpecs,
     assert (len(without.queries), len(data.queries)) == (0, len(dataset.queries))
     assert (len(data.pairs), data.labels) == (0, "none")
     assert labelled.labels == "train"
-    expected = [(query, doc) for query, found in dataset.qrels.items() for doc, grade in found.items() if grade > 0]
+    expected = [(query, doc, g) for query, found in dataset.qrels.items() for doc, g in found.items() if g > 0]
     ids = [name for name, _ in dataset.documents]
-    assert [(dataset.queries.ids[q], ids[d]) for q, d in labelled.pairs.tolist()] == expected
+    assert [(dataset.queries.ids[q], ids[d], g) for q, d, g in labelled.pairs.tolist()] == expected
 
 
 def test_the_scored_split_is_never_the_training_split(tmp_path: Path) -> None:
@@ -139,6 +140,6 @@ def test_the_same_ladder_twice(resolved: ResolvedSpecs, dataset: Dataset, board:
 def test_wrong_kinds_and_dimensions_are_wrong_calls(resolved: ResolvedSpecs, dataset: Dataset) -> None:
     with pytest.raises(CallError, match="truncate, pca"):
         check_kinds(["umap"])
-    with pytest.raises(CallError, match="as many dimensions as 4096"):
+    with pytest.raises(CallError, match="no more than 32 dimensions"):
         climb(resolved, LadderPlan(("pca",), (4096,)), FitTexts(dataset), RankOptions())
     assert check_kinds(["lens"]) == ("lens", "pca")

@@ -27,9 +27,9 @@ def make_data(seed: int = 0, rank: int = WIDTH, noise: float = 0.05) -> FitData:
     return FitData(
         documents=states[:70],
         queries=states[70:],
-        widths=(WIDTH,),
+        blocks=(("a@1:mean", WIDTH),),
         targets=normalize(targets, dim=1),
-        pairs=torch.empty(0, 2, dtype=torch.long),
+        pairs=torch.empty(0, 3, dtype=torch.long),
         labels="none",
         fitted_on=("tiny", "0"),
     )

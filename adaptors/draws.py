@@ -1,0 +1,127 @@
+"""Which texts a network sees at every step of its training, drawn beforehand from a seed.
+
+Rows count documents first, then queries. A value `(steps, batch)` holds one batch of rows per step.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adaptors.base import FitData
+
+__all__ = ["Draws", "Split", "draw_pairs", "draw_rankings", "draw_texts", "split_pairs", "split_texts"]
+
+_HELD_OUT = 0.1
+_HELD_OUT_QUERIES = 0.2
+_ANCHORS = 256
+_CANDIDATES = 1024
+
+# Batches of rows by the name of their column, in the order in which a loss takes them.
+Draws = dict[str, list[list[int]]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is trained on and what is held out.
+
+    Attributes:
+        train: Rows of texts `(N,)`, or pairs of query and document with their grade `(P, 3)`.
+        held_out: The same.
+    """
+
+    train: Tensor
+    held_out: Tensor
+
+
+def split_texts(data: FitData, seed: int) -> Split:
+    """Hold out a tenth of the documents, and of the queries."""
+    documents, queries = len(data.documents), len(data.queries)
+    dice = torch.Generator().manual_seed(seed)
+    train, held_out = [], []
+    for first, count in ((0, documents), (documents, queries)):
+        rows = first + torch.randperm(count, generator=dice)
+        few = max(1, round(count * _HELD_OUT)) if count > 1 else 0
+        train.append(rows[few:])
+        held_out.append(rows[:few])
+    return Split(torch.cat(train), torch.cat(held_out))
+
+
+def split_pairs(data: FitData, seed: int) -> Split:
+    """Hold out a fifth of the judged queries, with all their judgements."""
+    judged = torch.unique(data.pairs[:, 0])
+    few = max(1, round(len(judged) * _HELD_OUT_QUERIES))
+    chosen = judged[torch.randperm(len(judged), generator=torch.Generator().manual_seed(seed))[:few]]
+    is_held_out = torch.isin(data.pairs[:, 0], chosen)
+    return Split(data.pairs[~is_held_out], data.pairs[is_held_out])
+
+
+def draw_texts(rows: Tensor, batch: int, steps: int, seed: int) -> Draws:
+    """Draw texts, none twice in a batch."""
+    dice = torch.Generator().manual_seed(seed)
+    return {"text": [rows[torch.randperm(len(rows), generator=dice)[:batch]].tolist() for _ in range(steps)]}
+
+
+def draw_rankings(split: Split, documents: int, steps: int, seed: int) -> tuple[Draws, Draws]:
+    """Draw anchors, half of them queries where there are some, and candidate documents for all of them.
+
+    Args:
+        split: Rows of texts; anchors are drawn from a side of it, candidates that are held out from both.
+        documents: Number of documents; the rows from there on are queries.
+        steps: Number of batches to train on.
+        seed: Of the dice.
+
+    Returns:
+        Columns `anchor` and `candidate`, to train on and held out.
+    """
+    dice = torch.Generator().manual_seed(seed)
+    known = split.train[split.train < documents]
+    every = torch.cat([known, split.held_out[split.held_out < documents]])
+    return (
+        _draw_rankings(split.train, documents, known, steps, dice),
+        _draw_rankings(split.held_out, documents, every, 1, dice),
+    )
+
+
+def _draw_rankings(rows: Tensor, documents: int, candidates: Tensor, steps: int, dice: torch.Generator) -> Draws:
+    texts, queries = rows[rows < documents], rows[rows >= documents]
+    asked = _ANCHORS // 2 if len(queries) else 0
+    draws: Draws = {"anchor": [], "candidate": []}
+    for _ in range(steps):
+        anchors = [_pick(queries, asked, dice)] if asked else []
+        anchors.append(_pick(texts, _ANCHORS - asked, dice))
+        draws["anchor"].append(torch.cat(anchors).tolist())
+        draws["candidate"].append(candidates[torch.randperm(len(candidates), generator=dice)[:_CANDIDATES]].tolist())
+    return draws
+
+
+def draw_pairs(pairs: Tensor, documents: int, batch: int, steps: int, seed: int) -> Draws:
+    """Draw queries, each with one of its relevant documents; no query and no document comes twice in a batch.
+
+    Args:
+        pairs: Rows of a query and of a document, and the grade `(P, 3)`.
+        documents: Number of documents, which rows of queries come after.
+        batch: Pairs in a batch, at most.
+        steps: Number of batches.
+        seed: Of the dice.
+
+    Returns:
+        Columns `query` and `document`.
+    """
+    dice = torch.Generator().manual_seed(seed)
+    queries, counts = torch.unique(pairs[:, 0], return_counts=True)
+    ordered = pairs[pairs[:, 0].argsort(stable=True), 1]
+    firsts = counts.cumsum(0) - counts
+    draws: Draws = {"query": [], "document": []}
+    for _ in range(steps):
+        places = torch.randperm(len(queries), generator=dice)[:batch]
+        chosen = firsts[places] + (torch.rand(len(places), generator=dice) * counts[places]).long()
+        # A document that was drawn for another query already would be its own negative.
+        found = dict(reversed(list(zip(ordered[chosen].tolist(), (documents + queries[places]).tolist(), strict=True))))
+        draws["query"].append(list(found.values()))
+        draws["document"].append(list(found))
+    return draws
+
+
+def _pick(rows: Tensor, count: int, dice: torch.Generator) -> Tensor:
+    return rows[torch.randint(0, len(rows), (count,), generator=dice)]

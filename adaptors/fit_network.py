@@ -1,0 +1,154 @@
+"""Fit a network: begin at the principal axes, train on stored states, say what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from adaptors.base import Adaptor, FitData
+from adaptors.collation import StateCollator
+from adaptors.draws import Draws, draw_pairs, draw_rankings, draw_texts, split_pairs, split_texts
+from adaptors.fitted import Fitted
+from adaptors.held_out import HeldOutQueries
+from adaptors.linear import POWER, mixed_moments, principal_axes, second_moments, tempering
+from adaptors.loss_choice import LossChoice, choose_loss
+from adaptors.losses import unexplained_variance
+from adaptors.mixing import Attention, ScalarMix, share_words
+from adaptors.networks import Autoencoder, Linear, LinearOriginal, Mlp, MlpOriginal, Network, Residual
+from adaptors.rotation import Rotation
+from adaptors.train_options import TrainOptions
+from adaptors.training import Lesson, fingerprint, train
+
+__all__ = ["NETWORK_LOSSES", "fit_network", "make_network", "prefixes"]
+
+_SHORTEST = 32
+_NETWORKS: tuple[type[Network], ...] = (
+    Linear, LinearOriginal, Mlp, MlpOriginal, Autoencoder, Attention, ScalarMix, Residual, Rotation
+)  # fmt: skip
+_BY_KIND = {network.kind: network for network in _NETWORKS}
+# Without labels, and with them.
+NETWORK_LOSSES: dict[str, tuple[str, str]] = {
+    **{kind: ("ranking", "infonce") for kind in _BY_KIND},
+    **{kind: ("similarity", "infonce") for kind in ("linear-original", "mlp-original")},
+    "autoencoder": ("reconstruction+similarity", "infonce"),
+    "residual": ("matryoshka-adaptor", "matryoshka-adaptor+rank"),
+}
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What of the data a training sees."""
+
+    train: Draws
+    held_out: Draws
+    evaluator: HeldOutQueries | None
+
+
+def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
+    """Train a network; with the judgements, where the data has some.
+
+    Args:
+        kind: One of `NETWORK_LOSSES`.
+        data: What to fit to.
+        dims: Dimensions; its vectors have the greatest, and all are scored at every epoch, where there are judgements.
+        options: How to train.
+
+    Returns:
+        The adaptor.
+
+    Raises:
+        CallError: The loss does not suit the kind or the data.
+        TrainingError: The training came to nothing.
+    """
+    labelled, dim = data.labels != "none", max(dims)
+    loss = options.loss or NETWORK_LOSSES[kind][labelled]
+    choice = choose_loss(loss, labelled)
+    network = make_network(kind, data, dim, options.seed)
+    material = _draw(data, choice, dims, options)
+    lesson = Lesson(
+        loss=lambda model: choice.make(model, network, prefixes(dim)),
+        train=material.train,
+        held_out=material.held_out,
+        collator=StateCollator(_teach(data) if choice.draws == "rankings" else data, choice.grades),
+        evaluator=material.evaluator,
+        fingerprint=fingerprint(network, data, replace(options, loss=loss)),
+    )
+    epochs = train(network, lesson, options)
+    return Fitted(_simplify(network), epochs, _notes(network, data))
+
+
+def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
+    """Return an untrained network: the principal axes of the documents, or `spectral` where there are labels.
+
+    Args:
+        kind: One of `NETWORK_LOSSES`.
+        data: What it will be fitted to.
+        dim: Dimensions of its vectors.
+        seed: Of what begins at random.
+
+    Returns:
+        The network.
+    """
+    factory, width = _BY_KIND[kind], data.documents.shape[1]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = factory(width, dim, data.widths) if factory.widens else factory(width, dim)  # type: ignore[call-arg]
+    prepared = replace(
+        data, documents=network.prepare(data.documents), queries=network.prepare(data.queries), targets=data.targets
+    )
+    if data.labels == "none" or isinstance(network, Rotation):
+        axes = principal_axes(second_moments(prepared.documents))[1]
+    else:
+        values, axes = principal_axes(mixed_moments(prepared))
+        axes = axes * tempering(values, POWER)
+    network.begin(axes)
+    return network
+
+
+def prefixes(dim: int) -> tuple[int, ...]:
+    """Return the lengths a loss looks at: the dimensions, and halves of them down to 32."""
+    lengths = [dim >> halvings for halvings in range(dim.bit_length()) if dim >> halvings >= _SHORTEST]
+    return tuple(lengths) or (dim,)
+
+
+def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], options: TrainOptions) -> _Material:
+    documents, steps, seed = len(data.documents), options.steps, options.seed
+    if choice.draws == "pairs":
+        pairs = split_pairs(data, seed)
+        return _Material(
+            draw_pairs(pairs.train, documents, choice.batch, steps, seed),
+            draw_pairs(pairs.held_out, documents, choice.batch, 1, seed),
+            HeldOutQueries(data, pairs.held_out, dims),
+        )
+    rows = split_texts(data, seed)
+    if choice.draws == "rankings":
+        return _Material(*draw_rankings(rows, documents, steps, seed), evaluator=None)
+    return _Material(
+        draw_texts(rows.train, choice.batch, steps, seed), draw_texts(rows.held_out, choice.batch, 1, seed), None
+    )
+
+
+def _teach(data: FitData) -> FitData:
+    """Let `spectral` of the final embeddings, at full width, be what is imitated."""
+    documents = len(data.documents)
+    finals = replace(data, documents=data.targets[:documents], queries=data.targets[documents:])
+    values, axes = principal_axes(mixed_moments(finals))
+    return replace(data, targets=data.targets @ (axes * tempering(values)))
+
+
+def _simplify(network: Network) -> Adaptor:
+    """Return what is linear as a linear map."""
+    return network.flatten() if isinstance(network, Rotation | ScalarMix) else network
+
+
+@torch.no_grad()
+def _notes(network: Network, data: FitData) -> tuple[str, ...]:
+    notes = share_words(network, data.documents, [name for name, _ in data.blocks])
+    if isinstance(network, Autoencoder):
+        notes += (f"variance unexplained {_unexplained(network, data.documents):.4f}",)
+    return notes
+
+
+def _unexplained(network: Autoencoder, states: Tensor) -> float:
+    return float(unexplained_variance(states, network.decode(network(states))))

@@ -1,0 +1,107 @@
+"""The kinds of adaptors by name, the simplest first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from adaptors.base import Adaptor, FitData
+from adaptors.fitted import Fitted
+from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.train_options import TrainOptions
+from probe.errors import CallError
+from probe.ranking import PCA
+
+__all__ = ["KINDS", "LENS", "ORIGINAL", "RECOMMENDED", "Kind", "check_kinds", "pick_variants"]
+
+LENS = "lens"
+# The preset for every data set: no labels, and the best on the training queries it was chosen on.
+RECOMMENDED = "distil"
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of adaptor.
+
+    Attributes:
+        fit: Fits one to states, given the greatest of some dimensions and all of them.
+        uses_labels: Whether it is trained on judgements where they may be used.
+        reads_blocks: Whether it needs several hookpoints.
+        is_rung: Whether it stands in the ladder unless it is named.
+    """
+
+    fit: Callable[[FitData, Sequence[int], TrainOptions], Fitted]
+    uses_labels: bool = False
+    reads_blocks: bool = False
+    is_rung: bool = True
+
+
+def _closed_form(fit: Callable[[FitData, int], Adaptor]) -> Kind:
+    return Kind(lambda data, dims, options: Fitted(fit(data, max(dims))))
+
+
+def _network(kind: str, reads_blocks: bool = False, is_rung: bool = True) -> Kind:
+    def fit(data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
+        """Train it; what that needs is imported here, for it takes seconds."""
+        from adaptors.fit_network import fit_network
+
+        return fit_network(kind, data, dims, options)
+
+    return Kind(fit, uses_labels=True, reads_blocks=reads_blocks, is_rung=is_rung)
+
+
+def _fit_distil(data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
+    from adaptors.distil import fit_distil
+
+    return fit_distil(data, max(dims), options)
+
+
+KINDS: dict[str, Kind] = {
+    "truncate": _closed_form(fit_truncate),
+    PCA: _closed_form(fit_pca),
+    "spectral": _closed_form(fit_spectral),
+    LENS: _closed_form(fit_lens),
+    RECOMMENDED: Kind(_fit_distil),
+    "rotation": _network("rotation"),
+    "linear": _network("linear"),
+    f"linear-{ORIGINAL}": _network(f"linear-{ORIGINAL}", is_rung=False),
+    "scalar-mix": _network("scalar-mix", reads_blocks=True),
+    "attention": _network("attention", reads_blocks=True),
+    "residual": _network("residual"),
+    "mlp": _network("mlp"),
+    f"mlp-{ORIGINAL}": _network(f"mlp-{ORIGINAL}", is_rung=False),
+    "autoencoder": _network("autoencoder"),
+}
+
+
+def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds, each once; PCA is always among them, as the rival of the others.
+
+    Raises:
+        CallError: There is no such kind.
+    """
+    unknown = [name for name in names if name not in KINDS]
+    if unknown:
+        raise CallError(f"unknown adaptor '{unknown[0]}': expected one of {', '.join(KINDS)}")
+    return tuple(dict.fromkeys([*names, PCA]))
+
+
+def pick_variants(names: Sequence[str], variant: str) -> list[str]:
+    """Return the kinds, each in a variant where it has that one.
+
+    Args:
+        names: Kinds.
+        variant: `own`, or `original`: as in the experiment this ladder is compared with.
+
+    Returns:
+        Kinds.
+
+    Raises:
+        CallError: There is no such variant, or no kind has it.
+    """
+    if variant == "own":
+        return list(names)
+    varied = [f"{name}-{variant}" if f"{name}-{variant}" in KINDS else name for name in names]
+    if varied == list(names):
+        having = [name.removesuffix(f"-{ORIGINAL}") for name in KINDS if name.endswith(f"-{ORIGINAL}")]
+        raise CallError(f"--variant {variant}: expected 'own', or '{ORIGINAL}' for {' and '.join(having)}")
+    return varied

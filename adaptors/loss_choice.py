@@ -1,0 +1,100 @@
+"""The losses a network can be trained with, by name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from adaptors.losses import (
+    Features,
+    MarginSimilarityLoss,
+    MatryoshkaAdaptorLoss,
+    RankingDistillationLoss,
+    ReconstructionLoss,
+    SimilarityLoss,
+)
+from adaptors.networks import Autoencoder, Network, Residual
+from probe.errors import CallError
+
+__all__ = ["LOSSES", "LossChoice", "choose_loss"]
+
+_PAIRS = 512
+
+# Given the model that is trained, the network in it, and the lengths of prefixes.
+_Make = Callable[[nn.Module, Network, Sequence[int]], nn.Module]
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """A loss and the batches it takes.
+
+    Attributes:
+        make: Makes it.
+        draws: `texts`, `rankings` or `pairs`; only pairs are labelled.
+        batch: Texts or pairs in a batch.
+        grades: Whether it looks at the grades of a whole batch.
+    """
+
+    make: _Make
+    draws: str
+    batch: int = _PAIRS
+    grades: bool = False
+
+
+class _ReconstructionAndSimilarity(nn.Module):
+    """An autoencoder's two losses, told apart in the trainer's log."""
+
+    def __init__(self, model: nn.Module, network: Network, dims: Sequence[int]) -> None:
+        super().__init__()
+        self.reconstruction = _reconstruction(model, network, dims)
+        self.similarity = SimilarityLoss(model, dims)
+
+    def forward(self, sentence_features: Features, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the two."""
+        columns = list(sentence_features)
+        return {"reconstruction": self.reconstruction(columns), "similarity": self.similarity(columns)}
+
+
+def _reconstruction(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    if not isinstance(network, Autoencoder):
+        raise CallError(f"the loss 'reconstruction' is an autoencoder's: '{network.kind}' has no decoder")
+    return ReconstructionLoss(network)
+
+
+def _matryoshka_adaptor(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    if not isinstance(network, Residual):
+        raise CallError(f"the loss 'matryoshka-adaptor' is a residual's: '{network.kind}' adds nothing to its input")
+    return MatryoshkaAdaptorLoss(model, network, dims)
+
+
+def _infonce(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+
+    return MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), list(dims))  # type: ignore[arg-type]
+
+
+LOSSES: dict[str, LossChoice] = {
+    "similarity": LossChoice(lambda model, network, dims: SimilarityLoss(model, dims), "texts"),
+    "ranking": LossChoice(lambda model, network, dims: RankingDistillationLoss(model, dims), "rankings"),
+    "reconstruction": LossChoice(_reconstruction, "texts"),
+    "reconstruction+similarity": LossChoice(_ReconstructionAndSimilarity, "texts"),
+    "matryoshka-adaptor": LossChoice(_matryoshka_adaptor, "texts", 128),
+    "matryoshka-adaptor+rank": LossChoice(_matryoshka_adaptor, "pairs", 128, grades=True),
+    "infonce": LossChoice(_infonce, "pairs"),
+    "margin": LossChoice(lambda model, network, dims: MarginSimilarityLoss(model, dims), "pairs"),
+}
+
+
+def choose_loss(name: str, labelled: bool) -> LossChoice:
+    """Return a loss by its name.
+
+    Raises:
+        CallError: There is none, or it needs labels and there are none, or the other way about.
+    """
+    if name not in LOSSES:
+        raise CallError(f"unknown loss '{name}': expected one of {', '.join(LOSSES)}")
+    choice = LOSSES[name]
+    if (choice.draws == "pairs") != labelled:
+        needs = "judgements: add --labels train" if choice.draws == "pairs" else "no judgements: leave out --labels"
+        raise CallError(f"the loss '{name}' takes {needs}")
+    return choice

@@ -1,0 +1,199 @@
+"""Train a network on stored states, with sentence-transformers' trainer."""
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
+from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
+from torch import nn
+from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
+
+from adaptors.adaptor_module import AdaptorModule, read_weights
+from adaptors.base import FitData
+from adaptors.collation import StateCollator
+from adaptors.draws import Draws
+from adaptors.epochs import Epoch, read_epochs
+from adaptors.held_out import HeldOutQueries
+from adaptors.networks import Network
+from adaptors.train_options import TrainOptions
+from adaptors.watching import Watch
+from probe.errors import CallError
+
+__all__ = ["EPOCH_STEPS", "Lesson", "fingerprint", "train"]
+
+_log = logging.getLogger(__name__)
+
+# An epoch is so many batches, whatever the size of the corpus: every data set gets the same schedule.
+EPOCH_STEPS = 30
+_PATIENCE = 3
+_FINGERPRINT = "fit.json"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from what.
+
+    Attributes:
+        loss: Makes the loss, given the model that is trained.
+        train: Batches to learn from.
+        held_out: Batches whose loss is watched.
+        collator: Looks the states up.
+        evaluator: Scores held-out queries; where there is none, the loss on held-out texts chooses the epoch.
+        fingerprint: What a training that is taken up again must have in common with the interrupted one.
+    """
+
+    loss: Callable[[nn.Module], nn.Module]
+    train: Draws
+    held_out: Draws
+    collator: StateCollator
+    evaluator: HeldOutQueries | None
+    fingerprint: Mapping[str, Any]
+
+
+class _Trainer(SentenceTransformerTrainer):
+    """The trainer, without the model card that describes texts nobody encoded."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Add none."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        self.model.save_pretrained(str(output_dir or self.args.output_dir), create_model_card=False)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        module: Any = self.model[0]
+        read_weights(module.adaptor, Path(resume_from_checkpoint) / "0_AdaptorModule")
+
+    def _load_best_model(self) -> None:
+        # The trainer's own goes on with the last epoch where the best cannot be read.
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+
+def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoch, ...]:
+    """Train a network in place; it ends as the best epoch left it.
+
+    The best epoch is that of the greatest nDCG@10 on held-out queries where labels are used, else that of the least
+    loss on held-out texts; it may be the beginning. Three epochs without a better one end the training.
+
+    Args:
+        network: The network.
+        lesson: What is learned.
+        options: How.
+
+    Returns:
+        What every epoch came to; the first entry is the network as it began.
+
+    Raises:
+        CallError: The folder of checkpoints belongs to another training.
+        TrainingError: The vectors collapsed, or the loss is not a number.
+    """
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+        folder = options.checkpoints or Path(scratch)
+        _check_fingerprint(folder, lesson.fingerprint)
+        model = SentenceTransformer(modules=[AdaptorModule(network)], device=None)
+        trainer = _Trainer(
+            model=model,
+            args=_arguments(folder, lesson, options),
+            train_dataset=_as_dataset(lesson.train),
+            eval_dataset=_as_dataset(lesson.held_out),
+            loss=lesson.loss(model),
+            evaluator=lesson.evaluator,
+            data_collator=lesson.collator,  # type: ignore[arg-type]
+            callbacks=[
+                EarlyStoppingCallback(_PATIENCE),
+                Watch(network, next(iter(lesson.held_out.values()))[0], lesson.collator, options.progress),
+            ],
+        )
+        # It writes to stdout, where results go.
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
+        epochs = read_epochs(trainer.state.log_history, min(EPOCH_STEPS, options.steps))
+    if max(epochs, key=Epoch.merit).number == 0:
+        # The trainer compares the epochs that it saved, and saves none before the first step.
+        network.load_state_dict(start)
+    network.cpu().eval()
+    return epochs
+
+
+def fingerprint(network: Network, data: FitData, options: TrainOptions) -> dict[str, Any]:
+    """Return what a training that is taken up again must have in common with the interrupted one.
+
+    Args:
+        network: What is trained.
+        data: What it is trained on.
+        options: How.
+
+    Returns:
+        Plain values.
+    """
+    return {
+        "kind": network.kind,
+        **network.settings(),
+        "labels": data.labels,
+        "states": hashlib.sha256(data.texts.numpy().tobytes()).hexdigest(),
+        **{name: getattr(options, name) for name in ("loss", "steps", "rate", "seed")},
+    }
+
+
+def _arguments(folder: Path, lesson: Lesson, options: TrainOptions) -> SentenceTransformerTrainingArguments:
+    by_score, every = lesson.evaluator is not None, min(EPOCH_STEPS, options.steps)
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        per_device_eval_batch_size=1,
+        max_steps=options.steps // every * every,
+        learning_rate=options.rate,
+        weight_decay=0.0,
+        max_grad_norm=0.0,
+        seed=options.seed,
+        eval_strategy="steps",
+        eval_on_start=True,
+        eval_steps=every,
+        logging_steps=every,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{lesson.evaluator.primary_metric}" if lesson.evaluator else "eval_loss",
+        greater_is_better=by_score,
+        report_to=options.report_to,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+
+
+def _as_dataset(draws: Draws) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_dict(dict(draws))
+
+
+def _check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
+    """Refuse checkpoints of another training."""
+    path, told = folder / _FINGERPRINT, json.dumps(dict(fingerprint), sort_keys=True, indent=2)
+    if path.exists() and path.read_text(encoding="utf-8") != told:
+        raise CallError(f"{folder} holds checkpoints of another training: name an empty folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(told, encoding="utf-8")
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint that is whole; its state is written last."""
+    found: Sequence[Path] = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2]))
+    for path in found:
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            _log.warning("%s is not whole: the one before it is taken", path)
+            continue
+        return str(path)
+    return None

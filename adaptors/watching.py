@@ -1,0 +1,67 @@
+"""Watch a training: tell its progress, and stop it where the vectors collapse."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers.trainer_callback import TrainerCallback
+
+from adaptors.collation import StateCollator
+from adaptors.networks import Network
+from probe.collapse import is_collapsed
+from probe.errors import TrainingError
+from probe.states import Progress
+
+__all__ = ["Watch"]
+
+
+class Watch(TrainerCallback):
+    """Tells every step, and looks at some vectors at every epoch."""
+
+    def __init__(self, network: Network, rows: Sequence[int], collator: StateCollator, progress: Progress) -> None:
+        """Watch a network.
+
+        Args:
+            network: What is trained.
+            rows: Texts whose vectors are looked at.
+            collator: Looks them up.
+            progress: Told about every step.
+        """
+        self._network = network
+        self._states = collator([{"text": list(rows)}])["text_sentence_embedding"]
+        self._progress = progress
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Tell the step."""
+        self._progress(f"training {self._network.kind}", 1, state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
+        """Stop where the loss is not a number.
+
+        Raises:
+            TrainingError: It is not.
+        """
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{self._network.kind}: the loss is {loss} after {state.global_step} steps: lower --rate, or take "
+                "another loss"
+            )
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Stop where all vectors are equal.
+
+        Raises:
+            TrainingError: They are.
+        """
+        was_training = self._network.training
+        device = next(self._network.parameters()).device
+        with torch.no_grad():
+            vectors = self._network.eval()(self._states.to(device)).cpu().numpy()
+        self._network.train(was_training)
+        if is_collapsed(vectors):
+            raise TrainingError(
+                f"{self._network.kind} collapsed: all vectors are equal after {state.global_step} steps, so that every "
+                "ranking is a tie; lower --rate, or take another loss"
+            )

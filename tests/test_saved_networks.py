@@ -117,7 +117,7 @@ def test_an_adaptor_of_another_width_is_refused(saved: tuple[str, Path, str], tm
     told = json.loads((folder / "adaptor.json").read_text())
     (other / "adaptor.json").unlink()
     (other / "adaptor.json").write_text(json.dumps({**told, "top": ["1_Pooling"]}))
-    with pytest.raises(ModelError, match="no adaptor is saved as|cannot be read"):
+    with pytest.raises(ModelError, match="no adaptor is saved as"):
         open_adapted(other, OPTIONS)
 
 

@@ -1,4 +1,4 @@
-"""`distil`: a linear map that learns, without labels, to rank in few dimensions as the frozen encoder does in all."""
+"""`distil`: a linear map that learns, without labels, to rank in few dimensions as the whole model does in all."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from adaptors.base import FitData, Projection
 from adaptors.collation import StateCollator
 from adaptors.draws import draw_rankings, split_texts
 from adaptors.fitted import Fitted
-from adaptors.linear import mixed_moments, principal_axes, tempering
+from adaptors.linear import mixed_moments, principal_axes, tempered, tempering
 from adaptors.losses import RankingDistillationLoss
 from adaptors.networks import Network
 from adaptors.train_options import TrainOptions
@@ -45,11 +45,12 @@ class _Student(Network):
 
 
 def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
-    """Train a linear map so that its prefixes rank documents as the whole states do.
+    """Train a linear map so that its prefixes rank documents as the final embeddings do.
 
-    The teacher is the full-width `spectral` map; an anchor (a query or a document) gives a softmax over candidate
-    documents. The student starts as `spectral` and minimises the Kullback-Leibler divergence to the teacher, summed
-    over its prefixes (as Matryoshka representation learning does, Kusupati et al., NeurIPS 2022).
+    The teacher is the full-width `spectral` map of those; an anchor (a query or a document) gives a softmax over
+    candidate documents. The student starts as `spectral` of its own states and minimises the Kullback-Leibler
+    divergence to the teacher, summed over its prefixes (as Matryoshka representation learning does, Kusupati et al.,
+    NeurIPS 2022).
 
     Args:
         data: What to fit to; its judgements are not looked at.
@@ -67,10 +68,9 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
     kept = min(len(values), round(dim * _AXES))
     rotated = data.texts @ axes
     on_axes = replace(
-        data,
+        tempered(data),
         documents=rotated[: len(data.documents), :kept].contiguous(),
         queries=rotated[len(data.documents) :, :kept].contiguous(),
-        targets=rotated * scale,
     )
     student = _Student(kept, dim)
     student.begin(torch.diag(scale[:kept]))

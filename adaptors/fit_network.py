@@ -11,7 +11,7 @@ from adaptors.collation import StateCollator
 from adaptors.draws import Draws, draw_pairs, draw_rankings, draw_texts, split_pairs, split_texts
 from adaptors.fitted import Fitted
 from adaptors.held_out import HeldOutQueries
-from adaptors.linear import POWER, mixed_moments, principal_axes, second_moments, tempering
+from adaptors.linear import POWER, mixed_moments, principal_axes, second_moments, tempered, tempering
 from adaptors.loss_choice import LossChoice, choose_loss
 from adaptors.losses import unexplained_variance
 from adaptors.mixing import Attention, ScalarMix, share_words
@@ -70,7 +70,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOpt
         loss=lambda model: choice.make(model, network, prefixes(dim)),
         train=material.train,
         held_out=material.held_out,
-        collator=StateCollator(_teach(data) if choice.draws == "rankings" else data, choice.grades),
+        collator=StateCollator(tempered(data) if choice.draws == "rankings" else data, choice.grades),
         evaluator=material.evaluator,
         fingerprint=fingerprint(network, data, replace(options, loss=loss)),
     )
@@ -127,14 +127,6 @@ def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], options: Train
     return _Material(
         draw_texts(rows.train, choice.batch, steps, seed), draw_texts(rows.held_out, choice.batch, 1, seed), None
     )
-
-
-def _teach(data: FitData) -> FitData:
-    """Let `spectral` of the final embeddings, at full width, be what is imitated."""
-    documents = len(data.documents)
-    finals = replace(data, documents=data.targets[:documents], queries=data.targets[documents:])
-    values, axes = principal_axes(mixed_moments(finals))
-    return replace(data, targets=data.targets @ (axes * tempering(values)))
 
 
 def _simplify(network: Network) -> Adaptor:

@@ -109,6 +109,17 @@ def test_the_lens_finds_a_linear_map() -> None:
     assert torch.allclose(fit_lens(exact, FINAL)(data.texts), exact.targets, atol=1e-3)
 
 
+@pytest.mark.parametrize("states", [torch.ones(1, WIDTH), torch.zeros(1, WIDTH)])
+def test_a_lens_of_states_that_are_all_equal_is_the_mean_target(states: torch.Tensor) -> None:
+    data = make_data()
+    same = FitData(
+        **{**vars(data), "documents": states.expand_as(data.documents), "queries": states.expand_as(data.queries)}
+    )
+    assert torch.allclose(
+        fit_lens(same, FINAL)(same.texts), data.targets.mean(dim=0).expand_as(data.targets), atol=1e-4
+    )
+
+
 def test_a_lens_has_no_more_dimensions_than_its_target() -> None:
     with pytest.raises(CallError, match="has 8"):
         fit_lens(make_data(), FINAL + 1)

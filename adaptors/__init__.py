@@ -1,3 +1,30 @@
-"""Learn on top of encoders (nothing yet in this release), and turn any spec into what it names."""
+"""Learn on top of encoders: fit adaptors, rank them, save them; turn any spec into what it names."""
 
-__all__: list[str] = []
+from importlib import import_module
+from typing import Any
+
+# Loaded on first use, so that `adaptors --help` stays light.
+_HOMES = {
+    "Adapted": "adapted",
+    "FitData": "base",
+    "FitTexts": "gathering",
+    "KINDS": "kinds",
+    "LadderPlan": "ladder",
+    "TrainOptions": "train_options",
+    "choose_texts": "gathering",
+    "climb": "ladder",
+    "fit_kind": "ladder",
+    "fit_ladder": "ladder",
+    "gather": "gathering",
+    "open_adapted": "folder",
+    "resolve_specs": "resolve",
+    "save_adapted": "folder",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'adaptors' has no attribute '{name}'")
+    return getattr(import_module(f"adaptors.{_HOMES[name]}"), name)

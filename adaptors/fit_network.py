@@ -19,10 +19,13 @@ from adaptors.networks import Autoencoder, Linear, LinearOriginal, Mlp, MlpOrigi
 from adaptors.rotation import Rotation
 from adaptors.train_options import TrainOptions
 from adaptors.training import Lesson, fingerprint, train
+from probe.errors import CallError
 
 __all__ = ["NETWORK_LOSSES", "fit_network", "make_network", "prefixes"]
 
 _SHORTEST = 32
+# Documents, and judged queries, of which some are held out.
+_FEWEST = 5
 _NETWORKS: tuple[type[Network], ...] = (
     Linear, LinearOriginal, Mlp, MlpOriginal, Autoencoder, Attention, ScalarMix, Residual, Rotation
 )  # fmt: skip
@@ -62,6 +65,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOpt
         TrainingError: The training came to nothing.
     """
     labelled, dim = data.labels != "none", max(dims)
+    _check_enough(data)
     loss = options.loss or NETWORK_LOSSES[kind][labelled]
     choice = choose_loss(loss, labelled)
     network = make_network(kind, data, dim, options.seed)
@@ -110,6 +114,17 @@ def prefixes(dim: int) -> tuple[int, ...]:
     """Return the lengths a loss looks at: the dimensions, and halves of them down to 32."""
     lengths = [dim >> halvings for halvings in range(dim.bit_length()) if dim >> halvings >= _SHORTEST]
     return tuple(lengths) or (dim,)
+
+
+def _check_enough(data: FitData) -> None:
+    """Refuse what cannot be split in texts to train on and texts to hold out."""
+    judged = len(torch.unique(data.pairs[:, 0]))
+    if len(data.documents) < _FEWEST:
+        raise CallError(f"{len(data.documents)} documents are too few to train on: expected {_FEWEST} or more")
+    if data.labels != "none" and judged < _FEWEST:
+        raise CallError(
+            f"--labels {data.labels}: {judged} judged queries are too few to train on: expected {_FEWEST} or more"
+        )
 
 
 def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], options: TrainOptions) -> _Material:

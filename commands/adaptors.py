@@ -39,7 +39,7 @@ Labels = Annotated[str, typer.Option(help="Train networks on the judgements of t
 Variant = Annotated[str, typer.Option(help="own, or original: linear and mlp as in the experiment compared with.")]
 Loss = Annotated[str | None, typer.Option(help="A loss other than the kind's own: similarity, ranking, margin, ...")]
 Steps = Annotated[int, typer.Option(help="Batches a network is trained for, at most.", min=1)]
-Rate = Annotated[float, typer.Option(help="Learning rate at the first step.")]
+Rate = Annotated[float, typer.Option(help="Learning rate at the first step.", min=0)]
 Checkpoints = Annotated[
     Path | None, typer.Option(help="Keep every epoch there, and take up a training that was interrupted.")
 ]

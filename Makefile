@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-long lint bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/probe layers --model minilm
 
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest
+
+# What `make test` leaves out, for want of minutes.
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -m long
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -98,9 +98,7 @@ def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = factory(width, dim, data.widths) if factory.widens else factory(width, dim)  # type: ignore[call-arg]
-    prepared = replace(
-        data, documents=network.prepare(data.documents), queries=network.prepare(data.queries), targets=data.targets
-    )
+    prepared = replace(data, documents=network.prepare(data.documents), queries=network.prepare(data.queries))
     if data.labels == "none" or isinstance(network, Rotation):
         axes = principal_axes(second_moments(prepared.documents))[1]
     else:

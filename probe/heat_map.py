@@ -1,4 +1,4 @@
-"""The fusions of every layer of one model with every layer of another, as a map of their scores."""
+"""Maps of numbers: fusions of every layer of one model with every layer of another, similarities of layers."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from probe.errors import CallError
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard
 
-__all__ = ["heat_maps"]
+__all__ = ["draw_map", "heat_maps"]
 
 # From the lowest score to the highest; readable without colour too, because every cell holds its number.
 _SHADES = ("grey23", "grey35", "dark_green", "green4", "green3")
@@ -32,7 +32,7 @@ def heat_maps(board: Leaderboard) -> list[Table]:
     grids: dict[_Pair, _Grid] = {}
     for row in board.rows:
         points = _split(row.encoder)
-        if len(points) == 2:
+        if len(points) == 2 and row.adaptor is None:
             (first, (left, _)), (second, (right, _)) = ((_label(point), point.place) for point in points)
             grids.setdefault((first, second), {})[left, right] = row.scores[board.metric]
     return [_draw(pair, grid, board.metric) for pair, grid in sorted(grids.items()) if _is_grid(grid)]
@@ -54,9 +54,21 @@ def _is_grid(grid: Mapping[tuple[int, int], float]) -> bool:
 
 
 def _draw(pair: _Pair, grid: _Grid, metric: str) -> Table:
+    return draw_map(grid, f"{metric}: layers of {pair[0]} (down) fused with layers of {pair[1]} (across)")
+
+
+def draw_map(grid: Mapping[tuple[int, int], float], title: str) -> Table:
+    """Draw numbers by row and column.
+
+    Args:
+        grid: The numbers.
+        title: What they are.
+
+    Returns:
+        A table that is readable without colour too.
+    """
     rows, columns = (sorted({place[side] for place in grid}) for side in (0, 1))
     low, high = min(grid.values()), max(grid.values())
-    title = f"{metric}: layers of {pair[0]} (down) fused with layers of {pair[1]} (across)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 0), header_style="bold")
     table.add_column("", justify="right")
     for column in columns:

@@ -15,7 +15,7 @@ from probe.heat_map import heat_maps
 from probe.leaderboard import Leaderboard, Row
 from probe.statistics import holm
 
-__all__ = ["footer_lines", "print_leaderboard", "print_whole", "table_cells"]
+__all__ = ["dataset_line", "footer_lines", "model_lines", "print_leaderboard", "print_whole", "table_cells"]
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -140,8 +140,8 @@ def _curve(model: str, pooling: str, scores: dict[int, float]) -> str:
 def footer_lines(board: Leaderboard) -> list[str]:
     """Return the footer: everything that decided the numbers, and what to beware of."""
     settings = board.settings
-    lines = [*_curve_lines(board), _dataset_line(settings["dataset"])]
-    lines += [line for model in settings["models"] for line in _model_lines(model)]
+    lines = [*_curve_lines(board), dataset_line(settings["dataset"])]
+    lines += [line for model in settings["models"] for line in model_lines(model)]
     data, statistics = settings["dataset"], settings["statistics"]
     lines.append(f"text: {data['title_rule']}; {data['id_rule']}; {settings['similarity']}; ties: {settings['ties']}")
     if settings.get("recommendation"):
@@ -158,7 +158,8 @@ def footer_lines(board: Leaderboard) -> list[str]:
     return lines + _warnings(board)
 
 
-def _dataset_line(data: dict[str, Any]) -> str:
+def dataset_line(data: dict[str, Any]) -> str:
+    """Return what was searched, for a footer."""
     limited = " (limited)" if data["limited"] else ""
     synthetic = f" (SYNTHETIC: {data['synthetic']})" if data["synthetic"] else ""
     return (
@@ -168,7 +169,8 @@ def _dataset_line(data: dict[str, Any]) -> str:
     )
 
 
-def _model_lines(model: dict[str, Any]) -> list[str]:
+def model_lines(model: dict[str, Any]) -> list[str]:
+    """Return how a model ran, for a footer."""
     where = model["hub_id"] or "folder"
     if model["revision"]:
         where += f" @ {model['revision'][:12]}"

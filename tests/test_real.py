@@ -66,6 +66,7 @@ def test_bm25_is_near_the_published_number(scifact: Leaderboard) -> None:
     assert scores(scifact)["bm25"] == pytest.approx(0.68736, abs=0.01)
 
 
+@pytest.mark.long
 def test_nfcorpus_gives_the_published_number() -> None:
     board = rank_minilm("nfcorpus", "float32")
     assert scores(board)["minilm@6:mean"] == pytest.approx(0.3159, abs=0.001)

@@ -1,0 +1,89 @@
+"""The command `probe geometry`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.options import (
+    DatasetName,
+    Debug,
+    Device,
+    DocumentPrompt,
+    Dtype,
+    Layers,
+    Limit,
+    MaxTokens,
+    NoStore,
+    Poolings,
+    QueryPrompt,
+    Split,
+    StoreFolder,
+    TableOrJson,
+    Trust,
+)
+from commands.shell import check_choice, command_line, console, friendly, open_store, say, working
+from probe.errors import CallError, ProbeError
+from probe.files import replace_file
+
+__all__ = ["geometry"]
+
+Models = Annotated[
+    list[str] | None, typer.Option("--model", "-m", help="Alias, hub id or folder; name two to compare their layers.")
+]
+SaveJson = Annotated[Path | None, typer.Option("--save", help="Write the numbers as a .json file as well.")]
+
+
+@friendly
+def geometry(
+    model: Models = None,
+    dataset: DatasetName = "docstrings",
+    layers: Layers = "all",
+    pooling: Poolings = "own",
+    split: Split = None,
+    limit: Limit = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    max_tokens: MaxTokens = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    trust_remote_code: Trust = False,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
+    format: TableOrJson = "table",
+    save: SaveJson = None,
+    debug: Debug = False,
+) -> None:
+    """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
+    check_choice("--format", format, ("table", "json"))
+    if save is not None and (save.suffix != ".json" or save.is_dir() or not save.parent.is_dir()):
+        raise CallError(f"--save '{save}': expected a file ending in .json, in a folder that is there")
+    from probe.dataset import load_dataset
+    from probe.geometry_render import print_geometry
+    from probe.geometry_sweep import measure_geometry
+    from probe.opening import open_reader
+    from probe.profile import LoadOptions
+    from probe.ranking import Contestant
+    from probe.reader import select_hookpoints
+
+    names = list(dict.fromkeys(model or ["minilm"]))
+    options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
+    kept = open_store(store, no_store)
+    say(f"loading {dataset} and {', '.join(names)}")
+    with working() as report:
+        data = load_dataset(dataset, split, limit)
+        readers = [open_reader(name, options, kept) for name in names]
+        contestants = [
+            Contestant(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
+        ]
+        board = measure_geometry(contestants, data, command_line(), kept, report)
+    if save is not None:
+        try:
+            replace_file(save, lambda scratch: scratch.write_text(board.to_json(), encoding="utf-8"))
+        except OSError as error:
+            raise ProbeError(f"'{save}' cannot be written: {error}") from error
+        say(f"saved {save}")
+    if format == "json":
+        typer.echo(board.to_json(), nl=False)
+    else:
+        print_geometry(board, console())

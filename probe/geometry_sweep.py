@@ -1,0 +1,166 @@
+"""Read a data set through models and measure the geometry of every layer, in one pass over the texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from probe.collapse import effective_rank, is_collapsed, mean_cosine
+from probe.dataset import Dataset
+from probe.encoder import Embeddings
+from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
+from probe.geometry_board import GeometryBoard, GeometryRow
+from probe.hookpoint import Hookpoint, Place
+from probe.ranking import Contestant
+from probe.settings import dataset_settings, model_settings
+from probe.states import Progress, document_side, query_side, read_side, silent
+from probe.store import Store
+
+__all__ = ["SAMPLE", "measure_geometry"]
+
+# Documents that are measured, spread evenly over the corpus; and judged pairs, at most.
+SAMPLE = 2048
+
+
+@dataclass(frozen=True)
+class _Cloud:
+    """What was read at one hookpoint.
+
+    Attributes:
+        sample: Documents `(N, D)`.
+        queries: Queries of P judged pairs `(P, D)`.
+        positives: Documents of those pairs `(P, D)`.
+    """
+
+    sample: Embeddings
+    queries: Embeddings
+    positives: Embeddings
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Rows to keep: documents that are measured, and the two sides of judged pairs."""
+
+    sample: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+
+def measure_geometry(
+    contestants: Sequence[Contestant],
+    dataset: Dataset,
+    command: str = "",
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> GeometryBoard:
+    """Measure the geometry of hookpoints of any number of models.
+
+    Args:
+        contestants: Models and their hookpoints; each model reads every text once.
+        dataset: Whose texts are embedded; its judgements say which pairs belong together.
+        command: What asked for it.
+        store: Where states are read and kept, if anywhere.
+        progress: Told about every batch.
+
+    Returns:
+        The measures.
+    """
+    wanted = _choose(dataset)
+    clouds: dict[Hookpoint, _Cloud] = {}
+    models = []
+    for contestant in contestants:
+        found, truncated = _read(contestant, dataset, wanted, (store, progress))
+        clouds |= found
+        reader = contestant.reader
+        models.append(model_settings(reader.model, dataset, truncated, reader.token_budget))
+    settings = {
+        "models": models,
+        "dataset": dataset_settings(dataset),
+        "sample": len(wanted.sample),
+        "pairs": len(wanted.pairs),
+    }
+    return GeometryBoard(
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=settings,
+        rows=tuple(_measure(point, cloud) for point, cloud in clouds.items()),
+        cka=tuple(map(tuple, linear_cka([cloud.sample for cloud in clouds.values()]).tolist())),
+    )
+
+
+def _choose(dataset: Dataset) -> _Wanted:
+    rows = {name: row for row, name in enumerate(dataset.queries.ids)}
+    judged = {
+        (query, document): rows[query]
+        for query, found in dataset.qrels.items()
+        for document, grade in found.items()
+        if grade > 0 and query in rows
+    }
+    names = {document for _, document in judged}
+    places = {name: row for row, (name, _) in enumerate(dataset.documents) if name in names}
+    pairs = [(row, places[document]) for (_, document), row in judged.items() if document in places]
+    return _Wanted(_spread(len(dataset.documents)), tuple(pairs[place] for place in _spread(len(pairs))))
+
+
+def _spread(count: int) -> tuple[int, ...]:
+    """Return at most `SAMPLE` places out of `count`, spread evenly from the first to the last."""
+    places = np.linspace(0, count - 1, min(count, SAMPLE)).round().astype(int)
+    return tuple(np.unique(places).tolist())
+
+
+def _read(
+    contestant: Contestant, dataset: Dataset, wanted: _Wanted, kept: tuple[Store | None, Progress]
+) -> tuple[dict[Hookpoint, _Cloud], tuple[int, int]]:
+    """Return the clouds of one model, and its texts that were longer than it takes."""
+    reader, points = contestant.reader, contestant.hookpoints
+    places = [point.place for point in points]
+    chunks = list(read_side(reader, query_side(reader, dataset), places, *kept))
+    asked = [query for query, _ in wanted.pairs]
+    queries = {place: np.concatenate([chunk.vectors[place] for chunk in chunks])[asked] for place in places}
+    cut_queries = sum(chunk.truncated for chunk in chunks)
+    rows = sorted({*wanted.sample, *(document for _, document in wanted.pairs)})
+    found, cut_documents = _pick(contestant, dataset, rows, kept)
+    order = {row: number for number, row in enumerate(rows)}
+    sample, positives = [order[row] for row in wanted.sample], [order[row] for _, row in wanted.pairs]
+    clouds = {
+        point: _Cloud(found[point.place][sample], queries[point.place], found[point.place][positives])
+        for point in points
+    }
+    return clouds, (cut_documents, cut_queries)
+
+
+def _pick(
+    contestant: Contestant, dataset: Dataset, rows: Sequence[int], kept: tuple[Store | None, Progress]
+) -> tuple[dict[Place, Embeddings], int]:
+    """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
+    reader, places = contestant.reader, [point.place for point in contestant.hookpoints]
+    parts: dict[Place, list[Embeddings]] = {place: [] for place in places}
+    wanted, first, truncated = np.array(rows), 0, 0
+    for chunk in read_side(reader, document_side(reader, dataset), places, *kept):
+        here = wanted[(wanted >= first) & (wanted < first + len(chunk.ids))] - first
+        for place in places:
+            parts[place].append(chunk.vectors[place][here])
+        first += len(chunk.ids)
+        truncated += chunk.truncated
+    return {place: np.concatenate(vectors) for place, vectors in parts.items()}, truncated
+
+
+def _measure(point: Hookpoint, cloud: _Cloud) -> GeometryRow:
+    norms = np.linalg.norm(cloud.sample.astype(np.float64), axis=1)
+    shares = spectrum(cloud.sample)
+    return GeometryRow(
+        encoder=str(point),
+        layer=point.place[0],
+        pooling=point.place[1],
+        dim=int(cloud.sample.shape[1]),
+        mean_cosine=mean_cosine(cloud.sample),
+        effective_rank=effective_rank(cloud.sample),
+        top_share=float(shares[0]),
+        norm=float(norms.mean()),
+        norm_deviation=float(norms.std()),
+        alignment=alignment(cloud.queries, cloud.positives) if len(cloud.queries) else None,
+        uniformity=uniformity(cloud.sample),
+        dominant=dominant_dimensions(cloud.sample),
+        spectrum=tuple(shares.tolist()),
+        collapsed=is_collapsed(cloud.sample),
+    )

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from adaptors.base import FitData, Projection
 from adaptors.collation import StateCollator
 from adaptors.draws import draw_rankings, split_texts
+from adaptors.epochs import Epoch
 from adaptors.fitted import Fitted
-from adaptors.linear import mixed_moments, principal_axes, tempered, tempering
+from adaptors.linear import fit_lens, mixed_moments, principal_axes, tempered, tempering
 from adaptors.losses import RankingDistillationLoss
 from adaptors.networks import Network
 from adaptors.train_options import TrainOptions
@@ -26,31 +27,40 @@ _PREFIXES = 3
 
 
 class _Student(Network):
-    """A map of the first principal axes, which begins as their scaling."""
+    """A linear map `x W + b` that begins as a given one."""
 
     kind = "distil"
 
     def __init__(self, width: int, dim: int) -> None:
         super().__init__(width, dim)
         self.weight = nn.Parameter(torch.eye(width, dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
 
     @torch.no_grad()
     def begin(self, axes: Tensor) -> None:
-        """See `Network`."""
-        self.weight.copy_(axes[:, : self.dim])
+        """See `Network`; it draws on as many axes as it is wide."""
+        self.weight.copy_(axes[: self.width, : self.dim])
+        self.bias.requires_grad_(False)
+
+    @torch.no_grad()
+    def imitate(self, lens: Projection) -> None:
+        """Become a lens."""
+        self.weight.copy_(lens.weight)
+        self.bias.copy_(lens.bias)
 
     def forward(self, states: Tensor) -> Tensor:
         """Map states `(N, D)` to vectors `(N, dim)`."""
-        return states @ self.weight
+        return states @ self.weight + self.bias
 
 
 def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
     """Train a linear map so that its prefixes rank documents as the final embeddings do.
 
     The teacher is the full-width `spectral` map of those; an anchor (a query or a document) gives a softmax over
-    candidate documents. The student starts as `spectral` of its own states and minimises the Kullback-Leibler
-    divergence to the teacher, summed over its prefixes (as Matryoshka representation learning does, Kusupati et al.,
-    NeurIPS 2022).
+    candidate documents. On final embeddings the student starts as `spectral`, too; on inner layers as the ridge
+    regression to the teacher's first dimensions, for their own axes tell little of it. It minimises the
+    Kullback-Leibler divergence to the teacher, summed over its prefixes (as Matryoshka representation learning does,
+    Kusupati et al., NeurIPS 2022).
 
     Args:
         data: What to fit to; its judgements are not looked at.
@@ -63,29 +73,35 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
     Raises:
         TrainingError: The training came to nothing.
     """
-    values, axes = principal_axes(mixed_moments(data))
-    scale = tempering(values)
-    kept = min(len(values), round(dim * _AXES))
-    rotated = data.texts @ axes
-    on_axes = replace(
-        tempered(data),
-        documents=rotated[: len(data.documents), :kept].contiguous(),
-        queries=rotated[len(data.documents) :, :kept].contiguous(),
-    )
-    student = _Student(kept, dim)
-    student.begin(torch.diag(scale[:kept]))
-    train_draws, held_out = draw_rankings(
-        split_texts(data, options.seed), len(data.documents), options.steps, options.seed
-    )
+    taught = tempered(data)
+    if data.is_final or dim > data.targets.shape[1]:
+        values, axes = principal_axes(mixed_moments(data))
+        kept = min(len(values), round(dim * _AXES))
+        student = _Student(kept, dim)
+        student.begin(torch.diag(tempering(values)))
+        epochs = _train(student, _rotate(taught, axes[:, :kept]), options)
+        return Fitted(Projection.of(axes[:, :kept] @ student.weight.detach()), epochs)
+    student = _Student(data.documents.shape[1], dim)
+    student.imitate(fit_lens(taught, dim))
+    epochs = _train(student, taught, options)
+    return Fitted(Projection.of(student.weight.detach(), student.bias.detach()), epochs)
+
+
+def _rotate(data: FitData, axes: Tensor) -> FitData:
+    """Return the states on some axes; training on few is faster."""
+    return replace(data, documents=data.documents @ axes, queries=data.queries @ axes)
+
+
+def _train(student: _Student, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
+    dim, documents = student.dim, len(data.documents)
+    draws, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, options.seed)
+    prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
     lesson = Lesson(
-        loss=lambda model: RankingDistillationLoss(
-            model, [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
-        ),
-        train=train_draws,
+        loss=lambda model: RankingDistillationLoss(model, prefixes),
+        train=draws,
         held_out=held_out,
-        collator=StateCollator(on_axes),
+        collator=StateCollator(data),
         evaluator=None,
         fingerprint=fingerprint(student, data, options),
     )
-    epochs = train(student, lesson, replace(options, rate=options.rate * _RATE_FACTOR))
-    return Fitted(Projection.of(axes[:, :kept] @ student.weight.detach()), epochs)
+    return train(student, lesson, replace(options, rate=options.rate * _RATE_FACTOR))

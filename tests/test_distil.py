@@ -60,6 +60,32 @@ def test_untrained_it_is_spectral() -> None:
     assert torch.allclose(untrained, fit_spectral(DATA, DIM).weight, atol=1e-5)
 
 
+def inner_layer() -> FitData:
+    """States that hold the final embedding, turned, stretched and shifted."""
+    dice = torch.Generator().manual_seed(1)
+    turned = DATA.texts @ torch.randn(WIDTH, WIDTH, generator=dice) + 0.5
+    return FitData(**{**vars(DATA), "documents": turned[:240], "queries": turned[240:]})
+
+
+def test_on_an_inner_layer_it_begins_as_the_ridge_regression_to_the_teacher() -> None:
+    data = inner_layer()
+    untrained = fit_distil(data, DIM, TrainOptions(steps=1, rate=0.0)).module
+    expected = fit_spectral(DATA, DIM)(DATA.texts)
+    assert torch.allclose(untrained(data.texts), expected, atol=0.01)
+    assert not torch.allclose(fit_spectral(data, DIM)(data.texts), expected, atol=0.5)
+
+
+def test_on_an_inner_layer_it_learns_to_rank_as_the_final_embedding() -> None:
+    epochs = fit_distil(inner_layer(), DIM, TrainOptions(steps=120)).epochs
+    assert min(epoch.held_out_loss for epoch in epochs) < 0.95 * epochs[0].held_out_loss
+
+
+def test_more_dimensions_than_the_final_embedding_has_begin_as_spectral() -> None:
+    data = FitData(**{**vars(DATA), "targets": DATA.texts[:, :6]})
+    untrained = weight_of(data, TrainOptions(steps=1, rate=0.0))
+    assert torch.allclose(untrained, fit_spectral(data, DIM).weight, atol=1e-5)
+
+
 def test_the_same_seed_gives_the_same_map_and_another_another() -> None:
     first, again, other = (weight_of(DATA, TrainOptions(steps=5, seed=seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again)

@@ -10,16 +10,10 @@ from sentence_transformers.sentence_transformer.modules import Module
 from torch import Tensor
 
 from adaptors.base import Adaptor
-from adaptors.mixing import Attention
-from adaptors.networks import Autoencoder, Linear, LinearOriginal, Mlp, MlpOriginal, Network, Residual
+from adaptors.network_classes import NETWORKS
 from probe.errors import ModelError
 
-__all__ = ["NETWORKS", "AdaptorModule", "read_network", "read_weights", "write_network"]
-
-# What a saved adaptor may be; the others are linear and saved as such.
-NETWORKS: dict[str, type[Network]] = {
-    network.kind: network for network in (Attention, Autoencoder, Linear, LinearOriginal, Mlp, MlpOriginal, Residual)
-}
+__all__ = ["AdaptorModule", "read_network", "read_weights", "write_network"]
 
 _WEIGHTS = "model.safetensors"
 

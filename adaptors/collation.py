@@ -27,12 +27,7 @@ class StateCollator:
         self.valid_label_columns: list[str] = []
         self._states = data.texts
         self._targets = None if data.is_final else data.targets
-        queries = data.pairs[:, 0] + len(data.documents)
-        self._grades = {
-            (query, document): grade
-            for query, document, grade in zip(queries.tolist(), *data.pairs[:, 1:].T.tolist(), strict=True)
-        }
-        self._with_labels = with_labels
+        self._grades = _grades(data) if with_labels else None
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
         """Return one drawn batch: per column, states `(B, D)`, rows `(B,)` and perhaps targets `(B, F)`."""
@@ -43,8 +38,17 @@ class StateCollator:
             batch[f"{column}_row"] = torch.tensor(numbers)
             if self._targets is not None:
                 batch[f"{column}_target"] = self._targets[numbers]
-        if self._with_labels and len(drawn) == 2:
+        if self._grades is not None and len(drawn) == 2:
             queries, documents = drawn.values()
             grades = [[self._grades.get((query, document), 0) for document in documents] for query in queries]
             batch["label"] = torch.tensor(grades, dtype=torch.float32)
         return batch
+
+
+def _grades(data: FitData) -> dict[tuple[int, int], int]:
+    """Return the grades by rows of query and document."""
+    queries = data.pairs[:, 0] + len(data.documents)
+    return {
+        (query, document): grade
+        for query, document, grade in zip(queries.tolist(), *data.pairs[:, 1:].T.tolist(), strict=True)
+    }

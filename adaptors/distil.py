@@ -74,7 +74,7 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
         TrainingError: The training came to nothing.
     """
     taught = tempered(data)
-    if data.is_final or dim > data.targets.shape[1]:
+    if data.is_final:
         values, axes = principal_axes(mixed_moments(data))
         kept = min(len(values), round(dim * _AXES))
         student = _Student(kept, dim)

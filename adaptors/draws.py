@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from adaptors.base import FitData
+from probe.errors import CallError
 
 __all__ = ["Draws", "Split", "draw_pairs", "draw_rankings", "draw_texts", "split_pairs", "split_texts"]
 
+# Documents, and judged queries, of which some are held out.
+_FEWEST = 5
 _HELD_OUT = 0.1
 _HELD_OUT_QUERIES = 0.2
 _ANCHORS = 256
@@ -35,8 +38,14 @@ class Split:
 
 
 def split_texts(data: FitData, seed: int) -> Split:
-    """Hold out a tenth of the documents, and of the queries."""
+    """Hold out a tenth of the documents, and of the queries.
+
+    Raises:
+        CallError: There are too few documents.
+    """
     documents, queries = len(data.documents), len(data.queries)
+    if documents < _FEWEST:
+        raise CallError(f"{documents} documents are too few to train on: expected {_FEWEST} or more")
     dice = torch.Generator().manual_seed(seed)
     train, held_out = [], []
     for first, count in ((0, documents), (documents, queries)):
@@ -48,8 +57,16 @@ def split_texts(data: FitData, seed: int) -> Split:
 
 
 def split_pairs(data: FitData, seed: int) -> Split:
-    """Hold out a fifth of the judged queries, with all their judgements."""
+    """Hold out a fifth of the judged queries, with all their judgements.
+
+    Raises:
+        CallError: There are too few judged queries.
+    """
     judged = torch.unique(data.pairs[:, 0])
+    if len(judged) < _FEWEST:
+        raise CallError(
+            f"--labels {data.labels}: {len(judged)} judged queries are too few to train on: expected {_FEWEST} or more"
+        )
     few = max(1, round(len(judged) * _HELD_OUT_QUERIES))
     chosen = judged[torch.randperm(len(judged), generator=torch.Generator().manual_seed(seed))[:few]]
     is_held_out = torch.isin(data.pairs[:, 0], chosen)

@@ -14,25 +14,19 @@ from adaptors.held_out import HeldOutQueries
 from adaptors.linear import POWER, mixed_moments, principal_axes, second_moments, tempered, tempering
 from adaptors.loss_choice import LossChoice, choose_loss
 from adaptors.losses import unexplained_variance
-from adaptors.mixing import Attention, ScalarMix, share_words
-from adaptors.networks import Autoencoder, Linear, LinearOriginal, Mlp, MlpOriginal, Network, Residual
+from adaptors.mixing import ScalarMix, share_words
+from adaptors.network_classes import NETWORKS
+from adaptors.networks import Autoencoder, Network
 from adaptors.rotation import Rotation
 from adaptors.train_options import TrainOptions
 from adaptors.training import Lesson, fingerprint, train
-from probe.errors import CallError
 
 __all__ = ["NETWORK_LOSSES", "fit_network", "make_network", "prefixes"]
 
 _SHORTEST = 32
-# Documents, and judged queries, of which some are held out.
-_FEWEST = 5
-_NETWORKS: tuple[type[Network], ...] = (
-    Linear, LinearOriginal, Mlp, MlpOriginal, Autoencoder, Attention, ScalarMix, Residual, Rotation
-)  # fmt: skip
-_BY_KIND = {network.kind: network for network in _NETWORKS}
 # Without labels, and with them.
 NETWORK_LOSSES: dict[str, tuple[str, str]] = {
-    **{kind: ("ranking", "infonce") for kind in _BY_KIND},
+    **{kind: ("ranking", "infonce") for kind in NETWORKS},
     **{kind: ("similarity", "infonce") for kind in ("linear-original", "mlp-original")},
     "autoencoder": ("reconstruction+similarity", "infonce"),
     "residual": ("matryoshka-adaptor", "matryoshka-adaptor+rank"),
@@ -65,7 +59,6 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOpt
         TrainingError: The training came to nothing.
     """
     labelled, dim = data.labels != "none", max(dims)
-    _check_enough(data)
     loss = options.loss or NETWORK_LOSSES[kind][labelled]
     choice = choose_loss(loss, labelled)
     network = make_network(kind, data, dim, options.seed)
@@ -94,7 +87,7 @@ def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
     Returns:
         The network.
     """
-    factory, width = _BY_KIND[kind], data.documents.shape[1]
+    factory, width = NETWORKS[kind], data.documents.shape[1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = factory(width, dim, data.widths) if factory.widens else factory(width, dim)  # type: ignore[call-arg]
@@ -112,17 +105,6 @@ def prefixes(dim: int) -> tuple[int, ...]:
     """Return the lengths a loss looks at: the dimensions, and halves of them down to 32."""
     lengths = [dim >> halvings for halvings in range(dim.bit_length()) if dim >> halvings >= _SHORTEST]
     return tuple(lengths) or (dim,)
-
-
-def _check_enough(data: FitData) -> None:
-    """Refuse what cannot be split in texts to train on and texts to hold out."""
-    judged = len(torch.unique(data.pairs[:, 0]))
-    if len(data.documents) < _FEWEST:
-        raise CallError(f"{len(data.documents)} documents are too few to train on: expected {_FEWEST} or more")
-    if data.labels != "none" and judged < _FEWEST:
-        raise CallError(
-            f"--labels {data.labels}: {judged} judged queries are too few to train on: expected {_FEWEST} or more"
-        )
 
 
 def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], options: TrainOptions) -> _Material:

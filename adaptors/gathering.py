@@ -85,10 +85,10 @@ def choose_texts(name: str, corpus: Dataset, labels: str) -> FitTexts:
 
 
 def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
-    """Return the fusion of the final embeddings of the models a fusion reads: what the lens aims at."""
+    """Return the fusion of the final embeddings of the models a fusion reads; itself, where it is one of those."""
     models = dict.fromkeys(point.model for point in fusion.points)
     points = [Hookpoint(name, readers[name].model.depth, own_pooling(readers[name].model)) for name in models]
-    return Fusion(tuple(points))
+    return fusion if set(points) == set(fusion.points) else Fusion(tuple(points))
 
 
 def gather(

@@ -1,11 +1,12 @@
 """The kinds of adaptors by name, the simplest first."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adaptors.base import Adaptor, FitData
 from adaptors.fitted import Fitted
 from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.network_classes import NETWORKS
 from adaptors.train_options import TrainOptions
 from probe.errors import CallError
 from probe.ranking import PCA
@@ -26,12 +27,14 @@ class Kind:
         fit: Fits one to states, given the greatest of some dimensions and all of them.
         uses_labels: Whether it is trained on judgements where they may be used.
         reads_blocks: Whether it needs several hookpoints.
+        aims: Whether it maps to the final embedding, and so to no more dimensions than that has.
         is_rung: Whether it stands in the ladder unless it is named.
     """
 
     fit: Callable[[FitData, Sequence[int], TrainOptions], Fitted]
     uses_labels: bool = False
     reads_blocks: bool = False
+    aims: bool = False
     is_rung: bool = True
 
 
@@ -39,14 +42,15 @@ def _closed_form(fit: Callable[[FitData, int], Adaptor]) -> Kind:
     return Kind(lambda data, dims, options: Fitted(fit(data, max(dims))))
 
 
-def _network(kind: str, reads_blocks: bool = False, is_rung: bool = True) -> Kind:
+def _network(kind: str) -> Kind:
     def fit(data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
         """Train it; what that needs is imported here, for it takes seconds."""
         from adaptors.fit_network import fit_network
 
         return fit_network(kind, data, dims, options)
 
-    return Kind(fit, uses_labels=True, reads_blocks=reads_blocks, is_rung=is_rung)
+    is_rung = not kind.endswith(f"-{ORIGINAL}")
+    return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_rung=is_rung)
 
 
 def _fit_distil(data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
@@ -59,17 +63,9 @@ KINDS: dict[str, Kind] = {
     "truncate": _closed_form(fit_truncate),
     PCA: _closed_form(fit_pca),
     "spectral": _closed_form(fit_spectral),
-    LENS: _closed_form(fit_lens),
-    RECOMMENDED: Kind(_fit_distil),
-    "rotation": _network("rotation"),
-    "linear": _network("linear"),
-    f"linear-{ORIGINAL}": _network(f"linear-{ORIGINAL}", is_rung=False),
-    "scalar-mix": _network("scalar-mix", reads_blocks=True),
-    "attention": _network("attention", reads_blocks=True),
-    "residual": _network("residual"),
-    "mlp": _network("mlp"),
-    f"mlp-{ORIGINAL}": _network(f"mlp-{ORIGINAL}", is_rung=False),
-    "autoencoder": _network("autoencoder"),
+    LENS: replace(_closed_form(fit_lens), aims=True),
+    RECOMMENDED: Kind(_fit_distil, aims=True),
+    **{kind: _network(kind) for kind in NETWORKS},
 }
 
 

@@ -1,6 +1,5 @@
 """The ladder: every kind of adaptor, on every hookpoint, at every dimension, in one table beside the frozen encoder."""
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,15 +12,13 @@ from adaptors.gathering import FitTexts, gather
 from adaptors.kinds import KINDS, LENS, RECOMMENDED
 from adaptors.resolve import ResolvedSpecs
 from adaptors.train_options import TrainOptions
-from probe.errors import CallError, TrainingError
+from probe.errors import CallError, ProbeError, TrainingError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
 from probe.leaderboard import Leaderboard
 from probe.ranking import RankOptions, rank
 
 __all__ = ["Ladder", "LadderPlan", "climb", "fit_kind", "fit_ladder"]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, optio
 
     Raises:
         CallError: Nothing could be fitted.
+        TrainingError: The same, and a training came to nothing.
     """
     readers = {contestant.reader.model.source.name: contestant.reader for contestant in resolved.contestants}
     alone = [Fusion((point,)) for contestant in resolved.contestants for point in contestant.hookpoints]
@@ -89,6 +87,7 @@ def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, optio
     adapted: list[Adapted] = []
     notes: list[str] = []
     left_out: dict[str, list[str]] = {}
+    failed: type[ProbeError] = CallError
     for fusion, data in zip(fusions, gather(readers, fusions, texts, options.store, options.progress), strict=True):
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
@@ -96,12 +95,13 @@ def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, optio
                     fitted = fit_kind(kind, fusion, seen, plan)
                 except (CallError, TrainingError) as error:
                     left_out.setdefault(f"{kind}: {error}", []).append(str(fusion))
+                    failed = TrainingError if isinstance(error, TrainingError) else failed
                     continue
                 adapted += fitted
                 notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
     notes += [f"left out: {reason} ({', '.join(names)})" for reason, names in left_out.items()]
     if not adapted:
-        raise CallError(f"nothing could be fitted; {'; '.join(notes)}")
+        raise failed(f"nothing could be fitted; {'; '.join(notes)}")
     return Ladder(tuple(adapted), tuple(notes))
 
 
@@ -135,7 +135,7 @@ def _fitting(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> l
         raise CallError("there is nothing to map: it is the final embedding")
     if KINDS[kind].reads_blocks and len(fusion.points) == 1:
         raise CallError("a single hookpoint leaves nothing to weigh: name several, joined by +")
-    most = data.targets.shape[1] if kind == LENS else data.documents.shape[1]
+    most = data.targets.shape[1] if KINDS[kind].aims else data.documents.shape[1]
     fitting = [dim for dim in dims if dim <= most]
     if not fitting:
         raise CallError(f"it has no more than {most} dimensions: lower --dims")

@@ -1,5 +1,6 @@
 """Adaptors that weigh hookpoints - layers and models - against each other; with equal weights they are a linear map."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from math import gcd
 from typing import Any
@@ -34,9 +35,9 @@ class _Mixing(Network):
         """Return what the constructor takes, as plain values."""
         return {**super().settings(), "widths": self.widths}
 
+    @abstractmethod
     def shares(self, states: Tensor) -> Tensor:
         """Return the share of every hookpoint `(n,)`, on average over states `(N, D)`; they sum to 1."""
-        raise NotImplementedError
 
 
 class ScalarMix(_Mixing):

@@ -150,7 +150,7 @@ def fingerprint(network: Network, data: FitData, options: TrainOptions) -> dict[
         "kind": network.kind,
         **network.settings(),
         "labels": data.labels,
-        "states": hashlib.sha256(data.texts.numpy().tobytes()).hexdigest(),
+        "data": [hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in (data.texts, data.targets, data.pairs)],
         **{name: getattr(options, name) for name in ("loss", "steps", "rate", "seed")},
     }
 

@@ -92,6 +92,8 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderb
     if request.labels != "none" and not KINDS[request.kind].uses_labels:
         having = ", ".join(name for name, kind in KINDS.items() if kind.uses_labels)
         raise CallError(f"'{request.kind}' uses no judgements: leave out --labels, or take one of {having}")
+    if request.training.loss is not None and not KINDS[request.kind].uses_labels:
+        raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
     kept = open_store(*request.store)
     with working() as report:
         data = load_dataset(request.dataset, request.split)

@@ -22,9 +22,8 @@ from commands.options import (
     TableOrJson,
     Trust,
 )
-from commands.shell import check_choice, command_line, console, friendly, open_store, say, working
-from probe.errors import CallError, ProbeError
-from probe.files import replace_file
+from commands.shell import check_choice, command_line, console, friendly, open_store, say, working, write_text
+from probe.errors import CallError
 
 __all__ = ["geometry"]
 
@@ -78,11 +77,7 @@ def geometry(
         ]
         board = measure_geometry(contestants, data, command_line(), kept, report)
     if save is not None:
-        try:
-            replace_file(save, lambda scratch: scratch.write_text(board.to_json(), encoding="utf-8"))
-        except OSError as error:
-            raise ProbeError(f"'{save}' cannot be written: {error}") from error
-        say(f"saved {save}")
+        write_text(board.to_json(), save)
     if format == "json":
         typer.echo(board.to_json(), nl=False)
     else:

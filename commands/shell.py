@@ -36,6 +36,7 @@ __all__ = [
     "print_json",
     "say",
     "working",
+    "write_text",
 ]
 
 _FORMATS = ("table", "json", "csv", "markdown")
@@ -172,18 +173,22 @@ def print_json(value: Any) -> None:
 def emit(board: "Leaderboard", format: str, save: Path | None) -> None:
     """Save a leaderboard where asked for, and print it on stdout."""
     if save is not None:
-        text = _draw(board, _SUFFIXES[save.suffix.lower()])
-        try:
-            replace_file(save, lambda scratch: scratch.write_text(text, encoding="utf-8"))
-        except OSError as error:
-            raise ProbeError(f"'{save}' cannot be written: {error}") from error
-        say(f"saved {save}")
+        write_text(_draw(board, _SUFFIXES[save.suffix.lower()]), save)
     if format == "table":
         from probe.render import print_leaderboard
 
         print_leaderboard(board, console())
     else:
         typer.echo(board.render(format), nl=False)
+
+
+def write_text(text: str, file: Path) -> None:
+    """Write a file, whole or not at all, and say so."""
+    try:
+        replace_file(file, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise ProbeError(f"'{file}' cannot be written: {error}") from error
+    say(f"saved {file}")
 
 
 def _draw(board: "Leaderboard", format: str) -> str:

@@ -9,13 +9,17 @@ from adaptors.base import FitData, Projection
 from adaptors.collation import StateCollator
 from adaptors.distil import fit_distil
 from adaptors.draws import Split, draw_rankings
+from adaptors.ladder import LadderPlan, fit_kind
 from adaptors.linear import fit_pca, fit_spectral, principal_axes, second_moments
 from adaptors.losses import RankingDistillationLoss
 from adaptors.train_options import TrainOptions
+from probe.fusions import Fusion
+from probe.hookpoint import Hookpoint
 
 DIM = 8
 SHORT = TrainOptions(steps=5)
 DATA = make_states()
+FUSION = Fusion((Hookpoint("a", 3, "mean"), Hookpoint("b", 2, "cls")))
 ROWS = torch.tensor([0, 240])
 
 
@@ -80,10 +84,10 @@ def test_on_an_inner_layer_it_learns_to_rank_as_the_final_embedding() -> None:
     assert min(epoch.held_out_loss for epoch in epochs) < 0.95 * epochs[0].held_out_loss
 
 
-def test_more_dimensions_than_the_final_embedding_has_begin_as_spectral() -> None:
+def test_more_dimensions_than_the_final_embedding_has_are_left_out() -> None:
     data = FitData(**{**vars(DATA), "targets": DATA.texts[:, :6]})
-    untrained = weight_of(data, TrainOptions(steps=1, rate=0.0))
-    assert torch.allclose(untrained, fit_spectral(data, DIM).weight, atol=1e-5)
+    fitted = fit_kind("distil", FUSION, data, LadderPlan(("distil",), (8, 6, 4), SHORT))
+    assert [encoder.dim for encoder in fitted] == [6, 4]
 
 
 def test_the_same_seed_gives_the_same_map_and_another_another() -> None:

@@ -101,6 +101,18 @@ def test_no_leak_the_queries_that_are_scored_are_not_read(
     assert set(sides) == {"documents"}
 
 
+def test_a_weighted_fusion_of_final_embeddings_is_what_its_adaptors_aim_at(
+    resolved: ResolvedSpecs, dataset: Dataset
+) -> None:
+    readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}
+    (equal,) = resolved.fusions
+    weighted = Fusion(equal.points, weights=(0.9, 0.1))
+    inner = Fusion(resolved.baseline.points)
+    of_weighted, of_inner = gather(readers, [weighted, inner], FitTexts(dataset))
+    assert of_weighted.is_final
+    assert not of_inner.is_final
+
+
 def test_training_queries_are_read_where_there_are_some(resolved: ResolvedSpecs, dataset: Dataset) -> None:
     readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}
     train = replace(dataset, split="train")

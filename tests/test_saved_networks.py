@@ -187,6 +187,20 @@ def test_a_training_that_comes_to_nothing_leaves_the_others(
     assert "left out: mlp: mlp collapsed" in "\n".join(found["settings"]["adaptors"])
 
 
+def test_a_fit_that_collapses_failed_and_was_no_wrong_call(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adaptors import fit_network
+
+    def collapse(*args: object) -> None:
+        raise TrainingError("mlp collapsed")
+
+    monkeypatch.setattr(fit_network, "train", collapse)
+    on = ["--on", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store"]
+    done = run("fit", "mlp", *on, "-o", tmp_path / "out")
+    assert (done.exit_code, "mlp collapsed" in done.stderr, list(tmp_path.iterdir())) == (1, True, [])
+
+
 def test_the_original_variant(tiny_folder: Callable[[str], Path], data: Path) -> None:
     on = ["--on", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store", "--steps", 2]
     done = run("rank", *on, "--kinds", "linear,mlp", "--variant", "original", "--format", "json")
@@ -204,6 +218,7 @@ WRONG_CALLS = {
     "labels for a closed form": (["pca", "--labels", "train"], "uses no judgements"),
     "no such loss": (["linear", "--loss", "hinge"], "expected one of similarity"),
     "a loss that needs labels": (["linear", "--loss", "infonce"], "--labels train"),
+    "a loss for a closed form": (["spectral", "--loss", "similarity"], "no other loss"),
     "no such variant": (["linear", "--variant", "new"], "expected 'own'"),
     "a kind without the variant": (["pca", "--variant", "original"], "linear and mlp"),
     "one hookpoint": (["attention"], "a single hookpoint"),

@@ -180,7 +180,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
     assert torch.equal(weights(fit_with(tmp_path / "torn")), weights(undisturbed))
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"rate": 0.1}, {"loss": "similarity"}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"rate": 0.1}, {"loss": "similarity"}, {"steps": 6}])
 def test_checkpoints_of_another_training_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     fit_with(tmp_path)
     with pytest.raises(CallError, match="checkpoints of another training"):

@@ -5,12 +5,14 @@ from commands.data import data_app
 from commands.fuse import fuse
 from commands.geometry import geometry
 from commands.probe import probe_app
+from commands.report import report
 from commands.store import store_app
 from commands.surgery import surgery_app
 
 __all__ = ["adaptors_app", "data_app", "probe_app", "store_app", "surgery_app"]
 
 probe_app.command(epilog="Example: probe geometry --model minilm --dataset docstrings --limit 500")(geometry)
+probe_app.command(epilog="Example: probe report layers.json geometry.json --out report.html")(report)
 probe_app.add_typer(data_app, name="data")
 probe_app.add_typer(store_app, name="store")
 surgery_app.command(epilog="Example: surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0")(fuse)

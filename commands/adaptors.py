@@ -22,7 +22,7 @@ from commands.options import (
     StoreFolder,
     Trust,
 )
-from commands.shell import app, check_output, command_line, emit, friendly, open_store, say, working
+from commands.shell import app, check_output, command_line, emit, friendly, open_store, say, working, writes_json
 from probe.errors import CallError
 
 __all__ = ["adaptors_app"]
@@ -96,7 +96,7 @@ def rank(
     with working() as report:
         data = load_dataset(dataset, split, limit)
         resolved = resolve_specs(on, options, kept)
-        ranking = RankOptions(ranked_by, seed, command=command_line(), store=kept, progress=report)
+        ranking = RankOptions(ranked_by, seed, False, command_line(), kept, report, writes_json(format, save))
         plan = LadderPlan(chosen, wanted, TrainOptions(steps=steps, seed=seed, progress=report))
         board = climb(resolved, plan, choose_texts(dataset, data, labels), ranking)
     emit(board, format, save)

@@ -44,6 +44,7 @@ from commands.shell import (
     print_json,
     say,
     working,
+    writes_json,
 )
 from probe.errors import CallError
 
@@ -105,7 +106,7 @@ def layers(
     with working() as report:
         data = _load_data(dataset, split, limit)
         reader = open_reader(model, options, kept)
-        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
+        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save))
 
         board = rank_layers(
             reader, data, layers, pooling.split(","), ranking, partial(extras.fit, reader, data, ranking)
@@ -160,7 +161,7 @@ def rank(
             resolved = resolve_sides(queries, documents, options, kept)
         else:
             resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else ())
-        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report)
+        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save))
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)
 

@@ -37,6 +37,7 @@ __all__ = [
     "say",
     "working",
     "write_text",
+    "writes_json",
 ]
 
 _FORMATS = ("table", "json", "csv", "markdown")
@@ -125,6 +126,11 @@ def check_output(format: str, save: Path | None) -> None:
         raise CallError(f"--save '{save}': there is no folder '{save.parent}'; make it first")
     if not os.access(save if save.exists() else save.parent, os.W_OK):
         raise CallError(f"--save '{save}' cannot be written: permission denied")
+
+
+def writes_json(format: str, save: Path | None) -> bool:
+    """Return whether a result leaves as JSON, which holds more than a table shows."""
+    return format == "json" or (save is not None and _SUFFIXES[save.suffix.lower()] == "json")
 
 
 def open_store(folder: Path | None, without: bool = False) -> "Store | None":

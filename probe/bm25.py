@@ -7,6 +7,7 @@ import numpy as np
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.evaluation import Evaluation
+from probe.examples import leaders
 from probe.metrics import Metric, score_run
 from probe.search import Run, tie_order
 from probe.texts import Texts
@@ -40,7 +41,8 @@ def evaluate_bm25(dataset: Dataset, metrics: Sequence[Metric]) -> Evaluation:
         Its evaluation.
     """
     depth = max(metric.cutoff for metric in metrics)
-    return Evaluation(BM25, None, score_run(_rank(dataset, depth), dataset.qrels, metrics), transductive=True)
+    run = _rank(dataset, depth)
+    return Evaluation(BM25, None, score_run(run, dataset.qrels, metrics), transductive=True, leaders=leaders(run))
 
 
 def _rank(dataset: Dataset, depth: int) -> Run:

@@ -1,6 +1,6 @@
 """How one encoder retrieves, and its vectors while the corpus streams by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -56,6 +56,7 @@ class Evaluation:
         parameters: Parameters the encoder needs, where known.
         hookpoint: Where the vectors were read, if at one place of one model.
         adaptor: What is on top, if anything.
+        leaders: The documents it found first, best first, per query id.
     """
 
     encoder: str
@@ -67,6 +68,7 @@ class Evaluation:
     parameters: int | None = None
     hookpoint: Hookpoint | None = None
     adaptor: AdaptorFacts | None = None
+    leaders: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def mean(self, metric: Metric) -> float:
         """Return the mean over all judged queries."""

@@ -1,17 +1,16 @@
 """Draw the geometry of layers: a table, maps of how alike the layers are, and a footer."""
 
-from itertools import combinations_with_replacement
-
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from probe.cka_grids import cka_grids
 from probe.geometry_board import GeometryBoard, GeometryRow
 from probe.heat_map import draw_map
 from probe.render import dataset_line, model_lines, print_whole
 
-__all__ = ["print_geometry"]
+__all__ = ["geometry_cells", "geometry_lines", "print_geometry"]
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _AXES = 12
@@ -45,25 +44,36 @@ def print_geometry(board: GeometryBoard, console: Console) -> None:
         console: Where to print; the table is whole, however narrow it is.
     """
     print_whole(_table(board), console)
-    for table in _maps(board):
-        print_whole(table, console)
-    data, models = board.settings["dataset"], board.settings["models"]
-    sample = (
-        f"measured: {board.settings['sample']} documents, spread evenly, and {board.settings['pairs']} judged pairs"
-    )
-    for line in (sample, *_WORDS, dataset_line(data), *(line for model in models for line in model_lines(model))):
+    for grid in cka_grids(board):
+        title = f"CKA: layers of {grid.first} (down) and of {grid.second} (across)"
+        print_whole(draw_map(grid.values, title), console)
+    for line in geometry_lines(board):
         console.print(Text(line, style="dim"))
+
+
+def geometry_lines(board: GeometryBoard) -> list[str]:
+    """Return the footer: what was measured, how, and on what."""
+    settings = board.settings
+    sample = f"measured: {settings['sample']} documents, spread evenly, and {settings['pairs']} judged pairs"
+    models = [line for model in settings["models"] for line in model_lines(model)]
+    return [sample, *_WORDS, dataset_line(settings["dataset"]), *models]
 
 
 def _table(board: GeometryBoard) -> Table:
     data = board.settings["dataset"]
     title = f"geometry on {data['name']} ({data['split']})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
-    for name in _TITLES:
+    header, rows = geometry_cells(board)
+    for name in header:
         table.add_column(name, justify="left" if name in ("encoder", "dominant", "spectrum") else "right", no_wrap=True)
-    for row in board.rows:
-        table.add_row(*[Text(cell) for cell in _cells(row)])
+    for cells in rows:
+        table.add_row(*map(Text, cells))
     return table
+
+
+def geometry_cells(board: GeometryBoard) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the cells of every row, as text."""
+    return list(_TITLES), [_cells(row) for row in board.rows]
 
 
 def _cells(row: GeometryRow) -> list[str]:
@@ -80,18 +90,3 @@ def _cells(row: GeometryRow) -> list[str]:
         " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant),
         "".join(_SPARKS[min(7, int(8 * share / max(row.spectrum[0], 1e-12)))] for share in row.spectrum[:_AXES]),
     ]
-
-
-def _maps(board: GeometryBoard) -> list[Table]:
-    """Return one map per pair of models and poolings, where there is more than one number."""
-    groups: dict[str, list[int]] = {}
-    for place, row in enumerate(board.rows):
-        groups.setdefault(f"{row.encoder.rpartition('@')[0]}:{row.pooling}", []).append(place)
-    tables = []
-    for first, second in combinations_with_replacement(groups, 2):
-        grid = {
-            (board.rows[i].layer, board.rows[j].layer): board.cka[i][j] for i in groups[first] for j in groups[second]
-        }
-        if len(grid) > 1:
-            tables.append(draw_map(grid, f"CKA: layers of {first} (down) and of {second} (across)"))
-    return tables

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from probe.examples import Examples
+
 __all__ = ["SCHEMA", "Leaderboard", "Row"]
 
 SCHEMA = 1
@@ -70,12 +72,14 @@ class Leaderboard:
         created: When, in ISO 8601.
         settings: Everything of the footer.
         rows: Best first.
+        examples: Queries to look at, where they were asked for.
     """
 
     command: str
     created: str
     settings: dict[str, Any]
     rows: tuple[Row, ...]
+    examples: Examples | None = None
 
     @property
     def metric(self) -> str:
@@ -91,6 +95,7 @@ class Leaderboard:
             "created": self.created,
             "settings": self.settings,
             "rows": [asdict(row) for row in self.rows],
+            "examples": asdict(self.examples) if self.examples else None,
         }
 
     def to_json(self) -> str:

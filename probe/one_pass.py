@@ -14,6 +14,7 @@ from probe.contest import Contest
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.evaluation import Evaluation
+from probe.examples import leaders
 from probe.fusions import RunFusion
 from probe.hookpoint import Hookpoint
 from probe.metrics import Metric, score_run
@@ -95,19 +96,21 @@ def sweep_fusions(
     for encoder in encoders:
         adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
         documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
+        run = contest.run(encoder)
         milliseconds, _ = _costs(documents, models, len(dataset.documents))
         _, parameters = _costs(encoder.points, models, len(dataset.documents))
         evaluations.append(
             Evaluation(
                 encoder=str(encoder),
                 dim=contest.dim(encoder),
-                scores=score_run(contest.run(encoder), dataset.qrels, metrics),
+                scores=score_run(run, dataset.qrels, metrics),
                 collapsed=contest.collapsed(encoder),
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
                 transductive=adaptor is not None and adaptor.saw(dataset),
                 adaptor=adaptor,
+                leaders=leaders(run),
             )
         )
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}

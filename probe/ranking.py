@@ -10,6 +10,7 @@ from probe.composite import Composite
 from probe.contest import RUN_DEPTH
 from probe.dataset import Dataset
 from probe.evaluation import Evaluation
+from probe.examples import Examples, choose_examples
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard, Row
@@ -43,6 +44,7 @@ class RankOptions:
         command: What made the leaderboard, kept in it.
         store: Where states are read and kept, if anywhere.
         progress: Told about every batch.
+        examples: Keep queries to look at, with what each encoder found for them.
     """
 
     metric: Metric = NDCG_10
@@ -51,6 +53,7 @@ class RankOptions:
     command: str = ""
     store: Store | None = None
     progress: Progress = silent
+    examples: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,15 @@ def rank(
         "dataset": dataset_settings(dataset),
         "statistics": statistics_settings(options.seed),
     }
-    rows = _build_rows(evaluations, baseline, options, published)
-    return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
+    ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder, e.dim or 0))
+    rows = _build_rows(ordered, baseline, options, published)
+    examples = _examples(ordered, dataset, options.metric) if options.examples else None
+    return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
+
+
+def _examples(ordered: Sequence[Evaluation], dataset: Dataset, metric: Metric) -> Examples:
+    scores = np.stack([evaluation.scores[metric] for evaluation in ordered])
+    return choose_examples(scores, [evaluation.leaders for evaluation in ordered], dataset)
 
 
 def _published_scores(
@@ -157,11 +167,10 @@ def _published_scores(
 
 
 def _build_rows(
-    evaluations: Sequence[Evaluation], baseline: str, options: RankOptions, published: dict[str, float | None]
+    ordered: Sequence[Evaluation], baseline: str, options: RankOptions, published: dict[str, float | None]
 ) -> tuple[Row, ...]:
-    ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder, e.dim or 0))
     # Adaptors on the baseline have its name, too.
-    frozen = min((e for e in evaluations if e.encoder == baseline), key=lambda e: e.adaptor is not None)
+    frozen = min((e for e in ordered if e.encoder == baseline), key=lambda e: e.adaptor is not None)
     scores, reference = np.stack([e.scores[options.metric] for e in ordered]), frozen.scores[options.metric]
     intervals = bootstrap_intervals(scores, options.seed)
     p_values = paired_p_values(scores, reference, options.seed)

@@ -15,7 +15,17 @@ from probe.heat_map import heat_maps
 from probe.leaderboard import Leaderboard, Row
 from probe.statistics import holm
 
-__all__ = ["dataset_line", "footer_lines", "model_lines", "print_leaderboard", "print_whole", "table_cells"]
+__all__ = [
+    "board_warnings",
+    "dataset_line",
+    "footer_lines",
+    "metric_title",
+    "model_lines",
+    "print_leaderboard",
+    "print_whole",
+    "significant_ranks",
+    "table_cells",
+]
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -36,7 +46,7 @@ class _Column:
 def _columns(board: Leaderboard) -> list[_Column]:
     metric = board.metric
     top = max((row.scores[metric] for row in board.rows), default=0.0)
-    starred = _significant(board.rows)
+    starred = significant_ranks(board.rows)
     others = [name for name in board.settings["metrics"] if name != metric]
     adapted = any(row.adaptor is not None for row in board.rows)
     return [
@@ -45,11 +55,11 @@ def _columns(board: Leaderboard) -> list[_Column]:
         *(_ADAPTOR_COLUMNS if adapted else []),
         *([_PCA_COLUMN] if any(row.pca_delta is not None for row in board.rows) else []),
         _Column("dim", 0 if adapted else 8, lambda row: _number(row.dim, "d")),
-        _Column(_title(metric), 0, partial(_score, metric)),
+        _Column(metric_title(metric), 0, partial(_score, metric)),
         _Column("95 %", 3, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
         _Column("Δ base", 2, lambda row: _number(row.delta, "+.4f")),
         _Column("p", 2, lambda row: _p_value(row.p_value) + ("*" if row.rank in starred else "")),
-        *[_Column(_title(name), 6, partial(_score, name)) for name in others],
+        *[_Column(metric_title(name), 6, partial(_score, name)) for name in others],
         _Column("curve", 7, lambda row: _bar(row.scores[metric], top), "left"),
         _Column("ms/text", 4, lambda row: _number(row.ms_per_text, ".2f")),
         _Column("params", 5, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
@@ -75,7 +85,8 @@ def _p_value(value: float | None) -> str:
     return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _title(metric: str) -> str:
+def metric_title(metric: str) -> str:
+    """Return a metric's name as people write it: nDCG@10."""
     return metric.replace("ndcg", "nDCG").replace("map", "MAP").replace("mrr", "MRR")
 
 
@@ -105,7 +116,7 @@ def _bar(value: float, top: float) -> str:
     return "█" * full + (_BLOCKS[rest] if rest else "")
 
 
-def _significant(rows: Sequence[Row]) -> set[int]:
+def significant_ranks(rows: Sequence[Row]) -> set[int]:
     """Return the ranks whose difference stands after Holm's correction over the table."""
     tested = [(row.rank, row.p_value) for row in rows if row.p_value is not None]
     corrected = holm([p for _, p in tested])
@@ -155,7 +166,7 @@ def footer_lines(board: Leaderboard) -> list[str]:
     )
     lines.append("versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()))
     lines += [_published_line(row, board.metric) for row in board.rows if row.published is not None]
-    return lines + _warnings(board)
+    return lines + board_warnings(board)
 
 
 def dataset_line(data: dict[str, Any]) -> str:
@@ -187,10 +198,11 @@ def model_lines(model: dict[str, Any]) -> list[str]:
 
 
 def _published_line(row: Row, metric: str) -> str:
-    return f"published {_title(metric)} of {row.encoder}: {row.published:.5f} (here {row.scores[metric]:.5f})"
+    return f"published {metric_title(metric)} of {row.encoder}: {row.published:.5f} (here {row.scores[metric]:.5f})"
 
 
-def _warnings(board: Leaderboard) -> list[str]:
+def board_warnings(board: Leaderboard) -> list[str]:
+    """Return what to beware of."""
     lines = [f"data defect: {defect}" for defect in board.settings["dataset"]["defects"]]
     if any(row.collapsed for row in board.rows):
         names = ", ".join(row.encoder for row in board.rows if row.collapsed)

@@ -1,0 +1,36 @@
+"""The command `probe report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.options import Debug
+from commands.shell import friendly, write_text
+from probe.errors import CallError
+
+__all__ = ["report"]
+
+Results = Annotated[list[Path], typer.Argument(help="Results that commands wrote with --save FILE.json.")]
+Page = Annotated[Path, typer.Option("--out", "-o", help="The .html file to write.")]
+
+
+@friendly
+def report(results: Results, out: Page = Path("report.html"), debug: Debug = False) -> None:
+    """Show results in a browser: one self-contained page with tables, curves, maps, and queries to look at.
+
+    Every result gets a section of its own; nothing is averaged over results. Prints the page's path.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise CallError(f"--out '{out}': expected a file ending in .html")
+    if out.is_dir() or not out.parent.is_dir():
+        raise CallError(f"--out '{out}': expected a file, in a folder that is there")
+    missing = [str(path) for path in results if not path.is_file()]
+    if missing:
+        raise CallError(f"there is no file '{missing[0]}': expected results written with --save FILE.json")
+    from probe.report import render_report
+    from probe.result_file import read_result
+
+    page = render_report([(path, read_result(path)) for path in dict.fromkeys(results)])
+    write_text(page, out)
+    typer.echo(out)

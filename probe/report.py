@@ -1,0 +1,103 @@
+"""One page that shows results in a browser: a single file that asks nothing of a network."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from probe.geometry_board import GeometryBoard
+from probe.leaderboard import Leaderboard
+from probe.report_geometry import geometry_section
+from probe.report_leaderboard import leaderboard_section
+from probe.report_parts import Section
+from probe.result_file import Result
+
+__all__ = ["render_report"]
+
+# Encoders that are shown per query.
+_MOST_FINDINGS = 14
+
+T = TypeVar("T")
+
+
+def render_report(results: Sequence[tuple[Path, Result]]) -> str:
+    """Return the page.
+
+    Args:
+        results: Results with the files they were read from; each gets a section of its own.
+
+    Returns:
+        HTML with its style, its script and its data inside.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("probe", "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["spread"] = _spread
+    page = files("probe") / "page"
+    own = {name: Markup((page / file).read_text("utf-8")) for name, file in _OWN.items()}
+    sections = [_section(source, result) for source, result in results]
+    cautions = _cautions([result for _, result in results])
+    return environment.get_template("report.html").render(sections=sections, cautions=cautions, **own) + "\n"
+
+
+_OWN = {"style": "report.css", "script": "report.js"}
+
+
+def _section(source: Path, result: Result) -> Section:
+    if isinstance(result, GeometryBoard):
+        return geometry_section(result, source)
+    return leaderboard_section(result, source)
+
+
+def _cautions(results: Sequence[Result]) -> list[str]:
+    """Return what keeps numbers of different results from being compared."""
+    told = []
+    if len({_data_key(result) for result in results}) > 1:
+        names = dict.fromkeys(_data_name(result) for result in results)
+        told.append(
+            f"These results are of different texts or judgements ({', '.join(names)}): their scores are not comparable."
+        )
+    boards = [result for result in results if isinstance(result, Leaderboard)]
+    metrics = dict.fromkeys(board.metric for board in boards)
+    if len(metrics) > 1:
+        told.append(f"These results are ranked by different metrics ({', '.join(metrics)}).")
+    told += [
+        f"{name} ran with different settings ({', '.join(found)}): compare its rows within one result only."
+        for name, found in _different_settings(results).items()
+    ]
+    return told
+
+
+def _data_key(result: Result) -> tuple[str, str]:
+    data = result.settings["dataset"]
+    return data["text_sha256"], data["qrels_sha256"]
+
+
+def _data_name(result: Result) -> str:
+    data = result.settings["dataset"]
+    return f"{data['name']} ({data['split']}), {data['documents']} documents"
+
+
+_RUN_SETTINGS = ("weights_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device")
+
+
+def _different_settings(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Return per model the settings in which results differ."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for result in results:
+        for model in result.settings["models"]:
+            for key in _RUN_SETTINGS:
+                seen.setdefault(model["name"], {}).setdefault(key, set()).add(str(model[key]))
+    different = {name: [key for key, values in found.items() if len(values) > 1] for name, found in seen.items()}
+    return {name: keys for name, keys in different.items() if keys}
+
+
+def _spread(items: Sequence[T]) -> list[T]:
+    """Return at most `_MOST_FINDINGS` items, evenly from the first to the last."""
+    if len(items) <= _MOST_FINDINGS:
+        return list(items)
+    step = (len(items) - 1) / (_MOST_FINDINGS - 1)
+    return [items[round(place * step)] for place in range(_MOST_FINDINGS)]

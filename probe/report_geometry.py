@@ -1,0 +1,115 @@
+"""What a report says of the geometry of layers."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from probe.chart import Chart, Point, Series, lay_out
+from probe.cka_grids import CkaGrid, cka_grids
+from probe.geometry_board import GeometryBoard, GeometryRow
+from probe.geometry_render import geometry_cells, geometry_lines
+from probe.report_parts import Section, make_map, make_table
+
+__all__ = ["geometry_section"]
+
+_AXES = 64
+# A spectrum is drawn down to this share; below it is rounding.
+_LEAST_SHARE = 1e-6
+
+
+def geometry_section(board: GeometryBoard, source: Path) -> Section:
+    """Return the section of a geometry read from a file."""
+    data = board.settings["dataset"]
+    models = " and ".join(model["name"] for model in board.settings["models"])
+    title = f"Geometry of {models} on {data['name']} ({data['split']})"
+    header, cells = geometry_cells(board)
+    charts = [
+        _by_layer(board, "Anisotropy", "mean cosine of all pairs", lambda row: row.mean_cosine),
+        _by_layer(board, "Effective rank", "effective rank, dimensions", lambda row: row.effective_rank),
+        _by_layer(board, "Alignment of judged pairs", "mean squared distance", lambda row: row.alignment),
+        _by_layer(board, "Uniformity", "log mean exp(-2 distance²)", lambda row: row.uniformity),
+        _spectra(board),
+    ]
+    return Section(
+        title=title,
+        source=source.name,
+        command=board.command,
+        created=board.created,
+        summary=tuple(_summary(board)),
+        warnings=tuple(
+            f"collapsed: all documents have one vector at {row.encoder}" for row in board.rows if row.collapsed
+        ),
+        settings=tuple(geometry_lines(board)),
+        table=make_table(f"{title}, layer by layer", header, cells, without=("spectrum",)),
+        drawings=tuple(lay_out(chart) for chart in charts if chart is not None),
+        maps=tuple(
+            make_map(f"CKA: layers of {grid.first} (down) and of {grid.second} (across)", grid.values)
+            for grid in cka_grids(board)
+        ),
+    )
+
+
+def _curves(board: GeometryBoard) -> dict[str, list[GeometryRow]]:
+    curves: dict[str, list[GeometryRow]] = {}
+    for row in board.rows:
+        curves.setdefault(f"{row.encoder.rpartition('@')[0]}:{row.pooling}", []).append(row)
+    return curves
+
+
+def _summary(board: GeometryBoard) -> Iterable[str]:
+    for name, rows in _curves(board).items():
+        narrow = max(rows, key=lambda row: row.mean_cosine)
+        last = rows[-1]
+        yield (
+            f"{name}: anisotropy is highest at layer {narrow.layer} (mean cosine {narrow.mean_cosine:.2f}, effective rank "
+            f"{narrow.effective_rank:.0f} of {narrow.dim}); at layer {last.layer} it is {last.mean_cosine:.2f} "
+            f"(effective rank {last.effective_rank:.0f})."
+        )
+    for grid in cka_grids(board):
+        yield from _least_alike(grid)
+
+
+def _least_alike(grid: CkaGrid) -> Iterable[str]:
+    layers = sorted({row for row, _ in grid.values})
+    if grid.first != grid.second or len(layers) < 3:
+        return
+    neighbours = {(a, b): grid.values[a, b] for a, b in zip(layers, layers[1:], strict=False)}
+    least, value = min(neighbours.items(), key=lambda item: item[1])
+    yield (
+        f"{grid.first}: of neighbouring layers, {least[0]} and {least[1]} are least alike (CKA {value:.2f}); "
+        f"the others have {min(v for k, v in neighbours.items() if k != least):.2f} or more."
+    )
+
+
+def _by_layer(
+    board: GeometryBoard, title: str, label: str, value: Callable[[GeometryRow], float | None]
+) -> Chart | None:
+    series = []
+    for name, rows in _curves(board).items():
+        known = [(row, found) for row in rows if (found := value(row)) is not None]
+        points = [Point(row.layer, v, f"{row.encoder}: {v:.4g}", hollow=row.collapsed) for row, v in known]
+        series.append(Series(name, tuple(points)))
+    if max(len(one.points) for one in series) < 2:
+        return None
+    return Chart(f"{title} by layer", "layer (0 = embeddings)", label, tuple(series), whole=True)
+
+
+def _spectra(board: GeometryBoard) -> Chart | None:
+    """Return the spectra of the first, the middle and the last two layers of every model."""
+    series = []
+    for rows in _curves(board).values():
+        places = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
+        for row in (rows[place] for place in places):
+            shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]
+            points = [Point(axis, share, f"{row.encoder}, axis {axis}: {share:.2%}") for axis, share in shares]
+            series.append(Series(row.encoder, tuple(points)))
+    series = [one for one in series if one.points]
+    if not series:
+        return None
+    return Chart(
+        "Spectrum",
+        "principal axis, the largest first",
+        "share of the energy",
+        tuple(series),
+        whole=True,
+        logarithmic=True,
+    )

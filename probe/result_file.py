@@ -1,0 +1,74 @@
+"""Read results that commands saved as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from probe.errors import DataError
+from probe.geometry_board import GeometryBoard
+from probe.leaderboard import SCHEMA, Leaderboard
+
+__all__ = ["Result", "read_result"]
+
+Result = Leaderboard | GeometryBoard
+
+_KINDS: dict[str, type[Result]] = {"leaderboard": Leaderboard, "geometry": GeometryBoard}
+# What every footer is made of.
+_SETTINGS = ("dataset", "models")
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.
+
+    Args:
+        path: A .json file that a command saved.
+
+    Returns:
+        What the command showed.
+
+    Raises:
+        DataError: It cannot be read, is empty, or is no result of this program.
+    """
+    told = _read_json(path)
+    kind, schema = told.get("kind"), told.get("schema")
+    if kind not in _KINDS or not isinstance(told.get("settings"), dict):
+        found = (
+            f"kind {kind!r}"
+            if "kind" in told
+            else f"an object with {', '.join(map(repr, list(told)[:4])) or 'nothing'}"
+        )
+        raise DataError(
+            f"{path}: no result of this program: found {found}, expected one of {', '.join(_KINDS)}; "
+            "save one with --save FILE.json"
+        )
+    if schema != SCHEMA:
+        raise DataError(f"{path}: written in form {schema!r}, this version reads form {SCHEMA}: make it again")
+    lacking = [key for key in _SETTINGS if key not in told["settings"]]
+    if lacking:
+        raise DataError(f"{path}: its settings lack {', '.join(map(repr, lacking))}: make it again")
+    try:
+        return TypeAdapter(_KINDS[kind]).validate_python(told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: not as a {kind} should be, at '{place}': {first['msg']}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); expected a saved .json") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty; expected a result saved with --save FILE.json")
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({error}); expected a result saved with --save FILE.json") from error
+    if not isinstance(told, dict):
+        raise DataError(f"{path}: expected an object saved with --save FILE.json, found a {type(told).__name__}")
+    return told

@@ -15,7 +15,15 @@ from probe.heat_map import heat_maps
 from probe.leaderboard import Leaderboard, Row
 from probe.statistics import holm
 
-__all__ = ["dataset_line", "footer_lines", "model_lines", "print_leaderboard", "print_whole", "table_cells"]
+__all__ = [
+    "dataset_line",
+    "footer_lines",
+    "metric_title",
+    "model_lines",
+    "print_leaderboard",
+    "print_whole",
+    "table_cells",
+]
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -45,11 +53,11 @@ def _columns(board: Leaderboard) -> list[_Column]:
         *(_ADAPTOR_COLUMNS if adapted else []),
         *([_PCA_COLUMN] if any(row.pca_delta is not None for row in board.rows) else []),
         _Column("dim", 0 if adapted else 8, lambda row: _number(row.dim, "d")),
-        _Column(_title(metric), 0, partial(_score, metric)),
+        _Column(metric_title(metric), 0, partial(_score, metric)),
         _Column("95 %", 3, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
         _Column("Δ base", 2, lambda row: _number(row.delta, "+.4f")),
         _Column("p", 2, lambda row: _p_value(row.p_value) + ("*" if row.rank in starred else "")),
-        *[_Column(_title(name), 6, partial(_score, name)) for name in others],
+        *[_Column(metric_title(name), 6, partial(_score, name)) for name in others],
         _Column("curve", 7, lambda row: _bar(row.scores[metric], top), "left"),
         _Column("ms/text", 4, lambda row: _number(row.ms_per_text, ".2f")),
         _Column("params", 5, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
@@ -75,7 +83,8 @@ def _p_value(value: float | None) -> str:
     return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _title(metric: str) -> str:
+def metric_title(metric: str) -> str:
+    """Return a metric's name as people write it: nDCG@10."""
     return metric.replace("ndcg", "nDCG").replace("map", "MAP").replace("mrr", "MRR")
 
 
@@ -187,7 +196,7 @@ def model_lines(model: dict[str, Any]) -> list[str]:
 
 
 def _published_line(row: Row, metric: str) -> str:
-    return f"published {_title(metric)} of {row.encoder}: {row.published:.5f} (here {row.scores[metric]:.5f})"
+    return f"published {metric_title(metric)} of {row.encoder}: {row.published:.5f} (here {row.scores[metric]:.5f})"
 
 
 def _warnings(board: Leaderboard) -> list[str]:

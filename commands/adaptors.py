@@ -16,12 +16,14 @@ from commands.options import (
     MaxTokens,
     MetricName,
     NoStore,
+    Plot,
     Save,
     Seed,
     Split,
     StoreFolder,
     Trust,
 )
+from commands.pictures import check_plot, save_plot
 from commands.shell import app, check_output, command_line, emit, friendly, open_store, say, working, writes_json
 from probe.errors import CallError
 
@@ -72,10 +74,12 @@ def rank(
     no_store: NoStore = False,
     format: Format = "table",
     save: Save = None,
+    plot: Plot = None,
     debug: Debug = False,
 ) -> None:
     """Rank kinds of adaptors on hookpoints, dimension by dimension, each beside PCA and the frozen encoder."""
     check_output(format, save)
+    check_plot(plot)
     wanted = _parse_dims(dims)
     from adaptors.gathering import choose_texts
     from adaptors.kinds import KINDS, check_kinds, pick_variants
@@ -100,6 +104,7 @@ def rank(
         plan = LadderPlan(chosen, wanted, TrainOptions(steps=steps, seed=seed, progress=report))
         board = climb(resolved, plan, choose_texts(dataset, data, labels), ranking)
     emit(board, format, save)
+    save_plot(board, plot)
 
 
 @adaptors_app.command(epilog="Example: adaptors fit lens --on minilm@5 --dataset docstrings --out ./minilm-5-lens")

@@ -15,6 +15,7 @@ from commands.options import (
     Limit,
     MaxTokens,
     NoStore,
+    Plot,
     Poolings,
     QueryPrompt,
     Split,
@@ -22,8 +23,18 @@ from commands.options import (
     TableOrJson,
     Trust,
 )
-from commands.shell import check_choice, command_line, console, friendly, open_store, say, working, write_text
-from probe.errors import CallError
+from commands.pictures import check_plot, save_plot
+from commands.shell import (
+    check_choice,
+    check_file,
+    command_line,
+    console,
+    friendly,
+    open_store,
+    say,
+    working,
+    write_text,
+)
 
 __all__ = ["geometry"]
 
@@ -51,12 +62,13 @@ def geometry(
     no_store: NoStore = False,
     format: TableOrJson = "table",
     save: SaveJson = None,
+    plot: Plot = None,
     debug: Debug = False,
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
     check_choice("--format", format, ("table", "json"))
-    if save is not None and (save.suffix != ".json" or save.is_dir() or not save.parent.is_dir()):
-        raise CallError(f"--save '{save}': expected a file ending in .json, in a folder that is there")
+    check_file("--save", save, (".json",))
+    check_plot(plot)
     from probe.dataset import load_dataset
     from probe.geometry_render import print_geometry
     from probe.geometry_sweep import measure_geometry
@@ -82,3 +94,4 @@ def geometry(
         typer.echo(board.to_json(), nl=False)
     else:
         print_geometry(board, console())
+    save_plot(board, plot)

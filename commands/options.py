@@ -24,6 +24,7 @@ __all__ = [
     "Model",
     "NoStore",
     "Out",
+    "Plot",
     "Poolings",
     "QueryPrompt",
     "Recommend",
@@ -60,6 +61,7 @@ Baseline = Annotated[str | None, typer.Option(help="bm25 adds a BM25 row (needs 
 Format = Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")]
 TableOrJson = Annotated[str, typer.Option("--format", "-f", help="table or json.")]
 Save = Annotated[Path | None, typer.Option(help="Write a file as well; .json, .csv, .md or .txt says how.")]
+Plot = Annotated[Path | None, typer.Option(help="Draw a picture as well; .png, .svg or .pdf (needs the extra plot).")]
 FuseRuns = Annotated[
     str | None,
     typer.Option("--fuse-runs", help="Beside every fusion, the rankings fused: rrf, combsum, or both."),

@@ -22,6 +22,7 @@ from commands.options import (
     MetricName,
     Model,
     NoStore,
+    Plot,
     Poolings,
     QueryPrompt,
     Recommend,
@@ -32,6 +33,7 @@ from commands.options import (
     TableOrJson,
     Trust,
 )
+from commands.pictures import check_plot, save_plot
 from commands.shell import (
     app,
     check_choice,
@@ -85,6 +87,7 @@ def layers(
     no_store: NoStore = False,
     format: Format = "table",
     save: Save = None,
+    plot: Plot = None,
     debug: Debug = False,
 ) -> None:
     """Rank every layer of a model by how well it retrieves, in one pass over the texts.
@@ -93,6 +96,7 @@ def layers(
     the table.
     """
     check_output(format, save)
+    check_plot(plot)
     from probe.metrics import Metric
     from probe.opening import open_reader
     from probe.profile import LoadOptions
@@ -111,7 +115,9 @@ def layers(
         board = rank_layers(
             reader, data, layers, pooling.split(","), ranking, partial(extras.fit, reader, data, ranking)
         )
-    emit(extras.add_recommendation(board), format, save)
+    board = extras.add_recommendation(board)
+    emit(board, format, save)
+    save_plot(board, plot)
 
 
 @probe_app.command(epilog="Example: probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings")
@@ -137,6 +143,7 @@ def rank(
     no_store: NoStore = False,
     format: Format = "table",
     save: Save = None,
+    plot: Plot = None,
     debug: Debug = False,
 ) -> None:
     """Rank any encoders side by side, each tested against the first one given.
@@ -144,6 +151,7 @@ def rank(
     Layer left out = the last one, pooling left out = the model's own; minilm@all:mean and minilm@3,5 name several.
     """
     check_output(format, save)
+    check_plot(plot)
     named = _check_specs(specs or [], queries, documents, fuse_runs)
     from adaptors.resolve import resolve_sides, resolve_specs
     from probe.metrics import Metric
@@ -164,6 +172,7 @@ def rank(
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save))
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)
+    save_plot(board, plot)
 
 
 @probe_app.command(epilog="Example: probe models")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "app",
     "check_choice",
+    "check_file",
     "check_output",
     "command_line",
     "console",
@@ -34,6 +35,7 @@ __all__ = [
     "friendly",
     "open_store",
     "print_json",
+    "saving",
     "say",
     "working",
     "write_text",
@@ -116,16 +118,21 @@ def check_choice(option: str, value: str, choices: Collection[str]) -> None:
 def check_output(format: str, save: Path | None) -> None:
     """Refuse a wrong --format or --save before the work, not after it."""
     check_choice("--format", format, _FORMATS)
-    if save is None:
+    check_file("--save", save, _SUFFIXES)
+
+
+def check_file(option: str, file: Path | None, suffixes: Collection[str]) -> None:
+    """Refuse a file that cannot be written, or whose suffix says nothing, before the work."""
+    if file is None:
         return
-    if save.suffix.lower() not in _SUFFIXES:
-        raise CallError(f"--save '{save}': expected a file ending in {', '.join(_SUFFIXES)}")
-    if save.is_dir():
-        raise CallError(f"--save '{save}' is a folder: expected a file")
-    if not save.parent.is_dir():
-        raise CallError(f"--save '{save}': there is no folder '{save.parent}'; make it first")
-    if not os.access(save if save.exists() else save.parent, os.W_OK):
-        raise CallError(f"--save '{save}' cannot be written: permission denied")
+    if file.suffix.lower() not in suffixes:
+        raise CallError(f"{option} '{file}': expected a file ending in {', '.join(suffixes)}")
+    if file.is_dir():
+        raise CallError(f"{option} '{file}' is a folder: expected a file")
+    if not file.parent.is_dir():
+        raise CallError(f"{option} '{file}': there is no folder '{file.parent}'; make it first")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise CallError(f"{option} '{file}' cannot be written: permission denied")
 
 
 def writes_json(format: str, save: Path | None) -> bool:
@@ -190,8 +197,15 @@ def emit(board: "Leaderboard", format: str, save: Path | None) -> None:
 
 def write_text(text: str, file: Path) -> None:
     """Write a file, whole or not at all, and say so."""
-    try:
+    with saving(file):
         replace_file(file, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def saving(file: Path) -> Iterator[None]:
+    """Say that a file was saved, or that the system refused."""
+    try:
+        yield
     except OSError as error:
         raise ProbeError(f"'{file}' cannot be written: {error}") from error
     say(f"saved {file}")

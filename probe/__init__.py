@@ -29,6 +29,7 @@ _HOMES = {
     "load_dataset": "dataset",
     "load_model": "loading",
     "open_reader": "opening",
+    "plot": "pictures",
     "rank": "ranking",
     "rank_layers": "ranking",
     "select_hookpoints": "reader",

@@ -18,13 +18,13 @@ class FusionGrid:
         first: Model and pooling whose layers are the rows.
         second: Model and pooling whose layers are the columns.
         scores: Score per layer of the first and layer of the second; not every pair has to be there.
-        encoders: The encoders whose scores these are.
+        encoders: The encoders whose scores these are, and their layers.
     """
 
     first: str
     second: str
     scores: Mapping[tuple[int, int], float]
-    encoders: frozenset[str]
+    encoders: Mapping[str, tuple[int, int]]
 
 
 def fusion_grids(board: Leaderboard) -> tuple[FusionGrid, ...]:
@@ -47,7 +47,7 @@ def fusion_grids(board: Leaderboard) -> tuple[FusionGrid, ...]:
 
 def _make(first: str, second: str, cells: Mapping[tuple[int, int], tuple[str, float]]) -> FusionGrid:
     scores = {place: score for place, (_, score) in cells.items()}
-    return FusionGrid(first, second, scores, frozenset(encoder for encoder, _ in cells.values()))
+    return FusionGrid(first, second, scores, {encoder: place for place, (encoder, _) in cells.items()})
 
 
 def _split(encoder: str) -> list[Hookpoint]:

@@ -6,18 +6,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from probe.errors import CallError
-from probe.hookpoint import Hookpoint
+from probe.fusion_grids import fusion_grids
 from probe.leaderboard import Leaderboard
 
 __all__ = ["draw_map", "heat_maps"]
 
 # From the lowest score to the highest; readable without colour too, because every cell holds its number.
 _SHADES = ("grey23", "grey35", "dark_green", "green4", "green3")
-
-# Two models with their poolings.
-_Pair = tuple[str, str]
-_Grid = dict[tuple[int, int], float]
 
 
 def heat_maps(board: Leaderboard) -> list[Table]:
@@ -29,32 +24,12 @@ def heat_maps(board: Leaderboard) -> list[Table]:
     Returns:
         Tables: a row per layer of the first model, a column per layer of the second; none where there is no grid.
     """
-    grids: dict[_Pair, _Grid] = {}
-    for row in board.rows:
-        points = _split(row.encoder)
-        if len(points) == 2 and row.adaptor is None:
-            (first, (left, _)), (second, (right, _)) = ((_label(point), point.place) for point in points)
-            grids.setdefault((first, second), {})[left, right] = row.scores[board.metric]
-    return [_draw(pair, grid, board.metric) for pair, grid in sorted(grids.items()) if _is_grid(grid)]
-
-
-def _split(encoder: str) -> list[Hookpoint]:
-    try:
-        return [Hookpoint.parse(part) for part in encoder.split("+")]
-    except CallError:
-        return []
-
-
-def _label(point: Hookpoint) -> str:
-    return f"{point.model}:{point.pooling}"
-
-
-def _is_grid(grid: Mapping[tuple[int, int], float]) -> bool:
-    return min(len({place[side] for place in grid}) for side in (0, 1)) > 1
-
-
-def _draw(pair: _Pair, grid: _Grid, metric: str) -> Table:
-    return draw_map(grid, f"{metric}: layers of {pair[0]} (down) fused with layers of {pair[1]} (across)")
+    return [
+        draw_map(
+            grid.scores, f"{board.metric}: layers of {grid.first} (down) fused with layers of {grid.second} (across)"
+        )
+        for grid in fusion_grids(board)
+    ]
 
 
 def draw_map(grid: Mapping[tuple[int, int], float], title: str) -> Table:

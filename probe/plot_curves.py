@@ -1,0 +1,73 @@
+"""Curves with their intervals, and levels, on a pair of axes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from probe.plot_marks import Mark, draw_marks, sample
+from probe.plot_style import GREY, Look, look_of
+from probe.series import Curve, Point
+
+__all__ = ["curve_looks", "draw_curve", "draw_curves", "draw_levels"]
+
+_LEVEL_LINES: tuple[Any, ...] = ((0, (7, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+
+
+def curve_looks(curves: Sequence[Curve]) -> list[Look]:
+    """Return the look of every curve: one colour and marker per family, one line per member."""
+    families = list(dict.fromkeys(curve.family for curve in curves))
+    seen: dict[str, int] = {}
+    looks = []
+    for curve in curves:
+        seen[curve.family] = seen.get(curve.family, -1) + 1
+        looks.append(look_of(families.index(curve.family), seen[curve.family]))
+    return looks
+
+
+def draw_curves(axes: Axes, curves: Sequence[Curve], score: str) -> dict[str, Line2D]:
+    """Draw scores against layers.
+
+    Args:
+        axes: Where.
+        curves: The curves.
+        score: What the scores are.
+
+    Returns:
+        The lines by name, for a legend.
+    """
+    lines = {curve.name: draw_curve(axes, curve, look) for curve, look in zip(curves, curve_looks(curves), strict=True)}
+    axes.set_xlabel("layer (0 = embeddings)")
+    axes.set_ylabel(score)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=14, steps=[1, 2, 5, 10], min_n_ticks=1))
+    return lines
+
+
+def draw_curve(axes: Axes, curve: Curve, look: Look) -> Line2D:
+    """Draw one curve, its intervals as a band."""
+    places = [point.place or 0 for point in curve.points]
+    (line,) = axes.plot(places, [point.value for point in curve.points], color=look.colour, linestyle=look.line)
+    line.set_label(curve.name)
+    ends = [point.interval or (point.value, point.value) for point in curve.points]
+    low, high = zip(*ends, strict=True)
+    axes.fill_between(places, low, high, color=look.colour, alpha=0.12, linewidth=0)
+    axes.vlines(places, low, high, color=look.colour, linewidth=0.9)
+    draw_marks(axes, [Mark(point.place or 0, point.value, point) for point in curve.points], look)
+    return sample(look, all(point.transductive for point in curve.points))
+
+
+def draw_levels(axes: Axes, points: Sequence[Point]) -> dict[str, Line2D]:
+    """Draw what has no place on the axis as horizontal lines, with their intervals as bands.
+
+    Returns:
+        The lines by name, for a legend.
+    """
+    lines = {}
+    for number, point in enumerate(points):
+        line = _LEVEL_LINES[number % len(_LEVEL_LINES)]
+        lines[point.name] = axes.axhline(point.value, color=GREY, linestyle=line, linewidth=1.2, label=point.name)
+        if point.interval is not None:
+            axes.axhspan(*point.interval, color=GREY, alpha=0.08, linewidth=0)
+    return lines

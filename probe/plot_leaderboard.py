@@ -1,0 +1,118 @@
+"""The picture of a leaderboard: curves over layers and what they cost, single encoders, maps of fusions."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from probe.errors import CallError
+from probe.fusion_grids import FusionGrid, fusion_grids
+from probe.leaderboard import Leaderboard
+from probe.plot_cost import Priced, draw_cost, has_cost
+from probe.plot_curves import curve_looks, draw_curves, draw_levels
+from probe.plot_dims import is_ladder, ladder_bands
+from probe.plot_dots import draw_dots
+from probe.plot_map import as_array, draw_cells, name_cells
+from probe.plot_marks import mark_handles
+from probe.plot_sheet import Band, Handles, Panel, stack
+from probe.plot_style import GREY, Look, Picture, board_title, fold, house_style
+from probe.render import metric_title
+from probe.series import Chart, Curve, Point, chart_of
+
+__all__ = ["draw"]
+
+# More single encoders than these are no lines across the curves, but a panel of their own.
+_LEVELS = 3
+_SINGLE = Look(GREY, "P", "none")
+
+
+def draw(board: Leaderboard) -> Picture:
+    """Draw a leaderboard.
+
+    Args:
+        board: The leaderboard.
+
+    Returns:
+        The picture.
+
+    Raises:
+        CallError: It has no rows.
+    """
+    if not board.rows:
+        raise CallError("nothing to draw: the leaderboard has no rows")
+    with house_style():
+        bands = ladder_bands(board) if is_ladder(board) else _bands(board)
+        return stack(bands, board_title(board.settings, metric_title(board.metric)))
+
+
+def _bands(board: Leaderboard) -> list[Band]:
+    grids = fusion_grids(board)
+    mapped = {encoder: place for grid in grids for encoder, place in grid.encoders.items()}
+    chart = chart_of(board, without=mapped)
+    are_levels = bool(chart.curves) and len(chart.singles) <= _LEVELS
+    priced = _priced(chart, are_levels)
+    priced += [
+        Priced(point, _SINGLE, "+".join(map(str, mapped[point.name])))
+        for point in chart_of(board).singles
+        if point.name in mapped
+    ]
+    costs: list[Panel] = [partial(draw_cost, priced=priced, score=_score(board))] if has_cost(priced) else []
+    bands = []
+    if chart.curves:
+        fill = partial(_fill_curves, chart.curves, chart.singles if are_levels else (), _score(board))
+        bands.append(Band(3.5, (fill, *costs), shared=True))
+    if chart.singles and not are_levels:
+        bands.append(Band(0.9 + 0.27 * len(chart.singles), (partial(_fill_dots, chart.singles, board),)))
+    if costs and not chart.curves:
+        bands.append(Band(3, tuple(costs)))
+    return bands + [_map_band(grid, board) for grid in grids]
+
+
+def _score(board: Leaderboard) -> str:
+    return f"{metric_title(board.metric)}, 95 % interval"
+
+
+def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
+    styles = zip(chart.curves, curve_looks(chart.curves), strict=True)
+    curved = [Priced(point, look, str(point.place)) for curve, look in styles for point in curve.points]
+    # Beside dots their numbers are enough.
+    return curved + [
+        Priced(point, _SINGLE, fold(point.name, 30) if are_levels else f"#{place}")
+        for place, point in enumerate(chart.singles, start=1)
+    ]
+
+
+def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, axes: Axes) -> Handles:
+    lines = draw_curves(axes, curves, score)
+    points = [point for curve in curves for point in curve.points]
+    axes.set_title("score by layer")
+    return {**lines, **draw_levels(axes, levels), **mark_handles([*points, *levels])}
+
+
+def _fill_dots(points: Sequence[Point], board: Leaderboard, axes: Axes) -> Handles:
+    return {**draw_dots(axes, points, _score(board), board.settings["baseline"]), **mark_handles(points)}
+
+
+def _map_band(grid: FusionGrid, board: Leaderboard) -> Band:
+    rows = len({row for row, _ in grid.scores})
+    return Band(1.1 + 0.3 * rows, (partial(_fill_map, grid, metric_title(board.metric)),))
+
+
+def _fill_map(grid: FusionGrid, metric: str, axes: Axes) -> Handles:
+    rows, columns, values = as_array(grid.scores)
+    mesh = draw_cells(axes, values, (min(grid.scores.values()), max(grid.scores.values())))
+    name_cells(axes, rows, columns)
+    _frame_best(axes, values)
+    axes.set_ylabel(f"layer of {grid.first}")
+    axes.set_xlabel(f"layer of {grid.second}")
+    axes.figure.colorbar(mesh, ax=axes, label=metric, pad=0.01, fraction=0.03)
+    axes.set_title("fusions of two layers; framed: the best")
+    return {}
+
+
+def _frame_best(axes: Axes, values: NDArray[np.float64]) -> None:
+    row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    axes.add_patch(Rectangle((float(column), float(row)), 1, 1, fill=False, edgecolor="black", linewidth=2))

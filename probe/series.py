@@ -1,0 +1,147 @@
+"""What a picture shows, as plain values: points with their intervals, curves of points, levels without a place."""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+
+from probe.leaderboard import Leaderboard, Row
+
+__all__ = ["Chart", "Curve", "Point", "chart_of", "ladder_curves"]
+
+# So many layers of a model make a curve; fewer are compared better one below the other.
+_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number and what belongs to it.
+
+    Attributes:
+        name: The encoder.
+        value: The number.
+        place: Where it stands on the axis: a layer, a dimension; None where it has no place.
+        interval: Its 95 % interval.
+        cost: Milliseconds per document, where known.
+        transductive: Whether a fit saw the corpus's text.
+        collapsed: Whether all vectors are equal.
+    """
+
+    name: str
+    value: float
+    place: int | None = None
+    interval: tuple[float, float] | None = None
+    cost: float | None = None
+    transductive: bool = False
+    collapsed: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points joined by a line.
+
+    Attributes:
+        name: For the legend.
+        family: Curves of one family share colour and marker, and differ in their lines.
+        points: In the order of their places.
+        labels: Whose judgements were used.
+    """
+
+    name: str
+    family: str
+    points: tuple[Point, ...]
+    labels: str = "none"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The rows of a leaderboard, sorted by how they are drawn.
+
+    Attributes:
+        curves: Layers of a model, where there are several.
+        singles: What makes no curve, best first.
+    """
+
+    curves: tuple[Curve, ...]
+    singles: tuple[Point, ...]
+
+
+def chart_of(board: Leaderboard, without: Container[str] = ()) -> Chart:
+    """Sort the rows of a leaderboard into curves over layers and single points.
+
+    Args:
+        board: The leaderboard.
+        without: Encoders to leave out, because they are drawn elsewhere.
+
+    Returns:
+        The chart.
+    """
+    rows = [row for row in board.rows if row.encoder not in without]
+    families: dict[str, list[Row]] = {}
+    for row in rows:
+        families.setdefault(_family(row), []).append(row)
+    curved = {name: found for name, found in families.items() if name and len({row.layer for row in found}) >= _LEAST}
+    curves = [curve for name, found in curved.items() for curve in _curves(name, found, board.metric)]
+    singles = [_point(row, board.metric, None) for row in rows if _family(row) not in curved]
+    return Chart(tuple(curves), tuple(singles))
+
+
+def _family(row: Row) -> str:
+    """Return model and pooling of a row that has a layer."""
+    if row.layer is None or row.pooling is None:
+        return ""
+    return f"{row.encoder.rpartition('@')[0]}:{row.pooling}"
+
+
+def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:
+    kinds: dict[tuple[str, str, int | None], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(("", "", None) if row.adaptor is None else (row.adaptor, row.labels, row.dim), []).append(row)
+    several = {kind for kind, _, dim in kinds if len({d for k, _, d in kinds if k == kind}) > 1}
+    return [
+        Curve(_curve_name(family, *key, key[0] in several), family, _points(found, metric, "layer"))
+        for key, found in sorted(kinds.items(), key=lambda item: (item[0][:2], item[0][2] or 0))
+    ]
+
+
+def _curve_name(family: str, adaptor: str, labels: str, dim: int | None, told: bool) -> str:
+    if not adaptor:
+        return family
+    judged = "" if labels == "none" else f", labels {labels}"
+    return f"{family} with {adaptor}{judged}" + (f", {dim} dimensions" if told else "")
+
+
+def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
+    """Return score against dimension, a curve per kind of adaptor and labels.
+
+    Args:
+        rows: The rows of one encoder; those without an adaptor are left out.
+        metric: Which score.
+
+    Returns:
+        The curves, by kind, without labels first.
+    """
+    kinds: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.adaptor is not None and row.dim is not None:
+            kinds.setdefault((row.adaptor, row.labels), []).append(row)
+    ordered = sorted(kinds.items(), key=lambda item: (item[0][0], item[0][1] != "none", item[0][1]))
+    return tuple(
+        Curve(kind if labels == "none" else f"{kind}, labels {labels}", kind, _points(found, metric, "dim"), labels)
+        for (kind, labels), found in ordered
+    )
+
+
+def _points(rows: Iterable[Row], metric: str, axis: str) -> tuple[Point, ...]:
+    points = [_point(row, metric, getattr(row, axis)) for row in rows]
+    return tuple(sorted(points, key=lambda point: point.place or 0))
+
+
+def _point(row: Row, metric: str, place: int | None) -> Point:
+    return Point(
+        name=row.encoder if row.adaptor is None else f"{row.encoder} with {row.adaptor}, {row.dim} dimensions",
+        value=row.scores[metric],
+        place=place,
+        interval=row.ci95,
+        cost=row.ms_per_text,
+        transductive=row.transductive,
+        collapsed=row.collapsed,
+    )

@@ -1,12 +1,13 @@
 """What a report says of the geometry of layers."""
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
-from probe.chart import Chart, Point, Series, lay_out
 from probe.cka_grids import CkaGrid, cka_grids
 from probe.geometry_board import GeometryBoard, GeometryRow
 from probe.geometry_render import geometry_cells, geometry_lines
+from probe.report_panel import Dot, Line, Panel, lay_out
 from probe.report_parts import Section, make_map, make_table
 
 __all__ = ["geometry_section"]
@@ -22,7 +23,7 @@ def geometry_section(board: GeometryBoard, source: Path) -> Section:
     models = " and ".join(model["name"] for model in board.settings["models"])
     title = f"Geometry of {models} on {data['name']} ({data['split']})"
     header, cells = geometry_cells(board)
-    charts = [
+    panels = [
         _by_layer(board, "Anisotropy", "mean cosine of all pairs", lambda row: row.mean_cosine),
         _by_layer(board, "Effective rank", "effective rank, dimensions", lambda row: row.effective_rank),
         _by_layer(board, "Alignment of judged pairs", "mean squared distance", lambda row: row.alignment),
@@ -35,12 +36,10 @@ def geometry_section(board: GeometryBoard, source: Path) -> Section:
         command=board.command,
         created=board.created,
         summary=tuple(_summary(board)),
-        warnings=tuple(
-            f"collapsed: all documents have one vector at {row.encoder}" for row in board.rows if row.collapsed
-        ),
+        warnings=tuple(f"collapsed: one vector for all at {row.encoder}" for row in board.rows if row.collapsed),
         settings=tuple(geometry_lines(board)),
         table=make_table(f"{title}, layer by layer", header, cells, without=("spectrum",)),
-        drawings=tuple(lay_out(chart) for chart in charts if chart is not None),
+        drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(
             make_map(f"CKA: layers of {grid.first} (down) and of {grid.second} (across)", grid.values)
             for grid in cka_grids(board)
@@ -60,8 +59,8 @@ def _summary(board: GeometryBoard) -> Iterable[str]:
         narrow = max(rows, key=lambda row: row.mean_cosine)
         last = rows[-1]
         yield (
-            f"{name}: anisotropy is highest at layer {narrow.layer} (mean cosine {narrow.mean_cosine:.2f}, effective rank "
-            f"{narrow.effective_rank:.0f} of {narrow.dim}); at layer {last.layer} it is {last.mean_cosine:.2f} "
+            f"{name}: anisotropy is highest at layer {narrow.layer} (mean cosine {narrow.mean_cosine:.2f}, effective "
+            f"rank {narrow.effective_rank:.0f} of {narrow.dim}); at layer {last.layer} it is {last.mean_cosine:.2f} "
             f"(effective rank {last.effective_rank:.0f})."
         )
     for grid in cka_grids(board):
@@ -72,7 +71,7 @@ def _least_alike(grid: CkaGrid) -> Iterable[str]:
     layers = sorted({row for row, _ in grid.values})
     if grid.first != grid.second or len(layers) < 3:
         return
-    neighbours = {(a, b): grid.values[a, b] for a, b in zip(layers, layers[1:], strict=False)}
+    neighbours = {(a, b): grid.values[a, b] for a, b in pairwise(layers)}
     least, value = min(neighbours.items(), key=lambda item: item[1])
     yield (
         f"{grid.first}: of neighbouring layers, {least[0]} and {least[1]} are least alike (CKA {value:.2f}); "
@@ -82,34 +81,34 @@ def _least_alike(grid: CkaGrid) -> Iterable[str]:
 
 def _by_layer(
     board: GeometryBoard, title: str, label: str, value: Callable[[GeometryRow], float | None]
-) -> Chart | None:
-    series = []
+) -> Panel | None:
+    lines = []
     for name, rows in _curves(board).items():
         known = [(row, found) for row in rows if (found := value(row)) is not None]
-        points = [Point(row.layer, v, f"{row.encoder}: {v:.4g}", hollow=row.collapsed) for row, v in known]
-        series.append(Series(name, tuple(points)))
-    if max(len(one.points) for one in series) < 2:
+        dots = [Dot(row.layer, v, f"{row.encoder}: {v:.4g}", hollow=row.collapsed) for row, v in known]
+        lines.append(Line(name, tuple(dots)))
+    if max(len(one.dots) for one in lines) < 2:
         return None
-    return Chart(f"{title} by layer", "layer (0 = embeddings)", label, tuple(series), whole=True)
+    return Panel(f"{title} by layer", "layer (0 = embeddings)", label, tuple(lines), whole=True)
 
 
-def _spectra(board: GeometryBoard) -> Chart | None:
+def _spectra(board: GeometryBoard) -> Panel | None:
     """Return the spectra of the first, the middle and the last two layers of every model."""
-    series = []
+    lines = []
     for rows in _curves(board).values():
         places = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
         for row in (rows[place] for place in places):
             shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]
-            points = [Point(axis, share, f"{row.encoder}, axis {axis}: {share:.2%}") for axis, share in shares]
-            series.append(Series(row.encoder, tuple(points)))
-    series = [one for one in series if one.points]
-    if not series:
+            dots = [Dot(axis, share, f"{row.encoder}, axis {axis}: {share:.2%}") for axis, share in shares]
+            lines.append(Line(row.encoder, tuple(dots)))
+    lines = [one for one in lines if one.dots]
+    if not lines:
         return None
-    return Chart(
+    return Panel(
         "Spectrum",
-        "principal axis, the largest first",
+        "principal axis, largest first",
         "share of the energy",
-        tuple(series),
+        tuple(lines),
         whole=True,
         logarithmic=True,
     )

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from probe.chart import Drawing
 from probe.examples import Examples
+from probe.report_panel import Drawing
 
 __all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]
 

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["SCHEMA", "Leaderboard", "Row"]
+from probe.board import board_dict
 
-SCHEMA = 1
+__all__ = ["Leaderboard", "Row"]
 
 # Differ from run to run on one machine; everything else does not.
 TIMINGS = ("ms_per_text", "fit_seconds")
@@ -84,14 +84,7 @@ class Leaderboard:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the leaderboard as plain values, in the JSON form's order."""
-        return {
-            "schema": SCHEMA,
-            "kind": "leaderboard",
-            "command": self.command,
-            "created": self.created,
-            "settings": self.settings,
-            "rows": [asdict(row) for row in self.rows],
-        }
+        return board_dict("leaderboard", self)
 
     def to_json(self) -> str:
         """Return the leaderboard as JSON."""

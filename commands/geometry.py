@@ -1,6 +1,5 @@
 """The command `probe geometry`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,20 +16,19 @@ from commands.options import (
     NoStore,
     Poolings,
     QueryPrompt,
+    SaveJson,
     Split,
     StoreFolder,
     TableOrJson,
     Trust,
 )
-from commands.shell import check_choice, command_line, console, friendly, open_store, say, working, write_text
-from probe.errors import CallError
+from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say, working
 
 __all__ = ["geometry"]
 
 Models = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="Alias, hub id or folder; name two to compare their layers.")
 ]
-SaveJson = Annotated[Path | None, typer.Option("--save", help="Write the numbers as a .json file as well.")]
 
 
 @friendly
@@ -54,9 +52,7 @@ def geometry(
     debug: Debug = False,
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
-    check_choice("--format", format, ("table", "json"))
-    if save is not None and (save.suffix != ".json" or save.is_dir() or not save.parent.is_dir()):
-        raise CallError(f"--save '{save}': expected a file ending in .json, in a folder that is there")
+    check_json_output(format, save)
     from probe.dataset import load_dataset
     from probe.geometry_render import print_geometry
     from probe.geometry_sweep import measure_geometry
@@ -76,9 +72,4 @@ def geometry(
             Contestant(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
         ]
         board = measure_geometry(contestants, data, command_line(), kept, report)
-    if save is not None:
-        write_text(board.to_json(), save)
-    if format == "json":
-        typer.echo(board.to_json(), nl=False)
-    else:
-        print_geometry(board, console())
+    emit_json(board, format, save, print_geometry)

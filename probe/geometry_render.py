@@ -2,11 +2,11 @@
 
 from itertools import combinations_with_replacement
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from probe.cells import draw_table, show_number
 from probe.geometry_board import GeometryBoard, GeometryRow
 from probe.heat_map import draw_map
 from probe.render import dataset_line, model_lines, print_whole
@@ -58,12 +58,7 @@ def print_geometry(board: GeometryBoard, console: Console) -> None:
 def _table(board: GeometryBoard) -> Table:
     data = board.settings["dataset"]
     title = f"geometry on {data['name']} ({data['split']})"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
-    for name in _TITLES:
-        table.add_column(name, justify="left" if name in ("encoder", "dominant", "spectrum") else "right", no_wrap=True)
-    for row in board.rows:
-        table.add_row(*[Text(cell) for cell in _cells(row)])
-    return table
+    return draw_table(title, _TITLES, [_cells(row) for row in board.rows], ("encoder", "dominant", "spectrum"))
 
 
 def _cells(row: GeometryRow) -> list[str]:
@@ -75,7 +70,7 @@ def _cells(row: GeometryRow) -> list[str]:
         f"{row.effective_rank:.1f}",
         f"{row.top_share:.3f}",
         f"{row.norm:.2f} ± {row.norm_deviation:.2f}",
-        "–" if row.alignment is None else f"{row.alignment:.3f}",
+        show_number(row.alignment, ".3f"),
         f"{row.uniformity:.2f}",
         " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant),
         "".join(_SPARKS[min(7, int(8 * share / max(row.spectrum[0], 1e-12)))] for share in row.spectrum[:_AXES]),

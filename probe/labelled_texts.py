@@ -1,7 +1,6 @@
 """Texts with a label each, for trained probes: from a file, or the embedded docstrings with their packages."""
 
 import os
-import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,8 +19,6 @@ from probe.texts import TextHash, Texts
 __all__ = ["PACKAGES", "LabelledTexts", "limit_texts", "load_labelled"]
 
 PACKAGES = "docstrings without their summary lines, each with its package as the label; many texts name their package"
-
-_STANDARD_LIBRARY = "standard library"
 
 
 @dataclass(frozen=True)
@@ -95,12 +92,10 @@ def limit_texts(texts: LabelledTexts, limit: int, fewest: int) -> LabelledTexts:
 
 
 def _label_docstrings() -> LabelledTexts:
-    from probe.docstrings import read_docstrings
+    from probe.docstrings import package_of, read_docstrings
 
     documents = Texts.gather(read_docstrings().documents)
-    packages = [name.partition(".")[0] for name in documents.ids]
-    labels = tuple(_STANDARD_LIBRARY if name in sys.stdlib_module_names else name for name in packages)
-    return LabelledTexts(DEFAULT_DATASET, documents, labels, PACKAGES)
+    return LabelledTexts(DEFAULT_DATASET, documents, tuple(map(package_of, documents.ids)), PACKAGES)
 
 
 def _read_file(path: Path) -> LabelledTexts:

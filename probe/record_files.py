@@ -90,6 +90,7 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
     reader = csv.DictReader((line for _, line in _lines(path)), strict=True)
+    begun = 1
     try:
         names = [name.strip() for name in reader.fieldnames or ()]
         if not set(columns) <= set(names):
@@ -97,11 +98,13 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
             expected = f"the comma-separated columns {', '.join(columns)}"
             raise DataError(f"{label(path)}:1: expected {expected}, found {found[:80]}")
         reader.fieldnames = names
+        begun = reader.line_num + 1
         for row in reader:
             place = f"{label(path)}:{reader.line_num}"
             if None in row or None in row.values():
                 more = "more" if None in row else "fewer"
                 raise DataError(f"{place}: {more} values than columns; a text with a comma in it goes between quotes")
             yield place, {column: row[column] for column in columns}
+            begun = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{label(path)}:{reader.line_num}: not CSV ({error})") from error
+        raise DataError(f"{label(path)}:{begun}: not CSV ({error})") from error

@@ -1,6 +1,5 @@
 """The command `probe geometry`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,30 +17,20 @@ from commands.options import (
     Plot,
     Poolings,
     QueryPrompt,
+    SaveJson,
     Split,
     StoreFolder,
     TableOrJson,
     Trust,
 )
 from commands.pictures import check_plot, save_plot
-from commands.shell import (
-    check_choice,
-    check_file,
-    command_line,
-    console,
-    friendly,
-    open_store,
-    say,
-    working,
-    write_text,
-)
+from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say, working
 
 __all__ = ["geometry"]
 
 Models = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="Alias, hub id or folder; name two to compare their layers.")
 ]
-SaveJson = Annotated[Path | None, typer.Option("--save", help="Write the numbers as a .json file as well.")]
 
 
 @friendly
@@ -66,8 +55,7 @@ def geometry(
     debug: Debug = False,
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
-    check_choice("--format", format, ("table", "json"))
-    check_file("--save", save, (".json",))
+    check_json_output(format, save)
     check_plot(plot)
     from probe.dataset import load_dataset
     from probe.geometry_render import print_geometry
@@ -88,10 +76,5 @@ def geometry(
             Contestant(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
         ]
         board = measure_geometry(contestants, data, command_line(), kept, report)
-    if save is not None:
-        write_text(board.to_json(), save)
-    if format == "json":
-        typer.echo(board.to_json(), nl=False)
-    else:
-        print_geometry(board, console())
+    emit_json(board, format, save, print_geometry)
     save_plot(board, plot)

@@ -26,13 +26,16 @@ __all__ = [
     "Out",
     "Plot",
     "Poolings",
+    "Prompt",
     "QueryPrompt",
     "Recommend",
     "Save",
+    "SaveJson",
     "Seed",
     "Split",
     "StoreFolder",
     "TableOrJson",
+    "TextLimit",
     "Trust",
 ]
 
@@ -56,12 +59,19 @@ Seed = Annotated[int, typer.Option(help="Of the intervals and the paired tests."
 MaxTokens = Annotated[int | None, typer.Option(help="Longest input; the model's own when left out.")]
 QueryPrompt = Annotated[str | None, typer.Option(help="Put before queries; the model's own when left out.")]
 DocumentPrompt = Annotated[str | None, typer.Option(help="Put before documents; the model's own when left out.")]
+Prompt = Annotated[
+    str | None, typer.Option("--prompt", help="Put before every text; the model's document prompt when left out.")
+]
+TextLimit = Annotated[
+    int | None, typer.Option("--limit", help="Keep about so many, spread evenly over the labels or scores.")
+]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the model's folder brings.")]
 Baseline = Annotated[str | None, typer.Option(help="bm25 adds a BM25 row (needs the extra bm25).")]
 Format = Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")]
 TableOrJson = Annotated[str, typer.Option("--format", "-f", help="table or json.")]
 Save = Annotated[Path | None, typer.Option(help="Write a file as well; .json, .csv, .md or .txt says how.")]
 Plot = Annotated[Path | None, typer.Option(help="Draw a picture as well; .png, .svg or .pdf (needs the extra plot).")]
+SaveJson = Annotated[Path | None, typer.Option("--save", help="Write the numbers as a .json file as well.")]
 FuseRuns = Annotated[
     str | None,
     typer.Option("--fuse-runs", help="Beside every fusion, the rankings fused: rrf, combsum, or both."),

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import typer
 
@@ -28,10 +28,12 @@ __all__ = [
     "app",
     "check_choice",
     "check_file",
+    "check_json_output",
     "check_output",
     "command_line",
     "console",
     "emit",
+    "emit_json",
     "friendly",
     "open_store",
     "print_json",
@@ -57,6 +59,17 @@ _ENVIRONMENT = {
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _ToJson(Protocol):
+    """A board that can be saved."""
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        ...
+
+
+B = TypeVar("B", bound=_ToJson)
 
 
 def app(help: str, example: str) -> typer.Typer:
@@ -140,6 +153,12 @@ def writes_json(format: str, save: Path | None) -> bool:
     return format == "json" or (save is not None and _SUFFIXES[save.suffix.lower()] == "json")
 
 
+def check_json_output(format: str, save: Path | None) -> None:
+    """Refuse a wrong --format or --save of a command that prints a table or JSON."""
+    check_choice("--format", format, ("table", "json"))
+    check_file("--save", save, (".json",))
+
+
 def open_store(folder: Path | None, without: bool = False) -> "Store | None":
     """Return the store a command uses: the folder asked for, the cache folder's, or none."""
     from probe.store import Store
@@ -193,6 +212,16 @@ def emit(board: "Leaderboard", format: str, save: Path | None) -> None:
         print_leaderboard(board, console())
     else:
         typer.echo(board.render(format), nl=False)
+
+
+def emit_json(board: B, format: str, save: Path | None, draw: "Callable[[B, Console], None]") -> None:
+    """Save a board as JSON where asked for, and print it on stdout, as a table or as JSON."""
+    if save is not None:
+        write_text(board.to_json(), save)
+    if format == "json":
+        typer.echo(board.to_json(), nl=False)
+    else:
+        draw(board, console())
 
 
 def write_text(text: str, file: Path) -> None:

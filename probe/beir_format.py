@@ -3,41 +3,23 @@
 import os
 import zipfile
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from probe.beir_records import label, read_lines, read_records, stream_records, text_of
 from probe.dataset import Dataset, Qrels
+from probe.defects import Defects
 from probe.errors import CallError, DataError
 from probe.texts import TextHash, Texts
 
 __all__ = ["list_splits", "read_beir"]
 
-_ROWS_SHOWN = 3
 # Beyond this a grade is a mistake, and more than trec_eval's integers hold.
 _LARGEST_GRADE = 1_000_000
 
 # Where a judgement is; query id, document id and grade.
 _Judgement = tuple[str, tuple[str, str, int]]
-
-
-@dataclass
-class _Defects:
-    """Faults that leave a data set usable, gathered by kind."""
-
-    places: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, kind: str, place: str) -> None:
-        """Note one fault."""
-        self.places.setdefault(kind, []).append(place)
-
-    def summarise(self) -> tuple[str, ...]:
-        """Return one line per kind, with its first places."""
-        return tuple(
-            f"{len(places)} {kind}: {', '.join(places[:_ROWS_SHOWN])}{', ...' if len(places) > _ROWS_SHOWN else ''}"
-            for kind, places in self.places.items()
-        )
 
 
 def read_beir(path: str, split: str | None = None, name: str | None = None) -> Dataset:
@@ -57,7 +39,7 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
     """
     root = _find_root(path)
     chosen = _choose_split(list_splits(root), split, path)
-    defects = _Defects()
+    defects = Defects()
     judgements = list(_read_judgements(root / "qrels" / f"{chosen}.tsv", defects))
     judged = {document for _, (_, document, _) in judgements}
     documents, found = _scan_corpus(root / "corpus.jsonl", judged, defects)
@@ -150,7 +132,7 @@ class _CorpusFile:
             raise DataError(f"{label(self.path)} was changed while it was read: start again")
 
 
-def _scan_corpus(path: Any, judged: Container[str], defects: _Defects) -> tuple[_CorpusFile, set[str]]:
+def _scan_corpus(path: Any, judged: Container[str], defects: Defects) -> tuple[_CorpusFile, set[str]]:
     """Read a corpus once, to the end; return it with the judged documents it has."""
     digest, count, found = TextHash(), 0, set()
     for place, record in read_records(path):
@@ -164,7 +146,7 @@ def _scan_corpus(path: Any, judged: Container[str], defects: _Defects) -> tuple[
     return _CorpusFile(path, count, digest.hexdigest()), found
 
 
-def _read_queries(path: Any, defects: _Defects) -> tuple[Texts, str]:
+def _read_queries(path: Any, defects: Defects) -> tuple[Texts, str]:
     ids, texts, made = [], [], set()
     for place, record in read_records(path):
         if not record["text"].strip():
@@ -177,7 +159,7 @@ def _read_queries(path: Any, defects: _Defects) -> tuple[Texts, str]:
 
 
 def _build_qrels(
-    judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], defects: _Defects
+    judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], defects: Defects
 ) -> Qrels:
     qrels: Qrels = {}
     for place, (query, document, grade) in judgements:
@@ -196,7 +178,7 @@ def _build_qrels(
     return qrels
 
 
-def _read_judgements(path: Any, defects: _Defects) -> Iterator[_Judgement]:
+def _read_judgements(path: Any, defects: Defects) -> Iterator[_Judgement]:
     first = True
     for number, line in read_lines(path):
         place = f"{label(path)}:{number}"

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import io
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,7 +15,7 @@ from probe.errors import CallError
 from probe.reference import read_reference
 from probe.texts import Texts
 
-__all__ = ["SYNTHETIC", "read_docstrings"]
+__all__ = ["SYNTHETIC", "package_of", "read_docstrings"]
 
 SYNTHETIC = "known-item: summary line finds the rest of its docstring"
 
@@ -59,6 +60,12 @@ def read_docstrings(split: str | None = None) -> Dataset:
         qrels={f"? {name}": {name: 1} for name in queries},
         synthetic=SYNTHETIC,
     )
+
+
+def package_of(name: str) -> str:
+    """Return the package of a docstring by its id; all of Python's own modules are one."""
+    top = name.partition(".")[0]
+    return "standard library" if top in sys.stdlib_module_names else top
 
 
 def _docstrings() -> Iterator[tuple[str, str, str]]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.dataset import Dataset
-from probe.search import Run
+if TYPE_CHECKING:
+    from probe.dataset import Dataset
+    from probe.search import Run
 
 __all__ = ["LEADERS", "Example", "Examples", "Finding", "choose_examples", "leaders"]
 
@@ -68,12 +70,12 @@ class Examples:
     texts: dict[str, str]
 
 
-def leaders(run: Run) -> dict[str, tuple[str, ...]]:
+def leaders(run: "Run") -> dict[str, tuple[str, ...]]:
     """Return the first documents per query of a run whose documents come best first."""
     return {query: tuple(found)[:LEADERS] for query, found in run.items()}
 
 
-def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], dataset: Dataset) -> Examples:
+def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], dataset: "Dataset") -> Examples:
     """Choose queries that show how encoders differ.
 
     Args:

@@ -1,12 +1,12 @@
 """The geometry of layers: data first; how it is drawn is another file's work."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["GeometryBoard", "GeometryRow"]
+from probe.board import board_dict
 
-_SCHEMA = 1
+__all__ = ["GeometryBoard", "GeometryRow"]
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,10 @@ class GeometryBoard:
     rows: tuple[GeometryRow, ...]
     cka: tuple[tuple[float, ...], ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, in the JSON form's order."""
+        return {**board_dict("geometry", self), "cka": self.cka}
+
     def to_json(self) -> str:
         """Return it as JSON."""
-        told = {
-            "schema": _SCHEMA,
-            "kind": "geometry",
-            "command": self.command,
-            "created": self.created,
-            "settings": self.settings,
-            "rows": [asdict(row) for row in self.rows],
-            "cka": self.cka,
-        }
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"

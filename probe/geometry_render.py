@@ -1,10 +1,10 @@
 """Draw the geometry of layers: a table, maps of how alike the layers are, and a footer."""
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from probe.cells import draw_table, show_number
 from probe.cka_grids import cka_grids
 from probe.geometry_board import GeometryBoard, GeometryRow
 from probe.heat_map import draw_map
@@ -62,13 +62,7 @@ def geometry_lines(board: GeometryBoard) -> list[str]:
 def _table(board: GeometryBoard) -> Table:
     data = board.settings["dataset"]
     title = f"geometry on {data['name']} ({data['split']})"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
-    header, rows = geometry_cells(board)
-    for name in header:
-        table.add_column(name, justify="left" if name in ("encoder", "dominant", "spectrum") else "right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*map(Text, cells))
-    return table
+    return draw_table(title, *geometry_cells(board), ("encoder", "dominant", "spectrum"))
 
 
 def geometry_cells(board: GeometryBoard) -> tuple[list[str], list[list[str]]]:
@@ -85,7 +79,7 @@ def _cells(row: GeometryRow) -> list[str]:
         f"{row.effective_rank:.1f}",
         f"{row.top_share:.3f}",
         f"{row.norm:.2f} ± {row.norm_deviation:.2f}",
-        "–" if row.alignment is None else f"{row.alignment:.3f}",
+        show_number(row.alignment, ".3f"),
         f"{row.uniformity:.2f}",
         " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant),
         "".join(_SPARKS[min(7, int(8 * share / max(row.spectrum[0], 1e-12)))] for share in row.spectrum[:_AXES]),

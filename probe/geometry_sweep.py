@@ -13,6 +13,7 @@ from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum,
 from probe.geometry_board import GeometryBoard, GeometryRow
 from probe.hookpoint import Hookpoint, Place
 from probe.ranking import Contestant
+from probe.sampling import spread
 from probe.settings import dataset_settings, model_settings
 from probe.states import Progress, document_side, query_side, read_side, silent
 from probe.store import Store
@@ -99,13 +100,7 @@ def _choose(dataset: Dataset) -> _Wanted:
     names = {document for _, document in judged}
     places = {name: row for row, (name, _) in enumerate(dataset.documents) if name in names}
     pairs = [(row, places[document]) for (_, document), row in judged.items() if document in places]
-    return _Wanted(_spread(len(dataset.documents)), tuple(pairs[place] for place in _spread(len(pairs))))
-
-
-def _spread(count: int) -> tuple[int, ...]:
-    """Return at most `SAMPLE` places out of `count`, spread evenly from the first to the last."""
-    places = np.linspace(0, count - 1, min(count, SAMPLE)).round().astype(int)
-    return tuple(np.unique(places).tolist())
+    return _Wanted(spread(len(dataset.documents), SAMPLE), tuple(pairs[place] for place in spread(len(pairs), SAMPLE)))
 
 
 def _read(

@@ -6,11 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from probe.board import board_dict
 from probe.examples import Examples
 
-__all__ = ["SCHEMA", "Leaderboard", "Row"]
-
-SCHEMA = 1
+__all__ = ["Leaderboard", "Row"]
 
 # Differ from run to run on one machine; everything else does not.
 TIMINGS = ("ms_per_text", "fit_seconds")
@@ -88,15 +87,7 @@ class Leaderboard:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the leaderboard as plain values, in the JSON form's order."""
-        return {
-            "schema": SCHEMA,
-            "kind": "leaderboard",
-            "command": self.command,
-            "created": self.created,
-            "settings": self.settings,
-            "rows": [asdict(row) for row in self.rows],
-            "examples": asdict(self.examples) if self.examples else None,
-        }
+        return {**board_dict("leaderboard", self), "examples": asdict(self.examples) if self.examples else None}
 
     def to_json(self) -> str:
         """Return the leaderboard as JSON."""

@@ -11,9 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from probe.cells import show_bar, show_curve, show_interval, show_number, show_p_value, significant, statistics_lines
 from probe.heat_map import heat_maps
 from probe.leaderboard import Leaderboard, Row
-from probe.statistics import holm
 
 __all__ = [
     "board_warnings",
@@ -23,14 +23,8 @@ __all__ = [
     "model_lines",
     "print_leaderboard",
     "print_whole",
-    "significant_ranks",
     "table_cells",
 ]
-
-_BLOCKS = " ▏▎▍▌▋▊▉█"
-_SPARKS = "▁▂▃▄▅▆▇█"
-_BAR_WIDTH = 8
-_ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class _Column:
 def _columns(board: Leaderboard) -> list[_Column]:
     metric = board.metric
     top = max((row.scores[metric] for row in board.rows), default=0.0)
-    starred = significant_ranks(board.rows)
+    starred = significant(board.rows)
     others = [name for name in board.settings["metrics"] if name != metric]
     adapted = any(row.adaptor is not None for row in board.rows)
     return [
@@ -54,14 +48,14 @@ def _columns(board: Leaderboard) -> list[_Column]:
         _Column("encoder", 0, lambda row: row.encoder, "left"),
         *(_ADAPTOR_COLUMNS if adapted else []),
         *([_PCA_COLUMN] if any(row.pca_delta is not None for row in board.rows) else []),
-        _Column("dim", 0 if adapted else 8, lambda row: _number(row.dim, "d")),
+        _Column("dim", 0 if adapted else 8, lambda row: show_number(row.dim, "d")),
         _Column(metric_title(metric), 0, partial(_score, metric)),
-        _Column("95 %", 3, lambda row: "–" if row.ci95 is None else f"{row.ci95[0]:.3f}–{row.ci95[1]:.3f}"),
-        _Column("Δ base", 2, lambda row: _number(row.delta, "+.4f")),
-        _Column("p", 2, lambda row: _p_value(row.p_value) + ("*" if row.rank in starred else "")),
+        _Column("95 %", 3, lambda row: show_interval(row.ci95)),
+        _Column("Δ base", 2, lambda row: show_number(row.delta, "+.4f")),
+        _Column("p", 2, lambda row: show_p_value(row.p_value) + ("*" if row.rank in starred else "")),
         *[_Column(metric_title(name), 6, partial(_score, name)) for name in others],
-        _Column("curve", 7, lambda row: _bar(row.scores[metric], top), "left"),
-        _Column("ms/text", 4, lambda row: _number(row.ms_per_text, ".2f")),
+        _Column("curve", 7, lambda row: show_bar(row.scores[metric], top), "left"),
+        _Column("ms/text", 4, lambda row: show_number(row.ms_per_text, ".2f")),
         _Column("params", 5, lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M"),
         _Column("note", 1, lambda row: _note(row, board.settings), "left"),
     ]
@@ -70,19 +64,11 @@ def _columns(board: Leaderboard) -> list[_Column]:
 def _against_pca(row: Row) -> str:
     if row.pca_delta is None:
         return "–"
-    return f"{row.pca_delta:+.4f} {_p_value(row.pca_p_value)}"
+    return f"{row.pca_delta:+.4f} {show_p_value(row.pca_p_value)}"
 
 
 def _score(metric: str, row: Row) -> str:
     return f"{row.scores[metric]:.4f}"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
-
-
-def _p_value(value: float | None) -> str:
-    return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
 
 
 def metric_title(metric: str) -> str:
@@ -105,22 +91,9 @@ def _note(row: Row, settings: dict[str, Any]) -> str:
 _ADAPTOR_COLUMNS = [
     _Column("adaptor", 0, lambda row: row.adaptor or "–", "left"),
     _Column("labels", 1, lambda row: row.labels if row.adaptor else "–", "left"),
-    _Column("fit s", 5, lambda row: _number(row.fit_seconds, ".1f")),
+    _Column("fit s", 5, lambda row: show_number(row.fit_seconds, ".1f")),
 ]
 _PCA_COLUMN = _Column("Δ pca, p", 1, _against_pca)
-
-
-def _bar(value: float, top: float) -> str:
-    eighths = round(_BAR_WIDTH * 8 * value / top) if top > 0 else 0
-    full, rest = divmod(eighths, 8)
-    return "█" * full + (_BLOCKS[rest] if rest else "")
-
-
-def significant_ranks(rows: Sequence[Row]) -> set[int]:
-    """Return the ranks whose difference stands after Holm's correction over the table."""
-    tested = [(row.rank, row.p_value) for row in rows if row.p_value is not None]
-    corrected = holm([p for _, p in tested])
-    return {rank for (rank, _), p in zip(tested, corrected, strict=True) if p < _ALPHA}
 
 
 def table_cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
@@ -138,14 +111,8 @@ def _curve_lines(board: Leaderboard) -> list[str]:
             labels = "" if row.labels == "none" else f" ({row.labels})"
             label = f"{pooling} {row.adaptor}{labels} {row.dim}" if row.adaptor else pooling
             curves.setdefault((model, label), {})[row.layer] = row.scores[board.metric]
-    return [_curve(model, pooling, scores) for (model, pooling), scores in sorted(curves.items()) if len(scores) > 2]
-
-
-def _curve(model: str, pooling: str, scores: dict[int, float]) -> str:
-    layers = sorted(scores)
-    top = max(scores.values()) or 1.0
-    sparks = "".join(_SPARKS[min(7, int(8 * scores[layer] / top))] for layer in layers)
-    return f"layer curve {model}:{pooling}  {layers[0]} {sparks} {layers[-1]}"
+    drawn = [(name, curves[name]) for name in sorted(curves) if len(curves[name]) > 2]
+    return [show_curve(f"{model}:{pooling}", scores) for (model, pooling), scores in drawn]
 
 
 def footer_lines(board: Leaderboard) -> list[str]:
@@ -160,11 +127,7 @@ def footer_lines(board: Leaderboard) -> list[str]:
     lines += settings.get("adaptors", [])
     if settings.get("late_fusion"):
         lines.append(f"late fusion: {settings['late_fusion']}")
-    lines.append(
-        f"95 %: {statistics['interval']}; p: {statistics['test']}, against {settings['baseline']}; "
-        f"{statistics['resamples']} resamples, seed {statistics['seed']}; * = p < {_ALPHA} after Holm's correction"
-    )
-    lines.append("versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()))
+    lines += statistics_lines(statistics, settings["baseline"])
     lines += [_published_line(row, board.metric) for row in board.rows if row.published is not None]
     return lines + board_warnings(board)
 
@@ -185,8 +148,11 @@ def model_lines(model: dict[str, Any]) -> list[str]:
     where = model["hub_id"] or "folder"
     if model["revision"]:
         where += f" @ {model['revision'][:12]}"
-    prompts = f"prompts: query {model['query_prompt']!r}, document {model['document_prompt']!r}"
-    cut = f"cut to fit: {model['truncated_documents']} documents, {model['truncated_queries']} queries"
+    if "prompt" in model:
+        prompts, cut = f"prompt {model['prompt']!r}", f"cut to fit: {model['truncated_texts']} texts"
+    else:
+        prompts = f"prompts: query {model['query_prompt']!r}, document {model['document_prompt']!r}"
+        cut = f"cut to fit: {model['truncated_documents']} documents, {model['truncated_queries']} queries"
     return [
         f"model: {model['name']} ({where}), weights {model['weights_sha256'][:12]}, tokenizer "
         f"{model['tokenizer_sha256'][:12]}; own pooling {model['own_pooling']}; {prompts}",

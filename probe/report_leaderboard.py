@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from probe.cells import significant
 from probe.fusion_grids import fusion_grids
 from probe.leaderboard import Leaderboard, Row
 from probe.pareto import pareto_front
-from probe.render import board_warnings, footer_lines, metric_title, significant_ranks, table_cells
+from probe.render import board_warnings, footer_lines, metric_title, table_cells
 from probe.report_panel import Dot, Line, Panel, lay_out
 from probe.report_parts import Section, make_map, make_table
 from probe.series import Point, chart_of, ladder_curves
@@ -70,7 +71,7 @@ def _summary(board: Leaderboard) -> Iterable[str]:
     yield f"Best of {len(board.rows)}: {_name(best)} with {metric} {best.scores[board.metric]:.4f}{interval}."
     tested = [row for row in board.rows if row.p_value is not None]
     if tested:
-        starred = significant_ranks(board.rows)
+        starred = significant(board.rows)
         better = sum(row.rank in starred and (row.delta or 0) > 0 for row in tested)
         worse = sum(row.rank in starred and (row.delta or 0) < 0 for row in tested)
         yield (
@@ -87,7 +88,7 @@ def _warnings(board: Leaderboard) -> Iterable[str]:
         yield f"synthetic queries ({data['synthetic']}): nobody asked them, so scores are not those of real searches"
     if data["limited"]:
         yield f"a part of the corpus: {data['documents']} documents were searched, and scores are higher than on all"
-    if any(row.p_value is not None for row in board.rows) and not significant_ranks(board.rows):
+    if any(row.p_value is not None for row in board.rows) and not significant(board.rows):
         yield "no significance: no row differs from the baseline by more than chance explains"
     yield from board_warnings(board)
 

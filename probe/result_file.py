@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from probe.board import SCHEMA
 from probe.errors import DataError
 from probe.geometry_board import GeometryBoard
-from probe.leaderboard import SCHEMA, Leaderboard
+from probe.leaderboard import Leaderboard
 
 __all__ = ["Result", "read_result"]
 

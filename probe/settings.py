@@ -1,14 +1,24 @@
 """What decided the numbers of a table: everything that changes a vector or a score, as plain values."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from probe.dataset import ID_RULE, TITLE_RULE, Dataset
 from probe.files import digest
 from probe.profile import ModelProfile
 from probe.statistics import CONFIDENCE, RESAMPLES
+from probe.texts import Documents
 from probe.versions import LIBRARIES, VECTOR_LIBRARIES, library_versions
 
-__all__ = ["CHUNK", "dataset_settings", "model_settings", "shelf_parts", "statistics_settings"]
+__all__ = [
+    "CHUNK",
+    "dataset_settings",
+    "model_settings",
+    "shelf_parts",
+    "statistics_settings",
+    "text_model_settings",
+    "text_statistics_settings",
+]
 
 # Texts whose states make one file of the store; batches never cross it.
 CHUNK = 1024
@@ -29,10 +39,32 @@ def model_settings(
     Returns:
         Plain values.
     """
-    keys = [
-        digest(shelf_parts(model, prompt, texts.text_hash, token_budget))
-        for prompt, texts in ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
-    ]
+    sides = ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
+    told = _model_parts(model, sides, token_budget)
+    return {**told, "truncated_documents": truncated[0], "truncated_queries": truncated[1]}
+
+
+def text_model_settings(
+    model: ModelProfile, texts: Sequence[Documents], truncated: int, token_budget: int
+) -> dict[str, Any]:
+    """Return what a model contributes to the footer where all texts are of one kind, under the document prompt.
+
+    Args:
+        model: The model.
+        texts: What it embeds, perhaps in several parts.
+        truncated: Texts that were longer than it takes.
+        token_budget: Most tokens of a batch.
+
+    Returns:
+        Plain values.
+    """
+    told = _model_parts(model, [(model.document_prompt, part) for part in texts], token_budget)
+    del told["query_prompt"], told["document_prompt"]
+    return {**told, "prompt": model.document_prompt, "truncated_texts": truncated}
+
+
+def _model_parts(model: ModelProfile, sides: Iterable[tuple[str, Documents]], token_budget: int) -> dict[str, Any]:
+    keys = [digest(shelf_parts(model, prompt, texts.text_hash, token_budget)) for prompt, texts in sides]
     return {
         "name": model.source.name,
         "hub_id": model.source.hub_id,
@@ -42,8 +74,6 @@ def model_settings(
         "query_prompt": model.query_prompt,
         "document_prompt": model.document_prompt,
         **_encoder_parts(model, token_budget),
-        "truncated_documents": truncated[0],
-        "truncated_queries": truncated[1],
         "notes": list(model.notes),
         "vector_key": digest({"sides": keys}),
     }
@@ -104,4 +134,22 @@ def statistics_settings(seed: int) -> dict[str, Any]:
         "resamples": RESAMPLES,
         "seed": seed,
         "versions": library_versions(LIBRARIES),
+    }
+
+
+def text_statistics_settings(unit: str, test: str, seed: int, libraries: Sequence[str]) -> dict[str, Any]:
+    """Return how intervals and tests over texts or pairs were made.
+
+    Args:
+        unit: What was resampled.
+        test: How p-values were made.
+        seed: Of the resamples.
+        libraries: What decided the numbers, beside what decided the vectors.
+    """
+    return {
+        "interval": f"{CONFIDENCE:.0%} percentile bootstrap over {unit}",
+        "test": f"{test}, uncorrected",
+        "resamples": RESAMPLES,
+        "seed": seed,
+        "versions": library_versions((*VECTOR_LIBRARIES, *libraries)),
     }

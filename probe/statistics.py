@@ -1,6 +1,6 @@
 """Honest statistics over queries: intervals, paired tests, correction for many comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ __all__ = [
     "holm",
     "non_inferiority_p_values",
     "paired_p_values",
+    "percentile_intervals",
+    "resamples",
+    "swaps",
 ]
 
 RESAMPLES = 10_000
@@ -37,12 +40,46 @@ def bootstrap_intervals(scores: Scores, seed: int) -> list[tuple[float, float] |
     queries = scores.shape[1]
     if queries < 2:
         return [None] * len(scores)
+    means = [drawn @ scores.T / queries for drawn in resamples(queries, seed)]
+    return [*percentile_intervals(np.concatenate(means))]
+
+
+def resamples(count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield bootstrap resamples, some at a time, as how often each of `count` items was drawn.
+
+    Args:
+        count: Items N.
+        seed: Of the resampling.
+
+    Yields:
+        Whole numbers `(B, N)`, each row summing to N; `RESAMPLES` rows in all.
+    """
     rng = np.random.default_rng(seed)
-    share = np.full(queries, 1 / queries)
-    means = [rng.multinomial(queries, share, size=size) @ scores.T / queries for size in _chunks()]
+    share = np.full(count, 1 / count)
+    for size in _chunks():
+        yield rng.multinomial(count, share, size=size)
+
+
+def percentile_intervals(values: Scores) -> list[tuple[float, float]]:
+    """Return the 95 % interval per column of resampled values `(B, R)`."""
     tail = (1 - CONFIDENCE) / 2
-    bounds = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    bounds = np.quantile(values, [tail, 1 - tail], axis=0)
     return [(float(low), float(high)) for low, high in bounds.T]
+
+
+def swaps(count: int, seed: int) -> Iterator[NDArray[np.int8]]:
+    """Yield the draws of a paired randomisation test, some at a time: 1 where a pair is swapped, else 0.
+
+    Args:
+        count: Pairs N.
+        seed: Of the draws.
+
+    Yields:
+        0 or 1 `(B, N)`; `RESAMPLES` rows in all.
+    """
+    rng = np.random.default_rng(seed)
+    for size in _chunks():
+        yield rng.integers(0, 2, size=(size, count), dtype=np.int8)
 
 
 def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float | None]:
@@ -61,13 +98,12 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
     """
     if scores.shape[1] < 2:
         return [None] * len(scores)
-    rng = np.random.default_rng(seed)
     differences = scores - baseline
     # A tolerance, because the same sum in another order differs in its last bits.
     observed = np.abs(differences.sum(axis=1)) - 1e-9
     extreme = np.zeros(len(scores), np.int64)
-    for size in _chunks():
-        signs = rng.integers(0, 2, size=(size, len(baseline)), dtype=np.int8) * 2.0 - 1.0
+    for drawn in swaps(len(baseline), seed):
+        signs = drawn * 2.0 - 1.0
         extreme += (np.abs(signs @ differences.T) >= observed).sum(axis=0)
     return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
 
@@ -87,12 +123,11 @@ def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, se
     Returns:
         The p-value per row, at least 1 / (RESAMPLES + 1).
     """
-    rng = np.random.default_rng(seed)
     differences = scores - baseline + margin
     observed = differences.sum(axis=1) - 1e-9
     extreme = np.zeros(len(scores), np.int64)
-    for size in _chunks():
-        signs = rng.integers(0, 2, size=(size, len(baseline)), dtype=np.int8) * 2.0 - 1.0
+    for drawn in swaps(len(baseline), seed):
+        signs = drawn * 2.0 - 1.0
         extreme += (signs @ differences.T >= observed).sum(axis=0)
     return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
 

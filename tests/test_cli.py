@@ -233,7 +233,10 @@ def test_every_help_ends_with_an_example(app: typer.Typer) -> None:
     assert "Example: " in result.stdout.rstrip().splitlines()[-1]
 
 
-COMMANDS = ["layers", "rank", "models", "data show", "data build", "store list", "store verify", "store prune"]
+COMMANDS = [
+    *("layers", "rank", "geometry", "classify", "similarity", "models"),
+    *("data show", "data build", "store list", "store verify", "store prune"),
+]
 
 
 @pytest.mark.parametrize("command", [command.split() for command in COMMANDS], ids=COMMANDS)

@@ -100,7 +100,7 @@ def draw(board: Leaderboard, width: int) -> str:
 
 def test_json_has_every_key_of_the_contract(board: Leaderboard) -> None:
     value = json.loads(board.to_json())
-    assert list(value) == ["schema", "kind", "command", "created", "settings", "rows"]
+    assert list(value) == ["schema", "kind", "command", "created", "settings", "rows", "examples"]
     assert (value["schema"], value["kind"]) == (1, "leaderboard")
     assert all(list(row) == ROW_KEYS for row in value["rows"])
     assert value["rows"][0]["ci95"] == pytest.approx([0.54508, 0.74508])

@@ -1,0 +1,78 @@
+"""The command `probe classify`."""
+
+from typing import Annotated
+
+import typer
+
+from commands.options import (
+    Debug,
+    Device,
+    Dtype,
+    Layers,
+    MaxTokens,
+    Model,
+    NoStore,
+    Poolings,
+    Prompt,
+    SaveJson,
+    Seed,
+    StoreFolder,
+    TableOrJson,
+    TextLimit,
+    Trust,
+)
+from commands.shell import check_choice, check_json_output, command_line, emit_json, friendly, open_store, say, working
+
+__all__ = ["classify"]
+
+Labelled = Annotated[
+    str, typer.Option("--dataset", "-d", help="docstrings, or a .jsonl or .csv file with text and label.")
+]
+ClassMetric = Annotated[str, typer.Option("--metric", help="accuracy or macro-f1: ranks, and chooses the penalty.")]
+Folds = Annotated[int, typer.Option(help="Of the outer cross-validation.", min=2)]
+
+
+@friendly
+def classify(
+    model: Model = "minilm",
+    dataset: Labelled = "docstrings",
+    layers: Layers = "all",
+    pooling: Poolings = "own",
+    metric: ClassMetric = "accuracy",
+    folds: Folds = 5,
+    limit: TextLimit = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    seed: Seed = 0,
+    max_tokens: MaxTokens = None,
+    prompt: Prompt = None,
+    trust_remote_code: Trust = False,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
+    format: TableOrJson = "table",
+    save: SaveJson = None,
+    debug: Debug = False,
+) -> None:
+    """Train a linear probe on every layer: what labels can be read off its vectors.
+
+    Logistic regression, judged on held-out folds; its penalty is chosen inside the training folds. The same on shuffled
+    labels shows what chance would give.
+    """
+    check_json_output(format, save)
+    check_choice("--metric", metric, ("accuracy", "macro-f1"))
+    from probe.classify_render import print_classify
+    from probe.classify_sweep import ClassifyOptions, classify_layers
+    from probe.labelled_texts import load_labelled
+    from probe.linear_probe import Design, fewest_texts
+    from probe.opening import open_reader
+    from probe.profile import LoadOptions
+
+    options = LoadOptions(dtype, device, max_tokens, None, prompt, trust_remote_code)
+    kept = open_store(store, no_store)
+    say(f"loading {dataset} and {model}")
+    with working() as report:
+        texts = load_labelled(dataset, limit, fewest_texts(folds))
+        reader = open_reader(model, options, kept)
+        classifying = ClassifyOptions(Design(metric, folds, seed), command_line(), kept, report)
+        board = classify_layers(reader, texts, layers, pooling.split(","), classifying)
+    emit_json(board, format, save, print_classify)

@@ -1,0 +1,110 @@
+"""Read JSONL and CSV files with named columns, with every fault named by file and line."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from probe.beir_records import label
+from probe.errors import CallError, DataError
+
+__all__ = ["RECORD_FILES", "place_text", "read_columns"]
+
+RECORD_FILES = (".jsonl", ".csv")
+
+_LONGEST_CSV_FIELD = 2**31 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the records of a file, each with all the columns asked for.
+
+    Args:
+        path: A JSONL or CSV file in UTF-8, with or without a byte order mark.
+        columns: Names of the columns that must be there; others are left out.
+
+    Yields:
+        Where the record is, as file and line, and its values by column: strings, of JSONL whatever JSON has.
+
+    Raises:
+        CallError: There is no such file, or it is of another kind.
+        DataError: A line is malformed or lacks a column.
+    """
+    if not path.is_file():
+        raise CallError(f"there is no file '{path}'")
+    if path.suffix.lower() not in RECORD_FILES:
+        raise CallError(f"'{path}' ends in '{path.suffix}': expected a file ending in {' or '.join(RECORD_FILES)}")
+    yield from (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(path, columns)
+
+
+def place_text(record: dict[str, Any], column: str, place: str) -> str:
+    """Return a text of a record, white space around it taken off.
+
+    Args:
+        record: The record.
+        column: Which of its values.
+        place: File and line, for the message.
+
+    Returns:
+        The text, half characters replaced.
+
+    Raises:
+        DataError: It is no string.
+    """
+    value = record[column]
+    if not isinstance(value, str):
+        raise DataError(f'{place}: expected a string as "{column}", found {json.dumps(value)[:60]}')
+    return _SURROGATE.sub("\ufffd", value).strip()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield all lines with their ends, numbered from 1."""
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, data in enumerate(file, start=1):
+                yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{label(path)}:{number}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise DataError(f"{label(path)}: cannot be read ({error.strerror})") from error
+
+
+def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    expected = "expected an object with " + " and ".join(f'"{column}"' for column in columns)
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        place = f"{label(path)}:{number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: not JSON ({error}); {expected} on every line") from error
+        if not isinstance(record, dict) or not set(columns) <= record.keys():
+            raise DataError(f"{place}: {expected}, found {line.strip()[:60]}")
+        yield place, {column: record[column] for column in columns}
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    reader = csv.DictReader((line for _, line in _lines(path)), strict=True)
+    begun = 1
+    try:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        if not set(columns) <= set(names):
+            found = ", ".join(map(repr, names)) or "an empty file"
+            expected = f"the comma-separated columns {', '.join(columns)}"
+            raise DataError(f"{label(path)}:1: expected {expected}, found {found[:80]}")
+        reader.fieldnames = names
+        begun = reader.line_num + 1
+        for row in reader:
+            place = f"{label(path)}:{reader.line_num}"
+            if None in row or None in row.values():
+                more = "more" if None in row else "fewer"
+                raise DataError(f"{place}: {more} values than columns; a text with a comma in it goes between quotes")
+            yield place, {column: row[column] for column in columns}
+            begun = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{label(path)}:{begun}: not CSV ({error})") from error

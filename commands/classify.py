@@ -12,6 +12,7 @@ from commands.options import (
     MaxTokens,
     Model,
     NoStore,
+    Plot,
     Poolings,
     Prompt,
     SaveJson,
@@ -21,6 +22,7 @@ from commands.options import (
     TextLimit,
     Trust,
 )
+from commands.pictures import check_plot, save_plot
 from commands.shell import check_choice, check_json_output, command_line, emit_json, friendly, open_store, say, working
 
 __all__ = ["classify"]
@@ -51,6 +53,7 @@ def classify(
     no_store: NoStore = False,
     format: TableOrJson = "table",
     save: SaveJson = None,
+    plot: Plot = None,
     debug: Debug = False,
 ) -> None:
     """Train a linear probe on every layer: what labels can be read off its vectors.
@@ -59,6 +62,7 @@ def classify(
     labels shows what chance would give.
     """
     check_json_output(format, save)
+    check_plot(plot)
     check_choice("--metric", metric, ("accuracy", "macro-f1"))
     from probe.classify_render import print_classify
     from probe.classify_sweep import ClassifyOptions, classify_layers
@@ -76,3 +80,4 @@ def classify(
         classifying = ClassifyOptions(Design(metric, folds, seed), command_line(), kept, report)
         board = classify_layers(reader, texts, layers, pooling.split(","), classifying)
     emit_json(board, format, save, print_classify)
+    save_plot(board, plot)

@@ -12,6 +12,7 @@ from commands.options import (
     MaxTokens,
     Model,
     NoStore,
+    Plot,
     Poolings,
     Prompt,
     SaveJson,
@@ -21,6 +22,7 @@ from commands.options import (
     TextLimit,
     Trust,
 )
+from commands.pictures import check_plot, save_plot
 from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say, working
 
 __all__ = ["similarity"]
@@ -48,10 +50,12 @@ def similarity(
     no_store: NoStore = False,
     format: TableOrJson = "table",
     save: SaveJson = None,
+    plot: Plot = None,
     debug: Debug = False,
 ) -> None:
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
     check_json_output(format, save)
+    check_plot(plot)
     from probe.opening import open_reader
     from probe.profile import LoadOptions
     from probe.scored_pairs import load_pairs
@@ -67,3 +71,4 @@ def similarity(
         correlating = SimilarityOptions(seed, command_line(), kept, report)
         board = correlate_layers(reader, pairs, layers, pooling.split(","), correlating)
     emit_json(board, format, save, print_similarity)
+    save_plot(board, plot)

@@ -4,9 +4,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe.classify_board import ClassifyBoard
 from probe.errors import CallError
 from probe.geometry_board import GeometryBoard
 from probe.leaderboard import Leaderboard
+from probe.similarity_board import SimilarityBoard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +18,12 @@ __all__ = ["SUFFIXES", "check_matplotlib", "plot", "save_picture"]
 SUFFIXES = (".png", ".svg", ".pdf")
 
 # Per kind of board, the module whose `draw(board)` draws it.
-_HOMES: dict[type, str] = {Leaderboard: "plot_leaderboard", GeometryBoard: "plot_geometry"}
+_HOMES: dict[type, str] = {
+    Leaderboard: "plot_leaderboard",
+    GeometryBoard: "plot_geometry",
+    ClassifyBoard: "plot_labelled",
+    SimilarityBoard: "plot_labelled",
+}
 
 
 def check_matplotlib(wanted_by: str = "a picture") -> None:

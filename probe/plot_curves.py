@@ -1,6 +1,7 @@
 """Curves with their intervals, and levels, on a pair of axes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,8 +12,9 @@ from probe.plot_marks import Mark, draw_marks, sample
 from probe.plot_style import GREY, Look, look_of
 from probe.series import Curve, Point
 
-__all__ = ["curve_looks", "draw_curve", "draw_curves", "draw_levels"]
+__all__ = ["curve_looks", "draw_curve", "draw_curves", "draw_levels", "level_look"]
 
+_LEVEL_MARKERS = ("P", "X", "8", "H")
 _LEVEL_LINES: tuple[Any, ...] = ((0, (7, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 
 
@@ -58,16 +60,27 @@ def draw_curve(axes: Axes, curve: Curve, look: Look) -> Line2D:
     return sample(look, all(point.transductive for point in curve.points))
 
 
+def level_look(number: int) -> Look:
+    """Return the look of what has no place on the axis."""
+    return Look(GREY, _LEVEL_MARKERS[number % len(_LEVEL_MARKERS)], _LEVEL_LINES[number % len(_LEVEL_LINES)])
+
+
 def draw_levels(axes: Axes, points: Sequence[Point]) -> dict[str, Line2D]:
     """Draw what has no place on the axis as horizontal lines, with their intervals as bands.
 
+    Args:
+        axes: Where.
+        points: What to draw.
+
     Returns:
-        The lines by name, for a legend.
+        The lines by name, for a legend, with a marker where a cost gives the point a place in another panel.
     """
     lines = {}
     for number, point in enumerate(points):
-        line = _LEVEL_LINES[number % len(_LEVEL_LINES)]
-        lines[point.name] = axes.axhline(point.value, color=GREY, linestyle=line, linewidth=1.2, label=point.name)
+        look = level_look(number)
+        axes.axhline(point.value, color=GREY, linestyle=look.line, linewidth=1.2)
         if point.interval is not None:
             axes.axhspan(*point.interval, color=GREY, alpha=0.08, linewidth=0)
+        known = look if point.cost is not None else replace(look, marker="")
+        lines[point.name] = sample(known, point.transductive, linewidth=1.2)
     return lines

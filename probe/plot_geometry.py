@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from probe.errors import CallError
 from probe.geometry_board import GeometryBoard, GeometryRow
@@ -121,6 +121,7 @@ def _fill_spectrum(group: _Group, deepest: int, axes: Axes) -> Handles:
     axes.set_ylim(max(_FLOOR, min(share for row in rows for share in row.spectrum)), 1.5)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.set_title(f"spectrum, {name}" if len(name) < _SHORT else "spectrum")
     axes.set_ylabel("share of the energy")
     axes.set_xlabel("principal axis")

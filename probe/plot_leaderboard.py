@@ -12,13 +12,13 @@ from probe.errors import CallError
 from probe.fusion_grids import FusionGrid, fusion_grids
 from probe.leaderboard import Leaderboard
 from probe.plot_cost import Priced, draw_cost, has_cost
-from probe.plot_curves import curve_looks, draw_curves, draw_levels
+from probe.plot_curves import curve_looks, draw_curves, draw_levels, level_look
 from probe.plot_dims import is_ladder, ladder_bands
 from probe.plot_dots import draw_dots
 from probe.plot_map import as_array, draw_cells, name_cells
 from probe.plot_marks import mark_handles
 from probe.plot_sheet import Band, Handles, Panel, stack
-from probe.plot_style import GREY, Look, Picture, board_title, fold, house_style
+from probe.plot_style import GREY, Look, Picture, board_title, house_style
 from probe.render import metric_title
 from probe.series import Chart, Curve, Point, chart_of
 
@@ -26,6 +26,8 @@ __all__ = ["draw"]
 
 # More single encoders than these are no lines across the curves, but a panel of their own.
 _LEVELS = 3
+# Characters of a name beside a point.
+_SHORT = 34
 _SINGLE = Look(GREY, "P", "none")
 
 
@@ -78,11 +80,14 @@ def _score(board: Leaderboard) -> str:
 def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
     styles = zip(chart.curves, curve_looks(chart.curves), strict=True)
     curved = [Priced(point, look, str(point.place)) for curve, look in styles for point in curve.points]
-    # Beside dots their numbers are enough.
-    return curved + [
-        Priced(point, _SINGLE, fold(point.name, 30) if are_levels else f"#{place}")
-        for place, point in enumerate(chart.singles, start=1)
-    ]
+    if are_levels:
+        # A longer name is in the legend, beside the same marker.
+        labels = [point.name if len(point.name) <= _SHORT else "" for point in chart.singles]
+        looks = [level_look(number) for number in range(len(chart.singles))]
+    else:
+        labels = [f"#{number}" for number in range(1, len(chart.singles) + 1)]
+        looks = [_SINGLE] * len(chart.singles)
+    return curved + [Priced(*entry) for entry in zip(chart.singles, looks, labels, strict=True)]
 
 
 def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, axes: Axes) -> Handles:

@@ -148,7 +148,9 @@ def board_title(settings: Mapping[str, Any], what: str) -> str:
     """
     data = settings["dataset"]
     title = f"{what} on {data['name']} ({data['split']})"
-    title += f": {data['queries']:,} queries, {data['documents']:,} documents" + (", limited" * data["limited"])
+    title += f": {data['queries']:,} queries, {data['documents']:,} documents" + (
+        ", limited" if data["limited"] else ""
+    )
     if data["synthetic"]:
         title += f"\nSYNTHETIC data: {data['synthetic']}"
     return "\n".join(textwrap.fill(line, 95) for line in title.splitlines())

@@ -8,6 +8,7 @@ from typing import TypeVar
 from probe.geometry_board import GeometryBoard
 from probe.leaderboard import Leaderboard
 from probe.report_geometry import geometry_section
+from probe.report_labelled import labelled_section
 from probe.report_leaderboard import leaderboard_section
 from probe.report_parts import Section
 from probe.result_file import Result
@@ -49,21 +50,22 @@ _OWN = {"style": "report.css", "script": "report.js"}
 def _section(source: Path, result: Result) -> Section:
     if isinstance(result, GeometryBoard):
         return geometry_section(result, source)
-    return leaderboard_section(result, source)
+    if isinstance(result, Leaderboard):
+        return leaderboard_section(result, source)
+    return labelled_section(result, source)
 
 
 def _cautions(results: Sequence[Result]) -> list[str]:
     """Return what keeps numbers of different results from being compared."""
     told = []
-    if len({_data_key(result) for result in results}) > 1:
-        names = dict.fromkeys(_data_name(result) for result in results)
-        told.append(
-            f"These results are of different texts or judgements ({', '.join(names)}): their scores are not comparable."
-        )
-    boards = [result for result in results if isinstance(result, Leaderboard)]
-    metrics = dict.fromkeys(board.metric for board in boards)
-    if len(metrics) > 1:
-        told.append(f"These results are ranked by different metrics ({', '.join(metrics)}).")
+    for kind in dict.fromkeys(type(result) for result in results):
+        alike = [result for result in results if type(result) is kind]
+        if len({_data_key(result) for result in alike}) > 1:
+            names = ", ".join(dict.fromkeys(_data_name(result) for result in alike))
+            told.append(f"Results of different texts or judgements ({names}): their numbers are not comparable.")
+        metrics = dict.fromkeys(str(result.settings["metric"]) for result in alike if "metric" in result.settings)
+        if len(metrics) > 1:
+            told.append(f"Results ranked by different metrics ({', '.join(metrics)}).")
     told += [
         f"{name} ran with different settings ({', '.join(found)}): compare its rows within one result only."
         for name, found in _different_settings(results).items()
@@ -71,14 +73,16 @@ def _cautions(results: Sequence[Result]) -> list[str]:
     return told
 
 
-def _data_key(result: Result) -> tuple[str, str]:
+def _data_key(result: Result) -> tuple[str, ...]:
     data = result.settings["dataset"]
-    return data["text_sha256"], data["qrels_sha256"]
+    return tuple(str(value) for key, value in data.items() if key.endswith("_sha256"))
 
 
 def _data_name(result: Result) -> str:
     data = result.settings["dataset"]
-    return f"{data['name']} ({data['split']}), {data['documents']} documents"
+    split = f" ({data['split']})" if "split" in data else ""
+    count = next((f", {data[key]} {key}" for key in ("documents", "texts", "pairs") if key in data), "")
+    return f"{data['name']}{split}{count}"
 
 
 _RUN_SETTINGS = ("weights_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device")

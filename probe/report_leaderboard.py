@@ -9,13 +9,14 @@ from probe.fusion_grids import fusion_grids
 from probe.leaderboard import Leaderboard, Row
 from probe.pareto import pareto_front
 from probe.render import board_warnings, footer_lines, metric_title, table_cells
-from probe.report_panel import Dot, Line, Panel, lay_out
+from probe.report_curves import curve_panel, dot
+from probe.report_panel import Line, Panel, lay_out
 from probe.report_parts import Section, make_map, make_table
 from probe.series import Point, chart_of, ladder_curves
 
 __all__ = ["leaderboard_section"]
 
-# More levels, or names on a front, could not be told apart.
+# More could not be told apart.
 _MOST_LEVELS = 4
 _MOST_NAMED = 8
 
@@ -97,14 +98,8 @@ def _layer_panel(board: Leaderboard) -> Panel | None:
     chart = chart_of(board)
     if not chart.curves:
         return None
-    return Panel(
-        title=f"{metric_title(board.metric)} by layer",
-        x_label="layer (0 = embeddings)",
-        y_label=f"{metric_title(board.metric)}, 95 % interval",
-        lines=tuple(Line(curve.name, tuple(map(_dot, curve.points))) for curve in chart.curves),
-        levels=_levels(chart.singles),
-        whole=True,
-    )
+    measure = metric_title(board.metric)
+    return curve_panel(f"{measure} by layer", f"{measure}, 95 % interval", chart)
 
 
 def _dimension_panel(board: Leaderboard) -> Panel | None:
@@ -120,7 +115,7 @@ def _dimension_panel(board: Leaderboard) -> Panel | None:
         title=f"{metric_title(board.metric)} by dimension",
         x_label="dimensions kept",
         y_label=f"{metric_title(board.metric)}, 95 % interval",
-        lines=tuple(Line(name, tuple(map(_dot, points))) for name, points in curves),
+        lines=tuple(Line(name, tuple(map(dot, points))) for name, points in curves),
         levels=tuple(
             (f"{row.encoder}, {row.dim} dimensions", row.scores[board.metric])
             for row in board.rows
@@ -134,19 +129,6 @@ def _points(board: Leaderboard) -> list[Point]:
     return [*chart.singles, *(point for curve in chart.curves for point in curve.points)]
 
 
-def _levels(points: Iterable[Point]) -> tuple[tuple[str, float], ...]:
-    return tuple((point.name, point.value) for point in points)[:_MOST_LEVELS]
-
-
-def _dot(point: Point) -> Dot:
-    interval = "" if point.interval is None else f" ({point.interval[0]:.3f}–{point.interval[1]:.3f})"
-    cost = "" if point.cost is None else f", {point.cost:.2f} ms per document"
-    marks = {"collapsed": point.collapsed, "transductive": point.transductive}
-    marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
-    tip = f"{point.name}: {point.value:.4f}{interval}{cost}{marked}"
-    return Dot(point.place or 0, point.value, tip, point.interval, hollow=any(marks.values()))
-
-
 def _cost_panel(board: Leaderboard) -> Panel | None:
     """Return score against time, with the front of what nothing as cheap beats."""
     timed = [point for point in _points(board) if point.cost is not None]
@@ -155,7 +137,7 @@ def _cost_panel(board: Leaderboard) -> Panel | None:
     front = pareto_front([(point.cost or 0.0, point.value) for point in timed])
     named = set(front[:: max(1, -(-len(front) // _MOST_NAMED))])
     dots = [
-        replace(_dot(point), x=point.cost or 0.0, interval=None, label=_label(point) if place in named else "")
+        replace(dot(point), x=point.cost or 0.0, interval=None, label=_label(point) if place in named else "")
         for place, point in enumerate(timed)
     ]
     rest = tuple(dot for place, dot in enumerate(dots) if place not in front)

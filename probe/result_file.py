@@ -7,15 +7,22 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from probe.board import SCHEMA
+from probe.classify_board import ClassifyBoard
 from probe.errors import DataError
 from probe.geometry_board import GeometryBoard
 from probe.leaderboard import Leaderboard
+from probe.similarity_board import SimilarityBoard
 
 __all__ = ["Result", "read_result"]
 
-Result = Leaderboard | GeometryBoard
+Result = Leaderboard | GeometryBoard | ClassifyBoard | SimilarityBoard
 
-_KINDS: dict[str, type[Result]] = {"leaderboard": Leaderboard, "geometry": GeometryBoard}
+_KINDS: dict[str, type[Result]] = {
+    "leaderboard": Leaderboard,
+    "geometry": GeometryBoard,
+    "classify": ClassifyBoard,
+    "similarity": SimilarityBoard,
+}
 # What every footer is made of.
 _SETTINGS = ("dataset", "models")
 

@@ -139,6 +139,7 @@ def test_every_board_is_drawn_without_a_warning_into_a_page_of_one_width(name: s
     assert (tmp_path / "a.png").read_bytes().startswith(PNG)
     sizes = [text.get_fontsize() for axes in figure.axes for text in (*axes.texts, *axes.get_xticklabels())]
     assert min(sizes) >= 8
+    assert "mathdefault" not in words(figure)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
@@ -194,6 +195,20 @@ def test_what_has_no_layer_is_a_level_with_its_name() -> None:
     figure = plot(BOARDS["with bm25"]())
     assert any(ys == [0.25, 0.25] for _, ys in drawn(figure))
     assert "bm25" in words(figure)
+
+
+def test_a_level_too_long_for_its_label_is_known_by_its_marker() -> None:
+    name = "./" + "long-" * 12
+    figure = plot(board_of([*layer_rows(), make_row(name, 0.4, ms_per_text=20.0)]))
+    handle = next(
+        handle
+        for handle, text in zip(figure.legends[0].legend_handles, figure.legends[0].get_texts(), strict=True)
+        if text.get_text() == name
+    )
+    assert any(
+        (line.get_marker(), line.get_xdata().tolist()) == (handle.get_marker(), [20.0]) for line in figure.axes[1].lines
+    )
+    assert name not in [text.get_text() for text in figure.axes[1].texts]
 
 
 def test_collapsed_layers_are_crossed_out() -> None:

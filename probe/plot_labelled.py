@@ -1,0 +1,50 @@
+"""The picture of probes on labelled texts: the measure against the layer, beside what chance gives."""
+
+import textwrap
+from functools import partial
+
+from matplotlib.axes import Axes
+
+from probe.errors import CallError
+from probe.labelled_series import LabelledBoard, chart_labelled, measure_name
+from probe.plot_curves import draw_curves, draw_levels
+from probe.plot_marks import mark_handles
+from probe.plot_sheet import Band, Handles, stack
+from probe.plot_style import Picture, house_style
+from probe.series import Chart
+
+__all__ = ["draw"]
+
+_HEIGHT = 3.6
+
+
+def draw(board: LabelledBoard) -> Picture:
+    """Draw trained probes, or correlations with gold scores.
+
+    Args:
+        board: The board.
+
+    Returns:
+        The picture.
+
+    Raises:
+        CallError: No row has a number.
+    """
+    chart = chart_labelled(board)
+    if not chart.curves:
+        raise CallError("nothing to draw: no layer has a number")
+    with house_style():
+        panel = partial(_fill, chart, f"{measure_name(board)}, 95 % interval")
+        return stack([Band(_HEIGHT, (panel,))], _title(board))
+
+
+def _title(board: LabelledBoard) -> str:
+    data = board.settings["dataset"]
+    title = textwrap.fill(f"{measure_name(board)} on {data['name']}", 95)
+    return title + (f"\nSYNTHETIC data: {textwrap.fill(data['synthetic'], 80)}" if data["synthetic"] else "")
+
+
+def _fill(chart: Chart, measure: str, axes: Axes) -> Handles:
+    lines = draw_curves(axes, chart.curves, measure)
+    points = [point for curve in chart.curves for point in curve.points]
+    return {**lines, **draw_levels(axes, chart.singles), **mark_handles(points)}

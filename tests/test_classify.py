@@ -351,7 +351,7 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
     tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, data, out = tiny_folder("bert"), write_labelled(tmp_path / "t.csv"), tmp_path / "out.json"
-    common = ["-m", model, "-d", data, "--layers", "2", "--dtype", "float32", "--folds", 3]
+    common = ["-m", model, "-d", data, "--layers", "2", "--dtype", "float32", "--folds", 3, "--prompt", "ice "]
     cold = run(*common, "--store", tmp_path / "s", "--save", out)
     assert cold.exit_code == 0, cold.stderr
     assert f"{model}@2:mean" in cold.stdout
@@ -367,7 +367,7 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
     assert all(list(row) == ROW_KEYS for row in told["rows"])
     assert told["settings"]["baseline"] == f"{model}@3:mean"
     assert told["settings"]["dataset"]["labels"] == {"a": 24, "b": 24}
-    assert told["settings"]["models"][0]["prompt"] == "passage: "
+    assert told["settings"]["models"][0]["prompt"] == "ice "
 
 
 def test_a_label_with_too_few_texts_is_named(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 import cli
 from probe import correlation
 from probe.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
+from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.errors import ProbeError
 from probe.hookpoint import Hookpoint
@@ -85,7 +86,8 @@ def planted() -> tuple[dict[Hookpoint, Embeddings], ScoredPairs]:
     states = {Hookpoint("m", k, "mean"): dice.normal(size=(2 * count, 8)) for k in range(4)}
     knowing = states[Hookpoint("m", 1, "mean")]
     knowing[count:] += 0.6 * scores[:, None] * knowing[:count]
-    states[Hookpoint("m", 2, "mean")][:] = states[Hookpoint("m", 2, "mean")][0]
+    # Equal but for their length, so that rounding makes cosines that differ.
+    states[Hookpoint("m", 2, "mean")][:] = np.outer(dice.uniform(1, 9, 2 * count), dice.normal(size=8))
     pairs = ScoredPairs("x", (), tuple((k, count + k) for k in range(count)), tuple(scores))
     return {point: vectors.astype(np.float32) for point, vectors in states.items()}, pairs
 
@@ -136,6 +138,19 @@ def test_the_docstring_pairs_are_what_they_say() -> None:
     assert min(shares.values()) > 0.3 * len(pairs.scores)
     assert len({left for left, _ in pairs.pairs}) == len(pairs.pairs)
     assert "own" in pairs.synthetic
+
+
+def test_a_docstring_is_never_paired_with_its_own_package_for_the_score_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [*(f"numpy.f{k}" for k in range(7)), "os.g", "re.h", "torch.i"]
+    texts = Texts(tuple(names), tuple(f"text {name}" for name in names))
+    summaries = Texts(tuple(f"? {name}" for name in names), tuple(names))
+    small = Dataset("docstrings", "test", texts, summaries, {})
+    monkeypatch.setattr("probe.docstrings.read_docstrings", lambda: small)
+    packages = [*["numpy"] * 7, "standard library", "standard library", "torch"]
+    pairs = load_pairs("docstrings")
+    unlike = [pair for pair, score in zip(pairs.pairs, pairs.scores, strict=True) if score == 0]
+    assert len(unlike) == 3
+    assert all(packages[left - 10] != packages[right] for left, right in unlike)
 
 
 def test_a_limit_keeps_the_spread_of_the_scores_and_the_sentences_of_its_pairs() -> None:

@@ -100,7 +100,7 @@ def _command_page(words: str, command: Any) -> str:
         inspect.cleandoc(command.help or ""),
         f"```text\n{usage}\n```",
         f"```sh\n{_example(command)}\n```",
-        f"{_BEGIN}\n{_by_hand(_command_file(words))}{_END}",
+        f"{_BEGIN}\n\n{_by_hand(_command_file(words))}{_END}",
         "## Options",
         _parameters(command),
         "Flags are off unless given. `-h` or `--help` prints this on the command line. "

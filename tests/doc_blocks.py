@@ -72,4 +72,4 @@ def _without_fences(page: Path) -> str:
 
 
 def _without_code(page: Path) -> str:
-    return re.sub(r"(?<!\[)`[^`\n]*`(?!\])", "", _without_fences(page))
+    return re.sub(r"`[^`\n]*`", "code", _without_fences(page))

@@ -101,3 +101,10 @@ def test_results_names_every_setting_of_a_leaderboard(tmp_path: Path) -> None:
     board = json.loads(CliRunner().invoke(cli.probe_app, asked).stdout)
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert [key for key in (*board, *board["settings"]) if f"`{key}`" not in text] == []
+
+
+def test_every_kind_of_adaptor_is_explained() -> None:
+    from adaptors.kinds import KINDS
+
+    text = (ROOT / "docs" / "commands" / "adaptors-fit.md").read_text(encoding="utf-8")
+    assert [name for name, kind in KINDS.items() if kind.is_rung and f"`{name}`" not in text] == []

@@ -5,6 +5,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from typer.testing import CliRunner
 
 import cli
 from adaptors.train_options import TrainOptions
+from probe.catalog import list_entries
 
 COMMANDS = pages.commands()
 BLOCKS = [(page, block) for page in all_pages() for block in read_blocks(page)]
 RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json"}
 # What an example may need that is not here; it is then checked for its options alone.
 NEEDS = {"network", "install"}
-MOST_LEFT_OUT = 10
+MOST_LEFT_OUT = 8
 OURS = {"probe", "surgery", "adaptors"}
 
 make_options = TrainOptions.__init__
@@ -32,15 +34,18 @@ each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(pa
 
 @pytest.fixture(scope="module", autouse=True)
 def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A hundred docstrings, one store for all pages, and few steps of training."""
-    modules = ["asyncio", "inspect", "os", "statistics", "numpy.linalg"]
+    """Few and short texts, one store for all pages, and little training and timing."""
+    modules = ["asyncio", "os", "statistics"]
+    entries = tuple(replace(entry, max_tokens=32) for entry in list_entries())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.docstrings.read_reference", lambda name: modules)
+        patch.setattr("probe.catalog.list_entries", lambda: entries)
         patch.setenv("ENCODER_SURGERY_CACHE", str(tmp_path_factory.mktemp("cache")))
         # A fresh process takes seconds to start; tests of the saved folders have theirs.
         patch.setattr("surgery.fresh_check.check_saved", accept)
         patch.setattr("surgery.fresh_check.check_encoder", accept)
         patch.setattr(TrainOptions, "__init__", take_few_steps)
+        patch.setattr("surgery.inspection._ROUNDS", 1)
         yield
 
 
@@ -55,12 +60,10 @@ def take_few_steps(options: TrainOptions, *args: Any, **named: Any) -> None:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder that holds what a reader of the README has: the README and the documentation."""
-    shutil.copy(ROOT / "README.md", tmp_path)
-    for page in all_pages()[1:]:
-        copy = tmp_path / page.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(page, copy)
+    """A working folder with a README and a folder of documents; short ones, for they are encoded."""
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "adding.md", tmp_path / "README.md")
+    shutil.copy(ROOT / "docs" / "reproduction.md", tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

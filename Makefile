@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-long lint bench clean
+.PHONY: demo test test-long lint docs pages bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/probe layers --model minilm
@@ -21,11 +21,18 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The pages of commands and packages follow from the code; what is written by hand in them stays.
+pages: $(INSTALLED)
+	$(BIN)/python docs/pages.py
+
+docs: pages
+	$(BIN)/mkdocs build --strict
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run benchmarks/results.json
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 from tiny_data import make_dataset, write_beir, write_lines
 from typer.testing import CliRunner, Result
 
@@ -224,25 +223,6 @@ def test_a_store_that_is_not_there_yet_is_empty(tmp_path: Path, command: str) ->
     result = run("store", command, "--store", tmp_path / "nowhere")
     assert result.exit_code == 0
     assert not (tmp_path / "nowhere").exists()
-
-
-@pytest.mark.parametrize("app", [cli.probe_app, cli.data_app, cli.store_app, cli.surgery_app, cli.adaptors_app])
-def test_every_help_ends_with_an_example(app: typer.Typer) -> None:
-    result = CliRunner().invoke(app, ["--help"])
-    assert result.exit_code == 0
-    assert "Example: " in result.stdout.rstrip().splitlines()[-1]
-
-
-COMMANDS = [
-    *("layers", "rank", "geometry", "classify", "similarity", "models"),
-    *("data show", "data build", "store list", "store verify", "store prune"),
-]
-
-
-@pytest.mark.parametrize("command", [command.split() for command in COMMANDS], ids=COMMANDS)
-def test_every_commands_help_ends_with_an_example(command: list[str]) -> None:
-    last = run(*command, "--help").stdout.rstrip().splitlines()
-    assert any(line.strip().startswith(f"Example: probe {' '.join(command)}") for line in last[-3:])
 
 
 WRONG_CALLS = {

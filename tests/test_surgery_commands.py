@@ -126,12 +126,6 @@ def test_inspect_tells_what_each_cut_would_be(model: str) -> None:
     assert "no final norm" in table
 
 
-@pytest.mark.parametrize("command", ["inspect", "cut", "keep"])
-def test_every_commands_help_ends_with_an_example(command: str) -> None:
-    last = run(command, "--help").stdout.rstrip().splitlines()[-3:]
-    assert any(line.strip().startswith(f"Example: surgery {command}") for line in last)
-
-
 def test_inspect_shares_the_cost_among_the_blocks(model: str) -> None:
     costs = json.loads(run("inspect", "--model", model, "--format", "json").stdout)["cuts"]
     assert sum(cost["block_time_share"] for cost in costs) == pytest.approx(1)

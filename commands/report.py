@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from commands.options import Debug
-from commands.shell import friendly, write_text
+from commands.shell import check_file, friendly, write_text
 from probe.errors import CallError
 
 __all__ = ["report"]
@@ -21,10 +21,7 @@ def report(results: Results, out: Page = Path("report.html"), debug: Debug = Fal
 
     Every result gets a section of its own; nothing is averaged over results. Prints the page's path.
     """
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise CallError(f"--out '{out}': expected a file ending in .html")
-    if out.is_dir() or not out.parent.is_dir():
-        raise CallError(f"--out '{out}': expected a file, in a folder that is there")
+    check_file("--out", out, (".html", ".htm"))
     missing = [str(path) for path in results if not path.is_file()]
     if missing:
         raise CallError(f"there is no file '{missing[0]}': expected results written with --save FILE.json")

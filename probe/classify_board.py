@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.board import board_dict
+from probe.notebook import NotebookViews
 
 __all__ = ["MAJORITY", "SHUFFLED", "ClassifyBoard", "ClassifyRow"]
 
@@ -60,7 +61,7 @@ class ClassifyRow:
 
 
 @dataclass(frozen=True)
-class ClassifyBoard:
+class ClassifyBoard(NotebookViews):
     """Trained probes of any number of layers, and their controls.
 
     Attributes:

@@ -4,10 +4,14 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from probe.catalog import nearest_names
 from probe.errors import CallError, DataError
 from probe.texts import Documents, TextHash, Texts, select
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels", "load_dataset"]
 
@@ -52,6 +56,22 @@ class Dataset:
         """sha256 over the judgements."""
         rows = [(q, d, str(grade)) for q, docs in self.qrels.items() for d, grade in docs.items()]
         return TextHash.of(sorted(rows))
+
+    def _repr_html_(self) -> str:
+        """Return the counts and the first judged queries as HTML."""
+        from probe.notebook import dataset_html
+
+        return dataset_html(self)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the judgements with their texts, a row per judged pair of query and document.
+
+        Raises:
+            CallError: pandas is not installed.
+        """
+        from probe.notebook import dataset_frame
+
+        return dataset_frame(self)
 
     def judgements_per_query(self) -> Counter[int]:
         """Count the queries by their number of relevant documents."""

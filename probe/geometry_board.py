@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.board import board_dict
+from probe.notebook import NotebookViews
 
 __all__ = ["GeometryBoard", "GeometryRow"]
 
@@ -47,7 +48,7 @@ class GeometryRow:
 
 
 @dataclass(frozen=True)
-class GeometryBoard:
+class GeometryBoard(NotebookViews):
     """The geometry of any number of layers, and how alike they are.
 
     Attributes:

@@ -8,6 +8,7 @@ from typing import Any
 
 from probe.board import board_dict
 from probe.examples import Examples
+from probe.notebook import NotebookViews
 
 __all__ = ["Leaderboard", "Row"]
 
@@ -63,7 +64,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Leaderboard:
+class Leaderboard(NotebookViews):
     """Ranked rows and everything that decided them.
 
     Attributes:
@@ -97,12 +98,13 @@ class Leaderboard:
         """Return the rows as CSV, one column per metric; data set and split stand in every row."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        table = self._flat_rows()
+        table = self.flat_rows()
         writer.writerow(table[0])
         writer.writerows([["" if value is None else value for value in row.values()] for row in table])
         return out.getvalue()
 
-    def _flat_rows(self) -> list[dict[str, Any]]:
+    def flat_rows(self) -> list[dict[str, Any]]:
+        """Return the rows without nesting: one column per metric, and the data set in every row."""
         data = {f"dataset_{key}": self.settings["dataset"][key] for key in ("name", "split", "synthetic")}
         return [{**_flatten(row), **data} for row in self.rows]
 

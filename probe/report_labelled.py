@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from probe.board_texts import board_texts
 from probe.cells import show_interval, significant
 from probe.classify_board import SHUFFLED, ClassifyBoard
-from probe.classify_render import classify_cells, classify_lines
 from probe.labelled_series import LabelledBoard, chart_labelled, measure_name
 from probe.report_curves import curve_panel
 from probe.report_panel import lay_out
 from probe.report_parts import Section, make_table
-from probe.similarity_render import similarity_cells, similarity_lines
 
 __all__ = ["labelled_section"]
 
@@ -18,10 +17,7 @@ __all__ = ["labelled_section"]
 def labelled_section(board: LabelledBoard, source: Path) -> Section:
     """Return the section of trained probes, or of correlations with gold scores, read from a file."""
     models = " and ".join(model["name"] for model in board.settings["models"])
-    if isinstance(board, ClassifyBoard):
-        what, (header, cells), lines = "Trained probes", classify_cells(board), classify_lines(board)
-    else:
-        what, (header, cells), lines = "Similarity", similarity_cells(board), similarity_lines(board)
+    what, texts = "Trained probes" if isinstance(board, ClassifyBoard) else "Similarity", board_texts(board)
     title = f"{what} of {models}: {measure_name(board)} on {board.settings['dataset']['name']}"
     chart, measure = chart_labelled(board), f"{measure_name(board)}, 95 % interval"
     panels = [curve_panel(f"{measure_name(board)} by layer", measure, chart)] if chart.curves else []
@@ -32,8 +28,8 @@ def labelled_section(board: LabelledBoard, source: Path) -> Section:
         created=board.created,
         summary=tuple(_summary(board)),
         warnings=tuple(_warnings(board)),
-        settings=tuple(lines),
-        table=make_table(f"{title}, best first", header, cells, without=("curve",)),
+        settings=tuple(texts.notes),
+        table=make_table(f"{title}, best first", texts.header, texts.cells, without=("curve",)),
         drawings=tuple(map(lay_out, panels)),
     )
 

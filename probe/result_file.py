@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from probe.board import SCHEMA
+from probe.board_texts import board_texts
 from probe.classify_board import ClassifyBoard
 from probe.errors import DataError
 from probe.geometry_board import GeometryBoard
@@ -23,8 +24,6 @@ _KINDS: dict[str, type[Result]] = {
     "classify": ClassifyBoard,
     "similarity": SimilarityBoard,
 }
-# What every footer is made of.
-_SETTINGS = ("dataset", "models")
 
 
 def read_result(path: Path) -> Result:
@@ -41,27 +40,25 @@ def read_result(path: Path) -> Result:
     """
     told = _read_json(path)
     kind, schema = told.get("kind"), told.get("schema")
-    if kind not in _KINDS or not isinstance(told.get("settings"), dict):
-        found = (
-            f"kind {kind!r}"
-            if "kind" in told
-            else f"an object with {', '.join(map(repr, list(told)[:4])) or 'nothing'}"
-        )
+    if not isinstance(kind, str) or kind not in _KINDS:
+        keys = ", ".join(map(repr, list(told)[:4])) or "nothing"
+        found = f"kind {kind!r}" if "kind" in told else f"an object with {keys}"
         raise DataError(
             f"{path}: no result of this program: found {found}, expected one of {', '.join(_KINDS)}; "
             "save one with --save FILE.json"
         )
     if schema != SCHEMA:
         raise DataError(f"{path}: written in form {schema!r}, this version reads form {SCHEMA}: make it again")
-    lacking = [key for key in _SETTINGS if key not in told["settings"]]
-    if lacking:
-        raise DataError(f"{path}: its settings lack {', '.join(map(repr, lacking))}: make it again")
     try:
-        return TypeAdapter(_KINDS[kind]).validate_python(told)
+        board: Result = TypeAdapter(_KINDS[kind]).validate_python(told)
+        board_texts(board)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: not as a {kind} should be, at '{place}': {first['msg']}") from error
+    except KeyError as error:
+        raise DataError(f"{path}: its settings or scores lack {error}: make it again") from error
+    return board
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.board import board_dict
+from probe.notebook import NotebookViews
 
 __all__ = ["SimilarityBoard", "SimilarityRow"]
 
@@ -43,7 +44,7 @@ class SimilarityRow:
 
 
 @dataclass(frozen=True)
-class SimilarityBoard:
+class SimilarityBoard(NotebookViews):
     """Layers ranked by how their cosines agree with gold scores.
 
     Attributes:

@@ -12,6 +12,7 @@ from tiny_data import make_dataset
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.cka_grids import cka_grids
 from probe.collapse import effective_rank, mean_cosine
 from probe.dataset import Dataset, load_dataset
 from probe.encoder import Embeddings
@@ -191,3 +192,13 @@ def test_the_command_prints_a_table_and_saves_json(tiny_folder: Callable[[str], 
 def test_a_wrong_call_gets_exit_code_2(tiny_folder: Callable[[str], Path], tmp_path: Path, wrong: list[str]) -> None:
     result = run("-m", tiny_folder("bert"), "-d", make_dataset(tmp_path / "tiny"), "--no-store", *wrong)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_grids_sort_the_similarities_by_model_and_layer(reader: LayerReader, dataset: Dataset) -> None:
+    contestant = everything(reader)
+    two = [contestant, Contestant(reader, select_hookpoints(reader.model, "1,2", ["cls"]))]
+    board = measure_geometry(two, dataset)
+    grids = {(grid.first.rpartition(":")[2], grid.second.rpartition(":")[2]): grid.values for grid in cka_grids(board)}
+    assert list(grids) == [("mean", "mean"), ("mean", "cls"), ("cls", "cls")]
+    assert grids["mean", "cls"][3, 2] == board.cka[3][5]
+    assert len(grids["cls", "cls"]) == 4

@@ -24,7 +24,8 @@ from commands.options import (
     Trust,
 )
 from commands.pictures import check_plot, save_plot
-from commands.shell import app, check_output, command_line, emit, friendly, open_store, say, working, writes_json
+from commands.progress import working
+from commands.shell import app, check_output, command_line, emit, friendly, open_store, say, writes_json
 from probe.errors import CallError
 
 __all__ = ["adaptors_app"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from adaptors.train_options import TrainOptions
-from commands.shell import command_line, console, open_store, say, working
+from commands.progress import working
+from commands.shell import command_line, console, open_store, say
 from probe.errors import CallError
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from commands.options import (
     StoreFolder,
     Trust,
 )
+from commands.progress import working
 from commands.scores import card_scores
-from commands.shell import friendly, open_store, say, working
+from commands.shell import friendly, open_store, say
 from probe.errors import CallError
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ from commands.options import (
     Trust,
 )
 from commands.pictures import check_plot, save_plot
+from commands.progress import working
 from commands.shell import (
     app,
     check_choice,
@@ -45,7 +46,6 @@ from commands.shell import (
     open_store,
     print_json,
     say,
-    working,
     writes_json,
 )
 from probe.errors import CallError

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.shell import command_line, open_store, say, working
+from commands.progress import working
+from commands.shell import command_line, open_store, say
 
 if TYPE_CHECKING:
     from probe.dataset import Dataset

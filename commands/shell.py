@@ -3,7 +3,6 @@
 import functools
 import io
 import json
-import logging
 import os
 import shlex
 import sys
@@ -19,7 +18,6 @@ from probe.files import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
 
     from probe.leaderboard import Leaderboard
     from probe.store import Store
@@ -39,15 +37,12 @@ __all__ = [
     "print_json",
     "saving",
     "say",
-    "working",
     "write_text",
     "writes_json",
 ]
 
 _FORMATS = ("table", "json", "csv", "markdown")
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
-
-_OWN_LOGGERS = ("probe", "adaptors")
 
 # Read by the libraries when they are imported.
 _ENVIRONMENT = {
@@ -248,54 +243,3 @@ def _draw(board: "Leaderboard", format: str) -> str:
     text = io.StringIO()
     print_leaderboard(board, console(file=text, width=200))
     return text.getvalue()
-
-
-@contextmanager
-def working() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar with a rate per step on stderr, and what our own packages log above it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True)) as bar:
-        steps: dict[str, TaskID] = {}
-
-        def report(step: str, done: int, total: int) -> None:
-            if step not in steps or bar.tasks[steps[step]].finished:
-                steps[step] = bar.add_task(step, total=total, rate="")
-            task = bar.tasks[steps[step]]
-            unit = "files" if step == "files" else "steps" if step.startswith("training") else "texts"
-            speed = task.finished_speed or task.speed
-            bar.update(steps[step], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "")
-
-        with _logging_to(bar.console):
-            yield report
-
-
-class _ConsoleHandler(logging.Handler):
-    """Prints log records as plain lines, above a progress bar."""
-
-    def __init__(self, console: "Console") -> None:
-        """Print to a console."""
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print a record, a warning marked as one."""
-        mark = "warning: " if record.levelno >= logging.WARNING else ""
-        self._console.print(mark + record.getMessage(), markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _logging_to(console: "Console") -> Iterator[None]:
-    loggers, handler = [logging.getLogger(name) for name in _OWN_LOGGERS], _ConsoleHandler(console)
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(level)

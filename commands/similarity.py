@@ -23,7 +23,8 @@ from commands.options import (
     Trust,
 )
 from commands.pictures import check_plot, save_plot
-from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say, working
+from commands.progress import working
+from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say
 
 __all__ = ["similarity"]
 

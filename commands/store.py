@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.options import Debug, StoreFolder, TableOrJson
-from commands.shell import app, check_choice, console, friendly, open_store, print_json, say, working
+from commands.progress import working
+from commands.shell import app, check_choice, console, friendly, open_store, print_json, say
 from probe.errors import ProbeError
 
 if TYPE_CHECKING:

@@ -193,6 +193,7 @@ def lay_out(panel: Panel) -> Drawing:
     up = _Axis(*_ends(logs), _BOTTOM, _TOP, panel.logarithmic)
 
     def place(dot: Dot) -> PlacedDot:
+        """Return a dot in the drawing's units."""
         low, high = dot.interval or (dot.y, dot.y)
         return PlacedDot(across.place(dot.x), up.place(dot.y), up.place(low), up.place(high), dot)
 

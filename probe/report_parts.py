@@ -131,6 +131,7 @@ def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".
     down, across = sorted({row for row, _ in grid}), sorted({column for _, column in grid})
 
     def cell(row: int, column: int) -> Cell | None:
+        """Return a number with its colour."""
         value = grid.get((row, column))
         if value is None:
             return None

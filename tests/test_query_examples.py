@@ -79,7 +79,8 @@ def test_findings_are_those_of_the_rows(model: LoadedModel, dataset: Dataset) ->
     metric = Metric.parse(board.metric)
     for example in board.examples.queries:
         assert [finding.rank for finding in example.findings] == [row.rank for row in board.rows]
-        for finding in example.findings:
+        for finding, row in zip(example.findings, board.rows, strict=True):
+            assert row.layer is None or len(finding.documents) == LEADERS
             run = {example.query: {name: -float(place) for place, name in enumerate(finding.documents)}}
             (score,) = score_run(run, {example.query: dataset.qrels[example.query]}, [metric])[metric]
             # One relevant document: it decides the score, wherever it was among the first.

@@ -62,6 +62,14 @@ def test_every_result_has_a_section_with_its_rows_command_and_footer(made: Repor
     assert "CKA: layers of" in words.text
 
 
+def test_whatever_the_keyboard_reaches_has_a_name(made: Reported) -> None:
+    tags = [attrs for _, attrs in Words(made.page.read_text()).tags]
+    ids = {attrs.get("id") for attrs in tags}
+    reached = [attrs for attrs in tags if attrs.get("tabindex") == "0"]
+    assert len(reached) > 10
+    assert all(attrs.get("aria-label") or attrs.get("aria-labelledby") in ids - {None} for attrs in reached)
+
+
 def test_the_page_asks_nothing_of_a_network(made: Reported) -> None:
     page = made.page.read_text()
     loaded = [

@@ -77,6 +77,8 @@ def test_a_column_is_sorted_down_and_up_with_its_gaps_last(visit: Visit) -> None
     deltas = visit.column("Δ base")
     assert deltas[-1] == "–"
     assert [float(cell) for cell in deltas[:-1]] == sorted(map(float, deltas[:-1]), reverse=True)
+    header(visit, "Δ base").get_by_role("button").click()
+    assert visit.column("Δ base") == [*deltas[-2::-1], "–"]
     assert header(visit, "nDCG@10").get_attribute("aria-sort") is None
 
 

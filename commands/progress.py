@@ -1,0 +1,67 @@
+"""Progress bars, and what our own packages log above them."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from commands.shell import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+__all__ = ["working"]
+
+_OWN_LOGGERS = ("probe", "adaptors")
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar with a rate per step on stderr, and what our own packages log above it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True)) as bar:
+        steps: dict[str, TaskID] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in steps or bar.tasks[steps[step]].finished:
+                steps[step] = bar.add_task(step, total=total, rate="")
+            task = bar.tasks[steps[step]]
+            unit = "files" if step == "files" else "steps" if step.startswith("training") else "texts"
+            speed = task.finished_speed or task.speed
+            bar.update(steps[step], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "")
+
+        with _logging_to(bar.console):
+            yield report
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints log records as plain lines, above a progress bar."""
+
+    def __init__(self, console: "Console") -> None:
+        """Print to a console."""
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record, a warning marked as one."""
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        self._console.print(mark + record.getMessage(), markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _logging_to(console: "Console") -> Iterator[None]:
+    loggers, handler = [logging.getLogger(name) for name in _OWN_LOGGERS], _ConsoleHandler(console)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)

@@ -9,8 +9,10 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)
 	$(BIN)/probe layers --model minilm
 
+# Tests of tiny models are two at a time; those of a real one need both cores each.
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not real and not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "real and not long"
 
 # What `make test` leaves out, for want of minutes.
 test-long: $(INSTALLED)

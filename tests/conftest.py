@@ -21,6 +21,8 @@ def pytest_configure() -> None:
     """Set what the hub's client and torch read once, when they are imported; keep out of the user's cache."""
     os.environ["ENCODER_SURGERY_CACHE"] = tempfile.mkdtemp(prefix="encoder-surgery-tests-")
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     # On a busy machine torch's threads would spin for minutes over models this small.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -13,7 +13,7 @@ from commands.surgery import surgery_app
 
 __all__ = ["adaptors_app", "data_app", "probe_app", "store_app", "surgery_app"]
 
-probe_app.command(epilog="Example: probe geometry --model minilm --dataset docstrings --limit 500")(geometry)
+probe_app.command(epilog="Example: probe geometry --model minilm --dataset docstrings")(geometry)
 probe_app.command(epilog="Example: probe report layers.json geometry.json --out report.html")(report)
 probe_app.command(epilog="Example: probe classify --model minilm --dataset docstrings --limit 500")(classify)
 probe_app.command(epilog="Example: probe similarity --model minilm --dataset docstrings --limit 500")(similarity)

@@ -1,7 +1,7 @@
 """Save an adapted encoder as a model, and open it again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptors.adapted import Adapted
@@ -10,6 +10,7 @@ from probe.errors import CallError, ModelError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
+from probe.model_config import note_left_out
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile, find_files
 from probe.reader import LayerReader, own_pooling
@@ -183,6 +184,7 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         readers, fusion = model.readers, model.fusion
     else:
         reader = open_reader(str(folder), options, store)
+        reader.model = _without_note(reader.model, description.top)
         readers = (reader,)
         fusion = Fusion((Hookpoint(str(folder), reader.model.depth, own_pooling(reader.model)),))
     if len(description.fitted_to) != len(readers):
@@ -199,6 +201,12 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
     seen = (description.dataset, description.text_sha256) if description.text_sha256 else None
     facts = AdaptorFacts(description.kind, description.labels, seen, None, module.count_parameters())
     return SavedAdaptor(readers, Adapted(fusion, module, module.dim, facts, str(folder)))
+
+
+def _without_note(model: ModelProfile, top: Sequence[str]) -> ModelProfile:
+    """Return a model without the note that the adaptor on top of it is not applied: here it is."""
+    applied = note_left_out([name.partition("_")[2] for name in top])
+    return replace(model, notes=tuple(note for note in model.notes if note != applied))
 
 
 def _check_member(member: _Member, model: ModelProfile) -> None:

@@ -20,6 +20,13 @@ _BEGIN, _END = "<!-- by hand -->", "<!-- end of what is by hand -->"
 _FIELDS = re.compile(r"(<!-- fields of ([\w.]+)\.(\w+) -->\n).*?(<!-- end of fields -->)", re.DOTALL)
 _TYPES = {"str": "text", "int": "whole number", "float": "number", "Path": "path", "bool": "flag"}
 _PACKAGES = ("probe", "surgery", "adaptors")
+# What makes the files that the example of a command reads.
+_BEFORE = {
+    "probe report": (
+        "probe layers --model minilm --save layers.json",
+        "probe geometry --model minilm --save geometry.json",
+    )
+}
 
 
 def commands() -> dict[str, Any]:
@@ -99,7 +106,7 @@ def _command_page(words: str, command: Any) -> str:
         _MADE,
         inspect.cleandoc(command.help or ""),
         f"```text\n{usage}\n```",
-        f"```sh\n{_example(command)}\n```",
+        "\n".join(["```sh", *_BEFORE.get(words, ()), _example(command), "```"]),
         f"{_BEGIN}\n\n{_by_hand(_command_file(words))}{_END}",
         "## Options",
         _parameters(command),
@@ -185,7 +192,10 @@ def _fill_fields(found: re.Match[str]) -> str:
     begin, module, name, end = found.groups()
     described = getattr(import_module(module), name)
     fields = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(described) or "", re.MULTILINE)
-    rows = [[f"`{field}`", _json_type(described, field), " ".join(words.split())] for field, words in fields]
+    rows = [
+        [f"`{field}`", _json_type(described, field), re.sub(r"\bNone\b", "null", " ".join(words.split()))]
+        for field, words in fields
+    ]
     return f"{begin}\n{_table(['field', 'type', 'meaning'], rows)}\n\n{end}"
 
 

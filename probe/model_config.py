@@ -1,5 +1,6 @@
 """What a model's folder says about its use: pooling, prompts, longest input (sentence-transformers' files)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from probe.errors import ModelError
 
-__all__ = ["ModelConfig", "find_transformer", "first_module", "read_model_config"]
+__all__ = ["ModelConfig", "find_transformer", "first_module", "note_left_out", "read_model_config"]
 
 _POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last", "mean_sqrt_len_tokens": "mean"}
 _LEGACY_FLAGS = {
@@ -135,6 +136,11 @@ def first_module(folder: Path) -> str | None:
     return modules[0].type.rpartition(".")[2] if modules else None
 
 
+def note_left_out(modules: Sequence[str]) -> str:
+    """Return what a hookpoint's note says of modules after the pooling; who applies them takes it back."""
+    return f"the model's own {', '.join(modules)} after the pooling is not applied"
+
+
 def _read_modules(folder: Path) -> list[_Module]:
     return _read_json(folder / "modules.json", list[_Module], [])
 
@@ -176,7 +182,7 @@ def _read_sizes(folder: Path) -> _Sizes:
 
 def _note_modules(types: list[str]) -> tuple[str, ...]:
     left_out = [name for name in types if name not in _KNOWN_MODULES]
-    return (f"the model's own {', '.join(left_out)} after the pooling is not applied",) if left_out else ()
+    return (note_left_out(left_out),) if left_out else ()
 
 
 def _note_similarity(head: _Head) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def _data_name(result: Result) -> str:
     return f"{data['name']}{split}{count}"
 
 
-_RUN_SETTINGS = ("weights_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device")
+_RUN_SETTINGS = ("weights_sha256", "prompt", "query_prompt", "document_prompt", "max_tokens", "dtype", "device")
 
 
 def _different_settings(results: Sequence[Result]) -> dict[str, list[str]]:
@@ -93,6 +93,7 @@ def _different_settings(results: Sequence[Result]) -> dict[str, list[str]]:
     seen: dict[str, dict[str, set[str]]] = {}
     for result in results:
         for model in result.settings["models"]:
+            # Labelled texts and pairs have one prompt, a leaderboard has two.
             for key in (key for key in _RUN_SETTINGS if key in model):
                 seen.setdefault(model["name"], {}).setdefault(key, set()).add(str(model[key]))
     different = {name: [key for key, values in found.items() if len(values) > 1] for name, found in seen.items()}

@@ -76,6 +76,19 @@ def test_rank_scores_the_folder_as_the_fit_said(name: str, data: Path, request: 
     assert (row["encoder"], row["transductive"]) == (str(folder), True)
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_only_raw_layers_of_the_folder_are_said_to_lack_its_map(
+    lensed: Path, data: Path, tmp_path: Path, stored: bool
+) -> None:
+    kept = ["--store", tmp_path / "store"] if stored else ["--no-store"]
+    for _ in range(1 + stored):  # the second time its facts come from the store
+        whole = run("probe", "rank", lensed, "-d", data, *kept, "--format", "json")
+        assert json.loads(whole.stdout)["settings"]["models"][0]["notes"] == []
+    raw = run("probe", "layers", "-m", lensed, "-d", data, *kept, "--format", "json")
+    (note,) = json.loads(raw.stdout)["settings"]["models"][0]["notes"]
+    assert note == "the model's own Dense after the pooling is not applied"
+
+
 def test_sentence_transformers_opens_a_fusion_with_its_map(fused: Path) -> None:
     model = SentenceTransformer(str(fused), trust_remote_code=True, device="cpu")
     opened = open_adapted(fused, OPTIONS)

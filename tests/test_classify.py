@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
-from tiny_data import write_lines
+from tiny_data import make_dataset, write_lines
 from tiny_models import WORDS
 from typer.testing import CliRunner, Result
 
@@ -368,6 +368,20 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
     assert told["settings"]["baseline"] == f"{model}@3:mean"
     assert told["settings"]["dataset"]["labels"] == {"a": 24, "b": 24}
     assert told["settings"]["models"][0]["prompt"] == "ice "
+
+
+def test_a_report_shows_it_beside_a_leaderboard(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """One has a prompt for all texts, the other one for queries and one for documents."""
+    common = ["-m", tiny_folder("bert"), "--layers", 2, "--no-store"]
+    labelled, ranked, page = (tmp_path / name for name in ("labelled.json", "ranked.json", "page.html"))
+    told = run(*common, "-d", write_labelled(tmp_path / "t.csv"), "--max-tokens", 9, "--save", labelled)
+    assert told.exit_code == 0, told.stderr
+    rank = ["layers", *common, "-d", make_dataset(tmp_path / "tiny"), "--save", ranked]
+    for words in (rank, ["report", labelled, ranked, "--out", page]):
+        done = CliRunner().invoke(cli.probe_app, [str(word) for word in words], prog_name="probe")
+        assert done.exit_code == 0, done.stderr
+    text = page.read_text()
+    assert "ran with different settings (max_tokens): compare its rows within one result only" in text
 
 
 def test_a_label_with_too_few_texts_is_named(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:

@@ -3,16 +3,25 @@
 import json
 import logging
 import re
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pages
 import pytest
 from doc_blocks import ROOT, anchors, links
 from doc_blocks import pages as all_pages
+from tiny_data import make_dataset, write_lines
 from typer.testing import CliRunner
 
 import cli
+from probe.classify_board import ClassifyRow
+from probe.examples import Example, Examples, Finding
+from probe.geometry_board import GeometryRow
+from probe.leaderboard import Row
+from probe.result_file import _KINDS
+from probe.similarity_board import SimilarityRow
 
 COMMANDS = pages.commands()
 
@@ -94,13 +103,35 @@ def test_the_files_and_names_a_page_speaks_of_are_there(page: Path) -> None:
     assert [name for name, file in named if not re.search(rf"^{name}\b", (ROOT / file).read_text(), re.M)] == []
 
 
-def test_results_names_every_setting_of_a_leaderboard(tmp_path: Path) -> None:
-    from tiny_data import make_dataset
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+ASKED = {
+    "leaderboard": ["rank", "minilm", "minilm@0"],
+    "geometry": ["geometry", "--model", "minilm", "--layers", "0,6"],
+    "classify": ["classify", "--layers", "6", "--folds", "2"],
+    "similarity": ["similarity", "--layers", "6"],
+}
 
-    asked = ["rank", "minilm", "minilm@0", "-d", str(make_dataset(tmp_path / "tiny")), "--no-store", "-f", "json"]
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_results_names_every_key_of_a_result(kind: str, tmp_path: Path) -> None:
+    texts = [f"{word} is {word} again,{len(word) % 2}" for word in ("ice", "fire", "rain", "storm") * 3]
+    numbered = [f"{number} {text}" for number, text in enumerate(texts)]
+    data = {
+        "classify": write_lines(tmp_path / "t.csv", ["text,label", *numbered]),
+        "similarity": write_lines(tmp_path / "p.csv", ["sentence1,sentence2,score", "a,b,1", "a,c,2", "b,c,3"]),
+    }.get(kind) or make_dataset(tmp_path / "tiny")
+    asked = [*ASKED[kind], "-d", str(data), "--no-store", "-f", "json"]
     board = json.loads(CliRunner().invoke(cli.probe_app, asked).stdout)
-    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert [key for key in (*board, *board["settings"]) if f"`{key}`" not in text] == []
+    assert board["kind"] == kind
+    assert [key for key in (*board, *board["settings"]) if f"`{key}`" not in RESULTS] == []
+
+
+@pytest.mark.parametrize("described", [Row, GeometryRow, ClassifyRow, SimilarityRow, Examples, Example, Finding])
+def test_results_explains_every_field(described: Any) -> None:
+    mark = f"<!-- fields of {described.__module__}.{described.__name__} -->"
+    table = RESULTS.partition(mark)[2].partition("<!-- end of fields -->")[0]
+    explained = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", table, re.M)
+    assert explained == [field.name for field in fields(described)]
 
 
 def test_every_kind_of_adaptor_is_explained() -> None:

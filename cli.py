@@ -10,6 +10,7 @@ from commands.report import report
 from commands.similarity import similarity
 from commands.store import store_app
 from commands.surgery import surgery_app
+from commands.tune import tune
 
 __all__ = ["adaptors_app", "data_app", "probe_app", "store_app", "surgery_app"]
 
@@ -20,3 +21,6 @@ probe_app.command(epilog="Example: probe similarity --model minilm --dataset doc
 probe_app.add_typer(data_app, name="data")
 probe_app.add_typer(store_app, name="store")
 surgery_app.command(epilog="Example: surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0")(fuse)
+adaptors_app.command(epilog="Example: adaptors tune --heal --model ./minilm-3-lens --steps 20 --out ./minilm-3-healed")(
+    tune
+)

@@ -22,7 +22,7 @@ from surgery.folder import save_folder, write_json, write_model, write_modules
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing import FusedModel
 
-__all__ = ["About", "SavedAdaptor", "is_adapted", "is_plain_model", "open_adapted", "save_adapted"]
+__all__ = ["About", "SavedAdaptor", "describe_anew", "is_adapted", "is_plain_model", "open_adapted", "save_adapted"]
 
 _DESCRIPTION = "adaptor.json"
 
@@ -138,6 +138,25 @@ def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, about
         fitted_to=[_describe(member) for member in members],
     )
     write_json(folder / _DESCRIPTION, description.model_dump())
+
+
+def describe_anew(folder: Path, kind: str, seen: Sequence[tuple[str, str]]) -> None:
+    """Say of a folder whose weights were trained further what it is now.
+
+    Args:
+        folder: The folder.
+        kind: What was made of it.
+        seen: Name of every data set whose texts it was trained on, and sha256 of its documents.
+
+    Raises:
+        ModelError: It holds no description, or several models.
+    """
+    description = _read(folder)
+    if len(description.fitted_to) != 1:
+        raise ModelError(f"{folder / _DESCRIPTION} tells of {len(description.fitted_to)} models, not of one")
+    names, hashes = ("+".join(parts) for parts in zip(*seen, strict=True))
+    changed = {"kind": kind, "dataset": names, "text_sha256": hashes, "fitted_to": [_describe(folder)]}
+    write_json(folder / _DESCRIPTION, description.model_copy(update=changed).model_dump())
 
 
 def _words(encoder: Adapted, dataset: str) -> str:

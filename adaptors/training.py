@@ -1,10 +1,8 @@
 """Train a network on stored states, with sentence-transformers' trainer."""
 
 import hashlib
-import json
-import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from adaptors.adaptor_module import AdaptorModule, read_weights
 from adaptors.base import FitData
+from adaptors.checkpoints import check_fingerprint, last_checkpoint
 from adaptors.collation import StateCollator
 from adaptors.draws import Draws
 from adaptors.epochs import Epoch, read_epochs
@@ -29,12 +28,9 @@ from probe.errors import CallError
 
 __all__ = ["EPOCH_STEPS", "Lesson", "fingerprint", "train"]
 
-_log = logging.getLogger(__name__)
-
 # An epoch is so many batches, whatever the size of the corpus: every data set gets the same schedule.
 EPOCH_STEPS = 30
 _PATIENCE = 3
-_FINGERPRINT = "fit.json"
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints or Path(scratch)
-        _check_fingerprint(folder, lesson.fingerprint)
+        check_fingerprint(folder, lesson.fingerprint)
         model = SentenceTransformer(modules=[AdaptorModule(network)], device=None)
         trainer = _Trainer(
             model=model,
@@ -115,7 +111,7 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
         )
         # It writes to stdout, where results go.
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         epochs = read_epochs(trainer.state.log_history, min(EPOCH_STEPS, options.steps))
     if max(epochs, key=Epoch.merit).number == 0:
         # The trainer compares the epochs that it saved, and saves none before the first step.
@@ -187,25 +183,3 @@ def _as_dataset(draws: Draws) -> Any:
     from datasets import Dataset
 
     return Dataset.from_dict(dict(draws))
-
-
-def _check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
-    """Refuse checkpoints of another training."""
-    path, told = folder / _FINGERPRINT, json.dumps(dict(fingerprint), sort_keys=True, indent=2)
-    if path.exists() and path.read_text(encoding="utf-8") != told:
-        raise CallError(f"{folder} holds checkpoints of another training: name an empty folder, or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(told, encoding="utf-8")
-
-
-def _last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that is whole; its state is written last."""
-    found: Sequence[Path] = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2]))
-    for path in found:
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            _log.warning("%s is not whole: the one before it is taken", path)
-            continue
-        return str(path)
-    return None

@@ -24,7 +24,7 @@ class AdaptorFacts:
     Attributes:
         kind: Its kind.
         labels: `none`, or the split whose judgements were used.
-        fitted_on: Name of the data set and sha256 of the documents its fit saw, if it saw any.
+        fitted_on: Names of the data sets and sha256 of the documents its fit saw, if it saw any; joined by +.
         fit_seconds: Time to fit it.
         parameters: Its parameters.
     """
@@ -37,9 +37,10 @@ class AdaptorFacts:
 
     def saw(self, dataset: Dataset) -> bool:
         """Whether the fit saw texts of a data set's corpus; a limited one is taken for a part of the whole."""
-        return self.fitted_on is not None and (
-            self.fitted_on[0] == dataset.name or self.fitted_on[1] == dataset.documents.text_hash
-        )
+        if self.fitted_on is None:
+            return False
+        names, hashes = (part.split("+") for part in self.fitted_on)
+        return dataset.name in (self.fitted_on[0], *names) or dataset.documents.text_hash in hashes
 
 
 @dataclass(frozen=True)

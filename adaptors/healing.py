@@ -1,0 +1,202 @@
+"""Heal a cut encoder: teach what is left of it the vectors of the full model, on unlabelled text."""
+
+import copy
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
+from torch import Tensor
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
+
+from adaptors.checkpoints import check_fingerprint, last_checkpoint
+from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.heal_loss import HealLoss
+from adaptors.heal_texts import HealTexts, draw_batches
+from probe.errors import ModelError, TrainingError
+from probe.files import digest
+from probe.states import Progress, silent
+from probe.texts import TextHash
+
+__all__ = ["HealOptions", "count_steps", "heal"]
+
+
+_LOG_STEPS = 50
+_WARM_UP = 0.05
+_TRIAL = 20
+_STEP = "training the cut encoder"
+
+
+@dataclass(frozen=True)
+class HealOptions:
+    """How a cut encoder is healed.
+
+    Attributes:
+        steps: Batches.
+        batch: Texts in a batch.
+        tokens: Longest text while it is trained; the model's own longest input is not changed.
+        rate: Greatest learning rate; it rises in the first twentieth of the steps and falls to 0 in a line.
+        seed: Of everything that is random.
+        bfloat16: Whether the products are computed in bfloat16.
+        checkpoints: Folder where the training is kept, and where an interrupted one is taken up again.
+        progress: Told about every step.
+    """
+
+    steps: int = 1000
+    batch: int = 64
+    tokens: int = 128
+    rate: float = 5e-4
+    seed: int = 0
+    bfloat16: bool = True
+    checkpoints: Path | None = None
+    progress: Progress = silent
+
+
+def heal(student: SentenceTransformer, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
+    """Train an encoder in place.
+
+    Args:
+        student: The cut encoder, its vectors of as many dimensions as the teacher's.
+        texts: What it is taught.
+        options: How.
+
+    Returns:
+        The loss at every fiftieth step.
+
+    Raises:
+        ModelError: It has another dimension than its teacher.
+        CallError: The folder of checkpoints belongs to another training.
+        TrainingError: The loss is not a number.
+    """
+    width = student.get_embedding_dimension()
+    if width != texts.targets.shape[1]:
+        raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
+    longest, student.max_seq_length = student.max_seq_length, min(options.tokens, student.max_seq_length or 10**6)
+    collator = _TextCollator(student, texts)
+    batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
+    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+        folder = options.checkpoints or Path(scratch)
+        check_fingerprint(folder, _fingerprint(texts, options))
+        trainer = EncoderTrainer(
+            model=student,
+            args=_arguments(folder, options),
+            train_dataset=_as_dataset(batches),
+            loss=HealLoss(student),
+            data_collator=collator,  # type: ignore[arg-type]
+            callbacks=[_Teller(options.progress)],
+        )
+        # It writes to stdout, where results go.
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        # It leaves the model computing in bfloat16.
+        trainer.accelerator.unwrap_model(student, keep_fp32_wrapper=False)
+        losses = tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
+    student.max_seq_length = longest
+    student.cpu().eval()
+    return losses
+
+
+class _TextCollator:
+    """Turns drawn rows into features and their teacher's vectors."""
+
+    def __init__(self, student: SentenceTransformer, texts: HealTexts) -> None:
+        self.valid_label_columns: list[str] = []
+        self._student = student
+        self._texts = texts
+
+    def lengths(self) -> list[int]:
+        """Return the tokens of every text."""
+        tokenizer: Any = self._student.tokenizer
+        cut = {"truncation": True, "max_length": self._student.max_seq_length}
+        return [len(ids) for ids in tokenizer(list(self._texts.texts), **cut)["input_ids"]]
+
+    def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
+        """Return one drawn batch."""
+        (drawn,) = rows
+        numbers = drawn["rows"]
+        features = self._student.preprocess([self._texts.texts[number] for number in numbers])
+        tensors = {f"text_{name}": value for name, value in features.items() if isinstance(value, Tensor)}
+        return {**tensors, "label": self._texts.targets[numbers]}
+
+
+class _Teller(TrainerCallback):
+    """Tells every step, and stops where the loss is not a number."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Tell the step."""
+        self._progress(_STEP, 1, state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
+        """Stop where the loss is not a number.
+
+        Raises:
+            TrainingError: It is not.
+        """
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss is {loss} after {state.global_step} steps: lower --rate")
+
+
+def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
+    """Return what a training that is taken up again must have in common with the interrupted one."""
+    return {
+        "texts": TextHash.of((text,) for text in texts.texts),
+        "targets": digest({"sum": texts.targets.double().sum().item(), "shape": list(texts.targets.shape)}),
+        **{name: getattr(options, name) for name in ("steps", "batch", "tokens", "rate", "seed", "bfloat16")},
+    }
+
+
+def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainingArguments:
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        max_steps=options.steps,
+        learning_rate=options.rate,
+        warmup_steps=round(_WARM_UP * options.steps),
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        seed=options.seed,
+        bf16=options.bfloat16,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=_LOG_STEPS,
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if options.checkpoints else "no",
+        save_steps=max(1, options.steps // 10),
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+
+
+def _as_dataset(batches: Sequence[Sequence[int]]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_dict({"rows": [list(rows) for rows in batches]})
+
+
+def count_steps(student: SentenceTransformer, texts: HealTexts, options: HealOptions, minutes: float) -> int:
+    """Return how many batches fit into so many minutes, by the time that some take on a copy.
+
+    Args:
+        student: The cut encoder; it is not changed.
+        texts: What it is taught.
+        options: How.
+        minutes: For all batches.
+
+    Returns:
+        At least 1.
+    """
+    trial = copy.deepcopy(student)
+    began = time.perf_counter()
+    heal(trial, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent))
+    return max(1, round(60 * minutes * _TRIAL / (time.perf_counter() - began)))

@@ -1,4 +1,4 @@
-"""Healing: what a cut encoder is taught, that it learns it, that nothing is lost, and that the result loads anywhere."""
+"""Healing: what a cut encoder is taught, that it learns it, that nothing is lost, that the result loads anywhere."""
 
 import math
 import shutil
@@ -139,9 +139,11 @@ def test_texts_have_their_prompts_and_the_full_models_vectors(
 
 def test_it_comes_nearer_to_its_teacher(cut_folder: Path, texts: HealTexts) -> None:
     student = open_student(cut_folder)
+    with torch.no_grad():  # the lens alone is nearly right on states this small
+        student[0].auto_model.encoder.layer[0].output.dense.weight.mul_(-1)
     before, longest = distance(student, texts), student.max_seq_length
-    heal(student, texts, replace(OPTIONS, steps=60))
-    assert distance(student, texts) < 0.7 * before
+    heal(student, texts, OPTIONS)
+    assert distance(student, texts) < 0.5 * before
     assert student.max_seq_length == longest
 
 
@@ -233,27 +235,20 @@ def test_what_was_seen_of_several_data_sets_is_remembered(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "words"),
+    ("change", "words"),
     [
-        (["--teacher", "{bert}"], 2, "pass --heal"),
-        (["--heal", "-m", "{bert}"], 2, "is no cut with a lens"),
-        (["--heal", "-m", "nowhere"], 2, "is no cut with a lens"),
-        (["--heal", "--out", "{cut}"], 2, "exists"),
-        (["--heal", "--teacher", "{mpnet}"], 1, "dimensions, and its teacher of"),
+        (["--teacher", "{bert}"], "pass --heal"),
+        (["--heal", "-m", "{bert}"], "is no cut with a lens"),
+        (["--heal", "-m", "nowhere"], "is no cut with a lens"),
+        (["--heal", "--out", "{cut}"], "exists"),
     ],
 )
 def test_a_wrong_call_is_said(
-    cut_folder: Path,
-    tiny_folder: Callable[[str], Path],
-    data: Path,
-    tmp_path: Path,
-    change: list[str],
-    code: int,
-    words: str,
+    cut_folder: Path, tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, change: list[str], words: str
 ) -> None:
-    folders = {"bert": tiny_folder("bert"), "mpnet": tiny_folder("mpnet"), "cut": cut_folder}
+    folders = {"bert": tiny_folder("bert"), "cut": cut_folder}
     given = ["-m", cut_folder, "-d", data, "--no-store", "--out", tmp_path / "out"]
     result = tune(*given, *(part.format(**folders) for part in change))
-    assert result.exit_code == code, result.stderr
+    assert result.exit_code == 2, result.stderr
     assert words in result.stderr
     assert not (tmp_path / "out").exists()

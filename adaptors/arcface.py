@@ -48,7 +48,7 @@ class AdaptiveArcFaceLoss(EmbeddingLoss):
         anchors, *documents = embeddings
         scores = cosines(anchors, torch.cat(documents))
         own = scores.diagonal()
-        harder = add_angles(own, elastic_margins(own.detach(), self.margin, self.margin * self.spread))
+        harder = add_angles(own, elastic_margins(own, self.margin, self.margin * self.spread))
         scores = torch.diagonal_scatter(scores, harder.to(scores.dtype))
         return cross_entropy(scores / self.temperature, torch.arange(len(scores), device=scores.device))
 

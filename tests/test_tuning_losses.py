@@ -92,6 +92,7 @@ def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
     penalised = make_tuning_loss(name, tiny, LossOptions(guide=options.guide, weight=10.0), [wrapper])
     found, gradient = run(tiny, penalised, given)
     counter.remove()
+    assert not tiny._forward_hooks
     assert len(calls) == 2 * once
     # The tiny model's weights are random: all its vectors are alike.
     assert found > bare + 0.5

@@ -5,6 +5,7 @@ from commands.classify import classify
 from commands.data import data_app
 from commands.fuse import fuse
 from commands.geometry import geometry
+from commands.losses import losses
 from commands.probe import probe_app
 from commands.report import report
 from commands.similarity import similarity
@@ -20,6 +21,7 @@ probe_app.command(epilog="Example: probe classify --model minilm --dataset docst
 probe_app.command(epilog="Example: probe similarity --model minilm --dataset docstrings --limit 500")(similarity)
 probe_app.add_typer(data_app, name="data")
 probe_app.add_typer(store_app, name="store")
+adaptors_app.command(epilog="Example: adaptors losses")(losses)
 surgery_app.command(epilog="Example: surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0")(fuse)
 adaptors_app.command(epilog="Example: adaptors tune --heal --model ./minilm-3-lens --steps 20 --out ./minilm-3-healed")(
     tune

@@ -30,12 +30,16 @@ class LossChoice:
 
     Attributes:
         make: Makes it.
+        formula: In plain text; c is the cosine before, s after, summed over all dimensions, t the temperature.
+        source: Where it was published.
         draws: `texts`, `rankings` or `pairs`; only pairs are labelled.
         batch: Texts or pairs in a batch.
         grades: Whether it looks at the grades of a whole batch.
     """
 
     make: _Make
+    formula: str
+    source: str
     draws: str
     batch: int = _PAIRS
     grades: bool = False
@@ -73,15 +77,44 @@ def _infonce(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Modu
     return MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), list(dims))  # type: ignore[arg-type]
 
 
+_SIMILARITY = "mean of (c_ij - s_ij)^2"
+_RECONSTRUCTION = "squared error of the decoded states, over their variance"
+_ADAPTOR = "sum of |c_ij - s_ij|, again over the nearest texts, plus the sizes of the corrections"
+_CONCATENATION = "Compressed Concatenation of Small Embedding Models, CIKM 2025"
+_YOON = "Yoon et al., EMNLP 2024 (Matryoshka-Adaptor)"
+
 LOSSES: dict[str, LossChoice] = {
-    "similarity": LossChoice(lambda model, network, dims: SimilarityLoss(model, dims), "texts"),
-    "ranking": LossChoice(lambda model, network, dims: RankingDistillationLoss(model, dims), "rankings"),
-    "reconstruction": LossChoice(_reconstruction, "texts"),
-    "reconstruction+similarity": LossChoice(_ReconstructionAndSimilarity, "texts"),
-    "matryoshka-adaptor": LossChoice(_matryoshka_adaptor, "texts", 128),
-    "matryoshka-adaptor+rank": LossChoice(_matryoshka_adaptor, "pairs", 128, grades=True),
-    "infonce": LossChoice(_infonce, "pairs"),
-    "margin": LossChoice(lambda model, network, dims: MarginSimilarityLoss(model, dims), "pairs"),
+    "similarity": LossChoice(
+        lambda model, network, dims: SimilarityLoss(model, dims), _SIMILARITY, _CONCATENATION, "texts"
+    ),
+    "ranking": LossChoice(
+        lambda model, network, dims: RankingDistillationLoss(model, dims),
+        "KL(softmax(c/t), softmax(s/t)) over candidates",
+        "after ListNet, Cao et al., ICML 2007",
+        "rankings",
+    ),
+    "reconstruction": LossChoice(_reconstruction, _RECONSTRUCTION, "ours", "texts"),
+    "reconstruction+similarity": LossChoice(
+        _ReconstructionAndSimilarity, "reconstruction + similarity", "ours", "texts"
+    ),
+    "matryoshka-adaptor": LossChoice(_matryoshka_adaptor, _ADAPTOR, _YOON, "texts", 128),
+    "matryoshka-adaptor+rank": LossChoice(
+        _matryoshka_adaptor,
+        "matryoshka-adaptor + grade differences times log(1 + exp(s_ik - s_ij))",
+        _YOON,
+        "pairs",
+        128,
+        grades=True,
+    ),
+    "infonce": LossChoice(
+        _infonce, "infonce of every prefix", "van den Oord et al. 2018; Kusupati et al., NeurIPS 2022", "pairs"
+    ),
+    "margin": LossChoice(
+        lambda model, network, dims: MarginSimilarityLoss(model, dims),
+        "mean of max(0, m - (s_ii - s_ij)/t)",
+        "Frome et al., NIPS 2013 (DeViSE)",
+        "pairs",
+    ),
 }
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "RankingDistillationLoss",
     "ReconstructionLoss",
     "SimilarityLoss",
+    "cosines",
     "unexplained_variance",
 ]
 

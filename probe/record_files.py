@@ -10,12 +10,37 @@ from typing import Any
 from probe.beir_records import label
 from probe.errors import CallError, DataError
 
-__all__ = ["RECORD_FILES", "place_text", "read_columns"]
+__all__ = ["RECORD_FILES", "column_names", "place_text", "read_columns"]
 
 RECORD_FILES = (".jsonl", ".csv")
 
 _LONGEST_CSV_FIELD = 2**31 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def column_names(path: Path) -> dict[str, str]:
+    """Return the columns a file has, in any of its records, each with the file and line where it comes first.
+
+    Args:
+        path: A JSONL or CSV file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        CallError: There is no such file, or it is of another kind.
+        DataError: A line is malformed.
+    """
+    _check_file(path)
+    if path.suffix.lower() == ".csv":
+        csv.field_size_limit(_LONGEST_CSV_FIELD)
+        try:
+            header = next(csv.reader((line for _, line in _lines(path)), strict=True), [])
+        except csv.Error as error:
+            raise DataError(f"{label(path)}:1: not CSV ({error})") from error
+        return {name.strip(): f"{label(path)}:1" for name in header}
+    found: dict[str, str] = {}
+    for place, record in _read_jsonl(path, ()):
+        for name in record:
+            found.setdefault(name, place)
+    return found
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -32,11 +57,9 @@ def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict
         CallError: There is no such file, or it is of another kind.
         DataError: A line is malformed or lacks a column.
     """
-    if not path.is_file():
-        raise CallError(f"there is no file '{path}'")
-    if path.suffix.lower() not in RECORD_FILES:
-        raise CallError(f"'{path}' ends in '{path.suffix}': expected a file ending in {' or '.join(RECORD_FILES)}")
-    yield from (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(path, columns)
+    _check_file(path)
+    for place, record in (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(path, columns):
+        yield place, {column: record[column] for column in columns}
 
 
 def place_text(record: dict[str, Any], column: str, place: str) -> str:
@@ -59,6 +82,13 @@ def place_text(record: dict[str, Any], column: str, place: str) -> str:
     return _SURROGATE.sub("\ufffd", value).strip()
 
 
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise CallError(f"there is no file '{path}'")
+    if path.suffix.lower() not in RECORD_FILES:
+        raise CallError(f"'{path}' ends in '{path.suffix}': expected a file ending in {' or '.join(RECORD_FILES)}")
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield all lines with their ends, numbered from 1."""
     number = 0
@@ -73,7 +103,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    expected = "expected an object with " + " and ".join(f'"{column}"' for column in columns)
+    expected = "expected an object" + " with " * bool(columns) + " and ".join(f'"{column}"' for column in columns)
     for number, line in _lines(path):
         if not line.strip():
             continue
@@ -84,7 +114,7 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[
             raise DataError(f"{place}: not JSON ({error}); {expected} on every line") from error
         if not isinstance(record, dict) or not set(columns) <= record.keys():
             raise DataError(f"{place}: {expected}, found {line.strip()[:60]}")
-        yield place, {column: record[column] for column in columns}
+        yield place, record
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -104,7 +134,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
             if None in row or None in row.values():
                 more = "more" if None in row else "fewer"
                 raise DataError(f"{place}: {more} values than columns; a text with a comma in it goes between quotes")
-            yield place, {column: row[column] for column in columns}
+            yield place, row
             begun = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{label(path)}:{begun}: not CSV ({error})") from error

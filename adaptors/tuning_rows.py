@@ -1,0 +1,140 @@
+"""What an encoder is trained on, in three forms, and the ways from one to another that lose no judgement."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from probe.errors import CallError, DataError
+
+__all__ = ["Listwise", "Pairwise", "Pointwise", "Row", "as_lists", "as_pairs", "as_points"]
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """A query and one document with a label.
+
+    Attributes:
+        query: The query.
+        document: The document.
+        label: A grade, a similarity, or 0 and 1.
+        place: File and line it comes from.
+    """
+
+    query: str
+    document: str
+    label: float
+    place: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """A query, a document that is relevant to it, and documents that are not.
+
+    Attributes:
+        query: The query.
+        positive: The relevant document.
+        negatives: Documents that are not relevant; there may be none.
+        grade: How relevant the positive is; 1 where nobody says.
+        place: File and line it comes from.
+    """
+
+    query: str
+    positive: str
+    negatives: tuple[str, ...] = ()
+    grade: float = 1.0
+    place: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Listwise:
+    """A query and documents, each with a label.
+
+    Attributes:
+        query: The query.
+        documents: The documents.
+        labels: Their grades, or a teacher's scores.
+        place: File and line it comes from.
+    """
+
+    query: str
+    documents: tuple[str, ...]
+    labels: tuple[float, ...]
+    place: str = field(default="", compare=False)
+
+
+Row = Pointwise | Pairwise | Listwise
+
+
+def as_points(rows: Sequence[Row]) -> list[Pointwise]:
+    """Return every judgement by itself, a positive with its grade and a negative with 0."""
+    return [point for row in rows for point in _points_of(row)]
+
+
+def _points_of(row: Row) -> Iterator[Pointwise]:
+    if isinstance(row, Pointwise):
+        yield row
+        return
+    judged = _as_list(row) if isinstance(row, Pairwise) else row
+    for document, label in zip(judged.documents, judged.labels, strict=True):
+        yield Pointwise(row.query, document, label, row.place)
+
+
+def _as_list(row: Pairwise) -> Listwise:
+    """Return a pair-wise row as a list, the positive first."""
+    labels = (row.grade, *(0.0 for _ in row.negatives))
+    return Listwise(row.query, (row.positive, *row.negatives), labels, row.place)
+
+
+def as_lists(rows: Sequence[Row]) -> list[Listwise]:
+    """Return lists of two documents or more: point-wise rows by query, pair-wise rows one by one.
+
+    Raises:
+        CallError: There is only one document to a query.
+        DataError: A document is labelled twice and differently.
+    """
+    lists = _gather(rows)
+    for row in lists:
+        if len(row.documents) < 2:
+            raise CallError(f"{row.place}: one document to a query, expected two or more to compare: add negatives")
+    return lists
+
+
+def as_pairs(rows: Sequence[Row]) -> list[Pairwise]:
+    """Return one row for every relevant document, with all of its query's documents that are not relevant.
+
+    Raises:
+        CallError: The labels are scores: which documents are relevant, nobody says.
+        DataError: A query has no relevant document, or a document is labelled twice and differently.
+    """
+    if all(isinstance(row, Pairwise) for row in rows):
+        return [row for row in rows if isinstance(row, Pairwise)]
+    return [pair for row in _gather(rows) for pair in _pairs_of(row)]
+
+
+def _pairs_of(row: Listwise) -> list[Pairwise]:
+    for label in row.labels:
+        if label < 0 or label != int(label):
+            raise CallError(
+                f"{row.place}: the label {label:g} is a score: expected grades (0, 1, 2, ...) to tell pairs"
+            )
+    judged = list(zip(row.documents, row.labels, strict=True))
+    negatives = tuple(document for document, label in judged if not label)
+    pairs = [Pairwise(row.query, document, negatives, label, row.place) for document, label in judged if label]
+    if not pairs:
+        raise DataError(f"{row.place}: no document is relevant to '{row.query[:60]}': expected a label above 0")
+    return pairs
+
+
+def _gather(rows: Sequence[Row]) -> list[Listwise]:
+    """Return one list per row, but one per query of point-wise rows."""
+    lists = [_as_list(row) if isinstance(row, Pairwise) else row for row in rows if not isinstance(row, Pointwise)]
+    judged: dict[str, dict[str, float]] = {}
+    places: dict[str, str] = {}
+    for row in rows:
+        if not isinstance(row, Pointwise):
+            continue
+        places.setdefault(row.query, row.place)
+        label = judged.setdefault(row.query, {}).setdefault(row.document, row.label)
+        if label != row.label:
+            raise DataError(f"{row.place}: label {row.label:g} of a document that has label {label:g} already")
+    lists += [Listwise(query, tuple(found), tuple(found.values()), places[query]) for query, found in judged.items()]
+    return lists

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from commands.options import Debug, Force, NoStore, Seed, StoreFolder
+from commands.options import Debug, Force, NoStore, StoreFolder
 from commands.progress import working
 from commands.shell import friendly, open_store, say
 from probe.errors import CallError
@@ -34,6 +34,7 @@ Minutes = Annotated[
 ]
 Batch = Annotated[int, typer.Option(help="Texts in a batch.", min=2)]
 Tokens = Annotated[int, typer.Option(help="Longest text while training; the model's longest input stays.", min=8)]
+TrainSeed = Annotated[int, typer.Option("--seed", help="Of the order of the texts.", min=0)]
 Rate = Annotated[float, typer.Option(help="Greatest learning rate.", min=0)]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")]
 Checkpoints = Annotated[
@@ -53,7 +54,7 @@ def tune(
     batch: Batch = 64,
     tokens: Tokens = 128,
     rate: Rate = 5e-4,
-    seed: Seed = 0,
+    seed: TrainSeed = 0,
     checkpoints: Checkpoints = None,
     force: Force = False,
     store: StoreFolder = None,

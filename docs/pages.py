@@ -25,7 +25,8 @@ _BEFORE = {
     "probe report": (
         "probe layers --model minilm --save layers.json",
         "probe geometry --model minilm --save geometry.json",
-    )
+    ),
+    "adaptors tune": ("surgery cut --model minilm --after 3 --lens --dataset docstrings --out ./minilm-3-lens",),
 }
 
 

@@ -13,7 +13,7 @@ from adaptors.folder import describe_anew, is_adapted
 from probe.errors import CallError, ModelError
 from surgery.folder import PROVENANCE, save_folder
 
-__all__ = ["Healed", "check_student", "save_healed"]
+__all__ = ["Healed", "check_student", "save_healed", "trained_files"]
 
 _WEIGHTS = "model.safetensors"
 _CARD = "README.md"
@@ -73,27 +73,44 @@ def save_healed(healed: Healed, out: Path, force: bool, check: Callable[[Path], 
 
 def _write(healed: Healed, folder: Path) -> None:
     shutil.copytree(healed.source, folder, dirs_exist_ok=True)
-    tops = sorted(folder.glob("*_Dense"))
-    _replace(folder / _WEIGHTS, _tensors(healed.student[0].auto_model))
-    denses = [module for module in healed.student if type(module).__name__ == "Dense"]
-    for path, dense in zip(tops, denses, strict=True):
-        _replace(path / _WEIGHTS, _tensors(dense))
+    for path, values in trained_files(healed.student, folder).items():
+        save_file(values, path, metadata={"format": "pt"})
     describe_anew(folder, _KIND, healed.seen)
     card = (folder / _CARD).read_text(encoding="utf-8")
     (folder / _CARD).write_text(f"{card}\n{healed.words}", encoding="utf-8")
+
+
+def trained_files(student: SentenceTransformer, folder: Path) -> dict[Path, dict[str, Tensor]]:
+    """Return what the weight files of a folder hold once an encoder made like it was trained.
+
+    Args:
+        student: The encoder.
+        folder: The cut's, or a copy of it.
+
+    Returns:
+        Tensors per file.
+
+    Raises:
+        ModelError: The encoder is not made like the folder.
+    """
+    denses = [module for module in student if type(module).__name__ == "Dense"]
+    parts = [folder, *sorted(folder.glob("*_Dense"))]
+    modules = [student[0].auto_model, *denses]
+    return {
+        part / _WEIGHTS: _renew(part / _WEIGHTS, _tensors(module)) for part, module in zip(parts, modules, strict=True)
+    }
 
 
 def _tensors(module: object) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}  # type: ignore[attr-defined]
 
 
-def _replace(path: Path, trained: Mapping[str, Tensor]) -> None:
-    """Write trained values under the names, and in the dtypes, of the tensors that are there."""
-    before = load_file(path)
+def _renew(path: Path, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return trained values under the names, and in the dtypes, of the tensors of a file; counters stay."""
     values = {}
-    for name, tensor in before.items():
+    for name, tensor in load_file(path).items():
         found = [key for key in trained if key == name or name.endswith(f".{key}")]
-        if len(found) != 1 or trained[found[0]].shape != tensor.shape:
+        if tensor.is_floating_point() and (len(found) != 1 or trained[found[0]].shape != tensor.shape):
             raise ModelError(f"the trained encoder has no tensor for '{name}' of {path}")
-        values[name] = trained[found[0]].to(tensor.dtype)
-    save_file(values, path, metadata={"format": "pt"})
+        values[name] = trained[found[0]].to(tensor.dtype) if tensor.is_floating_point() else tensor
+    return values

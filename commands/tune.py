@@ -93,6 +93,7 @@ def _prepare(
 
     from adaptors.gathering import choose_texts
     from adaptors.heal_texts import gather_heal_texts
+    from adaptors.healed_folder import trained_files
     from adaptors.healing import count_steps
     from probe.dataset import load_dataset
     from probe.opening import open_reader
@@ -102,6 +103,7 @@ def _prepare(
     data = [choose_texts(name, load_dataset(name), "none") for name in datasets]
     texts = gather_heal_texts(open_reader(teacher, None, kept), data, kept, options.progress)
     student = SentenceTransformer(str(model), device="cpu")
+    trained_files(student, model)  # what cannot be saved is not trained
     if minutes is not None:
         options = replace(options, steps=count_steps(student, texts, options, minutes))
         say(f"{minutes:g} minutes are about {options.steps} steps here: --steps {options.steps} repeats this training")

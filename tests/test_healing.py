@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from adaptors.folder import open_adapted
 from adaptors.gathering import choose_texts
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_texts import HealTexts, draw_batches, gather_heal_texts
+from adaptors.healed_folder import trained_files
 from adaptors.healing import HealOptions, count_steps, heal
 from probe.dataset import load_dataset
 from probe.errors import CallError, ModelError, TrainingError
@@ -197,6 +199,20 @@ def test_minutes_become_steps_without_a_change_of_the_student(cut_folder: Path, 
     few, many = (count_steps(student, texts, OPTIONS, minutes) for minutes in (0.001, 1.0))
     assert 1 <= few < many
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(student).items())
+
+
+def test_what_is_counted_in_a_weight_file_stays_and_what_is_unknown_is_refused(
+    cut_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(cut_folder, folder)
+    file, student = folder / "model.safetensors", open_student(cut_folder)
+    positions = {"embeddings.position_ids": torch.arange(7)}
+    save_file(load_file(file) | positions, file)
+    assert trained_files(student, folder)[file]["embeddings.position_ids"].tolist() == list(range(7))
+    save_file(load_file(file) | {"head.weight": torch.ones(2)}, file)
+    with pytest.raises(ModelError, match=r"no tensor for 'head\.weight'"):
+        trained_files(student, folder)
 
 
 def tune(*args: object) -> Result:

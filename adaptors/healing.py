@@ -40,7 +40,7 @@ class HealOptions:
     Attributes:
         steps: Batches.
         batch: Texts in a batch.
-        tokens: Longest text while it is trained; the model's own longest input is not changed.
+        tokens: Longest text while it is trained; the model's own when left out, as its teacher reads it.
         rate: Greatest learning rate; it rises in the first twentieth of the steps and falls to 0 in a line.
         seed: Of everything that is random.
         bfloat16: Whether the products are computed in bfloat16.
@@ -50,7 +50,7 @@ class HealOptions:
 
     steps: int = 1000
     batch: int = 64
-    tokens: int = 128
+    tokens: int | None = None
     rate: float = 5e-4
     seed: int = 0
     bfloat16: bool = True
@@ -77,7 +77,8 @@ def heal(student: SentenceTransformer, texts: HealTexts, options: HealOptions) -
     width = student.get_embedding_dimension()
     if width != texts.targets.shape[1]:
         raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
-    longest, student.max_seq_length = student.max_seq_length, min(options.tokens, student.max_seq_length or 10**6)
+    longest = student.max_seq_length
+    student.max_seq_length = min(filter(None, (options.tokens, longest)), default=None)
     collator = _TextCollator(student, texts)
     batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():

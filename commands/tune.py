@@ -33,7 +33,7 @@ Minutes = Annotated[
     float | None, typer.Option(help="Instead of --steps: as many batches as fit, by the time that some take.", min=0)
 ]
 Batch = Annotated[int, typer.Option(help="Texts in a batch.", min=2)]
-Tokens = Annotated[int, typer.Option(help="Longest text while training; the model's longest input stays.", min=8)]
+Tokens = Annotated[int | None, typer.Option(help="Longest text while training; the model's own when left out.", min=8)]
 TrainSeed = Annotated[int, typer.Option("--seed", help="Of the order of the texts.", min=0)]
 Rate = Annotated[float, typer.Option(help="Greatest learning rate.", min=0)]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")]
@@ -52,7 +52,7 @@ def tune(
     steps: Steps = 1000,
     minutes: Minutes = None,
     batch: Batch = 64,
-    tokens: Tokens = 128,
+    tokens: Tokens = None,
     rate: Rate = 5e-4,
     seed: TrainSeed = 0,
     checkpoints: Checkpoints = None,
@@ -132,9 +132,10 @@ def _is_fast() -> bool:
 
 def _words(teacher: str, texts: "HealTexts", options: "HealOptions") -> str:
     names = ", ".join(name for name, _ in texts.seen)
+    cut = f" of at most {options.tokens} tokens" if options.tokens else ""
     return (
         f"Every weight was then taught the vectors of `{teacher}` on {len(texts.texts):,} texts of {names}, without "
-        f"labels: {options.steps:,} batches of {options.batch} texts of at most {options.tokens} tokens, learning rate "
+        f"labels: {options.steps:,} batches of {options.batch} texts{cut}, learning rate "
         f"{options.rate:g}, seed {options.seed}."
     )
 

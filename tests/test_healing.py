@@ -149,6 +149,18 @@ def test_it_comes_nearer_to_its_teacher(cut_folder: Path, texts: HealTexts) -> N
     assert student.max_seq_length == longest
 
 
+def test_it_learns_without_dropout(cut_folder: Path, texts: HealTexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes, forward = set(), HealLoss.forward
+
+    def spy(self: HealLoss, *args: object, **named: object) -> object:
+        modes.update(module.training for module in self.model.modules())
+        return forward(self, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HealLoss, "forward", spy)
+    heal(open_student(cut_folder), texts, replace(OPTIONS, steps=2))
+    assert modes == {False}
+
+
 def test_the_same_seed_gives_the_same_weights(cut_folder: Path, texts: HealTexts) -> None:
     found = []
     for seed in (0, 0, 1):

@@ -53,6 +53,7 @@ def test_a_data_set_shows_itself(dataset: Dataset) -> None:
     html = dataset._repr_html_()
     assert f"{len(dataset.documents)} documents" in html
     assert all(query in html for query in list(dataset.qrels)[:5])
+    assert all(dict(dataset.queries)[query] in html for query in list(dataset.qrels)[:5])
 
 
 def test_words_of_a_data_set_are_never_taken_for_html(dataset: Dataset) -> None:

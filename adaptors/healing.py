@@ -1,7 +1,6 @@
 """Heal a cut encoder: teach what is left of it the vectors of the full model, on unlabelled text."""
 
 import copy
-import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,8 @@ from adaptors.checkpoints import check_fingerprint, last_checkpoint
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_texts import HealTexts, draw_batches
-from probe.errors import ModelError, TrainingError
+from adaptors.watching import check_loss
+from probe.errors import ModelError
 from probe.files import digest
 from probe.states import Progress, silent
 from probe.texts import TextHash
@@ -142,9 +142,7 @@ class _Teller(TrainerCallback):
         Raises:
             TrainingError: It is not.
         """
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise TrainingError(f"the loss is {loss} after {state.global_step} steps: lower --rate")
+        check_loss(logs, "", state.global_step)
 
 
 def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:

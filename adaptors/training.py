@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from torch import nn
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
@@ -19,6 +18,7 @@ from adaptors.base import FitData
 from adaptors.checkpoints import check_fingerprint, last_checkpoint
 from adaptors.collation import StateCollator
 from adaptors.draws import Draws
+from adaptors.encoder_trainer import PlainTrainer
 from adaptors.epochs import Epoch, read_epochs
 from adaptors.held_out import HeldOutQueries
 from adaptors.networks import Network
@@ -54,14 +54,8 @@ class Lesson:
     fingerprint: Mapping[str, Any]
 
 
-class _Trainer(SentenceTransformerTrainer):
-    """The trainer, without the model card that describes texts nobody encoded."""
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Add none."""
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        self.model.save_pretrained(str(output_dir or self.args.output_dir), create_model_card=False)
+class _Trainer(PlainTrainer):
+    """The trainer, whose checkpoints hold the network alone."""
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         module: Any = self.model[0]

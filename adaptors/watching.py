@@ -1,7 +1,7 @@
 """Watch a training: tell its progress, and stop it where the vectors collapse."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from probe.collapse import is_collapsed
 from probe.errors import TrainingError
 from probe.states import Progress
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "check_loss"]
 
 
 class Watch(TrainerCallback):
@@ -42,12 +42,7 @@ class Watch(TrainerCallback):
         Raises:
             TrainingError: It is not.
         """
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"{self._network.kind}: the loss is {loss} after {state.global_step} steps: lower --rate, or take "
-                "another loss"
-            )
+        check_loss(logs, f"{self._network.kind}: ", state.global_step)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **options: Any) -> None:
         """Stop where all vectors are equal.
@@ -65,3 +60,19 @@ class Watch(TrainerCallback):
                 f"{self._network.kind} collapsed: all vectors are equal after {state.global_step} steps, so that every "
                 "ranking is a tie; lower --rate, or take another loss"
             )
+
+
+def check_loss(logs: Mapping[str, float] | None, what: str, step: int) -> None:
+    """Stop a training whose loss is not a number.
+
+    Args:
+        logs: What the trainer logs.
+        what: Words before the message.
+        step: Steps that were done.
+
+    Raises:
+        TrainingError: It is not.
+    """
+    loss = (logs or {}).get("loss", 0.0)
+    if not math.isfinite(loss):
+        raise TrainingError(f"{what}the loss is {loss} after {step} steps: lower --rate, or take another loss")

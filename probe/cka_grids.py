@@ -33,13 +33,10 @@ def cka_grids(board: GeometryBoard) -> tuple[CkaGrid, ...]:
     Returns:
         The grids of more than one number.
     """
-    groups: dict[str, list[int]] = {}
-    for place, row in enumerate(board.rows):
-        groups.setdefault(f"{row.encoder.rpartition('@')[0]}:{row.pooling}", []).append(place)
+    places = {row.encoder: place for place, row in enumerate(board.rows)}
+    groups = {name: [(row.layer, places[row.encoder]) for row in rows] for name, rows in board.by_model().items()}
     grids = []
     for first, second in combinations_with_replacement(groups, 2):
-        values = {
-            (board.rows[i].layer, board.rows[j].layer): board.cka[i][j] for i in groups[first] for j in groups[second]
-        }
+        values = {(down, across): board.cka[i][j] for down, i in groups[first] for across, j in groups[second]}
         grids.append(CkaGrid(first, second, values))
     return tuple(grid for grid in grids if len(grid.values) > 1)

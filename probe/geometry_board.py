@@ -65,6 +65,13 @@ class GeometryBoard(NotebookViews):
     rows: tuple[GeometryRow, ...]
     cka: tuple[tuple[float, ...], ...]
 
+    def by_model(self) -> dict[str, list[GeometryRow]]:
+        """Return the rows of every model and pooling, in their order."""
+        groups: dict[str, list[GeometryRow]] = {}
+        for row in self.rows:
+            groups.setdefault(f"{row.encoder.rpartition('@')[0]}:{row.pooling}", []).append(row)
+        return groups
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, in the JSON form's order."""
         return {**board_dict("geometry", self), "cka": self.cka}

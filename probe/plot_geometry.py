@@ -55,7 +55,7 @@ def draw(board: GeometryBoard) -> Picture:
     """
     if not board.rows:
         raise CallError("nothing to draw: no layer was measured")
-    groups = _group(board.rows)
+    groups = list(board.by_model().items())
     with house_style():
         bands = _measure_bands(groups)
         if len(board.rows) > 1:
@@ -74,13 +74,6 @@ def _measure_bands(groups: Sequence[_Group]) -> list[Band]:
     starts, columns = range(0, len(spectra), _COLUMNS), min(_COLUMNS, len(spectra))
     rest = [Band(_HEIGHT, tuple(spectra[start : start + _COLUMNS]), columns) for start in starts]
     return [Band(_HEIGHT, tuple(first)), Band(_HEIGHT, tuple(second)), *rest]
-
-
-def _group(rows: Sequence[GeometryRow]) -> list[_Group]:
-    groups: dict[str, list[GeometryRow]] = {}
-    for row in rows:
-        groups.setdefault(f"{row.encoder.rpartition('@')[0]}:{row.pooling}", []).append(row)
-    return list(groups.items())
 
 
 def _fill_measure(

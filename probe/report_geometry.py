@@ -47,15 +47,8 @@ def geometry_section(board: GeometryBoard, source: Path) -> Section:
     )
 
 
-def _curves(board: GeometryBoard) -> dict[str, list[GeometryRow]]:
-    curves: dict[str, list[GeometryRow]] = {}
-    for row in board.rows:
-        curves.setdefault(f"{row.encoder.rpartition('@')[0]}:{row.pooling}", []).append(row)
-    return curves
-
-
 def _summary(board: GeometryBoard) -> Iterable[str]:
-    for name, rows in _curves(board).items():
+    for name, rows in board.by_model().items():
         narrow = max(rows, key=lambda row: row.mean_cosine)
         last = rows[-1]
         yield (
@@ -83,7 +76,7 @@ def _by_layer(
     board: GeometryBoard, title: str, label: str, value: Callable[[GeometryRow], float | None]
 ) -> Panel | None:
     lines = []
-    for name, rows in _curves(board).items():
+    for name, rows in board.by_model().items():
         known = [(row, found) for row in rows if (found := value(row)) is not None]
         dots = [Dot(row.layer, v, f"{row.encoder}: {v:.4g}", hollow=row.collapsed) for row, v in known]
         lines.append(Line(name, tuple(dots)))
@@ -95,7 +88,7 @@ def _by_layer(
 def _spectra(board: GeometryBoard) -> Panel | None:
     """Return the spectra of the first, the middle and the last two layers of every model."""
     lines = []
-    for rows in _curves(board).values():
+    for rows in board.by_model().values():
         places = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
         for row in (rows[place] for place in places):
             shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]

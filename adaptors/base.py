@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Adaptor", "FitData", "Projection"]
+__all__ = ["Adaptor", "FitData", "Identity", "Projection"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,20 @@ class Adaptor(nn.Module):
     def count_parameters(self) -> int:
         """Return the number of its scalars."""
         return sum(tensor.numel() for tensor in (*self.parameters(), *self.buffers()))
+
+
+class Identity(Adaptor):
+    """Leaves states as they are: what is on top of an encoder that was trained itself."""
+
+    kind = "identity"
+
+    def __init__(self, width: int) -> None:
+        """Set the size."""
+        super().__init__(width, width)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the states `(N, D)`."""
+        return states
 
 
 class Projection(Adaptor):

@@ -15,18 +15,18 @@ class Epoch:
     Attributes:
         number: 0 is before the first step.
         train_loss: Mean over its batches; None at the beginning.
-        held_out_loss: On held-out texts.
+        held_out_loss: On held-out texts; None where held-out queries are ranked instead.
         scores: nDCG@10 on held-out training queries, by dimension; empty without labels.
     """
 
     number: int
     train_loss: float | None
-    held_out_loss: float
+    held_out_loss: float | None
     scores: Mapping[int, float]
 
     def merit(self) -> float:
         """Return what the best epoch has most of."""
-        return sum(self.scores.values()) / len(self.scores) if self.scores else -self.held_out_loss
+        return sum(self.scores.values()) / len(self.scores) if self.scores else -(self.held_out_loss or 0.0)
 
 
 def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, ...]:
@@ -40,16 +40,15 @@ def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, 
         The epochs, in order.
     """
     losses = {int(entry["step"]): entry["loss"] for entry in log if "loss" in entry}
-    return tuple(
-        Epoch(
-            number=int(entry["step"]) // steps,
-            train_loss=losses.get(int(entry["step"])),
-            held_out_loss=entry["eval_loss"],
-            scores={int(key[len(_SCORE) :]): entry[key] for key in entry if key.startswith(_SCORE)},
-        )
-        for entry in log
-        if "eval_loss" in entry
-    )
+    epochs = []
+    for entry in log:
+        scores = {int(key[len(_SCORE) :]): entry[key] for key in entry if key.startswith(_SCORE)}
+        if scores or "eval_loss" in entry:
+            step = int(entry["step"])
+            inside = [loss for at, loss in losses.items() if step - steps < at <= step]
+            mean = sum(inside) / len(inside) if inside else None
+            epochs.append(Epoch(step // steps, mean, entry.get("eval_loss"), scores))
+    return tuple(epochs)
 
 
 def epoch_cells(epochs: Sequence[Epoch]) -> tuple[list[str], list[list[str]]]:
@@ -59,8 +58,7 @@ def epoch_cells(epochs: Sequence[Epoch]) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             str(epoch.number),
-            "–" if epoch.train_loss is None else f"{epoch.train_loss:.5g}",
-            f"{epoch.held_out_loss:.5g}",
+            *("–" if loss is None else f"{loss:.5g}" for loss in (epoch.train_loss, epoch.held_out_loss)),
             *(f"{epoch.scores[dim]:.4f}" for dim in dims),
         ]
         for epoch in epochs

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptors.adapted import Adapted
+from adaptors.base import Identity
 from adaptors.top import is_plain, read_top, top_modules
 from probe.errors import CallError, ModelError
 from probe.evaluation import AdaptorFacts
@@ -22,7 +23,16 @@ from surgery.folder import save_folder, write_json, write_model, write_modules
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing import FusedModel
 
-__all__ = ["About", "SavedAdaptor", "describe_anew", "is_adapted", "is_plain_model", "open_adapted", "save_adapted"]
+__all__ = [
+    "About",
+    "SavedAdaptor",
+    "TrainedOn",
+    "describe_anew",
+    "is_adapted",
+    "is_plain_model",
+    "open_adapted",
+    "save_adapted",
+]
 
 _DESCRIPTION = "adaptor.json"
 
@@ -73,6 +83,21 @@ class SavedAdaptor:
 
     readers: tuple[LayerReader, ...]
     encoder: Adapted
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What the weights of an encoder were trained on.
+
+    Attributes:
+        kind: What was made of it: `tuned` or `healed`.
+        seen: Name of every data set whose texts were looked at, and sha256 of its documents.
+        labels: `none`, or the split whose judgements were learned.
+    """
+
+    kind: str
+    seen: tuple[tuple[str, str], ...]
+    labels: str = "none"
 
 
 def is_adapted(folder: str | Path) -> bool:
@@ -140,23 +165,31 @@ def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, about
     write_json(folder / _DESCRIPTION, description.model_dump())
 
 
-def describe_anew(folder: Path, kind: str, seen: Sequence[tuple[str, str]]) -> None:
-    """Say of a folder whose weights were trained further what it is now.
+def describe_anew(folder: Path, trained: TrainedOn, members: Sequence[str]) -> None:
+    """Say of a folder whose weights were trained what it is now.
 
     Args:
         folder: The folder.
-        kind: What was made of it.
-        seen: Name of every data set whose texts it was trained on, and sha256 of its documents.
+        trained: What its weights were trained on.
+        members: Folders of its models inside it; the empty name is the folder itself.
 
     Raises:
-        ModelError: It holds no description, or several models.
+        ModelError: It holds a description that cannot be read.
     """
-    description = _read(folder)
-    if len(description.fitted_to) != 1:
-        raise ModelError(f"{folder / _DESCRIPTION} tells of {len(description.fitted_to)} models, not of one")
-    names, hashes = ("+".join(parts) for parts in zip(*seen, strict=True))
-    changed = {"kind": kind, "dataset": names, "text_sha256": hashes, "fitted_to": [_describe(folder)]}
-    write_json(folder / _DESCRIPTION, description.model_copy(update=changed).model_dump())
+    before = _read(folder) if is_adapted(folder) else None
+    # What was fitted to a text has seen it, whatever it is trained on later.
+    earlier = [(before.dataset, before.text_sha256)] if before and before.text_sha256 else []
+    seen = dict.fromkeys((*earlier, *trained.seen))
+    labels = dict.fromkeys(name for name in (before and before.labels, trained.labels) if name and name != "none")
+    description = _Description(
+        kind=trained.kind,
+        labels="+".join(labels) or "none",
+        dataset="+".join(name for name, _ in seen),
+        text_sha256="+".join(text_hash for _, text_hash in seen) or None,
+        top=before.top if before else [],
+        fitted_to=[_describe(folder / member) for member in members],
+    )
+    write_json(folder / _DESCRIPTION, description.model_dump())
 
 
 def _words(encoder: Adapted, dataset: str) -> str:
@@ -212,9 +245,10 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         )
     for member, reader in zip(description.fitted_to, readers, strict=True):
         _check_member(member, reader.model)
-    module = read_top([Path(folder) / name for name in description.top])
     widths = {reader.model.source.name: reader.model.width for reader in readers}
     width = fusion.dim([widths[point.model] for point in fusion.points])
+    # An encoder that was trained itself may have nothing on top.
+    module = read_top([Path(folder) / name for name in description.top]) if description.top else Identity(width)
     if module.width != width:
         raise ModelError(f"the adaptor in '{folder}' takes {module.width} dimensions, and its models give {width}")
     seen = (description.dataset, description.text_sha256) if description.text_sha256 else None

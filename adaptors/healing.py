@@ -12,12 +12,14 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from torch import Tensor
-from transformers.trainer_callback import PrinterCallback, TrainerCallback
+from transformers.trainer_callback import TrainerCallback
 
-from adaptors.checkpoints import check_fingerprint, last_checkpoint
-from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.checkpoints import check_fingerprint
+from adaptors.encoder_trainer import DistilTrainer
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_texts import HealTexts, draw_batches
+from adaptors.scope import Scope, choose_weights
+from adaptors.student import Student
 from adaptors.watching import check_loss
 from probe.errors import ModelError
 from probe.files import digest
@@ -58,7 +60,7 @@ class HealOptions:
     progress: Progress = silent
 
 
-def heal(student: SentenceTransformer, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
+def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
     """Train an encoder in place.
 
     Args:
@@ -74,32 +76,30 @@ def heal(student: SentenceTransformer, texts: HealTexts, options: HealOptions) -
         CallError: The folder of checkpoints belongs to another training.
         TrainingError: The loss is not a number.
     """
-    width = student.get_embedding_dimension()
+    model = student.model
+    width = model.get_embedding_dimension()
     if width != texts.targets.shape[1]:
         raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
-    longest = student.max_seq_length
-    student.max_seq_length = min(filter(None, (options.tokens, longest)), default=None)
-    collator = _TextCollator(student, texts)
+    longest = model.max_seq_length
+    model.max_seq_length = min(filter(None, (options.tokens, longest)), default=None)
+    collator = _TextCollator(model, texts)
     batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, _fingerprint(texts, options))
-        trainer = EncoderTrainer(
-            model=student,
+        trainer = DistilTrainer(
+            model=model,
             args=_arguments(folder, options),
             train_dataset=_as_dataset(batches),
-            loss=HealLoss(student),
+            loss=HealLoss(model),
             data_collator=collator,  # type: ignore[arg-type]
             callbacks=[_Teller(options.progress)],
         )
-        # It writes to stdout, where results go.
-        trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-        # It leaves the model computing in bfloat16.
-        trainer.accelerator.unwrap_model(student, keep_fp32_wrapper=False)
+        trainer.groups = choose_weights(student, Scope())
+        trainer.run()
         losses = tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
-    student.max_seq_length = longest
-    student.cpu().eval()
+    model.max_seq_length = longest
+    model.cpu().eval()
     return losses
 
 
@@ -161,7 +161,6 @@ def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainin
         max_steps=options.steps,
         learning_rate=options.rate,
         warmup_steps=round(_WARM_UP * options.steps),
-        weight_decay=0.01,
         max_grad_norm=1.0,
         seed=options.seed,
         bf16=options.bfloat16,
@@ -183,11 +182,11 @@ def _as_dataset(batches: Sequence[Sequence[int]]) -> Any:
     return Dataset.from_dict({"rows": [list(rows) for rows in batches]})
 
 
-def count_steps(student: SentenceTransformer, texts: HealTexts, options: HealOptions, minutes: float) -> int:
-    """Return how many batches fit into so many minutes, by the time that some take on a copy.
+def count_steps(student: Student, texts: HealTexts, options: HealOptions, minutes: float) -> int:
+    """Return how many batches fit into so many minutes, by the time that some take.
 
     Args:
-        student: The cut encoder; it is not changed.
+        student: The cut encoder; it is left as it was.
         texts: What it is taught.
         options: How.
         minutes: For all batches.
@@ -195,7 +194,9 @@ def count_steps(student: SentenceTransformer, texts: HealTexts, options: HealOpt
     Returns:
         At least 1.
     """
-    trial = copy.deepcopy(student)
+    before = copy.deepcopy(student.model.state_dict())
     began = time.perf_counter()
-    heal(trial, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent))
-    return max(1, round(60 * minutes * _TRIAL / (time.perf_counter() - began)))
+    heal(student, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent))
+    seconds = time.perf_counter() - began
+    student.model.load_state_dict(before)
+    return max(1, round(60 * minutes * _TRIAL / seconds))

@@ -9,13 +9,11 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 from torch import Tensor, nn
 
 from adaptors.base import FitData
+from adaptors.ranking_score import NDCG, mean_ndcg
 from probe.encoder import Embeddings
-from probe.metrics import Metric, score_run
-from probe.search import TopK, cosines, unit
 
 __all__ = ["HeldOutQueries"]
 
-_NDCG = Metric("ndcg", 10)
 # Searched at every epoch: all judged documents, and others up to so many.
 _MOST_DOCUMENTS = 20_000
 
@@ -36,7 +34,7 @@ class HeldOutQueries(SentenceEvaluator):
             dims: Dimensions to score.
         """
         super().__init__()  # type: ignore[no-untyped-call]
-        self.primary_metric = str(_NDCG)
+        self.primary_metric = str(NDCG)
         self._dims = tuple(dims)
         others = torch.randperm(len(data.documents), generator=torch.Generator().manual_seed(0))[:_MOST_DOCUMENTS]
         self._rows = torch.unique(torch.cat([others, pairs[:, 1]]))
@@ -55,13 +53,12 @@ class HeldOutQueries(SentenceEvaluator):
         """Return nDCG@10 per dimension, as `ndcg@10_512`, and on average, as `ndcg@10`."""
         queries, documents = _embed(model, self._queries), _embed(model, self._documents)
         scores = {dim: self._score(queries[:, :dim], documents[:, :dim]) for dim in self._dims}
-        found = {f"{_NDCG}_{dim}": score for dim, score in scores.items()}
-        return {str(_NDCG): sum(scores.values()) / len(scores), **found}
+        found = {f"{NDCG}_{dim}": score for dim, score in scores.items()}
+        return {str(NDCG): sum(scores.values()) / len(scores), **found}
 
     def _score(self, queries: Embeddings, documents: Embeddings) -> float:
-        top = TopK([f"q{row}" for row in self._asked.tolist()], _NDCG.cutoff)
-        top.add([str(row) for row in self._rows.tolist()], cosines(unit(queries), documents))
-        return float(score_run(top.run(), self._qrels, [_NDCG])[_NDCG].mean())
+        asked = [f"q{row}" for row in self._asked.tolist()]
+        return mean_ndcg((asked, queries), ([str(row) for row in self._rows.tolist()], documents), self._qrels)
 
 
 @torch.no_grad()

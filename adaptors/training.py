@@ -23,8 +23,7 @@ from adaptors.epochs import Epoch, read_epochs
 from adaptors.held_out import HeldOutQueries
 from adaptors.networks import Network
 from adaptors.train_options import TrainOptions
-from adaptors.watching import Watch
-from probe.errors import CallError
+from adaptors.watching import Watch, check_tracking
 
 __all__ = ["EPOCH_STEPS", "Lesson", "fingerprint", "train"]
 
@@ -84,7 +83,7 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
         CallError: The folder of checkpoints belongs to another training.
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
-    _check_tracking(options.report_to)
+    check_tracking(options.report_to)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints or Path(scratch)
@@ -112,17 +111,6 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
         network.load_state_dict(start)
     network.cpu().eval()
     return epochs
-
-
-def _check_tracking(name: str) -> None:
-    from transformers.integrations.integration_utils import get_available_reporting_integrations
-
-    installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
-    if name not in ("none", "all", *installed):
-        found = ", ".join(installed) or "none is"
-        raise CallError(
-            f"--report-to {name} is unknown or not installed: install it, or take another ({found} installed)"
-        )
 
 
 def fingerprint(network: Network, data: FitData, options: TrainOptions) -> dict[str, Any]:

@@ -12,6 +12,8 @@ __all__ = ["BINARY", "CLASSES", "LISTS", "PAIRS", "SCORED", "TEXTS", "TRIPLETS",
 
 Columns = dict[str, list[Any]]
 
+_QUERIES = ("anchor", "query", "sentence1")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -20,10 +22,19 @@ class Layout:
     Attributes:
         columns: Their names; the losses go by their order.
         build: Makes them of rows.
+        has_sides: Whether a column is one of queries or of documents.
     """
 
     columns: str
     build: Callable[[Sequence[Row]], Columns]
+    has_sides: bool = True
+
+    def sides(self, columns: Sequence[str]) -> dict[str, str]:
+        """Return which columns of texts are a `query` and which a `document`; nothing where there are no sides."""
+        if not self.has_sides:
+            return {}
+        texts = [name for name in columns if name not in ("label", "score")]
+        return {name: "query" if name in _QUERIES else "document" for name in texts}
 
     def dataset(self, data: TuningData, loss: str) -> Any:
         """Return rows as a `datasets.Dataset`.
@@ -160,5 +171,5 @@ TRIPLETS_OR_PAIRS = Layout("anchor, positive[, negative]", _triplets_or_pairs)
 SCORED = Layout("sentence1, sentence2, score", _scored)
 BINARY = Layout("sentence1, sentence2, label (0 or 1)", _binary)
 LISTS = Layout("query, document_1, ..., label (a list of scores)", _lists)
-CLASSES = Layout("sentence, label (a class)", _classes)
-TEXTS = Layout("anchor, positive (the same text)", _texts)
+CLASSES = Layout("sentence, label (a class)", _classes, has_sides=False)
+TEXTS = Layout("anchor, positive (the same text)", _texts, has_sides=False)

@@ -10,10 +10,10 @@ from transformers.trainer_callback import TrainerCallback
 from adaptors.collation import StateCollator
 from adaptors.networks import Network
 from probe.collapse import is_collapsed
-from probe.errors import TrainingError
+from probe.errors import CallError, TrainingError
 from probe.states import Progress
 
-__all__ = ["Watch", "check_loss"]
+__all__ = ["Watch", "check_loss", "check_tracking"]
 
 
 class Watch(TrainerCallback):
@@ -76,3 +76,22 @@ def check_loss(logs: Mapping[str, float] | None, what: str, step: int) -> None:
     loss = (logs or {}).get("loss", 0.0)
     if not math.isfinite(loss):
         raise TrainingError(f"{what}the loss is {loss} after {step} steps: lower --rate, or take another loss")
+
+
+def check_tracking(name: str) -> None:
+    """Refuse a tracker that is not there.
+
+    Args:
+        name: As sentence-transformers' trainer names it; `none` and `all` too.
+
+    Raises:
+        CallError: It is unknown, or not installed.
+    """
+    from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+    installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if name not in ("none", "all", *installed):
+        found = ", ".join(installed) or "none is"
+        raise CallError(
+            f"--report-to {name} is unknown or not installed: install it, or take another ({found} installed)"
+        )

@@ -1,6 +1,5 @@
 """Fit one adaptor on one encoder and save the two as a model: `adaptors fit`, `surgery cut --lens`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,13 +7,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from adaptors.train_options import TrainOptions
+from commands.epochs import show_epochs, training_section
 from commands.progress import working
-from commands.shell import command_line, console, open_store, say
+from commands.shell import command_line, open_store, say
 from probe.errors import CallError
 
 if TYPE_CHECKING:
     from adaptors.adapted import Adapted
-    from adaptors.epochs import Epoch
     from adaptors.resolve import ResolvedSpecs
     from probe.leaderboard import Leaderboard
     from probe.profile import LoadOptions
@@ -63,7 +62,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
 
     check_out(request.out, request.force)
     encoder, board = _fit(request, replace(options, dtype="auto", device="auto"))
-    _show_epochs(encoder.epochs)
+    show_epochs(encoder.epochs)
     for note in board.settings["adaptors"]:
         say(note)
     for row in board.rows:
@@ -72,7 +71,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
     model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
     say(f"saving {request.out} and checking it in a fresh process")
-    about = About(board.settings["dataset"]["name"], card_section(board) + _training_section(encoder.epochs))
+    about = About(board.settings["dataset"]["name"], card_section(board) + training_section(encoder.epochs))
     trust = options.trust_remote_code or not is_plain_model(encoder)
     save_adapted(
         encoder, readers, request.out, about, request.force, lambda folder: check_encoder(folder, model, trust)
@@ -109,34 +108,6 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderb
         board = rank(resolved.contestants, data, str(resolved.baseline), ranking, encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
     return max(ladder.adapted, key=lambda encoder: encoder.dim), board
-
-
-def _show_epochs(epochs: "Sequence[Epoch]") -> None:
-    """Print a table of the training, on stderr."""
-    from rich import box
-    from rich.table import Table
-
-    from adaptors.epochs import epoch_cells
-
-    if not epochs:
-        return
-    header, rows = epoch_cells(epochs)
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in header:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    console(stderr=True).print(table)
-
-
-def _training_section(epochs: "Sequence[Epoch]") -> str:
-    from adaptors.epochs import epoch_cells
-
-    if not epochs:
-        return ""
-    header, rows = epoch_cells(epochs)
-    lines = [header, ["---:"] * len(header), *rows]
-    return "\n## Training\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:

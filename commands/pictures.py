@@ -8,14 +8,14 @@ from commands.shell import check_file, saving
 __all__ = ["check_plot", "save_plot"]
 
 
-def check_plot(plot: Path | None) -> None:
-    """Refuse a wrong --plot, or one without matplotlib, before the work."""
+def check_plot(plot: Path | None, option: str = "--plot") -> None:
+    """Refuse a picture's name that is wrong, or one without matplotlib, before the work."""
     if plot is None:
         return
     from probe.pictures import SUFFIXES, check_matplotlib
 
-    check_file("--plot", plot, SUFFIXES)
-    check_matplotlib("--plot")
+    check_file(option, plot, SUFFIXES)
+    check_matplotlib(option)
 
 
 def save_plot(board: Any, plot: Path | None) -> None:

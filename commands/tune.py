@@ -1,144 +1,92 @@
 """The command `adaptors tune`."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from collections.abc import Collection
 
 import typer
 
+from commands import tune_options as options
 from commands.options import Debug, Force, NoStore, StoreFolder
-from commands.progress import working
-from commands.shell import friendly, open_store, say
+from commands.shell import friendly, open_store
+from commands.tuned_output import Target, is_fast
 from probe.errors import CallError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-    from adaptors.heal_texts import HealTexts
-    from adaptors.healing import HealOptions
-    from probe.encoder import Encoder
-    from probe.store import Store
 
 __all__ = ["tune"]
 
-Heal = Annotated[
-    bool, typer.Option("--heal", help="Teach a cut encoder the vectors of the full model, without any label.")
-]
-Cut = Annotated[Path, typer.Option("--model", "-m", help="Folder of a cut with a lens: `surgery cut --lens`.")]
-Teacher = Annotated[str, typer.Option(help="The full model: alias, hub id or folder.")]
-Data = Annotated[
-    list[str], typer.Option("--dataset", "-d", help="Whose documents and training queries are read; several if named.")
-]
-Steps = Annotated[int, typer.Option(help="Batches.", min=1)]
-Minutes = Annotated[
-    float | None, typer.Option(help="Instead of --steps: as many batches as fit, by the time that some take.", min=0)
-]
-Batch = Annotated[int, typer.Option(help="Texts in a batch.", min=2)]
-Tokens = Annotated[int | None, typer.Option(help="Longest text while training; the model's own when left out.", min=8)]
-TrainSeed = Annotated[int, typer.Option("--seed", help="Of the order of the texts.", min=0)]
-Rate = Annotated[float, typer.Option(help="Greatest learning rate.", min=0)]
-OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")]
-Checkpoints = Annotated[
-    Path | None, typer.Option(help="Keep the training there, and take up one that was interrupted.")
-]
+_FOR_HEALING: tuple[str, ...] = ("teacher", "steps", "minutes", "store", "no_store")
+_FOR_LABELS = (
+    *("loss", "around", "temperature", "set", "epochs", "warm_up", "lora", "top", "decay", "rounds"),
+    *("negatives", "hold_out", "report_to"),
+)
 
 
 @friendly
 def tune(
-    out: OutFolder,
-    model: Cut,
-    heal: Heal = False,
-    teacher: Teacher = "minilm",
-    dataset: Data = ["docstrings"],  # noqa: B006
-    steps: Steps = 1000,
-    minutes: Minutes = None,
-    batch: Batch = 64,
-    tokens: Tokens = None,
-    rate: Rate = 5e-4,
-    seed: TrainSeed = 0,
-    checkpoints: Checkpoints = None,
+    context: typer.Context,
+    out: options.OutFolder,
+    model: options.Student = "minilm",
+    dataset: options.Data = None,
+    batch: options.Batch = None,
+    tokens: options.Tokens = None,
+    rate: options.Rate = None,
+    seed: options.TrainSeed = 0,
+    checkpoints: options.Checkpoints = None,
+    log: options.Log = None,
+    picture: options.Picture = None,
     force: Force = False,
+    heal: options.Heal = False,
+    teacher: options.Teacher = "minilm",
+    steps: options.Steps = 1000,
+    minutes: options.Minutes = None,
+    loss: options.Loss = "infonce",
+    around: options.Around = None,
+    temperature: options.Temperature = None,
+    set: options.Set = None,
+    epochs: options.Epochs = 3,
+    warm_up: options.WarmUp = 0.1,
+    lora: options.Lora = None,
+    top: options.Top = None,
+    decay: options.Decay = 1.0,
+    rounds: options.Rounds = 0,
+    negatives: options.Negatives = 5,
+    hold_out: options.HoldOut = 0.1,
+    report_to: options.ReportTo = "none",
     store: StoreFolder = None,
     no_store: NoStore = False,
     debug: Debug = False,
 ) -> None:
-    """Train an encoder itself: --heal teaches a cut one what the full model says of unlabelled text.
+    """Train an encoder itself, on labelled rows, or with --heal on the full model's vectors of unlabelled text.
 
-    The full model's vectors are read from the store and never computed twice. Prints the new folder.
+    Prints the new folder, which loads like any other. Held-out queries choose the epoch; no test judgement is looked
+    at. With --heal the full model's vectors are read from the store and never computed twice.
     """
-    if not heal:
-        raise CallError("nothing says what to learn: pass --heal, which teaches a cut encoder the full model's vectors")
-    from adaptors.healed_folder import check_student
-    from adaptors.healing import HealOptions
-    from surgery.folder import check_out
+    target = Target(out, force, picture)
+    if heal:
+        _refuse(context, _FOR_LABELS, "with")
+        from adaptors.healing import HealOptions
+        from commands.tune_heal import HealRequest, heal_and_save
 
-    check_out(out, force)
-    check_student(model)
-    kept = open_store(store, no_store)
-    with working() as report:
-        options = HealOptions(steps, batch, tokens, rate, seed, _is_fast(), checkpoints, report)
-        texts, student, options = _prepare(model, (teacher, dataset), kept, options, minutes)
-        from adaptors.healing import heal as heal_student
+        healing = HealOptions(steps, batch or 64, tokens, rate or 1e-3, seed, is_fast(), checkpoints, log=log)
+        sources = tuple(dataset or ["docstrings"])
+        request = HealRequest(model, teacher, sources, minutes, open_store(store, no_store))
+        heal_and_save(request, healing, target)
+        return
+    _refuse(context, _FOR_HEALING, "without")
+    from adaptors.negatives import MineOptions
+    from adaptors.scope import Scope
+    from adaptors.tune_options import Schedule, TuneOptions
+    from commands.tune_labels import read_goal, tune_and_save
 
-        losses = heal_student(student, texts, options)
-    _save(student, texts, (model, out, force), f"{_words(teacher, texts, options)} {_told(losses)}")
-    typer.echo(out)
-
-
-def _prepare(
-    model: Path, sources: tuple[str, list[str]], kept: "Store | None", options: "HealOptions", minutes: float | None
-) -> "tuple[HealTexts, SentenceTransformer, HealOptions]":
-    from dataclasses import replace
-
-    from sentence_transformers import SentenceTransformer
-
-    from adaptors.gathering import choose_texts
-    from adaptors.heal_texts import gather_heal_texts
-    from adaptors.healed_folder import trained_files
-    from adaptors.healing import count_steps
-    from probe.dataset import load_dataset
-    from probe.opening import open_reader
-
-    teacher, datasets = sources
-    say(f"loading {', '.join(datasets)}, {teacher} and {model}")
-    data = [choose_texts(name, load_dataset(name), "none") for name in datasets]
-    texts = gather_heal_texts(open_reader(teacher, None, kept), data, kept, options.progress)
-    student = SentenceTransformer(str(model), device="cpu")
-    trained_files(student, model)  # what cannot be saved is not trained
-    if minutes is not None:
-        options = replace(options, steps=count_steps(student, texts, options, minutes))
-        say(f"{minutes:g} minutes are about {options.steps} steps here: --steps {options.steps} repeats this training")
-    return texts, student, options
+    goal, scope = read_goal(loss, around, temperature, set or []), Scope(lora, top, decay)
+    schedule = Schedule(epochs, batch or 32, rate, warm_up, tokens, seed, is_fast())
+    mining = MineOptions(negatives, seed=seed)
+    options = TuneOptions(goal, scope, schedule, rounds, mining, hold_out, checkpoints, log, report_to)
+    tune_and_save(model, dataset or [], options, target)
 
 
-def _save(student: "SentenceTransformer", texts: "HealTexts", where: tuple[Path, Path, bool], words: str) -> None:
-    from adaptors.healed_folder import Healed, save_healed
-    from surgery.fresh_check import check_encoder
-
-    source, out, force = where
-    say(f"saving {out} and checking it in a fresh process")
-    healed = Healed(student, source, texts.seen, f"## Healed\n\n{words}\n")
-    save_healed(healed, out, force, lambda folder: check_encoder(folder, cast("Encoder", student), trust=False))
-    say(f"what it brought: probe rank {source} {out} --dataset D")
-
-
-def _is_fast() -> bool:
-    """Return whether this machine multiplies bfloat16 natively."""
-    import torch
-
-    from probe.device import pick_device, pick_dtype
-
-    return pick_dtype("auto", pick_device("auto")) == torch.bfloat16
-
-
-def _words(teacher: str, texts: "HealTexts", options: "HealOptions") -> str:
-    names = ", ".join(name for name, _ in texts.seen)
-    cut = f" of at most {options.tokens} tokens" if options.tokens else ""
-    return (
-        f"Every weight was then taught the vectors of `{teacher}` on {len(texts.texts):,} texts of {names}, without "
-        f"labels: {options.steps:,} batches of {options.batch} texts{cut}, learning rate "
-        f"{options.rate:g}, seed {options.seed}."
-    )
-
-
-def _told(losses: tuple[float, ...]) -> str:
-    return f"The loss went from {losses[0]:.4f} to {losses[-1]:.4f}." if losses else ""
+def _refuse(context: typer.Context, names: Collection[str], how: str) -> None:
+    """Refuse options that were given and would do nothing."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        option = given[0].replace("_", "-")
+        raise CallError(f"--{option} does nothing {how} --heal: leave it out")

@@ -1,0 +1,108 @@
+"""Training rows that are not trained on: queries among documents, to choose the epoch by."""
+
+import random
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+
+from adaptors.ranking_score import NDCG, mean_ndcg
+from adaptors.tuning_rows import Pairwise, Row
+from probe.collapse import is_collapsed
+from probe.encoder import Embeddings
+from probe.errors import TrainingError
+
+__all__ = ["HeldOutRows", "hold_out"]
+
+# Embedded at every epoch: all judged documents, and others up to so many.
+_MOST_DOCUMENTS = 1000
+
+
+def hold_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Split rows by query.
+
+    Args:
+        rows: The rows.
+        share: Of the queries to hold out.
+        seed: Of the choice.
+
+    Returns:
+        Rows to train on, and rows that are held out: none where there would be no query to train on.
+    """
+    queries = list(dict.fromkeys(row.query for row in rows))
+    count = min(max(1, round(share * len(queries))), len(queries) - 1) if share else 0
+    held = set(random.Random(seed).sample(queries, count))
+    return [row for row in rows if row.query not in held], [row for row in rows if row.query in held]
+
+
+class HeldOutRows(SentenceEvaluator):
+    """nDCG@10 of held-out queries among documents.
+
+    Attributes:
+        primary_metric: Its name.
+    """
+
+    def __init__(self, rows: Sequence[Pairwise], corpus: Sequence[str], bfloat16: bool = False) -> None:
+        """Prepare the search.
+
+        Args:
+            rows: Held-out queries with their relevant documents.
+            corpus: Documents to search beside those.
+            bfloat16: Whether the products are computed in bfloat16.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.primary_metric = str(NDCG)
+        self._bfloat16 = bfloat16
+        judged = dict.fromkeys(row.positive for row in rows)
+        others = [text for text in dict.fromkeys(corpus) if text not in judged]
+        wanted = min(len(others), max(0, _MOST_DOCUMENTS - len(judged)))
+        self._documents = [*judged, *random.Random(0).sample(others, wanted)]
+        self._queries = list(dict.fromkeys(row.query for row in rows))
+        self._qrels = _judgements(rows, self._queries, self._documents)
+
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
+        """Return nDCG@10, by itself and under the model's dimension.
+
+        Raises:
+            TrainingError: All documents have the same vector.
+        """
+        queries, documents = self._embed(model)
+        if is_collapsed(documents):
+            raise TrainingError(
+                f"the encoder collapsed: all vectors are equal after {max(steps, 0)} steps, so that every ranking is a "
+                "tie; lower --rate, or add --around collapse-guard"
+            )
+        names = [f"q{number}" for number in range(len(queries))], [str(number) for number in range(len(documents))]
+        score = mean_ndcg((names[0], queries), (names[1], documents), self._qrels)
+        return {str(NDCG): score, f"{NDCG}_{documents.shape[1]}": score}
+
+    def _embed(self, model: SentenceTransformer) -> tuple[Embeddings, Embeddings]:
+        was_training = model.training
+        model.eval()
+        with self._precision(model):
+            sides = (model.encode_query, self._queries), (model.encode_document, self._documents)
+            queries, documents = (
+                encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu().numpy()
+                for encode, texts in sides
+            )
+        model.train(was_training)
+        return queries, documents
+
+    def _precision(self, model: SentenceTransformer) -> AbstractContextManager[Any]:
+        return torch.autocast(model.device.type, torch.bfloat16, enabled=self._bfloat16)
+
+
+def _judgements(
+    rows: Sequence[Pairwise], queries: Sequence[str], documents: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    asked = {text: f"q{number}" for number, text in enumerate(queries)}
+    found = {text: str(number) for number, text in enumerate(documents)}
+    qrels: dict[str, dict[str, int]] = {name: {} for name in asked.values()}
+    for row in rows:
+        qrels[asked[row.query]][found[row.positive]] = int(row.grade)
+    return qrels

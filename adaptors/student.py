@@ -1,0 +1,141 @@
+"""An encoder that is to be trained: sentence-transformers' model of it, and a folder of files made like it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+from torch import nn
+
+from adaptors.top import NETWORK_MODULE
+from probe.errors import ModelError
+from probe.layers import LayerStack, find_layers
+from probe.loading import LoadedModel, load_files
+from probe.profile import LoadOptions, find_files
+from probe.reader import own_pooling
+from surgery.cutting import cut
+from surgery.finish import Finish
+from surgery.folder import PROVENANCE, write_json, write_model
+from surgery.fused_folder import FUSED_MODULE, is_fused
+
+__all__ = ["Student", "Tower", "open_student"]
+
+_OPTIONS = LoadOptions(dtype="float32", device="cpu")
+
+
+@dataclass(frozen=True)
+class Tower:
+    """One stack of blocks of an encoder.
+
+    Attributes:
+        module: The transformer.
+        stack: Its layers.
+        folder: Where its weight files are, inside the encoder's folder.
+    """
+
+    module: nn.Module
+    stack: LayerStack
+    folder: str
+
+
+@dataclass(frozen=True)
+class Student:
+    """An encoder that is to be trained.
+
+    Attributes:
+        name: What the caller calls it.
+        model: The encoder, in float32.
+        folder: Files that are made like it.
+        towers: Its transformers: one, or a fused model's members.
+        prompts: What is put before a `query` and before a `document`; a fused model puts its members' own.
+    """
+
+    name: str
+    model: SentenceTransformer
+    folder: Path
+    towers: tuple[Tower, ...]
+    prompts: Mapping[str, str]
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether it is a fused model of ours."""
+        return is_fused(self.folder)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether sentence-transformers loads its folder without this package."""
+        return not set(_module_types(self.folder)) & {FUSED_MODULE, NETWORK_MODULE}
+
+
+def open_student(name: str, scratch: Path) -> Student:
+    """Open an encoder for training.
+
+    Args:
+        name: Alias, hub id or folder; a cut, adapted, fused or tuned one too.
+        scratch: An empty folder, for the files of a model that no command of ours made.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        CallError: There is no such model.
+        ModelError: It cannot be loaded.
+    """
+    folder = Path(name)
+    if not (folder / PROVENANCE).is_file():
+        folder = _write_base(name, scratch)
+    try:
+        # Of a folder's code, nothing but this package's own is run.
+        model = SentenceTransformer._load_with_module_classes(str(folder), _own_modules(folder), device="cpu")
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {str(error).splitlines()[0]}") from error
+    prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
+    return Student(name, model.float(), folder, _towers(model, folder), prompts)
+
+
+def _write_base(name: str, scratch: Path) -> Path:
+    """Write a model as a folder of ours: what sentence-transformers saves, or what a cut after its last block is."""
+    files = find_files(name, _OPTIONS)
+    loaded = load_files(files)
+    if (loaded.source.folder / "modules.json").is_file():
+        model = SentenceTransformer(str(loaded.source.folder), device="cpu")
+        prompts = {"query": loaded.query_prompt, "document": loaded.document_prompt}
+        model.prompts = {**(model.prompts or {}), **{side: text for side, text in prompts.items() if text}}
+        model.max_seq_length = loaded.max_tokens
+        model.save_pretrained(str(scratch), create_model_card=False)
+        write_json(scratch / PROVENANCE, _origin(loaded))
+    else:
+        write_model(cut(loaded, loaded.depth), scratch, Finish(own_pooling(loaded)))
+    return scratch
+
+
+def _origin(loaded: LoadedModel) -> dict[str, Any]:
+    return {"from": loaded.source.hub_id or str(loaded.source.folder), "revision": loaded.source.revision}
+
+
+def _own_modules(folder: Path) -> dict[str, type[nn.Module]]:
+    """Return this package's own classes among a folder's modules."""
+    from adaptors.adaptor_module import AdaptorModule
+    from surgery.fused_module import FusedModule
+
+    own: dict[str, type[nn.Module]] = {FUSED_MODULE: FusedModule, NETWORK_MODULE: AdaptorModule}
+    return {kind: own[kind] for kind in _module_types(folder) if kind in own}
+
+
+def _module_types(folder: Path) -> list[str]:
+    try:
+        return [module["type"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{folder / 'modules.json'} lists no modules: {str(error).splitlines()[0]}") from error
+
+
+def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:
+    first: Any = model[0]
+    if is_fused(folder):
+        readers = first.model.readers
+        return tuple(
+            Tower(reader.loaded.module, reader.loaded.stack, Path(reader.model.source.name).name) for reader in readers
+        )
+    return (Tower(first.auto_model, find_layers(first.auto_model), ""),)

@@ -1,0 +1,83 @@
+"""How an encoder is tuned with labels."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adaptors.negatives import MineOptions
+from adaptors.scope import Scope
+from adaptors.tuning_losses import LossOptions
+from probe.states import Progress, silent
+
+__all__ = ["Goal", "Schedule", "TuneOptions"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is made small.
+
+    Attributes:
+        loss: One of `TUNING_LOSSES`.
+        around: Names out of `WRAPPERS`, the innermost first.
+        settings: What is set of them.
+    """
+
+    loss: str = "infonce"
+    around: tuple[str, ...] = ()
+    settings: LossOptions = field(default_factory=LossOptions)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how much at a time, and how fast.
+
+    Attributes:
+        epochs: How often every row is seen, at most.
+        batch: Rows in a batch.
+        rate: Greatest learning rate; 2e-5 when left out, 5e-4 for low-rank matrices.
+        warm_up: Share of the steps in which it rises; it falls to 0 in a line after them.
+        tokens: Longest text while training; the model's own when left out.
+        seed: Of everything that is random.
+        bfloat16: Whether the products are computed in bfloat16.
+    """
+
+    epochs: int = 3
+    batch: int = 32
+    rate: float | None = None
+    warm_up: float = 0.1
+    tokens: int | None = None
+    seed: int = 0
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How an encoder is tuned.
+
+    Attributes:
+        goal: What is made small.
+        scope: Which weights are trained.
+        schedule: How long and how fast.
+        rounds: How often hard negatives are mined and trained on; 0 trains on the rows as they are.
+        mining: How they are mined.
+        hold_out: Share of the queries that choose the epoch, and are not trained on; 0 keeps the last epoch.
+        checkpoints: Folder where every epoch is kept, and where an interrupted training is taken up again.
+        log: JSONL file of what every logging step showed.
+        report_to: What tracks the training, as sentence-transformers' trainer names it.
+        progress: Told about every step.
+    """
+
+    goal: Goal = field(default_factory=Goal)
+    scope: Scope = field(default_factory=Scope)
+    schedule: Schedule = field(default_factory=Schedule)
+    rounds: int = 0
+    mining: MineOptions = field(default_factory=MineOptions)
+    hold_out: float = 0.1
+    checkpoints: Path | None = None
+    log: Path | None = None
+    report_to: str = "none"
+    progress: Progress = silent
+
+    @property
+    def rate(self) -> float:
+        """The greatest learning rate."""
+        return self.schedule.rate or (2e-5 if self.scope.lora is None else 5e-4)

@@ -1,0 +1,134 @@
+"""A trained encoder as a folder: that of the encoder it began as, with other weights."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from adaptors.folder import TrainedOn, describe_anew, is_adapted
+from adaptors.student import Student
+from probe.errors import CallError, ModelError
+from surgery.folder import PROVENANCE, save_folder
+
+__all__ = ["Tuned", "check_cut", "save_tuned", "trained_files"]
+
+_CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a trained encoder is.
+
+    Attributes:
+        student: The trained encoder.
+        trained_on: What its weights were trained on.
+        title: Heading of its card, where it has none of its own yet.
+        words: How it was trained, in Markdown, for its card.
+        extra: Further files, by name.
+    """
+
+    student: Student
+    trained_on: TrainedOn
+    title: str
+    words: str
+    extra: Mapping[str, str]
+
+
+def check_cut(folder: Path) -> None:
+    """Refuse a folder that cannot be healed.
+
+    Args:
+        folder: A cut with a lens on top, as `surgery cut --lens` makes it.
+
+    Raises:
+        CallError: It is another folder.
+    """
+    if not (folder / PROVENANCE).is_file() or not is_adapted(folder):
+        raise CallError(
+            f"'{folder}' is no cut with a lens: make one with `surgery cut --model M --after K --lens --dataset D`"
+        )
+
+
+def save_tuned(tuned: Tuned, out: Path, force: bool, check: Callable[[Path], object] = lambda folder: None) -> Path:
+    """Save a trained encoder in the layout of the one it began as.
+
+    Args:
+        tuned: The encoder.
+        out: Folder to make; it is whole or not there.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists.
+        ModelError: The files cannot be written, or the encoder is not made like its folder.
+    """
+    return save_folder(out, lambda folder: _write(tuned, folder), force, check)
+
+
+def _write(tuned: Tuned, folder: Path) -> None:
+    shutil.copytree(tuned.student.folder, folder, dirs_exist_ok=True)
+    for path, values in trained_files(tuned.student, folder).items():
+        save_file(values, path, metadata={"format": "pt"})
+    for name, text in tuned.extra.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    describe_anew(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
+    card = folder / _CARD
+    before = card.read_text(encoding="utf-8") if card.is_file() else _begin_card(tuned.title)
+    card.write_text(f"{before.rstrip()}\n\n{tuned.words.rstrip()}\n", encoding="utf-8")
+
+
+def _begin_card(title: str) -> str:
+    tags = "[sentence-transformers, feature-extraction]"
+    head = f"---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\ntags: {tags}\n---\n"
+    return f"{head}\n# {title}\n"
+
+
+def trained_files(student: Student, folder: Path) -> dict[Path, dict[str, Tensor]]:
+    """Return what the weight files of a folder hold once an encoder made like it was trained.
+
+    Args:
+        student: The encoder.
+        folder: The one it is made like, or a copy of it.
+
+    Returns:
+        Tensors per file.
+
+    Raises:
+        ModelError: The encoder is not made like the folder.
+    """
+    return {
+        path: _renew(path, _tensors(module))
+        for module, part in _parts(student, folder)
+        for path in sorted(part.glob("*.safetensors"))
+    }
+
+
+def _parts(student: Student, folder: Path) -> Iterator[tuple[nn.Module, Path]]:
+    """Yield every module that may have weights, with its folder."""
+    for tower in student.towers:
+        yield tower.module, folder / tower.folder
+    paths = [module["path"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
+    for module, path in list(zip(student.model, paths, strict=True))[1:]:
+        yield getattr(module, "adaptor", module), folder / path
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _renew(path: Path, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return trained values under the names, and in the dtypes, of the tensors of a file; counters stay."""
+    values = {}
+    for name, tensor in load_file(path).items():
+        found = [key for key in trained if key == name or name.endswith(f".{key}")]
+        if tensor.is_floating_point() and (len(found) != 1 or trained[found[0]].shape != tensor.shape):
+            raise ModelError(f"the trained encoder has no tensor for '{name}' of {path}")
+        values[name] = trained[found[0]].to(tensor.dtype) if tensor.is_floating_point() else tensor
+    return values

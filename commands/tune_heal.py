@@ -1,0 +1,94 @@
+"""`adaptors tune --heal`: teach a cut encoder the vectors of the full model."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from commands.progress import working
+from commands.shell import say
+from commands.tuned_output import Target, check_target, save_and_print
+
+if TYPE_CHECKING:
+    from adaptors.heal_texts import HealTexts
+    from adaptors.healing import HealOptions
+    from adaptors.student import Student
+    from probe.states import Progress
+    from probe.store import Store
+
+__all__ = ["HealRequest", "heal_and_save"]
+
+
+@dataclass(frozen=True)
+class HealRequest:
+    """What to heal, and by whom.
+
+    Attributes:
+        cut: Folder of a cut with a lens.
+        teacher: The full model.
+        sources: Data sets and files whose texts are read.
+        minutes: For all batches; their number follows when it is given.
+        store: Where the teacher's vectors are kept, if anywhere.
+    """
+
+    cut: str
+    teacher: str
+    sources: tuple[str, ...]
+    minutes: float | None
+    store: "Store | None"
+
+
+def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
+    """Heal a cut, save it, check it in a fresh process, and print the folder."""
+    from adaptors.folder import TrainedOn
+    from adaptors.healing import heal
+    from adaptors.student import open_student
+    from adaptors.tuned_folder import Tuned, check_cut, trained_files
+
+    check_target(target, options.log)
+    check_cut(Path(request.cut))
+    with TemporaryDirectory() as scratch, working() as report:
+        say(f"loading {', '.join(request.sources)}, {request.teacher} and {request.cut}")
+        texts = _read_texts(request, report)
+        student = open_student(request.cut, Path(scratch))
+        trained_files(student, student.folder)  # what cannot be saved is not trained
+        options = _count_steps(student, texts, replace(options, progress=report), request.minutes)
+        losses = heal(student, texts, options)
+    words = f"## Healed\n\n{_words(request.teacher, texts, options)} {_told(losses)}"
+    trained_on = TrainedOn("healed", texts.seen)
+    save_and_print(Tuned(student, trained_on, target.out.name, words, {}), target, request.cut)
+
+
+def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
+    from adaptors.heal_sources import load_heal_texts
+    from adaptors.heal_texts import gather_heal_texts
+    from probe.opening import open_reader
+
+    data = load_heal_texts(request.sources)
+    return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, report)
+
+
+def _count_steps(
+    student: "Student", texts: "HealTexts", options: "HealOptions", minutes: float | None
+) -> "HealOptions":
+    from adaptors.healing import count_steps
+
+    if minutes is None:
+        return options
+    steps = count_steps(student, texts, options, minutes)
+    say(f"{minutes:g} minutes are about {steps} steps here: --steps {steps} repeats this training")
+    return replace(options, steps=steps)
+
+
+def _words(teacher: str, texts: "HealTexts", options: "HealOptions") -> str:
+    names = ", ".join(name for name, _ in texts.seen)
+    cut = f" of at most {options.tokens} tokens" if options.tokens else ""
+    return (
+        f"Every weight was then taught the vectors of `{teacher}` on {len(texts.texts):,} texts of {names}, without "
+        f"labels: {options.steps:,} batches of {options.batch} texts{cut}, learning rate "
+        f"{options.rate:g}, seed {options.seed}."
+    )
+
+
+def _told(losses: tuple[float, ...]) -> str:
+    return f"The loss went from {losses[0]:.4f} to {losses[-1]:.4f}." if losses else ""

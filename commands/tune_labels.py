@@ -1,0 +1,117 @@
+"""`adaptors tune` on labelled rows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from commands.epochs import show_epochs, training_section
+from commands.progress import working
+from commands.shell import say
+from commands.tuned_output import Target, check_target, save_and_print
+from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from adaptors.student import Student
+    from adaptors.tune_options import Goal, TuneOptions
+    from adaptors.tuned_folder import Tuned
+    from adaptors.tuning import Round
+    from adaptors.tuning_data import TuningData
+
+__all__ = ["read_goal", "tune_and_save"]
+
+_KINDS = {"margin": float, "dims": None, "guide": str, "mini_batch": int, "weight": float}
+
+
+def read_goal(loss: str, around: str | None, temperature: float | None, settings: Sequence[str]) -> "Goal":
+    """Return the loss that the options name.
+
+    Raises:
+        CallError: A setting is unknown, comes twice, or its value is of another kind.
+    """
+    from adaptors.tune_options import Goal
+    from adaptors.tuning_losses import LossOptions
+
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, found, text = setting.partition("=")
+        if name not in _KINDS or not found or name in values:
+            raise CallError(f"--set '{setting}': expected NAME=VALUE, each once, of {', '.join(_KINDS)}")
+        values[name] = _read_value(name, text)
+    return Goal(loss, tuple(around.split(",")) if around else (), LossOptions(temperature, **values))
+
+
+def _read_value(name: str, text: str) -> Any:
+    kind = _KINDS[name]
+    try:
+        return kind(text) if kind else tuple(int(part) for part in text.split("/"))
+    except ValueError as error:
+        expected = "whole numbers as 256/128" if kind is None else f"a value of type {kind.__name__}"
+        raise CallError(f"--set {name}={text}: expected {expected}") from error
+
+
+def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", target: Target) -> None:
+    """Tune a model, save it, check it in a fresh process, and print the folder."""
+    from adaptors.lora import check_peft
+    from adaptors.negatives import candidate_texts
+    from adaptors.student import open_student
+    from adaptors.tuned_folder import trained_files
+    from adaptors.tuning import tune
+    from adaptors.tuning_data import load_tuning_data
+
+    source = _check_source(sources)
+    check_target(target, options.log)
+    if options.scope.lora is not None:
+        check_peft()
+    with TemporaryDirectory() as scratch:
+        with working() as report:
+            say(f"loading {source} and {model}")
+            data = load_tuning_data(source)
+            for defect in data.defects:
+                say(f"{source}: {defect}")
+            student = open_student(model, Path(scratch))
+            trained_files(student, student.folder)  # what cannot be saved is not trained
+            options = replace(_open_guide(options), progress=report)
+            rounds = tune(student, data, candidate_texts(source, data), options)
+        _tell(rounds)
+        save_and_print(_describe(student, (source, data), options, rounds), target, model)
+
+
+def _check_source(sources: Sequence[str]) -> str:
+    if len(sources) != 1:
+        raise CallError(
+            "nothing says what to learn: pass one --dataset, a BEIR data set with a split train or a JSONL or CSV\n"
+            "file of rows; or --heal, which teaches a cut encoder the full model's vectors"
+        )
+    return sources[0]
+
+
+def _open_guide(options: "TuneOptions") -> "TuneOptions":
+    from adaptors.student import open_student
+
+    settings = options.goal.settings
+    if settings.guide is None:
+        return options
+    with TemporaryDirectory() as scratch:
+        guide = open_student(settings.guide, Path(scratch)).model
+    return replace(options, goal=replace(options.goal, settings=replace(settings, guide=guide)))
+
+
+def _tell(rounds: Sequence["Round"]) -> None:
+    for number, one in enumerate(rounds, start=1):
+        for note in one.notes:
+            say(note)
+        say(f"round {number}: {one.rows:,} rows" if len(rounds) > 1 else f"{one.rows:,} rows")
+        show_epochs(one.epochs)
+
+
+def _describe(
+    student: "Student", source: "tuple[str, TuningData]", options: "TuneOptions", rounds: Sequence["Round"]
+) -> "Tuned":
+    from adaptors.tuned_folder import Tuned
+    from adaptors.tuning_words import describe_tuning, trained_on
+
+    words = describe_tuning(source[1], options, rounds)
+    sections = "".join(training_section(one.epochs) for one in rounds)
+    return Tuned(student, trained_on(*source), Path(student.name).name, words + sections, {})

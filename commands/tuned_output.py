@@ -1,0 +1,61 @@
+"""What the two ways of `adaptors tune` have in common: the folder that they make."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from commands.shell import check_file, say
+
+if TYPE_CHECKING:
+    from adaptors.tuned_folder import Tuned
+    from probe.encoder import Encoder
+
+__all__ = ["Target", "check_target", "is_fast", "save_and_print"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a trained encoder goes.
+
+    Attributes:
+        out: Folder to make.
+        force: Replace one that an earlier save made.
+        picture: Where a batch's similarities are drawn, if anywhere.
+    """
+
+    out: Path
+    force: bool
+    picture: Path | None
+
+
+def check_target(target: Target, log: Path | None) -> None:
+    """Refuse what cannot be written, before the work."""
+    from commands.pictures import check_plot
+    from surgery.folder import check_out
+
+    check_out(target.out, target.force)
+    check_file("--log", log, (".jsonl",))
+    check_plot(target.picture, "--similarity-map")
+
+
+def save_and_print(tuned: "Tuned", target: Target, base: str) -> None:
+    """Save a trained encoder, check it in a fresh process, and print its folder."""
+    from adaptors.tuned_folder import save_tuned
+    from surgery.fresh_check import check_encoder
+
+    say(f"saving {target.out} and checking it in a fresh process")
+    model, trust = cast("Encoder", tuned.student.model), not tuned.student.is_plain
+    save_tuned(tuned, target.out, target.force, lambda folder: check_encoder(folder, model, trust))
+    say(f"what it brought: probe rank {base} {target.out} --dataset D")
+    typer.echo(target.out)
+
+
+def is_fast() -> bool:
+    """Return whether this machine multiplies bfloat16 natively."""
+    import torch
+
+    from probe.device import pick_device, pick_dtype
+
+    return pick_dtype("auto", pick_device("auto")) == torch.bfloat16

@@ -12,15 +12,15 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from torch import Tensor
-from transformers.trainer_callback import TrainerCallback
 
 from adaptors.checkpoints import check_fingerprint
 from adaptors.encoder_trainer import DistilTrainer
 from adaptors.heal_loss import HealLoss
+from adaptors.heal_sample import HealSample
 from adaptors.heal_texts import HealTexts, draw_batches
 from adaptors.scope import Scope, choose_weights
 from adaptors.student import Student
-from adaptors.watching import check_loss
+from adaptors.training_log import TrainingLog
 from probe.errors import ModelError
 from probe.files import digest
 from probe.states import Progress, silent
@@ -48,6 +48,7 @@ class HealOptions:
         bfloat16: Whether the products are computed in bfloat16.
         checkpoints: Folder where the training is kept, and where an interrupted one is taken up again.
         progress: Told about every step.
+        log: File for what the training shows of a sample at every fiftieth step, a line of JSON each.
     """
 
     steps: int = 1000
@@ -58,6 +59,7 @@ class HealOptions:
     bfloat16: bool = True
     checkpoints: Path | None = None
     progress: Progress = silent
+    log: Path | None = None
 
 
 def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
@@ -73,7 +75,7 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
 
     Raises:
         ModelError: It has another dimension than its teacher.
-        CallError: The folder of checkpoints belongs to another training.
+        CallError: The folder of checkpoints belongs to another training, the log is no log, or all texts are equal.
         TrainingError: The loss is not a number.
     """
     model = student.model
@@ -93,7 +95,7 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
             train_dataset=_as_dataset(batches),
             loss=HealLoss(model),
             data_collator=collator,  # type: ignore[arg-type]
-            callbacks=[_Teller(options.progress)],
+            callbacks=[TrainingLog(HealSample(model, texts, options.seed), _STEP, options.progress, options.log)],
         )
         trainer.groups = choose_weights(student, Scope())
         trainer.run()
@@ -124,25 +126,6 @@ class _TextCollator:
         features = self._student.preprocess([self._texts.texts[number] for number in numbers])
         tensors = {f"text_{name}": value for name, value in features.items() if isinstance(value, Tensor)}
         return {**tensors, "label": self._texts.targets[numbers]}
-
-
-class _Teller(TrainerCallback):
-    """Tells every step, and stops where the loss is not a number."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Tell the step."""
-        self._progress(_STEP, 1, state.max_steps)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
-        """Stop where the loss is not a number.
-
-        Raises:
-            TrainingError: It is not.
-        """
-        check_loss(logs, "", state.global_step)
 
 
 def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
@@ -196,7 +179,7 @@ def count_steps(student: Student, texts: HealTexts, options: HealOptions, minute
     """
     before = copy.deepcopy(student.model.state_dict())
     began = time.perf_counter()
-    heal(student, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent))
+    heal(student, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent, log=None))
     seconds = time.perf_counter() - began
     student.model.load_state_dict(before)
     return max(1, round(60 * minutes * _TRIAL / seconds))

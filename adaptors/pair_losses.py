@@ -37,8 +37,8 @@ class EmbeddingLoss(nn.Module, ABC):
 class HingeLoss(EmbeddingLoss):
     """The mean of max(0, m - (s_pos - s_neg)), s the cosine.
 
-    The hinge rank loss (DeViSE, Frome et al., NIPS 2013, equation 1), over a query's own negatives where it has some,
-    else over the positives of the other queries in the batch.
+    The hinge rank loss (DeViSE, Frome et al., NIPS 2013), over a query's own negatives where it has some, else over the
+    positives of the other queries in the batch.
     """
 
     def __init__(self, model: nn.Module, margin: float = 0.2) -> None:
@@ -54,8 +54,7 @@ class HingeLoss(EmbeddingLoss):
 class LogisticLoss(EmbeddingLoss):
     """The mean of log(1 + exp(-(s_pos - s_neg) / t)), s the cosine.
 
-    RankNet's cost of a pair whose order is known (Burges et al., ICML 2005, equation 3), over the negatives that
-    `HingeLoss` takes.
+    RankNet's cost of a pair whose order is known (Burges et al., ICML 2005), over the negatives that `HingeLoss` takes.
     """
 
     def __init__(self, model: nn.Module, temperature: float = 0.05) -> None:

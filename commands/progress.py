@@ -19,20 +19,19 @@ _OWN_LOGGERS = ("probe", "adaptors")
 @contextmanager
 def working() -> Iterator[Callable[[str, int, int], None]]:
     """Show a progress bar with a rate per step on stderr, and what our own packages log above it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from commands.bars import Bars
 
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True)) as bar:
+    with Bars(console=console(stderr=True)) as bar:
         steps: dict[str, TaskID] = {}
 
         def report(step: str, done: int, total: int) -> None:
-            if step not in steps or bar.tasks[steps[step]].finished:
-                steps[step] = bar.add_task(step, total=total, rate="")
-            task = bar.tasks[steps[step]]
-            unit = "files" if step == "files" else "steps" if step.startswith("training") else "texts"
+            name, _, words = step.partition(": ")
+            if name not in steps or (done and bar.tasks[steps[name]].finished):
+                steps[name] = bar.add_task(name, total=total, rate="", words="")
+            task = bar.tasks[steps[name]]
+            unit = "files" if name == "files" else "steps" if name.startswith("training") else "texts"
             speed = task.finished_speed or task.speed
-            bar.update(steps[step], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "")
+            bar.update(steps[name], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "", words=words)
 
         with _logging_to(bar.console):
             yield report

@@ -72,6 +72,7 @@ def tune(
         return
     _refuse(context, _FOR_HEALING, "without")
     from adaptors.negatives import MineOptions
+
     from adaptors.scope import Scope
     from adaptors.tune_options import Schedule, TuneOptions
     from commands.tune_labels import read_goal, tune_and_save

@@ -53,8 +53,9 @@ def _read_value(name: str, text: str) -> Any:
 
 def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", target: Target) -> None:
     """Tune a model, save it, check it in a fresh process, and print the folder."""
-    from adaptors.lora import check_peft
     from adaptors.negatives import candidate_texts
+
+    from adaptors.lora import check_peft
     from adaptors.student import open_student
     from adaptors.tuned_folder import trained_files
     from adaptors.tuning import tune

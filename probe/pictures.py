@@ -8,6 +8,7 @@ from probe.classify_board import ClassifyBoard
 from probe.errors import CallError
 from probe.geometry_board import GeometryBoard
 from probe.leaderboard import Leaderboard
+from probe.pair_map import PairMap
 from probe.similarity_board import SimilarityBoard
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _HOMES: dict[type, str] = {
     GeometryBoard: "plot_geometry",
     ClassifyBoard: "plot_labelled",
     SimilarityBoard: "plot_labelled",
+    PairMap: "plot_pairs",
 }
 
 

@@ -1,6 +1,7 @@
 """Heat maps, with their numbers where the cells have room for them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +12,10 @@ from probe.plot_style import MAP_COLOURS
 
 __all__ = ["as_array", "draw_cells", "name_cells"]
 
-# So many cells side by side have room for numbers of 8 points.
+# So many cells side by side have room for numbers of 8 points, in a panel as wide as the page.
 _ROOM = 14
+# Of more cells side by side, white lines between them would hide the colours.
+_FRAMED = 40
 # Below this luminance white letters have more contrast than black ones (WCAG 2).
 _DARK = 0.179
 
@@ -23,25 +26,25 @@ def as_array(cells: Mapping[tuple[int, int], float]) -> tuple[list[int], list[in
     return rows, columns, np.array([[cells.get((row, column), np.nan) for column in columns] for row in rows])
 
 
-def draw_cells(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float]) -> QuadMesh:
+def draw_cells(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float], room: int = _ROOM) -> QuadMesh:
     """Draw numbers as colours, the first row at the top.
 
     Args:
         axes: Where.
         values: The numbers; NaN leaves a cell empty.
         limits: The numbers of the darkest and of the lightest colour.
+        room: Most cells side by side that have room for their numbers.
 
     Returns:
         What a colour bar is made from.
     """
-    low, high = limits
-    mesh = axes.pcolormesh(
-        np.ma.masked_invalid(values), cmap=MAP_COLOURS, vmin=low, vmax=high, edgecolors="white", linewidth=0.5
-    )
+    (low, high), many = limits, max(values.shape) > _FRAMED
+    lines: dict[str, Any] = {"rasterized": True} if many else {"edgecolors": "white", "linewidth": 0.5}
+    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=MAP_COLOURS, vmin=low, vmax=high, **lines)
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.tick_params(length=0)
-    if max(values.shape) <= _ROOM:
+    if max(values.shape) <= room:
         for (row, column), value in np.ndenumerate(values):
             _write(axes, mesh, (row, column), float(value))
     return mesh

@@ -20,7 +20,8 @@ __all__ = ["Progress", "Side", "SideStates", "document_side", "query_side", "rea
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Told the step's name, the texts done since the last call and the texts in all.
+# Told the step's name, the texts done since the last call and the texts in all; what follows ': ' in the name
+# says how the step goes, and changes.
 Progress = Callable[[str, int, int], None]
 
 

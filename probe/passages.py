@@ -10,11 +10,11 @@ from pathlib import Path
 
 from probe.errors import CallError, DataError
 
-__all__ = ["SENTENCE_END", "Passage", "count_words", "list_documents", "read_passages"]
+__all__ = ["DOCUMENT_FILES", "SENTENCE_END", "Passage", "count_words", "list_documents", "read_passages"]
 
 _MARKDOWN = (".md", ".markdown")
 _TEXT = (".txt", ".text", ".rst")
-_READABLE = (*_MARKDOWN, *_TEXT, ".jsonl", ".csv")
+DOCUMENT_FILES = (*_MARKDOWN, *_TEXT, ".jsonl", ".csv")
 # About what an encoder of 256 tokens takes.
 _PASSAGE_WORDS = 150
 _LONGEST_CSV_FIELD = 2**31 - 1
@@ -45,7 +45,7 @@ def _is_document(file: Path, folder: Path) -> bool:
     """Whether a file of a folder is to be read: not hidden, and not part of a data set."""
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     in_dataset = any((parent / "corpus.jsonl").exists() for parent in (file.parent, file.parent.parent))
-    return file.is_file() and file.suffix.lower() in _READABLE and not hidden and not in_dataset
+    return file.is_file() and file.suffix.lower() in DOCUMENT_FILES and not hidden and not in_dataset
 
 
 def list_documents(path: Path) -> list[Path]:
@@ -63,12 +63,12 @@ def list_documents(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if _is_document(file, path))
         if not found:
-            raise CallError(f"'{path}' holds no document: expected files ending in {', '.join(_READABLE)}")
+            raise CallError(f"'{path}' holds no document: expected files ending in {', '.join(DOCUMENT_FILES)}")
         return found
     if not path.exists():
         raise CallError(f"there is no file '{path}'")
-    if path.suffix.lower() not in _READABLE:
-        raise CallError(f"'{path}' is no document this reads: expected a file ending in {', '.join(_READABLE)}")
+    if path.suffix.lower() not in DOCUMENT_FILES:
+        raise CallError(f"'{path}' is no document this reads: expected a file ending in {', '.join(DOCUMENT_FILES)}")
     return [path]
 
 
@@ -91,7 +91,7 @@ def read_passages(path: Path) -> Iterator[Passage]:
         elif suffix == ".csv":
             yield from _read_csv(path)
         else:
-            text = path.read_text(encoding="utf-8-sig")
+            text = _read_text(path)
             yield from _split_markdown(path, text) if suffix in _MARKDOWN else _split_text(path.name, "", text)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
@@ -99,8 +99,16 @@ def read_passages(path: Path) -> Iterator[Passage]:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start})") from error
+
+
 def _read_jsonl(path: Path) -> Iterator[Passage]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:

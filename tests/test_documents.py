@@ -197,7 +197,7 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
         ("a.csv", b"body\nx\n", "a.csv:1: expected comma-separated columns with 'text' among them, found 'body'"),
         ("a.csv", b"", "a.csv:1: .* found an empty file"),
         ("a.jsonl", b"[" * 100_000, "a.jsonl:1: not JSON"),
-        ("a.txt", b"\xff\xfe\x00", "a.txt: not UTF-8"),
+        ("a.txt", b"one\ntwo \xff\xfe\x00", "a.txt:2: not UTF-8"),
         ("a.txt", b"short", "none long enough to lend a query"),
         ("a.txt", b"", "none long enough to lend a query"),
     ],

@@ -19,7 +19,7 @@ from adaptors.heal_loss import HealLoss
 from adaptors.heal_sample import HealSample
 from adaptors.heal_texts import HealTexts, draw_batches
 from adaptors.scope import Scope, choose_weights
-from adaptors.student import Student
+from adaptors.student import Student, cut_texts
 from adaptors.training_log import TrainingLog
 from probe.errors import ModelError
 from probe.files import digest
@@ -82,11 +82,9 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
     width = model.get_embedding_dimension()
     if width != texts.targets.shape[1]:
         raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
-    longest = model.max_seq_length
-    model.max_seq_length = min(filter(None, (options.tokens, longest)), default=None)
-    collator = _TextCollator(model, texts)
-    batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
-    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+        collator = _TextCollator(model, texts)
+        batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, _fingerprint(texts, options))
         trainer = DistilTrainer(
@@ -99,10 +97,8 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
         )
         trainer.groups = choose_weights(student, Scope())
         trainer.run()
-        losses = tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
-    model.max_seq_length = longest
     model.cpu().eval()
-    return losses
+    return tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
 
 
 class _TextCollator:

@@ -98,11 +98,11 @@ class _Embedder:
 
     def encode_document(self, texts: Sequence[str], **options: Any) -> Any:
         """Return the documents' vectors `(N, D)`."""
-        return self._encode(self._model.encode_document, "mining: documents", texts, options)
+        return self._encode(self._model.encode_document, "mining documents", texts, options)
 
     def encode_query(self, texts: Sequence[str], **options: Any) -> Any:
         """Return the queries' vectors `(N, D)`."""
-        return self._encode(self._model.encode_query, "mining: queries", texts, options)
+        return self._encode(self._model.encode_query, "mining queries", texts, options)
 
     def _encode(self, encode: Callable[..., Any], step: str, texts: Sequence[str], options: dict[str, Any]) -> Any:
         size, vectors = _BATCHES * options["batch_size"], []

@@ -1,7 +1,8 @@
 """An encoder that is to be trained: sentence-transformers' model of it, and a folder of files made like it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from adaptors.top import NETWORK_MODULE
-from probe.errors import ModelError
+from probe.errors import CallError, ModelError
 from probe.layers import LayerStack, find_layers
 from probe.loading import LoadedModel, load_files
 from probe.profile import LoadOptions, find_files
@@ -20,7 +21,7 @@ from surgery.finish import Finish
 from surgery.folder import PROVENANCE, write_json, write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused
 
-__all__ = ["Student", "Tower", "open_student"]
+__all__ = ["Student", "Tower", "cut_texts", "open_student"]
 
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
@@ -93,6 +94,31 @@ def open_student(name: str, scratch: Path) -> Student:
         raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {str(error).splitlines()[0]}") from error
     prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
     return Student(name, model.float(), folder, _towers(model, folder), prompts)
+
+
+@contextmanager
+def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
+    """Let a model read no more than some tokens of a text for a while.
+
+    Args:
+        model: The model.
+        tokens: The longest text; the model's own when left out.
+
+    Raises:
+        CallError: It is a fused model, whose members have their own.
+    """
+    longest = model.max_seq_length
+    if tokens is None or (longest is not None and tokens >= longest):
+        yield
+        return
+    try:
+        model.max_seq_length = tokens
+    except AttributeError as error:
+        raise CallError("a fused model's members have longest inputs of their own: leave out --tokens") from error
+    try:
+        yield
+    finally:
+        model.max_seq_length = longest
 
 
 def _write_base(name: str, scratch: Path) -> Path:

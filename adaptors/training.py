@@ -153,6 +153,8 @@ def _arguments(folder: Path, lesson: Lesson, options: TrainOptions) -> SentenceT
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=True,
+        # What early stopping has counted so far.
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model=f"eval_{lesson.evaluator.primary_metric}" if lesson.evaluator else "eval_loss",
         greater_is_better=by_score,
         report_to=options.report_to,

@@ -26,7 +26,9 @@ class TrainingLog(TrainerCallback):
     The training ends with the same weights as without it.
     """
 
-    def __init__(self, look: Look, name: str, progress: Progress = silent, file: Path | None = None) -> None:
+    def __init__(
+        self, look: Look, name: str, progress: Progress = silent, file: Path | None = None, done: int = 0
+    ) -> None:
         """Prepare a log.
 
         Args:
@@ -35,6 +37,7 @@ class TrainingLog(TrainerCallback):
             progress: Told about every step.
             file: Where every look is a line of JSON, `TrainingFacts` by name; a training that is taken up again goes
                 on with it, and any other begins it anew.
+            done: Steps of earlier rounds, whose lines stay.
 
         Raises:
             CallError: The file holds something else, or there is no folder for it.
@@ -42,12 +45,12 @@ class TrainingLog(TrainerCallback):
         if file is not None:
             check_log(file)
         self._look, self._name, self._progress, self._file = look, name, progress, file
-        self._shown = name
+        self._shown, self._done = name, done
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
         """Forget what the file says of steps that are done again."""
         if self._file is not None:
-            drop_after(self._file, state.global_step)
+            drop_after(self._file, self._done + state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
         """Tell the step."""
@@ -73,4 +76,5 @@ class TrainingLog(TrainerCallback):
             left, right = self._look()
         if not (left.isfinite().all() and right.isfinite().all()):
             raise TrainingError(f"the vectors are not numbers after {state.global_step} steps: lower --rate")
-        return TrainingFacts(state.global_step, state.epoch, logs["loss"], logs["learning_rate"], *measure(left, right))
+        step = self._done + state.global_step
+        return TrainingFacts(step, state.epoch, logs["loss"], logs["learning_rate"], *measure(left, right))

@@ -15,11 +15,14 @@ from transformers.trainer_callback import EarlyStoppingCallback
 from adaptors.checkpoints import check_fingerprint
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.epochs import Epoch, read_epochs
+from adaptors.finished_round import keep_round, read_round
 from adaptors.held_out_rows import HeldOutRows, hold_out
 from adaptors.lora import merge_lora
 from adaptors.negatives import mine_negatives
+from adaptors.row_sample import RowSample
 from adaptors.scope import Group, choose_weights
-from adaptors.student import Student
+from adaptors.student import Student, cut_texts
+from adaptors.training_log import TrainingLog
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning_catalog import TUNING_LOSSES
 from adaptors.tuning_data import TuningData
@@ -94,9 +97,8 @@ def tune(
     room = _Class(student, choose_weights(student, options.scope), held, _evaluator(held, corpus, options), options)
     rounds = []
     for number in range(max(1, options.rounds)):
-        rows = mine_negatives(rest, student.model, corpus, options.mining) if options.rounds else rest
-        folder = options.checkpoints and options.checkpoints / f"round-{number + 1}"
-        rounds.append(Round(len(rows.rows), _train(room, rows, folder), rows.defects if options.rounds else ()))
+        rows = _mine(room, rest, corpus) if options.rounds else rest
+        rounds.append(Round(len(rows.rows), _train(room, rows, number), rows.defects if options.rounds else ()))
     for tower in student.towers:
         merge_lora(tower.module)
     student.model.cpu().eval()
@@ -116,37 +118,50 @@ def _as_dataset(data: TuningData, options: TuneOptions) -> Any:
     return TUNING_LOSSES[name].layout.dataset(data, name)
 
 
-def _train(room: _Class, data: TuningData, checkpoints: Path | None) -> tuple[Epoch, ...]:
-    """Train on rows as they are."""
-    options, model = room.options, room.student.model
-    watched = bool(room.held)
-    train = _as_dataset(data, options)
-    every = math.ceil(len(train) / options.schedule.batch)
-    longest = model.max_seq_length
-    if options.schedule.tokens:
-        model.max_seq_length = min(options.schedule.tokens, longest or options.schedule.tokens)
+def _mine(room: _Class, data: TuningData, corpus: Sequence[str]) -> TuningData:
+    options = room.options
+    room.student.model.eval()
+    return mine_negatives(data, room.student.model, corpus, options.mining, options.progress)
+
+
+def _train(room: _Class, data: TuningData, number: int) -> tuple[Epoch, ...]:
+    """Train on rows as they are, unless this round was done before."""
+    options = room.options
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
-        folder = checkpoints or Path(scratch)
+        folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else Path(scratch)
         check_fingerprint(folder, fingerprint(room.student, data, options))
-        trainer = EncoderTrainer(
-            model=model,
-            args=_arguments(folder, room, every, train.column_names),
-            train_dataset=train,
-            eval_dataset=_as_dataset(replace(data, rows=tuple(room.held)), options) if _by_loss(room) else None,
-            loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, options.goal.around),
-            evaluator=room.evaluator,
-            callbacks=[*([EarlyStoppingCallback(_PATIENCE)] if watched else [])],
-        )
-        trainer.groups = room.groups
+        trainer = _make_trainer(room, data, folder, number)
+        if (finished := read_round(folder)) is not None:
+            trainer.restore(finished[0])
+            return finished[1]
         start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
-        trainer.run()
-        epochs = read_epochs(trainer.state.log_history, every)
+        with cut_texts(room.student.model, options.schedule.tokens):
+            trainer.run()
+        epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
         if epochs and max(epochs, key=Epoch.merit).number == 0:
             # The trainer compares the epochs that it saved, and saves none before the first step.
             trainer.restore(start)
-    if options.schedule.tokens:
-        model.max_seq_length = longest
+        keep_round(folder, trainer.trained(), epochs)
     return epochs
+
+
+def _make_trainer(room: _Class, data: TuningData, folder: Path, number: int) -> EncoderTrainer:
+    options, model, train = room.options, room.student.model, _as_dataset(data, room.options)
+    every = math.ceil(len(train) / options.schedule.batch)
+    look = RowSample(model, [*room.held, *data.rows])
+    name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
+    log = TrainingLog(look, name, options.progress, options.log, number * every * options.schedule.epochs)
+    trainer = EncoderTrainer(
+        model=model,
+        args=_arguments(folder, room, every, train.column_names),
+        train_dataset=train,
+        eval_dataset=_as_dataset(replace(data, rows=tuple(room.held)), options) if _by_loss(room) else None,
+        loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, options.goal.around),
+        evaluator=room.evaluator,
+        callbacks=[log, *([EarlyStoppingCallback(_PATIENCE)] if room.held else [])],
+    )
+    trainer.groups = room.groups
+    return trainer
 
 
 def _by_loss(room: _Class) -> bool:
@@ -177,6 +192,8 @@ def _arguments(folder: Path, room: _Class, every: int, columns: Sequence[str]) -
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=bool(room.held),
+        # What early stopping has counted so far.
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model=measure,
         greater_is_better=room.evaluator is not None,
         report_to=options.report_to,

@@ -15,7 +15,7 @@ __all__ = ["tune"]
 _FOR_HEALING: tuple[str, ...] = ("teacher", "steps", "minutes", "store", "no_store")
 _FOR_LABELS = (
     *("loss", "around", "temperature", "set", "epochs", "warm_up", "lora", "top", "decay", "rounds"),
-    *("negatives", "hold_out", "report_to"),
+    *("negatives", "ranks", "negatives_margin", "hold_out", "report_to"),
 )
 
 
@@ -48,6 +48,8 @@ def tune(
     decay: options.Decay = 1.0,
     rounds: options.Rounds = 0,
     negatives: options.Negatives = 5,
+    ranks: options.Ranks = "11-50",
+    negatives_margin: options.Spare = 0.05,
     hold_out: options.HoldOut = 0.1,
     report_to: options.ReportTo = "none",
     store: StoreFolder = None,
@@ -72,14 +74,13 @@ def tune(
         return
     _refuse(context, _FOR_HEALING, "without")
     from adaptors.negatives import MineOptions
-
     from adaptors.scope import Scope
     from adaptors.tune_options import Schedule, TuneOptions
-    from commands.tune_labels import read_goal, tune_and_save
+    from commands.tune_labels import read_goal, read_ranks, tune_and_save
 
     goal, scope = read_goal(loss, around, temperature, set or []), Scope(lora, top, decay)
     schedule = Schedule(epochs, batch or 32, rate, warm_up, tokens, seed, is_fast())
-    mining = MineOptions(negatives, seed=seed)
+    mining = MineOptions(negatives, *read_ranks(ranks), negatives_margin, seed)
     options = TuneOptions(goal, scope, schedule, rounds, mining, hold_out, checkpoints, log, report_to)
     tune_and_save(model, dataset or [], options, target)
 

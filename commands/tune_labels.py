@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adaptors.tuning import Round
     from adaptors.tuning_data import TuningData
 
-__all__ = ["read_goal", "tune_and_save"]
+__all__ = ["read_goal", "read_ranks", "tune_and_save"]
 
 _KINDS = {"margin": float, "dims": None, "guide": str, "mini_batch": int, "weight": float}
 
@@ -42,6 +42,18 @@ def read_goal(loss: str, around: str | None, temperature: float | None, settings
     return Goal(loss, tuple(around.split(",")) if around else (), LossOptions(temperature, **values))
 
 
+def read_ranks(text: str) -> tuple[int, int]:
+    """Return how many ranks to skip, and the last one.
+
+    Raises:
+        CallError: It is no range of ranks.
+    """
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise CallError(f"--ranks '{text}': expected the first and the last rank, as 11-50")
+    return int(first) - 1, int(last)
+
+
 def _read_value(name: str, text: str) -> Any:
     kind = _KINDS[name]
     try:
@@ -53,9 +65,8 @@ def _read_value(name: str, text: str) -> Any:
 
 def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", target: Target) -> None:
     """Tune a model, save it, check it in a fresh process, and print the folder."""
-    from adaptors.negatives import candidate_texts
-
     from adaptors.lora import check_peft
+    from adaptors.negatives import candidate_texts
     from adaptors.student import open_student
     from adaptors.tuned_folder import trained_files
     from adaptors.tuning import tune

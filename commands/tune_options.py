@@ -21,10 +21,12 @@ __all__ = [
     "Negatives",
     "OutFolder",
     "Picture",
+    "Ranks",
     "Rate",
     "ReportTo",
     "Rounds",
     "Set",
+    "Spare",
     "Steps",
     "Student",
     "Teacher",
@@ -91,5 +93,9 @@ Top = Annotated[int | None, _labels("Train so many of the last blocks alone.", m
 Decay = Annotated[float, _labels("Factor of the learning rate from a block to the one below it.")]
 Rounds = Annotated[int, _labels("How often to mine hard negatives and train on them.", min=0)]
 Negatives = Annotated[int, _labels("Hard negatives of every pair.", min=1)]
+Ranks = Annotated[str, _labels("Ranks that hard negatives come from; those before may be relevant though unjudged.")]
+Spare = Annotated[
+    float, _labels("No negative scores above the positive's score less this share of it.", "--negatives-margin", max=1)
+]
 HoldOut = Annotated[float, _labels("Share of the queries that choose the epoch; 0 keeps the last.", min=0, max=0.9)]
 ReportTo = Annotated[str, _labels("What tracks the training, as sentence-transformers names it: none, wandb, ...")]

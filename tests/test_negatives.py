@@ -219,7 +219,7 @@ def test_nothing_is_printed_and_every_text_is_reported(
     capfd.readouterr()
     mine_negatives(PAIRED, model, CORPUS, replace(ANY, batch=1), report)
     assert capfd.readouterr() == ("", "")
-    assert done == {"mining: documents": 60, "mining: queries": 8}
+    assert done == {"mining documents": 60, "mining queries": 8}
     assert totals == set(done.items())
 
 

@@ -60,8 +60,8 @@ def mine_negatives(
 ) -> TuningData:
     """Give every pair the same number of negatives: its own first, then hard ones out of a corpus.
 
-    Neither the query itself nor a document that any row says is relevant to it is its negative, wherever else it comes
-    with other case or white space.
+    Neither the query itself nor a document that any row says is relevant to it is its negative, in whatever case and
+    white space it comes.
 
     Args:
         data: Rows to train on, of any form.
@@ -82,7 +82,7 @@ def mine_negatives(
     pairs = as_pairs(data.rows)
     if all(len(pair.negatives) >= options.count for pair in pairs):
         raise CallError(
-            f"every pair of '{data.name}' has {options.count} negatives of its own: ask for more, or mine none"
+            f"every pair of '{data.name}' has {options.count} negatives of its own or more: ask for more, or mine none"
         )
     mined = _mine(pairs, model, corpus, options, progress)
     defects = Defects()

@@ -255,7 +255,7 @@ def test_nothing_left_is_said_with_what_to_do(model: SentenceTransformer) -> Non
 
 def test_enough_own_negatives_need_no_mining(model: SentenceTransformer) -> None:
     data = rows_of(Pairwise("sun", "star", ("a", "b", "c")), Pairwise("moon", "night", ("a", "b", "c", "d")))
-    with pytest.raises(CallError, match="every pair of 'rows' has 3 negatives of its own"):
+    with pytest.raises(CallError, match="every pair of 'rows' has 3 negatives of its own or more"):
         mine_negatives(data, model, CORPUS, OPTIONS)
 
 

@@ -98,6 +98,8 @@ def test_a_collapse_can_be_drawn(tmp_path: Path) -> None:
     one = torch.ones(3, 4)
     similarity_map((one, one), (one, one), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    equal = np.ones((3, 3))
+    assert drawn(plot(PairMap(equal, equal, ("queries", "documents"))))[0].get_clim() == (0.9, 1)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from commands.progress import working
 from commands.shell import say
-from commands.tuned_output import Target, check_target, save_and_print
+from commands.tuned_output import Target, check_target, draw, save_and_print
 
 if TYPE_CHECKING:
     from adaptors.heal_texts import HealTexts
@@ -41,6 +41,7 @@ class HealRequest:
 def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
     """Heal a cut, save it, check it in a fresh process, and print the folder."""
     from adaptors.folder import TrainedOn
+    from adaptors.heal_sample import HealSample
     from adaptors.healing import heal
     from adaptors.student import open_student
     from adaptors.tuned_folder import Tuned, check_cut, trained_files
@@ -53,7 +54,10 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
         student = open_student(request.cut, Path(scratch))
         trained_files(student, student.folder)  # what cannot be saved is not trained
         options = _count_steps(student, texts, replace(options, progress=report), request.minutes)
+        look = HealSample(student.model, texts, options.seed)
+        before = look() if target.picture else None
         losses = heal(student, texts, options)
+    draw(target, before, look, ("student", "teacher"))
     words = f"## Healed\n\n{_words(request.teacher, texts, options)} {_told(losses)}"
     trained_on = TrainedOn("healed", texts.seen)
     save_and_print(Tuned(student, trained_on, target.out.name, words, {}), target, request.cut)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from commands.epochs import show_epochs, training_section
 from commands.progress import working
 from commands.shell import say
-from commands.tuned_output import Target, check_target, save_and_print
+from commands.tuned_output import Target, check_target, draw, save_and_print
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
     """Tune a model, save it, check it in a fresh process, and print the folder."""
     from adaptors.lora import check_peft
     from adaptors.negatives import candidate_texts
+    from adaptors.row_sample import RowSample
     from adaptors.student import open_student
     from adaptors.tuned_folder import trained_files
     from adaptors.tuning import tune
@@ -85,7 +86,10 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
             student = open_student(model, Path(scratch))
             trained_files(student, student.folder)  # what cannot be saved is not trained
             options = replace(_open_guide(options), progress=report)
+            look = RowSample(student.model, data.rows)
+            before = look() if target.picture else None
             rounds = tune(student, data, candidate_texts(source, data), options)
+        draw(target, before, look, ("queries", "documents"))
         _tell(rounds)
         save_and_print(_describe(student, (source, data), options, rounds), target, model)
 

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from commands.shell import check_file, say
+from commands.shell import check_file, saving, say
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from adaptors.training_log import Look
     from adaptors.tuned_folder import Tuned
     from probe.encoder import Encoder
 
-__all__ = ["Target", "check_target", "is_fast", "save_and_print"]
+    Pair = tuple[Tensor, Tensor]
+
+__all__ = ["Target", "check_target", "draw", "is_fast", "save_and_print"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,16 @@ def check_target(target: Target, log: Path | None) -> None:
     check_out(target.out, target.force)
     check_file("--log", log, (".jsonl",))
     check_plot(target.picture, "--similarity-map")
+
+
+def draw(target: Target, before: "Pair | None", look: "Look", sides: tuple[str, str]) -> None:
+    """Draw a sample's similarities before and after the training, where asked for."""
+    if target.picture is None or before is None:
+        return
+    from adaptors.similarity_map import similarity_map
+
+    with saving(target.picture):
+        similarity_map(before, look(), target.picture, sides)
 
 
 def save_and_print(tuned: "Tuned", target: Target, base: str) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
-from transformers.trainer_callback import EarlyStoppingCallback
 
-from adaptors.checkpoints import check_fingerprint
+from adaptors.checkpoints import check_fingerprint, last_checkpoint
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.epochs import Epoch, read_epochs
 from adaptors.finished_round import keep_round, read_round
 from adaptors.held_out_rows import HeldOutRows, hold_out
 from adaptors.lora import merge_lora
 from adaptors.negatives import mine_negatives
+from adaptors.patience import Patience
 from adaptors.row_sample import RowSample
 from adaptors.scope import Group, choose_weights
 from adaptors.student import Student, cut_texts
@@ -90,19 +90,45 @@ def tune(
     options = options or TuneOptions()
     check_tracking(options.report_to)
     make_tuning_loss(options.goal.loss, student.model, options.goal.settings, options.goal.around)
-    train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
-    rest = replace(data, rows=tuple(train))
+    _check_batch(options)
+    rest, held, notes = _split(data, options)
     if not options.rounds:
         _as_dataset(rest, options)
-    room = _Class(student, choose_weights(student, options.scope), held, _evaluator(held, corpus, options), options)
+    room = _Class(student, _choose(student, options), held, _evaluator(held, corpus, options), options)
     rounds = []
     for number in range(max(1, options.rounds)):
         rows = _mine(room, rest, corpus) if options.rounds else rest
-        rounds.append(Round(len(rows.rows), _train(room, rows, number), rows.defects if options.rounds else ()))
+        rounds.append(Round(len(rows.rows), _train(room, rows, number), rows.defects if options.rounds else notes))
     for tower in student.towers:
         merge_lora(tower.module)
     student.model.cpu().eval()
     return tuple(rounds)
+
+
+def _check_batch(options: TuneOptions) -> None:
+    """Refuse batches that cannot be drawn as a loss of classes wants them: two texts of each of two classes or more."""
+    name, batch = options.goal.loss, options.schedule.batch
+    if TUNING_LOSSES[name].sampler == "group_by_label" and (batch < 4 or batch % 2):
+        raise CallError(f"--batch {batch}: the loss '{name}' needs an even number, 4 at least")
+
+
+def _choose(student: Student, options: TuneOptions) -> tuple[Group, ...]:
+    """Make weights trainable; low-rank matrices begin at random."""
+    with torch.random.fork_rng():
+        torch.manual_seed(options.schedule.seed)
+        return choose_weights(student, options.scope)
+
+
+def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row], tuple[str, ...]]:
+    """Hold rows out, unless there is nothing to choose an epoch by: say so, and train on all."""
+    train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
+    if held and _evaluator(held, (), options) is None:
+        try:
+            _as_dataset(replace(data, rows=tuple(held)), options)
+        except (CallError, DataError) as error:
+            reason = str(error).splitlines()[-1]
+            return data, [], (f"nothing is held out, and the last epoch is kept: of the rows to hold out, {reason}",)
+    return replace(data, rows=tuple(train)), held, ()
 
 
 def _evaluator(held: Sequence[Row], corpus: Sequence[str], options: TuneOptions) -> HeldOutRows | None:
@@ -158,7 +184,7 @@ def _make_trainer(room: _Class, data: TuningData, folder: Path, number: int) -> 
         eval_dataset=_as_dataset(replace(data, rows=tuple(room.held)), options) if _by_loss(room) else None,
         loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, options.goal.around),
         evaluator=room.evaluator,
-        callbacks=[log, *([EarlyStoppingCallback(_PATIENCE)] if room.held else [])],
+        callbacks=[log, *([Patience(_PATIENCE)] if room.held else [])],
     )
     trainer.groups = room.groups
     return trainer
@@ -186,7 +212,8 @@ def _arguments(folder: Path, room: _Class, every: int, columns: Sequence[str]) -
         logging_steps=max(1, every // _LOGS_PER_EPOCH),
         logging_nan_inf_filter=False,
         eval_strategy=watched,
-        eval_on_start=bool(room.held),
+        # Its scores are in the checkpoint of a training that is taken up again.
+        eval_on_start=bool(room.held) and last_checkpoint(folder) is None,
         eval_steps=every,
         save_strategy="steps" if options.checkpoints or room.held else "no",
         save_steps=every,

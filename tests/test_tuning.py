@@ -1,0 +1,301 @@
+"""Tuning by labels: every loss trains, prompts reach the tokenizer, the same seed gives the same weights."""
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from tiny_models import DEPTH, PROMPTS
+from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, weights
+from transformers import PreTrainedTokenizerFast
+
+from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.negatives import MineOptions
+from adaptors.scope import Scope
+from adaptors.student import Student, open_student
+from adaptors.tune_options import Goal, Schedule, TuneOptions
+from adaptors.tuning import tune
+from adaptors.tuning_catalog import TUNING_LOSSES
+from adaptors.tuning_columns import BINARY, LISTS, SCORED, TRIPLETS
+from adaptors.tuning_data import TuningData
+from adaptors.tuning_losses import LossOptions
+from adaptors.tuning_rows import Listwise, Pairwise, Pointwise
+from probe.errors import CallError, TrainingError
+
+_DICE = random.Random(1)
+
+
+def text() -> str:
+    return make_text(_DICE)
+
+
+TRIPLETS_ROWS = rows_of(*(Pairwise(text(), text(), (text(), text())) for _ in range(8)))
+SCORED_ROWS = rows_of(*(Pointwise(text(), text(), i / 8) for i in range(8)))
+BINARY_ROWS = rows_of(*(Pointwise(text(), text(), i % 2) for i in range(8)))
+LIST_ROWS = rows_of(*(Listwise(text(), (text(), text(), text()), (9.5, 3.25, -1)) for _ in range(8)))
+FITTING = {id(TRIPLETS): TRIPLETS_ROWS, id(SCORED): SCORED_ROWS, id(BINARY): BINARY_ROWS, id(LISTS): LIST_ROWS}
+
+
+@pytest.fixture
+def student(tiny_folder: Callable[[str], Path]) -> Student:
+    return open_tiny(tiny_folder("bert"))
+
+
+@pytest.fixture(scope="module")
+def fused(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fusion of two models with prompts of their own."""
+    from surgery.fused_folder import save_fused
+    from surgery.fusing import fuse
+
+    specs = [f"{tiny_folder('bert')}@2:mean", f"{tiny_folder('mpnet')}@3:cls"]
+    return save_fused(fuse(specs), tmp_path_factory.mktemp("fused") / "both")
+
+
+@pytest.fixture
+def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The loss of every training step that is made from now on."""
+    found: list[float] = []
+    step = EncoderTrainer.training_step
+
+    def spy(self: EncoderTrainer, *args: Any, **named: Any) -> Any:
+        loss = step(self, *args, **named)
+        found.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(EncoderTrainer, "training_step", spy)
+    return found
+
+
+def train(student: Student, goal: Goal, data: TuningData, batch: int = 4) -> set[str]:
+    """Return the names of what changed."""
+    before = weights(student)
+    (one,) = tune(student, data, (), replace(QUICK, goal=goal, schedule=Schedule(1, batch, 1e-3)))
+    assert one.epochs == ()
+    return changed(student, before)
+
+
+@pytest.mark.parametrize("name", TUNING_LOSSES)
+def test_every_loss_trains(
+    name: str, student: Student, tiny_folder: Callable[[str], Path], losses: list[float]
+) -> None:
+    loss = TUNING_LOSSES[name]
+    guide = open_tiny(tiny_folder("mpnet")).model if "guide" in loss.needs else None
+    found = train(student, Goal(name, (), LossOptions(guide=guide)), FITTING.get(id(loss.layout), TRIPLETS_ROWS))
+    assert 2 <= len(losses) <= 8
+    assert all(map(math.isfinite, losses))
+    assert any("encoder.layer.0" in name for name in found)
+
+
+AROUND = {
+    "matryoshka": ("infonce-cached", ["matryoshka"], LossOptions(dims=(32, 8), mini_batch=2)),
+    "matryoshka-2d": ("infonce", ["matryoshka-2d"], LossOptions(dims=(32, 8))),
+    "adaptive-layer": ("cosent", ["adaptive-layer"], LossOptions()),
+    "collapse-guard": ("triplet", ["collapse-guard"], LossOptions(weight=0.5)),
+    "spectral-flattening": ("hinge", ["matryoshka", "spectral-flattening"], LossOptions(dims=(32, 8))),
+}
+
+
+@pytest.mark.parametrize("wrapper", AROUND)
+def test_every_wrapper_trains(wrapper: str, student: Student, losses: list[float]) -> None:
+    name, around, settings = AROUND[wrapper]
+    data = FITTING.get(id(TUNING_LOSSES[name].layout), TRIPLETS_ROWS)
+    assert any("encoder.layer.0" in name for name in train(student, Goal(name, tuple(around), settings), data))
+    assert len(losses) >= 2
+    assert all(map(math.isfinite, losses))
+
+
+@pytest.mark.parametrize(("name", "batch"), [("batch-hard-triplet", 3), ("batch-semi-hard-triplet", 5)])
+def test_batches_of_classes_that_cannot_be_drawn_are_refused(student: Student, name: str, batch: int) -> None:
+    with pytest.raises(CallError, match=f"--batch {batch}: the loss '{name}' needs an even number, 4 at least"):
+        train(student, Goal(name), make_pairs(), batch)
+
+
+def test_a_goal_that_is_not_there_is_refused_before_anything_is_embedded(
+    student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SentenceTransformer, "encode", None)
+    for goal in (Goal("ndcg"), Goal("infonce", ("matrioshka",)), Goal("gist")):
+        with pytest.raises(CallError):
+            tune(student, make_pairs(), (), replace(QUICK, goal=goal, rounds=1))
+    with pytest.raises(CallError, match="needs anchor, positive, negative"):
+        tune(student, make_pairs(), (), replace(QUICK, goal=Goal("triplet")))
+
+
+def test_one_query_alone_is_refused(student: Student) -> None:
+    with pytest.raises(CallError, match="at least 2 different queries, found 1"):
+        tune(student, rows_of(*(Pairwise("sun", f"star {word}") for word in ("ice", "oil"))), (), QUICK)
+
+
+@pytest.mark.parametrize("lora", [None, 2])
+def test_the_same_seed_gives_the_same_bytes_whatever_the_dice_did_before(
+    tiny_folder: Callable[[str], Path], lora: int | None
+) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        student = open_tiny(tiny_folder("bert"))
+        torch.rand(3)
+        schedule = replace(QUICK.schedule, seed=seed)
+        tune(student, make_pairs(), (), replace(QUICK, schedule=schedule, scope=Scope(lora=lora)))
+        found.append(weights(student))
+    assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
+    assert not all(torch.equal(tensor, found[2][name]) for name, tensor in found[0].items())
+
+
+def test_the_dice_of_the_caller_are_left_alone(student: Student) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(lora=1)))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_the_rate_is_the_scopes_own_when_left_out() -> None:
+    assert TuneOptions().rate == 2e-5
+    assert TuneOptions(scope=Scope(lora=4)).rate == 5e-4
+    assert TuneOptions(scope=Scope(lora=4), schedule=Schedule(rate=0.25)).rate == 0.25
+
+
+def test_bfloat16_leaves_weights_of_float32_that_embed_in_it(student: Student) -> None:
+    before = weights(student)
+    tune(student, make_pairs(), (), replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=True)))
+    assert changed(student, before)
+    assert {tensor.dtype for tensor in weights(student).values() if tensor.is_floating_point()} == {torch.float32}
+    assert not torch.equal(embed(student), embed(student).bfloat16().float())
+
+
+def test_it_learns_what_it_is_shown(student: Student) -> None:
+    data = make_pairs(16)
+    corpus = [row.positive for row in data.rows if isinstance(row, Pairwise)]
+
+    def right() -> float:
+        queries = torch.from_numpy(student.model.eval().encode_query([row.query for row in data.rows]))
+        documents = torch.from_numpy(student.model.encode_document(corpus))
+        scores = torch.nn.functional.cosine_similarity(queries[:, None], documents[None], dim=2)
+        return float((scores.argmax(dim=1) == torch.arange(len(corpus))).float().mean())
+
+    before = right()
+    tune(student, data, (), replace(QUICK, schedule=Schedule(20, 16, 3e-3)))
+    assert right() > max(0.9, before)
+
+
+class Tokenised:
+    """What reached the tokenizer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.texts: set[str] = set()
+        call = PreTrainedTokenizerFast.__call__
+
+        def spy(tokenizer: Any, text: Any = None, *args: Any, **named: Any) -> Any:
+            self.texts |= set([text] if isinstance(text, str) else text)
+            return call(tokenizer, text, *args, **named)
+
+        monkeypatch.setattr(PreTrainedTokenizerFast, "__call__", spy)
+
+
+def prompted(queries: Sequence[str], documents: Sequence[str], prompts: Mapping[str, str]) -> set[str]:
+    return {prompts["query"] + text for text in queries} | {prompts["document"] + text for text in documents}
+
+
+def sides(data: TuningData) -> tuple[list[str], list[str]]:
+    pairs = [row for row in data.rows if isinstance(row, Pairwise)]
+    return [row.query for row in pairs], [text for row in pairs for text in (row.positive, *row.negatives)]
+
+
+@pytest.mark.parametrize("name", ["infonce", "triplet", "online-contrastive"])
+def test_queries_and_documents_carry_their_prompts_in_training(
+    name: str, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
+    spied, (queries, documents) = Tokenised(monkeypatch), sides(TRIPLETS_ROWS)
+    tune(student, TRIPLETS_ROWS, (), replace(QUICK, goal=Goal(name)))
+    assert spied.texts - set(PROMPTS.values()) == prompted(queries, documents, PROMPTS)
+
+
+@pytest.mark.parametrize("name", ["simcse", "batch-hard-triplet"])
+def test_texts_that_are_of_no_side_carry_no_prompt(
+    name: str, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
+    spied, (queries, documents) = Tokenised(monkeypatch), sides(TRIPLETS_ROWS)
+    tune(student, TRIPLETS_ROWS, (), replace(QUICK, goal=Goal(name)))
+    assert spied.texts
+    assert spied.texts <= {*queries, *documents}
+
+
+def test_the_members_of_a_fusion_put_prompts_of_their_own_and_all_are_trained(
+    fused: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from probe.batches import tokenise
+    from surgery import fused_module
+
+    texts: dict[int, set[str]] = {}
+
+    def spy(tokenizer: Any, found: list[str], *args: Any) -> Any:
+        texts.setdefault(id(tokenizer), set()).update(found)
+        return tokenise(tokenizer, found, *args)
+
+    monkeypatch.setattr(fused_module, "tokenise", spy)
+    monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
+    student = open_student(str(fused), Path())
+    first, second = student.model[0].model.readers
+    second.model = replace(second.model, query_prompt="ask ", document_prompt="")
+    before, data = weights(student), make_pairs(8)
+    queries, documents = sides(data)
+    tune(student, data, (), QUICK)
+    one, two = texts[id(first.loaded.tokenizer)], texts[id(second.loaded.tokenizer)]
+    assert one == prompted(queries, documents, PROMPTS)
+    assert two == prompted(queries, documents, {"query": "ask ", "document": ""})
+    found = changed(student, before)
+    assert all(any(f"members.{member}" in name for name in found) for member in (0, 1))
+
+
+def test_negatives_are_mined_anew_in_every_round(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adaptors import tuning
+
+    mined, mine = [], tuning.mine_negatives
+
+    def spy(data: TuningData, model: SentenceTransformer, corpus: Sequence[str], *args: Any) -> TuningData:
+        assert not model.training
+        mined.append((data, torch.from_numpy(model.encode("sun")), tuple(corpus)))
+        return mine(data, model, corpus, *args)
+
+    monkeypatch.setattr(tuning, "mine_negatives", spy)
+    data, corpus = make_pairs(12), tuple(text() for _ in range(20))
+    rounds = tune(student, data, corpus, replace(QUICK, rounds=2, mining=MineOptions(2, 0, 20, -5.0)))
+    assert [one.rows for one in rounds] == [12, 12]
+    (first, before, found), (second, after, _) = mined
+    assert found == corpus
+    assert first == second
+    assert not torch.equal(before, after)
+
+
+def test_what_was_left_out_of_a_round_is_told(student: Student) -> None:
+    data = rows_of(*make_pairs(9).rows, Pairwise("sun", "star light", ("ice", "ice", "ice ")))
+    (one,) = tune(student, data, [text() for _ in range(9)], replace(QUICK, rounds=1, mining=MineOptions(2, 0, 18, -5)))
+    assert "there twice" in one.notes[0]
+
+
+def test_a_loss_that_is_no_number_ends_it(student: Student) -> None:
+    with torch.no_grad():
+        student.towers[0].stack.blocks[DEPTH - 1].output.dense.weight.fill_(float("inf"))  # type: ignore[union-attr]
+    with pytest.raises(TrainingError, match="the loss is nan after 1 steps: lower --rate"):
+        tune(student, make_pairs(), (), QUICK)
+
+
+def test_tokens_cut_the_texts_while_training_alone(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths, longest = set(), student.model.max_seq_length
+    step = EncoderTrainer.training_step
+
+    def spy(self: EncoderTrainer, model: Any, inputs: dict[str, Any], *args: Any) -> Any:
+        lengths.update(value.shape[1] for name, value in inputs.items() if name.endswith("input_ids"))
+        return step(self, model, inputs, *args)
+
+    monkeypatch.setattr(EncoderTrainer, "training_step", spy)
+    tune(student, make_pairs(), (), replace(QUICK, schedule=replace(QUICK.schedule, tokens=8)))
+    assert max(lengths) == 8
+    assert student.model.max_seq_length == longest

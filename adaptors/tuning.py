@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
 from adaptors.checkpoints import check_fingerprint, last_checkpoint
@@ -60,8 +59,13 @@ class _Class:
     student: Student
     groups: Sequence[Group]
     held: Sequence[Row]
-    evaluator: SentenceEvaluator | None
+    evaluator: HeldOutRows | None
     options: TuneOptions
+
+    @property
+    def watched(self) -> list[Row | str]:
+        """What chooses the epoch."""
+        return [*self.held, *(self.evaluator.documents if self.evaluator else ())]
 
 
 def tune(
@@ -95,10 +99,13 @@ def tune(
     if not options.rounds:
         _as_dataset(rest, options)
     room = _Class(student, _choose(student, options), held, _evaluator(held, corpus, options), options)
-    rounds = []
-    for number in range(max(1, options.rounds)):
+    rounds: list[Round] = []
+    done = 0
+    for _ in range(max(1, options.rounds)):
         rows = _mine(room, rest, corpus) if options.rounds else rest
-        rounds.append(Round(len(rows.rows), _train(room, rows, number), rows.defects if options.rounds else notes))
+        epochs, steps = _train(room, rows, len(rounds), done)
+        rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
+        done += steps
     for tower in student.towers:
         merge_lora(tower.module)
     student.model.cpu().eval()
@@ -150,16 +157,16 @@ def _mine(room: _Class, data: TuningData, corpus: Sequence[str]) -> TuningData:
     return mine_negatives(data, room.student.model, corpus, options.mining, options.progress)
 
 
-def _train(room: _Class, data: TuningData, number: int) -> tuple[Epoch, ...]:
-    """Train on rows as they are, unless this round was done before."""
+def _train(room: _Class, data: TuningData, number: int, done: int) -> tuple[tuple[Epoch, ...], int]:
+    """Train on rows as they are, unless this round was done before; return its epochs, and how long it may take."""
     options = room.options
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else Path(scratch)
-        check_fingerprint(folder, fingerprint(room.student, data, options))
-        trainer = _make_trainer(room, data, folder, number)
+        check_fingerprint(folder, fingerprint(room.student, data.rows, room.watched, options))
+        trainer = _make_trainer(room, data, folder, number, done)
         if (finished := read_round(folder)) is not None:
             trainer.restore(finished[0])
-            return finished[1]
+            return finished[1], trainer.args.max_steps
         start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
         with cut_texts(room.student.model, options.schedule.tokens):
             trainer.run()
@@ -168,15 +175,15 @@ def _train(room: _Class, data: TuningData, number: int) -> tuple[Epoch, ...]:
             # The trainer compares the epochs that it saved, and saves none before the first step.
             trainer.restore(start)
         keep_round(folder, trainer.trained(), epochs)
-    return epochs
+    return epochs, trainer.args.max_steps
 
 
-def _make_trainer(room: _Class, data: TuningData, folder: Path, number: int) -> EncoderTrainer:
+def _make_trainer(room: _Class, data: TuningData, folder: Path, number: int, done: int) -> EncoderTrainer:
     options, model, train = room.options, room.student.model, _as_dataset(data, room.options)
     every = math.ceil(len(train) / options.schedule.batch)
     look = RowSample(model, [*room.held, *data.rows])
     name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
-    log = TrainingLog(look, name, options.progress, options.log, number * every * options.schedule.epochs)
+    log = TrainingLog(look, name, options.progress, options.log, done)
     trainer = EncoderTrainer(
         model=model,
         args=_arguments(folder, room, every, train.column_names),

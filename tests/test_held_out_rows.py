@@ -127,7 +127,7 @@ def test_a_collapse_ends_it(model: SentenceTransformer) -> None:
         for parameter in model.parameters():
             parameter.zero_()
     rows = [row for row in make_pairs(5).rows if isinstance(row, Pairwise)]
-    with pytest.raises(TrainingError, match="collapsed: all vectors are equal after 12 steps.*lower --rate, or add"):
+    with pytest.raises(TrainingError, match=r"collapsed: all vectors are equal after 12 steps.*lower --rate, or add"):
         HeldOutRows(rows, ())(model, steps=12)
 
 

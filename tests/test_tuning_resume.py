@@ -1,6 +1,7 @@
 """Nothing is lost: a tuning that was interrupted anywhere ends byte by byte as one that was not."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_tuning import QUICK, make_pairs, open_tiny, rows_of, weights
+from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of, weights
 from torch import Tensor
 
+from adaptors import tuning
 from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.finished_round import read_round
 from adaptors.held_out_rows import HeldOutRows
 from adaptors.negatives import MineOptions
 from adaptors.scope import Scope
@@ -62,19 +65,6 @@ def fused(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
 
     specs = [f"{tiny_folder('bert')}@1:mean", f"{tiny_folder('mpnet')}@2:cls"]
     return save_fused(fuse(specs), tmp_path_factory.mktemp("fused") / "both")
-
-
-class Interrupted:
-    """Stops a training after so many steps."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        if step.startswith("training"):
-            self.left -= done
-        if self.left <= 0:
-            raise KeyboardInterrupt
 
 
 def run(folder: Path, options: TuneOptions, data: Any = DATA) -> tuple[dict[str, Tensor], tuple[Round, ...]]:
@@ -148,3 +138,75 @@ def test_an_interrupted_tuning_ends_as_an_undisturbed_one(
     assert (len(steps), finished) == (0, whole)
     assert same(again, expected)
     assert lines(kept.log) == log
+
+
+# Twelve of the steps after the mining of the second round.
+@pytest.mark.parametrize("after", [EVERY * 4 - 1, EVERY * 4 + 12])
+def test_rounds_that_are_done_are_not_done_again(
+    after: int, undisturbed: Callable[[str], Any], tmp_path: Path, steps: list[float]
+) -> None:
+    folder, options, (expected, whole), log = undisturbed("mined")
+    assert [len(one.epochs) for one in whole] == [5, 5]
+    kept = replace(options, checkpoints=tmp_path / "kept", log=tmp_path / "log.jsonl")
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, replace(kept, progress=Interrupted(after)))
+    steps.clear()
+    found, rounds = run(folder, kept)
+    assert len(steps) == 2 * 4 * EVERY - (after - 1) // EVERY * EVERY
+    assert same(found, expected)
+    assert rounds == whole
+    assert lines(kept.log) == log
+
+
+def test_an_interruption_between_two_rounds_is_taken_up_at_the_second(
+    undisturbed: Callable[[str], Any], tmp_path: Path, steps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, options, (expected, whole), log = undisturbed("mined")
+    kept = replace(options, checkpoints=tmp_path / "kept", log=tmp_path / "log.jsonl")
+    mine, asked = tuning.mine_negatives, []
+
+    def stop(*args: Any) -> Any:
+        asked.append(len(steps))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return mine(*args)
+
+    monkeypatch.setattr(tuning, "mine_negatives", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, kept)
+    found, rounds = run(folder, kept)
+    assert asked == [0, 44, 44, 44]
+    assert len(steps) == 88
+    assert (same(found, expected), rounds, lines(kept.log)) == (True, whole, log)
+
+
+def test_rounds_of_other_numbers_of_rows_have_a_log_of_every_step_once(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, counts = tuning.mine_negatives, iter([33, 12, 24] * 2)
+
+    def fewer(*args: Any) -> Any:
+        mined = mine(*args)
+        return replace(mined, rows=mined.rows[: next(counts)])
+
+    monkeypatch.setattr(tuning, "mine_negatives", fewer)
+    options = replace(MINED, rounds=3, hold_out=0.0, schedule=Schedule(1, 3, 1e-3), log=tmp_path / "log.jsonl")
+    _, rounds = run(tiny_folder("bert"), options)
+    assert [one.rows for one in rounds] == [33, 12, 24]
+    found = [line["step"] for line in lines(options.log)]  # type: ignore[arg-type]
+    assert found == [2, 4, 6, 8, 10, 11, *range(12, 16), *range(16, 24)]
+
+
+@pytest.mark.parametrize("spoil", ["finished.json", "finished.safetensors"])
+def test_a_finished_round_that_is_damaged_is_done_again_from_its_last_epoch(
+    spoil: str, undisturbed: Callable[[str], Any], tmp_path: Path, steps: list[float]
+) -> None:
+    folder, options, (expected, whole), _ = undisturbed("whole")
+    kept = replace(options, checkpoints=tmp_path)
+    run(folder, kept)
+    (tmp_path / "round-1" / spoil).write_bytes(b"{")
+    shutil.rmtree(tmp_path / "round-1" / "checkpoint-44")
+    steps.clear()
+    found, rounds = run(folder, kept)
+    assert (len(steps), same(found, expected), rounds) == (22, True, whole)
+    assert read_round(tmp_path / "round-1") is not None

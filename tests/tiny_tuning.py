@@ -13,11 +13,37 @@ from adaptors.tune_options import Schedule, TuneOptions
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import Pairwise, Row
 
-__all__ = ["QUICK", "SAMPLE", "changed", "embed", "make_pairs", "make_text", "open_tiny", "rows_of", "weights"]
+__all__ = [
+    "QUICK",
+    "SAMPLE",
+    "Interrupted",
+    "changed",
+    "embed",
+    "make_pairs",
+    "make_text",
+    "open_tiny",
+    "rows_of",
+    "weights",
+]
 
 SAMPLE = ["river stone cloud", "sun", "milk wood seed star snow"]
 # Six steps of four rows.
 QUICK = TuneOptions(schedule=Schedule(epochs=1, batch=4, rate=1e-3), hold_out=0.0)
+
+
+class Interrupted:
+    """Stops a training after so many steps, as somebody at the keyboard would; given as its progress."""
+
+    def __init__(self, after: int) -> None:
+        """Let so many steps be made."""
+        self.left = after
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Count a step that is told."""
+        if step.startswith("training"):
+            self.left -= done
+        if self.left <= 0:
+            raise KeyboardInterrupt
 
 
 def open_tiny(folder: Path) -> Student:

@@ -1,4 +1,4 @@
-"""Texts reach the tokenizer under their prompts in training: a query's, a document's, or none where there is no side."""
+"""Texts reach the tokenizer under their prompts in training: those of their side, none where there is no side."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence

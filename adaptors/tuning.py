@@ -24,11 +24,11 @@ from adaptors.student import Student, cut_texts
 from adaptors.training_log import TrainingLog
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning_catalog import TUNING_LOSSES
+from adaptors.tuning_checks import check_tuning
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_fingerprint import fingerprint
 from adaptors.tuning_losses import make_tuning_loss
 from adaptors.tuning_rows import Row, as_pairs
-from adaptors.watching import check_tracking
 from probe.errors import CallError, DataError
 
 __all__ = ["Round", "tune"]
@@ -92,9 +92,7 @@ def tune(
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
     options = options or TuneOptions()
-    check_tracking(options.report_to)
-    make_tuning_loss(options.goal.loss, student.model, options.goal.settings, options.goal.around)
-    _check_batch(options)
+    check_tuning(student, options)
     rest, held, notes = _split(data, options)
     if not options.rounds:
         _as_dataset(rest, options)
@@ -110,13 +108,6 @@ def tune(
         merge_lora(tower.module)
     student.model.cpu().eval()
     return tuple(rounds)
-
-
-def _check_batch(options: TuneOptions) -> None:
-    """Refuse batches that cannot be drawn as a loss of classes wants them: two texts of each of two classes or more."""
-    name, batch = options.goal.loss, options.schedule.batch
-    if TUNING_LOSSES[name].sampler == "group_by_label" and (batch < 4 or batch % 2):
-        raise CallError(f"--batch {batch}: the loss '{name}' needs an even number, 4 at least")
 
 
 def _choose(student: Student, options: TuneOptions) -> tuple[Group, ...]:

@@ -149,6 +149,12 @@ def test_the_rate_is_the_scopes_own_when_left_out() -> None:
     assert TuneOptions(scope=Scope(lora=4), schedule=Schedule(rate=0.25)).rate == 0.25
 
 
+@pytest.mark.parametrize("rate", [0.0, -1e-3])
+def test_a_rate_that_teaches_nothing_is_refused(student: Student, rate: float) -> None:
+    with pytest.raises(CallError, match=r"--rate .* is out of range: expected more than 0"):
+        tune(student, make_pairs(), (), replace(QUICK, schedule=Schedule(rate=rate)))
+
+
 def test_bfloat16_leaves_weights_of_float32_that_embed_in_it(student: Student) -> None:
     before = weights(student)
     tune(student, make_pairs(), (), replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=True)))

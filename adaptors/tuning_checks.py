@@ -25,9 +25,9 @@ def check_tuning(student: Student, options: TuneOptions) -> None:
     """
     goal = options.goal
     check_tracking(options.report_to)
-    make_tuning_loss(goal.loss, student.model, goal.settings, goal.around)
     if student.is_fused:
         _check_fused(student, goal)
+    make_tuning_loss(goal.loss, student.model, goal.settings, goal.around)
     _check_batch(goal.loss, options.schedule.batch)
     if (rate := options.rate) <= 0:
         raise CallError(f"--rate {rate:g} is out of range: expected more than 0")

@@ -1,10 +1,12 @@
 """Tiny encoders to tune, rows to tune them on, and what a tuning changed."""
 
+import json
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from tiny_data import write_lines
 from tiny_models import WORDS
 from torch import Tensor
 
@@ -24,6 +26,7 @@ __all__ = [
     "open_tiny",
     "rows_of",
     "weights",
+    "write_pairs",
 ]
 
 SAMPLE = ["river stone cloud", "sun", "milk wood seed star snow"]
@@ -62,6 +65,12 @@ def make_pairs(count: int = 24, seed: int = 0) -> TuningData:
     dice = random.Random(seed)
     texts = [make_text(dice) for _ in range(count)]
     return rows_of(*(Pairwise(" ".join(text.split()[:3]), text, place=f"a.jsonl:{i}") for i, text in enumerate(texts)))
+
+
+def write_pairs(file: Path) -> Path:
+    """Write pairs as JSONL and return the file."""
+    rows = [row for row in make_pairs().rows if isinstance(row, Pairwise)]
+    return write_lines(file, [json.dumps({"query": row.query, "positive": row.positive}) for row in rows])
 
 
 def rows_of(*rows: Row) -> TuningData:

@@ -128,7 +128,7 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_others(
 ) -> None:
     outs = [tmp_path / name for name in "abc"]
     for out, seed in zip(outs, (0, 0, 1), strict=True):
-        assert tune("--lora", 1, "--hold-out", 0, "--seed", seed, out=out).exit_code == 0
+        assert tune("--lora", 1, "--hold-out", 0, "--seed", seed, "--epochs", 1, out=out).exit_code == 0
     first, second, third = map(weights, outs)
     assert first == second != third
     kept = [{p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()} for out in outs[:2]]
@@ -137,11 +137,11 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_others(
 
 @pytest.mark.usefixtures("unchecked")
 def test_force_replaces_our_folder_alone(tune: Callable[..., Result], tmp_path: Path) -> None:
-    assert tune("--hold-out", 0).exit_code == 0
+    assert tune("--hold-out", 0, "--epochs", 1).exit_code == 0
     before = weights(tmp_path / "out")
     again = tune("--hold-out", 0, "--seed", 1)
     assert (again.exit_code, weights(tmp_path / "out")) == (2, before)
-    assert tune("--hold-out", 0, "--seed", 1, "--force").exit_code == 0
+    assert tune("--hold-out", 0, "--seed", 1, "--force", "--epochs", 1).exit_code == 0
     assert weights(tmp_path / "out") != before
     write_lines(tmp_path / "mine" / "a.txt", ["mine"])
     refused = tune("--force", out=tmp_path / "mine")

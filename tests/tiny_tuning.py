@@ -1,7 +1,9 @@
 """Tiny encoders to tune, rows to tune them on, and what a tuning changed."""
 
+import gc
 import json
 import random
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +31,7 @@ __all__ = [
     "write_pairs",
 ]
 
+_SCRATCH = TemporaryDirectory(prefix="encoder-surgery-tests-")
 SAMPLE = ["river stone cloud", "sun", "milk wood seed star snow"]
 # Six steps of four rows.
 QUICK = TuneOptions(schedule=Schedule(epochs=1, batch=4, rate=1e-3), hold_out=0.0)
@@ -49,10 +52,17 @@ class Interrupted:
             raise KeyboardInterrupt
 
 
+@cache
+def _prepare(folder: Path) -> Path:
+    """Write a model once as the folder that its students are saved like."""
+    scratch = Path(_SCRATCH.name, folder.name)
+    scratch.mkdir()
+    return open_student(str(folder), scratch).folder
+
+
 def open_tiny(folder: Path) -> Student:
     """Return a folder's encoder, to be trained."""
-    with TemporaryDirectory() as scratch:
-        return open_student(str(folder), Path(scratch))
+    return open_student(str(_prepare(folder)), Path())
 
 
 def make_text(dice: random.Random, longest: int = 12) -> str:
@@ -95,3 +105,7 @@ def embed(student: Student) -> Tensor:
     model = student.model.eval()
     sides = model.encode_query(SAMPLE), model.encode_document(SAMPLE)
     return torch.cat([torch.from_numpy(side) for side in sides])
+
+
+# The trainer looks for garbage after every training, for longer than it trains: what was imported is none.
+gc.freeze()

@@ -84,7 +84,6 @@ class HeldOutRows(SentenceEvaluator):
 
     def _embed(self, model: SentenceTransformer) -> tuple[Embeddings, Embeddings]:
         was_training = model.training
-        model.eval()
         with self._precision(model):
             sides = (model.encode_query, self._queries), (model.encode_document, self.documents)
             queries, documents = (

@@ -98,6 +98,20 @@ def test_every_wrapper_trains(wrapper: str, student: Student, losses: list[float
     assert all(map(math.isfinite, losses))
 
 
+def test_no_batch_of_a_loss_of_the_batch_has_a_text_twice(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, step = [], EncoderTrainer.training_step
+
+    def spy(trainer: EncoderTrainer, model: Any, inputs: dict[str, Any], *args: Any) -> Any:
+        batches.append([inputs[f"{name}_input_ids"] for name in ("anchor", "positive")])
+        return step(trainer, model, inputs, *args)
+
+    monkeypatch.setattr(EncoderTrainer, "training_step", spy)
+    twice = rows_of(*(Pairwise(f"sun {word}", f"star {word}") for word in ("ice", "oil", "salt", "snow") * 3))
+    train(student, Goal("infonce"), twice)
+    assert len(batches) == 3
+    assert all(len(column.unique(dim=0)) == len(column) for batch in batches for column in batch)
+
+
 @pytest.mark.parametrize(("name", "batch"), [("batch-hard-triplet", 3), ("batch-semi-hard-triplet", 5)])
 def test_batches_of_classes_that_cannot_be_drawn_are_refused(student: Student, name: str, batch: int) -> None:
     with pytest.raises(CallError, match=f"--batch {batch}: the loss '{name}' needs an even number, 4 at least"):

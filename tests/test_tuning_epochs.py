@@ -1,5 +1,6 @@
 """A round of training ends as its best epoch left it: with scripted scores, the weights of every epoch known."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,15 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_tuning import QUICK, make_pairs, open_tiny, weights
+from tiny_tuning import QUICK, make_pairs, make_text, open_tiny, rows_of, weights
 from torch import Tensor
 
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.held_out_rows import HeldOutRows
 from adaptors.scope import Scope
 from adaptors.student import Student
-from adaptors.tune_options import Schedule, TuneOptions
+from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import Round, tune
+from adaptors.tuning_rows import Pointwise
 
 # Five epochs of two steps.
 OPTIONS = replace(QUICK, schedule=Schedule(5, 4, 1e-3), hold_out=0.2)
@@ -74,6 +76,29 @@ def test_a_round_ends_as_its_best_epoch_left_it(
     assert script.steps == 2 * done
     assert all(torch.equal(tensor, script.seen[best][name]) for name, tensor in weights(student).items())
     assert not all(torch.equal(tensor, script.seen[best - 1][name]) for name, tensor in weights(student).items())
+
+
+@pytest.mark.parametrize(("losses", "best"), [([0.5, 0.6, 0.2, 0.3, 0.4], 2), ([0.1, 0.6, 0.2], 0)])
+def test_labels_that_are_scores_choose_the_epoch_of_the_least_loss_on_held_out_rows(
+    losses: list[float], best: int, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Tensor]] = []
+    evaluate = EncoderTrainer.evaluation_loop
+
+    def spy(trainer: EncoderTrainer, *args: Any, **named: Any) -> Any:
+        found = evaluate(trainer, *args, **named)
+        assert found.metrics["eval_loss"] > 0
+        seen.append({name: tensor.clone() for name, tensor in trainer.model.state_dict().items()})
+        found.metrics["eval_loss"] = losses[len(seen) - 1]
+        return found
+
+    monkeypatch.setattr(EncoderTrainer, "evaluation_loop", spy)
+    student, dice = open_tiny(tiny_folder("bert")), random.Random(4)
+    rows = (Pointwise(make_text(dice), make_text(dice), (0.3, 0.7, 0.9)[i % 3]) for i in range(12))
+    (one,) = tune(student, rows_of(*rows), (), replace(OPTIONS, goal=Goal("cosent"), hold_out=0.3))
+    assert [epoch.held_out_loss for epoch in one.epochs] == losses
+    assert all(torch.equal(tensor, seen[best][name]) for name, tensor in weights(student).items())
+    assert not all(torch.equal(tensor, seen[best - 1][name]) for name, tensor in weights(student).items())
 
 
 def test_epochs_tell_the_mean_loss_of_their_steps(

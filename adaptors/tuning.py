@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sentence_transformers import CrossEncoder
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback
 
 from adaptors.checkpoints import check_fingerprint
+from adaptors.cross_scores import open_cross_encoder, score_rows
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.epochs import Epoch, read_epochs
 from adaptors.finished_round import keep_round, read_round
@@ -25,6 +27,7 @@ from adaptors.student import Student, cut_texts
 from adaptors.training_log import TrainingLog
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning_catalog import TUNING_LOSSES
+from adaptors.tuning_columns import LISTS
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_fingerprint import fingerprint
 from adaptors.tuning_losses import make_tuning_loss
@@ -92,17 +95,28 @@ def tune(
     make_tuning_loss(options.goal.loss, student.model, options.goal.settings, options.goal.around)
     train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
     rest = replace(data, rows=tuple(train))
-    if not options.rounds:
+    scorer = _open_scorer(options)
+    if not options.rounds and scorer is None:
         _as_dataset(rest, options)
     room = _Class(student, choose_weights(student, options.scope), held, _evaluator(held, corpus, options), options)
     rounds = []
     for number in range(max(1, options.rounds)):
         rows = _mine(room, rest, corpus) if options.rounds else rest
+        rows = score_rows(rows, scorer, options.progress) if scorer else rows
         rounds.append(Round(len(rows.rows), _train(room, rows, number), rows.defects if options.rounds else ()))
     for tower in student.towers:
         merge_lora(tower.module)
     student.model.cpu().eval()
     return tuple(rounds)
+
+
+def _open_scorer(options: TuneOptions) -> CrossEncoder | None:
+    if options.cross_encoder is None:
+        return None
+    if TUNING_LOSSES[options.goal.loss].layout is not LISTS:
+        fitting = ", ".join(loss.name for loss in TUNING_LOSSES.values() if loss.layout is LISTS)
+        raise CallError(f"'{options.goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
+    return open_cross_encoder(options.cross_encoder)
 
 
 def _evaluator(held: Sequence[Row], corpus: Sequence[str], options: TuneOptions) -> HeldOutRows | None:

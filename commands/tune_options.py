@@ -9,6 +9,7 @@ __all__ = [
     "Around",
     "Batch",
     "Checkpoints",
+    "CrossScores",
     "Data",
     "Decay",
     "Epochs",
@@ -96,6 +97,10 @@ Negatives = Annotated[int, _labels("Hard negatives of every pair.", min=1)]
 Ranks = Annotated[str, _labels("Ranks that hard negatives come from; those before may be relevant though unjudged.")]
 Spare = Annotated[
     float, _labels("No negative scores above the positive's score less this share of it.", "--negatives-margin", max=1)
+]
+CrossScores = Annotated[
+    str | None,
+    _labels("Scores the rows first, for losses that distil scores: hub id or folder.", "--cross-encoder"),
 ]
 HoldOut = Annotated[float, _labels("Share of the queries that choose the epoch; 0 keeps the last.", min=0, max=0.9)]
 ReportTo = Annotated[str, _labels("What tracks the training, as sentence-transformers names it: none, wandb, ...")]

@@ -28,12 +28,15 @@ def open_cross_encoder(name: str) -> CrossEncoder:
         The model; it gives one score to a pair.
 
     Raises:
-        ModelError: It cannot be loaded, or gives several scores.
+        ModelError: It cannot be loaded, is no cross-encoder, or gives several scores.
     """
     try:
         model: CrossEncoder = CrossEncoder(name)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded as a cross-encoder: {str(error).splitlines()[0]}") from error
+    if not any("ForSequenceClassification" in kind for kind in model.config.architectures or []):
+        # It would be given a head of random weights.
+        raise ModelError(f"'{name}' holds an encoder, no cross-encoder: expected a model for sequence classification")
     if model.num_labels != 1:
         raise ModelError(f"the cross-encoder '{name}' gives {model.num_labels} scores to a pair: expected 1")
     return model

@@ -34,7 +34,7 @@ def open_cross_encoder(name: str) -> CrossEncoder:
         model: CrossEncoder = CrossEncoder(name)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded as a cross-encoder: {str(error).splitlines()[0]}") from error
-    if not any("ForSequenceClassification" in kind for kind in model.config.architectures or []):
+    if not any("ForSequenceClassification" in kind for kind in getattr(model.config, "architectures", None) or []):
         # It would be given a head of random weights.
         raise ModelError(f"'{name}' holds an encoder, no cross-encoder: expected a model for sequence classification")
     if model.num_labels != 1:

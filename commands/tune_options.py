@@ -52,7 +52,7 @@ Data = Annotated[
     list[str] | None,
     typer.Option("--dataset", "-d", help="A BEIR data set with a split train, or a JSONL or CSV file of rows."),
 ]
-Batch = Annotated[int | None, typer.Option(help="Rows in a batch: 32, or 64 texts with --heal.", min=2)]
+Batch = Annotated[int | None, typer.Option(help="Rows in a batch: 32, or 16 texts with --heal.", min=2)]
 Tokens = Annotated[int | None, typer.Option(help="Longest text while training; the model's own when left out.", min=8)]
 Rate = Annotated[float | None, typer.Option(help="Greatest learning rate: 2e-5, 5e-4 with --lora, 1e-3 with --heal.")]
 TrainSeed = Annotated[int, typer.Option("--seed", help="Of everything that is random.", min=0)]

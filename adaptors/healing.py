@@ -31,7 +31,7 @@ __all__ = ["HealOptions", "count_steps", "heal"]
 
 _LOG_STEPS = 50
 _WARM_UP = 0.05
-_TRIAL = 20
+_TRIAL = 60
 _STEP = "training the cut encoder"
 
 

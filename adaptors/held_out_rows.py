@@ -43,6 +43,7 @@ class HeldOutRows(SentenceEvaluator):
 
     Attributes:
         primary_metric: Its name.
+        documents: What is searched.
     """
 
     def __init__(self, rows: Sequence[Pairwise], corpus: Sequence[str], bfloat16: bool = False) -> None:
@@ -59,9 +60,9 @@ class HeldOutRows(SentenceEvaluator):
         judged = dict.fromkeys(row.positive for row in rows)
         others = [text for text in dict.fromkeys(corpus) if text not in judged]
         wanted = min(len(others), max(0, _MOST_DOCUMENTS - len(judged)))
-        self._documents = [*judged, *random.Random(0).sample(others, wanted)]
+        self.documents = [*judged, *random.Random(0).sample(others, wanted)]
         self._queries = list(dict.fromkeys(row.query for row in rows))
-        self._qrels = _judgements(rows, self._queries, self._documents)
+        self._qrels = _judgements(rows, self._queries, self.documents)
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
@@ -85,7 +86,7 @@ class HeldOutRows(SentenceEvaluator):
         was_training = model.training
         model.eval()
         with self._precision(model):
-            sides = (model.encode_query, self._queries), (model.encode_document, self._documents)
+            sides = (model.encode_query, self._queries), (model.encode_document, self.documents)
             queries, documents = (
                 encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu().numpy()
                 for encode, texts in sides

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from adaptors.tuning_rows import Row, as_points
 from adaptors.undisturbed import undisturbed
+from probe.errors import CallError
 
 __all__ = ["RowSample"]
 
@@ -23,8 +24,13 @@ class RowSample:
         Args:
             model: Embeds them.
             rows: The rows.
+
+        Raises:
+            CallError: There are not two different queries.
         """
         pairs = list(_best_pairs(rows))[:_SAMPLE]
+        if len(pairs) < 2:
+            raise CallError(f"tuning needs at least 2 different queries, found {len(pairs)}")
         self._model = model
         self._queries = [query for query, _ in pairs]
         self._documents = [document for _, document in pairs]

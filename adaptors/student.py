@@ -23,6 +23,7 @@ from surgery.fused_folder import FUSED_MODULE, is_fused
 
 __all__ = ["Student", "Tower", "cut_texts", "open_student"]
 
+_SIZES = "sentence_bert_config.json"
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
 
@@ -131,6 +132,9 @@ def _write_base(name: str, scratch: Path) -> Path:
         model.prompts = {**(model.prompts or {}), **{side: text for side, text in prompts.items() if text}}
         model.max_seq_length = loaded.max_tokens
         model.save_pretrained(str(scratch), create_model_card=False)
+        sizes = scratch / _SIZES
+        # Otherwise only its tokenizer would know.
+        write_json(sizes, {**json.loads(sizes.read_text(encoding="utf-8")), "max_seq_length": loaded.max_tokens})
         write_json(scratch / PROVENANCE, _origin(loaded))
     else:
         write_model(cut(loaded, loaded.depth), scratch, Finish(own_pooling(loaded)))

@@ -53,8 +53,11 @@ class TrainingLog(TrainerCallback):
             drop_after(self._file, self._done + state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Tell the step."""
+        """Tell the step; an epoch's last one is looked at too."""
         self._progress(self._shown, 1, state.max_steps)
+        # A training that is taken up again there begins its means anew.
+        if args.eval_steps and state.global_step % args.eval_steps == 0:
+            control.should_log = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
         """Tell what the training has come to.

@@ -82,4 +82,6 @@ class TuneOptions:
     @property
     def rate(self) -> float:
         """The greatest learning rate."""
-        return self.schedule.rate or (2e-5 if self.scope.lora is None else 5e-4)
+        if self.schedule.rate is not None:
+            return self.schedule.rate
+        return 2e-5 if self.scope.lora is None else 5e-4

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adaptors.folder import TrainedOn, describe_anew, is_adapted
 from adaptors.student import Student
 from probe.errors import CallError, ModelError
-from surgery.folder import PROVENANCE, save_folder
+from surgery.folder import PROVENANCE, save_folder, write_json
 
 __all__ = ["Tuned", "check_cut", "save_tuned", "trained_files"]
 
@@ -76,12 +76,22 @@ def _write(tuned: Tuned, folder: Path) -> None:
     shutil.copytree(tuned.student.folder, folder, dirs_exist_ok=True)
     for path, values in trained_files(tuned.student, folder).items():
         save_file(values, path, metadata={"format": "pt"})
+    for tower in tuned.student.towers:
+        _say_float32(folder / tower.folder / "config.json")
     for name, text in tuned.extra.items():
         (folder / name).write_text(text, encoding="utf-8")
     describe_anew(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
     card = folder / _CARD
     before = card.read_text(encoding="utf-8") if card.is_file() else _begin_card(tuned.title)
     card.write_text(f"{before.rstrip()}\n\n{tuned.words.rstrip()}\n", encoding="utf-8")
+
+
+def _say_float32(path: Path) -> None:
+    """Have a model loaded in the dtype that it was trained in: in half of it, it would give other vectors."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    other = {name: "float32" for name in ("dtype", "torch_dtype") if config.get(name) not in (None, "float32")}
+    if other:
+        write_json(path, {**config, **other})
 
 
 def _begin_card(title: str) -> str:
@@ -124,11 +134,11 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _renew(path: Path, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return trained values under the names, and in the dtypes, of the tensors of a file; counters stay."""
+    """Return trained values under the names of the tensors of a file; counters stay."""
     values = {}
     for name, tensor in load_file(path).items():
         found = [key for key in trained if key == name or name.endswith(f".{key}")]
         if tensor.is_floating_point() and (len(found) != 1 or trained[found[0]].shape != tensor.shape):
             raise ModelError(f"the trained encoder has no tensor for '{name}' of {path}")
-        values[name] = trained[found[0]].to(tensor.dtype) if tensor.is_floating_point() else tensor
+        values[name] = trained[found[0]] if tensor.is_floating_point() else tensor
     return values

@@ -1,5 +1,6 @@
 """Training rows in the columns that sentence-transformers' losses take, or the reason why a loss cannot use them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,7 +149,8 @@ def _classes(rows: Sequence[Row]) -> Columns:
     texts = list(root)
     numbers: dict[str, int] = {}
     labels = [numbers.setdefault(_find_root(root, text), len(numbers)) for text in texts]
-    if len(numbers) < 2:
+    # A negative that nothing is relevant to is a class of its own, of which no pair can be drawn.
+    if sum(count > 1 for count in Counter(labels).values()) < 2:
         raise CallError("relevance joins all its texts to one class: expected two or more")
     return {"sentence": texts, "label": labels}
 

@@ -113,12 +113,19 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, around: Sequen
     chosen = _find(name, TUNING_LOSSES, "loss")
     wrappers = [_find(one, WRAPPERS, "wrapper of losses") for one in around]
     _check_options([chosen, *wrappers], options)
+    _check_dims(options.dims, model.get_embedding_dimension())
     loss = chosen.make(model, options)
     for wrapper in wrappers:
         if getattr(loss, "uses_gradient_cache", False) and not wrapper.cacheable:
             raise CallError(f"{wrapper.name} cannot go around '{name}', which has a gradient cache: take one without")
         loss = wrapper.make(model, loss, options)
     return loss
+
+
+def _check_dims(dims: Sequence[int], width: int) -> None:
+    for dim in dims:
+        if not 1 <= dim <= width:
+            raise CallError(f"dims {dim} is out of range: the model has {width}")
 
 
 def _find(name: str, known: Mapping[str, _T], what: str) -> _T:

@@ -46,6 +46,12 @@ def _labels(help: str, *names: str, **rules: float) -> typer.models.OptionInfo:
     return option
 
 
+def _check_rate(rate: float | None) -> float | None:
+    if rate is not None and not rate > 0:
+        raise typer.BadParameter(f"{rate:g}: expected more than 0")
+    return rate
+
+
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")]
 Student = Annotated[str, typer.Option("--model", "-m", help="Alias, hub id or folder; a cut or fused one too.")]
 Data = Annotated[
@@ -54,7 +60,13 @@ Data = Annotated[
 ]
 Batch = Annotated[int | None, typer.Option(help="Rows in a batch: 32, or 16 texts with --heal.", min=2)]
 Tokens = Annotated[int | None, typer.Option(help="Longest text while training; the model's own when left out.", min=8)]
-Rate = Annotated[float | None, typer.Option(help="Greatest learning rate: 2e-5, 5e-4 with --lora, 1e-3 with --heal.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        help="Greatest learning rate: 2e-5, 5e-4 with --lora, 1e-3 with --heal.",
+        callback=_check_rate,
+    ),
+]
 TrainSeed = Annotated[int, typer.Option("--seed", help="Of everything that is random.", min=0)]
 Checkpoints = Annotated[
     Path | None, typer.Option(help="Keep the training there, and take up one that was interrupted.")

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from tiny_models import WIDTH, make_texts
 from torch.nn.functional import normalize
 
@@ -18,14 +18,16 @@ from adaptors.heal_sample import HealSample
 from adaptors.heal_texts import HealTexts
 from adaptors.healing import HealOptions, count_steps, heal
 from adaptors.log_file import add_facts
+from adaptors.student import Student, open_student
 from adaptors.training_facts import TrainingFacts, measure
 from probe.errors import CallError
 
 OPTIONS = HealOptions(steps=20, batch=4, rate=5e-3, bfloat16=False)
 
 
-def open_tiny(folder: Path) -> SentenceTransformer:
-    return SentenceTransformer(str(folder), device="cpu")
+def open_tiny(folder: Path) -> Student:
+    with TemporaryDirectory() as scratch:
+        return open_student(str(folder), Path(scratch))
 
 
 def make_heal_texts(count: int = 90) -> HealTexts:
@@ -38,21 +40,21 @@ def test_a_sample_has_different_texts_with_their_own_targets_and_is_fixed_by_the
 ) -> None:
     student, texts = open_tiny(tiny_folder("bert")), make_heal_texts()
     twice = replace(texts, texts=texts.texts * 2, targets=texts.targets.repeat(2, 1))
-    student.train()
-    vectors, targets = HealSample(student, twice, seed=3)()
-    assert student.training
+    student.model.train()
+    vectors, targets = HealSample(student.model, twice, seed=3)()
+    assert student.model.training
     assert vectors.shape == targets.shape == (64, WIDTH)
     assert len(targets.unique(dim=0)) == 64
     rows = [(texts.targets == target).all(dim=1).nonzero().item() for target in targets]
-    expected = student.encode([texts.texts[int(row)] for row in rows], convert_to_tensor=True)
+    expected = student.model.encode([texts.texts[int(row)] for row in rows], convert_to_tensor=True)
     assert torch.allclose(vectors, expected, atol=1e-5)
-    assert torch.equal(HealSample(student, twice, seed=3)()[1], targets)
-    assert not torch.equal(HealSample(student, twice, seed=4)()[1], targets)
+    assert torch.equal(HealSample(student.model, twice, seed=3)()[1], targets)
+    assert not torch.equal(HealSample(student.model, twice, seed=4)()[1], targets)
 
 
 def test_few_texts_are_all_the_sample_and_equal_ones_are_refused(tiny_folder: Callable[[str], Path]) -> None:
     student, texts = open_tiny(tiny_folder("bert")), make_heal_texts(5)
-    assert HealSample(student, texts, seed=0)()[0].shape == (5, WIDTH)
+    assert HealSample(student.model, texts, seed=0)()[0].shape == (5, WIDTH)
     with pytest.raises(CallError, match="at least 2 different texts, found 1"):
         heal(student, replace(texts, texts=("a",) * 5), OPTIONS)
 
@@ -74,7 +76,7 @@ def test_healing_writes_what_its_sample_shows(tiny_folder: Callable[[str], Path]
     assert [line["step"] for line in lines] == [4, 8, 12, 16, 20]
     assert [line["loss"] for line in lines] == list(losses)
     assert lines[-1]["alignment"] < lines[0]["alignment"]
-    found = measure(*HealSample(student, texts, OPTIONS.seed)())
+    found = measure(*HealSample(student.model, texts, OPTIONS.seed)())
     assert [lines[-1][name] for name in found._fields] == pytest.approx(list(found), rel=1e-5)
 
 

@@ -21,8 +21,9 @@ from adaptors.folder import open_adapted
 from adaptors.gathering import choose_texts
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_texts import HealTexts, draw_batches, gather_heal_texts
-from adaptors.healed_folder import trained_files
 from adaptors.healing import HealOptions, count_steps, heal
+from adaptors.student import Student, open_student
+from adaptors.tuned_folder import trained_files
 from probe.dataset import load_dataset
 from probe.errors import CallError, ModelError, TrainingError
 from probe.evaluation import AdaptorFacts
@@ -55,16 +56,16 @@ def texts(tiny_folder: Callable[[str], Path], data: Path) -> HealTexts:
     return gather_heal_texts(reader, [choose_texts(str(data), load_dataset(str(data)), "none")])
 
 
-def open_student(folder: Path) -> SentenceTransformer:
-    return SentenceTransformer(str(folder), device="cpu")
+def open_cut(folder: Path) -> Student:
+    return open_student(str(folder), Path())
 
 
-def weights(student: SentenceTransformer) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in student.state_dict().items()}
+def weights(student: Student) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in student.model.state_dict().items()}
 
 
-def distance(student: SentenceTransformer, texts: HealTexts) -> float:
-    found = torch.from_numpy(student.encode(list(texts.texts), normalize_embeddings=True))
+def distance(student: Student, texts: HealTexts) -> float:
+    found = torch.from_numpy(student.model.encode(list(texts.texts), normalize_embeddings=True))
     return float((1 - (found * texts.targets).sum(dim=1)).mean())
 
 
@@ -134,13 +135,13 @@ def test_texts_have_their_prompts_and_the_full_models_vectors(
 
 
 def test_it_comes_nearer_to_its_teacher(cut_folder: Path, texts: HealTexts) -> None:
-    student = open_student(cut_folder)
+    student = open_cut(cut_folder)
     with torch.no_grad():  # the lens alone is nearly right on states this small
-        student[0].auto_model.encoder.layer[0].output.dense.weight.mul_(-1)
-    before, longest = distance(student, texts), student.max_seq_length
+        student.towers[0].module.encoder.layer[0].output.dense.weight.mul_(-1)
+    before, longest = distance(student, texts), student.model.max_seq_length
     heal(student, texts, OPTIONS)
     assert distance(student, texts) < 0.5 * before
-    assert student.max_seq_length == longest
+    assert student.model.max_seq_length == longest
 
 
 def test_it_learns_without_dropout(cut_folder: Path, texts: HealTexts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,14 +152,14 @@ def test_it_learns_without_dropout(cut_folder: Path, texts: HealTexts, monkeypat
         return forward(self, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(HealLoss, "forward", spy)
-    heal(open_student(cut_folder), texts, replace(OPTIONS, steps=2))
+    heal(open_cut(cut_folder), texts, replace(OPTIONS, steps=2))
     assert modes == {False}
 
 
 def test_the_same_seed_gives_the_same_weights(cut_folder: Path, texts: HealTexts) -> None:
     found = []
     for seed in (0, 0, 1):
-        student = open_student(cut_folder)
+        student = open_cut(cut_folder)
         heal(student, texts, replace(OPTIONS, steps=5, seed=seed))
         found.append(weights(student))
     assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
@@ -168,7 +169,7 @@ def test_the_same_seed_gives_the_same_weights(cut_folder: Path, texts: HealTexts
 def test_nothing_lost_an_interrupted_healing_ends_with_the_same_weights(
     cut_folder: Path, texts: HealTexts, tmp_path: Path
 ) -> None:
-    undisturbed = open_student(cut_folder)
+    undisturbed = open_cut(cut_folder)
     heal(undisturbed, texts, replace(OPTIONS, steps=20, checkpoints=tmp_path / "whole"))
     stopped, done = replace(OPTIONS, steps=20, checkpoints=tmp_path / "cut"), []
 
@@ -178,29 +179,29 @@ def test_nothing_lost_an_interrupted_healing_ends_with_the_same_weights(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        heal(open_student(cut_folder), texts, replace(stopped, progress=stop))
-    again, told = open_student(cut_folder), []
+        heal(open_cut(cut_folder), texts, replace(stopped, progress=stop))
+    again, told = open_cut(cut_folder), []
     heal(again, texts, replace(stopped, progress=lambda step, count, total: told.append(step)))
     assert len(told) == 8
     expected = weights(undisturbed)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(again).items())
     with pytest.raises(CallError, match="another training"):
-        heal(open_student(cut_folder), texts, replace(stopped, seed=5))
+        heal(open_cut(cut_folder), texts, replace(stopped, seed=5))
 
 
 def test_a_loss_that_is_no_number_ends_it(cut_folder: Path, texts: HealTexts) -> None:
     broken = replace(texts, targets=torch.full_like(texts.targets, float("nan")))
     with pytest.raises(TrainingError, match="the loss is nan"):
-        heal(open_student(cut_folder), broken, replace(OPTIONS, steps=50))
+        heal(open_cut(cut_folder), broken, replace(OPTIONS, steps=50))
 
 
 def test_another_width_than_the_teachers_is_refused(cut_folder: Path, texts: HealTexts) -> None:
     with pytest.raises(ModelError, match="32 dimensions, and its teacher of 7"):
-        heal(open_student(cut_folder), replace(texts, targets=texts.targets[:, :7]), OPTIONS)
+        heal(open_cut(cut_folder), replace(texts, targets=texts.targets[:, :7]), OPTIONS)
 
 
 def test_minutes_become_steps_without_a_change_of_the_student(cut_folder: Path, texts: HealTexts) -> None:
-    student = open_student(cut_folder)
+    student = open_cut(cut_folder)
     before = weights(student)
     few, many = (count_steps(student, texts, OPTIONS, minutes) for minutes in (0.001, 1.0))
     assert 1 <= few < many
@@ -212,7 +213,7 @@ def test_what_is_counted_in_a_weight_file_stays_and_what_is_unknown_is_refused(
 ) -> None:
     folder = tmp_path / "cut"
     shutil.copytree(cut_folder, folder)
-    file, student = folder / "model.safetensors", open_student(cut_folder)
+    file, student = folder / "model.safetensors", open_cut(cut_folder)
     positions = {"embeddings.position_ids": torch.arange(7)}
     save_file(load_file(file) | positions, file)
     assert trained_files(student, folder)[file]["embeddings.position_ids"].tolist() == list(range(7))
@@ -259,7 +260,7 @@ def test_what_was_seen_of_several_data_sets_is_remembered(data: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--teacher", "{bert}"], "pass --heal"),
+        (["--teacher", "{bert}"], "--teacher does nothing without --heal"),
         (["--heal", "-m", "{bert}"], "is no cut with a lens"),
         (["--heal", "-m", "nowhere"], "is no cut with a lens"),
         (["--heal", "--out", "{cut}"], "exists"),

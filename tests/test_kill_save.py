@@ -13,6 +13,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import safetensors.torch
+from adaptors.folder import TrainedOn
+from adaptors.student import open_student
+from adaptors.tuned_folder import Tuned, save_tuned
 from probe.profile import LoadOptions
 from probe.loading import load_model
 from surgery.cutting import cut
@@ -23,9 +26,12 @@ from surgery.fused_folder import save_fused
 bert, mpnet, root = sys.argv[1:]
 options = LoadOptions(dtype="float32", device="cpu")
 short, fused = cut(load_model(bert, options), 2), fuse([bert, mpnet], options=options)
+student = open_student(bert, Path(root, "base"))
+tuned = Tuned(student, TrainedOn("tuned", (("rows", "0"),)), "tuned", "On rows.", {"note.txt": "on top"})
 writers = {
     "cut": lambda out: save(short, out, force=True),
     "fuse": lambda out: save_fused(fused, out, force=True),
+    "tune": lambda out: save_tuned(tuned, out, force=True),
 }
 dice, kills = random.Random(4), 0
 for kind, write in writers.items():
@@ -55,8 +61,8 @@ def test_no_half_written_folder_is_found_under_its_final_name(
         [sys.executable, "-c", PARENT, *models, tmp_path], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == 20
-    for kind in ("cut", "fuse"):
+    assert json.loads(done.stdout.splitlines()[-1]) == 30
+    for kind in ("cut", "fuse", "tune"):
         whole = contents(tmp_path / kind / "calm")
         found = [folder for folder in (tmp_path / kind).glob("out*")]
         assert found

@@ -285,6 +285,7 @@ UNFIT: dict[str, tuple[Layout, list[Row], str]] = {
     "ragged lists": (LISTS, [GRADED, Listwise("q", ("a", "b"), (1, 0))], "its lists have 2 to 3 documents"),
     "single documents": (LISTS, [Pointwise("q", "p", 1, "a:1")], "a:1: one document to a query"),
     "one class": (CLASSES, [Pairwise("q", "p"), Pairwise("q", "x")], "joins all its texts to one class"),
+    "one class of pairs": (CLASSES, [Pairwise("q", "p", ("n", "m"))], "joins all its texts to one class"),
 }
 
 

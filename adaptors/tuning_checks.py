@@ -1,0 +1,51 @@
+"""Refuse a tuning that cannot be done, before anything is embedded."""
+
+from adaptors.student import Student
+from adaptors.tune_options import Goal, TuneOptions
+from adaptors.tuning_catalog import TUNING_LOSSES
+from adaptors.tuning_columns import LISTS
+from adaptors.tuning_losses import make_tuning_loss
+from adaptors.watching import check_tracking
+from probe.errors import CallError
+
+__all__ = ["check_tuning"]
+
+# They reach into sentence-transformers' own module of one transformer.
+_OF_ONE_MODEL = frozenset({"gist", "gist-cached", "matryoshka-2d", "adaptive-layer"})
+
+
+def check_tuning(student: Student, options: TuneOptions) -> None:
+    """Refuse options that do not go together.
+
+    Args:
+        student: What is to be trained.
+        options: How.
+
+    Raises:
+        CallError: They do not go together, or not with the encoder.
+    """
+    goal = options.goal
+    check_tracking(options.report_to)
+    make_tuning_loss(goal.loss, student.model, goal.settings, goal.around)
+    if student.is_fused:
+        _check_fused(student, goal)
+    if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
+        fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
+        raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
+    _check_batch(goal.loss, options.schedule.batch)
+    if (rate := options.rate) <= 0:
+        raise CallError(f"--rate {rate:g} is out of range: expected more than 0")
+
+
+def _check_fused(student: Student, goal: Goal) -> None:
+    for name in (goal.loss, *goal.around):
+        if name in _OF_ONE_MODEL:
+            raise CallError(
+                f"'{name}' is for an encoder of one model, and '{student.name}' is a fused one: leave it out"
+            )
+
+
+def _check_batch(loss: str, batch: int) -> None:
+    """Refuse batches in which a loss of classes cannot have two texts of each of two classes or more."""
+    if TUNING_LOSSES[loss].sampler == "group_by_label" and (batch < 4 or batch % 2):
+        raise CallError(f"--batch {batch}: the loss '{loss}' needs an even number, 4 at least")

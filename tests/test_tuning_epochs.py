@@ -1,0 +1,119 @@
+"""A round of training ends as its best epoch left it: with scripted scores, the weights of every epoch known."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_tuning import QUICK, make_pairs, open_tiny, weights
+from torch import Tensor
+
+from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.held_out_rows import HeldOutRows
+from adaptors.scope import Scope
+from adaptors.student import Student
+from adaptors.tune_options import Schedule, TuneOptions
+from adaptors.tuning import Round, tune
+
+OPTIONS = replace(QUICK, schedule=Schedule(5, 4, 1e-3), hold_out=0.2)
+
+
+class Script:
+    """Gives chosen scores, one a time it is asked, and remembers the weights it was asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
+        self.seen: list[dict[str, Tensor]] = []
+        self.steps = 0
+        step = EncoderTrainer.training_step
+
+        def ask(evaluator: HeldOutRows, model: Any, *args: Any, **named: Any) -> dict[str, float]:
+            self.seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+            score = scores[len(self.seen) - 1]
+            return {"ndcg@10": score, "ndcg@10_32": score}
+
+        def count(trainer: EncoderTrainer, *args: Any) -> Any:
+            self.steps += 1
+            return step(trainer, *args)
+
+        monkeypatch.setattr(HeldOutRows, "__call__", ask)
+        monkeypatch.setattr(EncoderTrainer, "training_step", count)
+
+
+def run(folder: Path, options: TuneOptions = OPTIONS) -> tuple[Student, tuple[Round, ...]]:
+    student = open_tiny(folder)
+    return student, tune(student, make_pairs(), (), options)
+
+
+CASES = {
+    "the last": ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 5, 5),
+    "one in the middle": ([0.1, 0.2, 0.6, 0.4, 0.5], 2, 4),
+    "better again after one that was not": ([0.1, 0.5, 0.4, 0.6, 0.5, 0.5], 3, 5),
+    "the first of equals": ([0.1, 0.5, 0.5, 0.5], 1, 3),
+    "the beginning": ([0.9, 0.1, 0.2], 0, 2),
+    "the beginning of equals": ([0.5, 0.5, 0.5], 0, 2),
+    "one after a bad one": ([0.5, 0.4, 0.6, 0.1, 0.1], 2, 4),
+}
+
+
+@pytest.mark.parametrize(("scores", "best", "done"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize("lora", [None, 2])
+def test_a_round_ends_as_its_best_epoch_left_it(
+    scores: list[float],
+    best: int,
+    done: int,
+    lora: int | None,
+    tiny_folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = Script(monkeypatch, scores)
+    monkeypatch.setattr("adaptors.tuning.merge_lora", lambda module: None)
+    student, (one,) = run(tiny_folder("bert"), replace(OPTIONS, scope=Scope(lora=lora)))
+    assert [epoch.number for epoch in one.epochs] == list(range(done + 1))
+    assert [epoch.scores[32] for epoch in one.epochs] == scores[: done + 1]
+    assert script.steps == 5 * done
+    assert all(torch.equal(tensor, script.seen[best][name]) for name, tensor in weights(student).items())
+    assert not all(torch.equal(tensor, script.seen[best - 1][name]) for name, tensor in weights(student).items())
+
+
+def test_epochs_tell_the_mean_loss_of_their_steps(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+    step = EncoderTrainer.training_step
+
+    def spy(trainer: EncoderTrainer, *args: Any) -> Any:
+        loss = step(trainer, *args)
+        losses.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(EncoderTrainer, "training_step", spy)
+    _, (one,) = run(tiny_folder("bert"), replace(OPTIONS, schedule=Schedule(2, 4, 1e-3)))
+    first, *later = one.epochs
+    assert (first.train_loss, len(losses)) == (None, 10)
+    for place, epoch in enumerate(later):
+        assert epoch.train_loss == pytest.approx(sum(losses[5 * place : 5 * place + 5]) / 5, rel=1e-3)
+
+
+def test_every_round_begins_as_the_best_epoch_of_the_one_before_it_left_it(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adaptors.negatives import MineOptions
+
+    script = Script(monkeypatch, [0.1, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1])
+    options = replace(OPTIONS, rounds=2, mining=MineOptions(1, 0, 9, -5))
+    student, (first, second) = run(tiny_folder("bert"), options)
+    assert (len(first.epochs), len(second.epochs)) == (4, 3)
+    for one, other in ((4, 1), (4, 4)):
+        assert all(torch.equal(tensor, script.seen[other][name]) for name, tensor in script.seen[one].items())
+    assert all(torch.equal(tensor, script.seen[1][name]) for name, tensor in weights(student).items())
+
+
+def test_without_held_out_queries_the_last_epoch_is_kept_and_nothing_is_asked(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(monkeypatch, [])
+    _, (one,) = run(tiny_folder("bert"), replace(OPTIONS, hold_out=0.0))
+    assert (one.epochs, script.seen, script.steps) == ((), [], 30)
+    assert one.rows == 24

@@ -1,0 +1,88 @@
+"""Tiny encoders to tune, rows to tune them on, and what a tuning changed."""
+
+import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from tiny_models import WORDS
+from torch import Tensor
+
+from adaptors.student import Student, open_student
+from adaptors.tune_options import Schedule, TuneOptions
+from adaptors.tuning_data import TuningData
+from adaptors.tuning_rows import Pairwise, Row
+
+__all__ = [
+    "QUICK",
+    "SAMPLE",
+    "Interrupted",
+    "changed",
+    "embed",
+    "make_pairs",
+    "make_text",
+    "open_tiny",
+    "rows_of",
+    "weights",
+]
+
+SAMPLE = ["river stone cloud", "sun", "milk wood seed star snow"]
+# Six steps of four rows.
+QUICK = TuneOptions(schedule=Schedule(epochs=1, batch=4, rate=1e-3), hold_out=0.0)
+
+
+class Interrupted:
+    """Stops a training after so many steps, as somebody at the keyboard would; given as its progress."""
+
+    def __init__(self, after: int) -> None:
+        """Let so many steps be made."""
+        self.left = after
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Count a step that is told."""
+        if step.startswith("training"):
+            self.left -= done
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+def open_tiny(folder: Path) -> Student:
+    """Return a folder's encoder, to be trained."""
+    with TemporaryDirectory() as scratch:
+        return open_student(str(folder), Path(scratch))
+
+
+def make_text(dice: random.Random, longest: int = 12) -> str:
+    """Return a text of known words."""
+    return " ".join(dice.choices(WORDS[4:], k=dice.randint(4, longest)))
+
+
+def make_pairs(count: int = 24, seed: int = 0) -> TuningData:
+    """Return pairs: a query is the beginning of its document."""
+    dice = random.Random(seed)
+    texts = [make_text(dice) for _ in range(count)]
+    return rows_of(*(Pairwise(" ".join(text.split()[:3]), text, place=f"a.jsonl:{i}") for i, text in enumerate(texts)))
+
+
+def rows_of(*rows: Row) -> TuningData:
+    """Return rows as data."""
+    return TuningData("rows", rows)
+
+
+def weights(student: Student) -> dict[str, Tensor]:
+    """Return a copy of all weights."""
+    return {name: tensor.clone() for name, tensor in student.model.state_dict().items()}
+
+
+def changed(student: Student, before: dict[str, Tensor]) -> set[str]:
+    """Return the names of all weights that are no longer what they were, bit by bit."""
+    after = student.model.state_dict()
+    assert list(after) == list(before)
+    return {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+
+
+def embed(student: Student) -> Tensor:
+    """Return the vectors of some queries and documents."""
+    model = student.model.eval()
+    sides = model.encode_query(SAMPLE), model.encode_document(SAMPLE)
+    return torch.cat([torch.from_numpy(side) for side in sides])

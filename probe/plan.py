@@ -46,7 +46,18 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """The model, as far as its costs depend on it; `dtype` and `device` decide a measured rate only."""
+    """The model, as far as its costs depend on it.
+
+    Attributes:
+        name: As typed.
+        hub_id: Its id on the hub, None for a folder.
+        layers: Number of blocks.
+        width: Dimension of the states.
+        attention_width: Width of all heads of a block together.
+        max_tokens: Longest input in tokens.
+        dtype: What a measured rate was measured in.
+        device: Where it was measured.
+    """
 
     name: str
     hub_id: str | None

@@ -20,7 +20,7 @@ class Rate:
     """Operations per second, and where the number comes from.
 
     Attributes:
-        flops_per_second: Of those that `count_flops` counts.
+        flops_per_second: Operations of the kind that a plan counts.
         source: `measured` or `given`.
         texts: Texts that were timed, None where the rate was given.
         seconds: What they took, None where the rate was given.

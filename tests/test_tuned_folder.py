@@ -72,7 +72,7 @@ def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> d
     scopes = {"bert": Scope(lora=2), "modernbert": Scope(top=1)}
     for name, base in bases.items():
         student = open_in(base, root / f"{name}-base")
-        tune(student, make_pairs(), (), replace(QUICK, scope=scopes.get(name, Scope())))
+        tune(student, make_pairs(8), (), replace(QUICK, scope=scopes.get(name, Scope())))
         about = Tuned(student, SEEN, name, "## Tuned\n\nOn rows.", {"note.txt": "on top"})
         found[name] = (student, save_tuned(about, root / name, False))
     return found
@@ -101,10 +101,10 @@ def test_the_saved_folder_gives_the_vectors_of_the_trained_encoder(
     assert [type(module).__name__ for module in model] == [type(module).__name__ for module in before]
 
 
-@pytest.mark.parametrize("name", ["bert", "fused"])
-def test_it_loads_in_a_fresh_process(name: str, tuned: dict[str, tuple[Student, Path]]) -> None:
-    student, out = tuned[name]
-    check_encoder(out, cast(Encoder, student.model), trust=not student.is_plain)
+# One that loads without this package is checked so by the command.
+def test_a_fusion_loads_in_a_fresh_process(tuned: dict[str, tuple[Student, Path]]) -> None:
+    student, out = tuned["fused"]
+    check_encoder(out, cast(Encoder, student.model), trust=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,10 +198,9 @@ def test_it_can_be_cut(name: str, tuned: dict[str, tuple[Student, Path]], tmp_pa
     assert all(torch.equal(tensor, whole[key]) for key, tensor in short.items())
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_weights_of_half_precision_become_those_that_were_trained(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_weights_of_half_precision_become_those_that_were_trained(tmp_path: Path) -> None:
     folder = tmp_path / "half"
-    make_tiny("bert").to(dtype).save_pretrained(folder)
+    make_tiny("bert").half().save_pretrained(folder)
     write_sentence_transformer(write_tokenizer(folder), "mean", PROMPTS)
     student = open_in(folder, tmp_path / "scratch")
     tune(student, make_pairs(), (), QUICK)

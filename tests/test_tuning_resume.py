@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,9 +23,9 @@ from adaptors.student import open_student
 from adaptors.tune_options import Schedule, TuneOptions
 from adaptors.tuning import Round, tune
 
-# Four epochs of eleven steps, logged at every second and at the last; some queries have two positives.
-DATA = rows_of(*make_pairs(40).rows, *(replace(row, positive=f"{row.query} wood") for row in make_pairs(4).rows))  # type: ignore[call-arg]
-EVERY = 11
+# Four epochs of five steps, logged at every second and at the last; some queries have two positives.
+DATA = rows_of(*make_pairs(16).rows, *(replace(row, positive=f"{row.query} wood") for row in make_pairs(3).rows))  # type: ignore[call-arg]
+EVERY = 5
 OPTIONS = replace(QUICK, schedule=Schedule(4, 3, 1e-3), hold_out=0.25)
 MINED = replace(OPTIONS, rounds=2, mining=MineOptions(1, 0, 20, -5))
 
@@ -41,6 +41,14 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(HeldOutRows, "__call__", ask)
     return told
+
+
+@pytest.fixture(autouse=True, scope="module")
+def seldom() -> Iterator[None]:
+    """Log at every second step."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "_LOGS_PER_EPOCH", 2)
+        yield
 
 
 @pytest.fixture
@@ -107,14 +115,13 @@ def undisturbed(
 @pytest.mark.parametrize(
     ("way", "after"),
     [
+        ("whole", 2),
         ("whole", 5),
-        ("whole", 11),
+        ("whole", 7),
         ("whole", 15),
-        ("whole", 33),
-        ("whole", 39),
-        ("lora", 15),
-        ("lora", 40),
-        ("fused", 26),
+        ("whole", 18),
+        ("lora", 7),
+        ("fused", 12),
     ],
 )
 def test_an_interrupted_tuning_ends_as_an_undisturbed_one(
@@ -140,8 +147,7 @@ def test_an_interrupted_tuning_ends_as_an_undisturbed_one(
     assert lines(kept.log) == log
 
 
-# Twelve of the steps after the mining of the second round.
-@pytest.mark.parametrize("after", [EVERY * 4 - 1, EVERY * 4 + 12])
+@pytest.mark.parametrize("after", [EVERY * 4 - 1, EVERY * 4 + 7])
 def test_rounds_that_are_done_are_not_done_again(
     after: int, undisturbed: Callable[[str], Any], tmp_path: Path, steps: list[float]
 ) -> None:
@@ -175,15 +181,15 @@ def test_an_interruption_between_two_rounds_is_taken_up_at_the_second(
     with pytest.raises(KeyboardInterrupt):
         run(folder, kept)
     found, rounds = run(folder, kept)
-    assert asked == [0, 44, 44, 44]
-    assert len(steps) == 88
+    assert asked == [0, 20, 20, 20]
+    assert len(steps) == 40
     assert (same(found, expected), rounds, lines(kept.log)) == (True, whole, log)
 
 
 def test_rounds_of_other_numbers_of_rows_have_a_log_of_every_step_once(
     tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine, counts = tuning.mine_negatives, iter([33, 12, 24] * 2)
+    mine, counts = tuning.mine_negatives, iter([13, 4, 9])
 
     def fewer(*args: Any) -> Any:
         mined = mine(*args)
@@ -192,9 +198,9 @@ def test_rounds_of_other_numbers_of_rows_have_a_log_of_every_step_once(
     monkeypatch.setattr(tuning, "mine_negatives", fewer)
     options = replace(MINED, rounds=3, hold_out=0.0, schedule=Schedule(1, 3, 1e-3), log=tmp_path / "log.jsonl")
     _, rounds = run(tiny_folder("bert"), options)
-    assert [one.rows for one in rounds] == [33, 12, 24]
+    assert [one.rows for one in rounds] == [13, 4, 9]
     found = [line["step"] for line in lines(options.log)]  # type: ignore[arg-type]
-    assert found == [2, 4, 6, 8, 10, 11, *range(12, 16), *range(16, 24)]
+    assert found == [2, 4, 5, 6, 7, 8, 9, 10]
 
 
 @pytest.mark.parametrize("spoil", ["finished.json", "finished.safetensors"])
@@ -205,8 +211,8 @@ def test_a_finished_round_that_is_damaged_is_done_again_from_its_last_epoch(
     kept = replace(options, checkpoints=tmp_path)
     run(folder, kept)
     (tmp_path / "round-1" / spoil).write_bytes(b"{")
-    shutil.rmtree(tmp_path / "round-1" / "checkpoint-44")
+    shutil.rmtree(tmp_path / "round-1" / "checkpoint-20")
     steps.clear()
     found, rounds = run(folder, kept)
-    assert (len(steps), same(found, expected), rounds) == (22, True, whole)
+    assert (len(steps), same(found, expected), rounds) == (10, True, whole)
     assert read_round(tmp_path / "round-1") is not None

@@ -75,7 +75,7 @@ def test_merged_matrices_leave_the_layout_and_the_vectors_as_they_were(
         merge_lora(module)
 
     monkeypatch.setattr(tuning, "merge_lora", spy)
-    tune(student, make_pairs(), (), replace(QUICK, scope=Scope(lora=2, top=top)))
+    tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(lora=2, top=top)))
     assert changed(student, before) == allowed
     assert torch.allclose(embed(student), seen[0], atol=1e-5)
     assert not torch.allclose(seen[0], start, atol=1e-4)
@@ -120,7 +120,7 @@ def trainable_after(student: Student, scope: Scope) -> set[str]:
 
 def test_the_pooler_is_not_trained_and_the_embeddings_are(bert: Student) -> None:
     before = weights(bert)
-    tune(bert, make_pairs(), (), QUICK)
+    tune(bert, make_pairs(8), (), QUICK)
     found = changed(bert, before)
     assert not any("pooler" in name for name in found)
     assert {name for name in before if "pooler" in name}
@@ -133,7 +133,7 @@ def test_the_top_alone_leaves_all_below_it_bit_by_bit(student: Student, top: int
     before = weights(student)
     allowed = within(student, [*last_blocks(student, top), *norms(student)])
     assert trainable_after(student, Scope(top=top)) == allowed
-    tune(student, make_pairs(), (), replace(QUICK, scope=Scope(top=top)))
+    tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(top=top)))
     found = changed(student, before)
     assert linear_weights(student, last_blocks(student, top)) <= found <= allowed
 

@@ -1,10 +1,14 @@
 """Tiny encoders to tune, rows to tune them on, and what a tuning changed."""
 
+import gc
+import json
 import random
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from tiny_data import write_lines
 from tiny_models import WORDS
 from torch import Tensor
 
@@ -24,8 +28,10 @@ __all__ = [
     "open_tiny",
     "rows_of",
     "weights",
+    "write_pairs",
 ]
 
+_SCRATCH = TemporaryDirectory(prefix="encoder-surgery-tests-")
 SAMPLE = ["river stone cloud", "sun", "milk wood seed star snow"]
 # Six steps of four rows.
 QUICK = TuneOptions(schedule=Schedule(epochs=1, batch=4, rate=1e-3), hold_out=0.0)
@@ -46,10 +52,17 @@ class Interrupted:
             raise KeyboardInterrupt
 
 
+@cache
+def _prepare(folder: Path) -> Path:
+    """Write a model once as the folder that its students are saved like."""
+    scratch = Path(_SCRATCH.name, folder.name)
+    scratch.mkdir()
+    return open_student(str(folder), scratch).folder
+
+
 def open_tiny(folder: Path) -> Student:
     """Return a folder's encoder, to be trained."""
-    with TemporaryDirectory() as scratch:
-        return open_student(str(folder), Path(scratch))
+    return open_student(str(_prepare(folder)), Path())
 
 
 def make_text(dice: random.Random, longest: int = 12) -> str:
@@ -62,6 +75,12 @@ def make_pairs(count: int = 24, seed: int = 0) -> TuningData:
     dice = random.Random(seed)
     texts = [make_text(dice) for _ in range(count)]
     return rows_of(*(Pairwise(" ".join(text.split()[:3]), text, place=f"a.jsonl:{i}") for i, text in enumerate(texts)))
+
+
+def write_pairs(file: Path) -> Path:
+    """Write pairs as JSONL and return the file."""
+    rows = [row for row in make_pairs().rows if isinstance(row, Pairwise)]
+    return write_lines(file, [json.dumps({"query": row.query, "positive": row.positive}) for row in rows])
 
 
 def rows_of(*rows: Row) -> TuningData:
@@ -86,3 +105,7 @@ def embed(student: Student) -> Tensor:
     model = student.model.eval()
     sides = model.encode_query(SAMPLE), model.encode_document(SAMPLE)
     return torch.cat([torch.from_numpy(side) for side in sides])
+
+
+# The trainer looks for garbage after every training, for longer than it trains: what was imported is none.
+gc.freeze()

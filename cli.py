@@ -6,6 +6,7 @@ from commands.data import data_app
 from commands.fuse import fuse
 from commands.geometry import geometry
 from commands.losses import losses
+from commands.plan import plan
 from commands.probe import probe_app
 from commands.report import report
 from commands.similarity import similarity
@@ -19,6 +20,7 @@ probe_app.command(epilog="Example: probe geometry --model minilm --dataset docst
 probe_app.command(epilog="Example: probe report layers.json geometry.json --out report.html")(report)
 probe_app.command(epilog="Example: probe classify --model minilm --dataset docstrings --limit 500")(classify)
 probe_app.command(epilog="Example: probe similarity --model minilm --dataset docstrings --limit 500")(similarity)
+probe_app.command(epilog="Example: probe plan --model minilm --texts 8841823 --tokens-per-text 75")(plan)
 probe_app.add_typer(data_app, name="data")
 probe_app.add_typer(store_app, name="store")
 adaptors_app.command(epilog="Example: adaptors losses")(losses)

@@ -31,7 +31,7 @@ __all__ = ["HealOptions", "count_steps", "heal"]
 
 _LOG_STEPS = 50
 _WARM_UP = 0.05
-_TRIAL = 20
+_TRIAL = 60
 _STEP = "training the cut encoder"
 
 
@@ -52,9 +52,9 @@ class HealOptions:
     """
 
     steps: int = 1000
-    batch: int = 64
+    batch: int = 16
     tokens: int | None = None
-    rate: float = 5e-4
+    rate: float = 1e-3
     seed: int = 0
     bfloat16: bool = True
     checkpoints: Path | None = None

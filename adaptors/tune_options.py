@@ -59,6 +59,7 @@ class TuneOptions:
         schedule: How long and how fast.
         rounds: How often hard negatives are mined and trained on; 0 trains on the rows as they are.
         mining: How they are mined.
+        cross_encoder: Hub id or folder of a model that scores the rows first, for losses that distil scores.
         hold_out: Share of the queries that choose the epoch, and are not trained on; 0 keeps the last epoch.
         checkpoints: Folder where every epoch is kept, and where an interrupted training is taken up again.
         log: JSONL file of what every logging step showed.
@@ -71,6 +72,7 @@ class TuneOptions:
     schedule: Schedule = field(default_factory=Schedule)
     rounds: int = 0
     mining: MineOptions = field(default_factory=MineOptions)
+    cross_encoder: str | None = None
     hold_out: float = 0.1
     checkpoints: Path | None = None
     log: Path | None = None

@@ -1,40 +1,25 @@
 """Tune an encoder itself on labelled rows, with sentence-transformers' trainer."""
 
-import math
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import torch
-from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
-from adaptors.checkpoints import check_fingerprint, last_checkpoint
-from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.epochs import Epoch, read_epochs
-from adaptors.finished_round import keep_round, read_round
+from adaptors.cross_scores import open_cross_encoder, score_rows
+from adaptors.epochs import Epoch
 from adaptors.held_out_rows import HeldOutRows, hold_out
 from adaptors.lora import merge_lora
 from adaptors.negatives import mine_negatives
-from adaptors.patience import Patience
-from adaptors.row_sample import RowSample
 from adaptors.scope import Group, choose_weights
-from adaptors.student import Student, cut_texts
-from adaptors.training_log import TrainingLog
+from adaptors.student import Student
 from adaptors.tune_options import TuneOptions
-from adaptors.tuning_catalog import TUNING_LOSSES
 from adaptors.tuning_checks import check_tuning
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_fingerprint import fingerprint
-from adaptors.tuning_losses import make_tuning_loss
+from adaptors.tuning_round import Course, as_dataset, train_round
 from adaptors.tuning_rows import Row, as_pairs
 from probe.errors import CallError, DataError
 
 __all__ = ["Round", "tune"]
-
-_PATIENCE = 2
-_LOGS_PER_EPOCH = 5
 
 
 @dataclass(frozen=True)
@@ -50,22 +35,6 @@ class Round:
     rows: int
     epochs: tuple[Epoch, ...]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Class:
-    """A student among what it learns from, and what it is asked."""
-
-    student: Student
-    groups: Sequence[Group]
-    held: Sequence[Row]
-    evaluator: HeldOutRows | None
-    options: TuneOptions
-
-    @property
-    def watched(self) -> list[Row | str]:
-        """What chooses the epoch."""
-        return [*self.held, *(self.evaluator.documents if self.evaluator else ())]
 
 
 def tune(
@@ -93,15 +62,17 @@ def tune(
     """
     options = options or TuneOptions()
     check_tuning(student, options)
+    scorer = None if options.cross_encoder is None else open_cross_encoder(options.cross_encoder)
     rest, held, notes = _split(data, options)
-    if not options.rounds:
-        _as_dataset(rest, options)
-    room = _Class(student, _choose(student, options), held, _evaluator(held, corpus, options), options)
+    if not options.rounds and scorer is None:
+        as_dataset(rest, options)
+    course = Course(student, _choose(student, options), held, _evaluator(held, corpus, options), options)
     rounds: list[Round] = []
     done = 0
     for _ in range(max(1, options.rounds)):
-        rows = _mine(room, rest, corpus) if options.rounds else rest
-        epochs, steps = _train(room, rows, len(rounds), done)
+        rows = _mine(course, rest, corpus) if options.rounds else rest
+        rows = score_rows(rows, scorer, options.progress) if scorer else rows
+        epochs, steps = train_round(course, rows, len(rounds), done)
         rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
         done += steps
     for tower in student.towers:
@@ -122,7 +93,7 @@ def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row
     train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
     if held and _evaluator(held, (), options) is None:
         try:
-            _as_dataset(replace(data, rows=tuple(held)), options)
+            as_dataset(replace(data, rows=tuple(held)), options)
         except (CallError, DataError) as error:
             reason = str(error).splitlines()[-1]
             return data, [], (f"nothing is held out, and the last epoch is kept: of the rows to hold out, {reason}",)
@@ -137,101 +108,7 @@ def _evaluator(held: Sequence[Row], corpus: Sequence[str], options: TuneOptions)
     return HeldOutRows(pairs, corpus, options.schedule.bfloat16) if pairs else None
 
 
-def _as_dataset(data: TuningData, options: TuneOptions) -> Any:
-    name = options.goal.loss
-    return TUNING_LOSSES[name].layout.dataset(data, name)
-
-
-def _mine(room: _Class, data: TuningData, corpus: Sequence[str]) -> TuningData:
-    options = room.options
-    room.student.model.eval()
-    return mine_negatives(data, room.student.model, corpus, options.mining, options.progress)
-
-
-def _train(room: _Class, data: TuningData, number: int, done: int) -> tuple[tuple[Epoch, ...], int]:
-    """Train on rows as they are, unless this round was done before; return its epochs, and how long it may take."""
-    options = room.options
-    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
-        folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else Path(scratch)
-        check_fingerprint(folder, fingerprint(room.student, data.rows, room.watched, options))
-        trainer = _make_trainer(room, data, folder, number, done)
-        if (finished := read_round(folder)) is not None:
-            trainer.restore(finished[0])
-            return finished[1], trainer.args.max_steps
-        start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
-        with cut_texts(room.student.model, options.schedule.tokens):
-            trainer.run()
-        epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
-        if epochs and max(epochs, key=Epoch.merit).number == 0:
-            # The trainer compares the epochs that it saved, and saves none before the first step.
-            trainer.restore(start)
-        keep_round(folder, trainer.trained(), epochs)
-    return epochs, trainer.args.max_steps
-
-
-def _make_trainer(room: _Class, data: TuningData, folder: Path, number: int, done: int) -> EncoderTrainer:
-    options, model, train = room.options, room.student.model, _as_dataset(data, room.options)
-    every = math.ceil(len(train) / options.schedule.batch)
-    look = RowSample(model, [*room.held, *data.rows])
-    name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
-    log = TrainingLog(look, name, options.progress, options.log, done)
-    trainer = EncoderTrainer(
-        model=model,
-        args=_arguments(folder, room, every, train.column_names),
-        train_dataset=train,
-        eval_dataset=_as_dataset(replace(data, rows=tuple(room.held)), options) if _by_loss(room) else None,
-        loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, options.goal.around),
-        evaluator=room.evaluator,
-        callbacks=[log, *([Patience(_PATIENCE)] if room.held else [])],
-    )
-    trainer.groups = room.groups
-    return trainer
-
-
-def _by_loss(room: _Class) -> bool:
-    return bool(room.held) and room.evaluator is None
-
-
-def _arguments(folder: Path, room: _Class, every: int, columns: Sequence[str]) -> SentenceTransformerTrainingArguments:
-    options, schedule = room.options, room.options.schedule
-    steps, watched = every * schedule.epochs, "steps" if room.held else "no"
-    measure = f"eval_{room.evaluator.primary_metric}" if room.evaluator else "eval_loss"
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=schedule.batch,
-        per_device_eval_batch_size=schedule.batch,
-        max_steps=steps,
-        learning_rate=options.rate,
-        warmup_steps=round(schedule.warm_up * steps),
-        seed=schedule.seed,
-        bf16=schedule.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
-        batch_sampler=TUNING_LOSSES[options.goal.loss].sampler,
-        logging_steps=max(1, every // _LOGS_PER_EPOCH),
-        logging_nan_inf_filter=False,
-        eval_strategy=watched,
-        # Its scores are in the checkpoint of a training that is taken up again.
-        eval_on_start=bool(room.held) and last_checkpoint(folder) is None,
-        eval_steps=every,
-        save_strategy="steps" if options.checkpoints or room.held else "no",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=bool(room.held),
-        # What early stopping has counted so far.
-        restore_callback_states_from_checkpoint=True,
-        metric_for_best_model=measure,
-        greater_is_better=room.evaluator is not None,
-        report_to=options.report_to,
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        **_sides(room, columns),
-    )
-
-
-def _sides(room: _Class, columns: Sequence[str]) -> Mapping[str, Any]:
-    """Say which columns are queries: a fused model needs to know, others have a prompt put before the texts."""
-    sides = TUNING_LOSSES[room.options.goal.loss].layout.sides(columns)
-    if room.student.is_fused:
-        return {"router_mapping": sides}
-    prompts = {column: room.student.prompts[side] for column, side in sides.items()}
-    return {"prompts": {column: prompt for column, prompt in prompts.items() if prompt}}
+def _mine(course: Course, data: TuningData, corpus: Sequence[str]) -> TuningData:
+    options = course.options
+    course.student.model.eval()
+    return mine_negatives(data, course.student.model, corpus, options.mining, options.progress)

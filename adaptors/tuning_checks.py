@@ -3,6 +3,7 @@
 from adaptors.student import Student
 from adaptors.tune_options import Goal, TuneOptions
 from adaptors.tuning_catalog import TUNING_LOSSES
+from adaptors.tuning_columns import LISTS
 from adaptors.tuning_losses import make_tuning_loss
 from adaptors.watching import check_tracking
 from probe.errors import CallError
@@ -28,6 +29,9 @@ def check_tuning(student: Student, options: TuneOptions) -> None:
     if student.is_fused:
         _check_fused(student, goal)
     make_tuning_loss(goal.loss, student.model, goal.settings, goal.around)
+    if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
+        fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
+        raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
     _check_batch(goal.loss, options.schedule.batch)
     if (rate := options.rate) <= 0:
         raise CallError(f"--rate {rate:g} is out of range: expected more than 0")

@@ -121,7 +121,9 @@ def _binary(rows: Sequence[Row]) -> Columns:
 
 def _lists(rows: Sequence[Row]) -> Columns:
     if all(isinstance(row, Pairwise) for row in rows):
-        raise CallError("pair-wise rows have no teacher's scores: expected query, documents, labels")
+        raise CallError(
+            "pair-wise rows have no teacher's scores: expected query, documents, labels, or a cross-encoder's scores"
+        )
     lists = as_lists(rows)
     counts = sorted({len(row.documents) for row in lists})
     if len(counts) > 1:

@@ -15,7 +15,7 @@ __all__ = ["tune"]
 _FOR_HEALING: tuple[str, ...] = ("teacher", "steps", "minutes", "store", "no_store")
 _FOR_LABELS = (
     *("loss", "around", "temperature", "set", "epochs", "warm_up", "lora", "top", "decay", "rounds"),
-    *("negatives", "ranks", "negatives_margin", "hold_out", "report_to"),
+    *("negatives", "ranks", "negatives_margin", "cross_encoder", "hold_out", "report_to"),
 )
 
 
@@ -50,6 +50,7 @@ def tune(
     negatives: options.Negatives = 5,
     ranks: options.Ranks = "11-50",
     negatives_margin: options.Spare = 0.05,
+    cross_encoder: options.CrossScores = None,
     hold_out: options.HoldOut = 0.1,
     report_to: options.ReportTo = "none",
     store: StoreFolder = None,
@@ -67,22 +68,15 @@ def tune(
         from adaptors.healing import HealOptions
         from commands.tune_heal import HealRequest, heal_and_save
 
-        healing = HealOptions(steps, batch or 64, tokens, rate or 1e-3, seed, is_fast(), checkpoints, log=log)
+        healing = HealOptions(steps, batch or 16, tokens, rate or 1e-3, seed, is_fast(), checkpoints, log=log)
         sources = tuple(dataset or ["docstrings"])
         request = HealRequest(model, teacher, sources, minutes, open_store(store, no_store))
         heal_and_save(request, healing, target)
         return
     _refuse(context, _FOR_HEALING, "without")
-    from adaptors.negatives import MineOptions
-    from adaptors.scope import Scope
-    from adaptors.tune_options import Schedule, TuneOptions
-    from commands.tune_labels import read_goal, read_ranks, tune_and_save
+    from commands.tune_labels import read_options, tune_and_save
 
-    goal, scope = read_goal(loss, around, temperature, set or []), Scope(lora, top, decay)
-    schedule = Schedule(epochs, batch or 32, rate, warm_up, tokens, seed, is_fast())
-    mining = MineOptions(negatives, *read_ranks(ranks), negatives_margin, seed)
-    options = TuneOptions(goal, scope, schedule, rounds, mining, hold_out, checkpoints, log, report_to)
-    tune_and_save(model, dataset or [], options, target)
+    tune_and_save(model, dataset or [], read_options(context.params), target)
 
 
 def _refuse(context: typer.Context, names: Collection[str], how: str) -> None:

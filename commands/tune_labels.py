@@ -1,6 +1,6 @@
 """`adaptors tune` on labelled rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from commands.epochs import show_epochs, training_section
 from commands.progress import working
 from commands.shell import say
-from commands.tuned_output import Target, check_target, draw, save_and_print
+from commands.tuned_output import Target, check_target, draw, is_fast, save_and_print
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -19,35 +19,48 @@ if TYPE_CHECKING:
     from adaptors.tuning import Round
     from adaptors.tuning_data import TuningData
 
-__all__ = ["read_goal", "read_ranks", "tune_and_save"]
+__all__ = ["read_options", "tune_and_save"]
 
 _KINDS = {"margin": float, "dims": None, "guide": str, "mini_batch": int, "weight": float}
 
 
-def read_goal(loss: str, around: str | None, temperature: float | None, settings: Sequence[str]) -> "Goal":
-    """Return the loss that the options name.
+def read_options(given: Mapping[str, Any]) -> "TuneOptions":
+    """Return how to tune.
+
+    Args:
+        given: What the command was called with.
 
     Raises:
-        CallError: A setting is unknown, comes twice, or its value is of another kind.
+        CallError: A value is malformed.
     """
+    from adaptors.negatives import MineOptions
+    from adaptors.scope import Scope
+    from adaptors.tune_options import Schedule, TuneOptions
+
+    sizes = {name: given[name] for name in ("epochs", "rate", "warm_up", "tokens", "seed")}
+    schedule = Schedule(batch=given["batch"] or 32, bfloat16=is_fast(), **sizes)
+    mining = MineOptions(given["negatives"], *_read_ranks(given["ranks"]), given["negatives_margin"], given["seed"])
+    scope = Scope(given["lora"], given["top"], given["decay"])
+    same = {name: given[name] for name in ("rounds", "cross_encoder", "hold_out", "checkpoints", "log", "report_to")}
+    return TuneOptions(_read_goal(given), scope, schedule, mining=mining, **same)
+
+
+def _read_goal(given: Mapping[str, Any]) -> "Goal":
     from adaptors.tune_options import Goal
     from adaptors.tuning_losses import LossOptions
 
     values: dict[str, Any] = {}
-    for setting in settings:
+    for setting in given["set"] or []:
         name, found, text = setting.partition("=")
         if name not in _KINDS or not found or name in values:
             raise CallError(f"--set '{setting}': expected NAME=VALUE, each once, of {', '.join(_KINDS)}")
         values[name] = _read_value(name, text)
-    return Goal(loss, tuple(around.split(",")) if around else (), LossOptions(temperature, **values))
+    around = tuple(given["around"].split(",")) if given["around"] else ()
+    return Goal(given["loss"], around, LossOptions(given["temperature"], **values))
 
 
-def read_ranks(text: str) -> tuple[int, int]:
-    """Return how many ranks to skip, and the last one.
-
-    Raises:
-        CallError: It is no range of ranks.
-    """
+def _read_ranks(text: str) -> tuple[int, int]:
+    """Return how many ranks to skip, and the last one."""
     first, _, last = text.partition("-")
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise CallError(f"--ranks '{text}': expected the first and the last rank, as 11-50")

@@ -9,6 +9,7 @@ __all__ = [
     "Around",
     "Batch",
     "Checkpoints",
+    "CrossScores",
     "Data",
     "Decay",
     "Epochs",
@@ -57,7 +58,7 @@ Data = Annotated[
     list[str] | None,
     typer.Option("--dataset", "-d", help="A BEIR data set with a split train, or a JSONL or CSV file of rows."),
 ]
-Batch = Annotated[int | None, typer.Option(help="Rows in a batch: 32, or 64 texts with --heal.", min=2)]
+Batch = Annotated[int | None, typer.Option(help="Rows in a batch: 32, or 16 texts with --heal.", min=2)]
 Tokens = Annotated[int | None, typer.Option(help="Longest text while training; the model's own when left out.", min=8)]
 Rate = Annotated[
     float | None,
@@ -108,6 +109,10 @@ Negatives = Annotated[int, _labels("Hard negatives of every pair.", min=1)]
 Ranks = Annotated[str, _labels("Ranks that hard negatives come from; those before may be relevant though unjudged.")]
 Spare = Annotated[
     float, _labels("No negative scores above the positive's score less this share of it.", "--negatives-margin", max=1)
+]
+CrossScores = Annotated[
+    str | None,
+    _labels("Scores the rows first, for losses that distil scores: hub id or folder.", "--cross-encoder"),
 ]
 HoldOut = Annotated[float, _labels("Share of the queries that choose the epoch; 0 keeps the last.", min=0, max=0.9)]
 ReportTo = Annotated[str, _labels("What tracks the training, as sentence-transformers names it: none, wandb, ...")]

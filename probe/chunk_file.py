@@ -15,7 +15,17 @@ from probe.encoder import Embeddings
 from probe.files import replace_file, seal, unseal
 from probe.hookpoint import Place
 
-__all__ = ["ChunkFile", "ChunkRecord", "DamagedChunk", "Stored", "places_in", "restore", "shrink", "write_chunk"]
+__all__ = [
+    "ChunkFile",
+    "ChunkRecord",
+    "DamagedChunk",
+    "Stored",
+    "pack_chunk",
+    "places_in",
+    "restore",
+    "shrink",
+    "write_chunk",
+]
 
 SCHEMA = 1
 
@@ -100,14 +110,24 @@ def write_chunk(path: Path, tensors: Mapping[Place, Stored], record: ChunkRecord
     Raises:
         OSError: It cannot be written.
     """
+    data = pack_chunk(tensors, record)
+    replace_file(path, lambda scratch: scratch.write_bytes(data))
+
+
+def pack_chunk(tensors: Mapping[Place, Stored], record: ChunkRecord) -> bytes:
+    """Return what a file of the store holds.
+
+    Args:
+        tensors: Stored states `(N, D)` per place.
+        record: What it says of itself; its checksums are filled in here.
+    """
     from safetensors.numpy import save
 
     named = {f"{layer}:{pooling}": stored for (layer, pooling), stored in tensors.items()}
     value = {"schema": SCHEMA, **vars(record), "checksums": {name: _checksum(stored) for name, stored in named.items()}}
     arrays = {name: stored.values for name, stored in named.items()}
     arrays |= {f"{name}{_CENTRE}": stored.centre for name, stored in named.items()}
-    data = save(arrays, {"record": seal(value)})
-    replace_file(path, lambda scratch: scratch.write_bytes(data))
+    return save(arrays, {"record": seal(value)})
 
 
 def places_in(path: Path) -> set[Place]:

@@ -23,7 +23,7 @@ class AdaptorFacts:
 
     Attributes:
         kind: Its kind.
-        labels: `none`, or the split whose judgements were used.
+        labels: `none`, or the split whose judgements were used, or the file whose labels.
         fitted_on: Names of the data sets and sha256 of the documents its fit saw, if it saw any; joined by +.
         fit_seconds: Time to fit it.
         parameters: Its parameters.

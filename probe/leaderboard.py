@@ -27,7 +27,7 @@ class Row:
         pooling: The pooling.
         dim: Dimension of the vectors.
         adaptor: Kind of adaptor on top.
-        labels: `none`, or the split whose judgements were used.
+        labels: `none`, or the split whose judgements were used, or the file whose labels.
         transductive: Whether a fit saw the test corpus's text.
         scores: Mean over judged queries, per metric.
         ci95: 95 % interval of the leaderboard's metric.

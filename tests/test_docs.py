@@ -20,8 +20,11 @@ from probe.classify_board import ClassifyRow
 from probe.examples import Example, Examples, Finding
 from probe.geometry_board import GeometryRow
 from probe.leaderboard import Row
+from probe.plan import PlannedModel, PlanRow, SearchCost, SweepCost, Workload
+from probe.rate import Rate
 from probe.result_file import _KINDS
 from probe.similarity_board import SimilarityRow
+from probe.store_forecast import StoreForecast
 
 COMMANDS = pages.commands()
 
@@ -126,7 +129,11 @@ def test_results_names_every_key_of_a_result(kind: str, tmp_path: Path) -> None:
     assert [key for key in (*board, *board["settings"]) if f"`{key}`" not in RESULTS] == []
 
 
-@pytest.mark.parametrize("described", [Row, GeometryRow, ClassifyRow, SimilarityRow, Examples, Example, Finding])
+PLANNED = [PlannedModel, Workload, Rate, SweepCost, StoreForecast, SearchCost, PlanRow]
+DESCRIBED = [Row, GeometryRow, ClassifyRow, SimilarityRow, Examples, Example, Finding, *PLANNED]
+
+
+@pytest.mark.parametrize("described", DESCRIBED)
 def test_results_explains_every_field(described: Any) -> None:
     mark = f"<!-- fields of {described.__module__}.{described.__name__} -->"
     table = RESULTS.partition(mark)[2].partition("<!-- end of fields -->")[0]

@@ -47,7 +47,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def seldom() -> Iterator[None]:
     """Log at every second step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "_LOGS_PER_EPOCH", 2)
+        patch.setattr("adaptors.tuning_round._LOGS_PER_EPOCH", 2)
         yield
 
 

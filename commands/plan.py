@@ -1,0 +1,47 @@
+"""The command `probe plan`."""
+
+from typing import Annotated
+
+import typer
+
+from commands.options import Debug, Device, Dtype, Layers, Model, Poolings, TableOrJson, Trust
+from commands.shell import check_choice, command_line, emit_json, friendly, say
+
+__all__ = ["plan"]
+
+Texts = Annotated[int, typer.Option("--texts", help="How many texts.")]
+Tokens = Annotated[int | None, typer.Option(help="Their mean length; the model's longest input when left out.")]
+RateOption = Annotated[
+    float | None, typer.Option("--rate", help="TFLOP/s that the device reaches; measured here when left out.")
+]
+
+
+@friendly
+def plan(
+    texts: Texts,
+    model: Model = "minilm",
+    tokens_per_text: Tokens = None,
+    layers: Layers = "all",
+    pooling: Poolings = "own",
+    rate: RateOption = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    trust_remote_code: Trust = False,
+    format: TableOrJson = "table",
+    debug: Debug = False,
+) -> None:
+    """Say what a sweep over many texts would cost, before it runs: operations, time, bytes; layer by layer.
+
+    No text is read. The rate is measured here in about a second, or given with --rate for another machine.
+    """
+    check_choice("--format", format, ("table", "json"))
+    from probe.opening import open_reader
+    from probe.plan import PlanRequest
+    from probe.plan_table import print_plan
+    from probe.planning import plan_sweep
+    from probe.profile import LoadOptions
+
+    request = PlanRequest(texts, tokens_per_text, layers, pooling.split(","), rate)
+    say(f"loading {model}")
+    reader = open_reader(model, LoadOptions(dtype=dtype, device=device, trust_remote_code=trust_remote_code))
+    emit_json(plan_sweep(reader, request, command_line()), format, None, print_plan)

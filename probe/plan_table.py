@@ -1,0 +1,96 @@
+"""Draw a plan."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from probe.plan import Plan
+from probe.quantities import brief, duration, size
+from probe.render import print_whole
+
+__all__ = ["plan_lines", "plan_table", "print_plan"]
+
+# Seconds from which on a time is given in hours as well.
+_LONG = 2 * 86_400
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print a plan's table and what stands under it.
+
+    Args:
+        plan: The plan.
+        console: Where to print.
+    """
+    print_whole(plan_table(plan), console)
+    for line in plan_lines(plan):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def plan_table(plan: Plan) -> Table:
+    """Return a table of what each layer alone costs.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        The table.
+    """
+    title = Text(f"{plan.model.name}: {plan.work.texts:,} texts of {plan.work.tokens_per_text} tokens")
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("layer", "cut here", "FLOP/token", "FLOP/text", "FLOP in all", "time alone"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in plan.rows:
+        counts = (row.parameters, row.flops_per_token, row.flops_per_text, row.flops)
+        table.add_row(str(row.layer) if row.layer else "emb", *map(brief, counts), duration(row.seconds))
+    return table
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return what stands under the table."""
+    return [
+        _tokens_line(plan),
+        _rate_line(plan),
+        _sweep_line(plan),
+        *_store_lines(plan),
+        "cut here: parameters of a model cut after the layer, and the FLOP and time of that model; counted are the "
+        "matrix products, 2 x weights + 4 x tokens x width of the heads per token and block; tokenising, padding, the "
+        "table of embeddings and the disk are not",
+    ]
+
+
+def _tokens_line(plan: Plan) -> str:
+    work, longest = plan.work, plan.model.max_tokens
+    line = f"tokens: {brief(work.tokens)} in all, {work.tokens_per_text} per text"
+    if work.tokens_asked is None:
+        return f"{line}, the longest the model takes: --tokens-per-text plans with the mean of yours"
+    if work.tokens_asked > longest:
+        return f"{line}: the model cuts texts at {longest} tokens ({work.tokens_asked} were asked for)"
+    return line
+
+
+def _rate_line(plan: Plan) -> str:
+    rate, model = plan.rate, plan.model
+    line = f"rate: {brief(rate.flops_per_second, ' ')}FLOP/s"
+    if rate.seconds is None:
+        return f"{line}, as given"
+    return f"{line}, measured here: {rate.texts:,} texts in {rate.seconds:.1f} s, {model.dtype} on {model.device}"
+
+
+def _sweep_line(plan: Plan) -> str:
+    sweep, count = plan.sweep, len(plan.rows)
+    hours = f" ({sweep.seconds / 3600:,.0f} h)" if sweep.seconds > _LONG else ""
+    line = f"time: {duration(sweep.seconds)} of one device{hours}"
+    if count == 1:
+        return line
+    return f"{line} for {count} layers in one pass; one by one {duration(sweep.seconds_one_by_one)}"
+
+
+def _store_lines(plan: Plan) -> list[str]:
+    store, search = plan.store, plan.search
+    return [
+        f"store: {size(store.bytes_per_hookpoint)} per hookpoint of {plan.model.width} dimensions in float16, "
+        f"{size(store.bytes)} for {store.hookpoints}, in {store.files:,} files",
+        f"exact search: one query reads {size(search.bytes_stored)} of the store; the vectors take "
+        f"{size(search.bytes_float32)} of memory as float32; {brief(search.flops, ' ')}FLOP",
+    ]

@@ -1,0 +1,91 @@
+"""Plan a sweep: count its operations, find its rate, forecast its store."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from probe.flops import attention_width, count_flops
+from probe.hookpoint import Place
+from probe.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
+from probe.rate import Rate, measure_rate
+from probe.reader import LayerReader, select_hookpoints
+from probe.store_forecast import forecast_store
+
+__all__ = ["plan_sweep"]
+
+_TERA = 10**12
+_FLOAT32 = 4
+
+
+def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
+    """Plan a sweep of a model's layers over texts that nobody has to have yet.
+
+    Args:
+        reader: The model's reader; the model is loaded for its weights' shapes, and to measure its rate.
+        request: What is to be planned.
+        command: The command line, or the call, that asks.
+
+    Returns:
+        The plan.
+
+    Raises:
+        CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
+    """
+    model = reader.loaded
+    places = [point.place for point in select_hookpoints(model, request.layers, request.poolings)]
+    work = _workload(request, model.max_tokens)
+    flops = count_flops(model.module, model.stack, work.tokens_per_text)
+    rate = _rate(reader, request, work.tokens_per_text, places, flops)
+    layers = sorted({layer for layer, _ in places})
+    rows = tuple(_row(layer, model.parameters[layer], flops[layer], work, rate) for layer in layers)
+    store = forecast_store(places, work.texts, model.width)
+    return Plan(
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=_planned_model(reader),
+        work=work,
+        rate=rate,
+        sweep=SweepCost(rows[-1].flops, rows[-1].seconds, sum(row.seconds for row in rows)),
+        store=store,
+        search=SearchCost(
+            bytes_stored=store.bytes_per_hookpoint,
+            bytes_float32=_FLOAT32 * work.texts * model.width,
+            flops=2 * work.texts * model.width,
+        ),
+        rows=rows,
+    )
+
+
+def _workload(request: PlanRequest, max_tokens: int) -> Workload:
+    asked = request.tokens_per_text
+    tokens = min(asked or max_tokens, max_tokens)
+    return Workload(request.texts, asked, tokens, request.texts * tokens)
+
+
+def _rate(
+    reader: LayerReader, request: PlanRequest, tokens: int, places: Sequence[Place], flops: Sequence[int]
+) -> Rate:
+    """Return the rate that was given, or measure that of the whole model, whatever layers are planned."""
+    if request.teraflops is not None:
+        return Rate(request.teraflops * _TERA, "given")
+    last = (reader.model.depth, places[-1][1])
+    return measure_rate(reader, tokens, list({*places, last}), tokens * flops[-1])
+
+
+def _row(layer: int, parameters: int, per_token: int, work: Workload, rate: Rate) -> PlanRow:
+    per_text = work.tokens_per_text * per_token
+    flops = work.texts * per_text
+    return PlanRow(layer, parameters, per_token, per_text, flops, flops / rate.flops_per_second)
+
+
+def _planned_model(reader: LayerReader) -> PlannedModel:
+    model = reader.loaded
+    return PlannedModel(
+        name=model.source.name,
+        hub_id=model.source.hub_id,
+        layers=model.depth,
+        width=model.width,
+        attention_width=attention_width(model.module),
+        max_tokens=model.max_tokens,
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=model.device.type,
+    )

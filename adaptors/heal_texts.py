@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors.gathering import FitTexts
+from probe.errors import ModelError
 from probe.reader import LayerReader, own_pooling
 from probe.states import Progress, Side, document_side, query_side, read_side, silent
 from probe.store import Store
 
-__all__ = ["HealTexts", "draw_batches", "gather_heal_texts"]
+__all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts"]
 
 # Batches whose texts are sorted by length together, so that little of a batch is padding.
 _WINDOW = 16
@@ -63,6 +65,21 @@ def _sides(teacher: LayerReader, data: FitTexts) -> Iterator[Side]:
     yield document_side(teacher, data.corpus)
     if data.train is not None:
         yield query_side(teacher, data.train)
+
+
+def check_width(student: SentenceTransformer, texts: HealTexts) -> None:
+    """Refuse a student whose vectors cannot be compared with its teacher's.
+
+    Args:
+        student: The cut encoder.
+        texts: What it is taught.
+
+    Raises:
+        ModelError: It has another dimension than its teacher.
+    """
+    width = student.get_embedding_dimension()
+    if width != texts.targets.shape[1]:
+        raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
 
 
 def draw_batches(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[list[int]]:

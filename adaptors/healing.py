@@ -17,11 +17,10 @@ from adaptors.checkpoints import check_fingerprint
 from adaptors.encoder_trainer import DistilTrainer
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_sample import HealSample
-from adaptors.heal_texts import HealTexts, draw_batches
+from adaptors.heal_texts import HealTexts, check_width, draw_batches
 from adaptors.scope import Scope, choose_weights
 from adaptors.student import Student, cut_texts
 from adaptors.training_log import TrainingLog
-from probe.errors import ModelError
 from probe.files import digest
 from probe.states import Progress, silent
 from probe.texts import TextHash
@@ -79,9 +78,7 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
         TrainingError: The loss is not a number.
     """
     model = student.model
-    width = model.get_embedding_dimension()
-    if width != texts.targets.shape[1]:
-        raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
+    check_width(model, texts)
     with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         collator = _TextCollator(model, texts)
         batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)

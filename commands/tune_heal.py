@@ -53,12 +53,13 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
         texts = _read_texts(request, report)
         student = open_student(request.cut, Path(scratch))
         trained_files(student, student.folder)  # what cannot be saved is not trained
+        start = _choose_start(request.teacher, student, texts, options)
         options = _count_steps(student, texts, replace(options, progress=report), request.minutes)
         look = HealSample(student.model, texts, options.seed)
         before = look() if target.picture else None
         losses = heal(student, texts, options)
     draw(target, before, look, ("student", "teacher"))
-    words = f"## Healed\n\n{_words(request.teacher, texts, options)} {_told(losses)}"
+    words = f"## Healed\n\n{start} {_words(request.teacher, texts, options)} {_told(losses)}"
     trained_on = TrainedOn("healed", texts.seen)
     save_and_print(Tuned(student, trained_on, target.out.name, words, {}), target, request.cut)
 
@@ -70,6 +71,27 @@ def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
 
     data = load_heal_texts(request.sources)
     return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, report)
+
+
+def _choose_start(teacher: str, student: "Student", texts: "HealTexts", options: "HealOptions") -> str:
+    """Put the student where it is to begin, and tell where that is."""
+    from adaptors.heal_start import choose_start
+    from probe.loading import load_model
+    from probe.profile import LoadOptions
+
+    stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
+    tried = choose_start(student, stack, texts, options.tokens, options.seed)
+    start, first = min(tried, key=lambda one: one.distance), tried[0]
+    if start is first:
+        words = f"It began as the cut with its lens (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
+    else:
+        blocks = f"{first.kept - start.kept} blocks" if first.kept - start.kept > 1 else "block"
+        words = (
+            f"Its last {blocks} began as the last of `{teacher}` (mean 1 - cos to its vectors: "
+            f"{start.distance:.3f}; the cut with its lens: {first.distance:.3f})."
+        )
+    say(words.replace("`", "'"))
+    return words
 
 
 def _count_steps(

@@ -53,7 +53,7 @@ class HealOptions:
     steps: int = 1000
     batch: int = 16
     tokens: int | None = None
-    rate: float = 1e-3
+    rate: float = 3e-4
     seed: int = 0
     bfloat16: bool = True
     checkpoints: Path | None = None

@@ -68,7 +68,7 @@ def tune(
         from adaptors.healing import HealOptions
         from commands.tune_heal import HealRequest, heal_and_save
 
-        healing = HealOptions(steps, batch or 16, tokens, rate or 1e-3, seed, is_fast(), checkpoints, log=log)
+        healing = HealOptions(steps, batch or 16, tokens, rate or 3e-4, seed, is_fast(), checkpoints, log=log)
         sources = tuple(dataset or ["docstrings"])
         request = HealRequest(model, teacher, sources, minutes, open_store(store, no_store))
         heal_and_save(request, healing, target)

@@ -63,7 +63,7 @@ Tokens = Annotated[int | None, typer.Option(help="Longest text while training; t
 Rate = Annotated[
     float | None,
     typer.Option(
-        help="Greatest learning rate: 2e-5, 5e-4 with --lora, 1e-3 with --heal.",
+        help="Greatest learning rate: 2e-5, 5e-4 with --lora, 3e-4 with --heal.",
         callback=_check_rate,
     ),
 ]

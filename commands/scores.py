@@ -18,7 +18,7 @@ __all__ = ["card_scores"]
 def card_scores(
     dataset: str | None,
     split: str | None,
-    store: tuple[Path | None, bool],
+    store: tuple[str | None, bool],
     score: "Callable[[Dataset, RankOptions], Leaderboard]",
 ) -> str:
     """Return the section of a card that says how a model retrieves; nothing where no data set was given."""

@@ -1,7 +1,6 @@
 """Score what a command of `surgery` makes, for its model card and on stderr."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.progress import working

@@ -11,7 +11,8 @@ from typing import Any
 
 __all__ = ["Location", "RemotePath", "first_line", "modified_time"]
 
-_BUFFER = 1 << 20
+# Fetched at once where a file is read as a stream.
+_BUFFER = 1 << 22
 
 # Where the file systems of fsspec say when a file was written.
 _MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "created")
@@ -51,14 +52,20 @@ class RemotePath:
 
     def exists(self) -> bool:
         """Whether there is a file, or a folder with anything in it."""
-        with self._reached() as (files, path):
-            files.invalidate_cache()
-            return bool(files.exists(path))
+        return self._kind() is not None
 
     def is_dir(self) -> bool:
         """Whether it is a folder."""
+        return self._kind() == "directory"
+
+    def _kind(self) -> str | None:
+        """Return `file`, `directory` or None; `exists` of fsspec takes a network that is down for a missing file."""
         with self._reached() as (files, path):
-            return bool(files.isdir(path))
+            files.invalidate_cache()
+            try:
+                return str(files.info(path)["type"])
+            except FileNotFoundError:
+                return None
 
     def iterdir(self) -> Iterator["RemotePath"]:
         """Yield what is in the folder, as it is now and not as it was when it was last listed."""
@@ -79,9 +86,12 @@ class RemotePath:
         return [self / name for name in names if name]
 
     def size(self) -> int:
-        """Return the bytes of the file."""
+        """Return how many bytes the file has."""
         with self._reached() as (files, path):
-            return int(files.size(path) or 0)
+            size = files.size(path)
+        if size is None:
+            raise OSError(f"{self.url}: nobody says how large it is")
+        return int(size)
 
     def find(self) -> list[tuple["RemotePath", dict[str, Any]]]:
         """Return every file below the folder, with what its file system says of it; none where there is no folder."""
@@ -99,13 +109,14 @@ class RemotePath:
         Args:
             mode: `rb`, as pathlib has it too.
         """
-        with self._reached() as (files, path):
-            return io.BufferedReader(_Stream(self, files.open(path, mode)), _BUFFER)
+        if mode != "rb":
+            raise ValueError(f"a remote file is opened to read bytes ('rb'), not with '{mode}'")
+        return io.BufferedReader(_Stream(self, self.size()), _BUFFER)
 
-    def read_bytes(self) -> bytes:
-        """Return all of the file."""
+    def read_bytes(self, start: int | None = None, end: int | None = None) -> bytes:
+        """Return the file, or its bytes from `start` to before `end`."""
         with self._reached() as (files, path):
-            return bytes(files.cat_file(path))
+            return bytes(files.cat_file(path, start=start, end=end))
 
     def write_bytes(self, data: bytes) -> None:
         """Put the whole file in one go: an object store shows all of it or what was there before."""
@@ -137,13 +148,8 @@ class RemotePath:
         """Give the file system, and the path as it names it."""
         from fsspec.core import url_to_fs
 
-        with self._as_os_error():
-            yield url_to_fs(self.url)
-
-    @contextmanager
-    def _as_os_error(self) -> Iterator[None]:
         try:
-            yield
+            yield url_to_fs(self.url)
         except OSError:
             raise
         except Exception as error:  # every backend has errors of its own
@@ -155,11 +161,11 @@ Location = Path | RemotePath
 
 
 class _Stream(io.RawIOBase):
-    """An open remote file whose faults are OSErrors."""
+    """A remote file of which nothing is fetched but what is read."""
 
-    def __init__(self, path: RemotePath, file: Any) -> None:
+    def __init__(self, path: RemotePath, size: int) -> None:
         super().__init__()
-        self._path, self._file = path, file
+        self._path, self._size, self._place = path, size, 0
 
     def readable(self) -> bool:
         return True
@@ -168,22 +174,18 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with self._path._as_os_error():
-            data = self._file.read(len(buffer))
+        end = min(self._place + len(buffer), self._size)
+        data = self._path.read_bytes(self._place, end) if end > self._place else b""
         buffer[: len(data)] = data
+        self._place += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with self._path._as_os_error():
-            return int(self._file.seek(offset, whence))
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
 
     def tell(self) -> int:
-        return int(self._file.tell())
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
+        return self._place
 
 
 def _below(folder: str, name: str) -> str:

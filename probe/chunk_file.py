@@ -154,9 +154,11 @@ class _LoadedFile:
         self._metadata: dict[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
 
     def metadata(self) -> dict[str, str]:
+        """Return what was said beside the tensors."""
         return self._metadata
 
     def get_tensor(self, name: str) -> NDArray[Any]:
+        """Return a tensor."""
         return self._tensors[name]
 
 

@@ -168,12 +168,15 @@ class _Stream(io.RawIOBase):
         self._path, self._size, self._place = path, size, 0
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def seekable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fetch as much as the buffer takes, and return how much that was."""
         end = min(self._place + len(buffer), self._size)
         data = self._path.read_bytes(self._place, end) if end > self._place else b""
         buffer[: len(data)] = data
@@ -181,10 +184,12 @@ class _Stream(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to another place, and return it; nothing is fetched."""
         self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         return self._place
 
     def tell(self) -> int:
+        """Return the place."""
         return self._place
 
 

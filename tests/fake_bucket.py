@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
@@ -34,9 +34,9 @@ class Bucket(AbstractFileSystem):
     protocol = "fake"
     root_marker = ""
     cachable = False
-    objects: dict[str, tuple[bytes, float]] = {}  # noqa: RUF012
-    requests: Counter[str] = Counter()
-    broken: dict[str, Exception] = {}  # noqa: RUF012
+    objects: ClassVar[dict[str, tuple[bytes, float]]] = {}
+    requests: ClassVar[Counter[str]] = Counter()
+    broken: ClassVar[dict[str, Exception]] = {}
 
     def _request(self, kind: str) -> None:
         self.requests[kind] += 1

@@ -121,7 +121,7 @@ def test_every_fault_of_a_file_system_is_an_os_error(use_bucket: type[Bucket]) -
         {"mtime": 5.0},
         {"LastModified": datetime.fromtimestamp(5, UTC)},
         {"updated": "1970-01-01T00:00:05+00:00"},
-        {"mtime": None, "created": datetime(1970, 1, 1, 0, 0, 5)},  # noqa: DTZ001
+        {"mtime": None, "created": datetime(1970, 1, 1, 0, 0, 5)},
     ],
 )
 def test_every_way_of_telling_the_time_is_understood(said: dict[str, object]) -> None:
@@ -140,7 +140,10 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nowhere://bucket/x", "'nowhere://bucket/x' cannot be opened .*Protocol not known.*: expected a folder, or a URL"),
+        (
+            "nowhere://bucket/x",
+            "'nowhere://bucket/x' cannot be opened .*Protocol not known.*: expected a folder, or a URL",
+        ),
         ("s3://", "'s3://' names no folder: expected"),
         ("gs://bucket/x", "'gs://bucket/x' needs a package that is not here: .*gcsfs"),
     ],

@@ -23,7 +23,7 @@ class _Writing(AbstractBufferedFile):
 
 
 class Bucket(AbstractFileSystem):
-    """Objects by key, shared by all instances.
+    """Objects by key, shared by all instances; a listing is remembered until it is declared stale, as of real buckets.
 
     Attributes:
         objects: Bytes and time of writing per key.
@@ -33,7 +33,6 @@ class Bucket(AbstractFileSystem):
 
     protocol = "fake"
     root_marker = ""
-    cachable = False
     objects: ClassVar[dict[str, tuple[bytes, float]]] = {}
     requests: ClassVar[Counter[str]] = Counter()
     broken: ClassVar[dict[str, Exception]] = {}
@@ -55,8 +54,13 @@ class Bucket(AbstractFileSystem):
         self.objects[path] = (data, time.time())
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        self._request("list")
         path = self._strip_protocol(path)
+        if path not in self.dircache:
+            self._request("list")
+            self.dircache[path] = self._list(path)
+        return self.dircache[path] if detail else [about["name"] for about in self.dircache[path]]
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
         if path in self.objects:
             found = {path: self._about(path)}
         else:
@@ -69,7 +73,10 @@ class Bucket(AbstractFileSystem):
                 found[name] = {"name": name, "size": 0, "type": "directory"} if more else self._about(name)
         if not found:
             raise FileNotFoundError(path)
-        return list(found.values()) if detail else list(found)
+        return list(found.values())
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.dircache.clear()
 
     def _about(self, key: str) -> dict[str, Any]:
         data, written = self.objects[key]
@@ -105,6 +112,7 @@ def use_bucket() -> type[Bucket]:
     Bucket.objects.clear()
     Bucket.requests.clear()
     Bucket.broken.clear()
+    Bucket.clear_instance_cache()
     return Bucket
 
 

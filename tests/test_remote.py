@@ -5,8 +5,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fsspec
 import pytest
 from fake_bucket import Bucket, use_bucket
+from fsspec.spec import AbstractFileSystem
 
 from probe.errors import CallError, DataError
 from probe.locations import list_names, list_sizes, locate, remove, touch, walk_files
@@ -103,6 +105,26 @@ def test_what_another_process_wrote_since_the_last_listing_is_seen(use_bucket: t
     use_bucket.objects["a/c"] = (b"2", 0.0)
     assert sorted(list_names(folder)) == ["b", "c"]
     assert (folder / "c").exists()
+
+
+class Tree(AbstractFileSystem):
+    """A file system whose folders have to be made, as SFTP's."""
+
+    protocol = "tree"
+    root_marker = "/"
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        Path(path).mkdir(parents=True, exist_ok=exist_ok)
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: object) -> None:
+        Path(path).write_bytes(value)
+
+
+def test_folders_are_made_where_there_are_folders(tmp_path: Path) -> None:
+    fsspec.register_implementation("tree", Tree, clobber=True)
+    for content in (b"1", b"2"):
+        RemotePath(f"tree://{tmp_path}/a/b/c").write_bytes(content)
+        assert (tmp_path / "a" / "b" / "c").read_bytes() == content
 
 
 def test_every_fault_of_a_file_system_is_an_os_error(use_bucket: type[Bucket]) -> None:

@@ -17,7 +17,7 @@ data_app = app("Look at a data set, or build one from your own documents.", "pro
 @data_app.command(epilog="Example: probe data show docstrings")
 @friendly
 def show(
-    dataset: Annotated[str, typer.Argument(help="docstrings, a BEIR name, a BEIR folder or zip.")],
+    dataset: Annotated[str, typer.Argument(help="docstrings, a BEIR name, a BEIR folder, zip or URL.")],
     split: Split = None,
     format: TableOrJson = "table",
     debug: Debug = False,

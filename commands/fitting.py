@@ -45,7 +45,7 @@ class FitRequest:
     split: str | None
     out: Path
     force: bool
-    store: tuple[Path | None, bool]
+    store: tuple[str | None, bool]
     labels: str = "none"
     training: TrainOptions = field(default_factory=TrainOptions)
 

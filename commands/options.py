@@ -40,7 +40,9 @@ __all__ = [
 ]
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Alias (see `probe models`), hub id or folder.")]
-DatasetName = Annotated[str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder or zip.")]
+DatasetName = Annotated[
+    str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder, zip or URL.")
+]
 CardDataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Score the result on it, for its model card.")]
 Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Lens = Annotated[
@@ -80,7 +82,8 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; n
 Force = Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 StoreFolder = Annotated[
-    Path | None, typer.Option("--store", help="Folder of the store; one in the cache folder when left out.")
+    str | None,
+    typer.Option("--store", metavar="FOLDER", help="Folder or URL of the store; in the cache folder when left out."),
 ]
 NoStore = Annotated[
     bool, typer.Option("--no-store", help="Keep no states, read none: for corpora larger than the disk.")

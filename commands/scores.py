@@ -1,7 +1,6 @@
 """Score what a command of `surgery` makes, for its model card and on stderr."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.progress import working
@@ -18,7 +17,7 @@ __all__ = ["card_scores"]
 def card_scores(
     dataset: str | None,
     split: str | None,
-    store: tuple[Path | None, bool],
+    store: tuple[str | None, bool],
     score: "Callable[[Dataset, RankOptions], Leaderboard]",
 ) -> str:
     """Return the section of a card that says how a model retrieves; nothing where no data set was given."""

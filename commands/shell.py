@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from probe.leaderboard import Leaderboard
+    from probe.remote import Location
     from probe.store import Store
 
 __all__ = [
@@ -154,18 +155,20 @@ def check_json_output(format: str, save: Path | None) -> None:
     check_file("--save", save, (".json",))
 
 
-def open_store(folder: Path | None, without: bool = False) -> "Store | None":
-    """Return the store a command uses: the folder asked for, the cache folder's, or none."""
+def open_store(folder: str | None, without: bool = False) -> "Store | None":
+    """Return the store a command uses: the folder or URL asked for, the cache folder's, or none."""
+    from probe.locations import locate
     from probe.store import Store
 
     if without and folder is not None:
         raise CallError("--store and --no-store exclude each other: give one of them")
     if without:
         return None
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise CallError(f"--store '{folder}' is a file: expected a folder, or a new name for one")
     if folder is not None:
-        return Store(folder)
+        place = locate(folder)
+        if _is_file(place):
+            raise CallError(f"--store '{folder}' is a file: expected a folder, or a new name for one")
+        return Store(place)
     from probe.download import cache_folder
 
     try:
@@ -173,6 +176,13 @@ def open_store(folder: Path | None, without: bool = False) -> "Store | None":
     except DataError as error:
         say(f"warning: {error}; nothing is stored (--no-store says so too)")
         return None
+
+
+def _is_file(place: "Location") -> bool:
+    try:
+        return place.exists() and not place.is_dir()
+    except OSError as error:
+        raise DataError(f"--store '{place}' cannot be reached: {error}") from error
 
 
 def command_line() -> str:

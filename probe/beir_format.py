@@ -1,17 +1,17 @@
-"""Read BEIR's folder format, from a folder or straight out of a zip, with every fault named by file and line."""
+"""Read BEIR's format from a folder, a zip or a URL, with every fault named by file and line."""
 
-import os
-import zipfile
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.beir_records import label, read_lines, read_records, stream_records, text_of
+from probe.beir_folder import find_records, find_root
+from probe.beir_records import START, Records, label, read_lines, read_unique
+from probe.corpus import scan_corpus
 from probe.dataset import Dataset, Qrels
 from probe.defects import Defects
 from probe.errors import CallError, DataError
-from probe.texts import TextHash, Texts
+from probe.locations import is_url, locate
+from probe.texts import Texts
 
 __all__ = ["list_splits", "read_beir"]
 
@@ -26,7 +26,8 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
     """Read a data set in BEIR's format.
 
     Args:
-        path: A folder with `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv`, or a zip that holds one.
+        path: A folder with `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv`, a zip that holds one, or the URL of
+            a folder; see `find_records` for other forms of corpus and queries.
         split: Whose judgements to read; `test` when left out, or the only one there is.
         name: The data set's name; the folder's or archive's when left out.
 
@@ -37,16 +38,16 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
         CallError: There is no such split, or the path is no data set.
         DataError: A file is malformed.
     """
-    root = _find_root(path)
+    root = find_root(path)
     chosen = _choose_split(list_splits(root), split, path)
     defects = Defects()
     judgements = list(_read_judgements(root / "qrels" / f"{chosen}.tsv", defects))
     judged = {document for _, (_, document, _) in judgements}
-    documents, found = _scan_corpus(root / "corpus.jsonl", judged, defects)
-    queries, synthetic = _read_queries(root / "queries.jsonl", defects)
+    documents, found = scan_corpus(find_records(root, "corpus"), judged, defects)
+    queries, synthetic = _read_queries(find_records(root, "queries"), defects)
     qrels = _build_qrels(judgements, found, set(queries.ids), defects)
     return Dataset(
-        name=name or Path(path.rstrip("/")).resolve().name.removesuffix(".zip"),
+        name=name or _name_of(path),
         split=chosen,
         documents=documents,
         queries=Texts.gather((query, text) for query, text in queries if query in qrels),
@@ -56,39 +57,16 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
     )
 
 
-def _find_root(path: str) -> Any:
-    """Return the folder that holds corpus.jsonl: `path` itself or the one folder in it."""
-    root = _open_root(path)
-    if (root / "corpus.jsonl").exists():
-        return root
-    inner = [child for child in root.iterdir() if child.is_dir() and (child / "corpus.jsonl").exists()]
-    if len(inner) == 1:
-        return inner[0]
-    if inner:
-        found = ", ".join(sorted(child.name for child in inner))
-        raise CallError(f"'{path}' holds several data sets ({found}): unpack it and name one folder")
-    hint = "" if os.path.isfile(path) else f"; own documents become one with `probe data build {path} --out DIR`"
-    raise CallError(f"'{path}' is no BEIR data set: it holds no corpus.jsonl{hint}")
-
-
-def _open_root(path: str) -> Any:
-    if os.path.isdir(path):
-        return Path(path)
-    if not zipfile.is_zipfile(path) and path.lower().endswith(".zip"):
-        raise DataError(f"'{path}' is no zip that can be read: it is damaged, cut short or something else")
-    if not zipfile.is_zipfile(path):
-        raise CallError(
-            f"'{path}' is neither a BEIR folder nor a zip of one; own documents become one with "
-            f"`probe data build {path} --out DIR`"
-        )
-    return zipfile.Path(path)
+def _name_of(path: str) -> str:
+    place = locate(path) if is_url(path) else Path(path.rstrip("/")).resolve()
+    return place.name.removesuffix(".zip")
 
 
 def list_splits(root: Any) -> list[str]:
     """Return the names of the splits that have judgements.
 
     Args:
-        root: The data set's folder, as a `pathlib` or `zipfile` path.
+        root: The data set's folder, as a `pathlib`, `zipfile` or remote path.
 
     Returns:
         The splits in alphabetical order.
@@ -111,44 +89,9 @@ def _choose_split(splits: list[str], wanted: str | None, path: str) -> str:
     return wanted
 
 
-@dataclass(frozen=True)
-class _CorpusFile:
-    """A corpus read line by line, every time anew; refused where it is no longer what it was."""
-
-    path: Any
-    count: int
-    text_hash: str
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        digest = TextHash()
-        for _, record in stream_records(self.path):
-            name, text = record["_id"], text_of(record)
-            digest.add(name, text)
-            yield name, text
-        if digest.hexdigest() != self.text_hash:
-            raise DataError(f"{label(self.path)} was changed while it was read: start again")
-
-
-def _scan_corpus(path: Any, judged: Container[str], defects: Defects) -> tuple[_CorpusFile, set[str]]:
-    """Read a corpus once, to the end; return it with the judged documents it has."""
-    digest, count, found = TextHash(), 0, set()
-    for place, record in read_records(path):
-        name, text = record["_id"], text_of(record)
-        if not text:
-            defects.add("empty documents", place)
-        if name in judged:
-            found.add(name)
-        digest.add(name, text)
-        count += 1
-    return _CorpusFile(path, count, digest.hexdigest()), found
-
-
-def _read_queries(path: Any, defects: Defects) -> tuple[Texts, str]:
+def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
     ids, texts, made = [], [], set()
-    for place, record in read_records(path):
+    for place, _, record in read_unique(records):
         if not record["text"].strip():
             defects.add("empty queries", place)
         metadata = record.get("metadata")
@@ -180,8 +123,8 @@ def _build_qrels(
 
 def _read_judgements(path: Any, defects: Defects) -> Iterator[_Judgement]:
     first = True
-    for number, line in read_lines(path):
-        place = f"{label(path)}:{number}"
+    for mark, line in read_lines(path):
+        place = f"{label(path)}:{mark.number + 1}"
         cells = [cell.strip() for cell in line.split("\t")]
         if len(cells) != 3:
             raise DataError(
@@ -191,7 +134,7 @@ def _read_judgements(path: Any, defects: Defects) -> Iterator[_Judgement]:
         header, first = first and not _is_grade(cells[2]), False
         if header:
             continue
-        if number == 1:
+        if mark == START:
             defects.add("qrels files without a header (read from the first line on)", place)
         if not _is_grade(cells[2]):
             raise DataError(f"{place}: expected a whole number as the grade, found {cells[2]!r}")

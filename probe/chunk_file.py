@@ -5,20 +5,21 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probe.encoder import Embeddings
-from probe.files import replace_file, seal, unseal
+from probe.files import put_bytes, seal, unseal
 from probe.hookpoint import Place
+from probe.remote import Location, RemotePath
 
 __all__ = [
     "ChunkFile",
     "ChunkRecord",
     "DamagedChunk",
+    "MissingChunk",
     "Stored",
     "pack_chunk",
     "places_in",
@@ -54,6 +55,10 @@ class Stored:
 
 class DamagedChunk(Exception):
     """A file of the store is not what was written."""
+
+
+class MissingChunk(DamagedChunk):
+    """A file of the store is not there."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def restore(stored: Stored) -> Embeddings:
     return vectors + stored.centre
 
 
-def write_chunk(path: Path, tensors: Mapping[Place, Stored], record: ChunkRecord) -> None:
+def write_chunk(path: Location, tensors: Mapping[Place, Stored], record: ChunkRecord) -> None:
     """Write a file of the store, whole or not at all.
 
     Args:
@@ -110,8 +115,7 @@ def write_chunk(path: Path, tensors: Mapping[Place, Stored], record: ChunkRecord
     Raises:
         OSError: It cannot be written.
     """
-    data = pack_chunk(tensors, record)
-    replace_file(path, lambda scratch: scratch.write_bytes(data))
+    put_bytes(path, pack_chunk(tensors, record))
 
 
 def pack_chunk(tensors: Mapping[Place, Stored], record: ChunkRecord) -> bytes:
@@ -130,17 +134,39 @@ def pack_chunk(tensors: Mapping[Place, Stored], record: ChunkRecord) -> bytes:
     return save(arrays, {"record": seal(value)})
 
 
-def places_in(path: Path) -> set[Place]:
-    """Return the layers and poolings a file of the store says it holds; none where it is damaged."""
+def places_in(path: Location) -> set[Place]:
+    """Return the layers and poolings a file of the store says it holds; none where it cannot be read."""
     try:
         with ChunkFile(path) as file:
             return file.record.places
-    except DamagedChunk:
+    except (DamagedChunk, OSError):
         return set()
 
 
+class _LoadedFile:
+    """A file of the store that is in memory, asked as safetensors asks one on the disk."""
+
+    def __init__(self, data: bytes) -> None:
+        from safetensors.numpy import load
+
+        self._tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        self._metadata: dict[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
+
+    def metadata(self) -> dict[str, str]:
+        """Return what was said beside the tensors."""
+        return self._metadata
+
+    def get_tensor(self, name: str) -> NDArray[Any]:
+        """Return a tensor."""
+        return self._tensors[name]
+
+
 class ChunkFile:
-    """An open file of the store, read through a memory map: a tensor that is not asked for is not touched.
+    """An open file of the store.
+
+    On the disk it is read through a memory map: a tensor that is not asked for is not touched. A remote one is read
+    whole.
 
     Attributes:
         record: What the file says of itself, once it is open.
@@ -148,19 +174,30 @@ class ChunkFile:
 
     record: ChunkRecord
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         """Name the file."""
         self._path = path
         self._stack = ExitStack()
 
     def __enter__(self) -> "ChunkFile":
-        from safetensors import safe_open
-
+        data = self._fetch() if isinstance(self._path, RemotePath) else None
         with self._naming_damage():
-            opened: Any = safe_open(self._path, framework="numpy")
-            self._file = self._stack.enter_context(opened)
+            self._file = self._map() if data is None else _LoadedFile(data)
             self.record = _parse_record(self._file.metadata())
         return self
+
+    def _fetch(self) -> bytes:
+        """Return a remote file; one that the network refuses may be as good as ever, so it is not called damaged."""
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError as error:
+            raise MissingChunk(f"{self._path} is not there") from error
+
+    def _map(self) -> Any:
+        from safetensors import safe_open
+
+        opened: Any = safe_open(self._path, framework="numpy")
+        return self._stack.enter_context(opened)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._stack.close()
@@ -171,6 +208,8 @@ class ChunkFile:
 
         try:
             yield
+        except FileNotFoundError as error:
+            raise MissingChunk(f"{self._path} is not there") from error
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._stack.close()
             raise DamagedChunk(f"{self._path} is damaged ({error})") from error

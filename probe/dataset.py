@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from probe.catalog import nearest_names
 from probe.errors import CallError, DataError
+from probe.locations import is_url
 from probe.texts import Documents, TextHash, Texts, select
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def load_dataset(name: str, split: str | None = None, limit: int | None = None) 
     """Load a data set by name or path.
 
     Args:
-        name: `docstrings`, a BEIR name, a BEIR folder or a zip of one.
+        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one.
         split: Whose judgements to use; `test` when left out, or the only one there is.
         limit: Keep about this many documents; every judged one is kept, however many those are.
 
@@ -104,7 +105,7 @@ def load_dataset(name: str, split: str | None = None, limit: int | None = None) 
 def _load(name: str, split: str | None) -> Dataset:
     from probe.beir_format import read_beir
 
-    if os.path.exists(name):
+    if os.path.exists(name) or is_url(name):
         return read_beir(name, split)
     if name == DEFAULT_DATASET:
         from probe.docstrings import read_docstrings

@@ -8,7 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCRATCH", "digest", "read_sealed", "replace_file", "replace_folder", "seal", "unseal", "write_sealed"]
+from probe.remote import Location, RemotePath
+
+__all__ = [
+    "SCRATCH",
+    "digest",
+    "put_bytes",
+    "read_sealed",
+    "replace_file",
+    "replace_folder",
+    "seal",
+    "unseal",
+    "write_sealed",
+]
 
 # Ends the name of a file that is still being written.
 SCRATCH = ".part"
@@ -31,6 +43,22 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def put_bytes(path: Location, data: bytes) -> None:
+    """Write a file in one piece, whole or not at all.
+
+    Args:
+        path: Where it goes; one that is there is replaced.
+        data: What goes into it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if isinstance(path, RemotePath):
+        path.write_bytes(data)
+    else:
+        replace_file(path, lambda scratch: scratch.write_bytes(data))
 
 
 def replace_folder(out: Path, fill: Callable[[Path], object]) -> None:
@@ -87,12 +115,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def write_sealed(path: Path, value: Any) -> None:
+def write_sealed(path: Location, value: Any) -> None:
     """Write a value as sealed JSON, whole or not at all."""
-    replace_file(path, lambda scratch: scratch.write_text(seal(value) + "\n", encoding="utf-8"))
+    put_bytes(path, f"{seal(value)}\n".encode())
 
 
-def read_sealed(path: Path) -> Any:
+def read_sealed(path: Location) -> Any:
     """Read sealed JSON.
 
     Raises:

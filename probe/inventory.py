@@ -1,15 +1,16 @@
 """What is in a store: list its shelves, check every checksum, delete."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from probe.chunk_file import ChunkFile, DamagedChunk, places_in
+from probe.chunk_file import ChunkFile, DamagedChunk, MissingChunk
+from probe.chunk_names import chunk_numbers, stored_places
 from probe.files import SCRATCH, read_sealed
+from probe.locations import FoundFile, list_folders, list_sizes, remove, walk_files
+from probe.remote import Location, RemotePath
 from probe.store import MANIFEST, Store
 
 __all__ = ["ShelfSummary", "find_rubbish", "list_shelves", "prune", "select_shelves", "verify"]
@@ -45,7 +46,7 @@ class ShelfSummary:
         used: When it was last opened, in ISO 8601.
     """
 
-    folder: Path
+    folder: Location
     model: str
     dataset: str
     side: str
@@ -67,16 +68,17 @@ def list_shelves(store: Store) -> list[ShelfSummary]:
     Returns:
         Their summaries; none where the store is not there yet.
     """
-    found = [_summarise(folder) for folder in (store.folder / "shelves").glob("*") if folder.is_dir()]
+    found = [_summarise(folder) for folder in list_folders(store.folder / "shelves")]
     return sorted(found, key=lambda shelf: (shelf.model, shelf.dataset, shelf.side, shelf.folder.name))
 
 
-def _summarise(folder: Path) -> ShelfSummary:
+def _summarise(folder: Location) -> ShelfSummary:
     manifest = _manifest(folder)
     about, parts = manifest.get("about", {}), manifest.get("parts", {})
-    files = sorted(folder.glob("*.safetensors"))
-    places = {place for path in files for place in places_in(path)}
-    used = (folder / MANIFEST if manifest else folder).stat().st_mtime
+    found = walk_files(folder)
+    files = [file for file in found if file.path.suffix == ".safetensors"]
+    numbers = chunk_numbers(file.path.name for file in files)
+    places = {place for ending, stored in numbers.items() for place in stored_places(folder, ending, stored)}
     return ShelfSummary(
         folder=folder,
         model=about.get("model", "?"),
@@ -86,13 +88,19 @@ def _summarise(folder: Path) -> ShelfSummary:
         dtype=parts.get("dtype", "?"),
         max_tokens=parts.get("max_tokens", 0),
         hookpoints=len(places),
-        chunks=len({path.name.partition("-")[0] for path in files}),
-        bytes=sum(path.stat().st_size for path in files),
-        used=datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds"),
+        chunks=len(set().union(*numbers.values())),
+        bytes=sum(file.size for file in files),
+        used=datetime.fromtimestamp(_last_use(found), UTC).isoformat(timespec="seconds"),
     )
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _last_use(files: list[FoundFile]) -> float:
+    """Return when a shelf's manifest was last written or touched; any file's time, where it has none."""
+    manifests = [file.modified for file in files if file.path.name == MANIFEST]
+    return max(manifests or [file.modified for file in files] or [time.time()])
+
+
+def _manifest(folder: Location) -> dict[str, Any]:
     try:
         manifest = read_sealed(folder / MANIFEST)
     except (OSError, ValueError):
@@ -113,8 +121,8 @@ def verify(store: Store, on_file: OnFile = _ignore) -> list[str]:
     return list(_find_damage(store, on_file).values())
 
 
-def _find_damage(store: Store, on_file: OnFile) -> dict[Path, str]:
-    files = [*_sealed_files(store), *_chunk_files(store)]
+def _find_damage(store: Store, on_file: OnFile) -> dict[Location, str]:
+    files = _list_files(store)
     damage = {}
     for path in files:
         problem = _check(path)
@@ -124,30 +132,42 @@ def _find_damage(store: Store, on_file: OnFile) -> dict[Path, str]:
     return damage
 
 
-def _sealed_files(store: Store) -> list[Path]:
-    return sorted([*store.folder.glob(f"shelves/*/{MANIFEST}"), *store.folder.glob("models/*.json")])
+def _list_files(store: Store) -> list[Location]:
+    facts = [file.path for file in walk_files(store.folder / "models") if file.path.suffix == ".json"]
+    shelves = [file.path for file in walk_files(store.folder / "shelves")]
+    manifests = [path for path in shelves if path.name == MANIFEST]
+    return [*facts, *manifests, *(path for path in shelves if path.suffix == ".safetensors")]
 
 
-def _chunk_files(store: Store) -> list[Path]:
-    return sorted(store.folder.glob("shelves/*/*.safetensors"))
+def _check(path: Location) -> str | None:
+    """Say how a file is damaged.
 
-
-def _check(path: Path) -> str | None:
+    Raises:
+        OSError: A remote file cannot be read, which says nothing about it.
+    """
     try:
         if path.suffix == ".json":
             read_sealed(path)
         else:
-            with ChunkFile(path) as file:
-                for place in file.record.places:
-                    file.read(place)
+            _read_all(path)
+    except (FileNotFoundError, MissingChunk):  # another process has just deleted it
+        return None
     except DamagedChunk as error:
         return str(error)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and isinstance(path, RemotePath):
+            raise
         return f"{path} is damaged ({error})"
     return None
 
 
-def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Path]:
+def _read_all(path: Location) -> None:
+    with ChunkFile(path) as file:
+        for place in file.record.places:
+            file.read(place)
+
+
+def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Location]:
     """Return what no run can use: damaged files, and files an interrupted run left half-written.
 
     Args:
@@ -158,13 +178,17 @@ def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Path]:
         Their paths.
     """
     old = time.time() - _STILL_WRITING
-    parts = [path for path in store.folder.rglob(f".*{SCRATCH}") if path.stat().st_mtime < old]
+    parts = [file.path for file in walk_files(store.folder) if _is_scratch(file.path) and file.modified < old]
     return [*parts, *_find_damage(store, on_file)]
+
+
+def _is_scratch(path: Location) -> bool:
+    return path.name.startswith(".") and path.name.endswith(SCRATCH)
 
 
 def select_shelves(
     store: Store, model: str | None = None, unused_days: float | None = None, everything: bool = False
-) -> list[Path]:
+) -> list[Location]:
     """Return the folders of shelves to delete; a shelf has to meet every condition given.
 
     Args:
@@ -186,7 +210,7 @@ def _meets(shelf: ShelfSummary, model: str | None, unused_days: float | None) ->
     return (model is None or shelf.model == model) and (unused_days is None or idle >= unused_days)
 
 
-def prune(paths: list[Path]) -> tuple[int, int]:
+def prune(paths: list[Location]) -> tuple[int, int]:
     """Delete files and folders.
 
     Args:
@@ -195,12 +219,7 @@ def prune(paths: list[Path]) -> tuple[int, int]:
     Returns:
         Number of files deleted and their bytes.
     """
-    files = [file for path in paths for file in _files_in(path)]
-    size = sum(file.stat().st_size for file in files)
+    sizes = [size for path in paths for size in list_sizes(path)]
     for path in paths:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return len(files), size
-
-
-def _files_in(path: Path) -> Iterator[Path]:
-    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
+        remove(path)
+    return len(sizes), sum(sizes)

@@ -1,20 +1,21 @@
-"""The store: the resumable home of pooled states on disk.
+"""The store: the resumable home of pooled states, on the disk or wherever fsspec reaches.
 
 A store has one shelf per model, settings and set of texts. A shelf holds the states in files of one chunk
-of texts each, which are written under another name and renamed; a file is thus whole or not there, and
-every file can be checked by itself.
+of texts each, which are written under another name and renamed, or put into an object store in one piece; a file
+is thus whole or not there, and every file can be checked by itself.
 """
 
 import logging
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from probe.chunk_file import SCHEMA, ChunkFile, ChunkRecord, DamagedChunk, Stored, places_in, write_chunk
+from probe.chunk_file import SCHEMA, ChunkFile, ChunkRecord, DamagedChunk, MissingChunk, Stored, write_chunk
+from probe.chunk_names import chunk_name, chunk_numbers, ending_of, stored_places
 from probe.files import digest, read_sealed, write_sealed
 from probe.hookpoint import Place
+from probe.locations import list_names, touch
+from probe.remote import Location, RemotePath
 
 __all__ = ["MANIFEST", "Found", "Shelf", "Store"]
 
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 class Store:
     """A folder of shelves; a fault of the disk is said once, and work goes on without the store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         """Name the folder; it is made when something is first kept."""
         self.folder = folder
         self._writable = True
@@ -45,7 +46,7 @@ class Store:
         manifest = {"schema": SCHEMA, "key": key, "parts": dict(parts), "about": dict(about)}
         if not _is_manifest(folder / MANIFEST, key):
             self.keep(lambda: _write_json(folder / MANIFEST, manifest))
-        self.keep(lambda: os.utime(folder / MANIFEST), quiet=True)
+        self.keep(lambda: touch(folder / MANIFEST), quiet=True)
         return Shelf(self, folder, key)
 
     def read_facts(self, parts: Mapping[str, Any]) -> Any | None:
@@ -65,7 +66,7 @@ class Store:
         """Keep what loading a model showed."""
         self.keep(lambda: _write_json(self._facts(parts), dict(facts)))
 
-    def _facts(self, parts: Mapping[str, Any]) -> Path:
+    def _facts(self, parts: Mapping[str, Any]) -> Location:
         return self.folder / "models" / f"{digest({'schema': SCHEMA, **parts})[:32]}.json"
 
     def keep(self, write: Callable[[], object], quiet: bool = False) -> None:
@@ -102,24 +103,32 @@ class Found:
 
 
 class Shelf:
-    """The states of one set of texts under one model and its settings."""
+    """The states of one set of texts under one model and its settings.
 
-    def __init__(self, store: Store, folder: Path, key: str) -> None:
+    Its folder is listed once, not once per chunk.
+    """
+
+    def __init__(self, store: Store, folder: Location, key: str) -> None:
         """Use a folder of the store; `Store.shelf` makes these."""
         self._store = store
+        self._listed: dict[str, set[int]] | None = None
+        self._places: dict[str, set[Place]] = {}
         self.folder = folder
         self.key = key
 
     def count(self, places: Collection[Place]) -> dict[Place, int]:
-        """Return in how many chunks each place is stored, by what the files say of themselves."""
-        numbers: dict[Place, set[str]] = {place: set() for place in places}
-        for path in sorted(self.folder.glob("*.safetensors")):
-            for place in places_in(path) & set(places):
-                numbers[place].add(path.name.partition("-")[0])
+        """List the folder anew; return in how many chunks each place is stored, by what the files say of themselves."""
+        self._listed, self._places = None, {}
+        numbers: dict[Place, set[int]] = {place: set() for place in places}
+        for ending, stored in self._list().items():
+            for place in self._places_of(ending) & set(places):
+                numbers[place] |= stored
         return {place: len(found) for place, found in numbers.items()}
 
     def find(self, number: int, text_hash: str, places: Sequence[Place]) -> Found:
         """Return what is stored of a chunk; a damaged file is named, removed and counts as not there.
+
+        Files that another process wrote since the folder was listed are found where they hold what is still missing.
 
         Args:
             number: The chunk's, from 0.
@@ -129,16 +138,45 @@ class Shelf:
         Returns:
             The states found, perhaps none.
         """
-        found = Found({}, {}, 0)
-        for path in sorted(self.folder.glob(f"{number:06d}-*.safetensors")):
-            try:
-                found = self._read(path, text_hash, places, found)
-            except DamagedChunk as error:
-                _log.warning("%s: it is redone", error)
-                self._store.keep(path.unlink, quiet=True)
+        found, listed = Found({}, {}, 0), self._list()
+        known = [ending for ending in sorted(listed) if number in listed[ending]]
+        for ending in known:
+            held = self._places_of(ending)
+            if not held or held & _missing(places, found):
+                found = self._add(self.folder / chunk_name(number, ending), text_hash, places, found)
+        expected = ending_of(_missing(places, found))
+        if _missing(places, found) and expected not in known:
+            found = self._add(self.folder / chunk_name(number, expected), text_hash, places, found)
         return found
 
-    def _read(self, path: Path, text_hash: str, places: Sequence[Place], found: Found) -> Found:
+    def _places_of(self, ending: str) -> set[Place]:
+        if ending not in self._places:
+            self._places[ending] = stored_places(self.folder, ending, self._list()[ending])
+        return self._places[ending]
+
+    def _list(self) -> dict[str, set[int]]:
+        if self._listed is None:
+            try:
+                self._listed = chunk_numbers(list_names(self.folder))
+            except OSError as error:
+                _log.warning("%s cannot be listed (%s): going on as if it were empty", self.folder, error)
+                self._listed = {}
+        return self._listed
+
+    def _add(self, path: Location, text_hash: str, places: Sequence[Place], found: Found) -> Found:
+        """Return what was found with what a file holds beside it, where it is there and sound."""
+        try:
+            return self._read(path, text_hash, places, found)
+        except MissingChunk:
+            pass
+        except DamagedChunk as error:
+            _log.warning("%s: it is redone", error)
+            self._store.keep(path.unlink, quiet=True)
+        except OSError as error:
+            _log.warning("%s cannot be read (%s): the model encodes its texts again", path, error)
+        return found
+
+    def _read(self, path: Location, text_hash: str, places: Sequence[Place], found: Found) -> Found:
         with ChunkFile(path) as file:
             record = file.record
             if (record.shelf, record.text_hash) != (self.key, text_hash):
@@ -154,17 +192,23 @@ class Shelf:
             tensors: Stored states per place.
             record: What the file says of itself.
         """
-        names = digest({"places": sorted(f"{layer}:{pooling}" for layer, pooling in tensors)})[:12]
-        path = self.folder / f"{number:06d}-{names}.safetensors"
+        ending = ending_of(tensors)
+        path = self.folder / chunk_name(number, ending)
 
         def write() -> None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(self.folder)
             write_chunk(path, tensors, record)
+            if self._listed is not None:
+                self._listed.setdefault(ending, set()).add(number)
 
         self._store.keep(write)
 
 
-def _is_manifest(path: Path, key: str) -> bool:
+def _missing(places: Collection[Place], found: Found) -> set[Place]:
+    return set(places) - found.tensors.keys()
+
+
+def _is_manifest(path: Location, key: str) -> bool:
     """Whether a shelf's manifest is there and right; a wrong one is named (the shelf's files speak for themselves)."""
     if not path.exists():
         return False
@@ -179,6 +223,12 @@ def _is_manifest(path: Path, key: str) -> bool:
     return found == (SCHEMA, key)
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write_json(path: Location, value: Any) -> None:
+    _make_folder(path.parent)
     write_sealed(path, value)
+
+
+def _make_folder(folder: Location) -> None:
+    """Make a folder where there are folders; a remote one comes with its first file."""
+    if not isinstance(folder, RemotePath):
+        folder.mkdir(parents=True, exist_ok=True)

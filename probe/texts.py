@@ -7,11 +7,14 @@ from functools import cached_property
 from itertools import islice
 from typing import Protocol
 
-__all__ = ["Documents", "TextHash", "Texts", "chunks", "select"]
+__all__ = ["BLOCK", "Documents", "TextHash", "Texts", "chunks", "select"]
+
+# Reading may begin at every so-many-th document.
+BLOCK = 1024
 
 
 class Documents(Protocol):
-    """A corpus that can be read from its beginning any number of times, without being held in memory."""
+    """A corpus that can be read any number of times, from its beginning or from any document on, without being held."""
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -19,6 +22,10 @@ class Documents(Protocol):
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield id and text, in file order."""
+        ...
+
+    def read(self, start: int, count: int) -> "Texts":
+        """Return documents from number `start` on; fewer than `count` come where the corpus ends."""
         ...
 
     @property
@@ -66,6 +73,10 @@ class Texts:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return zip(self.ids, self.texts, strict=True)
 
+    def read(self, start: int, count: int) -> "Texts":
+        """Return texts from number `start` on; fewer than `count` come at the end."""
+        return Texts(self.ids[start : start + count], self.texts[start : start + count])
+
     @cached_property
     def text_hash(self) -> str:
         """sha256 over all ids and texts."""
@@ -101,18 +112,48 @@ class _Selection:
         return self.count
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        spare = self.others
-        for name, text in self.documents:
-            if name in self.always:
-                yield name, text
-            elif spare > 0:
-                spare -= 1
-                yield name, text
+        return (row for _, row in self._choose(enumerate(self.documents), self.others))
+
+    def read(self, start: int, count: int) -> Texts:
+        """Return documents from number `start` on; fewer than `count` come at the end."""
+        end = min(start + count, self.count)
+        if start >= end:
+            return Texts((), ())
+        place, spare = self._survey[1][start // BLOCK]
+        rows = (row for _, row in self._choose(self._rows_from(place), spare))
+        return Texts.gather(islice(rows, start % BLOCK, start % BLOCK + end - start))
 
     @cached_property
     def text_hash(self) -> str:
         """sha256 over the selected ids and texts."""
-        return TextHash.of(self)
+        return self._survey[0]
+
+    @cached_property
+    def _survey(self) -> tuple[str, list[tuple[int, int]]]:
+        """The hash, and per block the place in the corpus where it begins and how many others are still taken."""
+        digest, marks = TextHash(), []
+        for number, (mark, row) in enumerate(self._choose(enumerate(self.documents), self.others)):
+            if number % BLOCK == 0:
+                marks.append(mark)
+            digest.add(*row)
+        return digest.hexdigest(), marks
+
+    def _choose(
+        self, rows: Iterator[tuple[int, tuple[str, str]]], spare: int
+    ) -> Iterator[tuple[tuple[int, int], tuple[str, str]]]:
+        """Yield the rows that are taken, each after its place and the others that could be taken before it."""
+        for place, row in rows:
+            taken = row[0] not in self.always
+            if taken and not spare:
+                continue
+            yield (place, spare), row
+            spare -= taken
+
+    def _rows_from(self, place: int) -> Iterator[tuple[int, tuple[str, str]]]:
+        """Yield the corpus's rows from a place on, block by block."""
+        for start in range(place // BLOCK * BLOCK, len(self.documents), BLOCK):
+            rows = enumerate(self.documents.read(start, BLOCK), start)
+            yield from islice(rows, max(0, place - start), None)
 
 
 def select(documents: Documents, always: Container[str], total: int) -> Documents:

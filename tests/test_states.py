@@ -2,28 +2,27 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_store import EVERYWHERE, Spy, joined, same
 
 from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
 from probe.hookpoint import Place
 from probe.loading import LoadedModel
 from probe.metrics import Metric
 from probe.profile import ModelProfile
-from probe.reader import LayerReader, LayerStates, PreparedTexts, select_hookpoints
+from probe.reader import LayerReader, select_hookpoints
 from probe.states import SideStates, document_side, read_side
 from probe.store import Store
 from probe.sweep import sweep
 
 CHUNK = 7
-EVERYWHERE: list[Place] = [(layer, pooling) for layer in range(4) for pooling in ("cls", "mean")]
 
 
 @pytest.fixture(autouse=True)
@@ -37,35 +36,10 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-class Spy(LayerReader):
-    """A reader that notes what the model really ran, and can be interrupted."""
-
-    def __init__(self, model: ModelProfile, stop_after: int = 10**9) -> None:
-        super().__init__(model)
-        self.ran: list[tuple[int, tuple[Place, ...]]] = []
-        self._stop_after = stop_after
-
-    def run(
-        self, texts: PreparedTexts, places: Sequence[Place], on_batch: Callable[[int], None] = lambda done: None
-    ) -> LayerStates:
-        if len(self.ran) == self._stop_after:
-            raise KeyboardInterrupt
-        self.ran.append((texts.count, tuple(places)))
-        return super().run(texts, places, on_batch)
-
-
 def read(
     reader: LayerReader, dataset: Dataset, store: Store | None, places: Sequence[Place] = EVERYWHERE
 ) -> list[SideStates]:
     return list(read_side(reader, document_side(reader, dataset), places, store))
-
-
-def joined(chunks: Sequence[SideStates], place: Place) -> Embeddings:
-    return np.concatenate([chunk.vectors[place] for chunk in chunks])
-
-
-def same(left: Sequence[SideStates], right: Sequence[SideStates], places: Sequence[Place] = EVERYWHERE) -> bool:
-    return all(joined(left, place).tobytes() == joined(right, place).tobytes() for place in places)
 
 
 def test_cold_warm_and_without_a_store_are_the_same_bits(model: LoadedModel, dataset: Dataset, store: Store) -> None:

@@ -6,28 +6,13 @@ import os
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
+from tiny_store import ABOUT, PARTS, PLACES, put, states
 
 from probe import store as store_module
-from probe.chunk_file import ChunkRecord, Stored, restore, shrink
+from probe.chunk_file import restore
 from probe.files import write_sealed
-from probe.hookpoint import Place
 from probe.store import MANIFEST, Shelf, Store
-
-PARTS = {"weights_sha256": "w", "prompt": "", "dtype": "float32"}
-ABOUT = {"model": "m", "dataset": "d", "side": "documents", "texts": 8}
-PLACES: list[Place] = [(0, "cls"), (0, "mean")]
-
-
-def states(seed: int = 0, places: list[Place] = PLACES) -> dict[Place, Stored]:
-    dice = np.random.default_rng(seed)
-    return {place: shrink(dice.normal(size=(4, 8)).astype(np.float32)) for place in places}
-
-
-def put(shelf: Shelf, number: int = 0, text_hash: str = "t", places: list[Place] = PLACES) -> None:
-    record = ChunkRecord(shelf.key, text_hash, 1, {0: 0.5}, {})
-    shelf.put(number, states(number, places), record)
 
 
 @pytest.fixture

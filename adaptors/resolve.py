@@ -41,6 +41,7 @@ def resolve_specs(
     options: LoadOptions | None = None,
     store: Store | None = None,
     run_rules: Sequence[str] = (),
+    tokens: bool = False,
 ) -> ResolvedSpecs:
     """Open what the specs name, every model once.
 
@@ -51,6 +52,7 @@ def resolve_specs(
         options: How to load the models.
         store: Where facts of models are kept, if anywhere.
         run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules.
+        tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
 
     Returns:
         The models with their hookpoints, and the fusions.
@@ -59,14 +61,14 @@ def resolve_specs(
         CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
         ModelError: A model cannot be loaded.
     """
-    readers, groups = _open_groups(specs, options, store)
+    readers, groups = _open_groups(specs, options, store, tokens)
     encoders = list(dict.fromkeys(encoder for group in groups for encoder in group))
     fusions = [encoder for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
     return _gather_up(readers, [*encoders, *_fuse_rankings(fusions, run_rules)], groups[0][-1])
 
 
 def _open_groups(
-    specs: Sequence[str], options: LoadOptions | None, store: Store | None
+    specs: Sequence[str], options: LoadOptions | None, store: Store | None, tokens: bool = False
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
     """Return readers by name, every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
@@ -80,7 +82,7 @@ def _open_groups(
             continue
         for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
             readers[name] = open_reader(name, options, store)
-        groups.append(list(_combine([_expand(part, readers[part.model].model) for part in parts])))
+        groups.append(list(_combine([_expand(part, readers[part.model].model, tokens) for part in parts])))
     return readers, groups
 
 
@@ -162,5 +164,5 @@ def _combine(groups: Sequence[Sequence[Hookpoint]]) -> list[Fusion]:
     return fusions
 
 
-def _expand(parts: SpecParts, model: ModelProfile) -> tuple[Hookpoint, ...]:
-    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"])
+def _expand(parts: SpecParts, model: ModelProfile, tokens: bool) -> tuple[Hookpoint, ...]:
+    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"], tokens)

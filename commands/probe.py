@@ -168,7 +168,7 @@ def rank(
         if queries and documents:
             resolved = resolve_sides(queries, documents, options, kept)
         else:
-            resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else ())
+            resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else (), tokens=True)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save))
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)

@@ -34,7 +34,8 @@ class Capture:
     """Context manager that reads pooled states at any layers of a model.
 
     The hooks live from `__enter__` to `__exit__`. Every wanted layer is pooled as it passes by, so that
-    memory is layers x batch x dimension and never holds the token states of two layers.
+    memory is layers x batch x dimension and never holds the token states of two layers (but where a pooling gives
+    token states, which is for a batch of queries).
 
         with Capture(model, stack, {3: ("mean",), 6: ("mean", "cls")}) as capture:
             states = capture.run(inputs)  # {(3, "mean"): (B, D), ...}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from probe.batches import plan_batches
 from probe.encoder import Embeddings
+from probe.errors import CallError
 from probe.pooling import pool_cls
 from probe.search import unit
 from probe.token_states import pack_tokens, unit_tokens
@@ -21,6 +22,7 @@ TILE = 1 << 20
 _QUERY_SIDE = 512
 _PROCESSOR = torch.device("cpu")
 
+# For footers; also in the key of stored scores, so that none made by another rule is found.
 MAXSIM = (
     "MaxSim, the sum over a query's tokens of the largest cosine to a token of the document (ColBERT); all tokens "
     "count, special tokens and punctuation too, padding never; queries are not expanded; float32, not rounded"
@@ -113,8 +115,12 @@ def maxsim(queries: Sequence[Embeddings], documents: Sequence[Embeddings], tile:
 
     Returns:
         Float32 scores `(Q, C)`; -1 per query token, the least there can be, for a document without tokens.
+
+    Raises:
+        CallError: Tokens differ in their number of dimensions.
     """
-    width = next((text.shape[1] for text in (*queries, *documents)), 1)
+    queries, documents = ([np.asarray(text, np.float32) for text in side] for side in (queries, documents))
+    width = _width(queries, documents)
     asked = QueryTokens.join([pack_tokens([unit(text) for text in queries], width)], [len(queries)], _PROCESSOR)
     scores = np.tile(asked.lowest, (len(documents), 1))
     for rows in plan_batches([len(text) for text in documents], max(1, tile // _QUERY_SIDE)):
@@ -123,3 +129,10 @@ def maxsim(queries: Sequence[Embeddings], documents: Sequence[Embeddings], tile:
         mask = torch.arange(hidden.shape[1]) < lengths.unsqueeze(1)
         scores[rows] = asked.score(hidden, mask, tile).numpy()
     return np.ascontiguousarray(scores.T)
+
+
+def _width(queries: Sequence[Embeddings], documents: Sequence[Embeddings]) -> int:
+    widths = sorted({text.shape[1] for text in (*queries, *documents)})
+    if len(widths) > 1:
+        raise CallError(f"tokens of {widths[0]} dimensions cannot be compared with tokens of {widths[1]}")
+    return widths[0] if widths else 1

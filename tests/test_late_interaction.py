@@ -14,10 +14,12 @@ from tiny_models import DEPTH, PROMPTS, WIDTH, write_model, write_sentence_trans
 from adaptors.resolve import resolve_specs
 from probe import one_pass
 from probe import states as states_module
+from probe.asymmetric import Asymmetric
 from probe.chunk_file import places_in
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
+from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard, Row
 from probe.loading import LoadedModel, load_model
@@ -303,6 +305,12 @@ def test_tokens_cannot_be_joined_into_vectors(
 ) -> None:
     with pytest.raises(CallError, match=message):
         resolve_specs([spec.format(m=tiny_folder("bert")) for spec in specs], FLOAT32, run_rules=rules, tokens=True)
+
+
+def test_tokens_search_no_index_that_another_encoder_built(model: LoadedModel) -> None:
+    sides = [Fusion((point,)) for point in points_of(model, "3:tokens", "3:mean")]
+    with pytest.raises(CallError, match="one per text on both sides"):
+        Asymmetric(*sides)
 
 
 def test_an_encoder_of_vectors_has_no_tokens(model: LoadedModel) -> None:

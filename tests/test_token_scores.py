@@ -8,6 +8,7 @@ import torch
 
 from probe import token_scores
 from probe.encoder import Embeddings
+from probe.errors import CallError
 from probe.late_part import LatePart
 from probe.token_scores import QueryTokens, maxsim
 from probe.token_states import pack_tokens, unit_tokens, unpack_tokens
@@ -56,6 +57,13 @@ def test_a_document_without_tokens_has_the_least_score_there_is() -> None:
 
 def test_a_query_finds_all_of_itself_in_itself() -> None:
     assert np.diag(maxsim(QUERIES, QUERIES)) == pytest.approx([5, 1, 0, 7, 2], abs=1e-6)
+
+
+def test_any_numbers_will_do_but_not_tokens_of_two_widths() -> None:
+    doubled = [text.astype(np.float64) for text in QUERIES]
+    assert maxsim(doubled, DOCUMENTS) == pytest.approx(maxsim(QUERIES, DOCUMENTS), abs=1e-7)
+    with pytest.raises(CallError, match="5 dimensions cannot be compared with tokens of 6"):
+        maxsim([QUERIES[0][:, :5]], DOCUMENTS)
 
 
 def test_no_query_and_no_document_give_no_score() -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 from adaptors.folder import is_adapted, open_adapted
 from probe.asymmetric import Asymmetric
 from probe.composite import Composite
 from probe.errors import CallError
 from probe.fusions import Fusion, RunFusion
-from probe.hookpoint import Hookpoint, SpecParts, split_fusion, split_spec
+from probe.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
 from probe.ranking import Contestant
@@ -41,6 +41,7 @@ def resolve_specs(
     options: LoadOptions | None = None,
     store: Store | None = None,
     run_rules: Sequence[str] = (),
+    tokens: bool = False,
 ) -> ResolvedSpecs:
     """Open what the specs name, every model once.
 
@@ -50,7 +51,9 @@ def resolve_specs(
             that holds a fused model stands by itself.
         options: How to load the models.
         store: Where facts of models are kept, if anywhere.
-        run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules.
+        run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules; for one
+            with tokens, whose vectors cannot be joined, do only that.
+        tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
 
     Returns:
         The models with their hookpoints, and the fusions.
@@ -59,14 +62,28 @@ def resolve_specs(
         CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
         ModelError: A model cannot be loaded.
     """
-    readers, groups = _open_groups(specs, options, store)
-    encoders = list(dict.fromkeys(encoder for group in groups for encoder in group))
-    fusions = [encoder for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
+    for rule in run_rules:
+        check_rule(rule)
+    late = [spec for spec in specs if run_rules and tokens and _joins_tokens(spec)]
+    if late and specs[0] in late:
+        raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
+    joined = [spec for spec in specs if spec not in late]
+    parts = [split_fusion(spec) for spec in late]
+    readers, groups = _open_groups([*joined, *chain(*parts)], options, store, tokens)
+    encoders = list(dict.fromkeys(encoder for group in groups[: len(joined)] for encoder in group))
+    fusions = [encoder.points for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
+    found = iter([_alone(group) for group in groups[len(joined) :]])
+    fusions += [points for names in parts for points in _cross([next(found) for _ in names])]
     return _gather_up(readers, [*encoders, *_fuse_rankings(fusions, run_rules)], groups[0][-1])
 
 
+def _joins_tokens(spec: str) -> bool:
+    names = split_fusion(spec)
+    return len(names) > 1 and any(split_spec(name).pooling == TOKENS for name in names)
+
+
 def _open_groups(
-    specs: Sequence[str], options: LoadOptions | None, store: Store | None
+    specs: Sequence[str], options: LoadOptions | None, store: Store | None, tokens: bool = False
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
     """Return readers by name, every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
@@ -80,7 +97,8 @@ def _open_groups(
             continue
         for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
             readers[name] = open_reader(name, options, store)
-        groups.append(list(_combine([_expand(part, readers[part.model].model) for part in parts])))
+        points = _cross([_expand(part, readers[part.model].model, tokens) for part in parts])
+        groups.append([Fusion(several) for several in points])
     return readers, groups
 
 
@@ -146,21 +164,26 @@ def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookp
     return tuple(point for encoder in alone for point in encoder.points if point.model == name)
 
 
-def _fuse_rankings(fusions: Sequence[Fusion], rules: Sequence[str]) -> list[RunFusion]:
-    for rule in rules:
-        check_rule(rule)
+def _fuse_rankings(fusions: Sequence[tuple[Hookpoint, ...]], rules: Sequence[str]) -> list[RunFusion]:
     if rules and not fusions:
         raise CallError("rankings are fused beside fusions: name one, as minilm@6:mean+mpnet:mean")
-    return list(dict.fromkeys(RunFusion(fusion.points, rule) for fusion in fusions for rule in rules))
+    return list(dict.fromkeys(RunFusion(points, rule) for points in fusions for rule in rules))
 
 
-def _combine(groups: Sequence[Sequence[Hookpoint]]) -> list[Fusion]:
-    """Fuse each hookpoint of every group with each of the others; a hookpoint is not fused with itself."""
-    fusions = [Fusion(points) for points in product(*groups) if len(set(points)) == len(points)]
-    if not fusions:
+def _alone(encoders: Sequence[Composite]) -> list[Hookpoint]:
+    """Return the hookpoints of encoders that are one hookpoint each."""
+    if not all(_is_hookpoint(encoder) for encoder in encoders):
+        raise CallError(f"'{encoders[0]}' is no hookpoint: rankings of tokens are fused with those of hookpoints")
+    return [encoder.points[0] for encoder in encoders]
+
+
+def _cross(groups: Sequence[Sequence[Hookpoint]]) -> list[tuple[Hookpoint, ...]]:
+    """Join each hookpoint of every group with each of the others; a hookpoint is not fused with itself."""
+    joined = [points for points in product(*groups) if len(set(points)) == len(points)]
+    if not joined:
         raise CallError(f"'{'+'.join(str(group[0]) for group in groups)}' fuses a hookpoint with itself")
-    return fusions
+    return joined
 
 
-def _expand(parts: SpecParts, model: ModelProfile) -> tuple[Hookpoint, ...]:
-    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"])
+def _expand(parts: SpecParts, model: ModelProfile, tokens: bool) -> tuple[Hookpoint, ...]:
+    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"], tokens)

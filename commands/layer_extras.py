@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from commands.shell import say
+from probe.errors import CallError
+from probe.hookpoint import TOKENS
 
 if TYPE_CHECKING:
     from adaptors.recommend import Recommendation
@@ -43,6 +45,8 @@ class LayerExtras:
         """Return a lens per hookpoint, and find the recommendation, where asked for."""
         if not self.lens and self.margin is None:
             return ()
+        if any(point.pooling == TOKENS for point in points):
+            raise CallError("--lens and --recommend need one vector per text: leave 'tokens' out of --pooling")
         from adaptors.gathering import FitTexts, find_training
         from adaptors.lens import fit_lenses
         from adaptors.recommend import recommend

@@ -28,6 +28,7 @@ __all__ = [
     "Poolings",
     "Prompt",
     "QueryPrompt",
+    "RankedPoolings",
     "Recommend",
     "Save",
     "SaveJson",
@@ -52,6 +53,9 @@ Recommend = Annotated[
     float | None, typer.Option(help="Name the cheapest layer that is not worse by this margin, judged on train or dev.")
 ]
 Poolings = Annotated[str, typer.Option("--pooling", help="own, cls, last, max, mean; several with commas.")]
+RankedPoolings = Annotated[
+    str, typer.Option("--pooling", help="own, cls, last, max, mean, or tokens: late interaction; several with commas.")
+]
 MetricName = Annotated[str, typer.Option("--metric", help="ndcg, map, recall, precision or mrr @ a cut-off.")]
 Split = Annotated[str | None, typer.Option(help="Whose judgements to use; test, or the only one, when left out.")]
 Limit = Annotated[int | None, typer.Option(help="Keep about so many documents; every judged one stays.")]

@@ -23,8 +23,8 @@ from commands.options import (
     Model,
     NoStore,
     Plot,
-    Poolings,
     QueryPrompt,
+    RankedPoolings,
     Recommend,
     Save,
     Seed,
@@ -69,7 +69,7 @@ def layers(
     model: Model = "minilm",
     dataset: DatasetName = "docstrings",
     layers: Layers = "all",
-    pooling: Poolings = "own",
+    pooling: RankedPoolings = "own",
     metric: MetricName = "ndcg@10",
     split: Split = None,
     limit: Limit = None,
@@ -149,6 +149,7 @@ def rank(
     """Rank any encoders side by side, each tested against the first one given.
 
     Layer left out = the last one, pooling left out = the model's own; minilm@all:mean and minilm@3,5 name several.
+    minilm@6:tokens ranks by late interaction, token by token.
     """
     check_output(format, save)
     check_plot(plot)
@@ -168,7 +169,7 @@ def rank(
         if queries and documents:
             resolved = resolve_sides(queries, documents, options, kept)
         else:
-            resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else ())
+            resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else (), tokens=True)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save))
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)

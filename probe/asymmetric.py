@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from probe.composite import Composite
 from probe.encoder import Embeddings
+from probe.errors import CallError
 from probe.evaluation import AdaptorFacts
-from probe.hookpoint import Hookpoint
+from probe.hookpoint import TOKENS, Hookpoint
 
 __all__ = ["Asymmetric"]
 
@@ -22,6 +23,16 @@ class Asymmetric:
 
     queries: Composite
     documents: Composite
+
+    def __post_init__(self) -> None:
+        """Refuse tokens.
+
+        Raises:
+            CallError: One side has a vector per token.
+        """
+        tokens = [point for point in self.points if point.pooling == TOKENS]
+        if tokens:
+            raise CallError(f"'{tokens[0]}' has a vector per token: expected one per text on both sides")
 
     @property
     def points(self) -> tuple[Hookpoint, ...]:

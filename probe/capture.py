@@ -1,7 +1,7 @@
 """Capture: hook layers, pool inside the hook, stop after the deepest wanted layer."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from probe.errors import ModelError
+from probe.hookpoint import Place
 from probe.layers import LayerStack, first_tensor
-from probe.pooling import POOLINGS
+from probe.pooling import POOLINGS, Pooling
 
 __all__ = ["Capture", "StopForward"]
 
@@ -33,7 +34,8 @@ class Capture:
     """Context manager that reads pooled states at any layers of a model.
 
     The hooks live from `__enter__` to `__exit__`. Every wanted layer is pooled as it passes by, so that
-    memory is layers x batch x dimension and never holds the token states of two layers.
+    memory is layers x batch x dimension and never holds the token states of two layers (but where a pooling gives
+    token states, which is for a batch of queries).
 
         with Capture(model, stack, {3: ("mean",), 6: ("mean", "cls")}) as capture:
             states = capture.run(inputs)  # {(3, "mean"): (B, D), ...}
@@ -42,17 +44,25 @@ class Capture:
     out), which is what `hidden_states[k]` is, also where a model works on states between blocks.
     """
 
-    def __init__(self, model: nn.Module, stack: LayerStack, wanted: Mapping[int, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        stack: LayerStack,
+        wanted: Mapping[int, Sequence[str]],
+        pooling_at: Callable[[Place], Pooling] = lambda place: POOLINGS[place[1]],
+    ) -> None:
         """Prepare a capture; no hook is set yet.
 
         Args:
             model: The whole model.
             stack: Its layer stack.
             wanted: Poolings per layer.
+            pooling_at: What a pooling's name means at a layer.
         """
         self._model = model
         self._stack = stack
         self._wanted = dict(wanted)
+        self._pooling_at = pooling_at
         self._deepest = max(self._wanted)
         self._handles: list[RemovableHandle] = []
         self._mask: Tensor | None = None
@@ -106,7 +116,7 @@ class Capture:
             hidden = self._stack.final_norm(hidden)
         hidden = hidden.float()
         for name in self._wanted[layer]:
-            self._states[layer, name] = POOLINGS[name](hidden, mask)
+            self._states[layer, name] = self._pooling_at((layer, name))(hidden, mask)
 
     def _now(self) -> float:
         if self._mask is not None and self._mask.device.type != "cpu":

@@ -21,6 +21,7 @@ __all__ = [
     "DamagedChunk",
     "MissingChunk",
     "Stored",
+    "keep_exact",
     "pack_chunk",
     "places_in",
     "restore",
@@ -95,7 +96,12 @@ def shrink(vectors: Embeddings) -> Stored:
     # A text without a token is exactly zero, and has to stay so.
     if vectors.any(axis=1).all() and (change <= _ROUNDING * np.linalg.norm(apart, axis=1)).all():
         return small
-    return Stored(vectors, np.zeros_like(centre))
+    return keep_exact(vectors)
+
+
+def keep_exact(vectors: Embeddings) -> Stored:
+    """Return vectors `(N, D)` as they are stored where not a digit may be lost."""
+    return Stored(vectors, np.zeros(vectors.shape[1], np.float32))
 
 
 def restore(stored: Stored) -> Embeddings:

@@ -6,7 +6,8 @@ from probe.composite import Composite
 from probe.encoder import Embeddings
 from probe.evaluation import Part
 from probe.fusions import Fusion, RunFusion
-from probe.hookpoint import Hookpoint
+from probe.hookpoint import TOKENS, Hookpoint
+from probe.late_part import LatePart
 from probe.search import Run, TopK
 
 __all__ = ["RUN_DEPTH", "Contest"]
@@ -32,20 +33,21 @@ class Contest:
         ranked = dict.fromkeys(_alone(point) for encoder in late for point in encoder.points)
         early = dict.fromkeys([*(encoder for encoder in encoders if not isinstance(encoder, RunFusion)), *ranked])
         self.points = tuple(dict.fromkeys(point for encoder in early for point in encoder.points))
-        self._parts: dict[Composite, Part] = {}
+        self._parts: dict[Composite, Part | LatePart] = {}
         self._tops = {fusion: TopK(query_ids, max(depth, RUN_DEPTH) if fusion in ranked else depth) for fusion in early}
 
     def take_queries(self, states: States) -> None:
-        """Take in the queries' states `(Q, D)` per hookpoint, before any document."""
+        """Take in the queries' states `(Q, D)` per hookpoint, before any document; of tokens `(0, D)` will do."""
         for part in dict.fromkeys(part for encoder in self._tops for part in _compared(encoder)):
-            self._parts[part] = Part(_join(part.sides[0], states))
+            queries = _join(part.sides[0], states)
+            self._parts[part] = LatePart(queries.shape[1]) if _reads_tokens(part) else Part(queries)
 
     def take_documents(self, ids: Sequence[str], states: States) -> None:
         """Take in the next C documents.
 
         Args:
             ids: Their ids.
-            states: Their states `(C, D)` per hookpoint.
+            states: Their states `(C, D)` per hookpoint; where that is one of tokens, their scores `(C, Q)`.
         """
         cosines = {encoder: part.compare(_join(encoder.sides[1], states)) for encoder, part in self._parts.items()}
         for encoder, top in self._tops.items():
@@ -65,7 +67,7 @@ class Contest:
         return sum(self._parts[part].dim for part in _compared(encoder))
 
     def collapsed(self, encoder: Composite | RunFusion) -> bool:
-        """Return whether all documents have the same vector."""
+        """Return whether all documents have the same vector, or the same scores."""
         blocks = [_alone(point) for point in encoder.points]
         parts = blocks if isinstance(encoder, RunFusion) else _compared(encoder)
         return all(self._parts[part].collapsed for part in parts)
@@ -73,6 +75,10 @@ class Contest:
 
 def _alone(point: Hookpoint) -> Composite:
     return Fusion((point,))
+
+
+def _reads_tokens(encoder: Composite) -> bool:
+    return any(point.pooling == TOKENS for point in encoder.points)
 
 
 def _compared(encoder: Composite) -> list[Composite]:

@@ -1,12 +1,12 @@
 """The one interface everything that embeds texts has."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Embeddings", "Encoder"]
+__all__ = ["Embeddings", "Encoder", "LateEncoder"]
 
 Embeddings = NDArray[np.float32]
 
@@ -34,5 +34,31 @@ class Encoder(Protocol):
 
         Returns:
             Float32 vectors `(N, D)`.
+        """
+        ...
+
+
+class LateEncoder(Protocol):
+    """Anything that turns texts into a vector per token: a hookpoint of tokens, a `MultiVectorEncoder`, your own."""
+
+    def encode_query(self, texts: Sequence[str]) -> Sequence[Any]:
+        """Embed queries, prompt included.
+
+        Args:
+            texts: N texts.
+
+        Returns:
+            An array or tensor `(T_i, D)` per text.
+        """
+        ...
+
+    def encode_document(self, texts: Sequence[str]) -> Sequence[Any]:
+        """Embed documents, prompt included.
+
+        Args:
+            texts: N texts.
+
+        Returns:
+            An array or tensor `(T_i, D)` per text.
         """
         ...

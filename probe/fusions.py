@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from probe.encoder import Embeddings
 from probe.errors import CallError
-from probe.hookpoint import Hookpoint
+from probe.hookpoint import TOKENS, Hookpoint
 from probe.run_fusion import RUN_FUSIONS
 from probe.search import Run
 
@@ -45,8 +45,14 @@ class Fusion:
         """Refuse what cannot be a fusion.
 
         Raises:
-            CallError: The method is unknown, or the weights do not suit it or the hookpoints.
+            CallError: The method is unknown, the weights do not suit it or the hookpoints, or one of several hookpoints
+                has a vector per token.
         """
+        tokens = [point for point in self.points if point.pooling == TOKENS]
+        if tokens and len(self.points) > 1:
+            raise CallError(
+                f"'{tokens[0]}' has a vector per token, and a fusion joins one per text: name a pooling, such as :mean"
+            )
         if self.method not in METHODS:
             raise CallError(f"unknown method '{self.method}': expected one of {', '.join(METHODS)}")
         if self.method == "mean" and self.weights is not None:

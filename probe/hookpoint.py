@@ -9,6 +9,7 @@ from probe.errors import CallError
 
 __all__ = [
     "POOLING_NAMES",
+    "TOKENS",
     "Hookpoint",
     "Place",
     "SpecParts",
@@ -20,6 +21,8 @@ __all__ = [
 
 # The keys of `probe.pooling.POOLINGS`, named here so that parsing a spec does not import torch.
 POOLING_NAMES = ("cls", "last", "max", "mean")
+# Stands where a pooling does, and means none: a vector per token, for late interaction.
+TOKENS = "tokens"
 
 # A layer and a pooling of one model.
 Place = tuple[int, str]
@@ -61,7 +64,7 @@ def _split_pooling(spec: str) -> tuple[str, str | None]:
     # A colon before a slash or an at sign is part of a folder's name.
     if not colon or os.path.isdir(spec) or "/" in tail or "@" in tail:
         return spec, None
-    return head, check_pooling(tail)
+    return head, check_pooling(tail, tokens=True)
 
 
 def _split_layers(spec: str) -> tuple[str, str | None]:
@@ -95,11 +98,12 @@ def split_fusion(spec: str) -> list[str]:
     return parts
 
 
-def check_pooling(name: str) -> str:
+def check_pooling(name: str, tokens: bool = False) -> str:
     """Return `name` if it is a pooling.
 
     Args:
         name: A pooling as typed.
+        tokens: Whether `tokens` will do, too.
 
     Returns:
         The same name.
@@ -107,9 +111,15 @@ def check_pooling(name: str) -> str:
     Raises:
         CallError: There is no such pooling.
     """
-    if name not in POOLING_NAMES:
-        raise CallError(f"unknown pooling '{name}': expected one of {', '.join(POOLING_NAMES)} (or own)")
-    return name
+    names = (*POOLING_NAMES, TOKENS) if tokens else POOLING_NAMES
+    if name in names:
+        return name
+    if name == TOKENS:
+        raise CallError(
+            f"'{TOKENS}' gives a vector per token where one per text is needed: expected one of "
+            f"{', '.join(names)} (or own); probe rank and probe layers score tokens"
+        )
+    raise CallError(f"unknown pooling '{name}': expected one of {', '.join(names)} (or own)")
 
 
 def parse_layers(text: str, depth: int) -> tuple[int, ...]:
@@ -155,7 +165,7 @@ class Hookpoint:
     Attributes:
         model: Alias, hub id or folder, as typed.
         layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last one.
-        pooling: `cls`, `last`, `max` or `mean`; None = the model's own.
+        pooling: `cls`, `last`, `max` or `mean`; `tokens` = a vector per token; None = the model's own.
     """
 
     model: str

@@ -16,7 +16,8 @@ from probe.encoder import Embeddings
 from probe.evaluation import Evaluation
 from probe.examples import leaders
 from probe.fusions import RunFusion
-from probe.hookpoint import Hookpoint
+from probe.hookpoint import TOKENS, Hookpoint, Place
+from probe.late_reader import LateReader, late_reader
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
 from probe.states import Progress, Side, SideStates, document_side, query_side, read_side
@@ -24,7 +25,7 @@ from probe.store import Store
 
 __all__ = ["sweep_fusions"]
 
-# Ids of C documents, and their states `(C, D)` per hookpoint.
+# Ids of C documents, and their states `(C, D)` per hookpoint; their scores `(C, Q)` where that is one of tokens.
 _Chunk = tuple[tuple[str, ...], dict[Hookpoint, Embeddings]]
 
 
@@ -38,27 +39,36 @@ class _Model:
         self.truncated_documents = 0
         self.truncated_queries = 0
         self._points = {point.place: point for point in points}
+        self._late: LateReader | None = None
         self._label = label
 
     def read_queries(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> dict[Hookpoint, Embeddings]:
-        """Return the queries' states `(Q, D)` per hookpoint."""
-        chunks = list(self._read(query_side(self.reader, dataset), kept))
+        """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay here, `(0, D)` stands for them."""
+        side = query_side(self.reader, dataset)
+        chunks = list(self._read(self.reader, side, list(self._points), kept))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
-        return {
-            point: np.concatenate([chunk.vectors[place] for chunk in chunks]) for place, point in self._points.items()
-        }
+        tokens = [place for place in self._points if place[1] == TOKENS]
+        if tokens:
+            self._late = late_reader(self.reader, side, chunks, tokens)
+        states = {place: [chunk.vectors[place] for chunk in chunks] for place in self._points if place not in tokens}
+        states |= {place: [np.empty((0, self.reader.model.width), np.float32)] for place in tokens}
+        return {point: np.concatenate(states[place]) for place, point in self._points.items()}
 
     def read_documents(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> Iterator[_Chunk]:
         """Yield the documents, chunk by chunk."""
-        for chunk in self._read(document_side(self.reader, dataset), kept):
+        reader = self._late or self.reader
+        points = {self._late.at(place) if self._late else place: point for place, point in self._points.items()}
+        for chunk in self._read(reader, document_side(reader, dataset), list(points), kept):
             self.seconds.update(chunk.seconds)
             self.truncated_documents += chunk.truncated
-            yield chunk.ids, {point: chunk.vectors[place] for place, point in self._points.items()}
+            yield chunk.ids, {point: chunk.vectors[place] for place, point in points.items()}
 
-    def _read(self, side: Side, kept: tuple[Store | None, Progress]) -> Iterator[SideStates]:
+    def _read(
+        self, reader: LayerReader, side: Side, places: Sequence[Place], kept: tuple[Store | None, Progress]
+    ) -> Iterator[SideStates]:
         store, progress = kept
-        name, places = f"{side.name}{self._label}", list(self._points)
-        return read_side(self.reader, side, places, store, lambda _, done, total: progress(name, done, total))
+        name = f"{side.name}{self._label}"
+        return read_side(reader, side, places, store, lambda _, done, total: progress(name, done, total))
 
 
 def sweep_fusions(

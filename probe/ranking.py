@@ -12,7 +12,7 @@ from probe.dataset import Dataset
 from probe.evaluation import Evaluation
 from probe.examples import Examples, choose_examples
 from probe.fusions import Fusion, RunFusion
-from probe.hookpoint import Hookpoint
+from probe.hookpoint import TOKENS, Hookpoint
 from probe.leaderboard import Leaderboard, Row
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
@@ -23,6 +23,7 @@ from probe.settings import dataset_settings, model_settings, statistics_settings
 from probe.states import Progress, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.store import Store
+from probe.token_scores import MAXSIM
 
 __all__ = ["PCA", "Contestant", "RankOptions", "rank", "rank_layers"]
 
@@ -78,7 +79,7 @@ def rank_layers(
         reader: The model's reader.
         dataset: What to retrieve.
         layers: `all`, `0-6` or `1,3,5`.
-        poolings: Poolings to read at every layer; `own` is the model's.
+        poolings: Poolings to read at every layer; `own` is the model's, `tokens` ranks by late interaction.
         options: How to rank.
         extra: Given the hookpoints, what to rank beside them.
 
@@ -89,7 +90,7 @@ def rank_layers(
         CallError: A layer or pooling is wrong.
     """
     name = reader.model.source.name
-    points = select_hookpoints(reader.model, layers, poolings)
+    points = select_hookpoints(reader.model, layers, poolings, tokens=True)
     pooling = reader.model.pooling or points[0].place[1]
     full = Hookpoint(name, reader.model.depth, pooling)
     contestant = Contestant(reader, tuple(dict.fromkeys([*points, full])))
@@ -137,6 +138,7 @@ def rank(
         "metrics": [str(metric) for metric in metrics],
         "baseline": baseline,
         "similarity": "cosine, float32",
+        "late_interaction": MAXSIM if any(p.pooling == TOKENS for e in (*alone, *fusions) for p in e.points) else None,
         "late_fusion": _LATE_FUSION if any(isinstance(fusion, RunFusion) for fusion in fusions) else None,
         "ties": "score descending, then document id descending (TREC)",
         "models": models,

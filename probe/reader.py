@@ -12,9 +12,11 @@ from probe.batches import Batch, pad_batch, plan_batches, tokenise
 from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
-from probe.hookpoint import Hookpoint, Place, check_pooling, parse_layers
+from probe.hookpoint import TOKENS, Hookpoint, Place, check_pooling, parse_layers
 from probe.loading import LoadedModel
+from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
+from probe.token_states import Rows, TokenRows, VectorRows, unit_tokens
 
 __all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "PreparedTexts", "group_by_layer", "select_hookpoints"]
 
@@ -24,7 +26,7 @@ class LayerStates:
     """Pooled states of some texts.
 
     Attributes:
-        vectors: Float32 `(N, D)` per place.
+        vectors: Float32 `(N, D)` per place; of tokens, as `pack_tokens` joins them.
         seconds: Time from the start of the forward to each layer, summed over the batches.
         truncated: Number of texts longer than the model takes.
     """
@@ -78,6 +80,16 @@ class LayerReader:
             raise ValueError(f"a reader of {self.model.source.name} was given neither the loaded model nor its loader")
         return self._load()
 
+    def pooling_at(self, place: Place) -> Pooling:
+        """Return what makes the state at a place of its token states."""
+        return unit_tokens if place[1] == TOKENS else POOLINGS[place[1]]
+
+    def rows_at(self, place: Place, count: int) -> Rows:
+        """Return what gathers the states of `count` texts at a place."""
+        if place[1] == TOKENS:
+            return TokenRows(count, self.model.width)
+        return VectorRows(np.zeros(self.model.width, np.float32), count)
+
     def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
         """Tokenise texts and plan their batches; can run beside the model.
 
@@ -114,14 +126,15 @@ class LayerReader:
         Raises:
             ModelError: A state is not finite.
         """
-        vectors = {place: np.zeros((texts.count, self.model.width), np.float32) for place in places}
-        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(places)) as capture:
+        rows = {place: self.rows_at(place, texts.count) for place in places}
+        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(places), self.pooling_at) as capture:
             for batch in texts.batches:
                 with torch.inference_mode():
                     states = capture.run(batch.inputs(self.model.device))
                 for key, state in states.items():
-                    vectors[key][batch.rows] = state.cpu().numpy()
+                    rows[key].take(batch, state)
                 on_batch(len(batch.rows))
+        vectors = {place: gathered.join() for place, gathered in rows.items()}
         _refuse_infinite(vectors, self.model.source.name)
         return LayerStates(vectors, capture.seconds, texts.truncated)
 
@@ -155,13 +168,16 @@ def _refuse_infinite(vectors: dict[Place, Embeddings], name: str) -> None:
             raise ModelError(f"{name}@{layer}:{pooling} gave values that are not finite: try --dtype float32")
 
 
-def select_hookpoints(model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",)) -> tuple[Hookpoint, ...]:
+def select_hookpoints(
+    model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",), tokens: bool = False
+) -> tuple[Hookpoint, ...]:
     """Expand layers and poolings into hookpoints with both written out.
 
     Args:
         model: The model to read.
         layers: `all`, `last`, `0-6` or `1,3,5`.
         poolings: Names of poolings; `own` is the model's.
+        tokens: Whether `tokens` may be among them.
 
     Returns:
         One hookpoint per pooling and layer.
@@ -170,7 +186,7 @@ def select_hookpoints(model: ModelProfile, layers: str, poolings: Sequence[str] 
         CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
     """
     numbers = parse_layers(layers, model.depth)
-    names = dict.fromkeys(own_pooling(model) if name == "own" else check_pooling(name) for name in poolings)
+    names = dict.fromkeys(own_pooling(model) if name == "own" else check_pooling(name, tokens) for name in poolings)
     return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
 
 
@@ -202,9 +218,12 @@ class HookpointEncoder:
             reader: The model's reader.
             layer: 0 to the model's depth.
             pooling: One of the poolings.
+
+        Raises:
+            CallError: There is no such pooling.
         """
         self._reader = reader
-        self._place = (layer, pooling)
+        self._place = (layer, check_pooling(pooling))
 
     @property
     def depth(self) -> int:

@@ -125,6 +125,8 @@ def footer_lines(board: Leaderboard) -> list[str]:
     if settings.get("recommendation"):
         lines.append(f"recommendation: {settings['recommendation']}")
     lines += settings.get("adaptors", [])
+    if settings.get("late_interaction"):
+        lines.append(f"late interaction: {settings['late_interaction']}")
     if settings.get("late_fusion"):
         lines.append(f"late fusion: {settings['late_fusion']}")
     lines += statistics_lines(statistics, settings["baseline"])
@@ -172,7 +174,9 @@ def board_warnings(board: Leaderboard) -> list[str]:
     lines = [f"data defect: {defect}" for defect in board.settings["dataset"]["defects"]]
     if any(row.collapsed for row in board.rows):
         names = ", ".join(row.encoder for row in board.rows if row.collapsed)
-        lines.append(f"collapsed: all documents have the same vector there, so that every score ties: {names}")
+        lines.append(
+            f"collapsed: all documents have the same vector or scores there, so that every score ties: {names}"
+        )
     if any(row.transductive for row in board.rows):
         lines.append("transductive: fitted on the text of the corpus it is scored on (never on its judgements)")
     if board.settings["dataset"]["queries"] < 2:

@@ -6,10 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from probe.chunk_file import ChunkRecord, restore, shrink
+from probe.chunk_file import ChunkRecord, Stored, keep_exact, restore, shrink
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.hookpoint import Place
+from probe.hookpoint import POOLING_NAMES, Place
 from probe.reader import LayerReader, LayerStates, PreparedTexts
 from probe.settings import CHUNK, shelf_parts
 from probe.store import Found, Shelf, Store
@@ -52,7 +52,7 @@ class SideStates:
 
     Attributes:
         ids: Ids of its C texts.
-        vectors: Float32 `(C, D)` per place, rounded as the store rounds.
+        vectors: Float32 `(C, D)` per place, rounded as the store rounds; of tokens, as `pack_tokens` joins them.
         seconds: Time from the start of the forward to each layer, summed over the batches.
         truncated: Texts longer than the model takes.
     """
@@ -159,11 +159,16 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Cal
         report(len(texts))
     else:
         states = reader.run(work.prepared, work.missing, report)
-        new = {place: shrink(vectors) for place, vectors in states.vectors.items()}
+        new = {place: _stored(place, vectors) for place, vectors in states.vectors.items()}
         if shelf is not None:
             shelf.put(work.chunk.number, new, _record(shelf, texts, states))
         tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
     return SideStates(texts.ids, {place: restore(tensor) for place, tensor in tensors.items()}, seconds, truncated)
+
+
+def _stored(place: Place, vectors: Embeddings) -> Stored:
+    """Return pooled states rounded; tokens, and scores, keep their digits."""
+    return shrink(vectors) if place[1] in POOLING_NAMES else keep_exact(vectors)
 
 
 def _record(shelf: Shelf, texts: Texts, states: LayerStates) -> ChunkRecord:

@@ -28,14 +28,15 @@ def label(path: Any) -> str:
     return "/".join(parts[-3:] if "qrels" in parts[-2:-1] else parts[-2:])
 
 
-def read_lines(path: Any) -> Iterator[tuple[int, str]]:
+def read_lines(path: Any, offset: int = 0) -> Iterator[tuple[int, str]]:
     """Yield the lines of a file that are not blank, with their numbers.
 
     Args:
         path: The file, as a `pathlib` or `zipfile` path.
+        offset: Byte where the first line to read begins.
 
     Yields:
-        Line number, from 1, and line.
+        Line number, from 1 for the first that is read, and line.
 
     Raises:
         DataError: The file is missing, cannot be read, or is not UTF-8.
@@ -45,6 +46,7 @@ def read_lines(path: Any) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with path.open("rb") as file:
+            file.seek(offset)
             for number, data in enumerate(file, start=1):
                 line = data.decode("utf-8-sig" if number == 1 else "utf-8")
                 if line.strip():
@@ -91,9 +93,9 @@ def _refuse_duplicate(path: Any, suspects: set[int]) -> None:
             seen[name] = place
 
 
-def stream_records(path: Any) -> Iterator[tuple[str, Record]]:
-    """Yield the records of a JSONL file, whatever their ids."""
-    for number, line in read_lines(path):
+def stream_records(path: Any, offset: int = 0) -> Iterator[tuple[str, Record]]:
+    """Yield the records of a JSONL file, whatever their ids, from a line on that begins at a byte."""
+    for number, line in read_lines(path, offset):
         place = f"{label(path)}:{number}"
         yield place, _parse_record(line, place)
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from probe.chunk_file import ChunkRecord, restore, shrink
 from probe.dataset import Dataset
@@ -20,6 +20,7 @@ __all__ = [
     "Progress",
     "Side",
     "SideStates",
+    "describe_side",
     "document_side",
     "open_shelf",
     "query_side",
@@ -155,6 +156,13 @@ def open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store: 
     """
     if store is None:
         return None
+    shelf = store.shelf(*describe_side(reader, side))
+    _log.info("%s: %s", side.name, _describe(shelf.count(places), -(-len(side.texts) // CHUNK)))
+    return shelf
+
+
+def describe_side(reader: LayerReader, side: Side) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a shelf is made of: all that decides the vectors of a side, and what people want to know of it."""
     about = {
         "model": reader.model.source.name,
         "hub_id": reader.model.source.hub_id,
@@ -162,9 +170,7 @@ def open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store: 
         "side": side.name,
         "texts": len(side.texts),
     }
-    shelf = store.shelf(shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about)
-    _log.info("%s: %s", side.name, _describe(shelf.count(places), -(-len(side.texts) // CHUNK)))
-    return shelf
+    return shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about
 
 
 def _describe(stored: dict[Place, int], total: int) -> str:

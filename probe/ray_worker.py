@@ -1,0 +1,184 @@
+"""What runs on the machines of a Ray cluster: the corpus's chunks told one by one, and the workers that read them."""
+
+import asyncio
+import copy
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from probe.chunk_texts import ChunkMark, ChunkTexts, mark_chunks
+from probe.engine import ChunkFound, find_in_chunk, points_of
+from probe.errors import ProbeError
+from probe.ray_orders import Orders
+from probe.states import NumberedTexts, read_chunk
+from probe.texts import Texts
+
+__all__ = ["ChunkWorker", "Gate", "Reply", "tell_chunks"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a worker says of a chunk.
+
+    Attributes:
+        number: The chunk's; -1 where it is about none.
+        found: What was found in it, if it could be read.
+        fault: What went wrong, if anything.
+        fatal: Whether no other chunk can be read either.
+        warnings: What was logged meanwhile.
+    """
+
+    number: int
+    found: ChunkFound | None = None
+    fault: str = ""
+    fatal: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class Gate:
+    """Lets chunks be told only a few ahead of those that are done, so that nothing piles up."""
+
+    def __init__(self, ahead: int) -> None:
+        """Let the first `ahead` chunks through."""
+        self._limit = ahead
+        self._moved = asyncio.Condition()
+
+    async def wait(self, number: int) -> None:
+        """Return when a chunk may be told."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: number < self._limit)
+
+    async def let_another_through(self) -> None:
+        """Let one more chunk be told."""
+        async with self._moved:
+            self._limit += 1
+            self._moved.notify_all()
+
+
+def tell_chunks(row: dict[str, Any], orders: Any, gate: Any) -> Iterator[dict[str, Any]]:
+    """Yield a row per chunk of the corpus: where it is, not its texts.
+
+    Args:
+        row: The one row that Ray Data begins with; it says nothing.
+        orders: Reference to the `Orders`.
+        gate: Handle of the `Gate`.
+
+    Yields:
+        The fields of a `ChunkMark`; where the corpus cannot be read, one row with a fault.
+    """
+    import ray
+
+    told: Orders = ray.get(orders)
+    told.go_there()
+    try:
+        for mark in mark_chunks(told.corpus.open(), told.size):
+            ray.get(gate.wait.remote(mark.number))
+            yield {**mark._asdict(), "fault": ""}
+    except Exception as error:
+        yield {**ChunkMark(-1, -1, "")._asdict(), "fault": f"the documents cannot be read on {_explain(error)}"}
+
+
+class ChunkWorker:
+    """Holds the models, opened once, and reads chunks one by one; Ray Data makes its actors of it."""
+
+    def __init__(self, orders: Any) -> None:
+        """Wait for the first chunk; `orders` is a reference to the `Orders`."""
+        self._orders = orders
+        self._desk: _Desk | None = None
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        """Return the reply to one chunk, pickled.
+
+        Args:
+            batch: One row of `tell_chunks`.
+        """
+        mark = ChunkMark(int(batch["number"][0]), int(batch["offset"][0]), str(batch["text_hash"][0]))
+        with _warnings_kept() as warnings:
+            reply = self._answer(mark, str(batch["fault"][0]))
+        return {"reply": [pickle.dumps(replace(reply, warnings=tuple(warnings)))]}
+
+    def _answer(self, mark: ChunkMark, fault: str) -> Reply:
+        if fault:
+            return Reply(mark.number, fault=fault, fatal=True)
+        try:
+            self._desk = self._desk or _Desk(self._orders)
+        except Exception as error:
+            return Reply(mark.number, fault=f"a worker cannot begin on {_explain(error)}", fatal=True)
+        return self._desk.answer(mark)
+
+
+class _Desk:
+    """A worker's open models, shelves and corpus, and the best that it has seen of all chunks it read."""
+
+    def __init__(self, orders: Any) -> None:
+        """Open everything that the orders name."""
+        import ray
+        import torch
+
+        # As many threads as cores to each worker would be too many, and the number can decide the last bits.
+        torch.set_num_threads(1)
+        os.environ.setdefault("RAYON_NUM_THREADS", "1")
+        self._orders: Orders = ray.get(orders)
+        self._orders.go_there()
+        self._readers = {order.name: order.open(self._orders.store) for order in self._orders.models}
+        store = self._orders.store
+        self._shelves = {o.name: store.shelf(o.parts, o.about) if store else None for o in self._orders.models}
+        self._texts = ChunkTexts(self._orders.corpus.open(), self._orders.size)
+        self._contest = copy.deepcopy(self._orders.contest)
+        self._seen: set[int] = set()
+
+    def answer(self, mark: ChunkMark) -> Reply:
+        """Return what was found in a chunk, or what went wrong."""
+        texts = None
+        try:
+            texts = self._texts.read(mark)
+            return Reply(mark.number, self._find(mark.number, texts))
+        except Exception as error:
+            named = f"chunk {mark.number}" + (f" (documents {texts.ids[0]} to {texts.ids[-1]})" if texts else "")
+            return Reply(mark.number, fault=f"{named}: {_first_line(error)}")
+
+    def _find(self, number: int, texts: Texts) -> ChunkFound:
+        states = {
+            name: read_chunk(
+                reader,
+                self._shelves[name],
+                NumberedTexts(number, texts),
+                reader.model.document_prompt,
+                list(points_of(self._contest, name)),
+            )
+            for name, reader in self._readers.items()
+        }
+        # What was seen before must not count against itself when it is asked for again.
+        contest = copy.deepcopy(self._orders.contest) if number in self._seen else self._contest
+        found = find_in_chunk(contest, number * self._orders.size, states)
+        contest.take(found.findings)
+        self._seen.add(number)
+        return found
+
+
+@contextmanager
+def _warnings_kept() -> Iterator[list[str]]:
+    """Collect what our own code warns of."""
+    kept: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: kept.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("probe")
+    logger.addHandler(handler)
+    try:
+        yield kept
+    finally:
+        logger.removeHandler(handler)
+
+
+def _explain(error: Exception) -> str:
+    return f"{socket.gethostname()}: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    words = next(iter(str(error).strip().splitlines()), "")
+    return words if isinstance(error, ProbeError) else f"{type(error).__name__}: {words}"

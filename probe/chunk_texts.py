@@ -1,5 +1,6 @@
 """Chunks of a corpus one by one: where each lies, and its texts read again by another process."""
 
+import pickle
 from collections.abc import Iterator
 from itertools import islice, repeat
 from pathlib import Path
@@ -9,7 +10,7 @@ from probe.beir_records import stream_records, text_of
 from probe.errors import DataError
 from probe.texts import Documents, Texts
 
-__all__ = ["ChunkMark", "ChunkTexts", "is_held", "mark_chunks"]
+__all__ = ["ChunkMark", "ChunkTexts", "can_be_sent", "mark_chunks"]
 
 _UNKNOWN = -1
 
@@ -28,9 +29,15 @@ class ChunkMark(NamedTuple):
     text_hash: str
 
 
-def is_held(documents: Documents) -> bool:
-    """Return whether a corpus, or what it is a selection of, is held in memory rather than read from a file."""
-    return isinstance(getattr(documents, "documents", documents), Texts)
+def can_be_sent(documents: Documents) -> bool:
+    """Return whether a corpus is a handle that another process can use: not texts in memory, nor an open archive."""
+    if isinstance(getattr(documents, "documents", documents), Texts):
+        return False
+    try:
+        pickle.dumps(documents)
+    except (TypeError, AttributeError, pickle.PicklingError):
+        return False
+    return True
 
 
 def mark_chunks(documents: Documents, size: int) -> Iterator[ChunkMark]:

@@ -12,8 +12,6 @@ __all__ = ["replies"]
 
 # Chunks per worker that are told and not yet taken in.
 _AHEAD = 4
-# How often a chunk is tried again after the process or the machine that read it was lost.
-_RETRIES = 10
 
 
 def replies(orders: Orders, workers: int, gpus: float) -> Iterator[Reply]:
@@ -34,8 +32,9 @@ def replies(orders: Orders, workers: int, gpus: float) -> Iterator[Reply]:
     batches = iter(_build(ray.put(orders), gate, workers, gpus))
     while (batch := _next_batch(batches)) is not None:
         for data in batch["reply"]:
-            yield pickle.loads(data)
-            gate.let_another_through.remote()
+            reply: Reply = pickle.loads(data)
+            yield reply
+            gate.close.remote(reply.number)
 
 
 def _next_batch(batches: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
@@ -52,36 +51,34 @@ def _open_gate(ahead: int) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(Gate).options(num_cpus=0, max_concurrency=8, scheduling_strategy=here).remote(ahead)
+    return ray.remote(Gate).options(num_cpus=0, scheduling_strategy=here).remote(ahead)
 
 
 def _build(orders: Any, gate: Any, workers: int, gpus: float) -> Any:
     """Return the batches of replies; nothing runs before they are asked for."""
     import ray
 
-    with ray.data.DataContext.current(_context(errors=_AHEAD * workers // 2)):
+    with ray.data.DataContext.current(_context()):
         told = ray.data.from_items([{"corpus": 0}]).flat_map(tell_chunks, fn_args=(orders, gate), num_cpus=0)
         answered = told.map_batches(
             ChunkWorker,
             batch_size=1,
-            fn_constructor_args=(orders,),
+            fn_constructor_args=(orders, gate),
             compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
             num_cpus=1,
             num_gpus=gpus or None,
-            max_task_retries=_RETRIES,
         )
         return answered.iter_batches(batch_size=None, prefetch_batches=0)
 
 
-def _context(errors: int) -> Any:
+def _context() -> Any:
     """Return Ray Data's settings: every row by itself, and silence."""
     import ray
 
     context = ray.data.DataContext.get_current().copy()
     # A row is a chunk: blocks are as small as they can be, so that each is told, retried and taken in by itself.
     context.target_max_block_size = 1
-    # Whatever is lost for good keeps its place at the gate, so fewer are borne than have a place.
-    context.max_errored_blocks = errors
+    # A chunk may take a machine long.
     context.execution_no_progress_timeout_s = -1
     context.enable_progress_bars = False
     context.print_on_execution_start = False

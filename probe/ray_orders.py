@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from probe.chunk_texts import is_held
+from probe.chunk_texts import can_be_sent
 from probe.contest import Contest
 from probe.dataset import load_dataset
 from probe.engine import Scan, points_of
@@ -18,6 +18,9 @@ from probe.store import Store
 from probe.texts import Documents
 
 __all__ = ["CorpusOrder", "DatasetSource", "ModelOrder", "Orders", "make_orders"]
+
+
+_NAMELESS = "documents in memory or in a zip cannot be sent to another process: say which data set they are of"
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class CorpusOrder:
     """A corpus to open.
 
     Attributes:
-        documents: The corpus, where it is a handle on a file; None where it is held in memory.
+        documents: The corpus, where it is a handle on a file; None where it has to be loaded by name.
         source: The data set it belongs to, where that is known by name.
         text_hash: sha256 over all its ids and texts.
     """
@@ -96,9 +99,7 @@ class CorpusOrder:
         if self.documents is not None and (self.source is None or _is_here(self.documents)):
             return self.documents
         if self.source is None:
-            raise CallError(
-                "documents that are held in memory cannot be opened by another process: name their data set"
-            )
+            raise CallError(_NAMELESS)
         documents = load_dataset(self.source.name, self.source.split, self.source.limit).documents
         if documents.text_hash != self.text_hash:
             raise ModelError(f"'{self.source.name}' has other texts here: give every machine the same files")
@@ -146,13 +147,13 @@ def make_orders(scan: Scan, source: DatasetSource | None, trust: bool, size: int
         size: Documents of a chunk.
 
     Raises:
-        CallError: The documents are held in memory, and the data set has no name.
+        CallError: The documents cannot be sent, and the data set has no name.
     """
     documents = scan.dataset.documents
-    held = is_held(documents)
-    if held and source is None:
-        raise CallError("documents that are held in memory cannot be opened by another process: name their data set")
-    corpus = CorpusOrder(None if held else documents, source, documents.text_hash)
+    sent = documents if can_be_sent(documents) else None
+    if sent is None and source is None:
+        raise CallError(_NAMELESS)
+    corpus = CorpusOrder(sent, source, documents.text_hash)
     models = tuple(_order_model(scan, reader, trust) for reader in scan.readers.values())
     return Orders(scan.contest, models, corpus, scan.store, size, os.getcwd())
 

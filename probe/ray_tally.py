@@ -54,8 +54,8 @@ class Tally:
         Raises:
             ProbeError: Some could not be read, or came back from no worker.
         """
-        lost = [number for number, came in enumerate(self._came) if not came]
-        faults = self._faults + [f"chunk {number}: every worker that read it was lost" for number in lost]
+        missing = [number for number, came in enumerate(self._came) if not came]
+        faults = self._faults + [f"chunk {number}: Ray lost it" for number in missing]
         if not faults:
             return
         named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,10 @@ from probe.states import NumberedTexts, read_chunk
 from probe.texts import Texts
 
 __all__ = ["ChunkWorker", "Gate", "Reply", "tell_chunks"]
+
+
+# How often a chunk is begun, where the process or the machine that reads it is lost each time.
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,28 @@ class Reply:
 
 
 class Gate:
-    """Lets chunks be told only a few ahead of those that are done, so that nothing piles up."""
+    """Lets chunks be told only a few ahead of those that are done, and counts how often each was begun."""
 
     def __init__(self, ahead: int) -> None:
         """Let the first `ahead` chunks through."""
         self._limit = ahead
         self._moved = asyncio.Condition()
+        self._begun: Counter[int] = Counter()
 
     async def wait(self, number: int) -> None:
         """Return when a chunk may be told."""
         async with self._moved:
             await self._moved.wait_for(lambda: number < self._limit)
 
-    async def let_another_through(self) -> None:
-        """Let one more chunk be told."""
+    async def begin(self, number: int) -> int:
+        """Return how often a chunk was begun, this time included."""
+        self._begun[number] += 1
+        return self._begun[number]
+
+    async def close(self, number: int) -> None:
+        """Forget a chunk that is done, and let one more be told."""
         async with self._moved:
+            del self._begun[number]
             self._limit += 1
             self._moved.notify_all()
 
@@ -86,9 +98,10 @@ def tell_chunks(row: dict[str, Any], orders: Any, gate: Any) -> Iterator[dict[st
 class ChunkWorker:
     """Holds the models, opened once, and reads chunks one by one; Ray Data makes its actors of it."""
 
-    def __init__(self, orders: Any) -> None:
-        """Wait for the first chunk; `orders` is a reference to the `Orders`."""
+    def __init__(self, orders: Any, gate: Any) -> None:
+        """Wait for the first chunk, with a reference to the `Orders` and a handle of the `Gate`."""
         self._orders = orders
+        self._gate = gate
         self._desk: _Desk | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
@@ -103,8 +116,12 @@ class ChunkWorker:
         return {"reply": [pickle.dumps(replace(reply, warnings=tuple(warnings)))]}
 
     def _answer(self, mark: ChunkMark, fault: str) -> Reply:
+        import ray
+
         if fault:
             return Reply(mark.number, fault=fault, fatal=True)
+        if ray.get(self._gate.begin.remote(mark.number)) > _TRIES:
+            return Reply(mark.number, fault=f"chunk {mark.number}: {_TRIES} workers were lost while they read it")
         try:
             self._desk = self._desk or _Desk(self._orders)
         except Exception as error:

@@ -81,8 +81,8 @@ class EngineOptions:
             from probe.engine import scan_here
 
             return scan_here
+        from probe.ray_corpus import DatasetSource
         from probe.ray_engine import RayEngine
-        from probe.ray_orders import DatasetSource
 
         return RayEngine(self.address, self.workers, self.gpus, DatasetSource(dataset, split, limit), trust)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from probe.engine import ChunkFound, Scan
 from probe.errors import CallError
+from probe.ray_corpus import DatasetSource, order_corpus
 from probe.ray_flow import replies
-from probe.ray_orders import DatasetSource, make_orders
+from probe.ray_orders import make_orders
 from probe.ray_session import connected
 from probe.ray_tally import Tally
 from probe.settings import CHUNK
@@ -43,7 +44,7 @@ class RayEngine:
             ProbeError: There is no cluster, a worker cannot begin, or chunks could not be read.
         """
         gpus = _gpus_of_worker(self.gpus, scan)
-        orders = make_orders(scan, self.source, self.trust, CHUNK)
+        orders = make_orders(scan, order_corpus(scan.dataset, self.source, CHUNK), self.trust)
         documents = len(scan.dataset.documents)
         tally = Tally(-(-documents // CHUNK), kept=scan.store is not None)
         with connected(self.address, self.workers):

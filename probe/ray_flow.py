@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from probe.errors import ProbeError
+from probe.ray_corpus import CorpusOrder, Gate, tell_chunks
 from probe.ray_orders import Orders
-from probe.ray_worker import ChunkWorker, Gate, Reply, tell_chunks
+from probe.ray_worker import ChunkWorker, Reply
 
 __all__ = ["replies"]
 
@@ -29,7 +30,8 @@ def replies(orders: Orders, workers: int, gpus: float) -> Iterator[Reply]:
 
     ahead = _AHEAD * workers
     gate = _open_gate(ahead)
-    batches = iter(_build(ray.put(orders), gate, workers, gpus))
+    told = _tell(orders.corpus, gate)
+    batches = iter(_answer(told, ray.put(orders), gate, workers, gpus))
     while (batch := _next_batch(batches)) is not None:
         for data in batch["reply"]:
             reply: Reply = pickle.loads(data)
@@ -54,21 +56,27 @@ def _open_gate(ahead: int) -> Any:
     return ray.remote(Gate).options(num_cpus=0, scheduling_strategy=here).remote(ahead)
 
 
-def _build(orders: Any, gate: Any, workers: int, gpus: float) -> Any:
-    """Return the batches of replies; nothing runs before they are asked for."""
+def _tell(corpus: CorpusOrder, gate: Any) -> Any:
+    """Return the marks of the chunks as Ray Data has them; nothing runs before they are asked for."""
     import ray
 
     with ray.data.DataContext.current(_context()):
-        told = ray.data.from_items([{"corpus": 0}]).flat_map(tell_chunks, fn_args=(orders, gate), num_cpus=0)
-        answered = told.map_batches(
-            ChunkWorker,
-            batch_size=1,
-            fn_constructor_args=(orders, gate),
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
-            num_cpus=1,
-            num_gpus=gpus or None,
-        )
-        return answered.iter_batches(batch_size=None, prefetch_batches=0)
+        return ray.data.from_items([{"corpus": 0}]).flat_map(tell_chunks, fn_args=(corpus, gate), num_cpus=0)
+
+
+def _answer(told: Any, orders: Any, gate: Any, workers: int, gpus: float) -> Any:
+    """Return the batches of replies; nothing runs before they are asked for."""
+    import ray
+
+    answered = told.map_batches(
+        ChunkWorker,
+        batch_size=1,
+        fn_constructor_args=(orders, gate),
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        num_cpus=1,
+        num_gpus=gpus or None,
+    )
+    return answered.iter_batches(batch_size=None, prefetch_batches=0)
 
 
 def _context() -> Any:

@@ -1,25 +1,22 @@
-"""What runs on the machines of a Ray cluster: the corpus's chunks told one by one, and the workers that read them."""
+"""The workers of a Ray cluster: each holds the models and reads chunks of the corpus."""
 
-import asyncio
 import copy
 import logging
 import os
 import pickle
-import socket
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from probe.chunk_texts import ChunkMark, ChunkTexts, mark_chunks
+from probe.chunk_texts import ChunkMark, ChunkTexts
 from probe.engine import ChunkFound, find_in_chunk, points_of
-from probe.errors import ProbeError
+from probe.ray_corpus import explain
 from probe.ray_orders import Orders
 from probe.states import NumberedTexts, read_chunk
 from probe.texts import Texts
 
-__all__ = ["ChunkWorker", "Gate", "Reply", "tell_chunks"]
+__all__ = ["ChunkWorker", "Reply"]
 
 
 # How often a chunk is begun, where the process or the machine that reads it is lost each time.
@@ -43,56 +40,6 @@ class Reply:
     fault: str = ""
     fatal: bool = False
     warnings: tuple[str, ...] = ()
-
-
-class Gate:
-    """Lets chunks be told only a few ahead of those that are done, and counts how often each was begun."""
-
-    def __init__(self, ahead: int) -> None:
-        """Let the first `ahead` chunks through."""
-        self._limit = ahead
-        self._moved = asyncio.Condition()
-        self._begun: Counter[int] = Counter()
-
-    async def wait(self, number: int) -> None:
-        """Return when a chunk may be told."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: number < self._limit)
-
-    async def begin(self, number: int) -> int:
-        """Return how often a chunk was begun, this time included."""
-        self._begun[number] += 1
-        return self._begun[number]
-
-    async def close(self, number: int) -> None:
-        """Forget a chunk that is done, and let one more be told."""
-        async with self._moved:
-            del self._begun[number]
-            self._limit += 1
-            self._moved.notify_all()
-
-
-def tell_chunks(row: dict[str, Any], orders: Any, gate: Any) -> Iterator[dict[str, Any]]:
-    """Yield a row per chunk of the corpus: where it is, not its texts.
-
-    Args:
-        row: The one row that Ray Data begins with; it says nothing.
-        orders: Reference to the `Orders`.
-        gate: Handle of the `Gate`.
-
-    Yields:
-        The fields of a `ChunkMark`; where the corpus cannot be read, one row with a fault.
-    """
-    import ray
-
-    told: Orders = ray.get(orders)
-    told.go_there()
-    try:
-        for mark in mark_chunks(told.corpus.open(), told.size):
-            ray.get(gate.wait.remote(mark.number))
-            yield {**mark._asdict(), "fault": ""}
-    except Exception as error:
-        yield {**ChunkMark(-1, -1, "")._asdict(), "fault": f"the documents cannot be read on {_explain(error)}"}
 
 
 class ChunkWorker:
@@ -125,7 +72,7 @@ class ChunkWorker:
         try:
             self._desk = self._desk or _Desk(self._orders)
         except Exception as error:
-            return Reply(mark.number, fault=f"a worker cannot begin on {_explain(error)}", fatal=True)
+            return Reply(mark.number, fault=f"a worker cannot begin on {explain(error)}", fatal=True)
         return self._desk.answer(mark)
 
 
@@ -141,11 +88,11 @@ class _Desk:
         torch.set_num_threads(1)
         os.environ.setdefault("RAYON_NUM_THREADS", "1")
         self._orders: Orders = ray.get(orders)
-        self._orders.go_there()
+        documents = self._orders.corpus.open()
         self._readers = {order.name: order.open(self._orders.store) for order in self._orders.models}
         store = self._orders.store
         self._shelves = {o.name: store.shelf(o.parts, o.about) if store else None for o in self._orders.models}
-        self._texts = ChunkTexts(self._orders.corpus.open(), self._orders.size)
+        self._texts = ChunkTexts(documents, self._orders.corpus.size)
         self._contest = copy.deepcopy(self._orders.contest)
         self._seen: set[int] = set()
 
@@ -157,7 +104,7 @@ class _Desk:
             return Reply(mark.number, self._find(mark.number, texts))
         except Exception as error:
             named = f"chunk {mark.number}" + (f" (documents {texts.ids[0]} to {texts.ids[-1]})" if texts else "")
-            return Reply(mark.number, fault=f"{named}: {_first_line(error)}")
+            return Reply(mark.number, fault=f"{named}: {explain(error, host=False)}")
 
     def _find(self, number: int, texts: Texts) -> ChunkFound:
         states = {
@@ -172,7 +119,7 @@ class _Desk:
         }
         # What was seen before must not count against itself when it is asked for again.
         contest = copy.deepcopy(self._orders.contest) if number in self._seen else self._contest
-        found = find_in_chunk(contest, number * self._orders.size, states)
+        found = find_in_chunk(contest, number * self._orders.corpus.size, states)
         contest.take(found.findings)
         self._seen.add(number)
         return found
@@ -190,12 +137,3 @@ def _warnings_kept() -> Iterator[list[str]]:
         yield kept
     finally:
         logger.removeHandler(handler)
-
-
-def _explain(error: Exception) -> str:
-    return f"{socket.gethostname()}: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    words = next(iter(str(error).strip().splitlines()), "")
-    return words if isinstance(error, ProbeError) else f"{type(error).__name__}: {words}"

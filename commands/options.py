@@ -13,9 +13,13 @@ __all__ = [
     "Device",
     "DocumentPrompt",
     "Dtype",
+    "EngineAddress",
+    "EngineName",
+    "EngineWorkers",
     "Force",
     "Format",
     "FuseRuns",
+    "GpusPerWorker",
     "Layers",
     "Lens",
     "Limit",
@@ -81,6 +85,19 @@ SaveJson = Annotated[Path | None, typer.Option("--save", help="Write the numbers
 FuseRuns = Annotated[
     str | None,
     typer.Option("--fuse-runs", help="Beside every fusion, the rankings fused: rrf, combsum, or both."),
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="What reads the documents: local, or ray (needs the extra ray).")
+]
+EngineAddress = Annotated[
+    str | None,
+    typer.Option("--address", help="Of a Ray cluster: HOST:PORT or auto; one is started here when left out."),
+]
+EngineWorkers = Annotated[
+    int | None, typer.Option("--workers", help="Of the Ray cluster; as many as it has room for when left out.")
+]
+GpusPerWorker = Annotated[
+    float | None, typer.Option(help="Of the Ray cluster; 1 where the model runs on a GPU, when left out.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; named after the model when left out.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")]

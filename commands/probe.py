@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.engines import EngineOptions
 from commands.layer_extras import LayerExtras
 from commands.options import (
     Baseline,
@@ -13,8 +14,12 @@ from commands.options import (
     Device,
     DocumentPrompt,
     Dtype,
+    EngineAddress,
+    EngineName,
+    EngineWorkers,
     Format,
     FuseRuns,
+    GpusPerWorker,
     Layers,
     Lens,
     Limit,
@@ -85,6 +90,10 @@ def layers(
     baseline: Baseline = None,
     store: StoreFolder = None,
     no_store: NoStore = False,
+    engine: EngineName = "local",
+    address: EngineAddress = None,
+    workers: EngineWorkers = None,
+    gpus_per_worker: GpusPerWorker = None,
     format: Format = "table",
     save: Save = None,
     plot: Plot = None,
@@ -97,6 +106,8 @@ def layers(
     """
     check_output(format, save)
     check_plot(plot)
+    engines = EngineOptions(engine, address, workers, gpus_per_worker)
+    engines.check()
     from probe.metrics import Metric
     from probe.opening import open_reader
     from probe.profile import LoadOptions
@@ -105,12 +116,13 @@ def layers(
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
     kept = open_store(store, no_store)
+    chosen = engines.pick(dataset, split, limit, trust_remote_code)
     extras = LayerExtras(lens, recommend, model, dataset)
     say(f"loading {dataset} and {model}")
-    with working() as report:
+    with working() as report, engines.ready():
         data = _load_data(dataset, split, limit)
         reader = open_reader(model, options, kept)
-        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save))
+        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
 
         board = rank_layers(
             reader, data, layers, pooling.split(","), ranking, partial(extras.fit, reader, data, ranking)
@@ -141,6 +153,10 @@ def rank(
     fuse_runs: FuseRuns = None,
     store: StoreFolder = None,
     no_store: NoStore = False,
+    engine: EngineName = "local",
+    address: EngineAddress = None,
+    workers: EngineWorkers = None,
+    gpus_per_worker: GpusPerWorker = None,
     format: Format = "table",
     save: Save = None,
     plot: Plot = None,
@@ -153,6 +169,8 @@ def rank(
     """
     check_output(format, save)
     check_plot(plot)
+    engines = EngineOptions(engine, address, workers, gpus_per_worker)
+    engines.check()
     named = _check_specs(specs or [], queries, documents, fuse_runs)
     from adaptors.resolve import resolve_sides, resolve_specs
     from probe.metrics import Metric
@@ -163,14 +181,15 @@ def rank(
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
     kept = open_store(store, no_store)
+    chosen = engines.pick(dataset, split, limit, trust_remote_code)
     say(f"loading {dataset} and the models of {', '.join(named)}")
-    with working() as report:
+    with working() as report, engines.ready():
         data = _load_data(dataset, split, limit)
         if queries and documents:
             resolved = resolve_sides(queries, documents, options, kept)
         else:
             resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else (), tokens=True)
-        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save))
+        ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)
     save_plot(board, plot)

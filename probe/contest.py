@@ -1,21 +1,40 @@
 """Encoders made of states read at hookpoints, and what each of them has found while the corpus streams by."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from probe.collapse import SAMPLE
 from probe.composite import Composite
 from probe.encoder import Embeddings
 from probe.evaluation import Part
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.late_part import LatePart
-from probe.search import Run, TopK
+from probe.search import Picked, Run, TopK
 
-__all__ = ["RUN_DEPTH", "Contest"]
+__all__ = ["RUN_DEPTH", "Contest", "Findings", "States"]
 
 # Documents per query of every ranking that a late fusion is made of.
 RUN_DEPTH = 1000
 
 States = Mapping[Hookpoint, Embeddings]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the encoders of a contest found in one chunk of documents.
+
+    Attributes:
+        start: Place in the corpus of its first document.
+        ids: Ids of its C documents.
+        picked: Per encoder, what can be among its best.
+        samples: Per compared encoder, vectors of the documents that are among the corpus's first.
+    """
+
+    start: int
+    ids: tuple[str, ...]
+    picked: tuple[Picked, ...]
+    samples: tuple[Embeddings, ...]
 
 
 class Contest:
@@ -42,17 +61,30 @@ class Contest:
             queries = _join(part.sides[0], states)
             self._parts[part] = LatePart(queries.shape[1]) if _reads_tokens(part) else Part(queries)
 
-    def take_documents(self, ids: Sequence[str], states: States) -> None:
-        """Take in the next C documents.
+    def find(self, start: int, ids: tuple[str, ...], states: States) -> Findings:
+        """Return what the encoders find in a chunk of C documents; takes nothing in.
 
         Args:
-            ids: Their ids.
+            start: Place in the corpus of its first document.
+            ids: Ids of its documents.
             states: Their states `(C, D)` per hookpoint; where that is one of tokens, their scores `(C, Q)`.
         """
-        cosines = {encoder: part.compare(_join(encoder.sides[1], states)) for encoder, part in self._parts.items()}
+        cosines, samples, picked = {}, [], []
+        for encoder, part in self._parts.items():
+            vectors = _join(encoder.sides[1], states)
+            cosines[encoder] = part.compare(vectors)
+            samples.append(vectors[: max(0, SAMPLE - start)].copy())
         for encoder, top in self._tops.items():
             found = [cosines[part] for part in _compared(encoder)]
-            top.add(ids, encoder.average(found) if encoder.averages_cosines else found[0])
+            picked.append(top.pick(ids, encoder.average(found) if encoder.averages_cosines else found[0]))
+        return Findings(start, ids, tuple(picked), tuple(samples))
+
+    def take(self, findings: Findings) -> None:
+        """Take in what was found in a chunk, here or by another process; the order of the chunks is no matter."""
+        for part, sample in zip(self._parts.values(), findings.samples, strict=True):
+            part.keep_sample(findings.start, sample)
+        for top, picked in zip(self._tops.values(), findings.picked, strict=True):
+            top.take(findings.ids, picked)
 
     def run(self, encoder: Composite | RunFusion) -> Run:
         """Return what an encoder has found so far."""

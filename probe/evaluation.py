@@ -82,11 +82,11 @@ class Part:
     def __init__(self, queries: Embeddings) -> None:
         """Compare with query vectors `(Q, D)`."""
         self._queries = unit(queries)
-        self._sample: list[Embeddings] = []
+        self._sample: dict[int, Embeddings] = {}
         self.dim = int(queries.shape[1])
 
     def compare(self, documents: Embeddings) -> Embeddings:
-        """Return the cosines `(Q, C)` of the next C documents `(C, D)`.
+        """Return the cosines `(Q, C)` of C documents `(C, D)`.
 
         Raises:
             CallError: They have another dimension than the queries.
@@ -96,11 +96,19 @@ class Part:
                 f"queries of {self.dim} dimensions cannot search documents of {documents.shape[1]}: both encoders have "
                 "to map into one space"
             )
-        if sum(map(len, self._sample)) < SAMPLE:
-            self._sample.append(documents[:SAMPLE].copy())
         return cosines(self._queries, documents)
+
+    def keep_sample(self, start: int, documents: Embeddings) -> None:
+        """Keep the vectors of the corpus's first documents, which tell whether all are alike.
+
+        Args:
+            start: Place in the corpus of the first of these documents.
+            documents: Their vectors `(C, D)`; those beyond the sample are passed over.
+        """
+        if start < SAMPLE:
+            self._sample[start] = documents[: SAMPLE - start].copy()
 
     @cached_property
     def collapsed(self) -> bool:
         """Whether all documents have one vector; asked for when all were seen."""
-        return is_collapsed(np.concatenate(self._sample))
+        return is_collapsed(np.concatenate([vectors for _, vectors in sorted(self._sample.items())]))

@@ -5,7 +5,7 @@ layer of another costs no more products than the layers.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,62 +13,49 @@ from probe.composite import Composite
 from probe.contest import Contest
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
+from probe.engine import Cost, Engine, Scan, points_of, read_points, scan_here
 from probe.evaluation import Evaluation
 from probe.examples import leaders
 from probe.fusions import RunFusion
-from probe.hookpoint import TOKENS, Hookpoint, Place
-from probe.late_reader import LateReader, late_reader
+from probe.hookpoint import TOKENS, Hookpoint
+from probe.late_reader import late_reader
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
-from probe.states import Progress, Side, SideStates, document_side, query_side, read_side
+from probe.states import Progress, query_side
 from probe.store import Store
 
 __all__ = ["sweep_fusions"]
-
-# Ids of C documents, and their states `(C, D)` per hookpoint; their scores `(C, Q)` where that is one of tokens.
-_Chunk = tuple[tuple[str, ...], dict[Hookpoint, Embeddings]]
 
 
 class _Model:
     """One model's share of the work, and what it cost."""
 
-    def __init__(self, reader: LayerReader, points: Sequence[Hookpoint], label: str) -> None:
-        """Read a model at some hookpoints; `label` tells its progress from that of others."""
+    def __init__(self, reader: LayerReader, label: str) -> None:
+        """Count for a model; `label` tells its progress from that of others."""
         self.reader = reader
         self.seconds: Counter[int] = Counter()
         self.truncated_documents = 0
         self.truncated_queries = 0
-        self._points = {point.place: point for point in points}
-        self._late: LateReader | None = None
         self._label = label
 
-    def read_queries(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> dict[Hookpoint, Embeddings]:
-        """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay here, `(0, D)` stands for them."""
-        side = query_side(self.reader, dataset)
-        chunks = list(self._read(self.reader, side, list(self._points), kept))
+    def read_queries(
+        self, dataset: Dataset, contest: Contest, kept: tuple[Store | None, Progress]
+    ) -> dict[Hookpoint, Embeddings]:
+        """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay with the reader, `(0, D)` stands."""
+        side, points = query_side(self.reader, dataset), points_of(contest, self.reader)
+        chunks = list(read_points(self.reader, side, contest, kept, self._label))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
-        tokens = [place for place in self._points if place[1] == TOKENS]
+        tokens = [place for place in points if place[1] == TOKENS]
         if tokens:
-            self._late = late_reader(self.reader, side, chunks, tokens)
-        states = {place: [chunk.vectors[place] for chunk in chunks] for place in self._points if place not in tokens}
+            self.reader = late_reader(self.reader, side, chunks, tokens)
+        states = {place: [chunk.vectors[place] for chunk in chunks] for place in points if place not in tokens}
         states |= {place: [np.empty((0, self.reader.model.width), np.float32)] for place in tokens}
-        return {point: np.concatenate(states[place]) for place, point in self._points.items()}
+        return {point: np.concatenate(states[place]) for place, point in points.items()}
 
-    def read_documents(self, dataset: Dataset, kept: tuple[Store | None, Progress]) -> Iterator[_Chunk]:
-        """Yield the documents, chunk by chunk."""
-        reader = self._late or self.reader
-        points = {self._late.at(place) if self._late else place: point for place, point in self._points.items()}
-        for chunk in self._read(reader, document_side(reader, dataset), list(points), kept):
-            self.seconds.update(chunk.seconds)
-            self.truncated_documents += chunk.truncated
-            yield chunk.ids, {point: chunk.vectors[place] for place, point in points.items()}
-
-    def _read(
-        self, reader: LayerReader, side: Side, places: Sequence[Place], kept: tuple[Store | None, Progress]
-    ) -> Iterator[SideStates]:
-        store, progress = kept
-        name = f"{side.name}{self._label}"
-        return read_side(reader, side, places, store, lambda _, done, total: progress(name, done, total))
+    def add(self, cost: Cost) -> None:
+        """Add what a chunk of documents cost."""
+        self.seconds.update(cost.seconds)
+        self.truncated_documents += cost.truncated
 
 
 def sweep_fusions(
@@ -77,6 +64,7 @@ def sweep_fusions(
     dataset: Dataset,
     metrics: Sequence[Metric],
     kept: tuple[Store | None, Progress],
+    engine: Engine = scan_here,
 ) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
     """Score fusions of several models in one pass over the texts; the models read them side by side.
 
@@ -86,22 +74,22 @@ def sweep_fusions(
         dataset: Documents, queries and judgements; the judgements are looked at only to score.
         metrics: What to compute.
         kept: Where states are read and kept, if anywhere, and who is told about every batch.
+        engine: Makes the pass over the documents; the queries are read here.
 
     Returns:
         One evaluation per encoder, and per model the documents and the queries longer than it takes.
     """
     contest = Contest(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
-    models = {
-        name: _Model(
-            reader,
-            [point for point in contest.points if point.model == name],
-            f" ({name})" if len(readers) > 1 else "",
-        )
-        for name, reader in readers.items()
-    }
-    contest.take_queries(_merge(model.read_queries(dataset, kept) for model in models.values()))
-    for chunk in zip(*[model.read_documents(dataset, kept) for model in models.values()], strict=True):
-        contest.take_documents(chunk[0][0], _merge(states for _, states in chunk))
+    models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
+    queries: dict[Hookpoint, Embeddings] = {}
+    for model in models.values():
+        queries |= model.read_queries(dataset, contest, kept)
+    contest.take_queries(queries)
+    readers = {name: model.reader for name, model in models.items()}
+    for found in engine(Scan(contest, readers, dataset, *kept)):
+        contest.take(found.findings)
+        for name, cost in found.costs.items():
+            models[name].add(cost)
     evaluations = []
     for encoder in encoders:
         adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
@@ -124,10 +112,6 @@ def sweep_fusions(
             )
         )
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
-
-
-def _merge(states: Iterable[dict[Hookpoint, Embeddings]]) -> dict[Hookpoint, Embeddings]:
-    return {point: vectors for found in states for point, vectors in found.items()}
 
 
 def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents: int) -> tuple[float, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from probe.composite import Composite
 from probe.contest import RUN_DEPTH
 from probe.dataset import Dataset
+from probe.engine import Engine, scan_here
 from probe.evaluation import Evaluation
 from probe.examples import Examples, choose_examples
 from probe.fusions import Fusion, RunFusion
@@ -46,6 +47,7 @@ class RankOptions:
         store: Where states are read and kept, if anywhere.
         progress: Told about every batch.
         examples: Keep queries to look at, with what each encoder found for them.
+        engine: Makes the pass over the documents.
     """
 
     metric: Metric = NDCG_10
@@ -55,6 +57,7 @@ class RankOptions:
     store: Store | None = None
     progress: Progress = silent
     examples: bool = False
+    engine: Engine = scan_here
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def rank(
     readers = {contestant.reader.model.source.name: contestant.reader for contestant in contestants}
     alone = [Fusion((point,)) for contestant in contestants for point in contestant.hookpoints]
     kept = (options.store, options.progress)
-    evaluations, truncated = sweep_fusions(readers, [*alone, *fusions], dataset, metrics, kept)
+    evaluations, truncated = sweep_fusions(readers, [*alone, *fusions], dataset, metrics, kept, options.engine)
     models = []
     published: dict[str, float | None] = {}
     for contestant in contestants:

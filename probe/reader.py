@@ -80,6 +80,10 @@ class LayerReader:
             raise ValueError(f"a reader of {self.model.source.name} was given neither the loaded model nor its loader")
         return self._load()
 
+    def at(self, place: Place) -> Place:
+        """Return the place whose state stands for a hookpoint's: here its own."""
+        return place
+
     def pooling_at(self, place: Place) -> Pooling:
         """Return what makes the state at a place of its token states."""
         return unit_tokens if place[1] == TOKENS else POOLINGS[place[1]]

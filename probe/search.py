@@ -1,6 +1,7 @@
 """Exact search: the top k documents per query, kept while the corpus streams by."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from probe.encoder import Embeddings
 
-__all__ = ["Run", "TopK", "cosines", "tie_order", "unit"]
+__all__ = ["Picked", "Run", "TopK", "cosines", "tie_order", "unit"]
 
 Run = dict[str, dict[str, float]]
 
@@ -48,6 +49,19 @@ def cosines(queries: Embeddings, documents: Embeddings) -> Embeddings:
     return scores
 
 
+@dataclass(frozen=True)
+class Picked:
+    """The documents of a chunk that can still be among the best k of a query.
+
+    Attributes:
+        columns: Their places in the chunk `(Q, M)`, in any order; M is at most k.
+        scores: Their scores, float32 `(Q, M)`.
+    """
+
+    columns: NDArray[np.int32]
+    scores: Embeddings
+
+
 class TopK:
     """The best k documents of every query, ties broken as TREC does.
 
@@ -75,13 +89,31 @@ class TopK:
             ids: Their ids.
             scores: Every query's score of them, float32 `(Q, C)`.
         """
+        self.take(ids, self.pick(ids, scores))
+
+    def pick(self, ids: Sequence[str], scores: Embeddings) -> Picked:
+        """Return what can be among the best k of these documents and of all that were taken in; takes nothing in.
+
+        Args:
+            ids: Ids of C documents.
+            scores: Every query's score of them, float32 `(Q, C)`.
+        """
         own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
         if own:
             scores = scores.copy()
             scores[tuple(zip(*own, strict=True))] = -np.inf
         columns = self._pick(scores, ids)
-        self._scores.append(np.take_along_axis(scores, columns, 1))
-        self._names.append(np.array(ids, object)[columns])
+        return Picked(columns.astype(np.int32), np.take_along_axis(scores, columns, 1))
+
+    def take(self, ids: Sequence[str], picked: Picked) -> None:
+        """Take in what was picked of a chunk, here or by another process; the order of the chunks is no matter.
+
+        Args:
+            ids: Ids of the chunk's documents.
+            picked: What was picked of them.
+        """
+        self._scores.append(picked.scores)
+        self._names.append(np.array(ids, object)[picked.columns])
         if len(self._scores) > _CHUNKS_HELD:
             self._settle()
 

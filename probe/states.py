@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from probe.chunk_file import ChunkRecord, Stored, keep_exact, restore, shrink
 from probe.dataset import Dataset
@@ -15,7 +15,19 @@ from probe.settings import CHUNK, shelf_parts
 from probe.store import Found, Shelf, Store
 from probe.texts import Documents, Texts, chunks
 
-__all__ = ["Progress", "Side", "SideStates", "document_side", "query_side", "read_side", "silent"]
+__all__ = [
+    "NumberedTexts",
+    "Progress",
+    "Side",
+    "SideStates",
+    "describe_side",
+    "document_side",
+    "open_shelf",
+    "query_side",
+    "read_chunk",
+    "read_side",
+    "silent",
+]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -63,6 +75,14 @@ class SideStates:
     truncated: int
 
 
+@dataclass(frozen=True)
+class NumberedTexts:
+    """A chunk of a side: its number, from 0, and its texts."""
+
+    number: int
+    texts: Texts
+
+
 def document_side(reader: LayerReader, dataset: Dataset) -> Side:
     """Return a data set's documents under the model's document prompt."""
     return Side("documents", dataset.documents, reader.model.document_prompt, dataset.name)
@@ -95,18 +115,54 @@ def read_side(
     Yields:
         States of at most `CHUNK` texts, in the order of the texts.
     """
-    shelf = _open_shelf(reader, side, places, store)
+    shelf = open_shelf(reader, side, places, store)
     looked_up = (
-        _look_up(reader, shelf, _Chunk(number, texts), side.prompt, places)
+        _look_up(reader, shelf, NumberedTexts(number, texts), side.prompt, places)
         for number, texts in enumerate(chunks(side.texts, CHUNK))
     )
     for work in _ahead(looked_up):
         yield _complete(reader, shelf, work, lambda done: progress(side.name, done, len(side.texts)))
 
 
-def _open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store: Store | None) -> Shelf | None:
+def read_chunk(
+    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, places: Sequence[Place]
+) -> SideStates:
+    """Return the states of one chunk: from the shelf, or from the model and then put there.
+
+    Args:
+        reader: The model's reader.
+        shelf: Of the side the chunk belongs to, if there is a store.
+        chunk: The texts.
+        prompt: Put before every text.
+        places: Layers and poolings to read.
+
+    Returns:
+        What `read_side` would yield for the chunk.
+    """
+    return _complete(reader, shelf, _look_up(reader, shelf, chunk, prompt, places), lambda done: None)
+
+
+def open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store: Store | None) -> Shelf | None:
+    """Open the shelf of a side and tell how much of it is stored.
+
+    Args:
+        reader: The model's reader.
+        side: The texts.
+        places: Layers and poolings that are wanted.
+        store: The store, if there is one.
+
+    Returns:
+        The shelf, or None without a store.
+    """
     if store is None:
         return None
+    shelf = store.shelf(*describe_side(reader, side))
+    _log.info("%s: %s", side.name, _describe(shelf.count(places), -(-len(side.texts) // CHUNK)))
+    return shelf
+
+
+def describe_side(reader: LayerReader, side: Side) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a shelf is made of: all that decides the vectors of a side, and what people want to know of it."""
     about = {
         "model": reader.model.source.name,
         "hub_id": reader.model.source.hub_id,
@@ -114,9 +170,7 @@ def _open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store:
         "side": side.name,
         "texts": len(side.texts),
     }
-    shelf = store.shelf(shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about)
-    _log.info("%s: %s", side.name, _describe(shelf.count(places), -(-len(side.texts) // CHUNK)))
-    return shelf
+    return shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about
 
 
 def _describe(stored: dict[Place, int], total: int) -> str:
@@ -130,22 +184,18 @@ def _describe(stored: dict[Place, int], total: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Chunk:
-    number: int
-    texts: Texts
-
-
-@dataclass(frozen=True)
 class _Work:
     """A chunk, what is stored of it, and its texts ready to run where something is missing."""
 
-    chunk: _Chunk
+    chunk: NumberedTexts
     found: Found
     missing: tuple[Place, ...]
     prepared: PreparedTexts | None
 
 
-def _look_up(reader: LayerReader, shelf: Shelf | None, chunk: _Chunk, prompt: str, places: Sequence[Place]) -> _Work:
+def _look_up(
+    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, places: Sequence[Place]
+) -> _Work:
     found = shelf.find(chunk.number, chunk.texts.text_hash, places) if shelf else Found({}, {}, 0)
     missing = tuple(place for place in places if place not in found.tensors)
     prepared = reader.prepare(chunk.texts.texts, prompt) if missing else None

@@ -85,8 +85,10 @@ def evaluate(
     queries = [_round(encoder.encode_query(chunk.texts)) for chunk in chunks(dataset.queries, CHUNK)]
     part = Part(np.concatenate(queries))
     top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
-    for chunk in chunks(dataset.documents, CHUNK):
-        top.add(chunk.ids, part.compare(_round(encoder.encode_document(chunk.texts))))
+    for number, chunk in enumerate(chunks(dataset.documents, CHUNK)):
+        vectors = _round(encoder.encode_document(chunk.texts))
+        top.add(chunk.ids, part.compare(vectors))
+        part.keep_sample(number * CHUNK, vectors)
         progress("documents", len(chunk), len(dataset.documents))
     return Evaluation(name, part.dim, score_run(top.run(), dataset.qrels, metrics), part.collapsed)
 

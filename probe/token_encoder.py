@@ -67,9 +67,10 @@ def evaluate_late(
     queries = _arrays(encoder.encode_query(dataset.queries.texts))
     part = LatePart(queries[0].shape[1])
     top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
-    for chunk in chunks(dataset.documents, _DOCUMENTS):
-        scores = maxsim(queries, _arrays(encoder.encode_document(chunk.texts)))
-        top.add(chunk.ids, part.compare(scores.T))
+    for number, chunk in enumerate(chunks(dataset.documents, _DOCUMENTS)):
+        scores = maxsim(queries, _arrays(encoder.encode_document(chunk.texts))).T
+        top.add(chunk.ids, part.compare(scores))
+        part.keep_sample(number * _DOCUMENTS, scores)
         progress("documents", len(chunk), len(dataset.documents))
     return Evaluation(name, part.dim, score_run(top.run(), dataset.qrels, metrics), part.collapsed)
 

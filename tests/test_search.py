@@ -85,3 +85,27 @@ def test_unit_does_not_write_to_its_input() -> None:
 
 def test_tie_order_puts_the_greatest_id_first() -> None:
     assert tie_order(["a", "c", "b"]).tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("k", [1, 5, 59])
+def test_what_several_searches_picked_makes_the_ranking_of_one(tied: tuple[Matrix, Matrix, list[str]], k: int) -> None:
+    queries, documents, ids = tied
+    dice = np.random.default_rng(k)
+    workers, merged = [TopK(["q0", "q1", "q2"], k) for _ in range(2)], TopK(["q0", "q1", "q2"], k)
+    came = []
+    for start in dice.permutation(np.arange(0, 60, 3)):
+        worker, names = workers[dice.integers(2)], ids[start : start + 3]
+        picked = worker.pick(names, cosines(unit(queries), documents[start : start + 3]))
+        worker.take(names, picked)
+        came.append((names, picked))
+    for place in dice.permutation(len(came)):
+        merged.take(*came[place])
+    assert [list(docs) for docs in merged.run().values()] == rank_by_hand(queries, documents, ids, k)
+    if k == 1:
+        assert sum(picked.columns.size for _, picked in came) < 3 * 60
+
+
+def test_picking_takes_nothing_in() -> None:
+    top = TopK(["q"], 2)
+    top.pick(["a"], np.ones((1, 1), np.float32))
+    assert top.run() == {"q": {}}

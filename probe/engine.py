@@ -1,0 +1,121 @@
+"""What makes a pass over the documents: this process, or anything else that gives the same findings per chunk."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from probe.contest import Contest, Findings
+from probe.dataset import Dataset
+from probe.hookpoint import Hookpoint, Place
+from probe.reader import LayerReader
+from probe.states import Progress, Side, SideStates, document_side, read_side
+from probe.store import Store
+
+__all__ = ["ChunkFound", "Cost", "Engine", "Scan", "find_in_chunk", "points_of", "read_points", "scan_here"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A pass over the documents that is to be made.
+
+    Attributes:
+        contest: The encoders, with the queries taken in.
+        readers: The models' readers, by the name their hookpoints have.
+        dataset: Whose documents are read.
+        store: Where states are read and kept, if anywhere.
+        progress: Told how many documents are done.
+    """
+
+    contest: Contest
+    readers: Mapping[str, LayerReader]
+    dataset: Dataset
+    store: Store | None
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one chunk of documents cost one model.
+
+    Attributes:
+        seconds: Time from the start of the forward to each layer, summed over the batches.
+        truncated: Documents longer than the model takes.
+    """
+
+    seconds: dict[int, float]
+    truncated: int
+
+
+@dataclass(frozen=True)
+class ChunkFound:
+    """What was found in one chunk of documents, and what it cost per model."""
+
+    findings: Findings
+    costs: dict[str, Cost]
+
+
+class Engine(Protocol):
+    """Makes passes over documents."""
+
+    def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
+        """Yield what the encoders find in every chunk, in any order; who asks takes it into the contest.
+
+        Args:
+            scan: The pass.
+        """
+        ...
+
+
+def scan_here(scan: Scan) -> Iterator[ChunkFound]:
+    """Make a pass in this process; the models read the documents side by side."""
+    start = 0
+    for states in zip(*[_read_documents(scan, name) for name in scan.readers], strict=True):
+        yield find_in_chunk(scan.contest, start, list(zip(scan.readers.values(), states, strict=True)))
+        start += len(states[0].ids)
+
+
+def _read_documents(scan: Scan, name: str) -> Iterator[SideStates]:
+    reader = scan.readers[name]
+    label = f" ({name})" if len(scan.readers) > 1 else ""
+    return read_points(reader, document_side(reader, scan.dataset), scan.contest, (scan.store, scan.progress), label)
+
+
+def read_points(
+    reader: LayerReader, side: Side, contest: Contest, kept: tuple[Store | None, Progress], label: str
+) -> Iterator[SideStates]:
+    """Yield the states of a side at the model's hookpoints in a contest.
+
+    Args:
+        reader: The model's reader.
+        side: Documents or queries.
+        contest: Says which hookpoints.
+        kept: Where states are read and kept, if anywhere, and who is told about every batch.
+        label: Tells the progress from that of other models.
+    """
+    store, progress = kept
+    places, name = list(points_of(contest, reader)), f"{side.name}{label}"
+    return read_side(reader, side, places, store, lambda _, done, total: progress(name, done, total))
+
+
+def points_of(contest: Contest, reader: LayerReader) -> dict[Place, Hookpoint]:
+    """Return a model's hookpoints in a contest, by the place that its reader reads for them."""
+    name = reader.model.source.name
+    return {reader.at(point.place): point for point in contest.points if point.model == name}
+
+
+def find_in_chunk(contest: Contest, start: int, states: Sequence[tuple[LayerReader, SideStates]]) -> ChunkFound:
+    """Compare one chunk of documents with the queries.
+
+    Args:
+        contest: The encoders; takes nothing in.
+        start: Place in the corpus of the chunk's first document.
+        states: The models' readers, and what each read of the chunk.
+
+    Returns:
+        What was found, and what it cost.
+    """
+    vectors = {
+        point: chunk.vectors[place] for reader, chunk in states for place, point in points_of(contest, reader).items()
+    }
+    costs = {reader.model.source.name: Cost(chunk.seconds, chunk.truncated) for reader, chunk in states}
+    return ChunkFound(contest.find(start, states[0][1].ids, vectors), costs)

@@ -1,0 +1,103 @@
+"""What a worker of the Ray engine is told, and how it opens models as they were opened where it was told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from probe.contest import Contest
+from probe.engine import Scan, points_of
+from probe.errors import ModelError
+from probe.opening import open_reader
+from probe.profile import LoadOptions
+from probe.ray_corpus import CorpusOrder
+from probe.reader import LayerReader
+from probe.settings import shelf_parts
+from probe.states import describe_side, document_side, open_shelf
+from probe.store import Store
+
+__all__ = ["ModelOrder", "Orders", "make_orders"]
+
+
+@dataclass(frozen=True)
+class ModelOrder:
+    """A model to open.
+
+    Attributes:
+        name: Alias, hub id or folder.
+        options: How to load it, nothing left to the machine it is loaded on.
+        token_budget: Most tokens of a batch.
+        parts: All that decides its vectors of the corpus.
+        about: What its shelf says of itself.
+    """
+
+    name: str
+    options: LoadOptions
+    token_budget: int
+    parts: dict[str, Any]
+    about: dict[str, Any]
+
+    def open(self, store: Store | None) -> LayerReader:
+        """Open the model.
+
+        Args:
+            store: Where facts of models are kept, if anywhere.
+
+        Returns:
+            Its reader.
+
+        Raises:
+            CallError, ModelError: It cannot be opened here.
+            ModelError: Its vectors would be others here.
+        """
+        reader = open_reader(self.name, self.options, store)
+        reader.token_budget = self.token_budget
+        here = shelf_parts(reader.model, self.parts["prompt"], self.parts["text_sha256"], self.token_budget)
+        for part, value in self.parts.items():
+            if here[part] != value:
+                raise ModelError(
+                    f"'{self.name}' gives other vectors here: its {part} is {here[part]}, expected {value}; give every "
+                    "machine the same files, versions and devices"
+                )
+        return reader
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What every worker is told.
+
+    Attributes:
+        contest: The encoders, with the queries taken in.
+        models: The models they read.
+        corpus: The documents.
+        store: Where states are read and kept, if anywhere.
+    """
+
+    contest: Contest
+    models: tuple[ModelOrder, ...]
+    corpus: CorpusOrder
+    store: Store | None
+
+
+def make_orders(scan: Scan, corpus: CorpusOrder, trust: bool) -> Orders:
+    """Return what workers are to be told.
+
+    Args:
+        scan: The pass over the documents.
+        corpus: The documents.
+        trust: Whether code that a model's folder brings may run.
+    """
+    models = tuple(_order_model(scan, reader, trust) for reader in scan.readers.values())
+    return Orders(scan.contest, models, corpus, scan.store)
+
+
+def _order_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelOrder:
+    model, side = reader.model, document_side(reader, scan.dataset)
+    options = LoadOptions(
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=model.device.type,
+        max_tokens=model.max_tokens,
+        query_prompt=model.query_prompt,
+        document_prompt=model.document_prompt,
+        trust_remote_code=trust,
+    )
+    open_shelf(reader, side, list(points_of(scan.contest, reader)), scan.store)
+    return ModelOrder(model.source.name, options, reader.token_budget, *describe_side(reader, side))

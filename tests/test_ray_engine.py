@@ -1,0 +1,261 @@
+"""Passes over documents on a cluster of two nodes: the table and the store of one process, whatever fails."""
+
+import copy
+import logging
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tiny_cluster import two_nodes
+from tiny_data import make_dataset, write_beir, zip_folder
+from tiny_models import PROMPTS, WORDS, make_texts, write_model, write_sentence_transformer
+from typer.testing import CliRunner
+
+import cli
+from adaptors.resolve import resolve_specs
+from probe import ray_engine, states
+from probe.dataset import load_dataset
+from probe.engine import ChunkFound, Scan, scan_here
+from probe.errors import CallError
+from probe.leaderboard import Leaderboard
+from probe.profile import LoadOptions
+from probe.ranking import RankOptions, rank
+from probe.ray_corpus import DatasetSource, order_corpus
+from probe.ray_engine import RayEngine
+from probe.ray_orders import Orders, make_orders
+from probe.ray_worker import ChunkWorker, Reply
+from probe.store import Store
+from probe.texts import Texts
+
+ray = pytest.importorskip("ray.data", reason="the extra ray is not installed") and __import__("ray")
+
+SIZE = 32
+FLOAT32 = LoadOptions(dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[Any]:
+    """Two nodes that this process is connected to; chunks are small and threads one, as in the workers."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with two_nodes() as nodes, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "CHUNK", SIZE)
+        patch.setattr(ray_engine, "CHUNK", SIZE)
+        ray.init(address=nodes.address, log_to_driver=False, logging_level=logging.CRITICAL)
+        yield nodes
+        ray.shutdown()
+    torch.set_num_threads(threads)
+
+
+def files(store: Path) -> set[str]:
+    return {str(path.relative_to(store)) for path in store.rglob("*.safetensors")}
+
+
+def rank_specs(specs: list[str], data: str, store: Store | None, limit: int | None = None, **how: Any) -> Leaderboard:
+    resolved = resolve_specs(specs, FLOAT32, store, ["rrf"] if any("+" in spec for spec in specs) else ())
+    options = RankOptions(store=store, **how)
+    dataset = load_dataset(data, limit=limit)
+    return rank(resolved.contestants, dataset, str(resolved.baseline), options, resolved.fusions)
+
+
+def assert_same(ours: Leaderboard, expected: Leaderboard) -> None:
+    for row, other in zip(ours.rows, expected.rows, strict=True):
+        assert row.scores == pytest.approx(other.scores, abs=1e-6)
+        assert row.ms_per_text is None or row.ms_per_text > 0
+        assert replace(row, ms_per_text=None) == replace(other, ms_per_text=None)
+    assert ours.settings == expected.settings
+
+
+def chunks_in(store: Path) -> int:
+    """Return how many chunks have a file."""
+    return len({Path(file).name.partition("-")[0] for file in files(store)})
+
+
+@dataclass
+class Watched:
+    """The engine, with a pause in the midst of its work."""
+
+    store: Path
+    done_in_the_pause: int = 0
+    told: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
+        for place, found in enumerate(RayEngine(workers=2)(replace(scan, progress=self.report))):
+            if place == 2:
+                self.pause()
+            yield found
+
+    def report(self, *step: Any) -> None:
+        self.told.append(step)
+
+    def pause(self) -> None:
+        """Give the workers time to do more than they may."""
+        began = time.monotonic()
+        while chunks_in(self.store) < 10 and time.monotonic() - began < 30:
+            time.sleep(0.1)
+        time.sleep(1)
+        self.done_in_the_pause = chunks_in(self.store)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One comparison made by this process and by the cluster, and what each of them left on the disk."""
+
+    here: Leaderboard
+    there: Leaderboard
+    files_here: set[str]
+    files_there: set[str]
+    engine: Watched
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "data", documents=1000, queries=20)
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[str], Path], data: Path) -> Outcome:
+    root = tmp_path_factory.mktemp("compared")
+    model, other = tiny_folder("bert"), tiny_folder("mpnet")
+    specs = [f"{model}@all:mean", f"{model}:cls", f"{model}@1:mean+{other}@3:cls", f"{other}@0:mean"]
+    expected = rank_specs(specs, str(data), Store(root / "here"))
+    engine = Watched(root / "there")
+    ours = rank_specs(specs, str(data), Store(root / "there"), engine=engine)
+    return Outcome(expected, ours, files(root / "here"), files(root / "there"), engine)
+
+
+def test_a_cluster_gives_the_table_of_one_process(outcome: Outcome) -> None:
+    assert any("rrf" in row.encoder for row in outcome.there.rows)
+    assert_same(outcome.there, outcome.here)
+
+
+def test_a_cluster_leaves_the_files_of_one_process(outcome: Outcome) -> None:
+    assert outcome.files_there == outcome.files_here
+    assert len(outcome.files_here) == 2 * (32 + 1)
+
+
+def test_only_a_few_chunks_are_ever_under_way(outcome: Outcome) -> None:
+    # Four per worker beyond the two that were taken in, of 32; the third is with who asked.
+    assert outcome.engine.done_in_the_pause == 10
+
+
+def test_progress_is_told_per_finished_chunk(outcome: Outcome) -> None:
+    assert len(outcome.engine.told) == 32
+    assert {(step, total) for step, _, total in outcome.engine.told} == {("documents", 1000)}
+    assert sum(done for _, done, _ in outcome.engine.told) == 1000
+
+
+def test_a_selection_out_of_a_zip_needs_no_store(data: Path, tiny_folder: Callable[[str], Path]) -> None:
+    archive = str(zip_folder(data, data.parent / "data.zip"))
+    specs, engine = [f"{tiny_folder('bert')}@1,3:mean"], RayEngine(workers=2, source=DatasetSource(archive, limit=200))
+    expected = rank_specs(specs, archive, None, limit=200)
+    assert expected.settings["dataset"]["documents"] == 200
+    assert_same(rank_specs(specs, archive, None, limit=200, engine=engine), expected)
+
+
+@pytest.fixture(scope="module")
+def poisoned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """What a command says of a corpus whose third chunk has a word that the model does not know, and its store."""
+    root = tmp_path_factory.mktemp("poisoned")
+    model = write_model(root / "model", vocab_size=len(WORDS) + 3)
+    write_sentence_transformer(model, "mean", PROMPTS)
+    texts = {f"d{i}": text.replace(WORDS[-1], "ice") for i, text in enumerate(make_texts(200))}
+    texts["d70"] = f"ice and {WORDS[-1]}"
+    data = write_beir(root / "data", texts, {"q0": "ice"}, {"q0": {"d0": 1}})
+    command = (
+        f"layers -m {model} -d {data} --layers 3 --dtype float32 --store {root / 'store'} --engine ray --workers 2"
+    )
+    return CliRunner().invoke(cli.probe_app, command.split(), env={"COLUMNS": "300"}), root / "store"
+
+
+def test_a_poisoned_chunk_is_named_and_no_table_is_shown(poisoned: tuple[Any, Path]) -> None:
+    result, _ = poisoned
+    assert (result.exit_code, result.stdout) == (1, "")
+    named = "chunk 2 (documents d64 to d95): the tokenizer of"
+    assert f"warning: {named}" in result.stderr
+    assert f"error: no table: 1 of 7 chunks could not be read: {named}" in result.stderr
+    assert "in the store" in result.stderr.splitlines()[-1]
+
+
+def test_beside_a_poisoned_chunk_the_others_are_stored(poisoned: tuple[Any, Path]) -> None:
+    _, store = poisoned
+    numbers = sorted(Path(file).name.partition("-")[0] for file in files(store))
+    assert numbers == sorted(f"{number:06d}" for number in [0, 0, 1, 3, 4, 5, 6])
+
+
+def orders_of(model: Path, data: Path) -> Orders:
+    """Return what workers would be told of a model's last layer."""
+    taken: list[Scan] = []
+
+    def spy(scan: Scan) -> Iterator[ChunkFound]:
+        taken.append(replace(scan, contest=copy.deepcopy(scan.contest)))
+        yield from scan_here(scan)
+
+    rank_specs([f"{model}:mean"], str(data), None, engine=spy)
+    return make_orders(taken[0], order_corpus(taken[0].dataset, None, SIZE), trust=False)
+
+
+@pytest.fixture(scope="module")
+def orders(tiny_folder: Callable[[str], Path], data: Path) -> Orders:
+    return orders_of(tiny_folder("bert"), data)
+
+
+def ask(orders: Orders, numbers: list[int], begun: int = 1) -> list[Reply]:
+    """Return the replies of a worker in this process, to chunks that were begun so often."""
+    gate = SimpleNamespace(begin=SimpleNamespace(remote=lambda number: ray.put(begun)))
+    worker = ChunkWorker(ray.put(orders), gate)
+    return [pickle.loads(worker({"number": [number]})["reply"][0]) for number in numbers]
+
+
+def test_a_chunk_that_is_asked_for_again_is_found_whole_again(orders: Orders) -> None:
+    first, *_, again, last = ask(orders, [0, *range(12), 0, 31])
+    assert first.found
+    assert again.found
+    assert last.found
+    ours, expected = again.found.findings.picked[0], first.found.findings.picked[0]
+    assert ours.columns.tolist() == expected.columns.tolist()
+    # What cannot be among the best of all that the worker saw stays there.
+    assert last.found.findings.picked[0].columns.shape[1] < expected.columns.shape[1]
+
+
+def test_a_chunk_that_costs_every_worker_its_life_is_given_up(orders: Orders) -> None:
+    (last,), (given_up,) = ask(orders, [3], begun=5), ask(orders, [3], begun=6)
+    assert last.found
+    assert not last.fault
+    assert (given_up.found, given_up.fatal) == (None, False)
+    assert given_up.fault == "chunk 3: 5 workers were lost while they read it"
+
+
+def test_a_worker_that_finds_another_model_refuses_to_begin(orders: Orders) -> None:
+    (model,) = orders.models
+    other = replace(model, parts={**model.parts, "weights_sha256": "another"})
+    (reply,) = ask(replace(orders, models=(other,)), [0])
+    assert reply.fatal
+    assert "gives other vectors here: its weights_sha256 is" in reply.fault
+    (reply,) = ask(replace(orders, models=(replace(model, name="/nowhere/at all"),)), [0])
+    assert reply.fatal
+    assert "there is no folder '/nowhere/at all'" in reply.fault
+
+
+def test_token_states_are_refused(tiny_folder: Callable[[str], Path], data: Path) -> None:
+    bert = tiny_folder("bert")
+    resolved = resolve_specs([f"{bert}:mean", f"{bert}@2:tokens"], FLOAT32, None, tokens=True)
+    options = RankOptions(engine=RayEngine(workers=1))
+    with pytest.raises(CallError, match="2:tokens' is many: leave one of them out"):
+        rank(resolved.contestants, load_dataset(str(data)), str(resolved.baseline), options, resolved.fusions)
+
+
+def test_only_handles_on_files_are_sent_and_texts_in_memory_need_a_name(data: Path) -> None:
+    whole, limited = load_dataset(str(data)), load_dataset(str(data), limit=40)
+    held = replace(whole, documents=Texts.gather(whole.documents))
+    assert [order_corpus(one, None, SIZE).documents is not None for one in (whole, limited)] == [True, True]
+    assert order_corpus(held, DatasetSource(str(data)), SIZE).documents is None
+    assert order_corpus(held, DatasetSource(str(data)), SIZE).open().text_hash == held.documents.text_hash
+    with pytest.raises(CallError, match="in memory cannot be sent"):
+        order_corpus(held, None, SIZE)

@@ -143,4 +143,4 @@ def _describe(
 
     words = describe_tuning(source[1], options, rounds)
     sections = "".join(training_section(one.epochs) for one in rounds)
-    return Tuned(student, trained_on(*source), Path(student.name).name, words + sections, {})
+    return Tuned(student, trained_on(*source), Path(student.name).name, words + sections)

@@ -9,12 +9,8 @@ from adaptors.tune_options import TuneOptions
 from adaptors.tuning import Round
 from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.tuning_data import TuningData
-from probe.dataset import load_dataset
-from probe.record_files import RECORD_FILES
 
 __all__ = ["describe_tuning", "trained_on"]
-
-_SPLIT = "train"
 
 
 def trained_on(name: str, data: TuningData) -> TrainedOn:
@@ -24,11 +20,10 @@ def trained_on(name: str, data: TuningData) -> TrainedOn:
         name: What the rows were loaded by.
         data: The rows.
     """
-    path = Path(name)
-    if path.suffix.lower() in RECORD_FILES:
-        with path.open("rb") as file:
-            return TrainedOn("tuned", ((path.name, hashlib.file_digest(file, "sha256").hexdigest()),), path.name)
-    return TrainedOn("tuned", ((data.name, load_dataset(name, _SPLIT).documents.text_hash),), _SPLIT)
+    if data.corpus is not None:
+        return TrainedOn("tuned", ((data.name, data.corpus.documents.text_hash),), data.corpus.split)
+    with Path(name).open("rb") as file:
+        return TrainedOn("tuned", ((data.name, hashlib.file_digest(file, "sha256").hexdigest()),), data.name)
 
 
 def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Round]) -> str:

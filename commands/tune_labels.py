@@ -101,7 +101,7 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
             options = replace(_open_guide(options), progress=report)
             look = RowSample(student.model, data.rows)
             before = look() if target.picture else None
-            rounds = tune(student, data, candidate_texts(source, data), options)
+            rounds = tune(student, data, candidate_texts(data), options)
         draw(target, before, look, ("queries", "documents"))
         _tell(rounds)
         save_and_print(_describe(student, (source, data), options, rounds), target, model)

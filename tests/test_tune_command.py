@@ -109,6 +109,21 @@ def test_the_rows_of_a_file_are_named_and_the_corpus_was_not_seen(
 
 
 @pytest.mark.usefixtures("unchecked")
+def test_a_data_set_is_read_once(tune: Callable[..., Result], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from probe import beir_format
+
+    read, splits = beir_format.read_beir, []
+
+    def count(path: str, split: str | None, **named: Any) -> Any:
+        splits.append(split)
+        return read(path, split, **named)
+
+    monkeypatch.setattr(beir_format, "read_beir", count)
+    assert tune("--epochs", 1, source=data).exit_code == 0
+    assert splits == ["train"]
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_mined_rounds_are_told_in_the_words_and_the_card(tune: Callable[..., Result], tmp_path: Path) -> None:
     mining = ("--rounds", 2, "--negatives", 2, "--ranks", "3-12", "--negatives-margin", "-5")
     result = tune(*mining, "--similarity-map", tmp_path / "map.png", "--seed", 3)

@@ -84,7 +84,10 @@ def test_it_prints_a_folder_that_loads_anywhere_and_ranks(
     card = (out / "README.md").read_text()
     assert "Low-rank matrices of rank 2 beside the linear maps of every block were trained on tiny (8 rows" in card
     assert "learning rate 0.001" in card
-    assert "Held-out" not in card
+    assert (
+        "Nothing was held out: the last epoch was kept. No judgement was looked at but those of the split train."
+        in card
+    )
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -98,11 +101,12 @@ def test_the_rows_of_a_file_are_named_and_the_corpus_was_not_seen(
     assert (row["adaptor"], row["labels"], row["transductive"]) == ("tuned", rows.name, False)
     card = (tmp_path / "out" / "README.md").read_text()
     for words in (
-        "The weights of the last 1 blocks and of what comes after them, learning 0.5 times as fast",
+        "The weights of the last block and of what comes after them, learning 0.5 times as fast",
         "trained on pairs.jsonl (24 rows",
         "inside `matryoshka`",
         "dims (32, 8)",
-        "Held-out queries of the same data chose the epoch.",
+        "The greatest nDCG@10 of held-out queries (20% of all queries, not trained on) chose the epoch: ",
+        "No judgement was looked at but those of the file.",
         "| 0 | – |",
     ):
         assert words in card

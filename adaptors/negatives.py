@@ -81,9 +81,8 @@ def mine_negatives(
 
 
 def _check(options: MineOptions) -> None:
-    for option in ("count", "batch"):
-        if getattr(options, option) < 1:
-            raise CallError(f"{option} {getattr(options, option)} is out of range: expected at least 1")
+    if options.count < 1:
+        raise CallError(f"count {options.count} is out of range: expected at least 1")
     for option in ("skip", "seed"):
         if getattr(options, option) < 0:
             raise CallError(f"{option} {getattr(options, option)} is out of range: expected 0 or more")

@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset, write_beir, write_lines
 from tiny_models import PROMPTS, WORDS
 
+from adaptors import mining
 from adaptors.mining import mine
 from adaptors.negatives import MineOptions, candidate_texts, mine_negatives
 from adaptors.tuning_columns import PAIRS
@@ -207,8 +208,9 @@ def test_lists_and_points_are_mined_for_as_pairs(model: SentenceTransformer) -> 
 
 
 def test_nothing_is_printed_and_every_text_is_reported(
-    model: SentenceTransformer, capfd: pytest.CaptureFixture[str]
+    model: SentenceTransformer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mining, "_PIECE", 16)
     done: dict[str, int] = {}
     totals = set()
 
@@ -217,17 +219,18 @@ def test_nothing_is_printed_and_every_text_is_reported(
         totals.add((step, total))
 
     capfd.readouterr()
-    mine_negatives(PAIRED, model, CORPUS, replace(ANY, batch=1), report)
+    plain = mine_negatives(PAIRED, model, CORPUS, ANY, report)
     assert capfd.readouterr() == ("", "")
     assert done == {"mining documents": 60, "mining queries": 8}
     assert totals == set(done.items())
+    monkeypatch.undo()
+    assert plain == mine_negatives(PAIRED, model, CORPUS, ANY)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (MineOptions(count=0), "count 0 is out of range: expected at least 1"),
-        (MineOptions(batch=0), "batch 0 is out of range"),
         (MineOptions(skip=-1), "skip -1 is out of range: expected 0 or more"),
         (MineOptions(seed=-1), "seed -1 is out of range"),
         (MineOptions(count=5, skip=10, depth=14), "after the first 10: expected at least 15"),

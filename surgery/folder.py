@@ -8,6 +8,7 @@ from typing import Any
 
 from probe.errors import CallError, ModelError
 from probe.files import replace_folder
+from probe.learned import write_learned
 from probe.model_config import ModelConfig, find_transformer, read_model_config
 from probe.profile import TOKENIZER_FILES
 from probe.reader import own_pooling
@@ -134,6 +135,7 @@ def write_model(model: CutModel, folder: Path, finish: Finish) -> None:
         shutil.copyfile(path, folder / path.name)
     _write_modules(model, read_model_config(model.source.folder), folder, finish)
     write_json(folder / PROVENANCE, provenance(model, finish.pooling))
+    write_learned(model.learned, folder)
     write_card(model, folder, finish)
 
 

@@ -114,7 +114,8 @@ def test_it_is_laid_out_as_what_it_began_as(name: str, tuned: dict[str, tuple[St
         {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         for folder in (student.folder, out)
     )
-    assert after == before | {"adaptor.json", "README.md"}
+    learned = {str(Path(tower.folder, "learned.json")) for tower in student.towers}
+    assert after == before | {"adaptor.json", "README.md"} | learned
     for path in sorted(student.folder.rglob("*.safetensors")):
         old, new = load_file(path), load_file(out / path.relative_to(student.folder))
         assert {key: (t.shape, t.dtype) for key, t in new.items()} == {

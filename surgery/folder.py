@@ -30,6 +30,8 @@ __all__ = [
 
 PROVENANCE = "surgery.json"
 
+# Names of the dtype a model computes in where nobody asks for one: today's, and the one before.
+_DTYPES = {"dtype", "torch_dtype"}
 # The flags every version of sentence-transformers understands.
 _POOLING_FLAGS = {
     "cls": "pooling_mode_cls_token",
@@ -153,7 +155,9 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
         lists.append("layer_types")
     count = text.attribute_map.get("num_hidden_layers", "num_hidden_layers")
     changes = {count: model.depth, **{name: getattr(text, name) for name in lists}}
-    return {**config, inner: {**before, **changes}} if inner else {**config, **changes}
+    changed = {**config, inner: {**before, **changes}} if inner else {**config, **changes}
+    # Weights stay in half precision where they are; computed in half of it, a cut gives other vectors than the layer.
+    return {**changed, **dict.fromkeys(_DTYPES & changed.keys() or ["dtype"], "float32")}
 
 
 def _write_modules(model: CutModel, config: ModelConfig, folder: Path, finish: Finish) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 __all__ = ["Epoch", "epoch_cells", "read_epochs"]
 
@@ -40,13 +41,15 @@ def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, 
         The epochs, in order.
     """
     losses = {int(entry["step"]): entry["loss"] for entry in log if "loss" in entry}
+    # A loss is the mean since the one before it, and the last of an epoch may stand for fewer steps.
+    spans = {at: at - before for before, at in pairwise((0, *losses))}
     epochs = []
     for entry in log:
         scores = {int(key[len(_SCORE) :]): entry[key] for key in entry if key.startswith(_SCORE)}
         if scores or "eval_loss" in entry:
             step = int(entry["step"])
-            inside = [loss for at, loss in losses.items() if step - steps < at <= step]
-            mean = sum(inside) / len(inside) if inside else None
+            inside = [at for at in losses if step - steps < at <= step]
+            mean = sum(spans[at] * losses[at] for at in inside) / sum(spans[at] for at in inside) if inside else None
             epochs.append(Epoch(step // steps, mean, entry.get("eval_loss"), scores))
     return tuple(epochs)
 

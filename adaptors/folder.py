@@ -6,18 +6,20 @@ from pathlib import Path
 
 from adaptors.adapted import Adapted
 from adaptors.base import Identity
+from adaptors.members import Member, check_member, describe_member
 from adaptors.top import is_plain, read_top, top_modules
-from probe.errors import CallError, ModelError
+from probe.description import Description, read_description
+from probe.errors import ModelError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
+from probe.learned import Learned, join_learned, read_learned, write_learned
 from probe.model_config import note_left_out
 from probe.opening import open_reader
-from probe.profile import LoadOptions, ModelProfile, find_files
+from probe.profile import LoadOptions, ModelProfile
 from probe.reader import LayerReader, own_pooling
 from probe.store import Store
 from surgery.cutting import cut
-from surgery.description import Description, Part, read_description
 from surgery.finish import Finish
 from surgery.folder import save_folder, write_json, write_model, write_modules
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
@@ -37,17 +39,6 @@ __all__ = [
 _DESCRIPTION = "adaptor.json"
 
 
-class _Member(Part):
-    """What a model was when the adaptor was fitted to it."""
-
-    weights_sha256: str
-    config_sha256: str
-    tokenizer_sha256: str
-    query_prompt: str
-    document_prompt: str
-    max_tokens: int | None
-
-
 class _Description(Description):
     """What adaptor.json holds."""
 
@@ -56,7 +47,7 @@ class _Description(Description):
     dataset: str
     text_sha256: str | None
     top: list[str]
-    fitted_to: list[_Member]
+    fitted_to: list[Member]
 
 
 @dataclass(frozen=True)
@@ -160,7 +151,7 @@ def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, about
         dataset=about.dataset,
         text_sha256=encoder.adaptor.fitted_on and encoder.adaptor.fitted_on[1],
         top=[f"{first + place}_{module.type.rpartition('.')[2]}" for place, module in enumerate(top)],
-        fitted_to=[_describe(member) for member in members],
+        fitted_to=[describe_member(member) for member in members],
     )
     write_json(folder / _DESCRIPTION, description.model_dump())
 
@@ -178,18 +169,26 @@ def describe_anew(folder: Path, trained: TrainedOn, members: Sequence[str]) -> N
     """
     before = _read(folder) if is_adapted(folder) else None
     # What was fitted to a text has seen it, whatever it is trained on later.
-    earlier = [(before.dataset, before.text_sha256)] if before and before.text_sha256 else []
-    seen = dict.fromkeys((*earlier, *trained.seen))
-    labels = dict.fromkeys(name for name in (before and before.labels, trained.labels) if name and name != "none")
+    parts = [_learned(before) if before else Learned(), *(read_learned(folder / member) for member in members)]
+    now = Learned(() if trained.labels == "none" else (trained.labels,), trained.seen)
+    learned = join_learned([*parts, now])
+    for member in members:
+        write_learned(learned, folder / member)
     description = _Description(
         kind=trained.kind,
-        labels="+".join(labels) or "none",
-        dataset="+".join(name for name, _ in seen),
-        text_sha256="+".join(text_hash for _, text_hash in seen) or None,
+        labels="+".join(learned.labels) or "none",
+        dataset="+".join(name for name, _ in learned.seen),
+        text_sha256="+".join(text_hash for _, text_hash in learned.seen) or None,
         top=before.top if before else [],
-        fitted_to=[_describe(folder / member) for member in members],
+        fitted_to=[describe_member(folder / member) for member in members],
     )
     write_json(folder / _DESCRIPTION, description.model_dump())
+
+
+def _learned(description: _Description) -> Learned:
+    names, hashes = description.dataset.split("+"), (description.text_sha256 or "").split("+")
+    labels = tuple(name for name in description.labels.split("+") if name != "none")
+    return Learned(labels, tuple(zip(names, hashes, strict=False)) if description.text_sha256 else ())
 
 
 def _words(encoder: Adapted, dataset: str) -> str:
@@ -200,18 +199,6 @@ def _words(encoder: Adapted, dataset: str) -> str:
     return (
         f"On top is {what} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {dataset} {how}; "
         f"nothing below it was trained.{needs}"
-    )
-
-
-def _describe(member: Path) -> _Member:
-    files = find_files(str(member), LoadOptions(dtype="float32", device="cpu"))
-    return _Member(
-        weights_sha256=files.weights_hash,
-        config_sha256=files.config_hash,
-        tokenizer_sha256=files.tokenizer_hash,
-        query_prompt=files.config.query_prompt,
-        document_prompt=files.config.document_prompt,
-        max_tokens=files.config.max_tokens,
     )
 
 
@@ -244,7 +231,7 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
             f"{Path(folder) / _DESCRIPTION} tells of {len(description.fitted_to)} models, not {len(readers)}"
         )
     for member, reader in zip(description.fitted_to, readers, strict=True):
-        _check_member(member, reader.model)
+        check_member(member, reader.model)
     widths = {reader.model.source.name: reader.model.width for reader in readers}
     width = fusion.dim([widths[point.model] for point in fusion.points])
     # An encoder that was trained itself may have nothing on top.
@@ -260,23 +247,6 @@ def _without_note(model: ModelProfile, top: Sequence[str]) -> ModelProfile:
     """Return a model without the note that the adaptor on top of it is not applied: here it is."""
     applied = note_left_out([name.partition("_")[2] for name in top])
     return replace(model, notes=tuple(note for note in model.notes if note != applied))
-
-
-def _check_member(member: _Member, model: ModelProfile) -> None:
-    """Refuse a model that the adaptor was not fitted to."""
-    found = (model.weights_hash, model.config_hash, model.tokenizer_hash)
-    if found != (member.weights_sha256, member.config_sha256, member.tokenizer_sha256):
-        raise ModelError(f"'{model.source.name}' is not the model its adaptor was fitted to: its files were changed")
-    if (model.query_prompt, model.document_prompt) != (member.query_prompt, member.document_prompt):
-        raise CallError(
-            f"the adaptor in '{model.source.name}' was fitted under the prompts {member.query_prompt!r} and "
-            f"{member.document_prompt!r}: leave out --query-prompt and --document-prompt"
-        )
-    if model.max_tokens != member.max_tokens:
-        raise CallError(
-            f"the adaptor in '{model.source.name}' was fitted to inputs of {member.max_tokens} tokens: leave out "
-            "--max-tokens"
-        )
 
 
 def _read(folder: Path) -> _Description:

@@ -2,10 +2,8 @@
 
 import random
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
@@ -46,17 +44,15 @@ class HeldOutRows(SentenceEvaluator):
         documents: What is searched.
     """
 
-    def __init__(self, rows: Sequence[Pairwise], corpus: Sequence[str], bfloat16: bool = False) -> None:
+    def __init__(self, rows: Sequence[Pairwise], corpus: Sequence[str]) -> None:
         """Prepare the search.
 
         Args:
             rows: Held-out queries with their relevant documents.
             corpus: Documents to search beside those.
-            bfloat16: Whether the products are computed in bfloat16.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = str(NDCG)
-        self._bfloat16 = bfloat16
         judged = dict.fromkeys(row.positive for row in rows)
         others = [text for text in dict.fromkeys(corpus) if text not in judged]
         wanted = min(len(others), max(0, _MOST_DOCUMENTS - len(judged)))
@@ -84,17 +80,14 @@ class HeldOutRows(SentenceEvaluator):
 
     def _embed(self, model: SentenceTransformer) -> tuple[Embeddings, Embeddings]:
         was_training = model.training
-        with self._precision(model):
-            sides = (model.encode_query, self._queries), (model.encode_document, self.documents)
-            queries, documents = (
-                encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu().numpy()
-                for encode, texts in sides
-            )
+        # In a training the trainer has it compute as it trains, in bfloat16 as well.
+        sides = (model.encode_query, self._queries), (model.encode_document, self.documents)
+        queries, documents = (
+            encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu().numpy()
+            for encode, texts in sides
+        )
         model.train(was_training)
         return queries, documents
-
-    def _precision(self, model: SentenceTransformer) -> AbstractContextManager[Any]:
-        return torch.autocast(model.device.type, torch.bfloat16, enabled=self._bfloat16)
 
 
 def _judgements(

@@ -16,8 +16,9 @@ from probe.states import Progress
 
 __all__ = ["MineOptions", "mine"]
 
+_BATCH = 32
 # Between two reports of the progress.
-_BATCHES = 16
+_PIECE = 16 * _BATCH
 # Most scores in memory at once.
 _SCORES = 1 << 26
 
@@ -34,7 +35,6 @@ class MineOptions:
         margin: No candidate scores higher than the query's lowest positive less this share of that score; below 0,
             candidates may score higher than the positive.
         seed: Of the draw among the candidates.
-        batch: Texts embedded at once.
     """
 
     count: int = 5
@@ -42,7 +42,6 @@ class MineOptions:
     depth: int = 50
     margin: float = 0.05
     seed: int = 0
-    batch: int = 32
 
 
 def mine(
@@ -78,7 +77,7 @@ def mine(
             num_negatives=min(options.count + 1, options.depth - options.skip),
             sampling_strategy="random",
             output_format="labeled-list",
-            batch_size=options.batch,
+            batch_size=_BATCH,
             faiss_batch_size=max(1, _SCORES // len(corpus)),
             verbose=False,
         )
@@ -105,9 +104,9 @@ class _Embedder:
         return self._encode(self._model.encode_query, "mining queries", texts, options)
 
     def _encode(self, encode: Callable[..., Any], step: str, texts: Sequence[str], options: dict[str, Any]) -> Any:
-        size, vectors = _BATCHES * options["batch_size"], []
-        for start in range(0, len(texts), size):
-            piece = texts[start : start + size]
+        vectors = []
+        for start in range(0, len(texts), _PIECE):
+            piece = texts[start : start + _PIECE]
             vectors.append(encode(piece, **{**options, "show_progress_bar": False}))
             self._progress(step, len(piece), len(texts))
         return np.concatenate(vectors)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from sentence_transformers import SentenceTransformer
 
@@ -10,45 +10,29 @@ from adaptors.completion import complete_pairs, text_key
 from adaptors.mining import MineOptions, mine
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import Pairwise, as_pairs, as_points
-from probe.dataset import load_dataset
 from probe.defects import Defects
 from probe.errors import CallError, DataError
-from probe.record_files import RECORD_FILES
-from probe.sampling import spread
 from probe.states import Progress, silent
 
 __all__ = ["MineOptions", "candidate_texts", "mine_negatives"]
 
 
-def candidate_texts(name: str, data: TuningData, limit: int | None = None, split: str = "train") -> tuple[str, ...]:
+def candidate_texts(data: TuningData) -> tuple[str, ...]:
     """Return the texts that negatives are looked for among.
 
     Args:
-        name: What `data` was loaded by.
         data: The rows.
-        limit: At most so many, spread evenly over all; all when left out.
-        split: What `data` was loaded with.
 
     Returns:
         Of a data set its documents, of a file all documents of its rows; each text once, none empty.
-
-    Raises:
-        CallError: The limit is out of range, or there is no such data set or split.
-        DataError: The data set is malformed.
     """
-    if limit is not None and limit < 1:
-        raise CallError(f"limit {limit} is out of range: expected at least 1 document")
-    count, texts = _documents(name, data, split)
-    kept = range(count) if limit is None else set(spread(count, limit))
-    return tuple(dict.fromkeys(text for place, text in enumerate(texts) if place in kept and text.strip()))
+    return tuple(dict.fromkeys(text for text in _documents(data) if text.strip()))
 
 
-def _documents(name: str, data: TuningData, split: str) -> tuple[int, Iterable[str]]:
-    if Path(name).suffix.lower() in RECORD_FILES:
-        texts = dict.fromkeys(point.document for point in as_points(data.rows))
-        return len(texts), texts
-    documents = load_dataset(name, split).documents
-    return len(documents), (text for _, text in documents)
+def _documents(data: TuningData) -> Iterable[str]:
+    if data.corpus is None:
+        return (point.document for point in as_points(data.rows))
+    return (text for _, text in data.corpus.documents)
 
 
 def mine_negatives(
@@ -93,13 +77,12 @@ def mine_negatives(
             f"among {len(corpus):,} documents:\nlower the margin ({options.margin:g}), look deeper, skip fewer or ask "
             "for fewer"
         )
-    return TuningData(data.name, rows, (*data.defects, *defects.summarise()))
+    return replace(data, rows=rows, defects=(*data.defects, *defects.summarise()))
 
 
 def _check(options: MineOptions) -> None:
-    for option in ("count", "batch"):
-        if getattr(options, option) < 1:
-            raise CallError(f"{option} {getattr(options, option)} is out of range: expected at least 1")
+    if options.count < 1:
+        raise CallError(f"count {options.count} is out of range: expected at least 1")
     for option in ("skip", "seed"):
         if getattr(options, option) < 0:
             raise CallError(f"{option} {getattr(options, option)} is out of range: expected 0 or more")

@@ -28,14 +28,12 @@ class Tuned:
         trained_on: What its weights were trained on.
         title: Heading of its card, where it has none of its own yet.
         words: How it was trained, in Markdown, for its card.
-        extra: Further files, by name.
     """
 
     student: Student
     trained_on: TrainedOn
     title: str
     words: str
-    extra: Mapping[str, str]
 
 
 def check_cut(folder: Path) -> None:
@@ -78,8 +76,6 @@ def _write(tuned: Tuned, folder: Path) -> None:
         save_file(values, path, metadata={"format": "pt"})
     for tower in tuned.student.towers:
         _say_float32(folder / tower.folder / "config.json")
-    for name, text in tuned.extra.items():
-        (folder / name).write_text(text, encoding="utf-8")
     describe_anew(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
     card = folder / _CARD
     before = card.read_text(encoding="utf-8") if card.is_file() else _begin_card(tuned.title)

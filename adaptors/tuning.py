@@ -66,7 +66,7 @@ def tune(
     rest, held, notes = _split(data, options)
     if not options.rounds and scorer is None:
         as_dataset(rest, options)
-    course = Course(student, _choose(student, options), held, _evaluator(held, corpus, options), options)
+    course = Course(student, _choose(student, options), held, _evaluator(held, corpus), options)
     rounds: list[Round] = []
     done = 0
     for _ in range(max(1, options.rounds)):
@@ -91,7 +91,7 @@ def _choose(student: Student, options: TuneOptions) -> tuple[Group, ...]:
 def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row], tuple[str, ...]]:
     """Hold rows out, unless there is nothing to choose an epoch by: say so, and train on all."""
     train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
-    if held and _evaluator(held, (), options) is None:
+    if held and _evaluator(held, ()) is None:
         try:
             as_dataset(replace(data, rows=tuple(held)), options)
         except (CallError, DataError) as error:
@@ -100,12 +100,12 @@ def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row
     return replace(data, rows=tuple(train)), held, ()
 
 
-def _evaluator(held: Sequence[Row], corpus: Sequence[str], options: TuneOptions) -> HeldOutRows | None:
+def _evaluator(held: Sequence[Row], corpus: Sequence[str]) -> HeldOutRows | None:
     try:
         pairs = as_pairs(held)
     except (CallError, DataError):
         return None
-    return HeldOutRows(pairs, corpus, options.schedule.bfloat16) if pairs else None
+    return HeldOutRows(pairs, corpus) if pairs else None
 
 
 def _mine(course: Course, data: TuningData, corpus: Sequence[str]) -> TuningData:

@@ -21,11 +21,13 @@ class TuningData:
         name: The file's or the data set's.
         rows: The rows, in order.
         defects: What was left out, with file and line or id.
+        corpus: The data set they come from; None where they come from a file.
     """
 
     name: str
     rows: tuple[Row, ...]
     defects: tuple[str, ...] = ()
+    corpus: Dataset | None = None
 
 
 def load_tuning_data(name: str, split: str = "train") -> TuningData:
@@ -67,4 +69,4 @@ def _pair_judged(dataset: Dataset) -> TuningData:
                 defects.add("pairs with an empty text (left out)", f"{query} {name}")
                 continue
             rows.append(Pairwise(asked, texts[name], (), float(grade), f"{dataset.name}:{query}"))
-    return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarise()))
+    return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarise()), dataset)

@@ -4,17 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from adaptors.epochs import Epoch
 from adaptors.folder import TrainedOn
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning import Round
 from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.tuning_data import TuningData
-from probe.dataset import load_dataset
-from probe.record_files import RECORD_FILES
 
 __all__ = ["describe_tuning", "trained_on"]
-
-_SPLIT = "train"
 
 
 def trained_on(name: str, data: TuningData) -> TrainedOn:
@@ -24,11 +21,10 @@ def trained_on(name: str, data: TuningData) -> TrainedOn:
         name: What the rows were loaded by.
         data: The rows.
     """
-    path = Path(name)
-    if path.suffix.lower() in RECORD_FILES:
-        with path.open("rb") as file:
-            return TrainedOn("tuned", ((path.name, hashlib.file_digest(file, "sha256").hexdigest()),), path.name)
-    return TrainedOn("tuned", ((data.name, load_dataset(name, _SPLIT).documents.text_hash),), _SPLIT)
+    if data.corpus is not None:
+        return TrainedOn("tuned", ((data.name, data.corpus.documents.text_hash),), data.corpus.split)
+    with Path(name).open("rb") as file:
+        return TrainedOn("tuned", ((data.name, hashlib.file_digest(file, "sha256").hexdigest()),), data.name)
 
 
 def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Round]) -> str:
@@ -36,35 +32,48 @@ def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Rou
 
     Args:
         data: The rows it was trained on.
-        options: How.
+        options: How; its guide by name.
         rounds: What came of it.
 
     Returns:
         Markdown.
     """
-    goal, schedule = options.goal, options.schedule
-    around = "".join(f", inside `{name}` ({WRAPPERS[name].formula})" for name in goal.around)
-    given = ", ".join(f"{name} {getattr(goal.settings, name)}" for name in sorted(goal.settings.given() - {"guide"}))
     lines = [
         f"{_what(options)} trained on {data.name} ({len(data.rows):,} rows with judgements or labels).",
-        f"Loss: `{goal.loss}` ({TUNING_LOSSES[goal.loss].formula}){around}{f', {given}' if given else ''}.",
-        f"Batches of {schedule.batch} rows, at most {schedule.epochs} epochs, learning rate {options.rate:g}, "
-        f"warm-up {schedule.warm_up:g}, seed {schedule.seed}.",
+        _loss(options),
+        _schedule(options),
         _mining(options, rounds),
-        "Held-out queries of the same data chose the epoch." if options.hold_out else "",
-        "No test judgement was looked at.",
+        f"The cross-encoder `{options.cross_encoder}` scored the rows." if options.cross_encoder else "",
+        _choice(options, rounds),
+        _judgements(data),
     ]
     return "## Tuned\n\n" + " ".join(line for line in lines if line) + "\n"
 
 
 def _what(options: TuneOptions) -> str:
     scope = options.scope
-    blocks = f"the last {scope.top} blocks" if scope.top else "every block"
+    blocks = "every block" if not scope.top else "the last block" if scope.top == 1 else f"the last {scope.top} blocks"
     slower = f", learning {scope.decay:g} times as fast from block to block downward," if scope.decay < 1 else ""
     if scope.lora is not None:
         return f"Low-rank matrices of rank {scope.lora} beside the linear maps of {blocks}{slower} were"
     what = f"The weights of {blocks} and of what comes after them" if scope.top else "All weights"
     return f"{what}{slower} were"
+
+
+def _loss(options: TuneOptions) -> str:
+    goal = options.goal
+    around = "".join(f", inside `{name}` ({WRAPPERS[name].formula})" for name in goal.around)
+    given = "".join(f", {name} {getattr(goal.settings, name)}" for name in sorted(goal.settings.given()))
+    return f"Loss: `{goal.loss}` ({TUNING_LOSSES[goal.loss].formula}){around}{given}."
+
+
+def _schedule(options: TuneOptions) -> str:
+    schedule = options.schedule
+    length = f" of texts of at most {schedule.tokens} tokens" if schedule.tokens else ""
+    return (
+        f"Batches of {schedule.batch} rows{length}, at most {schedule.epochs} epochs, learning rate {options.rate:g}, "
+        f"warm-up {schedule.warm_up:g}, seed {schedule.seed}{', products in bfloat16' * schedule.bfloat16}."
+    )
 
 
 def _mining(options: TuneOptions, rounds: Sequence[Round]) -> str:
@@ -74,5 +83,20 @@ def _mining(options: TuneOptions, rounds: Sequence[Round]) -> str:
     mining = options.mining
     return (
         f"{mining.count} hard negatives of every pair, mined anew in each of {options.rounds} rounds ({rows} rows) at "
-        f"ranks {mining.skip + 1} to {mining.depth}, below the positive's score by {mining.margin:.0%}."
+        f"ranks {mining.skip + 1} to {mining.depth}, none above {1 - mining.margin:.0%} of the lowest positive's score."
     )
+
+
+def _choice(options: TuneOptions, rounds: Sequence[Round]) -> str:
+    """Say what chose the epochs, and which they are; a round knows no epochs where nothing was held out."""
+    if not all(one.epochs for one in rounds):
+        return "Nothing was held out: the last epoch was kept."
+    by_score = any(epoch.scores for one in rounds for epoch in one.epochs)
+    judge = "The greatest nDCG@10 of held-out queries" if by_score else "The least loss on the rows of held-out queries"
+    chosen = ", ".join(str(max(one.epochs, key=Epoch.merit).number) for one in rounds)
+    return f"{judge} ({options.hold_out:.0%} of all queries, not trained on) chose the epoch: {chosen}."
+
+
+def _judgements(data: TuningData) -> str:
+    known = "those of the file" if data.corpus is None else f"those of the split {data.corpus.split}"
+    return f"No judgement was looked at but {known}."

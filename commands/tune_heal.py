@@ -61,7 +61,7 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
     draw(target, before, look, ("student", "teacher"))
     words = f"## Healed\n\n{start} {_words(request.teacher, texts, options)} {_told(losses)}"
     trained_on = TrainedOn("healed", texts.seen)
-    save_and_print(Tuned(student, trained_on, target.out.name, words, {}), target, request.cut)
+    save_and_print(Tuned(student, trained_on, target.out.name, words), target, request.cut)
 
 
 def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":

@@ -98,10 +98,10 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
                 say(f"{source}: {defect}")
             student = open_student(model, Path(scratch))
             trained_files(student, student.folder)  # what cannot be saved is not trained
-            options = replace(_open_guide(options), progress=report)
+            tuning = replace(_open_guide(options), progress=report)
             look = RowSample(student.model, data.rows)
             before = look() if target.picture else None
-            rounds = tune(student, data, candidate_texts(source, data), options)
+            rounds = tune(student, data, candidate_texts(data), tuning)
         draw(target, before, look, ("queries", "documents"))
         _tell(rounds)
         save_and_print(_describe(student, (source, data), options, rounds), target, model)
@@ -143,4 +143,4 @@ def _describe(
 
     words = describe_tuning(source[1], options, rounds)
     sections = "".join(training_section(one.epochs) for one in rounds)
-    return Tuned(student, trained_on(*source), Path(student.name).name, words + sections, {})
+    return Tuned(student, trained_on(*source), Path(student.name).name, words + sections)

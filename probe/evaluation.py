@@ -53,6 +53,7 @@ class Evaluation:
         scores: One value per query and metric, in the order of the data set's qrels.
         collapsed: Whether all documents have the same vector.
         transductive: Whether a fit saw the corpus's text.
+        labels: `none`, or the splits or files whose judgements were learned, by what is on top or by the weights.
         ms_per_text: Milliseconds per document, or None where it was not measured.
         parameters: Parameters the encoder needs, where known.
         hookpoint: Where the vectors were read, if at one place of one model.
@@ -65,6 +66,7 @@ class Evaluation:
     scores: dict[Metric, NDArray[np.float64]]
     collapsed: bool = False
     transductive: bool = False
+    labels: str = "none"
     ms_per_text: float | None = None
     parameters: int | None = None
     hookpoint: Hookpoint | None = None

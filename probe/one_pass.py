@@ -14,11 +14,12 @@ from probe.contest import Contest
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.engine import Cost, Engine, Scan, points_of, read_points, scan_here
-from probe.evaluation import Evaluation
+from probe.evaluation import AdaptorFacts, Evaluation
 from probe.examples import leaders
 from probe.fusions import RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.late_reader import late_reader
+from probe.learned import Learned, join_learned
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
 from probe.states import Progress, query_side
@@ -94,6 +95,7 @@ def sweep_fusions(
     for encoder in encoders:
         adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
         documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
+        learned = join_learned(readers[point.model].model.learned for point in encoder.points)
         run = contest.run(encoder)
         milliseconds, _ = _costs(documents, models, len(dataset.documents))
         _, parameters = _costs(encoder.points, models, len(dataset.documents))
@@ -106,12 +108,19 @@ def sweep_fusions(
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
-                transductive=adaptor is not None and adaptor.saw(dataset),
+                transductive=learned.saw(dataset) or (adaptor is not None and adaptor.saw(dataset)),
+                labels=_labels(adaptor, learned),
                 adaptor=adaptor,
                 leaders=leaders(run),
             )
         )
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
+
+
+def _labels(adaptor: AdaptorFacts | None, learned: Learned) -> str:
+    """Return whose judgements were learned, by the weights or by what is on top."""
+    told = [*learned.labels, *(adaptor.labels.split("+") if adaptor else [])]
+    return "+".join(dict.fromkeys(name for name in told if name != "none")) or "none"
 
 
 def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents: int) -> tuple[float, int]:

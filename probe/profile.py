@@ -9,6 +9,7 @@ import torch
 from probe.catalog import CatalogEntry
 from probe.device import pick_device, pick_dtype
 from probe.errors import ModelError
+from probe.learned import Learned, read_learned
 from probe.model_config import ModelConfig, read_model_config
 from probe.sources import ModelSource, find_source, hash_files
 
@@ -51,6 +52,7 @@ class ModelFiles:
         weights_hash: sha256 of the weight files.
         config_hash: sha256 of the config, of code the folder brings, and of whether it lower-cases.
         tokenizer_hash: sha256 of the tokenizer's files.
+        learned: What its weights were trained on here.
     """
 
     source: ModelSource
@@ -61,6 +63,7 @@ class ModelFiles:
     weights_hash: str
     config_hash: str
     tokenizer_hash: str
+    learned: Learned
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class ModelProfile:
         config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
         tokenizer_hash: sha256 of its tokenizer's files.
         notes: What the model asks for that a hookpoint leaves out.
+        learned: What its weights were trained on here.
     """
 
     source: ModelSource
@@ -117,6 +121,7 @@ class ModelProfile:
     config_hash: str
     tokenizer_hash: str
     notes: tuple[str, ...]
+    learned: Learned
 
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
@@ -144,6 +149,7 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
         config_hash=files.config_hash,
         tokenizer_hash=files.tokenizer_hash,
         notes=facts.notes,
+        learned=files.learned,
     )
 
 
@@ -174,6 +180,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
         config_hash=_hash_config(config),
         tokenizer_hash=_hash_tokenizer(config.transformer, name),
+        learned=read_learned(source.folder),
     )
 
 

@@ -215,6 +215,7 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
         layer=point.place[0] if point else None,
         pooling=point.pooling if point else None,
         dim=evaluation.dim,
+        labels=evaluation.labels,
         transductive=evaluation.transductive,
         scores={str(metric): evaluation.mean(metric) for metric in evaluation.scores},
         collapsed=evaluation.collapsed,
@@ -226,7 +227,6 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
     return replace(
         row,
         adaptor=adaptor.kind,
-        labels=adaptor.labels,
         fit_seconds=adaptor.fit_seconds,
         parameters=(evaluation.parameters or 0) + adaptor.parameters,
     )

@@ -42,7 +42,7 @@ def _columns(board: Leaderboard) -> list[_Column]:
     top = max((row.scores[metric] for row in board.rows), default=0.0)
     starred = significant(board.rows)
     others = [name for name in board.settings["metrics"] if name != metric]
-    adapted = any(row.adaptor is not None for row in board.rows)
+    adapted = any(row.adaptor is not None or row.labels != "none" for row in board.rows)
     return [
         _Column("#", 0, lambda row: str(row.rank)),
         _Column("encoder", 0, lambda row: row.encoder, "left"),
@@ -90,7 +90,7 @@ def _note(row: Row, settings: dict[str, Any]) -> str:
 
 _ADAPTOR_COLUMNS = [
     _Column("adaptor", 0, lambda row: row.adaptor or "–", "left"),
-    _Column("labels", 1, lambda row: row.labels if row.adaptor else "–", "left"),
+    _Column("labels", 1, lambda row: row.labels if row.adaptor or row.labels != "none" else "–", "left"),
     _Column("fit s", 5, lambda row: show_number(row.fit_seconds, ".1f")),
 ]
 _PCA_COLUMN = _Column("Δ pca, p", 1, _against_pca)

@@ -80,7 +80,7 @@ def write_card(model: CutModel, folder: Path, finish: Finish) -> None:
         source=source.hub_id or source.folder.resolve().name,
         revision=f" at revision {source.revision}" if source.revision else "",
         pooling=finish.pooling,
-        words=finish.words,
+        words=f"{finish.words}{_learned(model)}",
         parameters=model.parameters[-1],
         max_tokens=model.max_tokens,
         query=model.query_prompt,
@@ -89,6 +89,14 @@ def write_card(model: CutModel, folder: Path, finish: Finish) -> None:
         scores=finish.scores and f"{finish.scores.rstrip()}\n\n",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _learned(model: CutModel) -> str:
+    """Say what the weights had learned before; nothing, as a rule."""
+    if not model.learned.seen:
+        return ""
+    labels = f" with the labels of {', '.join(model.learned.labels)}" if model.learned.labels else " without labels"
+    return f" Its weights had been trained on {', '.join(name for name, _ in model.learned.seen)}{labels}."
 
 
 def write_fused_card(model: FusedModel, folder: Path, words: str, scores: str) -> None:

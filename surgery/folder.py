@@ -8,6 +8,7 @@ from typing import Any
 
 from probe.errors import CallError, ModelError
 from probe.files import replace_folder
+from probe.learned import write_learned
 from probe.model_config import ModelConfig, find_transformer, read_model_config
 from probe.profile import TOKENIZER_FILES
 from probe.reader import own_pooling
@@ -29,6 +30,8 @@ __all__ = [
 
 PROVENANCE = "surgery.json"
 
+# Names of the dtype a model computes in where nobody asks for one: today's, and the one before.
+_DTYPES = {"dtype", "torch_dtype"}
 # The flags every version of sentence-transformers understands.
 _POOLING_FLAGS = {
     "cls": "pooling_mode_cls_token",
@@ -134,6 +137,7 @@ def write_model(model: CutModel, folder: Path, finish: Finish) -> None:
         shutil.copyfile(path, folder / path.name)
     _write_modules(model, read_model_config(model.source.folder), folder, finish)
     write_json(folder / PROVENANCE, provenance(model, finish.pooling))
+    write_learned(model.learned, folder)
     write_card(model, folder, finish)
 
 
@@ -151,7 +155,9 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
         lists.append("layer_types")
     count = text.attribute_map.get("num_hidden_layers", "num_hidden_layers")
     changes = {count: model.depth, **{name: getattr(text, name) for name in lists}}
-    return {**config, inner: {**before, **changes}} if inner else {**config, **changes}
+    changed = {**config, inner: {**before, **changes}} if inner else {**config, **changes}
+    # Weights stay in half precision where they are; computed in half of it, a cut gives other vectors than the layer.
+    return {**changed, **dict.fromkeys(_DTYPES & changed.keys() or ["dtype"], "float32")}
 
 
 def _write_modules(model: CutModel, config: ModelConfig, folder: Path, finish: Finish) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from probe.description import Description, Part, read_description
 from probe.errors import CallError, ModelError
 from probe.fusions import Fusion
 from probe.opening import open_reader
@@ -12,7 +13,6 @@ from probe.reader import select_hookpoints
 from probe.store import Store
 from surgery.card import write_fused_card
 from surgery.cutting import cut
-from surgery.description import Description, Part, read_description
 from surgery.finish import Finish
 from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model, write_modules
 from surgery.fusing import FusedModel

@@ -1,12 +1,13 @@
 """Fixtures shared by all tests: tiny models of every family, each written and loaded once; no network."""
 
+import builtins
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -78,6 +79,22 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
 
     streamed = load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
     return replace(streamed, documents=Texts.gather(streamed.documents))
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what makes a package one that is not installed, until the test ends."""
+    real = builtins.__import__
+
+    def leave_out(package: str) -> None:
+        def refuse(name: str, *rest: Any, **more: Any) -> Any:
+            if name.partition(".")[0] == package:
+                raise ImportError(name)
+            return real(name, *rest, **more)
+
+        monkeypatch.setattr(builtins, "__import__", refuse)
+
+    return leave_out
 
 
 @pytest.fixture(scope="session")

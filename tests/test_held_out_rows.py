@@ -114,12 +114,32 @@ def test_all_judged_documents_are_searched_and_others_up_to_a_number(
 
 def test_a_model_in_training_is_asked_as_it_embeds_and_trains_on(model: SentenceTransformer) -> None:
     rows, modes = [row for row in make_pairs(5).rows if isinstance(row, Pairwise)], []
-    model.register_forward_hook(lambda *_: modes.append((model.training, torch.is_autocast_enabled("cpu"))))
-    for bfloat16 in (False, True):
-        model.train()
-        HeldOutRows(rows, (), bfloat16)(model)
-        assert model.training
-    assert set(modes) == {(False, False), (False, True)}
+    model.register_forward_hook(lambda *_: modes.append(model.training))
+    model.train()
+    HeldOutRows(rows, ())(model)
+    assert model.training
+    assert set(modes) == {False}
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_in_a_training_it_is_asked_in_the_precision_of_the_training(
+    bfloat16: bool, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, ask = open_tiny(tiny_folder("bert")), HeldOutRows.__call__
+    fast: list[bool] = []
+
+    def spy(evaluator: HeldOutRows, *args: Any, **named: Any) -> dict[str, float]:
+        block = student.towers[0].stack.blocks[0]
+        hook = block.register_forward_hook(lambda *_: fast.append(torch.is_autocast_enabled("cpu")))
+        try:
+            return ask(evaluator, *args, **named)
+        finally:
+            hook.remove()
+
+    monkeypatch.setattr(HeldOutRows, "__call__", spy)
+    tune(student, make_pairs(8), (), replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=bfloat16), hold_out=0.3))
+    assert len(fast) == 4
+    assert set(fast) == {bfloat16}
 
 
 def test_a_collapse_ends_it(model: SentenceTransformer) -> None:

@@ -27,7 +27,7 @@ bert, mpnet, root = sys.argv[1:]
 options = LoadOptions(dtype="float32", device="cpu")
 short, fused = cut(load_model(bert, options), 2), fuse([bert, mpnet], options=options)
 student = open_student(bert, Path(root, "base"))
-tuned = Tuned(student, TrainedOn("tuned", (("rows", "0"),)), "tuned", "On rows.", {"note.txt": "on top"})
+tuned = Tuned(student, TrainedOn("tuned", (("rows", "0"),)), "tuned", "On rows.")
 writers = {
     "cut": lambda out: save(short, out, force=True),
     "fuse": lambda out: save_fused(fused, out, force=True),

@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset, write_beir, write_lines
 from tiny_models import PROMPTS, WORDS
 
+from adaptors import mining
 from adaptors.mining import mine
 from adaptors.negatives import MineOptions, candidate_texts, mine_negatives
 from adaptors.tuning_columns import PAIRS
@@ -207,8 +208,9 @@ def test_lists_and_points_are_mined_for_as_pairs(model: SentenceTransformer) -> 
 
 
 def test_nothing_is_printed_and_every_text_is_reported(
-    model: SentenceTransformer, capfd: pytest.CaptureFixture[str]
+    model: SentenceTransformer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mining, "_PIECE", 16)
     done: dict[str, int] = {}
     totals = set()
 
@@ -217,17 +219,18 @@ def test_nothing_is_printed_and_every_text_is_reported(
         totals.add((step, total))
 
     capfd.readouterr()
-    mine_negatives(PAIRED, model, CORPUS, replace(ANY, batch=1), report)
+    plain = mine_negatives(PAIRED, model, CORPUS, ANY, report)
     assert capfd.readouterr() == ("", "")
     assert done == {"mining documents": 60, "mining queries": 8}
     assert totals == set(done.items())
+    monkeypatch.undo()
+    assert plain == mine_negatives(PAIRED, model, CORPUS, ANY)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (MineOptions(count=0), "count 0 is out of range: expected at least 1"),
-        (MineOptions(batch=0), "batch 0 is out of range"),
         (MineOptions(skip=-1), "skip -1 is out of range: expected 0 or more"),
         (MineOptions(seed=-1), "seed -1 is out of range"),
         (MineOptions(count=5, skip=10, depth=14), "after the first 10: expected at least 15"),
@@ -263,20 +266,15 @@ def test_the_candidates_of_a_data_set_are_its_documents(tmp_path: Path) -> None:
     documents = {"a": "sun", "b": "moon", "c": " ", "d": "sun", "e": "rain", "f": "snow"}
     folder = str(write_beir(tmp_path / "tiny", documents, {"q": "star", "p": "ice"}, {"q": {"a": 1, "b": 0}}, "dev"))
     write_lines(tmp_path / "tiny" / "qrels" / "train.tsv", ["query-id\tcorpus-id\tscore", "p\tb\t1"])
-    data = load_tuning_data(folder, "dev")
-    assert candidate_texts(folder, data, split="dev") == ("sun", "moon", "rain", "snow")
-    assert candidate_texts(folder, data) == ("sun", "moon", "rain", "snow")
-    assert candidate_texts(folder, data, 2) == ("sun", "snow")
-    assert candidate_texts(folder, data, 6) == ("sun", "moon", "rain", "snow")
-    with pytest.raises(CallError, match="limit 0 is out of range"):
-        candidate_texts(folder, data, 0)
+    for split in ("dev", "train"):
+        assert candidate_texts(load_tuning_data(folder, split)) == ("sun", "moon", "rain", "snow")
 
 
 def test_a_title_stands_before_a_documents_text(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "tiny")
     write_lines(folder / "corpus.jsonl", [json.dumps({"_id": "d0", "title": "Sun", "text": "star"})])
     write_lines(folder / "qrels" / "train.tsv", ["query-id\tcorpus-id\tscore", "q0\td0\t1"])
-    assert candidate_texts(str(folder), load_tuning_data(str(folder))) == ("Sun star",)
+    assert candidate_texts(load_tuning_data(str(folder))) == ("Sun star",)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +289,4 @@ def test_the_candidates_of_a_file_are_all_documents_of_its_rows(
     tmp_path: Path, record: dict[str, object], expected: tuple[str, ...]
 ) -> None:
     name = str(write_lines(tmp_path / "rows.jsonl", [json.dumps(record), json.dumps({**record, "query": "p"})]))
-    data = load_tuning_data(name)
-    assert candidate_texts(name, data) == expected
-    assert len(candidate_texts(name, data, 2)) == min(2, len(expected))
+    assert candidate_texts(load_tuning_data(name)) == expected

@@ -1,10 +1,8 @@
 """Boards and data sets in a notebook: HTML with their numbers, data frames with the same."""
 
-import builtins
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from report_pages import Reported, make_results
@@ -74,14 +72,7 @@ def test_the_embedded_data_set_says_that_it_is_synthetic() -> None:
     assert "synthetic queries: known-item" in load_dataset("docstrings")._repr_html_()
 
 
-def test_without_pandas_the_extra_is_named(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = builtins.__import__
-
-    def without(name: str, *args: Any, **more: Any) -> Any:
-        if name == "pandas":
-            raise ImportError("no pandas")
-        return whole(name, *args, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+def test_without_pandas_the_extra_is_named(dataset: Dataset, without: Callable[[str], None]) -> None:
+    without("pandas")
     with pytest.raises(CallError, match=r"pip install 'encoder-surgery\[notebook\]'"):
         dataset.to_pandas()

@@ -1,6 +1,5 @@
 """Pictures: what is drawn are the board's numbers, every kind of board has one, and equal boards give equal files."""
 
-import builtins
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -401,15 +400,8 @@ def test_a_wrong_file_is_refused_before_the_work(command: str, wrong: str, tmp_p
     assert "loading" not in result.stderr
 
 
-def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *rest: Any) -> Any:
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+def test_without_matplotlib_the_extra_is_named(without: Callable[[str], None], tmp_path: Path) -> None:
+    without("matplotlib")
     result = run(cli.probe_app, "layers", "-m", "no-such-model", "--plot", tmp_path / "a.png")
     assert result.exit_code == 2
     assert result.stderr == "error: --plot needs matplotlib: pip install 'encoder-surgery[plot]'\n"

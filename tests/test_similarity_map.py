@@ -1,6 +1,6 @@
 """The map of a sample's similarities: what is drawn are its cosines, on one scale, the same on every run."""
 
-import builtins
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +124,8 @@ def test_a_wrong_call_is_said(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_without_matplotlib_the_extra_is_named_before_the_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *rest: Any) -> Any:
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+def test_without_matplotlib_the_extra_is_named_before_the_work(without: Callable[[str], None], tmp_path: Path) -> None:
+    without("matplotlib")
     wrong: Any = (None, None)
     with pytest.raises(CallError, match=r"a similarity map needs matplotlib: pip install 'encoder-surgery\[plot\]'"):
         similarity_map(wrong, wrong, tmp_path / "a.png")

@@ -6,10 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from tiny_models import make_tiny, write_json, write_sentence_transformer, write_tokenizer
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.loading import load_model
+from probe.profile import LoadOptions
+from probe.reader import HookpointEncoder, LayerReader
 from surgery import fresh_check
+from surgery.cutting import cut
+from surgery.folder import save
 
 
 def run(*args: object) -> Result:
@@ -131,3 +140,31 @@ def test_inspect_shares_the_cost_among_the_blocks(model: str) -> None:
     assert sum(cost["block_time_share"] for cost in costs) == pytest.approx(1)
     assert sum(cost["block_parameters"] for cost in costs) == costs[-1]["parameters"]
     assert len({cost["block_parameters"] for cost in costs[1:]}) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("names", [("dtype",), ("torch_dtype",), ()])
+def test_a_cut_of_weights_in_half_precision_computes_in_float32_wherever_it_is_loaded(
+    dtype: torch.dtype, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "half"
+    make_tiny("bert").to(dtype).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    told = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
+    write_json(folder / "config.json", {**told, **dict.fromkeys(names, str(dtype).removeprefix("torch."))})
+    write_sentence_transformer(write_tokenizer(folder), "mean")
+    model = cut(load_model(str(folder), LoadOptions(dtype="float32", device="cpu")), 2)
+    out = save(model, tmp_path / "short")
+    loaded = SentenceTransformer(str(out), device="cpu")
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    expected = HookpointEncoder(LayerReader(model), 2, "mean").encode_query(["river stone", "sun"])
+    assert loaded.encode_query(["river stone", "sun"]) == pytest.approx(expected, abs=1e-5)
+    assert {tensor.dtype for tensor in load_file(out / "model.safetensors").values()} == {dtype}
+
+
+def test_a_cut_of_weights_in_half_precision_stands_its_fresh_check(tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    make_tiny("bert").half().save_pretrained(folder)
+    write_sentence_transformer(write_tokenizer(folder), "mean")
+    result = run("cut", "--model", folder, "--after", 2, "--out", tmp_path / "short")
+    assert result.exit_code == 0, result.stderr

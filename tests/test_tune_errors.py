@@ -1,40 +1,21 @@
 """`adaptors tune` called wrongly: a line or two say what was found and what to do, and nothing is left behind."""
 
-import builtins
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tiny_data import write_lines
-from tiny_tuning import write_pairs
-from typer.testing import CliRunner, Result
+from tiny_tuning import tuner
+from typer.testing import Result
 
-import cli
 from surgery.fused_folder import save_fused
 from surgery.fusing import fuse
 
 
-def run(*args: object, app: str = "adaptors") -> Result:
-    return CliRunner().invoke(getattr(cli, f"{app}_app"), [str(arg) for arg in args], prog_name=app)
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of pairs."""
-    return write_pairs(tmp_path_factory.mktemp("rows") / "pairs.jsonl")
-
-
 @pytest.fixture
-def tune(tiny_folder: Callable[[str], Path], rows: Path, tmp_path: Path) -> Callable[..., Result]:
-    """Tune the tiny BERT for two epochs at most, with further options."""
-    bert = tiny_folder("bert")
-
-    def call(*args: object, source: object = rows, model: object = bert, out: object = tmp_path / "out") -> Result:
-        given = [part for pair in (("-m", model), ("-d", source)) for part in pair if pair[1] is not None]
-        return run("tune", *given, "--epochs", 2, "--batch", 4, "--rate", 1e-3, "--out", out, *args)
-
-    return call
+def tune(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[..., Result]:
+    """Tune the tiny BERT."""
+    return tuner(tiny_folder("bert"), tmp_path / "out")
 
 
 WRONG = {
@@ -138,16 +119,9 @@ def test_a_fault_in_the_rows_is_named_by_file_and_line(
 
 
 def test_low_rank_matrices_need_the_extra(
-    tune: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tune: Callable[..., Result], tmp_path: Path, without: Callable[[str], None]
 ) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *rest: Any) -> Any:
-        if name.partition(".")[0] == "peft":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    without("peft")
     result = tune("--lora", 2)
     assert result.exit_code == 2
     assert result.stderr.endswith("error: --lora needs peft: pip install 'encoder-surgery[lora]'\n")

@@ -73,7 +73,7 @@ def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> d
     for name, base in bases.items():
         student = open_in(base, root / f"{name}-base")
         tune(student, make_pairs(8), (), replace(QUICK, scope=scopes.get(name, Scope())))
-        about = Tuned(student, SEEN, name, "## Tuned\n\nOn rows.", {"note.txt": "on top"})
+        about = Tuned(student, SEEN, name, "## Tuned\n\nOn rows.")
         found[name] = (student, save_tuned(about, root / name, False))
     return found
 
@@ -114,7 +114,8 @@ def test_it_is_laid_out_as_what_it_began_as(name: str, tuned: dict[str, tuple[St
         {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         for folder in (student.folder, out)
     )
-    assert after == before | {"adaptor.json", "note.txt", "README.md"}
+    learned = {str(Path(tower.folder, "learned.json")) for tower in student.towers}
+    assert after == before | {"adaptor.json", "README.md"} | learned
     for path in sorted(student.folder.rglob("*.safetensors")):
         old, new = load_file(path), load_file(out / path.relative_to(student.folder))
         assert {key: (t.shape, t.dtype) for key, t in new.items()} == {
@@ -173,14 +174,14 @@ def test_every_training_adds_to_what_was_seen(tuned: dict[str, tuple[Student, Pa
     first = tuned["lensed"][1]
     student = open_student(str(first), tmp_path)
     seen = (("rows.jsonl", "0" * 64), ("other", "1" * 64))
-    again = save_tuned(Tuned(student, TrainedOn("healed", seen), "x", "## Healed", {}), tmp_path / "again", False)
+    again = save_tuned(Tuned(student, TrainedOn("healed", seen), "x", "## Healed"), tmp_path / "again", False)
     told = json.loads((again / "adaptor.json").read_text())
     before = json.loads((first / "adaptor.json").read_text())
     assert (told["kind"], told["labels"], told["top"]) == ("healed", "rows.jsonl", before["top"])
     assert set(told["dataset"].split("+")) == {"tiny", "rows.jsonl", "other"}
     assert told["text_sha256"].split("+")[0] == before["text_sha256"].split("+")[0]
     assert told["text_sha256"].split("+")[-1] == "1" * 64
-    third = save_tuned(Tuned(student, TrainedOn("tuned", seen, "train"), "x", "", {}), tmp_path / "third", False)
+    third = save_tuned(Tuned(student, TrainedOn("tuned", seen, "train"), "x", ""), tmp_path / "third", False)
     assert json.loads((third / "adaptor.json").read_text())["labels"] == "rows.jsonl+train"
     card = (again / "README.md").read_text()
     assert card.index("## Tuned") < card.index("## Healed")
@@ -204,7 +205,7 @@ def test_weights_of_half_precision_become_those_that_were_trained(tmp_path: Path
     write_sentence_transformer(write_tokenizer(folder), "mean", PROMPTS)
     student = open_in(folder, tmp_path / "scratch")
     tune(student, make_pairs(), (), QUICK)
-    out = save_tuned(Tuned(student, SEEN, "half", "", {}), tmp_path / "out", False)
+    out = save_tuned(Tuned(student, SEEN, "half", ""), tmp_path / "out", False)
     model = SentenceTransformer(str(out), device="cpu")
     assert next(model.parameters()).dtype == torch.float32
     assert model.encode_query(SAMPLE) == pytest.approx(student.model.encode_query(SAMPLE), abs=1e-5)
@@ -216,12 +217,13 @@ def test_a_folder_of_ours_alone_is_replaced_and_only_when_told_to(
 ) -> None:
     student, first = tuned["cut"]
     out = Path(shutil.copytree(first, tmp_path / "out"))
-    about = Tuned(student, SEEN, "x", "", {"new.txt": "new"})
+    write_lines(out / "old.txt", ["old"])
+    about = Tuned(student, SEEN, "x", "New.")
     with pytest.raises(CallError, match="exists"):
         save_tuned(about, out, False)
     save_tuned(about, out, True)
-    assert (out / "new.txt").read_text() == "new"
-    assert not (out / "note.txt").exists()
+    assert (out / "README.md").read_text().rstrip().endswith("New.")
+    assert not (out / "old.txt").exists()
     foreign = tmp_path / "foreign"
     write_lines(foreign / "mine.txt", ["mine"])
     with pytest.raises(CallError, match="not a model this command made"):
@@ -235,7 +237,7 @@ def test_what_a_check_refuses_leaves_nothing(tuned: dict[str, tuple[Student, Pat
         raise ModelError("no")
 
     with pytest.raises(ModelError, match="no"):
-        save_tuned(Tuned(tuned["cut"][0], SEEN, "x", "", {}), tmp_path / "out", False, refuse)
+        save_tuned(Tuned(tuned["cut"][0], SEEN, "x", ""), tmp_path / "out", False, refuse)
     assert list(tmp_path.iterdir()) == []
 
 

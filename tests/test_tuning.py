@@ -11,7 +11,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from tiny_models import DEPTH
-from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, weights
+from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, spy_steps, weights
 
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.negatives import MineOptions
@@ -48,16 +48,7 @@ def student(tiny_folder: Callable[[str], Path]) -> Student:
 @pytest.fixture
 def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The loss of every training step that is made from now on."""
-    found: list[float] = []
-    step = EncoderTrainer.training_step
-
-    def spy(self: EncoderTrainer, *args: Any, **named: Any) -> Any:
-        loss = step(self, *args, **named)
-        found.append(float(loss))
-        return loss
-
-    monkeypatch.setattr(EncoderTrainer, "training_step", spy)
-    return found
+    return spy_steps(monkeypatch)
 
 
 def train(student: Student, goal: Goal, data: TuningData, batch: int = 4) -> set[str]:

@@ -164,6 +164,8 @@ def test_a_data_set_gives_a_pair_for_every_relevant_document(tmp_path: Path) -> 
     data = load_tuning_data(str(folder))
     assert data.rows == (Pairwise("sun", "star", (), 2), Pairwise("sun", "rain"), Pairwise("ice", "snow"))
     assert any("pairs with an empty text (left out): q1 d5" in line for line in data.defects)
+    assert data.corpus is not None
+    assert (data.corpus.split, dict(data.corpus.documents)) == ("train", documents)
 
 
 def test_a_data_set_without_training_judgements_is_refused(tmp_path: Path) -> None:

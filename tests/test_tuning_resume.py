@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of, weights
+from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of, spy_steps, weights
 from torch import Tensor
 
 from adaptors import tuning
-from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.finished_round import read_round
 from adaptors.held_out_rows import HeldOutRows
 from adaptors.negatives import MineOptions
@@ -54,16 +53,7 @@ def seldom() -> Iterator[None]:
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """One loss per training step that is made."""
-    made: list[float] = []
-    step = EncoderTrainer.training_step
-
-    def spy(trainer: EncoderTrainer, *args: Any) -> Any:
-        loss = step(trainer, *args)
-        made.append(float(loss))
-        return loss
-
-    monkeypatch.setattr(EncoderTrainer, "training_step", spy)
-    return made
+    return spy_steps(monkeypatch)
 
 
 @pytest.fixture(scope="module")

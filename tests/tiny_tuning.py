@@ -3,15 +3,21 @@
 import gc
 import json
 import random
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import pytest
 import torch
 from tiny_data import write_lines
 from tiny_models import WORDS
 from torch import Tensor
+from typer.testing import CliRunner, Result
 
+import cli
+from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.student import Student, open_student
 from adaptors.tune_options import Schedule, TuneOptions
 from adaptors.tuning_data import TuningData
@@ -26,7 +32,11 @@ __all__ = [
     "make_pairs",
     "make_text",
     "open_tiny",
+    "pairs_file",
     "rows_of",
+    "run_command",
+    "spy_steps",
+    "tuner",
     "weights",
     "write_pairs",
 ]
@@ -81,6 +91,41 @@ def write_pairs(file: Path) -> Path:
     """Write pairs as JSONL and return the file."""
     rows = [row for row in make_pairs().rows if isinstance(row, Pairwise)]
     return write_lines(file, [json.dumps({"query": row.query, "positive": row.positive}) for row in rows])
+
+
+@cache
+def pairs_file() -> Path:
+    """Return a file of pairs, written once."""
+    return write_pairs(Path(_SCRATCH.name, "pairs.jsonl"))
+
+
+def run_command(*args: object, app: str = "adaptors") -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(getattr(cli, f"{app}_app"), [str(arg) for arg in args], prog_name=app)
+
+
+def tuner(folder: Path, target: Path) -> Callable[..., Result]:
+    """Return the command that tunes a model for two epochs at most, with further options."""
+
+    def call(*args: object, source: object = pairs_file(), model: object = folder, out: object = target) -> Result:
+        given = [part for pair in (("-m", model), ("-d", source)) for part in pair if pair[1] is not None]
+        return run_command("tune", *given, "--epochs", 2, "--batch", 4, "--rate", 1e-3, "--out", out, *args)
+
+    return call
+
+
+def spy_steps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the losses of all training steps, one for each that is made from now on."""
+    made: list[float] = []
+    step = EncoderTrainer.training_step
+
+    def spy(trainer: EncoderTrainer, *args: Any) -> Any:
+        loss = step(trainer, *args)
+        made.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(EncoderTrainer, "training_step", spy)
+    return made
 
 
 def rows_of(*rows: Row) -> TuningData:

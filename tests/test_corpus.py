@@ -1,5 +1,6 @@
 """A corpus read from any document on: the same texts as read from its beginning, without what is before them."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from beir_forms import FORMS
 from fake_bucket import Bucket, fill_bucket, use_bucket
-from tiny_data import write_beir, zip_folder
+from tiny_data import write_beir, write_lines, zip_folder
 
 from probe import corpus as corpus_module
 from probe import parquet_records
@@ -35,7 +36,11 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     texts = {f"d{i}": f"text {i} ä " * (1 + i % 5) for i in range(COUNT)}
-    return write_beir(tmp_path / "numbered", texts, {"q": "text"}, {"q": {"d1": 1}})
+    folder = write_beir(tmp_path / "numbered", texts, {"q": "text"}, {"q": {"d1": 1}})
+    # Characters of several bytes, not escapes: an offset counts bytes.
+    lines = [json.dumps({"_id": name, "text": text}, ensure_ascii=False) for name, text in texts.items()]
+    write_lines(folder / "corpus.jsonl", lines)
+    return folder
 
 
 def with_blank_lines(folder: Path) -> None:
@@ -59,7 +64,7 @@ def documents(request: pytest.FixtureRequest, folder: Path, use_bucket: type[Buc
     found = load_dataset(str(folder)).documents
     if request.param == "held":
         return Texts.gather(found)
-    return select(found, {"d1", "d9", "d40", "d41", "d49"}, 25) if request.param == "limited" else found
+    return select(found, {"d1", "d9", "d40", "d41", "d42", "d49"}, 26) if request.param == "limited" else found
 
 
 @pytest.mark.parametrize(("start", "count"), SLICES)

@@ -282,6 +282,21 @@ def test_a_chunk_that_another_process_finished_meanwhile_is_found(store: Store) 
     assert set(ours.find(3, "t", PLACES).tensors) == set(PLACES)
 
 
+def test_counting_lists_anew(store: Store) -> None:
+    ours, theirs = (Store(store.folder).shelf(PARTS, ABOUT) for _ in range(2))
+    assert ours.count(PLACES) == dict.fromkeys(PLACES, 0)
+    put(theirs, 3, places=PLACES[:1])
+    assert ours.count(PLACES) == {PLACES[0]: 1, PLACES[1]: 0}
+
+
+def test_what_was_put_since_the_listing_is_known(store: Store) -> None:
+    shelf = store.shelf(PARTS, ABOUT)
+    shelf.count(PLACES)
+    for place in PLACES:
+        put(shelf, 3, places=[place])
+    assert set(shelf.find(3, "t", PLACES).tensors) == set(PLACES)
+
+
 def test_a_chunk_that_another_process_finished_in_other_files_is_at_worst_put_twice(store: Store) -> None:
     ours, theirs = (Store(store.folder).shelf(PARTS, ABOUT) for _ in range(2))
     ours.count(PLACES)

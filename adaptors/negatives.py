@@ -26,7 +26,7 @@ def candidate_texts(data: TuningData) -> tuple[str, ...]:
     Returns:
         Of a data set its documents, of a file all documents of its rows; each text once, none empty.
     """
-    return tuple(dict.fromkeys(text for text in _documents(data) if text.strip()))
+    return tuple(dict.fromkeys(text for text in _documents(data) if text))
 
 
 def _documents(data: TuningData) -> Iterable[str]:

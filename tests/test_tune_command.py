@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tiny_tuning import SAMPLE, pairs_file, run_command, tuner
 from typer.testing import Result
 
 from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.tune_options import TuneOptions
+from commands.tuned_output import Target
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,17 @@ def test_the_rows_of_a_file_are_named_and_the_corpus_was_not_seen(
         "| 0 | – |",
     ):
         assert words in card
+
+
+def test_what_is_left_out_has_the_values_that_the_help_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("commands.tune_labels.tune_and_save", lambda *args: given.append(args))
+    assert run_command("tune", "-d", "rows.jsonl", "-o", tmp_path / "out").exit_code == 0
+    ((model, sources, options, target),) = given
+    schedule = replace(options.schedule, bfloat16=False)
+    assert (model, sources, target) == ("minilm", ["rows.jsonl"], Target(tmp_path / "out", False, None))
+    assert replace(options, schedule=schedule) == TuneOptions()
+    assert options.schedule.batch == 32
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tiny_data import write_lines
-from tiny_tuning import tuner
+from tiny_tuning import run_command, tuner
 from typer.testing import Result
 
 from surgery.fused_folder import save_fused
@@ -71,6 +71,28 @@ def test_a_wrong_call_is_said_in_a_line_or_two_and_leaves_nothing(
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+ALONE: dict[str, tuple[object, ...]] = {
+    **dict.fromkeys(("--epochs", "--lora", "--top", "--rounds", "--negatives"), (1,)),
+    **dict.fromkeys(("--warm-up", "--decay", "--negatives-margin", "--hold-out", "--temperature"), (0.5,)),
+    **dict.fromkeys(("--loss", "--around", "--set", "--ranks", "--cross-encoder", "--report-to"), ("none",)),
+}
+HEALING: dict[str, tuple[object, ...]] = {
+    "--teacher": ("minilm",),
+    "--steps": (3,),
+    "--minutes": (1,),
+    "--store": ("x",),
+}
+
+
+@pytest.mark.parametrize("option", [*ALONE, *HEALING, "--no-store"])
+def test_an_option_that_would_do_nothing_is_refused(option: str, tmp_path: Path) -> None:
+    value = {**ALONE, **HEALING}.get(option, ())
+    result = run_command("tune", "-o", tmp_path / "out", *(["--heal"] if option in ALONE else []), option, *value)
+    assert result.exit_code == 2
+    how = "with" if option in ALONE else "without"
+    assert result.stderr == f"error: {option} does nothing {how} --heal: leave it out\n"
 
 
 DEFECTS = {

@@ -14,9 +14,11 @@ from adaptors import tuning
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.lora import add_lora, merge_lora
 from adaptors.scope import Scope, choose_weights
-from adaptors.student import Student
+from adaptors.student import Student, open_student
 from adaptors.tuning import tune
 from probe.errors import CallError
+from surgery.fused_folder import save_fused
+from surgery.fusing import fuse
 
 FAMILIES = ["bert", "mpnet", "modernbert"]
 
@@ -200,6 +202,18 @@ def test_all_weights_are_in_one_group_alone(student: Student) -> None:
 def test_numbers_out_of_range_are_wrong_calls(bert: Student, scope: Scope, words: str) -> None:
     with pytest.raises(CallError, match=words):
         choose_weights(bert, scope)
+
+
+def test_a_fusion_has_as_many_last_blocks_as_its_deepest_member(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    specs = [f"{tiny_folder('bert')}@1:mean", f"{tiny_folder('mpnet')}@2:cls"]
+    fused = open_student(str(save_fused(fuse(specs), tmp_path / "both")), Path())
+    choose_weights(fused, Scope(top=2))
+    for tower in fused.towers:
+        assert all(parameter.requires_grad for parameter in tower.stack.blocks.parameters())
+    with pytest.raises(CallError, match="--top 3 is out of range"):
+        choose_weights(fused, Scope(top=3))
 
 
 def test_a_model_without_matrices_stays_as_it_is(bert: Student) -> None:

@@ -15,6 +15,7 @@ from adaptors.tuning import Round
 from adaptors.tuning_data import load_tuning_data
 from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_words import describe_tuning, trained_on
+from commands.epochs import show_epochs, training_section
 
 ROWS = make_pairs()
 KEPT = Round(24, ())
@@ -101,6 +102,22 @@ def test_the_card_says_what_chose_the_epochs(rounds: list[Round], words: str) ->
     card = describe_tuning(ROWS, TuneOptions(hold_out=0.2), rounds)
     assert words in card
     assert card.count("chose the epoch") + card.count("Nothing was held out") == 1
+
+
+def test_every_epoch_is_a_line_of_the_card_and_of_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    found = (Epoch(0, None, None, {32: 0.25}), Epoch(1, 0.123456, None, {32: 0.5}))
+    assert training_section(found) == (
+        "\n## Training\n\n"
+        "| epoch | train loss | held-out loss | nDCG@10 32 |\n| ---: | ---: | ---: | ---: |\n"
+        "| 0 | – | – | 0.2500 |\n| 1 | 0.12346 | – | 0.5000 |\n"
+    )
+    assert training_section(()) == ""
+    show_epochs(found)
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert [line for line in lines if line and line[0] in "01"] == [
+        ["0", "–", "–", "0.2500"],
+        ["1", "0.12346", "–", "0.5000"],
+    ]
 
 
 def test_only_of_a_data_set_the_card_knows_whose_judgements_were_looked_at(tmp_path: Path) -> None:

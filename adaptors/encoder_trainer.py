@@ -1,17 +1,21 @@
 """sentence-transformers' trainer, as models are trained here."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from sentence_transformers.base.losses.merged_forward import column_merging_disabled
 from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 from torch import Tensor
 from transformers.trainer_callback import PrinterCallback
 
 from adaptors.checkpoints import last_checkpoint
+from adaptors.processes import count, gather
 from adaptors.scope import Group
+from adaptors.shared_batches import own_part, share_loss, whole
 
 __all__ = ["DistilTrainer", "EncoderTrainer", "PlainTrainer"]
 
@@ -34,6 +38,50 @@ class EncoderTrainer(PlainTrainer):
 
     groups: Sequence[Group] = ()
 
+    @property
+    def _is_shared(self) -> bool:
+        """Whether batches are shared by processes whose loss does not gather their parts itself."""
+        loss: Any = self.loss
+        return count() > 1 and not any(getattr(part, "gather_across_devices", False) for part in loss.modules())
+
+    def compute_loss(self, model: Any, *args: Any, **named: Any) -> Any:
+        """Return the loss; of several processes, each returns that of all their rows."""
+        if not self._is_shared:
+            return super().compute_loss(model, *args, **named)
+        if model is self.model_wrapped:
+            share_loss(self.loss, model)  # type: ignore[arg-type]
+        # Columns that were embedded as one batch could not be told apart once they are gathered.
+        with column_merging_disabled():
+            return super().compute_loss(model, *args, **named)
+
+    def override_model_in_loss(self, loss: torch.nn.Module, model: Any) -> torch.nn.Module:
+        """Return the loss, which is given the model here where batches are shared."""
+        found: torch.nn.Module = loss if self._is_shared else super().override_model_in_loss(loss, model)
+        return found
+
+    def get_train_dataloader(self) -> Any:
+        """Return batches; of several processes, each gets its part of the same ones."""
+        if count() == 1:
+            return super().get_train_dataloader()
+        data: Any = self.train_dataset
+        # It keeps processes from waiting for one another: here all have equally many batches anyway.
+        self.args.dataloader_drop_last = False
+        loader = self._build_dataloader(data, self.args.train_batch_size, dataset_kind="train")
+        return own_part(loader, self.args.device)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Return held-out batches, which every process gets whole."""
+        data: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        if count() == 1 or data is None:
+            return super().get_eval_dataloader(eval_dataset)
+        return whole(self._build_dataloader(data, self.args.eval_batch_size, dataset_kind="eval"), self.args.device)
+
+    def evaluation_loop(self, *args: Any, **named: Any) -> Any:
+        """Return what held-out rows come to, which every process has seen all of."""
+        if count() > 1:
+            self.gather_function = _keep
+        return super().evaluation_loop(*args, **named)
+
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return AdamW over the groups; biases and norms do not decay."""
         if self.optimizer is None:
@@ -51,7 +99,14 @@ class EncoderTrainer(PlainTrainer):
         return self.optimizer
 
     def collect_features(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Tensor]], Tensor | None]:
-        """Return the features of every column; a fused model has several inputs in each."""
+        """Return the features of every column, and the labels, where they are learned of all processes' rows."""
+        columns, labels = self._collect(inputs)
+        if labels is not None and torch.is_grad_enabled() and self._is_shared:
+            labels = gather(labels)
+        return columns, labels
+
+    def _collect(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """Return the same of this process's rows; a fused model has several inputs in each column."""
         data: Any = self.train_dataset
         names = [name for name in data.column_names if any(key.startswith(f"{name}_") for key in inputs)]
         if not names:
@@ -66,7 +121,9 @@ class EncoderTrainer(PlainTrainer):
         """Train, from the newest checkpoint in its folder on."""
         # It writes to stdout, where results go.
         self.remove_callback(PrinterCallback)
-        self.train(resume_from_checkpoint=last_checkpoint(Path(str(self.args.output_dir))))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)
+            self.train(resume_from_checkpoint=last_checkpoint(Path(str(self.args.output_dir))))
         # It leaves the model computing in bfloat16.
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
 
@@ -95,6 +152,10 @@ class EncoderTrainer(PlainTrainer):
         """
         for name, parameter in self.trained().items():
             parameter.copy_(weights[name])
+
+
+def _keep(values: Tensor) -> Tensor:
+    return values
 
 
 class DistilTrainer(EncoderTrainer):

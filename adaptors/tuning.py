@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from sentence_transformers import CrossEncoder
 
 from adaptors.cross_scores import open_cross_encoder, score_rows
 from adaptors.epochs import Epoch
 from adaptors.held_out_rows import HeldOutRows, hold_out
 from adaptors.lora import merge_lora
 from adaptors.negatives import mine_negatives
+from adaptors.processes import is_first, join, on_first
 from adaptors.scope import Group, choose_weights
 from adaptors.student import Student
 from adaptors.tune_options import TuneOptions
@@ -18,6 +20,7 @@ from adaptors.tuning_data import TuningData
 from adaptors.tuning_round import Course, as_dataset, train_round
 from adaptors.tuning_rows import Row, as_pairs
 from probe.errors import CallError, DataError
+from probe.states import silent
 
 __all__ = ["Round", "tune"]
 
@@ -44,7 +47,7 @@ def tune(
 
     The best epoch is that of the greatest nDCG@10 on held-out queries; of the least loss on held-out rows where
     labels are scores, which tell no relevant document. It may be the beginning. Two epochs without a better one end
-    a round.
+    a round. Several processes share every batch: the first one alone mines, ranks, writes and tells.
 
     Args:
         student: The encoder.
@@ -60,7 +63,10 @@ def tune(
         DataError: A row contradicts another, or too few negatives are found.
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
+    join()
     options = options or TuneOptions()
+    if not is_first():
+        options = replace(options, log=None, progress=silent)
     check_tuning(student, options)
     scorer = None if options.cross_encoder is None else open_cross_encoder(options.cross_encoder)
     rest, held, notes = _split(data, options)
@@ -71,7 +77,7 @@ def tune(
     done = 0
     for _ in range(max(1, options.rounds)):
         rows = _mine(course, rest, corpus) if options.rounds else rest
-        rows = score_rows(rows, scorer, options.progress) if scorer else rows
+        rows = _score(rows, scorer, options) if scorer else rows
         epochs, steps = train_round(course, rows, len(rounds), done)
         rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
         done += steps
@@ -108,7 +114,11 @@ def _evaluator(held: Sequence[Row], corpus: Sequence[str]) -> HeldOutRows | None
     return HeldOutRows(pairs, corpus) if pairs else None
 
 
+def _score(data: TuningData, scorer: CrossEncoder, options: TuneOptions) -> TuningData:
+    return on_first(lambda: score_rows(data, scorer, options.progress))
+
+
 def _mine(course: Course, data: TuningData, corpus: Sequence[str]) -> TuningData:
     options = course.options
     course.student.model.eval()
-    return mine_negatives(data, course.student.model, corpus, options.mining, options.progress)
+    return on_first(lambda: mine_negatives(data, course.student.model, corpus, options.mining, options.progress))

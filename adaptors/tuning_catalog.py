@@ -24,6 +24,13 @@ def _cosine_of_batches(losses: Any) -> Any:
     return losses.BatchHardTripletLossDistanceFunction.cosine_distance
 
 
+def _gathers(losses: Any) -> bool:
+    """Whether a loss that embeds in an order of its own has to gather what several processes embedded."""
+    from adaptors.processes import count
+
+    return count() > 1
+
+
 _INFONCE = "mean of -log(exp(s(q,d)/t) / sum over all documents x of exp(s(q,x)/t))"
 _OORD = "van den Oord et al. 2018; N-pairs: Sohn, NIPS 2016"
 _GAO = "Gao et al., RepL4NLP 2021 (GradCache)"
@@ -46,7 +53,7 @@ _LOSSES = (
         "infonce, embedded in mini-batches, for large batches",
         PAIRS,
         _GAO,
-        theirs("CachedMultipleNegativesRankingLoss", _SCALE),
+        theirs("CachedMultipleNegativesRankingLoss", _SCALE, gather_across_devices=_gathers),
         _CACHE,
     ),
     TuningLoss(
@@ -54,7 +61,7 @@ _LOSSES = (
         "infonce-symmetric, embedded in mini-batches",
         PAIRS,
         _GAO,
-        theirs("CachedMultipleNegativesRankingLoss", _SCALE, **_BOTH_WAYS),
+        theirs("CachedMultipleNegativesRankingLoss", _SCALE, gather_across_devices=_gathers, **_BOTH_WAYS),
         _CACHE,
     ),
     TuningLoss(
@@ -107,7 +114,7 @@ _LOSSES = (
         "gist, embedded in mini-batches",
         TRIPLETS_OR_PAIRS,
         "Solatorio 2024; Gao et al., RepL4NLP 2021",
-        theirs("CachedGISTEmbedLoss"),
+        theirs("CachedGISTEmbedLoss", gather_across_devices=_gathers),
         _CACHE | _MARGIN,
         frozenset({"guide"}),
     ),

@@ -1,5 +1,6 @@
 """Refuse a tuning that cannot be done, before anything is embedded."""
 
+from adaptors.processes import count
 from adaptors.student import Student
 from adaptors.tune_options import Goal, TuneOptions
 from adaptors.tuning_catalog import TUNING_LOSSES
@@ -11,7 +12,8 @@ from probe.errors import CallError
 __all__ = ["check_tuning"]
 
 # They reach into sentence-transformers' own module of one transformer.
-_OF_ONE_MODEL = frozenset({"gist", "gist-cached", "matryoshka-2d", "adaptive-layer"})
+_OF_ONE_PROCESS = frozenset({"matryoshka-2d", "adaptive-layer"})
+_OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist", "gist-cached"}
 
 
 def check_tuning(student: Student, options: TuneOptions) -> None:
@@ -33,8 +35,18 @@ def check_tuning(student: Student, options: TuneOptions) -> None:
         fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
         raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
     _check_batch(goal.loss, options.schedule.batch)
+    _check_processes(goal, options.schedule.batch)
     if (rate := options.rate) <= 0:
         raise CallError(f"--rate {rate:g} is out of range: expected more than 0")
+
+
+def _check_processes(goal: Goal, batch: int) -> None:
+    """Refuse what several processes cannot share."""
+    if batch % count():
+        raise CallError(f"--batch {batch}: expected a multiple of {count()}, for {count()} processes share it")
+    for name in goal.around:
+        if name in _OF_ONE_PROCESS and count() > 1:
+            raise CallError(f"'{name}' changes the model while it computes: start one process, or leave it out")
 
 
 def _check_fused(student: Student, goal: Goal) -> None:

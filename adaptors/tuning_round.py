@@ -16,6 +16,7 @@ from adaptors.epochs import Epoch, read_epochs
 from adaptors.finished_round import keep_round, read_round
 from adaptors.held_out_rows import HeldOutRows
 from adaptors.patience import Patience
+from adaptors.processes import count, is_first, on_first, wait
 from adaptors.row_sample import RowSample
 from adaptors.scope import Group
 from adaptors.student import Student, cut_texts
@@ -86,8 +87,8 @@ def train_round(course: Course, data: TuningData, number: int, done: int) -> tup
     """
     options = course.options
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
-        folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else Path(scratch)
-        check_fingerprint(folder, fingerprint(course.student, data.rows, course.watched, options))
+        folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
+        on_first(lambda: check_fingerprint(folder, fingerprint(course.student, data.rows, course.watched, options)))
         trainer = _make_trainer(course, data, folder, number, done)
         if (finished := read_round(folder)) is not None:
             trainer.restore(finished[0])
@@ -99,7 +100,9 @@ def train_round(course: Course, data: TuningData, number: int, done: int) -> tup
         if epochs and max(epochs, key=Epoch.merit).number == 0:
             # The trainer compares the epochs that it saved, and saves none before the first step.
             trainer.restore(start)
-        keep_round(folder, trainer.trained(), epochs)
+        if is_first():
+            keep_round(folder, trainer.trained(), epochs)
+        wait()
     return epochs, trainer.args.max_steps
 
 
@@ -160,6 +163,11 @@ def _arguments(
         report_to=options.report_to,
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        # Of several processes: the trainer insists on it, and ours unsets it; all that is trained is used, and an
+        # encoder counts nothing.
+        dataloader_drop_last=count() > 1,
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
         **_sides(course, columns),
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import typer
 
+from commands.processes import await_end, beside_first, leave_to_first, place, shares
 from probe.errors import CallError, DataError, ProbeError
 from probe.files import replace_file
 
@@ -86,8 +87,11 @@ def friendly(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         """Run the command."""
         _prepare_process()
+        if not shares(command):
+            leave_to_first()
         try:
-            return command(*args, **kwargs)
+            with beside_first():
+                return command(*args, **kwargs)
         except (typer.Exit, BrokenPipeError):
             raise
         except KeyboardInterrupt:
@@ -114,7 +118,10 @@ def _prepare_process() -> None:
 
 
 def _failed(message: str, exit_code: int) -> typer.Exit:
-    typer.echo(f"error: {message}", err=True)
+    if place():
+        await_end(message)
+    else:
+        typer.echo(f"error: {message}", err=True)
     return typer.Exit(exit_code)
 
 

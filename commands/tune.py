@@ -6,6 +6,7 @@ import typer
 
 from commands import tune_options as options
 from commands.options import Debug, Force, NoStore, StoreFolder
+from commands.processes import leave_to_first, shared
 from commands.shell import friendly, open_store
 from commands.tuned_output import Target, is_fast
 from probe.errors import CallError
@@ -20,6 +21,7 @@ _FOR_LABELS = (
 
 
 @friendly
+@shared
 def tune(
     context: typer.Context,
     out: options.OutFolder,
@@ -65,12 +67,12 @@ def tune(
     target = Target(out, force, picture)
     if heal:
         _refuse(context, _FOR_LABELS, "with")
+        leave_to_first()
         from adaptors.healing import HealOptions
         from commands.tune_heal import HealRequest, heal_and_save
 
         healing = HealOptions(steps, batch or 16, tokens, rate or 3e-4, seed, is_fast(), checkpoints, log=log)
-        sources = tuple(dataset or ["docstrings"])
-        request = HealRequest(model, teacher, sources, minutes, open_store(store, no_store))
+        request = HealRequest(model, teacher, tuple(dataset or ["docstrings"]), minutes, open_store(store, no_store))
         heal_and_save(request, healing, target)
         return
     _refuse(context, _FOR_HEALING, "without")

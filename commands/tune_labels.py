@@ -80,6 +80,7 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
     """Tune a model, save it, check it in a fresh process, and print the folder."""
     from adaptors.lora import check_peft
     from adaptors.negatives import candidate_texts
+    from adaptors.processes import is_first
     from adaptors.row_sample import RowSample
     from adaptors.student import open_student
     from adaptors.tuned_folder import trained_files
@@ -102,6 +103,8 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
             look = RowSample(student.model, data.rows)
             before = look() if target.picture else None
             rounds = tune(student, data, candidate_texts(data), tuning)
+        if not is_first():
+            return
         draw(target, before, look, ("queries", "documents"))
         _tell(rounds)
         save_and_print(_describe(student, (source, data), options, rounds), target, model)

@@ -27,8 +27,8 @@ class Row:
         pooling: The pooling.
         dim: Dimension of the vectors.
         adaptor: Kind of adaptor on top.
-        labels: `none`, or the split whose judgements were used, or the file whose labels.
-        transductive: Whether a fit saw the test corpus's text.
+        labels: `none`, or the splits or files whose judgements were used, by what is on top or by the weights below it.
+        transductive: Whether a fit or a training saw the test corpus's text.
         scores: Mean over judged queries, per metric.
         ci95: 95 % interval of the leaderboard's metric.
         delta: Difference to the baseline.

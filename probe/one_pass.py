@@ -5,7 +5,8 @@ layer of another costs no more products than the layers.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,6 @@ def sweep_fusions(
     for encoder in encoders:
         adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
         documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
-        learned = join_learned(readers[point.model].model.learned for point in encoder.points)
         run = contest.run(encoder)
         milliseconds, _ = _costs(documents, models, len(dataset.documents))
         _, parameters = _costs(encoder.points, models, len(dataset.documents))
@@ -108,19 +108,20 @@ def sweep_fusions(
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
-                transductive=learned.saw(dataset) or (adaptor is not None and adaptor.saw(dataset)),
-                labels=_labels(adaptor, learned),
                 adaptor=adaptor,
                 leaders=leaders(run),
+                **_learned(adaptor, [readers[point.model].model.learned for point in encoder.points], dataset),
             )
         )
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
 
 
-def _labels(adaptor: AdaptorFacts | None, learned: Learned) -> str:
-    """Return whose judgements were learned, by the weights or by what is on top."""
-    told = [*learned.labels, *(adaptor.labels.split("+") if adaptor else [])]
-    return "+".join(dict.fromkeys(name for name in told if name != "none")) or "none"
+def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: Dataset) -> dict[str, Any]:
+    """Return whose judgements and whether the corpus's text were learned, by the weights or by what is on top."""
+    below = join_learned(models)
+    told = [*below.labels, *(adaptor.labels.split("+") if adaptor else [])]
+    labels = "+".join(dict.fromkeys(name for name in told if name != "none")) or "none"
+    return {"labels": labels, "transductive": below.saw(dataset) or (adaptor is not None and adaptor.saw(dataset))}
 
 
 def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents: int) -> tuple[float, int]:

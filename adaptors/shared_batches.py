@@ -1,0 +1,118 @@
+"""A batch that several processes share: each embeds its part, and all see the loss of the whole."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from accelerate.data_loader import prepare_data_loader  # type: ignore[import-untyped]
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from adaptors.processes import count, gather, place
+
+__all__ = ["SharedModel", "own_part", "share_loss", "whole"]
+
+
+# What losses call the models they ask.
+_NAMES = ("model", "sentence_embedder", "guide")
+
+
+class SharedModel(nn.Module):
+    """A model that gives the vectors of the whole batch, given a process's part of it.
+
+    Every process computes the loss of all rows. Gradients of a row's vector come from all processes and are summed;
+    those of the weights are averaged over the processes. So they are those of one process that has all rows.
+    """
+
+    def __init__(self, model: nn.Module, original: Any, is_trained: bool = True) -> None:
+        """Wrap a model.
+
+        Args:
+            model: Computes; one that is trained averages its weights' gradients over the processes.
+            original: The SentenceTransformer in it, asked for what losses ask beside vectors.
+            is_trained: Whether only what gradients flow through is gathered: held-out rows are whole everywhere.
+        """
+        super().__init__()
+        self.model = model
+        self.is_trained = is_trained
+        self.preprocess = original.preprocess
+        self.get_embedding_dimension = original.get_embedding_dimension
+        self.device = original.device
+
+    def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
+        """Return the part's features, but `sentence_embedding` `(B, D)` of the whole batch."""
+        found: dict[str, Tensor] = self.model(features, **options)
+        if self.is_trained and not torch.is_grad_enabled():
+            return found
+        return {**found, "sentence_embedding": gather(found["sentence_embedding"])}
+
+
+def share_loss(loss: nn.Module, model: nn.Module) -> None:
+    """Have a loss, and those inside it, ask for the vectors of whole batches.
+
+    Args:
+        loss: The loss, changed in place.
+        model: What averages gradients over the processes, in place of the SentenceTransformer that the losses know.
+    """
+    # What goes around a loss listens to the model of the loss inside: both have to have the same.
+    shared: dict[SentenceTransformer, SharedModel] = {}
+    for part in list(loss.modules()):
+        for name, child in list(part.named_children()):
+            if name in _NAMES and isinstance(child, SentenceTransformer) and not isinstance(part, SharedModel):
+                made = SharedModel(child, child, False) if name == "guide" else SharedModel(model, child)
+                setattr(part, name, shared.setdefault(child, made))
+
+
+class _Part:
+    """Batches of row numbers, of which every process takes an equal share, in order.
+
+    Where a batch does not divide evenly, as the last one may, the rows that are left over are left out.
+    """
+
+    def __init__(self, batches: Any) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._batches:
+            if share := len(batch) // count():
+                yield batch[place() * share : (place() + 1) * share]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batches, name)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Have the batches of another epoch drawn."""
+        self._batches.set_epoch(epoch)
+
+
+def own_part(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
+    """Return a loader of this process's part of every batch.
+
+    Args:
+        loader: Gives whole batches, the same in every process.
+        device: Where tensors go.
+    """
+    prepared: Any = whole(loader, device)
+    part: DataLoader[Any] = DataLoader(
+        loader.dataset,
+        batch_sampler=_Part(prepared.batch_sampler),
+        collate_fn=loader.collate_fn,
+    )
+    return whole(part, device)
+
+
+def whole(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
+    """Return a loader that gives every process what it gives one.
+
+    Args:
+        loader: Gives batches.
+        device: Where tensors go.
+    """
+    prepared: DataLoader[Any] = prepare_data_loader(
+        loader, device, num_processes=1, process_index=0, put_on_device=True, use_seedable_sampler=True
+    )
+    return prepared

@@ -23,8 +23,8 @@ COMMANDS = pages.commands()
 BLOCKS = [(page, block) for page in all_pages() for block in read_blocks(page)]
 RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json"}
 # What an example may need that is not here; it is then checked for its options alone.
-NEEDS = {"network", "install"}
-MOST_LEFT_OUT = 8
+NEEDS = {"network", "install", "cluster"}
+MOST_LEFT_OUT = 9
 OURS = {"probe", "surgery", "adaptors"}
 
 make_options = TrainOptions.__init__

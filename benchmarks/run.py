@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import commands, cuts, engine, retrieval
+from benchmarks import commands, cuts, engine, retrieval, workers
 from benchmarks.inputs import Skipped
 from benchmarks.timing import Comparison
 
@@ -27,6 +27,7 @@ BENCHMARKS = {
     "memory": commands.streaming_memory,
     "warm": commands.warm_run,
     "whole-command": engine.whole_command,
+    "ray": workers.two_workers,
 }
 
 

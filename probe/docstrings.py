@@ -1,6 +1,7 @@
 """The embedded data set: known-item retrieval over the docstrings of the installed scientific Python stack."""
 
 import importlib
+import importlib.util
 import inspect
 import io
 import re
@@ -8,7 +9,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from types import ModuleType
+from functools import cache
+from types import FunctionType, ModuleType
 
 from probe.dataset import DEFAULT_DATASET, Dataset
 from probe.errors import CallError
@@ -64,15 +66,14 @@ def read_docstrings(split: str | None = None) -> Dataset:
 
 def package_of(name: str) -> str:
     """Return the package of a docstring by its id; all of Python's own modules are one."""
-    top = name.partition(".")[0]
-    return "standard library" if top in sys.stdlib_module_names else top
+    return "standard library" if _is_standard(name) else name.partition(".")[0]
 
 
 def _docstrings() -> Iterator[tuple[str, str, str]]:
     for module_name in read_reference("docstrings"):
         module = _import(module_name)
         for name in sorted(dir(module)) if module else ():
-            parts = _split_docstring(getattr(module, name, None)) if not name.startswith("_") else None
+            parts = _split_docstring(_own(module, name)) if not name.startswith("_") else None
             if parts is not None:
                 yield (f"{module_name}.{name}", *parts)
 
@@ -84,6 +85,29 @@ def _import(name: str) -> ModuleType | None:
             return importlib.import_module(name)
     except ImportError:
         return None
+
+
+def _own(module: ModuleType, name: str) -> object:
+    """Return what a module calls by a name, also where another package has put its own there: Ray does in `inspect`."""
+    value = getattr(module, name, None)
+    if isinstance(value, FunctionType) and _is_standard(module.__name__) and not _is_standard(value.__module__ or ""):
+        return getattr(_load_afresh(module.__name__), name, None)
+    return value
+
+
+def _is_standard(name: str) -> bool:
+    return name.partition(".")[0] in sys.stdlib_module_names
+
+
+@cache
+def _load_afresh(name: str) -> ModuleType | None:
+    """Return a second copy of a module, as it was before anybody changed it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _split_docstring(value: object) -> tuple[str, str] | None:

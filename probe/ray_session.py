@@ -13,8 +13,13 @@ from probe.errors import CallError, ProbeError
 __all__ = ["check_address", "check_ray", "connected"]
 
 _SECONDS_TO_REACH = 5
-# Read by Ray when it is imported or started: it reports to nobody, and keeps its log in its own files.
-_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+# Read by Ray when it is imported or started: it reports to nobody, and keeps what it says in its own files. Of a lost
+# worker it would tell on stdout, among the results.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+}
 
 
 def check_ray() -> None:

@@ -1,5 +1,6 @@
 """The embedded data set: large enough, leak-free, without what differs from process to process."""
 
+import inspect
 import re
 
 import pytest
@@ -41,3 +42,12 @@ def test_signatures_are_no_queries(docstrings: Dataset) -> None:
 def test_there_is_only_the_test_split() -> None:
     with pytest.raises(CallError, match="no judgements for the split 'train'"):
         read_docstrings("train")
+
+
+def test_what_another_package_puts_into_a_module_of_python_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read_docstrings()
+    replaced = eval("lambda object: False", {"__name__": None})
+    assert replaced.__module__ is None
+    monkeypatch.setattr(inspect, "isgenerator", replaced)
+    assert "inspect.isgenerator" in before.documents.ids  # type: ignore[attr-defined]
+    assert read_docstrings().documents.text_hash == before.documents.text_hash

@@ -90,10 +90,10 @@ def test_no_leak_the_queries_that_are_scored_are_not_read(
     resolved: ResolvedSpecs, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sides: list[str] = []
-    original = states_module._open_shelf
+    original = states_module.open_shelf
     monkeypatch.setattr(
         states_module,
-        "_open_shelf",
+        "open_shelf",
         lambda reader, side, *rest: (sides.append(side.name), original(reader, side, *rest))[1],
     )
     readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}

@@ -72,7 +72,9 @@ def package_of(name: str) -> str:
 def _docstrings() -> Iterator[tuple[str, str, str]]:
     for module_name in read_reference("docstrings"):
         module = _import(module_name)
-        for name in sorted(dir(module)) if module else ():
+        if module is None:
+            continue
+        for name in sorted(dir(module)):
             parts = _split_docstring(_own(module, name)) if not name.startswith("_") else None
             if parts is not None:
                 yield (f"{module_name}.{name}", *parts)

@@ -160,6 +160,8 @@ def test_a_cut_of_weights_in_half_precision_computes_in_float32_wherever_it_is_l
     expected = HookpointEncoder(LayerReader(model), 2, "mean").encode_query(["river stone", "sun"])
     assert loaded.encode_query(["river stone", "sun"]) == pytest.approx(expected, abs=1e-5)
     assert {tensor.dtype for tensor in load_file(out / "model.safetensors").values()} == {dtype}
+    saved = json.loads((out / "config.json").read_text())
+    assert {saved[name] for name in names or ("dtype",)} == {"float32"}
 
 
 def test_a_cut_of_weights_in_half_precision_stands_its_fresh_check(tmp_path: Path) -> None:

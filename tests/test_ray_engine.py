@@ -242,3 +242,29 @@ def test_a_worker_that_finds_another_model_refuses_to_begin(orders: Orders) -> N
     (reply,) = ask(replace(orders, models=(replace(model, name="/nowhere/at all"),)), [0])
     assert reply.fatal
     assert "there is no folder '/nowhere/at all'" in reply.fault
+
+
+def test_what_a_worker_warns_of_comes_with_its_reply(orders: Orders, tmp_path: Path) -> None:
+    stored = replace(orders, store=Store(tmp_path))
+    assert ask(stored, [0, 1])[1].warnings == ()
+    damaged = next(tmp_path.rglob("000001-*.safetensors"))
+    damaged.write_bytes(b"nothing")
+    replies = ask(stored, [0, 1])
+    assert [len(reply.warnings) for reply in replies] == [0, 1]
+    assert "it is redone" in replies[1].warnings[0]
+    assert replies[1].found
+
+
+def test_the_chunks_of_a_lost_machine_are_read_by_another(
+    cluster: Any, tiny_folder: Callable[[str], Path], data: Path
+) -> None:
+    specs = [f"{tiny_folder('bert')}@1,3:mean"]
+    expected = rank_specs(specs, str(data), None)
+
+    def lose_one(scan: Scan) -> Iterator[ChunkFound]:
+        for place, found in enumerate(RayEngine(workers=2)(scan)):
+            if place == 5:
+                cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+            yield found
+
+    assert_same(rank_specs(specs, str(data), None, engine=lose_one), expected)

@@ -259,3 +259,29 @@ def test_only_handles_on_files_are_sent_and_texts_in_memory_need_a_name(data: Pa
     assert order_corpus(held, DatasetSource(str(data)), SIZE).open().text_hash == held.documents.text_hash
     with pytest.raises(CallError, match="in memory cannot be sent"):
         order_corpus(held, None, SIZE)
+
+
+def test_what_a_worker_warns_of_comes_with_its_reply(orders: Orders, tmp_path: Path) -> None:
+    stored = replace(orders, store=Store(tmp_path))
+    assert ask(stored, [0, 1])[1].warnings == ()
+    damaged = next(tmp_path.rglob("000001-*.safetensors"))
+    damaged.write_bytes(b"nothing")
+    replies = ask(stored, [0, 1])
+    assert [len(reply.warnings) for reply in replies] == [0, 1]
+    assert "it is redone" in replies[1].warnings[0]
+    assert replies[1].found
+
+
+def test_the_chunks_of_a_lost_machine_are_read_by_another(
+    cluster: Any, tiny_folder: Callable[[str], Path], data: Path
+) -> None:
+    specs = [f"{tiny_folder('bert')}@1,3:mean"]
+    expected = rank_specs(specs, str(data), None)
+
+    def lose_one(scan: Scan) -> Iterator[ChunkFound]:
+        for place, found in enumerate(RayEngine(workers=2)(scan)):
+            if place == 5:
+                cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+            yield found
+
+    assert_same(rank_specs(specs, str(data), None, engine=lose_one), expected)

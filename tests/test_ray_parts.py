@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,8 +16,8 @@ from tiny_data import make_dataset, zip_folder
 from probe.contest import Findings
 from probe.dataset import load_dataset
 from probe.engine import ChunkFound
-from probe.errors import CallError, ModelError, ProbeError
-from probe.ray_corpus import CorpusOrder, DatasetSource, Gate, order_corpus, tell_chunks
+from probe.errors import CallError, DataError, ModelError, ProbeError
+from probe.ray_corpus import DatasetSource, Gate, order_corpus, tell_chunks
 from probe.ray_engine import _count_workers, _gpus_of_worker
 from probe.ray_tally import Tally
 from probe.ray_worker import Reply
@@ -90,14 +91,12 @@ def test_a_corpus_is_sent_as_a_handle_and_found_by_name_where_it_lies_elsewhere(
         elsewhere.open()
 
 
-def test_a_zip_is_loaded_by_name_with_its_limit_and_refused_without_a_name(folder: Path) -> None:
-    archive = str(zip_folder(folder, folder.parent / "data.zip"))
-    data = load_dataset(archive, limit=20)
-    order = order_corpus(data, DatasetSource(archive, None, 20), 8)
-    assert order.documents is None
-    assert list(order.open()) == list(data.documents)
-    with pytest.raises(CallError, match="name their data set"):
-        order_corpus(data, None, 8)
+def test_a_zip_is_sent_as_a_handle_with_its_limit(folder: Path) -> None:
+    data = load_dataset(str(zip_folder(folder, folder.parent / "data.zip")), limit=20)
+    sent = pickle.loads(pickle.dumps(order_corpus(data, None, 8)))
+    assert list(sent.open()) == list(data.documents)
+    assert sent.open().read(8, 8) == data.documents.read(8, 8)
+    assert sent.chunks == 3
 
 
 def test_relative_paths_mean_what_they_meant_where_the_corpus_was_ordered(
@@ -109,26 +108,24 @@ def test_relative_paths_mean_what_they_meant_where_the_corpus_was_ordered(
     assert len(list(order.open())) == 30
 
 
-def tell(order: CorpusOrder, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def test_chunks_are_told_by_their_numbers_not_their_texts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+    asked: list[int] = []
     monkeypatch.setattr(ray, "get", lambda value: value)
-    gate: Any = SimpleNamespace(wait=SimpleNamespace(remote=lambda number: None))
-    return list(tell_chunks({}, order, gate))
-
-
-def test_chunks_are_told_by_their_place_not_their_texts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = tell(order_corpus(load_dataset(str(folder)), None, 8), monkeypatch)
-    assert [row["number"] for row in rows] == [0, 1, 2, 3]
-    assert rows[0]["offset"] == 0 < rows[1]["offset"]
-    assert set(rows[0]) == {"number", "offset", "text_hash", "fault"}
-
-
-def test_a_corpus_that_cannot_be_read_is_told_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate: Any = SimpleNamespace(wait=SimpleNamespace(remote=asked.append))
     order = order_corpus(load_dataset(str(folder)), None, 8)
+    assert list(tell_chunks({}, order.chunks, gate)) == [{"number": number} for number in range(4)]
+    assert asked == [0, 1, 2, 3]
+
+
+def test_a_corpus_that_cannot_be_read_is_told_of(folder: Path) -> None:
+    data = load_dataset(str(folder))
+    named, nameless = order_corpus(data, DatasetSource(str(folder)), 8), order_corpus(data, None, 8)
     shutil.rmtree(folder)
-    (row,) = tell(order, monkeypatch)
-    assert row["number"] == -1
-    assert "data/corpus.jsonl is missing" in row["fault"]
+    with pytest.raises(CallError, match="there is no data set"):
+        named.open()
+    with pytest.raises(DataError, match=r"data/corpus\.jsonl is missing"):
+        nameless.open().read(0, 8)
 
 
 def scan_on(device: str) -> Any:

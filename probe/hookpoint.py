@@ -8,8 +8,10 @@ from typing import NamedTuple
 from probe.errors import CallError
 
 __all__ = [
+    "HEAD",
     "POOLING_NAMES",
     "TOKENS",
+    "TOWERS",
     "Hookpoint",
     "Place",
     "SpecParts",
@@ -17,12 +19,17 @@ __all__ = [
     "parse_layers",
     "split_fusion",
     "split_spec",
+    "split_tower",
 ]
 
 # The keys of `probe.pooling.POOLINGS`, named here so that parsing a spec does not import torch.
 POOLING_NAMES = ("cls", "last", "max", "mean")
 # Stands where a pooling does, and means none: a vector per token, for late interaction.
 TOKENS = "tokens"
+# The pooling of a tower that brings a module for it (SigLIP's attention over the patches).
+HEAD = "head"
+# The towers of a model that has two; `clip@image` names one of them.
+TOWERS = ("image", "text")
 
 # A layer and a pooling of one model.
 Place = tuple[int, str]
@@ -30,6 +37,8 @@ Place = tuple[int, str]
 # What follows the name of a model.
 _PLACE = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
+# What follows the at sign: a tower, a layer of one, or the layer of a model of a single tower.
+_TOWER_LAYERS = re.compile(rf"({'|'.join(TOWERS)})(?:\.(.*))?")
 
 
 class SpecParts(NamedTuple):
@@ -44,7 +53,8 @@ def split_spec(spec: str) -> SpecParts:
     """Take `model[@layers][:pooling]` apart, reading from the right.
 
     Args:
-        spec: One hookpoint as typed. The name of an existing folder is that folder as it stands.
+        spec: One hookpoint as typed. The name of an existing folder is that folder as it stands. The layers of a tower
+            are written `clip@image.5`; the tower belongs to the model's name, `clip@image`.
 
     Returns:
         The parts as typed, the model's name unresolved.
@@ -64,16 +74,32 @@ def _split_pooling(spec: str) -> tuple[str, str | None]:
     # A colon before a slash or an at sign is part of a folder's name.
     if not colon or os.path.isdir(spec) or "/" in tail or "@" in tail:
         return spec, None
-    return head, check_pooling(tail, tokens=True)
+    return head, tail if tail == HEAD else check_pooling(tail, tokens=True)
 
 
 def _split_layers(spec: str) -> tuple[str, str | None]:
     head, at, tail = spec.rpartition("@")
     if not at or os.path.isdir(spec) or "/" in tail:
         return spec, None
-    if not _LAYERS.fullmatch(tail):
+    tower = _TOWER_LAYERS.fullmatch(tail)
+    if tower and head:
+        head, tail = f"{head}@{tower[1]}", tower[2]
+    if tail is not None and not _LAYERS.fullmatch(tail):
         raise CallError(f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5")
     return head, tail
+
+
+def split_tower(name: str) -> tuple[str, str | None]:
+    """Take the name of a tower apart.
+
+    Args:
+        name: A model as typed, `minilm`, or one tower of a model, `clip@image`.
+
+    Returns:
+        The model, and the tower if one is named. The name of an existing folder is that folder as it stands.
+    """
+    model, _, tower = name.rpartition("@")
+    return (model, tower) if model and tower in TOWERS and not os.path.isdir(name) else (name, None)
 
 
 def split_fusion(spec: str) -> list[str]:
@@ -163,9 +189,10 @@ class Hookpoint:
     """Where an embedding is read.
 
     Attributes:
-        model: Alias, hub id or folder, as typed.
+        model: Alias, hub id or folder, as typed; `clip@image` of one tower.
         layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last one.
-        pooling: `cls`, `last`, `max` or `mean`; `tokens` = a vector per token; None = the model's own.
+        pooling: `cls`, `last`, `max` or `mean`; `tokens` = a vector per token; `head` = what a tower pools with, where
+            that is a module of its own; None = the model's own.
     """
 
     model: str
@@ -206,6 +233,7 @@ class Hookpoint:
         return self.layer, self.pooling
 
     def __str__(self) -> str:
-        layer = "" if self.layer is None else f"@{self.layer}"
+        mark = "." if split_tower(self.model)[1] else "@"
+        layer = "" if self.layer is None else f"{mark}{self.layer}"
         pooling = "" if self.pooling is None else f":{self.pooling}"
         return f"{self.model}{layer}{pooling}"

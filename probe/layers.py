@@ -21,7 +21,7 @@ class LayerStack:
         blocks: The blocks, in order; block `k` (counted from 1) makes layer `k`.
         final_norm: The norm between the last block and the model's output, if there is one.
             It is applied at every depth, because a cut model applies it too.
-        unread: Names of modules that run after the stack only (a pooler), so that no layer needs them.
+        unread: Names of modules that run after the stack only (a pooler), and of parameters that no layer needs.
         joint: What makes the last layer out of the last block's output and of more, where a model of a single
             block does that (DeBERTa-v2's convolution over the embeddings and the first block).
     """
@@ -39,7 +39,7 @@ class LayerStack:
 
     def needs(self, parameter: str) -> bool:
         """Whether any layer depends on the named parameter of the model."""
-        return not any(parameter.startswith(f"{name}.") for name in self.unread)
+        return not any(f"{parameter}.".startswith(f"{name}.") for name in self.unread)
 
     def count_parameters(self, model: nn.Module, layer: int) -> int:
         """Count the parameters a model cut after `layer` would keep.

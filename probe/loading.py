@@ -12,7 +12,7 @@ from probe.layers import LayerStack, find_layers
 from probe.model_config import ModelConfig
 from probe.profile import LoadOptions, ModelFacts, ModelFiles, ModelProfile, build_profile, find_files
 
-__all__ = ["LoadedModel", "load_files", "load_model"]
+__all__ = ["LoadedModel", "explain_load_failure", "load_files", "load_model", "pick_max_tokens"]
 
 # Used where neither the folder nor the tokenizer nor the config names a longest input.
 _DEFAULT_MAX_TOKENS = 512
@@ -40,7 +40,7 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
     """Load an encoder by alias, hub id or folder.
 
     Args:
-        name: Alias, hub id or folder.
+        name: Alias, hub id or folder; `clip@image` of one tower.
         options: How to load it.
 
     Returns:
@@ -68,14 +68,19 @@ def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
         CallError: The model does not take inputs of that length.
         ModelError: Its layers cannot be read.
     """
+    if files.tower is not None:
+        from probe.tower_loading import load_tower
+
+        return load_tower(files, max_tokens)
     config = files.config
     module, tokenizer, stack = _load_module(config, files.trust, files.source.name)
     facts = ModelFacts(
         depth=stack.depth,
         width=_width_of(module),
         parameters=tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1)),
-        max_tokens=_pick_max_tokens(max_tokens, config, module, tokenizer),
+        max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer),
         notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
+        pooling=config.pooling,
     )
     # Cast once, not in every product as autocast does: half the memory traffic between the products, too.
     module = module.to(files.device, files.dtype)
@@ -105,7 +110,7 @@ def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust, output_loading_info=True
         )
     except Exception as error:  # whatever a foreign folder makes transformers raise
-        raise ModelError(_explain_load_failure(name, error)) from error
+        raise ModelError(explain_load_failure(name, error)) from error
     # A decoder would keep the keys and values of every token and layer.
     module.config.use_cache = False
     stack = find_layers(module.eval())
@@ -120,7 +125,8 @@ def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module
     return module, tokenizer, stack
 
 
-def _explain_load_failure(name: str, error: Exception) -> str:
+def explain_load_failure(name: str, error: Exception) -> str:
+    """Return a line on what transformers raised when it was to load the model called `name`."""
     said = str(error).strip()
     if "trust_remote_code" in said:
         return f"'{name}' brings code of its own: pass --trust-remote-code if you have read it and trust it"
@@ -130,16 +136,25 @@ def _explain_load_failure(name: str, error: Exception) -> str:
     return f"'{name}' cannot be loaded by transformers: {first_line[:300]}"
 
 
-def _pick_max_tokens(wanted: int | None, config: ModelConfig, module: nn.Module, tokenizer: Any) -> int:
-    """Return the longest input: as asked, as sentence-transformers says, or as tokenizer and positions allow."""
-    possible = _count_positions(module)
+def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None, tokenizer: Any) -> int:
+    """Return the longest input: as asked, as sentence-transformers says, or as tokenizer and positions allow.
+
+    Args:
+        wanted: What the caller asks for.
+        named: What the model's folder says.
+        possible: How many tokens the positions suffice for.
+        tokenizer: The tokenizer.
+
+    Raises:
+        CallError: The model does not take inputs of the length that is asked for.
+    """
     if wanted is not None:
         least = tokenizer.num_special_tokens_to_add() + 1
         if not least <= wanted <= (possible or wanted):
             most = possible or "any number"
             raise CallError(f"--max-tokens {wanted} is out of range: the model takes {least} to {most}")
         return wanted
-    limits = [n for n in (config.max_tokens or tokenizer.model_max_length, possible) if n and n < _ENDLESS]
+    limits = [n for n in (named or tokenizer.model_max_length, possible) if n and n < _ENDLESS]
     return int(min(limits, default=_DEFAULT_MAX_TOKENS))
 
 

@@ -10,6 +10,7 @@ from probe.loading import load_files
 from probe.profile import LoadOptions, ModelFacts, ModelFiles, build_profile, find_files
 from probe.reader import LayerReader
 from probe.store import Store
+from probe.tower_reader import TowerReader
 from probe.versions import VECTOR_LIBRARIES, library_versions
 
 __all__ = ["open_reader"]
@@ -32,21 +33,23 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
     """
     options = options or LoadOptions()
     files = find_files(name, options)
+    reader = TowerReader if files.tower else LayerReader
     if store is None:
-        return LayerReader(load_files(files, options.max_tokens))
+        return reader(load_files(files, options.max_tokens))
     parts = _parts(files, options)
     known = store.read_facts(parts)
     if known is not None:
         facts = TypeAdapter(ModelFacts).validate_python(known)
-        return LayerReader(build_profile(files, facts), load=partial(load_files, files, options.max_tokens))
+        return reader(build_profile(files, facts), load=partial(load_files, files, options.max_tokens))
     model = load_files(files, options.max_tokens)
     store.write_facts(parts, {field.name: getattr(model, field.name) for field in fields(ModelFacts)})
-    return LayerReader(model)
+    return reader(model)
 
 
 def _parts(files: ModelFiles, options: LoadOptions) -> dict[str, Any]:
     """Return all that decides the facts of a model, as plain values."""
     return {
+        "facts": [field.name for field in fields(ModelFacts)],
         "files": [files.weights_hash, files.config_hash, files.tokenizer_hash],
         "config": {key: value for key, value in asdict(files.config).items() if key != "transformer"},
         "max_tokens": options.max_tokens,

@@ -9,9 +9,11 @@ import torch
 from probe.catalog import CatalogEntry
 from probe.device import pick_device, pick_dtype
 from probe.errors import ModelError
+from probe.hookpoint import split_tower
 from probe.learned import Learned, read_learned
 from probe.model_config import ModelConfig, read_model_config
 from probe.sources import ModelSource, find_source, hash_files
+from probe.tower_files import check_tower, hash_image_processor
 
 __all__ = ["TOKENIZER_FILES", "LoadOptions", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
 
@@ -51,8 +53,9 @@ class ModelFiles:
         trust: Whether code in the folder may run.
         weights_hash: sha256 of the weight files.
         config_hash: sha256 of the config, of code the folder brings, and of whether it lower-cases.
-        tokenizer_hash: sha256 of the tokenizer's files.
+        tokenizer_hash: sha256 of the tokenizer's files, or of what an image processor is told.
         learned: What its weights were trained on here.
+        tower: `image` or `text` of a two-tower model, whose source has it in its name.
     """
 
     source: ModelSource
@@ -64,6 +67,7 @@ class ModelFiles:
     config_hash: str
     tokenizer_hash: str
     learned: Learned
+    tower: str | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class ModelFacts:
         parameters: Parameters a model cut after each layer would keep, from layer 0 on.
         max_tokens: Longest input in tokens.
         notes: What the model asks for that a hookpoint leaves out.
+        pooling: Its own pooling, or None where it is none of ours.
     """
 
     depth: int
@@ -83,6 +88,7 @@ class ModelFacts:
     parameters: tuple[int, ...]
     max_tokens: int
     notes: tuple[str, ...]
+    pooling: str | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class ModelProfile:
     Attributes:
         source: Where its files are.
         depth: Number of blocks; layers run from 0 to this.
-        width: Dimension of its states.
+        width: Dimension of its states; of a tower, whose projection is applied at every layer, of its embeddings.
         parameters: Parameters a model cut after each layer would keep, from layer 0 on.
         dtype: What the encoder computes in; pooling and scores are float32 always.
         device: Where it runs.
@@ -105,6 +111,7 @@ class ModelProfile:
         tokenizer_hash: sha256 of its tokenizer's files.
         notes: What the model asks for that a hookpoint leaves out.
         learned: What its weights were trained on here.
+        tower: `image` or `text` of a two-tower model; None of a model of one.
     """
 
     source: ModelSource
@@ -122,6 +129,7 @@ class ModelProfile:
     tokenizer_hash: str
     notes: tuple[str, ...]
     learned: Learned
+    tower: str | None
 
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
@@ -141,7 +149,7 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
         parameters=facts.parameters,
         dtype=files.dtype,
         device=files.device,
-        pooling=files.config.pooling,
+        pooling=facts.pooling,
         max_tokens=facts.max_tokens,
         query_prompt=files.config.query_prompt,
         document_prompt=files.config.document_prompt,
@@ -150,6 +158,7 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
         tokenizer_hash=files.tokenizer_hash,
         notes=facts.notes,
         learned=files.learned,
+        tower=files.tower,
     )
 
 
@@ -157,7 +166,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     """Find a model's files and say how they are to be loaded.
 
     Args:
-        name: Alias, hub id or folder.
+        name: Alias, hub id or folder; `clip@image` of one tower.
         options: What the caller asks for.
 
     Returns:
@@ -169,8 +178,11 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     """
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
-    source = find_source(name)
+    model, tower = split_tower(name)
+    source = replace(find_source(model), name=name)
     config = _with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
+    check_tower(model, tower, config.transformer)
+    reads_images = tower == "image"
     return ModelFiles(
         source=source,
         config=config,
@@ -178,9 +190,10 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         device=device,
         trust=options.trust_remote_code,
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
-        config_hash=_hash_config(config),
-        tokenizer_hash=_hash_tokenizer(config.transformer, name),
+        config_hash=_hash_config(config, tower),
+        tokenizer_hash=(hash_image_processor if reads_images else _hash_tokenizer)(config.transformer, name),
         learned=read_learned(source.folder),
+        tower=tower,
     )
 
 
@@ -214,6 +227,7 @@ def _hash_tokenizer(folder: Path, name: str) -> str:
     return hash_files(files)
 
 
-def _hash_config(config: ModelConfig) -> str:
+def _hash_config(config: ModelConfig, tower: str | None) -> str:
     files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
-    return hashlib.sha256(f"{hash_files(files)} {config.lower_case}".encode()).hexdigest()
+    told = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
+    return hashlib.sha256(told.encode()).hexdigest()

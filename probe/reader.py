@@ -12,7 +12,7 @@ from probe.batches import Batch, pad_batch, plan_batches, tokenise
 from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
-from probe.hookpoint import TOKENS, Hookpoint, Place, check_pooling, parse_layers
+from probe.hookpoint import HEAD, TOKENS, Hookpoint, Place, check_pooling, parse_layers
 from probe.loading import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
@@ -190,8 +190,20 @@ def select_hookpoints(
         CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
     """
     numbers = parse_layers(layers, model.depth)
-    names = dict.fromkeys(own_pooling(model) if name == "own" else check_pooling(name, tokens) for name in poolings)
+    names = dict.fromkeys(_pooling_of(model, name, tokens) for name in poolings)
     return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
+
+
+def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
+    if name == "own":
+        return own_pooling(model)
+    source = model.source.name
+    if model.tower and name == TOKENS:
+        raise CallError(f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'")
+    # What a head makes of all tokens has no counterpart for another pooling.
+    if HEAD in (name, model.pooling) and name != model.pooling:
+        raise CallError(f"'{name}' is no pooling of '{source}': expected {model.pooling} (or own)")
+    return name if name == HEAD else check_pooling(name, tokens)
 
 
 def own_pooling(model: ModelProfile) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from probe.chunk_file import ChunkRecord, Stored, keep_exact, restore, shrink
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.hookpoint import POOLING_NAMES, Place
+from probe.hookpoint import HEAD, POOLING_NAMES, Place
 from probe.reader import LayerReader, LayerStates, PreparedTexts
 from probe.settings import CHUNK, shelf_parts
 from probe.store import Found, Shelf, Store
@@ -218,7 +218,7 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Cal
 
 def _stored(place: Place, vectors: Embeddings) -> Stored:
     """Return pooled states rounded; tokens, and scores, keep their digits."""
-    return shrink(vectors) if place[1] in POOLING_NAMES else keep_exact(vectors)
+    return shrink(vectors) if place[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
 
 
 def _record(shelf: Shelf, texts: Texts, states: LayerStates) -> ChunkRecord:

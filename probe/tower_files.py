@@ -1,0 +1,65 @@
+"""The files of a two-tower model: whether it has two, and what its image processor is told."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from probe.errors import CallError, ModelError
+from probe.hookpoint import TOWERS
+from probe.sources import hash_files
+from probe.versions import library_versions
+
+__all__ = ["check_tower", "find_towers", "hash_image_processor"]
+
+_CONFIGS = {"image": "vision_config", "text": "text_config"}
+_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+
+
+def find_towers(folder: Path) -> tuple[str, ...]:
+    """Return the towers of a model: `image` and `text`, or none where it has a single one.
+
+    Args:
+        folder: Where its config.json is.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    both = isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in _CONFIGS.values())
+    return TOWERS if both else ()
+
+
+def check_tower(name: str, tower: str | None, folder: Path) -> None:
+    """Refuse a tower that is not there, and a model of two towers without the name of one.
+
+    Args:
+        name: The model as typed, without the tower.
+        tower: The tower, if one is named.
+        folder: Where its config.json is.
+
+    Raises:
+        CallError: It is so.
+    """
+    towers = find_towers(folder)
+    if tower is None and towers:
+        named = " or ".join(f"{name}@{other}" for other in towers)
+        raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")
+    if tower is not None and not towers:
+        raise CallError(f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip")
+
+
+def hash_image_processor(folder: Path, name: str) -> str:
+    """Return the sha256 of what decides the pixels that a model sees.
+
+    Args:
+        folder: Where its files are.
+        name: What the caller calls it.
+
+    Raises:
+        ModelError: There are no such files.
+    """
+    files = [folder / file for file in _PROCESSOR_FILES if (folder / file).is_file()]
+    if not files:
+        raise ModelError(f"'{name}' holds no image processor: expected preprocessor_config.json beside the weights")
+    versions = library_versions(("pillow",))
+    return hashlib.sha256(f"{hash_files(files)} {versions}".encode()).hexdigest()

@@ -1,0 +1,104 @@
+"""Read one tower of a two-tower model at any of its layers: texts, or images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from probe.batches import plan_batches, tokenise
+from probe.errors import CallError, ModelError
+from probe.hookpoint import Place
+from probe.image_file import ImageFile, open_image
+from probe.pooling import Pooling
+from probe.reader import LayerReader, PreparedTexts
+from probe.tower_loading import LoadedTower
+
+__all__ = ["TowerReader"]
+
+
+@dataclass(frozen=True)
+class _ImageBatch:
+    """Images that run together; they are opened when they run, as a chunk of them would fill the memory.
+
+    Attributes:
+        rows: Indices of the B images.
+        attention_mask: `(B, T)`, 1 everywhere.
+    """
+
+    rows: list[int]
+    attention_mask: Tensor
+    images: tuple[ImageFile, ...]
+    processor: Any
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Return what a tower's forward takes, on its device."""
+        opened = [open_image(image) for image in self.images]
+        pixels = self.processor(images=opened, return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixels.to(device), "attention_mask": self.attention_mask.to(device)}
+
+
+class TowerReader(LayerReader):
+    """Reads one tower; the vector of a layer is what a tower cut there would give, its projection included."""
+
+    @property
+    def tower(self) -> LoadedTower:
+        """The tower in memory, loaded on first use."""
+        loaded = self.loaded
+        if not isinstance(loaded, LoadedTower):
+            raise TypeError(f"{self.model.source.name} is not a tower")
+        return loaded
+
+    def pooling_at(self, place: Place) -> Pooling:
+        """Return what makes the vector at a place of its token states."""
+        return self.tower.parts.pooling_at(place[1])
+
+    def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+        """Tokenise texts, or line up images, and plan their batches.
+
+        Args:
+            texts: N texts without the prompt, or N images.
+            prompt: Put before every text.
+
+        Returns:
+            The batches.
+
+        Raises:
+            CallError: The tower reads texts and is given images, or the other way round.
+            ModelError: The tokenizer gives ids the model does not know.
+        """
+        if self.model.tower == "image":
+            return self._line_up(texts)
+        return self._tokenise(texts, prompt)
+
+    def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
+        images = tuple(text for text in texts if isinstance(text, ImageFile))
+        if len(images) < len(texts):
+            raise CallError(f"'{self.model.source.name}' reads images, and was given texts: name the text tower")
+        count = self.model.max_tokens
+        plan = plan_batches([count] * len(images), self.token_budget)
+        return PreparedTexts(tuple(self._batch(rows, images) for rows in plan), len(images), 0)
+
+    def _batch(self, rows: list[int], images: Sequence[ImageFile]) -> Any:
+        mask = torch.ones(len(rows), self.model.max_tokens, dtype=torch.long)
+        return _ImageBatch(rows, mask, tuple(images[row] for row in rows), self.loaded.tokenizer)
+
+    def _tokenise(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+        if any(isinstance(text, ImageFile) for text in texts):
+            raise CallError(f"'{self.model.source.name}' reads texts, and was given images: name the image tower")
+        inputs = self.tower.texts
+        assert inputs is not None
+        tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
+        largest = max((max(ids) for ids in tokens.ids if ids), default=0)
+        if largest >= inputs.known:
+            raise ModelError(
+                f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows "
+                f"{inputs.known} only: they do not belong together"
+            )
+        lengths = [inputs.longest if inputs.fills else len(ids) for ids in tokens.ids]
+        plan = plan_batches(lengths, self.token_budget)
+        batches = tuple(inputs.pad(rows, [tokens.ids[i] for i in rows]) for rows in plan)
+        return PreparedTexts(batches, len(texts), tokens.truncated)
+
+

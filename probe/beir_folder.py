@@ -11,7 +11,7 @@ from probe.locations import is_url, locate
 from probe.parquet_records import open_parquet
 from probe.remote import RemotePath, first_line
 
-__all__ = ["find_records", "find_root"]
+__all__ = ["find_records", "find_root", "list_files"]
 
 _FILES = ("{}.jsonl", "{}.jsonl.gz", "{}.parquet")
 _PARQUET = ".parquet"
@@ -47,10 +47,10 @@ def find_root(path: str) -> Any:
 def _find_corpus(root: Any, path: str) -> Any:
     if isinstance(root, RemotePath) and not root.is_dir():
         raise CallError(f"there is no data set at '{path}': expected a folder there, not packed, that you may read")
-    if _list_files(root, "corpus"):
+    if list_files(root, "corpus"):
         return root
     inner = [] if isinstance(root, RemotePath) else [child for child in root.iterdir() if child.is_dir()]
-    inner = [child for child in inner if _list_files(child, "corpus")]
+    inner = [child for child in inner if list_files(child, "corpus")]
     if len(inner) == 1:
         return inner[0]
     if inner:
@@ -97,7 +97,7 @@ def find_records(root: Any, kind: str) -> Records:
         DataError: A Parquet file cannot be read, or has not the columns.
     """
     try:
-        files = _list_files(root, kind)
+        files = list_files(root, kind)
     except UNREADABLE as error:
         raise DataError(f"{root} cannot be reached: {first_line(error)}") from error
     if files and files[0].name.endswith(_PARQUET):
@@ -105,8 +105,16 @@ def find_records(root: Any, kind: str) -> Records:
     return JsonLines(files[0] if files else root / f"{kind}.jsonl")
 
 
-def _list_files(root: Any, kind: str) -> list[Any]:
-    """Return the files there are of a kind, by name where they are several."""
+def list_files(root: Any, kind: str) -> list[Any]:
+    """Return the files there are of a kind.
+
+    Args:
+        root: The data set's folder.
+        kind: `corpus` or `queries`.
+
+    Returns:
+        One file, or the Parquet files of a folder by name; none where there is none.
+    """
     names = {child.name for child in root.iterdir()}
     for name in (form.format(kind) for form in _FILES):
         if name in names:

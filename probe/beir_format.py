@@ -13,7 +13,7 @@ from probe.errors import CallError, DataError
 from probe.locations import is_url, locate
 from probe.texts import Texts
 
-__all__ = ["list_splits", "read_beir"]
+__all__ = ["choose_split", "list_splits", "read_beir"]
 
 # Beyond this a grade is a mistake, and more than trec_eval's integers hold.
 _LARGEST_GRADE = 1_000_000
@@ -39,7 +39,7 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
         DataError: A file is malformed.
     """
     root = find_root(path)
-    chosen = _choose_split(list_splits(root), split, path)
+    chosen = choose_split(list_splits(root), split, path)
     defects = Defects()
     judgements = list(_read_judgements(root / "qrels" / f"{chosen}.tsv", defects))
     judged = {document for _, (_, document, _) in judgements}
@@ -77,7 +77,18 @@ def list_splits(root: Any) -> list[str]:
     return sorted(file.name.removesuffix(".tsv") for file in folder.iterdir() if file.name.endswith(".tsv"))
 
 
-def _choose_split(splits: list[str], wanted: str | None, path: str) -> str:
+def choose_split(splits: list[str], wanted: str | None, path: str) -> str:
+    """Return the split to read.
+
+    Args:
+        splits: Those there are.
+        wanted: The one that was asked for; `test` when left out, or the only one there is.
+        path: The data set, as messages name it.
+
+    Raises:
+        CallError: It is none of them.
+        DataError: There is none.
+    """
     if not splits:
         raise DataError(f"'{path}' has no judgements: expected qrels/test.tsv or another split in it")
     if wanted is None:

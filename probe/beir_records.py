@@ -18,6 +18,7 @@ from probe.errors import DataError
 
 __all__ = [
     "START",
+    "SURROGATE",
     "UNREADABLE",
     "Entry",
     "JsonLines",
@@ -26,6 +27,7 @@ __all__ = [
     "Records",
     "check_record",
     "label",
+    "parse_json",
     "read_lines",
     "read_unique",
     "text_of",
@@ -33,7 +35,8 @@ __all__ = [
 
 # What a damaged, encrypted or oddly packed file, a disk or a network makes reading raise.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# Half a character, which JSON can write and UTF-8 cannot.
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 Record = dict[str, Any]
 
@@ -103,7 +106,7 @@ class JsonLines:
         """
         for mark, line in read_lines(self.path, start):
             place = f"{label(self.path)}:{mark.number + 1}"
-            yield Entry(place, mark, _parse_record(line, place))
+            yield Entry(place, mark, check_record(parse_json(line, place), place, line))
 
 
 def label(path: Any) -> str:
@@ -188,12 +191,20 @@ def _as_seen_from(place: str, other: str) -> str:
     return spot if place.startswith(f"{file}:") else f"{spot} of {file}"
 
 
-def _parse_record(line: str, place: str) -> Record:
+def parse_json(line: str, place: str) -> Any:
+    """Return what a line of JSON holds.
+
+    Args:
+        line: The line.
+        place: File and line, for messages.
+
+    Raises:
+        DataError: It is no JSON.
+    """
     try:
-        record = json.loads(line)
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: not JSON ({error}); expected one object a line") from error
-    return check_record(record, place, line)
 
 
 def check_record(record: Any, place: str, shown: str) -> Record:
@@ -210,7 +221,7 @@ def check_record(record: Any, place: str, shown: str) -> Record:
     if not isinstance(record, dict) or not isinstance(record.get("_id"), str | int):
         raise DataError(f'{place}: expected an object with "_id" and "text", found {shown[:60]}')
     record["_id"] = str(record["_id"])
-    if _SURROGATE.search(record["_id"]):
+    if SURROGATE.search(record["_id"]):
         raise DataError(f"{place}: half a character (a lone surrogate) in the id {record['_id']!a}")
     for key in ("title", "text"):
         record[key] = _read_string(record, key, place)
@@ -224,7 +235,7 @@ def _read_string(record: Record, key: str, place: str) -> str:
     if not isinstance(value, str):
         found = "nothing" if value is None else f"a {type(value).__name__}"
         raise DataError(f'{place}: expected a string as "{key}", found {found}')
-    return _SURROGATE.sub("\ufffd", value)
+    return SURROGATE.sub("\ufffd", value)
 
 
 def text_of(record: Record) -> str:

@@ -36,6 +36,7 @@ class Dataset:
         synthetic: How the queries were made, where nobody asked them; else empty.
         defects: What is wrong with the files without making them useless, with file and line.
         limited: Whether documents were left out by `limit`.
+        images: Which side's texts are images (`ImageFile`): `documents`, `queries`, or neither.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     synthetic: str = ""
     defects: tuple[str, ...] = ()
     limited: bool = False
+    images: str = ""
 
     @cached_property
     def text_hash(self) -> str:
@@ -83,7 +85,8 @@ def load_dataset(name: str, split: str | None = None, limit: int | None = None) 
     """Load a data set by name or path.
 
     Args:
-        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one.
+        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one; or a folder of images with captions,
+            `DIR:captions` where the captions are searched, not the images.
         split: Whose judgements to use; `test` when left out, or the only one there is.
         limit: Keep about this many documents; every judged one is kept, however many those are.
 
@@ -104,7 +107,11 @@ def load_dataset(name: str, split: str | None = None, limit: int | None = None) 
 
 def _load(name: str, split: str | None) -> Dataset:
     from probe.beir_format import read_beir
+    from probe.image_folder import find_image_folder, read_image_folder
 
+    images = find_image_folder(name)
+    if images is not None:
+        return read_image_folder(images, split)
     if os.path.exists(name) or is_url(name):
         return read_beir(name, split)
     if name == DEFAULT_DATASET:

@@ -56,6 +56,15 @@ class LayerExtras:
             self.found = recommend(reader, points, held, self.margin, ranking)
         return fit_lenses(reader, points, FitTexts(data, held), ranking.store, ranking.progress)
 
+    def refuse_images(self) -> None:
+        """Refuse what is not there for images.
+
+        Raises:
+            CallError: It was asked for.
+        """
+        if self.lens or self.margin is not None:
+            raise CallError(f"--lens and --recommend are for texts, and '{self.dataset}' holds images: leave them out")
+
     def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":
         """Return the leaderboard with the recommendation in its settings, if there is one."""
         if self.found is None:

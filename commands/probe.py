@@ -112,6 +112,7 @@ def layers(
     from probe.opening import open_reader
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions, rank_layers
+    from probe.tower_ranking import open_towers, rank_towers
 
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
@@ -121,12 +122,15 @@ def layers(
     say(f"loading {dataset} and {model}")
     with working() as report, engines.ready():
         data = _load_data(dataset, split, limit)
-        reader = open_reader(model, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
-
-        board = rank_layers(
-            reader, data, layers, pooling.split(","), ranking, partial(extras.fit, reader, data, ranking)
-        )
+        if data.images:
+            extras.refuse_images()
+            board = rank_towers(open_towers(model, data, options, kept), data, layers, pooling.split(","), ranking)
+        else:
+            reader = open_reader(model, options, kept)
+            board = rank_layers(
+                reader, data, layers, pooling.split(","), ranking, partial(extras.fit, reader, data, ranking)
+            )
     board = extras.add_recommendation(board)
     emit(board, format, save)
     save_plot(board, plot)
@@ -173,6 +177,7 @@ def rank(
     engines.check()
     named = _check_specs(specs or [], queries, documents, fuse_runs)
     from adaptors.resolve import resolve_sides, resolve_specs
+    from adaptors.resolve_towers import pair_towers
     from probe.metrics import Metric
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions
@@ -189,6 +194,7 @@ def rank(
             resolved = resolve_sides(queries, documents, options, kept)
         else:
             resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else (), tokens=True)
+        resolved = pair_towers(resolved, data, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)

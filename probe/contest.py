@@ -52,6 +52,9 @@ class Contest:
         ranked = dict.fromkeys(_alone(point) for encoder in late for point in encoder.points)
         early = dict.fromkeys([*(encoder for encoder in encoders if not isinstance(encoder, RunFusion)), *ranked])
         self.points = tuple(dict.fromkeys(point for encoder in early for point in encoder.points))
+        compared = [part.sides for encoder in early for part in _compared(encoder)]
+        self.query_points = tuple(dict.fromkeys(point for queries, _ in compared for point in queries.points))
+        self.document_points = tuple(dict.fromkeys(point for _, documents in compared for point in documents.points))
         self._parts: dict[Composite, Part | LatePart] = {}
         self._tops = {fusion: TopK(query_ids, max(depth, RUN_DEPTH) if fusion in ranked else depth) for fusion in early}
 

@@ -20,7 +20,7 @@ class Scan:
 
     Attributes:
         contest: The encoders, with the queries taken in.
-        readers: The models' readers, by the name their hookpoints have.
+        readers: Readers of the models that read documents, by the name their hookpoints have.
         dataset: Whose documents are read.
         store: Where states are read and kept, if anywhere.
         progress: Told how many documents are done.
@@ -93,14 +93,14 @@ def read_points(
         label: Tells the progress from that of other models.
     """
     store, progress = kept
-    places, name = list(points_of(contest, reader)), f"{side.name}{label}"
+    places, name = list(points_of(contest, reader, side.name)), f"{side.name}{label}"
     return read_side(reader, side, places, store, lambda _, done, total: progress(name, done, total))
 
 
-def points_of(contest: Contest, reader: LayerReader) -> dict[Place, Hookpoint]:
-    """Return a model's hookpoints in a contest, by the place that its reader reads for them."""
-    name = reader.model.source.name
-    return {reader.at(point.place): point for point in contest.points if point.model == name}
+def points_of(contest: Contest, reader: LayerReader, side: str = "documents") -> dict[Place, Hookpoint]:
+    """Return a model's hookpoints on one side of a contest, by the place that its reader reads for them."""
+    points = contest.document_points if side == "documents" else contest.query_points
+    return {reader.at(point.place): point for point in points if point.model == reader.model.source.name}
 
 
 def find_in_chunk(contest: Contest, start: int, states: Sequence[tuple[LayerReader, SideStates]]) -> ChunkFound:

@@ -25,6 +25,7 @@ from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
 from probe.states import Progress, query_side
 from probe.store import Store
+from probe.tower_pair import TowerPair
 
 __all__ = ["sweep_fusions"]
 
@@ -44,7 +45,9 @@ class _Model:
         self, dataset: Dataset, contest: Contest, kept: tuple[Store | None, Progress]
     ) -> dict[Hookpoint, Embeddings]:
         """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay with the reader, `(0, D)` stands."""
-        side, points = query_side(self.reader, dataset), points_of(contest, self.reader)
+        side, points = query_side(self.reader, dataset), points_of(contest, self.reader, "queries")
+        if not points:
+            return {}
         chunks = list(read_points(self.reader, side, contest, kept, self._label))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
         tokens = [place for place in points if place[1] == TOKENS]
@@ -88,7 +91,8 @@ def sweep_fusions(
         queries |= model.read_queries(dataset, contest, kept)
     contest.take_queries(queries)
     readers = {name: model.reader for name, model in models.items()}
-    for found in engine(Scan(contest, readers, dataset, *kept)):
+    reading = {name: reader for name, reader in readers.items() if points_of(contest, reader)}
+    for found in engine(Scan(contest, reading, dataset, *kept)):
         contest.take(found.findings)
         for name, cost in found.costs.items():
             models[name].add(cost)
@@ -107,13 +111,20 @@ def sweep_fusions(
                 collapsed=contest.collapsed(encoder),
                 ms_per_text=milliseconds,
                 parameters=parameters,
-                hookpoint=encoder.points[0] if len(encoder.points) == 1 else None,
+                hookpoint=_read_at(encoder),
                 adaptor=adaptor,
                 leaders=leaders(run),
                 **_learned(adaptor, [readers[point.model].model.learned for point in encoder.points], dataset),
             )
         )
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
+
+
+def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
+    """Return the one place an encoder is read at, or is there to tell of."""
+    if isinstance(encoder, TowerPair):
+        return encoder.probed
+    return encoder.points[0] if len(encoder.points) == 1 else None
 
 
 def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: Dataset) -> dict[str, Any]:

@@ -45,7 +45,9 @@ def check_tower(name: str, tower: str | None, folder: Path) -> None:
         named = " or ".join(f"{name}@{other}" for other in towers)
         raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")
     if tower is not None and not towers:
-        raise CallError(f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip")
+        raise CallError(
+            f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip"
+        )
 
 
 def hash_image_processor(folder: Path, name: str) -> str:

@@ -148,7 +148,7 @@ def _read_images(files: ModelFiles, module: TowerModule, max_tokens: int | None)
     images = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]
     try:
         # Pillow's, wherever torchvision is installed too: pixels do not depend on what else is on a machine.
-        processor = AutoImageProcessor.from_pretrained(str(files.config.transformer), backend="pil")
+        processor = AutoImageProcessor.from_pretrained(str(files.config.transformer), backend="pil")  # type: ignore[no-untyped-call]
         pixels = processor(images=images, return_tensors="pt")["pixel_values"]
     except Exception as error:
         raise ModelError(explain_load_failure(files.source.name, error)) from error

@@ -100,5 +100,3 @@ class TowerReader(LayerReader):
         plan = plan_batches(lengths, self.token_budget)
         batches = tuple(inputs.pad(rows, [tokens.ids[i] for i in rows]) for rows in plan)
         return PreparedTexts(batches, len(texts), tokens.truncated)
-
-

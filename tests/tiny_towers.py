@@ -17,8 +17,48 @@ LONGEST = 16
 TOWER_KINDS = ("clip", "siglip")
 
 CAPTION_WORDS = tuple(
-    "a an the of at in on and photo drawing red green blue yellow black white orange purple grey pink brown cyan small "
-    "large circle square triangle cross star ring bar top bottom left right middle centre upper lower corner".split()
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "at",
+        "in",
+        "on",
+        "and",
+        "photo",
+        "drawing",
+        "red",
+        "green",
+        "blue",
+        "yellow",
+        "black",
+        "white",
+        "orange",
+        "purple",
+        "grey",
+        "pink",
+        "brown",
+        "cyan",
+        "small",
+        "large",
+        "circle",
+        "square",
+        "triangle",
+        "cross",
+        "star",
+        "ring",
+        "bar",
+        "top",
+        "bottom",
+        "left",
+        "right",
+        "middle",
+        "centre",
+        "upper",
+        "lower",
+        "corner",
+    ]
 )
 
 _COMMON = {"num_attention_heads": 4}

@@ -16,6 +16,7 @@ __all__ = [
     "Place",
     "SpecParts",
     "check_pooling",
+    "model_of",
     "parse_layers",
     "split_fusion",
     "split_spec",
@@ -87,6 +88,17 @@ def _split_layers(spec: str) -> tuple[str, str | None]:
     if tail is not None and not _LAYERS.fullmatch(tail):
         raise CallError(f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5")
     return head, tail
+
+
+def model_of(spec: str) -> str:
+    """Return the model of a hookpoint whose layer is written out: `minilm` of `minilm@5:mean`, or its tower.
+
+    Args:
+        spec: The hookpoint, as it prints.
+    """
+    model, _, place = spec.rpartition("@")
+    tower = _TOWER_LAYERS.fullmatch(place.partition(":")[0])
+    return f"{model}@{tower[1]}" if tower else model
 
 
 def split_tower(name: str) -> tuple[str, str | None]:

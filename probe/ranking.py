@@ -25,6 +25,7 @@ from probe.states import Progress, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.store import Store
 from probe.token_scores import MAXSIM
+from probe.tower_pair import PAIRED, TowerPair
 
 __all__ = ["PCA", "Contestant", "RankOptions", "rank", "rank_layers"]
 
@@ -141,6 +142,7 @@ def rank(
         "metrics": [str(metric) for metric in metrics],
         "baseline": baseline,
         "similarity": "cosine, float32",
+        "towers": PAIRED if any(isinstance(fusion, TowerPair) for fusion in fusions) else None,
         "late_interaction": MAXSIM if any(p.pooling == TOKENS for e in (*alone, *fusions) for p in e.points) else None,
         "late_fusion": _LATE_FUSION if any(isinstance(fusion, RunFusion) for fusion in fusions) else None,
         "ties": "score descending, then document id descending (TREC)",

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from probe.cells import show_bar, show_curve, show_interval, show_number, show_p_value, significant, statistics_lines
 from probe.heat_map import heat_maps
+from probe.hookpoint import model_of
 from probe.leaderboard import Leaderboard, Row
 
 __all__ = [
@@ -107,7 +108,7 @@ def _curve_lines(board: Leaderboard) -> list[str]:
     curves: dict[tuple[str, str], dict[int, float]] = {}
     for row in board.rows:
         if row.layer is not None and row.pooling is not None:
-            model, pooling = row.encoder.rpartition("@")[0], row.pooling
+            model, pooling = model_of(row.encoder), row.pooling
             labels = "" if row.labels == "none" else f" ({row.labels})"
             label = f"{pooling} {row.adaptor}{labels} {row.dim}" if row.adaptor else pooling
             curves.setdefault((model, label), {})[row.layer] = row.scores[board.metric]
@@ -125,6 +126,8 @@ def footer_lines(board: Leaderboard) -> list[str]:
     if settings.get("recommendation"):
         lines.append(f"recommendation: {settings['recommendation']}")
     lines += settings.get("adaptors", [])
+    if settings.get("towers"):
+        lines.append(f"towers: {settings['towers']}")
     if settings.get("late_interaction"):
         lines.append(f"late interaction: {settings['late_interaction']}")
     if settings.get("late_fusion"):

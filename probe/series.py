@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
+from probe.hookpoint import model_of
 from probe.leaderboard import Leaderboard, Row
 
 __all__ = ["Chart", "Curve", "Point", "chart_of", "ladder_curves"]
@@ -88,7 +89,7 @@ def _family(row: Row) -> str:
     """Return model and pooling of a row that has a layer."""
     if row.layer is None or row.pooling is None:
         return ""
-    return f"{row.encoder.rpartition('@')[0]}:{row.pooling}"
+    return f"{model_of(row.encoder)}:{row.pooling}"
 
 
 def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:

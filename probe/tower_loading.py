@@ -88,8 +88,8 @@ def load_pair(files: ModelFiles) -> nn.Module:
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
-            f"'{files.source.name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, ...): "
-            "they would be random. The config and the weights do not belong together."
+            f"'{files.source.name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, "
+            "...): they would be random. The config and the weights do not belong together."
         )
     pair: nn.Module = model.eval()
     return pair

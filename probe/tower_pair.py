@@ -11,7 +11,9 @@ from probe.hookpoint import TOWERS, Hookpoint, split_tower
 from probe.profile import ModelProfile
 from probe.reader import own_pooling
 
-__all__ = ["TowerPair", "other_tower", "pair_up", "whole_tower"]
+__all__ = ["PAIRED", "TowerPair", "other_tower", "pair_up", "whole_tower"]
+
+PAIRED = "a layer of one tower is compared with the whole of the other one; time is that of a document"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""What `probe layers` adds to its rows on request: lenses, and a recommendation."""
+"""The rows of `probe layers`, with what it adds on request: lenses, and a recommendation."""
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.shell import say
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from probe.dataset import Dataset
     from probe.hookpoint import Hookpoint
     from probe.leaderboard import Leaderboard
+    from probe.profile import LoadOptions
     from probe.ranking import RankOptions
     from probe.reader import LayerReader
 
@@ -39,6 +41,24 @@ class LayerExtras:
     dataset: str
     found: "Recommendation | None" = field(default=None, init=False)
 
+    def rank(
+        self, data: "Dataset", options: "LoadOptions", wanted: tuple[str, str], ranking: "RankOptions"
+    ) -> "Leaderboard":
+        """Return the leaderboard of the wanted layers and poolings; of both towers where there are images."""
+        layers, poolings = wanted[0], wanted[1].split(",")
+        if data.images:
+            from probe.tower_ranking import open_towers, rank_towers
+
+            if self.lens or self.margin is not None:
+                raise CallError(f"--lens and --recommend are for texts, '{self.dataset}' holds images: leave them out")
+            return rank_towers(open_towers(self.model, data, options, ranking.store), data, layers, poolings, ranking)
+        from probe.opening import open_reader
+        from probe.ranking import rank_layers
+
+        reader = open_reader(self.model, options, ranking.store)
+        board = rank_layers(reader, data, layers, poolings, ranking, partial(self.fit, reader, data, ranking))
+        return self.add_recommendation(board)
+
     def fit(
         self, reader: "LayerReader", data: "Dataset", ranking: "RankOptions", points: "Sequence[Hookpoint]"
     ) -> "Sequence[Composite]":
@@ -55,15 +75,6 @@ class LayerExtras:
         if self.margin is not None:
             self.found = recommend(reader, points, held, self.margin, ranking)
         return fit_lenses(reader, points, FitTexts(data, held), ranking.store, ranking.progress)
-
-    def refuse_images(self) -> None:
-        """Refuse what is not there for images.
-
-        Raises:
-            CallError: It was asked for.
-        """
-        if self.lens or self.margin is not None:
-            raise CallError(f"--lens and --recommend are for texts, and '{self.dataset}' holds images: leave them out")
 
     def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":
         """Return the leaderboard with the recommendation in its settings, if there is one."""

@@ -1,6 +1,5 @@
 """The commands of `probe` that read models."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -109,10 +108,8 @@ def layers(
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
     engines.check()
     from probe.metrics import Metric
-    from probe.opening import open_reader
     from probe.profile import LoadOptions
-    from probe.ranking import RankOptions, rank_layers
-    from probe.tower_ranking import open_towers, rank_towers
+    from probe.ranking import RankOptions
 
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), _wants_bm25(baseline)
@@ -123,15 +120,7 @@ def layers(
     with working() as report, engines.ready():
         data = _load_data(dataset, split, limit)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
-        if data.images:
-            extras.refuse_images()
-            board = rank_towers(open_towers(model, data, options, kept), data, layers, pooling.split(","), ranking)
-        else:
-            reader = open_reader(model, options, kept)
-            board = rank_layers(
-                reader, data, layers, pooling.split(","), ranking, partial(extras.fit, reader, data, ranking)
-            )
-    board = extras.add_recommendation(board)
+        board = extras.rank(data, options, (layers, pooling), ranking)
     emit(board, format, save)
     save_plot(board, plot)
 

@@ -75,7 +75,7 @@ class TowerReader(LayerReader):
     def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
         images = tuple(text for text in texts if isinstance(text, ImageFile))
         if len(images) < len(texts):
-            raise CallError(f"'{self.model.source.name}' reads images, and was given texts: that side takes the text tower")
+            raise CallError(f"'{self.model.source.name}' reads images, not texts: that side takes the text tower")
         count = self.model.max_tokens
         plan = plan_batches([count] * len(images), self.token_budget)
         return PreparedTexts(tuple(self._batch(rows, images) for rows in plan), len(images), 0)
@@ -86,7 +86,7 @@ class TowerReader(LayerReader):
 
     def _tokenise(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
         if any(isinstance(text, ImageFile) for text in texts):
-            raise CallError(f"'{self.model.source.name}' reads texts, and was given images: that side takes the image tower")
+            raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
         inputs = self.tower.texts
         assert inputs is not None
         tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)

@@ -120,7 +120,7 @@ def layers(
     extras = LayerExtras(lens, recommend, model, dataset)
     say(f"loading {dataset} and {model}")
     with working() as report, engines.ready():
-        data = _load_data(dataset, split, limit)
+        data = _load_data(dataset, split, limit, bm25)
         reader = open_reader(model, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
 
@@ -184,7 +184,7 @@ def rank(
     chosen = engines.pick(dataset, split, limit, trust_remote_code)
     say(f"loading {dataset} and the models of {', '.join(named)}")
     with working() as report, engines.ready():
-        data = _load_data(dataset, split, limit)
+        data = _load_data(dataset, split, limit, bm25)
         if queries and documents:
             resolved = resolve_sides(queries, documents, options, kept)
         else:
@@ -223,10 +223,13 @@ def _check_specs(specs: list[str], queries: str | None, documents: str | None, f
     return [documents, queries]
 
 
-def _load_data(name: str, split: str | None, limit: int | None) -> "Dataset":
+def _load_data(name: str, split: str | None, limit: int | None, bm25: bool) -> "Dataset":
     from probe.dataset import load_dataset
+    from probe.text_only import refuse_images
 
     data = load_dataset(name, split, limit)
+    if bm25:
+        refuse_images(data, "BM25")
     if limit is not None and len(data.documents) > limit:
         say(f"--limit {limit} keeps {len(data.documents)} documents: every judged one stays")
     return data

@@ -11,6 +11,7 @@ from probe.one_pass import sweep_fusions
 from probe.states import Progress, silent
 from probe.statistics import paired_p_values
 from probe.store import Store
+from probe.text_only import refuse_images
 from surgery.fusing import FusedModel
 
 __all__ = ["TunedWeights", "candidate_weights", "tune_weights"]
@@ -65,8 +66,9 @@ def tune_weights(
         The weights.
 
     Raises:
-        CallError: The split is neither train nor dev.
+        CallError: The split is neither train nor dev, or the data set holds images.
     """
+    refuse_images(dataset, "surgery fuse")
     if dataset.split not in _SPLITS:
         raise CallError(f"weights are never chosen on '{dataset.split}': expected --split train or dev")
     method = "concat" if model.fusion.method == "concat" else "weighted"

@@ -17,6 +17,7 @@ from probe.hookpoint import Hookpoint
 from probe.reader import LayerReader, own_pooling
 from probe.states import Progress, Side, document_side, query_side, read_side, silent
 from probe.store import Store
+from probe.text_only import refuse_images
 
 __all__ = ["FitTexts", "choose_texts", "final_fusion", "find_training", "gather"]
 
@@ -73,8 +74,9 @@ def choose_texts(name: str, corpus: Dataset, labels: str) -> FitTexts:
         The texts.
 
     Raises:
-        CallError: There is no such split, or it is the one that is scored.
+        CallError: There is no such split, it is the one that is scored, or the data set holds images.
     """
+    refuse_images(corpus, "an adaptor")
     if labels == "none":
         return FitTexts(corpus, find_training(name, corpus.split))
     if labels not in _TRAINING or labels == corpus.split:

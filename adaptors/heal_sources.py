@@ -8,6 +8,7 @@ from probe.dataset import Dataset, load_dataset
 from probe.errors import DataError
 from probe.passages import DOCUMENT_FILES, list_documents, read_passages
 from probe.record_files import RECORD_FILES, place_text, read_columns
+from probe.text_only import refuse_images
 from probe.texts import Texts
 
 __all__ = ["load_heal_texts"]
@@ -35,7 +36,9 @@ def _load(name: str) -> FitTexts:
     path = Path(name)
     if path.suffix.lower() in DOCUMENT_FILES and not path.is_dir():
         return FitTexts(_read_file(path))
-    return choose_texts(name, load_dataset(name), "none")
+    dataset = load_dataset(name)
+    refuse_images(dataset, "healing")
+    return choose_texts(name, dataset, "none")
 
 
 def _read_file(path: Path) -> Dataset:

@@ -17,12 +17,14 @@ data_app = app("Look at a data set, or build one from your own documents.", "pro
 @data_app.command(epilog="Example: probe data show docstrings")
 @friendly
 def show(
-    dataset: Annotated[str, typer.Argument(help="docstrings, a BEIR name, a BEIR folder, zip or URL.")],
+    dataset: Annotated[
+        str, typer.Argument(help="docstrings, a BEIR name, a BEIR folder, zip or URL, a folder of images.")
+    ],
     split: Split = None,
     format: TableOrJson = "table",
     debug: Debug = False,
 ) -> None:
-    """Show what is in a data set: counts, judgements per query, lengths, an example, defects."""
+    """Show what is in a data set: counts, judgements per query, lengths or sizes, an example, defects."""
     check_choice("--format", format, ("table", "json"))
     from probe.data_summary import summarise, summary_table
     from probe.dataset import load_dataset

@@ -55,7 +55,10 @@ from commands.shell import (
 from probe.errors import CallError
 
 if TYPE_CHECKING:
+    from adaptors.resolve import ResolvedSpecs
     from probe.dataset import Dataset
+    from probe.profile import LoadOptions
+    from probe.store import Store
 
 __all__ = ["probe_app"]
 
@@ -118,7 +121,7 @@ def layers(
     extras = LayerExtras(lens, recommend, model, dataset)
     say(f"loading {dataset} and {model}")
     with working() as report, engines.ready():
-        data = _load_data(dataset, split, limit)
+        data = _load_data(dataset, split, limit, bm25)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
         board = extras.rank(data, options, (layers, pooling), ranking)
     emit(board, format, save)
@@ -165,7 +168,6 @@ def rank(
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
     engines.check()
     named = _check_specs(specs or [], queries, documents, fuse_runs)
-    from adaptors.resolve import resolve_sides, resolve_specs
     from adaptors.resolve_towers import pair_towers
     from probe.metrics import Metric
     from probe.profile import LoadOptions
@@ -178,12 +180,9 @@ def rank(
     chosen = engines.pick(dataset, split, limit, trust_remote_code)
     say(f"loading {dataset} and the models of {', '.join(named)}")
     with working() as report, engines.ready():
-        data = _load_data(dataset, split, limit)
-        if queries and documents:
-            resolved = resolve_sides(queries, documents, options, kept)
-        else:
-            resolved = resolve_specs(named, options, kept, fuse_runs.split(",") if fuse_runs else (), tokens=True)
-        resolved = pair_towers(resolved, data, options, kept)
+        data = _load_data(dataset, split, limit, bm25)
+        sides = (queries, documents) if queries and documents else None
+        resolved = pair_towers(_resolve(named, sides, fuse_runs, (options, kept)), data, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
         board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)
@@ -218,10 +217,27 @@ def _check_specs(specs: list[str], queries: str | None, documents: str | None, f
     return [documents, queries]
 
 
-def _load_data(name: str, split: str | None, limit: int | None) -> "Dataset":
+def _resolve(
+    specs: list[str],
+    sides: tuple[str, str] | None,
+    fuse_runs: str | None,
+    opening: "tuple[LoadOptions, Store | None]",
+) -> "ResolvedSpecs":
+    """Open what a call of `rank` names: encoders, or one for queries and one for documents."""
+    from adaptors.resolve import resolve_sides, resolve_specs
+
+    if sides:
+        return resolve_sides(*sides, *opening)
+    return resolve_specs(specs, *opening, fuse_runs.split(",") if fuse_runs else (), tokens=True)
+
+
+def _load_data(name: str, split: str | None, limit: int | None, bm25: bool) -> "Dataset":
     from probe.dataset import load_dataset
+    from probe.text_only import refuse_images
 
     data = load_dataset(name, split, limit)
+    if bm25:
+        refuse_images(data, "BM25")
     if limit is not None and len(data.documents) > limit:
         say(f"--limit {limit} keeps {len(data.documents)} documents: every judged one stays")
     return data

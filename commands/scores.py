@@ -25,11 +25,13 @@ def card_scores(
         return ""
     from probe.dataset import load_dataset
     from probe.ranking import RankOptions
+    from probe.text_only import refuse_images
     from surgery.scoring import card_section
 
     kept = open_store(*store)
     with working() as report:
         data = load_dataset(dataset, split)
+        refuse_images(data, "a changed model")
         board = score(data, RankOptions(command=command_line(), store=kept, progress=report))
     for row in board.rows:
         say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")

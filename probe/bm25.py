@@ -10,6 +10,7 @@ from probe.evaluation import Evaluation
 from probe.examples import leaders
 from probe.metrics import Metric, score_run
 from probe.search import Run, tie_order
+from probe.text_only import refuse_images
 from probe.texts import Texts
 
 __all__ = ["BM25", "check_bm25", "evaluate_bm25"]
@@ -39,7 +40,11 @@ def evaluate_bm25(dataset: Dataset, metrics: Sequence[Metric]) -> Evaluation:
 
     Returns:
         Its evaluation.
+
+    Raises:
+        CallError: The data set holds images.
     """
+    refuse_images(dataset, "BM25")
     depth = max(metric.cutoff for metric in metrics)
     run = _rank(dataset, depth)
     return Evaluation(BM25, None, score_run(run, dataset.qrels, metrics), transductive=True, leaders=leaders(run))

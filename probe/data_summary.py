@@ -1,12 +1,15 @@
 """What is in a data set, at a glance."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from probe.dataset import Dataset
+from probe.image_file import shown
+from probe.image_summary import image_words, summarise_images
 from probe.texts import Documents
 
 __all__ = ["DataSummary", "summarise", "summary_table"]
@@ -25,8 +28,10 @@ class DataSummary:
         queries: Number of judged queries.
         judgements: Number of judgements, grade 0 included.
         relevant_per_query: Least, mean and most relevant documents per query.
-        document_words: Words at the 0th, 25th, 50th, 75th and 100th percentile of documents.
+        document_words: Words at the 0th, 25th, 50th, 75th and 100th percentile of documents; None of images.
         query_words: The same of queries.
+        images: Which side is images, `documents` or `queries`; None where neither is.
+        image_sizes: Of images, what `summarise_images` finds.
         example_query: The first judged query.
         example_document: The beginning of a document relevant to it.
         synthetic: How the queries were made, where nobody asked them.
@@ -40,8 +45,10 @@ class DataSummary:
     queries: int
     judgements: int
     relevant_per_query: tuple[float, float, float]
-    document_words: tuple[int, ...]
-    query_words: tuple[int, ...]
+    document_words: tuple[int, ...] | None
+    query_words: tuple[int, ...] | None
+    images: str | None
+    image_sizes: dict[str, Any] | None
     example_query: str
     example_document: str
     synthetic: str
@@ -66,9 +73,11 @@ def summarise(dataset: Dataset) -> DataSummary:
         queries=len(dataset.queries),
         judgements=sum(len(docs) for docs in dataset.qrels.values()),
         relevant_per_query=(min(relevant), round(float(np.mean(relevant)), 2), max(relevant)),
-        document_words=_percentiles(dataset.documents),
-        query_words=_percentiles(dataset.queries),
-        example_query=dataset.queries.texts[0],
+        document_words=None if dataset.images == "documents" else _percentiles(dataset.documents),
+        query_words=None if dataset.images == "queries" else _percentiles(dataset.queries),
+        images=dataset.images or None,
+        image_sizes=_measure_images(dataset),
+        example_query=shown(dataset.queries.texts[0]),
         example_document=_find_example(dataset),
         synthetic=dataset.synthetic,
         text_sha256=dataset.text_hash,
@@ -81,10 +90,16 @@ def _percentiles(texts: Documents) -> tuple[int, ...]:
     return tuple(int(value) for value in np.percentile(words, [0, 25, 50, 75, 100]))
 
 
+def _measure_images(dataset: Dataset) -> dict[str, Any] | None:
+    if not dataset.images:
+        return None
+    return summarise_images(dataset.documents if dataset.images == "documents" else dataset.queries)
+
+
 def _find_example(dataset: Dataset) -> str:
     grades = dataset.qrels[dataset.queries.ids[0]]
     relevant = {document for document, grade in grades.items() if grade > 0}
-    text = next((text for document, text in dataset.documents if document in relevant), "")
+    text = shown(next((text for document, text in dataset.documents if document in relevant), ""))
     return text[:_EXAMPLE_CHARACTERS] + ("…" if len(text) > _EXAMPLE_CHARACTERS else "")
 
 
@@ -95,12 +110,11 @@ def summary_table(summary: DataSummary) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     rows = {
-        "documents": str(summary.documents),
-        "judged queries": str(summary.queries),
+        "documents": f"{summary.documents}{' images' if summary.images == 'documents' else ''}",
+        "judged queries": f"{summary.queries}{' images' if summary.images == 'queries' else ''}",
         "queries made by": f"machine ({summary.synthetic})" if summary.synthetic else "people, as far as the files say",
         "judgements": f"{summary.judgements}; relevant per query: {least} to {most}, {mean} on average",
-        "words per document": _spread(summary.document_words),
-        "words per query": _spread(summary.query_words),
+        **_lengths(summary),
         "a query": summary.example_query,
         "a document for it": summary.example_document or "none of its documents is here",
         "text sha256": summary.text_sha256,
@@ -109,6 +123,16 @@ def summary_table(summary: DataSummary) -> Table:
     for name, value in rows.items():
         table.add_row(name, Text(value))
     return table
+
+
+def _lengths(summary: DataSummary) -> dict[str, str]:
+    words = {"words per document": summary.document_words, "words per query": summary.query_words}
+    rows = {name: _spread(values) for name, values in words.items() if values is not None}
+    sizes = summary.image_sizes
+    if sizes is None:
+        return rows
+    pixels = {f"{side} of an image": f"{_spread(sizes[side])} pixels" for side in ("width", "height")}
+    return {**pixels, "modes of images": image_words(sizes["modes"]), **rows}
 
 
 def _spread(values: tuple[int, ...]) -> str:

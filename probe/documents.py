@@ -7,6 +7,7 @@ from pathlib import Path
 
 from probe.errors import CallError, DataError
 from probe.files import replace_folder
+from probe.image_folder import find_image_folder
 from probe.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
 
 __all__ = ["SYNTHETIC", "BuiltDataset", "build_dataset"]
@@ -48,6 +49,7 @@ def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> Buil
         DataError: A file is malformed, or nothing in the files can be asked for.
     """
     _check_out(out, paths, force)
+    _refuse_images(paths)
     files = sorted({file for path in paths for file in list_documents(path)})
     passages = list(dict.fromkeys(passage for file in files for passage in read_passages(file)))
     corpus, queries = _take_queries(passages)
@@ -71,6 +73,12 @@ def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:
         raise CallError(f"'{out}' is not a data set of ours, so --force does not replace it: choose another --out")
     if any(path.resolve().is_relative_to(out.resolve()) for path in paths):
         raise CallError(f"'{out}' holds what is to be read: choose another --out")
+
+
+def _refuse_images(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if find_image_folder(str(path)) is not None:
+            raise CallError(f"'{path}' holds images with captions, a data set as it is: see probe data show {path}")
 
 
 def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.image_file import shown
+
 if TYPE_CHECKING:
     from probe.dataset import Dataset
     from probe.search import Run
@@ -126,5 +128,5 @@ def _documents_of(example: Example) -> Iterable[str]:
 
 
 def _shorten(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(shown(text).split())
     return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1].rstrip() + "…"

@@ -17,6 +17,7 @@ from probe.sampling import spread
 from probe.settings import dataset_settings, model_settings
 from probe.states import Progress, document_side, query_side, read_side, silent
 from probe.store import Store
+from probe.text_only import refuse_images
 
 __all__ = ["SAMPLE", "measure_geometry"]
 
@@ -65,7 +66,11 @@ def measure_geometry(
 
     Returns:
         The measures.
+
+    Raises:
+        CallError: The data set holds images.
     """
+    refuse_images(dataset, "probe geometry")
     wanted = _choose(dataset)
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []

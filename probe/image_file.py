@@ -9,7 +9,7 @@ from probe.errors import CallError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ImageFile", "check_pillow", "open_image"]
+__all__ = ["ImageFile", "check_pillow", "open_image", "shown"]
 
 
 class ImageFile(str):
@@ -45,6 +45,11 @@ class ImageFile(str):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(f"{name} sha256:{digest}", name, path)
+
+
+def shown(text: str) -> str:
+    """Return a text as people read it: an image by its name."""
+    return text.name if isinstance(text, ImageFile) else text
 
 
 def check_pillow() -> None:

@@ -14,7 +14,14 @@ from probe.search import Run
 
 __all__ = ["Metric", "score_run"]
 
-_TREC_NAMES = {"map": "map_cut", "mrr": "recip_rank", "ndcg": "ndcg_cut", "precision": "P", "recall": "recall"}
+_TREC_NAMES = {
+    "map": "map_cut",
+    "mrr": "recip_rank",
+    "ndcg": "ndcg_cut",
+    "precision": "P",
+    "recall": "recall",
+    "success": "success",
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,9 @@ class Metric:
 
     @classmethod
     def parse(cls, text: str) -> "Metric":
-        """Parse `ndcg@10`, `map@100`, `recall@100`, `precision@5` or `mrr@10`, in any case.
+        """Parse `ndcg@10`, `map@100`, `recall@100`, `precision@5`, `mrr@10` or `success@1`, in any case.
+
+        Success is 1 where a relevant document is among the first k: what papers on images and texts call recall@k.
 
         Raises:
             CallError: There is no such metric, or it has no cut-off.

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import CallError
+from probe.image_file import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,11 @@ def dataset_html(dataset: "Dataset") -> str:
     title = f"{dataset.name} ({dataset.split}): {len(dataset.documents)} documents, {len(dataset.queries)} queries"
     texts = dict(dataset.queries)
     rows = [
-        [query, _shorten(texts.get(query, "")), ", ".join(doc for doc, grade in docs.items() if grade > 0)[:_LONGEST]]
+        [
+            query,
+            _shorten(shown(texts.get(query, ""))),
+            ", ".join(doc for doc, grade in docs.items() if grade > 0)[:_LONGEST],
+        ]
         for query, docs in list(dataset.qrels.items())[:_SHOWN]
     ]
     notes = [

@@ -16,6 +16,7 @@ from probe.hookpoint import HEAD, TOKENS, Hookpoint, Place, check_pooling, parse
 from probe.loading import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
+from probe.text_only import refuse_image_files
 from probe.token_states import Rows, TokenRows, VectorRows, unit_tokens
 
 __all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "PreparedTexts", "group_by_layer", "select_hookpoints"]
@@ -105,8 +106,10 @@ class LayerReader:
             The batches.
 
         Raises:
+            CallError: One of the texts is an image.
             ModelError: The tokenizer gives ids the model does not know.
         """
+        refuse_image_files(texts, self.model.source.name)
         tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
         self._check_ids(max((max(ids) for ids in tokens.ids if ids), default=0))
         pad_id = self.loaded.tokenizer.pad_token_id or 0

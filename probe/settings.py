@@ -117,6 +117,7 @@ def dataset_settings(dataset: Dataset) -> dict[str, Any]:
         "documents": len(dataset.documents),
         "queries": len(dataset.queries),
         "limited": dataset.limited,
+        "images": dataset.images or None,
         "synthetic": dataset.synthetic or None,
         "text_sha256": dataset.text_hash,
         "qrels_sha256": dataset.qrels_hash,

@@ -11,7 +11,7 @@ from probe.errors import CallError
 from probe.metrics import Metric, score_run
 
 CUTOFFS = (1, 3, 10, 100)
-TREC = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
+TREC = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "success": "success"}
 
 Run = dict[str, dict[str, float]]
 Qrels = dict[str, dict[str, int]]
@@ -46,6 +46,21 @@ def test_mrr_is_the_reciprocal_rank_on_the_tie_ordered_top(tied_run: tuple[Run, 
         expected.append(1 / places[0] if places else 0.0)
     metric = Metric("mrr", cutoff)
     assert score_run(run, qrels, [metric])[metric] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("cutoff", CUTOFFS)
+def test_success_is_whether_the_tie_ordered_top_holds_a_relevant_document(
+    tied_run: tuple[Run, Qrels], cutoff: int
+) -> None:
+    run, qrels = tied_run
+    expected = []
+    for query, docs in run.items():
+        ranked = sorted(docs, key=lambda d: (docs[d], d), reverse=True)[:cutoff]
+        expected.append(float(any(qrels[query].get(doc, 0) > 0 for doc in ranked)))
+    metric = Metric("success", cutoff)
+    values = score_run(run, qrels, [metric])[metric].tolist()
+    assert values == expected
+    assert cutoff == 100 or 0 < sum(values) < len(values)
 
 
 def test_means_equal_beirs(tied_run: tuple[Run, Qrels]) -> None:
@@ -84,7 +99,7 @@ def test_ndcg_by_hand() -> None:
     assert scores[0] == pytest.approx((1 / np.log2(2) + 2 / np.log2(4)) / ideal, abs=1e-6)
 
 
-@pytest.mark.parametrize("text", ["ndcg@10", "map@100", "recall@1", "precision@5", "mrr@10"])
+@pytest.mark.parametrize("text", ["ndcg@10", "map@100", "recall@1", "precision@5", "mrr@10", "success@1"])
 def test_a_metric_prints_as_it_parses(text: str) -> None:
     assert str(Metric.parse(text)) == text
 

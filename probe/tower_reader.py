@@ -88,7 +88,8 @@ class TowerReader(LayerReader):
         if any(isinstance(text, ImageFile) for text in texts):
             raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
         inputs = self.tower.texts
-        assert inputs is not None
+        if inputs is None:
+            raise TypeError(f"{self.model.source.name} reads no texts")
         tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
         largest = max((max(ids) for ids in tokens.ids if ids), default=0)
         if largest >= inputs.known:

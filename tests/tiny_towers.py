@@ -1,14 +1,26 @@
 """Tiny randomly initialised two-tower models, CLIP's and SigLIP's kind, written to folders in transformers' layout."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import transformers
+from safetensors.torch import load_file, save_file
 from tiny_models import randomise
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["CAPTION_WORDS", "IMAGE_SIZE", "PATCH", "PROJECTION", "TOWER_KINDS", "make_towers", "write_towers"]
+__all__ = [
+    "CAPTION_WORDS",
+    "IMAGE_SIZE",
+    "LONGEST",
+    "PATCH",
+    "PROJECTION",
+    "TOWER_KINDS",
+    "change_weights",
+    "make_towers",
+    "write_towers",
+]
 
 IMAGE_SIZE = 32
 PATCH = 8
@@ -63,6 +75,13 @@ def write_towers(folder: Path, kind: str = "clip", **changes: Any) -> Path:
     own = {"size": {"shortest_edge": IMAGE_SIZE}, "crop_size": size} if kind == "clip" else {"size": size}
     processor = getattr(transformers, "CLIPProcessor" if kind == "clip" else "SiglipProcessor")
     processor(image_processor=images(**own), tokenizer=_make_tokenizer(kind)).save_pretrained(folder)
+    return folder
+
+
+def change_weights(folder: Path, keeps: Callable[[str], bool]) -> Path:
+    """Leave tensors out of a model's weights; returns its folder."""
+    path = folder / "model.safetensors"
+    save_file({name: tensor for name, tensor in load_file(path).items() if keeps(name)}, path, {"format": "pt"})
     return folder
 
 

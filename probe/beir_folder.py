@@ -11,10 +11,12 @@ from probe.locations import is_url, locate
 from probe.parquet_records import open_parquet
 from probe.remote import RemotePath, first_line
 
-__all__ = ["find_records", "find_root", "list_files"]
+__all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files"]
 
 _FILES = ("{}.jsonl", "{}.jsonl.gz", "{}.parquet")
 _PARQUET = ".parquet"
+# Of a folder of images; the second is Hugging Face's name.
+CAPTION_FILES = ("captions.jsonl", "metadata.jsonl")
 
 
 class ZipFolder(zipfile.Path):
@@ -50,13 +52,15 @@ def _find_corpus(root: Any, path: str) -> Any:
     if list_files(root, "corpus"):
         return root
     inner = [] if isinstance(root, RemotePath) else [child for child in root.iterdir() if child.is_dir()]
-    inner = [child for child in inner if list_files(child, "corpus")]
-    if len(inner) == 1:
-        return inner[0]
-    if inner:
-        found = ", ".join(sorted(child.name for child in inner))
+    holding = [child for child in inner if list_files(child, "corpus")]
+    if len(holding) == 1:
+        return holding[0]
+    if holding:
+        found = ", ".join(sorted(child.name for child in holding))
         raise CallError(f"'{path}' holds several data sets ({found}): unpack it and name one folder")
     hint = f"; own documents become one with `probe data build {path} --out DIR`" if os.path.isdir(path) else ""
+    if any((place / name).exists() for place in (root, *inner) for name in CAPTION_FILES):
+        hint = "; images with captions are read from the captions' own folder, unpacked, on this machine"
     raise CallError(f"'{path}' is no BEIR data set: it holds no corpus.jsonl, nor corpus.parquet{hint}")
 
 

@@ -78,7 +78,7 @@ def _read_image(record: dict[str, Any], place: str) -> str:
 
 
 def _read_texts(record: dict[str, Any], place: str) -> list[str]:
-    value: Any = record.get("caption", record.get("text"))
+    value: Any = record.get("text") if record.get("caption") is None else record["caption"]
     texts = value if isinstance(value, list) else [value]
     if value is None or not texts:
         raise DataError(f'{place}: the image has no caption: expected a text, or several, as "caption" (or "text")')

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from probe.beir_folder import list_files
+from probe.beir_folder import CAPTION_FILES, list_files
 from probe.beir_format import choose_split
 from probe.caption_records import Caption, read_captions
 from probe.dataset import Dataset, Qrels
@@ -15,10 +15,8 @@ from probe.errors import CallError, DataError
 from probe.image_file import ImageFile, check_pillow
 from probe.texts import Texts
 
-__all__ = ["CAPTION_FILES", "ImageFolder", "find_image_folder", "read_image_folder"]
+__all__ = ["ImageFolder", "find_image_folder", "read_image_folder"]
 
-# The second is Hugging Face's name.
-CAPTION_FILES = ("captions.jsonl", "metadata.jsonl")
 _SIDES = ("images", "captions")
 
 
@@ -66,9 +64,8 @@ def find_image_folder(name: str) -> ImageFolder | None:
 
 def _find_captions(name: str) -> Path | None:
     folder = Path(name)
-    if not folder.is_dir() or list_files(folder, "corpus"):
-        return None
-    return next((folder / file for file in CAPTION_FILES if (folder / file).is_file()), None)
+    found = next((folder / file for file in CAPTION_FILES if os.path.isfile(folder / file)), None)
+    return None if found is None or list_files(folder, "corpus") else found
 
 
 def read_image_folder(place: ImageFolder, split: str | None = None) -> Dataset:

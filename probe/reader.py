@@ -199,7 +199,9 @@ def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
         return own_pooling(model)
     source = model.source.name
     if model.tower and name == TOKENS:
-        raise CallError(f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'")
+        raise CallError(
+            f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'"
+        )
     # What a head makes of all tokens has no counterpart for another pooling.
     if HEAD in (name, model.pooling) and name != model.pooling:
         raise CallError(f"'{name}' is no pooling of '{source}': expected {model.pooling} (or own)")
@@ -239,7 +241,8 @@ class HookpointEncoder:
             CallError: There is no such pooling.
         """
         self._reader = reader
-        self._place = (layer, check_pooling(pooling))
+        # A head is no pooling but a tower's own.
+        self._place = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
 
     @property
     def depth(self) -> int:

@@ -88,7 +88,8 @@ class TowerReader(LayerReader):
         if any(isinstance(text, ImageFile) for text in texts):
             raise CallError(f"'{self.model.source.name}' reads texts, and was given images: name the image tower")
         inputs = self.tower.texts
-        assert inputs is not None
+        if inputs is None:
+            raise TypeError(f"{self.model.source.name} is no tower for texts")
         tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
         largest = max((max(ids) for ids in tokens.ids if ids), default=0)
         if largest >= inputs.known:
@@ -100,5 +101,3 @@ class TowerReader(LayerReader):
         plan = plan_batches(lengths, self.token_budget)
         batches = tuple(inputs.pad(rows, [tokens.ids[i] for i in rows]) for rows in plan)
         return PreparedTexts(batches, len(texts), tokens.truncated)
-
-

@@ -16,10 +16,11 @@ PROJECTION = 16
 LONGEST = 16
 TOWER_KINDS = ("clip", "siglip")
 
-CAPTION_WORDS = tuple(
+_WORDS = (
     "a an the of at in on and photo drawing red green blue yellow black white orange purple grey pink brown cyan small "
-    "large circle square triangle cross star ring bar top bottom left right middle centre upper lower corner".split()
+    "large circle square triangle cross star ring bar top bottom left right middle centre upper lower corner"
 )
+CAPTION_WORDS = tuple(_WORDS.split())
 
 _COMMON = {"num_attention_heads": 4}
 _VISION = {

@@ -27,6 +27,7 @@ from commands.options import (
 from commands.scores import card_scores
 from commands.shell import app, check_choice, console, friendly, print_json, say
 from probe.errors import CallError
+from probe.hookpoint import HEAD, check_pooling, split_tower
 
 if TYPE_CHECKING:
     from probe.dataset import Dataset
@@ -103,6 +104,7 @@ def cut(
     from surgery.cutting import cut as cut_model
     from surgery.scoring import score_cut
 
+    _refuse_for_tower(model, {"--lens": lens, "--dataset": dataset})
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     folder = out or Path(f"{_folder_name(model)}-after-{after}{'-lens' if lens else ''}")
     if lens:
@@ -125,8 +127,7 @@ def cut(
         (pooling, force, trust_remote_code),
         lambda: card_scores(dataset, split, (store, no_store), score),
     )
-    compared = shlex.join(["probe", "rank", model, str(folder)])
-    say(f"a raw cut can lose most of a model's retrieval skill: see {compared}; --lens --dataset D brings much back")
+    say(f"a raw cut can lose most of a model's retrieval skill: {_advise(model, str(folder))}")
 
 
 @surgery_app.command(epilog="Example: surgery keep --model minilm --layers 1,2,5,6 --out ./minilm-1-2-5-6")
@@ -153,6 +154,7 @@ def keep(
     from surgery.cutting import parse_blocks
     from surgery.scoring import score_kept
 
+    _refuse_for_tower(model, {"--dataset": dataset})
     blocks = parse_blocks(layers)
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     folder = out or Path(f"{_folder_name(model)}-{'-'.join(map(str, blocks))}")
@@ -169,8 +171,26 @@ def keep(
     )
 
 
+def _refuse_for_tower(model: str, options: dict[str, object]) -> None:
+    given = [name for name, value in options.items() if value]
+    if split_tower(model)[1] and given:
+        raise CallError(
+            f"{given[0]} is for models of a single tower, and '{model}' is one of two: leave it out; probe layers "
+            "scores the layers of a tower"
+        )
+
+
 def _folder_name(model: str) -> str:
-    return model.rstrip("/").rpartition("/")[2]
+    name, tower = split_tower(model)
+    return name.rstrip("/").rpartition("/")[2] + (f"-{tower}" if tower else "")
+
+
+def _advise(model: str, folder: str) -> str:
+    """Return how to see what a cut cost, and what brings some of it back."""
+    tower = split_tower(model)[1]
+    if tower:
+        return f"see {shlex.join(['probe', 'layers', '--model', f'{folder}@{tower}'])} with --dataset D of images"
+    return f"see {shlex.join(['probe', 'rank', model, folder])}; --lens --dataset D brings much back"
 
 
 def _load(model: str, options: "LoadOptions") -> "LoadedModel":
@@ -183,18 +203,22 @@ def _operate(
     make: "Callable[[], CutModel]", out: Path, save_options: tuple[str | None, bool, bool], score: Callable[[], str]
 ) -> None:
     """Make a model, score it, save it, check it in a fresh process, and print its folder."""
-    from probe.hookpoint import check_pooling
-    from probe.reader import own_pooling
+    from probe.reader import select_hookpoints
     from surgery.finish import Finish
     from surgery.folder import check_out, save
     from surgery.fresh_check import check_saved
+    from surgery.tower_cutting import CutTower
+    from surgery.tower_folder import check_finish
 
     pooling, force, trust = save_options
     check_out(out, force)
-    if pooling:
+    if pooling and pooling != HEAD:
         check_pooling(pooling)
     changed = make()
-    finish = Finish(pooling or own_pooling(changed), scores=score())
+    named = select_hookpoints(changed, "last", [pooling or "own"])[0].pooling
+    finish = Finish(str(named), scores=score())
+    if isinstance(changed, CutTower):
+        check_finish(changed, finish)
     say(f"saving {out} and checking it in a fresh process")
     save(changed, out, finish, force, lambda folder: check_saved(folder, changed, finish, trust))
     typer.echo(out)

@@ -244,7 +244,8 @@ class HookpointEncoder:
             CallError: There is no such pooling.
         """
         self._reader = reader
-        self._place = (layer, check_pooling(pooling))
+        # A head is no pooling but a tower's own.
+        self._place = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
 
     @property
     def depth(self) -> int:

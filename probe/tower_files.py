@@ -9,10 +9,11 @@ from probe.hookpoint import TOWERS
 from probe.sources import hash_files
 from probe.versions import library_versions
 
-__all__ = ["check_tower", "find_towers", "hash_image_processor"]
+__all__ = ["PROCESSOR_FILES", "TOWER_CONFIGS", "check_tower", "find_towers", "hash_image_processor"]
 
-_CONFIGS = {"image": "vision_config", "text": "text_config"}
-_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+# Where a config of two towers keeps that of each.
+TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 def find_towers(folder: Path) -> tuple[str, ...]:
@@ -25,7 +26,7 @@ def find_towers(folder: Path) -> tuple[str, ...]:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ()
-    both = isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in _CONFIGS.values())
+    both = isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in TOWER_CONFIGS.values())
     return TOWERS if both else ()
 
 
@@ -46,7 +47,7 @@ def check_tower(name: str, tower: str | None, folder: Path) -> None:
         raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")
     if tower is not None and not towers:
         raise CallError(
-            f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip"
+            f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip@{tower}"
         )
 
 
@@ -60,7 +61,7 @@ def hash_image_processor(folder: Path, name: str) -> str:
     Raises:
         ModelError: There are no such files.
     """
-    files = [folder / file for file in _PROCESSOR_FILES if (folder / file).is_file()]
+    files = [folder / file for file in PROCESSOR_FILES if (folder / file).is_file()]
     if not files:
         raise ModelError(f"'{name}' holds no image processor: expected preprocessor_config.json beside the weights")
     versions = library_versions(("pillow",))

@@ -1,7 +1,7 @@
 """Load one tower of a two-tower model, with what turns its inputs into tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -9,11 +9,21 @@ from torch import Tensor, nn
 
 from probe.batches import Batch, pad_batch, tokenise
 from probe.errors import CallError, ModelError
+from probe.hookpoint import TOWERS, split_tower
+from probe.image_file import check_pillow
 from probe.loading import LoadedModel, explain_load_failure, pick_max_tokens
 from probe.profile import ModelFacts, ModelFiles, build_profile
 from probe.towers import Tower, TowerModule, find_tower
 
-__all__ = ["LoadedTower", "TextInputs", "load_pair", "load_tower"]
+__all__ = [
+    "LoadedTower",
+    "TextInputs",
+    "example_inputs",
+    "load_other",
+    "load_pair",
+    "load_tower",
+    "read_text_inputs",
+]
 
 _CPU = torch.device("cpu")
 _EXAMPLES = ("a", "two of them side by side")
@@ -55,10 +65,12 @@ class LoadedTower(LoadedModel):
     Attributes:
         parts: Its blocks, and what makes embeddings of their states.
         texts: How it takes texts; None of one for images.
+        files: The files of both towers.
     """
 
     parts: Tower = field(repr=False)
     texts: TextInputs | None
+    files: ModelFiles = field(repr=False)
 
 
 def load_pair(files: ModelFiles) -> nn.Module:
@@ -110,8 +122,15 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
         ModelError: Its layers cannot be read.
     """
     module = TowerModule(load_pair(files), files.tower or "")
-    processor, texts, example = (_read_images if files.tower == "image" else _read_texts)(files, module, max_tokens)
-    parts = find_tower(module, example)
+    if files.tower == "image":
+        processor, texts = _read_image_processor(files, max_tokens), None
+    else:
+        processor, texts = read_text_inputs(files, module.config, max_tokens)
+    try:
+        inputs = example_inputs(processor, texts)
+    except Exception as error:  # whatever a foreign processor makes of its own settings
+        raise ModelError(explain_load_failure(files.source.name, error)) from error
+    parts = find_tower(module, inputs)
     _drop_unread(module, parts)
     facts = ModelFacts(
         depth=parts.stack.depth,
@@ -123,7 +142,26 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
     )
     module.to(files.device, files.dtype)
     told = vars(build_profile(files, facts))
-    return LoadedTower(**told, module=module, tokenizer=processor, stack=parts.stack, parts=parts, texts=texts)
+    return LoadedTower(
+        **told, module=module, tokenizer=processor, stack=parts.stack, parts=parts, texts=texts, files=files
+    )
+
+
+def load_other(tower: LoadedTower) -> LoadedTower:
+    """Load the tower beside a loaded one.
+
+    Args:
+        tower: One tower of a model.
+
+    Returns:
+        The other one, of the same files.
+
+    Raises:
+        ModelError: Its layers cannot be read.
+    """
+    other = next(name for name in TOWERS if name != tower.tower)
+    source = replace(tower.source, name=f"{split_tower(tower.source.name)[0]}@{other}")
+    return load_tower(replace(tower.files, source=source, tower=other))
 
 
 def _drop_unread(module: TowerModule, parts: Tower) -> None:
@@ -135,37 +173,55 @@ def _drop_unread(module: TowerModule, parts: Tower) -> None:
             setattr(module.model, name, nn.Identity())
 
 
-_Inputs = tuple[Any, TextInputs | None, dict[str, Tensor]]
-
-
-def _read_images(files: ModelFiles, module: TowerModule, max_tokens: int | None) -> _Inputs:
-    """Return the image processor, and two images as tensors."""
-    from PIL import Image
+def _read_image_processor(files: ModelFiles, max_tokens: int | None) -> Any:
+    check_pillow()
     from transformers import AutoImageProcessor
 
     if max_tokens is not None:
         raise CallError(f"--max-tokens {max_tokens}: an image has as many tokens as the model makes of it")
-    images = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]
+    processors: Any = AutoImageProcessor
     try:
         # Pillow's, wherever torchvision is installed too: pixels do not depend on what else is on a machine.
-        processor = AutoImageProcessor.from_pretrained(str(files.config.transformer), backend="pil")  # type: ignore[no-untyped-call]
-        pixels = processor(images=images, return_tensors="pt")["pixel_values"]
+        return processors.from_pretrained(str(files.config.transformer), backend="pil")
     except Exception as error:
         raise ModelError(explain_load_failure(files.source.name, error)) from error
-    return processor, None, {"pixel_values": pixels}
 
 
-def _read_texts(files: ModelFiles, module: TowerModule, max_tokens: int | None) -> _Inputs:
-    """Return the tokenizer, how the tower takes texts, and two texts of different length as tensors."""
+def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = None) -> tuple[Any, TextInputs]:
+    """Return the tokenizer of a model of two towers, and how it takes texts.
+
+    Args:
+        files: Files of one of its towers.
+        config: transformers' config of both.
+        max_tokens: Longest text in tokens; the model's own when left out.
+
+    Raises:
+        CallError: It does not take texts of that length.
+        ModelError: The tokenizer cannot be loaded.
+    """
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(files.config.transformer), trust_remote_code=files.trust)
     except Exception as error:
         raise ModelError(explain_load_failure(files.source.name, error)) from error
-    config = module.config.text_config
-    longest = pick_max_tokens(max_tokens, files.config.max_tokens, config.max_position_embeddings, tokenizer)
+    text = config.text_config
+    longest = pick_max_tokens(max_tokens, files.config.max_tokens, text.max_position_embeddings, tokenizer)
     # A tokenizer that makes no mask is that of a model which was trained on texts filled up to its longest.
     masked = "attention_mask" in tokenizer.model_input_names
-    texts = TextInputs(tokenizer.pad_token_id or 0, longest, not masked, config.vocab_size)
-    return tokenizer, texts, texts.pad([0, 1], tokenise(tokenizer, list(_EXAMPLES), longest).ids).inputs(_CPU)
+    return tokenizer, TextInputs(tokenizer.pad_token_id or 0, longest, not masked, text.vocab_size)
+
+
+def example_inputs(processor: Any, texts: TextInputs | None) -> dict[str, Tensor]:
+    """Return two different inputs of a tower, as it takes them; of texts, one is longer than the other.
+
+    Args:
+        processor: Its tokenizer or image processor.
+        texts: How it takes texts; None of one for images.
+    """
+    if texts is not None:
+        return texts.pad([0, 1], tokenise(processor, list(_EXAMPLES), texts.longest).ids).inputs(_CPU)
+    from PIL import Image
+
+    images = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]
+    return {"pixel_values": processor(images=images, return_tensors="pt")["pixel_values"]}

@@ -89,7 +89,7 @@ class TowerReader(LayerReader):
             raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
         inputs = self.tower.texts
         if inputs is None:
-            raise TypeError(f"{self.model.source.name} reads no texts")
+            raise TypeError(f"{self.model.source.name} is no tower for texts")
         tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
         largest = max((max(ids) for ids in tokens.ids if ids), default=0)
         if largest >= inputs.known:

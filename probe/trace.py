@@ -48,9 +48,8 @@ class Trace:
 
     def unread(self, module: nn.Module) -> tuple[str, ...]:
         """Return the parameters inside `module` that belong to nothing that ran."""
-        return tuple(
-            name for name, _ in module.named_parameters() if not any(name.startswith(f"{n}.") for n in self.made)
-        )
+        names = [name for name, _ in module.named_parameters()]
+        return tuple(name for name in names if not any(name.startswith(f"{ran}.") for ran in self.made))
 
 
 def _outermost(names: list[str]) -> list[str]:

@@ -1,12 +1,15 @@
 """Model cards: what was made from what, and how it retrieves."""
 
 from pathlib import Path
+from typing import Any
 
+from probe.hookpoint import TOWERS
 from surgery.cutting import CutModel
 from surgery.finish import Finish
 from surgery.fusing import FusedModel
+from surgery.tower_cutting import CutTower
 
-__all__ = ["write_card", "write_fused_card"]
+__all__ = ["write_card", "write_fused_card", "write_tower_card"]
 
 _CARD = """---
 library_name: sentence-transformers
@@ -33,6 +36,32 @@ Prompts: query {query!r}, document {document!r}. Weights of the original: sha256
 the scores before you rely on a cut.
 """
 
+_TOWER_CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, feature-extraction, layer-pruning]
+---
+
+# {title}
+
+Blocks {blocks} of the {original} blocks of the {tower} tower of `{source}`{revision}; {parameters:,} parameters in that
+tower. The {other} tower is as it is there, and so are both towers' norms and projections, the tokenizer and the image
+processor. Nothing was trained.{learned}
+
+```python
+from PIL import Image
+from sentence_transformers import SentenceTransformer  # 6 or newer
+
+model = SentenceTransformer("path/to/this/folder")
+texts = model.encode(["..."])
+images = model.encode([Image.open("path/to/an/image")])
+```
+
+Weights of the original: sha256 {weights}.
+
+Made with encoder-surgery. A model of two towers keeps most of what they have in common in its last layers: look at the
+scores before you rely on a cut.
+"""
 
 _FUSED_CARD = """---
 library_name: sentence-transformers
@@ -72,23 +101,46 @@ def write_card(model: CutModel, folder: Path, finish: Finish) -> None:
         folder: Its folder.
         finish: What comes after the blocks.
     """
-    source = model.source
     text = _CARD.format(
-        title=f"{Path(source.hub_id or source.folder.resolve()).name}, {model.depth} of {model.original_depth} blocks",
-        blocks=", ".join(map(str, model.blocks)),
-        original=model.original_depth,
-        source=source.hub_id or source.folder.resolve().name,
-        revision=f" at revision {source.revision}" if source.revision else "",
+        **_origin(model, f"{model.depth} of {model.original_depth} blocks"),
         pooling=finish.pooling,
         words=f"{finish.words}{_learned(model)}",
-        parameters=model.parameters[-1],
         max_tokens=model.max_tokens,
         query=model.query_prompt,
         document=model.document_prompt,
-        weights=model.original_weights_hash,
         scores=finish.scores and f"{finish.scores.rstrip()}\n\n",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def write_tower_card(model: CutTower, folder: Path) -> None:
+    """Write README.md into the folder of a model of two towers, one of them cut.
+
+    Args:
+        model: The cut tower.
+        folder: The folder of both.
+    """
+    text = _TOWER_CARD.format(
+        **_origin(model, f"{model.depth} of {model.original_depth} {model.tower} blocks"),
+        tower=model.tower,
+        other=next(tower for tower in TOWERS if tower != model.tower),
+        learned=_learned(model),
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _origin(model: CutModel, what: str) -> dict[str, Any]:
+    """Return what every card of a cut model says of its original."""
+    source = model.source
+    return {
+        "title": f"{Path(source.hub_id or source.folder.resolve()).name}, {what}",
+        "blocks": ", ".join(map(str, model.blocks)),
+        "original": model.original_depth,
+        "source": source.hub_id or source.folder.resolve().name,
+        "revision": f" at revision {source.revision}" if source.revision else "",
+        "parameters": model.parameters[-1],
+        "weights": model.original_weights_hash,
+    }
 
 
 def _learned(model: CutModel) -> str:

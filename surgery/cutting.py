@@ -8,14 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from probe.capture import Capture
 from probe.errors import CallError, ModelError
 from probe.layers import LayerStack, dummy_inputs, find_layers
 from probe.loading import LoadedModel
+from probe.tower_loading import LoadedTower
 
-__all__ = ["CutModel", "cut", "keep", "parse_blocks"]
+__all__ = [
+    "CutModel",
+    "check_shape",
+    "count_anew",
+    "cut",
+    "describe_cut",
+    "is_cut",
+    "keep",
+    "parse_blocks",
+    "refuse_other_states",
+]
 
 # More than any encoder has; keeps a slip of the finger from filling the memory.
 _MOST_BLOCKS = 10_000
@@ -42,7 +53,7 @@ def cut(model: LoadedModel, after: int) -> CutModel:
     """Remove every block after one.
 
     Args:
-        model: The model; it is not changed.
+        model: The model, or one tower of a model; it is not changed.
         after: The last block kept, counted from 1: the cut model's output is layer `after`.
 
     Returns:
@@ -62,40 +73,59 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
     """Keep a chosen set of blocks.
 
     Args:
-        model: The model; it is not changed.
+        model: The model, or one tower of a model; it is not changed.
         blocks: The blocks to keep, counted from 1, in rising order.
 
     Returns:
-        A new model of those blocks; everything else is as it was.
+        A new model of those blocks; everything else is as it was. Of a tower, a `CutTower`.
 
     Raises:
         CallError: A block is not there, comes twice, or comes before a lower one.
         ModelError: The rest is no model of its class: a block that the others depend on is missing.
     """
     chosen = _check_blocks(tuple(blocks), model)
+    if isinstance(model, LoadedTower):
+        from surgery.tower_cutting import keep_tower
+
+        return keep_tower(model, chosen)
     module = _copy_blocks(model, chosen)
-    _count_anew(module, model.depth, chosen)
-    _check_shape(module, model.source.name, chosen)
+    config: Any = module.config
+    count_anew(config.get_text_config(), model.depth, chosen)
+    check_shape(module, model.source.name, chosen)
     stack = find_layers(module)
-    if chosen == tuple(range(1, len(chosen) + 1)):
+    if is_cut(chosen):
         _check_law(model, module, stack)
     fields = {name: getattr(model, name) for name in LoadedModel.__dataclass_fields__}
-    changed = {
+    return CutModel(**{**fields, **describe_cut(model, module, stack, chosen)})
+
+
+def is_cut(blocks: Sequence[int]) -> bool:
+    """Return whether blocks are the first ones, so that the last of them makes a layer of the whole model."""
+    return tuple(blocks) == tuple(range(1, len(blocks) + 1))
+
+
+def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, chosen: Sequence[int]) -> dict[str, Any]:
+    """Return the fields of a `CutModel` that are not its original's.
+
+    Args:
+        model: The original.
+        module: The original without the other blocks.
+        stack: The blocks in it.
+        chosen: Their numbers in the original.
+    """
+    earlier = model if isinstance(model, CutModel) else None
+    return {
         "module": module,
         "stack": stack,
         "depth": stack.depth,
         "parameters": tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1)),
         "weights_hash": _derive(model.weights_hash, chosen),
         "config_hash": _derive(model.config_hash, chosen),
-    }
-    earlier = model if isinstance(model, CutModel) else None
-    return CutModel(
-        **{**fields, **changed},
         # In the numbers of the files, where the model is a cut one itself.
-        blocks=tuple(earlier.blocks[number - 1] for number in chosen) if earlier else chosen,
-        original_depth=earlier.original_depth if earlier else model.depth,
-        original_weights_hash=earlier.original_weights_hash if earlier else model.weights_hash,
-    )
+        "blocks": tuple(earlier.blocks[number - 1] for number in chosen) if earlier else tuple(chosen),
+        "original_depth": earlier.original_depth if earlier else model.depth,
+        "original_weights_hash": earlier.original_weights_hash if earlier else model.weights_hash,
+    }
 
 
 def parse_blocks(text: str) -> tuple[int, ...]:
@@ -138,22 +168,39 @@ def _copy_blocks(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:
     return module
 
 
-def _count_anew(module: nn.Module, depth: int, chosen: Sequence[int]) -> None:
-    """Make a config speak of the chosen blocks: their number, and every list that has an entry per block."""
-    config: Any = module.config
-    text_config = config.get_text_config()
-    for name, value in text_config.to_dict().items():
+def count_anew(config: Any, depth: int, chosen: Sequence[int]) -> None:
+    """Make a config speak of the chosen blocks: their number, and every list that has an entry per block.
+
+    Args:
+        config: transformers' config of the blocks, changed in place.
+        depth: How many there were.
+        chosen: Those that are left, counted from 1.
+    """
+    for name, value in config.to_dict().items():
         if isinstance(value, list) and len(value) == depth > 1:
-            setattr(text_config, name, [value[number - 1] for number in chosen])
-    text_config.num_hidden_layers = len(chosen)
+            setattr(config, name, [value[number - 1] for number in chosen])
+    config.num_hidden_layers = len(chosen)
 
 
-def _check_shape(module: nn.Module, name: str, chosen: Sequence[int]) -> None:
-    """Refuse a model that its own config would not build again, tensor for tensor."""
+def check_shape(module: nn.Module, name: str, chosen: Sequence[int], within: str = "") -> None:
+    """Refuse a model that its own config would not build again, tensor for tensor.
+
+    Args:
+        module: The model.
+        name: What the caller calls it.
+        chosen: Its blocks, by their numbers in the original.
+        within: What the names of the tensors begin with that are compared; all of them when left out.
+
+    Raises:
+        ModelError: The config builds other tensors.
+    """
     config: Any = module.config
     with torch.device("meta"):
         built = type(module)(config)
-    expected, found = ({(key, value.shape) for key, value in made.state_dict().items()} for made in (built, module))
+    expected, found = (
+        {(key, value.shape) for key, value in made.state_dict().items() if key.startswith(within)}
+        for made in (built, module)
+    )
     wrong = sorted(key for key, _ in expected ^ found)
     if wrong:
         raise ModelError(
@@ -163,22 +210,32 @@ def _check_shape(module: nn.Module, name: str, chosen: Sequence[int]) -> None:
 
 
 def _check_law(model: LoadedModel, module: nn.Module, stack: LayerStack) -> None:
-    """Refuse a cut that gives other states than the layer it was cut at, seen on a few tokens.
-
-    Raises:
-        ModelError: The cut law is broken.
-    """
     layer = stack.depth
     states = []
     for encoder, blocks in ((model.module, model.stack), (module, stack)):
         with Capture(encoder, blocks, {layer: ("mean",)}) as capture, torch.inference_mode():
             states.append(capture.run(dummy_inputs(encoder))[layer, "mean"])
-    scale = max(1.0, float(states[0].abs().max()))
-    difference = float((states[1] - states[0]).abs().max()) / scale
+    refuse_other_states(model.source.name, layer, states[0], states[1])
+
+
+def refuse_other_states(name: str, layer: int, expected: Tensor, found: Tensor) -> None:
+    """Refuse a cut that gives other states than the layer it was cut at, seen on a few tokens.
+
+    Args:
+        name: What the caller calls the model.
+        layer: Where it was cut.
+        expected: States of the whole model there `(B, D)`.
+        found: States of the cut one.
+
+    Raises:
+        ModelError: The cut law is broken.
+    """
+    scale = max(1.0, float(expected.abs().max()))
+    difference = float((found - expected).abs().max()) / scale
     if not difference <= _TOLERANCE:
         raise ModelError(
-            f"'{model.source.name}' cannot be cut after {layer}: the rest gives other states than layer {layer} of the "
-            f"whole model (they differ by {difference:.1e})"
+            f"'{name}' cannot be cut after {layer}: the rest gives other states than layer {layer} of the whole model "
+            f"(they differ by {difference:.1e})"
         )
 
 

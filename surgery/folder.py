@@ -15,12 +15,17 @@ from probe.reader import own_pooling
 from surgery.card import write_card
 from surgery.cutting import CutModel
 from surgery.finish import Finish
+from surgery.tower_cutting import CutTower
 from surgery.weights import write_weights
 
 __all__ = [
     "PROVENANCE",
     "check_out",
+    "compute_float32",
+    "copy_files",
+    "count_blocks",
     "provenance",
+    "read_config",
     "save",
     "save_folder",
     "write_json",
@@ -125,20 +130,39 @@ def write_model(model: CutModel, folder: Path, finish: Finish) -> None:
     """Write a cut model into an empty folder.
 
     Args:
-        model: The model.
+        model: The model, or a tower of one: the folder is that of both towers then.
         folder: Where to.
         finish: What comes after the blocks.
+
+    Raises:
+        CallError: Of a tower, something else is to come after them than what is there.
+        ModelError: The files name their tensors in a way of their own.
     """
+    if isinstance(model, CutTower):
+        from surgery.tower_folder import write_towers
+
+        write_towers(model, folder, finish)
+        return
     source = find_transformer(model.source.folder)
-    write_json(folder / "config.json", _cut_config(model, json.loads((source / "config.json").read_text("utf-8"))))
-    write_weights(model, source, folder)
-    patterns = (*TOKENIZER_FILES, "*.py")
-    for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
-        shutil.copyfile(path, folder / path.name)
+    write_json(folder / "config.json", _cut_config(model, read_config(source)))
+    write_weights(model, model.stack.path, source, folder)
+    copy_files(source, folder, (*TOKENIZER_FILES, "*.py"))
     _write_modules(model, read_model_config(model.source.folder), folder, finish)
     write_json(folder / PROVENANCE, provenance(model, finish.pooling))
     write_learned(model.learned, folder)
     write_card(model, folder, finish)
+
+
+def read_config(source: Path) -> dict[str, Any]:
+    """Return the config.json of a folder."""
+    config: dict[str, Any] = json.loads((source / "config.json").read_text("utf-8"))
+    return config
+
+
+def copy_files(source: Path, folder: Path, patterns: Sequence[str]) -> None:
+    """Copy what matches any of the patterns from one folder to another."""
+    for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
+        shutil.copyfile(path, folder / path.name)
 
 
 def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
@@ -148,16 +172,33 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
     # A config inside the config, where a model has towers.
     inner = next((name for name, value in vars(loaded).items() if value is text), None)
     before = config.get(inner, {}) if inner else config
+    changed = {**before, **count_blocks(model, text, before)}
+    return compute_float32({**config, inner: changed} if inner else changed)
+
+
+def count_blocks(model: CutModel, counts: Any, before: dict[str, Any]) -> dict[str, Any]:
+    """Return what a config has to say of the blocks that are left.
+
+    Args:
+        model: The cut model.
+        counts: transformers' config that counts them.
+        before: The same as the original's config.json has it.
+    """
     lists = [
         name for name, value in before.items() if isinstance(value, list) and len(value) == model.original_depth > 1
     ]
-    if getattr(text, "layer_types", None):  # made of other settings where the file does not name it
+    if getattr(counts, "layer_types", None):  # made of other settings where the file does not name it
         lists.append("layer_types")
-    count = text.attribute_map.get("num_hidden_layers", "num_hidden_layers")
-    changes = {count: model.depth, **{name: getattr(text, name) for name in lists}}
-    changed = {**config, inner: {**before, **changes}} if inner else {**config, **changes}
-    # Weights stay in half precision where they are; computed in half of it, a cut gives other vectors than the layer.
-    return {**changed, **dict.fromkeys(_DTYPES & changed.keys() or ["dtype"], "float32")}
+    count = counts.attribute_map.get("num_hidden_layers", "num_hidden_layers")
+    return {count: model.depth, **{name: getattr(counts, name) for name in lists}}
+
+
+def compute_float32(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config that makes a model compute in float32 whatever its weights are stored in.
+
+    In half of it, a cut gives other vectors than the layer.
+    """
+    return {**config, **dict.fromkeys(_DTYPES & config.keys() or ["dtype"], "float32")}
 
 
 def _write_modules(model: CutModel, config: ModelConfig, folder: Path, finish: Finish) -> None:

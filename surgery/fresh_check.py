@@ -4,40 +4,43 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from probe.encoder import Embeddings, Encoder
 from probe.errors import ModelError
+from probe.image_file import ImageFile
+from probe.loading import LoadedModel
 from probe.model_config import read_model_config
 from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit
+from probe.tower_loading import load_other
+from probe.tower_reader import TowerReader
 from surgery.cutting import CutModel
 from surgery.finish import Finish
+from surgery.samples import TEXTS, draw_images
+from surgery.tower_cutting import CutTower
 
 __all__ = ["check_encoder", "check_saved", "embed_samples"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
 
-_SAMPLES = (
-    "a",
-    "What does the fifth layer know?",
-    "Encoders are stacks of blocks; each one reads what the one before it wrote.",
-    "Water boils at 100 degrees Celsius at sea level, and at lower temperatures on mountains. " * 40,
-)
-
 _CHILD = """
 import json, sys
 import numpy
 from sentence_transformers import SentenceTransformer
 
-folder, trust, texts, out = sys.argv[1:]
+folder, trust, samples, out = sys.argv[1:]
 model = SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
-texts = json.load(open(texts))
-sides = (model.encode_query, model.encode_document)
-numpy.save(out, numpy.concatenate([encode(texts, show_progress_bar=False) for encode in sides]))
+texts, images = json.load(open(samples))
+vectors = [encode(texts, show_progress_bar=False) for encode in (model.encode_query, model.encode_document)]
+if images:
+    from PIL import Image
+    vectors.append(model.encode([Image.open(path) for path in images], show_progress_bar=False))
+numpy.save(out, numpy.concatenate(vectors))
 """
 
 
@@ -50,7 +53,7 @@ def embed_samples(model: Encoder) -> Embeddings:
     Returns:
         Float32 `(2 N, D)`: the queries' vectors, then the documents'.
     """
-    return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
+    return np.concatenate([model.encode_query(TEXTS), model.encode_document(TEXTS)])
 
 
 def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = False) -> None:
@@ -65,10 +68,29 @@ def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = Fal
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
-    expected = embed_samples(HookpointEncoder(LayerReader(model), model.depth, finish.pooling))
-    if read_model_config(model.source.folder).normalizes:
-        expected = unit(expected)
-    _compare(expected, _embed_in_fresh_process(folder, trust))
+    if isinstance(model, CutTower):
+        _check_towers(folder, model, trust)
+        return
+    expected = embed_samples(_last_layer(model, finish.pooling))
+    _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust))
+
+
+def _last_layer(model: LoadedModel, pooling: str) -> HookpointEncoder:
+    return HookpointEncoder((TowerReader if model.tower else LayerReader)(model), model.depth, pooling)
+
+
+def _as_saved(vectors: Embeddings, model: LoadedModel) -> Embeddings:
+    return unit(vectors) if read_model_config(model.source.folder).normalizes else vectors
+
+
+def _check_towers(folder: Path, model: CutTower, trust: bool) -> None:
+    """Check the cut tower and the other one, which must give what it gave in the original."""
+    towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
+    with tempfile.TemporaryDirectory() as scratch:
+        images = draw_images(Path(scratch))
+        seen = towers["image"].encode_document(images)
+        expected = np.concatenate([embed_samples(towers["text"]), seen])
+        _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust, images))
 
 
 def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
@@ -95,11 +117,11 @@ def _compare(expected: Embeddings, found: Embeddings) -> None:
         )
 
 
-def _embed_in_fresh_process(folder: Path, trust: bool) -> Embeddings:
+def _embed_in_fresh_process(folder: Path, trust: bool, images: Sequence[ImageFile] = ()) -> Embeddings:
     with tempfile.TemporaryDirectory() as scratch:
-        texts, out = Path(scratch) / "texts.json", Path(scratch) / "vectors.npy"
-        texts.write_text(json.dumps(_SAMPLES))
-        command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(texts), str(out)]
+        samples, out = Path(scratch) / "samples.json", Path(scratch) / "vectors.npy"
+        samples.write_text(json.dumps([TEXTS, [str(image.path) for image in images]]))
+        command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(samples), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")

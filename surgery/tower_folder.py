@@ -1,0 +1,105 @@
+"""Write a two-tower model of which one tower is cut: transformers' files, and what sentence-transformers asks for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from probe.errors import CallError
+from probe.hookpoint import TOWERS
+from probe.learned import write_learned
+from probe.model_config import find_transformer, read_model_config
+from probe.profile import TOKENIZER_FILES
+from probe.tower_files import PROCESSOR_FILES, TOWER_CONFIGS
+from probe.tower_loading import TextInputs, read_text_inputs
+from surgery.card import write_tower_card
+from surgery.finish import Finish
+from surgery.folder import (
+    PROVENANCE,
+    compute_float32,
+    copy_files,
+    count_blocks,
+    provenance,
+    read_config,
+    write_json,
+    write_modules,
+)
+from surgery.tower_cutting import CutTower
+from surgery.weights import write_weights
+
+__all__ = ["check_finish", "write_towers"]
+
+
+def check_finish(model: CutTower, finish: Finish) -> None:
+    """Refuse what a folder of two towers has no place for.
+
+    Args:
+        model: The cut tower.
+        finish: What is to come after its blocks.
+
+    Raises:
+        CallError: It is another pooling than its own, or modules on top.
+    """
+    if finish.pooling != model.pooling:
+        raise CallError(
+            f"--pooling {finish.pooling}: '{model.source.name}' pools by '{model.pooling}' in its own code, which a "
+            "folder of two towers cannot change: leave it out"
+        )
+    if finish.top:
+        raise CallError(f"'{model.source.name}' is one of two towers: nothing can be put on top of one of them")
+
+
+def write_towers(model: CutTower, folder: Path, finish: Finish) -> None:
+    """Write a model of two towers, one of them cut, into an empty folder.
+
+    Args:
+        model: The cut tower.
+        folder: Where to.
+        finish: What comes after its blocks: its own pooling.
+
+    Raises:
+        CallError: Something else is to come after them.
+        ModelError: The files name their tensors in a way of their own.
+    """
+    check_finish(model, finish)
+    source = find_transformer(model.source.folder)
+    write_json(folder / "config.json", _config_of_both(model, read_config(source)))
+    write_weights(model, model.path, source, folder)
+    copy_files(source, folder, (*TOKENIZER_FILES, *PROCESSOR_FILES, "*.py"))
+    config: Any = model.module.config
+    _write_modules(model, folder, model.texts or read_text_inputs(model.files, config)[1])
+    write_json(folder / PROVENANCE, {**provenance(model, finish.pooling), "tower": model.tower, **_earlier(model)})
+    write_learned(model.learned, folder)
+    write_tower_card(model, folder)
+
+
+def _earlier(model: CutTower) -> dict[str, Any]:
+    """Return what was done to the folder that the tower was cut in, where that was the other one's turn."""
+    told = model.source.folder / PROVENANCE
+    return {"earlier": json.loads(told.read_text("utf-8"))} if told.is_file() else {}
+
+
+def _config_of_both(model: CutTower, config: dict[str, Any]) -> dict[str, Any]:
+    own = TOWER_CONFIGS[str(model.tower)]
+    loaded: Any = model.module.config
+    # CLIP's first configs say everything twice, and transformers believes the second.
+    told = [name for name in (own, f"{own}_dict") if config.get(name) is not None]
+    changed = {name: {**config[name], **count_blocks(model, getattr(loaded, own), config[name])} for name in told}
+    return compute_float32({**config, **changed})
+
+
+def _write_modules(model: CutTower, folder: Path, texts: TextInputs) -> None:
+    normalizes = read_model_config(model.source.folder).normalizes
+    write_modules(folder, ["Transformer", *(["Normalize"] if normalizes else [])])
+    reads = {name: {"method": f"get_{name}_features", "method_output_name": "pooler_output"} for name in TOWERS}
+    settings: dict[str, Any] = {
+        "max_seq_length": texts.longest,
+        "modality_config": reads,
+        "module_output_name": "sentence_embedding",
+        # As images are read here, wherever torchvision is installed too.
+        "processor_kwargs": {"backend": "pil"},
+    }
+    if texts.fills:
+        settings["processing_kwargs"] = {"text": {"padding": "max_length"}}
+    write_json(folder / "sentence_bert_config.json", settings)
+    prompts = {"query": model.query_prompt, "document": model.document_prompt}
+    write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})

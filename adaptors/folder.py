@@ -90,6 +90,11 @@ class TrainedOn:
     seen: tuple[tuple[str, str], ...]
     labels: str = "none"
 
+    @property
+    def learned(self) -> Learned:
+        """The same, as a model's folder says it."""
+        return Learned(() if self.labels == "none" else (self.labels,), self.seen)
+
 
 def is_adapted(folder: str | Path) -> bool:
     """Return whether a folder holds an adapted encoder of ours."""
@@ -170,8 +175,7 @@ def describe_anew(folder: Path, trained: TrainedOn, members: Sequence[str]) -> N
     before = _read(folder) if is_adapted(folder) else None
     # What was fitted to a text has seen it, whatever it is trained on later.
     parts = [_learned(before) if before else Learned(), *(read_learned(folder / member) for member in members)]
-    now = Learned(() if trained.labels == "none" else (trained.labels,), trained.seen)
-    learned = join_learned([*parts, now])
+    learned = join_learned([*parts, trained.learned])
     for member in members:
         write_learned(learned, folder / member)
     description = _Description(

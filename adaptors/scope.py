@@ -56,8 +56,10 @@ def choose_weights(student: Student, scope: Scope) -> tuple[Group, ...]:
     _check(scope, student)
     student.model.requires_grad_(False)
     if scope.lora is not None:
-        for tower in student.towers:
-            add_lora(tower.module, _chosen_blocks(tower, scope.top), scope.lora)
+        # Two towers may be parts of one module, which low-rank matrices are put into once.
+        for module in dict.fromkeys(tower.module for tower in student.towers):
+            own = [tower for tower in student.towers if tower.module is module]
+            add_lora(module, [block for tower in own for block in _chosen_blocks(tower, scope.top)], scope.lora)
         found = [group for tower in student.towers for group in _lora_groups(tower, scope)]
     else:
         found = [Group(tuple(_after_blocks(student))), *(g for t in student.towers for g in _groups(t, scope))]
@@ -84,20 +86,23 @@ def _chosen_blocks(tower: Tower, top: int | None) -> Sequence[nn.Module]:
 
 
 def _after_blocks(student: Student) -> Iterator[nn.Parameter]:
-    """Yield what comes after the blocks: final norms, and the modules on top."""
+    """Yield what comes after the blocks: final norms, projections, and the modules on top."""
     for tower in student.towers:
-        if tower.stack.final_norm is not None:
-            yield from tower.stack.final_norm.parameters()
+        yield from _above(tower)
     for module in list(student.model)[1:]:
         yield from module.parameters()
+
+
+def _above(tower: Tower) -> Iterator[nn.Parameter]:
+    for module in (tower.stack.final_norm, *tower.after):
+        if module is not None:
+            yield from module.parameters()
 
 
 def _groups(tower: Tower, scope: Scope) -> Iterator[Group]:
     yield from _block_groups(tower, scope)
     if scope.top is None:
-        above = {
-            id(p) for module in (tower.stack.blocks, tower.stack.final_norm) if module for p in module.parameters()
-        }
+        above = {id(p) for p in (*tower.stack.blocks.parameters(), *_above(tower))}
         below = [p for n, p in tower.module.named_parameters() if tower.stack.needs(n) and id(p) not in above]
         yield Group(tuple(below), scope.decay**tower.stack.depth)
 

@@ -10,12 +10,15 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
+from adaptors.paired_model import AS_PROBED, PairedModel, find_both, has_two_towers, write_pair
 from adaptors.top import NETWORK_MODULE
 from probe.errors import CallError, ModelError
+from probe.hookpoint import TOWERS, split_tower
 from probe.layers import LayerStack, find_layers
 from probe.loading import LoadedModel, load_files
-from probe.profile import LoadOptions, find_files
+from probe.profile import LoadOptions, ModelFiles, find_files
 from probe.reader import own_pooling
+from probe.sources import find_source
 from surgery.cutting import cut
 from surgery.finish import Finish
 from surgery.folder import PROVENANCE, write_json, write_model
@@ -35,11 +38,13 @@ class Tower:
         module: The transformer.
         stack: Its layers.
         folder: Where its weight files are, inside the encoder's folder.
+        after: What of its module comes after the blocks and their norm: a two-tower model's projection or head.
     """
 
     module: nn.Module
     stack: LayerStack
     folder: str
+    after: tuple[nn.Module, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Student:
         name: What the caller calls it.
         model: The encoder, in float32.
         folder: Files that are made like it.
-        towers: Its transformers: one, or a fused model's members.
+        towers: Its transformers: one, a fused model's members, or both towers of a two-tower model.
         prompts: What is put before a `query` and before a `document`; a fused model puts its members' own.
     """
 
@@ -64,6 +69,11 @@ class Student:
     def is_fused(self) -> bool:
         """Whether it is a fused model of ours."""
         return is_fused(self.folder)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether it is a two-tower model, for images and texts."""
+        return isinstance(self.model, PairedModel)
 
     @property
     def is_plain(self) -> bool:
@@ -82,15 +92,18 @@ def open_student(name: str, scratch: Path) -> Student:
         The encoder.
 
     Raises:
-        CallError: There is no such model.
+        CallError: There is no such model, or one tower is named of two.
         ModelError: It cannot be loaded.
     """
+    whole, tower = split_tower(name)
+    if tower:
+        raise CallError(f"'{name}' is one tower of a model, and both are trained: name the whole model, {whole}")
     folder = Path(name)
     if not (folder / PROVENANCE).is_file():
         folder = _write_base(name, scratch)
     try:
         # Of a folder's code, nothing but this package's own is run.
-        model = SentenceTransformer._load_with_module_classes(str(folder), _own_modules(folder), device="cpu")
+        model = _load(folder)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {str(error).splitlines()[0]}") from error
     prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
@@ -122,8 +135,19 @@ def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
         model.max_seq_length = longest
 
 
+def _load(folder: Path) -> SentenceTransformer:
+    if has_two_towers(folder):
+        return PairedModel(str(folder), device="cpu", processor_kwargs=AS_PROBED)
+    return SentenceTransformer._load_with_module_classes(str(folder), _own_modules(folder), device="cpu")
+
+
 def _write_base(name: str, scratch: Path) -> Path:
     """Write a model as a folder of ours: what sentence-transformers saves, or what a cut after its last block is."""
+    if has_two_towers(find_source(name).folder):
+        files = find_files(f"{name}@{TOWERS[0]}", _OPTIONS)
+        write_pair(files, scratch)
+        write_json(scratch / PROVENANCE, _origin(files))
+        return scratch
     files = find_files(name, _OPTIONS)
     loaded = load_files(files)
     if (loaded.source.folder / "modules.json").is_file():
@@ -141,8 +165,8 @@ def _write_base(name: str, scratch: Path) -> Path:
     return scratch
 
 
-def _origin(loaded: LoadedModel) -> dict[str, Any]:
-    return {"from": loaded.source.hub_id or str(loaded.source.folder), "revision": loaded.source.revision}
+def _origin(model: LoadedModel | ModelFiles) -> dict[str, Any]:
+    return {"from": model.source.hub_id or str(model.source.folder), "revision": model.source.revision}
 
 
 def _own_modules(folder: Path) -> dict[str, type[nn.Module]]:
@@ -168,4 +192,6 @@ def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:
         return tuple(
             Tower(reader.loaded.module, reader.loaded.stack, Path(reader.model.source.name).name) for reader in readers
         )
+    if isinstance(model, PairedModel):
+        return tuple(Tower(first.model, tower.stack, "", tower.steps) for tower in find_both(model).values())
     return (Tower(first.auto_model, find_layers(first.auto_model), ""),)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from adaptors.folder import TrainedOn, describe_anew, is_adapted
 from adaptors.student import Student
 from probe.errors import CallError, ModelError
+from probe.learned import join_learned, read_learned, write_learned
 from surgery.folder import PROVENANCE, save_folder, write_json
 
 __all__ = ["Tuned", "check_cut", "save_tuned", "trained_files"]
@@ -74,12 +75,20 @@ def _write(tuned: Tuned, folder: Path) -> None:
     shutil.copytree(tuned.student.folder, folder, dirs_exist_ok=True)
     for path, values in trained_files(tuned.student, folder).items():
         save_file(values, path, metadata={"format": "pt"})
-    for tower in tuned.student.towers:
-        _say_float32(folder / tower.folder / "config.json")
-    describe_anew(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
+    for part in dict.fromkeys(tower.folder for tower in tuned.student.towers):
+        _say_float32(folder / part / "config.json")
+    _describe(tuned, folder)
     card = folder / _CARD
     before = card.read_text(encoding="utf-8") if card.is_file() else _begin_card(tuned.title)
     card.write_text(f"{before.rstrip()}\n\n{tuned.words.rstrip()}\n", encoding="utf-8")
+
+
+def _describe(tuned: Tuned, folder: Path) -> None:
+    if tuned.student.is_paired:
+        # It is read tower by tower, so nothing can be said of the folder as one encoder.
+        write_learned(join_learned([read_learned(folder), tuned.trained_on.learned]), folder)
+    else:
+        describe_anew(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
 
 
 def _say_float32(path: Path) -> None:
@@ -118,8 +127,9 @@ def trained_files(student: Student, folder: Path) -> dict[Path, dict[str, Tensor
 
 def _parts(student: Student, folder: Path) -> Iterator[tuple[nn.Module, Path]]:
     """Yield every module that may have weights, with its folder."""
-    for tower in student.towers:
-        yield tower.module, folder / tower.folder
+    # Both towers of a two-tower model lie in one file.
+    for module, part in dict.fromkeys((tower.module, tower.folder) for tower in student.towers):
+        yield module, folder / part
     paths = [module["path"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
     for module, path in list(zip(student.model, paths, strict=True))[1:]:
         yield getattr(module, "adaptor", module), folder / path

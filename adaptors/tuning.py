@@ -11,14 +11,15 @@ from adaptors.epochs import Epoch
 from adaptors.held_out_rows import HeldOutRows, hold_out
 from adaptors.lora import merge_lora
 from adaptors.negatives import mine_negatives
+from adaptors.paired_model import PairedModel
 from adaptors.processes import is_first, join, on_first
 from adaptors.scope import Group, choose_weights
 from adaptors.student import Student
 from adaptors.tune_options import TuneOptions
-from adaptors.tuning_checks import check_tuning
+from adaptors.tuning_checks import check_rows, check_tuning
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_round import Course, as_dataset, train_round
-from adaptors.tuning_rows import Row, as_pairs
+from adaptors.tuning_rows import Row, as_pairs, texts_of
 from probe.errors import CallError, DataError
 from probe.states import silent
 
@@ -68,6 +69,9 @@ def tune(
     if not is_first():
         options = replace(options, log=None, progress=silent)
     check_tuning(student, options)
+    check_rows(student, data)
+    if isinstance(student.model, PairedModel):
+        student.model.know([*texts_of(data.rows), *corpus])
     scorer = None if options.cross_encoder is None else open_cross_encoder(options.cross_encoder)
     rest, held, notes = _split(data, options)
     if not options.rounds and scorer is None:

@@ -5,11 +5,14 @@ from adaptors.student import Student
 from adaptors.tune_options import Goal, TuneOptions
 from adaptors.tuning_catalog import TUNING_LOSSES
 from adaptors.tuning_columns import LISTS
+from adaptors.tuning_data import TuningData
 from adaptors.tuning_losses import make_tuning_loss
+from adaptors.tuning_rows import texts_of
 from adaptors.watching import check_tracking
 from probe.errors import CallError
+from probe.image_file import ImageFile
 
-__all__ = ["check_tuning"]
+__all__ = ["check_rows", "check_tuning"]
 
 # They reach into sentence-transformers' own module of one transformer.
 _OF_ONE_PROCESS = frozenset({"matryoshka-2d", "adaptive-layer"})
@@ -30,6 +33,8 @@ def check_tuning(student: Student, options: TuneOptions) -> None:
     check_tracking(options.report_to)
     if student.is_fused:
         _check_fused(student, goal)
+    if student.is_paired:
+        _check_paired(student, options)
     make_tuning_loss(goal.loss, student.model, goal.settings, goal.around)
     if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
         fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
@@ -38,6 +43,46 @@ def check_tuning(student: Student, options: TuneOptions) -> None:
     _check_processes(goal, options.schedule.batch)
     if (rate := options.rate) <= 0:
         raise CallError(f"--rate {rate:g} is out of range: expected more than 0")
+
+
+def check_rows(student: Student, data: TuningData) -> None:
+    """Refuse rows of images for an encoder of texts, and rows without images for one of both.
+
+    Args:
+        student: What is to be trained.
+        data: What on.
+
+    Raises:
+        CallError: They do not fit.
+    """
+    has_images = any(isinstance(text, ImageFile) for text in texts_of(data.rows))
+    if has_images and not student.is_paired:
+        raise CallError(
+            f"'{data.name}' holds images, and '{student.name}' reads texts only: name a model with an image tower, as "
+            "clip"
+        )
+    if student.is_paired and not has_images:
+        raise CallError(
+            f"'{data.name}' holds texts only, and both towers of '{student.name}' are trained: expected a folder of "
+            "images with captions"
+        )
+
+
+def _check_paired(student: Student, options: TuneOptions) -> None:
+    """Refuse what embeds an image as a text would be, or both in one column."""
+    goal = options.goal
+    for name in (goal.loss, *goal.around):
+        if name in _OF_ONE_MODEL:
+            raise CallError(f"'{name}' is for an encoder of texts, and '{student.name}' has two towers: leave it out")
+    if not TUNING_LOSSES[goal.loss].layout.has_sides:
+        raise CallError(
+            f"'{goal.loss}' puts both sides of a pair into one column, and '{student.name}' has a tower for each: take "
+            "infonce or alignment-anisotropy"
+        )
+    if options.cross_encoder is not None:
+        raise CallError("a cross-encoder scores pairs of texts: leave it out where images are trained on")
+    if options.schedule.tokens is not None:
+        raise CallError(f"'{student.name}' reads captions at the length it was made for: leave out --tokens")
 
 
 def _check_processes(goal: Goal, batch: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from probe.errors import CallError, DataError
 
-__all__ = ["Listwise", "Pairwise", "Pointwise", "Row", "as_lists", "as_pairs", "as_points"]
+__all__ = ["Listwise", "Pairwise", "Pointwise", "Row", "as_lists", "as_pairs", "as_points", "texts_of"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ Row = Pointwise | Pairwise | Listwise
 def as_points(rows: Sequence[Row]) -> list[Pointwise]:
     """Return every judgement by itself, a positive with its grade and a negative with 0."""
     return [point for row in rows for point in _points_of(row)]
+
+
+def texts_of(rows: Sequence[Row]) -> list[str]:
+    """Return every query and every document, as often as they occur."""
+    return [text for point in as_points(rows) for text in (point.query, point.document)]
 
 
 def _points_of(row: Row) -> Iterator[Pointwise]:

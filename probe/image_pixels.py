@@ -66,12 +66,10 @@ def opened(path: Path, name: str) -> Iterator[Image.Image]:
         raise DataError(_too_large(name, "even more pixels")) from error
     except UnidentifiedImageError as error:
         raise DataError(f"'{name}' is no image that Pillow knows: it {_beginning(path)}; convert it to PNG") from error
-    except OSError as error:
+    except Exception as error:  # a damaged byte makes Pillow's readers raise nearly anything
         raise DataError(
             f"'{name}' cannot be read as an image ({_why(error)}): replace it, or drop its lines"
         ) from error
-    except Exception as error:  # a damaged byte makes Pillow's readers raise nearly anything
-        raise DataError(f"'{name}' is a damaged image ({_why(error)}): replace it, or drop its lines") from error
 
 
 def _refuse_large(image: Image.Image, name: str) -> None:

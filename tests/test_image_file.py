@@ -160,6 +160,15 @@ def test_damaged_bytes_never_give_another_error(tmp_path: Path, suffix: str) -> 
     assert refused
 
 
+def test_any_fault_of_pillow_is_told_in_one_line(drawing: ImageFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: Image.Image) -> None:
+        raise ValueError("a strange byte\nfar inside")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
+    with pytest.raises(DataError, match=r"^'a.png' cannot be read as an image \(a strange byte\): replace it.*lines$"):
+        open_image(drawing)
+
+
 @pytest.mark.parametrize(
     ("data", "told"), [(b"", "it is empty"), (b"version https://git-lfs", r"begins with b'version https://'")]
 )

@@ -359,29 +359,31 @@ def test_healing_and_building_refuse_images(shapes: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "told"),
     [
-        "probe layers -m {model} -d {data} --no-store",
-        "probe layers -m {model} -d {data}:captions --no-store",
-        "probe rank {model} -d {data} --no-store --baseline bm25",
-        "probe geometry -m {model} -d {data} --no-store",
-        "probe classify -m {model} -d {data} --no-store",
-        "probe similarity -m {model} -d {data} --no-store",
-        "probe data build {data} --out {out}",
-        "adaptors rank --on {model}@1 -d {data} --no-store",
-        "adaptors fit lens --on {model}@1 -d {data} --out {out} --no-store",
-        "surgery cut -m {model} --after 1 -d {data} --out {out} --no-store",
-        "surgery cut -m {model} --after 1 --lens -d {data} --out {out} --no-store",
+        ("probe layers -m {model} -d {data} --no-store", "clip@image"),
+        ("probe layers -m {model} -d {data}:captions --no-store", "clip@image"),
+        ("probe rank {model} -d {data} --no-store --baseline bm25", "BM25 reads texts only"),
+        ("probe geometry -m {model} -d {data} --no-store", "probe geometry reads texts only"),
+        ("probe classify -m {model} -d {data} --no-store", "no labelled data set"),
+        ("probe similarity -m {model} -d {data} --no-store", "no scored pairs"),
+        ("probe data build {data} --out {out}", "a data set as it is"),
+        ("adaptors rank --on {model}@1 -d {data} --no-store", "an adaptor reads texts only"),
+        ("adaptors fit lens --on {model}@1 -d {data} --out {out} --no-store", "an adaptor reads texts only"),
+        ("surgery cut -m {model} --after 1 -d {data} --out {out} --no-store", "a changed model reads texts only"),
+        ("surgery cut -m {model} --after 1 --lens -d {data} --out {out} --no-store", "an adaptor reads texts only"),
     ],
 )
 def test_a_command_that_reads_texts_refuses_images_in_one_line(
-    tiny_folder: Callable[[str], Path], shapes: str, tmp_path: Path, command: str
+    tiny_folder: Callable[[str], Path], shapes: str, tmp_path: Path, command: str, told: str
 ) -> None:
     out = tmp_path / "out"
     result = run(command.format(model=tiny_folder("bert"), data=shapes, out=out))
     assert result.exit_code == 2
     assert result.stderr.count("error: ") == 1
-    assert result.stderr.strip().splitlines()[-1].startswith("error: ")
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert told in last
     assert not out.exists()
 
 

@@ -18,14 +18,54 @@ if TYPE_CHECKING:
     from probe.loading import LoadedModel
 
 
-def pytest_configure() -> None:
+# The files that take longest, longest first: begun first, they leave small ones to fill the end of every process.
+# Between those that start processes of their own is one that does not, so that they do not meet.
+SLOW_FILES = (
+    "test_examples.py",
+    "test_processes.py",
+    "test_ray_kill.py",
+    "test_saved_networks.py",
+    "test_ray_engine.py",
+    "test_report_browser.py",
+    "test_adapted_folder.py",
+    "test_surgery_commands.py",
+    "test_plots.py",
+    "test_healing.py",
+    "test_tuning_resume.py",
+    "test_tune_command.py",
+    "test_cut.py",
+    "test_kill.py",
+    "test_kill_save.py",
+    "test_fresh_process.py",
+    "test_tuned_folder.py",
+    "test_ray_options.py",
+    "test_fuse_command.py",
+    "test_heal_log.py",
+    "test_asymmetric.py",
+    "test_heal_start.py",
+    "test_distil.py",
+    "test_tuning.py",
+    "test_docs.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Set what the hub's client and torch read once, when they are imported; keep out of the user's cache."""
+    # By itself xdist begins with the files that have most tests, not with those that take longest.
+    config.option.loadscopereorder = False
     os.environ["ENCODER_SURGERY_CACHE"] = tempfile.mkdtemp(prefix="encoder-surgery-tests-")
     os.environ["HF_HUB_OFFLINE"] = "1"
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     # On a busy machine torch's threads would spin for minutes over models this small.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow files first, whoever ordered the tests before; the tests of a file stay as they are."""
+    places = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: places.get(item.path.name, len(SLOW_FILES)))
 
 
 def pytest_unconfigure() -> None:

@@ -77,7 +77,7 @@ def write_pair(files: ModelFiles, folder: Path) -> None:
     longest = first.config.text_config.max_position_embeddings
     first.max_seq_length = pick_max_tokens(None, files.config.max_tokens, longest, tokenizer)
     if "attention_mask" not in tokenizer.model_input_names:
-        first.processing_kwargs = _FILLED  # type: ignore[assignment]
+        first.processing_kwargs = _FILLED
     model = SentenceTransformer(modules=[first], device="cpu")
     prompts = {"query": files.config.query_prompt, "document": files.config.document_prompt}
     model.prompts = {side: text for side, text in prompts.items() if text}
@@ -109,4 +109,7 @@ def _example(model: PairedModel, tower: str) -> dict[str, Tensor]:
         return {"pixel_values": model.preprocess(images)["pixel_values"]}
     made = model.preprocess(_EXAMPLES)
     # Texts that are filled up have no mask: what fills them is read as well.
-    return {"input_ids": made["input_ids"], "attention_mask": made.get("attention_mask", torch.ones_like(made["input_ids"]))}
+    return {
+        "input_ids": made["input_ids"],
+        "attention_mask": made.get("attention_mask", torch.ones_like(made["input_ids"])),
+    }

@@ -43,9 +43,11 @@ _HOMES = {
     "maxsim": "token_scores",
     "open_image": "image_file",
     "open_reader": "opening",
+    "open_towers": "tower_ranking",
     "plot": "pictures",
     "rank": "ranking",
     "rank_layers": "ranking",
+    "rank_towers": "tower_ranking",
     "select_hookpoints": "reader",
     "truncate": "truncation",
 }

@@ -18,7 +18,7 @@ from probe.errors import CallError
 from probe.loading import LoadedModel
 from probe.metrics import Metric
 from probe.profile import LoadOptions
-from probe.ranking import rank
+from probe.ranking import Contestant, RankOptions, rank
 from probe.reader import HookpointEncoder, LayerReader
 from probe.sweep import evaluate
 
@@ -50,6 +50,18 @@ def test_queries_of_one_layer_search_documents_of_another(model: LoadedModel, da
     assert rows[pair].scores["ndcg@10"] == pytest.approx(expected, abs=1e-6)
     assert rows[f"{name}@3:mean"].delta is None
     assert rows[pair].dim == 32
+
+
+def test_each_encoder_reads_its_own_side_only(
+    model: LoadedModel, dataset: Dataset, tiny_folder: Callable[[str], Path]
+) -> None:
+    resolved = resolve_sides(f"{model.source.name}@1:mean", f"{tiny_folder('mpnet')}@2:mean", OPTIONS)
+    pairs = [pair for pair in resolved.fusions if isinstance(pair, Asymmetric)]
+    steps: set[str] = set()
+    options = RankOptions(progress=lambda step, done, total: steps.add(step))
+    alone = [Contestant(contestant.reader, ()) for contestant in resolved.contestants]
+    rank(alone, dataset, str(pairs[0]), options, pairs)
+    assert steps == {f"queries ({model.source.name})", "documents"}
 
 
 def test_the_same_encoder_on_both_sides_is_that_encoder(model: LoadedModel, dataset: Dataset) -> None:

@@ -27,6 +27,7 @@ from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions, rank
 from probe.series import chart_of
+from probe.states import document_side, read_side
 from probe.store import Store
 from probe.tower_ranking import open_towers, rank_towers
 
@@ -126,6 +127,35 @@ def test_images_pass_through_their_tower_once(clip: str, shapes: str, monkeypatc
     dataset = load_dataset(shapes)
     rank_both(clip, dataset)
     assert sorted(opened) == sorted(text for _, text in dataset.documents)
+
+
+def test_a_tower_is_not_run_on_the_side_it_does_not_read(clip: str, shapes: str) -> None:
+    from probe.metrics import Metric
+
+    steps: set[str] = set()
+    dataset = load_dataset(shapes)
+    options = RankOptions(Metric("recall", 1), progress=lambda step, done, total: steps.add(step))
+    rank_towers(open_towers(clip, dataset, OPTIONS), dataset, "1", ("own",), options)
+    assert steps == {f"queries ({clip}@text)", "documents"}
+
+
+def test_states_of_a_head_are_rounded_as_those_of_a_pooling(shapes: str, tmp_path: Path) -> None:
+    siglip = write_towers(tmp_path / "siglip", "siglip")
+    dataset = load_dataset(shapes)
+    reader = open_reader(f"{siglip}@image", OPTIONS)
+    exact = reader.read([text for _, text in dataset.documents], "", [(2, "head")]).vectors[2, "head"]
+    for store in (None, Store(tmp_path / "store"), Store(tmp_path / "store")):
+        (chunk,) = read_side(reader, document_side(reader, dataset), [(2, "head")], store)
+        assert np.array_equal(chunk.vectors[2, "head"], restore(shrink(exact)))
+
+
+def test_the_longest_input_is_that_of_texts(clip: str, shapes: str) -> None:
+    done = run("layers", "--model", clip, "--dataset", shapes, "--max-tokens", 6, "--no-store", "--format", "json")
+    assert done.exit_code == 0, done.output
+    models = {model["name"]: model for model in json.loads(done.stdout)["settings"]["models"]}
+    assert models[f"{clip}@text"]["max_tokens"] == 6
+    assert models[f"{clip}@text"]["truncated_queries"] == 30
+    assert models[f"{clip}@image"]["max_tokens"] == 17
 
 
 def test_a_table_is_the_same_cold_warm_and_without_a_store(clip: str, shapes: str, tmp_path: Path) -> None:

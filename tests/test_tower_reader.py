@@ -199,6 +199,12 @@ def test_towers_images_and_processors_have_keys_of_their_own(folders: dict[str, 
     assert open_reader(f"{other}@image", OPTIONS).model.tokenizer_hash != models[0].tokenizer_hash
 
 
+def test_another_pillow_has_another_key(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_reader(f"{folders['clip']}@image", OPTIONS).model.tokenizer_hash
+    monkeypatch.setattr("probe.tower_files.library_versions", lambda names: dict.fromkeys(names, "1"))
+    assert open_reader(f"{folders['clip']}@image", OPTIONS).model.tokenizer_hash != before
+
+
 def test_each_tower_refuses_what_the_other_reads(folders: dict[str, Path], shapes: Dataset) -> None:
     images = [text for _, text in shapes.documents]
     with pytest.raises(CallError, match="reads images, not texts"):

@@ -15,18 +15,23 @@ class CatalogEntry:
     Attributes:
         alias: Short name.
         hub_id: Name on the Hugging Face hub.
-        pooling: The pooling it was trained with.
-        max_tokens: Longest input, in tokens, special ones included.
+        pooling: The pooling it was trained with; None of a model of two towers, each of which has its own.
+        max_tokens: Longest text, in tokens, special ones included.
         query_prompt: Put before every query.
         document_prompt: Put before every document.
     """
 
     alias: str
     hub_id: str
-    pooling: str
+    pooling: str | None
     max_tokens: int
     query_prompt: str = ""
     document_prompt: str = ""
+
+    @property
+    def has_towers(self) -> bool:
+        """Whether it is a model of two towers, one for images and one for texts."""
+        return self.pooling is None
 
 
 def list_entries() -> tuple[CatalogEntry, ...]:

@@ -1,6 +1,6 @@
 """What a token costs at every layer: the operations of the matrix products, by formula."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -9,7 +9,7 @@ from probe.layers import LayerStack
 __all__ = ["attention_width", "count_flops"]
 
 
-def count_flops(module: nn.Module, stack: LayerStack, tokens: int) -> tuple[int, ...]:
+def count_flops(module: nn.Module, stack: LayerStack, tokens: int, once: Sequence[nn.Module] = ()) -> tuple[int, ...]:
     """Count the floating-point operations per token of a text of T tokens, up to every layer.
 
     At layer `k` they are `2 W(k) + 4 T A k`. W are the weights of the linear maps that a token passes up to there, each
@@ -25,13 +25,15 @@ def count_flops(module: nn.Module, stack: LayerStack, tokens: int) -> tuple[int,
         module: The model.
         stack: Its layers.
         tokens: T, special tokens included.
+        once: Modules that run once per text, such as a tower's projection; they are not counted.
 
     Returns:
         Operations per token from layer 0 to the depth.
     """
     blocks = f"{stack.path}."
+    apart = {id(part) for top in once for part in top.modules()}
     outside = (m for name, m in module.named_modules() if not name.startswith(blocks) and stack.needs(f"{name}."))
-    weights = sum(matrix.numel() for part in outside for matrix in _matrices(part))
+    weights = sum(matrix.numel() for part in outside if id(part) not in apart for matrix in _matrices(part))
     attention = 4 * tokens * attention_width(module)
     counts = [2 * weights]
     for block in stack.blocks:

@@ -86,7 +86,10 @@ def _split_layers(spec: str) -> tuple[str, str | None]:
     if tower and head:
         head, tail = f"{head}@{tower[1]}", tower[2]
     if tail is not None and not _LAYERS.fullmatch(tail):
-        raise CallError(f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5")
+        raise CallError(
+            f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5 (of a model of two "
+            "towers image.5 or text.5)"
+        )
     return head, tail
 
 

@@ -7,10 +7,12 @@ from rich.table import Table
 
 from probe.catalog import list_entries
 from probe.errors import ProbeError
+from probe.hookpoint import TOWERS
 from probe.sources import find_offline
 
 __all__ = ["KnownModel", "list_models", "model_notes", "models_table"]
 
+_TOWERS = "two towers"
 _EXPLANATION = "here: usable now, without a network; --model takes any other hub id and any folder as well"
 
 
@@ -20,7 +22,7 @@ class KnownModel:
 
     alias: str
     hub_id: str
-    pooling: str
+    pooling: str | None
     max_tokens: int
     query_prompt: str
     document_prompt: str
@@ -46,13 +48,19 @@ def models_table(models: list[KnownModel]) -> Table:
         table.add_column(title, no_wrap=True)
     for model in models:
         here = "yes" if model.offline else "no"
-        table.add_row(model.alias, model.hub_id, model.pooling, str(model.max_tokens), here)
+        table.add_row(model.alias, model.hub_id, model.pooling or _TOWERS, str(model.max_tokens), here)
     return table
 
 
 def model_notes(models: list[KnownModel]) -> list[str]:
     """Return what belongs below the table: the prompts by alias, and what its last column means."""
-    return [*_prompt_lines(models), _EXPLANATION]
+    return [*_prompt_lines(models), *_tower_lines(models), _EXPLANATION]
+
+
+def _tower_lines(models: list[KnownModel]) -> list[str]:
+    names = [model.alias for model in models if model.pooling is None]
+    told = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; name one, as "
+    return [told + " or ".join(f"{names[0]}@{tower}" for tower in TOWERS)] if names else []
 
 
 def _prompt_lines(models: list[KnownModel]) -> list[str]:

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from probe.errors import CallError
 from probe.flops import attention_width, count_flops
 from probe.hookpoint import Place
+from probe.loading import LoadedModel
 from probe.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
 from probe.rate import Rate, measure_rate
 from probe.reader import LayerReader, select_hookpoints
 from probe.store_forecast import forecast_store
+from probe.tower_loading import LoadedTower
 
 __all__ = ["plan_sweep"]
 
@@ -28,12 +31,15 @@ def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
         The plan.
 
     Raises:
-        CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
+        CallError: A layer is out of range, a pooling unknown, the model's own is none of ours, or it reads images.
     """
+    if reader.model.tower == "image":
+        raise CallError(f"'{reader.model.source.name}' reads images, and a plan is of texts: name the text tower")
     model = reader.loaded
     places = [point.place for point in select_hookpoints(model, request.layers, request.poolings)]
-    work = _workload(request, model.max_tokens)
-    flops = count_flops(model.module, model.stack, work.tokens_per_text)
+    work = _workload(request, model)
+    once = model.parts.steps if isinstance(model, LoadedTower) else ()
+    flops = count_flops(model.module, model.stack, work.tokens_per_text, once)
     rate = _rate(reader, request, work.tokens_per_text, places, flops)
     layers = sorted({layer for layer, _ in places})
     rows = tuple(_row(layer, model.parameters[layer], flops[layer], work, rate) for layer in layers)
@@ -55,9 +61,11 @@ def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
     )
 
 
-def _workload(request: PlanRequest, max_tokens: int) -> Workload:
+def _workload(request: PlanRequest, model: LoadedModel) -> Workload:
     asked = request.tokens_per_text
-    tokens = min(asked or max_tokens, max_tokens)
+    # A tower may fill every text up to its longest.
+    fills = isinstance(model, LoadedTower) and model.texts is not None and model.texts.fills
+    tokens = model.max_tokens if fills else min(asked or model.max_tokens, model.max_tokens)
     return Workload(request.texts, asked, tokens, request.texts * tokens)
 
 

@@ -13,7 +13,7 @@ from probe.hookpoint import split_tower
 from probe.learned import Learned, read_learned
 from probe.model_config import ModelConfig, read_model_config
 from probe.sources import ModelSource, find_source, hash_files
-from probe.tower_files import check_tower, hash_image_processor
+from probe.tower_files import check_alias, check_tower, hash_image_processor
 
 __all__ = ["TOKENIZER_FILES", "LoadOptions", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
 
@@ -179,6 +179,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     model, tower = split_tower(name)
+    check_alias(model, tower)
     source = replace(find_source(model), name=name)
     config = _with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
     check_tower(model, tower, config.transformer)

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
+from probe.catalog import find_entry
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS
 from probe.sources import hash_files
 from probe.versions import library_versions
 
-__all__ = ["PROCESSOR_FILES", "TOWER_CONFIGS", "check_tower", "find_towers", "hash_image_processor"]
+__all__ = ["PROCESSOR_FILES", "TOWER_CONFIGS", "check_alias", "check_tower", "find_towers", "hash_image_processor"]
 
 # Where a config of two towers keeps that of each.
 TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
@@ -41,11 +43,29 @@ def check_tower(name: str, tower: str | None, folder: Path) -> None:
     Raises:
         CallError: It is so.
     """
-    towers = find_towers(folder)
-    if tower is None and towers:
-        named = " or ".join(f"{name}@{other}" for other in towers)
+    _check(name, tower, bool(find_towers(folder)))
+
+
+def check_alias(name: str, tower: str | None) -> None:
+    """Refuse the same of a model that the catalog knows, before anybody downloads it.
+
+    Args:
+        name: The model as typed, without the tower.
+        tower: The tower, if one is named.
+
+    Raises:
+        CallError: The tower is not there, or none is named of two.
+    """
+    entry = None if os.path.isdir(name) else find_entry(name)
+    if entry is not None:
+        _check(name, tower, entry.has_towers)
+
+
+def _check(name: str, tower: str | None, both: bool) -> None:
+    if tower is None and both:
+        named = " or ".join(f"{name}@{other}" for other in TOWERS)
         raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")
-    if tower is not None and not towers:
+    if tower is not None and not both:
         raise CallError(
             f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip@{tower}"
         )

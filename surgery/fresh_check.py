@@ -36,10 +36,12 @@ from sentence_transformers import SentenceTransformer
 folder, trust, samples, out = sys.argv[1:]
 model = SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
 texts, images = json.load(open(samples))
-vectors = [encode(texts, show_progress_bar=False) for encode in (model.encode_query, model.encode_document)]
+# In batches of two, so that the longest text does not fill up all of them.
+options = {"batch_size": 2, "show_progress_bar": False}
+vectors = [encode(texts, **options) for encode in (model.encode_query, model.encode_document)]
 if images:
     from PIL import Image
-    vectors.append(model.encode([Image.open(path) for path in images], show_progress_bar=False))
+    vectors.append(model.encode([Image.open(path) for path in images], **options))
 numpy.save(out, numpy.concatenate(vectors))
 """
 

@@ -15,7 +15,7 @@ from surgery.card import write_fused_card
 from surgery.cutting import cut
 from surgery.finish import Finish
 from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model, write_modules
-from surgery.fusing import FusedModel
+from surgery.fusing import FusedModel, refuse_towers
 
 __all__ = ["FUSED_MODULE", "is_fused", "open_fused", "save_fused", "write_fused"]
 
@@ -84,7 +84,11 @@ def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was train
 
     Returns:
         The members' folders, in the order of the model's readers.
+
+    Raises:
+        CallError: A member is one tower of two.
     """
+    refuse_towers([str(point) for point in model.fusion.points])
     members: dict[str, str] = {}
     origins = []
     for number, reader in enumerate(model.readers):

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.fusions import Fusion
-from probe.hookpoint import Hookpoint, split_fusion
+from probe.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
 from probe.reader import LayerReader, select_hookpoints
 from probe.store import Store
 
-__all__ = ["FusedModel", "fuse"]
+__all__ = ["FusedModel", "fuse", "refuse_towers"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def fuse(
     """
     parts = [part for spec in specs for part in split_fusion(spec)]
     _refuse_tokens(parts)
+    refuse_towers(parts)
     named = [Hookpoint.parse(part) for part in parts]
     readers = {name: open_reader(name, options, store) for name in dict.fromkeys(point.model for point in named)}
     points = tuple(_write_out(point, readers[point.model].model) for point in named)
@@ -108,4 +109,21 @@ def _refuse_tokens(parts: Sequence[str]) -> None:
         raise CallError(
             f"'{tokens[0]}' is a vector per token, and tokenizers cut a text into different tokens: a fusion joins one "
             "vector per text; name a pooling, such as :mean"
+        )
+
+
+def refuse_towers(specs: Sequence[str]) -> None:
+    """Refuse a tower of a two-tower model among the hookpoints of a fusion.
+
+    Args:
+        specs: Hookpoints as typed.
+
+    Raises:
+        CallError: One of them is read in a tower.
+    """
+    towers = [spec for spec in specs if split_tower(split_spec(spec).model)[1]]
+    if towers:
+        raise CallError(
+            f"'{towers[0]}' is one tower of two, in a space that it shares with the other one alone: a fusion joins "
+            "models of a single tower"
         )

@@ -1,15 +1,24 @@
 """Look at an encoder before cutting it: blocks, parameters, time, and what each cut would save."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
 
 from probe.loading import LoadedModel
 from probe.reader import LayerReader
+from probe.tower_loading import LoadedTower
+from probe.tower_reader import TowerReader
+from surgery.samples import draw_images
 
-__all__ = ["CutCost", "Inspection", "inspect_model"]
+__all__ = ["SAMPLE_TOKENS", "CutCost", "Inspection", "inspect_model"]
 
 # Long enough to fill a batch, short enough to take seconds.
-_SAMPLE = ("Every block of an encoder reads the states of all tokens and writes new ones. " * 8,) * 32
+_COUNT = 32
+SAMPLE_TOKENS = 130
+_SAMPLE = ("Every block of an encoder reads the states of all tokens and writes new ones. " * 8,) * _COUNT
 _ROUNDS = 3
 
 
@@ -23,7 +32,7 @@ class CutCost:
         block_time_share: Its share of the full model's time.
         parameters: Parameters a model cut here keeps.
         bytes: Their bytes in float32.
-        milliseconds: Time per text of about 130 tokens, up to this layer.
+        milliseconds: Time per text of about 130 tokens or per image, up to this layer.
         time_share: The same as a share of the full model's.
     """
 
@@ -42,21 +51,24 @@ class Inspection:
 
     Attributes:
         name: As typed.
+        tower: `image` or `text` of a two-tower model, of which only this tower is told; None of a model of one.
         model_class: Class of the transformer.
         path: Name of the block list inside the model.
         depth: Number of blocks.
-        width: Dimension of the states.
+        width: Dimension of the states; of a tower, of its embeddings.
         pooling: The model's own pooling.
         max_tokens: Longest input in tokens.
         query_prompt: Put before every query.
         document_prompt: Put before every document.
         norm_policy: What becomes of a final norm.
+        projection: Modules that make an embedding of a tower's pooled state; none of a model of one.
         unread: Modules that no layer needs, such as a pooler.
         embedding_share: Share of the parameters that are no block's.
         cuts: What a cut after each layer would be, from layer 0 on.
     """
 
     name: str
+    tower: str | None
     model_class: str
     path: str
     depth: int
@@ -66,16 +78,17 @@ class Inspection:
     query_prompt: str
     document_prompt: str
     norm_policy: str
+    projection: tuple[str, ...]
     unread: tuple[str, ...]
     embedding_share: float
     cuts: tuple[CutCost, ...]
 
 
 def inspect_model(model: LoadedModel) -> Inspection:
-    """Inspect a model; its time per block is measured on a few synthetic texts.
+    """Inspect a model; its time per block is measured on a few synthetic texts or images.
 
     Args:
-        model: The model.
+        model: The model, or one tower of a model.
 
     Returns:
         Its inspection.
@@ -84,8 +97,7 @@ def inspect_model(model: LoadedModel) -> Inspection:
     norm = model.stack.final_norm
     return Inspection(
         name=model.source.name,
-        model_class=type(model.module).__name__,
-        path=model.stack.path,
+        tower=model.tower,
         depth=model.depth,
         width=model.width,
         pooling=model.pooling,
@@ -93,7 +105,7 @@ def inspect_model(model: LoadedModel) -> Inspection:
         query_prompt=model.query_prompt,
         document_prompt=model.document_prompt,
         norm_policy="no final norm" if norm is None else f"{type(norm).__name__}, applied at every depth",
-        unread=model.stack.unread,
+        **_describe_module(model),
         embedding_share=model.parameters[0] / model.parameters[-1],
         cuts=tuple(_cost(layer, model.parameters, times) for layer in range(model.depth + 1)),
     )
@@ -112,9 +124,28 @@ def _cost(layer: int, parameters: Sequence[int], times: Sequence[float]) -> CutC
     )
 
 
+def _describe_module(model: LoadedModel) -> dict[str, Any]:
+    """Return names of what is inside a model; those of a tower are as the model of both towers has them."""
+    if not isinstance(model, LoadedTower):
+        names = {"path": model.stack.path, "projection": (), "unread": model.stack.unread}
+        return {"model_class": type(model.module).__name__, **names}
+    # The other tower has been let go.
+    left = dict(model.module.named_parameters())
+    return {
+        "model_class": type(model.module.model).__name__,
+        "path": model.stack.path.removeprefix("model."),
+        "projection": tuple(type(step).__name__ for step in model.parts.steps),
+        "unread": tuple(name.removeprefix("model.") for name in model.stack.unread if name in left),
+    }
+
+
 def _measure(model: LoadedModel) -> Sequence[float]:
-    """Return the milliseconds per text up to each layer, the least of some rounds."""
-    reader, places = LayerReader(model), [(layer, "cls") for layer in range(model.depth + 1)]
-    texts = reader.prepare(_SAMPLE, "")
-    rounds = [reader.run(texts, places).seconds for _ in range(_ROUNDS)]
-    return [1000 * min(seconds[layer] for seconds in rounds) / len(_SAMPLE) for layer in range(model.depth + 1)]
+    """Return the milliseconds per text or image up to each layer, the least of some rounds."""
+    reader = (TowerReader if model.tower else LayerReader)(model)
+    # Of a text model any pooling will do, whether it has one or not.
+    places = [(layer, str(model.pooling) if model.tower else "cls") for layer in range(model.depth + 1)]
+    with tempfile.TemporaryDirectory() as scratch:
+        sample = islice(cycle(draw_images(Path(scratch))), _COUNT) if model.tower == "image" else _SAMPLE
+        prepared = reader.prepare(list(sample), "")
+        rounds = [reader.run(prepared, places).seconds for _ in range(_ROUNDS)]
+    return [1000 * min(seconds[layer] for seconds in rounds) / _COUNT for layer in range(model.depth + 1)]

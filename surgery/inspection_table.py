@@ -3,7 +3,8 @@
 from rich import box
 from rich.table import Table
 
-from surgery.inspection import Inspection
+from probe.hookpoint import TOWERS
+from surgery.inspection import SAMPLE_TOKENS, Inspection
 
 __all__ = ["inspection_lines", "inspection_table"]
 
@@ -20,7 +21,8 @@ def inspection_table(found: Inspection) -> Table:
     table = Table(
         title=found.name, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    for title in ("layer", "block", "its time", "cut here", "MB", "saves MB", "ms/text", "saves time"):
+    per = f"ms/{found.tower or 'text'}"
+    for title in ("layer", "block", "its time", "cut here", "MB", "saves MB", per, "saves time"):
         table.add_column(title, justify="right", no_wrap=True)
     full = found.cuts[-1]
     for cost in found.cuts:
@@ -43,8 +45,29 @@ def inspection_lines(found: Inspection) -> list[str]:
         f"{found.model_class}: {found.depth} blocks in {found.path}, {found.width} dimensions, "
         f"{found.embedding_share:.0%} of the parameters in the embeddings",
         f"norm: {found.norm_policy}; read by no layer: {', '.join(found.unread) or 'nothing'}",
-        f"pooling {found.pooling}, {found.max_tokens} tokens; prompts: query {found.query_prompt!r}, document "
-        f"{found.document_prompt!r}",
+        *_tower_lines(found),
+        _input_line(found),
         "block: parameters of the block that makes the layer, and its share of the full model's time; cut here: what a "
-        "model cut after the layer would keep and save; MB in float32; ms per text of about 130 tokens, one of a batch",
+        f"model cut after the layer would keep and save; MB in float32; ms per {_unit(found)}, one of a batch",
     ]
+
+
+def _tower_lines(found: Inspection) -> list[str]:
+    if found.tower is None:
+        return []
+    other = next(tower for tower in TOWERS if tower != found.tower)
+    return [
+        f"projection: {', '.join(found.projection) or 'none'}, applied at every depth; the numbers are of the "
+        f"{found.tower} tower alone: a cut leaves the {other} tower whole"
+    ]
+
+
+def _input_line(found: Inspection) -> str:
+    told = f"pooling {found.pooling}, {found.max_tokens} tokens"
+    if found.tower == "image":
+        return f"{told} per image"
+    return f"{told}; prompts: query {found.query_prompt!r}, document {found.document_prompt!r}"
+
+
+def _unit(found: Inspection) -> str:
+    return "image" if found.tower == "image" else f"text of about {min(found.max_tokens, SAMPLE_TOKENS)} tokens"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -19,7 +19,10 @@ from probe.tower_files import find_towers
 from probe.tower_loading import load_pair
 from probe.towers import Tower, TowerModule, find_tower
 
-__all__ = ["AS_PROBED", "PairedModel", "find_both", "has_two_towers", "write_pair"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["AS_PROBED", "PairedModel", "find_both", "has_two_towers", "two_images", "write_pair"]
 
 # Pillow's pixels, as probing sees them, wherever torchvision is installed too.
 AS_PROBED = {"backend": "pil"}
@@ -77,7 +80,7 @@ def write_pair(files: ModelFiles, folder: Path) -> None:
     longest = first.config.text_config.max_position_embeddings
     first.max_seq_length = pick_max_tokens(None, files.config.max_tokens, longest, tokenizer)
     if "attention_mask" not in tokenizer.model_input_names:
-        first.processing_kwargs = _FILLED  # type: ignore[assignment]
+        first.processing_kwargs = _FILLED
     model = SentenceTransformer(modules=[first], device="cpu")
     prompts = {"query": files.config.query_prompt, "document": files.config.document_prompt}
     model.prompts = {side: text for side, text in prompts.items() if text}
@@ -103,10 +106,15 @@ def _find(model: PairedModel, pair: nn.Module, name: str) -> Tower:
 
 def _example(model: PairedModel, tower: str) -> dict[str, Tensor]:
     if tower == "image":
-        from PIL import Image
-
-        images = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]
-        return {"pixel_values": model.preprocess(images)["pixel_values"]}
+        return {"pixel_values": model.preprocess(two_images())["pixel_values"]}
     made = model.preprocess(_EXAMPLES)
     # Texts that are filled up have no mask: what fills them is read as well.
-    return {"input_ids": made["input_ids"], "attention_mask": made.get("attention_mask", torch.ones_like(made["input_ids"]))}
+    mask = made.get("attention_mask", torch.ones_like(made["input_ids"]))
+    return {"input_ids": made["input_ids"], "attention_mask": mask}
+
+
+def two_images() -> "list[Image.Image]":
+    """Return two images that have little in common."""
+    from PIL import Image
+
+    return [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]

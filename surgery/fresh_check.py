@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,24 +34,30 @@ import json, sys
 import numpy
 from sentence_transformers import SentenceTransformer
 
-folder, trust, texts, out = sys.argv[1:]
+folder, trust, samples, out = sys.argv[1:]
 model = SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
-texts = json.load(open(texts))
 sides = (model.encode_query, model.encode_document)
-numpy.save(out, numpy.concatenate([encode(texts, show_progress_bar=False) for encode in sides]))
+groups = json.load(open(samples))
+numpy.save(out, numpy.concatenate([encode(group, show_progress_bar=False) for encode in sides for group in groups]))
 """
 
 
-def embed_samples(model: Encoder) -> Embeddings:
+def embed_samples(model: Encoder, images: Sequence[str] = ()) -> Embeddings:
     """Embed some texts as queries and as documents.
 
     Args:
         model: The model, in float32.
+        images: Image files to embed beside the texts, of a model that reads both.
 
     Returns:
         Float32 `(2 N, D)`: the queries' vectors, then the documents'.
     """
-    return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
+    sides = (model.encode_query, model.encode_document)
+    return np.concatenate([encode(group) for encode in sides for group in _groups(images)])
+
+
+def _groups(images: Sequence[str]) -> list[list[str]]:
+    return [list(_SAMPLES), *([list(images)] if images else [])]
 
 
 def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = False) -> None:
@@ -71,18 +78,19 @@ def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = Fal
     _compare(expected, _embed_in_fresh_process(folder, trust))
 
 
-def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
+def check_encoder(folder: Path, encoder: Encoder, trust: bool, images: Sequence[str] = ()) -> None:
     """Load a saved folder in a process of its own and compare its vectors with those of any encoder.
 
     Args:
         folder: The saved folder.
         encoder: What was saved, in float32, as its folder gives it: scaled to length 1 where that is.
         trust: Let sentence-transformers import the modules of this package.
+        images: Image files to compare the vectors of, too.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
-    _compare(embed_samples(encoder), _embed_in_fresh_process(folder, trust))
+    _compare(embed_samples(encoder, images), _embed_in_fresh_process(folder, trust, images))
 
 
 def _compare(expected: Embeddings, found: Embeddings) -> None:
@@ -95,11 +103,11 @@ def _compare(expected: Embeddings, found: Embeddings) -> None:
         )
 
 
-def _embed_in_fresh_process(folder: Path, trust: bool) -> Embeddings:
+def _embed_in_fresh_process(folder: Path, trust: bool, images: Sequence[str] = ()) -> Embeddings:
     with tempfile.TemporaryDirectory() as scratch:
-        texts, out = Path(scratch) / "texts.json", Path(scratch) / "vectors.npy"
-        texts.write_text(json.dumps(_SAMPLES))
-        command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(texts), str(out)]
+        samples, out = Path(scratch) / "samples.json", Path(scratch) / "vectors.npy"
+        samples.write_text(json.dumps(_groups(images)))
+        command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(samples), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -18,6 +18,9 @@ from probe.profile import ModelFiles
 from probe.tower_files import find_towers
 from probe.tower_loading import load_pair
 from probe.towers import Tower, TowerModule, find_tower
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["AS_PROBED", "PairedModel", "find_both", "has_two_towers", "write_pair"]
 
@@ -103,13 +106,15 @@ def _find(model: PairedModel, pair: nn.Module, name: str) -> Tower:
 
 def _example(model: PairedModel, tower: str) -> dict[str, Tensor]:
     if tower == "image":
-        from PIL import Image
-
-        images = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]
-        return {"pixel_values": model.preprocess(images)["pixel_values"]}
+        return {"pixel_values": model.preprocess(_two_images())["pixel_values"]}
     made = model.preprocess(_EXAMPLES)
     # Texts that are filled up have no mask: what fills them is read as well.
-    return {
-        "input_ids": made["input_ids"],
-        "attention_mask": made.get("attention_mask", torch.ones_like(made["input_ids"])),
-    }
+    mask = made.get("attention_mask", torch.ones_like(made["input_ids"]))
+    return {"input_ids": made["input_ids"], "attention_mask": mask}
+
+
+def _two_images() -> "list[Image.Image]":
+    """Return two images that have little in common."""
+    from PIL import Image
+
+    return [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]

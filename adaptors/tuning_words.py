@@ -1,7 +1,7 @@
 """What a tuned encoder's card and description say of its training."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adaptors.epochs import Epoch
@@ -10,6 +10,7 @@ from adaptors.tune_options import TuneOptions
 from adaptors.tuning import Round
 from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.tuning_data import TuningData
+from probe.dataset import Dataset
 
 __all__ = ["describe_tuning", "trained_on"]
 
@@ -22,9 +23,18 @@ def trained_on(name: str, data: TuningData) -> TrainedOn:
         data: The rows.
     """
     if data.corpus is not None:
-        return TrainedOn("tuned", ((data.name, data.corpus.documents.text_hash),), data.corpus.split)
+        return TrainedOn("tuned", tuple(_seen(data.name, data.corpus)), data.corpus.split)
     with Path(name).open("rb") as file:
         return TrainedOn("tuned", ((data.name, hashlib.file_digest(file, "sha256").hexdigest()),), data.name)
+
+
+def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:
+    """Yield what was looked at; images and captions are searched in either direction, and by split."""
+    if not corpus.images:
+        yield name, corpus.documents.text_hash
+        return
+    for side in (corpus.documents, corpus.queries):
+        yield f"{name} ({corpus.split})", side.text_hash
 
 
 def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Round]) -> str:
@@ -45,6 +55,7 @@ def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Rou
         _mining(options, rounds),
         f"The cross-encoder `{options.cross_encoder}` scored the rows." if options.cross_encoder else "",
         _choice(options, rounds),
+        _images(data),
         _judgements(data),
     ]
     return "## Tuned\n\n" + " ".join(line for line in lines if line) + "\n"
@@ -95,6 +106,12 @@ def _choice(options: TuneOptions, rounds: Sequence[Round]) -> str:
     judge = "The greatest nDCG@10 of held-out queries" if by_score else "The least loss on the rows of held-out queries"
     chosen = ", ".join(str(max(one.epochs, key=Epoch.merit).number) for one in rounds)
     return f"{judge} ({options.hold_out:.0%} of all queries, not trained on) chose the epoch: {chosen}."
+
+
+def _images(data: TuningData) -> str:
+    if data.corpus is None or not data.corpus.images:
+        return ""
+    return "Its rows are images with captions, a tower for each; the scale of the logits was left as it was."
 
 
 def _judgements(data: TuningData) -> str:

@@ -1,6 +1,7 @@
 """What the two ways of `adaptors tune` have in common: the folder that they make."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +12,7 @@ from commands.shell import check_file, saving, say
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from adaptors.student import Student
     from adaptors.training_log import Look
     from adaptors.tuned_folder import Tuned
     from probe.encoder import Encoder
@@ -58,13 +60,24 @@ def draw(target: Target, before: "Pair | None", look: "Look", sides: tuple[str, 
 def save_and_print(tuned: "Tuned", target: Target, base: str) -> None:
     """Save a trained encoder, check it in a fresh process, and print its folder."""
     from adaptors.tuned_folder import save_tuned
-    from surgery.fresh_check import check_encoder
 
     say(f"saving {target.out} and checking it in a fresh process")
-    model, trust = cast("Encoder", tuned.student.model), not tuned.student.is_plain
-    save_tuned(tuned, target.out, target.force, lambda folder: check_encoder(folder, model, trust))
-    say(f"what it brought: probe rank {base} {target.out} --dataset D")
+    save_tuned(tuned, target.out, target.force, partial(_check, tuned.student))
+    reading = (
+        f"probe layers --model {target.out}@image" if tuned.student.is_paired else f"probe rank {base} {target.out}"
+    )
+    say(f"what it brought: {reading} --dataset D")
     typer.echo(target.out)
+
+
+def _check(student: "Student", folder: Path) -> None:
+    from surgery.fresh_check import check_encoder, check_pair
+
+    model = cast("Encoder", student.model)
+    if student.is_paired:
+        check_pair(folder, model, model)
+    else:
+        check_encoder(folder, model, not student.is_plain)
 
 
 def is_fast() -> bool:

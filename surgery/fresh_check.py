@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from surgery.finish import Finish
 from surgery.samples import TEXTS, draw_images
 from surgery.tower_cutting import CutTower
 
-__all__ = ["check_encoder", "check_saved", "embed_samples"]
+__all__ = ["check_encoder", "check_pair", "check_saved", "embed_samples"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
@@ -88,11 +88,32 @@ def _as_saved(vectors: Embeddings, model: LoadedModel) -> Embeddings:
 def _check_towers(folder: Path, model: CutTower, trust: bool) -> None:
     """Check the cut tower and the other one, which must give what it gave in the original."""
     towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
+    check_pair(folder, towers["text"], towers["image"], trust, lambda vectors: _as_saved(vectors, model))
+
+
+def check_pair(
+    folder: Path,
+    texts: Encoder,
+    images: Encoder,
+    trust: bool = False,
+    as_saved: Callable[[Embeddings], Embeddings] = lambda vectors: vectors,
+) -> None:
+    """Load a saved model of two towers in a process of its own and compare its vectors with those of any encoders.
+
+    Args:
+        folder: The saved folder.
+        texts: What embeds texts as the saved model does, in float32.
+        images: What embeds images, `ImageFile` values.
+        trust: Let it run the code its folder brings, as the original was let.
+        as_saved: What the folder does to vectors last.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        images = draw_images(Path(scratch))
-        seen = towers["image"].encode_document(images)
-        expected = np.concatenate([embed_samples(towers["text"]), seen])
-        _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust, images))
+        files = draw_images(Path(scratch))
+        expected = np.concatenate([embed_samples(texts), images.encode_document(files)])
+        _compare(as_saved(expected), _embed_in_fresh_process(folder, trust, files))
 
 
 def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from drawn_pairs import DrawnPairs
     from real_states import Spied
 
     from probe.dataset import Dataset
@@ -135,6 +136,14 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr(builtins, "__import__", refuse)
 
     return leave_out
+
+
+@pytest.fixture(scope="session")
+def drawn_pairs(tmp_path_factory: pytest.TempPathFactory) -> "DrawnPairs":
+    """Return drawings with captions, and two towers before and after they were tuned on them."""
+    from drawn_pairs import make_pairs
+
+    return make_pairs(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")

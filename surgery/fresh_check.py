@@ -11,22 +11,24 @@ import numpy as np
 
 from probe.encoder import Embeddings, Encoder
 from probe.errors import ModelError
-from probe.image_file import ImageFile
-from probe.loading import LoadedModel
 from probe.model_config import read_model_config
 from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit
-from probe.tower_loading import load_other
-from probe.tower_reader import TowerReader
 from surgery.cutting import CutModel
 from surgery.finish import Finish
-from surgery.samples import TEXTS, draw_images
 from surgery.tower_cutting import CutTower
 
 __all__ = ["check_encoder", "check_saved", "embed_samples"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
+
+_SAMPLES = (
+    "a",
+    "What does the fifth layer know?",
+    "Encoders are stacks of blocks; each one reads what the one before it wrote.",
+    "Water boils at 100 degrees Celsius at sea level, and at lower temperatures on mountains. " * 40,
+)
 
 _CHILD = """
 import json, sys
@@ -35,27 +37,30 @@ from sentence_transformers import SentenceTransformer
 
 folder, trust, samples, out = sys.argv[1:]
 model = SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
-texts, images = json.load(open(samples))
+sides = (model.encode_query, model.encode_document)
+groups = json.load(open(samples))
 # In batches of two, so that the longest text does not fill up all of them.
 options = {"batch_size": 2, "show_progress_bar": False}
-vectors = [encode(texts, **options) for encode in (model.encode_query, model.encode_document)]
-if images:
-    from PIL import Image
-    vectors.append(model.encode([Image.open(path) for path in images], **options))
-numpy.save(out, numpy.concatenate(vectors))
+numpy.save(out, numpy.concatenate([encode(group, **options) for encode in sides for group in groups]))
 """
 
 
-def embed_samples(model: Encoder) -> Embeddings:
+def embed_samples(model: Encoder, images: Sequence[str] = ()) -> Embeddings:
     """Embed some texts as queries and as documents.
 
     Args:
         model: The model, in float32.
+        images: Image files to embed beside the texts, of a model that reads both.
 
     Returns:
         Float32 `(2 N, D)`: the queries' vectors, then the documents'.
     """
-    return np.concatenate([model.encode_query(TEXTS), model.encode_document(TEXTS)])
+    sides = (model.encode_query, model.encode_document)
+    return np.concatenate([encode(group) for encode in sides for group in _groups(images)])
+
+
+def _groups(images: Sequence[str]) -> list[list[str]]:
+    return [list(_SAMPLES), *([list(images)] if images else [])]
 
 
 def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = False) -> None:
@@ -63,7 +68,7 @@ def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = Fal
 
     Args:
         folder: The saved folder.
-        model: What was saved, in float32.
+        model: What was saved, in float32; of a tower, the folder of both.
         finish: What comes after its blocks.
         trust: Let it run the code its folder brings, as the original was let.
 
@@ -71,42 +76,29 @@ def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = Fal
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
     if isinstance(model, CutTower):
-        _check_towers(folder, model, trust)
+        from surgery.tower_check import check_towers
+
+        check_towers(folder, model, trust)
         return
-    expected = embed_samples(_last_layer(model, finish.pooling))
-    _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust))
+    expected = embed_samples(HookpointEncoder(LayerReader(model), model.depth, finish.pooling))
+    if read_model_config(model.source.folder).normalizes:
+        expected = unit(expected)
+    _compare(expected, _embed_in_fresh_process(folder, trust))
 
 
-def _last_layer(model: LoadedModel, pooling: str) -> HookpointEncoder:
-    return HookpointEncoder((TowerReader if model.tower else LayerReader)(model), model.depth, pooling)
-
-
-def _as_saved(vectors: Embeddings, model: LoadedModel) -> Embeddings:
-    return unit(vectors) if read_model_config(model.source.folder).normalizes else vectors
-
-
-def _check_towers(folder: Path, model: CutTower, trust: bool) -> None:
-    """Check the cut tower and the other one, which must give what it gave in the original."""
-    towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
-    with tempfile.TemporaryDirectory() as scratch:
-        images = draw_images(Path(scratch))
-        seen = towers["image"].encode_document(images)
-        expected = np.concatenate([embed_samples(towers["text"]), seen])
-        _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust, images))
-
-
-def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
+def check_encoder(folder: Path, encoder: Encoder, trust: bool, images: Sequence[str] = ()) -> None:
     """Load a saved folder in a process of its own and compare its vectors with those of any encoder.
 
     Args:
         folder: The saved folder.
         encoder: What was saved, in float32, as its folder gives it: scaled to length 1 where that is.
         trust: Let sentence-transformers import the modules of this package.
+        images: Image files to compare the vectors of, too.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
-    _compare(embed_samples(encoder), _embed_in_fresh_process(folder, trust))
+    _compare(embed_samples(encoder, images), _embed_in_fresh_process(folder, trust, images))
 
 
 def _compare(expected: Embeddings, found: Embeddings) -> None:
@@ -119,10 +111,10 @@ def _compare(expected: Embeddings, found: Embeddings) -> None:
         )
 
 
-def _embed_in_fresh_process(folder: Path, trust: bool, images: Sequence[ImageFile] = ()) -> Embeddings:
+def _embed_in_fresh_process(folder: Path, trust: bool, images: Sequence[str] = ()) -> Embeddings:
     with tempfile.TemporaryDirectory() as scratch:
         samples, out = Path(scratch) / "samples.json", Path(scratch) / "vectors.npy"
-        samples.write_text(json.dumps([TEXTS, [str(image.path) for image in images]]))
+        samples.write_text(json.dumps(_groups(images)))
         command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(samples), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -118,6 +118,11 @@ def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:
         raise CallError(
             f"'{spec}' names {encoders} encoders or a saved one: an adaptor is fitted on one hookpoint or fusion"
         )
+    if any(contestant.reader.model.tower for contestant in resolved.contestants):
+        raise CallError(
+            f"'{spec}' is read in one tower of two, and no model of both has a place for an adaptor: adaptors rank "
+            "scores it"
+        )
 
 
 def _final_width(resolved: "ResolvedSpecs") -> int:

@@ -189,7 +189,8 @@ def _advise(model: str, folder: str) -> str:
     """Return how to see what a cut cost, and what brings some of it back."""
     tower = split_tower(model)[1]
     if tower:
-        return f"see {shlex.join(['probe', 'layers', '--model', f'{folder}@{tower}'])} with --dataset D of images"
+        command = shlex.join(["probe", "layers", "--model", f"{folder}@{tower}"])
+        return f"see {command} with --dataset D, a folder of images with captions"
     return f"see {shlex.join(['probe', 'rank', model, folder])}; --lens --dataset D brings much back"
 
 

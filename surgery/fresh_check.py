@@ -20,13 +20,20 @@ from probe.tower_loading import load_other
 from probe.tower_reader import TowerReader
 from surgery.cutting import CutModel
 from surgery.finish import Finish
-from surgery.samples import TEXTS, draw_images
+from surgery.samples import draw_images
 from surgery.tower_cutting import CutTower
 
 __all__ = ["check_encoder", "check_pair", "check_saved", "embed_samples"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
+
+_SAMPLES = (
+    "a",
+    "What does the fifth layer know?",
+    "Encoders are stacks of blocks; each one reads what the one before it wrote.",
+    "Water boils at 100 degrees Celsius at sea level, and at lower temperatures on mountains. " * 40,
+)
 
 _CHILD = """
 import json, sys
@@ -55,7 +62,7 @@ def embed_samples(model: Encoder) -> Embeddings:
     Returns:
         Float32 `(2 N, D)`: the queries' vectors, then the documents'.
     """
-    return np.concatenate([model.encode_query(TEXTS), model.encode_document(TEXTS)])
+    return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
 def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = False) -> None:
@@ -143,7 +150,7 @@ def _compare(expected: Embeddings, found: Embeddings) -> None:
 def _embed_in_fresh_process(folder: Path, trust: bool, images: Sequence[ImageFile] = ()) -> Embeddings:
     with tempfile.TemporaryDirectory() as scratch:
         samples, out = Path(scratch) / "samples.json", Path(scratch) / "vectors.npy"
-        samples.write_text(json.dumps([TEXTS, [str(image.path) for image in images]]))
+        samples.write_text(json.dumps([_SAMPLES, [str(image.path) for image in images]]))
         command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(samples), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

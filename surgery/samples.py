@@ -1,17 +1,10 @@
-"""Texts and images to try a model on."""
+"""Images to try a model on."""
 
 from pathlib import Path
 
 from probe.image_file import ImageFile, check_pillow
 
-__all__ = ["TEXTS", "draw_images"]
-
-TEXTS = (
-    "a",
-    "What does the fifth layer know?",
-    "Encoders are stacks of blocks; each one reads what the one before it wrote.",
-    "Water boils at 100 degrees Celsius at sea level, and at lower temperatures on mountains. " * 40,
-)
+__all__ = ["draw_images"]
 
 
 def draw_images(folder: Path) -> tuple[ImageFile, ...]:

@@ -228,6 +228,57 @@ def test_cached_tiny_model_loads_with_the_catalogs_settings(
     assert model.source.revision == COMMIT
 
 
+CLIP = "sentence-transformers/clip-ViT-B-32"
+_CLIP_FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "vocab.json", "merges.txt")
+
+
+def test_cached_two_tower_model_is_found_in_its_own_folder(hub_cache: Path) -> None:
+    folder = write_snapshot(hub_cache, CLIP)
+    write_folder(folder / "0_CLIPModel", "config.json", "model.safetensors")
+    modules = [{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]
+    write_json(folder / "modules.json", modules)
+    assert find_offline(CLIP) == folder
+    assert find_source("clip").folder == folder
+
+
+def test_cached_two_tower_model_loads_with_the_catalogs_settings(hub_cache: Path) -> None:
+    from tiny_towers import write_towers
+
+    from probe.loading import load_model
+    from probe.profile import LoadOptions
+
+    folder = write_snapshot(hub_cache, CLIP)
+    write_towers(folder / "0_CLIPModel")
+    write_json(folder / "modules.json", [{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}])
+    model = load_model("clip@text", LoadOptions(dtype="float32", device="cpu"))
+    assert (model.source.name, model.source.hub_id, model.source.revision) == ("clip@text", CLIP, COMMIT)
+    assert (model.pooling, model.max_tokens) == ("last", 16)
+
+
+def test_everything_a_two_tower_model_needs_is_downloaded_and_nothing_twice() -> None:
+    from huggingface_hub.utils import filter_repo_objects
+
+    siglip = ("spiece.model", "tokenizer_config.json", "special_tokens_map.json", "processor_config.json")
+    wanted = [*(f"0_CLIPModel/{name}" for name in _CLIP_FILES), *_CLIP_FILES, *siglip, "modules.json"]
+    needless = ["0_CLIPModel/pytorch_model.bin", "pytorch_model.bin", "onnx/model.onnx", "openvino/model.xml"]
+    chosen = filter_repo_objects(
+        [*wanted, *needless], allow_patterns=sources._WANTED, ignore_patterns=sources._UNWANTED
+    )
+    assert list(chosen) == wanted
+
+
+def test_a_folder_named_like_an_alias_is_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tiny_towers import write_towers
+
+    from probe.profile import LoadOptions, find_files
+
+    write_towers(tmp_path / "minilm")
+    monkeypatch.chdir(tmp_path)
+    assert find_files("minilm@text", LoadOptions(device="cpu")).tower == "text"
+    with pytest.raises(CallError, match="'minilm' has two towers"):
+        find_files("minilm", LoadOptions(device="cpu"))
+
+
 def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:
     file = tmp_path / "weights"
     hashes = set()

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_images import draw_shapes
 from tiny_models import change_json, count_hooks, write_json
-from tiny_towers import IMAGE_SIZE, TOWER_KINDS, make_towers, write_towers
+from tiny_towers import IMAGE_SIZE, LONGEST, TOWER_KINDS, make_towers, write_towers
 
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
@@ -278,6 +278,14 @@ def test_the_input_is_never_touched(load: LoadTower) -> None:
     assert len(model.stack.blocks) == 3
     assert all(torch.equal(before[name], tensor) for name, tensor in model.module.state_dict().items())
     assert count_hooks(model.module) == count_hooks(shorter.module) == 0
+
+
+def test_images_are_resized_by_pillow_wherever_the_folder_is_loaded(saved: dict[str, Path]) -> None:
+    for name, fills in (("clip-text-1", False), ("siglip-image-1", True)):
+        told = json.loads((saved[name] / "sentence_bert_config.json").read_text())
+        assert told["processor_kwargs"] == {"backend": "pil"}
+        assert told["max_seq_length"] == LONGEST
+        assert told.get("processing_kwargs") == ({"text": {"padding": "max_length"}} if fills else None)
 
 
 def test_another_cut_has_another_key(load: LoadTower) -> None:

@@ -20,11 +20,13 @@ class Scope:
         lora: Rank of low-rank matrices beside the blocks' linear maps, which are then all that is trained.
         top: Only so many of the last blocks, and what comes after them; all when left out.
         decay: Factor of the learning rate from a block to the one below it.
+        tower: The only tower to train, `image` or `text`, of a two-tower model; both when left out.
     """
 
     lora: int | None = None
     top: int | None = None
     decay: float = 1.0
+    tower: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,15 @@ def choose_weights(student: Student, scope: Scope) -> tuple[Group, ...]:
     Raises:
         CallError: A number is out of range.
     """
-    _check(scope, student)
+    towers = _chosen_towers(scope, student)
+    _check(scope, towers, student.name)
     student.model.requires_grad_(False)
     if scope.lora is not None:
-        # Two towers may be parts of one module, which low-rank matrices are put into once.
-        for module in dict.fromkeys(tower.module for tower in student.towers):
-            own = [tower for tower in student.towers if tower.module is module]
-            add_lora(module, [block for tower in own for block in _chosen_blocks(tower, scope.top)], scope.lora)
-        found = [group for tower in student.towers for group in _lora_groups(tower, scope)]
+        _add_matrices(towers, scope.lora, scope.top)
+        found = [group for tower in towers for group in _lora_groups(tower, scope)]
     else:
-        found = [Group(tuple(_after_blocks(student))), *(g for t in student.towers for g in _groups(t, scope))]
+        after = Group((*(p for tower in towers for p in _above(tower)), *_on_top(student)))
+        found = [after, *(group for tower in towers for group in _groups(tower, scope))]
     groups = tuple(group for group in found if group.parameters)
     for group in groups:
         for parameter in group.parameters:
@@ -70,14 +71,32 @@ def choose_weights(student: Student, scope: Scope) -> tuple[Group, ...]:
     return groups
 
 
-def _check(scope: Scope, student: Student) -> None:
-    depth = max(tower.stack.depth for tower in student.towers)
+def _chosen_towers(scope: Scope, student: Student) -> Sequence[Tower]:
+    if scope.tower is None:
+        return student.towers
+    if not student.is_paired:
+        raise CallError(f"--tower {scope.tower}: '{student.name}' has no towers for images and texts: leave it out")
+    towers = [tower for tower in student.towers if tower.name == scope.tower]
+    if not towers:
+        raise CallError(f"--tower {scope.tower}: expected {' or '.join(tower.name for tower in student.towers)}")
+    return towers
+
+
+def _check(scope: Scope, towers: Sequence[Tower], name: str) -> None:
+    depth = max(tower.stack.depth for tower in towers)
     if scope.lora is not None and scope.lora < 1:
         raise CallError(f"--lora {scope.lora} is out of range: expected a rank of 1 or more")
     if scope.top is not None and not 1 <= scope.top <= depth:
-        raise CallError(f"--top {scope.top} is out of range: '{student.name}' has {depth} blocks")
+        raise CallError(f"--top {scope.top} is out of range: '{name}' has {depth} blocks")
     if not 0 < scope.decay <= 1:
         raise CallError(f"--decay {scope.decay:g} is out of range: expected more than 0, and 1 at most")
+
+
+def _add_matrices(towers: Sequence[Tower], rank: int, top: int | None) -> None:
+    """Put low-rank matrices into every module once, which two towers may be parts of."""
+    for module in dict.fromkeys(tower.module for tower in towers):
+        own = [tower for tower in towers if tower.module is module]
+        add_lora(module, [block for tower in own for block in _chosen_blocks(tower, top)], rank)
 
 
 def _chosen_blocks(tower: Tower, top: int | None) -> Sequence[nn.Module]:
@@ -85,15 +104,13 @@ def _chosen_blocks(tower: Tower, top: int | None) -> Sequence[nn.Module]:
     return list(tower.stack.blocks)[-top if top else None :]
 
 
-def _after_blocks(student: Student) -> Iterator[nn.Parameter]:
-    """Yield what comes after the blocks: final norms, projections, and the modules on top."""
-    for tower in student.towers:
-        yield from _above(tower)
+def _on_top(student: Student) -> Iterator[nn.Parameter]:
     for module in list(student.model)[1:]:
         yield from module.parameters()
 
 
 def _above(tower: Tower) -> Iterator[nn.Parameter]:
+    """Yield what comes after a tower's blocks: the final norm, a projection."""
     for module in (tower.stack.final_norm, *tower.after):
         if module is not None:
             yield from module.parameters()

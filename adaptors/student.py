@@ -39,12 +39,14 @@ class Tower:
         stack: Its layers.
         folder: Where its weight files are, inside the encoder's folder.
         after: What of its module comes after the blocks and their norm: a two-tower model's projection or head.
+        name: `image` or `text`, of a two-tower model.
     """
 
     module: nn.Module
     stack: LayerStack
     folder: str
     after: tuple[nn.Module, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,5 +195,5 @@ def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:
             Tower(reader.loaded.module, reader.loaded.stack, Path(reader.model.source.name).name) for reader in readers
         )
     if isinstance(model, PairedModel):
-        return tuple(Tower(first.model, tower.stack, "", tower.steps) for tower in find_both(model).values())
+        return tuple(Tower(first.model, found.stack, "", found.steps, name) for name, found in find_both(model).items())
     return (Tower(first.auto_model, find_layers(first.auto_model), ""),)

@@ -63,11 +63,12 @@ def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Rou
 
 def _what(options: TuneOptions) -> str:
     scope = options.scope
+    of = f" of the {scope.tower} tower" if scope.tower else ""
     blocks = "every block" if not scope.top else "the last block" if scope.top == 1 else f"the last {scope.top} blocks"
     slower = f", learning {scope.decay:g} times as fast from block to block downward," if scope.decay < 1 else ""
     if scope.lora is not None:
-        return f"Low-rank matrices of rank {scope.lora} beside the linear maps of {blocks}{slower} were"
-    what = f"The weights of {blocks} and of what comes after them" if scope.top else "All weights"
+        return f"Low-rank matrices of rank {scope.lora} beside the linear maps of {blocks}{of}{slower} were"
+    what = f"The weights of {blocks}{of} and of what comes after them" if scope.top else f"All weights{of}"
     return f"{what}{slower} were"
 
 

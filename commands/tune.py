@@ -15,7 +15,7 @@ __all__ = ["tune"]
 
 _FOR_HEALING: tuple[str, ...] = ("teacher", "steps", "minutes", "store", "no_store")
 _FOR_LABELS = (
-    *("loss", "around", "temperature", "set", "epochs", "warm_up", "lora", "top", "decay", "rounds"),
+    *("loss", "around", "temperature", "set", "epochs", "warm_up", "lora", "top", "tower", "decay", "rounds"),
     *("negatives", "ranks", "negatives_margin", "cross_encoder", "hold_out", "report_to"),
 )
 
@@ -47,6 +47,7 @@ def tune(
     warm_up: options.WarmUp = 0.1,
     lora: options.Lora = None,
     top: options.Top = None,
+    tower: options.OnlyTower = None,
     decay: options.Decay = 1.0,
     rounds: options.Rounds = 0,
     negatives: options.Negatives = 5,

@@ -40,7 +40,7 @@ def read_options(given: Mapping[str, Any]) -> "TuneOptions":
     sizes = {name: given[name] for name in ("epochs", "rate", "warm_up", "tokens", "seed")}
     schedule = Schedule(batch=given["batch"] or 32, bfloat16=is_fast(), **sizes)
     mining = MineOptions(given["negatives"], *_read_ranks(given["ranks"]), given["negatives_margin"], given["seed"])
-    scope = Scope(given["lora"], given["top"], given["decay"])
+    scope = Scope(given["lora"], given["top"], given["decay"], given["tower"])
     same = {name: given[name] for name in ("rounds", "cross_encoder", "hold_out", "checkpoints", "log", "report_to")}
     return TuneOptions(_read_goal(given), scope, schedule, mining=mining, **same)
 
@@ -113,8 +113,8 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
 def _check_source(sources: Sequence[str]) -> str:
     if len(sources) != 1:
         raise CallError(
-            "nothing says what to learn: pass one --dataset, a BEIR data set with a split train or a JSONL or CSV\n"
-            "file of rows; or --heal, which teaches a cut encoder the full model's vectors"
+            "nothing says what to learn: pass one --dataset, a BEIR data set or images with captions, with a split train,\n"
+            "or a JSONL or CSV file of rows; or --heal, which teaches a cut encoder the full model's vectors"
         )
     return sources[0]
 

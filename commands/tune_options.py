@@ -20,6 +20,7 @@ __all__ = [
     "Loss",
     "Minutes",
     "Negatives",
+    "OnlyTower",
     "OutFolder",
     "Picture",
     "Ranks",
@@ -56,7 +57,11 @@ OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")]
 Student = Annotated[str, typer.Option("--model", "-m", help="Alias, hub id or folder; a cut or fused one too.")]
 Data = Annotated[
     list[str] | None,
-    typer.Option("--dataset", "-d", help="A BEIR data set with a split train, or a JSONL or CSV file of rows."),
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="A BEIR data set or a folder of images with captions, with a split train, or a JSONL or CSV file of rows.",
+    ),
 ]
 Batch = Annotated[int | None, typer.Option(help="Rows in a batch: 32, or 16 texts with --heal.", min=2)]
 Tokens = Annotated[int | None, typer.Option(help="Longest text while training; the model's own when left out.", min=8)]
@@ -103,6 +108,7 @@ Epochs = Annotated[int, _labels("How often every row is seen, at most.", min=1)]
 WarmUp = Annotated[float, _labels("Share of the steps in which the learning rate rises.", min=0, max=1)]
 Lora = Annotated[int | None, _labels("Train low-rank matrices of this rank alone (needs the extra lora).", min=1)]
 Top = Annotated[int | None, _labels("Train so many of the last blocks alone.", min=1)]
+OnlyTower = Annotated[str | None, _labels("Train one tower of a two-tower model alone: image or text.", "--tower")]
 Decay = Annotated[float, _labels("Factor of the learning rate from a block to the one below it.")]
 Rounds = Annotated[int, _labels("How often to mine hard negatives and train on them.", min=0)]
 Negatives = Annotated[int, _labels("Hard negatives of every pair.", min=1)]

@@ -15,7 +15,9 @@ import torch
 from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 from tiny_data import make_dataset
+from tiny_images import draw_shapes
 from tiny_models import PROMPTS, write_model, write_sentence_transformer
+from tiny_towers import write_towers
 from tiny_tuning import pairs_file, run_command
 
 ROOT = Path(__file__).parent
@@ -63,7 +65,11 @@ def differ(one: Path, other: Path) -> float:
     """Return the greatest difference of weights; a bias of attention's keys changes nothing, so noise moves it."""
     left, right = load_file(one), load_file(other)
     assert left.keys() == right.keys()
-    return max(float((left[name].float() - right[name].float()).abs().max()) for name in left if "key.bias" not in name)
+    return max(
+        float((left[name].float() - right[name].float()).abs().max())
+        for name in left
+        if not name.endswith(("key.bias", "k_proj.bias"))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,19 @@ def test_every_kind_of_loss_is_the_same_for_two_processes(folder: Path, tmp_path
     found = {file.stem: differ(file, tmp_path / "2" / file.name) for file in sorted((tmp_path / "1").iterdir())}
     assert len(found) == 8
     assert {name: value for name, value in found.items() if value > TOLERANCE} == {}
+
+
+@pytest.mark.long
+def test_two_processes_tune_both_towers_as_one(tmp_path: Path) -> None:
+    folder, data = write_towers(tmp_path / "clip"), draw_shapes(tmp_path / "drawn", 32)
+    schedule = ("--epochs", 2, "--batch", 4, "--rate", 1e-3, "--hold-out", 0.25)
+    for count in (1, 2):
+        words = [*map(str, ("tune", "-m", folder, "-d", data, *schedule, "-o", tmp_path / str(count)))]
+        done = run(count, "-c", COMMANDS, json.dumps({"tune": words}))
+        assert done.returncode == 0, done.stderr
+    files = [tmp_path / place / "model.safetensors" for place in ("1", "2", "clip")]
+    assert differ(*files[:2]) < TOLERANCE
+    assert differ(*files[1:]) > 100 * TOLERANCE
 
 
 @dataclass(frozen=True)

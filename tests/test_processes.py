@@ -37,7 +37,7 @@ check = fresh_check.check_encoder
 for number, (name, arguments) in enumerate(json.loads(sys.argv[1]).items()):
     # Folders of fits have their fresh process in other tests.
     fresh_check.check_encoder = check if arguments[0] == "tune" else lambda *_: None
-    if os.environ["RANK"] == "0":
+    if os.environ.get("RANK", "0") == "0":
         for stream in (sys.stdout, sys.stderr):
             print(f"--- {name}", file=stream, flush=True)
     child = os.fork()

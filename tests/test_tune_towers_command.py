@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from adaptors.paired_check import check_pair
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tiny_data import write_lines
@@ -19,7 +20,6 @@ from tiny_tuning import Interrupted, pairs_file, run_command, spy_steps
 from transformers import AutoModel, AutoProcessor
 from typer.testing import Result
 
-from adaptors.paired_check import check_pair
 from adaptors.paired_model import PairedModel
 from adaptors.student import open_student
 from probe.dataset import load_dataset

@@ -113,7 +113,7 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
 def _check_source(sources: Sequence[str]) -> str:
     if len(sources) != 1:
         raise CallError(
-            "nothing says what to learn: pass one --dataset, a BEIR data set or images with captions, with split train,\n"
+            "nothing says what to learn: pass one --dataset, a BEIR data set or images with captions (split train)\n"
             "or a JSONL or CSV file of rows; or --heal, which teaches a cut encoder the full model's vectors"
         )
     return sources[0]

@@ -160,14 +160,12 @@ def test_training_sees_the_pixels_and_the_tokens_that_probing_sees(
     assert isinstance(model, PairedModel)
     model.know(images)
     for side, given, key in (("image", images, "pixel_values"), ("text", texts, "input_ids")):
-        reader = open_reader(f"{bases[kind]}@{side}", OPTIONS)
-        # Data sets and miners hand plain strings on.
-        seen = model.preprocess([str(one) for one in given])[key]
-        for batch in reader.prepare(given, "").batches:
-            read = batch.inputs(torch.device("cpu"))[key]
-            assert torch.equal(seen[batch.rows][:, : read.shape[1]], read)
-        if side == "text" and kind == "siglip":
-            assert seen.shape == read.shape
+        reader = open_reader(f"{bases[kind].parent / kind}@{side}", OPTIONS)
+        for one in given:
+            # Data sets and miners hand plain strings on.
+            seen = model.preprocess([str(one)])
+            (batch,) = reader.prepare([one], "").batches
+            assert torch.equal(seen[key], batch.inputs(torch.device("cpu"))[key])
 
 
 def _cosines(left: Embeddings, right: Embeddings) -> list[list[float]]:

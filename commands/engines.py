@@ -1,13 +1,15 @@
 """The options that say what reads the documents: this process, or workers of a Ray cluster."""
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from commands.shell import check_choice
 from probe.errors import CallError
+from probe.hookpoint import TOKENS
 
 if TYPE_CHECKING:
     from probe.engine import Engine
@@ -33,8 +35,11 @@ class EngineOptions:
     workers: int | None
     gpus: float | None
 
-    def check(self) -> None:
+    def check(self, specs: Sequence[str]) -> None:
         """Refuse what cannot be, before any work.
+
+        Args:
+            specs: Encoders or poolings, as typed.
 
         Raises:
             CallError: A value is wrong, or Ray is not installed.
@@ -51,6 +56,9 @@ class EngineOptions:
             raise CallError(f"--workers {self.workers} is out of range: expected at least 1")
         if self.gpus is not None and not _is_share(self.gpus):
             raise CallError(f"--gpus-per-worker {self.gpus:g}: expected 0, a part of a GPU as 0.5, or a whole number")
+        tokens = [spec for spec in specs if re.search(rf"(^|:){TOKENS}($|\+)", spec)]
+        if tokens:
+            raise CallError(f"--engine ray compares one vector per text, '{tokens[0]}' is many: leave one of them out")
         from probe.ray_session import check_address, check_ray
 
         check_ray()

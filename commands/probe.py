@@ -109,7 +109,7 @@ def layers(
     check_output(format, save)
     check_plot(plot)
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
-    engines.check()
+    engines.check(pooling.split(","))
     from probe.metrics import Metric
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions
@@ -120,8 +120,8 @@ def layers(
     chosen = engines.pick(dataset, split, limit, trust_remote_code)
     extras = LayerExtras(lens, recommend, model, dataset)
     say(f"loading {dataset} and {model}")
+    data = _load_data(dataset, split, limit, bm25)
     with working() as report, engines.ready():
-        data = _load_data(dataset, split, limit, bm25)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
         board = extras.rank(data, options, (layers, pooling), ranking)
     emit(board, format, save)
@@ -166,8 +166,8 @@ def rank(
     check_output(format, save)
     check_plot(plot)
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
-    engines.check()
     named = _check_specs(specs or [], queries, documents, fuse_runs)
+    engines.check(named)
     from adaptors.resolve_towers import pair_towers
     from probe.metrics import Metric
     from probe.profile import LoadOptions
@@ -179,8 +179,8 @@ def rank(
     kept = open_store(store, no_store)
     chosen = engines.pick(dataset, split, limit, trust_remote_code)
     say(f"loading {dataset} and the models of {', '.join(named)}")
+    data = _load_data(dataset, split, limit, bm25)
     with working() as report, engines.ready():
-        data = _load_data(dataset, split, limit, bm25)
         sides = (queries, documents) if queries and documents else None
         resolved = pair_towers(_resolve(named, sides, fuse_runs, (options, kept)), data, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)

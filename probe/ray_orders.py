@@ -94,7 +94,7 @@ def _order_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelOrder:
     options = LoadOptions(
         dtype=str(model.dtype).removeprefix("torch."),
         device=model.device.type,
-        max_tokens=model.max_tokens,
+        max_tokens=None if model.tower == "image" else model.max_tokens,
         query_prompt=model.query_prompt,
         document_prompt=model.document_prompt,
         trust_remote_code=trust,

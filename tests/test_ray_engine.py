@@ -14,7 +14,9 @@ import pytest
 import torch
 from tiny_cluster import two_nodes
 from tiny_data import make_dataset, write_beir, zip_folder
+from tiny_images import draw_shapes
 from tiny_models import PROMPTS, WORDS, make_texts, write_model, write_sentence_transformer
+from tiny_towers import write_towers
 from typer.testing import CliRunner
 
 import cli
@@ -32,6 +34,7 @@ from probe.ray_orders import Orders, make_orders
 from probe.ray_worker import ChunkWorker, Reply
 from probe.store import Store
 from probe.texts import Texts
+from probe.tower_ranking import open_towers, rank_towers
 
 ray = pytest.importorskip("ray.data", reason="the extra ray is not installed") and __import__("ray")
 
@@ -249,6 +252,17 @@ def test_token_states_are_refused(tiny_folder: Callable[[str], Path], data: Path
     options = RankOptions(engine=RayEngine(workers=1))
     with pytest.raises(CallError, match="2:tokens' is many: leave one of them out"):
         rank(resolved.contestants, load_dataset(str(data)), str(resolved.baseline), options, resolved.fusions)
+
+
+@pytest.mark.parametrize("way", ["", ":captions"])
+def test_images_are_read_by_workers_too(tmp_path: Path, way: str) -> None:
+    clip, name = str(write_towers(tmp_path / "clip")), f"{draw_shapes(tmp_path / 'shapes', 72)}{way}"
+    dataset = load_dataset(name)
+    boards = [
+        rank_towers(open_towers(clip, dataset, FLOAT32), dataset, options=RankOptions(engine=engine))
+        for engine in (scan_here, RayEngine(workers=1, source=DatasetSource(name)))
+    ]
+    assert_same(boards[1], boards[0])
 
 
 def test_only_handles_on_files_are_sent_and_texts_in_memory_need_a_name(data: Path) -> None:

@@ -42,6 +42,30 @@ def test_a_wrong_value_is_one_line_before_any_work(arguments: list[str], words: 
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["layers", "--pooling", "mean,tokens"],
+        ["rank", "minilm:mean", "minilm@5:tokens"],
+        ["rank", "minilm:mean", "minilm@5:tokens+minilm:mean", "--fuse-runs", "rrf"],
+    ],
+)
+def test_tokens_are_refused_before_any_work(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli.probe_app, [*arguments, *RAY], env={"COLUMNS": "300"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--engine ray compares one vector per text" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_wrong_data_set_is_told_before_a_cluster_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray.data", reason="the extra ray is not installed")
+    monkeypatch.setattr("probe.ray_session.connected", lambda *_: pytest.fail("a cluster was started"))
+    for command in (["layers"], ["rank", "minilm"]):
+        result = CliRunner().invoke(cli.probe_app, [*command, "-d", "scifct", *RAY], env={"COLUMNS": "300"})
+        assert result.exit_code == 2
+        assert "unknown data set 'scifct'" in result.stderr
+
+
 def test_the_same_options_are_checked_by_rank() -> None:
     result = CliRunner().invoke(cli.probe_app, ["rank", "minilm", "--workers", "2"])
     assert (result.exit_code, result.stdout) == (2, "")

@@ -2,27 +2,62 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from threadpoolctl import threadpool_limits
 from tiny_data import make_dataset
 from tiny_models import PROMPTS, write_model, write_sentence_transformer
-from tiny_tuning import pairs_file
+from tiny_tuning import pairs_file, run_command
+
+from adaptors.processes import gather
 
 ROOT = Path(__file__).parent
-# In float32: bfloat16 rounds a part of a batch otherwise than the whole.
-COMMAND = """
+# One start of two processes, which import everything once. They fork for what the first does alone, and meet in the
+# first command that they share. The first of them tells where the output of a command begins.
+COMMANDS = """
+import json, os, sys
+import sentence_transformers, torch, transformers.models.bert.modeling_bert
+import adaptors.training, adaptors.tuning
 from cli import adaptors_app
 from commands import tune_labels
+from surgery import fresh_check
 
+# In float32: bfloat16 rounds a part of a batch otherwise than the whole.
 tune_labels.is_fast = lambda: False
-adaptors_app(prog_name="adaptors")
+
+def run(arguments):
+    try:
+        adaptors_app(arguments, prog_name="adaptors")
+    except SystemExit as end:
+        sys.stdout.flush()
+        return end.code or 0
+
+for name, arguments in json.loads(sys.argv[1]).items():
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+    if os.environ["RANK"] == "0":
+        for stream in (sys.stdout, sys.stderr):
+            print(f"--- {name}", file=stream, flush=True)
+    if arguments[0] == "tune":
+        code = run(arguments)
+    elif child := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    else:
+        fresh_check.check_encoder = lambda *_: None  # folders of fits have their fresh process in other tests
+        os._exit(run(arguments))
+    if code:
+        sys.exit(code)
 """
+FITS = {"linear": ("--steps", 4), "pca": ()}
 # Of weights of about 0.1, after eight steps at a rate of 0.001.
 TOLERANCE = 1e-5
 
@@ -61,18 +96,71 @@ def test_every_kind_of_loss_is_the_same_for_two_processes(folder: Path, tmp_path
     assert {name: value for name, value in found.items() if value > TOLERANCE} == {}
 
 
-def test_two_processes_tune_as_one_and_only_the_first_speaks_and_writes(folder: Path, tmp_path: Path) -> None:
-    tune = ("tune", "-m", folder, "-d", pairs_file(), "--epochs", 1, "--batch", 4, "--rate", 1e-3, "--hold-out", 0)
-    for count in (1, 2):
-        place = tmp_path / str(count)
+@dataclass(frozen=True)
+class Outcome:
+    """What two processes did, one command after the other; what each of them printed, and where one process did it."""
+
+    alone: Path
+    beside: Path
+    stdout: dict[str, str]
+    stderr: dict[str, str]
+    code: int
+
+
+def by_command(output: str) -> dict[str, str]:
+    """Return what was printed per command; under an empty name what was before the first."""
+    parts = re.split(r"^--- (\w+)\n", output, flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+@pytest.fixture(scope="module")
+def outcome(folder: Path, tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    root = tmp_path_factory.mktemp("commands")
+    data, on = make_dataset(root / "data"), f"{tiny_folder('bert')}@2:mean"
+    tune = ("tune", "-m", folder, "-d", pairs_file())
+
+    def arguments(place: Path) -> dict[str, list[str]]:
+        """Return the commands by name."""
         place.mkdir()
-        kept = ("--checkpoints", place / "kept", "--log", place / "log.jsonl", "--out", place / "out")
-        done = run(count, "-c", COMMAND, *tune, *kept)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == f"{place / 'out'}\n"
-        assert done.stderr.count("fresh process") == 1
-    one, two = tmp_path / "1", tmp_path / "2"
-    assert differ(one / "out" / "model.safetensors", two / "out" / "model.safetensors") < TOLERANCE
+        fit = ("fit", "KIND", "--on", on, "-d", data, "--dims", 8, "--no-store")
+        called: dict[str, tuple[object, ...]] = {
+            kind: (fit[0], kind, *fit[2:], *more, "--out", place / kind) for kind, more in FITS.items()
+        }
+        how = ("--epochs", 1, "--batch", 4, "--rate", 1e-3, "--hold-out", 0)
+        kept = ("--checkpoints", place / "kept", "--log", place / "log.jsonl")
+        called["tune"] = (*tune, *how, *kept, "--out", place / "tune")
+        return {name: [*map(str, words)] for name, words in called.items()}
+
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1), one_thread():
+        patch.setattr("commands.tune_labels.is_fast", lambda: False)
+        patch.setattr("surgery.fresh_check.check_encoder", lambda *_: None)
+        for name, words in arguments(root / "alone").items():
+            done = run_command(*words)
+            assert (done.exit_code, done.stdout) == (0, f"{root / 'alone' / name}\n"), done.stderr
+    wrong = [*map(str, tune), "--batch", "5", "--out", str(root / "beside" / "wrong")]
+    shared = run(2, "-c", COMMANDS, json.dumps({**arguments(root / "beside"), "wrong": wrong}))
+    stdout, stderr = by_command(shared.stdout), by_command(shared.stderr)
+    assert [*stdout] == [*stderr] == ["", *FITS, "tune", "wrong"], shared.stderr
+    return Outcome(root / "alone", root / "beside", stdout, stderr, shared.returncode)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute as the processes do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_two_processes_tune_as_one_and_only_the_first_speaks_and_writes(outcome: Outcome) -> None:
+    one, two = outcome.alone, outcome.beside
+    assert outcome.stdout["tune"] == f"{two / 'tune'}\n"
+    assert outcome.stderr["tune"].count("fresh process") == 1
+    assert sum(said.count("loading ") for said in outcome.stderr.values()) == 2  # and once in the call that is wrong
+    assert differ(one / "tune" / "model.safetensors", two / "tune" / "model.safetensors") < TOLERANCE
     steps = [[json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()] for place in (one, two)]
     assert [line["step"] for line in steps[0]] == [line["step"] for line in steps[1]]
     for left, right in zip(*steps, strict=True):
@@ -80,27 +168,42 @@ def test_two_processes_tune_as_one_and_only_the_first_speaks_and_writes(folder: 
     assert [path.name for path in sorted((two / "kept").iterdir())] == ["round-1"]
 
 
-@pytest.mark.parametrize(("kind", "more"), [("linear", ("--steps", 4)), ("pca", ())])
-def test_the_first_process_alone_fits(
-    kind: str, more: tuple[object, ...], tiny_folder: Callable[[str], Path], tmp_path: Path
-) -> None:
-    data, on = make_dataset(tmp_path / "data"), f"{tiny_folder('bert')}@2:mean"
-    for count in (1, 2):
-        fit = ("fit", kind, "--on", on, "-d", data, "--dims", 8, "--no-store", *more, "--out", tmp_path / str(count))
-        done = run(count, "-c", COMMAND, *fit)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == f"{tmp_path / str(count)}\n"
-    files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.safetensors"))
+@pytest.mark.parametrize("kind", FITS)
+def test_the_first_process_alone_fits(kind: str, outcome: Outcome) -> None:
+    one, two = outcome.alone / kind, outcome.beside / kind
+    assert outcome.stdout[kind] == f"{two}\n"
+    assert outcome.stderr[kind].count("fresh process") == 1
+    files = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))
     assert len(files) > 1
     for file in files:
-        left, right = load_file(tmp_path / "1" / file), load_file(tmp_path / "2" / file)
+        left, right = load_file(one / file), load_file(two / file)
         assert all(torch.equal(tensor, right[name]) for name, tensor in left.items())
 
 
-def test_an_error_is_said_once_and_ends_all(folder: Path, tmp_path: Path) -> None:
-    done = run(2, "-c", COMMAND, "tune", "-m", folder, "-d", pairs_file(), "--batch", 5, "--out", tmp_path / "out")
-    assert done.returncode != 0
-    assert done.stdout == ""
-    assert done.stderr.count("error: --batch 5: expected a multiple of 2, for 2 processes share it") == 1
-    assert "exitcode  : 2" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+def test_an_error_is_said_once_and_ends_all(outcome: Outcome) -> None:
+    said = outcome.stderr["wrong"]
+    assert outcome.code != 0
+    assert outcome.stdout["wrong"] == ""
+    assert said.count("error: --batch 5: expected a multiple of 2, for 2 processes share it") == 1
+    assert "exitcode  : 2" in said
+    names = {path.name for path in outcome.beside.iterdir()}
+    assert names == {*FITS, "tune", "kept", "log.jsonl"}
+
+
+def test_nothing_is_said_before_the_first_command(outcome: Outcome) -> None:
+    assert outcome.stdout[""] == ""
+
+
+def test_a_rows_gradient_is_the_sum_of_what_all_processes_have_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, others, theirs = torch.ones(2, 3, requires_grad=True), torch.full((2, 3), 5.0), torch.rand(4, 3)
+    weights = torch.arange(12.0).reshape(4, 3)
+    world = {"is_initialized": lambda: True, "get_world_size": lambda: 2, "get_rank": lambda: 1}
+    world["all_gather"] = lambda parts, part: [parts[0].copy_(others), parts[1].copy_(part)]
+    world["all_reduce"] = lambda total: total.add_(theirs)
+    for name, stand_in in world.items():
+        monkeypatch.setattr(torch.distributed, name, stand_in)
+    found = gather(own)
+    assert torch.equal(found, torch.cat([others, own]))
+    (found * weights).sum().backward()
+    assert own.grad is not None
+    assert torch.equal(own.grad, weights[2:] + theirs[2:])

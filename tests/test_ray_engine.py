@@ -153,7 +153,7 @@ def test_progress_is_told_per_finished_chunk(outcome: Outcome) -> None:
 
 def test_a_selection_out_of_a_zip_needs_no_store(data: Path, tiny_folder: Callable[[str], Path]) -> None:
     archive = str(zip_folder(data, data.parent / "data.zip"))
-    specs, engine = [f"{tiny_folder('bert')}@1,3:mean"], RayEngine(workers=2, source=DatasetSource(archive, limit=200))
+    specs, engine = [f"{tiny_folder('bert')}@1,3:mean"], RayEngine(workers=1, source=DatasetSource(archive, limit=200))
     expected = rank_specs(specs, archive, None, limit=200)
     assert expected.settings["dataset"]["documents"] == 200
     assert_same(rank_specs(specs, archive, None, limit=200, engine=engine), expected)
@@ -169,7 +169,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     texts["d70"] = f"ice and {WORDS[-1]}"
     data = write_beir(root / "data", texts, {"q0": "ice"}, {"q0": {"d0": 1}})
     command = (
-        f"layers -m {model} -d {data} --layers 3 --dtype float32 --store {root / 'store'} --engine ray --workers 2"
+        f"layers -m {model} -d {data} --layers 3 --dtype float32 --store {root / 'store'} --engine ray --workers 1"
     )
     return CliRunner().invoke(cli.probe_app, command.split(), env={"COLUMNS": "300"}), root / "store"
 

@@ -7,6 +7,9 @@ from typing import Any
 
 __all__ = ["two_nodes"]
 
+# A lost machine is noticed after five checks.
+_SYSTEM = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 100}
+
 
 @contextmanager
 def two_nodes() -> Iterator[Any]:
@@ -17,9 +20,10 @@ def two_nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     before = os.environ.get("OMP_NUM_THREADS")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 200 << 20})
+    node = {"num_cpus": 1, "object_store_memory": 200 << 20}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "_system_config": _SYSTEM})
     try:
-        cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
+        cluster.add_node(**node)
         cluster.wait_for_nodes()
         yield cluster
     finally:

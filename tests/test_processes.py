@@ -16,13 +16,16 @@ from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 from tiny_data import make_dataset
 from tiny_images import draw_shapes
+from tiny_images import draw_shapes
 from tiny_models import PROMPTS, write_model, write_sentence_transformer
 from tiny_towers import write_towers
 from tiny_tuning import pairs_file, run_command
 
+from adaptors.processes import gather
+
 ROOT = Path(__file__).parent
-# One start of two processes, which import everything once and fork for every command; those meet by the number of their
-# command, as after a restart. The first of the processes tells where the output of a command begins.
+# One start of two processes, which import everything once. They fork for what the first does alone, and meet in the
+# first command that they share. The first of them tells where the output of a command begins.
 COMMANDS = """
 import json, os, sys
 import sentence_transformers, torch, transformers.models.bert.modeling_bert
@@ -33,18 +36,28 @@ from surgery import fresh_check
 
 # In float32: bfloat16 rounds a part of a batch otherwise than the whole.
 tune_labels.is_fast = lambda: False
-check = fresh_check.check_encoder
-for number, (name, arguments) in enumerate(json.loads(sys.argv[1]).items()):
-    # Folders of fits have their fresh process in other tests.
-    fresh_check.check_encoder = check if arguments[0] == "tune" else lambda *_: None
+
+def run(arguments):
+    try:
+        adaptors_app(arguments, prog_name="adaptors")
+    except SystemExit as end:
+        sys.stdout.flush()
+        return end.code or 0
+
+for name, arguments in json.loads(sys.argv[1]).items():
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
     if os.environ.get("RANK", "0") == "0":
         for stream in (sys.stdout, sys.stderr):
             print(f"--- {name}", file=stream, flush=True)
-    child = os.fork()
-    if not child:
-        os.environ["TORCHELASTIC_RESTART_COUNT"] = str(number)
-        adaptors_app(arguments, prog_name="adaptors")
-    if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+    if arguments[0] == "tune":
+        code = run(arguments)
+    elif child := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    else:
+        fresh_check.check_encoder = lambda *_: None  # folders of fits have their fresh process in other tests
+        os._exit(run(arguments))
+    if code:
         sys.exit(code)
 """
 FITS = {"linear": ("--steps", 4), "pca": ()}
@@ -166,6 +179,7 @@ def test_two_processes_tune_as_one_and_only_the_first_speaks_and_writes(outcome:
     one, two = outcome.alone, outcome.beside
     assert outcome.stdout["tune"] == f"{two / 'tune'}\n"
     assert outcome.stderr["tune"].count("fresh process") == 1
+    assert sum(said.count("loading ") for said in outcome.stderr.values()) == 2  # and once in the call that is wrong
     assert differ(one / "tune" / "model.safetensors", two / "tune" / "model.safetensors") < TOLERANCE
     steps = [[json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()] for place in (one, two)]
     assert [line["step"] for line in steps[0]] == [line["step"] for line in steps[1]]
@@ -198,3 +212,18 @@ def test_an_error_is_said_once_and_ends_all(outcome: Outcome) -> None:
 
 def test_nothing_is_said_before_the_first_command(outcome: Outcome) -> None:
     assert outcome.stdout[""] == ""
+
+
+def test_a_rows_gradient_is_the_sum_of_what_all_processes_have_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, others, theirs = torch.ones(2, 3, requires_grad=True), torch.full((2, 3), 5.0), torch.rand(4, 3)
+    weights = torch.arange(12.0).reshape(4, 3)
+    world = {"is_initialized": lambda: True, "get_world_size": lambda: 2, "get_rank": lambda: 1}
+    world["all_gather"] = lambda parts, part: [parts[0].copy_(others), parts[1].copy_(part)]
+    world["all_reduce"] = lambda total: total.add_(theirs)
+    for name, stand_in in world.items():
+        monkeypatch.setattr(torch.distributed, name, stand_in)
+    found = gather(own)
+    assert torch.equal(found, torch.cat([others, own]))
+    (found * weights).sum().backward()
+    assert own.grad is not None
+    assert torch.equal(own.grad, weights[2:] + theirs[2:])

@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 from tiny_data import make_dataset
 from tiny_images import draw_shapes
-from tiny_images import draw_shapes
 from tiny_models import PROMPTS, write_model, write_sentence_transformer
 from tiny_towers import write_towers
 from tiny_tuning import pairs_file, run_command

@@ -16,6 +16,7 @@ from doc_blocks import pages as all_pages
 from typer.testing import CliRunner
 
 import cli
+from adaptors.healing import HealOptions
 from adaptors.train_options import TrainOptions
 from probe.catalog import list_entries
 
@@ -27,7 +28,8 @@ NEEDS = {"network", "install"}
 MOST_LEFT_OUT = 8
 OURS = {"probe", "surgery", "adaptors"}
 
-make_options = TrainOptions.__init__
+# What is trained in an example, and the steps it is left.
+LITTLE = {TrainOptions: 10, HealOptions: 2}
 
 each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -44,7 +46,10 @@ def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # A fresh process takes seconds to start; tests of the saved folders have theirs.
         patch.setattr("surgery.fresh_check.check_saved", accept)
         patch.setattr("surgery.fresh_check.check_encoder", accept)
-        patch.setattr(TrainOptions, "__init__", take_few_steps)
+        for options, steps in LITTLE.items():
+            patch.setattr(options, "__init__", take_few_steps(options.__init__, steps))
+        patch.setattr("probe.linear_probe.PENALTIES", (0.01,))
+        patch.setattr("probe.rate._SECONDS", 0.1)
         patch.setattr("surgery.inspection._ROUNDS", 1)
         yield
 
@@ -53,9 +58,14 @@ def accept(*args: object, **options: object) -> None:
     """Check nothing."""
 
 
-def take_few_steps(options: TrainOptions, *args: Any, **named: Any) -> None:
-    make_options(options, *args, **named)
-    object.__setattr__(options, "steps", min(options.steps, 10))
+def take_few_steps(make: Callable[..., None], most: int) -> Callable[..., None]:
+    """Return how options are made that never ask for more steps."""
+
+    def make_small(options: Any, *args: Any, **named: Any) -> None:
+        make(options, *args, **named)
+        object.__setattr__(options, "steps", min(options.steps, most))
+
+    return make_small
 
 
 @pytest.fixture

@@ -4,15 +4,17 @@ import builtins
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from drawn_pairs import DrawnPairs
+    from fresh_forks import FreshForks
     from real_states import Spied
 
     from probe.dataset import Dataset
@@ -144,6 +146,24 @@ def drawn_pairs(tmp_path_factory: pytest.TempPathFactory) -> "DrawnPairs":
     from drawn_pairs import make_pairs
 
     return make_pairs(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session")
+def fresh_forks() -> Iterator["FreshForks"]:
+    """Return what runs Python in processes that know nothing of this one, and start quickly."""
+    from fresh_forks import FreshForks
+
+    forks = FreshForks()
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="module")
+def quick_checks(fresh_forks: "FreshForks") -> Iterator[None]:
+    """Have saved folders checked in forks; that of the commands `cut` and `fuse` is a process of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("surgery.fresh_check.subprocess", SimpleNamespace(run=fresh_forks.run))
+        yield
 
 
 @pytest.fixture(scope="session")

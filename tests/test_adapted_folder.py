@@ -17,6 +17,8 @@ from adaptors.folder import is_adapted, open_adapted
 from probe.errors import CallError, ModelError
 from probe.profile import LoadOptions
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 TEXTS = make_texts(6)
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 

@@ -22,6 +22,8 @@ from probe.ranking import Contestant, RankOptions, rank
 from probe.reader import HookpointEncoder, LayerReader
 from probe.sweep import evaluate
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 NDCG = Metric("ndcg", 10)
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 

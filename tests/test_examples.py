@@ -6,6 +6,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from doc_blocks import pages as all_pages
 from typer.testing import CliRunner
 
 import cli
+from adaptors.healing import HealOptions
 from adaptors.train_options import TrainOptions
 from probe.catalog import list_entries
 
@@ -27,7 +29,8 @@ NEEDS = {"network", "install"}
 MOST_LEFT_OUT = 8
 OURS = {"probe", "surgery", "adaptors"}
 
-make_options = TrainOptions.__init__
+# What is trained in an example, and the steps it is left.
+LITTLE = {TrainOptions: 10, HealOptions: 2}
 
 each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -37,6 +40,8 @@ def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Few and short texts, one store for all pages, and little training and timing."""
     modules = ["asyncio", "os", "statistics", "numpy.fft"]  # of two packages, for there are labels by package
     entries = tuple(replace(entry, max_tokens=32) for entry in list_entries())
+    # What is first imported below would keep the entries of this page for other files' tests.
+    import_module("probe.models_table")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.docstrings.read_reference", lambda name: modules)
         patch.setattr("probe.catalog.list_entries", lambda: entries)
@@ -44,7 +49,11 @@ def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # A fresh process takes seconds to start; tests of the saved folders have theirs.
         patch.setattr("surgery.fresh_check.check_saved", accept)
         patch.setattr("surgery.fresh_check.check_encoder", accept)
-        patch.setattr(TrainOptions, "__init__", take_few_steps)
+        patch.setattr("surgery.fresh_check.check_pair", accept)
+        for options, steps in LITTLE.items():
+            patch.setattr(options, "__init__", take_few_steps(options.__init__, steps))
+        patch.setattr("probe.linear_probe.PENALTIES", (0.01,))
+        patch.setattr("probe.rate._SECONDS", 0.1)
         patch.setattr("surgery.inspection._ROUNDS", 1)
         yield
 
@@ -53,9 +62,14 @@ def accept(*args: object, **options: object) -> None:
     """Check nothing."""
 
 
-def take_few_steps(options: TrainOptions, *args: Any, **named: Any) -> None:
-    make_options(options, *args, **named)
-    object.__setattr__(options, "steps", min(options.steps, 10))
+def take_few_steps(make: Callable[..., None], most: int) -> Callable[..., None]:
+    """Return how options are made that never ask for more steps."""
+
+    def make_small(options: Any, *args: Any, **named: Any) -> None:
+        make(options, *args, **named)
+        object.__setattr__(options, "steps", min(options.steps, most))
+
+    return make_small
 
 
 @pytest.fixture

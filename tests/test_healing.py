@@ -226,6 +226,7 @@ def tune(*args: object) -> Result:
     return CliRunner().invoke(cli.adaptors_app, ["tune", *map(str, args)])
 
 
+@pytest.mark.usefixtures("quick_checks")
 def test_the_command_saves_a_model_that_loads_anywhere(
     cut_folder: Path, tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path
 ) -> None:

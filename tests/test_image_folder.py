@@ -361,8 +361,8 @@ def test_healing_and_building_refuse_images(shapes: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("probe layers -m {model} -d {data} --no-store", "clip@image"),
-        ("probe layers -m {model} -d {data}:captions --no-store", "clip@image"),
+        ("probe layers -m {model} -d {data} --no-store", "two towers, as clip"),
+        ("probe layers -m {model} -d {data}:captions --no-store", "two towers, as clip"),
         ("probe rank {model} -d {data} --no-store --baseline bm25", "BM25 reads texts only"),
         ("probe geometry -m {model} -d {data} --no-store", "probe geometry reads texts only"),
         ("probe classify -m {model} -d {data} --no-store", "no labelled data set"),

@@ -1,12 +1,12 @@
 """What --engine and its options refuse, and that nobody else needs Ray."""
 
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fresh_forks import FreshForks
 from tiny_data import make_dataset
 from typer.testing import CliRunner, Result
 
@@ -104,10 +104,12 @@ print("ray" in sys.modules)
 """
 
 
-def test_neither_imports_nor_a_local_command_load_ray(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+def test_neither_imports_nor_a_local_command_load_ray(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, fresh_forks: FreshForks
+) -> None:
     pytest.importorskip("ray.data", reason="the extra ray is not installed")
     data = make_dataset(tmp_path / "data")
     command = [sys.executable, "-c", LIGHT, str(tiny_folder("bert")), str(data)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = fresh_forks.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.splitlines()[-1] == "False"

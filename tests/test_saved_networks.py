@@ -24,6 +24,8 @@ from probe.profile import LoadOptions
 from surgery.dense import DenseLayer, write_dense
 from surgery.fusing import FusedModel
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 TEXTS = make_texts(6)
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 

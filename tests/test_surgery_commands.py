@@ -144,6 +144,7 @@ def test_inspect_shares_the_cost_among_the_blocks(model: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("names", [("dtype",), ("torch_dtype",), ()])
+@pytest.mark.usefixtures("quick_checks")
 def test_a_cut_of_weights_in_half_precision_computes_in_float32_wherever_it_is_loaded(
     dtype: torch.dtype, names: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.usefixtures("quick_checks")
 def test_it_prints_a_folder_that_loads_anywhere_and_ranks(
     tune: Callable[..., Result], data: Path, tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -5,12 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from adaptors.paired_check import check_pair
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tiny_data import write_lines
@@ -23,12 +22,14 @@ from typer.testing import Result
 from adaptors.paired_model import PairedModel
 from adaptors.student import open_student
 from probe.dataset import load_dataset
+from probe.encoder import Encoder
 from probe.errors import ModelError
 from probe.image_file import ImageFile, open_image
 from probe.learned import read_learned
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.reader import own_pooling
+from surgery.fresh_check import check_pair
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
@@ -130,7 +131,7 @@ def test_a_tuned_folder_is_tuned_again(tuned: dict[str, Path], drawn: Path, tmp_
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the fresh process out where it is not what is tested: it takes seconds."""
-    monkeypatch.setattr("adaptors.paired_check.check_pair", lambda *_, **__: None)
+    monkeypatch.setattr("surgery.fresh_check.check_pair", lambda *_, **__: None)
 
 
 @pytest.mark.parametrize("part", ["vision_model.post_layernorm.bias", "text_model.final_layer_norm.bias"])
@@ -143,7 +144,7 @@ def test_a_tower_that_is_saved_otherwise_than_it_is_is_noticed(
     values = load_file(folder / "model.safetensors")
     save_file({**values, part: values[part] + 0.1}, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="gives other vectors"):
-        check_pair(folder, model)
+        check_pair(folder, cast(Encoder, model), cast(Encoder, model))
 
 
 def test_an_interrupted_tuning_goes_on_and_another_image_is_another_training(

@@ -102,6 +102,7 @@ def test_the_saved_folder_gives_the_vectors_of_the_trained_encoder(
 
 
 # One that loads without this package is checked so by the command.
+@pytest.mark.usefixtures("quick_checks")
 def test_a_fusion_loads_in_a_fresh_process(tuned: dict[str, tuple[Student, Path]]) -> None:
     student, out = tuned["fused"]
     check_encoder(out, cast(Encoder, student.model), trust=True)

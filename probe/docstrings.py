@@ -92,9 +92,11 @@ def _import(name: str) -> ModuleType | None:
 def _own(module: ModuleType, name: str) -> object:
     """Return what a module calls by a name, also where another package has put its own there: Ray does in `inspect`."""
     value = getattr(module, name, None)
-    if isinstance(value, FunctionType) and _is_standard(module.__name__) and not _is_standard(value.__module__ or ""):
-        return getattr(_load_afresh(module.__name__), name, None)
-    return value
+    if not (isinstance(value, FunctionType) and _is_standard(module.__name__)) or _is_standard(value.__module__ or ""):
+        return value
+    if module.__name__ in sys.builtin_module_names:  # a second `sys` would begin with streams of its own
+        return getattr(module, f"__{name}__", None)
+    return getattr(_load_afresh(module.__name__), name, None)
 
 
 def _is_standard(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 
 import pytest
 
@@ -51,3 +52,20 @@ def test_what_another_package_puts_into_a_module_of_python_changes_nothing(monke
     monkeypatch.setattr(inspect, "isgenerator", replaced)
     assert "inspect.isgenerator" in before.documents.ids  # type: ignore[attr-defined]
     assert read_docstrings().documents.text_hash == before.documents.text_hash
+
+
+def test_a_hook_that_another_package_sets_changes_nothing_and_no_stream_is_replaced(
+    docstrings: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hook(*args: object) -> None:
+        """Handle an uncaught exception in a way of its own.
+
+        Whatever is written here is no part of Python, so that nothing of it may be found among the texts of a data set
+        that is to be the same on every machine, whatever was imported before, by whom, and in which order it was.
+        """
+
+    hook.__module__ = "elsewhere"
+    monkeypatch.setattr(sys, "excepthook", hook)
+    streams = sys.stdout, sys.stderr
+    assert read_docstrings().text_hash == docstrings.text_hash
+    assert (sys.stdout, sys.stderr) == streams

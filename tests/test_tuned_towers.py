@@ -9,9 +9,13 @@ from drawn_pairs import LEARNING, UNSEEN, DrawnPairs, draw_pairs, embed_sides, r
 from adaptors.scope import Scope
 from adaptors.student import open_student
 from probe.dataset import load_dataset
+from probe.hookpoint import model_of
+from probe.metrics import Metric
 from probe.opening import open_reader
 from probe.profile import LoadOptions
+from probe.ranking import RankOptions
 from probe.reader import HookpointEncoder
+from probe.tower_ranking import open_towers, rank_towers
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 CHANCE = 1 / UNSEEN
@@ -37,6 +41,19 @@ def test_recall_rises_with_the_layer_of_the_image_tower(drawn_pairs: DrawnPairs)
     assert found == sorted(found)
     assert found[0] <= 3 * CHANCE
     assert found[-1] > 0.9
+
+
+def test_rows_of_the_leaderboard_rise_with_the_layer_of_either_tower(drawn_pairs: DrawnPairs) -> None:
+    test = load_dataset(str(drawn_pairs.data), "test")
+    towers = open_towers(str(drawn_pairs.tuned), test, OPTIONS)
+    board = rank_towers(towers, test, options=RankOptions(Metric("recall", 1)))
+    for reader in towers.swept:
+        rows = [row for row in board.rows if model_of(row.encoder) == reader.model.source.name]
+        found = [row.scores["recall@1"] for row in sorted(rows, key=lambda row: row.layer or 0)]
+        assert len(found) == reader.model.depth + 1
+        assert found == sorted(found)
+        assert found[0] <= 3 * CHANCE
+        assert found[-1] > 0.9
 
 
 def test_low_rank_matrices_learn_other_words_for_the_same_drawings(drawn_pairs: DrawnPairs, tmp_path: Path) -> None:

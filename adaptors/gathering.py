@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from adaptors.base import FitData
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.fusions import Fusion

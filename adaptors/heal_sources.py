@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adaptors.gathering import FitTexts, choose_texts
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import DataError
 from probe.passages import DOCUMENT_FILES, list_documents, read_passages
 from probe.record_files import RECORD_FILES, place_text, read_columns

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from probe.charts import PairMap
 from probe.errors import CallError
-from probe.pair_map import PairMap
 from probe.pictures import check_matplotlib, save_picture
 from probe.search import unit
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from adaptors.tuning_files import read_tuning_file
 from adaptors.tuning_rows import Pairwise, Row
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.defects import Defects
 from probe.errors import DataError
 from probe.record_files import RECORD_FILES

@@ -17,7 +17,7 @@ from adaptors.ladder import LadderPlan, climb
 from adaptors.resolve import resolve_specs
 from adaptors.train_options import TrainOptions
 from benchmarks.inputs import find_mpnet
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.leaderboard import Leaderboard
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions, rank

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 from benchmarks.inputs import Skipped, first_texts
 from benchmarks.timing import Comparison
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.engine import ChunkFound, Scan
 from probe.errors import CallError
 from probe.fusions import Fusion

@@ -87,7 +87,7 @@ def rank(
     from adaptors.ladder import LadderPlan, climb
     from adaptors.resolve import resolve_specs
     from adaptors.train_options import TrainOptions
-    from probe.dataset import load_dataset
+    from probe.dataset_loading import load_dataset
     from probe.metrics import Metric
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions

@@ -65,8 +65,8 @@ def classify(
     check_json_output(format, save)
     check_plot(plot)
     check_choice("--metric", metric, ("accuracy", "macro-f1"))
-    from probe.classify_render import print_classify
     from probe.classify_sweep import ClassifyOptions, classify_layers
+    from probe.console import print_result
     from probe.labelled_texts import load_labelled
     from probe.linear_probe import Design, fewest_texts
     from probe.opening import open_reader
@@ -80,5 +80,5 @@ def classify(
         reader = open_reader(model, options, kept)
         classifying = ClassifyOptions(Design(metric, folds, seed), command_line(), kept, report)
         board = classify_layers(reader, texts, layers, pooling.split(","), classifying)
-    emit_json(board, format, save, print_classify)
+    emit_json(board, format, save, print_result)
     save_plot(board, plot)

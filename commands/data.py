@@ -27,7 +27,7 @@ def show(
     """Show what is in a data set: counts, judgements per query, lengths or sizes, an example, defects."""
     check_choice("--format", format, ("table", "json"))
     from probe.data_summary import summarise, summary_table
-    from probe.dataset import load_dataset
+    from probe.dataset_loading import load_dataset
 
     summary = summarise(load_dataset(dataset, split))
     print_json(vars(summary)) if format == "json" else console().print(summary_table(summary))

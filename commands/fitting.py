@@ -85,7 +85,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderb
     from adaptors.kinds import KINDS, check_kinds
     from adaptors.ladder import LadderPlan, fit_ladder
     from adaptors.resolve import resolve_specs
-    from probe.dataset import load_dataset
+    from probe.dataset_loading import load_dataset
     from probe.ranking import RankOptions, rank
 
     check_kinds([request.kind])

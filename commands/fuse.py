@@ -115,7 +115,7 @@ def _tune(
 ) -> tuple[str, tuple[float, ...] | None]:
     """Return the method and the weights that are best on a split which is not the test's."""
     from adaptors.fusion_weights import tune_weights
-    from probe.dataset import load_dataset
+    from probe.dataset_loading import load_dataset
 
     with working() as report:
         data = load_dataset(*dataset)

@@ -58,8 +58,8 @@ def geometry(
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
     check_json_output(format, save)
     check_plot(plot)
-    from probe.dataset import load_dataset
-    from probe.geometry_render import print_geometry
+    from probe.console import print_result
+    from probe.dataset_loading import load_dataset
     from probe.geometry_sweep import measure_geometry
     from probe.opening import open_reader
     from probe.profile import LoadOptions
@@ -77,5 +77,5 @@ def geometry(
             Contestant(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
         ]
         board = measure_geometry(contestants, data, command_line(), kept, report)
-    emit_json(board, format, save, print_geometry)
+    emit_json(board, format, save, print_result)
     save_plot(board, plot)

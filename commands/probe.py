@@ -194,8 +194,8 @@ def rank(
 def models(format: TableOrJson = "table", debug: Debug = False) -> None:
     """List the aliases: hub id, pooling, prompts, longest input, and which are on this machine now."""
     check_choice("--format", format, ("table", "json"))
+    from probe.console import print_whole
     from probe.models_table import list_models, model_notes, models_table
-    from probe.render import print_whole
 
     found = list_models()
     if format == "json":
@@ -232,7 +232,7 @@ def _resolve(
 
 
 def _load_data(name: str, split: str | None, limit: int | None, bm25: bool) -> "Dataset":
-    from probe.dataset import load_dataset
+    from probe.dataset_loading import load_dataset
     from probe.text_only import refuse_images
 
     data = load_dataset(name, split, limit)

@@ -59,7 +59,7 @@ R = TypeVar("R")
 
 
 class _ToJson(Protocol):
-    """A board that can be saved."""
+    """A result that can be saved."""
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -219,21 +219,21 @@ def emit(board: "Leaderboard", format: str, save: Path | None) -> None:
     if save is not None:
         write_text(_draw(board, _SUFFIXES[save.suffix.lower()]), save)
     if format == "table":
-        from probe.render import print_leaderboard
+        from probe.console import print_result
 
-        print_leaderboard(board, console())
+        print_result(board, console())
     else:
         typer.echo(board.render(format), nl=False)
 
 
-def emit_json(board: B, format: str, save: Path | None, draw: "Callable[[B, Console], None]") -> None:
-    """Save a board as JSON where asked for, and print it on stdout, as a table or as JSON."""
+def emit_json(result: B, format: str, save: Path | None, draw: "Callable[[B, Console], None]") -> None:
+    """Save a result as JSON where asked for, and print it on stdout, as a table or as JSON."""
     if save is not None:
-        write_text(board.to_json(), save)
+        write_text(result.to_json(), save)
     if format == "json":
-        typer.echo(board.to_json(), nl=False)
+        typer.echo(result.to_json(), nl=False)
     else:
-        draw(board, console())
+        draw(result, console())
 
 
 def write_text(text: str, file: Path) -> None:
@@ -255,8 +255,8 @@ def saving(file: Path) -> Iterator[None]:
 def _draw(board: "Leaderboard", format: str) -> str:
     if format != "table":
         return board.render(format)
-    from probe.render import print_leaderboard
+    from probe.console import print_result
 
     text = io.StringIO()
-    print_leaderboard(board, console(file=text, width=200))
+    print_result(board, console(file=text, width=200))
     return text.getvalue()

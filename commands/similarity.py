@@ -57,10 +57,10 @@ def similarity(
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
     check_json_output(format, save)
     check_plot(plot)
+    from probe.console import print_result
     from probe.opening import open_reader
     from probe.profile import LoadOptions
     from probe.scored_pairs import load_pairs
-    from probe.similarity_render import print_similarity
     from probe.similarity_sweep import SimilarityOptions, correlate_layers
 
     options = LoadOptions(dtype, device, max_tokens, None, prompt, trust_remote_code)
@@ -71,5 +71,5 @@ def similarity(
         reader = open_reader(model, options, kept)
         correlating = SimilarityOptions(seed, command_line(), kept, report)
         board = correlate_layers(reader, pairs, layers, pooling.split(","), correlating)
-    emit_json(board, format, save, print_similarity)
+    emit_json(board, format, save, print_result)
     save_plot(board, plot)

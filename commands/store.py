@@ -31,7 +31,7 @@ def show(store: StoreFolder = None, format: TableOrJson = "table", debug: Debug 
     if format == "json":
         print_json([{**vars(shelf), "folder": str(shelf.folder)} for shelf in shelves])
     else:
-        from probe.render import print_whole
+        from probe.console import print_whole
 
         print_whole(store_table(shelves), console())
         say(f"store: {opened.folder}")

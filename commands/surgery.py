@@ -72,7 +72,7 @@ def inspect(
     if format == "json":
         print_json(asdict(found))
         return
-    from probe.render import print_whole
+    from probe.console import print_whole
 
     print_whole(inspection_table(found), console())
     for line in inspection_lines(found):

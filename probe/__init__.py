@@ -36,7 +36,7 @@ _HOMES = {
     "evaluate_late": "token_encoder",
     "find_layers": "layers",
     "fuse_runs": "run_fusion",
-    "load_dataset": "dataset",
+    "load_dataset": "dataset_loading",
     "load_labelled": "labelled_texts",
     "load_model": "loading",
     "load_pairs": "scored_pairs",

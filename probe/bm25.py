@@ -7,8 +7,8 @@ import numpy as np
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.evaluation import Evaluation
-from probe.examples import leaders
 from probe.metrics import Metric, score_run
+from probe.query_examples import leaders
 from probe.search import Run, tie_order
 from probe.text_only import refuse_images
 from probe.texts import Texts

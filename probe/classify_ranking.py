@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.class_scores import MEASURES, intervals, measure_all, paired_test
-from probe.classify_board import MAJORITY, SHUFFLED, ClassifyRow
+from probe.classification_result import MAJORITY, SHUFFLED, ClassificationRow
 from probe.collapse import is_collapsed
 from probe.encoder import Embeddings
 from probe.hookpoint import Hookpoint
@@ -26,7 +26,7 @@ class _Trial:
     """A probe trained on the labels, and one on shuffled labels."""
 
     point: Hookpoint
-    row: ClassifyRow
+    row: ClassificationRow
     real: HeldOut
     shuffled: HeldOut
 
@@ -35,7 +35,7 @@ class _Trial:
 class _Entry:
     """A row to be, the labels it is held against `(N,)`, and its predictions `(N,)`."""
 
-    row: ClassifyRow
+    row: ClassificationRow
     truth: Classes
     predicted: Classes
 
@@ -46,7 +46,7 @@ def rank_probes(
     labels: Sequence[str],
     design: Design,
     progress: Progress = silent,
-) -> tuple[ClassifyRow, ...]:
+) -> tuple[ClassificationRow, ...]:
     """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
 
     Args:
@@ -66,7 +66,7 @@ def rank_probes(
     commonest = np.full_like(classes, np.bincount(classes).argmax())
     entries = [
         *(_Entry(trial.row, classes, trial.real.predicted) for trial in trials),
-        _Entry(ClassifyRow(0, "commonest label", MAJORITY), classes, commonest),
+        _Entry(ClassificationRow(0, "commonest label", MAJORITY), classes, commonest),
         _Entry(_shuffled_row(full), shuffled, full.shuffled.predicted),
     ]
     rows = _test(_score(entries, design), entries, classes, full, design)
@@ -96,13 +96,13 @@ def _train(
     return trials
 
 
-def _layer_row(point: Hookpoint, found: HeldOut) -> ClassifyRow:
+def _layer_row(point: Hookpoint, found: HeldOut) -> ClassificationRow:
     layer, pooling = point.place
-    row = ClassifyRow(0, str(point), layer=layer, pooling=pooling)
+    row = ClassificationRow(0, str(point), layer=layer, pooling=pooling)
     return replace(row, penalties=found.penalties, unconverged=found.unconverged, fit_seconds=found.seconds)
 
 
-def _shuffled_row(full: _Trial) -> ClassifyRow:
+def _shuffled_row(full: _Trial) -> ClassificationRow:
     row = replace(_layer_row(full.point, full.shuffled), dim=full.row.dim, collapsed=full.row.collapsed)
     return replace(row, encoder=f"{full.point}, labels shuffled", control=SHUFFLED)
 
@@ -113,7 +113,7 @@ def _measure(pairs: Sequence[tuple[Classes, Classes]]) -> dict[str, NDArray[np.f
     return measure_all(truth, predicted, int(truth.max()) + 1)
 
 
-def _score(entries: Sequence[_Entry], design: Design) -> list[ClassifyRow]:
+def _score(entries: Sequence[_Entry], design: Design) -> list[ClassificationRow]:
     """Add both measures and their intervals."""
     pairs = [(entry.truth, entry.predicted) for entry in entries]
     scores = _measure(pairs)
@@ -132,18 +132,18 @@ def _score(entries: Sequence[_Entry], design: Design) -> list[ClassifyRow]:
     return rows
 
 
-def _add_selectivity(row: ClassifyRow, design: Design) -> ClassifyRow:
+def _add_selectivity(row: ClassificationRow, design: Design) -> ClassificationRow:
     chance = row.shuffled_accuracy if design.metric == "accuracy" else row.shuffled_macro_f1
     return row if chance is None else replace(row, selectivity=_score_of(row, design) - chance)
 
 
-def _score_of(row: ClassifyRow, design: Design) -> float:
+def _score_of(row: ClassificationRow, design: Design) -> float:
     return row.accuracy if design.metric == "accuracy" else row.macro_f1
 
 
 def _test(
-    rows: Sequence[ClassifyRow], entries: Sequence[_Entry], classes: Classes, full: _Trial, design: Design
-) -> list[ClassifyRow]:
+    rows: Sequence[ClassificationRow], entries: Sequence[_Entry], classes: Classes, full: _Trial, design: Design
+) -> list[ClassificationRow]:
     """Add differences to the full model, where they are of the same labels."""
     others = [place for place, row in enumerate(rows) if row.control != SHUFFLED and row.encoder != str(full.point)]
     predicted = np.stack([entries[place].predicted for place in others])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from probe.class_scores import MEASURES
-from probe.classify_board import ClassifyBoard
+from probe.classification_result import ClassificationResult
 from probe.classify_ranking import rank_probes
 from probe.errors import CallError, DataError
 from probe.labelled_texts import LabelledTexts
@@ -29,7 +29,7 @@ class ClassifyOptions:
 
     Attributes:
         design: Metric, folds and seed.
-        command: What made the board, kept in it.
+        command: What made the result, kept in it.
         store: Where states are read and kept, if anywhere.
         progress: Told about every batch and every probe.
     """
@@ -46,7 +46,7 @@ def classify_layers(
     layers: str = "all",
     poolings: Sequence[str] = ("own",),
     options: ClassifyOptions | None = None,
-) -> ClassifyBoard:
+) -> ClassificationResult:
     """Train a linear probe on every layer of one model; the full model is always among the rows.
 
     Args:
@@ -78,7 +78,7 @@ def classify_layers(
         "dataset": _dataset_settings(texts),
         "statistics": text_statistics_settings("texts", _TEST, options.design.seed, _LIBRARIES),
     }
-    return ClassifyBoard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
+    return ClassificationResult(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
 
 
 def _check(texts: LabelledTexts, design: Design) -> None:

@@ -1,26 +1,27 @@
-"""Data sets: documents, judged queries and judgements, from wherever they are named."""
+"""A data set: documents, judged queries and judgements, as a value."""
 
-import os
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from probe.catalog import nearest_names
-from probe.errors import CallError, DataError
-from probe.locations import is_url
-from probe.texts import Documents, TextHash, Texts, select
+from probe.html_table import import_pandas, render_table
+from probe.image_file import shown
+from probe.texts import Documents, TextHash, Texts, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels", "load_dataset"]
+__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels"]
 
 Qrels = dict[str, dict[str, int]]
 
 DEFAULT_DATASET = "docstrings"
 TITLE_RULE = "title + ' ' + text"
 ID_RULE = "a document with the query's own id is dropped"
+
+_ROWS_SHOWN = 5
+_LONGEST = 160
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,23 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """Return the counts and the first judged queries as HTML."""
-        from probe.notebook import dataset_html
+        notes = [
+            *([f"synthetic queries: {self.synthetic}"] if self.synthetic else []),
+            *(["a part of the corpus"] if self.limited else []),
+            f"text {self.text_hash[:12]}, judgements {self.qrels_hash[:12]}",
+            *(f"data defect: {defect}" for defect in self.defects),
+        ]
+        title = f"{self.name} ({self.split}): {len(self.documents)} documents, {len(self.queries)} queries"
+        header = ("query id", "query", "relevant documents")
+        return render_table(title, header, self._first_rows(), about="About this data set", notes=notes)
 
-        return dataset_html(self)
+    def _first_rows(self) -> list[list[str]]:
+        texts = dict(self.queries)
+        rows = []
+        for query, docs in islice(self.qrels.items(), _ROWS_SHOWN):
+            relevant = ", ".join(doc for doc, grade in docs.items() if grade > 0)
+            rows.append([query, shorten(shown(texts.get(query, "")), _LONGEST), relevant[:_LONGEST]])
+        return rows
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return the judgements with their texts, a row per judged pair of query and document.
@@ -72,70 +87,14 @@ class Dataset:
         Raises:
             CallError: pandas is not installed.
         """
-        from probe.notebook import dataset_frame
-
-        return dataset_frame(self)
-
-    def judgements_per_query(self) -> Counter[int]:
-        """Count the queries by their number of relevant documents."""
-        return Counter(sum(grade > 0 for grade in docs.values()) for docs in self.qrels.values())
-
-
-def load_dataset(name: str, split: str | None = None, limit: int | None = None) -> Dataset:
-    """Load a data set by name or path.
-
-    Args:
-        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one; or a folder of images with captions,
-            `DIR:captions` where the captions are searched, not the images.
-        split: Whose judgements to use; `test` when left out, or the only one there is.
-        limit: Keep about this many documents; every judged one is kept, however many those are.
-
-    Returns:
-        The data set.
-
-    Raises:
-        CallError: There is no such data set or split.
-        DataError: Its files are malformed, or it cannot be downloaded.
-    """
-    dataset = _load(name, split)
-    if not dataset.qrels:
-        raise DataError(f"'{name}' has no judged query for the split '{dataset.split}': nothing can be scored")
-    if not len(dataset.documents):
-        raise DataError(f"'{name}' has no documents: nothing can be retrieved")
-    return dataset if limit is None else _limit(dataset, limit)
-
-
-def _load(name: str, split: str | None) -> Dataset:
-    from probe.beir_format import read_beir
-    from probe.image_folder import find_image_folder, read_image_folder
-
-    images = find_image_folder(name)
-    if images is not None:
-        return read_image_folder(images, split)
-    if os.path.exists(name) or is_url(name):
-        return read_beir(name, split)
-    if name == DEFAULT_DATASET:
-        from probe.docstrings import read_docstrings
-
-        return read_docstrings(split)
-    return read_beir(_fetch(name), split, name=name)
-
-
-def _fetch(name: str) -> str:
-    from probe.download import beir_names, download_beir
-
-    if name in beir_names():
-        return str(download_beir(name))
-    if os.sep in name or name.endswith(".zip") or name.startswith("."):
-        raise CallError(f"there is no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
-    raise CallError(f"unknown data set '{name}': {nearest_names(name, [DEFAULT_DATASET, *beir_names()])}")
-
-
-def _limit(dataset: Dataset, limit: int) -> Dataset:
-    if limit < 1:
-        raise CallError(f"--limit {limit} is out of range: expected at least 1 document")
-    if limit >= len(dataset.documents):
-        return dataset
-    judged = {doc for docs in dataset.qrels.values() for doc in docs}
-    kept = select(dataset.documents, judged, limit)
-    return replace(dataset, documents=kept, limited=len(kept) < len(dataset.documents))
+        pandas = import_pandas()
+        queries = dict(self.queries)
+        judged = {doc for docs in self.qrels.values() for doc in docs}
+        documents = {name: text for name, text in self.documents if name in judged}
+        rows = [
+            (query, queries.get(query), document, documents.get(document), grade)
+            for query, docs in self.qrels.items()
+            for document, grade in docs.items()
+        ]
+        frame: pd.DataFrame = pandas.DataFrame(rows, columns=["query_id", "query", "document_id", "document", "grade"])
+        return frame

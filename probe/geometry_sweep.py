@@ -10,7 +10,7 @@ from probe.collapse import effective_rank, is_collapsed, mean_cosine
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
-from probe.geometry_board import GeometryBoard, GeometryRow
+from probe.geometry_result import GeometryResult, GeometryRow
 from probe.hookpoint import Hookpoint, Place
 from probe.ranking import Contestant
 from probe.sampling import spread
@@ -54,7 +54,7 @@ def measure_geometry(
     command: str = "",
     store: Store | None = None,
     progress: Progress = silent,
-) -> GeometryBoard:
+) -> GeometryResult:
     """Measure the geometry of hookpoints of any number of models.
 
     Args:
@@ -85,7 +85,7 @@ def measure_geometry(
         "sample": len(wanted.sample),
         "pairs": len(wanted.pairs),
     }
-    return GeometryBoard(
+    return GeometryResult(
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=settings,

@@ -16,12 +16,12 @@ from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.engine import Cost, Engine, Scan, points_of, read_points, scan_here
 from probe.evaluation import AdaptorFacts, Evaluation
-from probe.examples import leaders
 from probe.fusions import RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.late_reader import late_reader
 from probe.learned import Learned, join_learned
 from probe.metrics import Metric, score_run
+from probe.query_examples import leaders
 from probe.reader import LayerReader
 from probe.states import Progress, query_side
 from probe.store import Store

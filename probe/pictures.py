@@ -4,12 +4,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.classify_board import ClassifyBoard
+from probe.charts import PairMap
+from probe.classification_result import ClassificationResult
 from probe.errors import CallError
-from probe.geometry_board import GeometryBoard
+from probe.geometry_result import GeometryResult
 from probe.leaderboard import Leaderboard
-from probe.pair_map import PairMap
-from probe.similarity_board import SimilarityBoard
+from probe.similarity_result import SimilarityResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,12 +18,12 @@ __all__ = ["SUFFIXES", "check_matplotlib", "plot", "save_picture"]
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
-# Per kind of board, the module whose `draw(board)` draws it.
+# Per kind of result, the module whose `draw(result)` draws it.
 _HOMES: dict[type, str] = {
     Leaderboard: "plot_leaderboard",
-    GeometryBoard: "plot_geometry",
-    ClassifyBoard: "plot_labelled",
-    SimilarityBoard: "plot_labelled",
+    GeometryResult: "plot_geometry",
+    ClassificationResult: "plot_labelled",
+    SimilarityResult: "plot_labelled",
     PairMap: "plot_pairs",
 }
 
@@ -43,11 +43,11 @@ def check_matplotlib(wanted_by: str = "a picture") -> None:
         raise CallError(f"{wanted_by} needs matplotlib: pip install 'encoder-surgery[plot]'") from error
 
 
-def plot(board: Any) -> "Figure":
-    """Draw a board; a notebook shows the figure, and `savefig` writes it.
+def plot(result: Any) -> "Figure":
+    """Draw a result; a notebook shows the figure, and `savefig` writes it.
 
     Args:
-        board: A leaderboard, or another board of this package.
+        result: A leaderboard, or another result of this package.
 
     Returns:
         A matplotlib figure that pyplot knows nothing of.
@@ -55,11 +55,11 @@ def plot(board: Any) -> "Figure":
     Raises:
         CallError: There is nothing to draw, or no matplotlib to draw with.
     """
-    home = next((home for kind, home in _HOMES.items() if isinstance(board, kind)), None)
+    home = next((home for kind, home in _HOMES.items() if isinstance(result, kind)), None)
     if home is None:
-        raise CallError(f"a {type(board).__name__} cannot be drawn: expected {_names()}")
+        raise CallError(f"a {type(result).__name__} cannot be drawn: expected {_names()}")
     check_matplotlib()
-    figure: Figure = import_module(f"probe.{home}").draw(board)
+    figure: Figure = import_module(f"probe.{home}").draw(result)
     return figure
 
 
@@ -67,11 +67,11 @@ def _names() -> str:
     return " or ".join(kind.__name__ for kind in _HOMES)
 
 
-def save_picture(board: Any, path: Path) -> None:
-    """Draw a board into a file, whole or not at all; equal boards give equal bytes.
+def save_picture(result: Any, path: Path) -> None:
+    """Draw a result into a file, whole or not at all; equal boards give equal bytes.
 
     Args:
-        board: What `plot` takes.
+        result: What `plot` takes.
         path: A file ending in one of `SUFFIXES`.
 
     Raises:
@@ -80,7 +80,7 @@ def save_picture(board: Any, path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise CallError(f"'{path}' is no picture: expected a file ending in {', '.join(SUFFIXES)}")
-    figure = plot(board)
+    figure = plot(result)
     from probe.plot_style import save_figure
 
     save_figure(figure, path)

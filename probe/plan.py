@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from probe.board import board_dict
 from probe.errors import CallError
 from probe.rate import Rate
+from probe.result import result_payload
 from probe.store_forecast import StoreForecast
 
 __all__ = ["Plan", "PlanRequest", "PlanRow", "PlannedModel", "SearchCost", "SweepCost", "Workload"]
@@ -169,5 +169,6 @@ class Plan:
         return {name: asdict(getattr(self, name)) for name in ("model", "work", "rate", "sweep", "store", "search")}
 
     def to_json(self) -> str:
-        """Return it as JSON, under the head of every board."""
-        return json.dumps(board_dict("plan", self), indent=2) + "\n"
+        """Return it as JSON, under the head of every result."""
+        payload = result_payload("plan", self.command, self.created, settings=self.settings, rows=self.rows)
+        return json.dumps(payload, indent=2) + "\n"

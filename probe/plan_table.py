@@ -5,9 +5,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from probe.console import print_whole
 from probe.plan import Plan
 from probe.quantities import brief, duration, size
-from probe.render import print_whole
 
 __all__ = ["plan_lines", "plan_table", "print_plan"]
 

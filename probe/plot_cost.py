@@ -7,10 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from probe.pareto import pareto_front
+from probe.charts import Point, pareto_front
 from probe.plot_marks import Mark, draw_marks
 from probe.plot_style import Look
-from probe.series import Point
 
 __all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
 

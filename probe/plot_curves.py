@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from probe.charts import Curve, Point
 from probe.plot_marks import Mark, draw_marks, sample
 from probe.plot_style import GREY, Look, look_of
-from probe.series import Curve, Point
 
 __all__ = ["curve_looks", "draw_curve", "draw_curves", "draw_levels", "level_look"]
 

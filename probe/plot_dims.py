@@ -8,12 +8,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from probe.charts import Curve, ladder_curves
+from probe.formats import metric_title
 from probe.leaderboard import Leaderboard, Row
 from probe.plot_marks import Mark, draw_marks, mark_handles, sample
 from probe.plot_sheet import Band, Handles
 from probe.plot_style import GREY, Look, fold, look_of
-from probe.render import metric_title
-from probe.series import Curve, ladder_curves
 
 __all__ = ["is_ladder", "ladder_bands"]
 
@@ -25,27 +25,27 @@ _FROZEN = Look(GREY, "", (0, (7, 2)))
 _SPREAD = 0.6
 
 
-def is_ladder(board: Leaderboard) -> bool:
+def is_ladder(result: Leaderboard) -> bool:
     """Whether some encoder has several kinds of adaptors, or one at several dimensions."""
     found: dict[str, set[tuple[str, str, int | None]]] = {}
-    for row in board.rows:
+    for row in result.rows:
         if row.adaptor is not None:
             found.setdefault(row.encoder, set()).add((row.adaptor, row.labels, row.dim))
-    return "recommended" in board.settings or any(len(kinds) > 1 for kinds in found.values())
+    return "recommended" in result.settings or any(len(kinds) > 1 for kinds in found.values())
 
 
-def ladder_bands(board: Leaderboard) -> list[Band]:
+def ladder_bands(result: Leaderboard) -> list[Band]:
     """Return the panels of a ladder, two side by side.
 
     Args:
-        board: A leaderboard with adaptors.
+        result: A leaderboard with adaptors.
     """
     encoders: dict[str, list[Row]] = {}
-    for row in board.rows:
+    for row in result.rows:
         encoders.setdefault(row.encoder, []).append(row)
-    looks = _looks(board)
+    looks = _looks(result)
     columns = min(2, len(encoders))
-    panels = [partial(_fill, board, looks, rows) for rows in encoders.values()]
+    panels = [partial(_fill, result, looks, rows) for rows in encoders.values()]
     starts = range(0, len(panels), columns)
     return [
         Band(4.2 if columns == 1 else 3.2, tuple(panels[start : start + columns]), columns, shared=True)
@@ -53,9 +53,9 @@ def ladder_bands(board: Leaderboard) -> list[Band]:
     ]
 
 
-def _looks(board: Leaderboard) -> dict[str, Look]:
+def _looks(result: Leaderboard) -> dict[str, Look]:
     """Return the look of every curve, the best first: a colour and marker per kind, a line for its labels."""
-    curves = sorted(ladder_curves(board.rows, board.metric), key=_mean, reverse=True)
+    curves = sorted(ladder_curves(result.rows, result.metric), key=_mean, reverse=True)
     kinds = sorted({curve.family for curve in curves} - {PCA})
     labels = sorted({curve.labels for curve in curves}, key=lambda name: (name != "none", name))
     return {
@@ -68,21 +68,21 @@ def _mean(curve: Curve) -> float:
     return fmean(point.value for point in curve.points)
 
 
-def _fill(board: Leaderboard, looks: Mapping[str, Look], rows: Sequence[Row], axes: Axes) -> Handles:
+def _fill(result: Leaderboard, looks: Mapping[str, Look], rows: Sequence[Row], axes: Axes) -> Handles:
     places = list(looks)
-    curves = sorted(ladder_curves(rows, board.metric), key=lambda curve: places.index(curve.name))
-    handles: dict[str, Any] = _draw_frozen(axes, [row for row in rows if row.adaptor is None], board.metric)
+    curves = sorted(ladder_curves(rows, result.metric), key=lambda curve: places.index(curve.name))
+    handles: dict[str, Any] = _draw_frozen(axes, [row for row in rows if row.adaptor is None], result.metric)
     for place, curve in enumerate(curves):
         shift = _SPREAD * ((place + 0.5) / len(curves) - 0.5)
         _draw(axes, curve, looks[curve.name], shift)
-        recommended = curve.family == board.settings.get("recommended")
+        recommended = curve.family == result.settings.get("recommended")
         name = f"{curve.name} (recommended)" if recommended else curve.name
         handles[name] = sample(looks[curve.name], all(point.transductive for point in curve.points))
     dims = sorted({point.place or 0 for curve in curves for point in curve.points})
     _scale(axes, dims)
-    axes.set_title(_title(rows, 46 if len({row.encoder for row in board.rows}) > 1 else 100))
-    axes.set_ylim(*_limits(board))
-    axes.set_ylabel(f"{metric_title(board.metric)}, 95 % interval")
+    axes.set_title(_title(rows, 46 if len({row.encoder for row in result.rows}) > 1 else 100))
+    axes.set_ylim(*_limits(result))
+    axes.set_ylabel(f"{metric_title(result.metric)}, 95 % interval")
     return {**handles, **mark_handles(point for curve in curves for point in curve.points)}
 
 
@@ -117,9 +117,9 @@ def _scale(axes: Axes, dims: Sequence[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _limits(board: Leaderboard) -> tuple[float, float]:
+def _limits(result: Leaderboard) -> tuple[float, float]:
     """Return limits that suit the panels of all encoders."""
-    ends = [end for row in board.rows for end in (row.scores[board.metric], *(row.ci95 or ()))]
+    ends = [end for row in result.rows for end in (row.scores[result.metric], *(row.ci95 or ()))]
     margin = 0.04 * (max(ends) - min(ends)) or 0.05
     return min(ends) - margin, max(ends) + margin
 

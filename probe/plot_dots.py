@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from probe.charts import Point
 from probe.plot_marks import Mark, draw_marks
 from probe.plot_style import GREY, fold, look_of
-from probe.series import Point
 
 __all__ = ["draw_dots"]
 

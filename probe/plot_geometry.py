@@ -12,13 +12,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from probe.charts import Point
 from probe.errors import CallError
-from probe.geometry_board import GeometryBoard, GeometryRow
+from probe.geometry_result import GeometryResult, GeometryRow
 from probe.plot_map import draw_cells, name_cells
 from probe.plot_marks import Mark, draw_marks, mark_handles, sample
 from probe.plot_sheet import Band, Handles, Panel, stack
 from probe.plot_style import MAP_COLOURS, Picture, board_title, fold, house_style, look_of
-from probe.series import Point
 
 __all__ = ["draw"]
 
@@ -41,11 +41,11 @@ _MEASURES: tuple[tuple[str, Callable[[GeometryRow], float | None]], ...] = (
 )
 
 
-def draw(board: GeometryBoard) -> Picture:
+def draw(result: GeometryResult) -> Picture:
     """Draw the geometry of layers.
 
     Args:
-        board: The measures.
+        result: The measures.
 
     Returns:
         The picture.
@@ -53,14 +53,14 @@ def draw(board: GeometryBoard) -> Picture:
     Raises:
         CallError: It has no rows.
     """
-    if not board.rows:
+    if not result.rows:
         raise CallError("nothing to draw: no layer was measured")
-    groups = list(board.by_model().items())
+    groups = list(result.by_model().items())
     with house_style():
         bands = _measure_bands(groups)
-        if len(board.rows) > 1:
-            bands.append(Band(min(5.2, 1.2 + 0.33 * len(board.rows)), (partial(_fill_cka, board, groups),)))
-        return stack(bands, board_title(board.settings, "geometry of layers"))
+        if len(result.rows) > 1:
+            bands.append(Band(min(5.2, 1.2 + 0.33 * len(result.rows)), (partial(_fill_cka, result, groups),)))
+        return stack(bands, board_title(result.settings, "geometry of layers"))
 
 
 def _measure_bands(groups: Sequence[_Group]) -> list[Band]:
@@ -124,10 +124,10 @@ def _fill_spectrum(group: _Group, deepest: int, axes: Axes) -> Handles:
     return {}
 
 
-def _fill_cka(board: GeometryBoard, groups: Sequence[_Group], axes: Axes) -> Handles:
+def _fill_cka(result: GeometryResult, groups: Sequence[_Group], axes: Axes) -> Handles:
     layers = [row.layer for _, rows in groups for row in rows]
-    order = [board.rows.index(row) for _, rows in groups for row in rows]
-    values = np.array(board.cka)[np.ix_(order, order)]
+    order = [result.rows.index(row) for _, rows in groups for row in rows]
+    values = np.array(result.cka)[np.ix_(order, order)]
     mesh = draw_cells(axes, values, (math.floor(10 * min(values.min(), 0.9)) / 10, 1))
     name_cells(axes, layers, layers)
     axes.set_title("linear CKA of layers; 1 = alike up to rotation, scale and shift")

@@ -5,24 +5,23 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
+from probe.charts import Chart, LabelledResult, chart_labelled
 from probe.errors import CallError
-from probe.labelled_series import LabelledBoard, chart_labelled, measure_name
 from probe.plot_curves import draw_curves, draw_levels
 from probe.plot_marks import mark_handles
 from probe.plot_sheet import Band, Handles, stack
 from probe.plot_style import Picture, house_style
-from probe.series import Chart
 
 __all__ = ["draw"]
 
 _HEIGHT = 3.6
 
 
-def draw(board: LabelledBoard) -> Picture:
+def draw(result: LabelledResult) -> Picture:
     """Draw trained probes, or correlations with gold scores.
 
     Args:
-        board: The board.
+        result: The result.
 
     Returns:
         The picture.
@@ -30,17 +29,17 @@ def draw(board: LabelledBoard) -> Picture:
     Raises:
         CallError: No row has a number.
     """
-    chart = chart_labelled(board)
+    chart = chart_labelled(result)
     if not chart.curves:
         raise CallError("nothing to draw: no layer has a number")
     with house_style():
-        panel = partial(_fill, chart, f"{measure_name(board)}, 95 % interval")
-        return stack([Band(_HEIGHT, (panel,))], _title(board))
+        panel = partial(_fill, chart, f"{result.measure}, 95 % interval")
+        return stack([Band(_HEIGHT, (panel,))], _title(result))
 
 
-def _title(board: LabelledBoard) -> str:
-    data = board.settings["dataset"]
-    title = textwrap.fill(f"{measure_name(board)} on {data['name']}", 95)
+def _title(result: LabelledResult) -> str:
+    data = result.settings["dataset"]
+    title = textwrap.fill(f"{result.measure} on {data['name']}", 95)
     return title + (f"\nSYNTHETIC data: {textwrap.fill(data['synthetic'], 80)}" if data["synthetic"] else "")
 
 

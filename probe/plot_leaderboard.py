@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from probe.charts import Chart, Curve, Point, chart_leaderboard
 from probe.errors import CallError
-from probe.fusion_grids import FusionGrid, fusion_grids
+from probe.formats import metric_title
+from probe.grids import Grid
 from probe.leaderboard import Leaderboard
 from probe.plot_cost import Priced, draw_cost, has_cost
 from probe.plot_curves import curve_looks, draw_curves, draw_levels, level_look
@@ -19,8 +21,6 @@ from probe.plot_map import as_array, draw_cells, name_cells
 from probe.plot_marks import mark_handles
 from probe.plot_sheet import Band, Handles, Panel, stack
 from probe.plot_style import GREY, Look, Picture, board_title, house_style
-from probe.render import metric_title
-from probe.series import Chart, Curve, Point, chart_of
 
 __all__ = ["draw"]
 
@@ -31,11 +31,11 @@ _SHORT = 34
 _SINGLE = Look(GREY, "P", "none")
 
 
-def draw(board: Leaderboard) -> Picture:
+def draw(result: Leaderboard) -> Picture:
     """Draw a leaderboard.
 
     Args:
-        board: The leaderboard.
+        result: The leaderboard.
 
     Returns:
         The picture.
@@ -43,38 +43,38 @@ def draw(board: Leaderboard) -> Picture:
     Raises:
         CallError: It has no rows.
     """
-    if not board.rows:
+    if not result.rows:
         raise CallError("nothing to draw: the leaderboard has no rows")
     with house_style():
-        bands = ladder_bands(board) if is_ladder(board) else _bands(board)
-        return stack(bands, board_title(board.settings, metric_title(board.metric)))
+        bands = ladder_bands(result) if is_ladder(result) else _bands(result)
+        return stack(bands, board_title(result.settings, metric_title(result.metric)))
 
 
-def _bands(board: Leaderboard) -> list[Band]:
-    grids = fusion_grids(board)
+def _bands(result: Leaderboard) -> list[Band]:
+    grids = result.grids()
     mapped = {encoder: place for grid in grids for encoder, place in grid.encoders.items()}
-    chart = chart_of(board, without=mapped)
+    chart = chart_leaderboard(result, without=mapped)
     are_levels = bool(chart.curves) and len(chart.singles) <= _LEVELS
     priced = _priced(chart, are_levels)
     priced += [
         Priced(point, _SINGLE, "+".join(map(str, mapped[point.name])))
-        for point in chart_of(board).singles
+        for point in chart_leaderboard(result).singles
         if point.name in mapped
     ]
-    costs: list[Panel] = [partial(draw_cost, priced=priced, score=_score(board))] if has_cost(priced) else []
+    costs: list[Panel] = [partial(draw_cost, priced=priced, score=_score(result))] if has_cost(priced) else []
     bands = []
     if chart.curves:
-        fill = partial(_fill_curves, chart.curves, chart.singles if are_levels else (), _score(board))
+        fill = partial(_fill_curves, chart.curves, chart.singles if are_levels else (), _score(result))
         bands.append(Band(3.5, (fill, *costs), shared=True))
     if chart.singles and not are_levels:
-        bands.append(Band(0.9 + 0.27 * len(chart.singles), (partial(_fill_dots, chart.singles, board),)))
+        bands.append(Band(0.9 + 0.27 * len(chart.singles), (partial(_fill_dots, chart.singles, result),)))
     if costs and not chart.curves:
         bands.append(Band(3, tuple(costs)))
-    return bands + [_map_band(grid, board) for grid in grids]
+    return bands + [_map_band(grid, result) for grid in grids]
 
 
-def _score(board: Leaderboard) -> str:
-    return f"{metric_title(board.metric)}, 95 % interval"
+def _score(result: Leaderboard) -> str:
+    return f"{metric_title(result.metric)}, 95 % interval"
 
 
 def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
@@ -97,18 +97,18 @@ def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, a
     return {**lines, **draw_levels(axes, levels), **mark_handles([*points, *levels])}
 
 
-def _fill_dots(points: Sequence[Point], board: Leaderboard, axes: Axes) -> Handles:
-    return {**draw_dots(axes, points, _score(board), board.settings["baseline"]), **mark_handles(points)}
+def _fill_dots(points: Sequence[Point], result: Leaderboard, axes: Axes) -> Handles:
+    return {**draw_dots(axes, points, _score(result), result.settings["baseline"]), **mark_handles(points)}
 
 
-def _map_band(grid: FusionGrid, board: Leaderboard) -> Band:
-    rows = len({row for row, _ in grid.scores})
-    return Band(1.1 + 0.3 * rows, (partial(_fill_map, grid, metric_title(board.metric)),))
+def _map_band(grid: Grid, result: Leaderboard) -> Band:
+    rows = len({row for row, _ in grid.values})
+    return Band(1.1 + 0.3 * rows, (partial(_fill_map, grid, metric_title(result.metric)),))
 
 
-def _fill_map(grid: FusionGrid, metric: str, axes: Axes) -> Handles:
-    rows, columns, values = as_array(grid.scores)
-    mesh = draw_cells(axes, values, (min(grid.scores.values()), max(grid.scores.values())))
+def _fill_map(grid: Grid, metric: str, axes: Axes) -> Handles:
+    rows, columns, values = as_array(grid.values)
+    mesh = draw_cells(axes, values, (min(grid.values.values()), max(grid.values.values())))
     name_cells(axes, rows, columns)
     _frame_best(axes, values)
     axes.set_ylabel(f"layer of {grid.first}")

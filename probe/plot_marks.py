@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from probe.charts import Point
 from probe.plot_style import GREY, Look
-from probe.series import Point
 
 __all__ = ["Mark", "draw_marks", "mark_handles", "sample"]
 

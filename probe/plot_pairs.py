@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from probe.pair_map import PairMap
+from probe.charts import PairMap
 from probe.plot_map import draw_cells, name_cells
 from probe.plot_sheet import Band, Handles, stack
 from probe.plot_style import Picture, house_style

@@ -11,7 +11,6 @@ from probe.contest import RUN_DEPTH
 from probe.dataset import Dataset
 from probe.engine import Engine, scan_here
 from probe.evaluation import Evaluation
-from probe.examples import Examples, choose_examples
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.leaderboard import Leaderboard, Row
@@ -19,6 +18,7 @@ from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
 from probe.profile import ModelProfile
 from probe.published import find_published, uses_published_settings
+from probe.query_examples import Examples, choose_examples
 from probe.reader import LayerReader, select_hookpoints
 from probe.settings import dataset_settings, model_settings, statistics_settings
 from probe.states import Progress, silent

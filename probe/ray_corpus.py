@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import CallError, DataError, ModelError, ProbeError
 from probe.texts import Documents, Texts
 

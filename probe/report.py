@@ -5,13 +5,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from probe.geometry_board import GeometryBoard
+from probe.charts import LabelledResult
+from probe.errors import CallError
+from probe.geometry_result import GeometryResult
 from probe.leaderboard import Leaderboard
 from probe.report_geometry import geometry_section
 from probe.report_labelled import labelled_section
 from probe.report_leaderboard import leaderboard_section
 from probe.report_parts import Section
-from probe.result_file import Result
+from probe.result import Result
 
 __all__ = ["render_report"]
 
@@ -48,29 +50,31 @@ _OWN = {"style": "report.css", "script": "report.js"}
 
 
 def _section(source: Path, result: Result) -> Section:
-    if isinstance(result, GeometryBoard):
+    if isinstance(result, GeometryResult):
         return geometry_section(result, source)
     if isinstance(result, Leaderboard):
         return leaderboard_section(result, source)
-    return labelled_section(result, source)
+    if isinstance(result, LabelledResult):
+        return labelled_section(result, source)
+    raise CallError(f"a {type(result).__name__} has no section in a report")
 
 
 def _cautions(results: Sequence[Result]) -> list[str]:
     """Return what keeps numbers of different results from being compared."""
-    told = []
+    cautions = []
     for kind in dict.fromkeys(type(result) for result in results):
         alike = [result for result in results if type(result) is kind]
         if len({_data_key(result) for result in alike}) > 1:
             names = ", ".join(dict.fromkeys(_data_name(result) for result in alike))
-            told.append(f"Results of different texts or judgements ({names}): their numbers are not comparable.")
+            cautions.append(f"Results of different texts or judgements ({names}): their numbers are not comparable.")
         metrics = dict.fromkeys(str(result.settings["metric"]) for result in alike if "metric" in result.settings)
         if len(metrics) > 1:
-            told.append(f"Results ranked by different metrics ({', '.join(metrics)}).")
-    told += [
+            cautions.append(f"Results ranked by different metrics ({', '.join(metrics)}).")
+    cautions += [
         f"{name} ran with different settings ({', '.join(found)}): compare its rows within one result only."
         for name, found in _different_settings(results).items()
     ]
-    return told
+    return cautions
 
 
 def _data_key(result: Result) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from probe.charts import Chart, Point
 from probe.report_panel import Dot, Line, Panel
-from probe.series import Chart, Point
 
 __all__ = ["curve_panel", "dot", "levels"]
 

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from probe.cka_grids import CkaGrid, cka_grids
-from probe.geometry_board import GeometryBoard, GeometryRow
-from probe.geometry_render import geometry_cells, geometry_lines
+from probe.geometry_result import GeometryResult, GeometryRow
+from probe.grids import Grid
 from probe.report_panel import Dot, Line, Panel, lay_out
 from probe.report_parts import Section, make_map, make_table
 
@@ -17,38 +16,35 @@ _AXES = 64
 _LEAST_SHARE = 1e-6
 
 
-def geometry_section(board: GeometryBoard, source: Path) -> Section:
+def geometry_section(result: GeometryResult, source: Path) -> Section:
     """Return the section of a geometry read from a file."""
-    data = board.settings["dataset"]
-    models = " and ".join(model["name"] for model in board.settings["models"])
+    data = result.settings["dataset"]
+    models = " and ".join(model["name"] for model in result.settings["models"])
     title = f"Geometry of {models} on {data['name']} ({data['split']})"
-    header, cells = geometry_cells(board)
+    header, cells = result.cells()
     panels = [
-        _by_layer(board, "Anisotropy", "mean cosine of all pairs", lambda row: row.mean_cosine),
-        _by_layer(board, "Effective rank", "effective rank, dimensions", lambda row: row.effective_rank),
-        _by_layer(board, "Alignment of judged pairs", "mean squared distance", lambda row: row.alignment),
-        _by_layer(board, "Uniformity", "log mean exp(-2 distance²)", lambda row: row.uniformity),
-        _spectra(board),
+        _by_layer(result, "Anisotropy", "mean cosine of all pairs", lambda row: row.mean_cosine),
+        _by_layer(result, "Effective rank", "effective rank, dimensions", lambda row: row.effective_rank),
+        _by_layer(result, "Alignment of judged pairs", "mean squared distance", lambda row: row.alignment),
+        _by_layer(result, "Uniformity", "log mean exp(-2 distance²)", lambda row: row.uniformity),
+        _spectra(result),
     ]
     return Section(
         title=title,
         source=source.name,
-        command=board.command,
-        created=board.created,
-        summary=tuple(_summary(board)),
-        warnings=tuple(f"collapsed: one vector for all at {row.encoder}" for row in board.rows if row.collapsed),
-        settings=tuple(geometry_lines(board)),
+        command=result.command,
+        created=result.created,
+        summary=tuple(_summary(result)),
+        warnings=tuple(f"collapsed: one vector for all at {row.encoder}" for row in result.rows if row.collapsed),
+        settings=tuple(result.notes()),
         table=make_table(f"{title}, layer by layer", header, cells, without=("spectrum",)),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
-        maps=tuple(
-            make_map(f"CKA: layers of {grid.first} (down) and of {grid.second} (across)", grid.values)
-            for grid in cka_grids(board)
-        ),
+        maps=tuple(make_map(f"{grid.measure}: {grid.caption}", grid.values) for grid in result.grids()),
     )
 
 
-def _summary(board: GeometryBoard) -> Iterable[str]:
-    for name, rows in board.by_model().items():
+def _summary(result: GeometryResult) -> Iterable[str]:
+    for name, rows in result.by_model().items():
         narrow = max(rows, key=lambda row: row.mean_cosine)
         last = rows[-1]
         yield (
@@ -56,11 +52,11 @@ def _summary(board: GeometryBoard) -> Iterable[str]:
             f"rank {narrow.effective_rank:.0f} of {narrow.dim}); at layer {last.layer} it is {last.mean_cosine:.2f} "
             f"(effective rank {last.effective_rank:.0f})."
         )
-    for grid in cka_grids(board):
+    for grid in result.grids():
         yield from _least_alike(grid)
 
 
-def _least_alike(grid: CkaGrid) -> Iterable[str]:
+def _least_alike(grid: Grid) -> Iterable[str]:
     layers = sorted({row for row, _ in grid.values})
     if grid.first != grid.second or len(layers) < 3:
         return
@@ -73,10 +69,10 @@ def _least_alike(grid: CkaGrid) -> Iterable[str]:
 
 
 def _by_layer(
-    board: GeometryBoard, title: str, label: str, value: Callable[[GeometryRow], float | None]
+    result: GeometryResult, title: str, label: str, value: Callable[[GeometryRow], float | None]
 ) -> Panel | None:
     lines = []
-    for name, rows in board.by_model().items():
+    for name, rows in result.by_model().items():
         known = [(row, found) for row in rows if (found := value(row)) is not None]
         dots = [Dot(row.layer, v, f"{row.encoder}: {v:.4g}", hollow=row.collapsed) for row, v in known]
         lines.append(Line(name, tuple(dots)))
@@ -85,10 +81,10 @@ def _by_layer(
     return Panel(f"{title} by layer", "layer (0 = embeddings)", label, tuple(lines), whole=True)
 
 
-def _spectra(board: GeometryBoard) -> Panel | None:
+def _spectra(result: GeometryResult) -> Panel | None:
     """Return the spectra of the first, the middle and the last two layers of every model."""
     lines = []
-    for rows in board.by_model().values():
+    for rows in result.by_model().values():
         places = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
         for row in (rows[place] for place in places):
             shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]

@@ -4,15 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from probe.cells import significant
-from probe.fusion_grids import fusion_grids
+from probe.charts import Point, chart_leaderboard, ladder_curves, pareto_front
+from probe.formats import metric_title, significant
 from probe.leaderboard import Leaderboard, Row
-from probe.pareto import pareto_front
-from probe.render import board_warnings, footer_lines, metric_title, table_cells
 from probe.report_curves import curve_panel, dot
 from probe.report_panel import Line, Panel, lay_out
 from probe.report_parts import Section, make_map, make_table
-from probe.series import Point, chart_of, ladder_curves
 
 __all__ = ["leaderboard_section"]
 
@@ -21,40 +18,36 @@ _MOST_LEVELS = 4
 _MOST_NAMED = 8
 
 
-def leaderboard_section(board: Leaderboard, source: Path) -> Section:
+def leaderboard_section(result: Leaderboard, source: Path) -> Section:
     """Return the section of a leaderboard read from a file."""
-    data, metric = board.settings["dataset"], metric_title(board.metric)
-    title = f"{_subject(board)}: {metric} on {data['name']} ({data['split']})"
-    header, cells = table_cells(board)
-    panels = (_layer_panel(board), _dimension_panel(board), _cost_panel(board))
-    maps = [
-        (f"{metric}: layers of {grid.first} (down) fused with layers of {grid.second} (across)", grid.scores)
-        for grid in fusion_grids(board)
-    ]
+    data, metric = result.settings["dataset"], metric_title(result.metric)
+    title = f"{_subject(result)}: {metric} on {data['name']} ({data['split']})"
+    header, cells = result.cells()
+    panels = (_layer_panel(result), _dimension_panel(result), _cost_panel(result))
     return Section(
         title=title,
         source=source.name,
-        command=board.command,
-        created=board.created,
-        summary=tuple(_summary(board)),
-        warnings=tuple(_warnings(board)),
-        settings=tuple(footer_lines(board)),
+        command=result.command,
+        created=result.created,
+        summary=tuple(_summary(result)),
+        warnings=tuple(_warnings(result)),
+        settings=tuple(result.notes()),
         table=make_table(f"{title}, best first", header, cells, without=("curve",)),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
-        maps=tuple(make_map(caption, scores, ".3f") for caption, scores in maps),
-        examples=board.examples,
-        encoders=tuple(map(_name, board.rows)),
+        maps=tuple(make_map(f"{metric}: {grid.caption}", grid.values, ".3f") for grid in result.grids()),
+        examples=result.examples,
+        encoders=tuple(map(_name, result.rows)),
     )
 
 
-def _subject(board: Leaderboard) -> str:
+def _subject(result: Leaderboard) -> str:
     """Return what competes, in a few words."""
-    models = " and ".join(model["name"] for model in board.settings["models"])
-    if "recommended" in board.settings:
+    models = " and ".join(model["name"] for model in result.settings["models"])
+    if "recommended" in result.settings:
         return f"Adaptors on {models}"
-    if chart_of(board).curves:
+    if chart_leaderboard(result).curves:
         return f"Layers of {models}"
-    return f"Fusions of {models}" if fusion_grids(board) else f"Encoders of {models}"
+    return f"Fusions of {models}" if result.grids() else f"Encoders of {models}"
 
 
 def _name(row: Row) -> str:
@@ -64,74 +57,74 @@ def _name(row: Row) -> str:
     return f"{row.encoder} with {row.adaptor}{labels}, {row.dim} dimensions"
 
 
-def _summary(board: Leaderboard) -> Iterable[str]:
-    if not board.rows:
+def _summary(result: Leaderboard) -> Iterable[str]:
+    if not result.rows:
         return
-    best, metric = board.rows[0], metric_title(board.metric)
+    best, metric = result.rows[0], metric_title(result.metric)
     interval = "" if best.ci95 is None else f" (95 % interval {best.ci95[0]:.3f}–{best.ci95[1]:.3f})"
-    yield f"Best of {len(board.rows)}: {_name(best)} with {metric} {best.scores[board.metric]:.4f}{interval}."
-    tested = [row for row in board.rows if row.p_value is not None]
+    yield f"Best of {len(result.rows)}: {_name(best)} with {metric} {best.scores[result.metric]:.4f}{interval}."
+    tested = [row for row in result.rows if row.p_value is not None]
     if tested:
-        starred = significant(board.rows)
+        starred = significant(result.rows)
         better = sum(row.rank in starred and (row.delta or 0) > 0 for row in tested)
         worse = sum(row.rank in starred and (row.delta or 0) < 0 for row in tested)
         yield (
-            f"Against the baseline {board.settings['baseline']}, {better} of {len(tested)} are significantly better "
+            f"Against the baseline {result.settings['baseline']}, {better} of {len(tested)} are significantly better "
             f"and {worse} significantly worse (p < 0.05 after Holm's correction)."
         )
-    if board.settings.get("recommendation"):
-        yield f"Recommendation: {board.settings['recommendation']}."
+    if result.settings.get("recommendation"):
+        yield f"Recommendation: {result.settings['recommendation']}."
 
 
-def _warnings(board: Leaderboard) -> Iterable[str]:
-    data = board.settings["dataset"]
+def _warnings(result: Leaderboard) -> Iterable[str]:
+    data = result.settings["dataset"]
     if data["synthetic"]:
         yield f"synthetic queries ({data['synthetic']}): nobody asked them, so scores are not those of real searches"
     if data["limited"]:
         yield f"a part of the corpus: {data['documents']} documents were searched, and scores are higher than on all"
-    if any(row.p_value is not None for row in board.rows) and not significant(board.rows):
+    if any(row.p_value is not None for row in result.rows) and not significant(result.rows):
         yield "no significance: no row differs from the baseline by more than chance explains"
-    yield from board_warnings(board)
+    yield from result.warnings()
 
 
-def _layer_panel(board: Leaderboard) -> Panel | None:
-    chart = chart_of(board)
+def _layer_panel(result: Leaderboard) -> Panel | None:
+    chart = chart_leaderboard(result)
     if not chart.curves:
         return None
-    measure = metric_title(board.metric)
+    measure = metric_title(result.metric)
     return curve_panel(f"{measure} by layer", f"{measure}, 95 % interval", chart)
 
 
-def _dimension_panel(board: Leaderboard) -> Panel | None:
-    encoders = dict.fromkeys(row.encoder for row in board.rows if row.adaptor is not None)
+def _dimension_panel(result: Leaderboard) -> Panel | None:
+    encoders = dict.fromkeys(row.encoder for row in result.rows if row.adaptor is not None)
     curves = [
         (f"{encoder} with {curve.name}" if len(encoders) > 1 else curve.name, curve.points)
         for encoder in encoders
-        for curve in ladder_curves([row for row in board.rows if row.encoder == encoder], board.metric)
+        for curve in ladder_curves([row for row in result.rows if row.encoder == encoder], result.metric)
     ]
     if max((len(points) for _, points in curves), default=0) < 2:
         return None
     return Panel(
-        title=f"{metric_title(board.metric)} by dimension",
+        title=f"{metric_title(result.metric)} by dimension",
         x_label="dimensions kept",
-        y_label=f"{metric_title(board.metric)}, 95 % interval",
+        y_label=f"{metric_title(result.metric)}, 95 % interval",
         lines=tuple(Line(name, tuple(map(dot, points))) for name, points in curves),
         levels=tuple(
-            (f"{row.encoder}, {row.dim} dimensions", row.scores[board.metric])
-            for row in board.rows
+            (f"{row.encoder}, {row.dim} dimensions", row.scores[result.metric])
+            for row in result.rows
             if row.adaptor is None
         )[:_MOST_LEVELS],
     )
 
 
-def _points(board: Leaderboard) -> list[Point]:
-    chart = chart_of(board)
+def _points(result: Leaderboard) -> list[Point]:
+    chart = chart_leaderboard(result)
     return [*chart.singles, *(point for curve in chart.curves for point in curve.points)]
 
 
-def _cost_panel(board: Leaderboard) -> Panel | None:
+def _cost_panel(result: Leaderboard) -> Panel | None:
     """Return score against time, with the front of what nothing as cheap beats."""
-    timed = [point for point in _points(board) if point.cost is not None]
+    timed = [point for point in _points(result) if point.cost is not None]
     if len({point.cost for point in timed}) < 2:
         return None
     front = pareto_front([(point.cost or 0.0, point.value) for point in timed])
@@ -143,9 +136,9 @@ def _cost_panel(board: Leaderboard) -> Panel | None:
     rest = tuple(dot for place, dot in enumerate(dots) if place not in front)
     best = Line("Pareto front: nothing as cheap scores more", tuple(dots[place] for place in front))
     return Panel(
-        title=f"{metric_title(board.metric)} against cost",
+        title=f"{metric_title(result.metric)} against cost",
         x_label="milliseconds per document",
-        y_label=metric_title(board.metric),
+        y_label=metric_title(result.metric),
         lines=(best, Line("others", rest, joined=False)) if rest else (best,),
     )
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from probe.examples import Examples
+from probe.query_examples import Examples
 from probe.report_panel import Drawing
 
 __all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]

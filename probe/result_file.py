@@ -6,23 +6,17 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from probe.board import SCHEMA
-from probe.board_texts import board_texts
-from probe.classify_board import ClassifyBoard
+from probe.classification_result import ClassificationResult
 from probe.errors import DataError
-from probe.geometry_board import GeometryBoard
+from probe.geometry_result import GeometryResult
 from probe.leaderboard import Leaderboard
-from probe.similarity_board import SimilarityBoard
+from probe.result import SCHEMA, Result
+from probe.similarity_result import SimilarityResult
 
-__all__ = ["Result", "read_result"]
-
-Result = Leaderboard | GeometryBoard | ClassifyBoard | SimilarityBoard
+__all__ = ["read_result"]
 
 _KINDS: dict[str, type[Result]] = {
-    "leaderboard": Leaderboard,
-    "geometry": GeometryBoard,
-    "classify": ClassifyBoard,
-    "similarity": SimilarityBoard,
+    kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult)
 }
 
 
@@ -38,11 +32,11 @@ def read_result(path: Path) -> Result:
     Raises:
         DataError: It cannot be read, is empty, or is no result of this program.
     """
-    told = _read_json(path)
-    kind, schema = told.get("kind"), told.get("schema")
+    payload = _read_json(path)
+    kind, schema = payload.get("kind"), payload.get("schema")
     if not isinstance(kind, str) or kind not in _KINDS:
-        keys = ", ".join(map(repr, list(told)[:4])) or "nothing"
-        found = f"kind {kind!r}" if "kind" in told else f"an object with {keys}"
+        keys = ", ".join(map(repr, list(payload)[:4])) or "nothing"
+        found = f"kind {kind!r}" if "kind" in payload else f"an object with {keys}"
         raise DataError(
             f"{path}: no result of this program: found {found}, expected one of {', '.join(_KINDS)}; "
             "save one with --save FILE.json"
@@ -50,15 +44,15 @@ def read_result(path: Path) -> Result:
     if schema != SCHEMA:
         raise DataError(f"{path}: written in form {schema!r}, this version reads form {SCHEMA}: make it again")
     try:
-        board: Result = TypeAdapter(_KINDS[kind]).validate_python(told)
-        board_texts(board)
+        result: Result = TypeAdapter(_KINDS[kind]).validate_python(payload)
+        result.title(), result.cells(), result.notes()
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: not as a {kind} should be, at '{place}': {first['msg']}") from error
     except KeyError as error:
         raise DataError(f"{path}: its settings or scores lack {error}: make it again") from error
-    return board
+    return result
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -71,9 +65,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not text.strip():
         raise DataError(f"{path}: the file is empty; expected a result saved with --save FILE.json")
     try:
-        told = json.loads(text)
+        payload = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); expected a result saved with --save FILE.json") from error
-    if not isinstance(told, dict):
-        raise DataError(f"{path}: expected an object saved with --save FILE.json, found a {type(told).__name__}")
-    return told
+    if not isinstance(payload, dict):
+        raise DataError(f"{path}: expected an object saved with --save FILE.json, found a {type(payload).__name__}")
+    return payload

@@ -16,7 +16,7 @@ from probe.reader import LayerReader
 from probe.scored_pairs import ScoredPairs
 from probe.search import unit
 from probe.settings import text_model_settings, text_statistics_settings
-from probe.similarity_board import SimilarityBoard, SimilarityRow
+from probe.similarity_result import SimilarityResult, SimilarityRow
 from probe.states import Progress, silent
 from probe.statistics import percentile_intervals
 from probe.store import Store
@@ -36,7 +36,7 @@ class SimilarityOptions:
 
     Attributes:
         seed: Of intervals and tests.
-        command: What made the board, kept in it.
+        command: What made the result, kept in it.
         store: Where states are read and kept, if anywhere.
         progress: Told about every batch.
     """
@@ -53,7 +53,7 @@ def correlate_layers(
     layers: str = "all",
     poolings: Sequence[str] = ("own",),
     options: SimilarityOptions | None = None,
-) -> SimilarityBoard:
+) -> SimilarityResult:
     """Correlate cosines with gold scores at every layer of one model; the full model is always among the rows.
 
     Args:
@@ -84,7 +84,7 @@ def correlate_layers(
         "dataset": _dataset_settings(pairs),
         "statistics": text_statistics_settings("pairs", _TEST, options.seed, _LIBRARIES),
     }
-    return SimilarityBoard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
+    return SimilarityResult(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
 
 
 def rank_correlations(

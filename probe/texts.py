@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Protocol
 
-__all__ = ["BLOCK", "Documents", "TextHash", "Texts", "chunks", "select"]
+__all__ = ["BLOCK", "Documents", "TextHash", "Texts", "chunks", "select", "shorten"]
 
 # Reading may begin at every so-many-th document.
 BLOCK = 1024
@@ -170,3 +170,8 @@ def select(documents: Documents, always: Container[str], total: int) -> Document
     kept = sum(name in always for name, _ in documents)
     others = min(max(0, total - kept), len(documents) - kept)
     return _Selection(documents, always, others, kept + others)
+
+
+def shorten(text: str, longest: int) -> str:
+    """Return a text, or its beginning with an ellipsis where it is longer than so many characters."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"

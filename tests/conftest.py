@@ -117,7 +117,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
 
     from tiny_data import make_dataset
 
-    from probe.dataset import load_dataset
+    from probe.dataset_loading import load_dataset
     from probe.texts import Texts
 
     streamed = load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))

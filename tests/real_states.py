@@ -9,7 +9,7 @@ import pytest
 
 from probe import states
 from probe.chunk_file import shrink
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.leaderboard import Leaderboard
 from probe.loading import load_model

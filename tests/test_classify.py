@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 import cli
 from probe import class_scores
 from probe.class_scores import MEASURES, intervals, measure_all, paired_test
-from probe.classify_board import MAJORITY, SHUFFLED, ClassifyRow
+from probe.classification_result import MAJORITY, SHUFFLED, ClassificationRow
 from probe.classify_ranking import rank_probes
 from probe.encoder import Embeddings
 from probe.errors import ProbeError
@@ -186,12 +186,12 @@ def planted() -> tuple[dict[Hookpoint, Embeddings], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def rows() -> tuple[ClassifyRow, ...]:
+def rows() -> tuple[ClassificationRow, ...]:
     states, labels = planted()
     return rank_probes(states, Hookpoint("m", 2, "mean"), labels, Design(folds=3))
 
 
-def test_the_layer_that_knows_the_labels_is_found(rows: tuple[ClassifyRow, ...]) -> None:
+def test_the_layer_that_knows_the_labels_is_found(rows: tuple[ClassificationRow, ...]) -> None:
     best, *others = rows
     assert (best.rank, best.encoder, best.layer, best.pooling, best.dim) == (1, "m@2:mean", 2, "mean", 6)
     assert best.accuracy > 0.75
@@ -202,7 +202,7 @@ def test_the_layer_that_knows_the_labels_is_found(rows: tuple[ClassifyRow, ...])
     assert [row.accuracy for row in rows] == sorted((row.accuracy for row in rows), reverse=True)
 
 
-def test_deltas_are_against_the_full_model(rows: tuple[ClassifyRow, ...]) -> None:
+def test_deltas_are_against_the_full_model(rows: tuple[ClassificationRow, ...]) -> None:
     full, *others = rows
     assert (full.delta, full.p_value) == (None, None)
     for row in others:
@@ -212,7 +212,7 @@ def test_deltas_are_against_the_full_model(rows: tuple[ClassifyRow, ...]) -> Non
             assert row.p_value < 0.001
 
 
-def test_shuffled_labels_are_at_chance(rows: tuple[ClassifyRow, ...]) -> None:
+def test_shuffled_labels_are_at_chance(rows: tuple[ClassificationRow, ...]) -> None:
     control = next(row for row in rows if row.control == SHUFFLED)
     assert control.encoder == "m@2:mean, labels shuffled"
     assert control.accuracy_ci95 is not None
@@ -221,7 +221,7 @@ def test_shuffled_labels_are_at_chance(rows: tuple[ClassifyRow, ...]) -> None:
     assert (control.delta, control.p_value, control.shuffled_accuracy) == (None, None, None)
 
 
-def test_the_same_seed_gives_the_same_rows(rows: tuple[ClassifyRow, ...]) -> None:
+def test_the_same_seed_gives_the_same_rows(rows: tuple[ClassificationRow, ...]) -> None:
     states, labels = planted()
     again = rank_probes(states, Hookpoint("m", 2, "mean"), labels, Design(folds=3))
     assert [replace(row, fit_seconds=None) for row in again] == [replace(row, fit_seconds=None) for row in rows]

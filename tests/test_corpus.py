@@ -16,7 +16,7 @@ from probe import parquet_records
 from probe import texts as texts_module
 from probe.beir_records import JsonLines
 from probe.corpus import Corpus
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import DataError
 from probe.parquet_records import ParquetRows
 from probe.texts import Documents, Texts, select

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_data import make_dataset, write_beir, zip_folder
 
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import CallError, DataError
 from probe.texts import Texts
 

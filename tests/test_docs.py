@@ -16,14 +16,14 @@ from tiny_data import make_dataset, write_lines
 from typer.testing import CliRunner
 
 import cli
-from probe.classify_board import ClassifyRow
-from probe.examples import Example, Examples, Finding
-from probe.geometry_board import GeometryRow
+from probe.classification_result import ClassificationRow
+from probe.geometry_result import GeometryRow
 from probe.leaderboard import Row
 from probe.plan import PlannedModel, PlanRow, SearchCost, SweepCost, Workload
+from probe.query_examples import Example, Examples, Finding
 from probe.rate import Rate
 from probe.result_file import _KINDS
-from probe.similarity_board import SimilarityRow
+from probe.similarity_result import SimilarityRow
 from probe.store_forecast import StoreForecast
 
 COMMANDS = pages.commands()
@@ -130,7 +130,7 @@ def test_results_names_every_key_of_a_result(kind: str, tmp_path: Path) -> None:
 
 
 PLANNED = [PlannedModel, Workload, Rate, SweepCost, StoreForecast, SearchCost, PlanRow]
-DESCRIBED = [Row, GeometryRow, ClassifyRow, SimilarityRow, Examples, Example, Finding, *PLANNED]
+DESCRIBED = [Row, GeometryRow, ClassificationRow, SimilarityRow, Examples, Example, Finding, *PLANNED]
 
 
 @pytest.mark.parametrize("described", DESCRIBED)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tiny_data import write_lines
 
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.documents import SYNTHETIC, build_dataset
 from probe.errors import CallError, DataError
 

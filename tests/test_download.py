@@ -9,7 +9,7 @@ import requests
 from tiny_data import make_dataset, write_lines, zip_folder
 
 from probe import download
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.download import beir_names, cache_folder, download_beir
 from probe.errors import DataError
 

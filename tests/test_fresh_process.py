@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tiny_data import make_dataset
 
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.docstrings import read_docstrings
 from probe.leaderboard import TIMINGS
 from probe.opening import open_reader

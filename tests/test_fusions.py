@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from probe import states as states_module
+from probe.console import draw_map
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.fusions import Fusion
-from probe.heat_map import heat_maps
 from probe.hookpoint import Hookpoint
 from probe.loading import LoadedModel
 from probe.metrics import Metric
@@ -123,7 +123,8 @@ def test_a_grid_of_layers_is_drawn_as_a_map(readers: dict[str, LayerReader], dat
     bert, mpnet = readers
     grid = [Fusion((Hookpoint(bert, i, "mean"), Hookpoint(mpnet, j, "cls"))) for i in (0, 1, 3) for j in (1, 2)]
     board = rank([Contestant(reader, ()) for reader in readers.values()], dataset, str(grid[-1]), fusions=grid)
-    (table,) = heat_maps(board)
+    (grid_drawn,) = board.grids()
+    table = draw_map(grid_drawn.values, grid_drawn.caption)
     drawn = StringIO()
     Console(file=drawn, width=400).print(table)
     lines = [line.split() for line in drawn.getvalue().splitlines()]
@@ -137,4 +138,4 @@ def test_a_few_fusions_are_no_map(readers: dict[str, LayerReader], fusion: Fusio
     bert, mpnet = readers
     one = Fusion((Hookpoint(bert, 1, "mean"), Hookpoint(mpnet, 1, "cls")))
     contestants = [Contestant(reader, ()) for reader in readers.values()]
-    assert heat_maps(rank(contestants, dataset, str(one), fusions=[one, fusion])) == []
+    assert rank(contestants, dataset, str(one), fusions=[one, fusion]).grids() == ()

@@ -12,9 +12,9 @@ from tiny_data import make_dataset
 from typer.testing import CliRunner, Result
 
 import cli
-from probe.cka_grids import cka_grids
 from probe.collapse import effective_rank, mean_cosine
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
 from probe.geometry_sweep import measure_geometry
@@ -198,7 +198,7 @@ def test_grids_sort_the_similarities_by_model_and_layer(reader: LayerReader, dat
     contestant = everything(reader)
     two = [contestant, Contestant(reader, select_hookpoints(reader.model, "1,2", ["cls"]))]
     board = measure_geometry(two, dataset)
-    grids = {(grid.first.rpartition(":")[2], grid.second.rpartition(":")[2]): grid.values for grid in cka_grids(board)}
+    grids = {(grid.first.rpartition(":")[2], grid.second.rpartition(":")[2]): grid.values for grid in board.grids()}
     assert list(grids) == [("mean", "mean"), ("mean", "cls"), ("cls", "cls")]
     assert grids["mean", "cls"][3, 2] == board.cka[3][5]
     assert len(grids["cls", "cls"]) == 4

@@ -24,7 +24,7 @@ from adaptors.heal_texts import HealTexts, draw_batches, gather_heal_texts
 from adaptors.healing import HealOptions, count_steps, heal
 from adaptors.student import Student, open_student
 from adaptors.tuned_folder import trained_files
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import CallError, ModelError, TrainingError
 from probe.evaluation import AdaptorFacts
 from probe.opening import open_reader

@@ -18,14 +18,15 @@ from adaptors.gathering import choose_texts
 from adaptors.heal_sources import load_heal_texts
 from probe.bm25 import evaluate_bm25
 from probe.data_summary import summarise
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.documents import build_dataset
 from probe.errors import CallError, DataError
-from probe.examples import choose_examples
 from probe.geometry_sweep import measure_geometry
 from probe.image_file import ImageFile, open_image
 from probe.loading import LoadedModel
 from probe.metrics import Metric, score_run
+from probe.query_examples import choose_examples
 from probe.reader import LayerReader
 from probe.settings import dataset_settings
 from probe.texts import BLOCK, Texts

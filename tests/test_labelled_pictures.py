@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from probe import plot
-from probe.classify_board import ClassifyBoard, ClassifyRow
+from probe.charts import chart_labelled
+from probe.classification_result import ClassificationResult, ClassificationRow
 from probe.errors import CallError
-from probe.labelled_series import chart_labelled, measure_name
 from probe.pictures import save_picture
-from probe.similarity_board import SimilarityBoard, SimilarityRow
+from probe.similarity_result import SimilarityResult, SimilarityRow
 
 
 def settings(**more: Any) -> dict[str, Any]:
@@ -20,23 +20,25 @@ def settings(**more: Any) -> dict[str, Any]:
     return {"metric": "accuracy", "baseline": "tiny@2:mean", "dataset": data, **more}
 
 
-def trained(**more: Any) -> ClassifyBoard:
+def trained(**more: Any) -> ClassificationResult:
     layers = [
-        ClassifyRow(
+        ClassificationRow(
             1, f"tiny@{layer}:mean", None, layer, "mean", 8, 0.5 + layer / 10, (0.4, 0.9), 0.3 + layer / 10, (0.2, 0.8)
         )
         for layer in (2, 0, 1)
     ]
     controls = [
-        ClassifyRow(4, "commonest label", "majority", accuracy=0.4, macro_f1=0.1),
-        ClassifyRow(5, "tiny@2:mean, labels shuffled", "shuffled", 2, "mean", 8, 0.38, (0.3, 0.45), 0.12, (0.1, 0.2)),
+        ClassificationRow(4, "commonest label", "majority", accuracy=0.4, macro_f1=0.1),
+        ClassificationRow(
+            5, "tiny@2:mean, labels shuffled", "shuffled", 2, "mean", 8, 0.38, (0.3, 0.45), 0.12, (0.1, 0.2)
+        ),
     ]
-    return ClassifyBoard("probe", "now", settings(**more), (*layers, *controls))
+    return ClassificationResult("probe", "now", settings(**more), (*layers, *controls))
 
 
-def correlated() -> SimilarityBoard:
+def correlated() -> SimilarityResult:
     rows = [SimilarityRow(1, f"tiny@{layer}:cls", layer, "cls", 8, 0.2 * layer, (0.0, 0.9)) for layer in (2, 1)]
-    return SimilarityBoard("probe", "now", settings(), (*rows, SimilarityRow(3, "tiny@0:cls", 0, "cls", 8)))
+    return SimilarityResult("probe", "now", settings(), (*rows, SimilarityRow(3, "tiny@0:cls", 0, "cls", 8)))
 
 
 def test_curves_are_the_layers_and_levels_the_controls() -> None:
@@ -51,7 +53,7 @@ def test_curves_are_the_layers_and_levels_the_controls() -> None:
 
 def test_the_metric_decides_what_is_drawn() -> None:
     board = trained(metric="macro-f1")
-    assert measure_name(board) == "macro-F1"
+    assert board.measure == "macro-F1"
     assert [point.value for point in chart_labelled(board).curves[0].points] == pytest.approx([0.3, 0.4, 0.5])
     assert chart_labelled(board).singles[1].interval == (0.1, 0.2)
 

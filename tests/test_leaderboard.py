@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from probe.console import print_result
 from probe.leaderboard import Leaderboard, Row
-from probe.render import footer_lines, print_leaderboard
 
 ROW_KEYS = [
     "rank",
@@ -94,7 +94,7 @@ def board() -> Leaderboard:
 
 def draw(board: Leaderboard, width: int) -> str:
     out = io.StringIO()
-    print_leaderboard(board, Console(file=out, width=width, highlight=False))
+    print_result(board, Console(file=out, width=width, highlight=False))
     return out.getvalue()
 
 
@@ -181,7 +181,7 @@ def test_notes_and_stars(board: Leaderboard) -> None:
 
 
 def test_the_footer_says_what_decided_the_numbers(board: Leaderboard) -> None:
-    footer = "\n".join(footer_lines(board))
+    footer = "\n".join(board.notes())
     for part in (
         "layer curve minilm:mean  0 ▂▃█ 6",
         "notes (test), 9 documents, 3 judged queries (SYNTHETIC: known-item)",

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset, write_lines
 from tiny_tuning import pairs_file, run_command, tuner
 
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import ModelError
 from probe.learned import Learned, join_learned, read_learned, write_learned
 from probe.opening import open_reader

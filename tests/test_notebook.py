@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from report_pages import Reported, make_results
 
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard
-from probe.render import table_cells
 from probe.result_file import read_result
 from probe.texts import Texts
 
@@ -33,7 +33,7 @@ def test_a_leaderboard_shows_the_cells_of_its_table(made: Reported) -> None:
     board = read_result(made.layers)
     assert isinstance(board, Leaderboard)
     html = board._repr_html_()
-    assert all(cell.replace("<", "&lt;") in html for row in table_cells(board)[1] for cell in row)
+    assert all(cell.replace("<", "&lt;") in html for row in board.cells()[1] for cell in row)
 
 
 def test_a_frame_has_the_numbers_of_the_rows(made: Reported) -> None:

@@ -27,7 +27,7 @@ from adaptors.tuning_data import TuningData, load_tuning_data
 from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_round import Course
 from adaptors.tuning_rows import Pairwise
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.opening import open_reader

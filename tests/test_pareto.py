@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from probe.pareto import pareto_front
+from probe.charts import pareto_front
 
 Point = tuple[float, float]
 

@@ -15,10 +15,10 @@ from typer.testing import CliRunner, Result
 
 import cli
 from probe import plot
+from probe.charts import pareto_front
 from probe.errors import CallError
-from probe.geometry_board import GeometryBoard, GeometryRow
+from probe.geometry_result import GeometryResult, GeometryRow
 from probe.leaderboard import Leaderboard, Row
-from probe.pareto import pareto_front
 from probe.pictures import save_picture
 
 SCORES = (0.2, 0.06, 0.05, 0.0, 0.3)
@@ -58,7 +58,7 @@ def ladder(encoders: tuple[str, ...] = ("tiny@4:mean",), **more: Any) -> Leaderb
     return board_of(rows, recommended="linear", **more)
 
 
-def geometry(*models: str, alignment: float | None = 0.5, layers: int = 3) -> GeometryBoard:
+def geometry(*models: str, alignment: float | None = 0.5, layers: int = 3) -> GeometryResult:
     rows = tuple(
         GeometryRow(
             encoder=f"{model}@{layer}:cls",
@@ -80,7 +80,7 @@ def geometry(*models: str, alignment: float | None = 0.5, layers: int = 3) -> Ge
         for layer in range(layers)
     )
     cka = tuple(tuple(1.0 if i == j else 0.25 for j in range(len(rows))) for i in range(len(rows)))
-    return GeometryBoard("probe geometry", "now", settings(), rows, cka)
+    return GeometryResult("probe geometry", "now", settings(), rows, cka)
 
 
 def fusions() -> Leaderboard:
@@ -349,7 +349,7 @@ def test_nothing_to_draw_is_said() -> None:
     for board in (board_of([]), geometry()):
         with pytest.raises(CallError, match="nothing to draw: "):
             plot(board)
-    with pytest.raises(CallError, match="a str cannot be drawn: expected Leaderboard or GeometryBoard"):
+    with pytest.raises(CallError, match="a str cannot be drawn: expected Leaderboard or GeometryResult"):
         plot("board")
 
 

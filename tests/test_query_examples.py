@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tiny_data import make_dataset
 
-from probe.dataset import Dataset, load_dataset
-from probe.examples import LEADERS, Examples, choose_examples, leaders
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.loading import LoadedModel
 from probe.metrics import Metric, score_run
+from probe.query_examples import LEADERS, Examples, choose_examples, leaders
 from probe.ranking import RankOptions, rank_layers
 from probe.reader import LayerReader
 from probe.texts import Texts

@@ -9,7 +9,8 @@ import pytest
 import torch
 from tiny_data import make_dataset
 
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import CallError
 from probe.leaderboard import TIMINGS, Leaderboard
 from probe.loading import LoadedModel

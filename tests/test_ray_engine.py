@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import cli
 from adaptors.resolve import resolve_specs
 from probe import ray_engine, states
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.engine import ChunkFound, Scan, scan_here
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard

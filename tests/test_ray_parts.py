@@ -14,7 +14,7 @@ import pytest
 from tiny_data import make_dataset, zip_folder
 
 from probe.contest import Findings
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.engine import ChunkFound
 from probe.errors import CallError, DataError, ModelError, ProbeError
 from probe.ray_corpus import DatasetSource, Gate, order_corpus, tell_chunks

@@ -8,7 +8,8 @@ from real_states import DATA, FLOAT32, NDCG, REAL, Spied, rank_minilm
 from sentence_transformers import SentenceTransformer
 
 from adaptors.resolve import resolve_specs
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.leaderboard import Leaderboard
 from probe.loading import load_model
 from probe.metrics import score_run

@@ -12,7 +12,7 @@ from adaptors.fit_network import fit_network
 from adaptors.gathering import FitTexts, _positives
 from adaptors.linear import fit_lens
 from adaptors.train_options import TrainOptions
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.loading import load_model
 from probe.metrics import score_run
 from probe.reader import LayerReader

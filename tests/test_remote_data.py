@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from probe.beir_format import read_beir
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.errors import CallError, DataError, ProbeError
 from probe.texts import Texts
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from adaptors.similarity_map import similarity_map
 from probe import plot
+from probe.charts import PairMap
 from probe.errors import CallError
-from probe.pair_map import PairMap
 from probe.plot_map import draw_cells
 from probe.plot_style import Picture
 

@@ -10,7 +10,7 @@ import pytest
 from tiny_data import write_beir, write_lines
 
 from probe import sweep as sweep_module
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import DataError
 from probe.evaluation import Evaluation

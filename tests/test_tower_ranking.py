@@ -18,15 +18,16 @@ import cli
 from adaptors.resolve import resolve_sides, resolve_specs
 from adaptors.resolve_towers import pair_towers
 from probe import tower_reader
+from probe.charts import chart_leaderboard
 from probe.chunk_file import restore, shrink
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions, rank
-from probe.series import chart_of
 from probe.states import document_side, read_side
 from probe.store import Store
 from probe.tower_ranking import open_towers, rank_towers
@@ -186,7 +187,7 @@ def test_a_changed_image_is_read_again(clip: str, shapes: str, tmp_path: Path, m
 
 def test_curves_are_those_of_the_towers(clip: str, shapes: str) -> None:
     board = rank_both(clip, load_dataset(shapes))
-    assert {curve.name for curve in chart_of(board).curves} == {f"{clip}@image:cls", f"{clip}@text:last"}
+    assert {curve.name for curve in chart_leaderboard(board).curves} == {f"{clip}@image:cls", f"{clip}@text:last"}
 
 
 def test_one_tower_by_name_is_swept_alone(clip: str, shapes: str) -> None:

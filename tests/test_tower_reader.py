@@ -14,7 +14,8 @@ from tiny_towers import LONGEST, TOWER_KINDS, change_weights, write_towers
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from probe import tower_reader
-from probe.dataset import Dataset, load_dataset
+from probe.dataset import Dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
 from probe.image_file import ImageFile

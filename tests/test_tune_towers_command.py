@@ -21,7 +21,7 @@ from typer.testing import Result
 
 from adaptors.paired_model import PairedModel
 from adaptors.student import open_student
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Encoder
 from probe.errors import ModelError
 from probe.image_file import ImageFile, open_image

@@ -23,7 +23,7 @@ from adaptors.scope import Scope
 from adaptors.student import Student, open_student
 from adaptors.tuned_folder import Tuned, save_tuned
 from adaptors.tuning import tune
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.encoder import Encoder
 from probe.errors import CallError, ModelError
 from probe.profile import LoadOptions

@@ -8,7 +8,7 @@ from drawn_pairs import LEARNING, UNSEEN, DrawnPairs, draw_pairs, embed_sides, r
 
 from adaptors.scope import Scope
 from adaptors.student import open_student
-from probe.dataset import load_dataset
+from probe.dataset_loading import load_dataset
 from probe.hookpoint import model_of
 from probe.metrics import Metric
 from probe.opening import open_reader

@@ -1,13 +1,31 @@
-"""What a picture shows, as plain values: points with their intervals, curves of points, levels without a place."""
+"""What a picture shows, as plain values: points with their intervals, curves, levels, Pareto fronts, maps of pairs."""
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from probe.hookpoint import model_of
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.classification_result import MAJORITY, SHUFFLED, ClassificationResult
+from probe.formats import series_name
 from probe.leaderboard import Leaderboard, Row
+from probe.similarity_result import SimilarityResult
 
-__all__ = ["Chart", "Curve", "Point", "chart_of", "ladder_curves"]
+__all__ = [
+    "Chart",
+    "Curve",
+    "LabelledResult",
+    "PairMap",
+    "Point",
+    "chart_labelled",
+    "chart_leaderboard",
+    "ladder_curves",
+    "pareto_front",
+]
 
+LabelledResult = ClassificationResult | SimilarityResult
+
+_CONTROLS = {MAJORITY: "the commonest label", SHUFFLED: "shuffled labels"}
 # So many layers of a model make a curve; fewer are compared better one below the other.
 _LEAST = 3
 
@@ -65,31 +83,44 @@ class Chart:
     singles: tuple[Point, ...]
 
 
-def chart_of(board: Leaderboard, without: Container[str] = ()) -> Chart:
+@dataclass(frozen=True)
+class PairMap:
+    """Cosines of every row of one side with every row of the other; pairs stand on the diagonal.
+
+    Attributes:
+        before: `(B, B)`, before the training.
+        after: `(B, B)`, after it.
+        sides: What the rows are, and what the columns are.
+    """
+
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    sides: tuple[str, str]
+
+
+def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:
     """Sort the rows of a leaderboard into curves over layers and single points.
 
     Args:
-        board: The leaderboard.
+        result: The leaderboard.
         without: Encoders to leave out, because they are drawn elsewhere.
 
     Returns:
         The chart.
     """
-    rows = [row for row in board.rows if row.encoder not in without]
+    rows = [row for row in result.rows if row.encoder not in without]
     families: dict[str, list[Row]] = {}
     for row in rows:
         families.setdefault(_family(row), []).append(row)
     curved = {name: found for name, found in families.items() if name and len({row.layer for row in found}) >= _LEAST}
-    curves = [curve for name, found in curved.items() for curve in _curves(name, found, board.metric)]
-    singles = [_point(row, board.metric, None) for row in rows if _family(row) not in curved]
+    curves = [curve for name, found in curved.items() for curve in _curves(name, found, result.metric)]
+    singles = [_point(row, result.metric, None) for row in rows if _family(row) not in curved]
     return Chart(tuple(curves), tuple(singles))
 
 
 def _family(row: Row) -> str:
     """Return model and pooling of a row that has a layer."""
-    if row.layer is None or row.pooling is None:
-        return ""
-    return f"{model_of(row.encoder)}:{row.pooling}"
+    return "" if row.layer is None or row.pooling is None else series_name(row.encoder, row.pooling)
 
 
 def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:
@@ -103,11 +134,11 @@ def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:
     ]
 
 
-def _curve_name(family: str, adaptor: str, labels: str, dim: int | None, told: bool) -> str:
+def _curve_name(family: str, adaptor: str, labels: str, dim: int | None, several: bool) -> str:
     if not adaptor:
         return family
     judged = "" if labels == "none" else f", labels {labels}"
-    return f"{family} with {adaptor}{judged}" + (f", {dim} dimensions" if told else "")
+    return f"{family} with {adaptor}{judged}" + (f", {dim} dimensions" if several else "")
 
 
 def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
@@ -146,3 +177,48 @@ def _point(row: Row, metric: str, place: int | None) -> Point:
         transductive=row.transductive,
         collapsed=row.collapsed,
     )
+
+
+def chart_labelled(result: LabelledResult) -> Chart:
+    """Sort the rows of a result into curves over layers and levels; a row without a number is left out.
+
+    Args:
+        result: Trained probes, or correlations with gold scores.
+
+    Returns:
+        The chart; its singles are the levels that mean nothing was learnt.
+    """
+    curves: dict[str, list[Point]] = {}
+    levels = []
+    for row in result.rows:
+        control = getattr(row, "control", None)
+        value, interval = result.score_of(row), result.interval_of(row)
+        if value is None:
+            continue
+        if row.layer is None or control is not None:
+            levels.append(Point(_CONTROLS.get(control or "", row.encoder), value, None, interval))
+            continue
+        point = Point(row.encoder, value, row.layer, interval, collapsed=row.collapsed)
+        curves.setdefault(series_name(row.encoder, row.pooling), []).append(point)
+    ordered = {name: tuple(sorted(points, key=lambda point: point.place or 0)) for name, points in curves.items()}
+    return Chart(tuple(Curve(name, name, points) for name, points in ordered.items()), tuple(levels))
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Return which points are not dominated.
+
+    A point is dominated where another costs no more and scores no less, and differs in one of the two. Points that are
+    equal in both do not dominate each other: all of them are on the front, or none.
+
+    Args:
+        points: Cost and score of each.
+
+    Returns:
+        Their places, the cheapest first; of equal ones in the order given.
+    """
+    front: list[int] = []
+    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
+        best = points[front[-1]] if front else None
+        if best is None or points[place][1] > best[1] or points[place] == best:
+            front.append(place)
+    return tuple(front)

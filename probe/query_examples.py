@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.dataset import Dataset
 from probe.image_file import shown
+from probe.texts import shorten
 
 if TYPE_CHECKING:
-    from probe.dataset import Dataset
     from probe.search import Run
 
 __all__ = ["LEADERS", "Example", "Examples", "Finding", "choose_examples", "leaders"]
@@ -77,7 +78,7 @@ def leaders(run: "Run") -> dict[str, tuple[str, ...]]:
     return {query: tuple(found)[:LEADERS] for query, found in run.items()}
 
 
-def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], dataset: "Dataset") -> Examples:
+def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], dataset: Dataset) -> Examples:
     """Choose queries that show how encoders differ.
 
     Args:
@@ -128,5 +129,4 @@ def _documents_of(example: Example) -> Iterable[str]:
 
 
 def _shorten(text: str) -> str:
-    flat = " ".join(shown(text).split())
-    return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1].rstrip() + "…"
+    return shorten(" ".join(shown(text).split()), _LONGEST)

@@ -1,0 +1,48 @@
+"""What a notebook shows: values as an HTML table with notes, and pandas as the optional library it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from probe.errors import CallError
+
+__all__ = ["import_pandas", "render_table"]
+
+_TABLE = """<table><caption style="text-align: left; font-weight: bold">{{ title }}</caption>
+<thead><tr>{% for name in header %}<th style="text-align: left">{{ name }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in rows %}
+<tr>{% for cell in row %}<td style="text-align: left">{{ cell }}</td>{% endfor %}</tr>{% endfor %}
+</tbody></table>
+<details><summary>{{ about }}</summary><ul>{% for note in notes %}
+<li>{{ note }}</li>{% endfor %}</ul></details>
+"""
+
+
+def render_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, about: str, notes: Sequence[str]
+) -> str:
+    """Return a table as HTML, every text escaped.
+
+    Args:
+        title: Above the table.
+        header: Names of the columns.
+        rows: The cells.
+        about: What the notes are about.
+        notes: Lines that unfold under the table.
+    """
+    from jinja2 import Environment
+
+    table = Environment(autoescape=True).from_string(_TABLE)
+    return table.render(title=title, header=header, rows=rows, about=about, notes=notes)
+
+
+def import_pandas() -> Any:
+    """Return pandas.
+
+    Raises:
+        CallError: It is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise CallError(f"a data frame needs pandas: pip install 'encoder-surgery[notebook]' ({error})") from error
+    return pandas

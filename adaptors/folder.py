@@ -21,9 +21,10 @@ from probe.reader import LayerReader, own_pooling
 from probe.store import Store
 from surgery.cutting import cut
 from surgery.finish import Finish
-from surgery.folder import save_folder, write_json, write_model, write_modules
+from surgery.folder import save_folder, write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing import FusedModel
+from surgery.model_files import write_json, write_modules
 
 __all__ = [
     "About",

@@ -15,14 +15,16 @@ from adaptors.top import NETWORK_MODULE
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS, split_tower
 from probe.layers import LayerStack, find_layers
-from probe.loading import LoadedModel, load_files
+from probe.loaded import LoadedModel
+from probe.loading import load_files
 from probe.profile import LoadOptions, ModelFiles, find_files
 from probe.reader import own_pooling
 from probe.sources import find_source
 from surgery.cutting import cut
 from surgery.finish import Finish
-from surgery.folder import PROVENANCE, write_json, write_model
+from surgery.folder import write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused
+from surgery.model_files import PROVENANCE, write_json
 
 __all__ = ["Student", "Tower", "cut_texts", "open_student"]
 

@@ -13,7 +13,7 @@ from adaptors.networks import Linear
 from probe.errors import ModelError
 from surgery.dense import DenseLayer, read_dense, write_dense
 from surgery.finish import TopModule
-from surgery.folder import write_json
+from surgery.model_files import write_json
 
 __all__ = ["NETWORK_MODULE", "is_plain", "read_top", "top_modules"]
 

@@ -32,10 +32,10 @@ from probe.hookpoint import HEAD, check_pooling, split_tower
 if TYPE_CHECKING:
     from probe.dataset import Dataset
     from probe.leaderboard import Leaderboard
-    from probe.loading import LoadedModel
+    from probe.loaded import LoadedModel
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions
-    from surgery.cutting import CutModel
+    from surgery.blocks import CutModel
 
 __all__ = ["surgery_app"]
 
@@ -150,8 +150,8 @@ def keep(
 ) -> None:
     """Keep chosen blocks and save them as an ordinary model; prints its folder."""
     from probe.profile import LoadOptions
+    from surgery.blocks import parse_blocks
     from surgery.cutting import keep as keep_blocks
-    from surgery.cutting import parse_blocks
     from surgery.scoring import score_kept
 
     _refuse_for_tower(model, {"--dataset": dataset})

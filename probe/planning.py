@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from probe.errors import CallError
 from probe.flops import attention_width, count_flops
 from probe.hookpoint import Place
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
 from probe.rate import Rate, measure_rate
 from probe.reader import LayerReader, select_hookpoints

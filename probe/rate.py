@@ -8,7 +8,7 @@ import torch
 
 from probe.batches import Batch
 from probe.hookpoint import Place
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.reader import LayerReader, PreparedTexts
 from probe.tower_loading import LoadedTower
 

@@ -13,7 +13,7 @@ from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
 from probe.hookpoint import HEAD, TOKENS, Hookpoint, Place, check_pooling, parse_layers
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
 from probe.text_only import refuse_image_files

@@ -11,7 +11,7 @@ from probe.batches import Batch, pad_batch, tokenise
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS, split_tower
 from probe.image_file import check_pillow
-from probe.loading import LoadedModel, explain_load_failure, pick_max_tokens
+from probe.loaded import LoadedModel, explain_load_failure, pick_max_tokens, refuse_missing
 from probe.profile import ModelFacts, ModelFiles, build_profile
 from probe.towers import Tower, TowerModule, find_tower
 
@@ -97,12 +97,7 @@ def load_pair(files: ModelFiles) -> nn.Module:
         )
     except Exception as error:  # whatever a foreign folder makes transformers raise
         raise ModelError(explain_load_failure(files.source.name, error)) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"'{files.source.name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, "
-            "...): they would be random. The config and the weights do not belong together."
-        )
+    refuse_missing(files.source.name, report["missing_keys"])
     pair: nn.Module = model.eval()
     return pair
 

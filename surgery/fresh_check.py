@@ -12,13 +12,13 @@ import numpy as np
 from probe.encoder import Embeddings, Encoder
 from probe.errors import ModelError
 from probe.image_file import ImageFile
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.model_config import read_model_config
 from probe.reader import HookpointEncoder, LayerReader
 from probe.search import unit
 from probe.tower_loading import load_other
 from probe.tower_reader import TowerReader
-from surgery.cutting import CutModel
+from surgery.blocks import CutModel
 from surgery.finish import Finish
 from surgery.samples import draw_images
 from surgery.tower_cutting import CutTower

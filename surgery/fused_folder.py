@@ -11,11 +11,12 @@ from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.reader import select_hookpoints
 from probe.store import Store
-from surgery.card import write_fused_card
 from surgery.cutting import cut
 from surgery.finish import Finish
-from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model, write_modules
+from surgery.folder import save_folder, write_model
+from surgery.fused_card import write_fused_card
 from surgery.fusing import FusedModel, refuse_towers
+from surgery.model_files import PROVENANCE, provenance, write_json, write_modules
 
 __all__ = ["FUSED_MODULE", "is_fused", "open_fused", "save_fused", "write_fused"]
 

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.reader import LayerReader
 from probe.tower_loading import LoadedTower
 from probe.tower_reader import TowerReader

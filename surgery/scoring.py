@@ -6,7 +6,7 @@ from dataclasses import replace
 from probe.dataset import Dataset
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.ranking import Contestant, RankOptions, rank, rank_layers
 from probe.reader import LayerReader, own_pooling
 from probe.sources import ModelSource

@@ -14,7 +14,7 @@ from probe.tower_files import TOWER_CONFIGS
 from probe.tower_loading import LoadedTower, example_inputs
 from probe.tower_reader import TowerReader
 from probe.towers import Tower
-from surgery.cutting import CutModel, check_shape, count_anew, describe_cut, is_cut, refuse_other_states
+from surgery.blocks import CutModel, check_shape, describe_cut, is_cut, refuse_other_states, update_layer_counts
 
 __all__ = ["CutTower", "keep_tower"]
 
@@ -50,7 +50,7 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
             f"the config of '{model.source.name}' does not count its {model.depth} blocks (num_hidden_layers), so a "
             "cut of it would not load again"
         )
-    count_anew(counts, model.depth, chosen)
+    update_layer_counts(counts, model.depth, chosen)
     check_shape(pair, model.source.name, chosen, within=f"{_inside_pair(parts)}.")
     if is_cut(chosen):
         _check_law(model, module, len(chosen))

@@ -13,7 +13,7 @@ from probe.tower_files import PROCESSOR_FILES, TOWER_CONFIGS
 from probe.tower_loading import TextInputs, read_text_inputs
 from surgery.card import write_tower_card
 from surgery.finish import Finish
-from surgery.folder import (
+from surgery.model_files import (
     PROVENANCE,
     compute_float32,
     copy_files,

@@ -15,7 +15,7 @@ from adaptors.resolve import resolve_sides
 from probe.asymmetric import Asymmetric
 from probe.dataset import Dataset
 from probe.errors import CallError
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.profile import LoadOptions
 from probe.ranking import Contestant, RankOptions, rank

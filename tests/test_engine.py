@@ -17,7 +17,7 @@ from probe.reader import LayerReader
 
 if TYPE_CHECKING:
     from probe.dataset import Dataset
-    from probe.loading import LoadedModel
+    from probe.loaded import LoadedModel
 
 
 def rank_with(model: "LoadedModel", dataset: "Dataset", engine: Engine) -> list[Row]:

@@ -13,7 +13,7 @@ from probe.encoder import Embeddings
 from probe.fusions import Fusion
 from probe.heat_map import heat_maps
 from probe.hookpoint import Hookpoint
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
 from probe.ranking import Contestant, rank

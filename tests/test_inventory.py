@@ -8,7 +8,7 @@ import pytest
 
 from probe.dataset import Dataset
 from probe.inventory import find_rubbish, list_shelves, prune, select_shelves, verify
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.reader import LayerReader, select_hookpoints
 from probe.states import document_side, query_side, read_side
 from probe.store import MANIFEST, Store

@@ -22,7 +22,8 @@ from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard, Row
-from probe.loading import LoadedModel, load_model
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.metrics import Metric
 from probe.profile import LoadOptions
 from probe.ranking import Contestant, RankOptions, rank, rank_layers

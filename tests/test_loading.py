@@ -24,7 +24,8 @@ from tiny_models import (
 
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
-from probe.loading import LoadedModel, load_model
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.profile import LoadOptions
 from probe.reader import HookpointEncoder, LayerReader, own_pooling
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from probe.dataset import Dataset
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.reader import LayerReader, select_hookpoints
 from probe.sweep import sweep

@@ -21,7 +21,7 @@ from probe.errors import CallError
 from probe.flops import attention_width, count_flops
 from probe.inventory import list_shelves
 from probe.layers import find_layers
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.plan import Plan, PlanRequest
 from probe.plan_table import plan_lines
 from probe.planning import plan_sweep

@@ -12,7 +12,7 @@ from tiny_data import make_dataset
 from probe.dataset import Dataset, load_dataset
 from probe.errors import CallError
 from probe.leaderboard import TIMINGS, Leaderboard
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.published import find_published
 from probe.ranking import Contestant, RankOptions, rank, rank_layers

@@ -15,7 +15,8 @@ from probe.batches import tokenise
 from probe.encoder import Embeddings, Encoder
 from probe.errors import CallError, ModelError
 from probe.hookpoint import Place
-from probe.loading import LoadedModel, load_model
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.pooling import POOLINGS
 from probe.profile import LoadOptions
 from probe.reader import HookpointEncoder, LayerReader, own_pooling, select_hookpoints

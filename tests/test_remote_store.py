@@ -15,7 +15,7 @@ from probe import sweep as sweep_module
 from probe.chunk_file import ChunkRecord, pack_chunk, restore
 from probe.dataset import Dataset
 from probe.inventory import find_rubbish, list_shelves, prune, select_shelves, verify
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.locations import locate
 from probe.reader import LayerReader, LayerStates
 from probe.states import document_side, read_side

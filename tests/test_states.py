@@ -14,7 +14,7 @@ from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
 from probe.hookpoint import Place
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.profile import ModelProfile
 from probe.reader import LayerReader, select_hookpoints

@@ -11,7 +11,7 @@ from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.reader import HookpointEncoder, LayerReader, select_hookpoints
 from probe.sweep import evaluate, sweep

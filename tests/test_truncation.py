@@ -12,7 +12,7 @@ from torch import nn
 
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.reader import HookpointEncoder, LayerReader, own_pooling
 from probe.truncation import truncate
 

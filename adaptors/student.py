@@ -12,7 +12,7 @@ from torch import nn
 
 from adaptors.paired_model import AS_PROBED, PairedModel, find_both, has_two_towers, write_pair
 from adaptors.top import NETWORK_MODULE
-from probe.errors import CallError, ModelError
+from probe.errors import CallError, ModelError, first_line
 from probe.hookpoint import TOWERS, split_tower
 from probe.layers import LayerStack, find_layers
 from probe.loaded import LoadedModel
@@ -109,7 +109,7 @@ def open_student(name: str, scratch: Path) -> Student:
         # Of a folder's code, nothing but this package's own is run.
         model = _load(folder)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {first_line(error)}") from error
     prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
     return Student(name, model.float(), folder, _towers(model, folder), prompts)
 
@@ -186,7 +186,7 @@ def _module_types(folder: Path) -> list[str]:
     try:
         return [module["type"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{folder / 'modules.json'} lists no modules: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{folder / 'modules.json'} lists no modules: {first_line(error)}") from error
 
 
 def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from probe.catalog import nearest_names
-from probe.errors import CallError, DataError
+from probe.errors import CallError, DataError, did_you_mean
 from probe.locations import is_url
 from probe.texts import Documents, TextHash, Texts, select
 
@@ -128,7 +127,7 @@ def _fetch(name: str) -> str:
         return str(download_beir(name))
     if os.sep in name or name.endswith(".zip") or name.startswith("."):
         raise CallError(f"there is no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
-    raise CallError(f"unknown data set '{name}': {nearest_names(name, [DEFAULT_DATASET, *beir_names()])}")
+    raise CallError(f"unknown data set '{name}': {did_you_mean(name, [DEFAULT_DATASET, *beir_names()])}")
 
 
 def _limit(dataset: Dataset, limit: int) -> Dataset:

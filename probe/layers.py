@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from probe.errors import ModelError
+from probe.errors import ModelError, first_line
 
 __all__ = ["LayerStack", "find_layers"]
 
@@ -137,9 +137,8 @@ def _trace_dummy_forward(model: nn.Module, path: str, blocks: nn.ModuleList) -> 
         with torch.inference_mode():
             trace.output = first_tensor(model(**dummy_inputs(model)))
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        first_line = next(iter(str(error).splitlines()), "")[:200]
         raise ModelError(
-            f"{type(model).__name__} does not run on plain token ids and their mask: {first_line}"
+            f"{type(model).__name__} does not run on plain token ids and their mask: {first_line(error)}"
         ) from error
     finally:
         for handle in handles:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from probe.errors import CallError, ModelError
+from probe.errors import CallError, ModelError, first_line
 from probe.layers import LayerStack
 from probe.profile import ModelProfile
 
@@ -40,8 +40,7 @@ def explain_load_failure(name: str, error: Exception) -> str:
         return f"'{name}' brings code of its own: pass --trust-remote-code if you have read it and trust it"
     if "ignore_mismatched_sizes" in said:
         return f"'{name}' cannot be loaded: its weights have other shapes than its config says"
-    first_line = f"{type(error).__name__}: {next(iter(said.splitlines()), '')}"
-    return f"'{name}' cannot be loaded by transformers: {first_line[:300]}"
+    return f"'{name}' cannot be loaded by transformers: {type(error).__name__}: {first_line(error)}"
 
 
 def refuse_missing(name: str, missing: Iterable[str]) -> None:

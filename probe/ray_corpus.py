@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.dataset import Dataset, load_dataset
-from probe.errors import CallError, DataError, ModelError, ProbeError
+from probe.errors import CallError, DataError, ModelError, ProbeError, first_line
 from probe.texts import Documents, Texts
 
 __all__ = ["CorpusOrder", "DatasetSource", "Gate", "explain", "order_corpus", "tell_chunks"]
@@ -152,6 +152,5 @@ def tell_chunks(row: dict[str, Any], chunks: int, gate: Any) -> Iterator[dict[st
 
 def explain(error: Exception, host: bool = True) -> str:
     """Return the first line of an error, after the machine's name; its kind, too, where it is none of ours."""
-    words = next(iter(str(error).strip().splitlines()), "")
-    line = words if isinstance(error, ProbeError) else f"{type(error).__name__}: {words}"
+    line = first_line(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {first_line(error)}"
     return f"{socket.gethostname()}: {line}" if host else line

@@ -13,11 +13,12 @@ from probe.errors import ModelError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
+from probe.hookpoints import own_pooling
 from probe.learned import Learned, join_learned, read_learned, write_learned
 from probe.model_config import note_left_out
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
-from probe.reader import LayerReader, own_pooling
+from probe.reader import LayerReader
 from probe.store import Store
 from surgery.cutting import cut
 from surgery.finish import Finish

@@ -11,8 +11,9 @@ from torch.nn.functional import normalize
 
 from adaptors.gathering import FitTexts
 from probe.errors import ModelError
-from probe.reader import LayerReader, own_pooling
-from probe.states import Progress, Side, document_side, query_side, read_side, silent
+from probe.hookpoints import own_pooling
+from probe.reader import LayerReader
+from probe.states import Progress, RunContext, Side, document_side, query_side, read_side, silent
 from probe.store import Store
 
 __all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts"]
@@ -54,7 +55,7 @@ def gather_heal_texts(
     texts: list[str] = []
     vectors = []
     for side in (side for one in data for side in _sides(teacher, one)):
-        vectors += [chunk.vectors[place] for chunk in read_side(teacher, side, [place], store, progress)]
+        vectors += [chunk.vectors[place] for chunk in read_side(teacher, side, [place], RunContext(store, progress))]
         texts += [side.prompt + text for _, text in side.texts]
     targets = normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
     seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)

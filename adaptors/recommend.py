@@ -17,6 +17,7 @@ from probe.hookpoint import Hookpoint
 from probe.one_pass import sweep_fusions
 from probe.ranking import RankOptions
 from probe.reader import LayerReader
+from probe.states import RunContext
 from probe.statistics import holm, non_inferiority_p_values
 from probe.texts import Texts
 
@@ -83,7 +84,11 @@ def recommend(
     lenses = fit_lenses(reader, points, FitTexts(held, seen), options.store, options.progress)
     encoders: list[Composite] = [*(Fusion((point,)) for point in points), *lenses]
     evaluations, _ = sweep_fusions(
-        {reader.model.source.name: reader}, encoders, judged, [options.metric], (options.store, options.progress)
+        {reader.model.source.name: reader},
+        encoders,
+        judged,
+        [options.metric],
+        RunContext(options.store, options.progress),
     )
     chosen, p_value = _pick(evaluations, full, margin, options)
     return Recommendation(

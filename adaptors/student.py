@@ -14,11 +14,11 @@ from adaptors.paired_model import AS_PROBED, PairedModel, find_both, has_two_tow
 from adaptors.top import NETWORK_MODULE
 from probe.errors import CallError, ModelError, first_line
 from probe.hookpoint import TOWERS, split_tower
+from probe.hookpoints import own_pooling
 from probe.layers import LayerStack, find_layers
 from probe.loaded import LoadedModel
 from probe.loading import load_files
 from probe.profile import LoadOptions, ModelFiles, find_files
-from probe.reader import own_pooling
 from probe.sources import find_source
 from surgery.cutting import cut
 from surgery.finish import Finish

@@ -204,7 +204,7 @@ def _operate(
     make: "Callable[[], CutModel]", out: Path, save_options: tuple[str | None, bool, bool], score: Callable[[], str]
 ) -> None:
     """Make a model, score it, save it, check it in a fresh process, and print its folder."""
-    from probe.reader import select_hookpoints
+    from probe.hookpoints import select_hookpoints
     from surgery.finish import Finish
     from surgery.folder import check_out, save
     from surgery.fresh_check import check_saved

@@ -15,7 +15,7 @@ from probe.hookpoint import Hookpoint, Place
 from probe.ranking import Contestant
 from probe.sampling import spread
 from probe.settings import dataset_settings, model_settings
-from probe.states import Progress, document_side, query_side, read_side, silent
+from probe.states import Progress, RunContext, document_side, query_side, read_side, silent
 from probe.store import Store
 from probe.text_only import refuse_images
 
@@ -75,7 +75,7 @@ def measure_geometry(
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []
     for contestant in contestants:
-        found, truncated = _read(contestant, dataset, wanted, (store, progress))
+        found, truncated = _read(contestant, dataset, wanted, RunContext(store, progress))
         clouds |= found
         reader = contestant.reader
         models.append(model_settings(reader.model, dataset, truncated, reader.token_budget))
@@ -109,17 +109,17 @@ def _choose(dataset: Dataset) -> _Wanted:
 
 
 def _read(
-    contestant: Contestant, dataset: Dataset, wanted: _Wanted, kept: tuple[Store | None, Progress]
+    contestant: Contestant, dataset: Dataset, wanted: _Wanted, context: RunContext
 ) -> tuple[dict[Hookpoint, _Cloud], tuple[int, int]]:
     """Return the clouds of one model, and its texts that were longer than it takes."""
     reader, points = contestant.reader, contestant.hookpoints
     places = [point.place for point in points]
-    chunks = list(read_side(reader, query_side(reader, dataset), places, *kept))
+    chunks = list(read_side(reader, query_side(reader, dataset), places, context))
     asked = [query for query, _ in wanted.pairs]
     queries = {place: np.concatenate([chunk.vectors[place] for chunk in chunks])[asked] for place in places}
     cut_queries = sum(chunk.truncated for chunk in chunks)
     rows = sorted({*wanted.sample, *(document for _, document in wanted.pairs)})
-    found, cut_documents = _pick(contestant, dataset, rows, kept)
+    found, cut_documents = _pick(contestant, dataset, rows, context)
     order = {row: number for number, row in enumerate(rows)}
     sample, positives = [order[row] for row in wanted.sample], [order[row] for _, row in wanted.pairs]
     clouds = {
@@ -130,13 +130,13 @@ def _read(
 
 
 def _pick(
-    contestant: Contestant, dataset: Dataset, rows: Sequence[int], kept: tuple[Store | None, Progress]
+    contestant: Contestant, dataset: Dataset, rows: Sequence[int], context: RunContext
 ) -> tuple[dict[Place, Embeddings], int]:
     """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
     reader, places = contestant.reader, [point.place for point in contestant.hookpoints]
     parts: dict[Place, list[Embeddings]] = {place: [] for place in places}
     wanted, first, truncated = np.array(rows), 0, 0
-    for chunk in read_side(reader, document_side(reader, dataset), places, *kept):
+    for chunk in read_side(reader, document_side(reader, dataset), places, context):
         here = wanted[(wanted >= first) & (wanted < first + len(chunk.ids))] - first
         for place in places:
             parts[place].append(chunk.vectors[place][here])

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from probe.composite import Composite
-from probe.contest import Contest
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.engine import Cost, Engine, Scan, points_of, read_points, scan_here
 from probe.evaluation import AdaptorFacts, Evaluation
 from probe.examples import leaders
 from probe.fusions import RunFusion
@@ -23,9 +21,10 @@ from probe.late_reader import late_reader
 from probe.learned import Learned, join_learned
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
-from probe.states import Progress, query_side
-from probe.store import Store
+from probe.scan import Cost, Engine, Scan, points_of, read_points, scan_here
+from probe.states import RunContext, query_side
 from probe.tower_pair import TowerPair
+from probe.tracker import TopKTracker
 
 __all__ = ["sweep_fusions"]
 
@@ -41,14 +40,12 @@ class _Model:
         self.truncated_queries = 0
         self._label = label
 
-    def read_queries(
-        self, dataset: Dataset, contest: Contest, kept: tuple[Store | None, Progress]
-    ) -> dict[Hookpoint, Embeddings]:
+    def read_queries(self, dataset: Dataset, tracker: TopKTracker, context: RunContext) -> dict[Hookpoint, Embeddings]:
         """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay with the reader, `(0, D)` stands."""
-        side, points = query_side(self.reader, dataset), points_of(contest, self.reader, "queries")
+        side, points = query_side(self.reader, dataset), points_of(tracker, self.reader, "queries")
         if not points:
             return {}
-        chunks = list(read_points(self.reader, side, contest, kept, self._label))
+        chunks = list(read_points(self.reader, side, tracker, context, self._label))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
         tokens = [place for place in points if place[1] == TOKENS]
         if tokens:
@@ -68,7 +65,7 @@ def sweep_fusions(
     encoders: Sequence[Composite | RunFusion],
     dataset: Dataset,
     metrics: Sequence[Metric],
-    kept: tuple[Store | None, Progress],
+    context: RunContext,
     engine: Engine = scan_here,
 ) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
     """Score fusions of several models in one pass over the texts; the models read them side by side.
@@ -78,37 +75,37 @@ def sweep_fusions(
         encoders: What to score, single hookpoints included.
         dataset: Documents, queries and judgements; the judgements are looked at only to score.
         metrics: What to compute.
-        kept: Where states are read and kept, if anywhere, and who is told about every batch.
+        context: The store, and who is told about every batch.
         engine: Makes the pass over the documents; the queries are read here.
 
     Returns:
         One evaluation per encoder, and per model the documents and the queries longer than it takes.
     """
-    contest = Contest(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
+    tracker = TopKTracker(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
     queries: dict[Hookpoint, Embeddings] = {}
     for model in models.values():
-        queries |= model.read_queries(dataset, contest, kept)
-    contest.take_queries(queries)
+        queries |= model.read_queries(dataset, tracker, context)
+    tracker.take_queries(queries)
     readers = {name: model.reader for name, model in models.items()}
-    reading = {name: reader for name, reader in readers.items() if points_of(contest, reader)}
-    for found in engine(Scan(contest, reading, dataset, *kept)):
-        contest.take(found.findings)
+    reading = {name: reader for name, reader in readers.items() if points_of(tracker, reader)}
+    for found in engine(Scan(tracker, reading, dataset, context)):
+        tracker.take(found.top)
         for name, cost in found.costs.items():
             models[name].add(cost)
     evaluations = []
     for encoder in encoders:
         adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
         documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
-        run = contest.run(encoder)
+        run = tracker.run(encoder)
         milliseconds, _ = _costs(documents, models, len(dataset.documents))
         _, parameters = _costs(encoder.points, models, len(dataset.documents))
         evaluations.append(
             Evaluation(
                 encoder=str(encoder),
-                dim=contest.dim(encoder),
+                dim=tracker.dim(encoder),
                 scores=score_run(run, dataset.qrels, metrics),
-                collapsed=contest.collapsed(encoder),
+                collapsed=tracker.collapsed(encoder),
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=_read_at(encoder),

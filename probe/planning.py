@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from probe.errors import CallError
 from probe.flops import attention_width, count_flops
 from probe.hookpoint import Place
+from probe.hookpoints import select_hookpoints
 from probe.loaded import LoadedModel
 from probe.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
 from probe.rate import Rate, measure_rate
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.store_forecast import forecast_store
 from probe.tower_loading import LoadedTower
 

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from probe.contest import Contest
-from probe.engine import Scan, points_of
 from probe.errors import ModelError
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ray_corpus import CorpusOrder
 from probe.reader import LayerReader
+from probe.scan import Scan, points_of
 from probe.settings import shelf_parts
 from probe.states import describe_side, document_side, open_shelf
 from probe.store import Store
+from probe.tracker import TopKTracker
 
 __all__ = ["ModelOrder", "Orders", "make_orders"]
 
@@ -65,13 +65,13 @@ class Orders:
     """What every worker is told.
 
     Attributes:
-        contest: The encoders, with the queries taken in.
+        tracker: The encoders, with the queries taken in.
         models: The models they read.
         corpus: The documents.
         store: Where states are read and kept, if anywhere.
     """
 
-    contest: Contest
+    tracker: TopKTracker
     models: tuple[ModelOrder, ...]
     corpus: CorpusOrder
     store: Store | None
@@ -86,7 +86,7 @@ def make_orders(scan: Scan, corpus: CorpusOrder, trust: bool) -> Orders:
         trust: Whether code that a model's folder brings may run.
     """
     models = tuple(_order_model(scan, reader, trust) for reader in scan.readers.values())
-    return Orders(scan.contest, models, corpus, scan.store)
+    return Orders(scan.tracker, models, corpus, scan.context.store)
 
 
 def _order_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelOrder:
@@ -99,5 +99,5 @@ def _order_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelOrder:
         document_prompt=model.document_prompt,
         trust_remote_code=trust,
     )
-    open_shelf(reader, side, list(points_of(scan.contest, reader)), scan.store)
+    open_shelf(reader, side, list(points_of(scan.tracker, reader)), scan.context.store)
     return ModelOrder(model.source.name, options, reader.token_budget, *describe_side(reader, side))

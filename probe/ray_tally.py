@@ -2,9 +2,9 @@
 
 import logging
 
-from probe.engine import ChunkFound
 from probe.errors import ProbeError
 from probe.ray_worker import Reply
+from probe.scan import ChunkFound
 
 __all__ = ["Tally"]
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from probe.engine import ChunkFound, find_in_chunk, points_of
 from probe.ray_corpus import explain
 from probe.ray_orders import Orders
+from probe.scan import ChunkFound, find_in_chunk, points_of
 from probe.states import NumberedTexts, read_chunk
 from probe.texts import Texts
 
@@ -88,7 +88,7 @@ class _Desk:
         self._readers = {order.name: order.open(self._orders.store) for order in self._orders.models}
         store = self._orders.store
         self._shelves = {o.name: store.shelf(o.parts, o.about) if store else None for o in self._orders.models}
-        self._contest = copy.deepcopy(self._orders.contest)
+        self._contest = copy.deepcopy(self._orders.tracker)
         self._seen: set[int] = set()
 
     def answer(self, number: int) -> Reply:
@@ -116,9 +116,9 @@ class _Desk:
             for name, reader in self._readers.items()
         ]
         # What was seen before must not count against itself when it is asked for again.
-        contest = copy.deepcopy(self._orders.contest) if number in self._seen else self._contest
-        found = find_in_chunk(contest, number * self._size, states)
-        contest.take(found.findings)
+        tracker = copy.deepcopy(self._orders.tracker) if number in self._seen else self._contest
+        found = find_in_chunk(tracker, number * self._size, states)
+        tracker.take(found.top)
         self._seen.add(number)
         return found
 

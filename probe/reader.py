@@ -11,15 +11,15 @@ from probe import device
 from probe.batches import Batch, pad_batch, plan_batches, tokenise
 from probe.capture import Capture
 from probe.encoder import Embeddings
-from probe.errors import CallError, ModelError
-from probe.hookpoint import HEAD, TOKENS, Hookpoint, Place, check_pooling, parse_layers
+from probe.errors import ModelError
+from probe.hookpoint import TOKENS, Place
 from probe.loaded import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
 from probe.text_only import refuse_image_files
 from probe.token_states import Rows, TokenRows, VectorRows, unit_tokens
 
-__all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "PreparedTexts", "group_by_layer", "select_hookpoints"]
+__all__ = ["LayerReader", "LayerStates", "PreparedTexts", "group_by_layer"]
 
 
 @dataclass(frozen=True)
@@ -173,96 +173,3 @@ def _refuse_infinite(vectors: dict[Place, Embeddings], name: str) -> None:
     for (layer, pooling), states in vectors.items():
         if not np.isfinite(states).all():
             raise ModelError(f"{name}@{layer}:{pooling} gave values that are not finite: try --dtype float32")
-
-
-def select_hookpoints(
-    model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",), tokens: bool = False
-) -> tuple[Hookpoint, ...]:
-    """Expand layers and poolings into hookpoints with both written out.
-
-    Args:
-        model: The model to read.
-        layers: `all`, `last`, `0-6` or `1,3,5`.
-        poolings: Names of poolings; `own` is the model's.
-        tokens: Whether `tokens` may be among them.
-
-    Returns:
-        One hookpoint per pooling and layer.
-
-    Raises:
-        CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
-    """
-    numbers = parse_layers(layers, model.depth)
-    names = dict.fromkeys(_pooling_of(model, name, tokens) for name in poolings)
-    return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
-
-
-def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
-    if name == "own":
-        return own_pooling(model)
-    source = model.source.name
-    if model.tower and name == TOKENS:
-        raise CallError(
-            f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'"
-        )
-    # What a head makes of all tokens has no counterpart for another pooling.
-    if HEAD in (name, model.pooling) and name != model.pooling:
-        raise CallError(f"'{name}' is no pooling of '{source}': expected {model.pooling} (or own)")
-    return name if name == HEAD else check_pooling(name, tokens)
-
-
-def own_pooling(model: ModelProfile) -> str:
-    """Return the pooling the model was trained with.
-
-    Args:
-        model: The model.
-
-    Returns:
-        The pooling's name.
-
-    Raises:
-        CallError: It is none of ours.
-    """
-    if model.pooling is None:
-        name = model.source.name
-        raise CallError(f"'{name}': {model.notes[0]}; name one, as --pooling mean or in the spec {name}:mean")
-    return model.pooling
-
-
-class HookpointEncoder:
-    """One hookpoint of a model as an encoder; the blocks above its layer are never run."""
-
-    def __init__(self, reader: LayerReader, layer: int, pooling: str) -> None:
-        """Read `reader`'s model after `layer`.
-
-        Args:
-            reader: The model's reader.
-            layer: 0 to the model's depth.
-            pooling: One of the poolings.
-
-        Raises:
-            CallError: There is no such pooling.
-        """
-        self._reader = reader
-        # A head is no pooling but a tower's own.
-        self._place = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
-
-    @property
-    def depth(self) -> int:
-        """Number of blocks of its model."""
-        return self._reader.model.depth
-
-    def at(self, layer: int) -> "HookpointEncoder":
-        """Return the same model and pooling, read at another layer."""
-        return HookpointEncoder(self._reader, layer, self._place[1])
-
-    def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries with the model's query prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.query_prompt)
-
-    def encode_document(self, texts: Sequence[str]) -> Embeddings:
-        """Embed documents with the model's document prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.document_prompt)
-
-    def _encode(self, texts: Sequence[str], prompt: str) -> Embeddings:
-        return self._reader.read(texts, prompt, [self._place]).vectors[self._place]

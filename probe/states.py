@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from probe.chunk_file import ChunkRecord, Stored, keep_exact, restore, shrink
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
@@ -18,6 +20,7 @@ from probe.texts import Documents, Texts, chunks
 __all__ = [
     "NumberedTexts",
     "Progress",
+    "RunContext",
     "Side",
     "SideStates",
     "describe_side",
@@ -26,6 +29,7 @@ __all__ = [
     "query_side",
     "read_chunk",
     "read_side",
+    "read_texts",
     "silent",
 ]
 
@@ -39,6 +43,19 @@ Progress = Callable[[str, int, int], None]
 
 def silent(step: str, done: int, total: int) -> None:
     """Report nothing."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What surrounds a run and changes nothing of its numbers.
+
+    Attributes:
+        store: Where states are read and kept, if anywhere.
+        progress: Told about every batch.
+    """
+
+    store: Store | None = None
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
@@ -97,8 +114,7 @@ def read_side(
     reader: LayerReader,
     side: Side,
     places: Sequence[Place],
-    store: Store | None = None,
-    progress: Progress = silent,
+    context: RunContext = RunContext(),
 ) -> Iterator[SideStates]:
     """Yield the states of a side, chunk by chunk; only what no store holds passes through the model.
 
@@ -109,19 +125,45 @@ def read_side(
         reader: The model's reader.
         side: The texts.
         places: Layers and poolings to read.
-        store: Where states are kept, if anywhere.
-        progress: Told about every batch.
+        context: The store, and who is told about every batch.
 
     Yields:
         States of at most `CHUNK` texts, in the order of the texts.
     """
-    shelf = open_shelf(reader, side, places, store)
+    shelf = open_shelf(reader, side, places, context.store)
     looked_up = (
         _look_up(reader, shelf, NumberedTexts(number, texts), side.prompt, places)
         for number, texts in enumerate(chunks(side.texts, CHUNK))
     )
     for work in _ahead(looked_up):
-        yield _complete(reader, shelf, work, lambda done: progress(side.name, done, len(side.texts)))
+        yield _complete(reader, shelf, work, lambda done: context.progress(side.name, done, len(side.texts)))
+
+
+def read_texts(
+    reader: LayerReader,
+    parts: Sequence[tuple[str, Texts]],
+    places: Sequence[Place],
+    context: RunContext,
+) -> tuple[dict[Place, Embeddings], int]:
+    """Return the states of texts under the model's document prompt.
+
+    Args:
+        reader: The model's reader.
+        parts: Texts, each part with the name of its data set; the store keeps every part by itself.
+        places: Layers and poolings to read.
+        context: The store, and who is told about every batch.
+
+    Returns:
+        Float32 `(N, D)` per place, parts one after another; and how many texts were longer than the model takes.
+    """
+    prompt = reader.model.document_prompt
+    chunks = [
+        chunk
+        for name, texts in parts
+        for chunk in read_side(reader, Side("texts", texts, prompt, name), places, context)
+    ]
+    states = {place: np.concatenate([chunk.vectors[place] for chunk in chunks]) for place in places}
+    return states, sum(chunk.truncated for chunk in chunks)
 
 
 def read_chunk(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from probe.errors import CallError, ModelError
 from probe.files import replace_folder
-from probe.reader import own_pooling
+from probe.hookpoints import own_pooling
 from surgery.blocks import CutModel
 from surgery.finish import Finish
 from surgery.model_files import PROVENANCE

@@ -7,9 +7,9 @@ from pathlib import Path
 from probe.description import Description, Part, read_description
 from probe.errors import CallError, ModelError
 from probe.fusions import Fusion
+from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.reader import select_hookpoints
 from probe.store import Store
 from surgery.cutting import cut
 from surgery.finish import Finish

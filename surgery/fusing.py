@@ -7,9 +7,10 @@ from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
+from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.store import Store
 
 __all__ = ["FusedModel", "fuse", "refuse_towers"]

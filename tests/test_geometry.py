@@ -18,10 +18,11 @@ from probe.dataset import Dataset, load_dataset
 from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
 from probe.geometry_sweep import measure_geometry
+from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import Contestant
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.states import document_side, query_side, read_side
 from probe.store import Store
 

@@ -14,10 +14,11 @@ from tiny_models import DEPTH, PROMPTS, WIDTH, write_model, write_sentence_trans
 from adaptors.resolve import resolve_specs
 from probe import one_pass
 from probe import states as states_module
-from probe.asymmetric import Asymmetric
 from probe.chunk_file import places_in
+from probe.composite import Asymmetric
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
+from probe.encoders import HookpointEncoder, TokenEncoder
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
@@ -27,12 +28,12 @@ from probe.loading import load_model
 from probe.metrics import Metric
 from probe.profile import LoadOptions
 from probe.ranking import Contestant, RankOptions, rank, rank_layers
-from probe.reader import HookpointEncoder, LayerReader
+from probe.reader import LayerReader
 from probe.run_fusion import fuse_runs
 from probe.search import Run
 from probe.store import Store
+from probe.sweep import evaluate_late
 from probe.texts import Texts
-from probe.token_encoder import TokenEncoder, evaluate_late
 from probe.token_scores import maxsim
 from surgery.cutting import cut
 from surgery.folder import save

@@ -23,7 +23,6 @@ import cli
 from adaptors.resolve import resolve_specs
 from probe import ray_engine, states
 from probe.dataset import load_dataset
-from probe.engine import ChunkFound, Scan, scan_here
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard
 from probe.profile import LoadOptions
@@ -32,6 +31,7 @@ from probe.ray_corpus import DatasetSource, order_corpus
 from probe.ray_engine import RayEngine
 from probe.ray_orders import Orders, make_orders
 from probe.ray_worker import ChunkWorker, Reply
+from probe.scan import ChunkFound, Scan, scan_here
 from probe.store import Store
 from probe.texts import Texts
 from probe.tower_ranking import open_towers, rank_towers
@@ -197,7 +197,7 @@ def orders_of(model: Path, data: Path) -> Orders:
     taken: list[Scan] = []
 
     def spy(scan: Scan) -> Iterator[ChunkFound]:
-        taken.append(replace(scan, contest=copy.deepcopy(scan.contest)))
+        taken.append(replace(scan, tracker=copy.deepcopy(scan.tracker)))
         yield from scan_here(scan)
 
     rank_specs([f"{model}:mean"], str(data), None, engine=spy)
@@ -221,10 +221,10 @@ def test_a_chunk_that_is_asked_for_again_is_found_whole_again(orders: Orders) ->
     assert first.found
     assert again.found
     assert last.found
-    ours, expected = again.found.findings.picked[0], first.found.findings.picked[0]
+    ours, expected = again.found.top.picked[0], first.found.top.picked[0]
     assert ours.columns.tolist() == expected.columns.tolist()
     # What cannot be among the best of all that the worker saw stays there.
-    assert last.found.findings.picked[0].columns.shape[1] < expected.columns.shape[1]
+    assert last.found.top.picked[0].columns.shape[1] < expected.columns.shape[1]
 
 
 def test_a_chunk_that_costs_every_worker_its_life_is_given_up(orders: Orders) -> None:

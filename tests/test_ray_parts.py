@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from tiny_data import make_dataset, zip_folder
 
-from probe.contest import Findings
 from probe.dataset import load_dataset
-from probe.engine import ChunkFound
 from probe.errors import CallError, DataError, ModelError, ProbeError
 from probe.ray_corpus import DatasetSource, Gate, order_corpus, tell_chunks
 from probe.ray_engine import _count_workers, _gpus_of_worker
 from probe.ray_tally import Tally
 from probe.ray_worker import Reply
+from probe.scan import ChunkFound
+from probe.tracker import ChunkTopK
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def found(number: int) -> Reply:
-    return Reply(number, ChunkFound(Findings(number, (), (), ()), {}))
+    return Reply(number, ChunkFound(ChunkTopK(number, (), (), ()), {}))
 
 
 def test_a_gate_lets_a_few_through_and_one_more_for_each_that_is_closed() -> None:

@@ -13,13 +13,15 @@ from torch import nn
 
 from probe.batches import tokenise
 from probe.encoder import Embeddings, Encoder
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.hookpoint import Place
+from probe.hookpoints import own_pooling, select_hookpoints
 from probe.loaded import LoadedModel
 from probe.loading import load_model
 from probe.pooling import POOLINGS
 from probe.profile import LoadOptions
-from probe.reader import HookpointEncoder, LayerReader, own_pooling, select_hookpoints
+from probe.reader import LayerReader
 
 LoadTiny = Callable[[str], LoadedModel]
 

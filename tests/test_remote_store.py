@@ -18,7 +18,7 @@ from probe.inventory import find_rubbish, list_shelves, prune, select_shelves, v
 from probe.loaded import LoadedModel
 from probe.locations import locate
 from probe.reader import LayerReader, LayerStates
-from probe.states import document_side, read_side
+from probe.states import RunContext, document_side, read_side
 from probe.store import Shelf, Store
 
 __all__ = ["use_bucket"]
@@ -190,7 +190,7 @@ def test_states_are_the_same_bits_as_without_a_store(model: LoadedModel, dataset
     without = list(read_side(LayerReader(model), side, EVERYWHERE))
     for ran in (6, 0):
         spy = Spy(model)
-        assert same(without, list(read_side(spy, side, EVERYWHERE, store)))
+        assert same(without, list(read_side(spy, side, EVERYWHERE, RunContext(store))))
         assert len(spy.ran) == ran
 
 
@@ -199,10 +199,10 @@ def test_only_a_damaged_chunk_of_a_bucket_is_run_again(
     model: LoadedModel, dataset: Dataset, bucket_store: Store
 ) -> None:
     side = document_side(LayerReader(model), dataset)
-    first = list(read_side(LayerReader(model), side, EVERYWHERE, bucket_store))
+    first = list(read_side(LayerReader(model), side, EVERYWHERE, RunContext(bucket_store)))
     flip(chunk_keys()[2])
     spy = Spy(model)
-    assert same(first, list(read_side(spy, side, EVERYWHERE, bucket_store)))
+    assert same(first, list(read_side(spy, side, EVERYWHERE, RunContext(bucket_store))))
     assert len(spy.ran) == 1
     assert verify(bucket_store) == []
 
@@ -251,9 +251,9 @@ def test_listings_do_not_grow_with_the_chunks(
         store = Store(tmp_path / str(size))
         reader = LayerReader(model)
         if warm:
-            list(read_side(reader, document_side(reader, dataset), EVERYWHERE, store))
+            list(read_side(reader, document_side(reader, dataset), EVERYWHERE, RunContext(store)))
         before = listings()
-        list(read_side(reader, document_side(reader, dataset), EVERYWHERE, store))
+        list(read_side(reader, document_side(reader, dataset), EVERYWHERE, RunContext(store)))
         counts.append(listings() - before)
     assert len(list(tmp_path.glob("2/shelves/*/*.safetensors"))) == 20
     assert counts == [1, 1]
@@ -270,7 +270,7 @@ def test_a_bucket_is_not_listed_per_chunk_either(
         side = document_side(LayerReader(model), dataset)
         for _ in range(1 + warm):
             before = Bucket.requests["list"]
-            list(read_side(LayerReader(model), side, EVERYWHERE, bucket_store))
+            list(read_side(LayerReader(model), side, EVERYWHERE, RunContext(bucket_store)))
         counts.append(Bucket.requests["list"] - before)
     assert counts[0] == counts[1]
 
@@ -337,4 +337,4 @@ def test_states_run_on_when_the_bucket_breaks(model: LoadedModel, dataset: Datas
 
     side = document_side(LayerReader(model), dataset)
     without = list(read_side(LayerReader(model), side, EVERYWHERE))
-    assert same(without, list(read_side(Breaking(model), side, EVERYWHERE, bucket_store)))
+    assert same(without, list(read_side(Breaking(model), side, EVERYWHERE, RunContext(bucket_store))))

@@ -27,7 +27,7 @@ from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions, rank
 from probe.series import chart_of
-from probe.states import document_side, read_side
+from probe.states import RunContext, document_side, read_side
 from probe.store import Store
 from probe.tower_ranking import open_towers, rank_towers
 
@@ -145,7 +145,7 @@ def test_states_of_a_head_are_rounded_as_those_of_a_pooling(shapes: str, tmp_pat
     reader = open_reader(f"{siglip}@image", OPTIONS)
     exact = reader.read([text for _, text in dataset.documents], "", [(2, "head")]).vectors[2, "head"]
     for store in (None, Store(tmp_path / "store"), Store(tmp_path / "store")):
-        (chunk,) = read_side(reader, document_side(reader, dataset), [(2, "head")], store)
+        (chunk,) = read_side(reader, document_side(reader, dataset), [(2, "head")], RunContext(store))
         assert np.array_equal(chunk.vectors[2, "head"], restore(shrink(exact)))
 
 

@@ -1,15 +1,14 @@
-"""What makes a pass over the documents: this process, or anything else that gives the same findings per chunk."""
+"""A pass over the documents: in this process, or by anything else that finds the same per chunk."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from probe.contest import Contest, Findings
 from probe.dataset import Dataset
 from probe.hookpoint import Hookpoint, Place
 from probe.reader import LayerReader
-from probe.states import Progress, Side, SideStates, document_side, read_side
-from probe.store import Store
+from probe.states import RunContext, Side, SideStates, document_side, read_side
+from probe.tracker import ChunkTopK, TopKTracker
 
 __all__ = ["ChunkFound", "Cost", "Engine", "Scan", "find_in_chunk", "points_of", "read_points", "scan_here"]
 
@@ -19,18 +18,16 @@ class Scan:
     """A pass over the documents that is to be made.
 
     Attributes:
-        contest: The encoders, with the queries taken in.
+        tracker: The encoders, with the queries taken in.
         readers: Readers of the models that read documents, by the name their hookpoints have.
         dataset: Whose documents are read.
-        store: Where states are read and kept, if anywhere.
-        progress: Told how many documents are done.
+        context: The store, and who is told how many documents are done.
     """
 
-    contest: Contest
+    tracker: TopKTracker
     readers: Mapping[str, LayerReader]
     dataset: Dataset
-    store: Store | None
-    progress: Progress
+    context: RunContext
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Cost:
 class ChunkFound:
     """What was found in one chunk of documents, and what it cost per model."""
 
-    findings: Findings
+    top: ChunkTopK
     costs: dict[str, Cost]
 
 
@@ -58,7 +55,7 @@ class Engine(Protocol):
     """Makes passes over documents."""
 
     def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
-        """Yield what the encoders find in every chunk, in any order; who asks takes it into the contest.
+        """Yield what the encoders find in every chunk, in any order; the caller has the tracker take it in.
 
         Args:
             scan: The pass.
@@ -70,52 +67,53 @@ def scan_here(scan: Scan) -> Iterator[ChunkFound]:
     """Make a pass in this process; the models read the documents side by side."""
     start = 0
     for states in zip(*[_read_documents(scan, name) for name in scan.readers], strict=True):
-        yield find_in_chunk(scan.contest, start, list(zip(scan.readers.values(), states, strict=True)))
+        yield find_in_chunk(scan.tracker, start, list(zip(scan.readers.values(), states, strict=True)))
         start += len(states[0].ids)
 
 
 def _read_documents(scan: Scan, name: str) -> Iterator[SideStates]:
     reader = scan.readers[name]
     label = f" ({name})" if len(scan.readers) > 1 else ""
-    return read_points(reader, document_side(reader, scan.dataset), scan.contest, (scan.store, scan.progress), label)
+    return read_points(reader, document_side(reader, scan.dataset), scan.tracker, scan.context, label)
 
 
 def read_points(
-    reader: LayerReader, side: Side, contest: Contest, kept: tuple[Store | None, Progress], label: str
+    reader: LayerReader, side: Side, tracker: TopKTracker, context: RunContext, label: str
 ) -> Iterator[SideStates]:
-    """Yield the states of a side at the model's hookpoints in a contest.
+    """Yield the states of a side at the hookpoints of a tracker that are the model's.
 
     Args:
         reader: The model's reader.
         side: Documents or queries.
-        contest: Says which hookpoints.
-        kept: Where states are read and kept, if anywhere, and who is told about every batch.
+        tracker: Says which hookpoints.
+        context: The store, and who is told about every batch.
         label: Tells the progress from that of other models.
     """
-    store, progress = kept
-    places, name = list(points_of(contest, reader, side.name)), f"{side.name}{label}"
-    return read_side(reader, side, places, store, lambda _, done, total: progress(name, done, total))
+    places, name = list(points_of(tracker, reader, side.name)), f"{side.name}{label}"
+    return read_side(
+        reader, side, places, RunContext(context.store, lambda _, done, total: context.progress(name, done, total))
+    )
 
 
-def points_of(contest: Contest, reader: LayerReader, side: str = "documents") -> dict[Place, Hookpoint]:
-    """Return a model's hookpoints on one side of a contest, by the place that its reader reads for them."""
-    points = contest.document_points if side == "documents" else contest.query_points
+def points_of(tracker: TopKTracker, reader: LayerReader, side: str = "documents") -> dict[Place, Hookpoint]:
+    """Return a model's hookpoints in a tracker on one side, by the place that its reader reads for them."""
+    points = tracker.document_points if side == "documents" else tracker.query_points
     return {reader.at(point.place): point for point in points if point.model == reader.model.source.name}
 
 
-def find_in_chunk(contest: Contest, start: int, states: Sequence[tuple[LayerReader, SideStates]]) -> ChunkFound:
+def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[LayerReader, SideStates]]) -> ChunkFound:
     """Compare one chunk of documents with the queries.
 
     Args:
-        contest: The encoders; takes nothing in.
-        start: Place in the corpus of the chunk's first document.
+        tracker: The encoders; takes nothing in.
+        start: Position in the corpus of the chunk's first document.
         states: The models' readers, and what each read of the chunk.
 
     Returns:
         What was found, and what it cost.
     """
     vectors = {
-        point: chunk.vectors[place] for reader, chunk in states for place, point in points_of(contest, reader).items()
+        point: chunk.vectors[place] for reader, chunk in states for place, point in points_of(tracker, reader).items()
     }
     costs = {reader.model.source.name: Cost(chunk.seconds, chunk.truncated) for reader, chunk in states}
-    return ChunkFound(contest.find(start, states[0][1].ids, vectors), costs)
+    return ChunkFound(tracker.find(start, states[0][1].ids, vectors), costs)

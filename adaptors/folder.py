@@ -136,13 +136,13 @@ def save_adapted(
 
 def is_plain_model(encoder: Adapted) -> bool:
     """Return whether it is saved as a model that loads without this package."""
-    return len(encoder.points) == 1 and encoder.points[0].place[0] > 0 and is_plain(encoder.module)
+    return len(encoder.points) == 1 and encoder.points[0].layer_pooling[0] > 0 and is_plain(encoder.module)
 
 
 def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, about: About) -> None:
     points, top, words = encoder.points, top_modules(encoder.module, encoder.dim), _words(encoder, about.dataset)
-    if len(points) == 1 and points[0].place[0] > 0:
-        layer, pooling = points[0].place
+    if len(points) == 1 and points[0].layer_pooling[0] > 0:
+        layer, pooling = points[0].layer_pooling
         write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, top, words, about.scores))
         members, first = [folder], 3
     else:

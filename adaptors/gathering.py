@@ -147,8 +147,8 @@ def _read(
     for name, reader in readers.items():
         own = [point for point in points if point.model == name]
         side = make_side(reader, dataset)
-        chunks = [chunk.vectors for chunk in read_side(reader, side, [p.place for p in own], context)]
-        found |= {point: np.concatenate([vectors[point.place] for vectors in chunks]) for point in own}
+        chunks = [chunk.vectors for chunk in read_side(reader, side, [p.layer_pooling for p in own], context)]
+        found |= {point: np.concatenate([vectors[point.layer_pooling] for vectors in chunks]) for point in own}
     return found
 
 

@@ -80,7 +80,7 @@ def recommend(
     if held is None:
         raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
     seen, judged = split_queries(held)
-    full = max(points, key=lambda point: point.place[0])
+    full = max(points, key=lambda point: point.layer_pooling[0])
     lenses = fit_lenses(reader, points, FitTexts(held, seen), options.store, options.progress)
     encoders: list[Composite] = [*(Fusion((point,)) for point in points), *lenses]
     evaluations, _ = sweep_fusions(
@@ -121,7 +121,8 @@ def _pick(
 ) -> tuple[Evaluation | None, float | None]:
     """Return the shallowest candidate that passes, and its corrected p-value."""
     reference = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
-    candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.place[0] < full.place[0]]
+    depth = full.layer_pooling[0]
+    candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
     if not candidates:
         return None, None
     scores = np.stack([e.scores[options.metric] for e in candidates])
@@ -132,5 +133,5 @@ def _pick(
 
 def _cost(evaluation: Evaluation) -> tuple[int, int]:
     """Blocks first; a raw layer before one with a lens."""
-    layer = evaluation.hookpoint.place[0] if evaluation.hookpoint else 0
+    layer = evaluation.hookpoint.layer_pooling[0] if evaluation.hookpoint else 0
     return layer, int(evaluation.adaptor is not None)

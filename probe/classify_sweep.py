@@ -66,11 +66,11 @@ def classify_layers(
     options = options or ClassifyOptions()
     _check(texts, options.design)
     points, full = with_full_model(reader.model, layers, poolings)
-    places = [point.place for point in points]
+    layer_poolings = [point.layer_pooling for point in points]
     states, truncated = read_texts(
-        reader, [(texts.name, texts.texts)], places, RunContext(options.store, options.progress)
+        reader, [(texts.name, texts.texts)], layer_poolings, RunContext(options.store, options.progress)
     )
-    vectors = {point: states[point.place] for point in points}
+    vectors = {point: states[point.layer_pooling] for point in points}
     rows = rank_probes(vectors, full, texts.labels, options.design, options.progress)
     settings = {
         "metric": options.design.metric,

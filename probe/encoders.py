@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from probe.encoder import Embeddings
-from probe.hookpoint import HEAD, TOKENS, Place, check_pooling
+from probe.hookpoint import HEAD, TOKENS, LayerPooling, check_pooling
 from probe.reader import LayerReader
 from probe.token_states import unpack_tokens
 
@@ -26,7 +26,7 @@ class HookpointEncoder:
         """
         self._reader = reader
         # A head is no pooling but a tower's own.
-        self._place = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
+        self._layer_pooling = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
 
     @property
     def depth(self) -> int:
@@ -35,7 +35,7 @@ class HookpointEncoder:
 
     def at(self, layer: int) -> "HookpointEncoder":
         """Return the same model and pooling, read at another layer."""
-        return HookpointEncoder(self._reader, layer, self._place[1])
+        return HookpointEncoder(self._reader, layer, self._layer_pooling[1])
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
         """Embed queries with the model's query prompt; returns float32 `(N, D)`."""
@@ -46,7 +46,7 @@ class HookpointEncoder:
         return self._encode(texts, self._reader.model.document_prompt)
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Embeddings:
-        return self._reader.read(texts, prompt, [self._place]).vectors[self._place]
+        return self._reader.read(texts, prompt, [self._layer_pooling]).vectors[self._layer_pooling]
 
 
 class TokenEncoder:
@@ -59,7 +59,7 @@ class TokenEncoder:
     def __init__(self, reader: LayerReader, layer: int) -> None:
         """Read `reader`'s model after `layer`, 0 to the model's depth."""
         self._reader = reader
-        self._place: Place = (layer, TOKENS)
+        self._layer_pooling: LayerPooling = (layer, TOKENS)
 
     def encode_query(self, texts: Sequence[str]) -> list[Embeddings]:
         """Embed queries with the model's query prompt; returns float32 `(T_i, D)` per text."""
@@ -70,5 +70,5 @@ class TokenEncoder:
         return self._encode(texts, self._reader.model.document_prompt)
 
     def _encode(self, texts: Sequence[str], prompt: str) -> list[Embeddings]:
-        packed = self._reader.read(texts, prompt, [self._place]).vectors[self._place]
+        packed = self._reader.read(texts, prompt, [self._layer_pooling]).vectors[self._layer_pooling]
         return unpack_tokens(packed, len(texts))

@@ -40,7 +40,7 @@ def fusion_grids(board: Leaderboard) -> tuple[FusionGrid, ...]:
     for row in board.rows:
         points = _split(row.encoder)
         if len(points) == 2 and row.adaptor is None:
-            (first, (left, _)), (second, (right, _)) = ((_label(point), point.place) for point in points)
+            (first, (left, _)), (second, (right, _)) = ((_label(point), point.layer_pooling) for point in points)
             found.setdefault((first, second), {})[left, right] = row.encoder, row.scores[board.metric]
     return tuple(_make(*pair, cells) for pair, cells in sorted(found.items()) if _is_grid(cells))
 

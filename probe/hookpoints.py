@@ -80,6 +80,6 @@ def with_full_model(
         CallError: A layer or pooling is wrong.
     """
     points = select_hookpoints(model, layers, poolings)
-    pooling = model.pooling or points[0].place[1]
+    pooling = model.pooling or points[0].layer_pooling[1]
     full = Hookpoint(model.source.name, model.depth, pooling)
     return tuple(dict.fromkeys([*points, full])), full

@@ -47,12 +47,16 @@ class _Model:
             return {}
         chunks = list(read_points(self.reader, side, tracker, context, self._label))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
-        tokens = [place for place in points if place[1] == TOKENS]
+        tokens = [layer_pooling for layer_pooling in points if layer_pooling[1] == TOKENS]
         if tokens:
             self.reader = late_reader(self.reader, side, chunks, tokens)
-        states = {place: [chunk.vectors[place] for chunk in chunks] for place in points if place not in tokens}
-        states |= {place: [np.empty((0, self.reader.model.width), np.float32)] for place in tokens}
-        return {point: np.concatenate(states[place]) for place, point in points.items()}
+        states = {
+            layer_pooling: [chunk.vectors[layer_pooling] for chunk in chunks]
+            for layer_pooling in points
+            if layer_pooling not in tokens
+        }
+        states |= {layer_pooling: [np.empty((0, self.reader.model.width), np.float32)] for layer_pooling in tokens}
+        return {point: np.concatenate(states[layer_pooling]) for layer_pooling, point in points.items()}
 
     def add(self, cost: Cost) -> None:
         """Add what a chunk of documents cost."""
@@ -118,7 +122,7 @@ def sweep_fusions(
 
 
 def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
-    """Return the one place an encoder is read at, or is there to tell of."""
+    """Return the one hookpoint an encoder is read at, or is a row of."""
     if isinstance(encoder, TowerPair):
         return encoder.probed
     return encoder.points[0] if len(encoder.points) == 1 else None
@@ -136,6 +140,6 @@ def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents:
     """Return milliseconds per document and parameters: every model counts once, to its deepest hookpoint."""
     deepest: dict[str, int] = {}
     for point in points:
-        deepest[point.model] = max(deepest.get(point.model, 0), point.place[0])
+        deepest[point.model] = max(deepest.get(point.model, 0), point.layer_pooling[0])
     seconds = sum(models[name].seconds[layer] for name, layer in deepest.items())
     return 1000 * seconds / documents, sum(models[name].reader.model.parameters[k] for name, k in deepest.items())

@@ -96,7 +96,7 @@ def rank_layers(
     """
     name = reader.model.source.name
     points = select_hookpoints(reader.model, layers, poolings, tokens=True)
-    pooling = reader.model.pooling or points[0].place[1]
+    pooling = reader.model.pooling or points[0].layer_pooling[1]
     full = Hookpoint(name, reader.model.depth, pooling)
     contestant = Contestant(reader, tuple(dict.fromkeys([*points, full])))
     return rank([contestant], dataset, str(full), options, extra(contestant.hookpoints))
@@ -170,7 +170,7 @@ def _published_scores(
     hub_id = model.source.hub_id
     if hub_id is None or not uses_published_settings(hub_id, model.max_tokens, prompts):
         return {}
-    full = [str(point) for point in points if point.place == (model.depth, model.pooling)]
+    full = [str(point) for point in points if point.layer_pooling == (model.depth, model.pooling)]
     return dict.fromkeys(full, find_published(hub_id, dataset, metric))
 
 
@@ -215,7 +215,7 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
     row = Row(
         rank=rank,
         encoder=evaluation.encoder,
-        layer=point.place[0] if point else None,
+        layer=point.layer_pooling[0] if point else None,
         pooling=point.pooling if point else None,
         dim=evaluation.dim,
         labels=evaluation.labels,

@@ -12,7 +12,7 @@ from probe.batches import Batch, pad_batch, plan_batches, tokenise
 from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import ModelError
-from probe.hookpoint import TOKENS, Place
+from probe.hookpoint import TOKENS, LayerPooling
 from probe.loaded import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
@@ -27,12 +27,12 @@ class LayerStates:
     """Pooled states of some texts.
 
     Attributes:
-        vectors: Float32 `(N, D)` per place; of tokens, as `pack_tokens` joins them.
+        vectors: Float32 `(N, D)` per layer and pooling; of tokens, as `pack_tokens` joins them.
         seconds: Time from the start of the forward to each layer, summed over the batches.
         truncated: Number of texts longer than the model takes.
     """
 
-    vectors: dict[Place, Embeddings]
+    vectors: dict[LayerPooling, Embeddings]
     seconds: dict[int, float]
     truncated: int
 
@@ -81,17 +81,17 @@ class LayerReader:
             raise ValueError(f"a reader of {self.model.source.name} was given neither the loaded model nor its loader")
         return self._load()
 
-    def at(self, place: Place) -> Place:
-        """Return the place whose state stands for a hookpoint's: here its own."""
-        return place
+    def at(self, layer_pooling: LayerPooling) -> LayerPooling:
+        """Return the layer and pooling whose state stands for a hookpoint's: here its own."""
+        return layer_pooling
 
-    def pooling_at(self, place: Place) -> Pooling:
-        """Return what makes the state at a place of its token states."""
-        return unit_tokens if place[1] == TOKENS else POOLINGS[place[1]]
+    def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
+        """Return what makes the state at a layer and pooling of its token states."""
+        return unit_tokens if layer_pooling[1] == TOKENS else POOLINGS[layer_pooling[1]]
 
-    def rows_at(self, place: Place, count: int) -> Rows:
-        """Return what gathers the states of `count` texts at a place."""
-        if place[1] == TOKENS:
+    def rows_at(self, layer_pooling: LayerPooling, count: int) -> Rows:
+        """Return what gathers the states of `count` texts at a layer and pooling."""
+        if layer_pooling[1] == TOKENS:
             return TokenRows(count, self.model.width)
         return VectorRows(np.zeros(self.model.width, np.float32), count)
 
@@ -118,13 +118,16 @@ class LayerReader:
         return PreparedTexts(batches, len(texts), tokens.truncated)
 
     def run(
-        self, texts: PreparedTexts, places: Sequence[Place], on_batch: Callable[[int], None] = lambda done: None
+        self,
+        texts: PreparedTexts,
+        layer_poolings: Sequence[LayerPooling],
+        on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
-        """Embed prepared texts at every wanted place.
+        """Embed prepared texts at every wanted layer and pooling.
 
         Args:
             texts: What `prepare` gave.
-            places: Layers and poolings to read.
+            layer_poolings: Layers and poolings to read.
             on_batch: Called after every batch with its number of texts.
 
         Returns:
@@ -133,15 +136,15 @@ class LayerReader:
         Raises:
             ModelError: A state is not finite.
         """
-        rows = {place: self.rows_at(place, texts.count) for place in places}
-        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(places), self.pooling_at) as capture:
+        rows = {layer_pooling: self.rows_at(layer_pooling, texts.count) for layer_pooling in layer_poolings}
+        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), self.pooling_at) as capture:
             for batch in texts.batches:
                 with torch.inference_mode():
                     states = capture.run(batch.inputs(self.model.device))
                 for key, state in states.items():
                     rows[key].take(batch, state)
                 on_batch(len(batch.rows))
-        vectors = {place: gathered.join() for place, gathered in rows.items()}
+        vectors = {layer_pooling: gathered.join() for layer_pooling, gathered in rows.items()}
         _refuse_infinite(vectors, self.model.source.name)
         return LayerStates(vectors, capture.seconds, texts.truncated)
 
@@ -149,11 +152,11 @@ class LayerReader:
         self,
         texts: Sequence[str],
         prompt: str,
-        places: Sequence[Place],
+        layer_poolings: Sequence[LayerPooling],
         on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
-        """Embed texts at every wanted place: `prepare` and `run` in one."""
-        return self.run(self.prepare(texts, prompt), places, on_batch)
+        """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""
+        return self.run(self.prepare(texts, prompt), layer_poolings, on_batch)
 
     def _check_ids(self, largest: int) -> None:
         known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
@@ -164,12 +167,12 @@ class LayerReader:
             )
 
 
-def group_by_layer(places: Sequence[Place]) -> dict[int, list[str]]:
+def group_by_layer(layer_poolings: Sequence[LayerPooling]) -> dict[int, list[str]]:
     """Return the poolings wanted per layer, as a `Capture` takes them."""
-    return {layer: [p for k, p in places if k == layer] for layer in sorted({k for k, _ in places})}
+    return {layer: [p for k, p in layer_poolings if k == layer] for layer in sorted({k for k, _ in layer_poolings})}
 
 
-def _refuse_infinite(vectors: dict[Place, Embeddings], name: str) -> None:
+def _refuse_infinite(vectors: dict[LayerPooling, Embeddings], name: str) -> None:
     for (layer, pooling), states in vectors.items():
         if not np.isfinite(states).all():
             raise ModelError(f"{name}@{layer}:{pooling} gave values that are not finite: try --dtype float32")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from probe.dataset import Dataset
-from probe.hookpoint import Hookpoint, Place
+from probe.hookpoint import Hookpoint, LayerPooling
 from probe.reader import LayerReader
 from probe.states import RunContext, Side, SideStates, document_side, read_side
 from probe.tracker import ChunkTopK, TopKTracker
@@ -89,16 +89,19 @@ def read_points(
         context: The store, and who is told about every batch.
         label: Tells the progress from that of other models.
     """
-    places, name = list(points_of(tracker, reader, side.name)), f"{side.name}{label}"
+    layer_poolings, name = list(points_of(tracker, reader, side.name)), f"{side.name}{label}"
     return read_side(
-        reader, side, places, RunContext(context.store, lambda _, done, total: context.progress(name, done, total))
+        reader,
+        side,
+        layer_poolings,
+        RunContext(context.store, lambda _, done, total: context.progress(name, done, total)),
     )
 
 
-def points_of(tracker: TopKTracker, reader: LayerReader, side: str = "documents") -> dict[Place, Hookpoint]:
-    """Return a model's hookpoints in a tracker on one side, by the place that its reader reads for them."""
+def points_of(tracker: TopKTracker, reader: LayerReader, side: str = "documents") -> dict[LayerPooling, Hookpoint]:
+    """Return a model's hookpoints in a tracker on one side, by the layer and pooling that its reader reads for them."""
     points = tracker.document_points if side == "documents" else tracker.query_points
-    return {reader.at(point.place): point for point in points if point.model == reader.model.source.name}
+    return {reader.at(point.layer_pooling): point for point in points if point.model == reader.model.source.name}
 
 
 def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[LayerReader, SideStates]]) -> ChunkFound:
@@ -113,7 +116,9 @@ def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[Layer
         What was found, and what it cost.
     """
     vectors = {
-        point: chunk.vectors[place] for reader, chunk in states for place, point in points_of(tracker, reader).items()
+        point: chunk.vectors[layer_pooling]
+        for reader, chunk in states
+        for layer_pooling, point in points_of(tracker, reader).items()
     }
     costs = {reader.model.source.name: Cost(chunk.seconds, chunk.truncated) for reader, chunk in states}
     return ChunkFound(tracker.find(start, states[0][1].ids, vectors), costs)

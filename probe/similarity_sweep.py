@@ -72,9 +72,9 @@ def correlate_layers(
     options = options or SimilarityOptions()
     points, full = with_full_model(reader.model, layers, poolings)
     parts = [(pairs.name, part) for part in pairs.parts]
-    places = [point.place for point in points]
-    states, truncated = read_texts(reader, parts, places, RunContext(options.store, options.progress))
-    rows = rank_correlations({point: states[point.place] for point in points}, full, pairs, options.seed)
+    layer_poolings = [point.layer_pooling for point in points]
+    states, truncated = read_texts(reader, parts, layer_poolings, RunContext(options.store, options.progress))
+    rows = rank_correlations({point: states[point.layer_pooling] for point in points}, full, pairs, options.seed)
     settings = {
         "metric": "spearman",
         "similarity": "cosine",
@@ -137,7 +137,7 @@ def _cosines(vectors: Embeddings, pairs: ScoredPairs) -> Wide:
 
 
 def _describe(point: Hookpoint, vectors: Embeddings, cosines: Wide, gold: Wide) -> SimilarityRow:
-    layer, pooling = point.place
+    layer, pooling = point.layer_pooling
     collapsed = is_collapsed(vectors)
     row = SimilarityRow(0, str(point), layer, pooling, int(vectors.shape[1]), collapsed=collapsed)
     row = replace(row, mean_cosine=float(cosines.mean()))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from probe.batches import plan_batches, tokenise
 from probe.errors import CallError, ModelError
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.image_file import ImageFile, open_image
 from probe.pooling import Pooling
 from probe.reader import LayerReader, PreparedTexts
@@ -50,9 +50,9 @@ class TowerReader(LayerReader):
             raise TypeError(f"{self.model.source.name} is not a tower")
         return loaded
 
-    def pooling_at(self, place: Place) -> Pooling:
-        """Return what makes the vector at a place of its token states."""
-        return self.tower.parts.pooling_at(place[1])
+    def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
+        """Return what makes the vector at a layer and pooling of its token states."""
+        return self.tower.parts.pooling_at(layer_pooling[1])
 
     def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
         """Tokenise texts, or line up images, and plan their batches.

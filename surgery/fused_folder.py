@@ -95,15 +95,17 @@ def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was train
     for number, reader in enumerate(model.readers):
         points = model.points_of(reader)
         # A model needs a block, also where its embeddings alone are read.
-        short = cut(reader.loaded, max(1, *(point.place[0] for point in points)))
+        short = cut(reader.loaded, max(1, *(point.layer_pooling[0] for point in points)))
         name = _NUMBER.sub("", Path(reader.model.source.name).name)
         members[reader.model.source.name] = f"{number}_{name}"
         inside = folder / members[reader.model.source.name]
         inside.mkdir()
-        write_model(short, inside, Finish(points[0].place[1]))
-        origins.append(provenance(short, points[0].place[1]))
+        write_model(short, inside, Finish(points[0].layer_pooling[1]))
+        origins.append(provenance(short, points[0].layer_pooling[1]))
     fusion = model.fusion
-    blocks = [_Block(member=members[p.model], layer=p.place[0], pooling=p.place[1]) for p in fusion.points]
+    blocks = [
+        _Block(member=members[p.model], layer=p.layer_pooling[0], pooling=p.layer_pooling[1]) for p in fusion.points
+    ]
     weights = None if fusion.weights is None else list(fusion.weights)
     description = _Description(method=fusion.method, weights=weights, blocks=blocks)
     write_json(folder / _DESCRIPTION, description.model_dump())

@@ -84,12 +84,12 @@ class FusedModule(InputModule):
         for number, reader in enumerate(self.model.readers):
             points = self.model.points_of(reader)
             inputs = {name: features[f"{number}_{name}"] for name in ("input_ids", "attention_mask")}
-            wanted = group_by_layer([point.place for point in points])
+            wanted = group_by_layer([point.layer_pooling for point in points])
             with Capture(reader.loaded.module, reader.loaded.stack, wanted) as capture:
                 states = capture.run(inputs)
             # A text without a token has no state to pool.
             empty = inputs["attention_mask"].sum(dim=1, keepdim=True) == 0
-            blocks |= {point: states[point.place].masked_fill(empty, 0.0) for point in points}
+            blocks |= {point: states[point.layer_pooling].masked_fill(empty, 0.0) for point in points}
         fusion = self.model.fusion
         return {**features, "sentence_embedding": fusion.join([blocks[point] for point in fusion.points])}
 

@@ -58,8 +58,8 @@ class FusedModel:
         blocks: dict[Hookpoint, Embeddings] = {}
         for reader, prompt in zip(self.readers, prompts, strict=True):
             points = self.points_of(reader)
-            states = reader.read(texts, prompt, [point.place for point in points]).vectors
-            blocks |= {point: states[point.place] for point in points}
+            states = reader.read(texts, prompt, [point.layer_pooling for point in points]).vectors
+            blocks |= {point: states[point.layer_pooling] for point in points}
         return [blocks[point] for point in self.fusion.points]
 
 

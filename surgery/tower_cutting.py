@@ -73,10 +73,10 @@ def _copy_blocks(model: LoadedTower, chosen: Sequence[int]) -> tuple[Any, Tower]
 
 
 def _check_law(model: LoadedTower, module: nn.Module, layer: int) -> None:
-    place = (layer, model.parts.pooling)
+    layer_pooling = (layer, model.parts.pooling)
     inputs = {name: value.to(model.device) for name, value in example_inputs(model.tokenizer, model.texts).items()}
     mask = torch.ones(2, model.parts.tokens, dtype=torch.long, device=model.device)
     with torch.inference_mode():
-        with Capture(model.module, model.stack, {layer: (place[1],)}, TowerReader(model).pooling_at) as capture:
-            expected = capture.run({"attention_mask": mask, **inputs})[place]
+        with Capture(model.module, model.stack, {layer: (layer_pooling[1],)}, TowerReader(model).pooling_at) as capture:
+            expected = capture.run({"attention_mask": mask, **inputs})[layer_pooling]
         refuse_other_states(model.source.name, layer, expected, module(**inputs).float())

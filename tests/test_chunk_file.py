@@ -8,7 +8,7 @@ import pytest
 
 from probe import chunk_file
 from probe.chunk_file import ChunkFile, ChunkRecord, DamagedChunk, Stored, restore, shrink, write_chunk
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 
 DICE = np.random.default_rng(0)
 RECORD = ChunkRecord("s" * 64, "t" * 64, 2, {0: 0.25, 3: 1.5}, {})
@@ -23,7 +23,7 @@ def read_record(path: Path) -> ChunkRecord:
         return file.record
 
 
-def read_tensors(path: Path, places: Iterable[Place]) -> dict[Place, Stored]:
+def read_tensors(path: Path, places: Iterable[LayerPooling]) -> dict[LayerPooling, Stored]:
     with ChunkFile(path) as file:
         return {place: file.read(place) for place in places}
 
@@ -39,17 +39,17 @@ def test_a_model_of_many_layers_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tensors() -> dict[Place, Stored]:
+def tensors() -> dict[LayerPooling, Stored]:
     return {(layer, "mean"): shrink(DICE.normal(size=(4, 8)).astype(np.float32)) for layer in (0, 3)}
 
 
 @pytest.fixture
-def file(tmp_path: Path, tensors: dict[Place, Stored]) -> Path:
+def file(tmp_path: Path, tensors: dict[LayerPooling, Stored]) -> Path:
     write_chunk(tmp_path / "000000-a.safetensors", tensors, RECORD)
     return tmp_path / "000000-a.safetensors"
 
 
-def test_tensors_and_record_come_back(file: Path, tensors: dict[Place, Stored]) -> None:
+def test_tensors_and_record_come_back(file: Path, tensors: dict[LayerPooling, Stored]) -> None:
     record = read_record(file)
     assert (record.shelf, record.text_hash, record.truncated) == (RECORD.shelf, RECORD.text_hash, 2)
     assert record.seconds == {0: 0.25, 3: 1.5}
@@ -59,7 +59,7 @@ def test_tensors_and_record_come_back(file: Path, tensors: dict[Place, Stored]) 
         assert same(tensor, tensors[place])
 
 
-def test_no_flipped_byte_goes_unnoticed(file: Path, tensors: dict[Place, Stored]) -> None:
+def test_no_flipped_byte_goes_unnoticed(file: Path, tensors: dict[LayerPooling, Stored]) -> None:
     content, noticed = file.read_bytes(), 0
     for i in range(len(content)):
         file.write_bytes(content[:i] + bytes([content[i] ^ 0x21]) + content[i + 1 :])
@@ -74,7 +74,7 @@ def test_no_flipped_byte_goes_unnoticed(file: Path, tensors: dict[Place, Stored]
     assert noticed > 0.9 * len(content)
 
 
-def test_no_cut_goes_unnoticed(file: Path, tensors: dict[Place, Stored]) -> None:
+def test_no_cut_goes_unnoticed(file: Path, tensors: dict[LayerPooling, Stored]) -> None:
     content = file.read_bytes()
     for size in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:size])
@@ -82,7 +82,7 @@ def test_no_cut_goes_unnoticed(file: Path, tensors: dict[Place, Stored]) -> None
             read_tensors(file, tensors)
 
 
-def test_one_hookpoint_is_read_without_the_others(file: Path, tensors: dict[Place, Stored]) -> None:
+def test_one_hookpoint_is_read_without_the_others(file: Path, tensors: dict[LayerPooling, Stored]) -> None:
     content = bytearray(file.read_bytes())
     at = content.rindex(tensors[3, "mean"].values.tobytes())
     content[at] ^= 1
@@ -93,7 +93,7 @@ def test_one_hookpoint_is_read_without_the_others(file: Path, tensors: dict[Plac
 
 
 def test_a_file_of_another_version_is_refused(
-    tmp_path: Path, tensors: dict[Place, Stored], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tensors: dict[LayerPooling, Stored], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunk_file, "SCHEMA", 99)
     write_chunk(tmp_path / "a.safetensors", tensors, RECORD)

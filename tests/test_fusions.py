@@ -63,7 +63,7 @@ def test_a_fusion_scores_as_the_joined_vectors(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
     (ours,), _ = sweep_fusions(readers, [fusion], dataset, [NDCG], RunContext())
-    joined = Joined([HookpointEncoder(readers[point.model], *point.place) for point in fusion.points])
+    joined = Joined([HookpointEncoder(readers[point.model], *point.layer_pooling) for point in fusion.points])
     theirs = evaluate(joined, str(fusion), dataset, [NDCG])
     assert ours.scores[NDCG] == pytest.approx(theirs.scores[NDCG], abs=1e-6)
     assert (ours.dim, ours.encoder, ours.hookpoint) == (theirs.dim, str(fusion), None)

@@ -114,7 +114,7 @@ def everything(reader: LayerReader) -> Contestant:
 def test_every_row_measures_its_layer(reader: LayerReader, dataset: Dataset) -> None:
     contestant = everything(reader)
     board = measure_geometry([contestant], dataset)
-    places = [point.place for point in contestant.hookpoints]
+    places = [point.layer_pooling for point in contestant.hookpoints]
     (documents,) = read_side(reader, document_side(reader, dataset), places)
     (queries,) = read_side(reader, query_side(reader, dataset), places)
     ids = [name for name, _ in dataset.documents]

@@ -19,7 +19,7 @@ from probe.store import MANIFEST, Store
 def store(tmp_path: Path, model: LoadedModel, dataset: Dataset) -> Store:
     filled = Store(tmp_path / "store")
     reader = LayerReader(model)
-    places = [point.place for point in select_hookpoints(model, "all", ("cls", "mean"))]
+    places = [point.layer_pooling for point in select_hookpoints(model, "all", ("cls", "mean"))]
     for side in (document_side(reader, dataset), query_side(reader, dataset)):
         list(read_side(reader, side, places, RunContext(filled)))
     filled.write_facts({"a": 1}, {"depth": 3})

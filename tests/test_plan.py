@@ -131,7 +131,7 @@ def fill_store(folder: Path, model: LoadedModel, layers: str, poolings: tuple[st
     """Write a shelf by a real sweep and return its folder."""
     words = tuple(make_texts(texts, longest=4))
     side = Side("documents", Texts(tuple(map(str, range(texts))), words), "", "tiny")
-    places = [point.place for point in select_hookpoints(model, layers, poolings)]
+    places = [point.layer_pooling for point in select_hookpoints(model, layers, poolings)]
     store = Store(folder)
     list(read_side(LayerReader(model), side, places, RunContext(store)))
     return list_shelves(store)[0].folder

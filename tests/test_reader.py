@@ -15,7 +15,7 @@ from probe.batches import tokenise
 from probe.encoder import Embeddings, Encoder
 from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.hookpoints import own_pooling, select_hookpoints
 from probe.loaded import LoadedModel
 from probe.loading import load_model
@@ -202,11 +202,11 @@ def test_hookpoint_encoder_is_an_encoder_with_the_models_prompts(load_tiny: Load
     ],
 )
 def test_layers_and_poolings_expand_to_hookpoints(
-    layers: str, poolings: tuple[str, ...], expected: list[Place], load_tiny: LoadTiny
+    layers: str, poolings: tuple[str, ...], expected: list[LayerPooling], load_tiny: LoadTiny
 ) -> None:
     model = load_tiny("bert")
     hookpoints = select_hookpoints(model, layers, poolings)
-    assert [hookpoint.place for hookpoint in hookpoints] == expected
+    assert [hookpoint.layer_pooling for hookpoint in hookpoints] == expected
     assert {hookpoint.model for hookpoint in hookpoints} == {model.source.name}
 
 
@@ -226,7 +226,7 @@ def test_own_pooling_that_is_none_of_ours_asks_for_one(load_tiny: LoadTiny) -> N
         own_pooling(model)
     with pytest.raises(CallError, match="--pooling"):
         select_hookpoints(model, "1")
-    assert select_hookpoints(model, "1", ("mean",))[0].place == (1, "mean")
+    assert select_hookpoints(model, "1", ("mean",))[0].layer_pooling == (1, "mean")
 
 
 def test_own_pooling_is_the_folders(load_tiny: LoadTiny) -> None:

@@ -14,7 +14,7 @@ from tiny_store import EVERYWHERE, Spy, joined, same
 from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.hookpoints import select_hookpoints
 from probe.loaded import LoadedModel
 from probe.metrics import Metric
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def read(
-    reader: LayerReader, dataset: Dataset, store: Store | None, places: Sequence[Place] = EVERYWHERE
+    reader: LayerReader, dataset: Dataset, store: Store | None, places: Sequence[LayerPooling] = EVERYWHERE
 ) -> list[SideStates]:
     return list(read_side(reader, document_side(reader, dataset), places, RunContext(store)))
 

@@ -45,7 +45,7 @@ def test_every_row_equals_the_layer_encoded_by_itself(model: LoadedModel, datase
     points = select_hookpoints(model, "all", POOLINGS)
     result = sweep(reader, points, dataset, [NDCG])
     for point, evaluation in zip(points, result.evaluations, strict=True):
-        alone = evaluate(HookpointEncoder(reader, *point.place), str(point), dataset, [NDCG])
+        alone = evaluate(HookpointEncoder(reader, *point.layer_pooling), str(point), dataset, [NDCG])
         assert evaluation.scores[NDCG] == pytest.approx(alone.scores[NDCG], abs=1e-6)
         assert evaluation.encoder == str(point)
 

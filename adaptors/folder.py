@@ -21,10 +21,10 @@ from probe.profile import LoadOptions, ModelProfile
 from probe.reader import LayerReader
 from probe.store import Store
 from surgery.cutting import cut
-from surgery.finish import Finish
 from surgery.folder import save_folder, write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing import FusedModel
+from surgery.heads import OutputHead
 from surgery.model_files import write_json, write_modules
 
 __all__ = [
@@ -143,7 +143,7 @@ def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, about
     points, top, words = encoder.points, top_modules(encoder.module, encoder.dim), _words(encoder, about.dataset)
     if len(points) == 1 and points[0].layer_pooling[0] > 0:
         layer, pooling = points[0].layer_pooling
-        write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, top, words, about.scores))
+        write_model(cut(readers[0].loaded, layer), folder, OutputHead(pooling, top, words, about.scores))
         members, first = [folder], 3
     else:
         members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, words, about.scores)

@@ -16,7 +16,7 @@ from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.hookpoints import own_pooling
 from probe.reader import LayerReader
-from probe.states import Progress, RunContext, Side, document_side, query_side, read_side, silent
+from probe.states import Progress, PromptedTexts, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 from probe.text_only import refuse_images
 
@@ -116,10 +116,10 @@ def gather(
     finals = [final_fusion(readers, fusion) for fusion in fusions]
     points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
     context = RunContext(store, progress)
-    documents = _read(readers, points, texts.corpus, document_side, context)
+    documents = _read(readers, points, texts.corpus, prompted_documents, context)
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if texts.train is not None:
-        queries = _read(readers, points, texts.train, query_side, context)
+        queries = _read(readers, points, texts.train, prompted_queries, context)
     pairs, labels = _positives(texts)
     return [
         FitData(
@@ -139,7 +139,7 @@ def _read(
     readers: Mapping[str, LayerReader],
     points: Mapping[Hookpoint, None],
     dataset: Dataset,
-    make_side: Callable[[LayerReader, Dataset], Side],
+    make_side: Callable[[LayerReader, Dataset], PromptedTexts],
     context: RunContext,
 ) -> dict[Hookpoint, Embeddings]:
     """Return all states `(N, D)` of one side of a data set, per hookpoint."""
@@ -147,7 +147,7 @@ def _read(
     for name, reader in readers.items():
         own = [point for point in points if point.model == name]
         side = make_side(reader, dataset)
-        chunks = [chunk.vectors for chunk in read_side(reader, side, [p.layer_pooling for p in own], context)]
+        chunks = [chunk.vectors for chunk in read_states(reader, side, [p.layer_pooling for p in own], context)]
         found |= {point: np.concatenate([vectors[point.layer_pooling] for vectors in chunks]) for point in own}
     return found
 

@@ -21,9 +21,9 @@ from probe.loading import load_files
 from probe.profile import LoadOptions, ModelFiles, find_files
 from probe.sources import find_source
 from surgery.cutting import cut
-from surgery.finish import Finish
 from surgery.folder import write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused
+from surgery.heads import OutputHead
 from surgery.model_files import PROVENANCE, write_json
 
 __all__ = ["Student", "Tower", "cut_texts", "open_student"]
@@ -165,7 +165,7 @@ def _write_base(name: str, scratch: Path) -> Path:
         write_json(sizes, {**json.loads(sizes.read_text(encoding="utf-8")), "max_seq_length": loaded.max_tokens})
         write_json(scratch / PROVENANCE, _origin(loaded))
     else:
-        write_model(cut(loaded, loaded.depth), scratch, Finish(own_pooling(loaded)))
+        write_model(cut(loaded, loaded.depth), scratch, OutputHead(own_pooling(loaded)))
     return scratch
 
 

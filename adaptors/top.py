@@ -11,8 +11,7 @@ from torch import Tensor
 from adaptors.base import Adaptor, Projection
 from adaptors.networks import Linear
 from probe.errors import ModelError, first_line
-from surgery.dense import DenseLayer, read_dense, write_dense
-from surgery.finish import TopModule
+from surgery.heads import DenseLayer, TopModule, read_dense, write_dense
 from surgery.model_files import write_json
 
 __all__ = ["NETWORK_MODULE", "is_plain", "read_top", "top_modules"]

@@ -205,11 +205,11 @@ def _operate(
 ) -> None:
     """Make a model, score it, save it, check it in a fresh process, and print its folder."""
     from probe.hookpoints import select_hookpoints
-    from surgery.finish import Finish
     from surgery.folder import check_out, save
     from surgery.fresh_check import check_saved
+    from surgery.heads import OutputHead
     from surgery.tower_cutting import CutTower
-    from surgery.tower_folder import check_finish
+    from surgery.tower_folder import check_head
 
     pooling, force, trust = save_options
     check_out(out, force)
@@ -217,9 +217,9 @@ def _operate(
         check_pooling(pooling)
     changed = make()
     named = select_hookpoints(changed, "last", [pooling or "own"])[0].pooling
-    finish = Finish(str(named), scores=score())
+    head = OutputHead(str(named), scores=score())
     if isinstance(changed, CutTower):
-        check_finish(changed, finish)
+        check_head(changed, head)
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, finish, force, lambda folder: check_saved(folder, changed, finish, trust))
+    save(changed, out, head, force, lambda folder: check_saved(folder, changed, head, trust))
     typer.echo(out)

@@ -21,11 +21,11 @@ __all__ = [
     "DamagedChunk",
     "MissingChunk",
     "Stored",
+    "dequantize",
     "keep_exact",
     "layer_poolings_in",
     "pack_chunk",
-    "restore",
-    "shrink",
+    "quantize",
     "write_chunk",
 ]
 
@@ -86,13 +86,13 @@ class ChunkRecord:
         return {_parse_layer_pooling(name) for name in self.checksums}
 
 
-def shrink(vectors: Embeddings) -> Stored:
+def quantize(vectors: Embeddings) -> Stored:
     """Return vectors `(N, D)` as they are stored: in float16, unless a value would overflow or lose its digits."""
     centre = (vectors.sum(axis=0, dtype=np.float64) / max(1, len(vectors))).astype(np.float32)
     apart = vectors - centre
     with np.errstate(over="ignore", invalid="ignore"):
         small = Stored(apart.astype(np.float16), centre)
-        change = np.linalg.norm(restore(small) - vectors, axis=1)
+        change = np.linalg.norm(dequantize(small) - vectors, axis=1)
     # A text without a token is exactly zero, and has to stay so.
     if vectors.any(axis=1).all() and (change <= _ROUNDING * np.linalg.norm(apart, axis=1)).all():
         return small
@@ -104,7 +104,7 @@ def keep_exact(vectors: Embeddings) -> Stored:
     return Stored(vectors, np.zeros(vectors.shape[1], np.float32))
 
 
-def restore(stored: Stored) -> Embeddings:
+def dequantize(stored: Stored) -> Embeddings:
     """Return stored vectors as float32 `(N, D)`."""
     vectors: Embeddings = stored.values.astype(np.float32)
     return vectors + stored.centre

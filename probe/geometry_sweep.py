@@ -15,7 +15,7 @@ from probe.hookpoint import Hookpoint, LayerPooling
 from probe.ranking import Contestant
 from probe.sampling import spread
 from probe.settings import dataset_settings, model_settings
-from probe.states import Progress, RunContext, document_side, query_side, read_side, silent
+from probe.states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 from probe.text_only import refuse_images
 
@@ -117,7 +117,7 @@ def _read(
     """Return the clouds of one model, and its texts that were longer than it takes."""
     reader, points = contestant.reader, contestant.hookpoints
     layer_poolings = [point.layer_pooling for point in points]
-    chunks = list(read_side(reader, query_side(reader, dataset), layer_poolings, context))
+    chunks = list(read_states(reader, prompted_queries(reader, dataset), layer_poolings, context))
     asked = [query for query, _ in wanted.pairs]
     queries = {key: np.concatenate([chunk.vectors[key] for chunk in chunks])[asked] for key in layer_poolings}
     cut_queries = sum(chunk.truncated for chunk in chunks)
@@ -141,7 +141,7 @@ def _pick(
     reader, layer_poolings = contestant.reader, [point.layer_pooling for point in contestant.hookpoints]
     parts: dict[LayerPooling, list[Embeddings]] = {layer_pooling: [] for layer_pooling in layer_poolings}
     wanted, first, truncated = np.array(rows), 0, 0
-    for chunk in read_side(reader, document_side(reader, dataset), layer_poolings, context):
+    for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context):
         here = wanted[(wanted >= first) & (wanted < first + len(chunk.ids))] - first
         for layer_pooling in layer_poolings:
             parts[layer_pooling].append(chunk.vectors[layer_pooling][here])

@@ -12,7 +12,7 @@ from probe.hookpoint import TOKENS, LayerPooling
 from probe.pooling import Pooling
 from probe.reader import LayerReader
 from probe.settings import shelf_parts
-from probe.states import Side, SideStates
+from probe.states import ChunkStates, PromptedTexts
 from probe.token_scores import MAXSIM, TILE, QueryTokens
 from probe.token_states import Rows, VectorRows
 
@@ -52,7 +52,7 @@ class LateReader(LayerReader):
 
 
 def late_reader(
-    reader: LayerReader, side: Side, chunks: Sequence[SideStates], layer_poolings: Sequence[LayerPooling]
+    reader: LayerReader, side: PromptedTexts, chunks: Sequence[ChunkStates], layer_poolings: Sequence[LayerPooling]
 ) -> LateReader:
     """Return a reader of the documents that queries are compared with.
 

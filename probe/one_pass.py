@@ -22,7 +22,7 @@ from probe.learned import Learned, join_learned
 from probe.metrics import Metric, score_run
 from probe.reader import LayerReader
 from probe.scan import Cost, Engine, Scan, points_of, read_points, scan_here
-from probe.states import RunContext, query_side
+from probe.states import RunContext, prompted_queries
 from probe.tower_pair import TowerPair
 from probe.tracker import TopKTracker
 
@@ -42,7 +42,7 @@ class _Model:
 
     def read_queries(self, dataset: Dataset, tracker: TopKTracker, context: RunContext) -> dict[Hookpoint, Embeddings]:
         """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay with the reader, `(0, D)` stands."""
-        side, points = query_side(self.reader, dataset), points_of(tracker, self.reader, "queries")
+        side, points = prompted_queries(self.reader, dataset), points_of(tracker, self.reader, "queries")
         if not points:
             return {}
         chunks = list(read_points(self.reader, side, tracker, context, self._label))

@@ -16,7 +16,7 @@ from probe.dataset import Dataset, load_dataset
 from probe.errors import CallError, DataError, ModelError, ProbeError, first_line
 from probe.texts import Documents, Texts
 
-__all__ = ["CorpusOrder", "DatasetSource", "Gate", "explain", "order_corpus", "tell_chunks"]
+__all__ = ["CorpusSetup", "DatasetSource", "FlowControl", "explain", "number_chunks", "set_up_corpus"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class DatasetSource:
 
 
 @dataclass(frozen=True)
-class CorpusOrder:
-    """A corpus to open.
+class CorpusSetup:
+    """A corpus that a worker opens.
 
     Attributes:
         documents: The corpus, where it is a handle on files; None where it has to be loaded by name.
@@ -79,7 +79,7 @@ def _is_here(documents: Documents) -> bool:
     return True
 
 
-def order_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> CorpusOrder:
+def set_up_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> CorpusSetup:
     """Return how other processes open a data set's documents.
 
     Args:
@@ -94,7 +94,7 @@ def order_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> C
     sent = documents if _can_be_sent(documents) else None
     if sent is None and source is None:
         raise CallError("documents in memory cannot be sent to another process: name their data set")
-    return CorpusOrder(sent, source, len(documents), documents.text_hash, size, os.getcwd())
+    return CorpusSetup(sent, source, len(documents), documents.text_hash, size, os.getcwd())
 
 
 def _can_be_sent(documents: Documents) -> bool:
@@ -108,7 +108,7 @@ def _can_be_sent(documents: Documents) -> bool:
     return True
 
 
-class Gate:
+class FlowControl:
     """Lets chunks be told only a few ahead of those that are done, and counts how often each was begun."""
 
     def __init__(self, ahead: int) -> None:
@@ -135,18 +135,18 @@ class Gate:
             self._moved.notify_all()
 
 
-def tell_chunks(row: dict[str, Any], chunks: int, gate: Any) -> Iterator[dict[str, int]]:
+def number_chunks(row: dict[str, Any], chunks: int, flow: Any) -> Iterator[dict[str, int]]:
     """Yield a row per chunk of the corpus: its number, not its texts.
 
     Args:
         row: The one row that Ray Data begins with; it says nothing.
         chunks: How many there are.
-        gate: Handle of the `Gate`.
+        flow: Handle of the `FlowControl`.
     """
     import ray
 
     for number in range(chunks):
-        ray.get(gate.wait.remote(number))
+        ray.get(flow.wait.remote(number))
         yield {"number": number}
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from probe.errors import CallError
 from probe.hookpoint import TOKENS
-from probe.ray_corpus import DatasetSource, order_corpus
-from probe.ray_flow import replies
-from probe.ray_orders import make_orders
+from probe.ray_corpus import DatasetSource, set_up_corpus
+from probe.ray_flow import chunk_results
+from probe.ray_orders import set_up_workers
 from probe.ray_session import connected
 from probe.ray_tally import Tally
 from probe.scan import ChunkFound, Scan
@@ -46,12 +46,12 @@ class RayEngine:
         """
         _refuse_tokens(scan)
         gpus = _gpus_of_worker(self.gpus, scan)
-        orders = make_orders(scan, order_corpus(scan.dataset, self.source, CHUNK), self.trust)
+        setup = set_up_workers(scan, set_up_corpus(scan.dataset, self.source, CHUNK), self.trust)
         documents = len(scan.dataset.documents)
-        tally = Tally(orders.corpus.chunks, kept=scan.context.store is not None)
+        tally = Tally(setup.corpus.chunks, kept=scan.context.store is not None)
         with connected(self.address, self.workers):
-            for reply in replies(orders, _count_workers(self.workers, gpus), gpus):
-                found = tally.take(reply)
+            for result in chunk_results(setup, _count_workers(self.workers, gpus), gpus):
+                found = tally.take(result)
                 if found is not None:
                     scan.context.progress("documents", len(found.top.ids), documents)
                     yield found

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from probe import device
-from probe.batches import Batch, pad_batch, plan_batches, tokenise
+from probe.batches import Batch, pad_batch, plan_batches, tokenize
 from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import ModelError
@@ -110,7 +110,7 @@ class LayerReader:
             ModelError: The tokenizer gives ids the model does not know.
         """
         refuse_image_files(texts, self.model.source.name)
-        tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
+        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
         self._check_ids(max((max(ids) for ids in tokens.ids if ids), default=0))
         pad_id = self.loaded.tokenizer.pad_token_id or 0
         plan = plan_batches([len(ids) for ids in tokens.ids], self.token_budget)

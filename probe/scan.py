@@ -7,7 +7,7 @@ from typing import Protocol
 from probe.dataset import Dataset
 from probe.hookpoint import Hookpoint, LayerPooling
 from probe.reader import LayerReader
-from probe.states import RunContext, Side, SideStates, document_side, read_side
+from probe.states import ChunkStates, PromptedTexts, RunContext, prompted_documents, read_states
 from probe.tracker import ChunkTopK, TopKTracker
 
 __all__ = ["ChunkFound", "Cost", "Engine", "Scan", "find_in_chunk", "points_of", "read_points", "scan_here"]
@@ -71,15 +71,15 @@ def scan_here(scan: Scan) -> Iterator[ChunkFound]:
         start += len(states[0].ids)
 
 
-def _read_documents(scan: Scan, name: str) -> Iterator[SideStates]:
+def _read_documents(scan: Scan, name: str) -> Iterator[ChunkStates]:
     reader = scan.readers[name]
     label = f" ({name})" if len(scan.readers) > 1 else ""
-    return read_points(reader, document_side(reader, scan.dataset), scan.tracker, scan.context, label)
+    return read_points(reader, prompted_documents(reader, scan.dataset), scan.tracker, scan.context, label)
 
 
 def read_points(
-    reader: LayerReader, side: Side, tracker: TopKTracker, context: RunContext, label: str
-) -> Iterator[SideStates]:
+    reader: LayerReader, side: PromptedTexts, tracker: TopKTracker, context: RunContext, label: str
+) -> Iterator[ChunkStates]:
     """Yield the states of a side at the hookpoints of a tracker that are the model's.
 
     Args:
@@ -90,7 +90,7 @@ def read_points(
         label: Tells the progress from that of other models.
     """
     layer_poolings, name = list(points_of(tracker, reader, side.name)), f"{side.name}{label}"
-    return read_side(
+    return read_states(
         reader,
         side,
         layer_poolings,
@@ -104,7 +104,7 @@ def points_of(tracker: TopKTracker, reader: LayerReader, side: str = "documents"
     return {reader.at(point.layer_pooling): point for point in points if point.model == reader.model.source.name}
 
 
-def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[LayerReader, SideStates]]) -> ChunkFound:
+def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[LayerReader, ChunkStates]]) -> ChunkFound:
     """Compare one chunk of documents with the queries.
 
     Args:

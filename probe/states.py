@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from probe.chunk_file import ChunkRecord, Stored, keep_exact, restore, shrink
+from probe.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quantize
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.hookpoint import HEAD, POOLING_NAMES, LayerPooling
@@ -18,17 +18,17 @@ from probe.store import Found, Shelf, Store
 from probe.texts import Documents, Texts, chunks
 
 __all__ = [
+    "ChunkStates",
     "NumberedTexts",
     "Progress",
+    "PromptedTexts",
     "RunContext",
-    "Side",
-    "SideStates",
-    "describe_side",
-    "document_side",
+    "describe_shelf",
     "open_shelf",
-    "query_side",
+    "prompted_documents",
+    "prompted_queries",
     "read_chunk",
-    "read_side",
+    "read_states",
     "read_texts",
     "silent",
 ]
@@ -59,7 +59,7 @@ class RunContext:
 
 
 @dataclass(frozen=True)
-class Side:
+class PromptedTexts:
     """One side of a data set: its documents, or its queries, under their prompt.
 
     Attributes:
@@ -76,7 +76,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class SideStates:
+class ChunkStates:
     """States of one chunk of a side.
 
     Attributes:
@@ -100,22 +100,22 @@ class NumberedTexts:
     texts: Texts
 
 
-def document_side(reader: LayerReader, dataset: Dataset) -> Side:
+def prompted_documents(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
     """Return a data set's documents under the model's document prompt."""
-    return Side("documents", dataset.documents, reader.model.document_prompt, dataset.name)
+    return PromptedTexts("documents", dataset.documents, reader.model.document_prompt, dataset.name)
 
 
-def query_side(reader: LayerReader, dataset: Dataset) -> Side:
+def prompted_queries(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
     """Return a data set's judged queries under the model's query prompt."""
-    return Side("queries", dataset.queries, reader.model.query_prompt, dataset.name)
+    return PromptedTexts("queries", dataset.queries, reader.model.query_prompt, dataset.name)
 
 
-def read_side(
+def read_states(
     reader: LayerReader,
-    side: Side,
+    side: PromptedTexts,
     layer_poolings: Sequence[LayerPooling],
     context: RunContext = RunContext(),
-) -> Iterator[SideStates]:
+) -> Iterator[ChunkStates]:
     """Yield the states of a side, chunk by chunk; only what no store holds passes through the model.
 
     Vectors are rounded as the store rounds them, with or without a store, cold or warm: a table does
@@ -160,7 +160,7 @@ def read_texts(
     chunks = [
         chunk
         for name, texts in parts
-        for chunk in read_side(reader, Side("texts", texts, prompt, name), layer_poolings, context)
+        for chunk in read_states(reader, PromptedTexts("texts", texts, prompt, name), layer_poolings, context)
     ]
     states = {
         layer_pooling: np.concatenate([chunk.vectors[layer_pooling] for chunk in chunks])
@@ -171,7 +171,7 @@ def read_texts(
 
 def read_chunk(
     reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
-) -> SideStates:
+) -> ChunkStates:
     """Return the states of one chunk: from the shelf, or from the model and then put there.
 
     Args:
@@ -182,13 +182,13 @@ def read_chunk(
         layer_poolings: Layers and poolings to read.
 
     Returns:
-        What `read_side` would yield for the chunk.
+        What `read_states` would yield for the chunk.
     """
     return _complete(reader, shelf, _look_up(reader, shelf, chunk, prompt, layer_poolings), lambda done: None)
 
 
 def open_shelf(
-    reader: LayerReader, side: Side, layer_poolings: Sequence[LayerPooling], store: Store | None
+    reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], store: Store | None
 ) -> Shelf | None:
     """Open the shelf of a side and tell how much of it is stored.
 
@@ -203,12 +203,12 @@ def open_shelf(
     """
     if store is None:
         return None
-    shelf = store.shelf(*describe_side(reader, side))
+    shelf = store.shelf(*describe_shelf(reader, side))
     _log.info("%s: %s", side.name, _describe(shelf.count(layer_poolings), -(-len(side.texts) // CHUNK)))
     return shelf
 
 
-def describe_side(reader: LayerReader, side: Side) -> tuple[dict[str, Any], dict[str, Any]]:
+def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a shelf is made of: all that decides the vectors of a side, and what people want to know of it."""
     about = {
         "model": reader.model.source.name,
@@ -249,7 +249,7 @@ def _look_up(
     return _Work(chunk, found, missing, prepared)
 
 
-def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Callable[[int], None]) -> SideStates:
+def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Callable[[int], None]) -> ChunkStates:
     found, texts = work.found, work.chunk.texts
     tensors, seconds, truncated = dict(found.tensors), dict(found.seconds), found.truncated
     if work.prepared is None:
@@ -260,14 +260,14 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Cal
         if shelf is not None:
             shelf.put(work.chunk.number, new, _record(shelf, texts, states))
         tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
-    return SideStates(
-        texts.ids, {layer_pooling: restore(tensor) for layer_pooling, tensor in tensors.items()}, seconds, truncated
+    return ChunkStates(
+        texts.ids, {layer_pooling: dequantize(tensor) for layer_pooling, tensor in tensors.items()}, seconds, truncated
     )
 
 
 def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:
     """Return pooled states rounded; tokens, and scores, keep their digits."""
-    return shrink(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
+    return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
 
 
 def _record(shelf: Shelf, texts: Texts, states: LayerStates) -> ChunkRecord:

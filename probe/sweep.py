@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from probe.chunk_file import restore, shrink
+from probe.chunk_file import dequantize, quantize
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder, LateEncoder
 from probe.evaluation import Evaluation
@@ -76,7 +76,7 @@ def evaluate_late(
 
 
 def _round(vectors: Embeddings) -> Embeddings:
-    return restore(shrink(np.ascontiguousarray(vectors, dtype=np.float32)))
+    return dequantize(quantize(np.ascontiguousarray(vectors, dtype=np.float32)))
 
 
 def _arrays(texts: Sequence[object]) -> list[Embeddings]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from probe.batches import Batch, pad_batch, tokenise
+from probe.batches import Batch, pad_batch, tokenize
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS, split_tower
 from probe.image_file import check_pillow
@@ -215,7 +215,7 @@ def example_inputs(processor: Any, texts: TextInputs | None) -> dict[str, Tensor
         texts: How it takes texts; None of one for images.
     """
     if texts is not None:
-        return texts.pad([0, 1], tokenise(processor, list(_EXAMPLES), texts.longest).ids).inputs(_CPU)
+        return texts.pad([0, 1], tokenize(processor, list(_EXAMPLES), texts.longest).ids).inputs(_CPU)
     from PIL import Image
 
     images = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]

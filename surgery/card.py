@@ -5,7 +5,7 @@ from typing import Any
 
 from probe.hookpoint import TOWERS
 from surgery.blocks import CutModel
-from surgery.finish import Finish
+from surgery.heads import OutputHead
 from surgery.tower_cutting import CutTower
 
 __all__ = ["write_card", "write_tower_card"]
@@ -63,22 +63,22 @@ scores before you rely on a cut.
 """
 
 
-def write_card(model: CutModel, folder: Path, finish: Finish) -> None:
+def write_card(model: CutModel, folder: Path, head: OutputHead) -> None:
     """Write README.md into a saved model's folder.
 
     Args:
         model: The cut model.
         folder: Its folder.
-        finish: What comes after the blocks.
+        head: What comes after the blocks.
     """
     text = _CARD.format(
         **_origin(model, f"{model.depth} of {model.original_depth} blocks"),
-        pooling=finish.pooling,
-        words=f"{finish.words}{_learned(model)}",
+        pooling=head.pooling,
+        words=f"{head.words}{_learned(model)}",
         max_tokens=model.max_tokens,
         query=model.query_prompt,
         document=model.document_prompt,
-        scores=finish.scores and f"{finish.scores.rstrip()}\n\n",
+        scores=head.scores and f"{head.scores.rstrip()}\n\n",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 

@@ -7,7 +7,7 @@ from probe.errors import CallError, ModelError
 from probe.files import replace_folder
 from probe.hookpoints import own_pooling
 from surgery.blocks import CutModel
-from surgery.finish import Finish
+from surgery.heads import OutputHead
 from surgery.model_files import PROVENANCE
 from surgery.model_folder import write_single
 from surgery.tower_cutting import CutTower
@@ -41,7 +41,7 @@ def check_out(out: Path, force: bool) -> None:
 def save(
     model: CutModel,
     out: Path,
-    finish: Finish | None = None,
+    head: OutputHead | None = None,
     force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
 ) -> Path:
@@ -50,7 +50,7 @@ def save(
     Args:
         model: What `cut` or `keep` gave.
         out: Folder to make; it is whole or not there.
-        finish: What comes after the blocks; the model's own pooling alone when left out.
+        head: What comes after the blocks; the model's own pooling alone when left out.
         force: Replace a folder that an earlier save made.
         check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
 
@@ -62,7 +62,7 @@ def save(
         ModelError: The files cannot be written.
     """
     check_out(out, force)
-    chosen = finish or Finish(own_pooling(model))
+    chosen = head or OutputHead(own_pooling(model))
     return save_folder(out, lambda folder: write_model(model, folder, chosen), force, check)
 
 
@@ -96,19 +96,19 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, check: 
     return out
 
 
-def write_model(model: CutModel, folder: Path, finish: Finish) -> None:
+def write_model(model: CutModel, folder: Path, head: OutputHead) -> None:
     """Write a cut model into an empty folder.
 
     Args:
         model: The model, or a tower of one: the folder is that of both towers then.
         folder: Where to.
-        finish: What comes after the blocks.
+        head: What comes after the blocks.
 
     Raises:
         CallError: Of a tower, something else is to come after them than what is there.
         ModelError: The files name their tensors in a way of their own.
     """
     if isinstance(model, CutTower):
-        write_towers(model, folder, finish)
+        write_towers(model, folder, head)
     else:
-        write_single(model, folder, finish)
+        write_single(model, folder, head)

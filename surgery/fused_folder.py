@@ -12,10 +12,10 @@ from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.store import Store
 from surgery.cutting import cut
-from surgery.finish import Finish
 from surgery.folder import save_folder, write_model
 from surgery.fused_card import write_fused_card
 from surgery.fusing import FusedModel, refuse_towers
+from surgery.heads import OutputHead
 from surgery.model_files import PROVENANCE, provenance, write_json, write_modules
 
 __all__ = ["FUSED_MODULE", "is_fused", "open_fused", "save_fused", "write_fused"]
@@ -100,7 +100,7 @@ def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was train
         members[reader.model.source.name] = f"{number}_{name}"
         inside = folder / members[reader.model.source.name]
         inside.mkdir()
-        write_model(short, inside, Finish(points[0].layer_pooling[1]))
+        write_model(short, inside, OutputHead(points[0].layer_pooling[1]))
         origins.append(provenance(short, points[0].layer_pooling[1]))
     fusion = model.fusion
     blocks = [

@@ -7,7 +7,7 @@ from typing import Any
 from sentence_transformers.sentence_transformer.modules import InputModule
 from torch import Tensor, nn
 
-from probe.batches import pad_batch, tokenise
+from probe.batches import pad_batch, tokenize
 from probe.capture import Capture
 from probe.errors import ModelError
 from probe.profile import LoadOptions, ModelProfile
@@ -73,7 +73,7 @@ class FusedModule(InputModule):
         for number, reader in enumerate(self.model.readers):
             own = prompt or _own_prompt(reader.model, options.get("task"))
             tokenizer = reader.loaded.tokenizer
-            tokens = tokenise(tokenizer, [own + text for text in inputs], reader.model.max_tokens)
+            tokens = tokenize(tokenizer, [own + text for text in inputs], reader.model.max_tokens)
             batch = pad_batch(list(range(len(inputs))), tokens.ids, tokenizer.pad_token_id or 0)
             features |= {f"{number}_input_ids": batch.input_ids, f"{number}_attention_mask": batch.attention_mask}
         return features

@@ -8,7 +8,7 @@ from probe.model_config import ModelConfig, find_transformer, read_model_config
 from probe.profile import TOKENIZER_FILES
 from surgery.blocks import CutModel
 from surgery.card import write_card
-from surgery.finish import Finish
+from surgery.heads import OutputHead
 from surgery.model_files import (
     PROVENANCE,
     compute_float32,
@@ -32,13 +32,13 @@ _POOLING_FLAGS = {
 }
 
 
-def write_single(model: CutModel, folder: Path, finish: Finish) -> None:
+def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
     """Write a cut model of a single tower into an empty folder.
 
     Args:
         model: The model.
         folder: Where to.
-        finish: What comes after the blocks.
+        head: What comes after the blocks.
 
     Raises:
         ModelError: The files name their tensors in a way of their own.
@@ -47,10 +47,10 @@ def write_single(model: CutModel, folder: Path, finish: Finish) -> None:
     write_json(folder / "config.json", _cut_config(model, read_config(source)))
     write_weights(model, model.stack.path, source, folder)
     copy_files(source, folder, (*TOKENIZER_FILES, "*.py"))
-    _write_modules(model, read_model_config(model.source.folder), folder, finish)
-    write_json(folder / PROVENANCE, provenance(model, finish.pooling))
+    _write_modules(model, read_model_config(model.source.folder), folder, head)
+    write_json(folder / PROVENANCE, provenance(model, head.pooling))
     write_learned(model.learned, folder)
-    write_card(model, folder, finish)
+    write_card(model, folder, head)
 
 
 def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
@@ -64,16 +64,16 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
     return compute_float32({**config, inner: changed} if inner else changed)
 
 
-def _write_modules(model: CutModel, config: ModelConfig, folder: Path, finish: Finish) -> None:
+def _write_modules(model: CutModel, config: ModelConfig, folder: Path, head: OutputHead) -> None:
     names = ["Transformer", "Pooling"]
-    if finish.top:
-        names += ["Normalize", *(module.type for module in finish.top), "Normalize"]
+    if head.top:
+        names += ["Normalize", *(module.type for module in head.top), "Normalize"]
     elif config.normalizes:
         names.append("Normalize")
     paths = write_modules(folder, names)
-    flags = {flag: name == finish.pooling for name, flag in _POOLING_FLAGS.items()}
+    flags = {flag: name == head.pooling for name, flag in _POOLING_FLAGS.items()}
     write_json(paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
-    for module, path in zip(finish.top, paths[3:], strict=False):
+    for module, path in zip(head.top, paths[3:], strict=False):
         module.write(path)
     sizes = {"max_seq_length": model.max_tokens, "do_lower_case": config.lower_case}
     write_json(folder / "sentence_bert_config.json", sizes)

@@ -23,7 +23,7 @@ from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import Contestant
 from probe.reader import LayerReader
-from probe.states import document_side, query_side, read_side
+from probe.states import prompted_documents, prompted_queries, read_states
 from probe.store import Store
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -115,8 +115,8 @@ def test_every_row_measures_its_layer(reader: LayerReader, dataset: Dataset) -> 
     contestant = everything(reader)
     board = measure_geometry([contestant], dataset)
     places = [point.layer_pooling for point in contestant.hookpoints]
-    (documents,) = read_side(reader, document_side(reader, dataset), places)
-    (queries,) = read_side(reader, query_side(reader, dataset), places)
+    (documents,) = read_states(reader, prompted_documents(reader, dataset), places)
+    (queries,) = read_states(reader, prompted_queries(reader, dataset), places)
     ids = [name for name, _ in dataset.documents]
     pairs = [
         (dataset.queries.ids.index(query), ids.index(document))

@@ -11,7 +11,7 @@ import torch
 from tiny_models import DEPTH, ENCODERS, PROMPTS, WIDTH, WORDS, count_hooks, make_texts, write_model, write_tokenizer
 from torch import nn
 
-from probe.batches import tokenise
+from probe.batches import tokenize
 from probe.encoder import Embeddings, Encoder
 from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
@@ -62,7 +62,7 @@ def test_all_places_take_one_pass_over_the_texts(bert: LoadedModel, monkeypatch:
     LayerReader(bert, BUDGET).read(TEXTS, "", EVERYWHERE, batches.append)
     assert passes == batches
     assert len(passes) > 3
-    assert sorted(rows) == sorted(tuple(ids) for ids in tokenise(bert.tokenizer, TEXTS, bert.max_tokens).ids)
+    assert sorted(rows) == sorted(tuple(ids) for ids in tokenize(bert.tokenizer, TEXTS, bert.max_tokens).ids)
 
 
 def test_deepest_place_decides_how_far_the_model_runs(bert: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:

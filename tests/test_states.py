@@ -20,7 +20,7 @@ from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.profile import ModelProfile
 from probe.reader import LayerReader
-from probe.states import RunContext, SideStates, document_side, read_side
+from probe.states import ChunkStates, RunContext, prompted_documents, read_states
 from probe.store import Store
 
 CHUNK = 7
@@ -39,8 +39,8 @@ def store(tmp_path: Path) -> Store:
 
 def read(
     reader: LayerReader, dataset: Dataset, store: Store | None, places: Sequence[LayerPooling] = EVERYWHERE
-) -> list[SideStates]:
-    return list(read_side(reader, document_side(reader, dataset), places, RunContext(store)))
+) -> list[ChunkStates]:
+    return list(read_states(reader, prompted_documents(reader, dataset), places, RunContext(store)))
 
 
 def test_cold_warm_and_without_a_store_are_the_same_bits(model: LoadedModel, dataset: Dataset, store: Store) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from probe.chunk_file import ChunkRecord, Stored, shrink
+from probe.chunk_file import ChunkRecord, Stored, quantize
 from probe.encoder import Embeddings
 from probe.hookpoint import LayerPooling
 from probe.profile import ModelProfile
 from probe.reader import LayerReader, LayerStates, PreparedTexts
-from probe.states import SideStates
+from probe.states import ChunkStates
 from probe.store import Shelf
 
 __all__ = ["ABOUT", "EVERYWHERE", "PARTS", "PLACES", "Spy", "joined", "put", "same", "states"]
@@ -22,7 +22,7 @@ EVERYWHERE: list[LayerPooling] = [(layer, pooling) for layer in range(4) for poo
 
 def states(seed: int = 0, places: list[LayerPooling] = PLACES) -> dict[LayerPooling, Stored]:
     dice = np.random.default_rng(seed)
-    return {place: shrink(dice.normal(size=(4, 8)).astype(np.float32)) for place in places}
+    return {place: quantize(dice.normal(size=(4, 8)).astype(np.float32)) for place in places}
 
 
 def put(shelf: Shelf, number: int = 0, text_hash: str = "t", places: list[LayerPooling] = PLACES) -> None:
@@ -47,9 +47,11 @@ class Spy(LayerReader):
         return super().run(texts, places, on_batch)
 
 
-def joined(chunks: Sequence[SideStates], place: LayerPooling) -> Embeddings:
+def joined(chunks: Sequence[ChunkStates], place: LayerPooling) -> Embeddings:
     return np.concatenate([chunk.vectors[place] for chunk in chunks])
 
 
-def same(left: Sequence[SideStates], right: Sequence[SideStates], places: Sequence[LayerPooling] = EVERYWHERE) -> bool:
+def same(
+    left: Sequence[ChunkStates], right: Sequence[ChunkStates], places: Sequence[LayerPooling] = EVERYWHERE
+) -> bool:
     return all(joined(left, place).tobytes() == joined(right, place).tobytes() for place in places)

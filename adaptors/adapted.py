@@ -50,17 +50,9 @@ class Adapted:
         return self, self
 
     @property
-    def averages_cosines(self) -> bool:
-        """Never: the adaptor comes between the blocks and the cosine."""
-        return False
-
-    def average(self, cosines: Sequence[Embeddings]) -> Embeddings:
-        """Not asked for.
-
-        Raises:
-            TypeError: Always.
-        """
-        raise TypeError("the cosine of an adapted encoder is not a mean of its blocks' cosines")
+    def cosine_shares(self) -> None:
+        """None: the adaptor comes between the blocks and the cosine."""
+        return None
 
     @torch.inference_mode()
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:

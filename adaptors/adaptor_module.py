@@ -11,7 +11,7 @@ from torch import Tensor
 
 from adaptors.base import Adaptor
 from adaptors.network_classes import NETWORKS
-from probe.errors import ModelError
+from probe.errors import ModelError, first_line
 
 __all__ = ["AdaptorModule", "read_network", "read_weights", "write_network"]
 
@@ -89,5 +89,5 @@ def read_network(folder: Path) -> Adaptor:
         network = NETWORKS[told["kind"]](**told["settings"])
         read_weights(network, folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder} holds no adaptor that can be read: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{folder} holds no adaptor that can be read: {first_line(error)}") from error
     return network.eval()

@@ -8,7 +8,7 @@ from torch import nn
 
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import Listwise, as_lists
-from probe.errors import ModelError
+from probe.errors import ModelError, first_line
 from probe.states import Progress, silent
 
 __all__ = ["open_cross_encoder", "score_rows"]
@@ -33,7 +33,7 @@ def open_cross_encoder(name: str) -> CrossEncoder:
     try:
         model: CrossEncoder = CrossEncoder(name)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise ModelError(f"'{name}' cannot be loaded as a cross-encoder: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"'{name}' cannot be loaded as a cross-encoder: {first_line(error)}") from error
     if not any("ForSequenceClassification" in kind for kind in getattr(model.config, "architectures", None) or []):
         # It would be given a head of random weights.
         raise ModelError(f"'{name}' holds an encoder, no cross-encoder: expected a model for sequence classification")

@@ -13,17 +13,19 @@ from probe.errors import ModelError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
+from probe.hookpoints import own_pooling
 from probe.learned import Learned, join_learned, read_learned, write_learned
 from probe.model_config import note_left_out
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
-from probe.reader import LayerReader, own_pooling
+from probe.reader import LayerReader
 from probe.store import Store
 from surgery.cutting import cut
-from surgery.finish import Finish
-from surgery.folder import save_folder, write_json, write_model, write_modules
+from surgery.folder import save_folder, write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing import FusedModel
+from surgery.heads import OutputHead
+from surgery.model_files import write_json, write_modules
 
 __all__ = [
     "About",
@@ -134,14 +136,14 @@ def save_adapted(
 
 def is_plain_model(encoder: Adapted) -> bool:
     """Return whether it is saved as a model that loads without this package."""
-    return len(encoder.points) == 1 and encoder.points[0].place[0] > 0 and is_plain(encoder.module)
+    return len(encoder.points) == 1 and encoder.points[0].layer_pooling[0] > 0 and is_plain(encoder.module)
 
 
 def _write(encoder: Adapted, readers: Sequence[LayerReader], folder: Path, about: About) -> None:
     points, top, words = encoder.points, top_modules(encoder.module, encoder.dim), _words(encoder, about.dataset)
-    if len(points) == 1 and points[0].place[0] > 0:
-        layer, pooling = points[0].place
-        write_model(cut(readers[0].loaded, layer), folder, Finish(pooling, top, words, about.scores))
+    if len(points) == 1 and points[0].layer_pooling[0] > 0:
+        layer, pooling = points[0].layer_pooling
+        write_model(cut(readers[0].loaded, layer), folder, OutputHead(pooling, top, words, about.scores))
         members, first = [folder], 3
     else:
         members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, words, about.scores)

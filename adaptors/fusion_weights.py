@@ -8,7 +8,7 @@ from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
-from probe.states import Progress, silent
+from probe.states import Progress, RunContext, silent
 from probe.statistics import paired_p_values
 from probe.store import Store
 from probe.text_only import refuse_images
@@ -75,7 +75,7 @@ def tune_weights(
     equal = replace(model.fusion, weights=None, method="concat" if method == "concat" else "mean", name=None)
     grid = [replace(equal, weights=weights, method=method) for weights in candidate_weights(len(equal.points))]
     readers = {reader.model.source.name: reader for reader in model.readers}
-    evaluations, _ = sweep_fusions(readers, [equal, *grid], dataset, [metric], (store, progress))
+    evaluations, _ = sweep_fusions(readers, [equal, *grid], dataset, [metric], RunContext(store, progress))
     reference, *others = [evaluation.scores[metric] for evaluation in evaluations]
     best = max(range(len(grid)), key=lambda place: float(others[place].mean()))
     gain = float((others[best] - reference).mean())

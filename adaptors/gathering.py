@@ -1,7 +1,7 @@
 """Gather the states an adaptor is fitted to: read once, from the store where they are there."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
-from probe.reader import LayerReader, own_pooling
-from probe.states import Progress, Side, document_side, query_side, read_side, silent
+from probe.hookpoints import own_pooling
+from probe.reader import LayerReader
+from probe.states import Progress, PromptedTexts, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 from probe.text_only import refuse_images
 
@@ -115,10 +116,11 @@ def gather(
     """
     finals = [final_fusion(readers, fusion) for fusion in fusions]
     points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
-    documents = _read(readers, points, texts.corpus, (document_side, store, progress))
+    context = RunContext(store, progress)
+    documents = _read(readers, points, texts.corpus, prompted_documents, context)
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if texts.train is not None:
-        queries = _read(readers, points, texts.train, (query_side, store, progress))
+        queries = _read(readers, points, texts.train, prompted_queries, context)
     pairs, labels = _positives(texts)
     return [
         FitData(
@@ -138,16 +140,16 @@ def _read(
     readers: Mapping[str, LayerReader],
     points: Mapping[Hookpoint, None],
     dataset: Dataset,
-    how: tuple[object, Store | None, Progress],
+    make_side: Callable[[LayerReader, Dataset], PromptedTexts],
+    context: RunContext,
 ) -> dict[Hookpoint, Embeddings]:
     """Return all states `(N, D)` of one side of a data set, per hookpoint."""
-    make_side, store, progress = how
     found: dict[Hookpoint, Embeddings] = {}
     for name, reader in readers.items():
         own = [point for point in points if point.model == name]
-        side: Side = make_side(reader, dataset)  # type: ignore[operator]
-        chunks = [chunk.vectors for chunk in read_side(reader, side, [p.place for p in own], store, progress)]
-        found |= {point: np.concatenate([vectors[point.place] for vectors in chunks]) for point in own}
+        side = make_side(reader, dataset)
+        chunks = [chunk.vectors for chunk in read_states(reader, side, [p.layer_pooling for p in own], context)]
+        found |= {point: np.concatenate([vectors[point.layer_pooling] for vectors in chunks]) for point in own}
     return found
 
 

@@ -11,8 +11,9 @@ from torch.nn.functional import normalize
 
 from adaptors.gathering import FitTexts
 from probe.errors import ModelError
-from probe.reader import LayerReader, own_pooling
-from probe.states import Progress, Side, document_side, query_side, read_side, silent
+from probe.hookpoints import own_pooling
+from probe.reader import LayerReader
+from probe.states import Progress, PromptedTexts, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 
 __all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts"]
@@ -54,17 +55,17 @@ def gather_heal_texts(
     texts: list[str] = []
     vectors = []
     for side in (side for one in data for side in _sides(teacher, one)):
-        vectors += [chunk.vectors[place] for chunk in read_side(teacher, side, [place], store, progress)]
+        vectors += [chunk.vectors[place] for chunk in read_states(teacher, side, [place], RunContext(store, progress))]
         texts += [side.prompt + text for _, text in side.texts]
     targets = normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
     seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)
     return HealTexts(tuple(texts), targets, seen)
 
 
-def _sides(teacher: LayerReader, data: FitTexts) -> Iterator[Side]:
-    yield document_side(teacher, data.corpus)
+def _sides(teacher: LayerReader, data: FitTexts) -> Iterator[PromptedTexts]:
+    yield prompted_documents(teacher, data.corpus)
     if data.train is not None:
-        yield query_side(teacher, data.train)
+        yield prompted_queries(teacher, data.train)
 
 
 def check_width(student: SentenceTransformer, texts: HealTexts) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from probe.hookpoint import TOWERS
 from probe.image_file import ImageFile, open_image
-from probe.loading import pick_max_tokens
+from probe.loaded import pick_max_tokens
 from probe.model_config import find_transformer
 from probe.profile import ModelFiles
 from probe.tower_files import find_towers

@@ -17,6 +17,7 @@ from probe.hookpoint import Hookpoint
 from probe.one_pass import sweep_fusions
 from probe.ranking import RankOptions
 from probe.reader import LayerReader
+from probe.states import RunContext
 from probe.statistics import holm, non_inferiority_p_values
 from probe.texts import Texts
 
@@ -79,11 +80,15 @@ def recommend(
     if held is None:
         raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
     seen, judged = split_queries(held)
-    full = max(points, key=lambda point: point.place[0])
+    full = max(points, key=lambda point: point.layer_pooling[0])
     lenses = fit_lenses(reader, points, FitTexts(held, seen), options.store, options.progress)
     encoders: list[Composite] = [*(Fusion((point,)) for point in points), *lenses]
     evaluations, _ = sweep_fusions(
-        {reader.model.source.name: reader}, encoders, judged, [options.metric], (options.store, options.progress)
+        {reader.model.source.name: reader},
+        encoders,
+        judged,
+        [options.metric],
+        RunContext(options.store, options.progress),
     )
     chosen, p_value = _pick(evaluations, full, margin, options)
     return Recommendation(
@@ -116,7 +121,8 @@ def _pick(
 ) -> tuple[Evaluation | None, float | None]:
     """Return the shallowest candidate that passes, and its corrected p-value."""
     reference = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
-    candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.place[0] < full.place[0]]
+    depth = full.layer_pooling[0]
+    candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
     if not candidates:
         return None, None
     scores = np.stack([e.scores[options.metric] for e in candidates])
@@ -127,5 +133,5 @@ def _pick(
 
 def _cost(evaluation: Evaluation) -> tuple[int, int]:
     """Blocks first; a raw layer before one with a lens."""
-    layer = evaluation.hookpoint.place[0] if evaluation.hookpoint else 0
+    layer = evaluation.hookpoint.layer_pooling[0] if evaluation.hookpoint else 0
     return layer, int(evaluation.adaptor is not None)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from adaptors.folder import is_adapted, open_adapted
-from probe.asymmetric import Asymmetric
-from probe.composite import Composite
+from probe.composite import Asymmetric, Composite
 from probe.errors import CallError
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
+from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
 from probe.ranking import Contestant
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.run_fusion import check_rule
 from probe.store import Store
 from surgery.fused_folder import is_fused, open_fused

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from adaptors.resolve import ResolvedSpecs
-from probe.asymmetric import Asymmetric
+from probe.composite import Asymmetric
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.profile import LoadOptions

@@ -12,17 +12,19 @@ from torch import nn
 
 from adaptors.paired_model import AS_PROBED, PairedModel, find_both, has_two_towers, write_pair
 from adaptors.top import NETWORK_MODULE
-from probe.errors import CallError, ModelError
+from probe.errors import CallError, ModelError, first_line
 from probe.hookpoint import TOWERS, split_tower
+from probe.hookpoints import own_pooling
 from probe.layers import LayerStack, find_layers
-from probe.loading import LoadedModel, load_files
+from probe.loaded import LoadedModel
+from probe.loading import load_files
 from probe.profile import LoadOptions, ModelFiles, find_files
-from probe.reader import own_pooling
 from probe.sources import find_source
 from surgery.cutting import cut
-from surgery.finish import Finish
-from surgery.folder import PROVENANCE, write_json, write_model
+from surgery.folder import write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused
+from surgery.heads import OutputHead
+from surgery.model_files import PROVENANCE, write_json
 
 __all__ = ["Student", "Tower", "cut_texts", "open_student"]
 
@@ -107,7 +109,7 @@ def open_student(name: str, scratch: Path) -> Student:
         # Of a folder's code, nothing but this package's own is run.
         model = _load(folder)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {first_line(error)}") from error
     prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
     return Student(name, model.float(), folder, _towers(model, folder), prompts)
 
@@ -163,7 +165,7 @@ def _write_base(name: str, scratch: Path) -> Path:
         write_json(sizes, {**json.loads(sizes.read_text(encoding="utf-8")), "max_seq_length": loaded.max_tokens})
         write_json(scratch / PROVENANCE, _origin(loaded))
     else:
-        write_model(cut(loaded, loaded.depth), scratch, Finish(own_pooling(loaded)))
+        write_model(cut(loaded, loaded.depth), scratch, OutputHead(own_pooling(loaded)))
     return scratch
 
 
@@ -184,7 +186,7 @@ def _module_types(folder: Path) -> list[str]:
     try:
         return [module["type"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{folder / 'modules.json'} lists no modules: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{folder / 'modules.json'} lists no modules: {first_line(error)}") from error
 
 
 def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from adaptors.base import Adaptor, Projection
 from adaptors.networks import Linear
-from probe.errors import ModelError
-from surgery.dense import DenseLayer, read_dense, write_dense
-from surgery.finish import TopModule
-from surgery.folder import write_json
+from probe.errors import ModelError, first_line
+from surgery.heads import DenseLayer, TopModule, read_dense, write_dense
+from surgery.model_files import write_json
 
 __all__ = ["NETWORK_MODULE", "is_plain", "read_top", "top_modules"]
 
@@ -87,7 +86,7 @@ def _read_linear(folder: Path, weight: Tensor, bias: Tensor) -> Linear:
         adaptor.norm.weight.copy_(tensors["norm.weight"])
         adaptor.norm.bias.copy_(tensors["norm.bias"])
     except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder} holds no layer norm: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{folder} holds no layer norm: {first_line(error)}") from error
     adaptor.map.weight.copy_(weight.T)
     adaptor.map.bias.copy_(bias)
     return adaptor.eval()

@@ -13,7 +13,8 @@ from adaptors.folder import TrainedOn, describe_anew, is_adapted
 from adaptors.student import Student
 from probe.errors import CallError, ModelError
 from probe.learned import join_learned, read_learned, write_learned
-from surgery.folder import PROVENANCE, save_folder, write_json
+from surgery.folder import save_folder
+from surgery.model_files import PROVENANCE, write_json
 
 __all__ = ["Tuned", "check_cut", "save_tuned", "trained_files"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row
-from probe.beir_records import label
 from probe.errors import DataError
 from probe.record_files import column_names, place_text, read_columns
+from probe.text_lines import label
 
 __all__ = ["FORMS", "read_tuning_file"]
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.inputs import find_mpnet, first_texts
 from benchmarks.timing import Comparison
-from probe.loading import LoadedModel, load_model
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.profile import LoadOptions
 from probe.reader import LayerReader
 from surgery.cutting import cut

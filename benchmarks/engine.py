@@ -7,7 +7,8 @@ from torch import nn
 
 from benchmarks.inputs import dataset_name, find_mpnet, first_texts
 from benchmarks.timing import Comparison, compare, run_python
-from probe.loading import LoadedModel, load_model
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.profile import LoadOptions
 from probe.reader import LayerReader
 

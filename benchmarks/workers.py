@@ -11,7 +11,6 @@ from benchmarks.inputs import Skipped, first_texts
 from benchmarks.timing import Comparison
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
-from probe.engine import ChunkFound, Scan
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
@@ -22,7 +21,8 @@ from probe.profile import LoadOptions
 from probe.ray_engine import RayEngine
 from probe.ray_session import check_ray, connected
 from probe.reader import LayerReader
-from probe.states import silent
+from probe.scan import ChunkFound, Scan
+from probe.states import RunContext
 
 __all__ = ["two_workers"]
 
@@ -70,6 +70,6 @@ def _time(reader: LayerReader, dataset: Dataset, workers: int) -> float:
 
     name = reader.model.source.name
     points = [Fusion((Hookpoint(name, layer, "mean"),)) for layer in range(reader.model.depth + 1)]
-    sweep_fusions({name: reader}, points, dataset, [Metric("ndcg", 10)], (None, silent), timed)
+    sweep_fusions({name: reader}, points, dataset, [Metric("ndcg", 10)], RunContext(), timed)
     warm = 2 * workers
     return 1000 * (came[-1] - came[warm - 1]) / ((len(came) - warm) * CHUNK)

@@ -12,7 +12,7 @@ from probe.errors import CallError
 from probe.hookpoint import TOKENS
 
 if TYPE_CHECKING:
-    from probe.engine import Engine
+    from probe.scan import Engine
 
 __all__ = ["EngineOptions"]
 
@@ -86,7 +86,7 @@ class EngineOptions:
             trust: Whether code that a model's folder brings may run.
         """
         if self.engine == _LOCAL:
-            from probe.engine import scan_here
+            from probe.scan import scan_here
 
             return scan_here
         from probe.ray_corpus import DatasetSource

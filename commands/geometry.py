@@ -61,10 +61,10 @@ def geometry(
     from probe.console import print_result
     from probe.dataset_loading import load_dataset
     from probe.geometry_sweep import measure_geometry
+    from probe.hookpoints import select_hookpoints
     from probe.opening import open_reader
     from probe.profile import LoadOptions
     from probe.ranking import Contestant
-    from probe.reader import select_hookpoints
 
     names = list(dict.fromkeys(model or ["minilm"]))
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)

@@ -82,7 +82,7 @@ class LayerExtras:
             return board
         words = self.found.words()
         if self.found.encoder is not None:
-            layer, pooling = self.found.encoder.place
+            layer, pooling = self.found.encoder.layer_pooling
             cut = ["surgery", "cut", "--model", self.model, "--after", str(layer), "--pooling", pooling]
             cut += [*(["--lens"] if self.found.lens else []), "--dataset", self.dataset]
             words += f": {shlex.join(cut)}"

@@ -32,10 +32,10 @@ from probe.hookpoint import HEAD, check_pooling, split_tower
 if TYPE_CHECKING:
     from probe.dataset import Dataset
     from probe.leaderboard import Leaderboard
-    from probe.loading import LoadedModel
+    from probe.loaded import LoadedModel
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions
-    from surgery.cutting import CutModel
+    from surgery.blocks import CutModel
 
 __all__ = ["surgery_app"]
 
@@ -150,8 +150,8 @@ def keep(
 ) -> None:
     """Keep chosen blocks and save them as an ordinary model; prints its folder."""
     from probe.profile import LoadOptions
+    from surgery.blocks import parse_blocks
     from surgery.cutting import keep as keep_blocks
-    from surgery.cutting import parse_blocks
     from surgery.scoring import score_kept
 
     _refuse_for_tower(model, {"--dataset": dataset})
@@ -204,12 +204,12 @@ def _operate(
     make: "Callable[[], CutModel]", out: Path, save_options: tuple[str | None, bool, bool], score: Callable[[], str]
 ) -> None:
     """Make a model, score it, save it, check it in a fresh process, and print its folder."""
-    from probe.reader import select_hookpoints
-    from surgery.finish import Finish
+    from probe.hookpoints import select_hookpoints
     from surgery.folder import check_out, save
     from surgery.fresh_check import check_saved
+    from surgery.heads import OutputHead
     from surgery.tower_cutting import CutTower
-    from surgery.tower_folder import check_finish
+    from surgery.tower_folder import check_head
 
     pooling, force, trust = save_options
     check_out(out, force)
@@ -217,9 +217,9 @@ def _operate(
         check_pooling(pooling)
     changed = make()
     named = select_hookpoints(changed, "last", [pooling or "own"])[0].pooling
-    finish = Finish(str(named), scores=score())
+    head = OutputHead(str(named), scores=score())
     if isinstance(changed, CutTower):
-        check_finish(changed, finish)
+        check_head(changed, head)
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, finish, force, lambda folder: check_saved(folder, changed, finish, trust))
+    save(changed, out, head, force, lambda folder: check_saved(folder, changed, head, trust))
     typer.echo(out)

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "TokenisedTexts", "lower_case", "pad_batch", "plan_batches", "tokenise"]
+__all__ = ["Batch", "TokenizedTexts", "lower_case", "pad_batch", "plan_batches", "tokenize"]
 
 
 @dataclass(frozen=True)
-class TokenisedTexts:
+class TokenizedTexts:
     """Token ids of some texts.
 
     Attributes:
@@ -42,7 +42,7 @@ class Batch:
         return {"input_ids": self.input_ids.to(device), "attention_mask": self.attention_mask.to(device)}
 
 
-def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenisedTexts:
+def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenizedTexts:
     """Tokenise texts in bulk and count those that were cut.
 
     Args:
@@ -54,14 +54,14 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Tokenised
         The ids and the number of texts cut.
     """
     if not texts:
-        return TokenisedTexts([], 0)
+        return TokenizedTexts([], 0)
     encoded = _encode(tokenizer, texts, truncation=True, max_length=max_tokens)
     ids = list(encoded["input_ids"])
     full = [i for i, tokens in enumerate(ids) if len(tokens) >= max_tokens]
     if encoded.encodings is not None:  # a fast tokenizer keeps what it cut off
-        return TokenisedTexts(ids, sum(bool(encoded.encodings[i].overflowing) for i in full))
+        return TokenizedTexts(ids, sum(bool(encoded.encodings[i].overflowing) for i in full))
     whole = _encode(tokenizer, [texts[i] for i in full], truncation=False)["input_ids"] if full else []
-    return TokenisedTexts(ids, sum(len(tokens) > max_tokens for tokens in whole))
+    return TokenizedTexts(ids, sum(len(tokens) > max_tokens for tokens in whole))
 
 
 def _encode(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:

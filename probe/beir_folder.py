@@ -5,11 +5,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from probe.beir_records import UNREADABLE, JsonLines, Records
-from probe.errors import CallError, DataError
+from probe.beir_records import JsonLines, Records
+from probe.errors import CallError, DataError, first_line
 from probe.locations import is_url, locate
 from probe.parquet_records import open_parquet
-from probe.remote import RemotePath, first_line
+from probe.remote import RemotePath
+from probe.text_lines import UNREADABLE
 
 __all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files"]
 

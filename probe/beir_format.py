@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from probe.beir_folder import find_records, find_root
-from probe.beir_records import START, Records, label, read_lines, read_unique
+from probe.beir_records import Records, read_unique
 from probe.corpus import scan_corpus
 from probe.dataset import Dataset, Qrels
 from probe.defects import Defects
 from probe.errors import CallError, DataError
 from probe.locations import is_url, locate
+from probe.text_lines import START, label, read_lines
 from probe.texts import Texts
 
 __all__ = ["choose_split", "list_splits", "read_beir"]

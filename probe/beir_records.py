@@ -1,59 +1,18 @@
 """The records of BEIR's files, read as a stream, with every fault named by file and line."""
 
-import gzip
-import json
-import os
-import re
-import zipfile
-import zlib
 from array import array
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from probe.errors import DataError
+from probe.text_lines import START, SURROGATE, Mark, label, parse_json, read_lines, replace_surrogates
 
-__all__ = [
-    "START",
-    "SURROGATE",
-    "UNREADABLE",
-    "Entry",
-    "JsonLines",
-    "Mark",
-    "Record",
-    "Records",
-    "check_record",
-    "label",
-    "parse_json",
-    "read_lines",
-    "read_unique",
-    "text_of",
-]
-
-# What a damaged, encrypted or oddly packed file, a disk or a network makes reading raise.
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-# Half a character, which JSON can write and UTF-8 cannot.
-SURROGATE = re.compile("[\ud800-\udfff]")
+__all__ = ["Entry", "JsonLines", "Record", "Records", "check_record", "read_unique", "text_of"]
 
 Record = dict[str, Any]
-
-
-class Mark(NamedTuple):
-    """A place in a file that reading can begin at.
-
-    Attributes:
-        offset: Bytes before it; in Parquet files, rows.
-        number: Lines or rows before it.
-    """
-
-    offset: int
-    number: int
-
-
-START = Mark(0, 0)
 
 
 class Entry(NamedTuple):
@@ -109,49 +68,6 @@ class JsonLines:
             yield Entry(place, mark, check_record(parse_json(line, place), place, line))
 
 
-def label(path: Any) -> str:
-    """Return a file's name with its folder's, as messages show it."""
-    parts = str(path).split(os.sep)
-    return "/".join(parts[-3:] if "qrels" in parts[-2:-1] else parts[-2:])
-
-
-def read_lines(path: Any, start: Mark = START) -> Iterator[tuple[Mark, str]]:
-    """Yield the lines of a file that are not blank, with where they begin.
-
-    Args:
-        path: The file, as a `pathlib`, `zipfile` or remote path; what ends in `.gz` is unpacked.
-        start: Where to begin.
-
-    Yields:
-        Mark and line.
-
-    Raises:
-        DataError: The file is missing, cannot be read, or is not UTF-8.
-    """
-    offset, number = start
-    try:
-        if not path.exists():
-            raise DataError(f"{label(path)} is missing: a BEIR data set has corpus.jsonl, queries.jsonl and qrels/")
-        with _open(path) as file:
-            file.seek(offset)
-            for data in file:
-                line = data.decode("utf-8" if number else "utf-8-sig")
-                if line.strip():
-                    yield Mark(offset, number), line.rstrip("\r\n")
-                offset, number = offset + len(data), number + 1
-    except UnicodeDecodeError as error:
-        raise DataError(f"{label(path)}:{number + 1}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except UNREADABLE as error:
-        raise DataError(f"{label(path)}:{number + 1}: cannot be read ({error})") from error
-
-
-@contextmanager
-def _open(path: Any) -> Iterator[Any]:
-    with ExitStack() as stack:
-        file = stack.enter_context(path.open("rb"))
-        yield stack.enter_context(gzip.open(file)) if path.name.endswith(".gz") else file
-
-
 def read_unique(records: Records) -> Iterator[Entry]:
     """Yield records, and refuse an id that comes twice once all are read.
 
@@ -191,22 +107,6 @@ def _as_seen_from(place: str, other: str) -> str:
     return spot if place.startswith(f"{file}:") else f"{spot} of {file}"
 
 
-def parse_json(line: str, place: str) -> Any:
-    """Return what a line of JSON holds.
-
-    Args:
-        line: The line.
-        place: File and line, for messages.
-
-    Raises:
-        DataError: It is no JSON.
-    """
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON ({error}); expected one object a line") from error
-
-
 def check_record(record: Any, place: str, shown: str) -> Record:
     """Return a record with its id, title and text as strings.
 
@@ -235,7 +135,7 @@ def _read_string(record: Record, key: str, place: str) -> str:
     if not isinstance(value, str):
         found = "nothing" if value is None else f"a {type(value).__name__}"
         raise DataError(f'{place}: expected a string as "{key}", found {found}')
-    return SURROGATE.sub("\ufffd", value)
+    return replace_surrogates(value)
 
 
 def text_of(record: Record) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from probe.beir_records import SURROGATE, label, parse_json, read_lines
 from probe.errors import DataError
+from probe.text_lines import SURROGATE, label, parse_json, read_lines, replace_surrogates
 
 __all__ = ["Caption", "read_captions"]
 
@@ -86,7 +86,7 @@ def _read_texts(record: dict[str, Any], place: str) -> list[str]:
         raise DataError(f'{place}: expected a text, or several, as "caption" (or "text"), found {ascii(value)[:60]}')
     if not all(text.strip() for text in texts):
         raise DataError(f"{place}: a caption is empty: say what is on the image, or drop it")
-    return [SURROGATE.sub("\ufffd", text.strip()) for text in texts]
+    return [replace_surrogates(text.strip()) for text in texts]
 
 
 def _read_split(record: dict[str, Any], place: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from probe.errors import ModelError
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.layers import LayerStack, first_tensor
 from probe.pooling import POOLINGS, Pooling
 
@@ -49,7 +49,7 @@ class Capture:
         model: nn.Module,
         stack: LayerStack,
         wanted: Mapping[int, Sequence[str]],
-        pooling_at: Callable[[Place], Pooling] = lambda place: POOLINGS[place[1]],
+        pooling_at: Callable[[LayerPooling], Pooling] = lambda layer_pooling: POOLINGS[layer_pooling[1]],
     ) -> None:
         """Prepare a capture; no hook is set yet.
 

@@ -1,11 +1,10 @@
 """The catalog: short names of well-known encoders with the settings they were published with."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from probe.reference import read_reference
+from probe.package_data import read_reference
 
-__all__ = ["CatalogEntry", "find_entry", "list_entries", "nearest_names"]
+__all__ = ["CatalogEntry", "find_entry", "list_entries"]
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,3 @@ def list_entries() -> tuple[CatalogEntry, ...]:
 def find_entry(name: str) -> CatalogEntry | None:
     """Return the entry with this alias or hub id, or None."""
     return next((entry for entry in list_entries() if name in (entry.alias, entry.hub_id)), None)
-
-
-def nearest_names(name: str, known: list[str]) -> str:
-    """Return a phrase naming what the user may have meant.
-
-    Args:
-        name: What was typed.
-        known: The names there are.
-
-    Returns:
-        The nearest names, or all of them when none is near.
-    """
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"

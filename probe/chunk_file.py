@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from probe.encoder import Embeddings
 from probe.files import put_bytes, seal, unseal
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.remote import Location, RemotePath
 
 __all__ = [
@@ -21,11 +21,11 @@ __all__ = [
     "DamagedChunk",
     "MissingChunk",
     "Stored",
+    "dequantize",
     "keep_exact",
+    "layer_poolings_in",
     "pack_chunk",
-    "places_in",
-    "restore",
-    "shrink",
+    "quantize",
     "write_chunk",
 ]
 
@@ -81,18 +81,18 @@ class ChunkRecord:
     checksums: dict[str, str]
 
     @property
-    def places(self) -> set[Place]:
+    def layer_poolings(self) -> set[LayerPooling]:
         """Layers and poolings in the file."""
-        return {_parse_place(name) for name in self.checksums}
+        return {_parse_layer_pooling(name) for name in self.checksums}
 
 
-def shrink(vectors: Embeddings) -> Stored:
+def quantize(vectors: Embeddings) -> Stored:
     """Return vectors `(N, D)` as they are stored: in float16, unless a value would overflow or lose its digits."""
     centre = (vectors.sum(axis=0, dtype=np.float64) / max(1, len(vectors))).astype(np.float32)
     apart = vectors - centre
     with np.errstate(over="ignore", invalid="ignore"):
         small = Stored(apart.astype(np.float16), centre)
-        change = np.linalg.norm(restore(small) - vectors, axis=1)
+        change = np.linalg.norm(dequantize(small) - vectors, axis=1)
     # A text without a token is exactly zero, and has to stay so.
     if vectors.any(axis=1).all() and (change <= _ROUNDING * np.linalg.norm(apart, axis=1)).all():
         return small
@@ -104,18 +104,18 @@ def keep_exact(vectors: Embeddings) -> Stored:
     return Stored(vectors, np.zeros(vectors.shape[1], np.float32))
 
 
-def restore(stored: Stored) -> Embeddings:
+def dequantize(stored: Stored) -> Embeddings:
     """Return stored vectors as float32 `(N, D)`."""
     vectors: Embeddings = stored.values.astype(np.float32)
     return vectors + stored.centre
 
 
-def write_chunk(path: Location, tensors: Mapping[Place, Stored], record: ChunkRecord) -> None:
+def write_chunk(path: Location, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:
     """Write a file of the store, whole or not at all.
 
     Args:
         path: Where it goes.
-        tensors: Stored states `(N, D)` per place.
+        tensors: Stored states `(N, D)` per layer and pooling.
         record: What it says of itself; its checksums are filled in here.
 
     Raises:
@@ -124,11 +124,11 @@ def write_chunk(path: Location, tensors: Mapping[Place, Stored], record: ChunkRe
     put_bytes(path, pack_chunk(tensors, record))
 
 
-def pack_chunk(tensors: Mapping[Place, Stored], record: ChunkRecord) -> bytes:
+def pack_chunk(tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> bytes:
     """Return what a file of the store holds.
 
     Args:
-        tensors: Stored states `(N, D)` per place.
+        tensors: Stored states `(N, D)` per layer and pooling.
         record: What it says of itself; its checksums are filled in here.
     """
     from safetensors.numpy import save
@@ -140,11 +140,11 @@ def pack_chunk(tensors: Mapping[Place, Stored], record: ChunkRecord) -> bytes:
     return save(arrays, {"record": seal(value)})
 
 
-def places_in(path: Location) -> set[Place]:
+def layer_poolings_in(path: Location) -> set[LayerPooling]:
     """Return the layers and poolings a file of the store says it holds; none where it cannot be read."""
     try:
         with ChunkFile(path) as file:
-            return file.record.places
+            return file.record.layer_poolings
     except (DamagedChunk, OSError):
         return set()
 
@@ -220,11 +220,11 @@ class ChunkFile:
             self._stack.close()
             raise DamagedChunk(f"{self._path} is damaged ({error})") from error
 
-    def read(self, place: Place) -> Stored:
+    def read(self, layer_pooling: LayerPooling) -> Stored:
         """Return one tensor.
 
         Args:
-            place: A layer and pooling the file holds.
+            layer_pooling: A layer and pooling the file holds.
 
         Returns:
             The stored states `(N, D)`.
@@ -232,7 +232,7 @@ class ChunkFile:
         Raises:
             DamagedChunk: They are not what was written.
         """
-        name = f"{place[0]}:{place[1]}"
+        name = f"{layer_pooling[0]}:{layer_pooling[1]}"
         with self._naming_damage():
             stored = Stored(self._file.get_tensor(name), self._file.get_tensor(f"{name}{_CENTRE}"))
             if _checksum(stored) != self.record.checksums[name]:
@@ -248,7 +248,7 @@ def _parse_record(metadata: dict[str, str]) -> ChunkRecord:
     return ChunkRecord(**value)
 
 
-def _parse_place(name: str) -> Place:
+def _parse_layer_pooling(name: str) -> LayerPooling:
     layer, _, pooling = name.partition(":")
     return int(layer), pooling
 

@@ -1,21 +1,21 @@
-"""Names of the files of a shelf: the number of the chunk, and what tells files of different places apart."""
+"""Names of the files of a shelf: the number of the chunk, and an ending per set of layers and poolings."""
 
 import re
 from collections.abc import Iterable
 
-from probe.chunk_file import places_in
+from probe.chunk_file import layer_poolings_in
 from probe.files import digest
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.remote import Location
 
-__all__ = ["chunk_name", "chunk_numbers", "ending_of", "stored_places"]
+__all__ = ["chunk_name", "chunk_numbers", "ending_of", "stored_layer_poolings"]
 
 _NAME = re.compile(r"(\d+)-(.+)\.safetensors")
 
 
-def ending_of(places: Iterable[Place]) -> str:
+def ending_of(layer_poolings: Iterable[LayerPooling]) -> str:
     """Return what ends the names of files that hold these layers and poolings."""
-    return digest({"places": sorted(f"{layer}:{pooling}" for layer, pooling in places)})[:12]
+    return digest({"places": sorted(f"{layer}:{pooling}" for layer, pooling in layer_poolings)})[:12]
 
 
 def chunk_name(number: int, ending: str) -> str:
@@ -41,7 +41,7 @@ def chunk_numbers(names: Iterable[str]) -> dict[str, set[int]]:
     return numbers
 
 
-def stored_places(folder: Location, ending: str, numbers: Iterable[int]) -> set[Place]:
+def stored_layer_poolings(folder: Location, ending: str, numbers: Iterable[int]) -> set[LayerPooling]:
     """Return the layers and poolings in a shelf's files of one ending, by the first that can be read.
 
     Args:
@@ -49,5 +49,5 @@ def stored_places(folder: Location, ending: str, numbers: Iterable[int]) -> set[
         ending: What the names have in common.
         numbers: The chunks there are of it.
     """
-    found = (places_in(folder / chunk_name(number, ending)) for number in sorted(numbers))
-    return next((places for places in found if places), set())
+    found = (layer_poolings_in(folder / chunk_name(number, ending)) for number in sorted(numbers))
+    return next((layer_poolings for layer_poolings in found if layer_poolings), set())

@@ -97,11 +97,13 @@ class ClassificationResult(Result):
 
     def score_of(self, row: Any) -> float:
         """Return the measure of a row."""
-        return row.accuracy if self._by_accuracy else row.macro_f1
+        score: float = row.accuracy if self._by_accuracy else row.macro_f1
+        return score
 
     def interval_of(self, row: Any) -> tuple[float, float] | None:
         """Return the measure's 95 % interval."""
-        return row.accuracy_ci95 if self._by_accuracy else row.macro_f1_ci95
+        interval: tuple[float, float] | None = row.accuracy_ci95 if self._by_accuracy else row.macro_f1_ci95
+        return interval
 
     def chance_of(self, row: ClassificationRow) -> float | None:
         """Return the measure on shuffled labels."""

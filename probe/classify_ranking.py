@@ -97,7 +97,7 @@ def _train(
 
 
 def _layer_row(point: Hookpoint, found: HeldOut) -> ClassificationRow:
-    layer, pooling = point.place
+    layer, pooling = point.layer_pooling
     row = ClassificationRow(0, str(point), layer=layer, pooling=pooling)
     return replace(row, penalties=found.penalties, unconverged=found.unconverged, fit_seconds=found.seconds)
 

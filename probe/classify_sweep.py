@@ -9,13 +9,13 @@ from probe.class_scores import MEASURES
 from probe.classification_result import ClassificationResult
 from probe.classify_ranking import rank_probes
 from probe.errors import CallError, DataError
+from probe.hookpoints import with_full_model
 from probe.labelled_texts import LabelledTexts
 from probe.linear_probe import INNER_FOLDS, MOST_STEPS, PENALTIES, TOLERANCE, Design, fewest_texts
 from probe.reader import LayerReader
 from probe.settings import text_model_settings, text_statistics_settings
-from probe.states import Progress, silent
+from probe.states import Progress, RunContext, read_texts, silent
 from probe.store import Store
-from probe.text_states import read_texts, with_full_model
 
 __all__ = ["ClassifyOptions", "classify_layers"]
 
@@ -65,10 +65,12 @@ def classify_layers(
     """
     options = options or ClassifyOptions()
     _check(texts, options.design)
-    points, full = with_full_model(reader, layers, poolings)
-    places = [point.place for point in points]
-    states, truncated = read_texts(reader, [(texts.name, texts.texts)], places, (options.store, options.progress))
-    vectors = {point: states[point.place] for point in points}
+    points, full = with_full_model(reader.model, layers, poolings)
+    layer_poolings = [point.layer_pooling for point in points]
+    states, truncated = read_texts(
+        reader, [(texts.name, texts.texts)], layer_poolings, RunContext(options.store, options.progress)
+    )
+    vectors = {point: states[point.layer_pooling] for point in points}
     rows = rank_probes(vectors, full, texts.labels, options.design, options.progress)
     settings = {
         "metric": options.design.metric,

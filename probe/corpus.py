@@ -9,9 +9,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.beir_records import Mark, Records, read_unique, text_of
+from probe.beir_records import Records, read_unique, text_of
 from probe.defects import Defects
 from probe.errors import DataError
+from probe.text_lines import Mark
 from probe.texts import BLOCK, TextHash, Texts
 
 __all__ = ["Corpus", "scan_corpus"]

@@ -4,11 +4,10 @@ import os
 from dataclasses import replace
 
 from probe.beir_format import read_beir
-from probe.catalog import nearest_names
 from probe.dataset import DEFAULT_DATASET, Dataset
 from probe.docstrings import read_docstrings
 from probe.download import beir_names, download_beir
-from probe.errors import CallError, DataError
+from probe.errors import CallError, DataError, did_you_mean
 from probe.image_folder import find_image_folder, read_image_folder
 from probe.locations import is_url
 from probe.texts import select
@@ -56,7 +55,7 @@ def _fetch(name: str) -> str:
         return str(download_beir(name))
     if os.sep in name or name.endswith(".zip") or name.startswith("."):
         raise CallError(f"there is no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
-    raise CallError(f"unknown data set '{name}': {nearest_names(name, [DEFAULT_DATASET, *beir_names()])}")
+    raise CallError(f"unknown data set '{name}': {did_you_mean(name, [DEFAULT_DATASET, *beir_names()])}")
 
 
 def _limit(dataset: Dataset, limit: int) -> Dataset:

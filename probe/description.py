@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from probe.errors import ModelError
+from probe.errors import ModelError, first_line
 
 __all__ = ["FORMAT", "Description", "Part", "read_description"]
 
@@ -43,7 +43,7 @@ def read_description(path: Path, kind: type[D]) -> D:
     try:
         found = kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise ModelError(f"{path} is malformed: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{path} is malformed: {first_line(error)}") from error
     if found.format != FORMAT:
         raise ModelError(f"{path} has format {found.format}, and this version reads {FORMAT}: update it")
     return found

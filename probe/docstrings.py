@@ -14,7 +14,7 @@ from types import FunctionType, ModuleType
 
 from probe.dataset import DEFAULT_DATASET, Dataset
 from probe.errors import CallError
-from probe.reference import read_reference
+from probe.package_data import read_reference
 from probe.texts import Texts
 
 __all__ = ["SYNTHETIC", "package_of", "read_docstrings"]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from probe.errors import DataError
-from probe.reference import read_reference
+from probe.package_data import read_reference
 
 __all__ = ["beir_names", "cache_folder", "download_beir"]
 

@@ -1,6 +1,12 @@
-"""The errors a user can cause or meet, each with the exit code the command line returns."""
+"""The errors a user can cause or meet, each with the exit code the command line returns; and their words."""
 
-__all__ = ["CallError", "DataError", "ModelError", "ProbeError", "TrainingError"]
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+__all__ = ["CallError", "DataError", "ModelError", "ProbeError", "TrainingError", "did_you_mean", "first_line"]
+
+# Characters of another library's message that a message of ours quotes at most.
+_LONGEST = 300
 
 
 class ProbeError(Exception):
@@ -25,3 +31,22 @@ class ModelError(ProbeError):
 
 class TrainingError(ProbeError):
     """A training came to nothing."""
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return a phrase with the names that the user may have meant.
+
+    Args:
+        name: The name as typed.
+        known: The names there are.
+
+    Returns:
+        The nearest names, or all of them when none is near.
+    """
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's error, for a message of one line; its class where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:_LONGEST]

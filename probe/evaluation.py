@@ -1,20 +1,15 @@
-"""How one encoder retrieves, and its vectors while the corpus streams by."""
+"""How one encoder retrieves, as a value."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.collapse import SAMPLE, is_collapsed
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
-from probe.errors import CallError
 from probe.hookpoint import Hookpoint
 from probe.metrics import Metric
-from probe.search import cosines, unit
 
-__all__ = ["AdaptorFacts", "Evaluation", "Part"]
+__all__ = ["AdaptorFacts", "Evaluation"]
 
 
 @dataclass(frozen=True)
@@ -76,41 +71,3 @@ class Evaluation:
     def mean(self, metric: Metric) -> float:
         """Return the mean over all judged queries."""
         return float(self.scores[metric].mean())
-
-
-class Part:
-    """The vectors of one encoder while the corpus streams by: those of the queries, and a sample of the documents'."""
-
-    def __init__(self, queries: Embeddings) -> None:
-        """Compare with query vectors `(Q, D)`."""
-        self._queries = unit(queries)
-        self._sample: dict[int, Embeddings] = {}
-        self.dim = int(queries.shape[1])
-
-    def compare(self, documents: Embeddings) -> Embeddings:
-        """Return the cosines `(Q, C)` of C documents `(C, D)`.
-
-        Raises:
-            CallError: They have another dimension than the queries.
-        """
-        if documents.shape[1] != self.dim:
-            raise CallError(
-                f"queries of {self.dim} dimensions cannot search documents of {documents.shape[1]}: both encoders have "
-                "to map into one space"
-            )
-        return cosines(self._queries, documents)
-
-    def keep_sample(self, start: int, documents: Embeddings) -> None:
-        """Keep the vectors of the corpus's first documents, which tell whether all are alike.
-
-        Args:
-            start: Place in the corpus of the first of these documents.
-            documents: Their vectors `(C, D)`; those beyond the sample are passed over.
-        """
-        if start < SAMPLE:
-            self._sample[start] = documents[: SAMPLE - start].copy()
-
-    @cached_property
-    def collapsed(self) -> bool:
-        """Whether all documents have one vector; asked for when all were seen."""
-        return is_collapsed(np.concatenate([vectors for _, vectors in sorted(self._sample.items())]))

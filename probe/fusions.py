@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -78,9 +77,9 @@ class Fusion:
         return self, self
 
     @property
-    def averages_cosines(self) -> bool:
-        """Whether its cosine is the weighted mean of its blocks' cosines, so that no vectors have to be joined."""
-        return self.method == "concat"
+    def cosine_shares(self) -> tuple[float, ...] | None:
+        """The weights with which the cosine of a concatenation is the mean of its blocks' cosines."""
+        return self.shares if self.method == "concat" else None
 
     @property
     def adaptor(self) -> None:
@@ -127,15 +126,6 @@ class Fusion:
             return blocks[0]
         joined: Embeddings = self.join([torch.from_numpy(block) for block in blocks]).numpy()
         return joined
-
-    def average(self, cosines: Sequence[Embeddings]) -> Embeddings:
-        """Return the cosines `(Q, C)` of a concatenation, given those of its blocks."""
-        if len(cosines) == 1:
-            return cosines[0]
-        total = np.zeros_like(cosines[0])
-        for share, cosine in zip(self.shares, cosines, strict=True):
-            total += np.float32(share) * cosine
-        return total
 
     def __str__(self) -> str:
         return self.name or "+".join(map(str, self.points))

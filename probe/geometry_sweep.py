@@ -11,11 +11,11 @@ from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
 from probe.geometry_result import GeometryResult, GeometryRow
-from probe.hookpoint import Hookpoint, Place
+from probe.hookpoint import Hookpoint, LayerPooling
 from probe.ranking import Contestant
 from probe.sampling import spread
 from probe.settings import dataset_settings, model_settings
-from probe.states import Progress, document_side, query_side, read_side, silent
+from probe.states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 from probe.text_only import refuse_images
 
@@ -75,7 +75,7 @@ def measure_geometry(
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []
     for contestant in contestants:
-        found, truncated = _read(contestant, dataset, wanted, (store, progress))
+        found, truncated = _read(contestant, dataset, wanted, RunContext(store, progress))
         clouds |= found
         reader = contestant.reader
         models.append(model_settings(reader.model, dataset, truncated, reader.token_budget))
@@ -103,46 +103,51 @@ def _choose(dataset: Dataset) -> _Wanted:
         if grade > 0 and query in rows
     }
     names = {document for _, document in judged}
-    places = {name: row for row, (name, _) in enumerate(dataset.documents) if name in names}
-    pairs = [(row, places[document]) for (_, document), row in judged.items() if document in places]
-    return _Wanted(spread(len(dataset.documents), SAMPLE), tuple(pairs[place] for place in spread(len(pairs), SAMPLE)))
+    positions = {name: row for row, (name, _) in enumerate(dataset.documents) if name in names}
+    pairs = [(row, positions[document]) for (_, document), row in judged.items() if document in positions]
+    return _Wanted(
+        spread(len(dataset.documents), SAMPLE),
+        tuple(pairs[number] for number in spread(len(pairs), SAMPLE)),
+    )
 
 
 def _read(
-    contestant: Contestant, dataset: Dataset, wanted: _Wanted, kept: tuple[Store | None, Progress]
+    contestant: Contestant, dataset: Dataset, wanted: _Wanted, context: RunContext
 ) -> tuple[dict[Hookpoint, _Cloud], tuple[int, int]]:
     """Return the clouds of one model, and its texts that were longer than it takes."""
     reader, points = contestant.reader, contestant.hookpoints
-    places = [point.place for point in points]
-    chunks = list(read_side(reader, query_side(reader, dataset), places, *kept))
+    layer_poolings = [point.layer_pooling for point in points]
+    chunks = list(read_states(reader, prompted_queries(reader, dataset), layer_poolings, context))
     asked = [query for query, _ in wanted.pairs]
-    queries = {place: np.concatenate([chunk.vectors[place] for chunk in chunks])[asked] for place in places}
+    queries = {key: np.concatenate([chunk.vectors[key] for chunk in chunks])[asked] for key in layer_poolings}
     cut_queries = sum(chunk.truncated for chunk in chunks)
     rows = sorted({*wanted.sample, *(document for _, document in wanted.pairs)})
-    found, cut_documents = _pick(contestant, dataset, rows, kept)
+    found, cut_documents = _pick(contestant, dataset, rows, context)
     order = {row: number for number, row in enumerate(rows)}
     sample, positives = [order[row] for row in wanted.sample], [order[row] for _, row in wanted.pairs]
     clouds = {
-        point: _Cloud(found[point.place][sample], queries[point.place], found[point.place][positives])
+        point: _Cloud(
+            found[point.layer_pooling][sample], queries[point.layer_pooling], found[point.layer_pooling][positives]
+        )
         for point in points
     }
     return clouds, (cut_documents, cut_queries)
 
 
 def _pick(
-    contestant: Contestant, dataset: Dataset, rows: Sequence[int], kept: tuple[Store | None, Progress]
-) -> tuple[dict[Place, Embeddings], int]:
+    contestant: Contestant, dataset: Dataset, rows: Sequence[int], context: RunContext
+) -> tuple[dict[LayerPooling, Embeddings], int]:
     """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
-    reader, places = contestant.reader, [point.place for point in contestant.hookpoints]
-    parts: dict[Place, list[Embeddings]] = {place: [] for place in places}
+    reader, layer_poolings = contestant.reader, [point.layer_pooling for point in contestant.hookpoints]
+    parts: dict[LayerPooling, list[Embeddings]] = {layer_pooling: [] for layer_pooling in layer_poolings}
     wanted, first, truncated = np.array(rows), 0, 0
-    for chunk in read_side(reader, document_side(reader, dataset), places, *kept):
+    for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context):
         here = wanted[(wanted >= first) & (wanted < first + len(chunk.ids))] - first
-        for place in places:
-            parts[place].append(chunk.vectors[place][here])
+        for layer_pooling in layer_poolings:
+            parts[layer_pooling].append(chunk.vectors[layer_pooling][here])
         first += len(chunk.ids)
         truncated += chunk.truncated
-    return {place: np.concatenate(vectors) for place, vectors in parts.items()}, truncated
+    return {layer_pooling: np.concatenate(vectors) for layer_pooling, vectors in parts.items()}, truncated
 
 
 def _measure(point: Hookpoint, cloud: _Cloud) -> GeometryRow:
@@ -150,8 +155,8 @@ def _measure(point: Hookpoint, cloud: _Cloud) -> GeometryRow:
     shares = spectrum(cloud.sample)
     return GeometryRow(
         encoder=str(point),
-        layer=point.place[0],
-        pooling=point.place[1],
+        layer=point.layer_pooling[0],
+        pooling=point.layer_pooling[1],
         dim=int(cloud.sample.shape[1]),
         mean_cosine=mean_cosine(cloud.sample),
         effective_rank=effective_rank(cloud.sample),

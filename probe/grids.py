@@ -45,7 +45,7 @@ def fusion_grids(scores: Iterable[tuple[str, float]], metric: str) -> tuple[Grid
     for encoder, score in scores:
         points = _split(encoder)
         if len(points) == 2:
-            (first, (left, _)), (second, (right, _)) = ((_label(point), point.place) for point in points)
+            (first, (left, _)), (second, (right, _)) = ((_label(point), point.layer_pooling) for point in points)
             found.setdefault((first, second), {})[left, right] = encoder, score
     return tuple(_fusion_grid(metric, *pair, cells) for pair, cells in sorted(found.items()) if _is_grid(cells))
 

@@ -13,7 +13,7 @@ __all__ = [
     "TOKENS",
     "TOWERS",
     "Hookpoint",
-    "Place",
+    "LayerPooling",
     "SpecParts",
     "check_pooling",
     "model_of",
@@ -33,10 +33,10 @@ HEAD = "head"
 TOWERS = ("image", "text")
 
 # A layer and a pooling of one model.
-Place = tuple[int, str]
+LayerPooling = tuple[int, str]
 
 # What follows the name of a model.
-_PLACE = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
+_LAYER_AND_POOLING = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
 # What follows the at sign: a tower, a layer of one, or the layer of a model of a single tower.
 _TOWER_LAYERS = re.compile(rf"({'|'.join(TOWERS)})(?:\.(.*))?")
@@ -99,8 +99,8 @@ def model_of(spec: str) -> str:
     Args:
         spec: The hookpoint, as it prints.
     """
-    model, _, place = spec.rpartition("@")
-    tower = _TOWER_LAYERS.fullmatch(place.partition(":")[0])
+    model, _, rest = spec.rpartition("@")
+    tower = _TOWER_LAYERS.fullmatch(rest.partition(":")[0])
     return f"{model}@{tower[1]}" if tower else model
 
 
@@ -129,7 +129,7 @@ def split_fusion(spec: str) -> list[str]:
     Raises:
         CallError: There is nothing on one side of a plus sign.
     """
-    if os.path.isdir(_PLACE.sub("", spec)):
+    if os.path.isdir(_LAYER_AND_POOLING.sub("", spec)):
         return [spec]
     parts = spec.split("+")
     if not all(parts):
@@ -237,7 +237,7 @@ class Hookpoint:
         return cls(model, int(layers), pooling)
 
     @property
-    def place(self) -> Place:
+    def layer_pooling(self) -> LayerPooling:
         """Layer and pooling of a hookpoint that has both written out.
 
         Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from probe.errors import DataError
+from probe.errors import DataError, first_line
 
 __all__ = ["ImageHeader", "opened", "read_header", "to_rgb"]
 
@@ -68,7 +68,7 @@ def opened(path: Path, name: str) -> Iterator[Image.Image]:
         raise DataError(f"'{name}' is no image that Pillow knows: it {_beginning(path)}; convert it to PNG") from error
     except Exception as error:  # a damaged byte makes Pillow's readers raise nearly anything
         raise DataError(
-            f"'{name}' cannot be read as an image ({_why(error)}): replace it, or drop its lines"
+            f"'{name}' cannot be read as an image ({first_line(error)}): replace it, or drop its lines"
         ) from error
 
 
@@ -87,10 +87,6 @@ def _beginning(path: Path) -> str:
     with path.open("rb") as file:
         data = file.read(16)
     return f"begins with {data!r}" if data else "is empty"
-
-
-def _why(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def read_header(path: Path, name: str) -> ImageHeader:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from probe.chunk_file import ChunkFile, DamagedChunk, MissingChunk
-from probe.chunk_names import chunk_numbers, stored_places
+from probe.chunk_names import chunk_numbers, stored_layer_poolings
 from probe.files import SCRATCH, read_sealed
 from probe.locations import FoundFile, list_folders, list_sizes, remove, walk_files
 from probe.remote import Location, RemotePath
@@ -78,7 +78,11 @@ def _summarise(folder: Location) -> ShelfSummary:
     found = walk_files(folder)
     files = [file for file in found if file.path.suffix == ".safetensors"]
     numbers = chunk_numbers(file.path.name for file in files)
-    places = {place for ending, stored in numbers.items() for place in stored_places(folder, ending, stored)}
+    layer_poolings = {
+        layer_pooling
+        for ending, stored in numbers.items()
+        for layer_pooling in stored_layer_poolings(folder, ending, stored)
+    }
     return ShelfSummary(
         folder=folder,
         model=about.get("model", "?"),
@@ -87,7 +91,7 @@ def _summarise(folder: Location) -> ShelfSummary:
         texts=about.get("texts", 0),
         dtype=parts.get("dtype", "?"),
         max_tokens=parts.get("max_tokens", 0),
-        hookpoints=len(places),
+        hookpoints=len(layer_poolings),
         chunks=len(set().union(*numbers.values())),
         bytes=sum(file.size for file in files),
         used=datetime.fromtimestamp(_last_use(found), UTC).isoformat(timespec="seconds"),
@@ -163,8 +167,8 @@ def _check(path: Location) -> str | None:
 
 def _read_all(path: Location) -> None:
     with ChunkFile(path) as file:
-        for place in file.record.places:
-            file.read(place)
+        for layer_pooling in file.record.layer_poolings:
+            file.read(layer_pooling)
 
 
 def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Location]:

@@ -8,11 +8,11 @@ hook, beside the other poolings of the same pass, and the store keeps scores as 
 from collections.abc import Mapping, Sequence
 
 from probe.files import digest
-from probe.hookpoint import TOKENS, Place
+from probe.hookpoint import TOKENS, LayerPooling
 from probe.pooling import Pooling
 from probe.reader import LayerReader
 from probe.settings import shelf_parts
-from probe.states import Side, SideStates
+from probe.states import ChunkStates, PromptedTexts
 from probe.token_scores import MAXSIM, TILE, QueryTokens
 from probe.token_states import Rows, VectorRows
 
@@ -22,47 +22,54 @@ __all__ = ["LateReader", "late_reader"]
 class LateReader(LayerReader):
     """Reads as another reader does, and where that reads tokens, their scores for some queries."""
 
-    def __init__(self, reader: LayerReader, queries: Mapping[Place, QueryTokens], key: str) -> None:
+    def __init__(self, reader: LayerReader, queries: Mapping[LayerPooling, QueryTokens], key: str) -> None:
         """Compare with queries.
 
         Args:
             reader: The model's reader.
-            queries: Token states of the queries per place that is read for its tokens.
+            queries: Token states of the queries per layer that is read for its tokens.
             key: Tells these queries, and how they were read, from any others.
         """
         super().__init__(reader.model, reader.token_budget, lambda: reader.loaded)
         self._key = key
-        self._queries = {self.at(place): tokens for place, tokens in queries.items()}
+        self._queries = {self.at(layer_pooling): tokens for layer_pooling, tokens in queries.items()}
 
-    def at(self, place: Place) -> Place:
-        """Return the place of the scores where `place` is one of tokens, else `place` itself."""
-        return (place[0], f"maxsim-{self._key}") if place[1] == TOKENS else place
+    def at(self, layer_pooling: LayerPooling) -> LayerPooling:
+        """Return the scores' layer and name where tokens are read, else `layer_pooling` itself."""
+        return (layer_pooling[0], f"maxsim-{self._key}") if layer_pooling[1] == TOKENS else layer_pooling
 
-    def pooling_at(self, place: Place) -> Pooling:
-        """Return what makes the state at a place of its token states: where there are queries, the scores."""
-        return self._queries[place].score if place in self._queries else super().pooling_at(place)
+    def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
+        """Return what makes the state at a layer of its token states: where there are queries, the scores."""
+        return (
+            self._queries[layer_pooling].score if layer_pooling in self._queries else super().pooling_at(layer_pooling)
+        )
 
-    def rows_at(self, place: Place, count: int) -> Rows:
-        """Return what gathers the states at a place."""
-        if place in self._queries:
-            return VectorRows(self._queries[place].lowest, count)
-        return super().rows_at(place, count)
+    def rows_at(self, layer_pooling: LayerPooling, count: int) -> Rows:
+        """Return what gathers the states at a layer and pooling."""
+        if layer_pooling in self._queries:
+            return VectorRows(self._queries[layer_pooling].lowest, count)
+        return super().rows_at(layer_pooling, count)
 
 
-def late_reader(reader: LayerReader, side: Side, chunks: Sequence[SideStates], places: Sequence[Place]) -> LateReader:
+def late_reader(
+    reader: LayerReader, side: PromptedTexts, chunks: Sequence[ChunkStates], layer_poolings: Sequence[LayerPooling]
+) -> LateReader:
     """Return a reader of the documents that queries are compared with.
 
     Args:
         reader: The model's reader.
         side: The queries.
         chunks: Their states, all of them.
-        places: Those that were read for their tokens.
+        layer_poolings: Those that were read for their tokens.
 
     Returns:
-        The reader; where it keeps scores, everything that decided the queries' part of them is in the place's name.
+        The reader; where it keeps scores, the name of the pooling tells all that decided the queries' part.
     """
     device = reader.model.device
     counts = [len(chunk.ids) for chunk in chunks]
-    tokens = {place: QueryTokens.join([chunk.vectors[place] for chunk in chunks], counts, device) for place in places}
+    tokens = {
+        layer_pooling: QueryTokens.join([chunk.vectors[layer_pooling] for chunk in chunks], counts, device)
+        for layer_pooling in layer_poolings
+    }
     parts = shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget)
     return LateReader(reader, tokens, digest({"queries": parts, "rule": MAXSIM, "tile": TILE})[:16])

@@ -1,15 +1,15 @@
 """Find the layer stack of any encoder by its structure and behaviour, never by its name."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from probe.errors import ModelError
+from probe.errors import ModelError, first_line
+from probe.trace import ForwardTrace, outermost
 
-__all__ = ["LayerStack", "find_layers"]
+__all__ = ["LayerStack", "dummy_inputs", "find_layers", "first_tensor"]
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,12 @@ def find_layers(model: nn.Module) -> LayerStack:
         ModelError: There is no such list, or more than one, or the output cannot be explained.
     """
     path, blocks = _find_blocks(model)
-    trace = _trace_dummy_forward(model, path, blocks)
-    name, joins = _find_last_step(model, trace)
+    trace, output = _trace_dummy_forward(model)
+    last_block = next(name for name, module in model.named_modules() if module is blocks[-1])
+    name, joins = _find_last_step(model, trace, last_block, output)
     last_step = None if name is None else model.get_submodule(name)
-    unread = tuple(other for other in trace.calls_after if name is None or not f"{other}.".startswith(f"{name}."))
+    ran = trace.ran_after(last_block)
+    unread = tuple(other for other in ran if name is None or not f"{other}.".startswith(f"{name}."))
     return LayerStack(path, blocks, None if joins else last_step, unread, last_step if joins else None)
 
 
@@ -80,14 +82,14 @@ def _find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
     expected = _count_hidden_layers(model)
     lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
     fitting = [name for name, blocks in lists.items() if len(blocks) == expected]
-    outermost = [n for n in fitting if not any(n.startswith(f"{other}.") for other in fitting)]
-    if len(outermost) != 1:
+    outer = outermost(fitting)
+    if len(outer) != 1:
         found = ", ".join(f"{name} ({len(blocks)})" for name, blocks in lists.items()) or "none"
         raise ModelError(
             f"{type(model).__name__} has no single list of its {expected} layers, so its layers cannot be read; "
             f"module lists found: {found}"
         )
-    return outermost[0], lists[outermost[0]]
+    return outer[0], lists[outer[0]]
 
 
 def _count_hidden_layers(model: nn.Module) -> int:
@@ -101,50 +103,16 @@ def _count_hidden_layers(model: nn.Module) -> int:
     return count
 
 
-class _Trace:
-    """What a dummy forward showed: the last block's output, the model's, and what began after the last block."""
-
-    def __init__(self) -> None:
-        """Begin with nothing seen."""
-        self.last_block: Tensor | None = None
-        self.output: Tensor | None = None
-        self.calls_after: dict[str, tuple[Any, Any]] = {}
-        self._begun_before: set[str] = set()
-
-    def end_blocks(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Note the last block's output."""
-        self.last_block = first_tensor(output)
-
-    def begin(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Note a module that begins while the blocks still run: the model itself, the embeddings."""
-        if self.last_block is None:
-            self._begun_before.add(name)
-
-    def end(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Note what a module made that began after the last block."""
-        if self.last_block is not None and name not in self._begun_before:
-            self.calls_after[name] = (args, output)
-
-
-def _trace_dummy_forward(model: nn.Module, path: str, blocks: nn.ModuleList) -> _Trace:
-    trace = _Trace()
-    handles = [blocks[-1].register_forward_hook(trace.end_blocks)]
-    for name, module in model.named_modules():
-        if name and name != path and not name.startswith(f"{path}."):
-            handles.append(module.register_forward_pre_hook(partial(trace.begin, name)))
-            handles.append(module.register_forward_hook(partial(trace.end, name)))
+def _trace_dummy_forward(model: nn.Module) -> tuple[ForwardTrace, Tensor]:
+    """Return the modules that ran on a few tokens, and the model's output."""
+    trace = ForwardTrace()
     try:
-        with torch.inference_mode():
-            trace.output = first_tensor(model(**dummy_inputs(model)))
+        with torch.inference_mode(), trace.watching(model):
+            return trace, first_tensor(model(**dummy_inputs(model)))
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        first_line = next(iter(str(error).splitlines()), "")[:200]
         raise ModelError(
-            f"{type(model).__name__} does not run on plain token ids and their mask: {first_line}"
+            f"{type(model).__name__} does not run on plain token ids and their mask: {first_line(error)}"
         ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-    return trace
 
 
 def dummy_inputs(model: nn.Module) -> dict[str, Tensor]:
@@ -163,17 +131,19 @@ def first_tensor(value: Any) -> Tensor:
     return value
 
 
-def _find_last_step(model: nn.Module, trace: _Trace) -> tuple[str | None, bool]:
+def _find_last_step(model: nn.Module, trace: ForwardTrace, last_block: str, output: Tensor) -> tuple[str | None, bool]:
     """Return the module between the last block and the output, if any, and whether it joins more to the block's."""
-    if trace.last_block is None or trace.output is None:
+    if last_block not in trace.calls:
         raise ModelError(f"the layers of {type(model).__name__} do not run in its forward")
-    if not bool(torch.isfinite(trace.output).all()):
+    if not bool(torch.isfinite(output).all()):
         raise ModelError(f"the weights of {type(model).__name__} give values that are not finite")
-    if torch.equal(trace.last_block, trace.output):
+    hidden = first_tensor(trace.calls[last_block].output)
+    if torch.equal(hidden, output):
         return None, False
-    for name, (given, made) in reversed(trace.calls_after.items()):
-        if _same(made, trace.output) and any(_same(value, trace.last_block) for value in given):
-            return name, not _same(given[0], trace.last_block)
+    for name in reversed(trace.ran_after(last_block)):
+        call = trace.calls[name]
+        if _same(call.output, output) and any(_same(value, hidden) for value in call.args):
+            return name, not _same(call.args[0], hidden)
     raise ModelError(
         f"the output of {type(model).__name__} is neither its last block's nor one module's on top of it, "
         "so a cut model could not be told from it"

@@ -1,39 +1,21 @@
 """Load an encoder with its tokenizer, its layer stack and everything that decides its vectors."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from probe.batches import lower_case
-from probe.errors import CallError, ModelError
+from probe.errors import ModelError
 from probe.layers import LayerStack, find_layers
+from probe.loaded import LoadedModel, explain_load_failure, pick_max_tokens, refuse_missing
 from probe.model_config import ModelConfig
-from probe.profile import LoadOptions, ModelFacts, ModelFiles, ModelProfile, build_profile, find_files
+from probe.profile import LoadOptions, ModelFacts, ModelFiles, build_profile, find_files
+from probe.tower_loading import load_tower
 
-__all__ = ["LoadedModel", "explain_load_failure", "load_files", "load_model", "pick_max_tokens"]
+__all__ = ["load_files", "load_model"]
 
-# Used where neither the folder nor the tokenizer nor the config names a longest input.
-_DEFAULT_MAX_TOKENS = 512
 _NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
-# transformers writes about 1e30 where a tokenizer knows no limit.
-_ENDLESS = 10**9
-
-
-@dataclass(frozen=True)
-class LoadedModel(ModelProfile):
-    """An encoder in memory, ready to be read at any layer.
-
-    Attributes:
-        module: The transformer, in evaluation mode; its weights are of the dtype it computes in.
-        tokenizer: Its tokenizer.
-        stack: Its layers.
-    """
-
-    module: nn.Module = field(repr=False)
-    tokenizer: Any = field(repr=False)
-    stack: LayerStack = field(repr=False)
 
 
 def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
@@ -69,8 +51,6 @@ def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
         ModelError: Its layers cannot be read.
     """
     if files.tower is not None:
-        from probe.tower_loading import load_tower
-
         return load_tower(files, max_tokens)
     config = files.config
     module, tokenizer, stack = _load_module(config, files.trust, files.source.name)
@@ -114,48 +94,10 @@ def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module
     # A decoder would keep the keys and values of every token and layer.
     module.config.use_cache = False
     stack = find_layers(module.eval())
-    missing = sorted(key for key in report["missing_keys"] if stack.needs(key))
-    if missing:
-        raise ModelError(
-            f"'{name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, ...): "
-            "they would be random. The config and the weights do not belong together."
-        )
+    refuse_missing(name, filter(stack.needs, report["missing_keys"]))
     if config.lower_case:
         lower_case(tokenizer)
     return module, tokenizer, stack
-
-
-def explain_load_failure(name: str, error: Exception) -> str:
-    """Return a line on what transformers raised when it was to load the model called `name`."""
-    said = str(error).strip()
-    if "trust_remote_code" in said:
-        return f"'{name}' brings code of its own: pass --trust-remote-code if you have read it and trust it"
-    if "ignore_mismatched_sizes" in said:
-        return f"'{name}' cannot be loaded: its weights have other shapes than its config says"
-    first_line = f"{type(error).__name__}: {next(iter(said.splitlines()), '')}"
-    return f"'{name}' cannot be loaded by transformers: {first_line[:300]}"
-
-
-def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None, tokenizer: Any) -> int:
-    """Return the longest input: as asked, as sentence-transformers says, or as tokenizer and positions allow.
-
-    Args:
-        wanted: What the caller asks for.
-        named: What the model's folder says.
-        possible: How many tokens the positions suffice for.
-        tokenizer: The tokenizer.
-
-    Raises:
-        CallError: The model does not take inputs of the length that is asked for.
-    """
-    if wanted is not None:
-        least = tokenizer.num_special_tokens_to_add() + 1
-        if not least <= wanted <= (possible or wanted):
-            most = possible or "any number"
-            raise CallError(f"--max-tokens {wanted} is out of range: the model takes {least} to {most}")
-        return wanted
-    limits = [n for n in (named or tokenizer.model_max_length, possible) if n and n < _ENDLESS]
-    return int(min(limits, default=_DEFAULT_MAX_TOKENS))
 
 
 def _count_positions(module: nn.Module) -> int | None:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from probe.errors import CallError, DataError
-from probe.remote import Location, RemotePath, first_line, modified_time
+from probe.errors import CallError, DataError, first_line
+from probe.remote import Location, RemotePath, modified_time
 
 __all__ = ["FoundFile", "is_url", "list_folders", "list_names", "list_sizes", "locate", "remove", "touch", "walk_files"]
 

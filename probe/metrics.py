@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.catalog import nearest_names
 from probe.dataset import Qrels
-from probe.errors import CallError
+from probe.errors import CallError, did_you_mean
 from probe.search import Run
 
 __all__ = ["Metric", "score_run"]
@@ -43,7 +42,7 @@ class Metric:
         parts = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,5})", text.strip().lower())
         name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
         if parts is None or name not in _TREC_NAMES:
-            hint = f"such as {name}@10" if name in _TREC_NAMES else nearest_names(name, list(_TREC_NAMES))
+            hint = f"such as {name}@10" if name in _TREC_NAMES else did_you_mean(name, list(_TREC_NAMES))
             raise CallError(f"unknown metric '{text}': expected a name and a cut-off, ndcg@10 for one ({hint})")
         return cls(name, int(parts[2]))
 

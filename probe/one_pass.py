@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from probe.composite import Composite
-from probe.contest import Contest
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.engine import Cost, Engine, Scan, points_of, read_points, scan_here
 from probe.evaluation import AdaptorFacts, Evaluation
 from probe.fusions import RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
@@ -23,9 +21,10 @@ from probe.learned import Learned, join_learned
 from probe.metrics import Metric, score_run
 from probe.query_examples import leaders
 from probe.reader import LayerReader
-from probe.states import Progress, query_side
-from probe.store import Store
+from probe.scan import Cost, Engine, Scan, points_of, read_points, scan_here
+from probe.states import RunContext, prompted_queries
 from probe.tower_pair import TowerPair
+from probe.tracker import TopKTracker
 
 __all__ = ["sweep_fusions"]
 
@@ -41,21 +40,23 @@ class _Model:
         self.truncated_queries = 0
         self._label = label
 
-    def read_queries(
-        self, dataset: Dataset, contest: Contest, kept: tuple[Store | None, Progress]
-    ) -> dict[Hookpoint, Embeddings]:
+    def read_queries(self, dataset: Dataset, tracker: TopKTracker, context: RunContext) -> dict[Hookpoint, Embeddings]:
         """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay with the reader, `(0, D)` stands."""
-        side, points = query_side(self.reader, dataset), points_of(contest, self.reader, "queries")
+        side, points = prompted_queries(self.reader, dataset), points_of(tracker, self.reader, "queries")
         if not points:
             return {}
-        chunks = list(read_points(self.reader, side, contest, kept, self._label))
+        chunks = list(read_points(self.reader, side, tracker, context, self._label))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
-        tokens = [place for place in points if place[1] == TOKENS]
+        tokens = [layer_pooling for layer_pooling in points if layer_pooling[1] == TOKENS]
         if tokens:
             self.reader = late_reader(self.reader, side, chunks, tokens)
-        states = {place: [chunk.vectors[place] for chunk in chunks] for place in points if place not in tokens}
-        states |= {place: [np.empty((0, self.reader.model.width), np.float32)] for place in tokens}
-        return {point: np.concatenate(states[place]) for place, point in points.items()}
+        states = {
+            layer_pooling: [chunk.vectors[layer_pooling] for chunk in chunks]
+            for layer_pooling in points
+            if layer_pooling not in tokens
+        }
+        states |= {layer_pooling: [np.empty((0, self.reader.model.width), np.float32)] for layer_pooling in tokens}
+        return {point: np.concatenate(states[layer_pooling]) for layer_pooling, point in points.items()}
 
     def add(self, cost: Cost) -> None:
         """Add what a chunk of documents cost."""
@@ -68,7 +69,7 @@ def sweep_fusions(
     encoders: Sequence[Composite | RunFusion],
     dataset: Dataset,
     metrics: Sequence[Metric],
-    kept: tuple[Store | None, Progress],
+    context: RunContext,
     engine: Engine = scan_here,
 ) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
     """Score fusions of several models in one pass over the texts; the models read them side by side.
@@ -78,37 +79,37 @@ def sweep_fusions(
         encoders: What to score, single hookpoints included.
         dataset: Documents, queries and judgements; the judgements are looked at only to score.
         metrics: What to compute.
-        kept: Where states are read and kept, if anywhere, and who is told about every batch.
+        context: The store, and who is told about every batch.
         engine: Makes the pass over the documents; the queries are read here.
 
     Returns:
         One evaluation per encoder, and per model the documents and the queries longer than it takes.
     """
-    contest = Contest(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
+    tracker = TopKTracker(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
     queries: dict[Hookpoint, Embeddings] = {}
     for model in models.values():
-        queries |= model.read_queries(dataset, contest, kept)
-    contest.take_queries(queries)
+        queries |= model.read_queries(dataset, tracker, context)
+    tracker.take_queries(queries)
     readers = {name: model.reader for name, model in models.items()}
-    reading = {name: reader for name, reader in readers.items() if points_of(contest, reader)}
-    for found in engine(Scan(contest, reading, dataset, *kept)):
-        contest.take(found.findings)
+    reading = {name: reader for name, reader in readers.items() if points_of(tracker, reader)}
+    for found in engine(Scan(tracker, reading, dataset, context)):
+        tracker.take(found.top)
         for name, cost in found.costs.items():
             models[name].add(cost)
     evaluations = []
     for encoder in encoders:
         adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
         documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
-        run = contest.run(encoder)
+        run = tracker.run(encoder)
         milliseconds, _ = _costs(documents, models, len(dataset.documents))
         _, parameters = _costs(encoder.points, models, len(dataset.documents))
         evaluations.append(
             Evaluation(
                 encoder=str(encoder),
-                dim=contest.dim(encoder),
+                dim=tracker.dim(encoder),
                 scores=score_run(run, dataset.qrels, metrics),
-                collapsed=contest.collapsed(encoder),
+                collapsed=tracker.collapsed(encoder),
                 ms_per_text=milliseconds,
                 parameters=parameters,
                 hookpoint=_read_at(encoder),
@@ -121,7 +122,7 @@ def sweep_fusions(
 
 
 def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
-    """Return the one place an encoder is read at, or is there to tell of."""
+    """Return the one hookpoint an encoder is read at, or is a row of."""
     if isinstance(encoder, TowerPair):
         return encoder.probed
     return encoder.points[0] if len(encoder.points) == 1 else None
@@ -139,6 +140,6 @@ def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents:
     """Return milliseconds per document and parameters: every model counts once, to its deepest hookpoint."""
     deepest: dict[str, int] = {}
     for point in points:
-        deepest[point.model] = max(deepest.get(point.model, 0), point.place[0])
+        deepest[point.model] = max(deepest.get(point.model, 0), point.layer_pooling[0])
     seconds = sum(models[name].seconds[layer] for name, layer in deepest.items())
     return 1000 * seconds / documents, sum(models[name].reader.model.parameters[k] for name, k in deepest.items())

@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from probe.loading import load_files
+from probe.package_data import VECTOR_LIBRARIES, library_versions
 from probe.profile import LoadOptions, ModelFacts, ModelFiles, build_profile, find_files
 from probe.reader import LayerReader
 from probe.store import Store
 from probe.tower_reader import TowerReader
-from probe.versions import VECTOR_LIBRARIES, library_versions
 
 __all__ = ["open_reader"]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from probe.beir_records import START, UNREADABLE, Entry, Mark, check_record, label
-from probe.errors import DataError
+from probe.beir_records import Entry, check_record
+from probe.errors import DataError, first_line
+from probe.text_lines import START, UNREADABLE, Mark, label
 
 __all__ = ["ParquetRows", "open_parquet"]
 
@@ -102,5 +103,5 @@ def _opened(path: Any) -> Iterator[Any]:
         with path.open("rb") as file:
             yield ParquetFile(file, buffer_size=_BUFFER)
     except (ArrowException, UnicodeDecodeError, *UNREADABLE) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise DataError(f"{label(path)}: no Parquet file that can be read ({reason})") from error

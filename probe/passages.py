@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from probe.errors import CallError, DataError
+from probe.text_lines import replace_surrogates
 
 __all__ = ["DOCUMENT_FILES", "SENTENCE_END", "Passage", "count_words", "list_documents", "read_passages"]
 
@@ -21,7 +22,6 @@ _LONGEST_CSV_FIELD = 2**31 - 1
 
 _HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # A character of a script written without spaces counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 
@@ -154,7 +154,7 @@ def _split_text(source: str, title: str, text: str) -> Iterator[Passage]:
     """Pack whole paragraphs, or the sentences of long ones, into passages of about _PASSAGE_WORDS words."""
     packed: list[str] = []
     size = 0
-    for unit in _split_units(_SURROGATE.sub("\ufffd", text)):
+    for unit in _split_units(replace_surrogates(text)):
         words = count_words(unit)
         if packed and size + words > _PASSAGE_WORDS:
             yield Passage(source, title, " ".join(packed))

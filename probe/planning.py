@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 from probe.errors import CallError
 from probe.flops import attention_width, count_flops
-from probe.hookpoint import Place
-from probe.loading import LoadedModel
+from probe.hookpoint import LayerPooling
+from probe.hookpoints import select_hookpoints
+from probe.loaded import LoadedModel
 from probe.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
 from probe.rate import Rate, measure_rate
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.store_forecast import forecast_store
 from probe.tower_loading import LoadedTower
 
@@ -36,14 +37,14 @@ def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
     if reader.model.tower == "image":
         raise CallError(f"'{reader.model.source.name}' reads images, and a plan is of texts: name the text tower")
     model = reader.loaded
-    places = [point.place for point in select_hookpoints(model, request.layers, request.poolings)]
+    layer_poolings = [point.layer_pooling for point in select_hookpoints(model, request.layers, request.poolings)]
     work = _workload(request, model)
     once = model.parts.steps if isinstance(model, LoadedTower) else ()
     flops = count_flops(model.module, model.stack, work.tokens_per_text, once)
-    rate = _rate(reader, request, work.tokens_per_text, places, flops)
-    layers = sorted({layer for layer, _ in places})
+    rate = _rate(reader, request, work.tokens_per_text, layer_poolings, flops)
+    layers = sorted({layer for layer, _ in layer_poolings})
     rows = tuple(_row(layer, model.parameters[layer], flops[layer], work, rate) for layer in layers)
-    store = forecast_store(places, work.texts, model.width)
+    store = forecast_store(layer_poolings, work.texts, model.width)
     return Plan(
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -70,13 +71,13 @@ def _workload(request: PlanRequest, model: LoadedModel) -> Workload:
 
 
 def _rate(
-    reader: LayerReader, request: PlanRequest, tokens: int, places: Sequence[Place], flops: Sequence[int]
+    reader: LayerReader, request: PlanRequest, tokens: int, layer_poolings: Sequence[LayerPooling], flops: Sequence[int]
 ) -> Rate:
     """Return the rate that was given, or measure that of the whole model, whatever layers are planned."""
     if request.teraflops is not None:
         return Rate(request.teraflops * _TERA, "given")
-    last = (reader.model.depth, places[-1][1])
-    return measure_rate(reader, tokens, list({*places, last}), tokens * flops[-1])
+    last = (reader.model.depth, layer_poolings[-1][1])
+    return measure_rate(reader, tokens, list({*layer_poolings, last}), tokens * flops[-1])
 
 
 def _row(layer: int, parameters: int, per_token: int, work: Workload, rate: Rate) -> PlanRow:

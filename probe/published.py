@@ -3,7 +3,7 @@
 from probe.catalog import find_entry
 from probe.dataset import Dataset
 from probe.metrics import Metric
-from probe.reference import read_reference
+from probe.package_data import read_reference
 
 __all__ = ["find_published"]
 

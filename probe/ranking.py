@@ -7,25 +7,26 @@ from datetime import UTC, datetime
 import numpy as np
 
 from probe.composite import Composite
-from probe.contest import RUN_DEPTH
 from probe.dataset import Dataset
-from probe.engine import Engine, scan_here
 from probe.evaluation import Evaluation
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
+from probe.hookpoints import select_hookpoints
 from probe.leaderboard import Leaderboard, Row
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
 from probe.profile import ModelProfile
 from probe.published import find_published, uses_published_settings
 from probe.query_examples import Examples, choose_examples
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
+from probe.scan import Engine, scan_here
 from probe.settings import dataset_settings, model_settings, statistics_settings
-from probe.states import Progress, silent
+from probe.states import Progress, RunContext, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.store import Store
 from probe.token_scores import MAXSIM
 from probe.tower_pair import PAIRED, TowerPair
+from probe.tracker import RUN_DEPTH
 
 __all__ = ["PCA", "Contestant", "RankOptions", "rank", "rank_layers"]
 
@@ -95,7 +96,7 @@ def rank_layers(
     """
     name = reader.model.source.name
     points = select_hookpoints(reader.model, layers, poolings, tokens=True)
-    pooling = reader.model.pooling or points[0].place[1]
+    pooling = reader.model.pooling or points[0].layer_pooling[1]
     full = Hookpoint(name, reader.model.depth, pooling)
     contestant = Contestant(reader, tuple(dict.fromkeys([*points, full])))
     return rank([contestant], dataset, str(full), options, extra(contestant.hookpoints))
@@ -124,8 +125,8 @@ def rank(
     metrics = tuple(dict.fromkeys([options.metric, _ALWAYS]))
     readers = {contestant.reader.model.source.name: contestant.reader for contestant in contestants}
     alone = [Fusion((point,)) for contestant in contestants for point in contestant.hookpoints]
-    kept = (options.store, options.progress)
-    evaluations, truncated = sweep_fusions(readers, [*alone, *fusions], dataset, metrics, kept, options.engine)
+    context = RunContext(options.store, options.progress)
+    evaluations, truncated = sweep_fusions(readers, [*alone, *fusions], dataset, metrics, context, options.engine)
     models = []
     published: dict[str, float | None] = {}
     for contestant in contestants:
@@ -169,7 +170,7 @@ def _published_scores(
     hub_id = model.source.hub_id
     if hub_id is None or not uses_published_settings(hub_id, model.max_tokens, prompts):
         return {}
-    full = [str(point) for point in points if point.place == (model.depth, model.pooling)]
+    full = [str(point) for point in points if point.layer_pooling == (model.depth, model.pooling)]
     return dict.fromkeys(full, find_published(hub_id, dataset, metric))
 
 
@@ -214,7 +215,7 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
     row = Row(
         rank=rank,
         encoder=evaluation.encoder,
-        layer=point.place[0] if point else None,
+        layer=point.layer_pooling[0] if point else None,
         pooling=point.pooling if point else None,
         dim=evaluation.dim,
         labels=evaluation.labels,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from probe.batches import Batch
-from probe.hookpoint import Place
-from probe.loading import LoadedModel
+from probe.hookpoint import LayerPooling
+from probe.loaded import LoadedModel
 from probe.reader import LayerReader, PreparedTexts
 from probe.tower_loading import LoadedTower
 
@@ -34,7 +34,7 @@ class Rate:
     seconds: float | None = None
 
 
-def measure_rate(reader: LayerReader, tokens: int, places: Sequence[Place], flops_per_text: int) -> Rate:
+def measure_rate(reader: LayerReader, tokens: int, layer_poolings: Sequence[LayerPooling], flops_per_text: int) -> Rate:
     """Time whole batches, as large as the reader makes them, for about a second.
 
     The forward, the pooling and what brings the states back are timed; tokenising and the store are not.
@@ -42,17 +42,17 @@ def measure_rate(reader: LayerReader, tokens: int, places: Sequence[Place], flop
     Args:
         reader: The model's reader.
         tokens: Tokens per text.
-        places: Layers and poolings to read; the last layer is among them.
+        layer_poolings: Layers and poolings to read; the last layer is among them.
         flops_per_text: Operations up to the last layer.
 
     Returns:
         The rate.
     """
     batch = _make_batch(reader, tokens)
-    reader.run(batch, places)  # The first run is slower: it allocates.
+    reader.run(batch, layer_poolings)  # The first run is slower: it allocates.
     texts, began, seconds = 0, time.perf_counter(), 0.0
     while seconds < _SECONDS:
-        reader.run(batch, places)
+        reader.run(batch, layer_poolings)
         texts, seconds = texts + batch.count, time.perf_counter() - began
     return Rate(texts * flops_per_text / seconds, "measured", texts, seconds)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
-from probe.errors import CallError, DataError, ModelError, ProbeError
+from probe.errors import CallError, DataError, ModelError, ProbeError, first_line
 from probe.texts import Documents, Texts
 
-__all__ = ["CorpusOrder", "DatasetSource", "Gate", "explain", "order_corpus", "tell_chunks"]
+__all__ = ["CorpusSetup", "DatasetSource", "FlowControl", "explain", "number_chunks", "set_up_corpus"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class DatasetSource:
 
 
 @dataclass(frozen=True)
-class CorpusOrder:
-    """A corpus to open.
+class CorpusSetup:
+    """A corpus that a worker opens.
 
     Attributes:
         documents: The corpus, where it is a handle on files; None where it has to be loaded by name.
@@ -80,7 +80,7 @@ def _is_here(documents: Documents) -> bool:
     return True
 
 
-def order_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> CorpusOrder:
+def set_up_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> CorpusSetup:
     """Return how other processes open a data set's documents.
 
     Args:
@@ -95,7 +95,7 @@ def order_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> C
     sent = documents if _can_be_sent(documents) else None
     if sent is None and source is None:
         raise CallError("documents in memory cannot be sent to another process: name their data set")
-    return CorpusOrder(sent, source, len(documents), documents.text_hash, size, os.getcwd())
+    return CorpusSetup(sent, source, len(documents), documents.text_hash, size, os.getcwd())
 
 
 def _can_be_sent(documents: Documents) -> bool:
@@ -109,7 +109,7 @@ def _can_be_sent(documents: Documents) -> bool:
     return True
 
 
-class Gate:
+class FlowControl:
     """Lets chunks be told only a few ahead of those that are done, and counts how often each was begun."""
 
     def __init__(self, ahead: int) -> None:
@@ -136,23 +136,22 @@ class Gate:
             self._moved.notify_all()
 
 
-def tell_chunks(row: dict[str, Any], chunks: int, gate: Any) -> Iterator[dict[str, int]]:
+def number_chunks(row: dict[str, Any], chunks: int, flow: Any) -> Iterator[dict[str, int]]:
     """Yield a row per chunk of the corpus: its number, not its texts.
 
     Args:
         row: The one row that Ray Data begins with; it says nothing.
         chunks: How many there are.
-        gate: Handle of the `Gate`.
+        flow: Handle of the `FlowControl`.
     """
     import ray
 
     for number in range(chunks):
-        ray.get(gate.wait.remote(number))
+        ray.get(flow.wait.remote(number))
         yield {"number": number}
 
 
 def explain(error: Exception, host: bool = True) -> str:
     """Return the first line of an error, after the machine's name; its kind, too, where it is none of ours."""
-    words = next(iter(str(error).strip().splitlines()), "")
-    line = words if isinstance(error, ProbeError) else f"{type(error).__name__}: {words}"
+    line = first_line(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {first_line(error)}"
     return f"{socket.gethostname()}: {line}" if host else line

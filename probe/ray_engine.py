@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probe.engine import ChunkFound, Scan
 from probe.errors import CallError
 from probe.hookpoint import TOKENS
-from probe.ray_corpus import DatasetSource, order_corpus
-from probe.ray_flow import replies
-from probe.ray_orders import make_orders
+from probe.ray_corpus import DatasetSource, set_up_corpus
+from probe.ray_flow import chunk_results
+from probe.ray_orders import set_up_workers
 from probe.ray_session import connected
 from probe.ray_tally import Tally
+from probe.scan import ChunkFound, Scan
 from probe.settings import CHUNK
 
 __all__ = ["RayEngine"]
@@ -46,21 +46,21 @@ class RayEngine:
         """
         _refuse_tokens(scan)
         gpus = _gpus_of_worker(self.gpus, scan)
-        orders = make_orders(scan, order_corpus(scan.dataset, self.source, CHUNK), self.trust)
+        setup = set_up_workers(scan, set_up_corpus(scan.dataset, self.source, CHUNK), self.trust)
         documents = len(scan.dataset.documents)
-        tally = Tally(orders.corpus.chunks, kept=scan.store is not None)
+        tally = Tally(setup.corpus.chunks, kept=scan.context.store is not None)
         with connected(self.address, self.workers):
-            for reply in replies(orders, _count_workers(self.workers, gpus), gpus):
-                found = tally.take(reply)
+            for result in chunk_results(setup, _count_workers(self.workers, gpus), gpus):
+                found = tally.take(result)
                 if found is not None:
-                    scan.progress("documents", len(found.findings.ids), documents)
+                    scan.context.progress("documents", len(found.top.ids), documents)
                     yield found
         tally.check()
 
 
 def _refuse_tokens(scan: Scan) -> None:
     """Refuse late interaction, whose queries stay with the reader that compares them."""
-    tokens = [str(point) for point in scan.contest.points if point.pooling == TOKENS]
+    tokens = [str(point) for point in scan.tracker.points if point.pooling == TOKENS]
     if tokens:
         raise CallError(f"--engine ray compares one vector per text, '{tokens[0]}' is many: leave one of them out")
 

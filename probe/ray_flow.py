@@ -1,25 +1,25 @@
-"""The flow through Ray Data: numbers of chunks go to a pool of workers, and their replies come back one by one."""
+"""The flow through Ray Data: numbers of chunks go to a pool of workers, and their results come back one by one."""
 
 import pickle
 from collections.abc import Iterator
 from typing import Any
 
 from probe.errors import ProbeError
-from probe.ray_corpus import Gate, tell_chunks
-from probe.ray_orders import Orders
-from probe.ray_worker import ChunkWorker, Reply
+from probe.ray_corpus import FlowControl, number_chunks
+from probe.ray_orders import WorkerSetup
+from probe.ray_worker import ChunkResult, ChunkWorker
 
-__all__ = ["replies"]
+__all__ = ["chunk_results"]
 
 # Chunks per worker that are told and not yet taken in.
 _AHEAD = 4
 
 
-def replies(orders: Orders, workers: int, gpus: float) -> Iterator[Reply]:
-    """Yield a reply per chunk, in the order the workers finish; only a few are ever under way.
+def chunk_results(setup: WorkerSetup, workers: int, gpus: float) -> Iterator[ChunkResult]:
+    """Yield a result per chunk, in the order the workers finish; only a few are ever under way.
 
     Args:
-        orders: What the workers are told.
+        setup: What the workers open.
         workers: Number of workers.
         gpus: GPUs of a worker.
 
@@ -29,14 +29,14 @@ def replies(orders: Orders, workers: int, gpus: float) -> Iterator[Reply]:
     import ray
 
     ahead = _AHEAD * workers
-    gate = _open_gate(ahead)
-    told = _tell(orders.corpus.chunks, gate)
-    batches = iter(_answer(told, ray.put(orders), gate, workers, gpus))
+    flow = _start_flow(ahead)
+    told = _numbers(setup.corpus.chunks, flow)
+    batches = iter(_answer(told, ray.put(setup), flow, workers, gpus))
     while (batch := _next_batch(batches)) is not None:
-        for data in batch["reply"]:
-            reply: Reply = pickle.loads(data)
-            yield reply
-            gate.close.remote(reply.number)
+        for data in batch["result"]:
+            result: ChunkResult = pickle.loads(data)
+            yield result
+            flow.close.remote(result.number)
 
 
 def _next_batch(batches: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
@@ -47,31 +47,31 @@ def _next_batch(batches: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
         raise ProbeError(f"Ray gave up ({type(error).__name__}): {words[:300]}") from error
 
 
-def _open_gate(ahead: int) -> Any:
-    """Start the gate on this machine, whose loss ends the run in any case."""
+def _start_flow(ahead: int) -> Any:
+    """Start the flow control on this machine, whose loss ends the run in any case."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(Gate).options(num_cpus=0, scheduling_strategy=here).remote(ahead)
+    return ray.remote(FlowControl).options(num_cpus=0, scheduling_strategy=here).remote(ahead)
 
 
-def _tell(chunks: int, gate: Any) -> Any:
+def _numbers(chunks: int, flow: Any) -> Any:
     """Return the numbers of the chunks as Ray Data has them; nothing runs before they are asked for."""
     import ray
 
     with ray.data.DataContext.current(_context()):
-        return ray.data.from_items([{"corpus": 0}]).flat_map(tell_chunks, fn_args=(chunks, gate), num_cpus=0)
+        return ray.data.from_items([{"corpus": 0}]).flat_map(number_chunks, fn_args=(chunks, flow), num_cpus=0)
 
 
-def _answer(told: Any, orders: Any, gate: Any, workers: int, gpus: float) -> Any:
-    """Return the batches of replies; nothing runs before they are asked for."""
+def _answer(told: Any, setup: Any, flow: Any, workers: int, gpus: float) -> Any:
+    """Return the batches of results; nothing runs before they are asked for."""
     import ray
 
     answered = told.map_batches(
         ChunkWorker,
         batch_size=1,
-        fn_constructor_args=(orders, gate),
+        fn_constructor_args=(setup, flow),
         compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=1,
         num_gpus=gpus or None,

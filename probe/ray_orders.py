@@ -3,23 +3,23 @@
 from dataclasses import dataclass
 from typing import Any
 
-from probe.contest import Contest
-from probe.engine import Scan, points_of
 from probe.errors import ModelError
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.ray_corpus import CorpusOrder
+from probe.ray_corpus import CorpusSetup
 from probe.reader import LayerReader
+from probe.scan import Scan, points_of
 from probe.settings import shelf_parts
-from probe.states import describe_side, document_side, open_shelf
+from probe.states import describe_shelf, open_shelf, prompted_documents
 from probe.store import Store
+from probe.tracker import TopKTracker
 
-__all__ = ["ModelOrder", "Orders", "make_orders"]
+__all__ = ["ModelSetup", "WorkerSetup", "set_up_workers"]
 
 
 @dataclass(frozen=True)
-class ModelOrder:
-    """A model to open.
+class ModelSetup:
+    """A model that a worker opens.
 
     Attributes:
         name: Alias, hub id or folder.
@@ -61,36 +61,36 @@ class ModelOrder:
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What every worker is told.
+class WorkerSetup:
+    """All that a worker opens.
 
     Attributes:
-        contest: The encoders, with the queries taken in.
+        tracker: The encoders, with the queries taken in.
         models: The models they read.
         corpus: The documents.
         store: Where states are read and kept, if anywhere.
     """
 
-    contest: Contest
-    models: tuple[ModelOrder, ...]
-    corpus: CorpusOrder
+    tracker: TopKTracker
+    models: tuple[ModelSetup, ...]
+    corpus: CorpusSetup
     store: Store | None
 
 
-def make_orders(scan: Scan, corpus: CorpusOrder, trust: bool) -> Orders:
-    """Return what workers are to be told.
+def set_up_workers(scan: Scan, corpus: CorpusSetup, trust: bool) -> WorkerSetup:
+    """Return what workers are to open.
 
     Args:
         scan: The pass over the documents.
         corpus: The documents.
         trust: Whether code that a model's folder brings may run.
     """
-    models = tuple(_order_model(scan, reader, trust) for reader in scan.readers.values())
-    return Orders(scan.contest, models, corpus, scan.store)
+    models = tuple(_set_up_model(scan, reader, trust) for reader in scan.readers.values())
+    return WorkerSetup(scan.tracker, models, corpus, scan.context.store)
 
 
-def _order_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelOrder:
-    model, side = reader.model, document_side(reader, scan.dataset)
+def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
+    model, side = reader.model, prompted_documents(reader, scan.dataset)
     options = LoadOptions(
         dtype=str(model.dtype).removeprefix("torch."),
         device=model.device.type,
@@ -99,5 +99,5 @@ def _order_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelOrder:
         document_prompt=model.document_prompt,
         trust_remote_code=trust,
     )
-    open_shelf(reader, side, list(points_of(scan.contest, reader)), scan.store)
-    return ModelOrder(model.source.name, options, reader.token_budget, *describe_side(reader, side))
+    open_shelf(reader, side, list(points_of(scan.tracker, reader)), scan.context.store)
+    return ModelSetup(model.source.name, options, reader.token_budget, *describe_shelf(reader, side))

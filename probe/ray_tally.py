@@ -2,9 +2,9 @@
 
 import logging
 
-from probe.engine import ChunkFound
 from probe.errors import ProbeError
-from probe.ray_worker import Reply
+from probe.ray_worker import ChunkResult
+from probe.scan import ChunkFound
 
 __all__ = ["Tally"]
 
@@ -22,26 +22,26 @@ class Tally:
         self._faults: list[str] = []
         self._warned: set[str] = set()
 
-    def take(self, reply: Reply) -> ChunkFound | None:
+    def take(self, result: ChunkResult) -> ChunkFound | None:
         """Return what was found in a chunk, unless it came before or could not be read.
 
         Args:
-            reply: What a worker said.
+            result: The result of a worker.
 
         Raises:
             ProbeError: No chunk can be read.
         """
-        for warning in reply.warnings:
+        for warning in result.warnings:
             self._warn(warning)
-        if reply.fatal:
-            raise ProbeError(reply.fault)
-        if self._came[reply.number]:
+        if result.fatal:
+            raise ProbeError(result.fault)
+        if self._came[result.number]:
             return None
-        self._came[reply.number] = True
-        if reply.found is None:
-            self._faults.append(reply.fault)
-            self._warn(reply.fault)
-        return reply.found
+        self._came[result.number] = True
+        if result.found is None:
+            self._faults.append(result.fault)
+            self._warn(result.fault)
+        return result.found
 
     def _warn(self, words: str) -> None:
         if words not in self._warned:

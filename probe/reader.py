@@ -8,18 +8,18 @@ import numpy as np
 import torch
 
 from probe import device
-from probe.batches import Batch, pad_batch, plan_batches, tokenise
+from probe.batches import Batch, pad_batch, plan_batches, tokenize
 from probe.capture import Capture
 from probe.encoder import Embeddings
-from probe.errors import CallError, ModelError
-from probe.hookpoint import HEAD, TOKENS, Hookpoint, Place, check_pooling, parse_layers
-from probe.loading import LoadedModel
+from probe.errors import ModelError
+from probe.hookpoint import TOKENS, LayerPooling
+from probe.loaded import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
 from probe.text_only import refuse_image_files
 from probe.token_states import Rows, TokenRows, VectorRows, unit_tokens
 
-__all__ = ["HookpointEncoder", "LayerReader", "LayerStates", "PreparedTexts", "group_by_layer", "select_hookpoints"]
+__all__ = ["LayerReader", "LayerStates", "PreparedTexts", "group_by_layer"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class LayerStates:
     """Pooled states of some texts.
 
     Attributes:
-        vectors: Float32 `(N, D)` per place; of tokens, as `pack_tokens` joins them.
+        vectors: Float32 `(N, D)` per layer and pooling; of tokens, as `pack_tokens` joins them.
         seconds: Time from the start of the forward to each layer, summed over the batches.
         truncated: Number of texts longer than the model takes.
     """
 
-    vectors: dict[Place, Embeddings]
+    vectors: dict[LayerPooling, Embeddings]
     seconds: dict[int, float]
     truncated: int
 
@@ -81,17 +81,17 @@ class LayerReader:
             raise ValueError(f"a reader of {self.model.source.name} was given neither the loaded model nor its loader")
         return self._load()
 
-    def at(self, place: Place) -> Place:
-        """Return the place whose state stands for a hookpoint's: here its own."""
-        return place
+    def at(self, layer_pooling: LayerPooling) -> LayerPooling:
+        """Return the layer and pooling whose state stands for a hookpoint's: here its own."""
+        return layer_pooling
 
-    def pooling_at(self, place: Place) -> Pooling:
-        """Return what makes the state at a place of its token states."""
-        return unit_tokens if place[1] == TOKENS else POOLINGS[place[1]]
+    def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
+        """Return what makes the state at a layer and pooling of its token states."""
+        return unit_tokens if layer_pooling[1] == TOKENS else POOLINGS[layer_pooling[1]]
 
-    def rows_at(self, place: Place, count: int) -> Rows:
-        """Return what gathers the states of `count` texts at a place."""
-        if place[1] == TOKENS:
+    def rows_at(self, layer_pooling: LayerPooling, count: int) -> Rows:
+        """Return what gathers the states of `count` texts at a layer and pooling."""
+        if layer_pooling[1] == TOKENS:
             return TokenRows(count, self.model.width)
         return VectorRows(np.zeros(self.model.width, np.float32), count)
 
@@ -110,7 +110,7 @@ class LayerReader:
             ModelError: The tokenizer gives ids the model does not know.
         """
         refuse_image_files(texts, self.model.source.name)
-        tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
+        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
         self._check_ids(max((max(ids) for ids in tokens.ids if ids), default=0))
         pad_id = self.loaded.tokenizer.pad_token_id or 0
         plan = plan_batches([len(ids) for ids in tokens.ids], self.token_budget)
@@ -118,13 +118,16 @@ class LayerReader:
         return PreparedTexts(batches, len(texts), tokens.truncated)
 
     def run(
-        self, texts: PreparedTexts, places: Sequence[Place], on_batch: Callable[[int], None] = lambda done: None
+        self,
+        texts: PreparedTexts,
+        layer_poolings: Sequence[LayerPooling],
+        on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
-        """Embed prepared texts at every wanted place.
+        """Embed prepared texts at every wanted layer and pooling.
 
         Args:
             texts: What `prepare` gave.
-            places: Layers and poolings to read.
+            layer_poolings: Layers and poolings to read.
             on_batch: Called after every batch with its number of texts.
 
         Returns:
@@ -133,15 +136,15 @@ class LayerReader:
         Raises:
             ModelError: A state is not finite.
         """
-        rows = {place: self.rows_at(place, texts.count) for place in places}
-        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(places), self.pooling_at) as capture:
+        rows = {layer_pooling: self.rows_at(layer_pooling, texts.count) for layer_pooling in layer_poolings}
+        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), self.pooling_at) as capture:
             for batch in texts.batches:
                 with torch.inference_mode():
                     states = capture.run(batch.inputs(self.model.device))
                 for key, state in states.items():
                     rows[key].take(batch, state)
                 on_batch(len(batch.rows))
-        vectors = {place: gathered.join() for place, gathered in rows.items()}
+        vectors = {layer_pooling: gathered.join() for layer_pooling, gathered in rows.items()}
         _refuse_infinite(vectors, self.model.source.name)
         return LayerStates(vectors, capture.seconds, texts.truncated)
 
@@ -149,11 +152,11 @@ class LayerReader:
         self,
         texts: Sequence[str],
         prompt: str,
-        places: Sequence[Place],
+        layer_poolings: Sequence[LayerPooling],
         on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
-        """Embed texts at every wanted place: `prepare` and `run` in one."""
-        return self.run(self.prepare(texts, prompt), places, on_batch)
+        """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""
+        return self.run(self.prepare(texts, prompt), layer_poolings, on_batch)
 
     def _check_ids(self, largest: int) -> None:
         known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
@@ -164,105 +167,12 @@ class LayerReader:
             )
 
 
-def group_by_layer(places: Sequence[Place]) -> dict[int, list[str]]:
+def group_by_layer(layer_poolings: Sequence[LayerPooling]) -> dict[int, list[str]]:
     """Return the poolings wanted per layer, as a `Capture` takes them."""
-    return {layer: [p for k, p in places if k == layer] for layer in sorted({k for k, _ in places})}
+    return {layer: [p for k, p in layer_poolings if k == layer] for layer in sorted({k for k, _ in layer_poolings})}
 
 
-def _refuse_infinite(vectors: dict[Place, Embeddings], name: str) -> None:
+def _refuse_infinite(vectors: dict[LayerPooling, Embeddings], name: str) -> None:
     for (layer, pooling), states in vectors.items():
         if not np.isfinite(states).all():
             raise ModelError(f"{name}@{layer}:{pooling} gave values that are not finite: try --dtype float32")
-
-
-def select_hookpoints(
-    model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",), tokens: bool = False
-) -> tuple[Hookpoint, ...]:
-    """Expand layers and poolings into hookpoints with both written out.
-
-    Args:
-        model: The model to read.
-        layers: `all`, `last`, `0-6` or `1,3,5`.
-        poolings: Names of poolings; `own` is the model's.
-        tokens: Whether `tokens` may be among them.
-
-    Returns:
-        One hookpoint per pooling and layer.
-
-    Raises:
-        CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
-    """
-    numbers = parse_layers(layers, model.depth)
-    names = dict.fromkeys(_pooling_of(model, name, tokens) for name in poolings)
-    return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
-
-
-def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
-    if name == "own":
-        return own_pooling(model)
-    source = model.source.name
-    if model.tower and name == TOKENS:
-        raise CallError(
-            f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'"
-        )
-    # What a head makes of all tokens has no counterpart for another pooling.
-    if HEAD in (name, model.pooling) and name != model.pooling:
-        raise CallError(f"'{name}' is no pooling of '{source}': expected {model.pooling} (or own)")
-    return name if name == HEAD else check_pooling(name, tokens)
-
-
-def own_pooling(model: ModelProfile) -> str:
-    """Return the pooling the model was trained with.
-
-    Args:
-        model: The model.
-
-    Returns:
-        The pooling's name.
-
-    Raises:
-        CallError: It is none of ours.
-    """
-    if model.pooling is None:
-        name = model.source.name
-        raise CallError(f"'{name}': {model.notes[0]}; name one, as --pooling mean or in the spec {name}:mean")
-    return model.pooling
-
-
-class HookpointEncoder:
-    """One hookpoint of a model as an encoder; the blocks above its layer are never run."""
-
-    def __init__(self, reader: LayerReader, layer: int, pooling: str) -> None:
-        """Read `reader`'s model after `layer`.
-
-        Args:
-            reader: The model's reader.
-            layer: 0 to the model's depth.
-            pooling: One of the poolings.
-
-        Raises:
-            CallError: There is no such pooling.
-        """
-        self._reader = reader
-        # A head is no pooling but a tower's own.
-        self._place = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
-
-    @property
-    def depth(self) -> int:
-        """Number of blocks of its model."""
-        return self._reader.model.depth
-
-    def at(self, layer: int) -> "HookpointEncoder":
-        """Return the same model and pooling, read at another layer."""
-        return HookpointEncoder(self._reader, layer, self._place[1])
-
-    def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries with the model's query prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.query_prompt)
-
-    def encode_document(self, texts: Sequence[str]) -> Embeddings:
-        """Embed documents with the model's document prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.document_prompt)
-
-    def _encode(self, texts: Sequence[str], prompt: str) -> Embeddings:
-        return self._reader.read(texts, prompt, [self._place]).vectors[self._place]

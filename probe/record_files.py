@@ -2,20 +2,18 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from probe.beir_records import label
 from probe.errors import CallError, DataError
+from probe.text_lines import label, replace_surrogates
 
 __all__ = ["RECORD_FILES", "column_names", "place_text", "read_columns"]
 
 RECORD_FILES = (".jsonl", ".csv")
 
 _LONGEST_CSV_FIELD = 2**31 - 1
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def column_names(path: Path) -> dict[str, str]:
@@ -79,7 +77,7 @@ def place_text(record: dict[str, Any], column: str, place: str) -> str:
     value = record[column]
     if not isinstance(value, str):
         raise DataError(f'{place}: expected a string as "{column}", found {json.dumps(value)[:60]}')
-    return _SURROGATE.sub("\ufffd", value).strip()
+    return replace_surrogates(value).strip()
 
 
 def _check_file(path: Path) -> None:

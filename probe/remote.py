@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Location", "RemotePath", "first_line", "modified_time"]
+from probe.errors import first_line
+
+__all__ = ["Location", "RemotePath", "modified_time"]
 
 # Fetched at once where a file is read as a stream.
 _BUFFER = 1 << 22
@@ -196,11 +198,6 @@ class _Stream(io.RawIOBase):
 def _below(folder: str, name: str) -> str:
     """Return a name as seen from its folder; nothing where it is the folder itself."""
     return name.rstrip("/").removeprefix(folder.rstrip("/")).lstrip("/")
-
-
-def first_line(error: BaseException) -> str:
-    """Return the beginning of what an error says, as a message of one line quotes it."""
-    return (str(error).strip().splitlines() or ["no reason given"])[0][:200]
 
 
 def modified_time(about: dict[str, Any]) -> float:

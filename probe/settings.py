@@ -5,10 +5,10 @@ from typing import Any
 
 from probe.dataset import ID_RULE, TITLE_RULE, Dataset
 from probe.files import digest
+from probe.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
 from probe.profile import ModelProfile
 from probe.statistics import CONFIDENCE, RESAMPLES
 from probe.texts import Documents
-from probe.versions import LIBRARIES, VECTOR_LIBRARIES, library_versions
 
 __all__ = [
     "CHUNK",

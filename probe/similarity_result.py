@@ -70,11 +70,13 @@ class SimilarityResult(Result):
 
     def score_of(self, row: Any) -> float | None:
         """Return the measure of a row."""
-        return row.spearman
+        score: float | None = row.spearman
+        return score
 
     def interval_of(self, row: Any) -> tuple[float, float] | None:
         """Return the measure's 95 % interval."""
-        return row.spearman_ci95
+        interval: tuple[float, float] | None = row.spearman_ci95
+        return interval
 
     def columns(self) -> list[Column]:
         """Return the columns of the table."""

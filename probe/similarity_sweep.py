@@ -12,15 +12,15 @@ from probe.collapse import is_collapsed
 from probe.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
 from probe.encoder import Embeddings
 from probe.hookpoint import Hookpoint
+from probe.hookpoints import with_full_model
 from probe.reader import LayerReader
 from probe.scored_pairs import ScoredPairs
 from probe.search import unit
 from probe.settings import text_model_settings, text_statistics_settings
 from probe.similarity_result import SimilarityResult, SimilarityRow
-from probe.states import Progress, silent
+from probe.states import Progress, RunContext, read_texts, silent
 from probe.statistics import percentile_intervals
 from probe.store import Store
-from probe.text_states import read_texts, with_full_model
 
 __all__ = ["SimilarityOptions", "correlate_layers", "rank_correlations"]
 
@@ -70,11 +70,11 @@ def correlate_layers(
         CallError: A layer or pooling is wrong.
     """
     options = options or SimilarityOptions()
-    points, full = with_full_model(reader, layers, poolings)
+    points, full = with_full_model(reader.model, layers, poolings)
     parts = [(pairs.name, part) for part in pairs.parts]
-    places = [point.place for point in points]
-    states, truncated = read_texts(reader, parts, places, (options.store, options.progress))
-    rows = rank_correlations({point: states[point.place] for point in points}, full, pairs, options.seed)
+    layer_poolings = [point.layer_pooling for point in points]
+    states, truncated = read_texts(reader, parts, layer_poolings, RunContext(options.store, options.progress))
+    rows = rank_correlations({point: states[point.layer_pooling] for point in points}, full, pairs, options.seed)
     settings = {
         "metric": "spearman",
         "similarity": "cosine",
@@ -137,7 +137,7 @@ def _cosines(vectors: Embeddings, pairs: ScoredPairs) -> Wide:
 
 
 def _describe(point: Hookpoint, vectors: Embeddings, cosines: Wide, gold: Wide) -> SimilarityRow:
-    layer, pooling = point.place
+    layer, pooling = point.layer_pooling
     collapsed = is_collapsed(vectors)
     row = SimilarityRow(0, str(point), layer, pooling, int(vectors.shape[1]), collapsed=collapsed)
     row = replace(row, mean_cosine=float(cosines.mean()))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from probe.catalog import CatalogEntry, find_entry, list_entries, nearest_names
-from probe.errors import CallError, ModelError
+from probe.catalog import CatalogEntry, find_entry, list_entries
+from probe.errors import CallError, ModelError, did_you_mean
 from probe.model_config import find_transformer, first_module
 
 __all__ = ["ModelSource", "find_offline", "find_source", "hash_files"]
@@ -70,7 +70,7 @@ def _check_hub_id(name: str) -> None:
     if name == "bm25":
         raise CallError("bm25 is no model: add its row with --baseline bm25")
     if "/" not in name:
-        near = nearest_names(name, [entry.alias for entry in list_entries()])
+        near = did_you_mean(name, [entry.alias for entry in list_entries()])
         raise CallError(f"unknown model '{name}': {near} A hub id is written owner/name, a folder ./name.")
 
 

@@ -6,26 +6,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from probe.chunk_file import ChunkRecord, Stored, keep_exact, restore, shrink
+import numpy as np
+
+from probe.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quantize
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
-from probe.hookpoint import HEAD, POOLING_NAMES, Place
+from probe.hookpoint import HEAD, POOLING_NAMES, LayerPooling
 from probe.reader import LayerReader, LayerStates, PreparedTexts
 from probe.settings import CHUNK, shelf_parts
 from probe.store import Found, Shelf, Store
 from probe.texts import Documents, Texts, chunks
 
 __all__ = [
+    "ChunkStates",
     "NumberedTexts",
     "Progress",
-    "Side",
-    "SideStates",
-    "describe_side",
-    "document_side",
+    "PromptedTexts",
+    "RunContext",
+    "describe_shelf",
     "open_shelf",
-    "query_side",
+    "prompted_documents",
+    "prompted_queries",
     "read_chunk",
-    "read_side",
+    "read_states",
+    "read_texts",
     "silent",
 ]
 
@@ -42,7 +46,20 @@ def silent(step: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Side:
+class RunContext:
+    """What surrounds a run and changes nothing of its numbers.
+
+    Attributes:
+        store: Where states are read and kept, if anywhere.
+        progress: Told about every batch.
+    """
+
+    store: Store | None = None
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class PromptedTexts:
     """One side of a data set: its documents, or its queries, under their prompt.
 
     Attributes:
@@ -59,18 +76,18 @@ class Side:
 
 
 @dataclass(frozen=True)
-class SideStates:
+class ChunkStates:
     """States of one chunk of a side.
 
     Attributes:
         ids: Ids of its C texts.
-        vectors: Float32 `(C, D)` per place, rounded as the store rounds; of tokens, as `pack_tokens` joins them.
+        vectors: Float32 `(C, D)` per layer and pooling, rounded as in the store; tokens as `pack_tokens` joins them.
         seconds: Time from the start of the forward to each layer, summed over the batches.
         truncated: Texts longer than the model takes.
     """
 
     ids: tuple[str, ...]
-    vectors: dict[Place, Embeddings]
+    vectors: dict[LayerPooling, Embeddings]
     seconds: dict[int, float]
     truncated: int
 
@@ -83,23 +100,22 @@ class NumberedTexts:
     texts: Texts
 
 
-def document_side(reader: LayerReader, dataset: Dataset) -> Side:
+def prompted_documents(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
     """Return a data set's documents under the model's document prompt."""
-    return Side("documents", dataset.documents, reader.model.document_prompt, dataset.name)
+    return PromptedTexts("documents", dataset.documents, reader.model.document_prompt, dataset.name)
 
 
-def query_side(reader: LayerReader, dataset: Dataset) -> Side:
+def prompted_queries(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
     """Return a data set's judged queries under the model's query prompt."""
-    return Side("queries", dataset.queries, reader.model.query_prompt, dataset.name)
+    return PromptedTexts("queries", dataset.queries, reader.model.query_prompt, dataset.name)
 
 
-def read_side(
+def read_states(
     reader: LayerReader,
-    side: Side,
-    places: Sequence[Place],
-    store: Store | None = None,
-    progress: Progress = silent,
-) -> Iterator[SideStates]:
+    side: PromptedTexts,
+    layer_poolings: Sequence[LayerPooling],
+    context: RunContext = RunContext(),
+) -> Iterator[ChunkStates]:
     """Yield the states of a side, chunk by chunk; only what no store holds passes through the model.
 
     Vectors are rounded as the store rounds them, with or without a store, cold or warm: a table does
@@ -108,25 +124,54 @@ def read_side(
     Args:
         reader: The model's reader.
         side: The texts.
-        places: Layers and poolings to read.
-        store: Where states are kept, if anywhere.
-        progress: Told about every batch.
+        layer_poolings: Layers and poolings to read.
+        context: The store, and who is told about every batch.
 
     Yields:
         States of at most `CHUNK` texts, in the order of the texts.
     """
-    shelf = open_shelf(reader, side, places, store)
+    shelf = open_shelf(reader, side, layer_poolings, context.store)
     looked_up = (
-        _look_up(reader, shelf, NumberedTexts(number, texts), side.prompt, places)
+        _look_up(reader, shelf, NumberedTexts(number, texts), side.prompt, layer_poolings)
         for number, texts in enumerate(chunks(side.texts, CHUNK))
     )
     for work in _ahead(looked_up):
-        yield _complete(reader, shelf, work, lambda done: progress(side.name, done, len(side.texts)))
+        yield _complete(reader, shelf, work, lambda done: context.progress(side.name, done, len(side.texts)))
+
+
+def read_texts(
+    reader: LayerReader,
+    parts: Sequence[tuple[str, Texts]],
+    layer_poolings: Sequence[LayerPooling],
+    context: RunContext,
+) -> tuple[dict[LayerPooling, Embeddings], int]:
+    """Return the states of texts under the model's document prompt.
+
+    Args:
+        reader: The model's reader.
+        parts: Texts, each part with the name of its data set; the store keeps every part by itself.
+        layer_poolings: Layers and poolings to read.
+        context: The store, and who is told about every batch.
+
+    Returns:
+        Float32 `(N, D)` per layer and pooling, parts one after another; and how many texts were too long.
+    """
+    prompt = reader.model.document_prompt
+    chunks = [
+        chunk
+        for name, texts in parts
+        for chunk in read_states(reader, PromptedTexts("texts", texts, prompt, name), layer_poolings, context)
+    ]
+    states = {
+        layer_pooling: np.concatenate([chunk.vectors[layer_pooling] for chunk in chunks])
+        for layer_pooling in layer_poolings
+    }
+    return states, sum(chunk.truncated for chunk in chunks)
 
 
 def read_chunk(
-    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, places: Sequence[Place]
-) -> SideStates:
+    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
+) -> ChunkStates:
     """Return the states of one chunk: from the shelf, or from the model and then put there.
 
     Args:
@@ -134,21 +179,23 @@ def read_chunk(
         shelf: Of the side the chunk belongs to, if there is a store.
         chunk: The texts.
         prompt: Put before every text.
-        places: Layers and poolings to read.
+        layer_poolings: Layers and poolings to read.
 
     Returns:
-        What `read_side` would yield for the chunk.
+        What `read_states` would yield for the chunk.
     """
-    return _complete(reader, shelf, _look_up(reader, shelf, chunk, prompt, places), lambda done: None)
+    return _complete(reader, shelf, _look_up(reader, shelf, chunk, prompt, layer_poolings), lambda done: None)
 
 
-def open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store: Store | None) -> Shelf | None:
+def open_shelf(
+    reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], store: Store | None
+) -> Shelf | None:
     """Open the shelf of a side and tell how much of it is stored.
 
     Args:
         reader: The model's reader.
         side: The texts.
-        places: Layers and poolings that are wanted.
+        layer_poolings: Layers and poolings that are wanted.
         store: The store, if there is one.
 
     Returns:
@@ -156,12 +203,12 @@ def open_shelf(reader: LayerReader, side: Side, places: Sequence[Place], store: 
     """
     if store is None:
         return None
-    shelf = store.shelf(*describe_side(reader, side))
-    _log.info("%s: %s", side.name, _describe(shelf.count(places), -(-len(side.texts) // CHUNK)))
+    shelf = store.shelf(*describe_shelf(reader, side))
+    _log.info("%s: %s", side.name, _describe(shelf.count(layer_poolings), -(-len(side.texts) // CHUNK)))
     return shelf
 
 
-def describe_side(reader: LayerReader, side: Side) -> tuple[dict[str, Any], dict[str, Any]]:
+def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a shelf is made of: all that decides the vectors of a side, and what people want to know of it."""
     about = {
         "model": reader.model.source.name,
@@ -173,8 +220,8 @@ def describe_side(reader: LayerReader, side: Side) -> tuple[dict[str, Any], dict
     return shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about
 
 
-def _describe(stored: dict[Place, int], total: int) -> str:
-    """Say what the store holds, given the chunks stored per place and the chunks in all."""
+def _describe(stored: dict[LayerPooling, int], total: int) -> str:
+    """Say what the store holds, given the chunks stored per layer and pooling and the chunks in all."""
     whole = sum(count == total for count in stored.values())
     words = f"{whole} of {len(stored)} hookpoints are in the store"
     begun = max((count for count in stored.values() if count < total), default=0)
@@ -189,36 +236,38 @@ class _Work:
 
     chunk: NumberedTexts
     found: Found
-    missing: tuple[Place, ...]
+    missing: tuple[LayerPooling, ...]
     prepared: PreparedTexts | None
 
 
 def _look_up(
-    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, places: Sequence[Place]
+    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
 ) -> _Work:
-    found = shelf.find(chunk.number, chunk.texts.text_hash, places) if shelf else Found({}, {}, 0)
-    missing = tuple(place for place in places if place not in found.tensors)
+    found = shelf.find(chunk.number, chunk.texts.text_hash, layer_poolings) if shelf else Found({}, {}, 0)
+    missing = tuple(layer_pooling for layer_pooling in layer_poolings if layer_pooling not in found.tensors)
     prepared = reader.prepare(chunk.texts.texts, prompt) if missing else None
     return _Work(chunk, found, missing, prepared)
 
 
-def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Callable[[int], None]) -> SideStates:
+def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Callable[[int], None]) -> ChunkStates:
     found, texts = work.found, work.chunk.texts
     tensors, seconds, truncated = dict(found.tensors), dict(found.seconds), found.truncated
     if work.prepared is None:
         report(len(texts))
     else:
         states = reader.run(work.prepared, work.missing, report)
-        new = {place: _stored(place, vectors) for place, vectors in states.vectors.items()}
+        new = {layer_pooling: _stored(layer_pooling, vectors) for layer_pooling, vectors in states.vectors.items()}
         if shelf is not None:
             shelf.put(work.chunk.number, new, _record(shelf, texts, states))
         tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
-    return SideStates(texts.ids, {place: restore(tensor) for place, tensor in tensors.items()}, seconds, truncated)
+    return ChunkStates(
+        texts.ids, {layer_pooling: dequantize(tensor) for layer_pooling, tensor in tensors.items()}, seconds, truncated
+    )
 
 
-def _stored(place: Place, vectors: Embeddings) -> Stored:
+def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:
     """Return pooled states rounded; tokens, and scores, keep their digits."""
-    return shrink(vectors) if place[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
+    return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
 
 
 def _record(shelf: Shelf, texts: Texts, states: LayerStates) -> ChunkRecord:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.chunk_file import SCHEMA, ChunkFile, ChunkRecord, DamagedChunk, MissingChunk, Stored, write_chunk
-from probe.chunk_names import chunk_name, chunk_numbers, ending_of, stored_places
+from probe.chunk_names import chunk_name, chunk_numbers, ending_of, stored_layer_poolings
 from probe.files import digest, read_sealed, write_sealed
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.locations import list_names, touch
 from probe.remote import Location, RemotePath
 
@@ -92,12 +92,12 @@ class Found:
     """What is stored of a chunk.
 
     Attributes:
-        tensors: Stored states `(N, D)` per place.
+        tensors: Stored states `(N, D)` per layer and pooling.
         seconds: Time from the start of the forward to each layer.
-        truncated: Texts longer than the model takes, where any place was found.
+        truncated: Texts longer than the model takes, where anything was found.
     """
 
-    tensors: dict[Place, Stored]
+    tensors: dict[LayerPooling, Stored]
     seconds: dict[int, float]
     truncated: int
 
@@ -112,20 +112,20 @@ class Shelf:
         """Use a folder of the store; `Store.shelf` makes these."""
         self._store = store
         self._listed: dict[str, set[int]] | None = None
-        self._places: dict[str, set[Place]] = {}
+        self._layer_poolings: dict[str, set[LayerPooling]] = {}
         self.folder = folder
         self.key = key
 
-    def count(self, places: Collection[Place]) -> dict[Place, int]:
-        """List the folder anew; return in how many chunks each place is stored, by what the files say of themselves."""
-        self._listed, self._places = None, {}
-        numbers: dict[Place, set[int]] = {place: set() for place in places}
+    def count(self, layer_poolings: Collection[LayerPooling]) -> dict[LayerPooling, int]:
+        """List the folder anew; return in how many chunks each is stored, by what the files say of themselves."""
+        self._listed, self._layer_poolings = None, {}
+        numbers: dict[LayerPooling, set[int]] = {layer_pooling: set() for layer_pooling in layer_poolings}
         for ending, stored in self._list().items():
-            for place in self._places_of(ending) & set(places):
-                numbers[place] |= stored
-        return {place: len(found) for place, found in numbers.items()}
+            for layer_pooling in self._layer_poolings_of(ending) & set(layer_poolings):
+                numbers[layer_pooling] |= stored
+        return {layer_pooling: len(found) for layer_pooling, found in numbers.items()}
 
-    def find(self, number: int, text_hash: str, places: Sequence[Place]) -> Found:
+    def find(self, number: int, text_hash: str, layer_poolings: Sequence[LayerPooling]) -> Found:
         """Return what is stored of a chunk; a damaged file is named, removed and counts as not there.
 
         Files that another process wrote since the folder was listed are found where they hold what is still missing.
@@ -133,7 +133,7 @@ class Shelf:
         Args:
             number: The chunk's, from 0.
             text_hash: sha256 over its ids and texts.
-            places: Layers and poolings wanted.
+            layer_poolings: Layers and poolings wanted.
 
         Returns:
             The states found, perhaps none.
@@ -141,18 +141,18 @@ class Shelf:
         found, listed = Found({}, {}, 0), self._list()
         known = [ending for ending in sorted(listed) if number in listed[ending]]
         for ending in known:
-            held = self._places_of(ending)
-            if not held or held & _missing(places, found):
-                found = self._add(self.folder / chunk_name(number, ending), text_hash, places, found)
-        expected = ending_of(_missing(places, found))
-        if _missing(places, found) and expected not in known:
-            found = self._add(self.folder / chunk_name(number, expected), text_hash, places, found)
+            held = self._layer_poolings_of(ending)
+            if not held or held & _missing(layer_poolings, found):
+                found = self._add(self.folder / chunk_name(number, ending), text_hash, layer_poolings, found)
+        expected = ending_of(_missing(layer_poolings, found))
+        if _missing(layer_poolings, found) and expected not in known:
+            found = self._add(self.folder / chunk_name(number, expected), text_hash, layer_poolings, found)
         return found
 
-    def _places_of(self, ending: str) -> set[Place]:
-        if ending not in self._places:
-            self._places[ending] = stored_places(self.folder, ending, self._list()[ending])
-        return self._places[ending]
+    def _layer_poolings_of(self, ending: str) -> set[LayerPooling]:
+        if ending not in self._layer_poolings:
+            self._layer_poolings[ending] = stored_layer_poolings(self.folder, ending, self._list()[ending])
+        return self._layer_poolings[ending]
 
     def _list(self) -> dict[str, set[int]]:
         if self._listed is None:
@@ -163,10 +163,10 @@ class Shelf:
                 self._listed = {}
         return self._listed
 
-    def _add(self, path: Location, text_hash: str, places: Sequence[Place], found: Found) -> Found:
+    def _add(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], found: Found) -> Found:
         """Return what was found with what a file holds beside it, where it is there and sound."""
         try:
-            return self._read(path, text_hash, places, found)
+            return self._read(path, text_hash, layer_poolings, found)
         except MissingChunk:
             pass
         except DamagedChunk as error:
@@ -176,20 +176,24 @@ class Shelf:
             _log.warning("%s cannot be read (%s): the model encodes its texts again", path, error)
         return found
 
-    def _read(self, path: Location, text_hash: str, places: Sequence[Place], found: Found) -> Found:
+    def _read(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], found: Found) -> Found:
         with ChunkFile(path) as file:
             record = file.record
             if (record.shelf, record.text_hash) != (self.key, text_hash):
                 raise DamagedChunk(f"{path} holds the states of other texts")
-            new = {place: file.read(place) for place in places if place in record.places - found.tensors.keys()}
+            new = {
+                layer_pooling: file.read(layer_pooling)
+                for layer_pooling in layer_poolings
+                if layer_pooling in record.layer_poolings - found.tensors.keys()
+            }
         return Found({**found.tensors, **new}, {**record.seconds, **found.seconds}, record.truncated)
 
-    def put(self, number: int, tensors: Mapping[Place, Stored], record: ChunkRecord) -> None:
+    def put(self, number: int, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:
         """Store states of a chunk.
 
         Args:
             number: The chunk's, from 0.
-            tensors: Stored states per place.
+            tensors: Stored states per layer and pooling.
             record: What the file says of itself.
         """
         ending = ending_of(tensors)
@@ -204,8 +208,8 @@ class Shelf:
         self._store.keep(write)
 
 
-def _missing(places: Collection[Place], found: Found) -> set[Place]:
-    return set(places) - found.tensors.keys()
+def _missing(layer_poolings: Collection[LayerPooling], found: Found) -> set[LayerPooling]:
+    return set(layer_poolings) - found.tensors.keys()
 
 
 def _is_manifest(path: Location, key: str) -> bool:

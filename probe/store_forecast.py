@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probe.chunk_file import ChunkRecord, Stored, pack_chunk
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.settings import CHUNK
 
 __all__ = ["StoreForecast", "forecast_store"]
@@ -36,11 +36,11 @@ class StoreForecast:
     overhead_per_file: int
 
 
-def forecast_store(places: Sequence[Place], texts: int, width: int) -> StoreForecast:
+def forecast_store(layer_poolings: Sequence[LayerPooling], texts: int, width: int) -> StoreForecast:
     """Forecast a shelf: a float16 row per text and hookpoint, and what every file holds beside its rows.
 
     Args:
-        places: Layers and poolings.
+        layer_poolings: Layers and poolings.
         texts: Number of texts.
         width: Dimension D of the states.
 
@@ -49,19 +49,19 @@ def forecast_store(places: Sequence[Place], texts: int, width: int) -> StoreFore
     """
     chunks = -(-texts // CHUNK)
     rows = texts * width * _FLOAT16
-    overhead = _overhead(places, width)
+    overhead = _overhead(layer_poolings, width)
     return StoreForecast(
-        hookpoints=len(places),
-        bytes=len(places) * rows + chunks * overhead,
-        bytes_per_hookpoint=rows + chunks * _overhead(places[-1:], width),
+        hookpoints=len(layer_poolings),
+        bytes=len(layer_poolings) * rows + chunks * overhead,
+        bytes_per_hookpoint=rows + chunks * _overhead(layer_poolings[-1:], width),
         files=chunks + 1,
         chunk_texts=CHUNK,
         overhead_per_file=overhead,
     )
 
 
-def _overhead(places: Sequence[Place], width: int) -> int:
+def _overhead(layer_poolings: Sequence[LayerPooling], width: int) -> int:
     """Return the bytes of a file beside its rows, by packing one of a single text."""
     row = Stored(np.zeros((1, width), np.float16), np.zeros(width, np.float32))
-    record = ChunkRecord(_HASH, _HASH, CHUNK, {layer: 1 / 3 for layer, _ in places}, {})
-    return len(pack_chunk(dict.fromkeys(places, row), record)) - len(places) * width * _FLOAT16
+    record = ChunkRecord(_HASH, _HASH, CHUNK, {layer: 1 / 3 for layer, _ in layer_poolings}, {})
+    return len(pack_chunk(dict.fromkeys(layer_poolings, row), record)) - len(layer_poolings) * width * _FLOAT16

@@ -1,70 +1,26 @@
-"""Score many hookpoints of one model, or any encoder, in one pass over the texts."""
+"""Score any encoder: of vectors by their cosines, of tokens by MaxSim."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from probe.chunk_file import restore, shrink
+from probe.chunk_file import dequantize, quantize
 from probe.dataset import Dataset
-from probe.encoder import Embeddings, Encoder
-from probe.evaluation import Evaluation, Part
-from probe.fusions import Fusion
-from probe.hookpoint import Hookpoint
+from probe.encoder import Embeddings, Encoder, LateEncoder
+from probe.evaluation import Evaluation
 from probe.metrics import Metric, score_run
-from probe.one_pass import sweep_fusions
-from probe.reader import LayerReader
+from probe.scorers import CosineScorer, MaxSimScorer
 from probe.search import TopK
 from probe.settings import CHUNK
 from probe.states import Progress, silent
-from probe.store import Store
 from probe.texts import chunks
+from probe.token_scores import maxsim
 
-__all__ = ["SweepResult", "evaluate", "sweep"]
+__all__ = ["evaluate", "evaluate_late"]
 
-
-@dataclass(frozen=True)
-class SweepResult:
-    """What one pass over the texts gave.
-
-    Attributes:
-        evaluations: One per hookpoint, in the order asked for.
-        truncated_documents: Documents longer than the model takes.
-        truncated_queries: Queries longer than the model takes.
-    """
-
-    evaluations: tuple[Evaluation, ...]
-    truncated_documents: int
-    truncated_queries: int
-
-
-def sweep(
-    reader: LayerReader,
-    hookpoints: Sequence[Hookpoint],
-    dataset: Dataset,
-    metrics: Sequence[Metric],
-    store: Store | None = None,
-    progress: Progress = silent,
-) -> SweepResult:
-    """Score hookpoints of one model; every text passes through the model once, whatever their number.
-
-    Memory holds the queries' vectors, a running top k per hookpoint and one chunk of documents.
-
-    Args:
-        reader: The model's reader.
-        hookpoints: Where to read it, layer and pooling written out.
-        dataset: Documents, queries and judgements; the judgements are looked at only to score.
-        metrics: What to compute.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
-
-    Returns:
-        One evaluation per hookpoint.
-    """
-    name = reader.model.source.name
-    alone = [Fusion((point,)) for point in hookpoints]
-    evaluations, truncated = sweep_fusions({name: reader}, alone, dataset, metrics, (store, progress))
-    return SweepResult(tuple(evaluations), *truncated[name])
+# Documents whose tokens are in memory at a time.
+_DOCUMENTS = 128
 
 
 def evaluate(
@@ -83,15 +39,46 @@ def evaluate(
         Its evaluation.
     """
     queries = [_round(encoder.encode_query(chunk.texts)) for chunk in chunks(dataset.queries, CHUNK)]
-    part = Part(np.concatenate(queries))
+    scorer = CosineScorer(np.concatenate(queries))
     top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
     for number, chunk in enumerate(chunks(dataset.documents, CHUNK)):
         vectors = _round(encoder.encode_document(chunk.texts))
-        top.add(chunk.ids, part.compare(vectors))
-        part.keep_sample(number * CHUNK, vectors)
+        top.add(chunk.ids, scorer.compare(vectors))
+        scorer.keep_sample(number * CHUNK, vectors)
         progress("documents", len(chunk), len(dataset.documents))
-    return Evaluation(name, part.dim, score_run(top.run(), dataset.qrels, metrics), part.collapsed)
+    return Evaluation(name, scorer.dim, score_run(top.run(), dataset.qrels, metrics), scorer.collapsed)
+
+
+def evaluate_late(
+    encoder: LateEncoder, name: str, dataset: Dataset, metrics: Sequence[Metric], progress: Progress = silent
+) -> Evaluation:
+    """Score any encoder of tokens by MaxSim; some documents' tokens are in memory at a time, and all queries'.
+
+    Args:
+        encoder: Anything with `encode_query` and `encode_document` that gives a vector per token.
+        name: What to call it.
+        dataset: Documents, queries and judgements.
+        metrics: What to compute.
+        progress: Told about every chunk.
+
+    Returns:
+        Its evaluation.
+    """
+    queries = _arrays(encoder.encode_query(dataset.queries.texts))
+    scorer = MaxSimScorer(queries[0].shape[1])
+    top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
+    for number, chunk in enumerate(chunks(dataset.documents, _DOCUMENTS)):
+        scores = maxsim(queries, _arrays(encoder.encode_document(chunk.texts))).T
+        top.add(chunk.ids, scorer.compare(scores))
+        scorer.keep_sample(number * _DOCUMENTS, scores)
+        progress("documents", len(chunk), len(dataset.documents))
+    return Evaluation(name, scorer.dim, score_run(top.run(), dataset.qrels, metrics), scorer.collapsed)
 
 
 def _round(vectors: Embeddings) -> Embeddings:
-    return restore(shrink(np.ascontiguousarray(vectors, dtype=np.float32)))
+    return dequantize(quantize(np.ascontiguousarray(vectors, dtype=np.float32)))
+
+
+def _arrays(texts: Sequence[object]) -> list[Embeddings]:
+    """Return token states as arrays, whether they come as arrays or as tensors of any device."""
+    return [torch.as_tensor(text).float().cpu().numpy().astype(np.float32, copy=False) for text in texts]

@@ -47,7 +47,7 @@ def unpack_tokens(packed: Embeddings, count: int) -> list[Embeddings]:
 
 
 class Rows(Protocol):
-    """States at one place, gathered batch by batch and given in the order of the texts."""
+    """States at one layer and pooling, gathered batch by batch and given in the order of the texts."""
 
     def take(self, batch: Batch, states: Tensor) -> None:
         """Take in what a `Capture` read of a batch."""

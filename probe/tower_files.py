@@ -8,8 +8,8 @@ from pathlib import Path
 from probe.catalog import find_entry
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS
+from probe.package_data import library_versions
 from probe.sources import hash_files
-from probe.versions import library_versions
 
 __all__ = ["PROCESSOR_FILES", "TOWER_CONFIGS", "check_alias", "check_tower", "find_towers", "hash_image_processor"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from probe.batches import Batch, pad_batch, tokenise
+from probe.batches import Batch, pad_batch, tokenize
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS, split_tower
 from probe.image_file import check_pillow
-from probe.loading import LoadedModel, explain_load_failure, pick_max_tokens
+from probe.loaded import LoadedModel, explain_load_failure, pick_max_tokens, refuse_missing
 from probe.profile import ModelFacts, ModelFiles, build_profile
 from probe.towers import Tower, TowerModule, find_tower
 
@@ -97,12 +97,7 @@ def load_pair(files: ModelFiles) -> nn.Module:
         )
     except Exception as error:  # whatever a foreign folder makes transformers raise
         raise ModelError(explain_load_failure(files.source.name, error)) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"'{files.source.name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, "
-            "...): they would be random. The config and the weights do not belong together."
-        )
+    refuse_missing(files.source.name, report["missing_keys"])
     pair: nn.Module = model.eval()
     return pair
 
@@ -220,7 +215,7 @@ def example_inputs(processor: Any, texts: TextInputs | None) -> dict[str, Tensor
         texts: How it takes texts; None of one for images.
     """
     if texts is not None:
-        return texts.pad([0, 1], tokenise(processor, list(_EXAMPLES), texts.longest).ids).inputs(_CPU)
+        return texts.pad([0, 1], tokenize(processor, list(_EXAMPLES), texts.longest).ids).inputs(_CPU)
     from PIL import Image
 
     images = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from probe.asymmetric import Asymmetric
+from probe.composite import Asymmetric
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import TOWERS, Hookpoint, split_tower
+from probe.hookpoints import own_pooling
 from probe.profile import ModelProfile
-from probe.reader import own_pooling
 
 __all__ = ["PAIRED", "TowerPair", "other_tower", "pair_up", "whole_tower"]
 

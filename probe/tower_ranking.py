@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.hookpoint import TOWERS, split_tower
+from probe.hookpoints import select_hookpoints
 from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import Contestant, RankOptions, rank
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.sources import find_source
 from probe.store import Store
 from probe.tower_files import find_towers

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from probe.batches import plan_batches, tokenise
+from probe.batches import plan_batches, tokenize
 from probe.errors import CallError, ModelError
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.image_file import ImageFile, open_image
 from probe.pooling import Pooling
 from probe.reader import LayerReader, PreparedTexts
@@ -50,9 +50,9 @@ class TowerReader(LayerReader):
             raise TypeError(f"{self.model.source.name} is not a tower")
         return loaded
 
-    def pooling_at(self, place: Place) -> Pooling:
-        """Return what makes the vector at a place of its token states."""
-        return self.tower.parts.pooling_at(place[1])
+    def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
+        """Return what makes the vector at a layer and pooling of its token states."""
+        return self.tower.parts.pooling_at(layer_pooling[1])
 
     def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
         """Tokenise texts, or line up images, and plan their batches.
@@ -70,7 +70,7 @@ class TowerReader(LayerReader):
         """
         if self.model.tower == "image":
             return self._line_up(texts)
-        return self._tokenise(texts, prompt)
+        return self._tokenize(texts, prompt)
 
     def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
         images = tuple(text for text in texts if isinstance(text, ImageFile))
@@ -84,13 +84,13 @@ class TowerReader(LayerReader):
         mask = torch.ones(len(rows), self.model.max_tokens, dtype=torch.long)
         return _ImageBatch(rows, mask, tuple(images[row] for row in rows), self.loaded.tokenizer)
 
-    def _tokenise(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+    def _tokenize(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
         if any(isinstance(text, ImageFile) for text in texts):
             raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
         inputs = self.tower.texts
         if inputs is None:
             raise TypeError(f"{self.model.source.name} is no tower for texts")
-        tokens = tokenise(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
+        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
         largest = max((max(ids) for ids in tokens.ids if ids), default=0)
         if largest >= inputs.known:
             raise ModelError(

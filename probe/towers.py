@@ -11,7 +11,7 @@ from probe.errors import ModelError
 from probe.hookpoint import HEAD
 from probe.layers import LayerStack, first_tensor
 from probe.pooling import POOLINGS, Pooling
-from probe.trace import Trace
+from probe.trace import ForwardTrace, outermost
 
 __all__ = ["Tower", "TowerModule", "find_tower"]
 
@@ -100,12 +100,13 @@ def find_tower(module: TowerModule, inputs: Mapping[str, Tensor]) -> Tower:
     Raises:
         ModelError: There is no single list of its blocks, or the embedding cannot be told from them.
     """
-    trace = Trace()
+    trace = ForwardTrace()
     with torch.inference_mode(), trace.watching(module):
         embedding = module(**inputs)
     path, blocks = _find_blocks(module, trace)
-    hidden = first_tensor(trace.made[f"{path}.{len(blocks) - 1}"])
-    after = trace.begun_after(f"{path}.{len(blocks) - 1}")
+    last_block = f"{path}.{len(blocks) - 1}"
+    hidden = first_tensor(trace.calls[last_block].output)
+    after = outermost(trace.ran_after(last_block))
     steps = [module.get_submodule(name) for name in after]
     norm = steps[0] if steps and _is_norm(steps[0], hidden) else None
     stack = LayerStack(path, blocks, norm, trace.unread(module))
@@ -122,17 +123,17 @@ def find_tower(module: TowerModule, inputs: Mapping[str, Tensor]) -> Tower:
     )
 
 
-def _find_blocks(module: TowerModule, trace: Trace) -> tuple[str, nn.ModuleList]:
+def _find_blocks(module: TowerModule, trace: ForwardTrace) -> tuple[str, nn.ModuleList]:
     """Return the one outermost list of modules that ran one after another, each on what the one before made."""
     lists = {name: m for name, m in module.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
-    ran = [name for name, blocks in lists.items() if all(f"{name}.{i}" in trace.made for i in range(len(blocks)))]
-    outermost = [name for name in ran if not any(name.startswith(f"{other}.") for other in ran)]
-    if len(outermost) != 1:
-        found = ", ".join(outermost) or "none"
+    ran = [name for name, blocks in lists.items() if all(f"{name}.{i}" in trace.calls for i in range(len(blocks)))]
+    outer = outermost(ran)
+    if len(outer) != 1:
+        found = ", ".join(outer) or "none"
         raise ModelError(
             f"the {module.tower} tower of {type(module.model).__name__} has no single list of blocks: {found}"
         )
-    return outermost[0], lists[outermost[0]]
+    return outer[0], lists[outer[0]]
 
 
 def _is_norm(module: nn.Module, hidden: Tensor) -> bool:

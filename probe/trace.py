@@ -1,26 +1,38 @@
-"""Watch which modules run in a forward, in which order, and what each is given and makes."""
+"""Watch the modules that run in a forward: their order, their inputs and their outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
-__all__ = ["Trace"]
+__all__ = ["ForwardTrace", "ModuleCall", "outermost"]
 
 
-class Trace:
-    """What a forward showed.
+class ModuleCall(NamedTuple):
+    """The last call of a module.
 
     Attributes:
-        made: By name of a module that ran, what it made.
+        args: Its positional arguments.
+        output: Its output.
+    """
+
+    args: tuple[Any, ...]
+    output: Any
+
+
+class ForwardTrace:
+    """The modules of one forward.
+
+    Attributes:
+        calls: By name of a module that ran, its last call.
     """
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
-        self.made: dict[str, Any] = {}
-        # Modules that began, in order, with how many had ended by then.
+        self.calls: dict[str, ModuleCall] = {}
+        # Modules that began, with how many had ended when they first did.
         self._begun: dict[str, int] = {}
         self._ended: list[str] = []
 
@@ -35,22 +47,23 @@ class Trace:
             yield
 
     def _begin(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self._begun[name] = len(self._ended)
+        self._begun.setdefault(name, len(self._ended))
 
-    def _end(self, name: str, module: nn.Module, args: tuple[Any, ...], made: Any) -> None:
+    def _end(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self._ended.append(name)
-        self.made[name] = made
+        self.calls[name] = ModuleCall(args, output)
 
-    def begun_after(self, last: str) -> list[str]:
-        """Return the outermost modules that began after `last` had ended, in order."""
-        place = self._ended.index(last)
-        return _outermost([name for name, ended in self._begun.items() if ended > place])
+    def ran_after(self, last: str) -> list[str]:
+        """Return the modules that first began after `last` had ended, inner ones too, in the order they ended."""
+        position = self._ended.index(last)
+        return [name for name in dict.fromkeys(self._ended) if self._begun[name] > position]
 
     def unread(self, module: nn.Module) -> tuple[str, ...]:
         """Return the parameters inside `module` that belong to nothing that ran."""
         names = [name for name, _ in module.named_parameters()]
-        return tuple(name for name in names if not any(name.startswith(f"{ran}.") for ran in self.made))
+        return tuple(name for name in names if not any(name.startswith(f"{ran}.") for ran in self.calls))
 
 
-def _outermost(names: list[str]) -> list[str]:
+def outermost(names: Sequence[str]) -> list[str]:
+    """Return the names of modules that are inside none of the others."""
     return [name for name in names if not any(name.startswith(f"{other}.") for other in names)]

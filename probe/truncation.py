@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.layers import LayerStack, find_layers, first_tensor
-from probe.reader import HookpointEncoder
 
 __all__ = ["truncate"]
 

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from probe.encoder import Embeddings, Encoder
+from probe.encoders import HookpointEncoder
 from probe.errors import ModelError
 from probe.image_file import ImageFile
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.model_config import read_model_config
-from probe.reader import HookpointEncoder, LayerReader
+from probe.reader import LayerReader
 from probe.search import unit
 from probe.tower_loading import load_other
 from probe.tower_reader import TowerReader
-from surgery.cutting import CutModel
-from surgery.finish import Finish
+from surgery.blocks import CutModel
+from surgery.heads import OutputHead
 from surgery.samples import draw_images
 from surgery.tower_cutting import CutTower
 
@@ -65,13 +66,13 @@ def embed_samples(model: Encoder) -> Embeddings:
     return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
-def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = False) -> None:
+def check_saved(folder: Path, model: CutModel, head: OutputHead, trust: bool = False) -> None:
     """Load a saved folder in a process of its own and compare its vectors with the model's.
 
     Args:
         folder: The saved folder.
         model: What was saved, in float32.
-        finish: What comes after its blocks.
+        head: What comes after its blocks.
         trust: Let it run the code its folder brings, as the original was let.
 
     Raises:
@@ -80,7 +81,7 @@ def check_saved(folder: Path, model: CutModel, finish: Finish, trust: bool = Fal
     if isinstance(model, CutTower):
         _check_towers(folder, model, trust)
         return
-    expected = embed_samples(_last_layer(model, finish.pooling))
+    expected = embed_samples(_last_layer(model, head.pooling))
     _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust))
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from probe.description import Description, Part, read_description
 from probe.errors import CallError, ModelError
 from probe.fusions import Fusion
+from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.reader import select_hookpoints
 from probe.store import Store
-from surgery.card import write_fused_card
 from surgery.cutting import cut
-from surgery.finish import Finish
-from surgery.folder import PROVENANCE, provenance, save_folder, write_json, write_model, write_modules
+from surgery.folder import save_folder, write_model
+from surgery.fused_card import write_fused_card
 from surgery.fusing import FusedModel, refuse_towers
+from surgery.heads import OutputHead
+from surgery.model_files import PROVENANCE, provenance, write_json, write_modules
 
 __all__ = ["FUSED_MODULE", "is_fused", "open_fused", "save_fused", "write_fused"]
 
@@ -94,15 +95,17 @@ def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was train
     for number, reader in enumerate(model.readers):
         points = model.points_of(reader)
         # A model needs a block, also where its embeddings alone are read.
-        short = cut(reader.loaded, max(1, *(point.place[0] for point in points)))
+        short = cut(reader.loaded, max(1, *(point.layer_pooling[0] for point in points)))
         name = _NUMBER.sub("", Path(reader.model.source.name).name)
         members[reader.model.source.name] = f"{number}_{name}"
         inside = folder / members[reader.model.source.name]
         inside.mkdir()
-        write_model(short, inside, Finish(points[0].place[1]))
-        origins.append(provenance(short, points[0].place[1]))
+        write_model(short, inside, OutputHead(points[0].layer_pooling[1]))
+        origins.append(provenance(short, points[0].layer_pooling[1]))
     fusion = model.fusion
-    blocks = [_Block(member=members[p.model], layer=p.place[0], pooling=p.place[1]) for p in fusion.points]
+    blocks = [
+        _Block(member=members[p.model], layer=p.layer_pooling[0], pooling=p.layer_pooling[1]) for p in fusion.points
+    ]
     weights = None if fusion.weights is None else list(fusion.weights)
     description = _Description(method=fusion.method, weights=weights, blocks=blocks)
     write_json(folder / _DESCRIPTION, description.model_dump())

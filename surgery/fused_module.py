@@ -7,7 +7,7 @@ from typing import Any
 from sentence_transformers.sentence_transformer.modules import InputModule
 from torch import Tensor, nn
 
-from probe.batches import pad_batch, tokenise
+from probe.batches import pad_batch, tokenize
 from probe.capture import Capture
 from probe.errors import ModelError
 from probe.profile import LoadOptions, ModelProfile
@@ -73,7 +73,7 @@ class FusedModule(InputModule):
         for number, reader in enumerate(self.model.readers):
             own = prompt or _own_prompt(reader.model, options.get("task"))
             tokenizer = reader.loaded.tokenizer
-            tokens = tokenise(tokenizer, [own + text for text in inputs], reader.model.max_tokens)
+            tokens = tokenize(tokenizer, [own + text for text in inputs], reader.model.max_tokens)
             batch = pad_batch(list(range(len(inputs))), tokens.ids, tokenizer.pad_token_id or 0)
             features |= {f"{number}_input_ids": batch.input_ids, f"{number}_attention_mask": batch.attention_mask}
         return features
@@ -84,12 +84,12 @@ class FusedModule(InputModule):
         for number, reader in enumerate(self.model.readers):
             points = self.model.points_of(reader)
             inputs = {name: features[f"{number}_{name}"] for name in ("input_ids", "attention_mask")}
-            wanted = group_by_layer([point.place for point in points])
+            wanted = group_by_layer([point.layer_pooling for point in points])
             with Capture(reader.loaded.module, reader.loaded.stack, wanted) as capture:
                 states = capture.run(inputs)
             # A text without a token has no state to pool.
             empty = inputs["attention_mask"].sum(dim=1, keepdim=True) == 0
-            blocks |= {point: states[point.place].masked_fill(empty, 0.0) for point in points}
+            blocks |= {point: states[point.layer_pooling].masked_fill(empty, 0.0) for point in points}
         fusion = self.model.fusion
         return {**features, "sentence_embedding": fusion.join([blocks[point] for point in fusion.points])}
 

@@ -7,9 +7,10 @@ from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
+from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.store import Store
 
 __all__ = ["FusedModel", "fuse", "refuse_towers"]
@@ -57,8 +58,8 @@ class FusedModel:
         blocks: dict[Hookpoint, Embeddings] = {}
         for reader, prompt in zip(self.readers, prompts, strict=True):
             points = self.points_of(reader)
-            states = reader.read(texts, prompt, [point.place for point in points]).vectors
-            blocks |= {point: states[point.place] for point in points}
+            states = reader.read(texts, prompt, [point.layer_pooling for point in points]).vectors
+            blocks |= {point: states[point.layer_pooling] for point in points}
         return [blocks[point] for point in self.fusion.points]
 
 

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.reader import LayerReader
 from probe.tower_loading import LoadedTower
 from probe.tower_reader import TowerReader
@@ -143,9 +143,9 @@ def _measure(model: LoadedModel) -> Sequence[float]:
     """Return the milliseconds per text or image up to each layer, the least of some rounds."""
     reader = (TowerReader if model.tower else LayerReader)(model)
     # Of a text model any pooling will do, whether it has one or not.
-    places = [(layer, str(model.pooling) if model.tower else "cls") for layer in range(model.depth + 1)]
+    layer_poolings = [(layer, str(model.pooling) if model.tower else "cls") for layer in range(model.depth + 1)]
     with tempfile.TemporaryDirectory() as scratch:
         sample = islice(cycle(draw_images(Path(scratch))), _COUNT) if model.tower == "image" else _SAMPLE
         prepared = reader.prepare(list(sample), "")
-        rounds = [reader.run(prepared, places).seconds for _ in range(_ROUNDS)]
+        rounds = [reader.run(prepared, layer_poolings).seconds for _ in range(_ROUNDS)]
     return [1000 * min(seconds[layer] for seconds in rounds) / _COUNT for layer in range(model.depth + 1)]

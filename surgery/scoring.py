@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from probe.dataset import Dataset
 from probe.hookpoint import Hookpoint
+from probe.hookpoints import own_pooling
 from probe.leaderboard import Leaderboard
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.ranking import Contestant, RankOptions, rank, rank_layers
-from probe.reader import LayerReader, own_pooling
+from probe.reader import LayerReader
 from probe.sources import ModelSource
 from surgery.cutting import keep
 from surgery.fusing import FusedModel

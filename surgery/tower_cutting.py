@@ -14,7 +14,7 @@ from probe.tower_files import TOWER_CONFIGS
 from probe.tower_loading import LoadedTower, example_inputs
 from probe.tower_reader import TowerReader
 from probe.towers import Tower
-from surgery.cutting import CutModel, check_shape, count_anew, describe_cut, is_cut, refuse_other_states
+from surgery.blocks import CutModel, check_shape, describe_cut, is_cut, refuse_other_states, update_layer_counts
 
 __all__ = ["CutTower", "keep_tower"]
 
@@ -50,7 +50,7 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
             f"the config of '{model.source.name}' does not count its {model.depth} blocks (num_hidden_layers), so a "
             "cut of it would not load again"
         )
-    count_anew(counts, model.depth, chosen)
+    update_layer_counts(counts, model.depth, chosen)
     check_shape(pair, model.source.name, chosen, within=f"{_inside_pair(parts)}.")
     if is_cut(chosen):
         _check_law(model, module, len(chosen))
@@ -73,10 +73,10 @@ def _copy_blocks(model: LoadedTower, chosen: Sequence[int]) -> tuple[Any, Tower]
 
 
 def _check_law(model: LoadedTower, module: nn.Module, layer: int) -> None:
-    place = (layer, model.parts.pooling)
+    layer_pooling = (layer, model.parts.pooling)
     inputs = {name: value.to(model.device) for name, value in example_inputs(model.tokenizer, model.texts).items()}
     mask = torch.ones(2, model.parts.tokens, dtype=torch.long, device=model.device)
     with torch.inference_mode():
-        with Capture(model.module, model.stack, {layer: (place[1],)}, TowerReader(model).pooling_at) as capture:
-            expected = capture.run({"attention_mask": mask, **inputs})[place]
+        with Capture(model.module, model.stack, {layer: (layer_pooling[1],)}, TowerReader(model).pooling_at) as capture:
+            expected = capture.run({"attention_mask": mask, **inputs})[layer_pooling]
         refuse_other_states(model.source.name, layer, expected, module(**inputs).float())

@@ -12,8 +12,8 @@ from probe.profile import TOKENIZER_FILES
 from probe.tower_files import PROCESSOR_FILES, TOWER_CONFIGS
 from probe.tower_loading import TextInputs, read_text_inputs
 from surgery.card import write_tower_card
-from surgery.finish import Finish
-from surgery.folder import (
+from surgery.heads import OutputHead
+from surgery.model_files import (
     PROVENANCE,
     compute_float32,
     copy_files,
@@ -26,48 +26,48 @@ from surgery.folder import (
 from surgery.tower_cutting import CutTower
 from surgery.weights import write_weights
 
-__all__ = ["check_finish", "write_towers"]
+__all__ = ["check_head", "write_towers"]
 
 
-def check_finish(model: CutTower, finish: Finish) -> None:
+def check_head(model: CutTower, head: OutputHead) -> None:
     """Refuse what a folder of two towers has no place for.
 
     Args:
         model: The cut tower.
-        finish: What is to come after its blocks.
+        head: What is to come after its blocks.
 
     Raises:
         CallError: It is another pooling than its own, or modules on top.
     """
-    if finish.pooling != model.pooling:
+    if head.pooling != model.pooling:
         raise CallError(
-            f"--pooling {finish.pooling}: '{model.source.name}' pools by '{model.pooling}' in its own code, which a "
+            f"--pooling {head.pooling}: '{model.source.name}' pools by '{model.pooling}' in its own code, which a "
             "folder of two towers cannot change: leave it out"
         )
-    if finish.top:
+    if head.top:
         raise CallError(f"'{model.source.name}' is one of two towers: nothing can be put on top of one of them")
 
 
-def write_towers(model: CutTower, folder: Path, finish: Finish) -> None:
+def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
     """Write a model of two towers, one of them cut, into an empty folder.
 
     Args:
         model: The cut tower.
         folder: Where to.
-        finish: What comes after its blocks: its own pooling.
+        head: What comes after its blocks: its own pooling.
 
     Raises:
         CallError: Something else is to come after them.
         ModelError: The files name their tensors in a way of their own.
     """
-    check_finish(model, finish)
+    check_head(model, head)
     source = find_transformer(model.source.folder)
     write_json(folder / "config.json", _config_of_both(model, read_config(source)))
     write_weights(model, model.path, source, folder)
     copy_files(source, folder, (*TOKENIZER_FILES, *PROCESSOR_FILES, "*.py"))
     config: Any = model.module.config
     _write_modules(model, folder, model.texts or read_text_inputs(model.files, config)[1])
-    write_json(folder / PROVENANCE, {**provenance(model, finish.pooling), "tower": model.tower, **_earlier(model)})
+    write_json(folder / PROVENANCE, {**provenance(model, head.pooling), "tower": model.tower, **_earlier(model)})
     write_learned(model.learned, folder)
     write_tower_card(model, folder)
 

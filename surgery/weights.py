@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.errors import ModelError
-from surgery.cutting import CutModel
+from surgery.blocks import CutModel
 
 __all__ = ["write_weights"]
 

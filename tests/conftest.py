@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from real_states import Spied
 
     from probe.dataset import Dataset
-    from probe.loading import LoadedModel
+    from probe.loaded import LoadedModel
 
 
 # The files that take longest, longest first: begun first, they leave small ones to fill the end of every process.

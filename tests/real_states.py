@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probe import states
-from probe.chunk_file import shrink
+from probe.chunk_file import quantize
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.leaderboard import Leaderboard
@@ -52,7 +52,7 @@ def read_scifact() -> Spied:
     """Rank SciFact in float32, whole."""
     exact: list[Embeddings] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(states, "shrink", lambda vectors: (exact.append(vectors), shrink(vectors))[1])
+        patch.setattr(states, "quantize", lambda vectors: (exact.append(vectors), quantize(vectors))[1])
         board = rank_minilm("scifact", "float32", bm25=True)
     layers = range(7)
     return Spied(board, [exact[i] for i in layers], [np.concatenate(exact[7 + i :: 7]) for i in layers])

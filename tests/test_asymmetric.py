@@ -12,14 +12,15 @@ from typer.testing import CliRunner, Result
 
 import cli
 from adaptors.resolve import resolve_sides
-from probe.asymmetric import Asymmetric
+from probe.composite import Asymmetric
 from probe.dataset import Dataset
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.profile import LoadOptions
 from probe.ranking import Contestant, RankOptions, rank
-from probe.reader import HookpointEncoder, LayerReader
+from probe.reader import LayerReader
 from probe.sweep import evaluate
 
 pytestmark = pytest.mark.usefixtures("quick_checks")
@@ -113,11 +114,6 @@ def test_wrong_calls(tiny_folder: Callable[[str], Path], tmp_path: Path, options
     assert "unexpected" not in result.stderr
 
 
-def test_neither_side_is_joined_by_the_pair(model: LoadedModel) -> None:
-    resolved = resolve_sides(f"{model.source.name}@1", f"{model.source.name}@2", OPTIONS)
-    pair = next(encoder for encoder in resolved.fusions if isinstance(encoder, Asymmetric))
-    for call in (pair.join_arrays, pair.average):
-        with pytest.raises(TypeError):
-            call([])
+def test_a_side_of_a_pair_is_one_hookpoint(model: LoadedModel) -> None:
     with pytest.raises(CallError, match="per side"):
         resolve_sides(f"{model.source.name}@1+{model.source.name}@2", f"{model.source.name}@all", OPTIONS)

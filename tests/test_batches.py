@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_models import WORDS, write_tokenizer
 
-from probe.batches import lower_case, pad_batch, plan_batches, tokenise
+from probe.batches import lower_case, pad_batch, plan_batches, tokenize
 
 CPU = torch.device("cpu")
 
@@ -60,7 +60,7 @@ def test_nothing_to_read_is_no_batch(lengths: list[int]) -> None:
 
 
 def test_tokenises_in_order_with_special_tokens(tokenizer: Any) -> None:
-    tokens = tokenise(tokenizer, ["apple", "bird boat", ""], 16)
+    tokens = tokenize(tokenizer, ["apple", "bird boat", ""], 16)
     assert [len(ids) for ids in tokens.ids] == [3, 4, 2]
     assert {ids[0] for ids in tokens.ids} == {tokenizer.cls_token_id}
     assert {ids[-1] for ids in tokens.ids} == {tokenizer.sep_token_id}
@@ -69,7 +69,7 @@ def test_tokenises_in_order_with_special_tokens(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize(("words", "truncated"), [(7, 0), (8, 0), (9, 1), (30, 1)])
 def test_only_a_text_above_the_limit_counts_as_cut(tokenizer: Any, words: int, truncated: int) -> None:
-    tokens = tokenise(tokenizer, [" ".join(WORDS[:words]), "apple"], 10)
+    tokens = tokenize(tokenizer, [" ".join(WORDS[:words]), "apple"], 10)
     assert tokens.truncated == truncated
     assert len(tokens.ids[0]) == min(words + 2, 10)
     assert tokens.ids[0][-1] == tokenizer.sep_token_id
@@ -77,11 +77,11 @@ def test_only_a_text_above_the_limit_counts_as_cut(tokenizer: Any, words: int, t
 
 def test_all_cut_texts_are_counted(tokenizer: Any) -> None:
     texts = [" ".join(WORDS[:n]) for n in (20, 3, 8, 9, 50)]
-    assert tokenise(tokenizer, texts, 10).truncated == 3
+    assert tokenize(tokenizer, texts, 10).truncated == 3
 
 
 def test_no_texts_are_no_tokens(tokenizer: Any) -> None:
-    tokens = tokenise(tokenizer, [], 10)
+    tokens = tokenize(tokenizer, [], 10)
     assert (tokens.ids, tokens.truncated) == ([], 0)
 
 

@@ -17,12 +17,15 @@ from torch import nn
 
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
-from probe.loading import LoadedModel, load_model
+from probe.hookpoints import own_pooling
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.model_config import read_model_config
 from probe.profile import LoadOptions
-from probe.reader import LayerReader, own_pooling
+from probe.reader import LayerReader
 from surgery import cutting
-from surgery.cutting import cut, keep, parse_blocks
+from surgery.blocks import parse_blocks
+from surgery.cutting import cut, keep
 from surgery.folder import save
 
 ROOT = Path(__file__).parent.parent

@@ -9,15 +9,15 @@ import pytest
 
 from probe import states
 from probe.collapse import SAMPLE
-from probe.engine import ChunkFound, Engine, Scan, scan_here
-from probe.evaluation import Part
 from probe.leaderboard import Row
 from probe.ranking import RankOptions, rank_layers
 from probe.reader import LayerReader
+from probe.scan import ChunkFound, Engine, Scan, scan_here
+from probe.scorers import CosineScorer
 
 if TYPE_CHECKING:
     from probe.dataset import Dataset
-    from probe.loading import LoadedModel
+    from probe.loaded import LoadedModel
 
 
 def rank_with(model: "LoadedModel", dataset: "Dataset", engine: Engine) -> list[Row]:
@@ -49,7 +49,7 @@ def test_a_pass_yields_every_chunk_with_its_place_and_cost(
             yield found
 
     rank_with(model, dataset, spy)
-    assert [(found.findings.start, len(found.findings.ids)) for found in seen] == [(0, 16), (16, 16), (32, 8)]
+    assert [(found.top.start, len(found.top.ids)) for found in seen] == [(0, 16), (16, 16), (32, 8)]
     name = model.source.name
     assert all(set(found.costs) == {name} and found.costs[name].seconds[model.depth] > 0 for found in seen)
 
@@ -60,7 +60,7 @@ def test_the_corpus_first_documents_tell_of_a_collapse_in_whatever_order_they_co
 ) -> None:
     vectors = np.random.default_rng(0).normal(size=(2 * SAMPLE, 4)).astype(np.float32)
     vectors[:SAMPLE] = 1.0
-    part, spread = Part(vectors[:1]), Part(vectors[:1])
+    part, spread = CosineScorer(vectors[:1]), CosineScorer(vectors[:1])
     for start in order(list(range(0, len(vectors), 200))):
         part.keep_sample(start, vectors[start : start + 200])
         spread.keep_sample(start, vectors[::-1][start : start + 200])

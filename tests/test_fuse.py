@@ -14,12 +14,13 @@ from tiny_models import PROMPTS, WORDS, count_hooks, make_texts, write_model, wr
 from adaptors.resolve import resolve_specs
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.loading import load_model
 from probe.metrics import Metric
 from probe.profile import LoadOptions
 from probe.ranking import rank
-from probe.reader import HookpointEncoder, LayerReader
+from probe.reader import LayerReader
 from probe.search import unit
 from probe.sweep import evaluate
 from surgery.fused_folder import is_fused, open_fused, save_fused

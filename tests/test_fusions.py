@@ -6,22 +6,24 @@ from io import StringIO
 import numpy as np
 import pytest
 from rich.console import Console
+from sweeps import sweep
 
 from probe import states as states_module
 from probe.console import draw_map
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
+from probe.encoders import HookpointEncoder
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
 from probe.ranking import Contestant, rank
-from probe.reader import HookpointEncoder, LayerReader
+from probe.reader import LayerReader
 from probe.search import unit
-from probe.states import silent
+from probe.states import RunContext
 from probe.store import Store
-from probe.sweep import evaluate, sweep
+from probe.sweep import evaluate
 
 NDCG = Metric("ndcg", 10)
 LoadTiny = Callable[[str], LoadedModel]
@@ -60,8 +62,8 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fusion_scores_as_the_joined_vectors(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
-    (ours,), _ = sweep_fusions(readers, [fusion], dataset, [NDCG], (None, silent))
-    joined = Joined([HookpointEncoder(readers[point.model], *point.place) for point in fusion.points])
+    (ours,), _ = sweep_fusions(readers, [fusion], dataset, [NDCG], RunContext())
+    joined = Joined([HookpointEncoder(readers[point.model], *point.layer_pooling) for point in fusion.points])
     theirs = evaluate(joined, str(fusion), dataset, [NDCG])
     assert ours.scores[NDCG] == pytest.approx(theirs.scores[NDCG], abs=1e-6)
     assert (ours.dim, ours.encoder, ours.hookpoint) == (theirs.dim, str(fusion), None)
@@ -71,7 +73,7 @@ def test_a_single_hookpoint_scores_as_in_a_sweep(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
     point = fusion.points[1]
-    evaluations, _ = sweep_fusions(readers, [Fusion((point,)), fusion], dataset, [NDCG], (None, silent))
+    evaluations, _ = sweep_fusions(readers, [Fusion((point,)), fusion], dataset, [NDCG], RunContext())
     alone = sweep(readers[point.model], [point], dataset, [NDCG]).evaluations[0]
     assert (evaluations[0].scores[NDCG] == alone.scores[NDCG]).all()
     assert (evaluations[0].hookpoint, evaluations[0].parameters) == (point, alone.parameters)
@@ -84,7 +86,7 @@ def test_one_pass_law_every_model_reads_every_text_once(
     modules = [reader.loaded.module.get_input_embeddings() for reader in readers.values()]  # type: ignore[operator]
     handles = [m.register_forward_hook(lambda module, args, output: rows.append(len(output))) for m in modules]
     points = [Fusion((point,)) for point in fusion.points]
-    sweep_fusions(readers, [*points, fusion], dataset, [NDCG], (None, silent))
+    sweep_fusions(readers, [*points, fusion], dataset, [NDCG], RunContext())
     for handle in handles:
         handle.remove()
     assert sum(rows) == 2 * (len(dataset.documents) + len(dataset.queries))
@@ -93,7 +95,7 @@ def test_one_pass_law_every_model_reads_every_text_once(
 def test_cost_counts_every_model_once_to_its_deepest_layer(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
-    (ours,), _ = sweep_fusions(readers, [fusion], dataset, [NDCG], (None, silent))
+    (ours,), _ = sweep_fusions(readers, [fusion], dataset, [NDCG], RunContext())
     bert, mpnet = (reader.model for reader in readers.values())
     assert ours.parameters == bert.parameters[3] + mpnet.parameters[2]
 
@@ -115,7 +117,9 @@ def test_same_table_from_the_store(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
-    results = [sweep_fusions(readers, [fusion], dataset, [NDCG], (kept, silent))[0][0] for kept in (None, store, store)]
+    results = [
+        sweep_fusions(readers, [fusion], dataset, [NDCG], RunContext(kept))[0][0] for kept in (None, store, store)
+    ]
     assert all((result.scores[NDCG] == results[0].scores[NDCG]).all() for result in results)
 
 

@@ -18,11 +18,12 @@ from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
 from probe.geometry_sweep import measure_geometry
+from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import Contestant
-from probe.reader import LayerReader, select_hookpoints
-from probe.states import document_side, query_side, read_side
+from probe.reader import LayerReader
+from probe.states import prompted_documents, prompted_queries, read_states
 from probe.store import Store
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -113,9 +114,9 @@ def everything(reader: LayerReader) -> Contestant:
 def test_every_row_measures_its_layer(reader: LayerReader, dataset: Dataset) -> None:
     contestant = everything(reader)
     board = measure_geometry([contestant], dataset)
-    places = [point.place for point in contestant.hookpoints]
-    (documents,) = read_side(reader, document_side(reader, dataset), places)
-    (queries,) = read_side(reader, query_side(reader, dataset), places)
+    places = [point.layer_pooling for point in contestant.hookpoints]
+    (documents,) = read_states(reader, prompted_documents(reader, dataset), places)
+    (queries,) = read_states(reader, prompted_queries(reader, dataset), places)
     ids = [name for name, _ in dataset.documents]
     pairs = [
         (dataset.queries.ids.index(query), ids.index(document))

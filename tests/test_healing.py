@@ -29,7 +29,7 @@ from probe.errors import CallError, ModelError, TrainingError
 from probe.evaluation import AdaptorFacts
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.states import document_side, read_side
+from probe.states import prompted_documents, read_states
 
 OPTIONS = HealOptions(steps=30, batch=8, rate=5e-3, bfloat16=False)
 
@@ -129,7 +129,7 @@ def test_texts_have_their_prompts_and_the_full_models_vectors(
     first = next(iter(dataset.documents))[1]
     assert texts.texts[0] == reader.model.document_prompt + first
     place = (reader.model.depth, "mean")
-    (states,) = read_side(reader, document_side(reader, dataset), [place])
+    (states,) = read_states(reader, prompted_documents(reader, dataset), [place])
     assert torch.allclose(texts.targets, normalize(torch.from_numpy(states.vectors[place]), dim=1))
     assert texts.seen == (("tiny", dataset.documents.text_hash),)
 

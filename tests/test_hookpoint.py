@@ -151,10 +151,10 @@ def test_check_pooling_returns_the_name_or_lists_all() -> None:
 
 
 def test_place_needs_layer_and_pooling_written_out() -> None:
-    assert Hookpoint("m", 5, "cls").place == (5, "cls")
+    assert Hookpoint("m", 5, "cls").layer_pooling == (5, "cls")
     for spec in ("m@5", "m:cls", "m@last:cls"):
         with pytest.raises(ValueError, match=spec):
-            _ = Hookpoint.parse(spec).place
+            _ = Hookpoint.parse(spec).layer_pooling
 
 
 def test_parsing_a_spec_does_not_import_torch() -> None:

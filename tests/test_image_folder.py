@@ -24,7 +24,7 @@ from probe.documents import build_dataset
 from probe.errors import CallError, DataError
 from probe.geometry_sweep import measure_geometry
 from probe.image_file import ImageFile, open_image
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric, score_run
 from probe.query_examples import choose_examples
 from probe.reader import LayerReader

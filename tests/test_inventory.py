@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from probe.dataset import Dataset
+from probe.hookpoints import select_hookpoints
 from probe.inventory import find_rubbish, list_shelves, prune, select_shelves, verify
-from probe.loading import LoadedModel
-from probe.reader import LayerReader, select_hookpoints
-from probe.states import document_side, query_side, read_side
+from probe.loaded import LoadedModel
+from probe.reader import LayerReader
+from probe.states import RunContext, prompted_documents, prompted_queries, read_states
 from probe.store import MANIFEST, Store
 
 
@@ -18,9 +19,9 @@ from probe.store import MANIFEST, Store
 def store(tmp_path: Path, model: LoadedModel, dataset: Dataset) -> Store:
     filled = Store(tmp_path / "store")
     reader = LayerReader(model)
-    places = [point.place for point in select_hookpoints(model, "all", ("cls", "mean"))]
-    for side in (document_side(reader, dataset), query_side(reader, dataset)):
-        list(read_side(reader, side, places, filled))
+    places = [point.layer_pooling for point in select_hookpoints(model, "all", ("cls", "mean"))]
+    for side in (prompted_documents(reader, dataset), prompted_queries(reader, dataset)):
+        list(read_states(reader, side, places, RunContext(filled)))
     filled.write_facts({"a": 1}, {"depth": 3})
     return filled
 
@@ -99,5 +100,5 @@ def test_a_shelf_is_used_when_it_is_opened(store: Store, model: LoadedModel, dat
     for shelf in list_shelves(store):
         os.utime(shelf.folder / MANIFEST, (time.time() - 10 * 86400,) * 2)
     reader = LayerReader(model)
-    list(read_side(reader, query_side(reader, dataset), [(3, "mean")], store))
+    list(read_states(reader, prompted_queries(reader, dataset), [(3, "mean")], RunContext(store)))
     assert len(select_shelves(store, unused_days=5)) == 1

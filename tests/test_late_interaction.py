@@ -14,24 +14,26 @@ from tiny_models import DEPTH, PROMPTS, WIDTH, write_model, write_sentence_trans
 from adaptors.resolve import resolve_specs
 from probe import one_pass
 from probe import states as states_module
-from probe.asymmetric import Asymmetric
-from probe.chunk_file import places_in
+from probe.chunk_file import layer_poolings_in
+from probe.composite import Asymmetric
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
+from probe.encoders import HookpointEncoder, TokenEncoder
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard, Row
-from probe.loading import LoadedModel, load_model
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.metrics import Metric
 from probe.profile import LoadOptions
 from probe.ranking import Contestant, RankOptions, rank, rank_layers
-from probe.reader import HookpointEncoder, LayerReader
+from probe.reader import LayerReader
 from probe.run_fusion import fuse_runs
 from probe.search import Run
 from probe.store import Store
+from probe.sweep import evaluate_late
 from probe.texts import Texts
-from probe.token_encoder import TokenEncoder, evaluate_late
 from probe.token_scores import maxsim
 from surgery.cutting import cut
 from surgery.folder import save
@@ -180,7 +182,7 @@ def test_the_store_keeps_scores_of_documents_and_no_tokens_of_them(
 ) -> None:
     rank_places(LayerReader(model), dataset, store)
     shelves = [
-        {pooling.partition("-")[0] for path in folder.glob("*.safetensors") for _, pooling in places_in(path)}
+        {pooling.partition("-")[0] for path in folder.glob("*.safetensors") for _, pooling in layer_poolings_in(path)}
         for folder in (store.folder / "shelves").iterdir()
     ]
     assert sorted(map(sorted, shelves)) == [["maxsim", "mean"], ["mean", "tokens"]]
@@ -221,7 +223,7 @@ def test_a_damaged_file_of_scores_is_named_and_redone(
     holding = [
         path
         for path in store.folder.rglob("*.safetensors")
-        if any(pooling.startswith("maxsim") for _, pooling in places_in(path))
+        if any(pooling.startswith("maxsim") for _, pooling in layer_poolings_in(path))
     ]
     data = bytearray(holding[1].read_bytes())
     data[-3] ^= 255

@@ -23,10 +23,13 @@ from tiny_models import (
 )
 
 from probe.encoder import Embeddings
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
-from probe.loading import LoadedModel, load_model
+from probe.hookpoints import own_pooling
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.profile import LoadOptions
-from probe.reader import HookpointEncoder, LayerReader, own_pooling
+from probe.reader import LayerReader
 
 LIMIT = 24
 TEXTS = [*make_texts(12), "", "apple unknownword bird", "  acid\n air ", " ".join(WORDS[: LIMIT * 2]), "APPLE Bird"]

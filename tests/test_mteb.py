@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweeps import sweep
 
 from probe.dataset import Dataset
-from probe.loading import LoadedModel
+from probe.hookpoints import select_hookpoints
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
-from probe.reader import LayerReader, select_hookpoints
-from probe.sweep import sweep
+from probe.reader import LayerReader
 from surgery.cutting import cut
 from surgery.folder import save
 

@@ -19,17 +19,18 @@ from probe import rate as rate_module
 from probe.capture import Capture
 from probe.errors import CallError
 from probe.flops import attention_width, count_flops
+from probe.hookpoints import select_hookpoints
 from probe.inventory import list_shelves
 from probe.layers import find_layers
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.plan import Plan, PlanRequest
 from probe.plan_table import plan_lines
 from probe.planning import plan_sweep
 from probe.quantities import brief, duration, size
 from probe.rate import Rate, measure_rate
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.settings import CHUNK
-from probe.states import Side, read_side
+from probe.states import PromptedTexts, RunContext, read_states
 from probe.store import MANIFEST, Store
 from probe.store_forecast import StoreForecast, forecast_store
 from probe.texts import Texts
@@ -129,10 +130,10 @@ def test_one_pass_costs_its_deepest_layer_and_one_by_one_all_of_them(model: Load
 def fill_store(folder: Path, model: LoadedModel, layers: str, poolings: tuple[str, ...], texts: int) -> Path:
     """Write a shelf by a real sweep and return its folder."""
     words = tuple(make_texts(texts, longest=4))
-    side = Side("documents", Texts(tuple(map(str, range(texts))), words), "", "tiny")
-    places = [point.place for point in select_hookpoints(model, layers, poolings)]
+    side = PromptedTexts("documents", Texts(tuple(map(str, range(texts))), words), "", "tiny")
+    places = [point.layer_pooling for point in select_hookpoints(model, layers, poolings)]
     store = Store(folder)
-    list(read_side(LayerReader(model), side, places, store))
+    list(read_states(LayerReader(model), side, places, RunContext(store)))
     return list_shelves(store)[0].folder
 
 

@@ -8,7 +8,7 @@ from tiny_data import make_dataset
 
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric, score_run
 from probe.query_examples import LEADERS, Examples, choose_examples, leaders
 from probe.ranking import RankOptions, rank_layers

@@ -12,12 +12,13 @@ from tiny_data import make_dataset
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
 from probe.errors import CallError
+from probe.hookpoints import select_hookpoints
 from probe.leaderboard import TIMINGS, Leaderboard
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.published import find_published
 from probe.ranking import Contestant, RankOptions, rank, rank_layers
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.settings import model_settings
 from probe.texts import Texts
 

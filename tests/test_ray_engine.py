@@ -23,15 +23,15 @@ import cli
 from adaptors.resolve import resolve_specs
 from probe import ray_engine, states
 from probe.dataset_loading import load_dataset
-from probe.engine import ChunkFound, Scan, scan_here
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions, rank
-from probe.ray_corpus import DatasetSource, order_corpus
+from probe.ray_corpus import DatasetSource, set_up_corpus
 from probe.ray_engine import RayEngine
-from probe.ray_orders import Orders, make_orders
-from probe.ray_worker import ChunkWorker, Reply
+from probe.ray_orders import WorkerSetup, set_up_workers
+from probe.ray_worker import ChunkResult, ChunkWorker
+from probe.scan import ChunkFound, Scan, scan_here
 from probe.store import Store
 from probe.texts import Texts
 from probe.tower_ranking import open_towers, rank_towers
@@ -192,58 +192,58 @@ def test_beside_a_poisoned_chunk_the_others_are_stored(poisoned: tuple[Any, Path
     assert numbers == sorted(f"{number:06d}" for number in [0, 0, 1, 3, 4, 5, 6])
 
 
-def orders_of(model: Path, data: Path) -> Orders:
+def setup_of(model: Path, data: Path) -> WorkerSetup:
     """Return what workers would be told of a model's last layer."""
     taken: list[Scan] = []
 
     def spy(scan: Scan) -> Iterator[ChunkFound]:
-        taken.append(replace(scan, contest=copy.deepcopy(scan.contest)))
+        taken.append(replace(scan, tracker=copy.deepcopy(scan.tracker)))
         yield from scan_here(scan)
 
     rank_specs([f"{model}:mean"], str(data), None, engine=spy)
-    return make_orders(taken[0], order_corpus(taken[0].dataset, None, SIZE), trust=False)
+    return set_up_workers(taken[0], set_up_corpus(taken[0].dataset, None, SIZE), trust=False)
 
 
 @pytest.fixture(scope="module")
-def orders(tiny_folder: Callable[[str], Path], data: Path) -> Orders:
-    return orders_of(tiny_folder("bert"), data)
+def worker_setup(tiny_folder: Callable[[str], Path], data: Path) -> WorkerSetup:
+    return setup_of(tiny_folder("bert"), data)
 
 
-def ask(orders: Orders, numbers: list[int], begun: int = 1) -> list[Reply]:
+def ask(worker_setup: WorkerSetup, numbers: list[int], begun: int = 1) -> list[ChunkResult]:
     """Return the replies of a worker in this process, to chunks that were begun so often."""
-    gate = SimpleNamespace(begin=SimpleNamespace(remote=lambda number: ray.put(begun)))
-    worker = ChunkWorker(ray.put(orders), gate)
-    return [pickle.loads(worker({"number": [number]})["reply"][0]) for number in numbers]
+    flow = SimpleNamespace(begin=SimpleNamespace(remote=lambda number: ray.put(begun)))
+    worker = ChunkWorker(ray.put(worker_setup), flow)
+    return [pickle.loads(worker({"number": [number]})["result"][0]) for number in numbers]
 
 
-def test_a_chunk_that_is_asked_for_again_is_found_whole_again(orders: Orders) -> None:
-    first, *_, again, last = ask(orders, [0, *range(12), 0, 31])
+def test_a_chunk_that_is_asked_for_again_is_found_whole_again(worker_setup: WorkerSetup) -> None:
+    first, *_, again, last = ask(worker_setup, [0, *range(12), 0, 31])
     assert first.found
     assert again.found
     assert last.found
-    ours, expected = again.found.findings.picked[0], first.found.findings.picked[0]
+    ours, expected = again.found.top.picked[0], first.found.top.picked[0]
     assert ours.columns.tolist() == expected.columns.tolist()
     # What cannot be among the best of all that the worker saw stays there.
-    assert last.found.findings.picked[0].columns.shape[1] < expected.columns.shape[1]
+    assert last.found.top.picked[0].columns.shape[1] < expected.columns.shape[1]
 
 
-def test_a_chunk_that_costs_every_worker_its_life_is_given_up(orders: Orders) -> None:
-    (last,), (given_up,) = ask(orders, [3], begun=5), ask(orders, [3], begun=6)
+def test_a_chunk_that_costs_every_worker_its_life_is_given_up(worker_setup: WorkerSetup) -> None:
+    (last,), (given_up,) = ask(worker_setup, [3], begun=5), ask(worker_setup, [3], begun=6)
     assert last.found
     assert not last.fault
     assert (given_up.found, given_up.fatal) == (None, False)
     assert given_up.fault == "chunk 3: 5 workers were lost while they read it"
 
 
-def test_a_worker_that_finds_another_model_refuses_to_begin(orders: Orders) -> None:
-    (model,) = orders.models
+def test_a_worker_that_finds_another_model_refuses_to_begin(worker_setup: WorkerSetup) -> None:
+    (model,) = worker_setup.models
     other = replace(model, parts={**model.parts, "weights_sha256": "another"})
-    (reply,) = ask(replace(orders, models=(other,)), [0])
-    assert reply.fatal
-    assert "gives other vectors here: its weights_sha256 is" in reply.fault
-    (reply,) = ask(replace(orders, models=(replace(model, name="/nowhere/at all"),)), [0])
-    assert reply.fatal
-    assert "there is no folder '/nowhere/at all'" in reply.fault
+    (result,) = ask(replace(worker_setup, models=(other,)), [0])
+    assert result.fatal
+    assert "gives other vectors here: its weights_sha256 is" in result.fault
+    (result,) = ask(replace(worker_setup, models=(replace(model, name="/nowhere/at all"),)), [0])
+    assert result.fatal
+    assert "there is no folder '/nowhere/at all'" in result.fault
 
 
 def test_token_states_are_refused(tiny_folder: Callable[[str], Path], data: Path) -> None:
@@ -267,22 +267,22 @@ def test_images_are_read_by_workers_too(tmp_path: Path) -> None:
 def test_only_handles_on_files_are_sent_and_texts_in_memory_need_a_name(data: Path) -> None:
     whole, limited = load_dataset(str(data)), load_dataset(str(data), limit=40)
     held = replace(whole, documents=Texts.gather(whole.documents))
-    assert [order_corpus(one, None, SIZE).documents is not None for one in (whole, limited)] == [True, True]
-    assert order_corpus(held, DatasetSource(str(data)), SIZE).documents is None
-    assert order_corpus(held, DatasetSource(str(data)), SIZE).open().text_hash == held.documents.text_hash
+    assert [set_up_corpus(one, None, SIZE).documents is not None for one in (whole, limited)] == [True, True]
+    assert set_up_corpus(held, DatasetSource(str(data)), SIZE).documents is None
+    assert set_up_corpus(held, DatasetSource(str(data)), SIZE).open().text_hash == held.documents.text_hash
     with pytest.raises(CallError, match="in memory cannot be sent"):
-        order_corpus(held, None, SIZE)
+        set_up_corpus(held, None, SIZE)
 
 
-def test_what_a_worker_warns_of_comes_with_its_reply(orders: Orders, tmp_path: Path) -> None:
-    stored = replace(orders, store=Store(tmp_path))
+def test_what_a_worker_warns_of_comes_with_its_result(worker_setup: WorkerSetup, tmp_path: Path) -> None:
+    stored = replace(worker_setup, store=Store(tmp_path))
     assert ask(stored, [0, 1])[1].warnings == ()
     damaged = next(tmp_path.rglob("000001-*.safetensors"))
     damaged.write_bytes(b"nothing")
-    replies = ask(stored, [0, 1])
-    assert [len(reply.warnings) for reply in replies] == [0, 1]
-    assert "it is redone" in replies[1].warnings[0]
-    assert replies[1].found
+    results = ask(stored, [0, 1])
+    assert [len(result.warnings) for result in results] == [0, 1]
+    assert "it is redone" in results[1].warnings[0]
+    assert results[1].found
 
 
 def test_the_chunks_of_a_lost_machine_are_read_by_another(

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from tiny_data import make_dataset, zip_folder
 
-from probe.contest import Findings
 from probe.dataset_loading import load_dataset
-from probe.engine import ChunkFound
 from probe.errors import CallError, DataError, ModelError, ProbeError
-from probe.ray_corpus import DatasetSource, Gate, order_corpus, tell_chunks
+from probe.ray_corpus import DatasetSource, FlowControl, number_chunks, set_up_corpus
 from probe.ray_engine import _count_workers, _gpus_of_worker
 from probe.ray_tally import Tally
-from probe.ray_worker import Reply
+from probe.ray_worker import ChunkResult
+from probe.scan import ChunkFound
+from probe.tracker import ChunkTopK
 
 
 @pytest.fixture
@@ -28,30 +28,30 @@ def folder(tmp_path: Path) -> Path:
     return make_dataset(tmp_path / "data", documents=30)
 
 
-def found(number: int) -> Reply:
-    return Reply(number, ChunkFound(Findings(number, (), (), ()), {}))
+def found(number: int) -> ChunkResult:
+    return ChunkResult(number, ChunkFound(ChunkTopK(number, (), (), ()), {}))
 
 
-def test_a_gate_lets_a_few_through_and_one_more_for_each_that_is_closed() -> None:
+def test_flow_control_lets_a_few_through_and_one_more_for_each_that_is_closed() -> None:
     async def walk() -> list[bool]:
-        gate = Gate(2)
-        waiting = [asyncio.ensure_future(gate.wait(number)) for number in range(4)]
+        flow = FlowControl(2)
+        waiting = [asyncio.ensure_future(flow.wait(number)) for number in range(4)]
         seen = []
         for number in range(3):
             await asyncio.sleep(0.01)
             seen.append(sum(task.done() for task in waiting))
-            await gate.close(number)
+            await flow.close(number)
         return seen
 
     assert asyncio.run(walk()) == [2, 3, 4]
 
 
-def test_a_gate_counts_how_often_a_chunk_is_begun_and_forgets_what_is_done() -> None:
+def test_flow_control_counts_how_often_a_chunk_is_begun_and_forgets_what_is_done() -> None:
     async def walk() -> list[int]:
-        gate = Gate(2)
-        counts = [await gate.begin(5), await gate.begin(5), await gate.begin(6)]
-        await gate.close(5)
-        return [*counts, await gate.begin(5), len(gate._begun)]
+        flow = FlowControl(2)
+        counts = [await flow.begin(5), await flow.begin(5), await flow.begin(6)]
+        await flow.close(5)
+        return [*counts, await flow.begin(5), len(flow._begun)]
 
     assert asyncio.run(walk()) == [1, 2, 1, 1, 2]
 
@@ -67,7 +67,7 @@ def test_a_tally_names_what_failed_and_what_never_came(caplog: pytest.LogCapture
     tally.take(found(0))
     with caplog.at_level(logging.WARNING):
         for warnings in (("the disk is full",), ("the disk is full",)):
-            assert tally.take(Reply(2, fault="chunk 2: no", warnings=warnings)) is None
+            assert tally.take(ChunkResult(2, fault="chunk 2: no", warnings=warnings)) is None
     assert caplog.messages == ["the disk is full", "chunk 2: no"]
     with pytest.raises(ProbeError, match=r"no table: 3 of 4 chunks .*: chunk 2: no; chunk 1: Ray lost it") as error:
         tally.check()
@@ -76,15 +76,15 @@ def test_a_tally_names_what_failed_and_what_never_came(caplog: pytest.LogCapture
 
 def test_a_tally_ends_at_once_where_no_worker_can_begin() -> None:
     with pytest.raises(ProbeError, match="there is no model here"):
-        Tally(4, kept=False).take(Reply(0, fault="there is no model here", fatal=True))
+        Tally(4, kept=False).take(ChunkResult(0, fault="there is no model here", fatal=True))
 
 
 def test_a_corpus_is_sent_as_a_handle_and_found_by_name_where_it_lies_elsewhere(folder: Path) -> None:
     data = load_dataset(str(folder))
-    order = order_corpus(data, DatasetSource(str(folder)), 8)
-    assert order.open() is data.documents
+    setup = set_up_corpus(data, DatasetSource(str(folder)), 8)
+    assert setup.open() is data.documents
     moved = folder.rename(folder.parent / "moved")
-    elsewhere = replace(order, source=DatasetSource(str(moved)))
+    elsewhere = replace(setup, source=DatasetSource(str(moved)))
     assert list(elsewhere.open()) == list(load_dataset(str(moved)).documents)
     (moved / "corpus.jsonl").write_text((moved / "corpus.jsonl").read_text().replace('"d3"', '"x3"'))
     with pytest.raises(ModelError, match="has other texts here"):
@@ -93,7 +93,7 @@ def test_a_corpus_is_sent_as_a_handle_and_found_by_name_where_it_lies_elsewhere(
 
 def test_a_zip_is_sent_as_a_handle_with_its_limit(folder: Path) -> None:
     data = load_dataset(str(zip_folder(folder, folder.parent / "data.zip")), limit=20)
-    sent = pickle.loads(pickle.dumps(order_corpus(data, None, 8)))
+    sent = pickle.loads(pickle.dumps(set_up_corpus(data, None, 8)))
     assert list(sent.open()) == list(data.documents)
     assert sent.open().read(8, 8) == data.documents.read(8, 8)
     assert sent.chunks == 3
@@ -103,24 +103,24 @@ def test_relative_paths_mean_what_they_meant_where_the_corpus_was_ordered(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    order = order_corpus(load_dataset("data"), None, 8)
+    setup = set_up_corpus(load_dataset("data"), None, 8)
     monkeypatch.chdir("/")
-    assert len(list(order.open())) == 30
+    assert len(list(setup.open())) == 30
 
 
 def test_chunks_are_told_by_their_numbers_not_their_texts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="the extra ray is not installed")
     asked: list[int] = []
     monkeypatch.setattr(ray, "get", lambda value: value)
-    gate: Any = SimpleNamespace(wait=SimpleNamespace(remote=asked.append))
-    order = order_corpus(load_dataset(str(folder)), None, 8)
-    assert list(tell_chunks({}, order.chunks, gate)) == [{"number": number} for number in range(4)]
+    flow: Any = SimpleNamespace(wait=SimpleNamespace(remote=asked.append))
+    setup = set_up_corpus(load_dataset(str(folder)), None, 8)
+    assert list(number_chunks({}, setup.chunks, flow)) == [{"number": number} for number in range(4)]
     assert asked == [0, 1, 2, 3]
 
 
 def test_a_corpus_that_cannot_be_read_is_told_of(folder: Path) -> None:
     data = load_dataset(str(folder))
-    named, nameless = order_corpus(data, DatasetSource(str(folder)), 8), order_corpus(data, None, 8)
+    named, nameless = set_up_corpus(data, DatasetSource(str(folder)), 8), set_up_corpus(data, None, 8)
     shutil.rmtree(folder)
     with pytest.raises(CallError, match="there is no data set"):
         named.open()

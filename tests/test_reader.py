@@ -11,14 +11,17 @@ import torch
 from tiny_models import DEPTH, ENCODERS, PROMPTS, WIDTH, WORDS, count_hooks, make_texts, write_model, write_tokenizer
 from torch import nn
 
-from probe.batches import tokenise
+from probe.batches import tokenize
 from probe.encoder import Embeddings, Encoder
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
-from probe.hookpoint import Place
-from probe.loading import LoadedModel, load_model
+from probe.hookpoint import LayerPooling
+from probe.hookpoints import own_pooling, select_hookpoints
+from probe.loaded import LoadedModel
+from probe.loading import load_model
 from probe.pooling import POOLINGS
 from probe.profile import LoadOptions
-from probe.reader import HookpointEncoder, LayerReader, own_pooling, select_hookpoints
+from probe.reader import LayerReader
 
 LoadTiny = Callable[[str], LoadedModel]
 
@@ -59,7 +62,7 @@ def test_all_places_take_one_pass_over_the_texts(bert: LoadedModel, monkeypatch:
     LayerReader(bert, BUDGET).read(TEXTS, "", EVERYWHERE, batches.append)
     assert passes == batches
     assert len(passes) > 3
-    assert sorted(rows) == sorted(tuple(ids) for ids in tokenise(bert.tokenizer, TEXTS, bert.max_tokens).ids)
+    assert sorted(rows) == sorted(tuple(ids) for ids in tokenize(bert.tokenizer, TEXTS, bert.max_tokens).ids)
 
 
 def test_deepest_place_decides_how_far_the_model_runs(bert: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,11 +202,11 @@ def test_hookpoint_encoder_is_an_encoder_with_the_models_prompts(load_tiny: Load
     ],
 )
 def test_layers_and_poolings_expand_to_hookpoints(
-    layers: str, poolings: tuple[str, ...], expected: list[Place], load_tiny: LoadTiny
+    layers: str, poolings: tuple[str, ...], expected: list[LayerPooling], load_tiny: LoadTiny
 ) -> None:
     model = load_tiny("bert")
     hookpoints = select_hookpoints(model, layers, poolings)
-    assert [hookpoint.place for hookpoint in hookpoints] == expected
+    assert [hookpoint.layer_pooling for hookpoint in hookpoints] == expected
     assert {hookpoint.model for hookpoint in hookpoints} == {model.source.name}
 
 
@@ -223,7 +226,7 @@ def test_own_pooling_that_is_none_of_ours_asks_for_one(load_tiny: LoadTiny) -> N
         own_pooling(model)
     with pytest.raises(CallError, match="--pooling"):
         select_hookpoints(model, "1")
-    assert select_hookpoints(model, "1", ("mean",))[0].place == (1, "mean")
+    assert select_hookpoints(model, "1", ("mean",))[0].layer_pooling == (1, "mean")
 
 
 def test_own_pooling_is_the_folders(load_tiny: LoadTiny) -> None:

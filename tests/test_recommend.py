@@ -17,10 +17,11 @@ from adaptors.recommend import recommend, split_queries
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.evaluation import AdaptorFacts, Evaluation
-from probe.loading import LoadedModel
+from probe.hookpoints import select_hookpoints
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.ranking import RankOptions
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.statistics import non_inferiority_p_values
 
 NDCG = Metric("ndcg", 10)

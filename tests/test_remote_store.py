@@ -12,13 +12,13 @@ from tiny_store import ABOUT, EVERYWHERE, PARTS, PLACES, Spy, put, same, states
 from probe import states as states_module
 from probe import store as store_module
 from probe import sweep as sweep_module
-from probe.chunk_file import ChunkRecord, pack_chunk, restore
+from probe.chunk_file import ChunkRecord, dequantize, pack_chunk
 from probe.dataset import Dataset
 from probe.inventory import find_rubbish, list_shelves, prune, select_shelves, verify
-from probe.loading import LoadedModel
+from probe.loaded import LoadedModel
 from probe.locations import locate
 from probe.reader import LayerReader, LayerStates
-from probe.states import document_side, read_side
+from probe.states import RunContext, prompted_documents, read_states
 from probe.store import Shelf, Store
 
 __all__ = ["use_bucket"]
@@ -50,7 +50,7 @@ def test_what_is_put_is_found(store: Store) -> None:
     put(shelf)
     for asked in (shelf, Store(store.folder).shelf(PARTS, ABOUT)):
         found = asked.find(0, "t", PLACES)
-        assert all((restore(found.tensors[place]) == restore(tensor)).all() for place, tensor in states().items())
+        assert all((dequantize(found.tensors[place]) == dequantize(tensor)).all() for place, tensor in states().items())
         assert (found.seconds, found.truncated) == ({0: 0.5}, 1)
         assert asked.count(PLACES) == dict.fromkeys(PLACES, 1)
 
@@ -186,11 +186,11 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_small_chunks")
 def test_states_are_the_same_bits_as_without_a_store(model: LoadedModel, dataset: Dataset, store: Store) -> None:
-    side = document_side(LayerReader(model), dataset)
-    without = list(read_side(LayerReader(model), side, EVERYWHERE))
+    side = prompted_documents(LayerReader(model), dataset)
+    without = list(read_states(LayerReader(model), side, EVERYWHERE))
     for ran in (6, 0):
         spy = Spy(model)
-        assert same(without, list(read_side(spy, side, EVERYWHERE, store)))
+        assert same(without, list(read_states(spy, side, EVERYWHERE, RunContext(store))))
         assert len(spy.ran) == ran
 
 
@@ -198,11 +198,11 @@ def test_states_are_the_same_bits_as_without_a_store(model: LoadedModel, dataset
 def test_only_a_damaged_chunk_of_a_bucket_is_run_again(
     model: LoadedModel, dataset: Dataset, bucket_store: Store
 ) -> None:
-    side = document_side(LayerReader(model), dataset)
-    first = list(read_side(LayerReader(model), side, EVERYWHERE, bucket_store))
+    side = prompted_documents(LayerReader(model), dataset)
+    first = list(read_states(LayerReader(model), side, EVERYWHERE, RunContext(bucket_store)))
     flip(chunk_keys()[2])
     spy = Spy(model)
-    assert same(first, list(read_side(spy, side, EVERYWHERE, bucket_store)))
+    assert same(first, list(read_states(spy, side, EVERYWHERE, RunContext(bucket_store))))
     assert len(spy.ran) == 1
     assert verify(bucket_store) == []
 
@@ -251,9 +251,9 @@ def test_listings_do_not_grow_with_the_chunks(
         store = Store(tmp_path / str(size))
         reader = LayerReader(model)
         if warm:
-            list(read_side(reader, document_side(reader, dataset), EVERYWHERE, store))
+            list(read_states(reader, prompted_documents(reader, dataset), EVERYWHERE, RunContext(store)))
         before = listings()
-        list(read_side(reader, document_side(reader, dataset), EVERYWHERE, store))
+        list(read_states(reader, prompted_documents(reader, dataset), EVERYWHERE, RunContext(store)))
         counts.append(listings() - before)
     assert len(list(tmp_path.glob("2/shelves/*/*.safetensors"))) == 20
     assert counts == [1, 1]
@@ -267,10 +267,10 @@ def test_a_bucket_is_not_listed_per_chunk_either(
     for size in (20, 2):
         monkeypatch.setattr(states_module, "CHUNK", size)
         Bucket.objects.clear()
-        side = document_side(LayerReader(model), dataset)
+        side = prompted_documents(LayerReader(model), dataset)
         for _ in range(1 + warm):
             before = Bucket.requests["list"]
-            list(read_side(LayerReader(model), side, EVERYWHERE, bucket_store))
+            list(read_states(LayerReader(model), side, EVERYWHERE, RunContext(bucket_store)))
         counts.append(Bucket.requests["list"] - before)
     assert counts[0] == counts[1]
 
@@ -335,6 +335,6 @@ def test_states_run_on_when_the_bucket_breaks(model: LoadedModel, dataset: Datas
             Bucket.broken.update(put=RuntimeError("down"), get=RuntimeError("down"))
             return super().run(*args, **options)  # type: ignore[arg-type]
 
-    side = document_side(LayerReader(model), dataset)
-    without = list(read_side(LayerReader(model), side, EVERYWHERE))
-    assert same(without, list(read_side(Breaking(model), side, EVERYWHERE, bucket_store)))
+    side = prompted_documents(LayerReader(model), dataset)
+    without = list(read_states(LayerReader(model), side, EVERYWHERE))
+    assert same(without, list(read_states(Breaking(model), side, EVERYWHERE, RunContext(bucket_store))))

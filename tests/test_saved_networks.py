@@ -21,8 +21,8 @@ from adaptors.mixing import Attention
 from adaptors.networks import Linear, Mlp
 from probe.errors import ModelError, TrainingError
 from probe.profile import LoadOptions
-from surgery.dense import DenseLayer, write_dense
 from surgery.fusing import FusedModel
+from surgery.heads import DenseLayer, write_dense
 
 pytestmark = pytest.mark.usefixtures("quick_checks")
 

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sweeps import sweep
 from tiny_store import EVERYWHERE, Spy, joined, same
 
 from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
-from probe.hookpoint import Place
-from probe.loading import LoadedModel
+from probe.hookpoint import LayerPooling
+from probe.hookpoints import select_hookpoints
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.profile import ModelProfile
-from probe.reader import LayerReader, select_hookpoints
-from probe.states import SideStates, document_side, read_side
+from probe.reader import LayerReader
+from probe.states import ChunkStates, RunContext, prompted_documents, read_states
 from probe.store import Store
-from probe.sweep import sweep
 
 CHUNK = 7
 
@@ -37,9 +38,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def read(
-    reader: LayerReader, dataset: Dataset, store: Store | None, places: Sequence[Place] = EVERYWHERE
-) -> list[SideStates]:
-    return list(read_side(reader, document_side(reader, dataset), places, store))
+    reader: LayerReader, dataset: Dataset, store: Store | None, places: Sequence[LayerPooling] = EVERYWHERE
+) -> list[ChunkStates]:
+    return list(read_states(reader, prompted_documents(reader, dataset), places, RunContext(store)))
 
 
 def test_cold_warm_and_without_a_store_are_the_same_bits(model: LoadedModel, dataset: Dataset, store: Store) -> None:

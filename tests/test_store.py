@@ -10,7 +10,7 @@ import pytest
 from tiny_store import ABOUT, PARTS, PLACES, put, states
 
 from probe import store as store_module
-from probe.chunk_file import restore
+from probe.chunk_file import dequantize
 from probe.files import write_sealed
 from probe.store import MANIFEST, Shelf, Store
 
@@ -28,7 +28,7 @@ def shelf(store: Store) -> Shelf:
 def test_what_is_put_is_found(shelf: Shelf) -> None:
     put(shelf)
     found = shelf.find(0, "t", PLACES)
-    assert all((restore(found.tensors[place]) == restore(tensor)).all() for place, tensor in states().items())
+    assert all((dequantize(found.tensors[place]) == dequantize(tensor)).all() for place, tensor in states().items())
     assert (found.seconds, found.truncated) == ({0: 0.5}, 1)
 
 

@@ -13,9 +13,10 @@ from tiny_models import make_tiny, write_json, write_sentence_transformer, write
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.encoders import HookpointEncoder
 from probe.loading import load_model
 from probe.profile import LoadOptions
-from probe.reader import HookpointEncoder, LayerReader
+from probe.reader import LayerReader
 from surgery import fresh_check
 from surgery.cutting import cut
 from surgery.folder import save

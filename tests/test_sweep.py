@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sweeps import sweep
 
 from probe import one_pass
 from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder
-from probe.loading import LoadedModel
+from probe.encoders import HookpointEncoder
+from probe.hookpoints import select_hookpoints
+from probe.loaded import LoadedModel
 from probe.metrics import Metric
-from probe.reader import HookpointEncoder, LayerReader, select_hookpoints
-from probe.sweep import evaluate, sweep
+from probe.reader import LayerReader
+from probe.sweep import evaluate
 
 NDCG = Metric("ndcg", 10)
 POOLINGS = ("cls", "mean", "max", "last")
@@ -42,7 +45,7 @@ def test_every_row_equals_the_layer_encoded_by_itself(model: LoadedModel, datase
     points = select_hookpoints(model, "all", POOLINGS)
     result = sweep(reader, points, dataset, [NDCG])
     for point, evaluation in zip(points, result.evaluations, strict=True):
-        alone = evaluate(HookpointEncoder(reader, *point.place), str(point), dataset, [NDCG])
+        alone = evaluate(HookpointEncoder(reader, *point.layer_pooling), str(point), dataset, [NDCG])
         assert evaluation.scores[NDCG] == pytest.approx(alone.scores[NDCG], abs=1e-6)
         assert evaluation.encoder == str(point)
 

@@ -9,7 +9,7 @@ import torch
 from probe import token_scores
 from probe.encoder import Embeddings
 from probe.errors import CallError
-from probe.late_part import LatePart
+from probe.scorers import MaxSimScorer
 from probe.token_scores import QueryTokens, maxsim
 from probe.token_states import pack_tokens, unit_tokens, unpack_tokens
 
@@ -164,7 +164,7 @@ def test_equal_scores_of_all_documents_are_a_collapse_and_rounding_hides_none() 
 
 
 def collapses(scores: Embeddings) -> bool:
-    part = LatePart(WIDTH)
+    part = MaxSimScorer(WIDTH)
     start = 0
     for chunk in np.array_split(scores, 3):
         part.keep_sample(start, chunk.astype(np.float32))

@@ -28,9 +28,9 @@ from probe.tower_loading import LoadedTower
 from probe.tower_reader import TowerReader
 from surgery import fresh_check, tower_cutting, tower_folder
 from surgery.cutting import cut, keep
-from surgery.finish import Finish, TopModule
 from surgery.folder import save
 from surgery.fresh_check import check_saved
+from surgery.heads import OutputHead, TopModule
 from surgery.samples import draw_images
 from surgery.tower_cutting import CutTower
 
@@ -308,9 +308,9 @@ def test_wrong_blocks_are_a_wrong_call(load: LoadTower, blocks: list[int]) -> No
 def test_another_pooling_and_modules_on_top_have_no_place_in_the_folder(load: LoadTower, tmp_path: Path) -> None:
     shorter = cut(load("clip", "image"), 1)
     with pytest.raises(CallError, match=r"--pooling mean: .* pools by 'cls' in its own code"):
-        save(shorter, tmp_path / "out", Finish("mean"))
+        save(shorter, tmp_path / "out", OutputHead("mean"))
     with pytest.raises(CallError, match="nothing can be put on top"):
-        save(shorter, tmp_path / "out", Finish("cls", (TopModule("Dense", lambda folder: None),)))
+        save(shorter, tmp_path / "out", OutputHead("cls", (TopModule("Dense", lambda folder: None),)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -340,7 +340,7 @@ def test_a_config_that_does_not_count_the_blocks_is_refused(load: LoadTower) -> 
 
 def check(model: LoadedTower, after: int, out: Path) -> Path:
     shorter = cut(model, after)
-    finish = Finish(str(shorter.pooling))
+    finish = OutputHead(str(shorter.pooling))
     return save(shorter, out, finish, check=lambda folder: check_saved(folder, shorter, finish))
 
 

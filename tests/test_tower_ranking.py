@@ -19,7 +19,7 @@ from adaptors.resolve import resolve_sides, resolve_specs
 from adaptors.resolve_towers import pair_towers
 from probe import tower_reader
 from probe.charts import chart_leaderboard
-from probe.chunk_file import restore, shrink
+from probe.chunk_file import dequantize, quantize
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
@@ -28,7 +28,7 @@ from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions, rank
-from probe.states import document_side, read_side
+from probe.states import RunContext, prompted_documents, read_states
 from probe.store import Store
 from probe.tower_ranking import open_towers, rank_towers
 
@@ -51,7 +51,7 @@ def embed(clip: str, tower: str, dataset: Dataset, layer: int, pooling: str) -> 
     documents = (tower == "image") == (dataset.images == "documents")
     side = dataset.documents if documents else dataset.queries
     states = open_reader(f"{clip}@{tower}", OPTIONS).read([text for _, text in side], "", [(layer, pooling)])
-    return restore(shrink(states.vectors[layer, pooling]))
+    return dequantize(quantize(states.vectors[layer, pooling]))
 
 
 def recall_at(cutoff: int, queries: Embeddings, documents: Embeddings, dataset: Dataset) -> float:
@@ -146,8 +146,8 @@ def test_states_of_a_head_are_rounded_as_those_of_a_pooling(shapes: str, tmp_pat
     reader = open_reader(f"{siglip}@image", OPTIONS)
     exact = reader.read([text for _, text in dataset.documents], "", [(2, "head")]).vectors[2, "head"]
     for store in (None, Store(tmp_path / "store"), Store(tmp_path / "store")):
-        (chunk,) = read_side(reader, document_side(reader, dataset), [(2, "head")], store)
-        assert np.array_equal(chunk.vectors[2, "head"], restore(shrink(exact)))
+        (chunk,) = read_states(reader, prompted_documents(reader, dataset), [(2, "head")], RunContext(store))
+        assert np.array_equal(chunk.vectors[2, "head"], dequantize(quantize(exact)))
 
 
 def test_the_longest_input_is_that_of_texts(clip: str, shapes: str) -> None:

@@ -18,10 +18,11 @@ from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
+from probe.hookpoints import select_hookpoints
 from probe.image_file import ImageFile
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.reader import LayerReader, select_hookpoints
+from probe.reader import LayerReader
 from probe.store import Store
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

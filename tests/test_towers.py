@@ -16,11 +16,11 @@ from tiny_towers import IMAGE_SIZE, LONGEST, PATCH, PROJECTION, TOWER_KINDS, mak
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.image_file import ImageFile
 from probe.loading import load_model
 from probe.profile import LoadOptions
-from probe.reader import HookpointEncoder
 from probe.tower_loading import LoadedTower, load_other
 from probe.tower_reader import TowerReader
 from probe.towers import Tower, TowerModule, find_tower

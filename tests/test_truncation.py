@@ -11,9 +11,11 @@ from tiny_models import DEPTH, ENCODERS, count_hooks, make_texts
 from torch import nn
 
 from probe.encoder import Embeddings
+from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
-from probe.loading import LoadedModel
-from probe.reader import HookpointEncoder, LayerReader, own_pooling
+from probe.hookpoints import own_pooling
+from probe.loaded import LoadedModel
+from probe.reader import LayerReader
 from probe.truncation import truncate
 
 TEXTS = make_texts(12)

@@ -24,11 +24,11 @@ from adaptors.student import open_student
 from probe.dataset_loading import load_dataset
 from probe.encoder import Encoder
 from probe.errors import ModelError
+from probe.hookpoints import own_pooling
 from probe.image_file import ImageFile, open_image
 from probe.learned import read_learned
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.reader import own_pooling
 from surgery.fresh_check import check_pair
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

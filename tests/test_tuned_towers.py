@@ -9,12 +9,12 @@ from drawn_pairs import LEARNING, UNSEEN, DrawnPairs, draw_pairs, embed_sides, r
 from adaptors.scope import Scope
 from adaptors.student import open_student
 from probe.dataset_loading import load_dataset
+from probe.encoders import HookpointEncoder
 from probe.hookpoint import model_of
 from probe.metrics import Metric
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ranking import RankOptions
-from probe.reader import HookpointEncoder
 from probe.tower_ranking import open_towers, rank_towers
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

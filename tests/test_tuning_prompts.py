@@ -16,7 +16,7 @@ from adaptors.tune_options import Goal
 from adaptors.tuning import tune
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import Pairwise
-from probe.batches import tokenise
+from probe.batches import tokenize
 from surgery import fused_module
 from surgery.fused_folder import save_fused
 from surgery.fusing import fuse
@@ -88,9 +88,9 @@ def test_the_members_of_a_fusion_put_prompts_of_their_own_and_all_are_trained(
 
     def spy(tokenizer: Any, found: list[str], *args: Any) -> Any:
         texts.setdefault(id(tokenizer), set()).update(found)
-        return tokenise(tokenizer, found, *args)
+        return tokenize(tokenizer, found, *args)
 
-    monkeypatch.setattr(fused_module, "tokenise", spy)
+    monkeypatch.setattr(fused_module, "tokenize", spy)
     monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
     student = open_student(str(fused), Path())
     first, second = student.model[0].model.readers

@@ -4,28 +4,28 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from probe.chunk_file import ChunkRecord, Stored, shrink
+from probe.chunk_file import ChunkRecord, Stored, quantize
 from probe.encoder import Embeddings
-from probe.hookpoint import Place
+from probe.hookpoint import LayerPooling
 from probe.profile import ModelProfile
 from probe.reader import LayerReader, LayerStates, PreparedTexts
-from probe.states import SideStates
+from probe.states import ChunkStates
 from probe.store import Shelf
 
 __all__ = ["ABOUT", "EVERYWHERE", "PARTS", "PLACES", "Spy", "joined", "put", "same", "states"]
 
 PARTS = {"weights_sha256": "w", "prompt": "", "dtype": "float32"}
 ABOUT = {"model": "m", "dataset": "d", "side": "documents", "texts": 8}
-PLACES: list[Place] = [(0, "cls"), (0, "mean")]
-EVERYWHERE: list[Place] = [(layer, pooling) for layer in range(4) for pooling in ("cls", "mean")]
+PLACES: list[LayerPooling] = [(0, "cls"), (0, "mean")]
+EVERYWHERE: list[LayerPooling] = [(layer, pooling) for layer in range(4) for pooling in ("cls", "mean")]
 
 
-def states(seed: int = 0, places: list[Place] = PLACES) -> dict[Place, Stored]:
+def states(seed: int = 0, places: list[LayerPooling] = PLACES) -> dict[LayerPooling, Stored]:
     dice = np.random.default_rng(seed)
-    return {place: shrink(dice.normal(size=(4, 8)).astype(np.float32)) for place in places}
+    return {place: quantize(dice.normal(size=(4, 8)).astype(np.float32)) for place in places}
 
 
-def put(shelf: Shelf, number: int = 0, text_hash: str = "t", places: list[Place] = PLACES) -> None:
+def put(shelf: Shelf, number: int = 0, text_hash: str = "t", places: list[LayerPooling] = PLACES) -> None:
     record = ChunkRecord(shelf.key, text_hash, 1, {0: 0.5}, {})
     shelf.put(number, states(number, places), record)
 
@@ -35,11 +35,11 @@ class Spy(LayerReader):
 
     def __init__(self, model: ModelProfile, stop_after: int = 10**9) -> None:
         super().__init__(model)
-        self.ran: list[tuple[int, tuple[Place, ...]]] = []
+        self.ran: list[tuple[int, tuple[LayerPooling, ...]]] = []
         self._stop_after = stop_after
 
     def run(
-        self, texts: PreparedTexts, places: Sequence[Place], on_batch: Callable[[int], None] = lambda done: None
+        self, texts: PreparedTexts, places: Sequence[LayerPooling], on_batch: Callable[[int], None] = lambda done: None
     ) -> LayerStates:
         if len(self.ran) == self._stop_after:
             raise KeyboardInterrupt
@@ -47,9 +47,11 @@ class Spy(LayerReader):
         return super().run(texts, places, on_batch)
 
 
-def joined(chunks: Sequence[SideStates], place: Place) -> Embeddings:
+def joined(chunks: Sequence[ChunkStates], place: LayerPooling) -> Embeddings:
     return np.concatenate([chunk.vectors[place] for chunk in chunks])
 
 
-def same(left: Sequence[SideStates], right: Sequence[SideStates], places: Sequence[Place] = EVERYWHERE) -> bool:
+def same(
+    left: Sequence[ChunkStates], right: Sequence[ChunkStates], places: Sequence[LayerPooling] = EVERYWHERE
+) -> bool:
     return all(joined(left, place).tobytes() == joined(right, place).tobytes() for place in places)

@@ -1,6 +1,9 @@
-"""A linear map as sentence-transformers' own `Dense` module, which anybody's sentence-transformers applies."""
+"""What a saved model has after its blocks: its pooling, and modules on top; linear maps as sentence-transformers' own.
 
-import json
+`Dense.save` of sentence-transformers is not used: it names options in its config.json that earlier versions refuse.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +11,42 @@ import numpy as np
 
 from probe.encoder import Embeddings
 from probe.errors import ModelError
+from surgery.model_files import write_json
 
-__all__ = ["DenseLayer", "read_dense", "write_dense"]
+__all__ = ["DenseLayer", "OutputHead", "TopModule", "read_dense", "write_dense"]
 
 _IDENTITY = "torch.nn.modules.linear.Identity"
 _WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class TopModule:
+    """A module of sentence-transformers that comes after the pooling.
+
+    Attributes:
+        type: Its class: sentence-transformers' own by its bare name.
+        write: Writes it into the empty folder it is given.
+    """
+
+    type: str
+    write: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class OutputHead:
+    """What a saved model has after its blocks.
+
+    Attributes:
+        pooling: Its pooling.
+        top: Modules that map the pooled vectors, scaled to length 1 before and after them.
+        words: What was trained, for its card.
+        scores: How it retrieves, in Markdown, for its card.
+    """
+
+    pooling: str
+    top: tuple[TopModule, ...] = ()
+    words: str = "Nothing was trained."
+    scores: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,7 +73,7 @@ def write_dense(dense: DenseLayer, folder: Path) -> None:
 
     width, dim = dense.weight.shape
     config = {"in_features": width, "out_features": dim, "bias": True, "activation_function": _IDENTITY}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "config.json", config)
     tensors = {"linear.weight": np.ascontiguousarray(dense.weight.T), "linear.bias": dense.bias}
     save_file(tensors, folder / _WEIGHTS)
 

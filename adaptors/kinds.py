@@ -9,7 +9,7 @@ from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
 from adaptors.network_classes import NETWORKS
 from adaptors.train_options import TrainOptions
 from probe.errors import CallError
-from probe.ranking import PCA
+from probe.leaderboard import PCA
 
 __all__ = ["KINDS", "LENS", "ORIGINAL", "RECOMMENDED", "Kind", "check_kinds", "pick_variants"]
 

@@ -20,6 +20,7 @@ __all__ = [
     "chart_labelled",
     "chart_leaderboard",
     "ladder_curves",
+    "luminance",
     "pareto_front",
 ]
 
@@ -222,3 +223,13 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
         if best is None or points[place][1] > best[1] or points[place] == best:
             front.append(place)
     return tuple(front)
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Return a colour's relative luminance; above 0.179 black is read better than white (WCAG 2.2).
+
+    Args:
+        colour: Red, green and blue in sRGB, 0 to 1.
+    """
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

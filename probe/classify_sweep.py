@@ -12,8 +12,8 @@ from probe.errors import CallError, DataError
 from probe.hookpoints import with_full_model
 from probe.labelled_texts import LabelledTexts
 from probe.linear_probe import INNER_FOLDS, MOST_STEPS, PENALTIES, TOLERANCE, Design, fewest_texts
+from probe.provenance import text_model_settings, text_statistics_settings
 from probe.reader import LayerReader
-from probe.settings import text_model_settings, text_statistics_settings
 from probe.states import Progress, RunContext, read_texts, silent
 from probe.store import Store
 

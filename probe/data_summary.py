@@ -1,5 +1,6 @@
 """What is in a data set, at a glance."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.dataset import Dataset
-from probe.image_file import shown
-from probe.image_summary import image_words, summarise_images
+from probe.image_file import ImageFile, shown
 from probe.texts import Documents
 
-__all__ = ["DataSummary", "summarise", "summary_table"]
+__all__ = ["DataSummary", "summarise", "summarise_images", "summary_table"]
 
 _EXAMPLE_CHARACTERS = 300
 
@@ -73,8 +73,8 @@ def summarise(dataset: Dataset) -> DataSummary:
         queries=len(dataset.queries),
         judgements=sum(len(docs) for docs in dataset.qrels.values()),
         relevant_per_query=(min(relevant), round(float(np.mean(relevant)), 2), max(relevant)),
-        document_words=None if dataset.images == "documents" else _percentiles(dataset.documents),
-        query_words=None if dataset.images == "queries" else _percentiles(dataset.queries),
+        document_words=None if dataset.images == "documents" else _words(dataset.documents),
+        query_words=None if dataset.images == "queries" else _words(dataset.queries),
         images=dataset.images or None,
         image_sizes=_measure_images(dataset),
         example_query=shown(dataset.queries.texts[0]),
@@ -85,15 +85,42 @@ def summarise(dataset: Dataset) -> DataSummary:
     )
 
 
-def _percentiles(texts: Documents) -> tuple[int, ...]:
-    words = [len(text.split()) for _, text in texts]
-    return tuple(int(value) for value in np.percentile(words, [0, 25, 50, 75, 100]))
+def _words(texts: Documents) -> tuple[int, ...]:
+    return _percentiles([len(text.split()) for _, text in texts])
+
+
+def _percentiles(values: list[int]) -> tuple[int, ...]:
+    return tuple(int(value) for value in np.percentile(values, [0, 25, 50, 75, 100]))
 
 
 def _measure_images(dataset: Dataset) -> dict[str, Any] | None:
     if not dataset.images:
         return None
     return summarise_images(dataset.documents if dataset.images == "documents" else dataset.queries)
+
+
+def summarise_images(images: Documents) -> dict[str, Any]:
+    """Measure images by their headers.
+
+    Args:
+        images: Images with their ids.
+
+    Returns:
+        `width` and `height` at the 0th, 25th, 50th, 75th and 100th percentile, before images are turned upright;
+        `modes` with their counts, in Pillow's words, the commonest first.
+
+    Raises:
+        DataError: An image cannot be read any more.
+    """
+    from probe.image_pixels import read_header
+
+    headers = [read_header(image.path, name) for name, image in images if isinstance(image, ImageFile)]
+    modes = Counter(header.mode for header in headers)
+    return {
+        "width": _percentiles([header.width for header in headers]),
+        "height": _percentiles([header.height for header in headers]),
+        "modes": {mode: modes[mode] for mode in sorted(modes, key=lambda mode: (-modes[mode], mode))},
+    }
 
 
 def _find_example(dataset: Dataset) -> str:
@@ -132,7 +159,7 @@ def _lengths(summary: DataSummary) -> dict[str, str]:
     if sizes is None:
         return rows
     pixels = {f"{side} of an image": f"{_spread(sizes[side])} pixels" for side in ("width", "height")}
-    return {**pixels, "modes of images": image_words(sizes["modes"]), **rows}
+    return {**pixels, "modes of images": ", ".join(f"{count} {mode}" for mode, count in sizes["modes"].items()), **rows}
 
 
 def _spread(values: tuple[int, ...]) -> str:

@@ -12,9 +12,9 @@ from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
 from probe.geometry_result import GeometryResult, GeometryRow
 from probe.hookpoint import Hookpoint, LayerPooling
+from probe.provenance import dataset_settings, model_settings
 from probe.ranking import Contestant
 from probe.sampling import spread
-from probe.settings import dataset_settings, model_settings
 from probe.states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 from probe.text_only import refuse_images

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from probe.files import digest
 from probe.hookpoint import TOKENS, LayerPooling
+from probe.keys import shelf_parts
 from probe.pooling import Pooling
 from probe.reader import LayerReader
-from probe.settings import shelf_parts
 from probe.states import ChunkStates, PromptedTexts
 from probe.token_scores import MAXSIM, TILE, QueryTokens
 from probe.token_states import Rows, VectorRows

@@ -23,7 +23,10 @@ from probe.hookpoint import model_of
 from probe.query_examples import Examples
 from probe.result import Column, Result
 
-__all__ = ["Leaderboard", "Row"]
+__all__ = ["PCA", "Leaderboard", "Row"]
+
+# The kind of adaptor that every other has to beat.
+PCA = "pca"
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,13 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from probe.charts import Curve, ladder_curves
 from probe.formats import metric_title
-from probe.leaderboard import Leaderboard, Row
+from probe.leaderboard import PCA, Leaderboard, Row
 from probe.plot_marks import Mark, draw_marks, mark_handles, sample
 from probe.plot_sheet import Band, Handles
 from probe.plot_style import GREY, Look, fold, look_of
 
 __all__ = ["is_ladder", "ladder_bands"]
 
-# What every other kind has to beat.
-PCA = "pca"
 _PCA = Look("black", "s", "-")
 _FROZEN = Look(GREY, "", (0, (7, 2)))
 # Side by side, so that intervals at one dimension do not cover each other: most of the way to the next dimension.

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from numpy.typing import NDArray
 
+from probe.charts import luminance
 from probe.plot_style import MAP_COLOURS
 
 __all__ = ["as_array", "draw_cells", "name_cells"]
@@ -60,11 +61,6 @@ def _write(axes: Axes, mesh: QuadMesh, place: tuple[int, int], value: float) -> 
     if np.isnan(value):
         return
     row, column = place
-    colour = "white" if _luminance(mesh.to_rgba(np.array(value))) < _DARK else "black"
+    colour = "white" if luminance(np.ravel(mesh.to_rgba(np.array(value))).tolist()) < _DARK else "black"
     words = f"{value:.2f}".removeprefix("0") if value >= 0 else f"{value:.2f}"
     axes.text(column + 0.5, row + 0.5, words, ha="center", va="center", fontsize=8, color=colour)
-
-
-def _luminance(colour: Sequence[float] | NDArray[np.float64]) -> float:
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

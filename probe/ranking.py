@@ -12,15 +12,15 @@ from probe.evaluation import Evaluation
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.hookpoints import select_hookpoints
-from probe.leaderboard import Leaderboard, Row
+from probe.leaderboard import PCA, Leaderboard, Row
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
 from probe.profile import ModelProfile
+from probe.provenance import dataset_settings, model_settings, statistics_settings
 from probe.published import find_published, uses_published_settings
 from probe.query_examples import Examples, choose_examples
 from probe.reader import LayerReader
 from probe.scan import Engine, scan_here
-from probe.settings import dataset_settings, model_settings, statistics_settings
 from probe.states import Progress, RunContext, silent
 from probe.statistics import bootstrap_intervals, paired_p_values
 from probe.store import Store
@@ -28,12 +28,10 @@ from probe.token_scores import MAXSIM
 from probe.tower_pair import PAIRED, TowerPair
 from probe.tracker import RUN_DEPTH
 
-__all__ = ["PCA", "Contestant", "RankOptions", "rank", "rank_layers"]
+__all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
 
 NDCG_10 = Metric("ndcg", 10)
 _ALWAYS = Metric("recall", 100)
-# The adaptor that every other one has to beat at its dimension.
-PCA = "pca"
 _LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from probe.errors import CallError
 from probe.hookpoint import TOKENS
+from probe.keys import CHUNK
 from probe.ray_corpus import DatasetSource, set_up_corpus
 from probe.ray_flow import chunk_results
 from probe.ray_orders import set_up_workers
 from probe.ray_session import connected
 from probe.ray_tally import Tally
 from probe.scan import ChunkFound, Scan
-from probe.settings import CHUNK
 
 __all__ = ["RayEngine"]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.errors import ModelError
+from probe.keys import shelf_parts
 from probe.opening import open_reader
 from probe.profile import LoadOptions
 from probe.ray_corpus import CorpusSetup
 from probe.reader import LayerReader
 from probe.scan import Scan, points_of
-from probe.settings import shelf_parts
 from probe.states import describe_shelf, open_shelf, prompted_documents
 from probe.store import Store
 from probe.tracker import TopKTracker

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from probe.charts import luminance
 from probe.query_examples import Examples
 from probe.report_panel import Drawing
 
@@ -143,10 +144,6 @@ def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".
 
 def _colours(share: float) -> tuple[str, str]:
     rgb = [round(pale + (dark - pale) * share) for pale, dark in zip(_PALE, _DARK, strict=True)]
-    return "#" + "".join(f"{part:02x}" for part in rgb), "#000000" if _luminance(rgb) > 0.179 else "#ffffff"
-
-
-def _luminance(rgb: Sequence[int]) -> float:
-    """Return the relative luminance; above 0.179 black is read better than white (WCAG 2.2)."""
-    linear = [part / 3294.6 if part <= 10.3 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in rgb]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#" + "".join(f"{part:02x}" for part in rgb), "#000000" if luminance(
+        [part / 255 for part in rgb]
+    ) > 0.179 else "#ffffff"

@@ -13,10 +13,10 @@ from probe.correlation import highest_spearman, paired_bootstrap, pearson, resam
 from probe.encoder import Embeddings
 from probe.hookpoint import Hookpoint
 from probe.hookpoints import with_full_model
+from probe.provenance import text_model_settings, text_statistics_settings
 from probe.reader import LayerReader
 from probe.scored_pairs import ScoredPairs
 from probe.search import unit
-from probe.settings import text_model_settings, text_statistics_settings
 from probe.similarity_result import SimilarityResult, SimilarityRow
 from probe.states import Progress, RunContext, read_texts, silent
 from probe.statistics import percentile_intervals

@@ -7,7 +7,7 @@ import numpy as np
 
 from probe.chunk_file import ChunkRecord, Stored, pack_chunk
 from probe.hookpoint import LayerPooling
-from probe.settings import CHUNK
+from probe.keys import CHUNK
 
 __all__ = ["StoreForecast", "forecast_store"]
 

@@ -9,10 +9,10 @@ from probe.chunk_file import dequantize, quantize
 from probe.dataset import Dataset
 from probe.encoder import Embeddings, Encoder, LateEncoder
 from probe.evaluation import Evaluation
+from probe.keys import CHUNK
 from probe.metrics import Metric, score_run
 from probe.scorers import CosineScorer, MaxSimScorer
 from probe.search import TopK
-from probe.settings import CHUNK
 from probe.states import Progress, silent
 from probe.texts import chunks
 from probe.token_scores import maxsim

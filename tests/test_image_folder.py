@@ -26,9 +26,9 @@ from probe.geometry_sweep import measure_geometry
 from probe.image_file import ImageFile, open_image
 from probe.loaded import LoadedModel
 from probe.metrics import Metric, score_run
+from probe.provenance import dataset_settings
 from probe.query_examples import choose_examples
 from probe.reader import LayerReader
-from probe.settings import dataset_settings
 from probe.texts import BLOCK, Texts
 
 

@@ -21,6 +21,7 @@ from probe.errors import CallError
 from probe.flops import attention_width, count_flops
 from probe.hookpoints import select_hookpoints
 from probe.inventory import list_shelves
+from probe.keys import CHUNK
 from probe.layers import find_layers
 from probe.loaded import LoadedModel
 from probe.plan import Plan, PlanRequest
@@ -29,7 +30,6 @@ from probe.planning import plan_sweep
 from probe.quantities import brief, duration, size
 from probe.rate import Rate, measure_rate
 from probe.reader import LayerReader
-from probe.settings import CHUNK
 from probe.states import PromptedTexts, RunContext, read_states
 from probe.store import MANIFEST, Store
 from probe.store_forecast import StoreForecast, forecast_store

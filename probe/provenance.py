@@ -1,28 +1,23 @@
-"""What decided the numbers of a table: everything that changes a vector or a score, as plain values."""
+"""What decided the numbers of a table, as its footer and its JSON have it: plain values."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from probe.dataset import ID_RULE, TITLE_RULE, Dataset
 from probe.files import digest
+from probe.keys import encoder_parts, shelf_parts
 from probe.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
 from probe.profile import ModelProfile
 from probe.statistics import CONFIDENCE, RESAMPLES
 from probe.texts import Documents
 
 __all__ = [
-    "CHUNK",
     "dataset_settings",
     "model_settings",
-    "shelf_parts",
     "statistics_settings",
     "text_model_settings",
     "text_statistics_settings",
 ]
-
-# Texts whose states make one file of the store; batches never cross it.
-CHUNK = 1024
-ROUNDING = "float16 around their mean (float32 where that overflows)"
 
 
 def model_settings(
@@ -40,8 +35,8 @@ def model_settings(
         Plain values.
     """
     sides = ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
-    told = _model_parts(model, sides, token_budget)
-    return {**told, "truncated_documents": truncated[0], "truncated_queries": truncated[1]}
+    settings = _model_parts(model, sides, token_budget)
+    return {**settings, "truncated_documents": truncated[0], "truncated_queries": truncated[1]}
 
 
 def text_model_settings(
@@ -58,9 +53,9 @@ def text_model_settings(
     Returns:
         Plain values.
     """
-    told = _model_parts(model, [(model.document_prompt, part) for part in texts], token_budget)
-    del told["query_prompt"], told["document_prompt"]
-    return {**told, "prompt": model.document_prompt, "truncated_texts": truncated}
+    settings = _model_parts(model, [(model.document_prompt, part) for part in texts], token_budget)
+    del settings["query_prompt"], settings["document_prompt"]
+    return {**settings, "prompt": model.document_prompt, "truncated_texts": truncated}
 
 
 def _model_parts(model: ModelProfile, sides: Iterable[tuple[str, Documents]], token_budget: int) -> dict[str, Any]:
@@ -73,39 +68,9 @@ def _model_parts(model: ModelProfile, sides: Iterable[tuple[str, Documents]], to
         "own_pooling": model.pooling,
         "query_prompt": model.query_prompt,
         "document_prompt": model.document_prompt,
-        **_encoder_parts(model, token_budget),
+        **encoder_parts(model, token_budget),
         "notes": list(model.notes),
         "vector_key": digest({"sides": keys}),
-    }
-
-
-def shelf_parts(model: ModelProfile, prompt: str, text_hash: str, token_budget: int) -> dict[str, Any]:
-    """Return everything but layer and pooling that changes a vector: equal parts, equal vectors.
-
-    Args:
-        model: The model.
-        prompt: Put before every text.
-        text_hash: sha256 over ids and texts.
-        token_budget: Most tokens of a batch.
-
-    Returns:
-        Plain values.
-    """
-    versions = library_versions(VECTOR_LIBRARIES)
-    return {**_encoder_parts(model, token_budget), "prompt": prompt, "text_sha256": text_hash, "libraries": versions}
-
-
-def _encoder_parts(model: ModelProfile, token_budget: int) -> dict[str, Any]:
-    return {
-        "weights_sha256": model.weights_hash,
-        "config_sha256": model.config_hash,
-        "tokenizer_sha256": model.tokenizer_hash,
-        "max_tokens": model.max_tokens,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "device": model.device.type,
-        "title_rule": TITLE_RULE,
-        "batches": f"{token_budget} tokens of {CHUNK} texts",
-        "rounding": ROUNDING,
     }
 
 

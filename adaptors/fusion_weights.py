@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import comb
 
-from probe.dataset import Dataset
+from probe.dataset import Dataset, refuse_images
 from probe.errors import CallError
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
 from probe.states import Progress, RunContext, silent
 from probe.statistics import paired_p_values
 from probe.store import Store
-from probe.text_only import refuse_images
 from surgery.fusing import FusedModel
 
 __all__ = ["TunedWeights", "candidate_weights", "tune_weights"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adaptors.base import FitData
-from probe.dataset import Dataset
+from probe.dataset import Dataset, refuse_images
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
@@ -19,7 +19,6 @@ from probe.hookpoints import own_pooling
 from probe.reader import LayerReader
 from probe.states import Progress, PromptedTexts, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
-from probe.text_only import refuse_images
 
 __all__ = ["FitTexts", "choose_texts", "final_fusion", "find_training", "gather"]
 

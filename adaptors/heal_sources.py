@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adaptors.gathering import FitTexts, choose_texts
-from probe.dataset import Dataset
+from probe.dataset import Dataset, refuse_images
 from probe.dataset_loading import load_dataset
 from probe.errors import DataError
 from probe.passages import DOCUMENT_FILES, list_documents, read_passages
 from probe.record_files import RECORD_FILES, place_text, read_columns
-from probe.text_only import refuse_images
 from probe.texts import Texts
 
 __all__ = ["load_heal_texts"]

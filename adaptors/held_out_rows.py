@@ -9,9 +9,9 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 
 from adaptors.ranking_score import NDCG, mean_ndcg
 from adaptors.tuning_rows import Pairwise, Row
-from probe.collapse import is_collapsed
 from probe.encoder import Embeddings
 from probe.errors import TrainingError
+from probe.geometry import is_collapsed
 
 __all__ = ["HeldOutRows", "hold_out"]
 

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from probe.collapse import effective_rank, mean_cosine
 from probe.encoder import Embeddings
 from probe.errors import CallError
-from probe.geometry import alignment, uniformity
+from probe.geometry import alignment, effective_rank, mean_cosine, uniformity
 
 __all__ = ["Measures", "TrainingFacts", "measure"]
 

@@ -9,8 +9,8 @@ from transformers.trainer_callback import TrainerCallback
 
 from adaptors.collation import StateCollator
 from adaptors.networks import Network
-from probe.collapse import is_collapsed
 from probe.errors import CallError, TrainingError
+from probe.geometry import is_collapsed
 from probe.states import Progress
 
 __all__ = ["Watch", "check_loss", "check_tracking"]

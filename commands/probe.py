@@ -232,8 +232,8 @@ def _resolve(
 
 
 def _load_data(name: str, split: str | None, limit: int | None, bm25: bool) -> "Dataset":
+    from probe.dataset import refuse_images
     from probe.dataset_loading import load_dataset
-    from probe.text_only import refuse_images
 
     data = load_dataset(name, split, limit)
     if bm25:

@@ -23,9 +23,9 @@ def card_scores(
     """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
     if dataset is None:
         return ""
+    from probe.dataset import refuse_images
     from probe.dataset_loading import load_dataset
     from probe.ranking import RankOptions
-    from probe.text_only import refuse_images
     from surgery.scoring import card_section
 
     kept = open_store(*store)

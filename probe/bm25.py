@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from probe.dataset import Dataset
+from probe.dataset import Dataset, refuse_images
 from probe.errors import CallError
 from probe.evaluation import Evaluation
 from probe.metrics import Metric, score_run
 from probe.query_examples import leaders
 from probe.search import Run, tie_order
-from probe.text_only import refuse_images
 from probe.texts import Texts
 
 __all__ = ["BM25", "check_bm25", "evaluate_bm25"]

@@ -1,23 +1,28 @@
 """Train a linear probe on every layer of a model, in one pass over labelled texts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from probe.class_scores import MEASURES
-from probe.classification_result import ClassificationResult
-from probe.classify_ranking import rank_probes
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.class_scores import MEASURES, intervals, measure_all, paired_test
+from probe.classification_result import MAJORITY, SHUFFLED, ClassificationResult, ClassificationRow
+from probe.encoder import Embeddings
 from probe.errors import CallError, DataError
+from probe.geometry import is_collapsed
+from probe.hookpoint import Hookpoint
 from probe.hookpoints import with_full_model
 from probe.labelled_texts import LabelledTexts
-from probe.linear_probe import INNER_FOLDS, MOST_STEPS, PENALTIES, TOLERANCE, Design, fewest_texts
+from probe.linear_probe import INNER_FOLDS, MOST_STEPS, PENALTIES, TOLERANCE, Design, HeldOut, fewest_texts, probe_all
 from probe.provenance import text_model_settings, text_statistics_settings
 from probe.reader import LayerReader
 from probe.states import Progress, RunContext, read_texts, silent
 from probe.store import Store
 
-__all__ = ["ClassifyOptions", "classify_layers"]
+__all__ = ["ClassifyOptions", "classify_layers", "rank_probes"]
 
 _TEST = "two-sided paired randomisation over texts"
 _LIBRARIES = ("scikit-learn", "scipy", "numpy")
@@ -123,3 +128,143 @@ def _dataset_settings(texts: LabelledTexts) -> dict[str, Any]:
         "labels_sha256": texts.label_hash,
         "defects": list(texts.defects),
     }
+
+
+_STEP = "training probes"
+
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A probe trained on the labels, and one on shuffled labels."""
+
+    point: Hookpoint
+    row: ClassificationRow
+    real: HeldOut
+    shuffled: HeldOut
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A row to be, the labels it is held against `(N,)`, and its predictions `(N,)`."""
+
+    row: ClassificationRow
+    truth: Classes
+    predicted: Classes
+
+
+def rank_probes(
+    states: Mapping[Hookpoint, Embeddings],
+    baseline: Hookpoint,
+    labels: Sequence[str],
+    design: Design,
+    progress: Progress = silent,
+) -> tuple[ClassificationRow, ...]:
+    """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
+
+    Args:
+        states: Float32 `(N, D)` per hookpoint.
+        baseline: The hookpoint the others are tested against, one of them.
+        labels: Label of every text `(N,)`.
+        design: How to train; its seed is that of intervals and tests, too.
+        progress: Told about every probe.
+
+    Returns:
+        The rows, best first: all hookpoints, the commonest label, and the baseline on shuffled labels.
+    """
+    classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
+    shuffled = np.random.default_rng(design.seed).permutation(classes)
+    trials = _train(states, (classes, shuffled), design, progress)
+    full = next(trial for trial in trials if trial.point == baseline)
+    commonest = np.full_like(classes, np.bincount(classes).argmax())
+    entries = [
+        *(_Entry(trial.row, classes, trial.real.predicted) for trial in trials),
+        _Entry(ClassificationRow(0, "commonest label", MAJORITY), classes, commonest),
+        _Entry(_shuffled_row(full), shuffled, full.shuffled.predicted),
+    ]
+    rows = _test(_score(entries, design), entries, classes, full, design)
+    ordered = sorted(rows, key=lambda row: -_score_of(row, design))
+    return tuple(replace(row, rank=rank) for rank, row in enumerate(ordered, start=1))
+
+
+def _train(
+    states: Mapping[Hookpoint, Embeddings], labels: tuple[Classes, Classes], design: Design, progress: Progress
+) -> list[_Trial]:
+    jobs = [(vectors, classes) for vectors in states.values() for classes in labels]
+    found = []
+    for held_out in probe_all(jobs, design):
+        found.append(held_out)
+        progress(_STEP, 1, len(jobs))
+    trials = []
+    for (point, vectors), real, shuffled in zip(states.items(), found[::2], found[1::2], strict=True):
+        chance = {name: float(scores[0]) for name, scores in _measure([(labels[1], shuffled.predicted)]).items()}
+        row = replace(
+            _layer_row(point, real),
+            dim=int(vectors.shape[1]),
+            collapsed=is_collapsed(vectors),
+            shuffled_accuracy=chance["accuracy"],
+            shuffled_macro_f1=chance["macro-f1"],
+        )
+        trials.append(_Trial(point, row, real, shuffled))
+    return trials
+
+
+def _layer_row(point: Hookpoint, found: HeldOut) -> ClassificationRow:
+    layer, pooling = point.layer_pooling
+    row = ClassificationRow(0, str(point), layer=layer, pooling=pooling)
+    return replace(row, penalties=found.penalties, unconverged=found.unconverged, fit_seconds=found.seconds)
+
+
+def _shuffled_row(full: _Trial) -> ClassificationRow:
+    row = replace(_layer_row(full.point, full.shuffled), dim=full.row.dim, collapsed=full.row.collapsed)
+    return replace(row, encoder=f"{full.point}, labels shuffled", control=SHUFFLED)
+
+
+def _measure(pairs: Sequence[tuple[Classes, Classes]]) -> dict[str, NDArray[np.float64]]:
+    """Return every measure of labels and predictions: per name `(R,)`."""
+    truth, predicted = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+    return measure_all(truth, predicted, int(truth.max()) + 1)
+
+
+def _score(entries: Sequence[_Entry], design: Design) -> list[ClassificationRow]:
+    """Add both measures and their intervals."""
+    pairs = [(entry.truth, entry.predicted) for entry in entries]
+    scores = _measure(pairs)
+    truth, predicted = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+    bounds = intervals(truth, predicted, int(truth.max()) + 1, design.seed)
+    rows = []
+    for place, entry in enumerate(entries):
+        row = replace(
+            entry.row,
+            accuracy=float(scores["accuracy"][place]),
+            accuracy_ci95=bounds["accuracy"][place],
+            macro_f1=float(scores["macro-f1"][place]),
+            macro_f1_ci95=bounds["macro-f1"][place],
+        )
+        rows.append(_add_selectivity(row, design))
+    return rows
+
+
+def _add_selectivity(row: ClassificationRow, design: Design) -> ClassificationRow:
+    chance = row.shuffled_accuracy if design.metric == "accuracy" else row.shuffled_macro_f1
+    return row if chance is None else replace(row, selectivity=_score_of(row, design) - chance)
+
+
+def _score_of(row: ClassificationRow, design: Design) -> float:
+    return row.accuracy if design.metric == "accuracy" else row.macro_f1
+
+
+def _test(
+    rows: Sequence[ClassificationRow], entries: Sequence[_Entry], classes: Classes, full: _Trial, design: Design
+) -> list[ClassificationRow]:
+    """Add differences to the full model, where they are of the same labels."""
+    others = [place for place, row in enumerate(rows) if row.control != SHUFFLED and row.encoder != str(full.point)]
+    predicted = np.stack([entries[place].predicted for place in others])
+    p_values = paired_test(classes, predicted, full.real.predicted, MEASURES[design.metric], design.seed)
+    reference = next(_score_of(row, design) for row in rows if row.encoder == str(full.point))
+    tested = dict(zip(others, p_values, strict=True))
+    return [
+        replace(row, delta=_score_of(row, design) - reference, p_value=tested[place]) if place in tested else row
+        for place, row in enumerate(rows)
+    ]

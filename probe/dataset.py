@@ -5,6 +5,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from probe.errors import CallError
 from probe.html_table import import_pandas, render_table
 from probe.image_file import shown
 from probe.texts import Documents, TextHash, Texts, shorten
@@ -12,7 +13,7 @@ from probe.texts import Documents, TextHash, Texts, shorten
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels"]
+__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels", "refuse_images"]
 
 Qrels = dict[str, dict[str, int]]
 
@@ -98,3 +99,19 @@ class Dataset:
         ]
         frame: pd.DataFrame = pandas.DataFrame(rows, columns=["query_id", "query", "document_id", "document", "grade"])
         return frame
+
+
+def refuse_images(dataset: Dataset, reader: str) -> None:
+    """Refuse a data set of images before any work.
+
+    Args:
+        dataset: The data set.
+        reader: What reads texts only, as messages name it.
+
+    Raises:
+        CallError: One side of it is images.
+    """
+    if dataset.images:
+        raise CallError(
+            f"'{dataset.name}' holds images, and {reader} reads texts only: probe layers and probe rank read images"
+        )

@@ -4,11 +4,11 @@ import os
 from dataclasses import replace
 
 from probe.beir_format import read_beir
+from probe.captioned_images import find_image_folder, read_image_folder
 from probe.dataset import DEFAULT_DATASET, Dataset
 from probe.docstrings import read_docstrings
 from probe.download import beir_names, download_beir
 from probe.errors import CallError, DataError, did_you_mean
-from probe.image_folder import find_image_folder, read_image_folder
 from probe.locations import is_url
 from probe.texts import select
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from probe.captioned_images import find_image_folder
 from probe.errors import CallError, DataError
 from probe.files import replace_folder
-from probe.image_folder import find_image_folder
 from probe.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
 
 __all__ = ["SYNTHETIC", "BuiltDataset", "build_dataset"]

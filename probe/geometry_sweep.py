@@ -6,18 +6,25 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from probe.collapse import effective_rank, is_collapsed, mean_cosine
-from probe.dataset import Dataset
+from probe.dataset import Dataset, refuse_images
 from probe.encoder import Embeddings
-from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
+from probe.geometry import (
+    alignment,
+    dominant_dimensions,
+    effective_rank,
+    is_collapsed,
+    linear_cka,
+    mean_cosine,
+    spectrum,
+    uniformity,
+)
 from probe.geometry_result import GeometryResult, GeometryRow
 from probe.hookpoint import Hookpoint, LayerPooling
 from probe.provenance import dataset_settings, model_settings
 from probe.ranking import Contestant
-from probe.sampling import spread
 from probe.states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
-from probe.text_only import refuse_images
+from probe.texts import spread
 
 __all__ = ["SAMPLE", "measure_geometry"]
 

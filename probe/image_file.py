@@ -1,6 +1,7 @@
 """An image where a text stands: known by its name and its bytes, opened when a model reads it."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from probe.errors import CallError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ImageFile", "check_pillow", "open_image", "shown"]
+__all__ = ["ImageFile", "check_pillow", "open_image", "refuse_image_files", "shown"]
 
 
 class ImageFile(str):
@@ -82,3 +83,21 @@ def open_image(image: ImageFile) -> "Image.Image":
 
     with opened(image.path, image.name) as pixels:
         return to_rgb(pixels, image.name)
+
+
+def refuse_image_files(texts: Iterable[str], model: str) -> None:
+    """Refuse images among the texts that a model of texts is given.
+
+    Args:
+        texts: The texts.
+        model: The model's name.
+
+    Raises:
+        CallError: One is an image.
+    """
+    found = next((text for text in texts if isinstance(text, ImageFile)), None)
+    if found is not None:
+        raise CallError(
+            f"'{found.name}' is an image, and '{model}' reads texts only: name a model with an image tower, as "
+            "clip@image"
+        )

@@ -11,7 +11,7 @@ from probe.charts import PairMap
 from probe.plot_map import draw_cells, name_cells
 from probe.plot_sheet import Band, Handles, stack
 from probe.plot_style import Picture, house_style
-from probe.sampling import spread
+from probe.texts import spread
 
 __all__ = ["draw"]
 

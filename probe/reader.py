@@ -13,10 +13,10 @@ from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import ModelError
 from probe.hookpoint import TOKENS, LayerPooling
+from probe.image_file import refuse_image_files
 from probe.loaded import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
-from probe.text_only import refuse_image_files
 from probe.token_states import Rows, TokenRows, VectorRows, unit_tokens
 
 __all__ = ["LayerReader", "LayerStates", "PreparedTexts", "group_by_layer"]

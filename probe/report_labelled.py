@@ -6,8 +6,7 @@ from pathlib import Path
 from probe.charts import LabelledResult, chart_labelled
 from probe.classification_result import SHUFFLED, ClassificationResult
 from probe.formats import show_interval, significant
-from probe.report_curves import curve_panel
-from probe.report_panel import lay_out
+from probe.report_panel import curve_panel, lay_out
 from probe.report_parts import Section, make_table
 
 __all__ = ["labelled_section"]

@@ -7,8 +7,7 @@ from pathlib import Path
 from probe.charts import Point, chart_leaderboard, ladder_curves, pareto_front
 from probe.formats import metric_title, significant
 from probe.leaderboard import Leaderboard, Row
-from probe.report_curves import curve_panel, dot
-from probe.report_panel import Line, Panel, lay_out
+from probe.report_panel import Line, Panel, curve_panel, dot, lay_out
 from probe.report_parts import Section, make_map, make_table
 
 __all__ = ["leaderboard_section"]

@@ -1,10 +1,12 @@
 """Charts as values, and where their parts lie on the page; how they look is the page's work."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["Dot", "Drawing", "Line", "Panel", "PlacedDot", "lay_out"]
+from probe.charts import Chart, Point
+
+__all__ = ["Dot", "Drawing", "Line", "Panel", "PlacedDot", "curve_panel", "dot", "lay_out", "levels"]
 
 # The drawing's own units; the page scales it.
 _WIDTH, _HEIGHT = 640, 340
@@ -230,3 +232,43 @@ def _round_values(low: float, high: float, whole: bool) -> list[float]:
     step = max(1.0, math.ceil(step)) if whole else step
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+# More could not be told apart.
+_MOST_LEVELS = 4
+
+
+def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
+    """Return the panel of a measure by layer.
+
+    Args:
+        title: What it shows.
+        measure: What is measured, with its unit.
+        chart: Curves, of which there is one at least, and what has no layer.
+
+    Returns:
+        The panel.
+    """
+    return Panel(
+        title=title,
+        x_label="layer (0 = embeddings)",
+        y_label=measure,
+        lines=tuple(Line(curve.name, tuple(map(dot, curve.points))) for curve in chart.curves),
+        levels=levels(chart.singles),
+        whole=True,
+    )
+
+
+def levels(points: Iterable[Point]) -> tuple[tuple[str, float], ...]:
+    """Return names and heights of the first points."""
+    return tuple((point.name, point.value) for point in points)[:_MOST_LEVELS]
+
+
+def dot(point: Point) -> Dot:
+    """Return a point with what it says when pointed at."""
+    interval = "" if point.interval is None else f" ({point.interval[0]:.3f}–{point.interval[1]:.3f})"
+    cost = "" if point.cost is None else f", {point.cost:.2f} ms per document"
+    marks = {"collapsed": point.collapsed, "transductive": point.transductive}
+    marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
+    tip = f"{point.name}: {point.value:.4f}{interval}{cost}{marked}"
+    return Dot(point.place or 0, point.value, tip, point.interval, hollow=any(marks.values()))

@@ -4,9 +4,9 @@ from functools import cached_property
 
 import numpy as np
 
-from probe.collapse import SAMPLE, is_collapsed
 from probe.encoder import Embeddings
 from probe.errors import CallError
+from probe.geometry import SAMPLE, is_collapsed
 from probe.search import cosines, unit
 
 __all__ = ["CosineScorer", "MaxSimScorer"]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.collapse import is_collapsed
 from probe.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
 from probe.encoder import Embeddings
+from probe.geometry import is_collapsed
 from probe.hookpoint import Hookpoint
 from probe.hookpoints import with_full_model
 from probe.provenance import text_model_settings, text_statistics_settings

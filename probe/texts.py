@@ -7,7 +7,9 @@ from functools import cached_property
 from itertools import islice
 from typing import Protocol
 
-__all__ = ["BLOCK", "Documents", "TextHash", "Texts", "chunks", "select", "shorten"]
+import numpy as np
+
+__all__ = ["BLOCK", "Documents", "TextHash", "Texts", "chunks", "select", "shorten", "spread"]
 
 # Reading may begin at every so-many-th document.
 BLOCK = 1024
@@ -175,3 +177,9 @@ def select(documents: Documents, always: Container[str], total: int) -> Document
 def shorten(text: str, longest: int) -> str:
     """Return a text, or its beginning with an ellipsis where it is longer than so many characters."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def spread(count: int, wanted: int) -> tuple[int, ...]:
+    """Return at most `wanted` places out of `count`, spread evenly from the first to the last."""
+    places = np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
+    return tuple(np.unique(places).tolist())

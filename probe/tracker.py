@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probe.collapse import SAMPLE
 from probe.composite import Composite, Joint
 from probe.encoder import Embeddings
 from probe.fusions import Fusion, RunFusion
+from probe.geometry import SAMPLE
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.scorers import CosineScorer, MaxSimScorer
 from probe.search import Picked, Run, TopK

@@ -23,7 +23,7 @@ import cli
 from probe import class_scores
 from probe.class_scores import MEASURES, intervals, measure_all, paired_test
 from probe.classification_result import MAJORITY, SHUFFLED, ClassificationRow
-from probe.classify_ranking import rank_probes
+from probe.classify_sweep import rank_probes
 from probe.encoder import Embeddings
 from probe.errors import ProbeError
 from probe.hookpoint import Hookpoint

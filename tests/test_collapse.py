@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.collapse import effective_rank, is_collapsed, mean_cosine
+from probe.geometry import effective_rank, is_collapsed, mean_cosine
 
 DICE = np.random.default_rng(0)
 CONE = (np.ones((50, 16)) * 5 + DICE.normal(size=(50, 16))).astype(np.float32)

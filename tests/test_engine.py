@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probe import states
-from probe.collapse import SAMPLE
+from probe.geometry import SAMPLE
 from probe.leaderboard import Row
 from probe.ranking import RankOptions, rank_layers
 from probe.reader import LayerReader

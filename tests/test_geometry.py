@@ -12,11 +12,10 @@ from tiny_data import make_dataset
 from typer.testing import CliRunner, Result
 
 import cli
-from probe.collapse import effective_rank, mean_cosine
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
-from probe.geometry import alignment, dominant_dimensions, linear_cka, spectrum, uniformity
+from probe.geometry import alignment, dominant_dimensions, effective_rank, linear_cka, mean_cosine, spectrum, uniformity
 from probe.geometry_sweep import measure_geometry
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader

@@ -108,15 +108,15 @@ def test_what_is_left_out_has_the_values_that_the_help_tells(tmp_path: Path, mon
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_data_set_is_read_once(tune: Callable[..., Result], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from probe import beir_format
+    from probe import dataset_loading
 
-    read, splits = beir_format.read_beir, []
+    read, splits = dataset_loading.read_beir, []
 
     def count(path: str, split: str | None, **named: Any) -> Any:
         splits.append(split)
         return read(path, split, **named)
 
-    monkeypatch.setattr(beir_format, "read_beir", count)
+    monkeypatch.setattr(dataset_loading, "read_beir", count)
     assert tune("--epochs", 1, source=data).exit_code == 0
     assert splits == ["train"]
 

@@ -68,7 +68,7 @@ def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: R
     """
     ladder = fit_ladder(resolved, plan, texts, options)
     encoders = [*resolved.fusions, *ladder.adapted]
-    board = rank(resolved.contestants, texts.corpus, str(resolved.baseline), options, encoders)
+    board = rank(resolved.candidates, texts.corpus, str(resolved.baseline), options, encoders)
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(ladder.notes)})
 
 
@@ -81,8 +81,8 @@ def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, optio
         CallError: Nothing could be fitted.
         TrainingError: The same, and a training came to nothing.
     """
-    readers = {contestant.reader.model.source.name: contestant.reader for contestant in resolved.contestants}
-    alone = [Fusion((point,)) for contestant in resolved.contestants for point in contestant.hookpoints]
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
     fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
     adapted: list[Adapted] = []
     notes: list[str] = []

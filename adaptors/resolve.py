@@ -12,7 +12,7 @@ from probe.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_sp
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions, ModelProfile
-from probe.ranking import Contestant
+from probe.ranking import Candidate
 from probe.reader import LayerReader
 from probe.run_fusion import check_rule
 from probe.store import Store
@@ -26,12 +26,12 @@ class ResolvedSpecs:
     """What specs name.
 
     Attributes:
-        contestants: One per model, in the order of first mention.
+        candidates: One per model, in the order of first mention.
         fusions: What is made of several hookpoints, or has an adaptor on top, and fusions of rankings.
         baseline: The first spec's encoder; its deepest, where it names several.
     """
 
-    contestants: tuple[Contestant, ...]
+    candidates: tuple[Candidate, ...]
     fusions: tuple[Composite | RunFusion, ...]
     baseline: Composite
 
@@ -107,7 +107,7 @@ def _gather_up(
 ) -> ResolvedSpecs:
     alone = [encoder for encoder in encoders if _is_hookpoint(encoder)]
     return ResolvedSpecs(
-        tuple(Contestant(reader, _points_of(name, alone)) for name, reader in readers.items()),
+        tuple(Candidate(reader, _points_of(name, alone)) for name, reader in readers.items()),
         tuple(encoder for encoder in encoders if not _is_hookpoint(encoder)),
         baseline,
     )

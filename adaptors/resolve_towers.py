@@ -7,7 +7,7 @@ from probe.composite import Asymmetric
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.profile import LoadOptions
-from probe.ranking import Contestant
+from probe.ranking import Candidate
 from probe.store import Store
 from probe.tower_pair import other_tower, pair_up
 from probe.tower_ranking import open_other
@@ -40,15 +40,15 @@ def pair_towers(
         raise CallError(
             f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
         )
-    readers = {contestant.reader.model.source.name: contestant.reader for contestant in resolved.contestants}
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     for name, reader in list(readers.items()):
         if other_tower(name) not in readers:
             readers[other_tower(name)] = open_other(reader, options, store)
     models = {name: reader.model for name, reader in readers.items()}
-    points = [point for contestant in resolved.contestants for point in contestant.hookpoints]
+    points = [point for candidate in resolved.candidates for point in candidate.hookpoints]
     pairs = [pair_up(point, models, dataset) for point in points]
     return replace(
         resolved,
-        contestants=tuple(Contestant(reader, ()) for reader in readers.values()),
+        candidates=tuple(Candidate(reader, ()) for reader in readers.values()),
         fusions=(*pairs, *resolved.fusions),
     )

@@ -110,7 +110,7 @@ def _score(dataset: str, store: Store) -> dict[str, float]:
     kinds = ("truncate", "pca", "spectral", RECOMMENDED, "linear")
     at_random = LadderPlan(("linear-original", "mlp-original"), _DIMS, TrainOptions(steps=_RANDOM_STEPS))
     runs = {
-        "frozen": rank(frozen.contestants, data, str(frozen.baseline), options, frozen.fusions),
+        "frozen": rank(frozen.candidates, data, str(frozen.baseline), options, frozen.fusions),
         "ladder": climb(fusion, LadderPlan(kinds, _DIMS), judged, options),
         "random": climb(fusion, at_random, blind, options),
         "similarity": climb(fusion, LadderPlan(("linear",), _DIMS, TrainOptions(loss="similarity")), blind, options),

@@ -68,7 +68,7 @@ def classify(
     from probe.classify_sweep import ClassifyOptions, classify_layers
     from probe.console import print_result
     from probe.labelled_texts import load_labelled
-    from probe.linear_probe import Design, fewest_texts
+    from probe.linear_probe import LinearProbeConfig, fewest_texts
     from probe.opening import open_reader
     from probe.profile import LoadOptions
 
@@ -78,7 +78,7 @@ def classify(
     with working() as report:
         texts = load_labelled(dataset, limit, fewest_texts(folds))
         reader = open_reader(model, options, kept)
-        classifying = ClassifyOptions(Design(metric, folds, seed), command_line(), kept, report)
+        classifying = ClassifyOptions(LinearProbeConfig(metric, folds, seed), command_line(), kept, report)
         board = classify_layers(reader, texts, layers, pooling.split(","), classifying)
     emit_json(board, format, save, print_result)
     save_plot(board, plot)

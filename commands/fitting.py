@@ -105,7 +105,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderb
         plan = LadderPlan((request.kind,), dims, training, only_labelled=True)
         ladder = fit_ladder(resolved, plan, choose_texts(request.dataset, data, request.labels), ranking)
         encoders = [*resolved.fusions, *ladder.adapted]
-        board = rank(resolved.contestants, data, str(resolved.baseline), ranking, encoders)
+        board = rank(resolved.candidates, data, str(resolved.baseline), ranking, encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
     return max(ladder.adapted, key=lambda encoder: encoder.dim), board
 
@@ -113,12 +113,12 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderb
 def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:
     from probe.fusions import Fusion
 
-    encoders = sum(len(contestant.hookpoints) for contestant in resolved.contestants) + len(resolved.fusions)
+    encoders = sum(len(candidate.hookpoints) for candidate in resolved.candidates) + len(resolved.fusions)
     if encoders != 1 or not isinstance(resolved.baseline, Fusion):
         raise CallError(
             f"'{spec}' names {encoders} encoders or a saved one: an adaptor is fitted on one hookpoint or fusion"
         )
-    if any(contestant.reader.model.tower for contestant in resolved.contestants):
+    if any(candidate.reader.model.tower for candidate in resolved.candidates):
         raise CallError(
             f"'{spec}' is read in one tower of two, and no model of both has a place for an adaptor: adaptors rank "
             "scores it"
@@ -126,4 +126,4 @@ def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:
 
 
 def _final_width(resolved: "ResolvedSpecs") -> int:
-    return sum(contestant.reader.model.width for contestant in resolved.contestants)
+    return sum(candidate.reader.model.width for candidate in resolved.candidates)

@@ -64,7 +64,7 @@ def geometry(
     from probe.hookpoints import select_hookpoints
     from probe.opening import open_reader
     from probe.profile import LoadOptions
-    from probe.ranking import Contestant
+    from probe.ranking import Candidate
 
     names = list(dict.fromkeys(model or ["minilm"]))
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
@@ -73,9 +73,9 @@ def geometry(
     with working() as report:
         data = load_dataset(dataset, split, limit)
         readers = [open_reader(name, options, kept) for name in names]
-        contestants = [
-            Contestant(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
+        candidates = [
+            Candidate(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
         ]
-        board = measure_geometry(contestants, data, command_line(), kept, report)
+        board = measure_geometry(candidates, data, command_line(), kept, report)
     emit_json(board, format, save, print_result)
     save_plot(board, plot)

@@ -184,7 +184,7 @@ def rank(
         sides = (queries, documents) if queries and documents else None
         resolved = pair_towers(_resolve(named, sides, fuse_runs, (options, kept)), data, options, kept)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), kept, report, writes_json(format, save), chosen)
-        board = rank_contestants(resolved.contestants, data, str(resolved.baseline), ranking, resolved.fusions)
+        board = rank_contestants(resolved.candidates, data, str(resolved.baseline), ranking, resolved.fusions)
     emit(board, format, save)
     save_plot(board, plot)
 

@@ -16,7 +16,16 @@ from probe.geometry import is_collapsed
 from probe.hookpoint import Hookpoint
 from probe.hookpoints import with_full_model
 from probe.labelled_texts import LabelledTexts
-from probe.linear_probe import INNER_FOLDS, MOST_STEPS, PENALTIES, TOLERANCE, Design, HeldOut, fewest_texts, probe_all
+from probe.linear_probe import (
+    INNER_FOLDS,
+    MOST_STEPS,
+    PENALTIES,
+    TOLERANCE,
+    HeldOut,
+    LinearProbeConfig,
+    fewest_texts,
+    probe_all,
+)
 from probe.provenance import text_model_settings, text_statistics_settings
 from probe.reader import LayerReader
 from probe.states import Progress, RunContext, read_texts, silent
@@ -33,13 +42,13 @@ class ClassifyOptions:
     """How to train and judge probes.
 
     Attributes:
-        design: Metric, folds and seed.
+        config: Metric, folds and seed.
         command: What made the result, kept in it.
         store: Where states are read and kept, if anywhere.
         progress: Told about every batch and every probe.
     """
 
-    design: Design = field(default_factory=Design)
+    config: LinearProbeConfig = field(default_factory=LinearProbeConfig)
     command: str = ""
     store: Store | None = None
     progress: Progress = silent
@@ -69,51 +78,51 @@ def classify_layers(
         DataError: A label has too few texts.
     """
     options = options or ClassifyOptions()
-    _check(texts, options.design)
+    _check(texts, options.config)
     points, full = with_full_model(reader.model, layers, poolings)
     layer_poolings = [point.layer_pooling for point in points]
     states, truncated = read_texts(
         reader, [(texts.name, texts.texts)], layer_poolings, RunContext(options.store, options.progress)
     )
     vectors = {point: states[point.layer_pooling] for point in points}
-    rows = rank_probes(vectors, full, texts.labels, options.design, options.progress)
+    rows = rank_probes(vectors, full, texts.labels, options.config, options.progress)
     settings = {
-        "metric": options.design.metric,
+        "metric": options.config.metric,
         "baseline": str(full),
-        "probe": _describe(options.design),
+        "probe": _describe(options.config),
         "models": [text_model_settings(reader.model, [texts.texts], truncated, reader.token_budget)],
         "dataset": _dataset_settings(texts),
-        "statistics": text_statistics_settings("texts", _TEST, options.design.seed, _LIBRARIES),
+        "statistics": text_statistics_settings("texts", _TEST, options.config.seed, _LIBRARIES),
     }
     return ClassificationResult(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
 
 
-def _check(texts: LabelledTexts, design: Design) -> None:
-    if design.metric not in MEASURES:
-        raise CallError(f"unknown metric '{design.metric}': expected one of {', '.join(MEASURES)}")
-    if design.folds < 2:
-        raise CallError(f"--folds {design.folds} is out of range: expected at least 2")
-    fewest = fewest_texts(design.folds)
+def _check(texts: LabelledTexts, config: LinearProbeConfig) -> None:
+    if config.metric not in MEASURES:
+        raise CallError(f"unknown metric '{config.metric}': expected one of {', '.join(MEASURES)}")
+    if config.folds < 2:
+        raise CallError(f"--folds {config.folds} is out of range: expected at least 2")
+    fewest = fewest_texts(config.folds)
     few = {name: count for name, count in texts.classes.items() if count < fewest}
     if few:
         name, count = min(few.items(), key=lambda item: item[1])
         others = f" (and {len(few) - 1} other labels)" if len(few) > 1 else ""
         raise DataError(
-            f"the label '{name}'{others} has {count} of at least {fewest} texts that {design.folds} folds need: "
+            f"the label '{name}'{others} has {count} of at least {fewest} texts that {config.folds} folds need: "
             "add texts, take fewer --folds, or leave the label out"
         )
 
 
-def _describe(design: Design) -> dict[str, Any]:
+def _describe(config: LinearProbeConfig) -> dict[str, Any]:
     return {
         "classifier": "logistic regression (L2, lbfgs) on standardised states",
-        "folds": design.folds,
+        "folds": config.folds,
         "inner_folds": INNER_FOLDS,
         "grid": list(PENALTIES),
-        "chosen_by": design.metric,
+        "chosen_by": config.metric,
         "tolerance": TOLERANCE,
         "most_steps": MOST_STEPS,
-        "seed": design.seed,
+        "seed": config.seed,
     }
 
 
@@ -158,7 +167,7 @@ def rank_probes(
     states: Mapping[Hookpoint, Embeddings],
     baseline: Hookpoint,
     labels: Sequence[str],
-    design: Design,
+    config: LinearProbeConfig,
     progress: Progress = silent,
 ) -> tuple[ClassificationRow, ...]:
     """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
@@ -167,15 +176,15 @@ def rank_probes(
         states: Float32 `(N, D)` per hookpoint.
         baseline: The hookpoint the others are tested against, one of them.
         labels: Label of every text `(N,)`.
-        design: How to train; its seed is that of intervals and tests, too.
+        config: How to train; its seed is that of intervals and tests, too.
         progress: Told about every probe.
 
     Returns:
         The rows, best first: all hookpoints, the commonest label, and the baseline on shuffled labels.
     """
     classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
-    shuffled = np.random.default_rng(design.seed).permutation(classes)
-    trials = _train(states, (classes, shuffled), design, progress)
+    shuffled = np.random.default_rng(config.seed).permutation(classes)
+    trials = _train(states, (classes, shuffled), config, progress=progress)
     full = next(trial for trial in trials if trial.point == baseline)
     commonest = np.full_like(classes, np.bincount(classes).argmax())
     entries = [
@@ -183,17 +192,21 @@ def rank_probes(
         _Entry(ClassificationRow(0, "commonest label", MAJORITY), classes, commonest),
         _Entry(_shuffled_row(full), shuffled, full.shuffled.predicted),
     ]
-    rows = _test(_score(entries, design), entries, classes, full, design)
-    ordered = sorted(rows, key=lambda row: -_score_of(row, design))
+    rows = _test(_score(entries, config), entries, classes, full=full, config=config)
+    ordered = sorted(rows, key=lambda row: -_score_of(row, config))
     return tuple(replace(row, rank=rank) for rank, row in enumerate(ordered, start=1))
 
 
 def _train(
-    states: Mapping[Hookpoint, Embeddings], labels: tuple[Classes, Classes], design: Design, progress: Progress
+    states: Mapping[Hookpoint, Embeddings],
+    labels: tuple[Classes, Classes],
+    config: LinearProbeConfig,
+    *,
+    progress: Progress,
 ) -> list[_Trial]:
     jobs = [(vectors, classes) for vectors in states.values() for classes in labels]
     found = []
-    for held_out in probe_all(jobs, design):
+    for held_out in probe_all(jobs, config):
         found.append(held_out)
         progress(_STEP, 1, len(jobs))
     trials = []
@@ -227,12 +240,12 @@ def _measure(pairs: Sequence[tuple[Classes, Classes]]) -> dict[str, NDArray[np.f
     return measure_all(truth, predicted, int(truth.max()) + 1)
 
 
-def _score(entries: Sequence[_Entry], design: Design) -> list[ClassificationRow]:
+def _score(entries: Sequence[_Entry], config: LinearProbeConfig) -> list[ClassificationRow]:
     """Add both measures and their intervals."""
     pairs = [(entry.truth, entry.predicted) for entry in entries]
     scores = _measure(pairs)
     truth, predicted = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
-    bounds = intervals(truth, predicted, int(truth.max()) + 1, design.seed)
+    bounds = intervals(truth, predicted, int(truth.max()) + 1, config.seed)
     rows = []
     for place, entry in enumerate(entries):
         row = replace(
@@ -242,29 +255,34 @@ def _score(entries: Sequence[_Entry], design: Design) -> list[ClassificationRow]
             macro_f1=float(scores["macro-f1"][place]),
             macro_f1_ci95=bounds["macro-f1"][place],
         )
-        rows.append(_add_selectivity(row, design))
+        rows.append(_add_selectivity(row, config))
     return rows
 
 
-def _add_selectivity(row: ClassificationRow, design: Design) -> ClassificationRow:
-    chance = row.shuffled_accuracy if design.metric == "accuracy" else row.shuffled_macro_f1
-    return row if chance is None else replace(row, selectivity=_score_of(row, design) - chance)
+def _add_selectivity(row: ClassificationRow, config: LinearProbeConfig) -> ClassificationRow:
+    chance = row.shuffled_accuracy if config.metric == "accuracy" else row.shuffled_macro_f1
+    return row if chance is None else replace(row, selectivity=_score_of(row, config) - chance)
 
 
-def _score_of(row: ClassificationRow, design: Design) -> float:
-    return row.accuracy if design.metric == "accuracy" else row.macro_f1
+def _score_of(row: ClassificationRow, config: LinearProbeConfig) -> float:
+    return row.accuracy if config.metric == "accuracy" else row.macro_f1
 
 
 def _test(
-    rows: Sequence[ClassificationRow], entries: Sequence[_Entry], classes: Classes, full: _Trial, design: Design
+    rows: Sequence[ClassificationRow],
+    entries: Sequence[_Entry],
+    classes: Classes,
+    *,
+    full: _Trial,
+    config: LinearProbeConfig,
 ) -> list[ClassificationRow]:
     """Add differences to the full model, where they are of the same labels."""
     others = [place for place, row in enumerate(rows) if row.control != SHUFFLED and row.encoder != str(full.point)]
     predicted = np.stack([entries[place].predicted for place in others])
-    p_values = paired_test(classes, predicted, full.real.predicted, MEASURES[design.metric], design.seed)
-    reference = next(_score_of(row, design) for row in rows if row.encoder == str(full.point))
+    p_values = paired_test(classes, predicted, full.real.predicted, MEASURES[config.metric], config.seed)
+    reference = next(_score_of(row, config) for row in rows if row.encoder == str(full.point))
     tested = dict(zip(others, p_values, strict=True))
     return [
-        replace(row, delta=_score_of(row, design) - reference, p_value=tested[place]) if place in tested else row
+        replace(row, delta=_score_of(row, config) - reference, p_value=tested[place]) if place in tested else row
         for place, row in enumerate(rows)
     ]

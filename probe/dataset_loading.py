@@ -64,5 +64,5 @@ def _limit(dataset: Dataset, limit: int) -> Dataset:
     if limit >= len(dataset.documents):
         return dataset
     judged = {doc for docs in dataset.qrels.values() for doc in docs}
-    kept = select(dataset.documents, judged, limit)
-    return replace(dataset, documents=kept, limited=len(kept) < len(dataset.documents))
+    documents = select(dataset.documents, judged, limit)
+    return replace(dataset, documents=documents, limited=len(documents) < len(dataset.documents))

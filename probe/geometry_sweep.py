@@ -21,7 +21,7 @@ from probe.geometry import (
 from probe.geometry_result import GeometryResult, GeometryRow
 from probe.hookpoint import Hookpoint, LayerPooling
 from probe.provenance import dataset_settings, model_settings
-from probe.ranking import Contestant
+from probe.ranking import Candidate
 from probe.states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 from probe.texts import spread
@@ -56,7 +56,7 @@ class _Wanted:
 
 
 def measure_geometry(
-    contestants: Sequence[Contestant],
+    candidates: Sequence[Candidate],
     dataset: Dataset,
     command: str = "",
     store: Store | None = None,
@@ -65,7 +65,7 @@ def measure_geometry(
     """Measure the geometry of hookpoints of any number of models.
 
     Args:
-        contestants: Models and their hookpoints; each model reads every text once.
+        candidates: Models and their hookpoints; each model reads every text once.
         dataset: Whose texts are embedded; its judgements say which pairs belong together.
         command: What asked for it.
         store: Where states are read and kept, if anywhere.
@@ -81,10 +81,10 @@ def measure_geometry(
     wanted = _choose(dataset)
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []
-    for contestant in contestants:
-        found, truncated = _read(contestant, dataset, wanted, RunContext(store, progress))
+    for candidate in candidates:
+        found, truncated = _read(candidate, dataset, wanted, RunContext(store, progress))
         clouds |= found
-        reader = contestant.reader
+        reader = candidate.reader
         models.append(model_settings(reader.model, dataset, truncated, reader.token_budget))
     settings = {
         "models": models,
@@ -119,17 +119,17 @@ def _choose(dataset: Dataset) -> _Wanted:
 
 
 def _read(
-    contestant: Contestant, dataset: Dataset, wanted: _Wanted, context: RunContext
+    candidate: Candidate, dataset: Dataset, wanted: _Wanted, context: RunContext
 ) -> tuple[dict[Hookpoint, _Cloud], tuple[int, int]]:
     """Return the clouds of one model, and its texts that were longer than it takes."""
-    reader, points = contestant.reader, contestant.hookpoints
+    reader, points = candidate.reader, candidate.hookpoints
     layer_poolings = [point.layer_pooling for point in points]
     chunks = list(read_states(reader, prompted_queries(reader, dataset), layer_poolings, context))
     asked = [query for query, _ in wanted.pairs]
     queries = {key: np.concatenate([chunk.vectors[key] for chunk in chunks])[asked] for key in layer_poolings}
     cut_queries = sum(chunk.truncated for chunk in chunks)
     rows = sorted({*wanted.sample, *(document for _, document in wanted.pairs)})
-    found, cut_documents = _pick(contestant, dataset, rows, context)
+    found, cut_documents = _pick(candidate, dataset, rows, context)
     order = {row: number for number, row in enumerate(rows)}
     sample, positives = [order[row] for row in wanted.sample], [order[row] for _, row in wanted.pairs]
     clouds = {
@@ -142,10 +142,10 @@ def _read(
 
 
 def _pick(
-    contestant: Contestant, dataset: Dataset, rows: Sequence[int], context: RunContext
+    candidate: Candidate, dataset: Dataset, rows: Sequence[int], context: RunContext
 ) -> tuple[dict[LayerPooling, Embeddings], int]:
     """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
-    reader, layer_poolings = contestant.reader, [point.layer_pooling for point in contestant.hookpoints]
+    reader, layer_poolings = candidate.reader, [point.layer_pooling for point in candidate.hookpoints]
     parts: dict[LayerPooling, list[Embeddings]] = {layer_pooling: [] for layer_pooling in layer_poolings}
     wanted, first, truncated = np.array(rows), 0, 0
     for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context):

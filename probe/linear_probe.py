@@ -20,7 +20,16 @@ from probe.encoder import Embeddings
 if TYPE_CHECKING:
     from sklearn.model_selection import GridSearchCV
 
-__all__ = ["FOLDS", "INNER_FOLDS", "PENALTIES", "Design", "HeldOut", "cross_predict", "fewest_texts", "probe_all"]
+__all__ = [
+    "FOLDS",
+    "INNER_FOLDS",
+    "PENALTIES",
+    "HeldOut",
+    "LinearProbeConfig",
+    "cross_predict",
+    "fewest_texts",
+    "probe_all",
+]
 
 FOLDS = 5
 INNER_FOLDS = 3
@@ -36,7 +45,7 @@ Classes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Design:
+class LinearProbeConfig:
     """How probes are trained and judged.
 
     Attributes:
@@ -75,13 +84,13 @@ def fewest_texts(folds: int) -> int:
     return need
 
 
-def cross_predict(vectors: Embeddings, truth: Classes, design: Design) -> HeldOut:
+def cross_predict(vectors: Embeddings, truth: Classes, config: LinearProbeConfig) -> HeldOut:
     """Predict the class of every text by a probe that was trained on the other folds.
 
     Args:
         vectors: States `(N, D)`.
-        truth: Class of every text `(N,)`, each at least `fewest_texts(design.folds)` times.
-        design: How to train.
+        truth: Class of every text `(N,)`, each at least `fewest_texts(config.folds)` times.
+        config: How to train.
 
     Returns:
         Predictions for all texts.
@@ -91,39 +100,39 @@ def cross_predict(vectors: Embeddings, truth: Classes, design: Design) -> HeldOu
     begun = time.perf_counter()
     predicted = np.empty_like(truth)
     penalties, unconverged = [], 0
-    folds = StratifiedKFold(design.folds, shuffle=True, random_state=design.seed)
+    folds = StratifiedKFold(config.folds, shuffle=True, random_state=config.seed)
     for training, held_out in folds.split(vectors, truth):
-        search = _make_search(design).fit(vectors[training], truth[training])
+        search = _make_search(config).fit(vectors[training], truth[training])
         predicted[held_out] = search.predict(vectors[held_out])
         penalties.append(float(search.best_params_["logisticregression__C"]))
         unconverged += int(search.best_estimator_[-1].n_iter_.max() >= MOST_STEPS)
     return HeldOut(predicted, tuple(penalties), unconverged, time.perf_counter() - begun)
 
 
-def probe_all(jobs: Sequence[tuple[Embeddings, Classes]], design: Design) -> Iterator[HeldOut]:
+def probe_all(jobs: Sequence[tuple[Embeddings, Classes]], config: LinearProbeConfig) -> Iterator[HeldOut]:
     """Train the probes of many states, some beside each other.
 
     Args:
         jobs: States `(N, D)` and classes `(N,)`.
-        design: How to train.
+        config: How to train.
 
     Yields:
         What each predicts, in the order of the jobs.
     """
     with _single_threads(), ThreadPoolExecutor(_WORKERS) as pool:
-        yield from pool.map(lambda job: cross_predict(job[0], job[1], design), jobs)
+        yield from pool.map(lambda job: cross_predict(job[0], job[1], config), jobs)
 
 
-def _make_search(design: Design) -> "GridSearchCV":
+def _make_search(config: LinearProbeConfig) -> "GridSearchCV":
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(tol=TOLERANCE, max_iter=MOST_STEPS))
-    inner = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=design.seed)
+    inner = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=config.seed)
     grid = {"logisticregression__C": list(PENALTIES)}
-    return GridSearchCV(pipeline, grid, scoring=_SCORERS[design.metric], cv=inner)
+    return GridSearchCV(pipeline, grid, scoring=_SCORERS[config.metric], cv=inner)
 
 
 @contextmanager

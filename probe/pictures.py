@@ -1,4 +1,4 @@
-"""Boards as pictures; matplotlib is imported where one is drawn, and never its pyplot."""
+"""Results as pictures; matplotlib is imported where one is drawn, and never its pyplot."""
 
 from importlib import import_module
 from pathlib import Path
@@ -68,7 +68,7 @@ def _names() -> str:
 
 
 def save_picture(result: Any, path: Path) -> None:
-    """Draw a result into a file, whole or not at all; equal boards give equal bytes.
+    """Draw a result into a file, whole or not at all; equal results give equal bytes.
 
     Args:
         result: What `plot` takes.

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from probe.charts import Point, pareto_front
 from probe.plot_marks import Mark, draw_marks
-from probe.plot_style import Look
+from probe.plot_style import LineStyle
 
 __all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
 
@@ -22,7 +22,7 @@ class Priced(NamedTuple):
     """A point, how it is drawn, and its label where it is on the front."""
 
     point: Point
-    look: Look
+    style: LineStyle
     label: str
 
 
@@ -53,8 +53,8 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
         linewidth=3,
         zorder=1.5,
     )
-    for cost, value, (point, look, _) in known:
-        draw_marks(axes, [Mark(cost, value, point)], look)
+    for cost, value, (point, style, _) in known:
+        draw_marks(axes, [Mark(cost, value, point)], style)
     labelled: set[tuple[float, float]] = set()
     for cost, value, entry in front:
         if (cost, value) not in labelled:  # ties are labelled once
@@ -83,5 +83,5 @@ def _scale(axes: Axes, costs: Sequence[float]) -> None:
 def _mark_front(axes: Axes, cost: float, value: float, priced: Priced) -> None:
     """Write up and left of a point of the front, where by its definition no other point is."""
     if priced.point.interval is not None:
-        axes.vlines(cost, *priced.point.interval, color=priced.look.colour, linewidth=0.9)
+        axes.vlines(cost, *priced.point.interval, color=priced.style.colour, linewidth=0.9)
     axes.annotate(priced.label, (cost, value), (-4, 4), textcoords="offset points", ha="right", va="bottom", fontsize=8)

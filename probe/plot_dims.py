@@ -13,12 +13,12 @@ from probe.formats import metric_title
 from probe.leaderboard import PCA, Leaderboard, Row
 from probe.plot_marks import Mark, draw_marks, mark_handles, sample
 from probe.plot_sheet import Band, Handles
-from probe.plot_style import GREY, Look, fold, look_of
+from probe.plot_style import GREY, LineStyle, style_of, wrap_name
 
 __all__ = ["is_ladder", "ladder_bands"]
 
-_PCA = Look("black", "s", "-")
-_FROZEN = Look(GREY, "", (0, (7, 2)))
+_PCA = LineStyle("black", "s", "-")
+_FROZEN = LineStyle(GREY, "", (0, (7, 2)))
 # Side by side, so that intervals at one dimension do not cover each other: most of the way to the next dimension.
 _SPREAD = 0.6
 
@@ -41,9 +41,9 @@ def ladder_bands(result: Leaderboard) -> list[Band]:
     encoders: dict[str, list[Row]] = {}
     for row in result.rows:
         encoders.setdefault(row.encoder, []).append(row)
-    looks = _looks(result)
+    styles = _styles(result)
     columns = min(2, len(encoders))
-    panels = [partial(_fill, result, looks, rows) for rows in encoders.values()]
+    panels = [partial(_fill, result, styles, rows) for rows in encoders.values()]
     starts = range(0, len(panels), columns)
     return [
         Band(4.2 if columns == 1 else 3.2, tuple(panels[start : start + columns]), columns, shared=True)
@@ -51,13 +51,13 @@ def ladder_bands(result: Leaderboard) -> list[Band]:
     ]
 
 
-def _looks(result: Leaderboard) -> dict[str, Look]:
-    """Return the look of every curve, the best first: a colour and marker per kind, a line for its labels."""
+def _styles(result: Leaderboard) -> dict[str, LineStyle]:
+    """Return the style of every curve, the best first: a colour and marker per kind, a line for its labels."""
     curves = sorted(ladder_curves(result.rows, result.metric), key=_mean, reverse=True)
     kinds = sorted({curve.family for curve in curves} - {PCA})
     labels = sorted({curve.labels for curve in curves}, key=lambda name: (name != "none", name))
     return {
-        curve.name: _PCA if curve.family == PCA else look_of(kinds.index(curve.family), labels.index(curve.labels))
+        curve.name: _PCA if curve.family == PCA else style_of(kinds.index(curve.family), labels.index(curve.labels))
         for curve in curves
     }
 
@@ -66,16 +66,16 @@ def _mean(curve: Curve) -> float:
     return fmean(point.value for point in curve.points)
 
 
-def _fill(result: Leaderboard, looks: Mapping[str, Look], rows: Sequence[Row], axes: Axes) -> Handles:
-    places = list(looks)
+def _fill(result: Leaderboard, styles: Mapping[str, LineStyle], rows: Sequence[Row], axes: Axes) -> Handles:
+    places = list(styles)
     curves = sorted(ladder_curves(rows, result.metric), key=lambda curve: places.index(curve.name))
     handles: dict[str, Any] = _draw_frozen(axes, [row for row in rows if row.adaptor is None], result.metric)
     for place, curve in enumerate(curves):
         shift = _SPREAD * ((place + 0.5) / len(curves) - 0.5)
-        _draw(axes, curve, looks[curve.name], shift)
+        _draw(axes, curve, styles[curve.name], shift)
         recommended = curve.family == result.settings.get("recommended")
         name = f"{curve.name} (recommended)" if recommended else curve.name
-        handles[name] = sample(looks[curve.name], all(point.transductive for point in curve.points))
+        handles[name] = sample(styles[curve.name], all(point.transductive for point in curve.points))
     dims = sorted({point.place or 0 for curve in curves for point in curve.points})
     _scale(axes, dims)
     axes.set_title(_title(rows, 46 if len({row.encoder for row in result.rows}) > 1 else 100))
@@ -93,14 +93,18 @@ def _draw_frozen(axes: Axes, rows: Sequence[Row], metric: str) -> dict[str, Any]
     return {}
 
 
-def _draw(axes: Axes, curve: Curve, look: Look, shift: float) -> None:
+def _draw(axes: Axes, curve: Curve, style: LineStyle, shift: float) -> None:
     places = [(point.place or 0) * 2**shift for point in curve.points]
     width = 2.4 if curve.family == PCA else 1.2
-    axes.plot(places, [point.value for point in curve.points], color=look.colour, linestyle=look.line, linewidth=width)
+    axes.plot(
+        places, [point.value for point in curve.points], color=style.colour, linestyle=style.line, linewidth=width
+    )
     for place, point in zip(places, curve.points, strict=True):
         if point.interval is not None:
-            axes.plot((place, place), point.interval, color=look.colour, linewidth=0.8, alpha=0.6)
-    draw_marks(axes, [Mark(place, point.value, point) for place, point in zip(places, curve.points, strict=True)], look)
+            axes.plot((place, place), point.interval, color=style.colour, linewidth=0.8, alpha=0.6)
+    draw_marks(
+        axes, [Mark(place, point.value, point) for place, point in zip(places, curve.points, strict=True)], style
+    )
 
 
 def _scale(axes: Axes, dims: Sequence[int]) -> None:
@@ -125,4 +129,4 @@ def _limits(result: Leaderboard) -> tuple[float, float]:
 def _title(rows: Sequence[Row], width: int) -> str:
     dims = [row.dim for row in rows if row.adaptor is None and row.dim is not None]
     frozen = f", frozen {dims[0]:,} dimensions" if dims else ""
-    return fold(f"{rows[0].encoder}{frozen}", width)
+    return wrap_name(f"{rows[0].encoder}{frozen}", width)

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from probe.charts import Point
 from probe.plot_marks import Mark, draw_marks
-from probe.plot_style import GREY, fold, look_of
+from probe.plot_style import GREY, style_of, wrap_name
 
 __all__ = ["draw_dots"]
 
@@ -26,13 +26,13 @@ def draw_dots(axes: Axes, points: Sequence[Point], score: str, baseline: str) ->
     Returns:
         The line of the baseline for a legend, where it is among the points.
     """
-    look = look_of(0)
+    style = style_of(0)
     for place, point in enumerate(points):
         if point.interval is not None:
-            axes.plot(point.interval, (place, place), color=look.colour, linewidth=1.2, marker="|")
-    draw_marks(axes, [Mark(point.value, place, point) for place, point in enumerate(points)], look)
+            axes.plot(point.interval, (place, place), color=style.colour, linewidth=1.2, marker="|")
+    draw_marks(axes, [Mark(point.value, place, point) for place, point in enumerate(points)], style)
     axes.set_yticks(
-        range(len(points)), [fold(f"#{place} {point.name}", _NAME) for place, point in enumerate(points, start=1)]
+        range(len(points)), [wrap_name(f"#{place} {point.name}", _NAME) for place, point in enumerate(points, start=1)]
     )
     axes.set_ylim(len(points) - 0.4, -0.6)
     axes.set_xlabel(score)

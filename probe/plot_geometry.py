@@ -18,7 +18,7 @@ from probe.geometry_result import GeometryResult, GeometryRow
 from probe.plot_map import draw_cells, name_cells
 from probe.plot_marks import Mark, draw_marks, mark_handles, sample
 from probe.plot_sheet import Band, Handles, Panel, stack
-from probe.plot_style import MAP_COLOURS, Picture, board_title, fold, house_style, look_of
+from probe.plot_style import MAP_COLOURS, Picture, house_style, result_title, style_of, wrap_name
 
 __all__ = ["draw"]
 
@@ -60,7 +60,7 @@ def draw(result: GeometryResult) -> Picture:
         bands = _measure_bands(groups)
         if len(result.rows) > 1:
             bands.append(Band(min(5.2, 1.2 + 0.33 * len(result.rows)), (partial(_fill_cka, result, groups),)))
-        return stack(bands, board_title(result.settings, "geometry of layers"))
+        return stack(bands, result_title(result.settings, "geometry of layers"))
 
 
 def _measure_bands(groups: Sequence[_Group]) -> list[Band]:
@@ -81,13 +81,13 @@ def _fill_measure(
 ) -> Handles:
     handles = {}
     for place, (group, rows) in enumerate(groups):
-        look = look_of(place)
+        style = style_of(place)
         marks = [Mark(row.layer, value, _point(row, value)) for row in rows if (value := read(row)) is not None]
-        axes.plot([mark.x for mark in marks], [mark.y for mark in marks], color=look.colour, linestyle=look.line)
-        draw_marks(axes, marks, look)
-        handles[group] = sample(look)
+        axes.plot([mark.x for mark in marks], [mark.y for mark in marks], color=style.colour, linestyle=style.line)
+        draw_marks(axes, marks, style)
+        handles[group] = sample(style)
         if name.startswith("norm"):
-            _draw_deviation(axes, rows, look.colour)
+            _draw_deviation(axes, rows, style.colour)
     axes.set_title(name)
     axes.set_xlabel("layer")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
@@ -133,7 +133,7 @@ def _fill_cka(result: GeometryResult, groups: Sequence[_Group], axes: Axes) -> H
     axes.set_title("linear CKA of layers; 1 = alike up to rotation, scale and shift")
     ends = [0, *accumulate(len(rows) for _, rows in groups)]
     for (name, _), (start, end) in zip(groups, pairwise(ends), strict=True):
-        middle, words = (start + end) / 2, fold(name, 3 * (end - start) + 6)
+        middle, words = (start + end) / 2, wrap_name(name, 3 * (end - start) + 6)
         _name_block(axes, words, ((0, middle), (-20, 0)), rotation=90, ha="right", va="center")
         _name_block(axes, words, ((middle, len(layers)), (0, -17)), ha="center", va="top")
     for end in ends[1:-1]:

@@ -14,13 +14,13 @@ from probe.formats import metric_title
 from probe.grids import Grid
 from probe.leaderboard import Leaderboard
 from probe.plot_cost import Priced, draw_cost, has_cost
-from probe.plot_curves import curve_looks, draw_curves, draw_levels, level_look
+from probe.plot_curves import curve_styles, draw_curves, draw_levels, level_style
 from probe.plot_dims import is_ladder, ladder_bands
 from probe.plot_dots import draw_dots
 from probe.plot_map import as_array, draw_cells, name_cells
 from probe.plot_marks import mark_handles
 from probe.plot_sheet import Band, Handles, Panel, stack
-from probe.plot_style import GREY, Look, Picture, board_title, house_style
+from probe.plot_style import GREY, LineStyle, Picture, house_style, result_title
 
 __all__ = ["draw"]
 
@@ -28,7 +28,7 @@ __all__ = ["draw"]
 _LEVELS = 3
 # Characters of a name beside a point.
 _SHORT = 34
-_SINGLE = Look(GREY, "P", "none")
+_SINGLE = LineStyle(GREY, "P", "none")
 
 
 def draw(result: Leaderboard) -> Picture:
@@ -47,7 +47,7 @@ def draw(result: Leaderboard) -> Picture:
         raise CallError("nothing to draw: the leaderboard has no rows")
     with house_style():
         bands = ladder_bands(result) if is_ladder(result) else _bands(result)
-        return stack(bands, board_title(result.settings, metric_title(result.metric)))
+        return stack(bands, result_title(result.settings, metric_title(result.metric)))
 
 
 def _bands(result: Leaderboard) -> list[Band]:
@@ -78,16 +78,16 @@ def _score(result: Leaderboard) -> str:
 
 
 def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
-    styles = zip(chart.curves, curve_looks(chart.curves), strict=True)
-    curved = [Priced(point, look, str(point.place)) for curve, look in styles for point in curve.points]
+    drawn = zip(chart.curves, curve_styles(chart.curves), strict=True)
+    curved = [Priced(point, style, str(point.place)) for curve, style in drawn for point in curve.points]
     if are_levels:
         # A longer name is in the legend, beside the same marker.
         labels = [point.name if len(point.name) <= _SHORT else "" for point in chart.singles]
-        looks = [level_look(number) for number in range(len(chart.singles))]
+        styles = [level_style(number) for number in range(len(chart.singles))]
     else:
         labels = [f"#{number}" for number in range(1, len(chart.singles) + 1)]
-        looks = [_SINGLE] * len(chart.singles)
-    return curved + [Priced(*entry) for entry in zip(chart.singles, looks, labels, strict=True)]
+        styles = [_SINGLE] * len(chart.singles)
+    return curved + [Priced(*entry) for entry in zip(chart.singles, styles, labels, strict=True)]
 
 
 def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, axes: Axes) -> Handles:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from probe.charts import Point
-from probe.plot_style import GREY, Look
+from probe.plot_style import GREY, LineStyle
 
 __all__ = ["Mark", "draw_marks", "mark_handles", "sample"]
 
@@ -22,12 +22,12 @@ class Mark:
     point: Point
 
 
-def draw_marks(axes: Axes, marks: Sequence[Mark], look: Look) -> None:
+def draw_marks(axes: Axes, marks: Sequence[Mark], style: LineStyle) -> None:
     """Draw markers: hollow for transductive points, crossed out for collapsed ones."""
     for hollow in (False, True):
         shown = [mark for mark in marks if mark.point.transductive is hollow]
-        fill = "white" if hollow else look.colour
-        _scatter(axes, shown, marker=look.marker, color=look.colour, markerfacecolor=fill)
+        fill = "white" if hollow else style.colour
+        _scatter(axes, shown, marker=style.marker, color=style.colour, markerfacecolor=fill)
     _scatter(axes, [mark for mark in marks if mark.point.collapsed], marker="x", color="black", markersize=9, zorder=4)
 
 
@@ -36,10 +36,12 @@ def _scatter(axes: Axes, marks: Sequence[Mark], **options: Any) -> None:
         axes.plot([mark.x for mark in marks], [mark.y for mark in marks], linestyle="none", **options)
 
 
-def sample(look: Look, hollow: bool = False, **options: Any) -> Line2D:
+def sample(style: LineStyle, hollow: bool = False, **options: Any) -> Line2D:
     """Return a line with a marker, for a legend."""
-    fill = "white" if hollow else look.colour
-    return Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, markerfacecolor=fill, **options)
+    fill = "white" if hollow else style.colour
+    return Line2D(
+        [], [], color=style.colour, linestyle=style.line, marker=style.marker, markerfacecolor=fill, **options
+    )
 
 
 def mark_handles(points: Iterable[Point]) -> dict[str, Line2D]:

@@ -31,7 +31,7 @@ def draw(pairs: PairMap) -> Picture:
     """
     limits = _limits(pairs)
     panels = tuple(
-        partial(_fill, title, values, (pairs.sides, limits))
+        partial(_fill, title, values, pairs.sides, limits=limits)
         for title, values in (("before", pairs.before), ("after", pairs.after))
     )
     first, second = pairs.sides
@@ -47,16 +47,15 @@ def _limits(pairs: PairMap) -> tuple[float, float]:
 
 
 def _fill(
-    title: str, values: NDArray[np.float64], told: tuple[tuple[str, str], tuple[float, float]], axes: Axes
+    title: str, values: NDArray[np.float64], sides: tuple[str, str], axes: Axes, *, limits: tuple[float, float]
 ) -> Handles:
-    (rows, columns), limits = told
     mesh = draw_cells(axes, values, limits, _ROOM)
     numbers = _numbers(len(values))
     name_cells(axes, numbers, numbers)
     axes.set_box_aspect(1)
     axes.set_title(title)
-    axes.set_ylabel(rows)
-    axes.set_xlabel(columns)
+    axes.set_ylabel(sides[0])
+    axes.set_xlabel(sides[1])
     panels = list(axes.figure.axes)
     if len(panels) == 2:
         axes.figure.colorbar(mesh, ax=panels, label="cosine", pad=0.01, fraction=0.03)

@@ -18,14 +18,14 @@ __all__ = [
     "GREY",
     "MAP_COLOURS",
     "WIDTH",
-    "Look",
+    "LineStyle",
     "Picture",
     "add_legend",
-    "board_title",
-    "fold",
     "house_style",
-    "look_of",
+    "result_title",
     "save_figure",
+    "style_of",
+    "wrap_name",
 ]
 
 # Inches, of figures that fill the text width of an A4 page: nothing is scaled down there, and 8 points stay 8 points.
@@ -71,7 +71,7 @@ _LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     """How a curve is drawn: colour, marker and line each tell it apart, so that print without colour does as well."""
 
     colour: str
@@ -88,15 +88,15 @@ class Picture(Figure):
         return out.getvalue()
 
 
-def look_of(family: int, variant: int = 0) -> Look:
-    """Return the look of a curve.
+def style_of(family: int, variant: int = 0) -> LineStyle:
+    """Return the style of a curve.
 
     Args:
         family: Decides colour and marker.
         variant: Decides the line, together with how often the colours were used up.
     """
     line = variant + 2 * (family // len(_COLOURS))
-    return Look(_COLOURS[family % len(_COLOURS)], _MARKERS[family % len(_MARKERS)], _LINES[line % len(_LINES)])
+    return LineStyle(_COLOURS[family % len(_COLOURS)], _MARKERS[family % len(_MARKERS)], _LINES[line % len(_LINES)])
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _write(figure: Figure, out: Any, kind: str) -> None:
         figure.savefig(out, format=kind, metadata=_METADATA[kind], bbox_inches="tight")
 
 
-def fold(name: str, width: int) -> str:
+def wrap_name(name: str, width: int) -> str:
     """Break a long name into lines, after a plus sign or a slash where there is one.
 
     Args:
@@ -139,11 +139,11 @@ def fold(name: str, width: int) -> str:
     return "\n".join(part for line in lines for part in textwrap.wrap(line, width) or [""]).strip("\n")
 
 
-def board_title(settings: Mapping[str, Any], what: str) -> str:
+def result_title(settings: Mapping[str, Any], what: str) -> str:
     """Return the title of a picture: what is drawn, of which data, and whether the data are made up.
 
     Args:
-        settings: Settings of a board.
+        settings: Settings of a result.
         what: The metric, or what was measured.
     """
     data = settings["dataset"]
@@ -168,7 +168,7 @@ def add_legend(figure: Figure, handles: Mapping[str, Any]) -> float:
     """
     if not handles:
         return 0
-    names = [fold(name, 100) for name in handles]
+    names = [wrap_name(name, 100) for name in handles]
     longest = max(len(line) for name in names for line in name.splitlines())
     columns = max(1, min(4, len(names), 125 // (longest + 9)))
     figure.legend(list(handles.values()), names, loc="outside lower center", ncols=columns)

@@ -28,7 +28,7 @@ from probe.token_scores import MAXSIM
 from probe.tower_pair import PAIRED, TowerPair
 from probe.tracker import RUN_DEPTH
 
-__all__ = ["Contestant", "RankOptions", "rank", "rank_layers"]
+__all__ = ["Candidate", "RankOptions", "rank", "rank_layers"]
 
 NDCG_10 = Metric("ndcg", 10)
 _ALWAYS = Metric("recall", 100)
@@ -61,7 +61,7 @@ class RankOptions:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """One model and the hookpoints of it that are ranked by themselves; perhaps none, where it is in fusions only."""
 
     reader: LayerReader
@@ -96,12 +96,12 @@ def rank_layers(
     points = select_hookpoints(reader.model, layers, poolings, tokens=True)
     pooling = reader.model.pooling or points[0].layer_pooling[1]
     full = Hookpoint(name, reader.model.depth, pooling)
-    contestant = Contestant(reader, tuple(dict.fromkeys([*points, full])))
-    return rank([contestant], dataset, str(full), options, extra(contestant.hookpoints))
+    candidate = Candidate(reader, tuple(dict.fromkeys([*points, full])))
+    return rank([candidate], dataset, str(full), options, extra(candidate.hookpoints))
 
 
 def rank(
-    contestants: Sequence[Contestant],
+    candidates: Sequence[Candidate],
     dataset: Dataset,
     baseline: str,
     options: RankOptions | None = None,
@@ -110,7 +110,7 @@ def rank(
     """Rank hookpoints of any number of models, and fusions of them, side by side.
 
     Args:
-        contestants: Models and their hookpoints; each model reads every text once.
+        candidates: Models and their hookpoints; each model reads every text once.
         dataset: What to retrieve.
         baseline: The encoder the others are tested against.
         options: How to rank.
@@ -121,16 +121,16 @@ def rank(
     """
     options = options or RankOptions()
     metrics = tuple(dict.fromkeys([options.metric, _ALWAYS]))
-    readers = {contestant.reader.model.source.name: contestant.reader for contestant in contestants}
-    alone = [Fusion((point,)) for contestant in contestants for point in contestant.hookpoints]
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
+    alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
     context = RunContext(options.store, options.progress)
     evaluations, truncated = sweep_fusions(readers, [*alone, *fusions], dataset, metrics, context, options.engine)
     models = []
     published: dict[str, float | None] = {}
-    for contestant in contestants:
-        reader = contestant.reader
+    for candidate in candidates:
+        reader = candidate.reader
         models.append(model_settings(reader.model, dataset, truncated[reader.model.source.name], reader.token_budget))
-        published |= _published_scores(reader.model, contestant.hookpoints, dataset, options.metric)
+        published |= _published_scores(reader.model, candidate.hookpoints, dataset, options.metric)
     if options.bm25:
         from probe.bm25 import BM25, evaluate_bm25
 

@@ -111,10 +111,10 @@ def make_table(
     Returns:
         The table, its columns of numbers known.
     """
-    kept = [place for place, title in enumerate(header) if title not in without]
-    rows = tuple(tuple(row[place] for place in kept) for row in cells)
-    numeric = tuple(all(_NUMBER.fullmatch(row[place]) for row in rows) for place in range(len(kept)))
-    return ReportTable(caption, tuple(header[place] for place in kept), numeric, rows)
+    shown = [place for place, title in enumerate(header) if title not in without]
+    rows = tuple(tuple(row[place] for place in shown) for row in cells)
+    numeric = tuple(all(_NUMBER.fullmatch(row[place]) for row in rows) for place in range(len(shown)))
+    return ReportTable(caption, tuple(header[place] for place in shown), numeric, rows)
 
 
 def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".2f") -> HeatMap:

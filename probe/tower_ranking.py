@@ -10,7 +10,7 @@ from probe.hookpoints import select_hookpoints
 from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.ranking import Contestant, RankOptions, rank
+from probe.ranking import Candidate, RankOptions, rank
 from probe.reader import LayerReader
 from probe.sources import find_source
 from probe.store import Store
@@ -100,4 +100,4 @@ def rank_towers(
     whole = [whole_tower(reader.model) for reader in towers.swept]
     points = [p for reader in towers.swept for p in select_hookpoints(reader.model, layers, poolings)]
     pairs = [pair_up(point, models, dataset) for point in dict.fromkeys([*points, *whole])]
-    return rank([Contestant(reader, ()) for reader in readers], dataset, str(whole[0]), options, pairs)
+    return rank([Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options, pairs)

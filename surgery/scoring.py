@@ -8,7 +8,7 @@ from probe.hookpoint import Hookpoint
 from probe.hookpoints import own_pooling
 from probe.leaderboard import Leaderboard
 from probe.loaded import LoadedModel
-from probe.ranking import Contestant, RankOptions, rank, rank_layers
+from probe.ranking import Candidate, RankOptions, rank, rank_layers
 from probe.reader import LayerReader
 from probe.sources import ModelSource
 from surgery.cutting import keep
@@ -54,11 +54,11 @@ def score_kept(
     # Not the hub's model any more: no published score is its own.
     kept = replace(keep(model, blocks), source=ModelSource(name, model.source.folder))
     original = Hookpoint(model.source.name, model.depth, own_pooling(model))
-    contestants = [
-        Contestant(LayerReader(model), (original,)),
-        Contestant(LayerReader(kept), (Hookpoint(name, kept.depth, pooling or own_pooling(model)),)),
+    candidates = [
+        Candidate(LayerReader(model), (original,)),
+        Candidate(LayerReader(kept), (Hookpoint(name, kept.depth, pooling or own_pooling(model)),)),
     ]
-    return rank(contestants, dataset, str(original), options)
+    return rank(candidates, dataset, str(original), options)
 
 
 def score_fused(model: FusedModel, dataset: Dataset, options: RankOptions) -> Leaderboard:
@@ -73,13 +73,13 @@ def score_fused(model: FusedModel, dataset: Dataset, options: RankOptions) -> Le
         The leaderboard; the first hookpoint is the baseline.
     """
     fusion = model.fusion
-    contestants = [Contestant(reader, model.points_of(reader)) for reader in model.readers]
+    candidates = [Candidate(reader, model.points_of(reader)) for reader in model.readers]
     if fusion.weights is None:
-        return rank(contestants, dataset, str(fusion.points[0]), options, [fusion])
+        return rank(candidates, dataset, str(fusion.points[0]), options, [fusion])
     weights = ", ".join(f"{share:.2f}" for share in fusion.shares)
     weighted = replace(fusion, name=f"{fusion} (weights {weights})")
     equal = replace(fusion, weights=None, method="concat" if fusion.method == "concat" else "mean")
-    return rank(contestants, dataset, str(fusion.points[0]), options, [weighted, equal])
+    return rank(candidates, dataset, str(fusion.points[0]), options, [weighted, equal])
 
 
 def card_section(board: Leaderboard) -> str:

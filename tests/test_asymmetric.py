@@ -19,7 +19,7 @@ from probe.errors import CallError
 from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.profile import LoadOptions
-from probe.ranking import Contestant, RankOptions, rank
+from probe.ranking import Candidate, RankOptions, rank
 from probe.reader import LayerReader
 from probe.sweep import evaluate
 
@@ -44,7 +44,7 @@ def run(app: str, *args: object) -> Result:
 def test_queries_of_one_layer_search_documents_of_another(model: LoadedModel, dataset: Dataset) -> None:
     name, reader = model.source.name, LayerReader(model)
     resolved = resolve_sides(f"{name}@1:mean", f"{name}@3:mean", OPTIONS)
-    board = rank(resolved.contestants, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     rows = {row.encoder: row for row in board.rows}
     pair = f"{name}@1:mean > {name}@3:mean"
     assert set(rows) == {f"{name}@1:mean", f"{name}@3:mean", pair}
@@ -62,7 +62,7 @@ def test_each_encoder_reads_its_own_side_only(
     pairs = [pair for pair in resolved.fusions if isinstance(pair, Asymmetric)]
     steps: set[str] = set()
     options = RankOptions(progress=lambda step, done, total: steps.add(step))
-    alone = [Contestant(contestant.reader, ()) for contestant in resolved.contestants]
+    alone = [Candidate(candidate.reader, ()) for candidate in resolved.candidates]
     rank(alone, dataset, str(pairs[0]), options, pairs)
     assert steps == {f"queries ({model.source.name})", "documents"}
 
@@ -70,7 +70,7 @@ def test_each_encoder_reads_its_own_side_only(
 def test_the_same_encoder_on_both_sides_is_that_encoder(model: LoadedModel, dataset: Dataset) -> None:
     spec = f"{model.source.name}@2:mean"
     resolved = resolve_sides(spec, spec, OPTIONS)
-    board = rank(resolved.contestants, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     scores = {tuple(row.scores.values()) for row in board.rows}
     assert len(scores) == 1
 

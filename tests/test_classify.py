@@ -28,7 +28,15 @@ from probe.encoder import Embeddings
 from probe.errors import ProbeError
 from probe.hookpoint import Hookpoint
 from probe.labelled_texts import LabelledTexts, limit_texts, load_labelled
-from probe.linear_probe import INNER_FOLDS, MOST_STEPS, PENALTIES, TOLERANCE, Design, cross_predict, fewest_texts
+from probe.linear_probe import (
+    INNER_FOLDS,
+    MOST_STEPS,
+    PENALTIES,
+    TOLERANCE,
+    LinearProbeConfig,
+    cross_predict,
+    fewest_texts,
+)
 from probe.texts import Texts
 
 DICE = np.random.default_rng(5)
@@ -93,7 +101,7 @@ def test_predictions_and_penalties_are_those_of_a_nested_cross_validation_by_han
         penalties.append(PENALTIES[int(np.argmax(scores))])
         scaler, model = fit_by_hand(HINT[training], TRUTH[training], penalties[-1])
         predicted[held_out] = model.predict(scaler.transform(HINT[held_out]))
-    found = cross_predict(HINT, TRUTH, Design(metric, 4, 4))
+    found = cross_predict(HINT, TRUTH, LinearProbeConfig(metric, 4, 4))
     assert found.predicted.tolist() == predicted.tolist()
     assert found.penalties == tuple(penalties)
     assert len(set(penalties)) > 1
@@ -114,7 +122,7 @@ def test_no_scaler_sees_a_row_that_it_is_judged_on(monkeypatch: pytest.MonkeyPat
             return super().transform(X)
 
     monkeypatch.setattr("sklearn.preprocessing.StandardScaler", Spy)
-    cross_predict(HINT, TRUTH, Design())
+    cross_predict(HINT, TRUTH, LinearProbeConfig())
     everything = set(HINT[:, 0].tolist())
     assert len(everything) == 120
     left_out = [everything - rows for rows in seen if len(rows) == 96]
@@ -125,7 +133,7 @@ def test_no_scaler_sees_a_row_that_it_is_judged_on(monkeypatch: pytest.MonkeyPat
 def test_noise_of_more_dimensions_than_texts_stays_at_chance() -> None:
     noise = np.random.default_rng(1).normal(size=(90, 300)).astype(np.float32)
     truth = np.arange(90) % 3
-    predicted = cross_predict(noise, truth, Design(folds=3)).predicted
+    predicted = cross_predict(noise, truth, LinearProbeConfig(folds=3)).predicted
     low, high = intervals(truth[None], predicted[None], 3, 0)["accuracy"][0]
     assert low <= 1 / 3 <= high
 
@@ -188,7 +196,7 @@ def planted() -> tuple[dict[Hookpoint, Embeddings], list[str]]:
 @pytest.fixture(scope="module")
 def rows() -> tuple[ClassificationRow, ...]:
     states, labels = planted()
-    return rank_probes(states, Hookpoint("m", 2, "mean"), labels, Design(folds=3))
+    return rank_probes(states, Hookpoint("m", 2, "mean"), labels, LinearProbeConfig(folds=3))
 
 
 def test_the_layer_that_knows_the_labels_is_found(rows: tuple[ClassificationRow, ...]) -> None:
@@ -223,14 +231,14 @@ def test_shuffled_labels_are_at_chance(rows: tuple[ClassificationRow, ...]) -> N
 
 def test_the_same_seed_gives_the_same_rows(rows: tuple[ClassificationRow, ...]) -> None:
     states, labels = planted()
-    again = rank_probes(states, Hookpoint("m", 2, "mean"), labels, Design(folds=3))
+    again = rank_probes(states, Hookpoint("m", 2, "mean"), labels, LinearProbeConfig(folds=3))
     assert [replace(row, fit_seconds=None) for row in again] == [replace(row, fit_seconds=None) for row in rows]
 
 
 def test_the_commonest_label_has_its_share() -> None:
     labels = ["a"] * 30 + ["b"] * 12 + ["c"] * 8
     states = {Hookpoint("m", 0, "mean"): np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)}
-    rows = rank_probes(states, Hookpoint("m", 0, "mean"), labels, Design("macro-f1", 2))
+    rows = rank_probes(states, Hookpoint("m", 0, "mean"), labels, LinearProbeConfig("macro-f1", 2))
     row = next(row for row in rows if row.control == MAJORITY)
     assert row.accuracy == pytest.approx(0.6)
     assert row.macro_f1 == pytest.approx(f1_score(labels, ["a"] * 50, average="macro"))
@@ -240,7 +248,9 @@ def test_the_commonest_label_has_its_share() -> None:
 def test_a_collapsed_layer_is_marked_and_knows_the_commonest_label_only() -> None:
     states = {Hookpoint("m", 0, "mean"): np.ones((60, 4), np.float32)}
     row = next(
-        r for r in rank_probes(states, Hookpoint("m", 0, "mean"), ["a", "a", "b"] * 20, Design()) if r.layer == 0
+        r
+        for r in rank_probes(states, Hookpoint("m", 0, "mean"), ["a", "a", "b"] * 20, LinearProbeConfig())
+        if r.layer == 0
     )
     assert row.collapsed
     assert row.accuracy == pytest.approx(2 / 3)

@@ -142,7 +142,7 @@ def test_rank_takes_the_folder_as_any_model(specs: list[str], dataset: Dataset, 
     model = fuse(specs, method, WEIGHTS, OPTIONS)
     folder = save_fused(model, tmp_path / "model")
     resolved = resolve_specs([str(folder), specs[0]], OPTIONS)
-    board = rank(resolved.contestants, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     row = next(row for row in board.rows if row.encoder == str(folder))
     alone = evaluate(model, "model", dataset, [Metric("ndcg", 10)])
     assert row.scores["ndcg@10"] == pytest.approx(alone.mean(Metric("ndcg", 10)), abs=1e-3)

@@ -18,7 +18,7 @@ from probe.hookpoint import Hookpoint
 from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
-from probe.ranking import Contestant, rank
+from probe.ranking import Candidate, rank
 from probe.reader import LayerReader
 from probe.search import unit
 from probe.states import RunContext
@@ -103,11 +103,11 @@ def test_cost_counts_every_model_once_to_its_deepest_layer(
 def test_fusions_stand_in_one_table_with_their_parts(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
-    contestants = [
-        Contestant(reader, tuple(point for point in fusion.points if point.model == name))
+    candidates = [
+        Candidate(reader, tuple(point for point in fusion.points if point.model == name))
         for name, reader in readers.items()
     ]
-    board = rank(contestants, dataset, str(fusion), fusions=[fusion])
+    board = rank(candidates, dataset, str(fusion), fusions=[fusion])
     assert {row.encoder for row in board.rows} == {str(fusion), *map(str, fusion.points)}
     assert next(row for row in board.rows if row.encoder == str(fusion)).delta is None
     assert len(board.settings["models"]) == 2
@@ -126,7 +126,7 @@ def test_same_table_from_the_store(
 def test_a_grid_of_layers_is_drawn_as_a_map(readers: dict[str, LayerReader], dataset: Dataset) -> None:
     bert, mpnet = readers
     grid = [Fusion((Hookpoint(bert, i, "mean"), Hookpoint(mpnet, j, "cls"))) for i in (0, 1, 3) for j in (1, 2)]
-    board = rank([Contestant(reader, ()) for reader in readers.values()], dataset, str(grid[-1]), fusions=grid)
+    board = rank([Candidate(reader, ()) for reader in readers.values()], dataset, str(grid[-1]), fusions=grid)
     (grid_drawn,) = board.grids()
     table = draw_map(grid_drawn.values, grid_drawn.caption)
     drawn = StringIO()
@@ -141,5 +141,5 @@ def test_a_grid_of_layers_is_drawn_as_a_map(readers: dict[str, LayerReader], dat
 def test_a_few_fusions_are_no_map(readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset) -> None:
     bert, mpnet = readers
     one = Fusion((Hookpoint(bert, 1, "mean"), Hookpoint(mpnet, 1, "cls")))
-    contestants = [Contestant(reader, ()) for reader in readers.values()]
-    assert rank(contestants, dataset, str(one), fusions=[one, fusion]).grids() == ()
+    candidates = [Candidate(reader, ()) for reader in readers.values()]
+    assert rank(candidates, dataset, str(one), fusions=[one, fusion]).grids() == ()

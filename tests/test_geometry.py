@@ -20,7 +20,7 @@ from probe.geometry_sweep import measure_geometry
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.profile import LoadOptions
-from probe.ranking import Contestant
+from probe.ranking import Candidate
 from probe.reader import LayerReader
 from probe.states import prompted_documents, prompted_queries, read_states
 from probe.store import Store
@@ -106,14 +106,14 @@ def reader(tiny_folder: Callable[[str], Path]) -> LayerReader:
     return open_reader(str(tiny_folder("bert")), OPTIONS)
 
 
-def everything(reader: LayerReader) -> Contestant:
-    return Contestant(reader, select_hookpoints(reader.model, "all", ["mean"]))
+def everything(reader: LayerReader) -> Candidate:
+    return Candidate(reader, select_hookpoints(reader.model, "all", ["mean"]))
 
 
 def test_every_row_measures_its_layer(reader: LayerReader, dataset: Dataset) -> None:
-    contestant = everything(reader)
-    board = measure_geometry([contestant], dataset)
-    places = [point.layer_pooling for point in contestant.hookpoints]
+    candidate = everything(reader)
+    board = measure_geometry([candidate], dataset)
+    places = [point.layer_pooling for point in candidate.hookpoints]
     (documents,) = read_states(reader, prompted_documents(reader, dataset), places)
     (queries,) = read_states(reader, prompted_queries(reader, dataset), places)
     ids = [name for name, _ in dataset.documents]
@@ -195,8 +195,8 @@ def test_a_wrong_call_gets_exit_code_2(tiny_folder: Callable[[str], Path], tmp_p
 
 
 def test_grids_sort_the_similarities_by_model_and_layer(reader: LayerReader, dataset: Dataset) -> None:
-    contestant = everything(reader)
-    two = [contestant, Contestant(reader, select_hookpoints(reader.model, "1,2", ["cls"]))]
+    candidate = everything(reader)
+    two = [candidate, Candidate(reader, select_hookpoints(reader.model, "1,2", ["cls"]))]
     board = measure_geometry(two, dataset)
     grids = {(grid.first.rpartition(":")[2], grid.second.rpartition(":")[2]): grid.values for grid in board.grids()}
     assert list(grids) == [("mean", "mean"), ("mean", "cls"), ("cls", "cls")]

@@ -96,7 +96,7 @@ def test_no_leak_the_queries_that_are_scored_are_not_read(
         "open_shelf",
         lambda reader, side, *rest: (sides.append(side.name), original(reader, side, *rest))[1],
     )
-    readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}
+    readers = {c.reader.model.source.name: c.reader for c in resolved.candidates}
     gather(readers, [Fusion(resolved.baseline.points)], FitTexts(dataset))
     assert set(sides) == {"documents"}
 
@@ -104,7 +104,7 @@ def test_no_leak_the_queries_that_are_scored_are_not_read(
 def test_a_weighted_fusion_of_final_embeddings_is_what_its_adaptors_aim_at(
     resolved: ResolvedSpecs, dataset: Dataset
 ) -> None:
-    readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}
+    readers = {c.reader.model.source.name: c.reader for c in resolved.candidates}
     (equal,) = resolved.fusions
     weighted = Fusion(equal.points, weights=(0.9, 0.1))
     inner = Fusion(resolved.baseline.points)
@@ -114,7 +114,7 @@ def test_a_weighted_fusion_of_final_embeddings_is_what_its_adaptors_aim_at(
 
 
 def test_training_queries_are_read_where_there_are_some(resolved: ResolvedSpecs, dataset: Dataset) -> None:
-    readers = {c.reader.model.source.name: c.reader for c in resolved.contestants}
+    readers = {c.reader.model.source.name: c.reader for c in resolved.candidates}
     train = replace(dataset, split="train")
     (without,), (data,), (labelled,) = (
         gather(readers, [Fusion(resolved.baseline.points)], texts)

@@ -27,7 +27,7 @@ from probe.loaded import LoadedModel
 from probe.loading import load_model
 from probe.metrics import Metric
 from probe.profile import LoadOptions
-from probe.ranking import Contestant, RankOptions, rank, rank_layers
+from probe.ranking import Candidate, RankOptions, rank, rank_layers
 from probe.reader import LayerReader
 from probe.run_fusion import fuse_runs
 from probe.search import Run
@@ -70,7 +70,7 @@ def rank_places(
     reader: LayerReader, dataset: Dataset, store: Store | None = None, places: Sequence[str] = ("3:mean", "3:tokens")
 ) -> Leaderboard:
     named = points_of(reader.model, *places)  # type: ignore[arg-type]
-    return rank([Contestant(reader, named)], dataset, str(named[0]), RankOptions(store=store))
+    return rank([Candidate(reader, named)], dataset, str(named[0]), RankOptions(store=store))
 
 
 def token_row(board: Leaderboard) -> Row:
@@ -286,7 +286,7 @@ def test_rankings_of_tokens_are_fused_with_those_of_vectors(
     name = str(tiny_folder("bert"))
     specs = [f"{name}@3:mean", f"{name}@2:tokens", f"{name}@3:mean+{name}@2:tokens"]
     resolved = resolve_specs(specs, FLOAT32, run_rules=["rrf", "combsum"], tokens=True)
-    board = rank(resolved.contestants, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     both = ", ".join(specs[:2])
     assert {row.encoder for row in board.rows} == {*specs[:2], f"rrf({both})", f"combsum({both})"}
     assert runs[2:] == [fuse_runs(runs[:2], rule) for rule in ("rrf", "combsum")]

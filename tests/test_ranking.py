@@ -18,7 +18,7 @@ from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.provenance import model_settings
 from probe.published import find_published
-from probe.ranking import Contestant, RankOptions, rank, rank_layers
+from probe.ranking import Candidate, RankOptions, rank, rank_layers
 from probe.reader import LayerReader
 from probe.texts import Texts
 
@@ -82,8 +82,8 @@ def test_bm25_joins_as_a_transductive_row(model: LoadedModel, dataset: Dataset) 
 
 def test_models_are_ranked_side_by_side(load_tiny: Callable[[str], LoadedModel], dataset: Dataset) -> None:
     models = [load_tiny("bert"), load_tiny("modernbert")]
-    contestants = [Contestant(LayerReader(m), select_hookpoints(m, "1,2")) for m in models]
-    board = rank(contestants, dataset, str(contestants[1].hookpoints[0]))
+    candidates = [Candidate(LayerReader(m), select_hookpoints(m, "1,2")) for m in models]
+    board = rank(candidates, dataset, str(candidates[1].hookpoints[0]))
     assert len(board.rows) == 4
     assert len(board.settings["models"]) == 2
     assert sum(row.delta is None for row in board.rows) == 1

@@ -102,7 +102,7 @@ def test_the_row_of_a_layer_of_the_truncated_encoder_and_of_the_saved_cut_are_eq
     model = load_model("minilm", FLOAT32)
     folder = save(cut(model, 5), tmp_path / "cut")
     resolved = resolve_specs(["minilm@5:mean", str(folder)], FLOAT32)
-    board = rank(resolved.contestants, data, str(resolved.baseline))
+    board = rank(resolved.candidates, data, str(resolved.baseline))
     with truncate(SentenceTransformer(str(model.source.folder), device="cpu"), after=5) as shorter:
         truncated = evaluate(shorter, "truncated", data, [NDCG]).mean(NDCG)
     assert [row.scores["ndcg@10"] for row in board.rows] == pytest.approx([truncated] * 2, abs=1e-6)

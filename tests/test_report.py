@@ -53,11 +53,11 @@ class Words(HTMLParser):
 def test_every_result_has_a_section_with_its_rows_command_and_footer(made: Reported) -> None:
     words = Words(made.page.read_text())
     for number, file in enumerate((made.layers, made.geometry, made.ladder, made.classify), start=1):
-        told = json.loads(file.read_text())
+        payload = json.loads(file.read_text())
         assert ("section", f"result-{number}") in [(tag, attrs.get("id")) for tag, attrs in words.tags]
-        assert told["created"] in words.text
-        assert all(row["encoder"] in words.text for row in told["rows"])
-        assert told["settings"]["models"][0]["weights_sha256"][:12] in words.text
+        assert payload["created"] in words.text
+        assert all(row["encoder"] in words.text for row in payload["rows"])
+        assert payload["settings"]["models"][0]["weights_sha256"][:12] in words.text
     assert "Pareto front" in words.text
     assert "CKA: layers of" in words.text
 
@@ -90,13 +90,13 @@ def test_the_same_results_give_the_same_page(made: Reported) -> None:
 
 
 def test_words_of_documents_are_never_taken_for_html(made: Reported) -> None:
-    told = json.loads(made.layers.read_text())
+    payload = json.loads(made.layers.read_text())
     evil = "</script><img src=x onerror=alert(1)>"
-    told["examples"]["queries"][0]["text"] = evil
-    told["examples"]["texts"] = dict.fromkeys(told["examples"]["texts"], evil)
-    told["rows"][0]["encoder"] = evil
+    payload["examples"]["queries"][0]["text"] = evil
+    payload["examples"]["texts"] = dict.fromkeys(payload["examples"]["texts"], evil)
+    payload["rows"][0]["encoder"] = evil
     file = made.layers.parent / "evil.json"
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(payload))
     tags = [tag for tag, _ in Words(render_report([(file, read_result(file))])).tags]
     assert "img" not in tags
     assert tags.count("script") == 1
@@ -115,18 +115,18 @@ def test_a_query_shows_what_every_encoder_found(made: Reported) -> None:
 
 
 def test_a_result_without_examples_has_none_on_its_page(made: Reported) -> None:
-    told = json.loads(made.layers.read_text())
-    told["examples"] = None
+    payload = json.loads(made.layers.read_text())
+    payload["examples"] = None
     file = made.layers.parent / "bare.json"
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(payload))
     assert "Queries to look at" not in render_report([(file, read_result(file))])
 
 
 def changed(made: Reported, name: str, change: Callable[[dict[str, Any]], None]) -> Path:
-    told = json.loads(made.layers.read_text())
-    change(told)
+    payload = json.loads(made.layers.read_text())
+    change(payload)
     file = made.layers.parent / f"{name}.json"
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(payload))
     return file
 
 
@@ -140,22 +140,24 @@ def test_equal_settings_need_no_caution(made: Reported) -> None:
 
 
 def test_different_data_metrics_and_settings_are_named(made: Reported) -> None:
-    data = changed(made, "data", lambda told: told["settings"]["dataset"].update(text_sha256="0", name="other"))
+    data = changed(made, "data", lambda payload: payload["settings"]["dataset"].update(text_sha256="0", name="other"))
     assert "different texts or judgements" in cautions(made.layers, data)
     assert "other (test)" in cautions(made.layers, data)
-    model = changed(made, "model", lambda told: told["settings"]["models"][0].update(max_tokens=3, query_prompt="q: "))
+    model = changed(
+        made, "model", lambda payload: payload["settings"]["models"][0].update(max_tokens=3, query_prompt="q: ")
+    )
     assert "different settings (query_prompt, max_tokens)" in cautions(made.layers, model)
 
-    def by_recall(told: dict[str, Any]) -> None:
-        told["settings"]["metric"] = "recall@100"
+    def by_recall(payload: dict[str, Any]) -> None:
+        payload["settings"]["metric"] = "recall@100"
 
     assert "ndcg@10, recall@100" in cautions(made.layers, changed(made, "metric", by_recall))
 
 
 def test_what_to_beware_of_stands_on_top(made: Reported) -> None:
-    def warn(told: dict[str, Any]) -> None:
-        told["settings"]["dataset"].update(synthetic="made up", limited=True)
-        for row in told["rows"]:
+    def warn(payload: dict[str, Any]) -> None:
+        payload["settings"]["dataset"].update(synthetic="made up", limited=True)
+        for row in payload["rows"]:
             row["collapsed"] = True
             row["p_value"] = None if row["p_value"] is None else 0.9
 
@@ -192,7 +194,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_settings_without_what_the_footer_needs_are_refused(made: Reported, tmp_path: Path) -> None:
-    file = changed(made, "poor", lambda told: told["settings"]["dataset"].pop("split"))
+    file = changed(made, "poor", lambda payload: payload["settings"]["dataset"].pop("split"))
     result = report(file, "--out", tmp_path / "out.html")
     assert result.exit_code == 1
     assert "lack 'split'" in result.stderr

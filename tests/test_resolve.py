@@ -34,7 +34,7 @@ def test_every_model_is_loaded_once(
     other = str(tiny_folder("mpnet"))
     resolved = resolve_specs([f"{bert}@1:cls", other, f"{bert}@2"], OPTIONS)
     assert loaded == [bert, other]
-    assert [[str(p) for p in c.hookpoints] for c in resolved.contestants] == [
+    assert [[str(p) for p in c.hookpoints] for c in resolved.candidates] == [
         [f"{bert}@1:cls", f"{bert}@2:mean"],
         [f"{other}@3:mean"],
     ]
@@ -47,18 +47,18 @@ def test_the_first_spec_is_the_baseline(bert: str) -> None:
 def test_of_several_layers_the_deepest_is_the_baseline(bert: str) -> None:
     resolved = resolve_specs([f"{bert}@all:max", bert], OPTIONS)
     assert str(resolved.baseline) == f"{bert}@3:max"
-    assert len(resolved.contestants[0].hookpoints) == 5
+    assert len(resolved.candidates[0].hookpoints) == 5
 
 
 def test_the_same_hookpoint_twice_is_one_row(bert: str) -> None:
-    assert len(resolve_specs([bert, f"{bert}@last", f"{bert}@3:mean"], OPTIONS).contestants[0].hookpoints) == 1
+    assert len(resolve_specs([bert, f"{bert}@last", f"{bert}@3:mean"], OPTIONS).candidates[0].hookpoints) == 1
 
 
 def test_a_fusion_names_its_parts_and_can_be_the_baseline(bert: str) -> None:
     resolved = resolve_specs([f"{bert}@1+{bert}@2:cls", f"{bert}@3"], OPTIONS)
     assert [str(fusion) for fusion in resolved.fusions] == [f"{bert}@1:mean+{bert}@2:cls"]
     assert str(resolved.baseline) == f"{bert}@1:mean+{bert}@2:cls"
-    assert [str(point) for point in resolved.contestants[0].hookpoints] == [f"{bert}@3:mean"]
+    assert [str(point) for point in resolved.candidates[0].hookpoints] == [f"{bert}@3:mean"]
 
 
 def test_every_layer_is_fused_with_every_other(bert: str, tiny_folder: Callable[[str], Path]) -> None:

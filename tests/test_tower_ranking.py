@@ -202,7 +202,7 @@ def test_specs_of_towers_are_ranked_side_by_side(clip: str, shapes: str) -> None
     dataset = load_dataset(shapes)
     both = {row.encoder: row.scores for row in rank_both(clip, dataset).rows}
     resolved = pair_towers(resolve_specs([f"{clip}@image.1:cls", f"{clip}@text.0-1"], OPTIONS), dataset, OPTIONS)
-    board = rank(resolved.contestants, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     assert board.settings["baseline"] == f"{clip}@image.1:cls"
     assert {row.encoder for row in board.rows} == {
         f"{clip}@{place}" for place in ("image.1:cls", "text.0:last", "text.1:last")
@@ -214,7 +214,7 @@ def test_specs_of_towers_are_ranked_side_by_side(clip: str, shapes: str) -> None
 def test_two_inner_layers_are_compared_as_sides(clip: str, shapes: str) -> None:
     dataset = load_dataset(shapes)
     resolved = pair_towers(resolve_sides(f"{clip}@text.1", f"{clip}@image.2:mean", OPTIONS), dataset, OPTIONS)
-    board = rank(resolved.contestants, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     rows = {row.encoder: row for row in board.rows}
     pair = rows[f"{clip}@text.1:last > {clip}@image.2:mean"]
     queries, documents = embed(clip, "text", dataset, 1, "last"), embed(clip, "image", dataset, 2, "mean")
@@ -223,7 +223,7 @@ def test_two_inner_layers_are_compared_as_sides(clip: str, shapes: str) -> None:
     from probe.metrics import Metric
 
     board = rank(
-        resolved.contestants, dataset, str(resolved.baseline), RankOptions(Metric("recall", 1)), resolved.fusions
+        resolved.candidates, dataset, str(resolved.baseline), RankOptions(Metric("recall", 1)), resolved.fusions
     )
     found = next(row for row in board.rows if ">" in row.encoder).scores[RECALL_1]
     assert found == pytest.approx(recall_at(1, queries, documents, dataset), abs=1e-6)

@@ -63,7 +63,7 @@ def geometry(
     from probe.geometry_sweep import measure_geometry
     from probe.hookpoints import select_hookpoints
     from probe.opening import open_reader
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.ranking import Contestant
 
     names = list(dict.fromkeys(model or ["minilm"]))

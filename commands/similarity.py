@@ -58,7 +58,7 @@ def similarity(
     check_json_output(format, save)
     check_plot(plot)
     from probe.opening import open_reader
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.scored_pairs import load_pairs
     from probe.similarity_render import print_similarity
     from probe.similarity_sweep import SimilarityOptions, correlate_layers

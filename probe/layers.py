@@ -55,6 +55,10 @@ class LayerStack:
         kept = [p for name, p in model.named_parameters() if self.needs(name) and id(p) not in removed]
         return sum(p.numel() for p in kept)
 
+    def parameters_by_layer(self, model: nn.Module) -> tuple[int, ...]:
+        """Count the parameters a model cut after each layer would keep, from layer 0 to `depth`."""
+        return tuple(self.count_parameters(model, layer) for layer in range(self.depth + 1))
+
 
 def find_layers(model: nn.Module) -> LayerStack:
     """Find the layer stack: the one outermost `ModuleList` with `num_hidden_layers` members.

@@ -10,7 +10,8 @@ from probe.errors import ModelError
 from probe.layers import LayerStack, find_layers
 from probe.loaded import LoadedModel, explain_load_failure, pick_max_tokens, refuse_missing
 from probe.model_config import ModelConfig
-from probe.profile import LoadOptions, ModelFacts, ModelFiles, build_profile, find_files
+from probe.options import LoadOptions
+from probe.profile import ModelFacts, ModelFiles, build_profile, find_files
 from probe.tower_loading import load_tower
 
 __all__ = ["load_files", "load_model"]
@@ -57,7 +58,7 @@ def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
     facts = ModelFacts(
         depth=stack.depth,
         width=_width_of(module),
-        parameters=tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1)),
+        parameters=stack.parameters_by_layer(module),
         max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer),
         notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
         pooling=config.pooling,

@@ -15,7 +15,7 @@ from probe.dataset import load_dataset
 from probe.docstrings import read_docstrings
 from probe.leaderboard import TIMINGS
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions, rank_layers
 from probe.store import Store
 

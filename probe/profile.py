@@ -1,12 +1,13 @@
 """What is known of a model: its files, what they ask for, and what only loading it shows."""
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from probe.catalog import CatalogEntry
+from probe.catalog import CatalogEntry, find_entry
 from probe.device import pick_device, pick_dtype
 from probe.errors import ModelError
 from probe.hookpoint import split_tower
@@ -14,7 +15,7 @@ from probe.learned import Learned, read_learned
 from probe.model_config import ModelConfig, read_model_config
 from probe.options import LoadOptions
 from probe.sources import ModelSource, find_source, hash_files
-from probe.tower_files import check_alias, check_tower, hash_image_processor
+from probe.tower_files import check_tower, find_towers, hash_image_processor
 
 __all__ = ["TOKENIZER_FILES", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
 
@@ -136,10 +137,12 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     model, tower = split_tower(name)
-    check_alias(model, tower)
+    entry = None if os.path.isdir(model) else find_entry(model)
+    if entry is not None:  # before anybody downloads it
+        check_tower(model, tower, entry.has_towers)
     source = replace(find_source(model), name=name)
     config = _with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
-    check_tower(model, tower, config.transformer)
+    check_tower(model, tower, bool(find_towers(config.transformer)))
     reads_images = tower == "image"
     return ModelFiles(
         source=source,

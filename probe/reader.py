@@ -156,7 +156,7 @@ class LayerReader:
         Raises:
             ModelError: A state is not finite.
         """
-        rows = {layer_pooling: self.rows_at(layer_pooling, texts.count) for layer_pooling in layer_poolings}
+        rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
         with Capture(self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), self.pooling_at) as capture:
             for batch in texts.batches:
                 with torch.inference_mode():
@@ -164,7 +164,7 @@ class LayerReader:
                 for key, state in states.items():
                     rows[key].take(batch, state)
                 on_batch(len(batch.rows))
-        vectors = {layer_pooling: gathered.join() for layer_pooling, gathered in rows.items()}
+        vectors = {key: gathered.join() for key, gathered in rows.items()}
         _refuse_infinite(vectors, self.model.source.name)
         return LayerStates(vectors, capture.seconds, texts.truncated)
 

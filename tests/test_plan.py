@@ -24,9 +24,8 @@ from probe.inventory import list_shelves
 from probe.layers import find_layers
 from probe.loaded import LoadedModel
 from probe.plan import Plan, PlanRequest
-from probe.plan_table import plan_lines
+from probe.plan_table import brief, duration, plan_lines, size
 from probe.planning import plan_sweep
-from probe.quantities import brief, duration, size
 from probe.rate import Rate, measure_rate
 from probe.reader import LayerReader
 from probe.settings import CHUNK

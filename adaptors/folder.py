@@ -17,7 +17,8 @@ from probe.hookpoints import own_pooling
 from probe.learned import Learned, join_learned, read_learned, write_learned
 from probe.model_config import note_left_out
 from probe.opening import open_reader
-from probe.profile import LoadOptions, ModelProfile
+from probe.options import LoadOptions
+from probe.profile import ModelProfile
 from probe.reader import LayerReader
 from probe.store import Store
 from surgery.cutting import cut

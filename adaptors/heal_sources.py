@@ -8,7 +8,8 @@ from probe.dataset import Dataset, refuse_images
 from probe.dataset_loading import load_dataset
 from probe.errors import DataError
 from probe.passages import DOCUMENT_FILES, list_documents, read_passages
-from probe.record_files import RECORD_FILES, place_text, read_columns
+from probe.record_files import RECORD_FILES, column_text, read_columns
+from probe.text_only import refuse_images
 from probe.texts import Texts
 
 __all__ = ["load_heal_texts"]
@@ -52,5 +53,5 @@ def _read_file(path: Path) -> Dataset:
 
 def _texts(path: Path) -> Iterator[str]:
     if path.suffix.lower() in RECORD_FILES:
-        return (place_text(record, "text", place) for place, record in read_columns(path, ("text",)))
+        return (column_text(record, "text", place) for place, record in read_columns(path, ("text",)))
     return (f"{passage.title} {passage.text}".strip() for passage in read_passages(path))

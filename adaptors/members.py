@@ -4,7 +4,8 @@ from pathlib import Path
 
 from probe.description import Part
 from probe.errors import CallError, ModelError
-from probe.profile import LoadOptions, ModelProfile, find_files
+from probe.options import LoadOptions
+from probe.profile import ModelProfile, find_files
 
 __all__ = ["Member", "check_member", "describe_member"]
 

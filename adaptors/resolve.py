@@ -11,8 +11,9 @@ from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
-from probe.profile import LoadOptions, ModelProfile
-from probe.ranking import Candidate
+from probe.options import LoadOptions
+from probe.profile import ModelProfile
+from probe.ranking import Contestant
 from probe.reader import LayerReader
 from probe.run_fusion import check_rule
 from probe.store import Store

@@ -18,7 +18,8 @@ from probe.hookpoints import own_pooling
 from probe.layers import LayerStack, find_layers
 from probe.loaded import LoadedModel
 from probe.loading import load_files
-from probe.profile import LoadOptions, ModelFiles, find_files
+from probe.options import LoadOptions
+from probe.profile import ModelFiles, find_files
 from probe.sources import find_source
 from surgery.cutting import cut
 from surgery.folder import write_model

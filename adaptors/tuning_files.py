@@ -9,7 +9,7 @@ from typing import Any
 
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row
 from probe.errors import DataError
-from probe.record_files import column_names, place_text, read_columns
+from probe.record_files import column_names, column_text, read_columns
 from probe.text_lines import label
 
 __all__ = ["FORMS", "read_tuning_file"]
@@ -114,7 +114,7 @@ _READ: dict[str, _Read] = {"point-wise": _read_point, "pair-wise": _read_pair, "
 
 
 def _text(record: dict[str, Any], column: str, place: str) -> str:
-    text = place_text(record, column, place)
+    text = column_text(record, column, place)
     if not text:
         raise DataError(f'{place}: "{column}" is empty: expected a text')
     return text

@@ -7,7 +7,7 @@ from benchmarks.inputs import find_mpnet, first_texts
 from benchmarks.timing import Comparison
 from probe.loaded import LoadedModel
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 from surgery.cutting import cut
 

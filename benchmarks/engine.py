@@ -9,7 +9,7 @@ from benchmarks.inputs import dataset_name, find_mpnet, first_texts
 from benchmarks.timing import Comparison, compare, run_python
 from probe.loaded import LoadedModel
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 
 __all__ = ["against_last_layer", "against_layer_by_layer", "arithmetic", "mpnet_against_last_layer", "whole_command"]

@@ -19,7 +19,7 @@ from adaptors.train_options import TrainOptions
 from benchmarks.inputs import find_mpnet
 from probe.dataset_loading import load_dataset
 from probe.leaderboard import Leaderboard
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions, rank
 from probe.store import Store
 

@@ -17,7 +17,7 @@ from probe.hookpoint import Hookpoint
 from probe.loading import load_model
 from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ray_engine import RayEngine
 from probe.ray_session import check_ray, connected
 from probe.reader import LayerReader

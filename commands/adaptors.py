@@ -89,7 +89,7 @@ def rank(
     from adaptors.train_options import TrainOptions
     from probe.dataset_loading import load_dataset
     from probe.metrics import Metric
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.ranking import RankOptions
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_rung]
@@ -140,7 +140,7 @@ def fit(
     from adaptors.kinds import pick_variants
     from adaptors.train_options import TrainOptions
     from commands.fitting import FitRequest, fit_and_save
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
 
     wanted = _parse_dims(dims) if dims else ()
     (chosen,) = pick_variants([kind], variant)

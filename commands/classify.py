@@ -70,7 +70,7 @@ def classify(
     from probe.labelled_texts import load_labelled
     from probe.linear_probe import LinearProbeConfig, fewest_texts
     from probe.opening import open_reader
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
 
     options = LoadOptions(dtype, device, max_tokens, None, prompt, trust_remote_code)
     kept = open_store(store, no_store)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from adaptors.adapted import Adapted
     from adaptors.resolve import ResolvedSpecs
     from probe.leaderboard import Leaderboard
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
 
 __all__ = ["FitRequest", "fit_and_save"]
 

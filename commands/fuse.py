@@ -59,7 +59,7 @@ def fuse(
 ) -> None:
     """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
     from probe.metrics import Metric
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from surgery.folder import check_out
     from surgery.fusing import fuse as fuse_models
     from surgery.scoring import score_fused

@@ -63,8 +63,8 @@ def geometry(
     from probe.geometry_sweep import measure_geometry
     from probe.hookpoints import select_hookpoints
     from probe.opening import open_reader
-    from probe.profile import LoadOptions
-    from probe.ranking import Candidate
+    from probe.options import LoadOptions
+    from probe.ranking import Contestant
 
     names = list(dict.fromkeys(model or ["minilm"]))
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from probe.dataset import Dataset
     from probe.hookpoint import Hookpoint
     from probe.leaderboard import Leaderboard
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.ranking import RankOptions
     from probe.reader import LayerReader
 

@@ -36,10 +36,10 @@ def plan(
     """
     check_choice("--format", format, ("table", "json"))
     from probe.opening import open_reader
+    from probe.options import LoadOptions
     from probe.plan import PlanRequest
     from probe.plan_table import print_plan
     from probe.planning import plan_sweep
-    from probe.profile import LoadOptions
 
     request = PlanRequest(texts, tokens_per_text, layers, pooling.split(","), rate)
     say(f"loading {model}")

@@ -57,7 +57,7 @@ from probe.errors import CallError
 if TYPE_CHECKING:
     from adaptors.resolve import ResolvedSpecs
     from probe.dataset import Dataset
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.store import Store
 
 __all__ = ["probe_app"]
@@ -111,7 +111,7 @@ def layers(
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
     engines.check(pooling.split(","))
     from probe.metrics import Metric
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.ranking import RankOptions
 
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
@@ -170,7 +170,7 @@ def rank(
     engines.check(named)
     from adaptors.resolve_towers import pair_towers
     from probe.metrics import Metric
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.ranking import RankOptions
     from probe.ranking import rank as rank_contestants
 

@@ -59,7 +59,7 @@ def similarity(
     check_plot(plot)
     from probe.console import print_result
     from probe.opening import open_reader
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.scored_pairs import load_pairs
     from probe.similarity_sweep import SimilarityOptions, correlate_layers
 

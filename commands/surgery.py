@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from probe.dataset import Dataset
     from probe.leaderboard import Leaderboard
     from probe.loaded import LoadedModel
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from probe.ranking import RankOptions
     from surgery.blocks import CutModel
 
@@ -62,7 +62,7 @@ def inspect(
     check_choice("--format", format, ("table", "json"))
     from dataclasses import asdict
 
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from surgery.inspection import inspect_model
     from surgery.inspection_table import inspection_lines, inspection_table
 
@@ -100,7 +100,7 @@ def cut(
 ) -> None:
     """Remove the blocks after one and save the rest as an ordinary model; prints its folder."""
     from probe.opening import open_reader
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from surgery.cutting import cut as cut_model
     from surgery.scoring import score_cut
 
@@ -149,7 +149,7 @@ def keep(
     debug: Debug = False,
 ) -> None:
     """Keep chosen blocks and save them as an ordinary model; prints its folder."""
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
     from surgery.blocks import parse_blocks
     from surgery.cutting import keep as keep_blocks
     from surgery.scoring import score_kept

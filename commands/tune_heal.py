@@ -77,7 +77,7 @@ def _choose_start(teacher: str, student: "Student", texts: "HealTexts", options:
     """Put the student where it is to begin, and tell where that is."""
     from adaptors.heal_start import choose_start
     from probe.loading import load_model
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
 
     stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
     tried = choose_start(student, stack, texts, options.tokens, options.seed)

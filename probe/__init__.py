@@ -21,7 +21,7 @@ _HOMES = {
     "LayerReader": "reader",
     "LayerStack": "layers",
     "Leaderboard": "leaderboard",
-    "LoadOptions": "profile",
+    "LoadOptions": "options",
     "Metric": "metrics",
     "ProbeError": "errors",
     "RankOptions": "ranking",

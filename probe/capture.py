@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from probe.errors import ModelError
 from probe.hookpoint import LayerPooling
-from probe.layers import LayerStack, first_tensor
+from probe.layers import LayerStack, block_input, first_tensor
 from probe.pooling import POOLINGS, Pooling
 
 __all__ = ["Capture", "StopForward"]
@@ -94,7 +93,7 @@ class Capture:
             last = self._stack.joint or blocks[-1]
             return last.register_forward_hook(lambda m, args, output: self._read(layer, first_tensor(output)))
         return blocks[layer].register_forward_pre_hook(
-            lambda m, args, kwargs: self._read(layer, _block_input(args, kwargs)), with_kwargs=True
+            lambda m, args, kwargs: self._read(layer, block_input(args, kwargs)), with_kwargs=True
         )
 
     def _read(self, layer: int, hidden: Tensor) -> None:
@@ -152,7 +151,3 @@ class Capture:
             raise ModelError(f"layers {missing} never ran in the forward of {type(self._model).__name__}")
         states, self._states = self._states, {}
         return states
-
-
-def _block_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    return first_tensor(args[0] if args else kwargs["hidden_states"])

@@ -16,25 +16,11 @@ class Encoder(Protocol):
     """Anything that turns texts into vectors: a hookpoint, a cut, fused or adapted model, or the user's own."""
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries, prompt included.
-
-        Args:
-            texts: N texts.
-
-        Returns:
-            Float32 vectors `(N, D)`.
-        """
+        """Embed queries, prompt included; returns float32 vectors `(N, D)`."""
         ...
 
     def encode_document(self, texts: Sequence[str]) -> Embeddings:
-        """Embed documents, prompt included.
-
-        Args:
-            texts: N texts.
-
-        Returns:
-            Float32 vectors `(N, D)`.
-        """
+        """Embed documents, prompt included; returns float32 vectors `(N, D)`."""
         ...
 
 
@@ -42,23 +28,9 @@ class LateEncoder(Protocol):
     """Anything that turns texts into a vector per token: a hookpoint of tokens, a `MultiVectorEncoder`, your own."""
 
     def encode_query(self, texts: Sequence[str]) -> Sequence[Any]:
-        """Embed queries, prompt included.
-
-        Args:
-            texts: N texts.
-
-        Returns:
-            An array or tensor `(T_i, D)` per text.
-        """
+        """Embed queries, prompt included; returns an array or tensor `(T_i, D)` per text."""
         ...
 
     def encode_document(self, texts: Sequence[str]) -> Sequence[Any]:
-        """Embed documents, prompt included.
-
-        Args:
-            texts: N texts.
-
-        Returns:
-            An array or tensor `(T_i, D)` per text.
-        """
+        """Embed documents, prompt included; returns an array or tensor `(T_i, D)` per text."""
         ...

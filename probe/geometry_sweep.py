@@ -145,8 +145,8 @@ def _pick(
     candidate: Candidate, dataset: Dataset, rows: Sequence[int], context: RunContext
 ) -> tuple[dict[LayerPooling, Embeddings], int]:
     """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
-    reader, layer_poolings = candidate.reader, [point.layer_pooling for point in candidate.hookpoints]
-    parts: dict[LayerPooling, list[Embeddings]] = {layer_pooling: [] for layer_pooling in layer_poolings}
+    reader, layer_poolings = contestant.reader, [point.layer_pooling for point in contestant.hookpoints]
+    parts: dict[LayerPooling, list[Embeddings]] = {key: [] for key in layer_poolings}
     wanted, first, truncated = np.array(rows), 0, 0
     for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context):
         here = wanted[(wanted >= first) & (wanted < first + len(chunk.ids))] - first
@@ -154,7 +154,7 @@ def _pick(
             parts[layer_pooling].append(chunk.vectors[layer_pooling][here])
         first += len(chunk.ids)
         truncated += chunk.truncated
-    return {layer_pooling: np.concatenate(vectors) for layer_pooling, vectors in parts.items()}, truncated
+    return {key: np.concatenate(vectors) for key, vectors in parts.items()}, truncated
 
 
 def _measure(point: Hookpoint, cloud: _Cloud) -> GeometryRow:

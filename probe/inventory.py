@@ -79,9 +79,7 @@ def _summarise(folder: Location) -> ShelfSummary:
     files = [file for file in found if file.path.suffix == ".safetensors"]
     numbers = chunk_numbers(file.path.name for file in files)
     layer_poolings = {
-        layer_pooling
-        for ending, stored in numbers.items()
-        for layer_pooling in stored_layer_poolings(folder, ending, stored)
+        key for ending, stored in numbers.items() for key in stored_layer_poolings(folder, ending, stored)
     }
     return ShelfSummary(
         folder=folder,

@@ -12,8 +12,9 @@ import numpy as np
 from probe.dataset import DEFAULT_DATASET
 from probe.defects import Defects
 from probe.errors import CallError, DataError
-from probe.record_files import RECORD_FILES, place_text, read_columns
-from probe.texts import TextHash, Texts, spread
+from probe.record_files import RECORD_FILES, column_text, read_columns
+from probe.sampling import spread
+from probe.texts import TextHash, Texts
 
 __all__ = ["PACKAGES", "LabelledTexts", "limit_texts", "load_labelled"]
 
@@ -106,7 +107,7 @@ def _read_file(path: Path) -> LabelledTexts:
     labels: list[str] = []
     seen: dict[str, dict[str, str]] = {}
     for place, record in read_columns(path, ("text", "label")):
-        text, given = place_text(record, "text", place), _label_of(record["label"], place)
+        text, given = column_text(record, "text", place), _label_of(record["label"], place)
         before = seen.setdefault(text, {})
         if given in before:
             defects.add("texts that come again with the same label (counted once)", place)

@@ -32,7 +32,7 @@ class LateReader(LayerReader):
         """
         super().__init__(reader.model, reader.token_budget, lambda: reader.loaded)
         self._key = key
-        self._queries = {self.at(layer_pooling): tokens for layer_pooling, tokens in queries.items()}
+        self._queries = {self.at(key): tokens for key, tokens in queries.items()}
 
     def at(self, layer_pooling: LayerPooling) -> LayerPooling:
         """Return the scores' layer and name where tokens are read, else `layer_pooling` itself."""
@@ -67,9 +67,6 @@ def late_reader(
     """
     device = reader.model.device
     counts = [len(chunk.ids) for chunk in chunks]
-    tokens = {
-        layer_pooling: QueryTokens.join([chunk.vectors[layer_pooling] for chunk in chunks], counts, device)
-        for layer_pooling in layer_poolings
-    }
+    tokens = {key: QueryTokens.join([chunk.vectors[key] for chunk in chunks], counts, device) for key in layer_poolings}
     parts = shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget)
     return LateReader(reader, tokens, digest({"queries": parts, "rule": MAXSIM, "tile": TILE})[:16])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from probe.errors import ModelError, first_line
 from probe.trace import ForwardTrace, outermost
 
-__all__ = ["LayerStack", "dummy_inputs", "find_layers", "first_tensor"]
+__all__ = ["LayerStack", "block_input", "dummy_inputs", "find_layers", "first_tensor"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ class LayerStack:
         removed = {id(p) for block in list(self.blocks)[layer:] for p in block.parameters()}
         kept = [p for name, p in model.named_parameters() if self.needs(name) and id(p) not in removed]
         return sum(p.numel() for p in kept)
+
+    def parameters_by_layer(self, model: nn.Module) -> tuple[int, ...]:
+        """Count the parameters a model cut after each layer would keep, from layer 0 to `depth`."""
+        return tuple(self.count_parameters(model, layer) for layer in range(self.depth + 1))
 
 
 def find_layers(model: nn.Module) -> LayerStack:
@@ -129,6 +133,11 @@ def first_tensor(value: Any) -> Tensor:
             raise ModelError(f"a layer gave a {type(value).__name__} where token states were expected")
         value = value[0]
     return value
+
+
+def block_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """Return the token states that a block is called with."""
+    return first_tensor(args[0] if args else kwargs["hidden_states"])
 
 
 def _find_last_step(model: nn.Module, trace: ForwardTrace, last_block: str, output: Tensor) -> tuple[str | None, bool]:

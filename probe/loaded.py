@@ -1,16 +1,17 @@
 """An encoder in memory, and what loading any kind of it shares: longest inputs, and what cannot be loaded."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from probe.errors import CallError, ModelError, first_line
 from probe.layers import LayerStack
-from probe.profile import ModelProfile
+from probe.profile import ModelFiles, ModelProfile
 
-__all__ = ["LoadedModel", "explain_load_failure", "pick_max_tokens", "refuse_missing"]
+__all__ = ["LoadedModel", "explain_load_failure", "load_part", "load_weights", "pick_max_tokens", "refuse_missing"]
 
 # Used where neither the folder nor the tokenizer nor the config names a longest input.
 _DEFAULT_MAX_TOKENS = 512
@@ -33,6 +34,41 @@ class LoadedModel(ModelProfile):
     stack: LayerStack = field(repr=False)
 
 
+def load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
+    """Load a part of a model from its folder.
+
+    Args:
+        loader: An auto class of transformers.
+        files: The model's files.
+        options: What `from_pretrained` takes beside the folder.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    try:
+        return loader.from_pretrained(str(files.config.transformer), **options)
+    except Exception as error:  # whatever a foreign folder makes transformers raise
+        raise ModelError(explain_load_failure(files.source.name, error)) from error
+
+
+def load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
+    """Load a transformer in evaluation mode, in float32 on the processor.
+
+    Args:
+        loader: An auto class of transformers.
+        files: The model's files.
+
+    Returns:
+        The transformer, and the tensors its config asks for and its files do not hold.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    options = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": files.trust}
+    module, report = load_part(loader, files, output_loading_info=True, **options)
+    return module.eval(), sorted(report["missing_keys"])
+
+
 def explain_load_failure(name: str, error: Exception) -> str:
     """Return a line on what transformers raised when it was to load the model called `name`."""
     said = str(error).strip()
@@ -43,7 +79,7 @@ def explain_load_failure(name: str, error: Exception) -> str:
     return f"'{name}' cannot be loaded by transformers: {type(error).__name__}: {first_line(error)}"
 
 
-def refuse_missing(name: str, missing: Iterable[str]) -> None:
+def refuse_missing(name: str, missing: Sequence[str]) -> None:
     """Refuse a model whose files lack weights.
 
     Args:
@@ -53,10 +89,9 @@ def refuse_missing(name: str, missing: Iterable[str]) -> None:
     Raises:
         ModelError: There are any.
     """
-    names = sorted(missing)
-    if names:
+    if missing:
         raise ModelError(
-            f"'{name}' holds no weights for {len(names)} tensors its config asks for ({names[0]}, ...): "
+            f"'{name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, ...): "
             "they would be random. The config and the weights do not belong together."
         )
 

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from probe.batches import lower_case
-from probe.errors import ModelError
 from probe.layers import LayerStack, find_layers
-from probe.loaded import LoadedModel, explain_load_failure, pick_max_tokens, refuse_missing
-from probe.model_config import ModelConfig
-from probe.profile import LoadOptions, ModelFacts, ModelFiles, build_profile, find_files
+from probe.loaded import LoadedModel, load_part, load_weights, pick_max_tokens, refuse_missing
+from probe.options import LoadOptions
+from probe.profile import ModelFacts, ModelFiles, build_profile, find_files
 from probe.tower_loading import load_tower
 
 __all__ = ["load_files", "load_model"]
@@ -53,11 +51,11 @@ def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
     if files.tower is not None:
         return load_tower(files, max_tokens)
     config = files.config
-    module, tokenizer, stack = _load_module(config, files.trust, files.source.name)
+    module, tokenizer, stack = _load_module(files)
     facts = ModelFacts(
         depth=stack.depth,
         width=_width_of(module),
-        parameters=tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1)),
+        parameters=stack.parameters_by_layer(module),
         max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer),
         notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
         pooling=config.pooling,
@@ -71,7 +69,7 @@ def _width_of(module: nn.Module) -> int:
     return int(module.config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
 
 
-def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module, Any, LayerStack]:
+def _load_module(files: ModelFiles) -> tuple[nn.Module, Any, LayerStack]:
     from transformers import (
         MODEL_FOR_TEXT_ENCODING_MAPPING,
         AutoConfig,
@@ -80,22 +78,16 @@ def _load_module(config: ModelConfig, trust: bool, name: str) -> tuple[nn.Module
         AutoTokenizer,
     )
 
-    folder = str(config.transformer)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-        config_class = type(AutoConfig.from_pretrained(folder, trust_remote_code=trust))
-        # Of T5 and its kin only the encoder embeds; for the others both classes load the same.
-        encodes = config_class in MODEL_FOR_TEXT_ENCODING_MAPPING
-        module, report = (AutoModelForTextEncoding if encodes else AutoModel).from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust, output_loading_info=True
-        )
-    except Exception as error:  # whatever a foreign folder makes transformers raise
-        raise ModelError(explain_load_failure(name, error)) from error
+    tokenizer = load_part(AutoTokenizer, files, trust_remote_code=files.trust)
+    config_class = type(load_part(AutoConfig, files, trust_remote_code=files.trust))
+    # Of T5 and its kin only the encoder embeds; for the others both classes load the same.
+    encodes = config_class in MODEL_FOR_TEXT_ENCODING_MAPPING
+    module, missing = load_weights(AutoModelForTextEncoding if encodes else AutoModel, files)
     # A decoder would keep the keys and values of every token and layer.
-    module.config.use_cache = False
-    stack = find_layers(module.eval())
-    refuse_missing(name, filter(stack.needs, report["missing_keys"]))
-    if config.lower_case:
+    module.config.use_cache = False  # type: ignore[union-attr]
+    stack = find_layers(module)
+    refuse_missing(files.source.name, [name for name in missing if stack.needs(name)])
+    if files.config.lower_case:
         lower_case(tokenizer)
     return module, tokenizer, stack
 

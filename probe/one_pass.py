@@ -47,16 +47,12 @@ class _Model:
             return {}
         chunks = list(read_points(self.reader, side, tracker, context, self._label))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
-        tokens = [layer_pooling for layer_pooling in points if layer_pooling[1] == TOKENS]
+        tokens = [key for key in points if key[1] == TOKENS]
         if tokens:
             self.reader = late_reader(self.reader, side, chunks, tokens)
-        states = {
-            layer_pooling: [chunk.vectors[layer_pooling] for chunk in chunks]
-            for layer_pooling in points
-            if layer_pooling not in tokens
-        }
-        states |= {layer_pooling: [np.empty((0, self.reader.model.width), np.float32)] for layer_pooling in tokens}
-        return {point: np.concatenate(states[layer_pooling]) for layer_pooling, point in points.items()}
+        states = {key: [chunk.vectors[key] for chunk in chunks] for key in points if key not in tokens}
+        states |= {key: [np.empty((0, self.reader.model.width), np.float32)] for key in tokens}
+        return {point: np.concatenate(states[key]) for key, point in points.items()}
 
     def add(self, cost: Cost) -> None:
         """Add what a chunk of documents cost."""

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from probe.loading import load_files
+from probe.options import LoadOptions
 from probe.package_data import VECTOR_LIBRARIES, library_versions
-from probe.profile import LoadOptions, ModelFacts, ModelFiles, build_profile, find_files
+from probe.profile import ModelFacts, ModelFiles, build_profile, find_files
 from probe.reader import LayerReader
 from probe.store import Store
 from probe.tower_reader import TowerReader

@@ -1,44 +1,25 @@
 """What is known of a model: its files, what they ask for, and what only loading it shows."""
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from probe.catalog import CatalogEntry
+from probe.catalog import CatalogEntry, find_entry
 from probe.device import pick_device, pick_dtype
 from probe.errors import ModelError
 from probe.hookpoint import split_tower
 from probe.learned import Learned, read_learned
 from probe.model_config import ModelConfig, read_model_config
+from probe.options import LoadOptions
 from probe.sources import ModelSource, find_source, hash_files
-from probe.tower_files import check_alias, check_tower, hash_image_processor
+from probe.tower_files import check_tower, find_towers, hash_image_processor
 
-__all__ = ["TOKENIZER_FILES", "LoadOptions", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
+__all__ = ["TOKENIZER_FILES", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
 
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How to load a model; None leaves the model's own value.
-
-    Attributes:
-        dtype: `auto`, `float32`, `bfloat16` or `float16`: what the encoder computes in.
-        device: `auto`, `cpu`, `cuda`, ...
-        max_tokens: Longest input in tokens.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        trust_remote_code: Run code that the model's folder brings.
-    """
-
-    dtype: str = "auto"
-    device: str = "auto"
-    max_tokens: int | None = None
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class ModelFacts:
 
     Attributes:
         depth: Number of blocks; layers run from 0 to this.
-        width: Dimension of its states.
+        width: Dimension of its states; of a tower, whose projection is applied at every layer, of its embeddings.
         parameters: Parameters a model cut after each layer would keep, from layer 0 on.
         max_tokens: Longest input in tokens.
         notes: What the model asks for that a hookpoint leaves out.
@@ -92,42 +73,30 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class ModelProfile:
+class ModelProfile(ModelFacts):
     """All that is to be known of a model without its weights in memory.
 
     Attributes:
         source: Where its files are.
-        depth: Number of blocks; layers run from 0 to this.
-        width: Dimension of its states; of a tower, whose projection is applied at every layer, of its embeddings.
-        parameters: Parameters a model cut after each layer would keep, from layer 0 on.
         dtype: What the encoder computes in; pooling and scores are float32 always.
         device: Where it runs.
-        pooling: Its own pooling, or None where it is none of ours.
-        max_tokens: Longest input in tokens.
         query_prompt: Put before every query.
         document_prompt: Put before every document.
         weights_hash: sha256 of its weight files.
         config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
         tokenizer_hash: sha256 of its tokenizer's files.
-        notes: What the model asks for that a hookpoint leaves out.
         learned: What its weights were trained on here.
         tower: `image` or `text` of a two-tower model; None of a model of one.
     """
 
     source: ModelSource
-    depth: int
-    width: int
-    parameters: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
-    pooling: str | None
-    max_tokens: int
     query_prompt: str
     document_prompt: str
     weights_hash: str
     config_hash: str
     tokenizer_hash: str
-    notes: tuple[str, ...]
     learned: Learned
     tower: str | None
 
@@ -142,23 +111,12 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
     Returns:
         The profile.
     """
+    same = ("source", "dtype", "device", "weights_hash", "config_hash", "tokenizer_hash", "learned", "tower")
     return ModelProfile(
-        source=files.source,
-        depth=facts.depth,
-        width=facts.width,
-        parameters=facts.parameters,
-        dtype=files.dtype,
-        device=files.device,
-        pooling=facts.pooling,
-        max_tokens=facts.max_tokens,
+        **vars(facts),
+        **{name: getattr(files, name) for name in same},
         query_prompt=files.config.query_prompt,
         document_prompt=files.config.document_prompt,
-        weights_hash=files.weights_hash,
-        config_hash=files.config_hash,
-        tokenizer_hash=files.tokenizer_hash,
-        notes=facts.notes,
-        learned=files.learned,
-        tower=files.tower,
     )
 
 
@@ -179,10 +137,12 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     model, tower = split_tower(name)
-    check_alias(model, tower)
+    entry = None if os.path.isdir(model) else find_entry(model)
+    if entry is not None:  # before anybody downloads it
+        check_tower(model, tower, entry.has_towers)
     source = replace(find_source(model), name=name)
     config = _with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
-    check_tower(model, tower, config.transformer)
+    check_tower(model, tower, bool(find_towers(config.transformer)))
     reads_images = tower == "image"
     return ModelFiles(
         source=source,

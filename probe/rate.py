@@ -8,9 +8,7 @@ import torch
 
 from probe.batches import Batch
 from probe.hookpoint import LayerPooling
-from probe.loaded import LoadedModel
 from probe.reader import LayerReader, PreparedTexts
-from probe.tower_loading import LoadedTower
 
 __all__ = ["Rate", "measure_rate"]
 
@@ -60,13 +58,5 @@ def measure_rate(reader: LayerReader, tokens: int, layer_poolings: Sequence[Laye
 def _make_batch(reader: LayerReader, tokens: int) -> PreparedTexts:
     """Return one full batch of random tokens."""
     count = max(1, reader.token_budget // tokens)
-    ids = torch.randint(_count_known(reader.loaded), (count, tokens), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(reader.known_tokens, (count, tokens), generator=torch.Generator().manual_seed(0))
     return PreparedTexts((Batch(list(range(count)), ids, torch.ones_like(ids)),), count, 0)
-
-
-def _count_known(model: LoadedModel) -> int:
-    """Return how many token ids a model knows."""
-    if isinstance(model, LoadedTower) and model.texts is not None:
-        return model.texts.known
-    known: int = model.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
-    return known

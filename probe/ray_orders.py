@@ -6,7 +6,7 @@ from typing import Any
 from probe.errors import ModelError
 from probe.keys import shelf_parts
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ray_corpus import CorpusSetup
 from probe.reader import LayerReader
 from probe.scan import Scan, points_of

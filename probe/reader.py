@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from probe import device
-from probe.batches import Batch, pad_batch, plan_batches, tokenize
+from probe.batches import Batch, TokenizedTexts, pad_batch, plan_batches, tokenize
 from probe.capture import Capture
 from probe.encoder import Embeddings
 from probe.errors import ModelError
@@ -95,6 +95,27 @@ class LayerReader:
             return TokenRows(count, self.model.width)
         return VectorRows(np.zeros(self.model.width, np.float32), count)
 
+    @property
+    def known_tokens(self) -> int:
+        """How many token ids the model knows."""
+        known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        return known
+
+    def tokenize(self, texts: Sequence[str], prompt: str) -> TokenizedTexts:
+        """Return the token ids of texts, the prompt put before each.
+
+        Raises:
+            ModelError: The tokenizer gives ids the model does not know.
+        """
+        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
+        largest = max((max(ids) for ids in tokens.ids if ids), default=0)
+        if largest >= self.known_tokens:
+            raise ModelError(
+                f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows "
+                f"{self.known_tokens} only: they do not belong together"
+            )
+        return tokens
+
     def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
         """Tokenise texts and plan their batches; can run beside the model.
 
@@ -110,8 +131,7 @@ class LayerReader:
             ModelError: The tokenizer gives ids the model does not know.
         """
         refuse_image_files(texts, self.model.source.name)
-        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
-        self._check_ids(max((max(ids) for ids in tokens.ids if ids), default=0))
+        tokens = self.tokenize(texts, prompt)
         pad_id = self.loaded.tokenizer.pad_token_id or 0
         plan = plan_batches([len(ids) for ids in tokens.ids], self.token_budget)
         batches = tuple(pad_batch(rows, [tokens.ids[i] for i in rows], pad_id) for rows in plan)
@@ -136,7 +156,7 @@ class LayerReader:
         Raises:
             ModelError: A state is not finite.
         """
-        rows = {layer_pooling: self.rows_at(layer_pooling, texts.count) for layer_pooling in layer_poolings}
+        rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
         with Capture(self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), self.pooling_at) as capture:
             for batch in texts.batches:
                 with torch.inference_mode():
@@ -144,7 +164,7 @@ class LayerReader:
                 for key, state in states.items():
                     rows[key].take(batch, state)
                 on_batch(len(batch.rows))
-        vectors = {layer_pooling: gathered.join() for layer_pooling, gathered in rows.items()}
+        vectors = {key: gathered.join() for key, gathered in rows.items()}
         _refuse_infinite(vectors, self.model.source.name)
         return LayerStates(vectors, capture.seconds, texts.truncated)
 
@@ -157,14 +177,6 @@ class LayerReader:
     ) -> LayerStates:
         """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""
         return self.run(self.prepare(texts, prompt), layer_poolings, on_batch)
-
-    def _check_ids(self, largest: int) -> None:
-        known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
-        if largest >= known:
-            raise ModelError(
-                f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows {known} "
-                "only: they do not belong together"
-            )
 
 
 def group_by_layer(layer_poolings: Sequence[LayerPooling]) -> dict[int, list[str]]:

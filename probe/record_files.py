@@ -9,7 +9,7 @@ from typing import Any
 from probe.errors import CallError, DataError
 from probe.text_lines import label, replace_surrogates
 
-__all__ = ["RECORD_FILES", "column_names", "place_text", "read_columns"]
+__all__ = ["RECORD_FILES", "column_names", "column_text", "read_columns"]
 
 RECORD_FILES = (".jsonl", ".csv")
 
@@ -35,9 +35,9 @@ def column_names(path: Path) -> dict[str, str]:
             raise DataError(f"{label(path)}:1: not CSV ({error})") from error
         return {name.strip(): f"{label(path)}:1" for name in header}
     found: dict[str, str] = {}
-    for place, record in _read_jsonl(path, ()):
+    for location, record in _read_jsonl(path, ()):
         for name in record:
-            found.setdefault(name, place)
+            found.setdefault(name, location)
     return found
 
 
@@ -56,17 +56,17 @@ def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict
         DataError: A line is malformed or lacks a column.
     """
     _check_file(path)
-    for place, record in (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(path, columns):
-        yield place, {column: record[column] for column in columns}
+    for location, record in (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(path, columns):
+        yield location, {column: record[column] for column in columns}
 
 
-def place_text(record: dict[str, Any], column: str, place: str) -> str:
+def column_text(record: dict[str, Any], column: str, location: str) -> str:
     """Return a text of a record, white space around it taken off.
 
     Args:
         record: The record.
         column: Which of its values.
-        place: File and line, for the message.
+        location: File and line, for the message.
 
     Returns:
         The text, half characters replaced.
@@ -76,7 +76,7 @@ def place_text(record: dict[str, Any], column: str, place: str) -> str:
     """
     value = record[column]
     if not isinstance(value, str):
-        raise DataError(f'{place}: expected a string as "{column}", found {json.dumps(value)[:60]}')
+        raise DataError(f'{location}: expected a string as "{column}", found {json.dumps(value)[:60]}')
     return replace_surrogates(value).strip()
 
 
@@ -105,14 +105,14 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[
     for number, line in _lines(path):
         if not line.strip():
             continue
-        place = f"{label(path)}:{number}"
+        location = f"{label(path)}:{number}"
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: not JSON ({error}); {expected} on every line") from error
+            raise DataError(f"{location}: not JSON ({error}); {expected} on every line") from error
         if not isinstance(record, dict) or not set(columns) <= record.keys():
-            raise DataError(f"{place}: {expected}, found {line.strip()[:60]}")
-        yield place, record
+            raise DataError(f"{location}: {expected}, found {line.strip()[:60]}")
+        yield location, record
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,11 +128,13 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
         reader.fieldnames = names
         begun = reader.line_num + 1
         for row in reader:
-            place = f"{label(path)}:{reader.line_num}"
+            location = f"{label(path)}:{reader.line_num}"
             if None in row or None in row.values():
                 more = "more" if None in row else "fewer"
-                raise DataError(f"{place}: {more} values than columns; a text with a comma in it goes between quotes")
-            yield place, row
+                raise DataError(
+                    f"{location}: {more} values than columns; a text with a comma in it goes between quotes"
+                )
+            yield location, row
             begun = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{label(path)}:{begun}: not CSV ({error})") from error

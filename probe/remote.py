@@ -167,7 +167,7 @@ class _Stream(io.RawIOBase):
 
     def __init__(self, path: RemotePath, size: int) -> None:
         super().__init__()
-        self._path, self._size, self._place = path, size, 0
+        self._path, self._size, self._position = path, size, 0
 
     def readable(self) -> bool:
         """It is."""
@@ -179,20 +179,20 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fetch as much as the buffer takes, and return how much that was."""
-        end = min(self._place + len(buffer), self._size)
-        data = self._path.read_bytes(self._place, end) if end > self._place else b""
+        end = min(self._position + len(buffer), self._size)
+        data = self._path.read_bytes(self._position, end) if end > self._position else b""
         buffer[: len(data)] = data
-        self._place += len(data)
+        self._position += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place, and return it; nothing is fetched."""
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        return self._place
+        """Go to another position, and return it; nothing is fetched."""
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
 
     def tell(self) -> int:
-        """Return the place."""
-        return self._place
+        """Return the position."""
+        return self._position
 
 
 def _below(folder: str, name: str) -> str:

@@ -116,9 +116,7 @@ def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[Layer
         What was found, and what it cost.
     """
     vectors = {
-        point: chunk.vectors[layer_pooling]
-        for reader, chunk in states
-        for layer_pooling, point in points_of(tracker, reader).items()
+        point: chunk.vectors[key] for reader, chunk in states for key, point in points_of(tracker, reader).items()
     }
     costs = {reader.model.source.name: Cost(chunk.seconds, chunk.truncated) for reader, chunk in states}
     return ChunkFound(tracker.find(start, states[0][1].ids, vectors), costs)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from probe.dataset import DEFAULT_DATASET
 from probe.defects import Defects
 from probe.errors import CallError, DataError
-from probe.record_files import RECORD_FILES, place_text, read_columns
-from probe.texts import TextHash, Texts, spread
+from probe.record_files import RECORD_FILES, column_text, read_columns
+from probe.sampling import spread
+from probe.texts import TextHash, Texts
 
 __all__ = ["DOCSTRING_PAIRS", "FEWEST_PAIRS", "ScoredPairs", "limit_pairs", "load_pairs"]
 
@@ -157,7 +158,7 @@ def _read_file(path: Path) -> ScoredPairs:
     seen: dict[tuple[int, int], float] = {}
     for place, record in read_columns(path, ("sentence1", "sentence2", "score")):
         score = _score_of(record["score"], place)
-        texts = [place_text(record, column, place) for column in ("sentence1", "sentence2")]
+        texts = [column_text(record, column, place) for column in ("sentence1", "sentence2")]
         left, right = (places.setdefault(text, len(places)) for text in texts)
         if not all(texts):
             defects.add("pairs with an empty sentence", place)

@@ -12,8 +12,8 @@ from probe.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quanti
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.hookpoint import HEAD, POOLING_NAMES, LayerPooling
-from probe.keys import CHUNK, shelf_parts
-from probe.reader import LayerReader, LayerStates, PreparedTexts
+from probe.reader import LayerReader, PreparedTexts
+from probe.settings import CHUNK, shelf_parts
 from probe.store import Found, Shelf, Store
 from probe.texts import Documents, Texts, chunks
 
@@ -162,10 +162,7 @@ def read_texts(
         for name, texts in parts
         for chunk in read_states(reader, PromptedTexts("texts", texts, prompt, name), layer_poolings, context)
     ]
-    states = {
-        layer_pooling: np.concatenate([chunk.vectors[layer_pooling] for chunk in chunks])
-        for layer_pooling in layer_poolings
-    }
+    states = {key: np.concatenate([chunk.vectors[key] for chunk in chunks]) for key in layer_poolings}
     return states, sum(chunk.truncated for chunk in chunks)
 
 
@@ -244,7 +241,7 @@ def _look_up(
     reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
 ) -> _Work:
     found = shelf.find(chunk.number, chunk.texts.text_hash, layer_poolings) if shelf else Found({}, {}, 0)
-    missing = tuple(layer_pooling for layer_pooling in layer_poolings if layer_pooling not in found.tensors)
+    missing = tuple(key for key in layer_poolings if key not in found.tensors)
     prepared = reader.prepare(chunk.texts.texts, prompt) if missing else None
     return _Work(chunk, found, missing, prepared)
 
@@ -256,22 +253,17 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Cal
         report(len(texts))
     else:
         states = reader.run(work.prepared, work.missing, report)
-        new = {layer_pooling: _stored(layer_pooling, vectors) for layer_pooling, vectors in states.vectors.items()}
+        new = {key: _stored(key, vectors) for key, vectors in states.vectors.items()}
         if shelf is not None:
-            shelf.put(work.chunk.number, new, _record(shelf, texts, states))
+            record = ChunkRecord(shelf.key, texts.text_hash, states.truncated, states.seconds, {})
+            shelf.put(work.chunk.number, new, record)
         tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
-    return ChunkStates(
-        texts.ids, {layer_pooling: dequantize(tensor) for layer_pooling, tensor in tensors.items()}, seconds, truncated
-    )
+    return ChunkStates(texts.ids, {key: dequantize(tensor) for key, tensor in tensors.items()}, seconds, truncated)
 
 
 def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:
     """Return pooled states rounded; tokens, and scores, keep their digits."""
     return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
-
-
-def _record(shelf: Shelf, texts: Texts, states: LayerStates) -> ChunkRecord:
-    return ChunkRecord(shelf.key, texts.text_hash, states.truncated, states.seconds, {})
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

@@ -119,11 +119,11 @@ class Shelf:
     def count(self, layer_poolings: Collection[LayerPooling]) -> dict[LayerPooling, int]:
         """List the folder anew; return in how many chunks each is stored, by what the files say of themselves."""
         self._listed, self._layer_poolings = None, {}
-        numbers: dict[LayerPooling, set[int]] = {layer_pooling: set() for layer_pooling in layer_poolings}
+        numbers: dict[LayerPooling, set[int]] = {key: set() for key in layer_poolings}
         for ending, stored in self._list().items():
             for layer_pooling in self._layer_poolings_of(ending) & set(layer_poolings):
                 numbers[layer_pooling] |= stored
-        return {layer_pooling: len(found) for layer_pooling, found in numbers.items()}
+        return {key: len(found) for key, found in numbers.items()}
 
     def find(self, number: int, text_hash: str, layer_poolings: Sequence[LayerPooling]) -> Found:
         """Return what is stored of a chunk; a damaged file is named, removed and counts as not there.
@@ -181,11 +181,7 @@ class Shelf:
             record = file.record
             if (record.shelf, record.text_hash) != (self.key, text_hash):
                 raise DamagedChunk(f"{path} holds the states of other texts")
-            new = {
-                layer_pooling: file.read(layer_pooling)
-                for layer_pooling in layer_poolings
-                if layer_pooling in record.layer_poolings - found.tensors.keys()
-            }
+            new = {key: file.read(key) for key in layer_poolings if key in record.layer_poolings - found.tensors.keys()}
         return Found({**found.tensors, **new}, {**record.seconds, **found.seconds}, record.truncated)
 
     def put(self, number: int, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:

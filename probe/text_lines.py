@@ -21,7 +21,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Mark(NamedTuple):
-    """A place in a file that reading can begin at.
+    """A position in a file that reading can begin at.
 
     Attributes:
         offset: Bytes before it; in Parquet files, rows.
@@ -83,12 +83,12 @@ def _open(path: Any) -> Iterator[Any]:
         yield stack.enter_context(gzip.open(file)) if path.name.endswith(".gz") else file
 
 
-def parse_json(line: str, place: str) -> Any:
+def parse_json(line: str, location: str) -> Any:
     """Return what a line of JSON holds.
 
     Args:
         line: The line.
-        place: File and line, for messages.
+        location: File and line, for messages.
 
     Raises:
         DataError: It is no JSON.
@@ -96,4 +96,4 @@ def parse_json(line: str, place: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON ({error}); expected one object a line") from error
+        raise DataError(f"{location}: not JSON ({error}); expected one object a line") from error

@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
-from probe.catalog import find_entry
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS
 from probe.package_data import library_versions
 from probe.sources import hash_files
 
-__all__ = ["PROCESSOR_FILES", "TOWER_CONFIGS", "check_alias", "check_tower", "find_towers", "hash_image_processor"]
+__all__ = ["PROCESSOR_FILES", "TOWER_CONFIGS", "check_tower", "find_towers", "hash_image_processor"]
 
 # Where a config of two towers keeps that of each.
 TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
@@ -32,36 +30,17 @@ def find_towers(folder: Path) -> tuple[str, ...]:
     return TOWERS if both else ()
 
 
-def check_tower(name: str, tower: str | None, folder: Path) -> None:
+def check_tower(name: str, tower: str | None, both: bool) -> None:
     """Refuse a tower that is not there, and a model of two towers without the name of one.
 
     Args:
         name: The model as typed, without the tower.
         tower: The tower, if one is named.
-        folder: Where its config.json is.
+        both: Whether the model has two towers.
 
     Raises:
         CallError: It is so.
     """
-    _check(name, tower, bool(find_towers(folder)))
-
-
-def check_alias(name: str, tower: str | None) -> None:
-    """Refuse the same of a model that the catalog knows, before anybody downloads it.
-
-    Args:
-        name: The model as typed, without the tower.
-        tower: The tower, if one is named.
-
-    Raises:
-        CallError: The tower is not there, or none is named of two.
-    """
-    entry = None if os.path.isdir(name) else find_entry(name)
-    if entry is not None:
-        _check(name, tower, entry.has_towers)
-
-
-def _check(name: str, tower: str | None, both: bool) -> None:
     if tower is None and both:
         named = " or ".join(f"{name}@{other}" for other in TOWERS)
         raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")

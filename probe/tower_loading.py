@@ -11,7 +11,7 @@ from probe.batches import Batch, pad_batch, tokenize
 from probe.errors import CallError, ModelError
 from probe.hookpoint import TOWERS, split_tower
 from probe.image_file import check_pillow
-from probe.loaded import LoadedModel, explain_load_failure, pick_max_tokens, refuse_missing
+from probe.loaded import LoadedModel, explain_load_failure, load_part, load_weights, pick_max_tokens, refuse_missing
 from probe.profile import ModelFacts, ModelFiles, build_profile
 from probe.towers import Tower, TowerModule, find_tower
 
@@ -87,18 +87,8 @@ def load_pair(files: ModelFiles) -> nn.Module:
     """
     from transformers import AutoModel
 
-    try:
-        model, report = AutoModel.from_pretrained(
-            str(files.config.transformer),
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=files.trust,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever a foreign folder makes transformers raise
-        raise ModelError(explain_load_failure(files.source.name, error)) from error
-    refuse_missing(files.source.name, report["missing_keys"])
-    pair: nn.Module = model.eval()
+    pair, missing = load_weights(AutoModel, files)
+    refuse_missing(files.source.name, missing)
     return pair
 
 
@@ -130,7 +120,7 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
     facts = ModelFacts(
         depth=parts.stack.depth,
         width=parts.width,
-        parameters=tuple(parts.stack.count_parameters(module, layer) for layer in range(parts.stack.depth + 1)),
+        parameters=parts.stack.parameters_by_layer(module),
         max_tokens=texts.longest if texts else parts.tokens,
         notes=(*(note for note in files.config.notes if "pooling" not in note), _NOTE),
         pooling=parts.pooling,
@@ -174,12 +164,8 @@ def _read_image_processor(files: ModelFiles, max_tokens: int | None) -> Any:
 
     if max_tokens is not None:
         raise CallError(f"--max-tokens {max_tokens}: an image has as many tokens as the model makes of it")
-    processors: Any = AutoImageProcessor
-    try:
-        # Pillow's, wherever torchvision is installed too: pixels do not depend on what else is on a machine.
-        return processors.from_pretrained(str(files.config.transformer), backend="pil")
-    except Exception as error:
-        raise ModelError(explain_load_failure(files.source.name, error)) from error
+    # Pillow's, wherever torchvision is installed too: pixels do not depend on what else is on a machine.
+    return load_part(AutoImageProcessor, files, backend="pil")
 
 
 def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = None) -> tuple[Any, TextInputs]:
@@ -196,10 +182,7 @@ def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = No
     """
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(files.config.transformer), trust_remote_code=files.trust)
-    except Exception as error:
-        raise ModelError(explain_load_failure(files.source.name, error)) from error
+    tokenizer = load_part(AutoTokenizer, files, trust_remote_code=files.trust)
     text = config.text_config
     longest = pick_max_tokens(max_tokens, files.config.max_tokens, text.max_position_embeddings, tokenizer)
     # A tokenizer that makes no mask is that of a model which was trained on texts filled up to its longest.

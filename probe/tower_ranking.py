@@ -9,8 +9,8 @@ from probe.hookpoint import TOWERS, split_tower
 from probe.hookpoints import select_hookpoints
 from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
-from probe.profile import LoadOptions
-from probe.ranking import Candidate, RankOptions, rank
+from probe.options import LoadOptions
+from probe.ranking import Contestant, RankOptions, rank
 from probe.reader import LayerReader
 from probe.sources import find_source
 from probe.store import Store

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from probe.batches import plan_batches, tokenize
-from probe.errors import CallError, ModelError
+from probe.batches import plan_batches
+from probe.errors import CallError
 from probe.hookpoint import LayerPooling
 from probe.image_file import ImageFile, open_image
 from probe.pooling import Pooling
 from probe.reader import LayerReader, PreparedTexts
-from probe.tower_loading import LoadedTower
+from probe.tower_loading import LoadedTower, TextInputs
 
 __all__ = ["TowerReader"]
 
@@ -50,6 +50,17 @@ class TowerReader(LayerReader):
             raise TypeError(f"{self.model.source.name} is not a tower")
         return loaded
 
+    @property
+    def _text_inputs(self) -> TextInputs:
+        if self.tower.texts is None:
+            raise TypeError(f"{self.model.source.name} is no tower for texts")
+        return self.tower.texts
+
+    @property
+    def known_tokens(self) -> int:
+        """How many token ids the tower knows."""
+        return self._text_inputs.known
+
     def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
         """Return what makes the vector at a layer and pooling of its token states."""
         return self.tower.parts.pooling_at(layer_pooling[1])
@@ -70,7 +81,7 @@ class TowerReader(LayerReader):
         """
         if self.model.tower == "image":
             return self._line_up(texts)
-        return self._tokenize(texts, prompt)
+        return self._prepare_texts(texts, prompt)
 
     def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
         images = tuple(text for text in texts if isinstance(text, ImageFile))
@@ -84,19 +95,10 @@ class TowerReader(LayerReader):
         mask = torch.ones(len(rows), self.model.max_tokens, dtype=torch.long)
         return _ImageBatch(rows, mask, tuple(images[row] for row in rows), self.loaded.tokenizer)
 
-    def _tokenize(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+    def _prepare_texts(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
         if any(isinstance(text, ImageFile) for text in texts):
             raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
-        inputs = self.tower.texts
-        if inputs is None:
-            raise TypeError(f"{self.model.source.name} is no tower for texts")
-        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
-        largest = max((max(ids) for ids in tokens.ids if ids), default=0)
-        if largest >= inputs.known:
-            raise ModelError(
-                f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows "
-                f"{inputs.known} only: they do not belong together"
-            )
+        inputs, tokens = self._text_inputs, self.tokenize(texts, prompt)
         lengths = [inputs.longest if inputs.fills else len(ids) for ids in tokens.ids]
         plan = plan_batches(lengths, self.token_budget)
         batches = tuple(inputs.pad(rows, [tokens.ids[i] for i in rows]) for rows in plan)

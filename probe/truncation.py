@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
-from probe.layers import LayerStack, find_layers, first_tensor
+from probe.layers import LayerStack, block_input, find_layers
 
 __all__ = ["truncate"]
 
@@ -82,7 +82,7 @@ def _ending_after(model: PreTrainedModel, stack: LayerStack, after: int) -> Iter
 
     def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """End the forward."""
-        raise _Stop(first_tensor(args[0] if args else kwargs["hidden_states"]))
+        raise _Stop(block_input(args, kwargs))
 
     forward, patched = model.forward, vars(model).get("forward")
 

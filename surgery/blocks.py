@@ -64,7 +64,7 @@ def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, chose
         "module": module,
         "stack": stack,
         "depth": stack.depth,
-        "parameters": tuple(stack.count_parameters(module, layer) for layer in range(stack.depth + 1)),
+        "parameters": stack.parameters_by_layer(module),
         "weights_hash": _derive(model.weights_hash, chosen),
         "config_hash": _derive(model.config_hash, chosen),
         # In the numbers of the files, where the model is a cut one itself.

@@ -9,7 +9,7 @@ from probe.errors import CallError, ModelError
 from probe.fusions import Fusion
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.store import Store
 from surgery.cutting import cut
 from surgery.folder import save_folder, write_model

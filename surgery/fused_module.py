@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from probe.batches import pad_batch, tokenize
 from probe.capture import Capture
 from probe.errors import ModelError
-from probe.profile import LoadOptions, ModelProfile
+from probe.options import LoadOptions
+from probe.profile import ModelProfile
 from probe.reader import group_by_layer
 from surgery.fused_folder import open_fused, write_fused
 from surgery.fusing import FusedModel

@@ -9,7 +9,8 @@ from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
-from probe.profile import LoadOptions, ModelProfile
+from probe.options import LoadOptions
+from probe.profile import ModelProfile
 from probe.reader import LayerReader
 from probe.store import Store
 

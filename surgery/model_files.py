@@ -17,6 +17,7 @@ __all__ = [
     "read_config",
     "write_json",
     "write_modules",
+    "write_prompts",
 ]
 
 PROVENANCE = "surgery.json"
@@ -81,6 +82,12 @@ def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
     for path in paths[1:]:
         (folder / path).mkdir()
     return [folder / path for path in paths]
+
+
+def write_prompts(model: CutModel, folder: Path) -> None:
+    """Write the model's prompts, and that it is compared by cosine, as sentence-transformers reads them."""
+    prompts = {"query": model.query_prompt, "document": model.document_prompt}
+    write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
 
 
 def provenance(model: CutModel, pooling: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from surgery.model_files import (
     read_config,
     write_json,
     write_modules,
+    write_prompts,
 )
 from surgery.weights import write_weights
 
@@ -77,5 +78,4 @@ def _write_modules(model: CutModel, config: ModelConfig, folder: Path, head: Out
         module.write(path)
     sizes = {"max_seq_length": model.max_tokens, "do_lower_case": config.lower_case}
     write_json(folder / "sentence_bert_config.json", sizes)
-    prompts = {"query": model.query_prompt, "document": model.document_prompt}
-    write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
+    write_prompts(model, folder)

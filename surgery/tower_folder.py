@@ -22,6 +22,7 @@ from surgery.model_files import (
     read_config,
     write_json,
     write_modules,
+    write_prompts,
 )
 from surgery.tower_cutting import CutTower
 from surgery.weights import write_weights
@@ -101,5 +102,4 @@ def _write_modules(model: CutTower, folder: Path, texts: TextInputs) -> None:
     if texts.fills:
         settings["processing_kwargs"] = {"text": {"padding": "max_length"}}
     write_json(folder / "sentence_bert_config.json", settings)
-    prompts = {"query": model.query_prompt, "document": model.document_prompt}
-    write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
+    write_prompts(model, folder)

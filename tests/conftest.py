@@ -95,7 +95,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def load_tiny(tiny_folder: Callable[[str], Path]) -> "Callable[[str], LoadedModel]":
     """Return the loaded model of a family, in float32 on the processor; shared, so never changed."""
     from probe.loading import load_model
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
 
     @cache
     def load(family: str) -> "LoadedModel":

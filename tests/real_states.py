@@ -14,7 +14,7 @@ from probe.encoder import Embeddings
 from probe.leaderboard import Leaderboard
 from probe.loading import load_model
 from probe.metrics import Metric
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions, rank_layers
 from probe.reader import LayerReader
 

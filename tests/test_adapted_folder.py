@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import cli
 from adaptors.folder import is_adapted, open_adapted
 from probe.errors import CallError, ModelError
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 
 pytestmark = pytest.mark.usefixtures("quick_checks")
 

@@ -18,8 +18,8 @@ from probe.encoders import HookpointEncoder
 from probe.errors import CallError
 from probe.loaded import LoadedModel
 from probe.metrics import Metric
-from probe.profile import LoadOptions
-from probe.ranking import Candidate, RankOptions, rank
+from probe.options import LoadOptions
+from probe.ranking import Contestant, RankOptions, rank
 from probe.reader import LayerReader
 from probe.sweep import evaluate
 

@@ -53,7 +53,7 @@ def test_tensors_and_record_come_back(file: Path, tensors: dict[LayerPooling, St
     record = read_record(file)
     assert (record.shelf, record.text_hash, record.truncated) == (RECORD.shelf, RECORD.text_hash, 2)
     assert record.seconds == {0: 0.25, 3: 1.5}
-    assert record.places == set(tensors)
+    assert record.layer_poolings == set(tensors)
     for place, tensor in read_tensors(file, tensors).items():
         assert tensor.values.dtype == tensors[place].values.dtype
         assert same(tensor, tensors[place])

@@ -21,7 +21,7 @@ from probe.hookpoints import own_pooling
 from probe.loaded import LoadedModel
 from probe.loading import load_model
 from probe.model_config import read_model_config
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 from surgery import cutting
 from surgery.blocks import parse_blocks

@@ -14,7 +14,7 @@ from tiny_data import make_dataset
 from probe.dataset_loading import load_dataset
 from probe.docstrings import read_docstrings
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions, rank_layers
 from probe.store import Store
 

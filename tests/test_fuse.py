@@ -18,7 +18,7 @@ from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.loading import load_model
 from probe.metrics import Metric
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import rank
 from probe.reader import LayerReader
 from probe.search import unit

@@ -13,7 +13,7 @@ from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.evaluation import Evaluation
 from probe.metrics import Metric
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from surgery.fusing import FusedModel, fuse
 
 NDCG = Metric("ndcg", 10)

@@ -19,8 +19,8 @@ from probe.geometry import alignment, dominant_dimensions, effective_rank, linea
 from probe.geometry_sweep import measure_geometry
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
-from probe.profile import LoadOptions
-from probe.ranking import Candidate
+from probe.options import LoadOptions
+from probe.ranking import Contestant
 from probe.reader import LayerReader
 from probe.states import prompted_documents, prompted_queries, read_states
 from probe.store import Store

@@ -17,7 +17,7 @@ from adaptors.heal_texts import gather_heal_texts
 from probe.dataset_loading import load_dataset
 from probe.errors import CallError, DataError
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 from probe.store import Store
 

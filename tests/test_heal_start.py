@@ -19,7 +19,7 @@ from adaptors.student import Student, open_student
 from probe.errors import ModelError
 from probe.layers import LayerStack
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 
 TEXTS = tuple(make_texts(60, seed=11))
 

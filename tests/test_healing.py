@@ -28,7 +28,7 @@ from probe.dataset_loading import load_dataset
 from probe.errors import CallError, ModelError, TrainingError
 from probe.evaluation import AdaptorFacts
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.states import prompted_documents, read_states
 
 OPTIONS = HealOptions(steps=30, batch=8, rate=5e-3, bfloat16=False)

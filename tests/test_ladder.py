@@ -17,7 +17,7 @@ from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.leaderboard import Leaderboard
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

@@ -28,7 +28,7 @@ from probe.errors import CallError, ModelError
 from probe.hookpoints import own_pooling
 from probe.loaded import LoadedModel
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 
 LIMIT = 24

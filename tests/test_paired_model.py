@@ -31,7 +31,7 @@ from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 LONGEST = "a red circle at the top left and a small blue square at the bottom right corner of the drawing"

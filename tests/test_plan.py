@@ -25,9 +25,8 @@ from probe.keys import CHUNK
 from probe.layers import find_layers
 from probe.loaded import LoadedModel
 from probe.plan import Plan, PlanRequest
-from probe.plan_table import plan_lines
+from probe.plan_table import brief, duration, plan_lines, size
 from probe.planning import plan_sweep
-from probe.quantities import brief, duration, size
 from probe.rate import Rate, measure_rate
 from probe.reader import LayerReader
 from probe.states import PromptedTexts, RunContext, read_states

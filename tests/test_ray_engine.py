@@ -25,7 +25,7 @@ from probe import ray_engine, states
 from probe.dataset_loading import load_dataset
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions, rank
 from probe.ray_corpus import DatasetSource, set_up_corpus
 from probe.ray_engine import RayEngine

@@ -19,8 +19,8 @@ from probe.hookpoint import LayerPooling
 from probe.hookpoints import own_pooling, select_hookpoints
 from probe.loaded import LoadedModel
 from probe.loading import load_model
+from probe.options import LoadOptions
 from probe.pooling import POOLINGS
-from probe.profile import LoadOptions
 from probe.reader import LayerReader
 
 LoadTiny = Callable[[str], LoadedModel]

@@ -9,7 +9,7 @@ from adaptors import resolve
 from adaptors.resolve import resolve_specs
 from probe.errors import CallError
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 from probe.store import Store
 

@@ -20,7 +20,7 @@ from adaptors.folder import open_adapted
 from adaptors.mixing import Attention
 from adaptors.networks import Linear, Mlp
 from probe.errors import ModelError, TrainingError
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from surgery.fusing import FusedModel
 from surgery.heads import DenseLayer, write_dense
 

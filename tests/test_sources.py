@@ -217,7 +217,7 @@ def test_cached_tiny_model_loads_with_the_catalogs_settings(
     hub_cache: Path, tiny_folder: Callable[[str], Path]
 ) -> None:
     from probe.loading import load_model
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
 
     folder = write_snapshot(hub_cache, ARCTIC)
     shutil.copytree(tiny_folder("bert"), folder, dirs_exist_ok=True)
@@ -245,7 +245,7 @@ def test_cached_two_tower_model_loads_with_the_catalogs_settings(hub_cache: Path
     from tiny_towers import write_towers
 
     from probe.loading import load_model
-    from probe.profile import LoadOptions
+    from probe.options import LoadOptions
 
     folder = write_snapshot(hub_cache, CLIP)
     write_towers(folder / "0_CLIPModel")
@@ -270,7 +270,8 @@ def test_everything_a_two_tower_model_needs_is_downloaded_and_nothing_twice() ->
 def test_a_folder_named_like_an_alias_is_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tiny_towers import write_towers
 
-    from probe.profile import LoadOptions, find_files
+    from probe.options import LoadOptions
+    from probe.profile import find_files
 
     write_towers(tmp_path / "minilm")
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import cli
 from probe.encoders import HookpointEncoder
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 from surgery import fresh_check
 from surgery.cutting import cut

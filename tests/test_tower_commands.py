@@ -21,9 +21,9 @@ from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from probe.layers import LayerStack
 from probe.loading import load_model
+from probe.options import LoadOptions
 from probe.plan import PlanRequest
 from probe.planning import plan_sweep
-from probe.profile import LoadOptions
 from probe.tower_loading import LoadedTower
 from probe.tower_reader import TowerReader
 from surgery.cutting import cut

@@ -22,7 +22,7 @@ from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
 from probe.image_file import ImageFile
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.search import unit
 from probe.tower_loading import LoadedTower
 from probe.tower_reader import TowerReader

@@ -26,7 +26,7 @@ from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions, rank
 from probe.states import RunContext, prompted_documents, read_states
 from probe.store import Store

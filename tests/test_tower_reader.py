@@ -21,7 +21,7 @@ from probe.errors import CallError, ModelError
 from probe.hookpoints import select_hookpoints
 from probe.image_file import ImageFile
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.reader import LayerReader
 from probe.store import Store
 

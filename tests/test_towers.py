@@ -20,7 +20,7 @@ from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.image_file import ImageFile
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.tower_loading import LoadedTower, load_other
 from probe.tower_reader import TowerReader
 from probe.towers import Tower, TowerModule, find_tower

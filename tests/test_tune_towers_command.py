@@ -28,7 +28,7 @@ from probe.hookpoints import own_pooling
 from probe.image_file import ImageFile, open_image
 from probe.learned import read_learned
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from surgery.fresh_check import check_pair
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

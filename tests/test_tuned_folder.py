@@ -26,7 +26,7 @@ from adaptors.tuning import tune
 from probe.dataset_loading import load_dataset
 from probe.encoder import Encoder
 from probe.errors import CallError, ModelError
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from surgery.fresh_check import check_encoder
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

@@ -13,7 +13,7 @@ from probe.encoders import HookpointEncoder
 from probe.hookpoint import model_of
 from probe.metrics import Metric
 from probe.opening import open_reader
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import RankOptions
 from probe.tower_ranking import open_towers, rank_towers
 

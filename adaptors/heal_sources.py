@@ -9,7 +9,6 @@ from probe.dataset_loading import load_dataset
 from probe.errors import DataError
 from probe.passages import DOCUMENT_FILES, list_documents, read_passages
 from probe.record_files import RECORD_FILES, column_text, read_columns
-from probe.text_only import refuse_images
 from probe.texts import Texts
 
 __all__ = ["load_heal_texts"]

@@ -13,7 +13,7 @@ from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.options import LoadOptions
 from probe.profile import ModelProfile
-from probe.ranking import Contestant
+from probe.ranking import Candidate
 from probe.reader import LayerReader
 from probe.run_fusion import check_rule
 from probe.store import Store

@@ -7,7 +7,7 @@ from probe.composite import Asymmetric
 from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.options import LoadOptions
-from probe.ranking import Contestant
+from probe.ranking import Candidate
 from probe.store import Store
 from probe.tower_pair import other_tower, pair_up
 from probe.tower_ranking import open_other

@@ -64,7 +64,7 @@ def geometry(
     from probe.hookpoints import select_hookpoints
     from probe.opening import open_reader
     from probe.options import LoadOptions
-    from probe.ranking import Contestant
+    from probe.ranking import Candidate
 
     names = list(dict.fromkeys(model or ["minilm"]))
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)

@@ -145,7 +145,7 @@ def _pick(
     candidate: Candidate, dataset: Dataset, rows: Sequence[int], context: RunContext
 ) -> tuple[dict[LayerPooling, Embeddings], int]:
     """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
-    reader, layer_poolings = contestant.reader, [point.layer_pooling for point in contestant.hookpoints]
+    reader, layer_poolings = candidate.reader, [point.layer_pooling for point in candidate.hookpoints]
     parts: dict[LayerPooling, list[Embeddings]] = {key: [] for key in layer_poolings}
     wanted, first, truncated = np.array(rows), 0, 0
     for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context):

@@ -7,7 +7,6 @@ from rich.text import Text
 
 from probe.console import print_whole
 from probe.plan import Plan
-from probe.render import print_whole
 
 __all__ = ["brief", "duration", "plan_lines", "plan_table", "print_plan", "size"]
 

@@ -15,8 +15,7 @@ from probe.dataset import DEFAULT_DATASET
 from probe.defects import Defects
 from probe.errors import CallError, DataError
 from probe.record_files import RECORD_FILES, column_text, read_columns
-from probe.sampling import spread
-from probe.texts import TextHash, Texts
+from probe.texts import TextHash, Texts, spread
 
 __all__ = ["DOCSTRING_PAIRS", "FEWEST_PAIRS", "ScoredPairs", "limit_pairs", "load_pairs"]
 

@@ -12,8 +12,8 @@ from probe.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quanti
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
 from probe.hookpoint import HEAD, POOLING_NAMES, LayerPooling
+from probe.keys import CHUNK, shelf_parts
 from probe.reader import LayerReader, PreparedTexts
-from probe.settings import CHUNK, shelf_parts
 from probe.store import Found, Shelf, Store
 from probe.texts import Documents, Texts, chunks
 

@@ -10,7 +10,7 @@ from probe.hookpoints import select_hookpoints
 from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
 from probe.options import LoadOptions
-from probe.ranking import Contestant, RankOptions, rank
+from probe.ranking import Candidate, RankOptions, rank
 from probe.reader import LayerReader
 from probe.sources import find_source
 from probe.store import Store

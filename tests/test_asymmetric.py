@@ -19,7 +19,7 @@ from probe.errors import CallError
 from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.options import LoadOptions
-from probe.ranking import Contestant, RankOptions, rank
+from probe.ranking import Candidate, RankOptions, rank
 from probe.reader import LayerReader
 from probe.sweep import evaluate
 

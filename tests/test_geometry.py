@@ -20,7 +20,7 @@ from probe.geometry_sweep import measure_geometry
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
 from probe.options import LoadOptions
-from probe.ranking import Contestant
+from probe.ranking import Candidate
 from probe.reader import LayerReader
 from probe.states import prompted_documents, prompted_queries, read_states
 from probe.store import Store

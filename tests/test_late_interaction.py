@@ -27,7 +27,7 @@ from probe.loaded import LoadedModel
 from probe.loading import load_model
 from probe.metrics import Metric
 from probe.options import LoadOptions
-from probe.ranking import Contestant, RankOptions, rank, rank_layers
+from probe.ranking import Candidate, RankOptions, rank, rank_layers
 from probe.reader import LayerReader
 from probe.run_fusion import fuse_runs
 from probe.search import Run

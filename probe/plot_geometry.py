@@ -134,8 +134,8 @@ def _fill_cka(result: GeometryResult, groups: Sequence[_Group], axes: Axes) -> H
     ends = [0, *accumulate(len(rows) for _, rows in groups)]
     for (name, _), (start, end) in zip(groups, pairwise(ends), strict=True):
         middle, words = (start + end) / 2, wrap_name(name, 3 * (end - start) + 6)
-        _name_block(axes, words, ((0, middle), (-20, 0)), rotation=90, ha="right", va="center")
-        _name_block(axes, words, ((middle, len(layers)), (0, -17)), ha="center", va="top")
+        _name_block(axes, words, at=(0, middle), offset=(-20, 0), rotation=90, ha="right", va="center")
+        _name_block(axes, words, at=(middle, len(layers)), offset=(0, -17), ha="center", va="top")
     for end in ends[1:-1]:
         axes.axhline(end, color="black", linewidth=1.2)
         axes.axvline(end, color="black", linewidth=1.2)
@@ -143,7 +143,8 @@ def _fill_cka(result: GeometryResult, groups: Sequence[_Group], axes: Axes) -> H
     return {}
 
 
-def _name_block(axes: Axes, words: str, place: tuple[tuple[float, float], tuple[float, float]], **options: Any) -> None:
-    """Write beside a map: at a place of it, so many points away."""
-    anchor, offset = place
-    axes.annotate(words, anchor, offset, textcoords="offset points", annotation_clip=False, **options)
+def _name_block(
+    axes: Axes, words: str, *, at: tuple[float, float], offset: tuple[float, float], **options: Any
+) -> None:
+    """Write beside a map: so many points away from a position in it."""
+    axes.annotate(words, at, offset, textcoords="offset points", annotation_clip=False, **options)

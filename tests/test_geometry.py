@@ -16,6 +16,7 @@ from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, effective_rank, linear_cka, mean_cosine, spectrum, uniformity
+from probe.geometry_result import GeometryResult, GeometryRow
 from probe.geometry_sweep import measure_geometry
 from probe.hookpoints import select_hookpoints
 from probe.opening import open_reader
@@ -202,3 +203,14 @@ def test_grids_sort_the_similarities_by_model_and_layer(reader: LayerReader, dat
     assert list(grids) == [("mean", "mean"), ("mean", "cls"), ("cls", "cls")]
     assert grids["mean", "cls"][3, 2] == board.cka[3][5]
     assert len(grids["cls", "cls"]) == 4
+
+
+def test_the_towers_of_a_model_are_groups_of_their_own() -> None:
+    towers = [f"clip@{tower}.{layer}:own" for tower in ("image", "text") for layer in (0, 1)]
+    measured = GeometryRow("", 0, "own", 8, 0.1, 2.0, 0.5, 1.0, 0.1, None, -1.0, (), (1.0,), False)
+    rows = tuple(replace(measured, encoder=spec, layer=number % 2) for number, spec in enumerate(towers))
+    cka = tuple(tuple(float(10 * i + j) for j in range(4)) for i in range(4))
+    found = GeometryResult("probe geometry", "now", {}, rows, cka)
+    assert list(found.by_model()) == ["clip@image:own", "clip@text:own"]
+    across = next(grid for grid in found.grids() if grid.first != grid.second)
+    assert across.values == {(0, 0): 2, (0, 1): 3, (1, 0): 12, (1, 1): 13}

@@ -1,4 +1,4 @@
-"""Pictures of trained probes and of correlations: the board's numbers, beside what chance gives."""
+"""Pictures of trained probes and of correlations: the result's numbers, beside what chance gives."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Boards and data sets in a notebook: HTML with their numbers, data frames with the same."""
+"""Results and data sets in a notebook: HTML with their numbers, data frames with the same."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn are the board's numbers, every kind of board has one, and equal boards give equal files."""
+"""Pictures: what is drawn are the result's numbers, every kind of result has one, and equal results give equal files."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn are the result's numbers, every kind of result has one, and equal results give equal files."""
+"""Pictures: they draw the result's numbers, every kind of result has one, and equal results give equal files."""
 
 import subprocess
 import sys

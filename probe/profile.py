@@ -1,4 +1,4 @@
-"""What is known of a model: its files, what they ask for, and what only loading it shows."""
+"""Facts of a model: its files, the settings they ask for, and the facts that only loading it shows."""
 
 import hashlib
 import os
@@ -53,7 +53,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What only loading a model shows.
+    """Facts that only loading a model shows.
 
     Attributes:
         depth: Number of blocks; layers run from 0 to this.

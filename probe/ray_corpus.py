@@ -1,4 +1,4 @@
-"""The corpus on a Ray cluster: its chunks are told one by one, not too many at a time.
+"""The corpus on a Ray cluster: the numbers of its chunks go out one by one, not too many at a time.
 
 What is here needs no model, so that the processes that run it start quickly.
 """
@@ -110,7 +110,7 @@ def _can_be_sent(documents: Documents) -> bool:
 
 
 class FlowControl:
-    """Lets chunks be told only a few ahead of those that are done, and counts how often each was begun."""
+    """Lets chunks go out only a few ahead of those that are done, and counts how often each was begun."""
 
     def __init__(self, ahead: int) -> None:
         """Let the first `ahead` chunks through."""
@@ -119,7 +119,7 @@ class FlowControl:
         self._begun: Counter[int] = Counter()
 
     async def wait(self, number: int) -> None:
-        """Return when a chunk may be told."""
+        """Return when a chunk may go out."""
         async with self._moved:
             await self._moved.wait_for(lambda: number < self._limit)
 
@@ -129,7 +129,7 @@ class FlowControl:
         return self._begun[number]
 
     async def close(self, number: int) -> None:
-        """Forget a chunk that is done, and let one more be told."""
+        """Forget a chunk that is done, and let one more go out."""
         async with self._moved:
             del self._begun[number]
             self._limit += 1

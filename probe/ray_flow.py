@@ -11,7 +11,7 @@ from probe.ray_worker import ChunkResult, ChunkWorker
 
 __all__ = ["chunk_results"]
 
-# Chunks per worker that are told and not yet taken in.
+# Chunks per worker that are out and not yet taken in.
 _AHEAD = 4
 
 
@@ -30,8 +30,8 @@ def chunk_results(setup: WorkerSetup, workers: int, gpus: float) -> Iterator[Chu
 
     ahead = _AHEAD * workers
     flow = _start_flow(ahead)
-    told = _numbers(setup.corpus.chunks, flow)
-    batches = iter(_answer(told, ray.put(setup), flow, workers, gpus))
+    numbers = _numbers(setup.corpus.chunks, flow)
+    batches = iter(_answer(numbers, ray.put(setup), flow, workers, gpus))
     while (batch := _next_batch(batches)) is not None:
         for data in batch["result"]:
             result: ChunkResult = pickle.loads(data)
@@ -64,11 +64,11 @@ def _numbers(chunks: int, flow: Any) -> Any:
         return ray.data.from_items([{"corpus": 0}]).flat_map(number_chunks, fn_args=(chunks, flow), num_cpus=0)
 
 
-def _answer(told: Any, setup: Any, flow: Any, workers: int, gpus: float) -> Any:
+def _answer(numbers: Any, setup: Any, flow: Any, workers: int, gpus: float) -> Any:
     """Return the batches of results; nothing runs before they are asked for."""
     import ray
 
-    answered = told.map_batches(
+    answered = numbers.map_batches(
         ChunkWorker,
         batch_size=1,
         fn_constructor_args=(setup, flow),
@@ -84,7 +84,7 @@ def _context() -> Any:
     import ray
 
     context = ray.data.DataContext.get_current().copy()
-    # A row is a chunk: blocks are as small as they can be, so that each is told, retried and taken in by itself.
+    # A row is a chunk: blocks are as small as they can be, so that each is sent, retried and taken in by itself.
     context.target_max_block_size = 1
     # A chunk may take a machine long.
     context.execution_no_progress_timeout_s = -1

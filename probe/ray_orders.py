@@ -1,4 +1,4 @@
-"""What a worker of the Ray engine is told, and how it opens models as they were opened where it was told."""
+"""The setup of a Ray worker: all that it opens, models as they were opened by the caller."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Score any encoder: of vectors by their cosines, of tokens by MaxSim."""
+"""Score any encoder: vectors by their cosines, tokens by MaxSim."""
 
 from collections.abc import Sequence
 

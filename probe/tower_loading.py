@@ -126,9 +126,9 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
         pooling=parts.pooling,
     )
     module.to(files.device, files.dtype)
-    told = vars(build_profile(files, facts))
+    profile = vars(build_profile(files, facts))
     return LoadedTower(
-        **told, module=module, tokenizer=processor, stack=parts.stack, parts=parts, texts=texts, files=files
+        **profile, module=module, tokenizer=processor, stack=parts.stack, parts=parts, texts=texts, files=files
     )
 
 

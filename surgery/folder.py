@@ -17,7 +17,7 @@ __all__ = ["check_out", "save", "save_folder", "write_model"]
 
 
 def check_out(out: Path, force: bool) -> None:
-    """Refuse to replace anything but a folder of ours, and that only when told to.
+    """Refuse to replace anything but a folder of ours, and that without `force`.
 
     Args:
         out: Where a model is to go.

@@ -1,4 +1,4 @@
-"""What a saved model has after its blocks: its pooling, and modules on top; linear maps as sentence-transformers' own.
+"""The head of a saved model: its pooling, and modules on top; linear maps as sentence-transformers' own.
 
 `Dense.save` of sentence-transformers is not used: it names options in its config.json that earlier versions refuse.
 """
@@ -34,7 +34,7 @@ class TopModule:
 
 @dataclass(frozen=True)
 class OutputHead:
-    """What a saved model has after its blocks.
+    """The head of a saved model: all that comes after its blocks.
 
     Attributes:
         pooling: Its pooling.

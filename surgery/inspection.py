@@ -51,7 +51,7 @@ class Inspection:
 
     Attributes:
         name: As typed.
-        tower: `image` or `text` of a two-tower model, of which only this tower is told; None of a model of one.
+        tower: `image` or `text` of a two-tower model, of which this tower alone is shown; None of a model of one.
         model_class: Class of the transformer.
         path: Name of the block list inside the model.
         depth: Number of blocks.

@@ -63,10 +63,10 @@ def _tower_lines(found: Inspection) -> list[str]:
 
 
 def _input_line(found: Inspection) -> str:
-    told = f"pooling {found.pooling}, {found.max_tokens} tokens"
+    line = f"pooling {found.pooling}, {found.max_tokens} tokens"
     if found.tower == "image":
-        return f"{told} per image"
-    return f"{told}; prompts: query {found.query_prompt!r}, document {found.document_prompt!r}"
+        return f"{line} per image"
+    return f"{line}; prompts: query {found.query_prompt!r}, document {found.document_prompt!r}"
 
 
 def _unit(found: Inspection) -> str:

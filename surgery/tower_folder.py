@@ -75,16 +75,16 @@ def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
 
 def _earlier(model: CutTower) -> dict[str, Any]:
     """Return what was done to the folder that the tower was cut in, where that was the other one's turn."""
-    told = model.source.folder / PROVENANCE
-    return {"earlier": json.loads(told.read_text("utf-8"))} if told.is_file() else {}
+    path = model.source.folder / PROVENANCE
+    return {"earlier": json.loads(path.read_text("utf-8"))} if path.is_file() else {}
 
 
 def _config_of_both(model: CutTower, config: dict[str, Any]) -> dict[str, Any]:
     own = TOWER_CONFIGS[str(model.tower)]
     loaded: Any = model.module.config
     # CLIP's first configs say everything twice, and transformers believes the second.
-    told = [name for name in (own, f"{own}_dict") if config.get(name) is not None]
-    changed = {name: {**config[name], **count_blocks(model, getattr(loaded, own), config[name])} for name in told}
+    keys = [name for name in (own, f"{own}_dict") if config.get(name) is not None]
+    changed = {name: {**config[name], **count_blocks(model, getattr(loaded, own), config[name])} for name in keys}
     return compute_float32({**config, **changed})
 
 

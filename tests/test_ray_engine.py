@@ -89,7 +89,9 @@ class Watched:
     told: list[tuple[str, int, int]] = field(default_factory=list)
 
     def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
-        for place, found in enumerate(RayEngine(workers=2)(replace(scan, progress=self.report))):
+        for place, found in enumerate(
+            RayEngine(workers=2)(replace(scan, context=replace(scan.context, progress=self.report)))
+        ):
             if place == 2:
                 self.pause()
             yield found

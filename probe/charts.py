@@ -130,12 +130,12 @@ def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:
         kinds.setdefault(("", "", None) if row.adaptor is None else (row.adaptor, row.labels, row.dim), []).append(row)
     several = {kind for kind, _, dim in kinds if len({d for k, _, d in kinds if k == kind}) > 1}
     return [
-        Curve(_curve_name(family, *key, key[0] in several), family, _points(found, metric, "layer"))
+        Curve(_curve_name(family, *key, several=key[0] in several), family, _points(found, metric, "layer"))
         for key, found in sorted(kinds.items(), key=lambda item: (item[0][:2], item[0][2] or 0))
     ]
 
 
-def _curve_name(family: str, adaptor: str, labels: str, dim: int | None, several: bool) -> str:
+def _curve_name(family: str, adaptor: str, labels: str, dim: int | None, *, several: bool) -> str:
     if not adaptor:
         return family
     judged = "" if labels == "none" else f", labels {labels}"

@@ -11,12 +11,13 @@ from adaptors.train_options import TrainOptions
 from probe.errors import CallError
 from probe.ranking import PCA
 
-__all__ = ["KINDS", "LENS", "ORIGINAL", "RECOMMENDED", "Kind", "check_kinds", "pick_variants"]
+__all__ = ["KINDS", "LENS", "RECOMMENDED", "Kind", "check_kinds"]
 
 LENS = "lens"
 # The preset for every data set: no labels, and the best on the training queries it was chosen on.
 RECOMMENDED = "distil"
-ORIGINAL = "original"
+# The same networks as in the experiment this ladder is compared with.
+_ORIGINALS = ("linear-original", "mlp-original")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ def _network(kind: str) -> Kind:
 
         return fit_network(kind, data, dims, options)
 
-    is_rung = not kind.endswith(f"-{ORIGINAL}")
-    return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_rung=is_rung)
+    return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_rung=kind not in _ORIGINALS)
 
 
 def _fit_distil(data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
@@ -79,25 +79,3 @@ def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise CallError(f"unknown adaptor '{unknown[0]}': expected one of {', '.join(KINDS)}")
     return tuple(dict.fromkeys([*names, PCA]))
-
-
-def pick_variants(names: Sequence[str], variant: str) -> list[str]:
-    """Return the kinds, each in a variant where it has that one.
-
-    Args:
-        names: Kinds.
-        variant: `own`, or `original`: as in the experiment this ladder is compared with.
-
-    Returns:
-        Kinds.
-
-    Raises:
-        CallError: There is no such variant, or no kind has it.
-    """
-    if variant == "own":
-        return list(names)
-    varied = [f"{name}-{variant}" if f"{name}-{variant}" in KINDS else name for name in names]
-    if varied == list(names):
-        having = [name.removesuffix(f"-{ORIGINAL}") for name in KINDS if name.endswith(f"-{ORIGINAL}")]
-        raise CallError(f"--variant {variant}: expected 'own', or '{ORIGINAL}' for {' and '.join(having)}")
-    return varied

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import kl_div, normalize, relu, softplus
+from torch.nn.functional import kl_div, normalize, softplus
 
 from adaptors.networks import Autoencoder, Residual
 
 __all__ = [
     "Features",
-    "MarginSimilarityLoss",
     "MatryoshkaAdaptorLoss",
     "RankingDistillationLoss",
     "ReconstructionLoss",
@@ -121,37 +120,6 @@ class MatryoshkaAdaptorLoss(_StateLoss):
     def _nearest(self, wanted: Tensor) -> Tensor:
         others = wanted.clone().fill_diagonal_(-torch.inf)
         return others.topk(min(self.neighbours, len(wanted) - 1), dim=1).indices
-
-
-class MarginSimilarityLoss(_StateLoss):
-    """Positives on the diagonal stay a margin above all others: the mean of relu(margin - (s_ii - s_ij)) over i != j.
-
-    s is the cosine divided by the temperature; the terms of all dimensions are added.
-    """
-
-    def __init__(self, model: nn.Module, dims: Sequence[int], temperature: float = 0.05, margin: float = 2.0) -> None:
-        """Judge a model.
-
-        Args:
-            model: What is trained.
-            dims: Lengths of the prefixes.
-            temperature: Divides the cosines.
-            margin: In units of cosine over temperature.
-        """
-        super().__init__(model, dims)
-        self.temperature = temperature
-        self.margin = margin
-
-    def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
-        """Return the loss of two columns, row i of one belonging to row i of the other."""
-        left, right = [self.embed(column) for column in sentence_features]
-        return torch.stack([self._loss(left[:, :dim], right[:, :dim]) for dim in self.dims]).sum()
-
-    def _loss(self, left: Tensor, right: Tensor) -> Tensor:
-        scores = cosines(left, right) / self.temperature
-        excess = relu(self.margin - (scores.diagonal().unsqueeze(1) - scores))
-        others = ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-        return excess[others].mean()
 
 
 class RankingDistillationLoss(_StateLoss):

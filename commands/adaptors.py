@@ -39,7 +39,6 @@ Kinds = Annotated[
     typer.Option("--kinds", help="Kinds with commas, as `adaptors fit -h` names them; all when left out."),
 ]
 Labels = Annotated[str, typer.Option(help="Train networks on the judgements of train or dev; none, or a split.")]
-Variant = Annotated[str, typer.Option(help="own, or original: linear and mlp as in the experiment compared with.")]
 Loss = Annotated[str | None, typer.Option(help="A loss other than the kind's own: similarity, ranking, margin, ...")]
 Steps = Annotated[int, typer.Option(help="Batches a network is trained for, at most.", min=1)]
 Rate = Annotated[float, typer.Option(help="Learning rate at the first step.", min=0)]
@@ -50,7 +49,7 @@ ReportTo = Annotated[str, typer.Option(help="Track the training: tensorboard, wa
 
 _KIND_HELP = (
     "truncate, pca, spectral, lens, distil, or a network: rotation, linear, scalar-mix, attention, residual, mlp, "
-    "autoencoder."
+    "autoencoder; linear-original and mlp-original: as in the experiment compared with."
 )
 
 
@@ -62,7 +61,6 @@ def rank(
     dims: Dims = "512,256,128",
     kinds: Kinds = None,
     labels: Labels = "none",
-    variant: Variant = "own",
     steps: Steps = 300,
     metric: MetricName = "ndcg@10",
     split: Split = None,
@@ -83,7 +81,7 @@ def rank(
     check_plot(plot)
     wanted = _parse_dims(dims)
     from adaptors.gathering import choose_texts
-    from adaptors.kinds import KINDS, check_kinds, pick_variants
+    from adaptors.kinds import KINDS, check_kinds
     from adaptors.ladder import LadderPlan, climb
     from adaptors.resolve import resolve_specs
     from adaptors.train_options import TrainOptions
@@ -93,7 +91,7 @@ def rank(
     from probe.ranking import RankOptions
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_rung]
-    chosen = check_kinds(pick_variants(named, variant))
+    chosen = check_kinds(named)
     ranked_by = Metric.parse(metric)
     kept = open_store(store, no_store)
     options = LoadOptions(dtype, device, trust_remote_code=trust_remote_code)
@@ -118,7 +116,6 @@ def fit(
     dims: Annotated[str | None, typer.Option("--dims", help="Dimensions to score; the greatest is saved.")] = None,
     split: Split = None,
     labels: Labels = "none",
-    variant: Variant = "own",
     loss: Loss = None,
     steps: Steps = 300,
     rate: Rate = 1e-3,
@@ -137,17 +134,15 @@ def fit(
     A lens maps into the full model's space: a cut query encoder with a lens can search an index that the full model
     built.
     """
-    from adaptors.kinds import pick_variants
     from adaptors.train_options import TrainOptions
     from commands.fitting import FitRequest, fit_and_save
     from probe.profile import LoadOptions
 
     wanted = _parse_dims(dims) if dims else ()
-    (chosen,) = pick_variants([kind], variant)
     training = TrainOptions(loss, steps, rate, seed, checkpoints, report_to)
     options = LoadOptions("float32", "cpu", max_tokens, trust_remote_code=trust_remote_code)
     place = (store, no_store)
-    fit_and_save(FitRequest(chosen, on, wanted, dataset, split, out, force, place, labels, training), options)
+    fit_and_save(FitRequest(kind, on, wanted, dataset, split, out, force, place, labels, training), options)
 
 
 def _parse_dims(text: str) -> tuple[int, ...]:

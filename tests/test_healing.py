@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,15 +146,26 @@ def test_it_comes_nearer_to_its_teacher(cut_folder: Path, texts: HealTexts) -> N
 
 
 def test_it_learns_without_dropout(cut_folder: Path, texts: HealTexts, monkeypatch: pytest.MonkeyPatch) -> None:
-    modes, forward = set(), HealLoss.forward
+    same, forward, student = [], HealLoss.forward, open_cut(cut_folder)
+    rates = {name: module.p for name, module in student.model.named_modules() if isinstance(module, nn.Dropout)}
 
-    def spy(self: HealLoss, *args: object, **named: object) -> object:
-        modes.update(module.training for module in self.model.modules())
-        return forward(self, *args, **named)  # type: ignore[arg-type]
+    def embed(model: nn.Module, features: dict[str, Tensor]) -> Tensor:
+        vectors: Tensor = model(dict(features))["sentence_embedding"]
+        return vectors
+
+    def spy(self: HealLoss, sentence_features: list[dict[str, Tensor]], *args: Any, **named: Any) -> object:
+        (features,) = sentence_features
+        trains = self.model.training
+        with torch.no_grad():
+            trained = embed(self.model, features)
+            same.append(trains and torch.equal(trained, embed(self.model.eval(), features)))
+        self.model.train()
+        return forward(self, sentence_features, *args, **named)
 
     monkeypatch.setattr(HealLoss, "forward", spy)
-    heal(open_cut(cut_folder), texts, replace(OPTIONS, steps=2))
-    assert modes == {False}
+    heal(student, texts, replace(OPTIONS, steps=2))
+    assert (same, max(rates.values()) > 0) == ([True, True], True)
+    assert rates == {name: m.p for name, m in student.model.named_modules() if isinstance(m, nn.Dropout)}
 
 
 def test_the_same_seed_gives_the_same_weights(cut_folder: Path, texts: HealTexts) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from commands.app import friendly
 from commands.options import (
     Debug,
     Device,
@@ -21,10 +22,10 @@ from commands.options import (
     TableOrJson,
     TextLimit,
     Trust,
+    open_store,
 )
-from commands.pictures import check_plot, save_plot
+from commands.output import check_choice, check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
-from commands.shell import check_choice, check_json_output, command_line, emit_json, friendly, open_store, say
 
 __all__ = ["classify"]
 
@@ -73,12 +74,12 @@ def classify(
     from probe.profile import LoadOptions
 
     options = LoadOptions(dtype, device, max_tokens, None, prompt, trust_remote_code)
-    kept = open_store(store, no_store)
+    opened = open_store(store, no_store)
     say(f"loading {dataset} and {model}")
     with working() as report:
         texts = load_labelled(dataset, limit, fewest_texts(folds))
-        reader = open_reader(model, options, kept)
-        classifying = ClassifyOptions(Design(metric, folds, seed), command_line(), kept, report)
+        reader = open_reader(model, options, opened)
+        classifying = ClassifyOptions(Design(metric, folds, seed), command_line(), opened, report)
         board = classify_layers(reader, texts, layers, pooling.split(","), classifying)
     emit_json(board, format, save, print_classify)
     save_plot(board, plot)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.app import friendly
 from commands.options import (
     CardDataset,
     Debug,
@@ -19,10 +20,11 @@ from commands.options import (
     QueryPrompt,
     StoreFolder,
     Trust,
+    open_store,
 )
+from commands.output import say
 from commands.progress import working
-from commands.scores import card_scores
-from commands.shell import friendly, open_store, say
+from commands.save_model import card_scores
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -65,23 +67,25 @@ def fuse(
     from surgery.scoring import score_fused
 
     _check_tuning(tune_weights, weights, split, dataset)
-    ranked_by, recipe = Metric.parse(metric), (method, _parse_weights(weights))
+    ranked_by, chosen = Metric.parse(metric), _parse_weights(weights)
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     scored = replace(options, dtype="auto", device="auto")
     folder = out or Path("-".join(map(_short_name, specs)))
     check_out(folder, force)
-    kept = open_store(store, no_store) if dataset else None
+    opened = open_store(store, no_store) if dataset else None
     if tune_weights:
         plain = "concat" if method == "concat" else "mean"
-        recipe = _tune(fuse_models(specs, plain, None, scored, kept), (str(dataset), split), ranked_by, kept)
+        equal = fuse_models(specs, plain, None, scored, opened)
+        chosen = _tune(equal, str(dataset), split, metric=ranked_by, store=opened)
+        method = plain if chosen is None or plain == "concat" else "weighted"
 
     def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
         """Score the fused model and its parts."""
-        model = fuse_models(specs, *recipe, scored, kept)
-        return score_fused(model, data, replace(ranking, metric=ranked_by, store=kept))
+        model = fuse_models(specs, method, chosen, scored, opened)
+        return score_fused(model, data, replace(ranking, metric=ranked_by))
 
-    model = fuse_models(specs, *recipe, options)
-    _save(model, folder, force, card_scores(dataset, None, (store, no_store), score))
+    model = fuse_models(specs, method, chosen, options)
+    _save(model, folder, force, card_scores(dataset, None, opened, score))
     typer.echo(folder)
 
 
@@ -111,14 +115,14 @@ def _short_name(spec: str) -> str:
 
 
 def _tune(
-    model: "FusedModel", dataset: tuple[str, str | None], metric: "Metric", store: "Store | None"
-) -> tuple[str, tuple[float, ...] | None]:
-    """Return the method and the weights that are best on a split which is not the test's."""
+    model: "FusedModel", dataset: str, split: str | None, *, metric: "Metric", store: "Store | None"
+) -> tuple[float, ...] | None:
+    """Return the weights that are best on a split which is not the test's; None where equal ones are as good."""
     from adaptors.fusion_weights import tune_weights
     from probe.dataset import load_dataset
 
     with working() as report:
-        data = load_dataset(*dataset)
+        data = load_dataset(dataset, split)
         found = tune_weights(model, data, metric, store, report)
     measured = (
         f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {data.name} ({data.split}); "
@@ -126,9 +130,9 @@ def _tune(
     )
     if found.weights is None:
         say(f"equal weights stay: no others are significantly better ({measured})")
-        return model.fusion.method, None
+        return None
     say(f"weights {', '.join(f'{weight:.2f}' for weight in found.weights)} ({measured})")
-    return "concat" if model.fusion.method == "concat" else "weighted", found.weights
+    return found.weights
 
 
 def _save(model: "FusedModel", folder: Path, force: bool, scores: str) -> None:

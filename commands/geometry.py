@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from commands.app import friendly
 from commands.options import (
     DatasetName,
     Debug,
@@ -22,10 +23,10 @@ from commands.options import (
     StoreFolder,
     TableOrJson,
     Trust,
+    open_store,
 )
-from commands.pictures import check_plot, save_plot
+from commands.output import check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
-from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say
 
 __all__ = ["geometry"]
 
@@ -68,14 +69,14 @@ def geometry(
 
     names = list(dict.fromkeys(model or ["minilm"]))
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
-    kept = open_store(store, no_store)
+    opened = open_store(store, no_store)
     say(f"loading {dataset} and {', '.join(names)}")
     with working() as report:
         data = load_dataset(dataset, split, limit)
-        readers = [open_reader(name, options, kept) for name in names]
+        readers = [open_reader(name, options, opened) for name in names]
         contestants = [
             Contestant(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
         ]
-        board = measure_geometry(contestants, data, command_line(), kept, report)
+        board = measure_geometry(contestants, data, command_line(), opened, report)
     emit_json(board, format, save, print_geometry)
     save_plot(board, plot)

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from commands.app import friendly
 from commands.options import Debug, Device, Dtype, Layers, Model, Poolings, TableOrJson, Trust
-from commands.shell import check_choice, command_line, emit_json, friendly, say
+from commands.output import check_choice, command_line, emit_json, say
 
 __all__ = ["plan"]
 

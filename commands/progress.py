@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from commands.shell import console
+from commands.output import console
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from commands.app import friendly
 from commands.options import (
     Debug,
     Device,
@@ -21,10 +22,10 @@ from commands.options import (
     TableOrJson,
     TextLimit,
     Trust,
+    open_store,
 )
-from commands.pictures import check_plot, save_plot
+from commands.output import check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
-from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say
 
 __all__ = ["similarity"]
 
@@ -64,12 +65,12 @@ def similarity(
     from probe.similarity_sweep import SimilarityOptions, correlate_layers
 
     options = LoadOptions(dtype, device, max_tokens, None, prompt, trust_remote_code)
-    kept = open_store(store, no_store)
+    opened = open_store(store, no_store)
     say(f"loading {dataset} and {model}")
     with working() as report:
         pairs = load_pairs(dataset, limit)
-        reader = open_reader(model, options, kept)
-        correlating = SimilarityOptions(seed, command_line(), kept, report)
+        reader = open_reader(model, options, opened)
+        correlating = SimilarityOptions(seed, command_line(), opened, report)
         board = correlate_layers(reader, pairs, layers, pooling.split(","), correlating)
     emit_json(board, format, save, print_similarity)
     save_plot(board, plot)

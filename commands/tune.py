@@ -5,10 +5,9 @@ from collections.abc import Collection
 import typer
 
 from commands import tune_options as options
-from commands.options import Debug, Force, NoStore, StoreFolder
-from commands.processes import leave_to_first, shared
-from commands.shell import friendly, open_store
-from commands.tuned_output import Target, is_fast
+from commands.app import friendly, leave_to_first, shared
+from commands.options import Debug, Force, NoStore, StoreFolder, open_store
+from commands.training_output import Target, is_fast
 from probe.errors import CallError
 
 __all__ = ["tune"]

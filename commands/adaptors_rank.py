@@ -1,0 +1,90 @@
+"""The command `adaptors rank`."""
+
+from typing import Annotated
+
+import typer
+
+from commands.app import friendly
+from commands.options import (
+    DatasetName,
+    Debug,
+    Device,
+    Dtype,
+    Format,
+    Labels,
+    Limit,
+    MetricName,
+    NoStore,
+    Plot,
+    Save,
+    Seed,
+    Split,
+    Steps,
+    StoreFolder,
+    Trust,
+    open_store,
+    parse_dims,
+)
+from commands.output import check_output, check_plot, command_line, emit, save_plot, say, writes_json
+from commands.progress import working
+
+__all__ = ["rank"]
+
+On = Annotated[list[str], typer.Option("--on", help="What to adapt: a hookpoint, several layers, or a fusion by +.")]
+Dims = Annotated[str, typer.Option("--dims", help="Dimensions to keep, with commas.")]
+Kinds = Annotated[
+    str | None,
+    typer.Option("--kinds", help="Kinds with commas, as `adaptors fit -h` names them; all when left out."),
+]
+
+
+@friendly
+def rank(
+    on: On,
+    dataset: DatasetName = "docstrings",
+    dims: Dims = "512,256,128",
+    kinds: Kinds = None,
+    labels: Labels = "none",
+    steps: Steps = 300,
+    metric: MetricName = "ndcg@10",
+    split: Split = None,
+    limit: Limit = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    seed: Seed = 0,
+    trust_remote_code: Trust = False,
+    store: StoreFolder = None,
+    no_store: NoStore = False,
+    format: Format = "table",
+    save: Save = None,
+    plot: Plot = None,
+    debug: Debug = False,
+) -> None:
+    """Rank kinds of adaptors on hookpoints, dimension by dimension, each beside PCA and the frozen encoder."""
+    check_output(format, save)
+    check_plot(plot)
+    lengths = parse_dims(dims)
+    from adaptors.gathering import choose_texts
+    from adaptors.kinds import KINDS, check_kinds
+    from adaptors.ladder import LadderPlan, climb
+    from adaptors.resolve import resolve_specs
+    from adaptors.train_options import TrainOptions
+    from probe.dataset import load_dataset
+    from probe.metrics import Metric
+    from probe.profile import LoadOptions
+    from probe.ranking import RankOptions
+
+    named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_rung]
+    chosen = check_kinds(named)
+    ranked_by = Metric.parse(metric)
+    opened = open_store(store, no_store)
+    options = LoadOptions(dtype, device, trust_remote_code=trust_remote_code)
+    say(f"loading {dataset} and the models of {', '.join(on)}")
+    with working() as report:
+        data = load_dataset(dataset, split, limit)
+        resolved = resolve_specs(on, options, opened)
+        ranking = RankOptions(ranked_by, seed, False, command_line(), opened, report, writes_json(format, save))
+        plan = LadderPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
+        board = climb(resolved, plan, choose_texts(dataset, data, labels), ranking)
+    emit(board, format, save)
+    save_plot(board, plot)

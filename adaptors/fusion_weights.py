@@ -25,7 +25,7 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """What was found.
+    """The weights found, and how they did.
 
     Attributes:
         weights: The chosen ones, summing to 1; None where equal weights stay.
@@ -57,9 +57,9 @@ def tune_weights(
     Args:
         model: The fused model; its weights are not looked at.
         dataset: Texts and judgements of a training or development split.
-        metric: What to maximise.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
+        metric: Metric to maximise.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
         seed: Of the test.
 
     Returns:

@@ -1,14 +1,13 @@
-"""Gather the states an adaptor is fitted to: read once, from the store where they are there."""
+"""The data of a fit: texts, and their states, read once, from the store where they are there."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from adaptors.base import FitData
 from probe.dataset import Dataset, load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
@@ -19,12 +18,50 @@ from probe.states import Progress, Side, document_side, query_side, read_side, s
 from probe.store import Store
 from probe.text_only import refuse_images
 
-__all__ = ["FitTexts", "choose_texts", "final_fusion", "find_training", "gather"]
+__all__ = ["FitData", "FitTexts", "final_fusion", "find_training", "gather_states", "select_fit_data"]
 
 _log = logging.getLogger(__name__)
 
 # Splits that are never reported on.
 _TRAINING = ("train", "dev")
+
+
+@dataclass(frozen=True)
+class FitData:
+    """The states an adaptor is fitted to: unit blocks side by side, as a fusion joins them.
+
+    Attributes:
+        documents: States of the N documents `(N, D)`.
+        queries: States of the M queries that may be looked at `(M, D)`; never those that are searched with.
+        blocks: Name of every block, and its dimension; they sum to D.
+        targets: Final embeddings of documents and queries `(N + M, F)`: the targets of the lens.
+        pairs: Rows of a query and of a document judged relevant to it, and the grade `(P, 3)`; empty without labels.
+        labels: `none`, or the split the pairs come from.
+        fitted_on: Name of the data set, and sha256 of its documents.
+    """
+
+    documents: Tensor
+    queries: Tensor
+    blocks: tuple[tuple[str, int], ...]
+    targets: Tensor
+    pairs: Tensor
+    labels: str
+    fitted_on: tuple[str, str]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the states are the final embeddings already."""
+        return self.texts.shape == self.targets.shape and torch.equal(self.texts, self.targets)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Dimension of every block."""
+        return tuple(width for _, width in self.blocks)
+
+    @property
+    def texts(self) -> Tensor:
+        """Documents and queries `(N + M, D)`."""
+        return torch.cat([self.documents, self.queries])
 
 
 @dataclass(frozen=True)
@@ -62,8 +99,8 @@ def find_training(name: str, split: str) -> Dataset | None:
     return None
 
 
-def choose_texts(name: str, corpus: Dataset, labels: str) -> FitTexts:
-    """Return what adaptors may look at.
+def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
+    """Return the texts that adaptors may look at.
 
     Args:
         name: The data set, as typed.
@@ -74,7 +111,7 @@ def choose_texts(name: str, corpus: Dataset, labels: str) -> FitTexts:
         The texts.
 
     Raises:
-        CallError: There is no such split, it is the one that is scored, or the data set holds images.
+        CallError: The split is not there, it is the one that is scored, or the data set holds images.
     """
     refuse_images(corpus, "an adaptor")
     if labels == "none":
@@ -93,7 +130,7 @@ def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
     return fusion if set(points) == set(fusion.points) else Fusion(tuple(points))
 
 
-def gather(
+def gather_states(
     readers: Mapping[str, LayerReader],
     fusions: Sequence[Fusion],
     texts: FitTexts,
@@ -104,20 +141,20 @@ def gather(
 
     Args:
         readers: The models' readers, by the name their hookpoints have.
-        fusions: What adaptors go on top of.
+        fusions: The hookpoints below the adaptors.
         texts: The texts.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
 
     Returns:
         One value per fusion, all with the same texts.
     """
     finals = [final_fusion(readers, fusion) for fusion in fusions]
     points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
-    documents = _read(readers, points, texts.corpus, (document_side, store, progress))
+    documents = _read(readers, points, texts.corpus, document_side, store=store, progress=progress)
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if texts.train is not None:
-        queries = _read(readers, points, texts.train, (query_side, store, progress))
+        queries = _read(readers, points, texts.train, query_side, store=store, progress=progress)
     pairs, labels = _positives(texts)
     return [
         FitData(
@@ -137,14 +174,16 @@ def _read(
     readers: Mapping[str, LayerReader],
     points: Mapping[Hookpoint, None],
     dataset: Dataset,
-    how: tuple[object, Store | None, Progress],
+    make_side: Callable[[LayerReader, Dataset], Side],
+    *,
+    store: Store | None,
+    progress: Progress,
 ) -> dict[Hookpoint, Embeddings]:
     """Return all states `(N, D)` of one side of a data set, per hookpoint."""
-    make_side, store, progress = how
     found: dict[Hookpoint, Embeddings] = {}
     for name, reader in readers.items():
         own = [point for point in points if point.model == name]
-        side: Side = make_side(reader, dataset)  # type: ignore[operator]
+        side = make_side(reader, dataset)
         chunks = [chunk.vectors for chunk in read_side(reader, side, [p.place for p in own], store, progress)]
         found |= {point: np.concatenate([vectors[point.place] for vectors in chunks]) for point in own}
     return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from adaptors.base import Network
 from adaptors.losses import (
     Features,
     MatryoshkaAdaptorLoss,
@@ -12,7 +13,7 @@ from adaptors.losses import (
     ReconstructionLoss,
     SimilarityLoss,
 )
-from adaptors.networks import Autoencoder, Network, Residual
+from adaptors.mlp import Autoencoder, Residual
 from adaptors.pair_losses import HingeLoss
 from probe.errors import CallError
 

@@ -1,7 +1,7 @@
 """Losses on stored states that sentence-transformers does not have; its trainer takes them as it takes its own.
 
 Every column is a batch of states, `sentence_embedding` `(B, D)`; beside it may stand `target` `(B, F)`, the vectors
-whose cosines are to be kept where those are not the states themselves.
+whose cosines are the goal where it is not those of the states themselves.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, normalize, softplus
 
-from adaptors.networks import Autoencoder, Residual
+from adaptors.mlp import Autoencoder, Residual
 
 __all__ = [
     "Features",
@@ -90,7 +90,7 @@ class MatryoshkaAdaptorLoss(_StateLoss):
         """Judge a model.
 
         Args:
-            model: What is trained.
+            model: The model in training.
             network: The adaptor in it.
             dims: Lengths of the prefixes.
             neighbours: k.
@@ -133,7 +133,7 @@ class RankingDistillationLoss(_StateLoss):
         """Judge a model.
 
         Args:
-            model: What is trained.
+            model: The model in training.
             dims: Lengths of the prefixes.
             temperature: Divides the cosines of both.
         """

@@ -64,9 +64,9 @@ def rank(
     check_output(format, save)
     check_plot(plot)
     lengths = parse_dims(dims)
-    from adaptors.gathering import choose_texts
+    from adaptors.gathering import select_fit_data
     from adaptors.kinds import KINDS, check_kinds
-    from adaptors.ladder import LadderPlan, climb
+    from adaptors.ladder import FitPlan, compare_adaptors
     from adaptors.resolve import resolve_specs
     from adaptors.train_options import TrainOptions
     from probe.dataset import load_dataset
@@ -74,7 +74,7 @@ def rank(
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions
 
-    named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_rung]
+    named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
     chosen = check_kinds(named)
     ranked_by = Metric.parse(metric)
     opened = open_store(store, no_store)
@@ -84,7 +84,7 @@ def rank(
         data = load_dataset(dataset, split, limit)
         resolved = resolve_specs(on, options, opened)
         ranking = RankOptions(ranked_by, seed, False, command_line(), opened, report, writes_json(format, save))
-        plan = LadderPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
-        board = climb(resolved, plan, choose_texts(dataset, data, labels), ranking)
+        plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
+        board = compare_adaptors(resolved, plan, select_fit_data(dataset, data, labels), ranking)
     emit(board, format, save)
     save_plot(board, plot)

@@ -94,7 +94,7 @@ def cut(
 
 
 def _advise(model: str, folder: str) -> str:
-    """Return how to see what a cut cost, and what brings some of it back."""
+    """Return commands that show the cost of a cut, and an option that brings some of it back."""
     tower = split_tower(model)[1]
     if tower:
         command = shlex.join(["probe", "layers", "--model", f"{folder}@{tower}"])

@@ -1,4 +1,4 @@
-"""The options that say what reads the documents: this process, or workers of a Ray cluster."""
+"""The options of the engine that reads the documents: this process, or workers of a Ray cluster."""
 
 import math
 import re

@@ -13,7 +13,7 @@ from commands.training_output import show_epochs, training_section
 from probe.errors import CallError
 
 if TYPE_CHECKING:
-    from adaptors.adapted import Adapted
+    from adaptors.adapted import AdaptedEncoder
     from adaptors.resolve import ResolvedSpecs
     from probe.leaderboard import Leaderboard
     from probe.profile import LoadOptions
@@ -80,11 +80,11 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     typer.echo(request.out)
 
 
-def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderboard]":
+def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, Leaderboard]":
     """Return the adapted encoder of the most dimensions, and how it and the frozen one retrieve."""
-    from adaptors.gathering import choose_texts
+    from adaptors.gathering import select_fit_data
     from adaptors.kinds import KINDS, check_kinds
-    from adaptors.ladder import LadderPlan, fit_ladder
+    from adaptors.ladder import FitPlan, fit_adaptors
     from adaptors.resolve import resolve_specs
     from probe.dataset import load_dataset
     from probe.ranking import RankOptions, rank
@@ -102,8 +102,8 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderb
         dims = request.dims or (_final_width(resolved),)
         training = replace(request.training, progress=report)
         ranking = RankOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
-        plan = LadderPlan((request.kind,), dims, training, only_labelled=True)
-        ladder = fit_ladder(resolved, plan, choose_texts(request.dataset, data, request.labels), ranking)
+        plan = FitPlan((request.kind,), dims, training, only_labelled=True)
+        ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), ranking)
         encoders = [*resolved.fusions, *ladder.adapted]
         board = rank(resolved.contestants, data, str(resolved.baseline), ranking, encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})

@@ -110,7 +110,7 @@ def _parse_weights(text: str | None) -> tuple[float, ...] | None:
 
 
 def _short_name(spec: str) -> str:
-    """Return a spec without what a folder's name had better not hold."""
+    """Return a spec without the characters that are awkward in the name of a folder."""
     return re.sub(r"[@:+]+", "-", spec.rstrip("/").rpartition("/")[2])
 
 

@@ -159,7 +159,7 @@ class _Extras:
         if any(point.pooling == TOKENS for point in points):
             raise CallError("--lens and --recommend need one vector per text: leave 'tokens' out of --pooling")
         from adaptors.gathering import FitTexts, find_training
-        from adaptors.lens import fit_lenses
+        from adaptors.ladder import fit_lenses
         from adaptors.recommend import recommend
 
         held = find_training(self.dataset, data.split)

@@ -88,7 +88,7 @@ def rank(
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
     named = _check_specs(specs or [], queries, documents, fuse_runs)
     engines.check(named)
-    from adaptors.resolve_towers import pair_towers
+    from adaptors.resolve import pair_towers
     from probe.metrics import Metric
     from probe.profile import LoadOptions
     from probe.ranking import RankOptions

@@ -40,7 +40,7 @@ class Target:
 
 
 def check_target(target: Target, log: Path | None) -> None:
-    """Refuse what cannot be written, before the work."""
+    """Refuse files and folders that cannot be written, before the work."""
     from surgery.folder import check_out
 
     check_out(target.out, target.force)

@@ -40,9 +40,9 @@ class HealRequest:
 
 def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
     """Heal a cut, save it, check it in a fresh process, and print the folder."""
-    from adaptors.folder import TrainedOn
     from adaptors.heal_sample import HealSample
     from adaptors.healing import heal
+    from adaptors.members import TrainedOn
     from adaptors.student import open_student
     from adaptors.tuned_folder import Tuned, check_cut, trained_files
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from adaptors.folder import open_adapted
-from adaptors.gathering import choose_texts
+from adaptors.gathering import select_fit_data
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_texts import HealTexts, draw_batches, gather_heal_texts
 from adaptors.healing import HealOptions, count_steps, heal
@@ -54,7 +54,7 @@ def cut_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[
 @pytest.fixture(scope="module")
 def texts(tiny_folder: Callable[[str], Path], data: Path) -> HealTexts:
     reader = open_reader(str(tiny_folder("bert")), LoadOptions(dtype="float32", device="cpu"))
-    return gather_heal_texts(reader, [choose_texts(str(data), load_dataset(str(data)), "none")])
+    return gather_heal_texts(reader, [select_fit_data(str(data), load_dataset(str(data)), "none")])
 
 
 def open_cut(folder: Path) -> Student:

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors import linear
-from adaptors.base import FitData
-from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.gathering import FitData
 from probe.errors import CallError
 
 WIDTH, FINAL = 12, 8

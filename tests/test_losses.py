@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adaptors.linear import Linear
 from adaptors.loss_choice import LOSSES
 from adaptors.losses import (
     MatryoshkaAdaptorLoss,
@@ -15,7 +16,7 @@ from adaptors.losses import (
     SimilarityLoss,
     unexplained_variance,
 )
-from adaptors.networks import Autoencoder, Linear, Residual
+from adaptors.mlp import Autoencoder, Residual
 
 WIDTH, DIM, DIMS = 6, 4, (4, 2)
 

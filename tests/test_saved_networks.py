@@ -17,8 +17,9 @@ from adaptors.adapted import AdaptedModel
 from adaptors.adaptor_module import write_network
 from adaptors.base import Adaptor
 from adaptors.folder import open_adapted
+from adaptors.linear import Linear
 from adaptors.mixing import Attention
-from adaptors.networks import Linear, Mlp
+from adaptors.mlp import Mlp
 from probe.errors import ModelError, TrainingError
 from probe.profile import LoadOptions
 from surgery.dense import DenseLayer, write_dense

@@ -4,27 +4,9 @@ from typing import Annotated
 
 import typer
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import (
-    DatasetName,
-    Debug,
-    Device,
-    Dtype,
-    Format,
-    Labels,
-    Limit,
-    MetricName,
-    NoStore,
-    Plot,
-    Save,
-    Seed,
-    Split,
-    Steps,
-    StoreFolder,
-    Trust,
-    open_store,
-    parse_dims,
-)
+from commands.options import open_store, parse_dims
 from commands.output import check_output, check_plot, command_line, emit, save_plot, say, writes_json
 from commands.progress import working
 
@@ -41,24 +23,24 @@ Kinds = Annotated[
 @friendly
 def rank(
     on: On,
-    dataset: DatasetName = "docstrings",
+    dataset: option.DatasetName = "docstrings",
     dims: Dims = "512,256,128",
     kinds: Kinds = None,
-    labels: Labels = "none",
-    steps: Steps = 300,
-    metric: MetricName = "ndcg@10",
-    split: Split = None,
-    limit: Limit = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    seed: Seed = 0,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    format: Format = "table",
-    save: Save = None,
-    plot: Plot = None,
-    debug: Debug = False,
+    labels: option.Labels = "none",
+    steps: option.Steps = 300,
+    metric: option.MetricName = "ndcg@10",
+    split: option.Split = None,
+    limit: option.Limit = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    seed: option.Seed = 0,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    format: option.Format = "table",
+    save: option.Save = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
 ) -> None:
     """Rank kinds of adaptors on hookpoints, dimension by dimension, each beside PCA and the frozen encoder."""
     check_output(format, save)

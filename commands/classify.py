@@ -4,26 +4,9 @@ from typing import Annotated
 
 import typer
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import (
-    Debug,
-    Device,
-    Dtype,
-    Layers,
-    MaxTokens,
-    Model,
-    NoStore,
-    Plot,
-    Poolings,
-    Prompt,
-    SaveJson,
-    Seed,
-    StoreFolder,
-    TableOrJson,
-    TextLimit,
-    Trust,
-    open_store,
-)
+from commands.options import open_store
 from commands.output import check_choice, check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
 
@@ -38,25 +21,25 @@ Folds = Annotated[int, typer.Option(help="Of the outer cross-validation.", min=2
 
 @friendly
 def classify(
-    model: Model = "minilm",
+    model: option.Model = "minilm",
     dataset: Labelled = "docstrings",
-    layers: Layers = "all",
-    pooling: Poolings = "own",
+    layers: option.Layers = "all",
+    pooling: option.Poolings = "own",
     metric: ClassMetric = "accuracy",
     folds: Folds = 5,
-    limit: TextLimit = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    seed: Seed = 0,
-    max_tokens: MaxTokens = None,
-    prompt: Prompt = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    format: TableOrJson = "table",
-    save: SaveJson = None,
-    plot: Plot = None,
-    debug: Debug = False,
+    limit: option.TextLimit = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    seed: option.Seed = 0,
+    max_tokens: option.MaxTokens = None,
+    prompt: option.Prompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    format: option.TableOrJson = "table",
+    save: option.SaveJson = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
 ) -> None:
     """Train a linear probe on every layer: what labels can be read off its vectors.
 

@@ -7,23 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import (
-    CardDataset,
-    CutPooling,
-    Debug,
-    DocumentPrompt,
-    Force,
-    MaxTokens,
-    Model,
-    NoStore,
-    Out,
-    QueryPrompt,
-    Split,
-    StoreFolder,
-    Trust,
-    open_store,
-)
+from commands.options import open_store
 from commands.output import say
 from commands.save_model import card_scores, make_and_save, name_folder, refuse_for_tower
 from probe.errors import CallError
@@ -42,20 +28,20 @@ _LENS = "Put a linear map on top that aims at the full model's embedding; fitted
 @friendly
 def cut(
     after: Annotated[int, typer.Option("--after", help="The last block kept, counted from 1.")],
-    model: Model = "minilm",
-    pooling: CutPooling = None,
-    out: Out = None,
-    force: Force = False,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    trust_remote_code: Trust = False,
+    model: option.Model = "minilm",
+    pooling: option.CutPooling = None,
+    out: option.Out = None,
+    force: option.Force = False,
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
     lens: Annotated[bool, typer.Option("--lens", help=_LENS)] = False,
-    dataset: CardDataset = None,
-    split: Split = None,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    debug: Debug = False,
+    dataset: option.CardDataset = None,
+    split: option.Split = None,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    debug: option.Debug = False,
 ) -> None:
     """Remove the blocks after one and save the rest as an ordinary model; prints its folder."""
     from probe.loading import load_model

@@ -5,22 +5,9 @@ from typing import Annotated
 
 import typer
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import (
-    DatasetName,
-    Debug,
-    Force,
-    Labels,
-    MaxTokens,
-    NoStore,
-    Seed,
-    Split,
-    Steps,
-    StoreFolder,
-    Trust,
-    open_store,
-    parse_dims,
-)
+from commands.options import open_store, parse_dims
 
 __all__ = ["fit"]
 
@@ -41,22 +28,22 @@ def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP)],
     on: Annotated[str, typer.Option("--on", help="What to adapt: one hookpoint, or a fusion by +.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
-    dataset: DatasetName = "docstrings",
+    dataset: option.DatasetName = "docstrings",
     dims: Annotated[str | None, typer.Option("--dims", help="Dimensions to score; the greatest is saved.")] = None,
-    split: Split = None,
-    labels: Labels = "none",
+    split: option.Split = None,
+    labels: option.Labels = "none",
     loss: Loss = None,
-    steps: Steps = 300,
+    steps: option.Steps = 300,
     rate: Rate = 1e-3,
-    seed: Seed = 0,
+    seed: option.Seed = 0,
     checkpoints: Checkpoints = None,
     report_to: ReportTo = "none",
-    force: Force = False,
-    max_tokens: MaxTokens = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    debug: Debug = False,
+    force: option.Force = False,
+    max_tokens: option.MaxTokens = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    debug: option.Debug = False,
 ) -> None:
     """Fit one adaptor, without labels unless told otherwise, and save it with its encoder; prints the folder.
 

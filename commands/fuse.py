@@ -7,21 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import (
-    CardDataset,
-    Debug,
-    DocumentPrompt,
-    Force,
-    MaxTokens,
-    MetricName,
-    NoStore,
-    Out,
-    QueryPrompt,
-    StoreFolder,
-    Trust,
-    open_store,
-)
+from commands.options import open_store
 from commands.output import say
 from commands.progress import working
 from commands.save_model import card_scores
@@ -47,17 +35,17 @@ def fuse(
     weights: Annotated[str | None, typer.Option(help="One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
     tune_weights: Annotated[bool, typer.Option("--tune-weights", help="Choose them on --split of --dataset.")] = False,
     split: Annotated[str | None, typer.Option(help="Where weights are chosen: train or dev, never test.")] = None,
-    dataset: CardDataset = None,
-    metric: MetricName = "ndcg@10",
-    out: Out = None,
-    force: Force = False,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    debug: Debug = False,
+    dataset: option.CardDataset = None,
+    metric: option.MetricName = "ndcg@10",
+    out: option.Out = None,
+    force: option.Force = False,
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    debug: option.Debug = False,
 ) -> None:
     """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
     from probe.metrics import Metric

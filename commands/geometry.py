@@ -4,27 +4,9 @@ from typing import Annotated
 
 import typer
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import (
-    DatasetName,
-    Debug,
-    Device,
-    DocumentPrompt,
-    Dtype,
-    Layers,
-    Limit,
-    MaxTokens,
-    NoStore,
-    Plot,
-    Poolings,
-    QueryPrompt,
-    SaveJson,
-    Split,
-    StoreFolder,
-    TableOrJson,
-    Trust,
-    open_store,
-)
+from commands.options import open_store
 from commands.output import check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
 
@@ -38,23 +20,23 @@ Models = Annotated[
 @friendly
 def geometry(
     model: Models = None,
-    dataset: DatasetName = "docstrings",
-    layers: Layers = "all",
-    pooling: Poolings = "own",
-    split: Split = None,
-    limit: Limit = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    format: TableOrJson = "table",
-    save: SaveJson = None,
-    plot: Plot = None,
-    debug: Debug = False,
+    dataset: option.DatasetName = "docstrings",
+    layers: option.Layers = "all",
+    pooling: option.Poolings = "own",
+    split: option.Split = None,
+    limit: option.Limit = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    format: option.TableOrJson = "table",
+    save: option.SaveJson = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
     check_json_output(format, save)

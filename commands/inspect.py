@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import Debug, Device, Model, TableOrJson, Trust
 from commands.output import check_choice, console, print_json
 
 __all__ = ["inspect"]
@@ -11,11 +11,11 @@ __all__ = ["inspect"]
 
 @friendly
 def inspect(
-    model: Model = "minilm",
-    device: Device = "auto",
-    trust_remote_code: Trust = False,
-    format: TableOrJson = "table",
-    debug: Debug = False,
+    model: option.Model = "minilm",
+    device: option.Device = "auto",
+    trust_remote_code: option.Trust = False,
+    format: option.TableOrJson = "table",
+    debug: option.Debug = False,
 ) -> None:
     """Show a model's layers, parameters and time per block, and what each cut would save."""
     check_choice("--format", format, ("table", "json"))

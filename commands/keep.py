@@ -6,23 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands import options as option
 from commands.app import friendly
-from commands.options import (
-    CardDataset,
-    CutPooling,
-    Debug,
-    DocumentPrompt,
-    Force,
-    MaxTokens,
-    Model,
-    NoStore,
-    Out,
-    QueryPrompt,
-    Split,
-    StoreFolder,
-    Trust,
-    open_store,
-)
+from commands.options import open_store
 from commands.save_model import card_scores, make_and_save, name_folder, refuse_for_tower
 
 if TYPE_CHECKING:
@@ -36,19 +22,19 @@ __all__ = ["keep"]
 @friendly
 def keep(
     layers: Annotated[str, typer.Option("--layers", help="Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
-    model: Model = "minilm",
-    pooling: CutPooling = None,
-    out: Out = None,
-    force: Force = False,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    trust_remote_code: Trust = False,
-    dataset: CardDataset = None,
-    split: Split = None,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    debug: Debug = False,
+    model: option.Model = "minilm",
+    pooling: option.CutPooling = None,
+    out: option.Out = None,
+    force: option.Force = False,
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    dataset: option.CardDataset = None,
+    split: option.Split = None,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    debug: option.Debug = False,
 ) -> None:
     """Keep chosen blocks and save them as an ordinary model; prints its folder."""
     from probe.loading import load_model

@@ -6,40 +6,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from commands import options as option
 from commands.app import friendly
 from commands.engines import EngineOptions
-from commands.options import (
-    Baseline,
-    DatasetName,
-    Debug,
-    Device,
-    DocumentPrompt,
-    Dtype,
-    EngineAddress,
-    EngineName,
-    EngineWorkers,
-    Format,
-    GpusPerWorker,
-    Layers,
-    Lens,
-    Limit,
-    MaxTokens,
-    MetricName,
-    Model,
-    NoStore,
-    Plot,
-    QueryPrompt,
-    RankedPoolings,
-    Recommend,
-    Save,
-    Seed,
-    Split,
-    StoreFolder,
-    Trust,
-    load_ranked,
-    open_store,
-    wants_bm25,
-)
+from commands.options import load_ranked, open_store, wants_bm25
 from commands.output import check_output, check_plot, command_line, emit, save_plot, say, writes_json
 from commands.progress import working
 from probe.errors import CallError
@@ -60,33 +30,33 @@ __all__ = ["layers"]
 
 @friendly
 def layers(
-    model: Model = "minilm",
-    dataset: DatasetName = "docstrings",
-    layers: Layers = "all",
-    pooling: RankedPoolings = "own",
-    metric: MetricName = "ndcg@10",
-    split: Split = None,
-    limit: Limit = None,
-    lens: Lens = False,
-    recommend: Recommend = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    seed: Seed = 0,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    trust_remote_code: Trust = False,
-    baseline: Baseline = None,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    engine: EngineName = "local",
-    address: EngineAddress = None,
-    workers: EngineWorkers = None,
-    gpus_per_worker: GpusPerWorker = None,
-    format: Format = "table",
-    save: Save = None,
-    plot: Plot = None,
-    debug: Debug = False,
+    model: option.Model = "minilm",
+    dataset: option.DatasetName = "docstrings",
+    layers: option.Layers = "all",
+    pooling: option.RankedPoolings = "own",
+    metric: option.MetricName = "ndcg@10",
+    split: option.Split = None,
+    limit: option.Limit = None,
+    lens: option.Lens = False,
+    recommend: option.Recommend = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    seed: option.Seed = 0,
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    baseline: option.Baseline = None,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    engine: option.EngineName = "local",
+    address: option.EngineAddress = None,
+    workers: option.EngineWorkers = None,
+    gpus_per_worker: option.GpusPerWorker = None,
+    format: option.Format = "table",
+    save: option.Save = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
 ) -> None:
     """Rank every layer of a model by how well it retrieves, in one pass over the texts.
 

@@ -12,7 +12,6 @@ from adaptors.linear import Projection
 from probe.errors import CallError
 
 __all__ = [
-    "POWER",
     "fit_lens",
     "fit_pca",
     "fit_spectral",
@@ -27,7 +26,7 @@ __all__ = [
 # Penalties tried, relative to the mean eigenvalue.
 _PENALTIES = np.logspace(-8, 2, 41)
 # Chosen on training queries of two data sets.
-POWER = 0.15
+_POWER = 0.15
 _QUERY_SHARE = 0.25
 # Eigenvalues below this share of the largest are rounding: their axes are left as they are.
 _NOISE = 1e-7
@@ -48,7 +47,7 @@ def fit_pca(data: FitData, dim: int) -> Projection:
     return Projection.of(principal_axes(second_moments(data.documents))[1][:, :dim])
 
 
-def fit_spectral(data: FitData, dim: int, power: float = POWER) -> Projection:
+def fit_spectral(data: FitData, dim: int, power: float = _POWER) -> Projection:
     """Rotate to principal axes and divide each by a power of its eigenvalue: a whitening that stops half way.
 
     The axes are those of documents and queries together, a quarter of the weight on the queries, where there are some:
@@ -74,7 +73,7 @@ def whiten_targets(data: FitData) -> FitData:
     return replace(data, targets=data.targets @ (axes * whitening_scales(values)))
 
 
-def whitening_scales(values: Tensor, power: float = POWER) -> Tensor:
+def whitening_scales(values: Tensor, power: float = _POWER) -> Tensor:
     """Return the scale of every axis, from eigenvalues in falling order."""
     return (values.clamp(min=float(values[0]) * _NOISE) / values[0]) ** -power
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from adaptors.base import Adaptor, Network
-from adaptors.closed_form import POWER, mixed_moments, principal_axes, second_moments, whiten_targets, whitening_scales
+from adaptors.closed_form import mixed_moments, principal_axes, second_moments, whiten_targets, whitening_scales
 from adaptors.collation import (
     BatchSchedule,
     StateCollator,
@@ -103,7 +103,7 @@ def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
         axes = principal_axes(second_moments(prepared.documents))[1]
     else:
         values, axes = principal_axes(mixed_moments(prepared))
-        axes = axes * whitening_scales(values, POWER)
+        axes = axes * whitening_scales(values)
     network.init_from_axes(axes)
     return network
 

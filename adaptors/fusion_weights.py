@@ -48,7 +48,6 @@ def tune_weights(
     metric: Metric,
     store: Store | None = None,
     progress: Progress = silent,
-    seed: int = 0,
 ) -> TunedWeights:
     """Choose weights by a grid over all shares, every candidate scored in the same pass over the texts.
 
@@ -60,7 +59,6 @@ def tune_weights(
         metric: Metric to maximise.
         store: Store of states, if there is one.
         progress: Called for every batch.
-        seed: Of the test.
 
     Returns:
         The weights.
@@ -79,7 +77,7 @@ def tune_weights(
     reference, *others = [evaluation.scores[metric] for evaluation in evaluations]
     best = max(range(len(grid)), key=lambda place: float(others[place].mean()))
     gain = float((others[best] - reference).mean())
-    p_value = min(1.0, len(grid) * (paired_p_values(others[best][None], reference, seed)[0] or 1.0))
+    p_value = min(1.0, len(grid) * (paired_p_values(others[best][None], reference, 0)[0] or 1.0))
     keep_equal = gain <= 0 or p_value >= _SIGNIFICANT
     equal_score = float(reference.mean())
     weights = None if keep_equal else grid[best].weights

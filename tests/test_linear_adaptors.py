@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adaptors import closed_form
 from adaptors.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
 from adaptors.gathering import FitData
 from probe.errors import CallError

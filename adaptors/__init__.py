@@ -5,25 +5,25 @@ from typing import Any
 
 # Loaded on first use, so that `adaptors --help` stays light.
 _HOMES = {
-    "Adapted": "adapted",
+    "AdaptedEncoder": "adapted",
     "CollapseGuard": "collapse_guard",
-    "FitData": "base",
+    "FitData": "gathering",
+    "FitPlan": "ladder",
     "FitTexts": "gathering",
     "KINDS": "kinds",
-    "LadderPlan": "ladder",
     "LossOptions": "tuning_losses",
     "TrainOptions": "train_options",
-    "choose_texts": "gathering",
-    "climb": "ladder",
+    "compare_adaptors": "ladder",
+    "fit_adaptors": "ladder",
     "fit_kind": "ladder",
-    "fit_ladder": "ladder",
-    "gather": "gathering",
+    "gather_states": "gathering",
     "list_losses": "loss_list",
     "load_tuning_data": "tuning_data",
     "make_tuning_loss": "tuning_losses",
     "open_adapted": "folder",
     "resolve_specs": "resolve",
     "save_adapted": "folder",
+    "select_fit_data": "gathering",
 }
 
 __all__ = list(_HOMES)

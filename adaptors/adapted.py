@@ -14,20 +14,20 @@ from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
 from surgery.fusing import FusedModel
 
-__all__ = ["Adapted", "AdaptedModel"]
+__all__ = ["AdaptedEncoder", "AdaptedModel"]
 
 
 @dataclass(frozen=True, eq=False)
-class Adapted:
+class AdaptedEncoder:
     """A fusion (or a single hookpoint) with an adaptor on top, cut to some dimensions.
 
     Attributes:
-        fusion: What is read; every block is scaled to length 1, whatever the number of hookpoints.
+        fusion: The hookpoints below; every block is scaled to length 1, whatever the number of hookpoints.
         module: The adaptor.
-        dim: Dimensions kept; vectors are scaled to length 1 after they are cut, not before.
-        adaptor: What a table says of it.
-        name: What a table calls it; the fusion when left out.
-        epochs: What every epoch of its training came to, if it was trained.
+        dim: Dimensions of the vectors, which are scaled to length 1 after they are cut to them, not before.
+        adaptor: The facts that a table shows.
+        name: Its name in a table; the fusion when left out.
+        epochs: Losses and scores of every epoch, if it was trained.
         notes: Sentences for the footer.
     """
 
@@ -45,7 +45,7 @@ class Adapted:
         return self.fusion.points
 
     @property
-    def sides(self) -> "tuple[Adapted, Adapted]":
+    def sides(self) -> "tuple[AdaptedEncoder, AdaptedEncoder]":
         """Queries and documents are embedded alike."""
         return self, self
 
@@ -71,11 +71,11 @@ class AdaptedModel:
 
     Attributes:
         models: Read the hookpoints.
-        encoder: What is on top of them.
+        encoder: The adaptor on top of them.
     """
 
     models: FusedModel
-    encoder: Adapted
+    encoder: AdaptedEncoder
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
         """Embed queries; returns float32 `(N, dim)` of length 1."""

@@ -27,7 +27,7 @@ class AdaptorModule(Module):
         self.adaptor = adaptor
 
     def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
-        """Replace `sentence_embedding` `(N, D)` by what the adaptor makes of it, `(N, dim)`."""
+        """Replace `sentence_embedding` `(N, D)` by the vectors of the adaptor, `(N, dim)`."""
         return {**features, "sentence_embedding": self.adaptor(features["sentence_embedding"])}
 
     def get_embedding_dimension(self) -> int:
@@ -57,8 +57,8 @@ def write_network(network: Adaptor, folder: Path) -> None:
         network: One of `NETWORKS`.
         folder: Where to.
     """
-    told = {"kind": network.kind, "settings": network.settings()}
-    (folder / "config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    payload = {"kind": network.kind, "settings": network.settings()}
+    (folder / "config.json").write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / _WEIGHTS)
 
 
@@ -85,8 +85,8 @@ def read_network(folder: Path) -> Adaptor:
         ModelError: The folder holds none.
     """
     try:
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        network = NETWORKS[told["kind"]](**told["settings"])
+        payload = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        network = NETWORKS[payload["kind"]](**payload["settings"])
         read_weights(network, folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no adaptor that can be read: {first_line(error)}") from error

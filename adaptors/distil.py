@@ -5,16 +5,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from adaptors.base import FitData, Projection
-from adaptors.collation import StateCollator
-from adaptors.draws import draw_rankings, split_texts
+from adaptors.base import Network
+from adaptors.closed_form import fit_lens, mixed_moments, principal_axes, whiten_targets, whitening_scales
+from adaptors.collation import StateCollator, draw_rankings, split_texts
 from adaptors.epochs import Epoch
-from adaptors.fitted import Fitted
-from adaptors.linear import fit_lens, mixed_moments, principal_axes, tempered, tempering
+from adaptors.gathering import FitData
+from adaptors.linear import Projection
 from adaptors.losses import RankingDistillationLoss
-from adaptors.networks import Network
-from adaptors.train_options import TrainOptions
-from adaptors.training import Lesson, fingerprint, train
+from adaptors.train_options import FitResult, TrainOptions
+from adaptors.training import TrainingTask, fingerprint, train
 
 __all__ = ["fit_distil"]
 
@@ -37,13 +36,13 @@ class _Student(Network):
         self.bias = nn.Parameter(torch.zeros(dim))
 
     @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """See `Network`; it draws on as many axes as it is wide."""
         self.weight.copy_(axes[: self.width, : self.dim])
         self.bias.requires_grad_(False)
 
     @torch.no_grad()
-    def imitate(self, lens: Projection) -> None:
+    def init_from_lens(self, lens: Projection) -> None:
         """Become a lens."""
         self.weight.copy_(lens.weight)
         self.bias.copy_(lens.bias)
@@ -53,7 +52,7 @@ class _Student(Network):
         return states @ self.weight + self.bias
 
 
-def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
+def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     """Train a linear map so that its prefixes rank documents as the final embeddings do.
 
     The teacher is the full-width `spectral` map of those; an anchor (a query or a document) gives a softmax over
@@ -63,7 +62,7 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
     Kusupati et al., NeurIPS 2022).
 
     Args:
-        data: What to fit to; its judgements are not looked at.
+        data: States to fit to; their judgements are not looked at.
         dim: Dimensions to keep.
         options: How to train; the learning rate counts twice, and the loss is its own.
 
@@ -73,18 +72,18 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> Fitted:
     Raises:
         TrainingError: The training came to nothing.
     """
-    taught = tempered(data)
+    whitened = whiten_targets(data)
     if data.is_final:
         values, axes = principal_axes(mixed_moments(data))
-        kept = min(len(values), round(dim * _AXES))
-        student = _Student(kept, dim)
-        student.begin(torch.diag(tempering(values)))
-        epochs = _train(student, _rotate(taught, axes[:, :kept]), options)
-        return Fitted(Projection.of(axes[:, :kept] @ student.weight.detach()), epochs)
+        count = min(len(values), round(dim * _AXES))
+        student = _Student(count, dim)
+        student.init_from_axes(torch.diag(whitening_scales(values)))
+        epochs = _train(student, _rotate(whitened, axes[:, :count]), options)
+        return FitResult(Projection.of(axes[:, :count] @ student.weight.detach()), epochs)
     student = _Student(data.documents.shape[1], dim)
-    student.imitate(fit_lens(taught, dim))
-    epochs = _train(student, taught, options)
-    return Fitted(Projection.of(student.weight.detach(), student.bias.detach()), epochs)
+    student.init_from_lens(fit_lens(whitened, dim))
+    epochs = _train(student, whitened, options)
+    return FitResult(Projection.of(student.weight.detach(), student.bias.detach()), epochs)
 
 
 def _rotate(data: FitData, axes: Tensor) -> FitData:
@@ -96,7 +95,7 @@ def _train(student: _Student, data: FitData, options: TrainOptions) -> tuple[Epo
     dim, documents = student.dim, len(data.documents)
     draws, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, options.seed)
     prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
-    lesson = Lesson(
+    task = TrainingTask(
         loss=lambda model: RankingDistillationLoss(model, prefixes),
         train=draws,
         held_out=held_out,
@@ -104,4 +103,4 @@ def _train(student: _Student, data: FitData, options: TrainOptions) -> tuple[Epo
         evaluator=None,
         fingerprint=fingerprint(student, data, options),
     )
-    return train(student, lesson, replace(options, rate=options.rate * _RATE_FACTOR))
+    return train(student, task, replace(options, rate=options.rate * _RATE_FACTOR))

@@ -17,7 +17,7 @@ from adaptors.processes import count, gather
 from adaptors.scope import Group
 from adaptors.shared_batches import own_part, share_loss, whole
 
-__all__ = ["DistilTrainer", "EncoderTrainer", "PlainTrainer"]
+__all__ = ["EncoderTrainer", "PlainTrainer"]
 
 _WEIGHTS = "trained.safetensors"
 _WEIGHT_DECAY = 0.01
@@ -156,14 +156,3 @@ class EncoderTrainer(PlainTrainer):
 
 def _keep(values: Tensor) -> Tensor:
     return values
-
-
-class DistilTrainer(EncoderTrainer):
-    """The trainer of encoders, without dropout.
-
-    What a teacher says of a text is exact: dropout would teach the student to match it through noise.
-    """
-
-    def compute_loss(self, model: Any, *args: Any, **named: Any) -> Any:
-        """Return the loss of the model as it is when it embeds."""
-        return super().compute_loss(model.eval(), *args, **named)

@@ -1,4 +1,4 @@
-"""Fit a network: begin at the principal axes, train on stored states, say what became of it."""
+"""Fit a network: begin at the principal axes, train on stored states, report the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,20 +6,27 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from adaptors.base import Adaptor, FitData
-from adaptors.collation import StateCollator
-from adaptors.draws import Draws, draw_pairs, draw_rankings, draw_texts, split_pairs, split_texts
-from adaptors.fitted import Fitted
+from adaptors.base import Adaptor, Network
+from adaptors.closed_form import mixed_moments, principal_axes, second_moments, whiten_targets, whitening_scales
+from adaptors.collation import (
+    BatchSchedule,
+    StateCollator,
+    draw_pairs,
+    draw_rankings,
+    draw_texts,
+    split_pairs,
+    split_texts,
+)
+from adaptors.gathering import FitData
 from adaptors.held_out import HeldOutQueries
-from adaptors.linear import POWER, mixed_moments, principal_axes, second_moments, tempered, tempering
 from adaptors.loss_choice import LossChoice, choose_loss
 from adaptors.losses import unexplained_variance
 from adaptors.mixing import ScalarMix, share_words
+from adaptors.mlp import Autoencoder
 from adaptors.network_classes import NETWORKS
-from adaptors.networks import Autoencoder, Network
 from adaptors.rotation import Rotation
-from adaptors.train_options import TrainOptions
-from adaptors.training import Lesson, fingerprint, train
+from adaptors.train_options import FitResult, TrainOptions
+from adaptors.training import TrainingTask, fingerprint, train
 
 __all__ = ["NETWORK_LOSSES", "fit_network", "make_network", "prefixes"]
 
@@ -35,19 +42,19 @@ NETWORK_LOSSES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class _Material:
-    """What of the data a training sees."""
+    """The part of the data that a training sees."""
 
-    train: Draws
-    held_out: Draws
+    train: BatchSchedule
+    held_out: BatchSchedule
     evaluator: HeldOutQueries | None
 
 
-def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
+def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
     """Train a network; with the judgements, where the data has some.
 
     Args:
         kind: One of `NETWORK_LOSSES`.
-        data: What to fit to.
+        data: States to fit to.
         dims: Dimensions; its vectors have the greatest, and all are scored at every epoch, where there are judgements.
         options: How to train.
 
@@ -63,16 +70,16 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOpt
     choice = choose_loss(loss, labelled)
     network = make_network(kind, data, dim, options.seed)
     material = _draw(data, choice, dims, options)
-    lesson = Lesson(
+    task = TrainingTask(
         loss=lambda model: choice.make(model, network, prefixes(dim)),
         train=material.train,
         held_out=material.held_out,
-        collator=StateCollator(tempered(data) if choice.draws == "rankings" else data, choice.grades),
+        collator=StateCollator(whiten_targets(data) if choice.draws == "rankings" else data, choice.grades),
         evaluator=material.evaluator,
         fingerprint=fingerprint(network, data, replace(options, loss=loss)),
     )
-    epochs = train(network, lesson, options)
-    return Fitted(_simplify(network), epochs, _notes(network, data))
+    epochs = train(network, task, options)
+    return FitResult(_simplify(network), epochs, _notes(network, data))
 
 
 def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
@@ -80,9 +87,9 @@ def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
 
     Args:
         kind: One of `NETWORK_LOSSES`.
-        data: What it will be fitted to.
+        data: States it will be fitted to.
         dim: Dimensions of its vectors.
-        seed: Of what begins at random.
+        seed: Of weights that begin at random.
 
     Returns:
         The network.
@@ -96,8 +103,8 @@ def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
         axes = principal_axes(second_moments(prepared.documents))[1]
     else:
         values, axes = principal_axes(mixed_moments(prepared))
-        axes = axes * tempering(values, POWER)
-    network.begin(axes)
+        axes = axes * whitening_scales(values)
+    network.init_from_axes(axes)
     return network
 
 
@@ -125,7 +132,7 @@ def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], options: Train
 
 
 def _simplify(network: Network) -> Adaptor:
-    """Return what is linear as a linear map."""
+    """Return a network that is linear as a linear map."""
     return network.flatten() if isinstance(network, Rotation | ScalarMix) else network
 
 

@@ -24,7 +24,7 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """What was found.
+    """The weights found, and how they did.
 
     Attributes:
         weights: The chosen ones, summing to 1; None where equal weights stay.
@@ -47,7 +47,6 @@ def tune_weights(
     metric: Metric,
     store: Store | None = None,
     progress: Progress = silent,
-    seed: int = 0,
 ) -> TunedWeights:
     """Choose weights by a grid over all shares, every candidate scored in the same pass over the texts.
 
@@ -56,10 +55,9 @@ def tune_weights(
     Args:
         model: The fused model; its weights are not looked at.
         dataset: Texts and judgements of a training or development split.
-        metric: What to maximise.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
-        seed: Of the test.
+        metric: Metric to maximise.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
 
     Returns:
         The weights.
@@ -78,7 +76,7 @@ def tune_weights(
     reference, *others = [evaluation.scores[metric] for evaluation in evaluations]
     best = max(range(len(grid)), key=lambda place: float(others[place].mean()))
     gain = float((others[best] - reference).mean())
-    p_value = min(1.0, len(grid) * (paired_p_values(others[best][None], reference, seed)[0] or 1.0))
+    p_value = min(1.0, len(grid) * (paired_p_values(others[best][None], reference, 0)[0] or 1.0))
     keep_equal = gain <= 0 or p_value >= _SIGNIFICANT
     equal_score = float(reference.mean())
     weights = None if keep_equal else grid[best].weights

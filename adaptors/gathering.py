@@ -1,4 +1,4 @@
-"""Gather the states an adaptor is fitted to: read once, from the store where they are there."""
+"""The data of a fit: texts, and their states, read once, from the store where they are there."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptors.base import FitData
 from probe.dataset import Dataset, refuse_images
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
@@ -20,12 +19,50 @@ from probe.reader import LayerReader
 from probe.states import Progress, PromptedTexts, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 
-__all__ = ["FitTexts", "choose_texts", "final_fusion", "find_training", "gather"]
+__all__ = ["FitData", "FitTexts", "final_fusion", "find_training", "gather_states", "select_fit_data"]
 
 _log = logging.getLogger(__name__)
 
 # Splits that are never reported on.
 _TRAINING = ("train", "dev")
+
+
+@dataclass(frozen=True)
+class FitData:
+    """The states an adaptor is fitted to: unit blocks side by side, as a fusion joins them.
+
+    Attributes:
+        documents: States of the N documents `(N, D)`.
+        queries: States of the M queries that may be looked at `(M, D)`; never those that are searched with.
+        blocks: Name of every block, and its dimension; they sum to D.
+        targets: Final embeddings of documents and queries `(N + M, F)`: the targets of the lens.
+        pairs: Rows of a query and of a document judged relevant to it, and the grade `(P, 3)`; empty without labels.
+        labels: `none`, or the split the pairs come from.
+        fitted_on: Name of the data set, and sha256 of its documents.
+    """
+
+    documents: Tensor
+    queries: Tensor
+    blocks: tuple[tuple[str, int], ...]
+    targets: Tensor
+    pairs: Tensor
+    labels: str
+    fitted_on: tuple[str, str]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the states are the final embeddings already."""
+        return self.texts.shape == self.targets.shape and torch.equal(self.texts, self.targets)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Dimension of every block."""
+        return tuple(width for _, width in self.blocks)
+
+    @property
+    def texts(self) -> Tensor:
+        """Documents and queries `(N + M, D)`."""
+        return torch.cat([self.documents, self.queries])
 
 
 @dataclass(frozen=True)
@@ -63,8 +100,8 @@ def find_training(name: str, split: str) -> Dataset | None:
     return None
 
 
-def choose_texts(name: str, corpus: Dataset, labels: str) -> FitTexts:
-    """Return what adaptors may look at.
+def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
+    """Return the texts that adaptors may look at.
 
     Args:
         name: The data set, as typed.
@@ -75,7 +112,7 @@ def choose_texts(name: str, corpus: Dataset, labels: str) -> FitTexts:
         The texts.
 
     Raises:
-        CallError: There is no such split, it is the one that is scored, or the data set holds images.
+        CallError: The split is not there, it is the one that is scored, or the data set holds images.
     """
     refuse_images(corpus, "an adaptor")
     if labels == "none":
@@ -94,7 +131,7 @@ def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
     return fusion if set(points) == set(fusion.points) else Fusion(tuple(points))
 
 
-def gather(
+def gather_states(
     readers: Mapping[str, LayerReader],
     fusions: Sequence[Fusion],
     texts: FitTexts,
@@ -105,10 +142,10 @@ def gather(
 
     Args:
         readers: The models' readers, by the name their hookpoints have.
-        fusions: What adaptors go on top of.
+        fusions: The hookpoints below the adaptors.
         texts: The texts.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
 
     Returns:
         One value per fusion, all with the same texts.
@@ -116,10 +153,10 @@ def gather(
     finals = [final_fusion(readers, fusion) for fusion in fusions]
     points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
     context = RunContext(store, progress)
-    documents = _read(readers, points, texts.corpus, prompted_documents, context)
+    documents = _read(readers, points, texts.corpus, make_side=prompted_documents, context=context)
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if texts.train is not None:
-        queries = _read(readers, points, texts.train, prompted_queries, context)
+        queries = _read(readers, points, texts.train, make_side=prompted_queries, context=context)
     pairs, labels = _positives(texts)
     return [
         FitData(
@@ -139,6 +176,7 @@ def _read(
     readers: Mapping[str, LayerReader],
     points: Mapping[Hookpoint, None],
     dataset: Dataset,
+    *,
     make_side: Callable[[LayerReader, Dataset], PromptedTexts],
     context: RunContext,
 ) -> dict[Hookpoint, Embeddings]:

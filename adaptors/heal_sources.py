@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adaptors.gathering import FitTexts, choose_texts
+from adaptors.gathering import FitTexts, select_fit_data
 from probe.dataset import Dataset, refuse_images
 from probe.dataset_loading import load_dataset
 from probe.errors import DataError
@@ -38,7 +38,7 @@ def _load(name: str) -> FitTexts:
         return FitTexts(_read_file(path))
     dataset = load_dataset(name)
     refuse_images(dataset, "healing")
-    return choose_texts(name, dataset, "none")
+    return select_fit_data(name, dataset, "none")
 
 
 def _read_file(path: Path) -> Dataset:

@@ -3,7 +3,8 @@
 import copy
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptors.checkpoints import check_fingerprint
-from adaptors.encoder_trainer import DistilTrainer
+from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_sample import HealSample
 from adaptors.heal_texts import HealTexts, check_width, draw_batches
@@ -79,12 +80,17 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
     """
     model = student.model
     check_width(model, texts)
-    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+    with (
+        cut_texts(model, options.tokens),
+        _without_dropout(model),
+        tempfile.TemporaryDirectory() as scratch,
+        torch.random.fork_rng(),
+    ):
         collator = _TextCollator(model, texts)
         batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, _fingerprint(texts, options))
-        trainer = DistilTrainer(
+        trainer = EncoderTrainer(
             model=model,
             args=_arguments(folder, options),
             train_dataset=_as_dataset(batches),
@@ -96,6 +102,24 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
         trainer.run()
     model.cpu().eval()
     return tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Set every probability of dropout to 0: a teacher's vectors are exact, noise would have to be learned as well."""
+    found = [
+        (module, name, value)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if isinstance(value, float) and ("drop" in name or (name == "p" and isinstance(module, nn.Dropout)))
+    ]
+    for module, name, _ in found:
+        setattr(module, name, 0.0)
+    try:
+        yield
+    finally:
+        for module, name, value in found:
+            setattr(module, name, value)
 
 
 class _TextCollator:

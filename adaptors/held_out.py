@@ -8,7 +8,7 @@ import torch
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from torch import Tensor, nn
 
-from adaptors.base import FitData
+from adaptors.gathering import FitData
 from adaptors.ranking_score import NDCG, mean_ndcg
 from probe.encoder import Embeddings
 

@@ -3,20 +3,21 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from adaptors.base import Adaptor, FitData
-from adaptors.fitted import Fitted
-from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.base import Adaptor
+from adaptors.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.gathering import FitData
 from adaptors.network_classes import NETWORKS
-from adaptors.train_options import TrainOptions
+from adaptors.train_options import FitResult, TrainOptions
 from probe.errors import CallError
 from probe.leaderboard import PCA
 
-__all__ = ["KINDS", "LENS", "ORIGINAL", "RECOMMENDED", "Kind", "check_kinds", "pick_variants"]
+__all__ = ["KINDS", "LENS", "RECOMMENDED", "Kind", "check_kinds"]
 
 LENS = "lens"
 # The preset for every data set: no labels, and the best on the training queries it was chosen on.
 RECOMMENDED = "distil"
-ORIGINAL = "original"
+# The same networks as in the experiment this ladder is compared with.
+_ORIGINALS = ("linear-original", "mlp-original")
 
 
 @dataclass(frozen=True)
@@ -27,33 +28,32 @@ class Kind:
         fit: Fits one to states, given the greatest of some dimensions and all of them.
         uses_labels: Whether it is trained on judgements where they may be used.
         reads_blocks: Whether it needs several hookpoints.
-        aims: Whether it maps to the final embedding, and so to no more dimensions than that has.
-        is_rung: Whether it stands in the ladder unless it is named.
+        maps_to_final: Whether it maps to the final embedding, and so to no more dimensions than that has.
+        is_default: Whether it stands in the ladder unless it is named.
     """
 
-    fit: Callable[[FitData, Sequence[int], TrainOptions], Fitted]
+    fit: Callable[[FitData, Sequence[int], TrainOptions], FitResult]
     uses_labels: bool = False
     reads_blocks: bool = False
-    aims: bool = False
-    is_rung: bool = True
+    maps_to_final: bool = False
+    is_default: bool = True
 
 
 def _closed_form(fit: Callable[[FitData, int], Adaptor]) -> Kind:
-    return Kind(lambda data, dims, options: Fitted(fit(data, max(dims))))
+    return Kind(lambda data, dims, options: FitResult(fit(data, max(dims))))
 
 
 def _network(kind: str) -> Kind:
-    def fit(data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
-        """Train it; what that needs is imported here, for it takes seconds."""
+    def fit(data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
+        """Train it; the imports take seconds."""
         from adaptors.fit_network import fit_network
 
         return fit_network(kind, data, dims, options)
 
-    is_rung = not kind.endswith(f"-{ORIGINAL}")
-    return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_rung=is_rung)
+    return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_default=kind not in _ORIGINALS)
 
 
-def _fit_distil(data: FitData, dims: Sequence[int], options: TrainOptions) -> Fitted:
+def _fit_distil(data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
     from adaptors.distil import fit_distil
 
     return fit_distil(data, max(dims), options)
@@ -63,8 +63,8 @@ KINDS: dict[str, Kind] = {
     "truncate": _closed_form(fit_truncate),
     PCA: _closed_form(fit_pca),
     "spectral": _closed_form(fit_spectral),
-    LENS: replace(_closed_form(fit_lens), aims=True),
-    RECOMMENDED: Kind(_fit_distil, aims=True),
+    LENS: replace(_closed_form(fit_lens), maps_to_final=True),
+    RECOMMENDED: Kind(_fit_distil, maps_to_final=True),
     **{kind: _network(kind) for kind in NETWORKS},
 }
 
@@ -73,31 +73,9 @@ def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds, each once; PCA is always among them, as the rival of the others.
 
     Raises:
-        CallError: There is no such kind.
+        CallError: A kind is unknown.
     """
     unknown = [name for name in names if name not in KINDS]
     if unknown:
         raise CallError(f"unknown adaptor '{unknown[0]}': expected one of {', '.join(KINDS)}")
     return tuple(dict.fromkeys([*names, PCA]))
-
-
-def pick_variants(names: Sequence[str], variant: str) -> list[str]:
-    """Return the kinds, each in a variant where it has that one.
-
-    Args:
-        names: Kinds.
-        variant: `own`, or `original`: as in the experiment this ladder is compared with.
-
-    Returns:
-        Kinds.
-
-    Raises:
-        CallError: There is no such variant, or no kind has it.
-    """
-    if variant == "own":
-        return list(names)
-    varied = [f"{name}-{variant}" if f"{name}-{variant}" in KINDS else name for name in names]
-    if varied == list(names):
-        having = [name.removesuffix(f"-{ORIGINAL}") for name in KINDS if name.endswith(f"-{ORIGINAL}")]
-        raise CallError(f"--variant {variant}: expected 'own', or '{ORIGINAL}' for {' and '.join(having)}")
-    return varied

@@ -1,4 +1,4 @@
-"""The ladder: every kind of adaptor, on every hookpoint, at every dimension, in one table beside the frozen encoder."""
+"""Compare adaptors: every kind, on every hookpoint, at every dimension, in one table beside the frozen encoder."""
 
 import time
 from collections.abc import Sequence
@@ -6,24 +6,27 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from adaptors.adapted import Adapted
-from adaptors.base import FitData
-from adaptors.gathering import FitTexts, gather
+from adaptors.adapted import AdaptedEncoder
+from adaptors.gathering import FitData, FitTexts, gather_states
 from adaptors.kinds import KINDS, LENS, RECOMMENDED
 from adaptors.resolve import ResolvedSpecs
 from adaptors.train_options import TrainOptions
 from probe.errors import CallError, ProbeError, TrainingError
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
+from probe.hookpoint import Hookpoint
 from probe.leaderboard import Leaderboard
 from probe.ranking import RankOptions, rank
+from probe.reader import LayerReader
+from probe.states import Progress
+from probe.store import Store
 
-__all__ = ["Ladder", "LadderPlan", "climb", "fit_kind", "fit_ladder"]
+__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind", "fit_lenses"]
 
 
 @dataclass(frozen=True)
-class LadderPlan:
-    """What to fit.
+class FitPlan:
+    """Adaptors to fit.
 
     Attributes:
         kinds: Kinds of adaptors.
@@ -39,25 +42,25 @@ class LadderPlan:
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """What was fitted.
+class FittedAdaptors:
+    """The adaptors of a plan, fitted.
 
     Attributes:
         adapted: The encoders.
-        notes: Sentences for the footer: what an adaptor showed, and what could not be fitted, and why.
+        notes: Sentences for the footer: findings of an adaptor, and kinds that could not be fitted, with the reason.
     """
 
-    adapted: tuple[Adapted, ...]
+    adapted: tuple[AdaptedEncoder, ...]
     notes: tuple[str, ...]
 
 
-def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: RankOptions) -> Leaderboard:
+def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, options: RankOptions) -> Leaderboard:
     """Fit every adaptor and rank them with their frozen encoders.
 
     Args:
         resolved: The encoders to adapt.
         plan: Kinds and dimensions.
-        texts: What the fits may look at; its corpus is searched with the queries of its own split.
+        texts: Texts that the fits may look at; their corpus is searched with the queries of its own split.
         options: How to rank.
 
     Returns:
@@ -66,14 +69,14 @@ def climb(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: R
     Raises:
         CallError: A dimension does not suit any encoder.
     """
-    ladder = fit_ladder(resolved, plan, texts, options)
-    encoders = [*resolved.fusions, *ladder.adapted]
+    fitted = fit_adaptors(resolved, plan, texts, options)
+    encoders = [*resolved.fusions, *fitted.adapted]
     board = rank(resolved.candidates, texts.corpus, str(resolved.baseline), options, encoders)
-    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(ladder.notes)})
+    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
 
 
-def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, options: RankOptions) -> Ladder:
-    """Fit every adaptor of a plan; takes what `climb` takes.
+def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, options: RankOptions) -> FittedAdaptors:
+    """Fit every adaptor of a plan; arguments as of `compare_adaptors`.
 
     A training that comes to nothing leaves its kind out of the ladder, and a note says so.
 
@@ -84,11 +87,13 @@ def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, optio
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
     fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
-    adapted: list[Adapted] = []
+    adapted: list[AdaptedEncoder] = []
     notes: list[str] = []
     left_out: dict[str, list[str]] = {}
     failed: type[ProbeError] = CallError
-    for fusion, data in zip(fusions, gather(readers, fusions, texts, options.store, options.progress), strict=True):
+    for fusion, data in zip(
+        fusions, gather_states(readers, fusions, texts, options.store, options.progress), strict=True
+    ):
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
                 try:
@@ -102,15 +107,15 @@ def fit_ladder(resolved: ResolvedSpecs, plan: LadderPlan, texts: FitTexts, optio
     notes += [f"left out: {reason} ({', '.join(names)})" for reason, names in left_out.items()]
     if not adapted:
         raise failed(f"nothing could be fitted; {'; '.join(notes)}")
-    return Ladder(tuple(adapted), tuple(notes))
+    return FittedAdaptors(tuple(adapted), tuple(notes))
 
 
-def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: LadderPlan) -> list[Adapted]:
+def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: FitPlan) -> list[AdaptedEncoder]:
     """Fit one kind of adaptor on one fusion.
 
     Args:
         kind: One of `KINDS`.
-        fusion: What it goes on top of.
+        fusion: The hookpoints below it.
         data: Its states, and the judgements it may look at.
         plan: Dimensions to keep, of which those it cannot have are left out; how a network is trained.
 
@@ -127,7 +132,33 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: LadderPlan) -> list
     seconds = time.perf_counter() - began
     seen = None if kind == "truncate" else data.fitted_on
     facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
-    return [Adapted(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
+    return [AdaptedEncoder(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
+
+
+def fit_lenses(
+    reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, store: Store | None, progress: Progress
+) -> list[AdaptedEncoder]:
+    """Fit a lens to each hookpoint of a model, with as many dimensions as the final embedding has.
+
+    Args:
+        reader: The model's reader.
+        points: The hookpoints.
+        texts: Texts that the fits may look at.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
+
+    Returns:
+        One encoder per hookpoint; none for the final embedding itself.
+    """
+    fusions = [Fusion((point,)) for point in points]
+    gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store, progress)
+    plan = FitPlan((LENS,), (reader.model.width,))
+    return [
+        lens
+        for fusion, data in zip(fusions, gathered, strict=True)
+        if not data.is_final
+        for lens in fit_kind(LENS, fusion, data, plan)
+    ]
 
 
 def _fitting(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> list[int]:
@@ -135,7 +166,7 @@ def _fitting(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> l
         raise CallError("there is nothing to map: it is the final embedding")
     if KINDS[kind].reads_blocks and len(fusion.points) == 1:
         raise CallError("a single hookpoint leaves nothing to weigh: name several, joined by +")
-    most = data.targets.shape[1] if KINDS[kind].aims else data.documents.shape[1]
+    most = data.targets.shape[1] if KINDS[kind].maps_to_final else data.documents.shape[1]
     fitting = [dim for dim in dims if dim <= most]
     if not fitting:
         raise CallError(f"it has no more than {most} dimensions: lower --dims")

@@ -5,20 +5,24 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from adaptors.base import Network
 from adaptors.losses import (
     Features,
-    MarginSimilarityLoss,
     MatryoshkaAdaptorLoss,
     RankingDistillationLoss,
     ReconstructionLoss,
     SimilarityLoss,
 )
-from adaptors.networks import Autoencoder, Network, Residual
+from adaptors.mlp import Autoencoder, Residual
+from adaptors.pair_losses import HingeLoss
 from probe.errors import CallError
 
 __all__ = ["LOSSES", "LossChoice", "choose_loss"]
 
 _PAIRS = 512
+# The margin loss is a hinge of cosines divided by a temperature, with a margin in those units.
+_TEMPERATURE = 0.05
+_MARGIN = 2.0
 
 # Given the model that is trained, the network in it, and the lengths of prefixes.
 _Make = Callable[[nn.Module, Network, Sequence[int]], nn.Module]
@@ -77,6 +81,13 @@ def _infonce(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Modu
     return MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), list(dims))  # type: ignore[arg-type]
 
 
+def _margin(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    hinge, weights = HingeLoss(model, _MARGIN * _TEMPERATURE), [1 / _TEMPERATURE] * len(dims)
+    return MatryoshkaLoss(model, hinge, list(dims), weights)  # type: ignore[arg-type]
+
+
 _SIMILARITY = "mean of (c_ij - s_ij)^2"
 _RECONSTRUCTION = "squared error of the decoded states, over their variance"
 _ADAPTOR = "sum of |c_ij - s_ij|, again over the nearest texts, plus the sizes of the corrections"
@@ -109,12 +120,7 @@ LOSSES: dict[str, LossChoice] = {
     "infonce": LossChoice(
         _infonce, "infonce of every prefix", "van den Oord et al. 2018; Kusupati et al., NeurIPS 2022", "pairs"
     ),
-    "margin": LossChoice(
-        lambda model, network, dims: MarginSimilarityLoss(model, dims),
-        "mean of max(0, m - (s_ii - s_ij)/t)",
-        "Frome et al., NIPS 2013 (DeViSE)",
-        "pairs",
-    ),
+    "margin": LossChoice(_margin, "mean of max(0, m - (s_ii - s_ij)/t)", "Frome et al., NIPS 2013 (DeViSE)", "pairs"),
 }
 
 

@@ -1,20 +1,19 @@
 """Losses on stored states that sentence-transformers does not have; its trainer takes them as it takes its own.
 
 Every column is a batch of states, `sentence_embedding` `(B, D)`; beside it may stand `target` `(B, F)`, the vectors
-whose cosines are to be kept where those are not the states themselves.
+whose cosines are the goal where it is not those of the states themselves.
 """
 
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import kl_div, normalize, relu, softplus
+from torch.nn.functional import kl_div, normalize, softplus
 
-from adaptors.networks import Autoencoder, Residual
+from adaptors.mlp import Autoencoder, Residual
 
 __all__ = [
     "Features",
-    "MarginSimilarityLoss",
     "MatryoshkaAdaptorLoss",
     "RankingDistillationLoss",
     "ReconstructionLoss",
@@ -91,7 +90,7 @@ class MatryoshkaAdaptorLoss(_StateLoss):
         """Judge a model.
 
         Args:
-            model: What is trained.
+            model: The model in training.
             network: The adaptor in it.
             dims: Lengths of the prefixes.
             neighbours: k.
@@ -123,37 +122,6 @@ class MatryoshkaAdaptorLoss(_StateLoss):
         return others.topk(min(self.neighbours, len(wanted) - 1), dim=1).indices
 
 
-class MarginSimilarityLoss(_StateLoss):
-    """Positives on the diagonal stay a margin above all others: the mean of relu(margin - (s_ii - s_ij)) over i != j.
-
-    s is the cosine divided by the temperature; the terms of all dimensions are added.
-    """
-
-    def __init__(self, model: nn.Module, dims: Sequence[int], temperature: float = 0.05, margin: float = 2.0) -> None:
-        """Judge a model.
-
-        Args:
-            model: What is trained.
-            dims: Lengths of the prefixes.
-            temperature: Divides the cosines.
-            margin: In units of cosine over temperature.
-        """
-        super().__init__(model, dims)
-        self.temperature = temperature
-        self.margin = margin
-
-    def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
-        """Return the loss of two columns, row i of one belonging to row i of the other."""
-        left, right = [self.embed(column) for column in sentence_features]
-        return torch.stack([self._loss(left[:, :dim], right[:, :dim]) for dim in self.dims]).sum()
-
-    def _loss(self, left: Tensor, right: Tensor) -> Tensor:
-        scores = cosines(left, right) / self.temperature
-        excess = relu(self.margin - (scores.diagonal().unsqueeze(1) - scores))
-        others = ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-        return excess[others].mean()
-
-
 class RankingDistillationLoss(_StateLoss):
     """Kullback-Leibler divergence between rankings: softmax over candidates of cosines / temperature, before and after.
 
@@ -165,7 +133,7 @@ class RankingDistillationLoss(_StateLoss):
         """Judge a model.
 
         Args:
-            model: What is trained.
+            model: The model in training.
             dims: Lengths of the prefixes.
             temperature: Divides the cosines of both.
         """

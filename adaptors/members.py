@@ -1,17 +1,33 @@
-"""What a model was when an adaptor was fitted to it: its files, prompts and longest input, and whether it still is."""
+"""The description in an adapted encoder's folder: its adaptor, and the models it was fitted to."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from probe.description import Part
+from probe.description import Description, Part, read_description
 from probe.errors import CallError, ModelError
+from probe.learned import Learned, join_learned, read_learned, write_learned
 from probe.options import LoadOptions
 from probe.profile import ModelProfile, find_files
+from surgery.model_files import write_json
 
-__all__ = ["Member", "check_member", "describe_member"]
+__all__ = [
+    "DESCRIPTION",
+    "Member",
+    "SavedDescription",
+    "TrainedOn",
+    "check_member",
+    "describe_member",
+    "describe_trained",
+    "is_adapted",
+    "read_adaptor",
+]
+
+DESCRIPTION = "adaptor.json"
 
 
 class Member(Part):
-    """What a model was when the adaptor was fitted to it."""
+    """A model as it was when the adaptor was fitted to it."""
 
     weights_sha256: str
     config_sha256: str
@@ -22,7 +38,7 @@ class Member(Part):
 
 
 def describe_member(folder: Path) -> Member:
-    """Return what a model is.
+    """Return a model's hashes, prompts and longest input.
 
     Args:
         folder: Its folder.
@@ -42,8 +58,8 @@ def check_member(member: Member, model: ModelProfile) -> None:
     """Refuse a model that an adaptor was not fitted to.
 
     Args:
-        member: What the adaptor was fitted to.
-        model: What its folder holds.
+        member: The model that the adaptor was fitted to.
+        model: The model in its folder.
 
     Raises:
         CallError: It was opened with other prompts, or for other inputs.
@@ -62,3 +78,87 @@ def check_member(member: Member, model: ModelProfile) -> None:
             f"the adaptor in '{model.source.name}' was fitted to inputs of {member.max_tokens} tokens: leave out "
             "--max-tokens"
         )
+
+
+class SavedDescription(Description):
+    """The content of adaptor.json."""
+
+    kind: str
+    labels: str
+    dataset: str
+    text_sha256: str | None
+    top: list[str]
+    fitted_to: list[Member]
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The texts and labels that the weights of an encoder were trained on.
+
+    Attributes:
+        kind: `tuned` or `healed`.
+        seen: Name of every data set whose texts were looked at, and sha256 of its documents.
+        labels: `none`, or the split whose judgements were learned.
+    """
+
+    kind: str
+    seen: tuple[tuple[str, str], ...]
+    labels: str = "none"
+
+    @property
+    def learned(self) -> Learned:
+        """The same, as a model's folder says it."""
+        return Learned(() if self.labels == "none" else (self.labels,), self.seen)
+
+
+def is_adapted(folder: str | Path) -> bool:
+    """Return whether a folder holds an adapted encoder of ours."""
+    return (Path(folder) / DESCRIPTION).is_file()
+
+
+def read_adaptor(folder: Path) -> SavedDescription:
+    """Read the description in an adapted encoder's folder.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    path = folder / DESCRIPTION
+    description = read_description(path, SavedDescription)
+    for name in description.top:
+        if Path(name).name != name:
+            raise ModelError(f"{path} names '{name}': expected the name of a folder beside it")
+    return description
+
+
+def describe_trained(folder: Path, trained: TrainedOn, members: Sequence[str]) -> None:
+    """Describe anew a folder whose weights were trained.
+
+    Args:
+        folder: The folder.
+        trained: The texts and labels of the training.
+        members: Folders of its models inside it; the empty name is the folder itself.
+
+    Raises:
+        ModelError: It holds a description that cannot be read.
+    """
+    before = read_adaptor(folder) if is_adapted(folder) else None
+    # An adaptor that was fitted to a text has seen it, whatever it is trained on later.
+    parts = [_learned(before) if before else Learned(), *(read_learned(folder / member) for member in members)]
+    learned = join_learned([*parts, trained.learned])
+    for member in members:
+        write_learned(learned, folder / member)
+    description = SavedDescription(
+        kind=trained.kind,
+        labels="+".join(learned.labels) or "none",
+        dataset="+".join(name for name, _ in learned.seen),
+        text_sha256="+".join(text_hash for _, text_hash in learned.seen) or None,
+        top=before.top if before else [],
+        fitted_to=[describe_member(folder / member) for member in members],
+    )
+    write_json(folder / DESCRIPTION, description.model_dump())
+
+
+def _learned(description: SavedDescription) -> Learned:
+    names, hashes = description.dataset.split("+"), (description.text_sha256 or "").split("+")
+    labels = tuple(name for name in description.labels.split("+") if name != "none")
+    return Learned(labels, tuple(zip(names, hashes, strict=False)) if description.text_sha256 else ())

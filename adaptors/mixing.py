@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptors.base import Projection
-from adaptors.networks import Network
+from adaptors.base import Network
+from adaptors.linear import Projection
 
 __all__ = ["Attention", "ScalarMix", "share_words"]
 
@@ -32,7 +32,7 @@ class _Mixing(Network):
         self.widths = list(widths)
 
     def settings(self) -> dict[str, Any]:
-        """Return what the constructor takes, as plain values."""
+        """Return the arguments of the constructor, as plain values."""
         return {**super().settings(), "widths": self.widths}
 
     @abstractmethod
@@ -60,7 +60,7 @@ class ScalarMix(_Mixing):
         self.weights = nn.Parameter(torch.zeros(len(widths)))
 
     @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """See `Network`."""
         self.axes.copy_(axes[:, : self.dim])
 
@@ -101,7 +101,7 @@ class Attention(_Mixing):
         self.queries = nn.Parameter(torch.zeros(self.heads, _KEY))
 
     @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """See `Network`."""
         for value, part in zip(self.values, torch.split(axes[:, : self.dim], self.widths), strict=True):
             value.copy_(part)
@@ -129,7 +129,7 @@ class Attention(_Mixing):
 
 
 def share_words(network: Network, states: Tensor, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the share of every hookpoint as words, for adaptors that have such shares.
+    """Return the share of every hookpoint as words, for adaptors that have shares.
 
     Args:
         network: Any network.

@@ -1,7 +1,9 @@
-"""The networks by their kind: what can be trained, and what may be made of a saved folder."""
+"""The networks by their kind: no other class is trained, or made of a saved folder."""
 
+from adaptors.base import Network
+from adaptors.linear import Linear, LinearOriginal
 from adaptors.mixing import Attention, ScalarMix
-from adaptors.networks import Autoencoder, Linear, LinearOriginal, Mlp, MlpOriginal, Network, Residual
+from adaptors.mlp import Autoencoder, Mlp, MlpOriginal, Residual
 from adaptors.rotation import Rotation
 
 __all__ = ["NETWORKS"]

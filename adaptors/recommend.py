@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from adaptors.gathering import FitTexts
-from adaptors.lens import fit_lenses
+from adaptors.ladder import fit_lenses
 from probe.composite import Composite
 from probe.dataset import Dataset
 from probe.errors import CallError
@@ -35,18 +35,20 @@ class Recommendation:
         lens: Whether it needs its lens.
         p_value: Of the non-inferiority test, corrected by Holm over all candidates.
         margin: How much worse still counts as not worse.
-        judged_on: Number of queries, and their split.
+        queries: Number of queries that judged.
+        split: Their split.
     """
 
     encoder: Hookpoint | None
     lens: bool
     p_value: float | None
     margin: float
-    judged_on: tuple[int, str]
+    queries: int
+    split: str
 
     def words(self) -> str:
         """Return the recommendation as a sentence."""
-        judged = f"judged on {self.judged_on[0]} queries of {self.judged_on[1]} that no fit saw, Holm over all layers"
+        judged = f"judged on {self.queries} queries of {self.split} that no fit saw, Holm over all layers"
         if self.encoder is None or self.p_value is None:
             return f"no layer is shown to be within {self.margin:g} of the full model ({judged}): keep all blocks"
         lens = " with its lens" if self.lens else ""
@@ -73,7 +75,7 @@ def recommend(
         The recommendation.
 
     Raises:
-        CallError: There is no such split, or the margin is not positive.
+        CallError: The split is not there, or the margin is not positive.
     """
     if margin <= 0:
         raise CallError(f"--recommend {margin:g}: expected a margin above 0, as 0.01")
@@ -96,7 +98,8 @@ def recommend(
         lens=chosen is not None and chosen.adaptor is not None,
         p_value=p_value,
         margin=margin,
-        judged_on=(len(judged.queries), judged.split),
+        queries=len(judged.queries),
+        split=judged.split,
     )
 
 

@@ -1,11 +1,13 @@
 """Turn specs as typed into models and hookpoints; the one place that knows every kind of encoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, product
 
-from adaptors.folder import is_adapted, open_adapted
+from adaptors.folder import open_adapted
+from adaptors.members import is_adapted
 from probe.composite import Asymmetric, Composite
+from probe.dataset import Dataset
 from probe.errors import CallError
 from probe.fusions import Fusion, RunFusion
 from probe.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
@@ -17,18 +19,20 @@ from probe.ranking import Candidate
 from probe.reader import LayerReader
 from probe.run_fusion import check_rule
 from probe.store import Store
+from probe.tower_pair import other_tower, pair_up
+from probe.tower_ranking import open_other
 from surgery.fused_folder import is_fused, open_fused
 
-__all__ = ["ResolvedSpecs", "resolve_sides", "resolve_specs"]
+__all__ = ["ResolvedSpecs", "pair_towers", "resolve_sides", "resolve_specs"]
 
 
 @dataclass(frozen=True)
 class ResolvedSpecs:
-    """What specs name.
+    """The encoders that specs name.
 
     Attributes:
         candidates: One per model, in the order of first mention.
-        fusions: What is made of several hookpoints, or has an adaptor on top, and fusions of rankings.
+        fusions: Encoders of several hookpoints, or with an adaptor on top, and fusions of rankings.
         baseline: The first spec's encoder; its deepest, where it names several.
     """
 
@@ -44,14 +48,14 @@ def resolve_specs(
     run_rules: Sequence[str] = (),
     tokens: bool = False,
 ) -> ResolvedSpecs:
-    """Open what the specs name, every model once.
+    """Open the models that specs name, each once.
 
     Args:
         specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
             out = the model's own. Where the parts of a fusion name several layers, each is fused with each. A folder
             that holds a fused model stands by itself.
         options: How to load the models.
-        store: Where facts of models are kept, if anywhere.
+        store: Store of facts of models, if there is one.
         run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules; for one
             with tokens, whose vectors cannot be joined, do only that.
         tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
@@ -127,7 +131,7 @@ def resolve_sides(
         queries: Spec of the encoder that embeds the queries.
         documents: Spec of the one that built the index.
         options: How to load the models.
-        store: Where facts of models are kept, if anywhere.
+        store: Store of facts of models, if there is one.
 
     Returns:
         The two by themselves and as a pair; the baseline is the documents' encoder on both sides.
@@ -141,6 +145,45 @@ def resolve_sides(
             raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")
     (index,), (asker,) = groups
     return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
+
+
+def pair_towers(
+    resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, store: Store | None = None
+) -> ResolvedSpecs:
+    """Compare every hookpoint of a tower with the whole of the other tower.
+
+    Args:
+        resolved: The encoders that the specs name.
+        dataset: The data set to be read; where it has no images, nothing changes.
+        options: How to load the other towers.
+        store: Store of facts of models, if there is one.
+
+    Returns:
+        The same encoders, each as a pair.
+
+    Raises:
+        CallError: A spec names a model that reads texts only, or a fusion.
+        ModelError: A tower cannot be loaded.
+    """
+    if not dataset.images:
+        return resolved
+    joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
+    if joined:
+        raise CallError(
+            f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
+        )
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    for name, reader in list(readers.items()):
+        if other_tower(name) not in readers:
+            readers[other_tower(name)] = open_other(reader, options, store)
+    models = {name: reader.model for name, reader in readers.items()}
+    points = [point for candidate in resolved.candidates for point in candidate.hookpoints]
+    pairs = [pair_up(point, models, dataset) for point in points]
+    return replace(
+        resolved,
+        candidates=tuple(Candidate(reader, ()) for reader in readers.values()),
+        fusions=(*pairs, *resolved.fusions),
+    )
 
 
 def _is_saved(folder: str) -> bool:

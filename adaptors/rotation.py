@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from adaptors.base import Projection
-from adaptors.networks import Network
+from adaptors.base import Network
+from adaptors.linear import Projection
 
 __all__ = ["Rotation"]
 
@@ -29,7 +29,7 @@ class Rotation(Network):
         self.normals = nn.Parameter(torch.randn(_REFLECTIONS // 2, width).repeat_interleave(2, dim=0))
 
     @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """See `Network`."""
         self.axes.copy_(axes)
 

@@ -8,15 +8,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from adaptors.base import Adaptor, Projection
-from adaptors.networks import Linear
+from adaptors.base import Adaptor
+from adaptors.linear import Linear, Projection
 from probe.errors import ModelError, first_line
 from surgery.heads import DenseLayer, TopModule, read_dense, write_dense
 from surgery.model_files import write_json
 
 __all__ = ["NETWORK_MODULE", "is_plain", "read_top", "top_modules"]
 
-# What sentence-transformers imports, where this package is installed and the user trusts it.
+# Imported by sentence-transformers, where this package is installed and the user trusts it.
 NETWORK_MODULE = "adaptors.adaptor_module.AdaptorModule"
 _NORM_WEIGHTS = "model.safetensors"
 
@@ -45,7 +45,7 @@ def top_modules(adaptor: Adaptor, dim: int) -> tuple[TopModule, ...]:
 
 
 def read_top(folders: Sequence[Path]) -> Adaptor:
-    """Read what the modules of `top_modules` wrote.
+    """Read the folders that the modules of `top_modules` wrote.
 
     Args:
         folders: Their folders, in order.
@@ -54,7 +54,7 @@ def read_top(folders: Sequence[Path]) -> Adaptor:
         The adaptor, ready to be applied.
 
     Raises:
-        ModelError: They are not what they were.
+        ModelError: They were changed.
     """
     kinds = tuple(folder.name.partition("_")[2] for folder in folders)
     if kinds == ("AdaptorModule",):

@@ -1,11 +1,13 @@
-"""How a network is trained."""
+"""The options of a fit, and its result."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptors.base import Adaptor
+from adaptors.epochs import Epoch
 from probe.states import Progress, silent
 
-__all__ = ["TrainOptions"]
+__all__ = ["FitResult", "TrainOptions"]
 
 
 @dataclass(frozen=True)
@@ -17,9 +19,9 @@ class TrainOptions:
         steps: Batches, at most; whole epochs of 30, where there are as many.
         rate: Learning rate of Adam at the first step, from where it falls to 0 in a line.
         seed: Of everything that is random.
-        checkpoints: Folder where every epoch is kept, and where an interrupted training is taken up again.
-        report_to: What tracks the training, as sentence-transformers' trainer names it.
-        progress: Told about every step.
+        checkpoints: Folder of a checkpoint per epoch, in which an interrupted training is taken up again.
+        report_to: Tracker of the training, as sentence-transformers' trainer names it.
+        progress: Called for every step.
     """
 
     loss: str | None = None
@@ -29,3 +31,18 @@ class TrainOptions:
     checkpoints: Path | None = None
     report_to: str = "none"
     progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """An adaptor, and the facts of its making.
+
+    Attributes:
+        module: The adaptor.
+        epochs: Losses and scores of every epoch, if it was trained.
+        notes: Sentences for the footer: weights of hookpoints, unexplained variance.
+    """
+
+    module: Adaptor
+    epochs: tuple[Epoch, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -14,18 +14,17 @@ from torch import nn
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from adaptors.adaptor_module import AdaptorModule, read_weights
-from adaptors.base import FitData
+from adaptors.base import Network
 from adaptors.checkpoints import check_fingerprint, last_checkpoint
-from adaptors.collation import StateCollator
-from adaptors.draws import Draws
+from adaptors.collation import BatchSchedule, StateCollator
 from adaptors.encoder_trainer import PlainTrainer
 from adaptors.epochs import Epoch, read_epochs
+from adaptors.gathering import FitData
 from adaptors.held_out import HeldOutQueries
-from adaptors.networks import Network
 from adaptors.train_options import TrainOptions
 from adaptors.watching import Watch, check_tracking
 
-__all__ = ["EPOCH_STEPS", "Lesson", "fingerprint", "train"]
+__all__ = ["EPOCH_STEPS", "TrainingTask", "fingerprint", "train"]
 
 # An epoch is so many batches, whatever the size of the corpus: every data set gets the same schedule.
 EPOCH_STEPS = 30
@@ -33,8 +32,8 @@ _PATIENCE = 3
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What is learned from what.
+class TrainingTask:
+    """A loss, and the batches that it is to be minimised on.
 
     Attributes:
         loss: Makes the loss, given the model that is trained.
@@ -42,12 +41,12 @@ class Lesson:
         held_out: Batches whose loss is watched.
         collator: Looks the states up.
         evaluator: Scores held-out queries; where there is none, the loss on held-out texts chooses the epoch.
-        fingerprint: What a training that is taken up again must have in common with the interrupted one.
+        fingerprint: Values that a resumed training must have in common with the interrupted one.
     """
 
     loss: Callable[[nn.Module], nn.Module]
-    train: Draws
-    held_out: Draws
+    train: BatchSchedule
+    held_out: BatchSchedule
     collator: StateCollator
     evaluator: HeldOutQueries | None
     fingerprint: Mapping[str, Any]
@@ -65,7 +64,7 @@ class _Trainer(PlainTrainer):
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
 
-def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoch, ...]:
+def train(network: Network, task: TrainingTask, options: TrainOptions) -> tuple[Epoch, ...]:
     """Train a network in place; it ends as the best epoch left it.
 
     The best epoch is that of the greatest nDCG@10 on held-out queries where labels are used, else that of the least
@@ -73,11 +72,11 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
 
     Args:
         network: The network.
-        lesson: What is learned.
+        task: Loss and batches.
         options: How.
 
     Returns:
-        What every epoch came to; the first entry is the network as it began.
+        Losses and scores of every epoch; the first entry is the network as it began.
 
     Raises:
         CallError: The folder of checkpoints belongs to another training.
@@ -87,19 +86,19 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints or Path(scratch)
-        check_fingerprint(folder, lesson.fingerprint)
+        check_fingerprint(folder, task.fingerprint)
         model = SentenceTransformer(modules=[AdaptorModule(network)], device=None)
         trainer = _Trainer(
             model=model,
-            args=_arguments(folder, lesson, options),
-            train_dataset=_as_dataset(lesson.train),
-            eval_dataset=_as_dataset(lesson.held_out),
-            loss=lesson.loss(model),
-            evaluator=lesson.evaluator,
-            data_collator=lesson.collator,  # type: ignore[arg-type]
+            args=_arguments(folder, task, options),
+            train_dataset=_as_dataset(task.train),
+            eval_dataset=_as_dataset(task.held_out),
+            loss=task.loss(model),
+            evaluator=task.evaluator,
+            data_collator=task.collator,  # type: ignore[arg-type]
             callbacks=[
                 EarlyStoppingCallback(_PATIENCE),
-                Watch(network, next(iter(lesson.held_out.values()))[0], lesson.collator, options.progress),
+                Watch(network, next(iter(task.held_out.values()))[0], task.collator, options.progress),
             ],
         )
         # It writes to stdout, where results go.
@@ -114,11 +113,11 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
 
 
 def fingerprint(network: Network, data: FitData, options: TrainOptions) -> dict[str, Any]:
-    """Return what a training that is taken up again must have in common with the interrupted one.
+    """Return the values that a resumed training must have in common with the interrupted one.
 
     Args:
-        network: What is trained.
-        data: What it is trained on.
+        network: The network in training.
+        data: Its states and judgements.
         options: How.
 
     Returns:
@@ -133,8 +132,8 @@ def fingerprint(network: Network, data: FitData, options: TrainOptions) -> dict[
     }
 
 
-def _arguments(folder: Path, lesson: Lesson, options: TrainOptions) -> SentenceTransformerTrainingArguments:
-    by_score, every = lesson.evaluator is not None, min(EPOCH_STEPS, options.steps)
+def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> SentenceTransformerTrainingArguments:
+    by_score, every = task.evaluator is not None, min(EPOCH_STEPS, options.steps)
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,
@@ -155,7 +154,7 @@ def _arguments(folder: Path, lesson: Lesson, options: TrainOptions) -> SentenceT
         load_best_model_at_end=True,
         # What early stopping has counted so far.
         restore_callback_states_from_checkpoint=True,
-        metric_for_best_model=f"eval_{lesson.evaluator.primary_metric}" if lesson.evaluator else "eval_loss",
+        metric_for_best_model=f"eval_{task.evaluator.primary_metric}" if task.evaluator else "eval_loss",
         greater_is_better=by_score,
         report_to=options.report_to,
         disable_tqdm=True,
@@ -163,7 +162,7 @@ def _arguments(folder: Path, lesson: Lesson, options: TrainOptions) -> SentenceT
     )
 
 
-def _as_dataset(draws: Draws) -> Any:
+def _as_dataset(draws: BatchSchedule) -> Any:
     from datasets import Dataset
 
     return Dataset.from_dict(dict(draws))

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from adaptors.folder import TrainedOn, describe_anew, is_adapted
+from adaptors.members import TrainedOn, describe_trained, is_adapted
 from adaptors.student import Student
 from probe.errors import CallError, ModelError
 from probe.learned import join_learned, read_learned, write_learned
@@ -89,7 +89,7 @@ def _describe(tuned: Tuned, folder: Path) -> None:
         # It is read tower by tower, so nothing can be said of the folder as one encoder.
         write_learned(join_learned([read_learned(folder), tuned.trained_on.learned]), folder)
     else:
-        describe_anew(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
+        describe_trained(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
 
 
 def _say_float32(path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adaptors.epochs import Epoch
-from adaptors.folder import TrainedOn
+from adaptors.members import TrainedOn
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning import Round
 from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS

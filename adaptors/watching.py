@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers.trainer_callback import TrainerCallback
 
+from adaptors.base import Network
 from adaptors.collation import StateCollator
-from adaptors.networks import Network
 from probe.errors import CallError, TrainingError
 from probe.geometry import is_collapsed
 from probe.states import Progress

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptors.gathering import choose_texts
+from adaptors.gathering import select_fit_data
 from adaptors.kinds import RECOMMENDED
-from adaptors.ladder import LadderPlan, climb
+from adaptors.ladder import FitPlan, compare_adaptors
 from adaptors.resolve import resolve_specs
 from adaptors.train_options import TrainOptions
 from benchmarks.inputs import find_mpnet
@@ -106,14 +106,15 @@ def _score(dataset: str, store: Store) -> dict[str, float]:
     load, options = LoadOptions("auto", "cpu"), RankOptions(store=store)
     frozen = resolve_specs([*models, "+".join(models)], load, store)
     fusion = resolve_specs(["+".join(models)], load, store)
-    judged, blind = (choose_texts(dataset, data, labels) for labels in ("train", "none"))
+    judged, blind = (select_fit_data(dataset, data, labels) for labels in ("train", "none"))
     kinds = ("truncate", "pca", "spectral", RECOMMENDED, "linear")
-    at_random = LadderPlan(("linear-original", "mlp-original"), _DIMS, TrainOptions(steps=_RANDOM_STEPS))
+    by_similarity = FitPlan(("linear",), _DIMS, TrainOptions(loss="similarity"))
+    at_random = FitPlan(("linear-original", "mlp-original"), _DIMS, TrainOptions(steps=_RANDOM_STEPS))
     runs = {
         "frozen": rank(frozen.candidates, data, str(frozen.baseline), options, frozen.fusions),
-        "ladder": climb(fusion, LadderPlan(kinds, _DIMS), judged, options),
-        "random": climb(fusion, at_random, blind, options),
-        "similarity": climb(fusion, LadderPlan(("linear",), _DIMS, TrainOptions(loss="similarity")), blind, options),
+        "ladder": compare_adaptors(fusion, FitPlan(kinds, _DIMS), judged, options),
+        "random": compare_adaptors(fusion, at_random, blind, options),
+        "similarity": compare_adaptors(fusion, by_similarity, blind, options),
     }
     return {key: score for name, board in runs.items() for key, score in _read(name, board).items()}
 

@@ -14,7 +14,7 @@ class Bars(Progress):
 
     @classmethod
     def get_default_columns(cls) -> tuple[TextColumn | BarColumn | MofNCompleteColumn | TimeRemainingColumn, ...]:
-        """Return what stands in the line of a bar."""
+        """Return the columns of a bar."""
         rate = TextColumn("{task.fields[rate]}")
         return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
 

@@ -4,27 +4,11 @@ from typing import Annotated
 
 import typer
 
-from commands.options import (
-    Debug,
-    Device,
-    Dtype,
-    Layers,
-    MaxTokens,
-    Model,
-    NoStore,
-    Plot,
-    Poolings,
-    Prompt,
-    SaveJson,
-    Seed,
-    StoreFolder,
-    TableOrJson,
-    TextLimit,
-    Trust,
-)
-from commands.pictures import check_plot, save_plot
+from commands import options as option
+from commands.app import friendly
+from commands.options import open_store
+from commands.output import check_choice, check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
-from commands.shell import check_choice, check_json_output, command_line, emit_json, friendly, open_store, say
 
 __all__ = ["classify"]
 
@@ -37,25 +21,25 @@ Folds = Annotated[int, typer.Option(help="Of the outer cross-validation.", min=2
 
 @friendly
 def classify(
-    model: Model = "minilm",
+    model: option.Model = "minilm",
     dataset: Labelled = "docstrings",
-    layers: Layers = "all",
-    pooling: Poolings = "own",
+    layers: option.Layers = "all",
+    pooling: option.Poolings = "own",
     metric: ClassMetric = "accuracy",
     folds: Folds = 5,
-    limit: TextLimit = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    seed: Seed = 0,
-    max_tokens: MaxTokens = None,
-    prompt: Prompt = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    format: TableOrJson = "table",
-    save: SaveJson = None,
-    plot: Plot = None,
-    debug: Debug = False,
+    limit: option.TextLimit = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    seed: option.Seed = 0,
+    max_tokens: option.MaxTokens = None,
+    prompt: option.Prompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    format: option.TableOrJson = "table",
+    save: option.SaveJson = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
 ) -> None:
     """Train a linear probe on every layer: what labels can be read off its vectors.
 
@@ -73,12 +57,12 @@ def classify(
     from probe.options import LoadOptions
 
     options = LoadOptions(dtype, device, max_tokens, None, prompt, trust_remote_code)
-    kept = open_store(store, no_store)
+    opened = open_store(store, no_store)
     say(f"loading {dataset} and {model}")
     with working() as report:
         texts = load_labelled(dataset, limit, fewest_texts(folds))
-        reader = open_reader(model, options, kept)
-        classifying = ClassifyOptions(LinearProbeConfig(metric, folds, seed), command_line(), kept, report)
+        reader = open_reader(model, options, opened)
+        classifying = ClassifyOptions(LinearProbeConfig(metric, folds, seed), command_line(), opened, report)
         board = classify_layers(reader, texts, layers, pooling.split(","), classifying)
     emit_json(board, format, save, print_result)
     save_plot(board, plot)

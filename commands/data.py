@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from commands.app import app, friendly
 from commands.options import Debug, Split, TableOrJson
-from commands.shell import app, check_choice, console, friendly, print_json, say
+from commands.output import check_choice, console, print_json, say
 
 __all__ = ["data_app"]
 

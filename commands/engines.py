@@ -1,4 +1,4 @@
-"""The options that say what reads the documents: this process, or workers of a Ray cluster."""
+"""The options of the engine that reads the documents: this process, or workers of a Ray cluster."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from commands.shell import check_choice
+from commands.output import check_choice
 from probe.errors import CallError
 from probe.hookpoint import TOKENS
 
@@ -21,7 +21,7 @@ _LOCAL, _RAY = "local", "ray"
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What was asked for.
+    """The options of the engine, as typed.
 
     Attributes:
         engine: `local` or `ray`.
@@ -36,7 +36,7 @@ class EngineOptions:
     gpus: float | None
 
     def check(self, specs: Sequence[str]) -> None:
-        """Refuse what cannot be, before any work.
+        """Refuse values that cannot be, before any work.
 
         Args:
             specs: Encoders or poolings, as typed.

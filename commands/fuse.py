@@ -7,22 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.options import (
-    CardDataset,
-    Debug,
-    DocumentPrompt,
-    Force,
-    MaxTokens,
-    MetricName,
-    NoStore,
-    Out,
-    QueryPrompt,
-    StoreFolder,
-    Trust,
-)
+from commands import options as option
+from commands.app import friendly
+from commands.options import open_store
+from commands.output import say
 from commands.progress import working
-from commands.scores import card_scores
-from commands.shell import friendly, open_store, say
+from commands.save_model import card_scores
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -45,17 +35,17 @@ def fuse(
     weights: Annotated[str | None, typer.Option(help="One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
     tune_weights: Annotated[bool, typer.Option("--tune-weights", help="Choose them on --split of --dataset.")] = False,
     split: Annotated[str | None, typer.Option(help="Where weights are chosen: train or dev, never test.")] = None,
-    dataset: CardDataset = None,
-    metric: MetricName = "ndcg@10",
-    out: Out = None,
-    force: Force = False,
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    debug: Debug = False,
+    dataset: option.CardDataset = None,
+    metric: option.MetricName = "ndcg@10",
+    out: option.Out = None,
+    force: option.Force = False,
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    debug: option.Debug = False,
 ) -> None:
     """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
     from probe.metrics import Metric
@@ -65,23 +55,25 @@ def fuse(
     from surgery.scoring import score_fused
 
     _check_tuning(tune_weights, weights, split, dataset)
-    ranked_by, recipe = Metric.parse(metric), (method, _parse_weights(weights))
+    ranked_by, chosen = Metric.parse(metric), _parse_weights(weights)
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     scored = replace(options, dtype="auto", device="auto")
     folder = out or Path("-".join(map(_short_name, specs)))
     check_out(folder, force)
-    kept = open_store(store, no_store) if dataset else None
+    opened = open_store(store, no_store) if dataset else None
     if tune_weights:
         plain = "concat" if method == "concat" else "mean"
-        recipe = _tune(fuse_models(specs, plain, None, scored, kept), (str(dataset), split), ranked_by, kept)
+        equal = fuse_models(specs, plain, None, scored, opened)
+        chosen = _tune(equal, str(dataset), split, metric=ranked_by, store=opened)
+        method = plain if chosen is None or plain == "concat" else "weighted"
 
     def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
         """Score the fused model and its parts."""
-        model = fuse_models(specs, *recipe, scored, kept)
-        return score_fused(model, data, replace(ranking, metric=ranked_by, store=kept))
+        model = fuse_models(specs, method, chosen, scored, opened)
+        return score_fused(model, data, replace(ranking, metric=ranked_by))
 
-    model = fuse_models(specs, *recipe, options)
-    _save(model, folder, force, card_scores(dataset, None, (store, no_store), score))
+    model = fuse_models(specs, method, chosen, options)
+    _save(model, folder, force, card_scores(dataset, None, opened, score))
     typer.echo(folder)
 
 
@@ -106,19 +98,19 @@ def _parse_weights(text: str | None) -> tuple[float, ...] | None:
 
 
 def _short_name(spec: str) -> str:
-    """Return a spec without what a folder's name had better not hold."""
+    """Return a spec without the characters that are awkward in the name of a folder."""
     return re.sub(r"[@:+]+", "-", spec.rstrip("/").rpartition("/")[2])
 
 
 def _tune(
-    model: "FusedModel", dataset: tuple[str, str | None], metric: "Metric", store: "Store | None"
-) -> tuple[str, tuple[float, ...] | None]:
-    """Return the method and the weights that are best on a split which is not the test's."""
+    model: "FusedModel", dataset: str, split: str | None, *, metric: "Metric", store: "Store | None"
+) -> tuple[float, ...] | None:
+    """Return the weights that are best on a split which is not the test's; None where equal ones are as good."""
     from adaptors.fusion_weights import tune_weights
     from probe.dataset_loading import load_dataset
 
     with working() as report:
-        data = load_dataset(*dataset)
+        data = load_dataset(dataset, split)
         found = tune_weights(model, data, metric, store, report)
     measured = (
         f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {data.name} ({data.split}); "
@@ -126,9 +118,9 @@ def _tune(
     )
     if found.weights is None:
         say(f"equal weights stay: no others are significantly better ({measured})")
-        return model.fusion.method, None
+        return None
     say(f"weights {', '.join(f'{weight:.2f}' for weight in found.weights)} ({measured})")
-    return "concat" if model.fusion.method == "concat" else "weighted", found.weights
+    return found.weights
 
 
 def _save(model: "FusedModel", folder: Path, force: bool, scores: str) -> None:

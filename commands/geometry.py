@@ -4,28 +4,11 @@ from typing import Annotated
 
 import typer
 
-from commands.options import (
-    DatasetName,
-    Debug,
-    Device,
-    DocumentPrompt,
-    Dtype,
-    Layers,
-    Limit,
-    MaxTokens,
-    NoStore,
-    Plot,
-    Poolings,
-    QueryPrompt,
-    SaveJson,
-    Split,
-    StoreFolder,
-    TableOrJson,
-    Trust,
-)
-from commands.pictures import check_plot, save_plot
+from commands import options as option
+from commands.app import friendly
+from commands.options import open_store
+from commands.output import check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
-from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say
 
 __all__ = ["geometry"]
 
@@ -37,23 +20,23 @@ Models = Annotated[
 @friendly
 def geometry(
     model: Models = None,
-    dataset: DatasetName = "docstrings",
-    layers: Layers = "all",
-    pooling: Poolings = "own",
-    split: Split = None,
-    limit: Limit = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    max_tokens: MaxTokens = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    format: TableOrJson = "table",
-    save: SaveJson = None,
-    plot: Plot = None,
-    debug: Debug = False,
+    dataset: option.DatasetName = "docstrings",
+    layers: option.Layers = "all",
+    pooling: option.Poolings = "own",
+    split: option.Split = None,
+    limit: option.Limit = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    format: option.TableOrJson = "table",
+    save: option.SaveJson = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
     check_json_output(format, save)
@@ -68,14 +51,14 @@ def geometry(
 
     names = list(dict.fromkeys(model or ["minilm"]))
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
-    kept = open_store(store, no_store)
+    opened = open_store(store, no_store)
     say(f"loading {dataset} and {', '.join(names)}")
     with working() as report:
         data = load_dataset(dataset, split, limit)
-        readers = [open_reader(name, options, kept) for name in names]
+        readers = [open_reader(name, options, opened) for name in names]
         candidates = [
             Candidate(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
         ]
-        board = measure_geometry(candidates, data, command_line(), kept, report)
+        board = measure_geometry(candidates, data, command_line(), opened, report)
     emit_json(board, format, save, print_result)
     save_plot(board, plot)

@@ -1,7 +1,8 @@
 """The command `adaptors losses`."""
 
+from commands.app import friendly
 from commands.options import Debug, TableOrJson
-from commands.shell import check_choice, console, friendly, print_json
+from commands.output import check_choice, console, print_json
 
 __all__ = ["losses"]
 

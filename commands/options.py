@@ -1,13 +1,22 @@
-"""Options that several commands share, so that a flag means the same and reads the same everywhere."""
+"""Options that several commands share, so that a flag means and reads the same everywhere; and their values opened."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from commands.output import check_choice, say
+from probe.errors import CallError, DataError
+
+if TYPE_CHECKING:
+    from probe.dataset import Dataset
+    from probe.remote import Location
+    from probe.store import Store
 
 __all__ = [
     "Baseline",
     "CardDataset",
+    "CutPooling",
     "DatasetName",
     "Debug",
     "Device",
@@ -20,6 +29,7 @@ __all__ = [
     "Format",
     "FuseRuns",
     "GpusPerWorker",
+    "Labels",
     "Layers",
     "Lens",
     "Limit",
@@ -38,10 +48,15 @@ __all__ = [
     "SaveJson",
     "Seed",
     "Split",
+    "Steps",
     "StoreFolder",
     "TableOrJson",
     "TextLimit",
     "Trust",
+    "load_ranked",
+    "open_store",
+    "parse_dims",
+    "wants_bm25",
 ]
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Alias (see `probe models`), hub id or folder.")]
@@ -49,6 +64,9 @@ DatasetName = Annotated[
     str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder, zip or URL.")
 ]
 CardDataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Score the result on it, for its model card.")]
+CutPooling = Annotated[
+    str | None, typer.Option("--pooling", help="cls, last, max or mean; the model's own when left out.")
+]
 Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Lens = Annotated[
     bool, typer.Option("--lens", help="Map every layer to the final embedding by ridge regression, without labels.")
@@ -109,3 +127,67 @@ StoreFolder = Annotated[
 NoStore = Annotated[
     bool, typer.Option("--no-store", help="Keep no states, read none: for corpora larger than the disk.")
 ]
+Labels = Annotated[str, typer.Option(help="Train networks on the judgements of train or dev; none, or a split.")]
+Steps = Annotated[int, typer.Option(help="Batches a network is trained for, at most.", min=1)]
+
+
+def open_store(folder: str | None, without: bool = False) -> "Store | None":
+    """Return the store a command uses: the folder or URL asked for, the cache folder's, or none."""
+    from probe.locations import locate
+    from probe.store import Store
+
+    if without and folder is not None:
+        raise CallError("--store and --no-store exclude each other: give one of them")
+    if without:
+        return None
+    if folder is not None:
+        location = locate(folder)
+        if _is_file(location):
+            raise CallError(f"--store '{folder}' is a file: expected a folder, or a new name for one")
+        return Store(location)
+    from probe.download import cache_folder
+
+    try:
+        return Store(cache_folder() / "store")
+    except DataError as error:
+        say(f"warning: {error}; nothing is stored (--no-store says so too)")
+        return None
+
+
+def _is_file(location: "Location") -> bool:
+    try:
+        return location.exists() and not location.is_dir()
+    except OSError as error:
+        raise DataError(f"--store '{location}' cannot be reached: {error}") from error
+
+
+def parse_dims(text: str) -> tuple[int, ...]:
+    """Return dimensions, the greatest first, from numbers with commas."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise CallError(f"--dims '{text}': expected whole numbers, as 512,256,128")
+    return tuple(sorted({int(part) for part in parts}, reverse=True))
+
+
+def load_ranked(name: str, split: str | None, limit: int | None, *, bm25: bool) -> "Dataset":
+    """Return the data set that encoders, and perhaps BM25, are ranked on; says where it is greater than asked for."""
+    from probe.dataset import refuse_images
+    from probe.dataset_loading import load_dataset
+
+    data = load_dataset(name, split, limit)
+    if bm25:
+        refuse_images(data, "BM25")
+    if limit is not None and len(data.documents) > limit:
+        say(f"--limit {limit} keeps {len(data.documents)} documents: every judged one stays")
+    return data
+
+
+def wants_bm25(baseline: str | None) -> bool:
+    """Return whether a row of BM25 is asked for, which must be installed then."""
+    if baseline is None:
+        return False
+    check_choice("--baseline", baseline, ("bm25",))
+    from probe.bm25 import check_bm25
+
+    check_bm25()
+    return True

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from commands.options import Debug, Device, Dtype, Layers, Model, Poolings, TableOrJson, Trust
-from commands.shell import check_choice, command_line, emit_json, friendly, say
+from commands import options as option
+from commands.app import friendly
+from commands.output import check_choice, command_line, emit_json, say
 
 __all__ = ["plan"]
 
@@ -19,16 +20,16 @@ RateOption = Annotated[
 @friendly
 def plan(
     texts: Texts,
-    model: Model = "minilm",
+    model: option.Model = "minilm",
     tokens_per_text: Tokens = None,
-    layers: Layers = "all",
-    pooling: Poolings = "own",
+    layers: option.Layers = "all",
+    pooling: option.Poolings = "own",
     rate: RateOption = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    trust_remote_code: Trust = False,
-    format: TableOrJson = "table",
-    debug: Debug = False,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    trust_remote_code: option.Trust = False,
+    format: option.TableOrJson = "table",
+    debug: option.Debug = False,
 ) -> None:
     """Say what a sweep over many texts would cost, before it runs: operations, time, bytes; layer by layer.
 

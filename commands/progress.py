@@ -1,11 +1,11 @@
-"""Progress bars, and what our own packages log above them."""
+"""Progress bars, and the log of our own packages above them."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from commands.shell import console
+from commands.output import console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ _OWN_LOGGERS = ("probe", "adaptors")
 
 @contextmanager
 def working() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar with a rate per step on stderr, and what our own packages log above it."""
+    """Show a progress bar with a rate per step on stderr, and the log of our own packages above it."""
     from commands.bars import Bars
 
     with Bars(console=console(stderr=True)) as bar:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from commands.app import friendly
 from commands.options import Debug
-from commands.shell import check_file, friendly, write_text
+from commands.output import check_file, write_text
 from probe.errors import CallError
 
 __all__ = ["report"]

@@ -4,27 +4,11 @@ from typing import Annotated
 
 import typer
 
-from commands.options import (
-    Debug,
-    Device,
-    Dtype,
-    Layers,
-    MaxTokens,
-    Model,
-    NoStore,
-    Plot,
-    Poolings,
-    Prompt,
-    SaveJson,
-    Seed,
-    StoreFolder,
-    TableOrJson,
-    TextLimit,
-    Trust,
-)
-from commands.pictures import check_plot, save_plot
+from commands import options as option
+from commands.app import friendly
+from commands.options import open_store
+from commands.output import check_json_output, check_plot, command_line, emit_json, save_plot, say
 from commands.progress import working
-from commands.shell import check_json_output, command_line, emit_json, friendly, open_store, say
 
 __all__ = ["similarity"]
 
@@ -36,23 +20,23 @@ ScoredPairsName = Annotated[
 
 @friendly
 def similarity(
-    model: Model = "minilm",
+    model: option.Model = "minilm",
     dataset: ScoredPairsName = "docstrings",
-    layers: Layers = "all",
-    pooling: Poolings = "own",
-    limit: TextLimit = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    seed: Seed = 0,
-    max_tokens: MaxTokens = None,
-    prompt: Prompt = None,
-    trust_remote_code: Trust = False,
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    format: TableOrJson = "table",
-    save: SaveJson = None,
-    plot: Plot = None,
-    debug: Debug = False,
+    layers: option.Layers = "all",
+    pooling: option.Poolings = "own",
+    limit: option.TextLimit = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    seed: option.Seed = 0,
+    max_tokens: option.MaxTokens = None,
+    prompt: option.Prompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    format: option.TableOrJson = "table",
+    save: option.SaveJson = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
 ) -> None:
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
     check_json_output(format, save)
@@ -64,12 +48,12 @@ def similarity(
     from probe.similarity_sweep import SimilarityOptions, correlate_layers
 
     options = LoadOptions(dtype, device, max_tokens, None, prompt, trust_remote_code)
-    kept = open_store(store, no_store)
+    opened = open_store(store, no_store)
     say(f"loading {dataset} and {model}")
     with working() as report:
         pairs = load_pairs(dataset, limit)
-        reader = open_reader(model, options, kept)
-        correlating = SimilarityOptions(seed, command_line(), kept, report)
+        reader = open_reader(model, options, opened)
+        correlating = SimilarityOptions(seed, command_line(), opened, report)
         board = correlate_layers(reader, pairs, layers, pooling.split(","), correlating)
     emit_json(board, format, save, print_result)
     save_plot(board, plot)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.options import Debug, StoreFolder, TableOrJson
+from commands.app import app, friendly
+from commands.options import Debug, StoreFolder, TableOrJson, open_store
+from commands.output import check_choice, console, print_json, say
 from commands.progress import working
-from commands.shell import app, check_choice, console, friendly, open_store, print_json, say
 from probe.errors import ProbeError
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from collections.abc import Collection
 
 import typer
 
-from commands import tune_options as options
-from commands.options import Debug, Force, NoStore, StoreFolder
-from commands.processes import leave_to_first, shared
-from commands.shell import friendly, open_store
-from commands.tuned_output import Target, is_fast
+from commands import options as option
+from commands import tune_options as tuning
+from commands.app import friendly, leave_to_first, shared
+from commands.options import open_store
+from commands.training_output import Target, is_fast
 from probe.errors import CallError
 
 __all__ = ["tune"]
@@ -24,41 +24,41 @@ _FOR_LABELS = (
 @shared
 def tune(
     context: typer.Context,
-    out: options.OutFolder,
-    model: options.Student = "minilm",
-    dataset: options.Data = None,
-    batch: options.Batch = None,
-    tokens: options.Tokens = None,
-    rate: options.Rate = None,
-    seed: options.TrainSeed = 0,
-    checkpoints: options.Checkpoints = None,
-    log: options.Log = None,
-    picture: options.Picture = None,
-    force: Force = False,
-    heal: options.Heal = False,
-    teacher: options.Teacher = "minilm",
-    steps: options.Steps = 1000,
-    minutes: options.Minutes = None,
-    loss: options.Loss = "infonce",
-    around: options.Around = None,
-    temperature: options.Temperature = None,
-    set: options.Set = None,
-    epochs: options.Epochs = 3,
-    warm_up: options.WarmUp = 0.1,
-    lora: options.Lora = None,
-    top: options.Top = None,
-    tower: options.OnlyTower = None,
-    decay: options.Decay = 1.0,
-    rounds: options.Rounds = 0,
-    negatives: options.Negatives = 5,
-    ranks: options.Ranks = "11-50",
-    negatives_margin: options.Spare = 0.05,
-    cross_encoder: options.CrossScores = None,
-    hold_out: options.HoldOut = 0.1,
-    report_to: options.ReportTo = "none",
-    store: StoreFolder = None,
-    no_store: NoStore = False,
-    debug: Debug = False,
+    out: tuning.OutFolder,
+    model: tuning.Student = "minilm",
+    dataset: tuning.Data = None,
+    batch: tuning.Batch = None,
+    tokens: tuning.Tokens = None,
+    rate: tuning.Rate = None,
+    seed: tuning.TrainSeed = 0,
+    checkpoints: tuning.Checkpoints = None,
+    log: tuning.Log = None,
+    picture: tuning.Picture = None,
+    force: option.Force = False,
+    heal: tuning.Heal = False,
+    teacher: tuning.Teacher = "minilm",
+    steps: tuning.Steps = 1000,
+    minutes: tuning.Minutes = None,
+    loss: tuning.Loss = "infonce",
+    around: tuning.Around = None,
+    temperature: tuning.Temperature = None,
+    set: tuning.Set = None,
+    epochs: tuning.Epochs = 3,
+    warm_up: tuning.WarmUp = 0.1,
+    lora: tuning.Lora = None,
+    top: tuning.Top = None,
+    tower: tuning.OnlyTower = None,
+    decay: tuning.Decay = 1.0,
+    rounds: tuning.Rounds = 0,
+    negatives: tuning.Negatives = 5,
+    ranks: tuning.Ranks = "11-50",
+    negatives_margin: tuning.Spare = 0.05,
+    cross_encoder: tuning.CrossScores = None,
+    hold_out: tuning.HoldOut = 0.1,
+    report_to: tuning.ReportTo = "none",
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    debug: option.Debug = False,
 ) -> None:
     """Train an encoder itself, on labelled rows, or with --heal on the full model's vectors of unlabelled text.
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from commands.output import say
 from commands.progress import working
-from commands.shell import say
-from commands.tuned_output import Target, check_target, draw, save_and_print
+from commands.training_output import Target, check_target, draw, save_and_print
 
 if TYPE_CHECKING:
     from adaptors.heal_texts import HealTexts
@@ -21,7 +21,7 @@ __all__ = ["HealRequest", "heal_and_save"]
 
 @dataclass(frozen=True)
 class HealRequest:
-    """What to heal, and by whom.
+    """A cut to heal, and its teacher.
 
     Attributes:
         cut: Folder of a cut with a lens.
@@ -40,9 +40,9 @@ class HealRequest:
 
 def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
     """Heal a cut, save it, check it in a fresh process, and print the folder."""
-    from adaptors.folder import TrainedOn
     from adaptors.heal_sample import HealSample
     from adaptors.healing import heal
+    from adaptors.members import TrainedOn
     from adaptors.student import open_student
     from adaptors.tuned_folder import Tuned, check_cut, trained_files
 
@@ -59,7 +59,7 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
         before = look() if target.picture else None
         losses = heal(student, texts, options)
     draw(target, before, look, ("student", "teacher"))
-    words = f"## Healed\n\n{start} {_words(request.teacher, texts, options)} {_told(losses)}"
+    words = f"## Healed\n\n{start} {_words(request.teacher, texts, options)} {_describe_losses(losses)}"
     trained_on = TrainedOn("healed", texts.seen)
     save_and_print(Tuned(student, trained_on, target.out.name, words), target, request.cut)
 
@@ -74,7 +74,7 @@ def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
 
 
 def _choose_start(teacher: str, student: "Student", texts: "HealTexts", options: "HealOptions") -> str:
-    """Put the student where it is to begin, and tell where that is."""
+    """Put the student where it is to begin, and return a sentence on where that is."""
     from adaptors.heal_start import choose_start
     from probe.loading import load_model
     from probe.options import LoadOptions
@@ -116,5 +116,5 @@ def _words(teacher: str, texts: "HealTexts", options: "HealOptions") -> str:
     )
 
 
-def _told(losses: tuple[float, ...]) -> str:
+def _describe_losses(losses: tuple[float, ...]) -> str:
     return f"The loss went from {losses[0]:.4f} to {losses[-1]:.4f}." if losses else ""

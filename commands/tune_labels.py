@@ -6,10 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from commands.epochs import show_epochs, training_section
+from commands.output import say
 from commands.progress import working
-from commands.shell import say
-from commands.tuned_output import Target, check_target, draw, is_fast, save_and_print
+from commands.training_output import Target, check_target, draw, is_fast, save_and_print, show_epochs, training_section
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
         if not is_first():
             return
         draw(target, before, look, ("queries", "documents"))
-        _tell(rounds)
-        save_and_print(_describe(student, (source, data), options, rounds), target, model)
+        _report(rounds)
+        save_and_print(_describe(student, source, data, options=options, rounds=rounds), target, model)
 
 
 def _check_source(sources: Sequence[str]) -> str:
@@ -130,7 +129,7 @@ def _open_guide(options: "TuneOptions") -> "TuneOptions":
     return replace(options, goal=replace(options.goal, settings=replace(settings, guide=guide)))
 
 
-def _tell(rounds: Sequence["Round"]) -> None:
+def _report(rounds: Sequence["Round"]) -> None:
     for number, one in enumerate(rounds, start=1):
         for note in one.notes:
             say(note)
@@ -139,11 +138,11 @@ def _tell(rounds: Sequence["Round"]) -> None:
 
 
 def _describe(
-    student: "Student", source: "tuple[str, TuningData]", options: "TuneOptions", rounds: Sequence["Round"]
+    student: "Student", source: str, data: "TuningData", *, options: "TuneOptions", rounds: Sequence["Round"]
 ) -> "Tuned":
     from adaptors.tuned_folder import Tuned
     from adaptors.tuning_words import describe_tuning, trained_on
 
-    words = describe_tuning(source[1], options, rounds)
+    words = describe_tuning(data, options, rounds)
     sections = "".join(training_section(one.epochs) for one in rounds)
-    return Tuned(student, trained_on(*source), Path(student.name).name, words + sections)
+    return Tuned(student, trained_on(source, data), Path(student.name).name, words + sections)

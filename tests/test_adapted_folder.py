@@ -13,7 +13,8 @@ from tiny_models import make_texts
 from typer.testing import CliRunner, Result
 
 import cli
-from adaptors.folder import is_adapted, open_adapted
+from adaptors.folder import open_adapted
+from adaptors.members import is_adapted
 from probe.errors import CallError, ModelError
 from probe.options import LoadOptions
 

@@ -5,12 +5,12 @@ import torch
 from tiny_states import WIDTH, make_states
 from torch import Tensor
 
-from adaptors.base import FitData, Projection
-from adaptors.collation import StateCollator
+from adaptors.closed_form import fit_pca, fit_spectral, principal_axes, second_moments
+from adaptors.collation import Split, StateCollator, draw_rankings
 from adaptors.distil import fit_distil
-from adaptors.draws import Split, draw_rankings
-from adaptors.ladder import LadderPlan, fit_kind
-from adaptors.linear import fit_pca, fit_spectral, principal_axes, second_moments
+from adaptors.gathering import FitData
+from adaptors.ladder import FitPlan, fit_kind
+from adaptors.linear import Projection
 from adaptors.losses import RankingDistillationLoss
 from adaptors.train_options import TrainOptions
 from probe.fusions import Fusion
@@ -86,7 +86,7 @@ def test_on_an_inner_layer_it_learns_to_rank_as_the_final_embedding() -> None:
 
 def test_more_dimensions_than_the_final_embedding_has_are_left_out() -> None:
     data = FitData(**{**vars(DATA), "targets": DATA.texts[:, :6]})
-    fitted = fit_kind("distil", FUSION, data, LadderPlan(("distil",), (8, 6, 4), SHORT))
+    fitted = fit_kind("distil", FUSION, data, FitPlan(("distil",), (8, 6, 4), SHORT))
     assert [encoder.dim for encoder in fitted] == [6, 4]
 
 

@@ -3,7 +3,7 @@
 import torch
 from tiny_states import CENTRES, make_states
 
-from adaptors.draws import draw_pairs, draw_rankings, draw_texts, split_pairs, split_texts
+from adaptors.collation import draw_pairs, draw_rankings, draw_texts, split_pairs, split_texts
 
 DATA, JUDGED = make_states(), make_states(labelled=True)
 DOCUMENTS = len(DATA.documents)

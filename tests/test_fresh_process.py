@@ -36,7 +36,7 @@ import probe
 from probe.dataset import load_dataset
 from probe.docstrings import read_docstrings
 from probe.loading import load_model
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.ranking import rank_layers
 from probe.reader import LayerReader
 reader = LayerReader(load_model(model, LoadOptions(dtype="float32", device="cpu")))

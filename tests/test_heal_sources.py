@@ -11,7 +11,7 @@ import torch
 from tiny_data import make_dataset, write_lines
 from torch.nn.functional import normalize
 
-from adaptors.gathering import choose_texts
+from adaptors.gathering import select_fit_data
 from adaptors.heal_sources import load_heal_texts
 from adaptors.heal_texts import gather_heal_texts
 from probe.dataset_loading import load_dataset
@@ -63,7 +63,7 @@ def test_a_data_set_gives_what_it_gave_and_no_judgement(tmp_path: Path, files: l
     folder = make_dataset(tmp_path / "tiny.md")
     write_lines(folder / "qrels" / "train.tsv", ["query-id\tcorpus-id\tscore", "q1\td1\t1"])
     own, data = load_heal_texts([files[0], str(folder)])
-    expected = choose_texts(str(folder), load_dataset(str(folder)), "none")
+    expected = select_fit_data(str(folder), load_dataset(str(folder)), "none")
     assert data.train is not None
     assert data.train.queries == expected.train.queries if expected.train else False
     assert list(data.corpus.documents) == list(expected.corpus.documents)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from adaptors.folder import open_adapted
-from adaptors.gathering import choose_texts
+from adaptors.gathering import select_fit_data
 from adaptors.heal_loss import HealLoss
 from adaptors.heal_texts import HealTexts, draw_batches, gather_heal_texts
 from adaptors.healing import HealOptions, count_steps, heal
@@ -53,7 +54,7 @@ def cut_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[
 @pytest.fixture(scope="module")
 def texts(tiny_folder: Callable[[str], Path], data: Path) -> HealTexts:
     reader = open_reader(str(tiny_folder("bert")), LoadOptions(dtype="float32", device="cpu"))
-    return gather_heal_texts(reader, [choose_texts(str(data), load_dataset(str(data)), "none")])
+    return gather_heal_texts(reader, [select_fit_data(str(data), load_dataset(str(data)), "none")])
 
 
 def open_cut(folder: Path) -> Student:
@@ -145,15 +146,26 @@ def test_it_comes_nearer_to_its_teacher(cut_folder: Path, texts: HealTexts) -> N
 
 
 def test_it_learns_without_dropout(cut_folder: Path, texts: HealTexts, monkeypatch: pytest.MonkeyPatch) -> None:
-    modes, forward = set(), HealLoss.forward
+    same, forward, student = [], HealLoss.forward, open_cut(cut_folder)
+    rates = {name: module.p for name, module in student.model.named_modules() if isinstance(module, nn.Dropout)}
 
-    def spy(self: HealLoss, *args: object, **named: object) -> object:
-        modes.update(module.training for module in self.model.modules())
-        return forward(self, *args, **named)  # type: ignore[arg-type]
+    def embed(model: nn.Module, features: dict[str, Tensor]) -> Tensor:
+        vectors: Tensor = model(dict(features))["sentence_embedding"]
+        return vectors
+
+    def spy(self: HealLoss, sentence_features: list[dict[str, Tensor]], *args: Any, **named: Any) -> object:
+        (features,) = sentence_features
+        trains = self.model.training
+        with torch.no_grad():
+            trained = embed(self.model, features)
+            same.append(trains and torch.equal(trained, embed(self.model.eval(), features)))
+        self.model.train()
+        return forward(self, sentence_features, *args, **named)
 
     monkeypatch.setattr(HealLoss, "forward", spy)
-    heal(open_cut(cut_folder), texts, replace(OPTIONS, steps=2))
-    assert modes == {False}
+    heal(student, texts, replace(OPTIONS, steps=2))
+    assert (same, max(rates.values()) > 0) == ([True, True], True)
+    assert rates == {name: m.p for name, m in student.model.named_modules() if isinstance(m, nn.Dropout)}
 
 
 def test_the_same_seed_gives_the_same_weights(cut_folder: Path, texts: HealTexts) -> None:

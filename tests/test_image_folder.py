@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import cli
 from adaptors.fusion_weights import tune_weights
-from adaptors.gathering import choose_texts
+from adaptors.gathering import select_fit_data
 from adaptors.heal_sources import load_heal_texts
 from probe.bm25 import evaluate_bm25
 from probe.data_summary import summarise
@@ -340,7 +340,7 @@ def test_a_reader_of_texts_refuses_images(model: LoadedModel, shapes: str) -> No
 READERS: dict[str, Callable[[Dataset], Any]] = {
     "BM25": lambda data: evaluate_bm25(data, [Metric("ndcg", 10)]),
     "probe geometry": lambda data: measure_geometry([], data),
-    "an adaptor": lambda data: choose_texts("shapes", data, "none"),
+    "an adaptor": lambda data: select_fit_data("shapes", data, "none"),
     "surgery fuse": lambda data: tune_weights(None, data, Metric("ndcg", 10)),  # type: ignore[arg-type]
 }
 

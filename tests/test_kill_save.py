@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import safetensors.torch
-from adaptors.folder import TrainedOn
+from adaptors.members import TrainedOn
 from adaptors.student import open_student
 from adaptors.tuned_folder import Tuned, save_tuned
-from probe.profile import LoadOptions
+from probe.options import LoadOptions
 from probe.loading import load_model
 from surgery.cutting import cut
 from surgery.folder import save

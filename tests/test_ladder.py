@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptors.gathering import FitTexts, find_training, gather
+from adaptors.gathering import FitTexts, find_training, gather_states
 from adaptors.kinds import check_kinds
-from adaptors.ladder import LadderPlan, climb
+from adaptors.ladder import FitPlan, compare_adaptors
 from adaptors.resolve import ResolvedSpecs, resolve_specs
 from probe import states as states_module
 from probe.dataset import Dataset
@@ -21,7 +21,7 @@ from probe.options import LoadOptions
 from probe.ranking import RankOptions
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
-PLAN = LadderPlan(("truncate", "pca", "spectral", "lens"), (32, 8))
+PLAN = FitPlan(("truncate", "pca", "spectral", "lens"), (32, 8))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def resolved(tiny_folder: Callable[[str], Path]) -> ResolvedSpecs:
 
 @pytest.fixture
 def board(resolved: ResolvedSpecs, dataset: Dataset) -> Leaderboard:
-    return climb(resolved, PLAN, FitTexts(dataset), RankOptions())
+    return compare_adaptors(resolved, PLAN, FitTexts(dataset), RankOptions())
 
 
 def test_every_adaptor_stands_beside_its_frozen_encoder_at_every_dimension(
@@ -73,7 +73,7 @@ def test_what_saw_the_corpus_is_marked(board: Leaderboard) -> None:
 
 
 def test_the_recommended_preset_is_marked_in_the_table(resolved: ResolvedSpecs, dataset: Dataset) -> None:
-    found = climb(resolved, LadderPlan(("distil", "pca"), (8,)), FitTexts(dataset), RankOptions())
+    found = compare_adaptors(resolved, FitPlan(("distil", "pca"), (8,)), FitTexts(dataset), RankOptions())
     lines = found.to_markdown().splitlines()
     assert all(("recommended" in line) == ("| distil |" in line) for line in lines if line.startswith("|"))
 
@@ -97,7 +97,7 @@ def test_no_leak_the_queries_that_are_scored_are_not_read(
         lambda reader, side, *rest: (sides.append(side.name), original(reader, side, *rest))[1],
     )
     readers = {c.reader.model.source.name: c.reader for c in resolved.candidates}
-    gather(readers, [Fusion(resolved.baseline.points)], FitTexts(dataset))
+    gather_states(readers, [Fusion(resolved.baseline.points)], FitTexts(dataset))
     assert set(sides) == {"documents"}
 
 
@@ -108,7 +108,7 @@ def test_a_weighted_fusion_of_final_embeddings_is_what_its_adaptors_aim_at(
     (equal,) = resolved.fusions
     weighted = Fusion(equal.points, weights=(0.9, 0.1))
     inner = Fusion(resolved.baseline.points)
-    of_weighted, of_inner = gather(readers, [weighted, inner], FitTexts(dataset))
+    of_weighted, of_inner = gather_states(readers, [weighted, inner], FitTexts(dataset))
     assert of_weighted.is_final
     assert not of_inner.is_final
 
@@ -117,7 +117,7 @@ def test_training_queries_are_read_where_there_are_some(resolved: ResolvedSpecs,
     readers = {c.reader.model.source.name: c.reader for c in resolved.candidates}
     train = replace(dataset, split="train")
     (without,), (data,), (labelled,) = (
-        gather(readers, [Fusion(resolved.baseline.points)], texts)
+        gather_states(readers, [Fusion(resolved.baseline.points)], texts)
         for texts in (FitTexts(dataset), FitTexts(dataset, train), FitTexts(dataset, train, labels=True))
     )
     assert (len(without.queries), len(data.queries)) == (0, len(dataset.queries))
@@ -141,7 +141,7 @@ def test_the_scored_split_is_never_the_training_split(tmp_path: Path) -> None:
 
 
 def test_the_same_ladder_twice(resolved: ResolvedSpecs, dataset: Dataset, board: Leaderboard) -> None:
-    again = climb(resolved, PLAN, FitTexts(dataset), RankOptions())
+    again = compare_adaptors(resolved, PLAN, FitTexts(dataset), RankOptions())
     keep = ("encoder", "adaptor", "dim", "scores", "p_value", "pca_delta")
     first, second = ([[getattr(row, name) for name in keep] for row in b.rows] for b in (board, again))
     assert first == second
@@ -153,5 +153,5 @@ def test_wrong_kinds_and_dimensions_are_wrong_calls(resolved: ResolvedSpecs, dat
     with pytest.raises(CallError, match="truncate, pca"):
         check_kinds(["umap"])
     with pytest.raises(CallError, match="no more than 32 dimensions"):
-        climb(resolved, LadderPlan(("pca",), (4096,)), FitTexts(dataset), RankOptions())
+        compare_adaptors(resolved, FitPlan(("pca",), (4096,)), FitTexts(dataset), RankOptions())
     assert check_kinds(["lens"]) == ("lens", "pca")

@@ -10,9 +10,9 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adaptors import linear
-from adaptors.base import FitData
-from adaptors.linear import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors import closed_form
+from adaptors.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.gathering import FitData
 from probe.errors import CallError
 
 WIDTH, FINAL = 12, 8
@@ -93,7 +93,7 @@ def test_the_lens_is_the_ridge_regression_of_least_gcv(noise: float) -> None:
     states, targets = data.texts.double().numpy(), data.targets.double().numpy()
     centred = states - states.mean(axis=0)
     best, expected = np.inf, None
-    for penalty in linear._PENALTIES * np.linalg.eigvalsh(centred.T @ centred).mean():
+    for penalty in closed_form._PENALTIES * np.linalg.eigvalsh(centred.T @ centred).mean():
         fitted = Ridge(alpha=penalty).fit(states, targets)
         hat = centred @ np.linalg.solve(centred.T @ centred + penalty * np.eye(WIDTH), centred.T)
         score = ((targets - fitted.predict(states)) ** 2).sum() / (len(states) - 1 - np.trace(hat)) ** 2

@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adaptors.linear import Linear
+from adaptors.loss_choice import LOSSES
 from adaptors.losses import (
-    MarginSimilarityLoss,
     MatryoshkaAdaptorLoss,
     RankingDistillationLoss,
     ReconstructionLoss,
     SimilarityLoss,
     unexplained_variance,
 )
-from adaptors.networks import Autoencoder, Residual
+from adaptors.mlp import Autoencoder, Residual
 
 WIDTH, DIM, DIMS = 6, 4, (4, 2)
 
@@ -30,6 +31,9 @@ class Model(nn.Module):
     def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         features["sentence_embedding"] = self.network(features["sentence_embedding"])
         return features
+
+    def get_embedding_dimension(self) -> int:
+        return DIM
 
 
 @pytest.fixture(autouse=True)
@@ -128,15 +132,15 @@ def test_an_adaptor_that_adds_nothing_to_whole_vectors_loses_nothing() -> None:
 
 
 def test_margin_keeps_the_diagonal_above_the_rest() -> None:
-    network, columns = nn.Linear(WIDTH, DIM).double(), [column(5), column(5)]
+    network, columns = Linear(WIDTH, DIM).double(), [column(5), column(5)]
     left, right = (network(c["sentence_embedding"]) for c in columns)
     expected = 0.0
     for dim in DIMS:
-        scores = [[cosine(left[i, :dim], right[j, :dim]) / 0.1 for j in range(5)] for i in range(5)]
-        terms = [max(0.0, 1.5 - (scores[i][i] - scores[i][j])) for i in range(5) for j in range(5) if i != j]
+        scores = [[cosine(left[i, :dim], right[j, :dim]) / 0.05 for j in range(5)] for i in range(5)]
+        terms = [max(0.0, 2.0 - (scores[i][i] - scores[i][j])) for i in range(5) for j in range(5) if i != j]
         expected += sum(terms) / len(terms)
-    loss = MarginSimilarityLoss(Model(network), DIMS, temperature=0.1, margin=1.5)
-    assert float(loss(columns)) == pytest.approx(expected, rel=1e-9)
+    loss = LOSSES["margin"].make(Model(network), network, DIMS)
+    assert float(loss(columns, None)) == pytest.approx(expected, rel=1e-9)
 
 
 def ranking_columns() -> list[dict[str, Tensor]]:
@@ -178,12 +182,12 @@ def adaptor_loss(states: Tensor) -> Tensor:
 
 
 def of_two_columns(loss: nn.Module, **more: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda states: loss([{"sentence_embedding": part, **more} for part in states.split(3)])
+    return lambda states: loss([{"sentence_embedding": part, **more} for part in states.split(3)], None)
 
 
 GRADIENTS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
     "similarity": lambda model: of_two_columns(SimilarityLoss(model, DIMS), target=torch.eye(3).double()),
-    "margin": lambda model: of_two_columns(MarginSimilarityLoss(model, DIMS, 0.5, 1.5)),
+    "margin": lambda model: of_two_columns(LOSSES["margin"].make(model, Linear(WIDTH, DIM), DIMS)),
     "ranking": lambda model: of_two_columns(
         RankingDistillationLoss(model, DIMS, 0.5), target=torch.randn(3, 4).double(), row=torch.arange(3)
     ),

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from adaptors.adaptor_module import AdaptorModule, read_network, write_network
+from adaptors.base import Network
+from adaptors.closed_form import fit_pca, fit_spectral
 from adaptors.fit_network import NETWORK_LOSSES, make_network, prefixes
-from adaptors.linear import fit_pca, fit_spectral
 from adaptors.mixing import Attention, ScalarMix, share_words
+from adaptors.mlp import Autoencoder
 from adaptors.network_classes import NETWORKS
-from adaptors.networks import Autoencoder, Network
 from adaptors.rotation import Rotation
 from probe.errors import ModelError
 

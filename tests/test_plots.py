@@ -333,7 +333,7 @@ def test_the_users_style_changes_nothing_and_is_left_alone(tmp_path: Path) -> No
 
 def test_pyplot_is_never_imported_nor_matplotlib_before_it_is_needed() -> None:
     child = """
-import sys, cli, probe.pictures, commands.pictures
+import sys, cli, probe.pictures, commands.output
 assert "matplotlib" not in sys.modules
 import probe.plot_leaderboard, probe.plot_geometry
 assert "matplotlib.pyplot" not in sys.modules and "torch" not in sys.modules

@@ -6,11 +6,10 @@ from real_states import DATA, FLOAT32, NDCG, REAL, Spied
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from adaptors.base import FitData
+from adaptors.closed_form import fit_lens
 from adaptors.distil import fit_distil
 from adaptors.fit_network import fit_network
-from adaptors.gathering import FitTexts, _positives
-from adaptors.linear import fit_lens
+from adaptors.gathering import FitData, FitTexts, _positives
 from adaptors.train_options import TrainOptions
 from probe.dataset_loading import load_dataset
 from probe.loading import load_model

@@ -17,8 +17,9 @@ from adaptors.adapted import AdaptedModel
 from adaptors.adaptor_module import write_network
 from adaptors.base import Adaptor
 from adaptors.folder import open_adapted
+from adaptors.linear import Linear
 from adaptors.mixing import Attention
-from adaptors.networks import Linear, Mlp
+from adaptors.mlp import Mlp
 from probe.errors import ModelError, TrainingError
 from probe.options import LoadOptions
 from surgery.fusing import FusedModel
@@ -203,9 +204,9 @@ def test_a_fit_that_collapses_failed_and_was_no_wrong_call(
     assert (done.exit_code, "mlp collapsed" in done.stderr, list(tmp_path.iterdir())) == (1, True, [])
 
 
-def test_the_original_variant(tiny_folder: Callable[[str], Path], data: Path) -> None:
+def test_the_originals_are_kinds(tiny_folder: Callable[[str], Path], data: Path) -> None:
     on = ["--on", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store", "--steps", 2]
-    done = run("rank", *on, "--kinds", "linear,mlp", "--variant", "original", "--format", "json")
+    done = run("rank", *on, "--kinds", "linear-original,mlp-original", "--format", "json")
     assert {row["adaptor"] for row in json.loads(done.stdout)["rows"]} == {
         None,
         "pca",
@@ -221,8 +222,7 @@ WRONG_CALLS = {
     "no such loss": (["linear", "--loss", "hinge"], "expected one of similarity"),
     "a loss that needs labels": (["linear", "--loss", "infonce"], "--labels train"),
     "a loss for a closed form": (["spectral", "--loss", "similarity"], "no other loss"),
-    "no such variant": (["linear", "--variant", "new"], "expected 'own'"),
-    "a kind without the variant": (["pca", "--variant", "original"], "linear and mlp"),
+    "no such kind": (["linear-new"], "unknown adaptor 'linear-new'"),
     "one hookpoint": (["attention"], "a single hookpoint"),
     "no steps": (["linear", "--steps", "0"], "--steps"),
 }

@@ -15,8 +15,7 @@ from tiny_towers import write_towers
 from typer.testing import CliRunner, Result
 
 import cli
-from adaptors.resolve import resolve_sides, resolve_specs
-from adaptors.resolve_towers import pair_towers
+from adaptors.resolve import pair_towers, resolve_sides, resolve_specs
 from probe import tower_reader
 from probe.charts import chart_leaderboard
 from probe.chunk_file import dequantize, quantize

@@ -13,16 +13,15 @@ from tiny_states import make_states
 from torch import Tensor, nn
 
 from adaptors import training
-from adaptors.base import FitData
-from adaptors.collation import StateCollator
-from adaptors.draws import draw_pairs, draw_texts, split_pairs, split_texts
+from adaptors.base import Network
+from adaptors.collation import StateCollator, draw_pairs, draw_texts, split_pairs, split_texts
 from adaptors.epochs import Epoch, epoch_cells
 from adaptors.fit_network import NETWORK_LOSSES, fit_network, make_network
+from adaptors.gathering import FitData
 from adaptors.held_out import HeldOutQueries
 from adaptors.losses import SimilarityLoss
-from adaptors.networks import Network
 from adaptors.train_options import TrainOptions
-from adaptors.training import Lesson, train
+from adaptors.training import TrainingTask, train
 from probe.errors import CallError, TrainingError
 
 DIMS = (8, 4)
@@ -39,9 +38,9 @@ def weights(network: nn.Module) -> Tensor:
     return torch.cat([tensor.flatten().float() for tensor in network.state_dict().values()])
 
 
-def similarity_lesson(data: FitData, steps: int) -> Lesson:
+def similarity_task(data: FitData, steps: int) -> TrainingTask:
     rows = split_texts(data, 0)
-    return Lesson(
+    return TrainingTask(
         loss=lambda model: SimilarityLoss(model, [8]),
         train=draw_texts(rows.train, 64, steps, 0),
         held_out=draw_texts(rows.held_out, 64, 1, 0),
@@ -77,18 +76,18 @@ def test_no_leak_without_labels_judgements_change_nothing() -> None:
 
 def test_it_learns_what_the_loss_asks_for() -> None:
     network = make_network("linear-original", DATA, 8, 0)
-    epochs = train(network, similarity_lesson(DATA, 40), TrainOptions(steps=40, rate=1e-2))
+    epochs = train(network, similarity_task(DATA, 40), TrainOptions(steps=40, rate=1e-2))
     assert min(epoch.held_out_loss for epoch in epochs) < 0.5 * epochs[0].held_out_loss
 
 
 def test_it_ends_as_the_best_epoch_left_it() -> None:
     """A few texts, learned by heart: what is held out is best in the middle."""
     network = make_network("linear-original", DATA, 8, 0)
-    lesson = replace(similarity_lesson(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, 0))
-    epochs = train(network, lesson, TrainOptions(steps=80, rate=0.03))
+    task = replace(similarity_task(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, 0))
+    epochs = train(network, task, TrainOptions(steps=80, rate=0.03))
     best = min(epochs, key=lambda epoch: epoch.held_out_loss)
     assert 0 < best.number < epochs[-1].number
-    batch = lesson.collator([{"text": lesson.held_out["text"][0]}])
+    batch = task.collator([{"text": task.held_out["text"][0]}])
     column = {"sentence_embedding": batch["text_sentence_embedding"]}
     loss = SimilarityLoss(_Wrapped(network), [8])([column])
     assert float(loss) == pytest.approx(best.held_out_loss, rel=1e-4)
@@ -99,8 +98,8 @@ def test_it_ends_as_the_best_epoch_left_it() -> None:
 def test_where_no_epoch_is_better_it_stays_as_it_began() -> None:
     network = make_network("mlp", DATA, 24, 0)
     start = weights(network)
-    lesson = replace(similarity_lesson(DATA, 8), loss=lambda model: SimilarityLoss(model, [24]))
-    epochs = train(network, lesson, TrainOptions(steps=8, rate=0.1))
+    task = replace(similarity_task(DATA, 8), loss=lambda model: SimilarityLoss(model, [24]))
+    epochs = train(network, task, TrainOptions(steps=8, rate=0.1))
     assert epochs[0].held_out_loss < min(epoch.held_out_loss for epoch in epochs[1:])
     assert torch.equal(weights(network), start)
 
@@ -130,7 +129,7 @@ def test_the_losses_of_sentence_transformers_work_unchanged() -> None:
     pairs, documents = split_pairs(JUDGED, 0), len(JUDGED.documents)
     for make in (losses.MultipleNegativesRankingLoss, losses.MultipleNegativesSymmetricRankingLoss):
         network = make_network("linear", JUDGED, 8, 0)
-        lesson = Lesson(
+        task = TrainingTask(
             loss=make,  # type: ignore[arg-type]
             train=draw_pairs(pairs.train, documents, 16, 4, 0),
             held_out=draw_pairs(pairs.held_out, documents, 16, 1, 0),
@@ -138,7 +137,7 @@ def test_the_losses_of_sentence_transformers_work_unchanged() -> None:
             evaluator=HeldOutQueries(JUDGED, pairs.held_out, DIMS),
             fingerprint={},
         )
-        assert len(train(network, lesson, SHORT)) == 3
+        assert len(train(network, task, SHORT)) == 3
 
 
 class _Interrupted(Exception):
@@ -196,7 +195,7 @@ class _Fading(Network):
         super().__init__(width, dim)
         self.weight = nn.Parameter(torch.tensor(0.1))
 
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         pass
 
     def forward(self, states: Tensor) -> Tensor:
@@ -213,16 +212,16 @@ class _Fade(nn.Module):
 
 
 def test_a_collapse_stops_the_training_with_a_message() -> None:
-    lesson = replace(similarity_lesson(DATA, 200), loss=_Fade)
+    task = replace(similarity_task(DATA, 200), loss=_Fade)
     with pytest.raises(TrainingError, match=r"fading collapsed: all vectors are equal after \d+ steps"):
-        train(_Fading(24, 8), lesson, TrainOptions(steps=200, rate=0.01))
+        train(_Fading(24, 8), task, TrainOptions(steps=200, rate=0.01))
 
 
 def test_a_loss_that_is_no_number_stops_the_training_with_a_message() -> None:
     broken = replace(DATA, documents=DATA.documents * torch.nan)
     network = make_network("mlp", DATA, 8, 0)
     with pytest.raises(TrainingError, match="the loss is nan after 2 steps"):
-        train(network, similarity_lesson(broken, 4), SHORT)
+        train(network, similarity_task(broken, 4), SHORT)
 
 
 def test_it_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:

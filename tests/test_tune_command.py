@@ -15,7 +15,7 @@ from typer.testing import Result
 
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.tune_options import TuneOptions
-from commands.tuned_output import Target
+from commands.training_output import Target
 
 
 @pytest.fixture(scope="module")

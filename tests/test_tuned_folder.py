@@ -18,7 +18,8 @@ from tiny_tuning import QUICK, SAMPLE, changed, embed, make_pairs, weights
 from typer.testing import CliRunner, Result
 
 import cli
-from adaptors.folder import TrainedOn, open_adapted
+from adaptors.folder import open_adapted
+from adaptors.members import TrainedOn
 from adaptors.scope import Scope
 from adaptors.student import Student, open_student
 from adaptors.tuned_folder import Tuned, save_tuned

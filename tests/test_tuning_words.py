@@ -15,7 +15,7 @@ from adaptors.tuning import Round
 from adaptors.tuning_data import load_tuning_data
 from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_words import describe_tuning, trained_on
-from commands.epochs import show_epochs, training_section
+from commands.training_output import show_epochs, training_section
 
 ROWS = make_pairs()
 KEPT = Round(24, ())

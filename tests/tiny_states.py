@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import normalize
 
-from adaptors.base import FitData
+from adaptors.gathering import FitData
 
 __all__ = ["BLOCKS", "CENTRES", "WIDTH", "make_states"]
 

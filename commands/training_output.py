@@ -1,5 +1,6 @@
-"""What the two ways of `adaptors tune` have in common: the folder that they make."""
+"""The output of a training: its epochs as a table, its picture, the folder of the trained encoder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from commands.shell import check_file, saving, say
+from commands.output import check_file, check_plot, console, saving, say
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from adaptors.epochs import Epoch
     from adaptors.student import Student
     from adaptors.training_log import Look
     from adaptors.tuned_folder import Tuned
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 
     Pair = tuple[Tensor, Tensor]
 
-__all__ = ["Target", "check_target", "draw", "is_fast", "save_and_print"]
+__all__ = ["Target", "check_target", "draw", "is_fast", "save_and_print", "show_epochs", "training_section"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a trained encoder goes.
+    """Destination of a trained encoder.
 
     Attributes:
         out: Folder to make.
@@ -38,8 +40,7 @@ class Target:
 
 
 def check_target(target: Target, log: Path | None) -> None:
-    """Refuse what cannot be written, before the work."""
-    from commands.pictures import check_plot
+    """Refuse files and folders that cannot be written, before the work."""
     from surgery.folder import check_out
 
     check_out(target.out, target.force)
@@ -87,3 +88,32 @@ def is_fast() -> bool:
     from probe.device import pick_device, pick_dtype
 
     return pick_dtype("auto", pick_device("auto")) == torch.bfloat16
+
+
+def show_epochs(epochs: "Sequence[Epoch]") -> None:
+    """Print a table of the training, on stderr."""
+    from rich import box
+    from rich.table import Table
+
+    from adaptors.epochs import epoch_cells
+
+    if not epochs:
+        return
+    header, rows = epoch_cells(epochs)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in header:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console(stderr=True).print(table)
+
+
+def training_section(epochs: "Sequence[Epoch]") -> str:
+    """Return a section of a card: every epoch of a training, or nothing where there is none."""
+    from adaptors.epochs import epoch_cells
+
+    if not epochs:
+        return ""
+    header, rows = epoch_cells(epochs)
+    lines = [header, ["---:"] * len(header), *rows]
+    return "\n## Training\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

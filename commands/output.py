@@ -1,6 +1,5 @@
-"""What every command does around its one call: errors, progress, output."""
+"""The output of a command: where it may go, checked before the work; tables, JSON, files and pictures after it."""
 
-import functools
 import io
 import json
 import os
@@ -9,34 +8,30 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
-from commands.processes import await_end, beside_first, leave_to_first, place, shares
-from probe.errors import CallError, DataError, ProbeError
+from probe.errors import CallError, ProbeError
 from probe.files import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from probe.leaderboard import Leaderboard
-    from probe.remote import Location
-    from probe.store import Store
 
 __all__ = [
-    "app",
     "check_choice",
     "check_file",
     "check_json_output",
     "check_output",
+    "check_plot",
     "command_line",
     "console",
     "emit",
     "emit_json",
-    "friendly",
-    "open_store",
     "print_json",
+    "save_plot",
     "saving",
     "say",
     "write_text",
@@ -45,17 +40,6 @@ __all__ = [
 
 _FORMATS = ("table", "json", "csv", "markdown")
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
-
-# Read by the libraries when they are imported.
-_ENVIRONMENT = {
-    # Beside a busy process, spinning threads cost a third of the speed.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-}
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class _ToJson(Protocol):
@@ -67,62 +51,6 @@ class _ToJson(Protocol):
 
 
 B = TypeVar("B", bound=_ToJson)
-
-
-def app(help: str, example: str) -> typer.Typer:
-    """Return an app whose help ends with an example."""
-    return typer.Typer(
-        help=help,
-        epilog=f"Example: {example}",
-        no_args_is_help=True,
-        add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-
-
-def friendly(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command answer errors with a message on stderr and the right exit code."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the command."""
-        _prepare_process()
-        if not shares(command):
-            leave_to_first()
-        try:
-            with beside_first():
-                return command(*args, **kwargs)
-        except (typer.Exit, BrokenPipeError):
-            raise
-        except KeyboardInterrupt:
-            raise _failed("interrupted", 130) from None
-        except Exception as error:
-            if kwargs.get("debug"):
-                raise
-            if isinstance(error, ProbeError):
-                raise _failed(str(error), error.exit_code) from error
-            if isinstance(error, OSError):
-                raise _failed(f"the system refused: {error}", 1) from error
-            kind = type(error).__name__
-            raise _failed(f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1) from error
-
-    return run
-
-
-def _prepare_process() -> None:
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no Δ shows a question mark
-            stream.reconfigure(errors="replace")
-
-
-def _failed(message: str, exit_code: int) -> typer.Exit:
-    if place():
-        await_end(message)
-    else:
-        typer.echo(f"error: {message}", err=True)
-    return typer.Exit(exit_code)
 
 
 def check_choice(option: str, value: str, choices: Collection[str]) -> None:
@@ -160,36 +88,6 @@ def check_json_output(format: str, save: Path | None) -> None:
     """Refuse a wrong --format or --save of a command that prints a table or JSON."""
     check_choice("--format", format, ("table", "json"))
     check_file("--save", save, (".json",))
-
-
-def open_store(folder: str | None, without: bool = False) -> "Store | None":
-    """Return the store a command uses: the folder or URL asked for, the cache folder's, or none."""
-    from probe.locations import locate
-    from probe.store import Store
-
-    if without and folder is not None:
-        raise CallError("--store and --no-store exclude each other: give one of them")
-    if without:
-        return None
-    if folder is not None:
-        place = locate(folder)
-        if _is_file(place):
-            raise CallError(f"--store '{folder}' is a file: expected a folder, or a new name for one")
-        return Store(place)
-    from probe.download import cache_folder
-
-    try:
-        return Store(cache_folder() / "store")
-    except DataError as error:
-        say(f"warning: {error}; nothing is stored (--no-store says so too)")
-        return None
-
-
-def _is_file(place: "Location") -> bool:
-    try:
-        return place.exists() and not place.is_dir()
-    except OSError as error:
-        raise DataError(f"--store '{place}' cannot be reached: {error}") from error
 
 
 def command_line() -> str:
@@ -260,3 +158,23 @@ def _draw(board: "Leaderboard", format: str) -> str:
     text = io.StringIO()
     print_result(board, console(file=text, width=200))
     return text.getvalue()
+
+
+def check_plot(plot: Path | None, option: str = "--plot") -> None:
+    """Refuse a wrong name of a picture, or any without matplotlib, before the work."""
+    if plot is None:
+        return
+    from probe.pictures import SUFFIXES, check_matplotlib
+
+    check_file(option, plot, SUFFIXES)
+    check_matplotlib(option)
+
+
+def save_plot(board: Any, plot: Path | None) -> None:
+    """Draw a board where asked for."""
+    if plot is None:
+        return
+    from probe.pictures import save_picture
+
+    with saving(plot):
+        save_picture(board, plot)

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING
 import typer
 
 from adaptors.train_options import TrainOptions
-from commands.epochs import show_epochs, training_section
+from commands.output import command_line, say
 from commands.progress import working
-from commands.shell import command_line, open_store, say
+from commands.training_output import show_epochs, training_section
 from probe.errors import CallError
 
 if TYPE_CHECKING:
-    from adaptors.adapted import Adapted
+    from adaptors.adapted import AdaptedEncoder
     from adaptors.resolve import ResolvedSpecs
     from probe.leaderboard import Leaderboard
     from probe.options import LoadOptions
+    from probe.store import Store
 
 __all__ = ["FitRequest", "fit_and_save"]
 
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What to fit, on what, and where it goes.
+    """An adaptor to fit, and the folder to save it in.
 
     Attributes:
         kind: Kind of adaptor.
@@ -33,7 +34,7 @@ class FitRequest:
         split: The split that is scored.
         out: Folder to make.
         force: Replace one that an earlier save made.
-        store: Folder of the store, and whether there is none.
+        store: Where states are kept, if anywhere.
         labels: The split whose judgements may be used, or `none`.
         training: How a network is trained.
     """
@@ -45,7 +46,7 @@ class FitRequest:
     split: str | None
     out: Path
     force: bool
-    store: tuple[str | None, bool]
+    store: "Store | None"
     labels: str = "none"
     training: TrainOptions = field(default_factory=TrainOptions)
 
@@ -66,8 +67,8 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     for note in board.settings["adaptors"]:
         say(note)
     for row in board.rows:
-        what = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
-        say(f"{row.encoder}, {what}: {board.metric} {row.scores[board.metric]:.4f}")
+        fitted = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
+        say(f"{row.encoder}, {fitted}: {board.metric} {row.scores[board.metric]:.4f}")
     readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
     model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
     say(f"saving {request.out} and checking it in a fresh process")
@@ -79,11 +80,11 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     typer.echo(request.out)
 
 
-def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderboard]":
+def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, Leaderboard]":
     """Return the adapted encoder of the most dimensions, and how it and the frozen one retrieve."""
-    from adaptors.gathering import choose_texts
+    from adaptors.gathering import select_fit_data
     from adaptors.kinds import KINDS, check_kinds
-    from adaptors.ladder import LadderPlan, fit_ladder
+    from adaptors.ladder import FitPlan, fit_adaptors
     from adaptors.resolve import resolve_specs
     from probe.dataset_loading import load_dataset
     from probe.ranking import RankOptions, rank
@@ -94,16 +95,15 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[Adapted, Leaderb
         raise CallError(f"'{request.kind}' uses no judgements: leave out --labels, or take one of {having}")
     if request.training.loss is not None and not KINDS[request.kind].uses_labels:
         raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
-    kept = open_store(*request.store)
     with working() as report:
         data = load_dataset(request.dataset, request.split)
-        resolved = resolve_specs([request.spec], options, kept)
+        resolved = resolve_specs([request.spec], options, request.store)
         _check_single(resolved, request.spec)
         dims = request.dims or (_final_width(resolved),)
         training = replace(request.training, progress=report)
-        ranking = RankOptions(seed=training.seed, command=command_line(), store=kept, progress=report)
-        plan = LadderPlan((request.kind,), dims, training, only_labelled=True)
-        ladder = fit_ladder(resolved, plan, choose_texts(request.dataset, data, request.labels), ranking)
+        ranking = RankOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
+        plan = FitPlan((request.kind,), dims, training, only_labelled=True)
+        ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), ranking)
         encoders = [*resolved.fusions, *ladder.adapted]
         board = rank(resolved.candidates, data, str(resolved.baseline), ranking, encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})

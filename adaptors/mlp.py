@@ -1,85 +1,12 @@
-"""Adaptors with weights to train. Each begins as the linear map of the axes it is given, the originals excepted."""
-
-from abc import abstractmethod
-from typing import ClassVar
+"""Adaptors with a hidden layer; all but the original begin as the linear map to the axes they are given."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from adaptors.base import Adaptor
+from adaptors.base import Network
 
-__all__ = ["Autoencoder", "Correction", "Linear", "LinearOriginal", "Mlp", "MlpOriginal", "Network", "Residual"]
-
-_SLOPE = 0.2
-
-
-class Network(Adaptor):
-    """An adaptor that is trained.
-
-    Attributes:
-        widens: Whether it reads several hookpoints apart, so that one alone gives it nothing to do.
-    """
-
-    widens: ClassVar[bool] = False
-
-    @abstractmethod
-    def begin(self, axes: Tensor) -> None:
-        """Become the map `prepare(x) A` to the first axes, given all of them, A `(D, D)`."""
-
-    def prepare(self, states: Tensor) -> Tensor:
-        """Return what of the states `(N, D)` its axes are taken of."""
-        return states
-
-
-class Linear(Network):
-    """LayerNorm, then a linear map."""
-
-    kind = "linear"
-
-    def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
-        super().__init__(width, dim)
-        self.norm = nn.LayerNorm(width)
-        self.map = nn.Linear(width, dim)
-
-    @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
-        """See `Network`."""
-        self.map.weight.copy_(axes[:, : self.dim].T)
-        self.map.bias.zero_()
-
-    @torch.no_grad()
-    def prepare(self, states: Tensor) -> Tensor:
-        """Return the states with mean 0 and variance 1 each."""
-        normed: Tensor = self.norm(states)
-        return normed
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Map states `(N, D)` to vectors `(N, dim)`."""
-        mapped: Tensor = self.map(self.norm(states))
-        return mapped
-
-
-class LinearOriginal(Network):
-    """LayerNorm, Linear, BatchNorm, LeakyReLU, LayerNorm, begun at random (Compressed Concatenation, CIKM 2025)."""
-
-    kind = "linear-original"
-
-    def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
-        super().__init__(width, dim)
-        self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, dim), nn.BatchNorm1d(dim), nn.LeakyReLU(_SLOPE), nn.LayerNorm(dim)
-        )
-
-    def begin(self, axes: Tensor) -> None:
-        """Stay as it is: the experiment began at random."""
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Map states `(N, D)` to vectors `(N, dim)`."""
-        mapped: Tensor = self.layers(states)
-        return mapped
+__all__ = ["Autoencoder", "Correction", "Mlp", "MlpOriginal", "Residual"]
 
 
 class Correction(nn.Module):
@@ -111,7 +38,7 @@ class Mlp(Network):
         self.correction = Correction(width, _hidden(width), dim)
 
     @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """See `Network`."""
         self.skip.weight.copy_(axes[:, : self.dim].T)
 
@@ -131,7 +58,7 @@ class MlpOriginal(Network):
         super().__init__(width, dim)
         self.layers = nn.Sequential(nn.Linear(width, _hidden(width)), nn.ReLU(), nn.Linear(_hidden(width), dim))
 
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """Stay as it is: the experiment began at random."""
 
     def forward(self, states: Tensor) -> Tensor:
@@ -152,9 +79,9 @@ class Autoencoder(Mlp):
         self.back_correction = Correction(dim, _hidden(width), width)
 
     @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """See `Network`; the decoder begins as the pseudo-inverse."""
-        super().begin(axes)
+        super().init_from_axes(axes)
         self.back.weight.copy_(torch.linalg.pinv(axes[:, : self.dim]).T)
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -180,7 +107,7 @@ class Residual(Network):
         self.correction = Correction(width, width, dim)
 
     @torch.no_grad()
-    def begin(self, axes: Tensor) -> None:
+    def init_from_axes(self, axes: Tensor) -> None:
         """See `Network`."""
         self.axes.copy_(axes[:, : self.dim])
 

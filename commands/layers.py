@@ -1,4 +1,4 @@
-"""The rows of `probe layers`, with what it adds on request: lenses, and a recommendation."""
+"""The command `probe layers`, with lenses and a recommendation on request."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,7 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from commands.shell import say
+from commands import options as option
+from commands.app import friendly
+from commands.engines import EngineOptions
+from commands.options import load_ranked, open_store, wants_bm25
+from commands.output import check_output, check_plot, command_line, emit, save_plot, say, writes_json
+from commands.progress import working
 from probe.errors import CallError
 from probe.hookpoint import TOKENS
 
@@ -20,12 +25,69 @@ if TYPE_CHECKING:
     from probe.ranking import RankOptions
     from probe.reader import LayerReader
 
-__all__ = ["LayerExtras"]
+__all__ = ["layers"]
+
+
+@friendly
+def layers(
+    model: option.Model = "minilm",
+    dataset: option.DatasetName = "docstrings",
+    layers: option.Layers = "all",
+    pooling: option.RankedPoolings = "own",
+    metric: option.MetricName = "ndcg@10",
+    split: option.Split = None,
+    limit: option.Limit = None,
+    lens: option.Lens = False,
+    recommend: option.Recommend = None,
+    dtype: option.Dtype = "auto",
+    device: option.Device = "auto",
+    seed: option.Seed = 0,
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    baseline: option.Baseline = None,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    engine: option.EngineName = "local",
+    address: option.EngineAddress = None,
+    workers: option.EngineWorkers = None,
+    gpus_per_worker: option.GpusPerWorker = None,
+    format: option.Format = "table",
+    save: option.Save = None,
+    plot: option.Plot = None,
+    debug: option.Debug = False,
+) -> None:
+    """Rank every layer of a model by how well it retrieves, in one pass over the texts.
+
+    A layer is probed by zero-shot retrieval: nothing is fitted, unless --lens asks for it. The full model is always in
+    the table.
+    """
+    check_output(format, save)
+    check_plot(plot)
+    engines = EngineOptions(engine, address, workers, gpus_per_worker)
+    engines.check(pooling.split(","))
+    from probe.metrics import Metric
+    from probe.options import LoadOptions
+    from probe.ranking import RankOptions
+
+    options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
+    ranked_by, bm25 = Metric.parse(metric), wants_bm25(baseline)
+    opened = open_store(store, no_store)
+    chosen = engines.pick(dataset, split, limit, trust_remote_code)
+    extras = _Extras(lens, recommend, model, dataset)
+    say(f"loading {dataset} and {model}")
+    data = load_ranked(dataset, split, limit, bm25=bm25)
+    with working() as report, engines.ready():
+        ranking = RankOptions(ranked_by, seed, bm25, command_line(), opened, report, writes_json(format, save), chosen)
+        board = extras.rank(data, options, ranking, layers=layers, poolings=pooling.split(","))
+    emit(board, format, save)
+    save_plot(board, plot)
 
 
 @dataclass
-class LayerExtras:
-    """What was asked for beyond the raw layers, and what came of it.
+class _Extras:
+    """Lenses and a recommendation beside the raw layers, where asked for.
 
     Attributes:
         lens: Whether every layer is shown with its lens, too.
@@ -42,10 +104,9 @@ class LayerExtras:
     found: "Recommendation | None" = field(default=None, init=False)
 
     def rank(
-        self, data: "Dataset", options: "LoadOptions", wanted: tuple[str, str], ranking: "RankOptions"
+        self, data: "Dataset", options: "LoadOptions", ranking: "RankOptions", *, layers: str, poolings: list[str]
     ) -> "Leaderboard":
-        """Return the leaderboard of the wanted layers and poolings; of both towers where there are images."""
-        layers, poolings = wanted[0], wanted[1].split(",")
+        """Return the leaderboard of some layers and poolings; of both towers where there are images."""
         if data.images:
             from probe.tower_ranking import open_towers, rank_towers
 
@@ -68,7 +129,7 @@ class LayerExtras:
         if any(point.pooling == TOKENS for point in points):
             raise CallError("--lens and --recommend need one vector per text: leave 'tokens' out of --pooling")
         from adaptors.gathering import FitTexts, find_training
-        from adaptors.lens import fit_lenses
+        from adaptors.ladder import fit_lenses
         from adaptors.recommend import recommend
 
         held = find_training(self.dataset, data.split)

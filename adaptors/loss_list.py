@@ -7,8 +7,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
-from adaptors.tuning_losses import TuningLoss, Wrapper
+from adaptors.loss_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.loss_spec import TuningLoss, Wrapper
 
 __all__ = ["ListedLoss", "list_losses", "losses_tables"]
 

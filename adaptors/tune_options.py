@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adaptors.loss_spec import LossOptions
 from adaptors.negatives import MineOptions
 from adaptors.scope import Scope
-from adaptors.tuning_losses import LossOptions
 from probe.states import Progress, silent
 
 __all__ = ["Goal", "Schedule", "TuneOptions"]

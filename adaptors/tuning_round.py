@@ -15,6 +15,8 @@ from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.epochs import Epoch, read_epochs
 from adaptors.finished_round import keep_round, read_round
 from adaptors.held_out_rows import HeldOutRows
+from adaptors.loss_build import make_tuning_loss
+from adaptors.loss_catalog import TUNING_LOSSES
 from adaptors.patience import Patience
 from adaptors.processes import count, is_first, on_first, wait
 from adaptors.row_sample import RowSample
@@ -22,10 +24,8 @@ from adaptors.scope import Group
 from adaptors.student import Student, cut_texts
 from adaptors.training_log import TrainingLog
 from adaptors.tune_options import TuneOptions
-from adaptors.tuning_catalog import TUNING_LOSSES
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_fingerprint import fingerprint
-from adaptors.tuning_losses import make_tuning_loss
 from adaptors.tuning_rows import Row
 
 __all__ = ["Course", "as_dataset", "train_round"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from adaptors.epochs import Epoch
 from adaptors.folder import TrainedOn
+from adaptors.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning import Round
-from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.tuning_data import TuningData
 from probe.dataset import Dataset
 

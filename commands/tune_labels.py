@@ -46,8 +46,8 @@ def read_options(given: Mapping[str, Any]) -> "TuneOptions":
 
 
 def _read_goal(given: Mapping[str, Any]) -> "Goal":
+    from adaptors.loss_spec import LossOptions
     from adaptors.tune_options import Goal
-    from adaptors.tuning_losses import LossOptions
 
     values: dict[str, Any] = {}
     for setting in given["set"] or []:

@@ -14,13 +14,13 @@ from tiny_images import SIZE, write_captions
 from tiny_towers import write_towers
 from transformers import AutoConfig, AutoModel
 
+from adaptors.loss_spec import LossOptions
 from adaptors.negatives import candidate_texts
 from adaptors.student import Student, open_student
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuned_folder import Tuned, save_tuned
 from adaptors.tuning import tune
 from adaptors.tuning_data import load_tuning_data
-from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_words import describe_tuning, trained_on
 from probe.dataset import Dataset
 from probe.encoder import Embeddings

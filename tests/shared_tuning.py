@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 from tiny_tuning import QUICK, make_pairs, make_text, rows_of, weights
 
+from adaptors.loss_spec import LossOptions
 from adaptors.processes import is_first
 from adaptors.student import open_student
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_rows import Pairwise, Pointwise
 
 __all__ = ["CASES", "tune_all"]

@@ -14,15 +14,15 @@ from tiny_models import DEPTH
 from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, spy_steps, weights
 
 from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.loss_catalog import TUNING_LOSSES
+from adaptors.loss_spec import LossOptions
 from adaptors.negatives import MineOptions
 from adaptors.scope import Scope
 from adaptors.student import Student
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune
-from adaptors.tuning_catalog import TUNING_LOSSES
 from adaptors.tuning_columns import BINARY, LISTS, SCORED, TRIPLETS
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise
 from probe.errors import CallError, TrainingError
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import cli
+from adaptors.loss_build import make_tuning_loss
+from adaptors.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.loss_choice import LOSSES
 from adaptors.loss_list import list_losses
-from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.loss_spec import LossOptions, TuningLoss
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_losses import LossOptions, TuningLoss, make_tuning_loss
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row
 from probe.errors import CallError
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from adaptors.loss_spec import TuningLoss, Wrapper, ours, ours_around, theirs, theirs_around
 from adaptors.tuning_columns import BINARY, CLASSES, LISTS, PAIRS, SCORED, TEXTS, TRIPLETS, TRIPLETS_OR_PAIRS
-from adaptors.tuning_factories import ours, ours_around, theirs, theirs_around
-from adaptors.tuning_losses import TuningLoss, Wrapper
 
 __all__ = ["TUNING_LOSSES", "WRAPPERS"]
 

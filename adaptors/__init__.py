@@ -6,7 +6,7 @@ from typing import Any
 # Loaded on first use, so that `adaptors --help` stays light.
 _HOMES = {
     "Adapted": "adapted",
-    "CollapseGuard": "collapse_guard",
+    "CollapseGuard": "regularizers",
     "FitData": "base",
     "FitTexts": "gathering",
     "KINDS": "kinds",

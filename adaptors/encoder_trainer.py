@@ -13,9 +13,8 @@ from torch import Tensor
 from transformers.trainer_callback import PrinterCallback
 
 from adaptors.checkpoints import last_checkpoint
-from adaptors.processes import count, gather
-from adaptors.scope import Group
-from adaptors.shared_batches import own_part, share_loss, whole
+from adaptors.distributed import count, gather, own_part, share_loss, whole
+from adaptors.parameters import Group
 
 __all__ = ["DistilTrainer", "EncoderTrainer", "PlainTrainer"]
 

@@ -15,9 +15,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from adaptors.evaluation_mode import undisturbed
 from adaptors.heal_texts import HealTexts, check_width
 from adaptors.student import Student, cut_texts
-from adaptors.undisturbed import undisturbed
 from probe.layers import LayerStack
 
 __all__ = ["HealStart", "choose_start"]

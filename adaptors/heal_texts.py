@@ -1,7 +1,8 @@
-"""The texts a cut encoder is healed on, and what the full model says of them: no label is looked at."""
+"""Texts that a cut encoder is healed on, with the full model's vectors; no label is read."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,13 +10,61 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adaptors.gathering import FitTexts
-from probe.errors import ModelError
+from adaptors.gathering import FitTexts, choose_texts
+from probe.dataset import Dataset, load_dataset
+from probe.errors import DataError, ModelError
+from probe.passages import DOCUMENT_FILES, list_documents, read_passages
 from probe.reader import LayerReader, own_pooling
+from probe.record_files import RECORD_FILES, place_text, read_columns
 from probe.states import Progress, Side, document_side, query_side, read_side, silent
 from probe.store import Store
+from probe.text_only import refuse_images
+from probe.texts import Texts
 
-__all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts"]
+__all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts", "load_heal_texts"]
+
+
+def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
+    """Load texts to heal on; no judgement is looked at.
+
+    Args:
+        names: Text, Markdown, JSONL or CSV files, or what `load_dataset` takes.
+
+    Returns:
+        One value per name. Of a data set, the documents and the queries of its training split. Of a text or Markdown
+        file, passages of about 150 words under their headings; of a JSONL or CSV file, the column `text`, whole; each
+        text once.
+
+    Raises:
+        CallError: There is no such file or data set.
+        DataError: It is malformed, or holds no text.
+    """
+    return [_load(name) for name in names]
+
+
+def _load(name: str) -> FitTexts:
+    path = Path(name)
+    if path.suffix.lower() in DOCUMENT_FILES and not path.is_dir():
+        return FitTexts(_read_file(path))
+    dataset = load_dataset(name)
+    refuse_images(dataset, "healing")
+    return choose_texts(name, dataset, "none")
+
+
+def _read_file(path: Path) -> Dataset:
+    """Return a file's texts as documents that nobody asks for."""
+    texts = tuple(dict.fromkeys(text for file in list_documents(path) for text in _texts(file) if text))
+    if not texts:
+        raise DataError(f"'{path}' holds no text: expected at least one")
+    ids = tuple(str(number) for number in range(1, len(texts) + 1))
+    return Dataset(path.name, split="", documents=Texts(ids, texts), queries=Texts((), ()), qrels={})
+
+
+def _texts(path: Path) -> Iterator[str]:
+    if path.suffix.lower() in RECORD_FILES:
+        return (place_text(record, "text", place) for place, record in read_columns(path, ("text",)))
+    return (f"{passage.title} {passage.text}".strip() for passage in read_passages(path))
+
 
 # Batches whose texts are sorted by length together, so that little of a batch is padding.
 _WINDOW = 16

@@ -9,7 +9,7 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 from torch import Tensor, nn
 
 from adaptors.base import FitData
-from adaptors.ranking_score import NDCG, mean_ndcg
+from adaptors.retrieval_score import NDCG, mean_ndcg
 from probe.encoder import Embeddings
 
 __all__ = ["HeldOutQueries"]

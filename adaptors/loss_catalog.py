@@ -25,7 +25,7 @@ def _cosine_of_batches(losses: Any) -> Any:
 
 def _gathers(losses: Any) -> bool:
     """Whether a loss that embeds in an order of its own has to gather what several processes embedded."""
-    from adaptors.processes import count
+    from adaptors.distributed import count
 
     return count() > 1
 

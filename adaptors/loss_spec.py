@@ -104,6 +104,7 @@ class Wrapper:
     theirs: bool = True
 
 
+_LOSSES = "sentence_transformers.sentence_transformer.losses"
 # Names of options as sentence-transformers has them; its scale is one over the temperature.
 _THEIR_NAMES = {"mini_batch": "mini_batch_size"}
 
@@ -119,11 +120,12 @@ def theirs(name: str, options: Mapping[str, str] | None = None, **fixed: Any) ->
 
     def make(model: Any, given: LossOptions) -> "nn.Module":
         """Make it."""
-        losses = _their_losses()
+        losses = import_module(_LOSSES)
         named = {key: value(losses) if callable(value) else value for key, value in fixed.items()}
-        loss: nn.Module = getattr(losses, name)(
-            model, **{**named, **_arguments(given, options or {}, ("dims", "weight"))}
-        )
+        for option in given.given() - {"dims", "weight"}:
+            key, value = {**_THEIR_NAMES, **(options or {})}.get(option, option), getattr(given, option)
+            named[key] = 1 / value if key == "scale" else value
+        loss: nn.Module = getattr(losses, name)(model, **named)
         return loss
 
     return make
@@ -147,7 +149,7 @@ def theirs_around(name: str, with_dims: bool) -> MakeAround:
     def make(model: Any, inner: "nn.Module", given: LossOptions) -> "nn.Module":
         """Make it."""
         dims = {"matryoshka_dims": list(given.dims)} if with_dims else {}
-        loss: nn.Module = getattr(_their_losses(), name)(model, inner, **dims)
+        loss: nn.Module = getattr(import_module(_LOSSES), name)(model, inner, **dims)
         return loss
 
     return make
@@ -158,23 +160,8 @@ def ours_around(name: str) -> MakeAround:
 
     def make(model: Any, inner: "nn.Module", given: LossOptions) -> "nn.Module":
         """Make it."""
-        from adaptors import collapse_guard
-
         weight = {} if given.weight is None else {"weight": given.weight}
-        loss: nn.Module = getattr(collapse_guard, name)(model, inner, **weight)
+        loss: nn.Module = getattr(import_module("adaptors.regularizers"), name)(model, inner, **weight)
         return loss
 
     return make
-
-
-def _their_losses() -> Any:
-    return import_module("sentence_transformers.sentence_transformer.losses")
-
-
-def _arguments(given: LossOptions, names: Mapping[str, str], without: tuple[str, ...]) -> dict[str, Any]:
-    found = {}
-    for option in given.given() - set(without):
-        name = names.get(option, _THEIR_NAMES.get(option, option))
-        value = getattr(given, option)
-        found[name] = 1 / value if name == "scale" else value
-    return found

@@ -15,6 +15,7 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from adaptors.adaptor_module import AdaptorModule, read_weights
 from adaptors.base import FitData
+from adaptors.callbacks import Watch, check_tracking
 from adaptors.checkpoints import check_fingerprint, last_checkpoint
 from adaptors.collation import StateCollator
 from adaptors.draws import Draws
@@ -23,7 +24,6 @@ from adaptors.epochs import Epoch, read_epochs
 from adaptors.held_out import HeldOutQueries
 from adaptors.networks import Network
 from adaptors.train_options import TrainOptions
-from adaptors.watching import Watch, check_tracking
 
 __all__ = ["EPOCH_STEPS", "Lesson", "fingerprint", "train"]
 
@@ -99,7 +99,7 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
             data_collator=lesson.collator,  # type: ignore[arg-type]
             callbacks=[
                 EarlyStoppingCallback(_PATIENCE),
-                Watch(network, next(iter(lesson.held_out.values()))[0], lesson.collator, options.progress),
+                Watch(network, _sample(lesson), options.progress),
             ],
         )
         # It writes to stdout, where results go.
@@ -161,6 +161,12 @@ def _arguments(folder: Path, lesson: Lesson, options: TrainOptions) -> SentenceT
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
+
+
+def _sample(lesson: Lesson) -> torch.Tensor:
+    """Return the states of the first batch that is held out."""
+    rows = next(iter(lesson.held_out.values()))[0]
+    return lesson.collator([{"text": list(rows)}])["text_sentence_embedding"]
 
 
 def _as_dataset(draws: Draws) -> Any:

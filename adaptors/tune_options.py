@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adaptors.hard_negatives import MineOptions
 from adaptors.loss_spec import LossOptions
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
+from adaptors.parameters import Scope
 from probe.states import Progress, silent
 
 __all__ = ["Goal", "Schedule", "TuneOptions"]

@@ -7,19 +7,19 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from adaptors.cross_scores import open_cross_encoder, score_rows
+from adaptors.distributed import is_first, join, on_first
 from adaptors.epochs import Epoch
-from adaptors.held_out_rows import HeldOutRows, hold_out
-from adaptors.lora import merge_lora
-from adaptors.negatives import mine_negatives
+from adaptors.evaluator import HeldOutRows, hold_out
+from adaptors.hard_negatives import mine_negatives
 from adaptors.paired_model import PairedModel
-from adaptors.processes import is_first, join, on_first
-from adaptors.scope import Group, choose_weights
+from adaptors.parameters import Group, choose_weights, merge_lora
 from adaptors.student import Student
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning_checks import check_rows, check_tuning
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_round import Course, as_dataset, train_round
+from adaptors.tuning_round import train_round
 from adaptors.tuning_rows import Row, as_pairs, texts_of
+from adaptors.tuning_trainer import Course, as_dataset
 from probe.errors import CallError, DataError
 from probe.states import silent
 

@@ -1,14 +1,14 @@
 """Refuse a tuning that cannot be done, before anything is embedded."""
 
+from adaptors.callbacks import check_tracking
+from adaptors.distributed import count
 from adaptors.loss_build import make_tuning_loss
 from adaptors.loss_catalog import TUNING_LOSSES
-from adaptors.processes import count
 from adaptors.student import Student
 from adaptors.tune_options import Goal, TuneOptions
 from adaptors.tuning_columns import LISTS
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import texts_of
-from adaptors.watching import check_tracking
 from probe.errors import CallError
 from probe.image_file import ImageFile
 

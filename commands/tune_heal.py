@@ -41,8 +41,7 @@ class HealRequest:
 def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
     """Heal a cut, save it, check it in a fresh process, and print the folder."""
     from adaptors.folder import TrainedOn
-    from adaptors.heal_sample import HealSample
-    from adaptors.healing import heal
+    from adaptors.healing import HealSample, heal
     from adaptors.student import open_student
     from adaptors.tuned_folder import Tuned, check_cut, trained_files
 
@@ -65,8 +64,7 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
 
 
 def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
-    from adaptors.heal_sources import load_heal_texts
-    from adaptors.heal_texts import gather_heal_texts
+    from adaptors.heal_texts import gather_heal_texts, load_heal_texts
     from probe.opening import open_reader
 
     data = load_heal_texts(request.sources)

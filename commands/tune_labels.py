@@ -33,8 +33,8 @@ def read_options(given: Mapping[str, Any]) -> "TuneOptions":
     Raises:
         CallError: A value is malformed.
     """
-    from adaptors.negatives import MineOptions
-    from adaptors.scope import Scope
+    from adaptors.hard_negatives import MineOptions
+    from adaptors.parameters import Scope
     from adaptors.tune_options import Schedule, TuneOptions
 
     sizes = {name: given[name] for name in ("epochs", "rate", "warm_up", "tokens", "seed")}
@@ -78,10 +78,10 @@ def _read_value(name: str, text: str) -> Any:
 
 def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", target: Target) -> None:
     """Tune a model, save it, check it in a fresh process, and print the folder."""
-    from adaptors.lora import check_peft
-    from adaptors.negatives import candidate_texts
-    from adaptors.processes import is_first
-    from adaptors.row_sample import RowSample
+    from adaptors.distributed import is_first
+    from adaptors.evaluator import RowSample
+    from adaptors.hard_negatives import candidate_texts
+    from adaptors.parameters import check_peft
     from adaptors.student import open_student
     from adaptors.tuned_folder import trained_files
     from adaptors.tuning import tune

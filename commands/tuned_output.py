@@ -12,8 +12,8 @@ from commands.shell import check_file, saving, say
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from adaptors.metrics_log import Look
     from adaptors.student import Student
-    from adaptors.training_log import Look
     from adaptors.tuned_folder import Tuned
     from probe.encoder import Encoder
 

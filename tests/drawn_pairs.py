@@ -14,8 +14,8 @@ from tiny_images import SIZE, write_captions
 from tiny_towers import write_towers
 from transformers import AutoConfig, AutoModel
 
+from adaptors.hard_negatives import candidate_texts
 from adaptors.loss_spec import LossOptions
-from adaptors.negatives import candidate_texts
 from adaptors.student import Student, open_student
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuned_folder import Tuned, save_tuned

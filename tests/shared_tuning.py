@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_tuning import QUICK, make_pairs, make_text, rows_of, weights
 
+from adaptors.distributed import is_first
 from adaptors.loss_spec import LossOptions
-from adaptors.processes import is_first
 from adaptors.student import open_student
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 
 from adaptors.cross_scores import open_cross_encoder, score_rows
-from adaptors.negatives import MineOptions
+from adaptors.hard_negatives import MineOptions
 from adaptors.student import open_student
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune

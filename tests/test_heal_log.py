@@ -14,12 +14,10 @@ from tiny_models import WIDTH, make_texts
 from torch.nn.functional import normalize
 
 from adaptors import healing
-from adaptors.heal_sample import HealSample
 from adaptors.heal_texts import HealTexts
-from adaptors.healing import HealOptions, count_steps, heal
-from adaptors.log_file import add_facts
+from adaptors.healing import HealOptions, HealSample, count_steps, heal
+from adaptors.metrics_log import TrainingFacts, add_facts, measure
 from adaptors.student import Student, open_student
-from adaptors.training_facts import TrainingFacts, measure
 from probe.errors import CallError
 
 OPTIONS = HealOptions(steps=20, batch=4, rate=5e-3, bfloat16=False)

@@ -17,9 +17,9 @@ from torch.nn.functional import normalize
 from typer.testing import CliRunner, Result
 
 import cli
+from adaptors.distillation import HealLoss
 from adaptors.folder import open_adapted
 from adaptors.gathering import choose_texts
-from adaptors.heal_loss import HealLoss
 from adaptors.heal_texts import HealTexts, draw_batches, gather_heal_texts
 from adaptors.healing import HealOptions, count_steps, heal
 from adaptors.student import Student, open_student

@@ -16,8 +16,8 @@ from tiny_data import make_dataset, write_beir, write_lines
 from tiny_models import PROMPTS, WORDS
 
 from adaptors import mining
+from adaptors.hard_negatives import MineOptions, candidate_texts, mine_negatives
 from adaptors.mining import mine
-from adaptors.negatives import MineOptions, candidate_texts, mine_negatives
 from adaptors.tuning_columns import PAIRS
 from adaptors.tuning_data import TuningData, load_tuning_data
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row

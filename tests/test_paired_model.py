@@ -16,17 +16,17 @@ from tiny_tuning import QUICK, changed, spy_steps, weights
 
 from adaptors import tuning
 from adaptors.alignment import AlignmentAnisotropyLoss
-from adaptors.held_out_rows import hold_out
+from adaptors.evaluator import hold_out
+from adaptors.hard_negatives import MineOptions, candidate_texts
 from adaptors.loss_spec import LossOptions
-from adaptors.negatives import MineOptions, candidate_texts
 from adaptors.paired_model import PairedModel
-from adaptors.scope import Scope, choose_weights
+from adaptors.parameters import Scope, choose_weights
 from adaptors.student import Student, open_student
 from adaptors.tune_options import Goal
 from adaptors.tuning import tune
 from adaptors.tuning_data import TuningData, load_tuning_data
-from adaptors.tuning_round import Course
 from adaptors.tuning_rows import Pairwise
+from adaptors.tuning_trainer import Course
 from probe.dataset import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError

@@ -20,7 +20,7 @@ from tiny_models import PROMPTS, write_model, write_sentence_transformer
 from tiny_towers import write_towers
 from tiny_tuning import pairs_file, run_command
 
-from adaptors.processes import gather
+from adaptors.distributed import gather
 
 ROOT = Path(__file__).parent
 # One start of two processes, which import everything once. They fork for what the first does alone, and meet in the

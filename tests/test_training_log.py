@@ -19,10 +19,8 @@ from tiny_models import make_texts
 from torch import Tensor
 
 from adaptors.encoder_trainer import PlainTrainer
-from adaptors.log_file import add_facts, check_log, drop_after
-from adaptors.training_facts import TrainingFacts, measure
-from adaptors.training_log import TrainingLog
-from adaptors.undisturbed import undisturbed
+from adaptors.evaluation_mode import undisturbed
+from adaptors.metrics_log import TrainingFacts, TrainingLog, add_facts, check_log, drop_after, measure
 from probe.errors import CallError, TrainingError
 
 FACTS = TrainingFacts(50, 0.5, 0.1234, 5e-4, 0.451, -2.134, 0.1239, 83.26)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from adaptors.folder import TrainedOn, open_adapted
-from adaptors.scope import Scope
+from adaptors.parameters import Scope
 from adaptors.student import Student, open_student
 from adaptors.tuned_folder import Tuned, save_tuned
 from adaptors.tuning import tune

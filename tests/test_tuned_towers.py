@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from drawn_pairs import LEARNING, UNSEEN, DrawnPairs, draw_pairs, embed_sides, recall_at_1, tune_on
 
-from adaptors.scope import Scope
+from adaptors.parameters import Scope
 from adaptors.student import open_student
 from probe.dataset import load_dataset
 from probe.hookpoint import model_of

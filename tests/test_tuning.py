@@ -14,10 +14,10 @@ from tiny_models import DEPTH
 from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, spy_steps, weights
 
 from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.hard_negatives import MineOptions
 from adaptors.loss_catalog import TUNING_LOSSES
 from adaptors.loss_spec import LossOptions
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
+from adaptors.parameters import Scope
 from adaptors.student import Student
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune

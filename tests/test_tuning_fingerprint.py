@@ -8,10 +8,10 @@ import pytest
 import torch
 from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of
 
-from adaptors.held_out_rows import hold_out
+from adaptors.evaluator import hold_out
+from adaptors.hard_negatives import MineOptions
 from adaptors.loss_spec import LossOptions
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
+from adaptors.parameters import Scope
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune
 from probe.errors import CallError

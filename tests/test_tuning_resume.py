@@ -14,10 +14,10 @@ from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of, spy_
 from torch import Tensor
 
 from adaptors import tuning
-from adaptors.finished_round import read_round
-from adaptors.held_out_rows import HeldOutRows
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
+from adaptors.checkpoints import read_round
+from adaptors.evaluator import HeldOutRows
+from adaptors.hard_negatives import MineOptions
+from adaptors.parameters import Scope
 from adaptors.student import open_student
 from adaptors.tune_options import Schedule, TuneOptions
 from adaptors.tuning import Round, tune
@@ -46,7 +46,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def seldom() -> Iterator[None]:
     """Log at every second step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adaptors.tuning_round._LOGS_PER_EPOCH", 2)
+        patch.setattr("adaptors.tuning_trainer._LOGS_PER_EPOCH", 2)
         yield
 
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from adaptors import tuning
 from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.lora import add_lora, merge_lora
-from adaptors.scope import Scope, choose_weights
+from adaptors.parameters import Scope, add_lora, choose_weights, merge_lora
 from adaptors.student import Student, open_student
 from adaptors.tuning import tune
 from probe.errors import CallError

@@ -1,4 +1,4 @@
-"""nDCG@10 of vectors in memory, for the watching of a training."""
+"""nDCG@10 of vectors in memory, to evaluate a training."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from probe.metrics import Metric, score_run
 from probe.search import TopK, cosines, unit
 
 __all__ = ["NDCG", "mean_ndcg"]
+
 
 NDCG = Metric("ndcg", 10)
 

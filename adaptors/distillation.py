@@ -1,4 +1,4 @@
-"""What a healed encoder is taught: its teacher's vectors, and how alike its teacher finds texts."""
+"""Distillation of a teacher's vectors and of its similarities within a batch."""
 
 from collections.abc import Iterable
 

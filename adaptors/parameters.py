@@ -1,15 +1,15 @@
-"""Which weights of an encoder are trained, and how fast each of them learns."""
+"""Which parameters of an encoder are trained, and how fast: blocks, layer-wise decay, low-rank matrices (LoRA)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
-from adaptors.lora import add_lora
 from adaptors.student import Student, Tower
 from probe.errors import CallError
 
-__all__ = ["Group", "Scope", "choose_weights"]
+__all__ = ["Group", "Scope", "add_lora", "check_peft", "choose_weights", "merge_lora"]
 
 
 @dataclass(frozen=True)
@@ -132,3 +132,51 @@ def _block_groups(tower: Tower, scope: Scope) -> Iterator[Group]:
 def _lora_groups(tower: Tower, scope: Scope) -> Iterator[Group]:
     for group, block in zip(_block_groups(tower, scope), reversed(_chosen_blocks(tower, scope.top)), strict=True):
         yield Group(tuple(p for name, p in block.named_parameters() if "lora_" in name), group.factor)
+
+
+def check_peft() -> None:
+    """Refuse LoRA where peft is not installed.
+
+    Raises:
+        CallError: It is not.
+    """
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise CallError("--lora needs peft: pip install 'encoder-surgery[lora]'") from error
+
+
+def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> None:
+    """Put low-rank matrices beside every linear map of some blocks; they begin as nothing.
+
+    Args:
+        model: The transformer, changed in place.
+        blocks: Its blocks to train.
+        rank: Of the matrices; what they give is doubled (alpha is twice the rank).
+
+    Raises:
+        CallError: peft is not installed.
+    """
+    check_peft()
+    from peft import LoraConfig, inject_adapter_in_model
+
+    inside = {id(module) for block in blocks for module in block.modules() if isinstance(module, nn.Linear)}
+    names = [name for name, module in model.named_modules() if id(module) in inside]
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), model)
+
+
+def merge_lora(model: nn.Module) -> None:
+    """Add what low-rank matrices learned to the weights they are beside, and take them away.
+
+    Args:
+        model: The transformer, changed in place; one without such matrices stays as it is.
+    """
+    for name, layer in list(model.named_modules()):
+        if not hasattr(layer, "get_base_layer"):
+            continue
+        adapted: Any = layer
+        adapted.merge()
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, adapted.get_base_layer())
+    if hasattr(model, "peft_config"):
+        del model.peft_config

@@ -1,35 +1,47 @@
-"""Watch a training: tell its progress, and stop it where the vectors collapse."""
+"""Callbacks and checks of a training: early stopping, collapse of the vectors, a loss that is not a number."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers.trainer_callback import TrainerCallback
+from torch import Tensor
+from transformers.trainer_callback import EarlyStoppingCallback, TrainerCallback
 
-from adaptors.collation import StateCollator
 from adaptors.networks import Network
 from probe.collapse import is_collapsed
 from probe.errors import CallError, TrainingError
 from probe.states import Progress
 
-__all__ = ["Watch", "check_loss", "check_tracking"]
+__all__ = ["Patience", "Watch", "check_loss", "check_tracking"]
+
+
+class Patience(EarlyStoppingCallback):
+    """Ends a training after some epochs in a row without a better one; the beginning is one to be better than."""
+
+    def on_evaluate(  # type: ignore[override]
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float], **options: Any
+    ) -> None:
+        """Count the epochs."""
+        super().on_evaluate(args, state, control, metrics, **options)  # type: ignore[no-untyped-call]
+        if state.global_step == 0:
+            # The trainer itself looks for the best among the epochs after it.
+            state.best_metric = metrics[args.metric_for_best_model]
 
 
 class Watch(TrainerCallback):
     """Tells every step, and looks at some vectors at every epoch."""
 
-    def __init__(self, network: Network, rows: Sequence[int], collator: StateCollator, progress: Progress) -> None:
+    def __init__(self, network: Network, states: Tensor, progress: Progress) -> None:
         """Watch a network.
 
         Args:
             network: What is trained.
-            rows: Texts whose vectors are looked at.
-            collator: Looks them up.
+            states: Of the texts whose vectors are checked `(B, D)`.
             progress: Told about every step.
         """
         self._network = network
-        self._states = collator([{"text": list(rows)}])["text_sentence_embedding"]
+        self._states = states
         self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:

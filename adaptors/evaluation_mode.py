@@ -1,4 +1,4 @@
-"""Look at a model while it is trained, without leaving a trace."""
+"""Evaluate a model in the middle of its training, without leaving a trace."""
 
 import random
 from collections.abc import Iterator

@@ -1,0 +1,220 @@
+"""Metrics of a training, step by step: the geometry of a sample, the progress line, the log file."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from transformers.trainer_callback import TrainerCallback
+
+from adaptors.callbacks import check_loss
+from adaptors.evaluation_mode import undisturbed
+from probe.collapse import effective_rank, mean_cosine
+from probe.encoder import Embeddings
+from probe.errors import CallError, TrainingError
+from probe.files import replace_file
+from probe.geometry import alignment, uniformity
+from probe.states import Progress, silent
+
+__all__ = ["Look", "Measures", "TrainingFacts", "TrainingLog", "add_facts", "check_log", "drop_after", "measure"]
+
+
+class Measures(NamedTuple):
+    """What two sides of pairs look like.
+
+    Attributes:
+        alignment: Mean squared distance of a pair; 0 where both sides are equal (Wang and Isola, ICML 2020).
+        uniformity: Log of the mean of exp(-2 distance^2) over different texts; the lower, the more evenly they fill
+            the sphere (Wang and Isola, ICML 2020).
+        mean_cosine: Of different texts; 1 where all are alike.
+        effective_rank: Directions that are in use; 1 where all are alike (Roy and Vetterli 2007).
+    """
+
+    alignment: float
+    uniformity: float
+    mean_cosine: float
+    effective_rank: float
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What a training has come to.
+
+    Attributes:
+        step: Steps that were done.
+        epoch: Times that all texts were seen.
+        loss: Mean since the step that was told before.
+        rate: Learning rate.
+        alignment: As in `Measures`.
+        uniformity: As in `Measures`.
+        mean_cosine: As in `Measures`.
+        effective_rank: As in `Measures`.
+    """
+
+    step: int
+    epoch: float
+    loss: float
+    rate: float
+    alignment: float
+    uniformity: float
+    mean_cosine: float
+    effective_rank: float
+
+    def words(self) -> str:
+        """Return it in a few words."""
+        return (
+            f"loss {self.loss:.3g} align {self.alignment:.3g} uniform {self.uniformity:.3g} "
+            f"cosine {self.mean_cosine:.3g} rank {self.effective_rank:.3g}"
+        )
+
+
+def measure(left: Tensor, right: Tensor) -> Measures:
+    """Measure pairs; all but their alignment is measured within each side, and the mean of both is told.
+
+    Args:
+        left: One side `(B, D)`, B >= 2; scaled to length 1.
+        right: The other `(B, D)`, row i belonging to row i of the left.
+
+    Returns:
+        The measures, in float64.
+
+    Raises:
+        CallError: The sides are of other shapes.
+    """
+    if left.shape != right.shape or left.ndim != 2 or len(left) < 2:
+        found = f"{tuple(left.shape)} and {tuple(right.shape)}"
+        raise CallError(f"expected two sides of one shape (B, D) with at least 2 rows, found {found}")
+    sides = [side.detach().float().cpu().numpy() for side in (left, right)]
+    return Measures(alignment(*sides), *(_mean(value, sides) for value in (uniformity, mean_cosine, effective_rank)))
+
+
+def _mean(value: Callable[[Embeddings], float], sides: Sequence[Embeddings]) -> float:
+    return sum(map(value, sides)) / len(sides)
+
+
+_BEGIN = '{"step": '
+
+
+def check_log(file: Path) -> None:
+    """Refuse a file that cannot hold a log, before the training.
+
+    Args:
+        file: One that is not there yet, or the log of an earlier training.
+
+    Raises:
+        CallError: There is no folder for it, or it holds something else.
+    """
+    if file.is_dir():
+        raise CallError(f"the log '{file}' is a folder: expected a file")
+    if not file.parent.is_dir():
+        raise CallError(f"the log '{file}': there is no folder '{file.parent}'; make it first")
+    _read(file)
+
+
+def drop_after(file: Path, step: int) -> None:
+    """Keep what a log says of the steps that are done.
+
+    Args:
+        file: The log; it need not be there.
+        step: The last of these steps; 0 empties the log.
+
+    Raises:
+        CallError: The file holds something else.
+        OSError: It cannot be written.
+    """
+    kept = "".join(line for number, line in _read(file) if number <= step)
+    replace_file(file, lambda scratch: scratch.write_text(kept, encoding="utf-8"))
+
+
+def add_facts(file: Path, facts: TrainingFacts) -> None:
+    """Add a line, which is in the file when this returns.
+
+    Args:
+        file: The log.
+        facts: What the line says.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with file.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(asdict(facts)) + "\n")
+
+
+def _read(file: Path) -> list[tuple[int, str]]:
+    """Return the whole lines of a log with their steps."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+        if lines and not lines[-1].endswith("\n") and _BEGIN.startswith(lines[-1][: len(_BEGIN)]):
+            lines.pop()  # half of it was written when the training was killed
+        return [(int(json.loads(line)["step"]), line) for line in lines]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CallError(f"'{file}' holds something else than the log of a training: name another file") from error
+
+
+# Gives both sides of a fixed sample, each `(B, D)`, as the model embeds it now.
+Look = Callable[[], tuple[Tensor, Tensor]]
+
+
+class TrainingLog(TrainerCallback):
+    """Tells every step, looks at a sample wherever the trainer logs its loss, and stops where that is not a number.
+
+    The training ends with the same weights as without it.
+    """
+
+    def __init__(
+        self, look: Look, name: str, progress: Progress = silent, file: Path | None = None, done: int = 0
+    ) -> None:
+        """Prepare a log.
+
+        Args:
+            look: Embeds the sample; called in eval mode and without gradients, with dice of its own.
+            name: What the progress line calls the training.
+            progress: Told about every step.
+            file: Where every look is a line of JSON, `TrainingFacts` by name; a training that is taken up again goes
+                on with it, and any other begins it anew.
+            done: Steps of earlier rounds, whose lines stay.
+
+        Raises:
+            CallError: The file holds something else, or there is no folder for it.
+        """
+        if file is not None:
+            check_log(file)
+        self._look, self._name, self._progress, self._file = look, name, progress, file
+        self._shown, self._done = name, done
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Forget what the file says of steps that are done again."""
+        if self._file is not None:
+            drop_after(self._file, self._done + state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Tell the step; an epoch's last one is looked at too."""
+        self._progress(self._shown, 1, state.max_steps)
+        # A training that is taken up again there begins its means anew.
+        if args.eval_steps and state.global_step % args.eval_steps == 0:
+            control.should_log = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
+        """Tell what the training has come to.
+
+        Raises:
+            TrainingError: The loss is not a number, or the vectors are not.
+        """
+        check_loss(logs, "", state.global_step)
+        if logs is None or "loss" not in logs:
+            return
+        facts = self._collect(options["model"], state, logs)
+        if self._file is not None:
+            add_facts(self._file, facts)
+        self._shown = f"{self._name}: {facts.words()}"
+        self._progress(self._shown, 0, state.max_steps)
+
+    def _collect(self, model: nn.Module, state: Any, logs: dict[str, float]) -> TrainingFacts:
+        with undisturbed(model):
+            left, right = self._look()
+        if not (left.isfinite().all() and right.isfinite().all()):
+            raise TrainingError(f"the vectors are not numbers after {state.global_step} steps: lower --rate")
+        step = self._done + state.global_step
+        return TrainingFacts(step, state.epoch, logs["loss"], logs["learning_rate"], *measure(left, right))

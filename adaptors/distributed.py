@@ -10,22 +10,21 @@ import torch.distributed
 from accelerate import PartialState  # type: ignore[import-untyped]
 from accelerate.data_loader import prepare_data_loader  # type: ignore[import-untyped]
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import all_gather_with_grad
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 __all__ = [
     "SharedModel",
-    "count",
-    "gather",
+    "barrier",
+    "init",
     "is_first",
-    "join",
-    "leave",
     "on_first",
     "own_part",
-    "place",
+    "rank",
     "share_loss",
-    "wait",
     "whole",
+    "world_size",
 ]
 
 
@@ -35,36 +34,30 @@ T = TypeVar("T")
 _PATIENCE = timedelta(days=7)
 
 
-def join() -> None:
+def init() -> None:
     """Meet the other processes, where there are some."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
 
 
-def leave() -> None:
-    """Part from the other processes."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def count() -> int:
+def world_size() -> int:
     """Return how many processes have met."""
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
-def place() -> int:
+def rank() -> int:
     """Return which of them this one is, from 0 on."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def is_first() -> bool:
     """Return whether this is the one that writes and tells."""
-    return place() == 0
+    return rank() == 0
 
 
-def wait() -> None:
+def barrier() -> None:
     """Go on when every process is here."""
-    if count() > 1:
+    if world_size() > 1:
         torch.distributed.barrier()
 
 
@@ -80,7 +73,7 @@ def on_first(make: Callable[[], T]) -> T:
     Raises:
         Exception: What `make` raised, in every process.
     """
-    if count() == 1:
+    if world_size() == 1:
         return make()
     told: list[Any] = [None, None]
     if is_first():
@@ -93,37 +86,6 @@ def on_first(make: Callable[[], T]) -> T:
         raise told[1]
     value: T = told[0]
     return value
-
-
-class _Gather(torch.autograd.Function):
-    """The rows of all processes; the gradient of a row is the sum of what all processes have for it."""
-
-    @staticmethod
-    def forward(ctx: Any, part: Tensor) -> Tensor:
-        """Return all rows."""
-        parts = [torch.empty_like(part) for _ in range(count())]
-        torch.distributed.all_gather(parts, part.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Return the gradient of this process's rows."""
-        total = gradient.contiguous().clone()
-        torch.distributed.all_reduce(total)
-        return total.chunk(count())[place()]
-
-
-def gather(part: Tensor) -> Tensor:
-    """Return the rows of all processes, in their order; gradients go back to the process a row is from.
-
-    Args:
-        part: This one's `(B, ...)`, of one shape in all processes.
-
-    Returns:
-        `(N B, ...)` for N processes.
-    """
-    found: Tensor = _Gather.apply(part)  # type: ignore[no-untyped-call]
-    return found
 
 
 # What losses call the models they ask.
@@ -157,7 +119,7 @@ class SharedModel(nn.Module):
         found: dict[str, Tensor] = self.model(features, **options)
         if self.is_trained and not torch.is_grad_enabled():
             return found
-        return {**found, "sentence_embedding": gather(found["sentence_embedding"])}
+        return {**found, "sentence_embedding": all_gather_with_grad(found["sentence_embedding"])}
 
 
 def share_loss(loss: nn.Module, model: nn.Module) -> None:
@@ -187,8 +149,8 @@ class _Part:
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self._batches:
-            if share := len(batch) // count():
-                yield batch[place() * share : (place() + 1) * share]
+            if share := len(batch) // world_size():
+                yield batch[rank() * share : (rank() + 1) * share]
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from torch import Tensor
 
-from adaptors.evaluation_mode import undisturbed
+from adaptors.evaluation_mode import evaluation_mode
 from adaptors.retrieval_score import NDCG, mean_ndcg
 from adaptors.tuning_rows import Pairwise, Row, as_points
 from probe.collapse import is_collapsed
@@ -130,7 +130,7 @@ class RowSample:
 
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of the queries and those of their documents, as they are now, each `(B, D)`."""
-        with undisturbed(self._model):
+        with evaluation_mode(self._model):
             queries = self._model.encode_query(self._queries, show_progress_bar=False)
             documents = self._model.encode_document(self._documents, show_progress_bar=False)
         return torch.from_numpy(queries), torch.from_numpy(documents)

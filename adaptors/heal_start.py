@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from adaptors.evaluation_mode import undisturbed
+from adaptors.evaluation_mode import evaluation_mode
 from adaptors.heal_texts import HealTexts, check_width
 from adaptors.student import Student, cut_texts
 from probe.layers import LayerStack
@@ -64,7 +64,7 @@ def choose_start(
     """
     check_width(student.model, texts)
     blocks = list(student.towers[0].stack.blocks)
-    with cut_texts(student.model, tokens), undisturbed(student.model):
+    with cut_texts(student.model, tokens), evaluation_mode(student.model):
         sample = _Sample(student.model, texts, seed)
         tried = [HealStart(len(blocks), sample.distance(_embed(list(student.model), sample)))]
         head, best = _find_head(student), _copy(student.model)

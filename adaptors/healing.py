@@ -17,8 +17,8 @@ from torch import Tensor
 
 from adaptors.checkpoints import check_fingerprint
 from adaptors.distillation import HealLoss
-from adaptors.encoder_trainer import DistilTrainer
-from adaptors.evaluation_mode import undisturbed
+from adaptors.encoder_trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
+from adaptors.evaluation_mode import evaluation_mode
 from adaptors.heal_texts import HealTexts, check_width, draw_batches
 from adaptors.metrics_log import TrainingLog
 from adaptors.parameters import Scope, choose_weights
@@ -56,7 +56,7 @@ class HealSample:
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Return the student's vectors, as it is now, and its teacher's, each `(B, F)`."""
         features = batch_to_device(dict(self._features), self._student.device)
-        with undisturbed(self._student):
+        with evaluation_mode(self._student):
             vectors: Tensor = self._student(features)["sentence_embedding"]
         return vectors.float().cpu(), self._targets
 
@@ -125,15 +125,16 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
         batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, _fingerprint(texts, options))
-        trainer = DistilTrainer(
+        choose_weights(student, Scope())
+        trainer = EncoderTrainer(
             model=model,
             args=_arguments(folder, options),
             train_dataset=_as_dataset(batches),
             loss=HealLoss(model),
             data_collator=collator,  # type: ignore[arg-type]
-            callbacks=[TrainingLog(HealSample(model, texts, options.seed), _STEP, options.progress, options.log)],
+            callbacks=[TrainingLog(_STEP, options.progress, options.log)],
         )
-        trainer.groups = choose_weights(student, Scope())
+        trainer.sample = HealSample(model, texts, options.seed)
         trainer.run()
     model.cpu().eval()
     return tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
@@ -165,6 +166,7 @@ class _TextCollator:
 def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
     """Return what a training that is taken up again must have in common with the interrupted one."""
     return {
+        "optimizer": OPTIMIZER,
         "texts": TextHash.of((text,) for text in texts.texts),
         "targets": digest({"sum": texts.targets.double().sum().item(), "shape": list(texts.targets.shape)}),
         **{name: getattr(options, name) for name in ("steps", "batch", "tokens", "rate", "seed", "bfloat16")},
@@ -172,24 +174,18 @@ def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
 
 
 def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainingArguments:
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
+    return encoder_arguments(
+        folder,
         per_device_train_batch_size=1,
         max_steps=options.steps,
         learning_rate=options.rate,
         warmup_steps=round(_WARM_UP * options.steps),
-        max_grad_norm=1.0,
         seed=options.seed,
         bf16=options.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
         logging_steps=_LOG_STEPS,
-        logging_nan_inf_filter=False,
         save_strategy="steps" if options.checkpoints else "no",
         save_steps=max(1, options.steps // 10),
-        save_total_limit=2,
         report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
     )
 
 

@@ -9,16 +9,24 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from transformers.trainer_callback import TrainerCallback
 
-from adaptors.callbacks import check_loss
-from adaptors.evaluation_mode import undisturbed
+from adaptors.evaluation_mode import evaluation_mode
 from probe.collapse import effective_rank, mean_cosine
 from probe.encoder import Embeddings
 from probe.errors import CallError, TrainingError
-from probe.files import replace_file
 from probe.geometry import alignment, uniformity
 from probe.states import Progress, silent
 
-__all__ = ["Look", "Measures", "TrainingFacts", "TrainingLog", "add_facts", "check_log", "drop_after", "measure"]
+__all__ = [
+    "Measures",
+    "Sample",
+    "TrainingFacts",
+    "TrainingLog",
+    "add_facts",
+    "check_log",
+    "continue_log",
+    "measure",
+    "measure_sample",
+]
 
 
 class Measures(NamedTuple):
@@ -113,19 +121,26 @@ def check_log(file: Path) -> None:
     _read(file)
 
 
-def drop_after(file: Path, step: int) -> None:
-    """Keep what a log says of the steps that are done.
+def continue_log(file: Path, step: int) -> int:
+    """Open a log for a training: empty where it begins, else as it is, without a line that was half written.
 
     Args:
         file: The log; it need not be there.
-        step: The last of these steps; 0 empties the log.
+        step: Steps that are done.
+
+    Returns:
+        The last step in the log; what is done again of it is not written again.
 
     Raises:
         CallError: The file holds something else.
         OSError: It cannot be written.
     """
-    kept = "".join(line for number, line in _read(file) if number <= step)
-    replace_file(file, lambda scratch: scratch.write_text(kept, encoding="utf-8"))
+    lines = _read(file)
+    if not step:
+        lines = []
+    with file.open("ab") as log:
+        log.truncate(sum(len(line.encode()) for _, line in lines))
+    return lines[-1][0] if lines else 0
 
 
 def add_facts(file: Path, facts: TrainingFacts) -> None:
@@ -154,26 +169,38 @@ def _read(file: Path) -> list[tuple[int, str]]:
 
 
 # Gives both sides of a fixed sample, each `(B, D)`, as the model embeds it now.
-Look = Callable[[], tuple[Tensor, Tensor]]
+Sample = Callable[[], tuple[Tensor, Tensor]]
+
+
+def measure_sample(model: nn.Module, sample: Sample, step: int) -> Measures:
+    """Measure a sample as a model in training embeds it; the training goes on as if it had not been.
+
+    Args:
+        model: The model.
+        sample: Embeds the sample with it; called in eval mode, without gradients and with random states of its own.
+        step: Steps that were done, for the message.
+
+    Raises:
+        TrainingError: The vectors are not numbers.
+    """
+    with evaluation_mode(model):
+        left, right = sample()
+    if not (left.isfinite().all() and right.isfinite().all()):
+        raise TrainingError(f"the vectors are not numbers after {step} steps: lower --rate")
+    return measure(left, right)
 
 
 class TrainingLog(TrainerCallback):
-    """Tells every step, looks at a sample wherever the trainer logs its loss, and stops where that is not a number.
+    """Shows every step in the progress line, and what the trainer logs of loss and geometry there and in a file."""
 
-    The training ends with the same weights as without it.
-    """
-
-    def __init__(
-        self, look: Look, name: str, progress: Progress = silent, file: Path | None = None, done: int = 0
-    ) -> None:
+    def __init__(self, name: str, progress: Progress = silent, file: Path | None = None, done: int = 0) -> None:
         """Prepare a log.
 
         Args:
-            look: Embeds the sample; called in eval mode and without gradients, with dice of its own.
             name: What the progress line calls the training.
-            progress: Told about every step.
-            file: Where every look is a line of JSON, `TrainingFacts` by name; a training that is taken up again goes
-                on with it, and any other begins it anew.
+            progress: Called at every step.
+            file: Where every log entry is a line of JSON, `TrainingFacts` by name; a training that is taken up again
+                goes on with it, and any other begins it anew.
             done: Steps of earlier rounds, whose lines stay.
 
         Raises:
@@ -181,40 +208,29 @@ class TrainingLog(TrainerCallback):
         """
         if file is not None:
             check_log(file)
-        self._look, self._name, self._progress, self._file = look, name, progress, file
-        self._shown, self._done = name, done
+        self._name, self._progress, self._file = name, progress, file
+        self._shown, self._done, self._written = name, done, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Forget what the file says of steps that are done again."""
+        """Open the file."""
         if self._file is not None:
-            drop_after(self._file, self._done + state.global_step)
+            self._written = continue_log(self._file, self._done + state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Tell the step; an epoch's last one is looked at too."""
+        """Show the step; an epoch's last one is logged too."""
         self._progress(self._shown, 1, state.max_steps)
         # A training that is taken up again there begins its means anew.
         if args.eval_steps and state.global_step % args.eval_steps == 0:
             control.should_log = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
-        """Tell what the training has come to.
-
-        Raises:
-            TrainingError: The loss is not a number, or the vectors are not.
-        """
-        check_loss(logs, "", state.global_step)
+        """Show and write a loss with its geometry."""
         if logs is None or "loss" not in logs:
             return
-        facts = self._collect(options["model"], state, logs)
-        if self._file is not None:
+        step = self._done + state.global_step
+        measures = Measures(*(logs[name] for name in Measures._fields))
+        facts = TrainingFacts(step, state.epoch, logs["loss"], logs["learning_rate"], *measures)
+        if self._file is not None and step > self._written:
             add_facts(self._file, facts)
         self._shown = f"{self._name}: {facts.words()}"
         self._progress(self._shown, 0, state.max_steps)
-
-    def _collect(self, model: nn.Module, state: Any, logs: dict[str, float]) -> TrainingFacts:
-        with undisturbed(model):
-            left, right = self._look()
-        if not (left.isfinite().all() and right.isfinite().all()):
-            raise TrainingError(f"the vectors are not numbers after {state.global_step} steps: lower --rate")
-        step = self._done + state.global_step
-        return TrainingFacts(step, state.epoch, logs["loss"], logs["learning_rate"], *measure(left, right))

@@ -1,15 +1,19 @@
 """Which parameters of an encoder are trained, and how fast: blocks, layer-wise decay, low-rank matrices (LoRA)."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from adaptors.student import Student, Tower
 from probe.errors import CallError
 
-__all__ = ["Group", "Scope", "add_lora", "check_peft", "choose_weights", "merge_lora"]
+if TYPE_CHECKING:
+    from peft import LoraModel
+
+__all__ = ["Scope", "TrainedWeights", "add_lora", "check_peft", "choose_weights"]
 
 
 @dataclass(frozen=True)
@@ -30,19 +34,30 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Weights that learn equally fast.
+class TrainedWeights:
+    """The weights that are trained.
 
     Attributes:
-        parameters: The weights.
-        factor: Of the learning rate.
+        factors: Factor of the learning rate by name of the weight.
+        adapters: Low-rank matrices, as peft put them into each transformer.
     """
 
-    parameters: tuple[nn.Parameter, ...]
-    factor: float = 1.0
+    factors: Mapping[str, float]
+    adapters: "tuple[LoraModel, ...]" = ()
+
+    def learning_rates(self, rate: float) -> dict[str, float]:
+        """Return the learning rates other than the greatest, by a pattern of names, for the trainer's arguments."""
+        others = sorted(set(self.factors.values()) - {1.0})
+        names = {factor: [re.escape(name) for name, own in self.factors.items() if own == factor] for factor in others}
+        return {rf"(^|\.)({'|'.join(found)})$": factor * rate for factor, found in names.items()}
+
+    def merge_adapters(self) -> None:
+        """Add what low-rank matrices learned to the weights they are beside, and take them away."""
+        for adapter in self.adapters:
+            adapter.merge_and_unload()
 
 
-def choose_weights(student: Student, scope: Scope) -> tuple[Group, ...]:
+def choose_weights(student: Student, scope: Scope) -> TrainedWeights:
     """Make the chosen weights of an encoder trainable, and no others.
 
     Args:
@@ -50,7 +65,7 @@ def choose_weights(student: Student, scope: Scope) -> tuple[Group, ...]:
         scope: Which weights.
 
     Returns:
-        The weights by learning rate; the last block, and what comes after it, learn at the whole.
+        The weights; the last block, and what comes after it, learn at the whole rate.
 
     Raises:
         CallError: A number is out of range.
@@ -58,17 +73,16 @@ def choose_weights(student: Student, scope: Scope) -> tuple[Group, ...]:
     towers = _chosen_towers(scope, student)
     _check(scope, towers, student.name)
     student.model.requires_grad_(False)
-    if scope.lora is not None:
-        _add_matrices(towers, scope.lora, scope.top)
-        found = [group for tower in towers for group in _lora_groups(tower, scope)]
-    else:
-        after = Group((*(p for tower in towers for p in _above(tower)), *_on_top(student)))
-        found = [after, *(group for tower in towers for group in _groups(tower, scope))]
-    groups = tuple(group for group in found if group.parameters)
-    for group in groups:
-        for parameter in group.parameters:
-            parameter.requires_grad_(True)
-    return groups
+    adapters = () if scope.lora is None else tuple(_add_matrices(towers, scope.lora, scope.top))
+    factors: dict[int, float] = {}
+    if not adapters:
+        factors |= {id(p): 1.0 for p in (*_on_top(student), *(p for tower in towers for p in _above(tower)))}
+    for tower in towers:
+        factors |= {id(p): factor for p, factor in (_lora_factors if adapters else _factors)(tower, scope)}
+    chosen = {name: p for name, p in student.model.named_parameters() if id(p) in factors}
+    for parameter in chosen.values():
+        parameter.requires_grad_(True)
+    return TrainedWeights({name: factors[id(p)] for name, p in chosen.items()}, adapters)
 
 
 def _chosen_towers(scope: Scope, student: Student) -> Sequence[Tower]:
@@ -92,11 +106,11 @@ def _check(scope: Scope, towers: Sequence[Tower], name: str) -> None:
         raise CallError(f"--decay {scope.decay:g} is out of range: expected more than 0, and 1 at most")
 
 
-def _add_matrices(towers: Sequence[Tower], rank: int, top: int | None) -> None:
+def _add_matrices(towers: Sequence[Tower], rank: int, top: int | None) -> "Iterator[LoraModel]":
     """Put low-rank matrices into every module once, which two towers may be parts of."""
     for module in dict.fromkeys(tower.module for tower in towers):
         own = [tower for tower in towers if tower.module is module]
-        add_lora(module, [block for tower in own for block in _chosen_blocks(tower, top)], rank)
+        yield add_lora(module, [block for tower in own for block in _chosen_blocks(tower, top)], rank)
 
 
 def _chosen_blocks(tower: Tower, top: int | None) -> Sequence[nn.Module]:
@@ -116,22 +130,20 @@ def _above(tower: Tower) -> Iterator[nn.Parameter]:
             yield from module.parameters()
 
 
-def _groups(tower: Tower, scope: Scope) -> Iterator[Group]:
-    yield from _block_groups(tower, scope)
+def _factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]:
+    """Yield the weights of a tower's chosen blocks, and of what is below them where all are, with their factors."""
+    for below, block in enumerate(reversed(_chosen_blocks(tower, scope.top))):
+        yield from ((p, scope.decay**below) for p in block.parameters())
     if scope.top is None:
         above = {id(p) for p in (*tower.stack.blocks.parameters(), *_above(tower))}
-        below = [p for n, p in tower.module.named_parameters() if tower.stack.needs(n) and id(p) not in above]
-        yield Group(tuple(below), scope.decay**tower.stack.depth)
+        for name, p in tower.module.named_parameters():
+            if tower.stack.needs(name) and id(p) not in above:
+                yield p, scope.decay**tower.stack.depth
 
 
-def _block_groups(tower: Tower, scope: Scope) -> Iterator[Group]:
+def _lora_factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]:
     for below, block in enumerate(reversed(_chosen_blocks(tower, scope.top))):
-        yield Group(tuple(block.parameters()), scope.decay**below)
-
-
-def _lora_groups(tower: Tower, scope: Scope) -> Iterator[Group]:
-    for group, block in zip(_block_groups(tower, scope), reversed(_chosen_blocks(tower, scope.top)), strict=True):
-        yield Group(tuple(p for name, p in block.named_parameters() if "lora_" in name), group.factor)
+        yield from ((p, scope.decay**below) for name, p in block.named_parameters() if "lora_" in name)
 
 
 def check_peft() -> None:
@@ -146,37 +158,25 @@ def check_peft() -> None:
         raise CallError("--lora needs peft: pip install 'encoder-surgery[lora]'") from error
 
 
-def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> None:
+def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraModel":
     """Put low-rank matrices beside every linear map of some blocks; they begin as nothing.
+
+    Low-rank adaptation (LoRA): Hu et al., ICLR 2022.
 
     Args:
         model: The transformer, changed in place.
         blocks: Its blocks to train.
         rank: Of the matrices; what they give is doubled (alpha is twice the rank).
 
+    Returns:
+        peft's view of the model, which merges them.
+
     Raises:
         CallError: peft is not installed.
     """
     check_peft()
-    from peft import LoraConfig, inject_adapter_in_model
+    from peft import LoraConfig, LoraModel
 
     inside = {id(module) for block in blocks for module in block.modules() if isinstance(module, nn.Linear)}
     names = [name for name, module in model.named_modules() if id(module) in inside]
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), model)
-
-
-def merge_lora(model: nn.Module) -> None:
-    """Add what low-rank matrices learned to the weights they are beside, and take them away.
-
-    Args:
-        model: The transformer, changed in place; one without such matrices stays as it is.
-    """
-    for name, layer in list(model.named_modules()):
-        if not hasattr(layer, "get_base_layer"):
-            continue
-        adapted: Any = layer
-        adapted.merge()
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, adapted.get_base_layer())
-    if hasattr(model, "peft_config"):
-        del model.peft_config
+    return LoraModel(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), "default")

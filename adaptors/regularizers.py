@@ -5,13 +5,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from sentence_transformers.sentence_transformer.losses import GlobalOrthogonalRegularizationLoss
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from adaptors.losses import Features, cosines
 from adaptors.pair_losses import full_precision
 
-__all__ = ["CollapseGuard", "PenalisedLoss", "SpectralFlattening", "evenness_lack", "spread_lack"]
+__all__ = [
+    "CollapseGuard",
+    "OrthogonalRegularization",
+    "PenalisedLoss",
+    "SpectralFlattening",
+    "low_spread_penalty",
+    "top_eigen_share",
+]
 
 
 class PenalisedLoss(nn.Module, ABC):
@@ -129,7 +137,7 @@ class CollapseGuard(PenalisedLoss):
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Return G of the first two columns, each `(B, D)`."""
-        return spread_lack(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
+        return low_spread_penalty(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
 
 
 class SpectralFlattening(PenalisedLoss):
@@ -145,10 +153,22 @@ class SpectralFlattening(PenalisedLoss):
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Return F of all columns, each `(B, D)`."""
-        return torch.stack([evenness_lack(column) for column in embeddings]).mean()
+        return torch.stack([top_eigen_share(column) for column in embeddings]).mean()
 
 
-def spread_lack(scores: Tensor, floor: float) -> Tensor:
+class OrthogonalRegularization(PenalisedLoss):
+    """A loss and weight * R, sentence-transformers' `GlobalOrthogonalRegularizationLoss` of the same vectors.
+
+    R = mean over columns of M_1^2 + max(0, M_2 - 1/D), M_1 and M_2 the mean and the mean square of the cosines of
+    different texts (Zhang et al., ICCV 2017).
+    """
+
+    def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
+        """Return R of all columns, each `(B, D)`."""
+        return _total(GlobalOrthogonalRegularizationLoss(self.model).compute_loss_from_embeddings(list(embeddings)))  # type: ignore[arg-type]
+
+
+def low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
     """Return by how much rows and columns of `(B, B)` vary too little, from 0 to 1.
 
     Args:
@@ -166,7 +186,7 @@ def spread_lack(scores: Tensor, floor: float) -> Tensor:
     return relu(1 - (variances / orthogonal + _TINY).sqrt() / floor).mean()
 
 
-def evenness_lack(vectors: Tensor) -> Tensor:
+def top_eigen_share(vectors: Tensor) -> Tensor:
     """Return F of `(B, D)`: 0 where the vectors are spread evenly over all axes they could have, 1 on one axis."""
     units = normalize(vectors, dim=1)
     count, width = units.shape

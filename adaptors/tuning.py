@@ -7,12 +7,12 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from adaptors.cross_scores import open_cross_encoder, score_rows
-from adaptors.distributed import is_first, join, on_first
+from adaptors.distributed import init, is_first, on_first
 from adaptors.epochs import Epoch
 from adaptors.evaluator import HeldOutRows, hold_out
 from adaptors.hard_negatives import mine_negatives
 from adaptors.paired_model import PairedModel
-from adaptors.parameters import Group, choose_weights, merge_lora
+from adaptors.parameters import TrainedWeights, choose_weights
 from adaptors.student import Student
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning_checks import check_rows, check_tuning
@@ -64,7 +64,7 @@ def tune(
         DataError: A row contradicts another, or too few negatives are found.
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
-    join()
+    init()
     options = options or TuneOptions()
     if not is_first():
         options = replace(options, log=None, progress=silent)
@@ -85,13 +85,12 @@ def tune(
         epochs, steps = train_round(course, rows, len(rounds), done)
         rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
         done += steps
-    for tower in student.towers:
-        merge_lora(tower.module)
+    course.weights.merge_adapters()
     student.model.cpu().eval()
     return tuple(rounds)
 
 
-def _choose(student: Student, options: TuneOptions) -> tuple[Group, ...]:
+def _choose(student: Student, options: TuneOptions) -> TrainedWeights:
     """Make weights trainable; low-rank matrices begin at random."""
     with torch.random.fork_rng():
         torch.manual_seed(options.schedule.seed)

@@ -1,7 +1,7 @@
 """Refuse a tuning that cannot be done, before anything is embedded."""
 
 from adaptors.callbacks import check_tracking
-from adaptors.distributed import count
+from adaptors.distributed import world_size
 from adaptors.loss_build import make_tuning_loss
 from adaptors.loss_catalog import TUNING_LOSSES
 from adaptors.student import Student
@@ -87,10 +87,10 @@ def _check_paired(student: Student, options: TuneOptions) -> None:
 
 def _check_processes(goal: Goal, batch: int) -> None:
     """Refuse what several processes cannot share."""
-    if batch % count():
-        raise CallError(f"--batch {batch}: expected a multiple of {count()}, for {count()} processes share it")
+    if batch % (count := world_size()):
+        raise CallError(f"--batch {batch}: expected a multiple of {count}, for {count} processes share it")
     for name in goal.around:
-        if name in _OF_ONE_PROCESS and count() > 1:
+        if name in _OF_ONE_PROCESS and count > 1:
             raise CallError(f"'{name}' changes the model while it computes: start one process, or leave it out")
 
 

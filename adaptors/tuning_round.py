@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from adaptors.checkpoints import check_fingerprint, keep_round, read_round
-from adaptors.distributed import is_first, on_first, wait
+from adaptors.distributed import barrier, is_first, on_first
+from adaptors.encoder_trainer import OPTIMIZER
 from adaptors.epochs import Epoch, read_epochs
 from adaptors.student import Student, cut_texts
 from adaptors.tune_options import Goal, TuneOptions
@@ -55,7 +56,7 @@ def train_round(course: Course, data: TuningData, number: int, done: int) -> tup
             trainer.restore(start)
         if is_first():
             keep_round(folder, trainer.trained(), epochs)
-        wait()
+        barrier()
     return epochs, trainer.args.max_steps
 
 
@@ -74,6 +75,7 @@ def fingerprint(
         The values.
     """
     return {
+        "optimizer": OPTIMIZER,
         "rows": _hash_texts(map(repr, rows)),
         "watched": _hash_texts(map(repr, watched)),
         "weights": _hash_weights(student.model),

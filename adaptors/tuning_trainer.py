@@ -6,18 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
 from adaptors.callbacks import Patience
 from adaptors.checkpoints import last_checkpoint
-from adaptors.distributed import count
-from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.distributed import world_size
+from adaptors.encoder_trainer import EncoderTrainer, encoder_arguments
 from adaptors.evaluator import HeldOutRows, RowSample
 from adaptors.loss_build import make_tuning_loss
 from adaptors.loss_catalog import TUNING_LOSSES
 from adaptors.metrics_log import TrainingLog
-from adaptors.parameters import Group
+from adaptors.parameters import TrainedWeights
 from adaptors.student import Student
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning_data import TuningData
@@ -35,14 +34,14 @@ class Course:
 
     Attributes:
         student: What is trained.
-        groups: Its weights that are.
+        weights: Its weights that are.
         held: Rows that are not trained on.
         evaluator: Ranks their queries, where labels tell relevant documents.
         options: How it is trained.
     """
 
     student: Student
-    groups: Sequence[Group]
+    weights: TrainedWeights
     held: Sequence[Row]
     evaluator: HeldOutRows | None
     options: TuneOptions
@@ -76,9 +75,8 @@ def make_trainer(course: Course, data: TuningData, folder: Path, number: int, do
     """
     options, model, train = course.options, course.student.model, as_dataset(data, course.options)
     every = math.ceil(len(train) / options.schedule.batch)
-    look = RowSample(model, [*course.held, *data.rows])
     name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
-    log = TrainingLog(look, name, options.progress, options.log, done)
+    log = TrainingLog(name, options.progress, options.log, done)
     trainer = EncoderTrainer(
         model=model,
         args=_arguments(folder, course, every, train.column_names),
@@ -88,7 +86,7 @@ def make_trainer(course: Course, data: TuningData, folder: Path, number: int, do
         evaluator=course.evaluator,
         callbacks=[log, *([Patience(_PATIENCE)] if course.held else [])],
     )
-    trainer.groups = course.groups
+    trainer.sample = RowSample(model, [*course.held, *data.rows])
     return trainer
 
 
@@ -102,37 +100,33 @@ def _arguments(
     options, schedule = course.options, course.options.schedule
     steps, watched = every * schedule.epochs, "steps" if course.held else "no"
     measure = f"eval_{course.evaluator.primary_metric}" if course.evaluator else "eval_loss"
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
+    return encoder_arguments(
+        folder,
         per_device_train_batch_size=schedule.batch,
         per_device_eval_batch_size=schedule.batch,
         max_steps=steps,
         learning_rate=options.rate,
+        learning_rate_mapping=course.weights.learning_rates(options.rate),
         warmup_steps=round(schedule.warm_up * steps),
         seed=schedule.seed,
         bf16=schedule.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
         batch_sampler=TUNING_LOSSES[options.goal.loss].sampler,
         logging_steps=max(1, every // _LOGS_PER_EPOCH),
-        logging_nan_inf_filter=False,
         eval_strategy=watched,
         # Its scores are in the checkpoint of a training that is taken up again.
         eval_on_start=bool(course.held) and last_checkpoint(folder) is None,
         eval_steps=every,
         save_strategy="steps" if options.checkpoints or course.held else "no",
         save_steps=every,
-        save_total_limit=2,
         load_best_model_at_end=bool(course.held),
         # What early stopping has counted so far.
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model=measure,
         greater_is_better=course.evaluator is not None,
         report_to=options.report_to,
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
         # Of several processes: the trainer insists on it, and ours unsets it; all that is trained is used, and an
         # encoder counts nothing.
-        dataloader_drop_last=count() > 1,
+        dataloader_drop_last=world_size() > 1,
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,
         **_sides(course, columns),

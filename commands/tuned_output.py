@@ -12,7 +12,7 @@ from commands.shell import check_file, saving, say
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from adaptors.metrics_log import Look
+    from adaptors.metrics_log import Sample
     from adaptors.student import Student
     from adaptors.tuned_folder import Tuned
     from probe.encoder import Encoder
@@ -47,7 +47,7 @@ def check_target(target: Target, log: Path | None) -> None:
     check_plot(target.picture, "--similarity-map")
 
 
-def draw(target: Target, before: "Pair | None", look: "Look", sides: tuple[str, str]) -> None:
+def draw(target: Target, before: "Pair | None", look: "Sample", sides: tuple[str, str]) -> None:
     """Draw a sample's similarities before and after the training, where asked for."""
     if target.picture is None or before is None:
         return

@@ -63,7 +63,7 @@ def test_a_round_ends_as_its_best_epoch_left_it(
 ) -> None:
     scores, best, done = CASES[case]
     script = Script(monkeypatch, scores)
-    monkeypatch.setattr("adaptors.tuning.merge_lora", lambda module: None)
+    monkeypatch.setattr("adaptors.parameters.TrainedWeights.merge_adapters", lambda weights: None)
     student, (one,) = run(tiny_folder("bert"), replace(OPTIONS, scope=Scope(lora=lora)))
     assert [epoch.number for epoch in one.epochs] == list(range(done + 1))
     assert [epoch.scores[32] for epoch in one.epochs] == scores[: done + 1]

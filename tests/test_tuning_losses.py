@@ -80,7 +80,7 @@ def test_every_loss_runs_forward_and_backward_on_every_form_it_takes(
 UNCACHED = [name for name in TUNING_LOSSES if not name.endswith("-cached")]
 
 
-@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening"])
+@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening", "global-orthogonal"])
 @pytest.mark.parametrize("name", TUNING_LOSSES)
 def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
     tiny: SentenceTransformer, name: str, wrapper: str
@@ -100,7 +100,7 @@ def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
     assert not torch.allclose(gradient, bare_gradient, rtol=1e-2)
 
 
-@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening"])
+@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening", "global-orthogonal"])
 def test_a_penalty_inside_a_gradient_cache_is_the_same(tiny: SentenceTransformer, wrapper: str) -> None:
     given = batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
     plain, gradient = run(tiny, make_tuning_loss("infonce", tiny, LossOptions(), [wrapper]), given)

@@ -11,6 +11,7 @@ from tiny_models import PROMPTS
 from tiny_tuning import QUICK, changed, make_pairs, make_text, open_tiny, rows_of, weights
 from transformers import PreTrainedTokenizerFast
 
+from adaptors.metrics_log import Measures
 from adaptors.student import Student, open_student
 from adaptors.tune_options import Goal
 from adaptors.tuning import tune
@@ -64,7 +65,7 @@ def sides(data: TuningData) -> tuple[list[str], list[str]]:
 def test_queries_and_documents_carry_their_prompts_in_training(
     name: str, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adaptors.metrics_log.TrainingLog.on_log", lambda *_, **__: None)
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: Measures(0, 0, 0, 0))
     spied, (queries, documents) = Tokenised(monkeypatch), sides(ROWS)
     tune(student, ROWS, (), replace(QUICK, goal=Goal(name)))
     assert spied.texts - set(PROMPTS.values()) == prompted(queries, documents, PROMPTS)
@@ -74,7 +75,7 @@ def test_queries_and_documents_carry_their_prompts_in_training(
 def test_texts_that_are_of_no_side_carry_no_prompt(
     name: str, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adaptors.metrics_log.TrainingLog.on_log", lambda *_, **__: None)
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: Measures(0, 0, 0, 0))
     spied, (queries, documents) = Tokenised(monkeypatch), sides(ROWS)
     tune(student, ROWS, (), replace(QUICK, goal=Goal(name)))
     assert spied.texts
@@ -91,7 +92,7 @@ def test_the_members_of_a_fusion_put_prompts_of_their_own_and_all_are_trained(
         return tokenise(tokenizer, found, *args)
 
     monkeypatch.setattr(fused_module, "tokenise", spy)
-    monkeypatch.setattr("adaptors.metrics_log.TrainingLog.on_log", lambda *_, **__: None)
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: Measures(0, 0, 0, 0))
     student = open_student(str(fused), Path())
     first, second = student.model[0].model.readers
     second.model = replace(second.model, query_prompt="ask ", document_prompt="")

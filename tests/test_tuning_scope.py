@@ -1,5 +1,6 @@
 """Which weights are trained: all that an embedding needs, low-rank matrices alone, or the last blocks alone."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,8 @@ from tiny_models import DEPTH
 from tiny_tuning import QUICK, changed, embed, make_pairs, open_tiny, weights
 from torch import Tensor, nn
 
-from adaptors import tuning
 from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.parameters import Scope, add_lora, choose_weights, merge_lora
+from adaptors.parameters import Scope, TrainedWeights, add_lora, choose_weights
 from adaptors.student import Student, open_student
 from adaptors.tuning import tune
 from probe.errors import CallError
@@ -71,11 +71,13 @@ def test_merged_matrices_leave_the_layout_and_the_vectors_as_they_were(
     before, start, seen = weights(student), embed(student), []
     allowed = linear_weights(student, last_blocks(student, top or DEPTH))
 
-    def spy(module: nn.Module) -> None:
-        seen.append(embed(student))
-        merge_lora(module)
+    merge = TrainedWeights.merge_adapters
 
-    monkeypatch.setattr(tuning, "merge_lora", spy)
+    def spy(chosen: TrainedWeights) -> None:
+        seen.append(embed(student))
+        merge(chosen)
+
+    monkeypatch.setattr(TrainedWeights, "merge_adapters", spy)
     tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(lora=2, top=top)))
     assert changed(student, before) == allowed
     assert torch.allclose(embed(student), seen[0], atol=1e-5)
@@ -87,14 +89,14 @@ def test_merged_matrices_leave_the_layout_and_the_vectors_as_they_were(
 def test_the_merged_weight_is_the_sum_with_the_doubled_product(bert: Student) -> None:
     block = last_blocks(bert, 1)[0]
     module = bert.towers[0].module
-    add_lora(module, [block], 3)
+    adapter = add_lora(module, [block], 3)
     (name,) = [name for name, _ in module.named_modules() if name.endswith("2.output.dense")]
     layer = module.get_submodule(name)
     up, down = (layer.get_submodule(f"lora_{side}.default").get_parameter("weight") for side in "BA")
     nn.init.normal_(up)
     begin = layer.get_submodule("base_layer").get_parameter("weight").detach().clone()
     expected = begin.double() + 2 * up.detach().double() @ down.detach().double()
-    merge_lora(module)
+    TrainedWeights({}, (adapter,)).merge_adapters()
     assert torch.allclose(module.get_submodule(name).get_parameter("weight").double(), expected, atol=1e-6)
 
 
@@ -182,9 +184,11 @@ def test_biases_and_norms_do_not_decay(bert: Student, monkeypatch: pytest.Monkey
 
 
 def test_all_weights_are_in_one_group_alone(student: Student) -> None:
-    groups = choose_weights(student, Scope(decay=0.9))
-    ids = [id(parameter) for group in groups for parameter in group.parameters]
-    assert len(ids) == len(set(ids)) == len(trainable(student))
+    factors = choose_weights(student, Scope(decay=0.9)).factors
+    assert set(factors) == trainable(student)
+    patterns = TrainedWeights(factors).learning_rates(1.0)
+    found = [[rate for pattern, rate in patterns.items() if re.search(pattern, f"model.{name}")] for name in factors]
+    assert found == [[] if factor == 1 else [factor] for factor in factors.values()]
 
 
 @pytest.mark.parametrize(
@@ -217,5 +221,5 @@ def test_a_fusion_has_as_many_last_blocks_as_its_deepest_member(
 
 def test_a_model_without_matrices_stays_as_it_is(bert: Student) -> None:
     before: dict[str, Tensor] = weights(bert)
-    merge_lora(bert.towers[0].module)
+    choose_weights(bert, Scope()).merge_adapters()
     assert changed(bert, before) == set()

@@ -13,10 +13,10 @@ from probe.collapse import is_collapsed
 from probe.errors import CallError, TrainingError
 from probe.states import Progress
 
-__all__ = ["Patience", "Watch", "check_loss", "check_tracking"]
+__all__ = ["CollapseMonitor", "EarlyStopping", "check_loss", "check_tracking"]
 
 
-class Patience(EarlyStoppingCallback):
+class EarlyStopping(EarlyStoppingCallback):
     """Ends a training after some epochs in a row without a better one; the beginning is one to be better than."""
 
     def on_evaluate(  # type: ignore[override]
@@ -29,11 +29,11 @@ class Patience(EarlyStoppingCallback):
             state.best_metric = metrics[args.metric_for_best_model]
 
 
-class Watch(TrainerCallback):
+class CollapseMonitor(TrainerCallback):
     """Tells every step, and looks at some vectors at every epoch."""
 
     def __init__(self, network: Network, states: Tensor, progress: Progress) -> None:
-        """Watch a network.
+        """CollapseMonitor a network.
 
         Args:
             network: What is trained.

@@ -15,7 +15,7 @@ from adaptors.epochs import Epoch
 from probe.errors import CallError
 from probe.files import replace_file
 
-__all__ = ["check_fingerprint", "keep_round", "last_checkpoint", "read_round"]
+__all__ = ["check_fingerprint", "last_checkpoint", "load_finished_round", "save_finished_round"]
 
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def last_checkpoint(folder: Path) -> str | None:
 _WEIGHTS, _EPOCHS = "finished.safetensors", "finished.json"
 
 
-def keep_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:
+def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:
     """Keep what a round came to.
 
     Args:
@@ -71,7 +71,7 @@ def keep_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ..
     replace_file(folder / _EPOCHS, lambda path: path.write_text(told, encoding="utf-8"))
 
 
-def read_round(folder: Path) -> tuple[dict[str, Tensor], tuple[Epoch, ...]] | None:
+def load_finished_round(folder: Path) -> tuple[dict[str, Tensor], tuple[Epoch, ...]] | None:
     """Return what a round came to, or None where it is not done.
 
     Args:

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from adaptors.evaluation_mode import evaluation_mode
 from adaptors.heal_texts import HealTexts, check_width
-from adaptors.student import Student, cut_texts
+from adaptors.student import TrainableEncoder, cut_texts
 from probe.layers import LayerStack
 
 __all__ = ["HealStart", "choose_start"]
@@ -42,7 +42,7 @@ class HealStart:
 
 
 def choose_start(
-    student: Student, teacher: LayerStack, texts: HealTexts, tokens: int | None, seed: int
+    student: TrainableEncoder, teacher: LayerStack, texts: HealTexts, tokens: int | None, seed: int
 ) -> tuple[HealStart, ...]:
     """Begin as near to the teacher as its blocks allow; the nearest start is what the student then is.
 
@@ -98,7 +98,7 @@ class _Sample:
         return float((1 - (vectors[self.judging] * self.targets[self.judging]).sum(dim=1)).mean())
 
 
-def _find_head(student: Student) -> int | None:
+def _find_head(student: TrainableEncoder) -> int | None:
     """Return the place of the lens among the modules, if there is one map of as many dimensions as it is given."""
     from sentence_transformers.sentence_transformer.modules import Dense
 

@@ -22,7 +22,7 @@ from adaptors.evaluation_mode import evaluation_mode
 from adaptors.heal_texts import HealTexts, check_width, draw_batches
 from adaptors.metrics_log import TrainingLog
 from adaptors.parameters import Scope, choose_weights
-from adaptors.student import Student, cut_texts
+from adaptors.student import TrainableEncoder, cut_texts
 from probe.errors import CallError
 from probe.files import digest
 from probe.states import Progress, silent
@@ -102,7 +102,7 @@ class HealOptions:
     log: Path | None = None
 
 
-def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
+def heal(student: TrainableEncoder, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
     """Train an encoder in place.
 
     Args:
@@ -195,7 +195,7 @@ def _as_dataset(batches: Sequence[Sequence[int]]) -> Any:
     return Dataset.from_dict({"rows": [list(rows) for rows in batches]})
 
 
-def count_steps(student: Student, texts: HealTexts, options: HealOptions, minutes: float) -> int:
+def count_steps(student: TrainableEncoder, texts: HealTexts, options: HealOptions, minutes: float) -> int:
     """Return how many batches fit into so many minutes, by the time that some take.
 
     Args:

@@ -17,19 +17,19 @@ from probe.geometry import alignment, uniformity
 from probe.states import Progress, silent
 
 __all__ = [
-    "Measures",
     "Sample",
-    "TrainingFacts",
+    "SampleGeometry",
+    "StepMetrics",
     "TrainingLog",
-    "add_facts",
+    "append_metrics",
     "check_log",
     "continue_log",
-    "measure",
     "measure_sample",
+    "pair_geometry",
 ]
 
 
-class Measures(NamedTuple):
+class SampleGeometry(NamedTuple):
     """What two sides of pairs look like.
 
     Attributes:
@@ -47,7 +47,7 @@ class Measures(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TrainingFacts:
+class StepMetrics:
     """What a training has come to.
 
     Attributes:
@@ -55,10 +55,10 @@ class TrainingFacts:
         epoch: Times that all texts were seen.
         loss: Mean since the step that was told before.
         rate: Learning rate.
-        alignment: As in `Measures`.
-        uniformity: As in `Measures`.
-        mean_cosine: As in `Measures`.
-        effective_rank: As in `Measures`.
+        alignment: As in `SampleGeometry`.
+        uniformity: As in `SampleGeometry`.
+        mean_cosine: As in `SampleGeometry`.
+        effective_rank: As in `SampleGeometry`.
     """
 
     step: int
@@ -70,7 +70,7 @@ class TrainingFacts:
     mean_cosine: float
     effective_rank: float
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """Return it in a few words."""
         return (
             f"loss {self.loss:.3g} align {self.alignment:.3g} uniform {self.uniformity:.3g} "
@@ -78,7 +78,7 @@ class TrainingFacts:
         )
 
 
-def measure(left: Tensor, right: Tensor) -> Measures:
+def pair_geometry(left: Tensor, right: Tensor) -> SampleGeometry:
     """Measure pairs; all but their alignment is measured within each side, and the mean of both is told.
 
     Args:
@@ -95,7 +95,8 @@ def measure(left: Tensor, right: Tensor) -> Measures:
         found = f"{tuple(left.shape)} and {tuple(right.shape)}"
         raise CallError(f"expected two sides of one shape (B, D) with at least 2 rows, found {found}")
     sides = [side.detach().float().cpu().numpy() for side in (left, right)]
-    return Measures(alignment(*sides), *(_mean(value, sides) for value in (uniformity, mean_cosine, effective_rank)))
+    others = (_mean(value, sides) for value in (uniformity, mean_cosine, effective_rank))
+    return SampleGeometry(alignment(*sides), *others)
 
 
 def _mean(value: Callable[[Embeddings], float], sides: Sequence[Embeddings]) -> float:
@@ -143,7 +144,7 @@ def continue_log(file: Path, step: int) -> int:
     return lines[-1][0] if lines else 0
 
 
-def add_facts(file: Path, facts: TrainingFacts) -> None:
+def append_metrics(file: Path, facts: StepMetrics) -> None:
     """Add a line, which is in the file when this returns.
 
     Args:
@@ -172,7 +173,7 @@ def _read(file: Path) -> list[tuple[int, str]]:
 Sample = Callable[[], tuple[Tensor, Tensor]]
 
 
-def measure_sample(model: nn.Module, sample: Sample, step: int) -> Measures:
+def measure_sample(model: nn.Module, sample: Sample, step: int) -> SampleGeometry:
     """Measure a sample as a model in training embeds it; the training goes on as if it had not been.
 
     Args:
@@ -187,7 +188,7 @@ def measure_sample(model: nn.Module, sample: Sample, step: int) -> Measures:
         left, right = sample()
     if not (left.isfinite().all() and right.isfinite().all()):
         raise TrainingError(f"the vectors are not numbers after {step} steps: lower --rate")
-    return measure(left, right)
+    return pair_geometry(left, right)
 
 
 class TrainingLog(TrainerCallback):
@@ -199,7 +200,7 @@ class TrainingLog(TrainerCallback):
         Args:
             name: What the progress line calls the training.
             progress: Called at every step.
-            file: Where every log entry is a line of JSON, `TrainingFacts` by name; a training that is taken up again
+            file: Where every log entry is a line of JSON, `StepMetrics` by name; a training that is taken up again
                 goes on with it, and any other begins it anew.
             done: Steps of earlier rounds, whose lines stay.
 
@@ -228,9 +229,9 @@ class TrainingLog(TrainerCallback):
         if logs is None or "loss" not in logs:
             return
         step = self._done + state.global_step
-        measures = Measures(*(logs[name] for name in Measures._fields))
-        facts = TrainingFacts(step, state.epoch, logs["loss"], logs["learning_rate"], *measures)
+        geometry = SampleGeometry(*(logs[name] for name in SampleGeometry._fields))
+        metrics = StepMetrics(step, state.epoch, logs["loss"], logs["learning_rate"], *geometry)
         if self._file is not None and step > self._written:
-            add_facts(self._file, facts)
-        self._shown = f"{self._name}: {facts.words()}"
+            append_metrics(self._file, metrics)
+        self._shown = f"{self._name}: {metrics.summary()}"
         self._progress(self._shown, 0, state.max_steps)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from sentence_transformers.sentence_transformer.losses import TripletDistanceMetric, TripletLoss
@@ -52,7 +53,8 @@ class HingeLoss(EmbeddingLoss):
         """Return the loss of anchors, positives and perhaps negatives, each `(B, D)`."""
         anchors, positives, *negatives = embeddings
         if negatives:
-            terms = [self.triplets.compute_loss_from_embeddings([anchors, positives, one], labels) for one in negatives]
+            compute: Any = self.triplets.compute_loss_from_embeddings
+            terms: list[Tensor] = [compute([anchors, positives, one], None) for one in negatives]
             return torch.stack(terms).mean()
         return _mean(relu(self.margin - score_gaps(embeddings)))
 

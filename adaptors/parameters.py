@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from adaptors.student import Student, Tower
+from adaptors.student import Tower, TrainableEncoder
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ class TrainedWeights:
             adapter.merge_and_unload()
 
 
-def choose_weights(student: Student, scope: Scope) -> TrainedWeights:
+def choose_weights(encoder: TrainableEncoder, scope: Scope) -> TrainedWeights:
     """Make the chosen weights of an encoder trainable, and no others.
 
     Args:
-        student: The encoder, changed in place.
+        encoder: The encoder, changed in place.
         scope: Which weights.
 
     Returns:
@@ -70,29 +70,29 @@ def choose_weights(student: Student, scope: Scope) -> TrainedWeights:
     Raises:
         CallError: A number is out of range.
     """
-    towers = _chosen_towers(scope, student)
-    _check(scope, towers, student.name)
-    student.model.requires_grad_(False)
+    towers = _chosen_towers(scope, encoder)
+    _check(scope, towers, encoder.name)
+    encoder.model.requires_grad_(False)
     adapters = () if scope.lora is None else tuple(_add_matrices(towers, scope.lora, scope.top))
     factors: dict[int, float] = {}
     if not adapters:
-        factors |= {id(p): 1.0 for p in (*_on_top(student), *(p for tower in towers for p in _above(tower)))}
+        factors |= {id(p): 1.0 for p in (*_on_top(encoder), *(p for tower in towers for p in _above(tower)))}
     for tower in towers:
         factors |= {id(p): factor for p, factor in (_lora_factors if adapters else _factors)(tower, scope)}
-    chosen = {name: p for name, p in student.model.named_parameters() if id(p) in factors}
+    chosen = {name: p for name, p in encoder.model.named_parameters() if id(p) in factors}
     for parameter in chosen.values():
         parameter.requires_grad_(True)
     return TrainedWeights({name: factors[id(p)] for name, p in chosen.items()}, adapters)
 
 
-def _chosen_towers(scope: Scope, student: Student) -> Sequence[Tower]:
+def _chosen_towers(scope: Scope, encoder: TrainableEncoder) -> Sequence[Tower]:
     if scope.tower is None:
-        return student.towers
-    if not student.is_paired:
-        raise CallError(f"--tower {scope.tower}: '{student.name}' has no towers for images and texts: leave it out")
-    towers = [tower for tower in student.towers if tower.name == scope.tower]
+        return encoder.towers
+    if not encoder.is_paired:
+        raise CallError(f"--tower {scope.tower}: '{encoder.name}' has no towers for images and texts: leave it out")
+    towers = [tower for tower in encoder.towers if tower.name == scope.tower]
     if not towers:
-        raise CallError(f"--tower {scope.tower}: expected {' or '.join(tower.name for tower in student.towers)}")
+        raise CallError(f"--tower {scope.tower}: expected {' or '.join(tower.name for tower in encoder.towers)}")
     return towers
 
 
@@ -118,8 +118,8 @@ def _chosen_blocks(tower: Tower, top: int | None) -> Sequence[nn.Module]:
     return list(tower.stack.blocks)[-top if top else None :]
 
 
-def _on_top(student: Student) -> Iterator[nn.Parameter]:
-    for module in list(student.model)[1:]:
+def _on_top(encoder: TrainableEncoder) -> Iterator[nn.Parameter]:
+    for module in list(encoder.model)[1:]:
         yield from module.parameters()
 
 

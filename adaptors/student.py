@@ -24,7 +24,7 @@ from surgery.finish import Finish
 from surgery.folder import PROVENANCE, write_json, write_model
 from surgery.fused_folder import FUSED_MODULE, is_fused
 
-__all__ = ["Student", "Tower", "cut_texts", "open_student"]
+__all__ = ["Tower", "TrainableEncoder", "cut_texts", "open_trainable"]
 
 _SIZES = "sentence_bert_config.json"
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -50,7 +50,7 @@ class Tower:
 
 
 @dataclass(frozen=True)
-class Student:
+class TrainableEncoder:
     """An encoder that is to be trained.
 
     Attributes:
@@ -83,7 +83,7 @@ class Student:
         return not set(_module_types(self.folder)) & {FUSED_MODULE, NETWORK_MODULE}
 
 
-def open_student(name: str, scratch: Path) -> Student:
+def open_trainable(name: str, scratch: Path) -> TrainableEncoder:
     """Open an encoder for training.
 
     Args:
@@ -109,7 +109,7 @@ def open_student(name: str, scratch: Path) -> Student:
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {str(error).splitlines()[0]}") from error
     prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
-    return Student(name, model.float(), folder, _towers(model, folder), prompts)
+    return TrainableEncoder(name, model.float(), folder, _towers(model, folder), prompts)
 
 
 @contextmanager

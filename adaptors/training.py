@@ -15,7 +15,7 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from adaptors.adaptor_module import AdaptorModule, read_weights
 from adaptors.base import FitData
-from adaptors.callbacks import Watch, check_tracking
+from adaptors.callbacks import CollapseMonitor, check_tracking
 from adaptors.checkpoints import check_fingerprint, last_checkpoint
 from adaptors.collation import StateCollator
 from adaptors.draws import Draws
@@ -99,7 +99,7 @@ def train(network: Network, lesson: Lesson, options: TrainOptions) -> tuple[Epoc
             data_collator=lesson.collator,  # type: ignore[arg-type]
             callbacks=[
                 EarlyStoppingCallback(_PATIENCE),
-                Watch(network, _sample(lesson), options.progress),
+                CollapseMonitor(network, _sample(lesson), options.progress),
             ],
         )
         # It writes to stdout, where results go.

@@ -10,24 +10,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from adaptors.checkpoints import check_fingerprint, keep_round, read_round
+from adaptors.checkpoints import check_fingerprint, load_finished_round, save_finished_round
 from adaptors.distributed import barrier, is_first, on_first
 from adaptors.encoder_trainer import OPTIMIZER
 from adaptors.epochs import Epoch, read_epochs
-from adaptors.student import Student, cut_texts
+from adaptors.student import TrainableEncoder, cut_texts
 from adaptors.tune_options import Goal, TuneOptions
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import Row
-from adaptors.tuning_trainer import Course, make_trainer
+from adaptors.tuning_trainer import TuningRun, make_trainer
 
 __all__ = ["fingerprint", "train_round"]
 
 
-def train_round(course: Course, data: TuningData, number: int, done: int) -> tuple[tuple[Epoch, ...], int]:
+def train_round(run: TuningRun, data: TuningData, number: int, done: int) -> tuple[tuple[Epoch, ...], int]:
     """Train on rows as they are, unless this round was done before.
 
     Args:
-        course: The tuning it is a round of.
+        run: The tuning it is a round of.
         data: Its rows.
         number: Rounds before it.
         done: Steps before it.
@@ -39,34 +39,34 @@ def train_round(course: Course, data: TuningData, number: int, done: int) -> tup
         CallError: The folder of checkpoints belongs to another training.
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
-    options = course.options
+    options = run.options
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
-        on_first(lambda: check_fingerprint(folder, fingerprint(course.student, data.rows, course.watched, options)))
-        trainer = make_trainer(course, data, folder, number, done)
-        if (finished := read_round(folder)) is not None:
+        on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options)))
+        trainer = make_trainer(run, data, folder, number, done)
+        if (finished := load_finished_round(folder)) is not None:
             trainer.restore(finished[0])
             return finished[1], trainer.args.max_steps
         start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
-        with cut_texts(course.student.model, options.schedule.tokens):
+        with cut_texts(run.encoder.model, options.schedule.tokens):
             trainer.run()
         epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
         if epochs and max(epochs, key=Epoch.merit).number == 0:
             # The trainer compares the epochs that it saved, and saves none before the first step.
             trainer.restore(start)
         if is_first():
-            keep_round(folder, trainer.trained(), epochs)
+            save_finished_round(folder, trainer.trained(), epochs)
         barrier()
     return epochs, trainer.args.max_steps
 
 
 def fingerprint(
-    student: Student, rows: Sequence[Row], watched: Sequence[Row | str], options: TuneOptions
+    encoder: TrainableEncoder, rows: Sequence[Row], watched: Sequence[Row | str], options: TuneOptions
 ) -> dict[str, Any]:
     """Return plain values that two trainings have in common only if one may go on with the other's checkpoints.
 
     Args:
-        student: What is trained, as it begins.
+        encoder: What is trained, as it begins.
         rows: What it is trained on.
         watched: What chooses the epoch: held-out rows, and the texts they are looked for among.
         options: How.
@@ -78,7 +78,7 @@ def fingerprint(
         "optimizer": OPTIMIZER,
         "rows": _hash_texts(map(repr, rows)),
         "watched": _hash_texts(map(repr, watched)),
-        "weights": _hash_weights(student.model),
+        "weights": _hash_weights(encoder.model),
         "goal": _tell(options.goal),
         "scope": asdict(options.scope),
         "schedule": asdict(options.schedule),

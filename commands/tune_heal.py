@@ -12,7 +12,7 @@ from commands.tuned_output import Target, check_target, draw, save_and_print
 if TYPE_CHECKING:
     from adaptors.heal_texts import HealTexts
     from adaptors.healing import HealOptions
-    from adaptors.student import Student
+    from adaptors.student import TrainableEncoder
     from probe.states import Progress
     from probe.store import Store
 
@@ -42,7 +42,7 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
     """Heal a cut, save it, check it in a fresh process, and print the folder."""
     from adaptors.folder import TrainedOn
     from adaptors.healing import HealSample, heal
-    from adaptors.student import open_student
+    from adaptors.student import open_trainable
     from adaptors.tuned_folder import Tuned, check_cut, trained_files
 
     check_target(target, options.log)
@@ -50,7 +50,7 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
     with TemporaryDirectory() as scratch, working() as report:
         say(f"loading {', '.join(request.sources)}, {request.teacher} and {request.cut}")
         texts = _read_texts(request, report)
-        student = open_student(request.cut, Path(scratch))
+        student = open_trainable(request.cut, Path(scratch))
         trained_files(student, student.folder)  # what cannot be saved is not trained
         start = _choose_start(request.teacher, student, texts, options)
         options = _count_steps(student, texts, replace(options, progress=report), request.minutes)
@@ -71,7 +71,7 @@ def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
     return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, report)
 
 
-def _choose_start(teacher: str, student: "Student", texts: "HealTexts", options: "HealOptions") -> str:
+def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions") -> str:
     """Put the student where it is to begin, and tell where that is."""
     from adaptors.heal_start import choose_start
     from probe.loading import load_model
@@ -93,7 +93,7 @@ def _choose_start(teacher: str, student: "Student", texts: "HealTexts", options:
 
 
 def _count_steps(
-    student: "Student", texts: "HealTexts", options: "HealOptions", minutes: float | None
+    student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions", minutes: float | None
 ) -> "HealOptions":
     from adaptors.healing import count_steps
 

@@ -13,7 +13,7 @@ from commands.tuned_output import Target, check_target, draw, is_fast, save_and_
 from probe.errors import CallError
 
 if TYPE_CHECKING:
-    from adaptors.student import Student
+    from adaptors.student import TrainableEncoder
     from adaptors.tune_options import Goal, TuneOptions
     from adaptors.tuned_folder import Tuned
     from adaptors.tuning import Round
@@ -82,7 +82,7 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
     from adaptors.evaluator import RowSample
     from adaptors.hard_negatives import candidate_texts
     from adaptors.parameters import check_peft
-    from adaptors.student import open_student
+    from adaptors.student import open_trainable
     from adaptors.tuned_folder import trained_files
     from adaptors.tuning import tune
     from adaptors.tuning_data import load_tuning_data
@@ -97,17 +97,17 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
             data = load_tuning_data(source)
             for defect in data.defects:
                 say(f"{source}: {defect}")
-            student = open_student(model, Path(scratch))
-            trained_files(student, student.folder)  # what cannot be saved is not trained
+            encoder = open_trainable(model, Path(scratch))
+            trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
             tuning = replace(_open_guide(options), progress=report)
-            look = RowSample(student.model, data.rows)
+            look = RowSample(encoder.model, data.rows)
             before = look() if target.picture else None
-            rounds = tune(student, data, candidate_texts(data), tuning)
+            rounds = tune(encoder, data, candidate_texts(data), tuning)
         if not is_first():
             return
         draw(target, before, look, ("queries", "documents"))
         _tell(rounds)
-        save_and_print(_describe(student, (source, data), options, rounds), target, model)
+        save_and_print(_describe(encoder, (source, data), options, rounds), target, model)
 
 
 def _check_source(sources: Sequence[str]) -> str:
@@ -120,13 +120,13 @@ def _check_source(sources: Sequence[str]) -> str:
 
 
 def _open_guide(options: "TuneOptions") -> "TuneOptions":
-    from adaptors.student import open_student
+    from adaptors.student import open_trainable
 
     settings = options.goal.settings
     if settings.guide is None:
         return options
     with TemporaryDirectory() as scratch:
-        guide = open_student(settings.guide, Path(scratch)).model
+        guide = open_trainable(settings.guide, Path(scratch)).model
     return replace(options, goal=replace(options.goal, settings=replace(settings, guide=guide)))
 
 
@@ -139,11 +139,11 @@ def _tell(rounds: Sequence["Round"]) -> None:
 
 
 def _describe(
-    student: "Student", source: "tuple[str, TuningData]", options: "TuneOptions", rounds: Sequence["Round"]
+    encoder: "TrainableEncoder", source: "tuple[str, TuningData]", options: "TuneOptions", rounds: Sequence["Round"]
 ) -> "Tuned":
     from adaptors.tuned_folder import Tuned
     from adaptors.tuning_words import describe_tuning, trained_on
 
     words = describe_tuning(source[1], options, rounds)
     sections = "".join(training_section(one.epochs) for one in rounds)
-    return Tuned(student, trained_on(*source), Path(student.name).name, words + sections)
+    return Tuned(encoder, trained_on(*source), Path(encoder.name).name, words + sections)

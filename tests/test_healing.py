@@ -23,7 +23,7 @@ from adaptors.folder import open_adapted
 from adaptors.gathering import choose_texts
 from adaptors.heal_texts import HealTexts, draw_batches, gather_heal_texts
 from adaptors.healing import HealOptions, count_steps, heal
-from adaptors.student import Student, open_student
+from adaptors.student import TrainableEncoder, open_trainable
 from adaptors.tuned_folder import trained_files
 from probe.dataset import load_dataset
 from probe.errors import CallError, ModelError, TrainingError
@@ -57,15 +57,15 @@ def texts(tiny_folder: Callable[[str], Path], data: Path) -> HealTexts:
     return gather_heal_texts(reader, [choose_texts(str(data), load_dataset(str(data)), "none")])
 
 
-def open_cut(folder: Path) -> Student:
-    return open_student(str(folder), Path())
+def open_cut(folder: Path) -> TrainableEncoder:
+    return open_trainable(str(folder), Path())
 
 
-def weights(student: Student) -> dict[str, Tensor]:
+def weights(student: TrainableEncoder) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in student.model.state_dict().items()}
 
 
-def distance(student: Student, texts: HealTexts) -> float:
+def distance(student: TrainableEncoder, texts: HealTexts) -> float:
     found = torch.from_numpy(student.model.encode(list(texts.texts), normalize_embeddings=True))
     return float((1 - (found * texts.targets).sum(dim=1)).mean())
 

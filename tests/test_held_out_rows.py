@@ -15,7 +15,7 @@ from tiny_tuning import QUICK, changed, make_pairs, make_text, open_tiny, rows_o
 
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.evaluator import HeldOutRows, hold_out
-from adaptors.metrics_log import Measures
+from adaptors.metrics_log import SampleGeometry
 from adaptors.tune_options import Goal, Schedule
 from adaptors.tuning import tune
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row
@@ -162,7 +162,7 @@ def test_a_collapse_ends_a_training(tiny_folder: Callable[[str], Path], monkeypa
         return loss
 
     monkeypatch.setattr(EncoderTrainer, "training_step", spoil)
-    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: Measures(0, 0, 0, 0))
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     with pytest.raises(TrainingError, match="collapsed: all vectors are equal after 5 steps"):
         tune(student, make_pairs(), (), replace(QUICK, schedule=SCHEDULE, hold_out=0.2))
 

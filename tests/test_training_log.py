@@ -21,10 +21,18 @@ from transformers.trainer_callback import TrainerCallback
 
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.evaluation_mode import evaluation_mode
-from adaptors.metrics_log import Sample, TrainingFacts, TrainingLog, add_facts, check_log, continue_log, measure
+from adaptors.metrics_log import (
+    Sample,
+    StepMetrics,
+    TrainingLog,
+    append_metrics,
+    check_log,
+    continue_log,
+    pair_geometry,
+)
 from probe.errors import CallError, TrainingError
 
-FACTS = TrainingFacts(50, 0.5, 0.1234, 5e-4, 0.451, -2.134, 0.1239, 83.26)
+FACTS = StepMetrics(50, 0.5, 0.1234, 5e-4, 0.451, -2.134, 0.1239, 83.26)
 
 
 def draw(rows: int = 7, width: int = 5, seed: int = 0) -> Tensor:
@@ -57,7 +65,7 @@ def test_the_measures_are_their_definitions() -> None:
     pairs = [[(rows[i], rows[j]) for i in range(7) for j in range(7) if i != j] for rows in sides]
     uniform = [math.log(sum(math.exp(-2 * squared(a, b)) for a, b in found) / len(found)) for found in pairs]
     cosines = [sum(dot(a, b) for a, b in found) / len(found) for found in pairs]
-    found = measure(left, right)
+    found = pair_geometry(left, right)
     assert found.alignment == pytest.approx(sum(map(squared, *sides)) / 7, rel=1e-5)
     assert found.uniformity == pytest.approx(sum(uniform) / 2, rel=1e-5)
     assert found.mean_cosine == pytest.approx(sum(cosines) / 2, rel=1e-5)
@@ -67,22 +75,22 @@ def test_the_measures_are_their_definitions() -> None:
 
 def test_a_collapse_is_seen_in_every_measure() -> None:
     one = torch.ones(6, 4)
-    assert measure(one, 2 * one) == pytest.approx((0, 0, 1, 1), abs=1e-6)
+    assert pair_geometry(one, 2 * one) == pytest.approx((0, 0, 1, 1), abs=1e-6)
 
 
 def test_half_precision_on_a_graph_can_be_measured() -> None:
     left = draw().to(torch.bfloat16).requires_grad_()
-    assert measure(left, left).alignment == 0
+    assert pair_geometry(left, left).alignment == 0
 
 
 @pytest.mark.parametrize(("left", "right"), [((3, 2), (3, 4)), ((3, 2), (4, 2)), ((1, 2), (1, 2)), ((3,), (3,))])
 def test_sides_that_do_not_belong_together_are_refused(left: tuple[int, ...], right: tuple[int, ...]) -> None:
     with pytest.raises(CallError, match="expected two sides of one shape"):
-        measure(torch.ones(left), torch.ones(right))
+        pair_geometry(torch.ones(left), torch.ones(right))
 
 
 def test_facts_have_few_words() -> None:
-    assert FACTS.words() == "loss 0.123 align 0.451 uniform -2.13 cosine 0.124 rank 83.3"
+    assert FACTS.summary() == "loss 0.123 align 0.451 uniform -2.13 cosine 0.124 rank 83.3"
 
 
 def test_a_log_goes_on_where_it_ends_and_begins_anew_with_its_training(tmp_path: Path) -> None:
@@ -90,7 +98,7 @@ def test_a_log_goes_on_where_it_ends_and_begins_anew_with_its_training(tmp_path:
     assert continue_log(file, 0) == 0
     assert file.read_bytes() == b""
     for step in (50, 100, 150):
-        add_facts(file, replace(FACTS, step=step))
+        append_metrics(file, replace(FACTS, step=step))
     whole = file.read_bytes()
     assert json.loads(whole.splitlines()[0]) == asdict(FACTS)
     with file.open("a") as torn:
@@ -213,7 +221,7 @@ def test_a_training_ends_with_the_same_weights_with_a_log_and_without(
     assert [line["step"] for line in lines] == [2, 4, 6]
     assert [line["epoch"] for line in lines] == pytest.approx([2 / 3, 4 / 3, 2])
     for line, vectors in zip(lines, embedded, strict=True):
-        assert line["uniformity"] == measure(vectors, vectors).uniformity
+        assert line["uniformity"] == pair_geometry(vectors, vectors).uniformity
         assert line["loss"] > 0
     assert lines[0]["rate"] > lines[1]["rate"] > 0
 
@@ -239,7 +247,7 @@ def test_trackers_see_the_geometry_of_the_sample(tiny_folder: Callable[[str], Pa
             seen.append(dict(logs))
 
     train(tiny_folder("bert"), tmp_path, [Tracker()], lambda: (draw(), draw(seed=1)))
-    expected = measure(draw(), draw(seed=1))._asdict()
+    expected = pair_geometry(draw(), draw(seed=1))._asdict()
     losses = [logs for logs in seen if "loss" in logs]
     assert len(losses) == 3
     assert all({name: logs[name] for name in expected} == expected for logs in losses)

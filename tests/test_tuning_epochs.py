@@ -14,7 +14,7 @@ from torch import Tensor
 from adaptors.encoder_trainer import EncoderTrainer
 from adaptors.evaluator import HeldOutRows
 from adaptors.parameters import Scope
-from adaptors.student import Student
+from adaptors.student import TrainableEncoder
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import Round, tune
 from adaptors.tuning_rows import Pointwise
@@ -39,7 +39,7 @@ class Script:
         monkeypatch.setattr(HeldOutRows, "__call__", ask)
 
 
-def run(folder: Path, options: TuneOptions = OPTIONS) -> tuple[Student, tuple[Round, ...]]:
+def run(folder: Path, options: TuneOptions = OPTIONS) -> tuple[TrainableEncoder, tuple[Round, ...]]:
     student = open_tiny(folder)
     return student, tune(student, DATA, (), options)
 

@@ -30,7 +30,7 @@ class EarlyStopping(EarlyStoppingCallback):
 
 
 class CollapseMonitor(TrainerCallback):
-    """Tells every step, and looks at some vectors at every epoch."""
+    """Shows every step, and checks some vectors at every epoch."""
 
     def __init__(self, network: Network, states: Tensor, progress: Progress) -> None:
         """CollapseMonitor a network.
@@ -38,14 +38,14 @@ class CollapseMonitor(TrainerCallback):
         Args:
             network: What is trained.
             states: Of the texts whose vectors are checked `(B, D)`.
-            progress: Told about every step.
+            progress: Called at every step.
         """
         self._network = network
         self._states = states
         self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Tell the step."""
+        """Show the step."""
         self._progress(f"training {self._network.kind}", 1, state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
@@ -74,12 +74,12 @@ class CollapseMonitor(TrainerCallback):
             )
 
 
-def check_loss(logs: Mapping[str, float] | None, what: str, step: int) -> None:
+def check_loss(logs: Mapping[str, float] | None, prefix: str, step: int) -> None:
     """Stop a training whose loss is not a number.
 
     Args:
-        logs: What the trainer logs.
-        what: Words before the message.
+        logs: Entry of the trainer's log.
+        prefix: Of the message.
         step: Steps that were done.
 
     Raises:
@@ -87,7 +87,7 @@ def check_loss(logs: Mapping[str, float] | None, what: str, step: int) -> None:
     """
     loss = (logs or {}).get("loss", 0.0)
     if not math.isfinite(loss):
-        raise TrainingError(f"{what}the loss is {loss} after {step} steps: lower --rate, or take another loss")
+        raise TrainingError(f"{prefix}the loss is {loss} after {step} steps: lower --rate, or take another loss")
 
 
 def check_tracking(name: str) -> None:

@@ -33,11 +33,11 @@ def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
     Raises:
         CallError: The folder holds those of another training.
     """
-    path, told = folder / _FINGERPRINT, json.dumps(dict(fingerprint), sort_keys=True, indent=2)
-    if path.exists() and path.read_text(encoding="utf-8") != told:
+    path, payload = folder / _FINGERPRINT, json.dumps(dict(fingerprint), sort_keys=True, indent=2)
+    if path.exists() and path.read_text(encoding="utf-8") != payload:
         raise CallError(f"{folder} holds checkpoints of another training: name an empty folder, or delete it")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(told, encoding="utf-8")
+    path.write_text(payload, encoding="utf-8")
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -57,29 +57,29 @@ _WEIGHTS, _EPOCHS = "finished.safetensors", "finished.json"
 
 
 def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:
-    """Keep what a round came to.
+    """Save the result of a round.
 
     Args:
         folder: Its checkpoints.
-        weights: What was trained, by name.
+        weights: Trained weights by name.
         epochs: Its epochs.
     """
     values = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
     replace_file(folder / _WEIGHTS, lambda path: save_file(values, path))
     # Written last: where it is, the weights are whole.
-    told = json.dumps([asdict(epoch) for epoch in epochs])
-    replace_file(folder / _EPOCHS, lambda path: path.write_text(told, encoding="utf-8"))
+    payload = json.dumps([asdict(epoch) for epoch in epochs])
+    replace_file(folder / _EPOCHS, lambda path: path.write_text(payload, encoding="utf-8"))
 
 
 def load_finished_round(folder: Path) -> tuple[dict[str, Tensor], tuple[Epoch, ...]] | None:
-    """Return what a round came to, or None where it is not done.
+    """Return the result of a round, or None where it is not finished.
 
     Args:
         folder: Its checkpoints.
     """
     try:
-        told = json.loads((folder / _EPOCHS).read_text(encoding="utf-8"))
-        return load_file(folder / _WEIGHTS), tuple(_read_epoch(entry) for entry in told)
+        payload = json.loads((folder / _EPOCHS).read_text(encoding="utf-8"))
+        return load_file(folder / _WEIGHTS), tuple(_read_epoch(entry) for entry in payload)
     except (OSError, ValueError, KeyError, SafetensorError):
         return None
 

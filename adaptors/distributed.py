@@ -35,37 +35,37 @@ _PATIENCE = timedelta(days=7)
 
 
 def init() -> None:
-    """Meet the other processes, where there are some."""
+    """Join the process group, where there are several processes."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
 
 
 def world_size() -> int:
-    """Return how many processes have met."""
+    """Return the number of processes."""
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Return which of them this one is, from 0 on."""
+    """Return the number of this process, from 0 on."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Return whether this is the one that writes and tells."""
+    """Return whether this process writes and reports."""
     return rank() == 0
 
 
 def barrier() -> None:
-    """Go on when every process is here."""
+    """Wait until every process is here."""
     if world_size() > 1:
         torch.distributed.barrier()
 
 
 def on_first(make: Callable[[], T]) -> T:
-    """Return what one process makes, in all of them.
+    """Run a function in the first process, and return its result in all.
 
     Args:
-        make: Called in the first process alone; what it returns or raises must be picklable.
+        make: Called in the first process alone; its result and its errors must be picklable.
 
     Returns:
         The same value everywhere.
@@ -75,16 +75,16 @@ def on_first(make: Callable[[], T]) -> T:
     """
     if world_size() == 1:
         return make()
-    told: list[Any] = [None, None]
+    payload: list[Any] = [None, None]
     if is_first():
         try:
-            told[0] = make()
+            payload[0] = make()
         except Exception as error:  # raised below, everywhere
-            told[1] = error
-    torch.distributed.broadcast_object_list(told, src=0)
-    if told[1] is not None:
-        raise told[1]
-    value: T = told[0]
+            payload[1] = error
+    torch.distributed.broadcast_object_list(payload, src=0)
+    if payload[1] is not None:
+        raise payload[1]
+    value: T = payload[0]
     return value
 
 

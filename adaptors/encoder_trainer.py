@@ -83,7 +83,7 @@ class EncoderTrainer(PlainTrainer):
         return whole(self._build_dataloader(data, self.args.eval_batch_size, dataset_kind="eval"), self.args.device)
 
     def evaluation_loop(self, *args: Any, **named: Any) -> Any:
-        """Return what held-out rows come to, which every process has seen all of."""
+        """Return the metrics of held-out rows, all of which every process has seen."""
         if world_size() > 1:
             self.gather_function = _keep
         return super().evaluation_loop(*args, **named)
@@ -150,7 +150,7 @@ class EncoderTrainer(PlainTrainer):
 
     @torch.no_grad()
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Give what is trained other values.
+        """Set the trained weights.
 
         Args:
             weights: By name, as `trained` gives them.

@@ -49,10 +49,10 @@ def mine_negatives(
 
     Args:
         data: Rows to train on, of any form.
-        model: Its scores tell what is near a query.
+        model: Its scores decide which documents are near a query.
         corpus: Candidates; the positives of all rows are candidates too.
         options: Which of them may be taken, and how many.
-        progress: Told how many texts are embedded.
+        progress: Called with the number of texts embedded.
 
     Returns:
         A pair-wise row for every pair that enough were found for; what was left out is among its defects.
@@ -112,7 +112,7 @@ def _mine(
 
 
 def text_key(text: str) -> str:
-    """Return what two texts have in common that differ in nothing but case and white space."""
+    """Return the key of a text, which ignores case and white space."""
     return " ".join(text.split()).casefold()
 
 
@@ -126,12 +126,12 @@ def complete_pairs(
         found: Further documents by the key of their query; those that may be no negatives are passed over.
         count: Negatives of every pair.
         seed: Of the draw, where more were found than are needed.
-        defects: Told what is left out.
+        defects: Collects the pairs that are left out.
 
     Yields:
         Pairs with their own negatives first, then drawn ones in the order in which they were found.
     """
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     relevant: dict[str, set[str]] = {}
     for pair in pairs:
         relevant.setdefault(text_key(pair.query), {"", text_key(pair.query)}).add(text_key(pair.positive))
@@ -141,29 +141,29 @@ def complete_pairs(
         others = list(_without(found.get(query, ()), relevant[query] | own.keys()).values())
         needed = count - len(own)
         if needed > len(others):
-            defects.add(f"pairs with fewer than {count} negatives (left out)", _place(pair))
+            defects.add(f"pairs with fewer than {count} negatives (left out)", _locate(pair))
             continue
-        drawn = np.sort(dice.choice(len(others), needed, replace=False))
+        drawn = np.sort(rng.choice(len(others), needed, replace=False))
         yield replace(pair, negatives=(*own.values(), *(others[number] for number in drawn)))
 
 
 def _pick_own(pair: Pairwise, relevant: set[str], count: int, defects: Defects) -> dict[str, str]:
     own = _without(pair.negatives, relevant)
     if len(own) < len(pair.negatives):
-        defects.add("pairs with a negative that is relevant, empty or there twice (without it)", _place(pair))
+        defects.add("pairs with a negative that is relevant, empty or there twice (without it)", _locate(pair))
     if len(own) > count:
-        defects.add(f"pairs with more than {count} negatives of their own (the first {count} kept)", _place(pair))
+        defects.add(f"pairs with more than {count} negatives of their own (the first {count} kept)", _locate(pair))
     return dict(list(own.items())[:count])
 
 
 def _without(texts: Iterable[str], barred: set[str]) -> dict[str, str]:
     """Return texts by their keys, the first of each; none whose key is barred."""
-    kept: dict[str, str] = {}
+    unique: dict[str, str] = {}
     for text in texts:
         if text_key(text) not in barred:
-            kept.setdefault(text_key(text), text)
-    return kept
+            unique.setdefault(text_key(text), text)
+    return unique
 
 
-def _place(pair: Pairwise) -> str:
-    return pair.place or f"'{pair.query[:40]}'"
+def _locate(pair: Pairwise) -> str:
+    return pair.location or f"'{pair.query[:40]}'"

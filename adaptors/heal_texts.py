@@ -93,17 +93,17 @@ def gather_heal_texts(
     Args:
         teacher: The full model's reader.
         data: The texts that may be looked at.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
+        store: Of the states, if there is one.
+        progress: Called at every batch.
 
     Returns:
         The texts, documents before queries, one data set after another.
     """
-    place = (teacher.model.depth, own_pooling(teacher.model))
+    final = (teacher.model.depth, own_pooling(teacher.model))
     texts: list[str] = []
     vectors = []
     for side in (side for one in data for side in _sides(teacher, one)):
-        vectors += [chunk.vectors[place] for chunk in read_side(teacher, side, [place], store, progress)]
+        vectors += [chunk.vectors[final] for chunk in read_side(teacher, side, [final], store, progress)]
         texts += [side.prompt + text for _, text in side.texts]
     targets = normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
     seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)
@@ -121,7 +121,7 @@ def check_width(student: SentenceTransformer, texts: HealTexts) -> None:
 
     Args:
         student: The cut encoder.
-        texts: What it is taught.
+        texts: Training texts with their targets.
 
     Raises:
         ModelError: It has another dimension than its teacher.
@@ -143,15 +143,15 @@ def draw_batches(lengths: Sequence[int], batch: int, steps: int, seed: int) -> l
     Returns:
         Rows of texts, batch by batch.
     """
-    dice, sizes = np.random.default_rng(seed), np.array(lengths)
+    rng, sizes = np.random.default_rng(seed), np.array(lengths)
     drawn: list[list[int]] = []
     while len(drawn) < steps:
-        order = dice.permutation(len(sizes))
+        order = rng.permutation(len(sizes))
         windows = [order[start : start + batch * _WINDOW] for start in range(0, len(order), batch * _WINDOW)]
         pieces = [
             rows[start : start + batch].tolist()
             for rows in (window[np.argsort(sizes[window], kind="stable")] for window in windows)
             for start in range(0, len(rows), batch)
         ]
-        drawn += [pieces[place] for place in dice.permutation(len(pieces))]
+        drawn += [pieces[index] for index in rng.permutation(len(pieces))]
     return drawn[:steps]

@@ -42,7 +42,7 @@ class HealSample:
 
         Args:
             student: Embeds the texts, cut as long as it takes them now.
-            texts: What it is taught.
+            texts: Training texts with their targets.
             seed: Of the draw.
 
         Raises:
@@ -86,9 +86,9 @@ class HealOptions:
         rate: Greatest learning rate; it rises in the first twentieth of the steps and falls to 0 in a line.
         seed: Of everything that is random.
         bfloat16: Whether the products are computed in bfloat16.
-        checkpoints: Folder where the training is kept, and where an interrupted one is taken up again.
-        progress: Told about every step.
-        log: File for what the training shows of a sample at every fiftieth step, a line of JSON each.
+        checkpoints: Folder of the checkpoints, from which an interrupted training resumes.
+        progress: Called at every step.
+        log: File for the metrics of every fiftieth step, a line of JSON each.
     """
 
     steps: int = 1000
@@ -107,8 +107,8 @@ def heal(student: TrainableEncoder, texts: HealTexts, options: HealOptions) -> t
 
     Args:
         student: The cut encoder, its vectors of as many dimensions as the teacher's.
-        texts: What it is taught.
-        options: How.
+        texts: Training texts with their targets.
+        options: Of the training.
 
     Returns:
         The loss at every fiftieth step.
@@ -164,7 +164,7 @@ class _TextCollator:
 
 
 def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
-    """Return what a training that is taken up again must have in common with the interrupted one."""
+    """Return the settings that a resumed training must share with the interrupted one."""
     return {
         "optimizer": OPTIMIZER,
         "texts": TextHash.of((text,) for text in texts.texts),
@@ -200,8 +200,8 @@ def count_steps(student: TrainableEncoder, texts: HealTexts, options: HealOption
 
     Args:
         student: The cut encoder; it is left as it was.
-        texts: What it is taught.
-        options: How.
+        texts: Training texts with their targets.
+        options: Of the training.
         minutes: For all batches.
 
     Returns:

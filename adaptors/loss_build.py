@@ -1,4 +1,4 @@
-"""Build a loss for tuning by its name, with what goes around it."""
+"""Build a loss for tuning by its name, with its wrappers."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +21,7 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, around: Sequen
     Args:
         name: One of `TUNING_LOSSES`.
         model: The SentenceTransformer that is trained.
-        options: What is set of the loss and of what goes around it.
+        options: Settings of the loss and of its wrappers.
         around: Names out of `WRAPPERS`, the innermost first.
 
     Returns:
@@ -48,9 +48,9 @@ def _check_dims(dims: Sequence[int], width: int) -> None:
             raise CallError(f"dims {dim} is out of range: the model has {width}")
 
 
-def _find(name: str, known: Mapping[str, _T], what: str) -> _T:
+def _find(name: str, known: Mapping[str, _T], kind: str) -> _T:
     if name not in known:
-        raise CallError(f"unknown {what} '{name}': expected one of {', '.join(known)}")
+        raise CallError(f"unknown {kind} '{name}': expected one of {', '.join(known)}")
     return known[name]
 
 

@@ -1,4 +1,4 @@
-"""What the list of losses for tuning says of each: its formula, its data, its source, and how it is made."""
+"""Entries of the list of losses for tuning: formula, data, source, and factory."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LossOptions:
-    """What may be set of a loss; what is left out is the loss's own.
+    """Settings of a loss; the loss's own value holds where one is left out.
 
     Attributes:
         temperature: Divides similarities.
@@ -44,7 +44,7 @@ class LossOptions:
     weight: float | None = None
 
     def given(self) -> set[str]:
-        """Return the names of what is set."""
+        """Return the names of the settings that are given."""
         return {name for name, value in vars(self).items() if value is not None and value != ()}
 
 
@@ -81,7 +81,7 @@ class TuningLoss:
 
 @dataclass(frozen=True)
 class Wrapper:
-    """What goes around a loss for tuning; the data form is that of the loss inside.
+    """A loss around a loss for tuning; the data form is that of the loss inside.
 
     Attributes:
         name: What it is called.

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class SampleGeometry(NamedTuple):
-    """What two sides of pairs look like.
+    """Geometry of the vectors of pairs.
 
     Attributes:
         alignment: Mean squared distance of a pair; 0 where both sides are equal (Wang and Isola, ICML 2020).
@@ -48,12 +48,12 @@ class SampleGeometry(NamedTuple):
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What a training has come to.
+    """Metrics of a training at a step.
 
     Attributes:
         step: Steps that were done.
         epoch: Times that all texts were seen.
-        loss: Mean since the step that was told before.
+        loss: Mean since the step logged before.
         rate: Learning rate.
         alignment: As in `SampleGeometry`.
         uniformity: As in `SampleGeometry`.
@@ -71,7 +71,7 @@ class StepMetrics:
     effective_rank: float
 
     def summary(self) -> str:
-        """Return it in a few words."""
+        """Return the metrics in a few words."""
         return (
             f"loss {self.loss:.3g} align {self.alignment:.3g} uniform {self.uniformity:.3g} "
             f"cosine {self.mean_cosine:.3g} rank {self.effective_rank:.3g}"
@@ -79,7 +79,7 @@ class StepMetrics:
 
 
 def pair_geometry(left: Tensor, right: Tensor) -> SampleGeometry:
-    """Measure pairs; all but their alignment is measured within each side, and the mean of both is told.
+    """Measure pairs; all but their alignment is measured within each side, and averaged over both.
 
     Args:
         left: One side `(B, D)`, B >= 2; scaled to length 1.
@@ -149,7 +149,7 @@ def append_metrics(file: Path, facts: StepMetrics) -> None:
 
     Args:
         file: The log.
-        facts: What the line says.
+        facts: The content of the line.
 
     Raises:
         OSError: It cannot be written.

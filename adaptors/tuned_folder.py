@@ -22,13 +22,13 @@ _CARD = "README.md"
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a trained encoder is.
+    """A trained encoder with its description.
 
     Attributes:
         encoder: The trained encoder.
-        trained_on: What its weights were trained on.
+        trained_on: Data its weights were trained on.
         title: Heading of its card, where it has none of its own yet.
-        words: How it was trained, in Markdown, for its card.
+        words: Section on its training, in Markdown, for its card.
     """
 
     encoder: TrainableEncoder
@@ -106,7 +106,7 @@ def _begin_card(title: str) -> str:
 
 
 def trained_files(encoder: TrainableEncoder, folder: Path) -> dict[Path, dict[str, Tensor]]:
-    """Return what the weight files of a folder hold once an encoder made like it was trained.
+    """Return the weight files of a folder with the weights of a trained encoder that is made like it.
 
     Args:
         encoder: The encoder.

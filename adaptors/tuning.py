@@ -28,12 +28,12 @@ __all__ = ["Round", "tune"]
 
 @dataclass(frozen=True)
 class Round:
-    """What one round of training came to.
+    """Result of one round of training.
 
     Attributes:
         rows: Rows it was trained on.
         epochs: Its epochs; 0 is before the first step. Empty where no query was held out.
-        notes: What was left out of its rows.
+        notes: On rows that were left out.
     """
 
     rows: int
@@ -52,9 +52,9 @@ def tune(
 
     Args:
         encoder: The encoder.
-        data: What it is trained on.
+        data: Training rows.
         corpus: Texts of documents: hard negatives and what held-out queries search come from there.
-        options: How.
+        options: Of the training.
 
     Returns:
         The rounds, in order; a single one where no negatives are mined.

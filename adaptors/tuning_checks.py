@@ -23,8 +23,8 @@ def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
     """Refuse options that do not go together.
 
     Args:
-        encoder: What is to be trained.
-        options: How.
+        encoder: The encoder to train.
+        options: Of the training.
 
     Raises:
         CallError: They do not go together, or not with the encoder.
@@ -49,8 +49,8 @@ def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:
     """Refuse rows of images for an encoder of texts, and rows without images for one of both.
 
     Args:
-        encoder: What is to be trained.
-        data: What on.
+        encoder: The encoder to train.
+        data: Training rows.
 
     Raises:
         CallError: They do not fit.

@@ -63,13 +63,13 @@ def train_round(run: TuningRun, data: TuningData, number: int, done: int) -> tup
 def fingerprint(
     encoder: TrainableEncoder, rows: Sequence[Row], watched: Sequence[Row | str], options: TuneOptions
 ) -> dict[str, Any]:
-    """Return plain values that two trainings have in common only if one may go on with the other's checkpoints.
+    """Return plain values that are equal only for trainings that may share checkpoints.
 
     Args:
-        encoder: What is trained, as it begins.
-        rows: What it is trained on.
-        watched: What chooses the epoch: held-out rows, and the texts they are looked for among.
-        options: How.
+        encoder: The encoder before the training.
+        rows: Training rows.
+        watched: Held-out rows, and the texts that they are searched among.
+        options: Of the training.
 
     Returns:
         The values.
@@ -79,17 +79,19 @@ def fingerprint(
         "rows": _hash_texts(map(repr, rows)),
         "watched": _hash_texts(map(repr, watched)),
         "weights": _hash_weights(encoder.model),
-        "goal": _tell(options.goal),
+        "goal": _describe_goal(options.goal),
         "scope": asdict(options.scope),
         "schedule": asdict(options.schedule),
         "hold_out": options.hold_out,
     }
 
 
-def _tell(goal: Goal) -> dict[str, Any]:
+def _describe_goal(goal: Goal) -> dict[str, Any]:
     given = {name: getattr(goal.settings, name) for name in sorted(goal.settings.given())}
-    told = {name: _hash_weights(value) if isinstance(value, nn.Module) else str(value) for name, value in given.items()}
-    return {"loss": goal.loss, "around": list(goal.around), **told}
+    settings = {
+        name: _hash_weights(value) if isinstance(value, nn.Module) else str(value) for name, value in given.items()
+    }
+    return {"loss": goal.loss, "around": list(goal.around), **settings}
 
 
 def _hash_texts(texts: Iterable[str]) -> str:

@@ -30,14 +30,14 @@ _LOGS_PER_EPOCH = 5
 
 @dataclass(frozen=True)
 class TuningRun:
-    """What the rounds of a tuning have in common.
+    """Values that the rounds of a tuning share.
 
     Attributes:
-        encoder: What is trained.
-        weights: Its weights that are.
+        encoder: The encoder to train.
+        weights: Its weights that are trained.
         held: Rows that are not trained on.
         evaluator: Ranks their queries, where labels tell relevant documents.
-        options: How it is trained.
+        options: Of the training.
     """
 
     encoder: TrainableEncoder
@@ -48,7 +48,7 @@ class TuningRun:
 
     @property
     def watched(self) -> list[Row | str]:
-        """What chooses the epoch."""
+        """Rows and documents that choose the epoch."""
         return [*self.held, *(self.evaluator.documents if self.evaluator else ())]
 
 

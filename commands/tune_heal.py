@@ -83,7 +83,7 @@ def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts",
     if start is first:
         words = f"It began as the cut with its lens (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
     else:
-        blocks = f"{first.kept - start.kept} blocks" if first.kept - start.kept > 1 else "block"
+        blocks = f"{first.own_blocks - start.own_blocks} blocks" if first.own_blocks - start.own_blocks > 1 else "block"
         words = (
             f"Its last {blocks} began as the last of `{teacher}` (mean 1 - cos to its vectors: "
             f"{start.distance:.3f}; the cut with its lens: {first.distance:.3f})."

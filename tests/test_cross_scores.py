@@ -19,7 +19,7 @@ from probe.errors import CallError, ModelError
 
 ROWS = (
     Pairwise("sun moon", "sun star", ("river stone", "tree")),
-    Pairwise("river", "river sea", ("star", "moon sun"), place="a:2"),
+    Pairwise("river", "river sea", ("star", "moon sun"), location="a:2"),
     Pairwise("tree leaf", "leaf wood", ("stone", "sea")),
 )
 DATA = TuningData("a", ROWS)

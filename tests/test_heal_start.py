@@ -81,7 +81,7 @@ def test_where_a_middle_block_was_idle_the_last_one_makes_the_cut_whole_again(
     cuts: dict[int, Path], teachers: dict[int, Path]
 ) -> None:
     student, tried = begin(cuts[2], teachers[2])
-    assert [start.kept for start in tried] == [2, 1, 0]
+    assert [start.own_blocks for start in tried] == [2, 1, 0]
     assert tried[1].distance == pytest.approx(0, abs=1e-6)
     assert min(tried[0].distance, tried[2].distance) > 1e-4
     assert away(student, embed(teachers[2])) == pytest.approx(0, abs=1e-5)
@@ -92,7 +92,7 @@ def test_where_the_last_block_was_idle_the_cut_and_its_lens_stay_as_they_are(
 ) -> None:
     before = open_trainable(str(cuts[3]), Path()).model.state_dict()
     student, tried = begin(cuts[3], teachers[3])
-    assert min(tried, key=lambda start: start.distance).kept == 2
+    assert min(tried, key=lambda start: start.distance).own_blocks == 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in student.model.state_dict().items())
 
 
@@ -102,7 +102,7 @@ def test_the_student_becomes_the_start_that_was_found_nearest(cuts: dict[int, Pa
     blocks = [block.state_dict() for block in student.towers[0].stack.blocks]
     given = [block.state_dict() for block in list(stack_of(teachers[3]).blocks)[-2:]]
     own = [block.state_dict() for block in open_trainable(str(cuts[2]), Path()).towers[0].stack.blocks]
-    expected = [*own[: nearest.kept], *given[nearest.kept :]]
+    expected = [*own[: nearest.own_blocks], *given[nearest.own_blocks :]]
     for found, wanted in zip(blocks, expected, strict=True):
         assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.items())
 
@@ -148,7 +148,7 @@ def test_blocks_that_are_made_otherwise_take_no_place(
     write_sentence_transformer(write_tokenizer(tmp_path / "other"))
     before = open_trainable(str(cuts[2]), Path()).model.state_dict()
     student, tried = begin(cuts[2], tmp_path / "other")
-    assert [start.kept for start in tried] == [2]
+    assert [start.own_blocks for start in tried] == [2]
     assert all(torch.equal(tensor, before[name]) for name, tensor in student.model.state_dict().items())
 
 

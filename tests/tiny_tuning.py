@@ -84,7 +84,9 @@ def make_pairs(count: int = 24, seed: int = 0) -> TuningData:
     """Return pairs: a query is the beginning of its document."""
     dice = random.Random(seed)
     texts = [make_text(dice) for _ in range(count)]
-    return rows_of(*(Pairwise(" ".join(text.split()[:3]), text, place=f"a.jsonl:{i}") for i, text in enumerate(texts)))
+    return rows_of(
+        *(Pairwise(" ".join(text.split()[:3]), text, location=f"a.jsonl:{i}") for i, text in enumerate(texts))
+    )
 
 
 def write_pairs(file: Path) -> Path:

@@ -17,6 +17,8 @@ from probe.files import replace_file
 
 __all__ = ["check_fingerprint", "last_checkpoint", "load_finished_round", "save_finished_round"]
 
+_WEIGHTS, _EPOCHS = "finished.safetensors", "finished.json"
+
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +53,6 @@ def last_checkpoint(folder: Path) -> str | None:
             continue
         return str(path)
     return None
-
-
-_WEIGHTS, _EPOCHS = "finished.safetensors", "finished.json"
 
 
 def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:

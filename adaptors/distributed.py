@@ -27,6 +27,9 @@ __all__ = [
     "world_size",
 ]
 
+# What losses call the models they ask.
+_NAMES = ("model", "sentence_embedder", "guide")
+
 
 T = TypeVar("T")
 
@@ -86,10 +89,6 @@ def on_first(make: Callable[[], T]) -> T:
         raise payload[1]
     value: T = payload[0]
     return value
-
-
-# What losses call the models they ask.
-_NAMES = ("model", "sentence_embedder", "guide")
 
 
 class SharedModel(nn.Module):

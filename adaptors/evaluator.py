@@ -18,6 +18,8 @@ from probe.errors import CallError, TrainingError
 
 __all__ = ["HeldOutRows", "RowSample", "hold_out"]
 
+_SAMPLE = 64
+
 
 # Embedded at every epoch: all judged documents, and others up to so many.
 _MOST_DOCUMENTS = 1000
@@ -78,8 +80,13 @@ class HeldOutRows(SentenceEvaluator):
                 f"the encoder collapsed: all vectors are equal after {max(steps, 0)} steps, so that every ranking is a "
                 "tie; lower --rate, or add --around collapse-guard"
             )
-        names = [f"q{number}" for number in range(len(queries))], [str(number) for number in range(len(documents))]
-        score = mean_ndcg((names[0], queries), (names[1], documents), self._qrels)
+        score = mean_ndcg(
+            queries,
+            documents,
+            self._qrels,
+            query_ids=[f"q{number}" for number in range(len(queries))],
+            document_ids=[str(number) for number in range(len(documents))],
+        )
         return {str(NDCG): score, f"{NDCG}_{documents.shape[1]}": score}
 
     def _embed(self, model: SentenceTransformer) -> tuple[Embeddings, Embeddings]:
@@ -103,9 +110,6 @@ def _judgements(
     for row in rows:
         qrels[asked[row.query]][found[row.positive]] = int(row.grade)
     return qrels
-
-
-_SAMPLE = 64
 
 
 class RowSample:

@@ -70,7 +70,7 @@ def mine_negatives(
         )
     mined = _mine(pairs, model, corpus, options, progress)
     defects = Defects()
-    rows = tuple(complete_pairs(pairs, mined, options.count, options.seed, defects))
+    rows = tuple(complete_pairs(pairs, mined, options.count, seed=options.seed, defects=defects))
     if not rows:
         raise DataError(
             f"no pair of '{data.name}' has {options.count} negatives at ranks {options.skip + 1} to {options.depth} "
@@ -117,7 +117,7 @@ def text_key(text: str) -> str:
 
 
 def complete_pairs(
-    pairs: Sequence[Pairwise], found: Mapping[str, Sequence[str]], count: int, seed: int, defects: Defects
+    pairs: Sequence[Pairwise], found: Mapping[str, Sequence[str]], count: int, *, seed: int, defects: Defects
 ) -> Iterator[Pairwise]:
     """Yield the pairs that come to `count` negatives.
 
@@ -137,7 +137,7 @@ def complete_pairs(
         relevant.setdefault(text_key(pair.query), {"", text_key(pair.query)}).add(text_key(pair.positive))
     for pair in pairs:
         query = text_key(pair.query)
-        own = _pick_own(pair, relevant[query], count, defects)
+        own = _pick_own(pair, relevant[query], count, defects=defects)
         others = list(_without(found.get(query, ()), relevant[query] | own.keys()).values())
         needed = count - len(own)
         if needed > len(others):
@@ -147,7 +147,7 @@ def complete_pairs(
         yield replace(pair, negatives=(*own.values(), *(others[number] for number in drawn)))
 
 
-def _pick_own(pair: Pairwise, relevant: set[str], count: int, defects: Defects) -> dict[str, str]:
+def _pick_own(pair: Pairwise, relevant: set[str], count: int, *, defects: Defects) -> dict[str, str]:
     own = _without(pair.negatives, relevant)
     if len(own) < len(pair.negatives):
         defects.add("pairs with a negative that is relevant, empty or there twice (without it)", _locate(pair))

@@ -42,7 +42,7 @@ class HealStart:
 
 
 def choose_start(
-    student: TrainableEncoder, teacher: LayerStack, texts: HealTexts, tokens: int | None, seed: int
+    student: TrainableEncoder, teacher: LayerStack, texts: HealTexts, *, tokens: int | None, seed: int
 ) -> tuple[HealStart, ...]:
     """Begin as near to the teacher as its blocks allow; the nearest start is what the student then is.
 
@@ -85,8 +85,7 @@ class _Sample:
 
     def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
         """Draw different texts, as long ones together as may be."""
-        different = list({text: row for row, text in enumerate(texts.texts)}.values())
-        drawn = np.random.default_rng(seed).permutation(different)[:_SAMPLE].tolist()
+        drawn = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_SAMPLE].tolist()
         rows = sorted(drawn, key=lambda row: len(texts.texts[row]))
         pieces = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
         self.batches = [model.preprocess([texts.texts[row] for row in piece]) for piece in pieces]

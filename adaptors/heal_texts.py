@@ -23,6 +23,9 @@ from probe.texts import Texts
 
 __all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts", "load_heal_texts"]
 
+# Batches whose texts are sorted by length together, so that little of a batch is padding.
+_WINDOW = 16
+
 
 def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
     """Load texts to heal on; no judgement is looked at.
@@ -66,10 +69,6 @@ def _texts(path: Path) -> Iterator[str]:
     return (f"{passage.title} {passage.text}".strip() for passage in read_passages(path))
 
 
-# Batches whose texts are sorted by length together, so that little of a batch is padding.
-_WINDOW = 16
-
-
 @dataclass(frozen=True)
 class HealTexts:
     """Texts with their teacher's vectors.
@@ -83,6 +82,10 @@ class HealTexts:
     texts: tuple[str, ...]
     targets: Tensor
     seen: tuple[tuple[str, str], ...]
+
+    def distinct_rows(self) -> list[int]:
+        """Return one row of every different text."""
+        return list({text: row for row, text in enumerate(self.texts)}.values())
 
 
 def gather_heal_texts(
@@ -131,7 +134,7 @@ def check_width(student: SentenceTransformer, texts: HealTexts) -> None:
         raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
 
 
-def draw_batches(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[list[int]]:
+def draw_batches(lengths: Sequence[int], batch: int, steps: int, *, seed: int) -> list[list[int]]:
     """Draw batches of texts that are about equally long; every text comes once before any comes again.
 
     Args:

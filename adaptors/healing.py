@@ -30,6 +30,11 @@ from probe.texts import TextHash
 
 __all__ = ["HealOptions", "HealSample", "count_steps", "heal"]
 
+_LOG_STEPS = 50
+_WARM_UP = 0.05
+_TRIAL = 60
+_STEP = "training the cut encoder"
+
 
 _SAMPLE = 64
 
@@ -48,7 +53,7 @@ class HealSample:
         Raises:
             CallError: There are not two different texts.
         """
-        rows = _draw(texts.texts, seed)
+        rows = _draw(texts.distinct_rows(), seed)
         self._student = student
         self._features = student.preprocess([texts.texts[row] for row in rows])
         self._targets = texts.targets[rows]
@@ -61,18 +66,11 @@ class HealSample:
         return vectors.float().cpu(), self._targets
 
 
-def _draw(texts: Sequence[str], seed: int) -> list[int]:
-    different = list({text: row for row, text in enumerate(texts)}.values())
+def _draw(different: Sequence[int], seed: int) -> list[int]:
     if len(different) < 2:
         raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
     drawn: list[int] = np.random.default_rng(seed).choice(different, min(_SAMPLE, len(different)), False).tolist()
     return drawn
-
-
-_LOG_STEPS = 50
-_WARM_UP = 0.05
-_TRIAL = 60
-_STEP = "training the cut encoder"
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def heal(student: TrainableEncoder, texts: HealTexts, options: HealOptions) -> t
     check_width(model, texts)
     with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         collator = _TextCollator(model, texts)
-        batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
+        batches = draw_batches(collator.lengths(), options.batch, options.steps, seed=options.seed)
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, _fingerprint(texts, options))
         choose_weights(student, Scope())
@@ -195,7 +193,7 @@ def _as_dataset(batches: Sequence[Sequence[int]]) -> Any:
     return Dataset.from_dict({"rows": [list(rows) for rows in batches]})
 
 
-def count_steps(student: TrainableEncoder, texts: HealTexts, options: HealOptions, minutes: float) -> int:
+def count_steps(student: TrainableEncoder, texts: HealTexts, options: HealOptions, *, minutes: float) -> int:
     """Return how many batches fit into so many minutes, by the time that some take.
 
     Args:

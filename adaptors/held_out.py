@@ -58,7 +58,8 @@ class HeldOutQueries(SentenceEvaluator):
 
     def _score(self, queries: Embeddings, documents: Embeddings) -> float:
         asked = [f"q{row}" for row in self._asked.tolist()]
-        return mean_ndcg((asked, queries), ([str(row) for row in self._rows.tolist()], documents), self._qrels)
+        ids = [str(row) for row in self._rows.tolist()]
+        return mean_ndcg(queries, documents, self._qrels, query_ids=asked, document_ids=ids)
 
 
 @torch.no_grad()

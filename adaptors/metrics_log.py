@@ -28,6 +28,8 @@ __all__ = [
     "pair_geometry",
 ]
 
+_BEGIN = '{"step": '
+
 
 class SampleGeometry(NamedTuple):
     """Geometry of the vectors of pairs.
@@ -101,9 +103,6 @@ def pair_geometry(left: Tensor, right: Tensor) -> SampleGeometry:
 
 def _mean(value: Callable[[Embeddings], float], sides: Sequence[Embeddings]) -> float:
     return sum(map(value, sides)) / len(sides)
-
-
-_BEGIN = '{"step": '
 
 
 def check_log(file: Path) -> None:
@@ -194,7 +193,7 @@ def measure_sample(model: nn.Module, sample: Sample, step: int) -> SampleGeometr
 class TrainingLog(TrainerCallback):
     """Shows every step in the progress line, and what the trainer logs of loss and geometry there and in a file."""
 
-    def __init__(self, name: str, progress: Progress = silent, file: Path | None = None, done: int = 0) -> None:
+    def __init__(self, name: str, progress: Progress = silent, file: Path | None = None, *, done: int = 0) -> None:
         """Prepare a log.
 
         Args:

@@ -21,6 +21,9 @@ __all__ = [
     "top_eigen_share",
 ]
 
+# Keeps the gradient of the root finite where all entries are equal.
+_TINY = 1e-4
+
 
 class PenalisedLoss(nn.Module, ABC):
     """A loss and a weighted penalty.
@@ -105,10 +108,6 @@ def _split(caught: Sequence[Tensor], columns: int) -> list[Tensor]:
 
 def _total(found: Tensor | dict[str, Tensor]) -> Tensor:
     return torch.stack(list(found.values())).sum() if isinstance(found, dict) else found
-
-
-# Keeps the gradient of the root finite where all entries are equal.
-_TINY = 1e-4
 
 
 class CollapseGuard(PenalisedLoss):

@@ -82,7 +82,7 @@ def tune(
     for _ in range(max(1, options.rounds)):
         rows = _mine(run, rest, corpus) if options.rounds else rest
         rows = _score(rows, scorer, options) if scorer else rows
-        epochs, steps = train_round(run, rows, len(rounds), done)
+        epochs, steps = train_round(run, rows, len(rounds), done=done)
         rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
         done += steps
     run.weights.merge_adapters()

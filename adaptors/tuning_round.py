@@ -23,7 +23,7 @@ from adaptors.tuning_trainer import TuningRun, make_trainer
 __all__ = ["fingerprint", "train_round"]
 
 
-def train_round(run: TuningRun, data: TuningData, number: int, done: int) -> tuple[tuple[Epoch, ...], int]:
+def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> tuple[tuple[Epoch, ...], int]:
     """Train on rows as they are, unless this round was done before.
 
     Args:
@@ -43,7 +43,7 @@ def train_round(run: TuningRun, data: TuningData, number: int, done: int) -> tup
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
         on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options)))
-        trainer = make_trainer(run, data, folder, number, done)
+        trainer = make_trainer(run, data, folder, number=number, done=done)
         if (finished := load_finished_round(folder)) is not None:
             trainer.restore(finished[0])
             return finished[1], trainer.args.max_steps

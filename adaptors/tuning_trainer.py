@@ -63,7 +63,7 @@ def as_dataset(data: TuningData, options: TuneOptions) -> Any:
     return TUNING_LOSSES[name].layout.dataset(data, name)
 
 
-def make_trainer(run: TuningRun, data: TuningData, folder: Path, number: int, done: int) -> EncoderTrainer:
+def make_trainer(run: TuningRun, data: TuningData, folder: Path, *, number: int, done: int) -> EncoderTrainer:
     """Return the trainer of a round.
 
     Args:
@@ -76,10 +76,10 @@ def make_trainer(run: TuningRun, data: TuningData, folder: Path, number: int, do
     options, model, train = run.options, run.encoder.model, as_dataset(data, run.options)
     every = math.ceil(len(train) / options.schedule.batch)
     name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
-    log = TrainingLog(name, options.progress, options.log, done)
+    log = TrainingLog(name, options.progress, options.log, done=done)
     trainer = EncoderTrainer(
         model=model,
-        args=_arguments(folder, run, every, train.column_names),
+        args=_arguments(folder, run, every, columns=train.column_names),
         train_dataset=train,
         eval_dataset=as_dataset(replace(data, rows=tuple(run.held)), options) if _by_loss(run) else None,
         loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, options.goal.around),
@@ -95,7 +95,7 @@ def _by_loss(run: TuningRun) -> bool:
 
 
 def _arguments(
-    folder: Path, run: TuningRun, every: int, columns: Sequence[str]
+    folder: Path, run: TuningRun, every: int, *, columns: Sequence[str]
 ) -> SentenceTransformerTrainingArguments:
     options, schedule = run.options, run.options.schedule
     steps, watched = every * schedule.epochs, "steps" if run.held else "no"

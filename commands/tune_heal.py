@@ -78,7 +78,7 @@ def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts",
     from probe.profile import LoadOptions
 
     stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
-    tried = choose_start(student, stack, texts, options.tokens, options.seed)
+    tried = choose_start(student, stack, texts, tokens=options.tokens, seed=options.seed)
     start, first = min(tried, key=lambda one: one.distance), tried[0]
     if start is first:
         words = f"It began as the cut with its lens (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
@@ -99,7 +99,7 @@ def _count_steps(
 
     if minutes is None:
         return options
-    steps = count_steps(student, texts, options, minutes)
+    steps = count_steps(student, texts, options, minutes=minutes)
     say(f"{minutes:g} minutes are about {steps} steps here: --steps {steps} repeats this training")
     return replace(options, steps=steps)
 

@@ -115,7 +115,7 @@ def test_healing_begins_a_log_anew_and_a_trial_leaves_it_alone(
     append_metrics(file, StepMetrics(50, 0.5, 0.1, 5e-4, 0.4, -2.1, 0.1, 83.0))
     before = file.read_bytes()
     student, options = open_tiny(tiny_folder("bert")), replace(OPTIONS, steps=4, log=file)
-    count_steps(student, texts, options, 0.001)
+    count_steps(student, texts, options, minutes=0.001)
     assert file.read_bytes() == before
     heal(student, texts, options)
     assert [line["step"] for line in read(file)] == [4]

@@ -65,7 +65,9 @@ def embed(folder: Path) -> Tensor:
 
 def begin(cut: Path, teacher: Path, seed: int = 0) -> tuple[TrainableEncoder, tuple[HealStart, ...]]:
     student = open_trainable(str(cut), Path())
-    return student, choose_start(student, stack_of(teacher), HealTexts(TEXTS, embed(teacher), ()), None, seed)
+    return student, choose_start(
+        student, stack_of(teacher), HealTexts(TEXTS, embed(teacher), ()), tokens=None, seed=seed
+    )
 
 
 def stack_of(folder: Path) -> LayerStack:
@@ -111,7 +113,7 @@ def test_the_head_is_a_ridge_regression_drawn_to_the_identity(cuts: dict[int, Pa
     noise = 0.02 * torch.randn(60, 32, generator=torch.Generator().manual_seed(2))
     texts = HealTexts(TEXTS, normalize(embed(teachers[2]) + noise, dim=1), ())
     student = open_trainable(str(cuts[2]), Path())
-    tried = choose_start(student, stack_of(teachers[2]), texts, None, seed=0)
+    tried = choose_start(student, stack_of(teachers[2]), texts, tokens=None, seed=0)
     assert min(tried, key=lambda start: start.distance) is not tried[0]
     head = student.model[-2]
     below = SentenceTransformer(modules=list(student.model)[:-2], device="cpu")
@@ -130,7 +132,7 @@ def test_the_head_is_a_ridge_regression_drawn_to_the_identity(cuts: dict[int, Pa
 def test_texts_that_a_head_was_fitted_on_do_not_judge_it(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
     random = normalize(torch.randn(60, 32, generator=torch.Generator().manual_seed(3)), dim=1)
     student = open_trainable(str(cuts[2]), Path())
-    tried = choose_start(student, stack_of(teachers[2]), HealTexts(TEXTS, random, ()), None, seed=0)
+    tried = choose_start(student, stack_of(teachers[2]), HealTexts(TEXTS, random, ()), tokens=None, seed=0)
     assert all(start.distance > 0.8 for start in tried)
 
 
@@ -156,19 +158,19 @@ def test_another_head_than_a_lens_stays(cuts: dict[int, Path], teachers: dict[in
     student = open_trainable(str(cuts[2]), Path())
     student.model[-2].activation_function = torch.nn.Tanh()
     texts = HealTexts(TEXTS, embed(teachers[2]), ())
-    assert len(choose_start(student, stack_of(teachers[2]), texts, None, seed=0)) == 1
+    assert len(choose_start(student, stack_of(teachers[2]), texts, tokens=None, seed=0)) == 1
 
 
 def test_another_width_is_refused_before_anything_is_tried(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
     student = open_trainable(str(cuts[2]), Path())
     texts = HealTexts(TEXTS, embed(teachers[2])[:, :7], ())
     with pytest.raises(ModelError, match="32 dimensions, and its teacher of 7"):
-        choose_start(student, stack_of(teachers[2]), texts, None, seed=0)
+        choose_start(student, stack_of(teachers[2]), texts, tokens=None, seed=0)
 
 
 def test_two_texts_are_enough(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
     texts = HealTexts(TEXTS[:2], embed(teachers[2])[:2], ())
-    tried = choose_start(open_trainable(str(cuts[2]), Path()), stack_of(teachers[2]), texts, None, seed=0)
+    tried = choose_start(open_trainable(str(cuts[2]), Path()), stack_of(teachers[2]), texts, tokens=None, seed=0)
     assert all(np.isfinite(start.distance) for start in tried)
 
 
@@ -179,7 +181,7 @@ def test_texts_are_cut_as_they_will_be_in_training(cuts: dict[int, Path], teache
     for texts, tokens in ((whole, 6), (short, None), (whole, None)):
         student = open_trainable(str(cuts[2]), Path())
         given = HealTexts(tuple(texts), targets, ())
-        found.append(choose_start(student, stack_of(teachers[2]), given, tokens, seed=0))
+        found.append(choose_start(student, stack_of(teachers[2]), given, tokens=tokens, seed=0))
     assert found[0] != found[2]
     for cut, beginning in zip(*found[:2], strict=True):
         assert cut.distance == pytest.approx(beginning.distance, abs=1e-5)

@@ -204,7 +204,7 @@ def test_another_width_than_the_teachers_is_refused(cut_folder: Path, texts: Hea
 def test_minutes_become_steps_without_a_change_of_the_student(cut_folder: Path, texts: HealTexts) -> None:
     student = open_cut(cut_folder)
     before = weights(student)
-    few, many = (count_steps(student, texts, OPTIONS, minutes) for minutes in (0.001, 1.0))
+    few, many = (count_steps(student, texts, OPTIONS, minutes=minutes) for minutes in (0.001, 1.0))
     assert 1 <= few < many
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(student).items())
 

@@ -253,9 +253,9 @@ def test_mined_negatives_are_other_images_and_train(
     seen: list[TuningData] = []
     train = tuning.train_round
 
-    def spy(run: TuningRun, mined: TuningData, *rest: int) -> Any:
+    def spy(run: TuningRun, mined: TuningData, *rest: int, **named: Any) -> Any:
         seen.append(mined)
-        return train(run, mined, *rest)
+        return train(run, mined, *rest, **named)
 
     monkeypatch.setattr(tuning, "train_round", spy)
     student, data = opened(bases["clip"]), load_tuning_data(str(drawn))

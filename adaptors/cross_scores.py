@@ -7,7 +7,7 @@ from sentence_transformers import CrossEncoder
 from torch import nn
 
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_rows import Listwise, as_lists
+from adaptors.tuning_rows import as_lists
 from probe.errors import ModelError, first_line
 from probe.states import Progress, silent
 
@@ -48,7 +48,7 @@ def score_rows(data: TuningData, model: CrossEncoder, progress: Progress = silen
     Args:
         data: Rows with two documents or more to a query.
         model: What scores them, before any activation.
-        progress: Told how many pairs are scored.
+        progress: Called with the number of pairs scored.
 
     Returns:
         List-wise rows.
@@ -60,7 +60,7 @@ def score_rows(data: TuningData, model: CrossEncoder, progress: Progress = silen
     lists = as_lists(data.rows)
     pairs = [(row.query, document) for row in lists for document in row.documents]
     scores = iter([score for piece in _predict(model, pairs, progress) for score in piece])
-    rows = [Listwise(row.query, row.documents, tuple(next(scores) for _ in row.documents), row.place) for row in lists]
+    rows = [replace(row, labels=tuple(next(scores) for _ in row.documents)) for row in lists]
     return replace(data, rows=tuple(rows))
 
 

@@ -1,7 +1,6 @@
 """sentence-transformers' trainer, as models are trained here."""
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +8,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers.base.losses.merged_forward import column_merging_disabled
 from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
+from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
+from sentence_transformers.util import all_gather_with_grad
 from torch import Tensor
 from transformers.trainer_callback import PrinterCallback
 
+from adaptors.callbacks import check_loss
 from adaptors.checkpoints import last_checkpoint
-from adaptors.processes import count, gather
-from adaptors.scope import Group
-from adaptors.shared_batches import own_part, share_loss, whole
+from adaptors.distributed import own_part, share_loss, whole, world_size
+from adaptors.metrics_log import Sample, measure_sample
 
-__all__ = ["EncoderTrainer", "PlainTrainer"]
+__all__ = ["OPTIMIZER", "EncoderTrainer", "PlainTrainer", "encoder_arguments"]
 
 _WEIGHTS = "trained.safetensors"
-_WEIGHT_DECAY = 0.01
+# In fingerprints: a training cannot go on from a checkpoint with other groups of parameters.
+OPTIMIZER = "adamw by learning rate"
 
 
 class PlainTrainer(SentenceTransformerTrainer):
@@ -34,15 +36,19 @@ class PlainTrainer(SentenceTransformerTrainer):
 
 
 class EncoderTrainer(PlainTrainer):
-    """The trainer of encoders: every group of weights has its own learning rate; a checkpoint holds what is trained."""
+    """The trainer of encoders, whose checkpoints hold the trained weights alone.
 
-    groups: Sequence[Group] = ()
+    Attributes:
+        sample: Embeds a fixed sample, whose geometry is logged with every loss.
+    """
+
+    sample: Sample | None = None
 
     @property
     def _is_shared(self) -> bool:
         """Whether batches are shared by processes whose loss does not gather their parts itself."""
         loss: Any = self.loss
-        return count() > 1 and not any(getattr(part, "gather_across_devices", False) for part in loss.modules())
+        return world_size() > 1 and not any(getattr(part, "gather_across_devices", False) for part in loss.modules())
 
     def compute_loss(self, model: Any, *args: Any, **named: Any) -> Any:
         """Return the loss; of several processes, each returns that of all their rows."""
@@ -61,7 +67,7 @@ class EncoderTrainer(PlainTrainer):
 
     def get_train_dataloader(self) -> Any:
         """Return batches; of several processes, each gets its part of the same ones."""
-        if count() == 1:
+        if world_size() == 1:
             return super().get_train_dataloader()
         data: Any = self.train_dataset
         # It keeps processes from waiting for one another: here all have equally many batches anyway.
@@ -72,37 +78,36 @@ class EncoderTrainer(PlainTrainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Return held-out batches, which every process gets whole."""
         data: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-        if count() == 1 or data is None:
+        if world_size() == 1 or data is None:
             return super().get_eval_dataloader(eval_dataset)
         return whole(self._build_dataloader(data, self.args.eval_batch_size, dataset_kind="eval"), self.args.device)
 
     def evaluation_loop(self, *args: Any, **named: Any) -> Any:
-        """Return what held-out rows come to, which every process has seen all of."""
-        if count() > 1:
+        """Return the metrics of held-out rows, all of which every process has seen."""
+        if world_size() > 1:
             self.gather_function = _keep
         return super().evaluation_loop(*args, **named)
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Return AdamW over the groups; biases and norms do not decay."""
-        if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(
-                [
-                    {
-                        "params": [p for p in group.parameters if (p.ndim > 1) == decays],
-                        "lr": group.factor * self.args.learning_rate,
-                        "weight_decay": _WEIGHT_DECAY * decays,
-                    }
-                    for group in self.groups
-                    for decays in (True, False)
-                ]
-            )
-        return self.optimizer
+    def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
+        """Return the names of matrices: biases and norms do not decay."""
+        return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log a loss together with the geometry of the sample, which trackers then see too.
+
+        Raises:
+            TrainingError: The loss is not a number, or the vectors are not.
+        """
+        check_loss(logs, "", self.state.global_step)
+        if self.sample is not None and "loss" in logs:
+            logs = {**logs, **measure_sample(self.model, self.sample, self.state.global_step)._asdict()}
+        super().log(logs, start_time)
 
     def collect_features(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Tensor]], Tensor | None]:
         """Return the features of every column, and the labels, where they are learned of all processes' rows."""
         columns, labels = self._collect(inputs)
         if labels is not None and torch.is_grad_enabled() and self._is_shared:
-            labels = gather(labels)
+            labels = all_gather_with_grad(labels)
         return columns, labels
 
     def _collect(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Tensor]], Tensor | None]:
@@ -145,7 +150,7 @@ class EncoderTrainer(PlainTrainer):
 
     @torch.no_grad()
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Give what is trained other values.
+        """Set the trained weights.
 
         Args:
             weights: By name, as `trained` gives them.
@@ -156,3 +161,23 @@ class EncoderTrainer(PlainTrainer):
 
 def _keep(values: Tensor) -> Tensor:
     return values
+
+
+def encoder_arguments(folder: Path, **named: Any) -> SentenceTransformerTrainingArguments:
+    """Return the arguments of a training of an encoder: AdamW, two checkpoints at most, nothing on stdout.
+
+    Args:
+        folder: Of its checkpoints.
+        named: Further arguments.
+    """
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        optim="adamw_torch",
+        weight_decay=0.01,
+        use_cpu=not torch.cuda.is_available(),
+        logging_nan_inf_filter=False,
+        save_total_limit=2,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        **named,
+    )

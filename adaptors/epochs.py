@@ -1,4 +1,4 @@
-"""What a training came to, epoch by epoch."""
+"""Losses and scores of a training, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Epoch:
     scores: Mapping[int, float]
 
     def merit(self) -> float:
-        """Return what the best epoch has most of."""
+        """Return the score by which the best epoch is chosen."""
         return sum(self.scores.values()) / len(self.scores) if self.scores else -(self.held_out_loss or 0.0)
 
 
 def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, ...]:
-    """Read what the trainer logged.
+    """Read the log of the trainer.
 
     Args:
         log: Its entries.

@@ -15,9 +15,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from adaptors.evaluation_mode import evaluation_mode
 from adaptors.heal_texts import HealTexts, check_width
-from adaptors.student import Student, cut_texts
-from adaptors.undisturbed import undisturbed
+from adaptors.student import TrainableEncoder, cut_texts
 from probe.layers import LayerStack
 
 __all__ = ["HealStart", "choose_start"]
@@ -33,16 +33,16 @@ class HealStart:
     """Blocks to begin with.
 
     Attributes:
-        kept: Blocks of the cut that stay, from the first; those after them become the full model's last ones.
+        own_blocks: Blocks of the cut that stay, from the first; those after them become the full model's last ones.
         distance: Mean of `1 - cos` to the teacher's vectors, on texts that no head was fitted on.
     """
 
-    kept: int
+    own_blocks: int
     distance: float
 
 
 def choose_start(
-    student: Student, teacher: LayerStack, texts: HealTexts, tokens: int | None, seed: int
+    student: TrainableEncoder, teacher: LayerStack, texts: HealTexts, *, tokens: int | None, seed: int
 ) -> tuple[HealStart, ...]:
     """Begin as near to the teacher as its blocks allow; the nearest start is what the student then is.
 
@@ -52,7 +52,7 @@ def choose_start(
     Args:
         student: The cut with its lens, changed in place.
         teacher: The full model's blocks, in float32.
-        texts: What it is taught.
+        texts: Training texts with their targets.
         tokens: Longest text; the model's own when left out.
         seed: Of the sample.
 
@@ -64,15 +64,15 @@ def choose_start(
     """
     check_width(student.model, texts)
     blocks = list(student.towers[0].stack.blocks)
-    with cut_texts(student.model, tokens), undisturbed(student.model):
+    with cut_texts(student.model, tokens), evaluation_mode(student.model):
         sample = _Sample(student.model, texts, seed)
         tried = [HealStart(len(blocks), sample.distance(_embed(list(student.model), sample)))]
         head, best = _find_head(student), _copy(student.model)
         if head is None:
             return tuple(tried)
-        for kept in _replaceable(blocks, list(teacher.blocks)):
-            blocks[kept].load_state_dict(teacher.blocks[kept - len(blocks)].state_dict())
-            found = HealStart(kept, sample.distance(_fit_head(student.model, head, sample)))
+        for own_blocks in _replaceable(blocks, list(teacher.blocks)):
+            blocks[own_blocks].load_state_dict(teacher.blocks[own_blocks - len(blocks)].state_dict())
+            found = HealStart(own_blocks, sample.distance(_fit_head(student.model, head, sample)))
             if found.distance < min(start.distance for start in tried):
                 best = _copy(student.model)
             tried.append(found)
@@ -85,8 +85,7 @@ class _Sample:
 
     def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
         """Draw different texts, as long ones together as may be."""
-        different = list({text: row for row, text in enumerate(texts.texts)}.values())
-        drawn = np.random.default_rng(seed).permutation(different)[:_SAMPLE].tolist()
+        drawn = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_SAMPLE].tolist()
         rows = sorted(drawn, key=lambda row: len(texts.texts[row]))
         pieces = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
         self.batches = [model.preprocess([texts.texts[row] for row in piece]) for piece in pieces]
@@ -98,18 +97,18 @@ class _Sample:
         return float((1 - (vectors[self.judging] * self.targets[self.judging]).sum(dim=1)).mean())
 
 
-def _find_head(student: Student) -> int | None:
-    """Return the place of the lens among the modules, if there is one map of as many dimensions as it is given."""
+def _find_head(student: TrainableEncoder) -> int | None:
+    """Return the index of the lens among the modules, if there is one map of as many dimensions as it is given."""
     from sentence_transformers.sentence_transformer.modules import Dense
 
-    places = [place for place, module in enumerate(student.model) if place and any(True for _ in module.parameters())]
-    head: Any = student.model[places[0]] if len(places) == 1 and len(student.towers) == 1 else None
+    indices = [index for index, module in enumerate(student.model) if index and any(True for _ in module.parameters())]
+    head: Any = student.model[indices[0]] if len(indices) == 1 and len(student.towers) == 1 else None
     plain = isinstance(head, Dense) and isinstance(head.activation_function, nn.Identity) and head.bias
-    return places[0] if plain and head.in_features == head.out_features else None
+    return indices[0] if plain and head.in_features == head.out_features else None
 
 
 def _replaceable(blocks: Sequence[nn.Module], teacher: Sequence[nn.Module]) -> Iterator[int]:
-    """Yield the places of blocks, from the last, for as long as the teacher's blocks are made like them."""
+    """Yield the indices of blocks, from the last, for as long as the teacher's blocks are made like them."""
     for above, (block, rival) in enumerate(zip(reversed(blocks), reversed(teacher), strict=False), start=1):
         if _shapes(block) != _shapes(rival):
             return
@@ -135,15 +134,15 @@ def _embed(modules: Sequence[Any], sample: _Sample) -> Tensor:
     return normalize(torch.cat(found), dim=1)
 
 
-def _fit_head(model: SentenceTransformer, place: int, sample: _Sample) -> Tensor:
+def _fit_head(model: SentenceTransformer, index: int, sample: _Sample) -> Tensor:
     """Fit the head to the blocks below it, and return the unit vectors `(N, F)` that it then gives."""
-    vectors = _embed(list(model)[:place], sample)
+    vectors = _embed(list(model)[:index], sample)
     given, wanted = vectors[~sample.judging], sample.targets[~sample.judging]
-    centre, aim = given.mean(dim=0), wanted.mean(dim=0)
+    centre, target_mean = given.mean(dim=0), wanted.mean(dim=0)
     apart, identity = given - centre, torch.eye(given.shape[1], dtype=torch.float64)
     gram = apart.T @ apart + _RIDGE * len(given) * identity
-    weight = identity + torch.linalg.solve(gram, apart.T @ (wanted - aim - apart))
-    head: Any = model[place]
+    weight = identity + torch.linalg.solve(gram, apart.T @ (wanted - target_mean - apart))
+    head: Any = model[index]
     head.linear.weight.copy_(weight.T)
-    head.linear.bias.copy_(aim - centre @ weight)
+    head.linear.bias.copy_(target_mean - centre @ weight)
     return normalize(vectors @ weight + head.linear.bias.double(), dim=1)

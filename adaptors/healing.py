@@ -3,36 +3,74 @@
 import copy
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
-from torch import Tensor, nn
+from sentence_transformers.util import batch_to_device
+from torch import Tensor
 
 from adaptors.checkpoints import check_fingerprint
-from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.heal_loss import HealLoss
-from adaptors.heal_sample import HealSample
+from adaptors.distillation import HealLoss
+from adaptors.encoder_trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
+from adaptors.evaluation_mode import evaluation_mode
 from adaptors.heal_texts import HealTexts, check_width, draw_batches
-from adaptors.scope import Scope, choose_weights
-from adaptors.student import Student, cut_texts
-from adaptors.training_log import TrainingLog
+from adaptors.metrics_log import TrainingLog
+from adaptors.parameters import Scope, choose_weights
+from adaptors.student import TrainableEncoder, cut_texts
+from probe.errors import CallError
 from probe.files import digest
 from probe.states import Progress, silent
 from probe.texts import TextHash
 
-__all__ = ["HealOptions", "count_steps", "heal"]
-
+__all__ = ["HealOptions", "HealSample", "count_steps", "heal"]
 
 _LOG_STEPS = 50
 _WARM_UP = 0.05
 _TRIAL = 60
 _STEP = "training the cut encoder"
+
+
+_SAMPLE = 64
+
+
+class HealSample:
+    """At most 64 different texts; called, it embeds them."""
+
+    def __init__(self, student: SentenceTransformer, texts: HealTexts, seed: int) -> None:
+        """Draw a sample.
+
+        Args:
+            student: Embeds the texts, cut as long as it takes them now.
+            texts: Training texts with their targets.
+            seed: Of the draw.
+
+        Raises:
+            CallError: There are not two different texts.
+        """
+        rows = _draw(texts.distinct_rows(), seed)
+        self._student = student
+        self._features = student.preprocess([texts.texts[row] for row in rows])
+        self._targets = texts.targets[rows]
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return the student's vectors, as it is now, and its teacher's, each `(B, F)`."""
+        features = batch_to_device(dict(self._features), self._student.device)
+        with evaluation_mode(self._student):
+            vectors: Tensor = self._student(features)["sentence_embedding"]
+        return vectors.float().cpu(), self._targets
+
+
+def _draw(different: Sequence[int], seed: int) -> list[int]:
+    if len(different) < 2:
+        raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
+    drawn: list[int] = np.random.default_rng(seed).choice(different, min(_SAMPLE, len(different)), False).tolist()
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -46,9 +84,9 @@ class HealOptions:
         rate: Greatest learning rate; it rises in the first twentieth of the steps and falls to 0 in a line.
         seed: Of everything that is random.
         bfloat16: Whether the products are computed in bfloat16.
-        checkpoints: Folder where the training is kept, and where an interrupted one is taken up again.
-        progress: Told about every step.
-        log: File for what the training shows of a sample at every fiftieth step, a line of JSON each.
+        checkpoints: Folder of the checkpoints, from which an interrupted training resumes.
+        progress: Called at every step.
+        log: File for the metrics of every fiftieth step, a line of JSON each.
     """
 
     steps: int = 1000
@@ -62,13 +100,13 @@ class HealOptions:
     log: Path | None = None
 
 
-def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
+def heal(student: TrainableEncoder, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
     """Train an encoder in place.
 
     Args:
         student: The cut encoder, its vectors of as many dimensions as the teacher's.
-        texts: What it is taught.
-        options: How.
+        texts: Training texts with their targets.
+        options: Of the training.
 
     Returns:
         The loss at every fiftieth step.
@@ -80,46 +118,24 @@ def heal(student: Student, texts: HealTexts, options: HealOptions) -> tuple[floa
     """
     model = student.model
     check_width(model, texts)
-    with (
-        cut_texts(model, options.tokens),
-        _without_dropout(model),
-        tempfile.TemporaryDirectory() as scratch,
-        torch.random.fork_rng(),
-    ):
+    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         collator = _TextCollator(model, texts)
-        batches = draw_batches(collator.lengths(), options.batch, options.steps, options.seed)
+        batches = draw_batches(collator.lengths(), options.batch, options.steps, seed=options.seed)
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, _fingerprint(texts, options))
+        choose_weights(student, Scope())
         trainer = EncoderTrainer(
             model=model,
             args=_arguments(folder, options),
             train_dataset=_as_dataset(batches),
             loss=HealLoss(model),
             data_collator=collator,  # type: ignore[arg-type]
-            callbacks=[TrainingLog(HealSample(model, texts, options.seed), _STEP, options.progress, options.log)],
+            callbacks=[TrainingLog(_STEP, options.progress, options.log)],
         )
-        trainer.groups = choose_weights(student, Scope())
+        trainer.sample = HealSample(model, texts, options.seed)
         trainer.run()
     model.cpu().eval()
     return tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
-
-
-@contextmanager
-def _without_dropout(model: nn.Module) -> Iterator[None]:
-    """Set every probability of dropout to 0: a teacher's vectors are exact, noise would have to be learned as well."""
-    found = [
-        (module, name, value)
-        for module in model.modules()
-        for name, value in vars(module).items()
-        if isinstance(value, float) and ("drop" in name or (name == "p" and isinstance(module, nn.Dropout)))
-    ]
-    for module, name, _ in found:
-        setattr(module, name, 0.0)
-    try:
-        yield
-    finally:
-        for module, name, value in found:
-            setattr(module, name, value)
 
 
 class _TextCollator:
@@ -146,8 +162,9 @@ class _TextCollator:
 
 
 def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
-    """Return what a training that is taken up again must have in common with the interrupted one."""
+    """Return the settings that a resumed training must share with the interrupted one."""
     return {
+        "optimizer": OPTIMIZER,
         "texts": TextHash.of((text,) for text in texts.texts),
         "targets": digest({"sum": texts.targets.double().sum().item(), "shape": list(texts.targets.shape)}),
         **{name: getattr(options, name) for name in ("steps", "batch", "tokens", "rate", "seed", "bfloat16")},
@@ -155,24 +172,18 @@ def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
 
 
 def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainingArguments:
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
+    return encoder_arguments(
+        folder,
         per_device_train_batch_size=1,
         max_steps=options.steps,
         learning_rate=options.rate,
         warmup_steps=round(_WARM_UP * options.steps),
-        max_grad_norm=1.0,
         seed=options.seed,
         bf16=options.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
         logging_steps=_LOG_STEPS,
-        logging_nan_inf_filter=False,
         save_strategy="steps" if options.checkpoints else "no",
         save_steps=max(1, options.steps // 10),
-        save_total_limit=2,
         report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
     )
 
 
@@ -182,13 +193,13 @@ def _as_dataset(batches: Sequence[Sequence[int]]) -> Any:
     return Dataset.from_dict({"rows": [list(rows) for rows in batches]})
 
 
-def count_steps(student: Student, texts: HealTexts, options: HealOptions, minutes: float) -> int:
+def count_steps(student: TrainableEncoder, texts: HealTexts, options: HealOptions, *, minutes: float) -> int:
     """Return how many batches fit into so many minutes, by the time that some take.
 
     Args:
         student: The cut encoder; it is left as it was.
-        texts: What it is taught.
-        options: How.
+        texts: Training texts with their targets.
+        options: Of the training.
         minutes: For all batches.
 
     Returns:

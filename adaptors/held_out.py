@@ -9,7 +9,7 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 from torch import Tensor, nn
 
 from adaptors.gathering import FitData
-from adaptors.ranking_score import NDCG, mean_ndcg
+from adaptors.retrieval_score import NDCG, mean_ndcg
 from probe.encoder import Embeddings
 
 __all__ = ["HeldOutQueries"]
@@ -58,7 +58,8 @@ class HeldOutQueries(SentenceEvaluator):
 
     def _score(self, queries: Embeddings, documents: Embeddings) -> float:
         asked = [f"q{row}" for row in self._asked.tolist()]
-        return mean_ndcg((asked, queries), ([str(row) for row in self._rows.tolist()], documents), self._qrels)
+        ids = [str(row) for row in self._rows.tolist()]
+        return mean_ndcg(queries, documents, self._qrels, query_ids=asked, document_ids=ids)
 
 
 @torch.no_grad()

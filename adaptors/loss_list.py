@@ -7,8 +7,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
-from adaptors.tuning_losses import TuningLoss, Wrapper
+from adaptors.loss_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.loss_spec import TuningLoss, Wrapper
 
 __all__ = ["ListedLoss", "list_losses", "losses_tables"]
 
@@ -30,11 +30,11 @@ class ListedLoss:
 
     Attributes:
         name: What it is called.
-        kind: `tuning`, `around` for what goes around a loss for tuning, or `states` for networks on stored states.
+        kind: `tuning`, `around` for a wrapper of such a loss, or `states` for networks on stored states.
         formula: In plain text.
         data: The columns it takes, or whether it needs judgements.
         source: Where it was published.
-        options: What may be set of it, what it cannot do without first.
+        options: Its settings, the required ones first.
         library: `sentence-transformers` where the loss is its own, else `encoder-surgery`.
     """
 

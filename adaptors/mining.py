@@ -1,4 +1,4 @@
-"""Let sentence-transformers mine hard negatives: without a word of its own, and the same ones for the same seed."""
+"""Let sentence-transformers mine hard negatives: silently, and the same ones for the same seed."""
 
 import random
 import sys
@@ -58,7 +58,7 @@ def mine(
         model: Whose scores decide; its prompts are put before queries and documents.
         corpus: The documents, each once.
         options: Which of them may be drawn.
-        progress: Told how many texts are embedded.
+        progress: Called with the number of texts embedded.
 
     Returns:
         By query one document more than `options.count`, the nearest first, or as many as there are.
@@ -114,7 +114,7 @@ class _Embedder:
 
 @contextmanager
 def _silent_and_seeded(seed: int) -> Iterator[None]:
-    """Hide the one bar that the miner draws whatever it is told, and seed the dice of the process that it throws."""
+    """Hide the one bar that the miner always draws, and seed the global random state that it uses."""
     home: Any = sys.modules[mine_hard_negatives.__module__]
     bar, state = home.trange, random.getstate()
     home.trange = partial(bar, disable=True)

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from sentence_transformers.sentence_transformer.losses import TripletDistanceMetric, TripletLoss
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
@@ -37,17 +39,23 @@ class EmbeddingLoss(nn.Module, ABC):
 class HingeLoss(EmbeddingLoss):
     """The mean of max(0, m - (s_pos - s_neg)), s the cosine.
 
-    The hinge rank loss (DeViSE, Frome et al., NIPS 2013), over a query's own negatives where it has some, else over the
-    positives of the other queries in the batch.
+    The hinge rank loss (DeViSE, Frome et al., NIPS 2013), over a query's own negatives where it has some, which is
+    sentence-transformers' `TripletLoss`, else over the positives of the other queries in the batch.
     """
 
     def __init__(self, model: nn.Module, margin: float = 0.2) -> None:
         """Judge a model by a margin m."""
         super().__init__(model)
         self.margin = margin
+        self.triplets = TripletLoss(model, TripletDistanceMetric.COSINE, margin)  # type: ignore[arg-type]
 
     def compute_loss_from_embeddings(self, embeddings: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:
         """Return the loss of anchors, positives and perhaps negatives, each `(B, D)`."""
+        anchors, positives, *negatives = embeddings
+        if negatives:
+            compute: Any = self.triplets.compute_loss_from_embeddings
+            terms: list[Tensor] = [compute([anchors, positives, one], None) for one in negatives]
+            return torch.stack(terms).mean()
         return _mean(relu(self.margin - score_gaps(embeddings)))
 
 

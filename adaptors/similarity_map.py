@@ -1,4 +1,4 @@
-"""What a training did to the similarities of a sample: a picture."""
+"""Picture of the similarities of a sample before and after a training."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ from surgery.fused_folder import FUSED_MODULE, is_fused
 from surgery.heads import OutputHead
 from surgery.model_files import PROVENANCE, write_json
 
-__all__ = ["Student", "Tower", "cut_texts", "open_student"]
+__all__ = ["Tower", "TrainableEncoder", "cut_texts", "open_trainable"]
 
 _SIZES = "sentence_bert_config.json"
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -53,7 +53,7 @@ class Tower:
 
 
 @dataclass(frozen=True)
-class Student:
+class TrainableEncoder:
     """An encoder that is to be trained.
 
     Attributes:
@@ -86,7 +86,7 @@ class Student:
         return not set(_module_types(self.folder)) & {FUSED_MODULE, NETWORK_MODULE}
 
 
-def open_student(name: str, scratch: Path) -> Student:
+def open_trainable(name: str, scratch: Path) -> TrainableEncoder:
     """Open an encoder for training.
 
     Args:
@@ -112,7 +112,7 @@ def open_student(name: str, scratch: Path) -> Student:
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {first_line(error)}") from error
     prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
-    return Student(name, model.float(), folder, _towers(model, folder), prompts)
+    return TrainableEncoder(name, model.float(), folder, _towers(model, folder), prompts)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from adaptors.adaptor_module import AdaptorModule, read_weights
 from adaptors.base import Network
+from adaptors.callbacks import CollapseMonitor, check_tracking
 from adaptors.checkpoints import check_fingerprint, last_checkpoint
 from adaptors.collation import BatchSchedule, StateCollator
 from adaptors.encoder_trainer import PlainTrainer
@@ -22,7 +23,6 @@ from adaptors.epochs import Epoch, read_epochs
 from adaptors.gathering import FitData
 from adaptors.held_out import HeldOutQueries
 from adaptors.train_options import TrainOptions
-from adaptors.watching import Watch, check_tracking
 
 __all__ = ["EPOCH_STEPS", "TrainingTask", "fingerprint", "train"]
 
@@ -98,7 +98,7 @@ def train(network: Network, task: TrainingTask, options: TrainOptions) -> tuple[
             data_collator=task.collator,  # type: ignore[arg-type]
             callbacks=[
                 EarlyStoppingCallback(_PATIENCE),
-                Watch(network, next(iter(task.held_out.values()))[0], task.collator, options.progress),
+                CollapseMonitor(network, _sample(task), options.progress),
             ],
         )
         # It writes to stdout, where results go.
@@ -160,6 +160,12 @@ def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> Sente
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
+
+
+def _sample(task: TrainingTask) -> torch.Tensor:
+    """Return the states of the first batch that is held out."""
+    rows = next(iter(task.held_out.values()))[0]
+    return task.collator([{"text": list(rows)}])["text_sentence_embedding"]
 
 
 def _as_dataset(draws: BatchSchedule) -> Any:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
-from adaptors.tuning_losses import LossOptions
+from adaptors.hard_negatives import MineOptions
+from adaptors.loss_spec import LossOptions
+from adaptors.parameters import Scope
 from probe.states import Progress, silent
 
 __all__ = ["Goal", "Schedule", "TuneOptions"]
@@ -13,12 +13,12 @@ __all__ = ["Goal", "Schedule", "TuneOptions"]
 
 @dataclass(frozen=True)
 class Goal:
-    """What is made small.
+    """The objective.
 
     Attributes:
         loss: One of `TUNING_LOSSES`.
         around: Names out of `WRAPPERS`, the innermost first.
-        settings: What is set of them.
+        settings: Their settings.
     """
 
     loss: str = "infonce"
@@ -54,17 +54,17 @@ class TuneOptions:
     """How an encoder is tuned.
 
     Attributes:
-        goal: What is made small.
+        goal: The objective.
         scope: Which weights are trained.
         schedule: How long and how fast.
         rounds: How often hard negatives are mined and trained on; 0 trains on the rows as they are.
         mining: How they are mined.
         cross_encoder: Hub id or folder of a model that scores the rows first, for losses that distil scores.
         hold_out: Share of the queries that choose the epoch, and are not trained on; 0 keeps the last epoch.
-        checkpoints: Folder where every epoch is kept, and where an interrupted training is taken up again.
-        log: JSONL file of what every logging step showed.
-        report_to: What tracks the training, as sentence-transformers' trainer names it.
-        progress: Told about every step.
+        checkpoints: Folder of the checkpoints of every epoch, from which an interrupted training resumes.
+        log: JSONL file of the metrics of every logging step.
+        report_to: Tracker of the training, as sentence-transformers' trainer names it.
+        progress: Called at every step.
     """
 
     goal: Goal = field(default_factory=Goal)

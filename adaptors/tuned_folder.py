@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from adaptors.members import TrainedOn, describe_trained, is_adapted
-from adaptors.student import Student
+from adaptors.student import TrainableEncoder
 from probe.errors import CallError, ModelError
 from probe.learned import join_learned, read_learned, write_learned
 from surgery.folder import save_folder
@@ -23,16 +23,16 @@ _CARD = "README.md"
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a trained encoder is.
+    """A trained encoder with its description.
 
     Attributes:
-        student: The trained encoder.
-        trained_on: What its weights were trained on.
+        encoder: The trained encoder.
+        trained_on: Data its weights were trained on.
         title: Heading of its card, where it has none of its own yet.
-        words: How it was trained, in Markdown, for its card.
+        words: Section on its training, in Markdown, for its card.
     """
 
-    student: Student
+    encoder: TrainableEncoder
     trained_on: TrainedOn
     title: str
     words: str
@@ -73,10 +73,10 @@ def save_tuned(tuned: Tuned, out: Path, force: bool, check: Callable[[Path], obj
 
 
 def _write(tuned: Tuned, folder: Path) -> None:
-    shutil.copytree(tuned.student.folder, folder, dirs_exist_ok=True)
-    for path, values in trained_files(tuned.student, folder).items():
+    shutil.copytree(tuned.encoder.folder, folder, dirs_exist_ok=True)
+    for path, values in trained_files(tuned.encoder, folder).items():
         save_file(values, path, metadata={"format": "pt"})
-    for part in dict.fromkeys(tower.folder for tower in tuned.student.towers):
+    for part in dict.fromkeys(tower.folder for tower in tuned.encoder.towers):
         _say_float32(folder / part / "config.json")
     _describe(tuned, folder)
     card = folder / _CARD
@@ -85,11 +85,11 @@ def _write(tuned: Tuned, folder: Path) -> None:
 
 
 def _describe(tuned: Tuned, folder: Path) -> None:
-    if tuned.student.is_paired:
+    if tuned.encoder.is_paired:
         # It is read tower by tower, so nothing can be said of the folder as one encoder.
         write_learned(join_learned([read_learned(folder), tuned.trained_on.learned]), folder)
     else:
-        describe_trained(folder, tuned.trained_on, [tower.folder for tower in tuned.student.towers])
+        describe_trained(folder, tuned.trained_on, [tower.folder for tower in tuned.encoder.towers])
 
 
 def _say_float32(path: Path) -> None:
@@ -106,11 +106,11 @@ def _begin_card(title: str) -> str:
     return f"{head}\n# {title}\n"
 
 
-def trained_files(student: Student, folder: Path) -> dict[Path, dict[str, Tensor]]:
-    """Return what the weight files of a folder hold once an encoder made like it was trained.
+def trained_files(encoder: TrainableEncoder, folder: Path) -> dict[Path, dict[str, Tensor]]:
+    """Return the weight files of a folder with the weights of a trained encoder that is made like it.
 
     Args:
-        student: The encoder.
+        encoder: The encoder.
         folder: The one it is made like, or a copy of it.
 
     Returns:
@@ -121,18 +121,18 @@ def trained_files(student: Student, folder: Path) -> dict[Path, dict[str, Tensor
     """
     return {
         path: _renew(path, _tensors(module))
-        for module, part in _parts(student, folder)
+        for module, part in _parts(encoder, folder)
         for path in sorted(part.glob("*.safetensors"))
     }
 
 
-def _parts(student: Student, folder: Path) -> Iterator[tuple[nn.Module, Path]]:
+def _parts(encoder: TrainableEncoder, folder: Path) -> Iterator[tuple[nn.Module, Path]]:
     """Yield every module that may have weights, with its folder."""
     # Both towers of a two-tower model lie in one file.
-    for module, part in dict.fromkeys((tower.module, tower.folder) for tower in student.towers):
+    for module, part in dict.fromkeys((tower.module, tower.folder) for tower in encoder.towers):
         yield module, folder / part
     paths = [module["path"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
-    for module, path in list(zip(student.model, paths, strict=True))[1:]:
+    for module, path in list(zip(encoder.model, paths, strict=True))[1:]:
         yield getattr(module, "adaptor", module), folder / path
 
 

@@ -7,19 +7,19 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from adaptors.cross_scores import open_cross_encoder, score_rows
+from adaptors.distributed import init, is_first, on_first
 from adaptors.epochs import Epoch
-from adaptors.held_out_rows import HeldOutRows, hold_out
-from adaptors.lora import merge_lora
-from adaptors.negatives import mine_negatives
+from adaptors.evaluator import HeldOutRows, hold_out
+from adaptors.hard_negatives import mine_negatives
 from adaptors.paired_model import PairedModel
-from adaptors.processes import is_first, join, on_first
-from adaptors.scope import Group, choose_weights
-from adaptors.student import Student
+from adaptors.parameters import TrainedWeights, choose_weights
+from adaptors.student import TrainableEncoder
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning_checks import check_rows, check_tuning
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_round import Course, as_dataset, train_round
+from adaptors.tuning_round import train_round
 from adaptors.tuning_rows import Row, as_pairs, texts_of
+from adaptors.tuning_trainer import TuningRun, as_dataset
 from probe.errors import CallError, DataError
 from probe.states import silent
 
@@ -28,12 +28,12 @@ __all__ = ["Round", "tune"]
 
 @dataclass(frozen=True)
 class Round:
-    """What one round of training came to.
+    """Result of one round of training.
 
     Attributes:
         rows: Rows it was trained on.
         epochs: Its epochs; 0 is before the first step. Empty where no query was held out.
-        notes: What was left out of its rows.
+        notes: On rows that were left out.
     """
 
     rows: int
@@ -42,7 +42,7 @@ class Round:
 
 
 def tune(
-    student: Student, data: TuningData, corpus: Sequence[str], options: TuneOptions | None = None
+    encoder: TrainableEncoder, data: TuningData, corpus: Sequence[str], options: TuneOptions | None = None
 ) -> tuple[Round, ...]:
     """Train an encoder in place; every round ends as its best epoch left it.
 
@@ -51,10 +51,10 @@ def tune(
     a round. Several processes share every batch: the first one alone mines, ranks, writes and tells.
 
     Args:
-        student: The encoder.
-        data: What it is trained on.
+        encoder: The encoder.
+        data: Training rows.
         corpus: Texts of documents: hard negatives and what held-out queries search come from there.
-        options: How.
+        options: Of the training.
 
     Returns:
         The rounds, in order; a single one where no negatives are mined.
@@ -64,38 +64,37 @@ def tune(
         DataError: A row contradicts another, or too few negatives are found.
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
-    join()
+    init()
     options = options or TuneOptions()
     if not is_first():
         options = replace(options, log=None, progress=silent)
-    check_tuning(student, options)
-    check_rows(student, data)
-    if isinstance(student.model, PairedModel):
-        student.model.know([*texts_of(data.rows), *corpus])
+    check_tuning(encoder, options)
+    check_rows(encoder, data)
+    if isinstance(encoder.model, PairedModel):
+        encoder.model.know([*texts_of(data.rows), *corpus])
     scorer = None if options.cross_encoder is None else open_cross_encoder(options.cross_encoder)
     rest, held, notes = _split(data, options)
     if not options.rounds and scorer is None:
         as_dataset(rest, options)
-    course = Course(student, _choose(student, options), held, _evaluator(held, corpus), options)
+    run = TuningRun(encoder, _choose(encoder, options), held, _evaluator(held, corpus), options)
     rounds: list[Round] = []
     done = 0
     for _ in range(max(1, options.rounds)):
-        rows = _mine(course, rest, corpus) if options.rounds else rest
+        rows = _mine(run, rest, corpus) if options.rounds else rest
         rows = _score(rows, scorer, options) if scorer else rows
-        epochs, steps = train_round(course, rows, len(rounds), done)
+        epochs, steps = train_round(run, rows, len(rounds), done=done)
         rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
         done += steps
-    for tower in student.towers:
-        merge_lora(tower.module)
-    student.model.cpu().eval()
+    run.weights.merge_adapters()
+    encoder.model.cpu().eval()
     return tuple(rounds)
 
 
-def _choose(student: Student, options: TuneOptions) -> tuple[Group, ...]:
+def _choose(encoder: TrainableEncoder, options: TuneOptions) -> TrainedWeights:
     """Make weights trainable; low-rank matrices begin at random."""
     with torch.random.fork_rng():
         torch.manual_seed(options.schedule.seed)
-        return choose_weights(student, options.scope)
+        return choose_weights(encoder, options.scope)
 
 
 def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row], tuple[str, ...]]:
@@ -122,7 +121,7 @@ def _score(data: TuningData, scorer: CrossEncoder, options: TuneOptions) -> Tuni
     return on_first(lambda: score_rows(data, scorer, options.progress))
 
 
-def _mine(course: Course, data: TuningData, corpus: Sequence[str]) -> TuningData:
-    options = course.options
-    course.student.model.eval()
-    return on_first(lambda: mine_negatives(data, course.student.model, corpus, options.mining, options.progress))
+def _mine(run: TuningRun, data: TuningData, corpus: Sequence[str]) -> TuningData:
+    options = run.options
+    run.encoder.model.eval()
+    return on_first(lambda: mine_negatives(data, run.encoder.model, corpus, options.mining, options.progress))

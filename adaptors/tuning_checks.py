@@ -1,14 +1,14 @@
 """Refuse a tuning that cannot be done, before anything is embedded."""
 
-from adaptors.processes import count
-from adaptors.student import Student
+from adaptors.callbacks import check_tracking
+from adaptors.distributed import world_size
+from adaptors.loss_build import make_tuning_loss
+from adaptors.loss_catalog import TUNING_LOSSES
+from adaptors.student import TrainableEncoder
 from adaptors.tune_options import Goal, TuneOptions
-from adaptors.tuning_catalog import TUNING_LOSSES
 from adaptors.tuning_columns import LISTS
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_losses import make_tuning_loss
 from adaptors.tuning_rows import texts_of
-from adaptors.watching import check_tracking
 from probe.errors import CallError
 from probe.image_file import ImageFile
 
@@ -19,23 +19,23 @@ _OF_ONE_PROCESS = frozenset({"matryoshka-2d", "adaptive-layer"})
 _OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist", "gist-cached"}
 
 
-def check_tuning(student: Student, options: TuneOptions) -> None:
+def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
     """Refuse options that do not go together.
 
     Args:
-        student: What is to be trained.
-        options: How.
+        encoder: The encoder to train.
+        options: Of the training.
 
     Raises:
         CallError: They do not go together, or not with the encoder.
     """
     goal = options.goal
     check_tracking(options.report_to)
-    if student.is_fused:
-        _check_fused(student, goal)
-    if student.is_paired:
-        _check_paired(student, options)
-    make_tuning_loss(goal.loss, student.model, goal.settings, goal.around)
+    if encoder.is_fused:
+        _check_fused(encoder, goal)
+    if encoder.is_paired:
+        _check_paired(encoder, options)
+    make_tuning_loss(goal.loss, encoder.model, goal.settings, goal.around)
     if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
         fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
         raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
@@ -45,60 +45,60 @@ def check_tuning(student: Student, options: TuneOptions) -> None:
         raise CallError(f"--rate {rate:g} is out of range: expected more than 0")
 
 
-def check_rows(student: Student, data: TuningData) -> None:
+def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:
     """Refuse rows of images for an encoder of texts, and rows without images for one of both.
 
     Args:
-        student: What is to be trained.
-        data: What on.
+        encoder: The encoder to train.
+        data: Training rows.
 
     Raises:
         CallError: They do not fit.
     """
     has_images = any(isinstance(text, ImageFile) for text in texts_of(data.rows))
-    if has_images and not student.is_paired:
+    if has_images and not encoder.is_paired:
         raise CallError(
-            f"'{data.name}' holds images, and '{student.name}' reads texts only: name a model with an image tower, as "
+            f"'{data.name}' holds images, and '{encoder.name}' reads texts only: name a model with an image tower, as "
             "clip"
         )
-    if student.is_paired and not has_images:
+    if encoder.is_paired and not has_images:
         raise CallError(
-            f"'{data.name}' holds texts only, and both towers of '{student.name}' are trained: expected a folder of "
+            f"'{data.name}' holds texts only, and both towers of '{encoder.name}' are trained: expected a folder of "
             "images with captions"
         )
 
 
-def _check_paired(student: Student, options: TuneOptions) -> None:
+def _check_paired(encoder: TrainableEncoder, options: TuneOptions) -> None:
     """Refuse what embeds an image as a text would be, or both in one column."""
     goal = options.goal
     for name in (goal.loss, *goal.around):
         if name in _OF_ONE_MODEL:
-            raise CallError(f"'{name}' is for an encoder of texts, and '{student.name}' has two towers: leave it out")
+            raise CallError(f"'{name}' is for an encoder of texts, and '{encoder.name}' has two towers: leave it out")
     if not TUNING_LOSSES[goal.loss].layout.has_sides:
         raise CallError(
-            f"'{goal.loss}' puts both sides of a pair into one column, and '{student.name}' has a tower for each: take "
+            f"'{goal.loss}' puts both sides of a pair into one column, and '{encoder.name}' has a tower for each: take "
             "infonce or alignment-anisotropy"
         )
     if options.cross_encoder is not None:
         raise CallError("a cross-encoder scores pairs of texts: leave it out where images are trained on")
     if options.schedule.tokens is not None:
-        raise CallError(f"'{student.name}' reads captions at the length it was made for: leave out --tokens")
+        raise CallError(f"'{encoder.name}' reads captions at the length it was made for: leave out --tokens")
 
 
 def _check_processes(goal: Goal, batch: int) -> None:
     """Refuse what several processes cannot share."""
-    if batch % count():
-        raise CallError(f"--batch {batch}: expected a multiple of {count()}, for {count()} processes share it")
+    if batch % (count := world_size()):
+        raise CallError(f"--batch {batch}: expected a multiple of {count}, for {count} processes share it")
     for name in goal.around:
-        if name in _OF_ONE_PROCESS and count() > 1:
+        if name in _OF_ONE_PROCESS and count > 1:
             raise CallError(f"'{name}' changes the model while it computes: start one process, or leave it out")
 
 
-def _check_fused(student: Student, goal: Goal) -> None:
+def _check_fused(encoder: TrainableEncoder, goal: Goal) -> None:
     for name in (goal.loss, *goal.around):
         if name in _OF_ONE_MODEL:
             raise CallError(
-                f"'{name}' is for an encoder of one model, and '{student.name}' is a fused one: leave it out"
+                f"'{name}' is for an encoder of one model, and '{encoder.name}' is a fused one: leave it out"
             )
 
 

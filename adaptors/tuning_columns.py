@@ -77,7 +77,7 @@ def _triplets(rows: Sequence[Row]) -> Columns:
     for pair in pairs:
         if not pair.negatives:
             raise CallError(
-                f"{pair.place}: a query without negatives: add them, or take a loss of pairs such as infonce"
+                f"{pair.location}: a query without negatives: add them, or take a loss of pairs such as infonce"
             )
     return _split_negatives(pairs)
 
@@ -115,7 +115,7 @@ def _binary(rows: Sequence[Row]) -> Columns:
     scores = columns.pop("score")
     for point, score in zip(as_points(rows), scores, strict=True):
         if score not in (0, 1):
-            raise CallError(f"{point.place}: label {score:g}: expected 0 or 1; grades suit cosent and angle")
+            raise CallError(f"{point.location}: label {score:g}: expected 0 or 1; grades suit cosent and angle")
     return {**columns, "label": [int(score) for score in scores]}
 
 
@@ -129,12 +129,12 @@ def _lists(rows: Sequence[Row]) -> Columns:
     if len(counts) > 1:
         raise CallError(f"its lists have {counts[0]} to {counts[-1]} documents: expected as many in each")
     # The losses take differences from the first document.
-    orders = [sorted(range(counts[0]), key=lambda place, row=row: -row.labels[place]) for row in lists]  # type: ignore[misc]
+    orders = [sorted(range(counts[0]), key=lambda index, row=row: -row.labels[index]) for row in lists]  # type: ignore[misc]
     columns: Columns = {"query": [row.query for row in lists]}
     for rank in range(counts[0]):
         chosen = zip(lists, orders, strict=True)
         columns[f"document_{rank + 1}"] = [row.documents[order[rank]] for row, order in chosen]
-    columns["label"] = [[row.labels[place] for place in order] for row, order in zip(lists, orders, strict=True)]
+    columns["label"] = [[row.labels[index] for index in order] for row, order in zip(lists, orders, strict=True)]
     return columns
 
 

@@ -1,4 +1,4 @@
-"""Read what an encoder is trained on: a BEIR data set's training judgements, or a JSONL or CSV file."""
+"""Load training rows of an encoder: a BEIR data set's training judgements, or a JSONL or CSV file."""
 
 from dataclasses import dataclass
 from pathlib import Path

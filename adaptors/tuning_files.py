@@ -38,8 +38,8 @@ def read_tuning_file(path: Path) -> Iterator[Row]:
     names = column_names(path)
     form = _form_of(names, path)
     negatives = _negatives(names) if form == "pair-wise" else []
-    for place, record in read_columns(path, ["query", *_OWN[form], *negatives]):
-        yield _READ[form](record, place)
+    for location, record in read_columns(path, ["query", *_OWN[form], *negatives]):
+        yield _READ[form](record, location)
 
 
 def _form_of(names: Mapping[str, str], path: Path) -> str:
@@ -77,65 +77,65 @@ def _negatives(names: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _read_point(record: dict[str, Any], place: str) -> Pointwise:
-    query, document = _text(record, "query", place), _text(record, "document", place)
-    return Pointwise(query, document, _number(record["label"], '"label"', place), place)
+def _read_point(record: dict[str, Any], location: str) -> Pointwise:
+    query, document = _text(record, "query", location), _text(record, "document", location)
+    return Pointwise(query, document, _number(record["label"], '"label"', location), location)
 
 
-def _read_pair(record: dict[str, Any], place: str) -> Pairwise:
-    query, positive = _text(record, "query", place), _text(record, "positive", place)
-    negatives = tuple(_text(record, name, place) for name in record if name.startswith("negative"))
+def _read_pair(record: dict[str, Any], location: str) -> Pairwise:
+    query, positive = _text(record, "query", location), _text(record, "positive", location)
+    negatives = tuple(_text(record, name, location) for name in record if name.startswith("negative"))
     if positive in negatives:
-        raise DataError(f"{place}: the positive is among its own negatives: '{positive[:60]}'")
-    return Pairwise(query, positive, negatives, place=place)
+        raise DataError(f"{location}: the positive is among its own negatives: '{positive[:60]}'")
+    return Pairwise(query, positive, negatives, location=location)
 
 
-def _read_list(record: dict[str, Any], place: str) -> Listwise:
-    query = _text(record, "query", place)
-    found, given = _items(record, "documents", place), _items(record, "labels", place)
+def _read_list(record: dict[str, Any], location: str) -> Listwise:
+    query = _text(record, "query", location)
+    found, given = _items(record, "documents", location), _items(record, "labels", location)
     if len(found) != len(given):
-        raise DataError(f"{place}: {len(found)} documents and {len(given)} labels: expected one label per document")
+        raise DataError(f"{location}: {len(found)} documents and {len(given)} labels: expected one label per document")
     if len(found) < 2:
-        raise DataError(f"{place}: {len(found)} documents in a list: expected two or more to compare")
+        raise DataError(f"{location}: {len(found)} documents in a list: expected two or more to compare")
     numbered = {f"documents[{number}]": text for number, text in enumerate(found)}
-    documents = tuple(_text(numbered, name, place) for name in numbered)
-    labels = tuple(_number(value, f'"labels[{number}]"', place) for number, value in enumerate(given))
+    documents = tuple(_text(numbered, name, location) for name in numbered)
+    labels = tuple(_number(value, f'"labels[{number}]"', location) for number, value in enumerate(given))
     if len(set(documents)) < len(documents):
-        raise DataError(f"{place}: a document comes twice in one list: expected each once")
+        raise DataError(f"{location}: a document comes twice in one list: expected each once")
     # A teacher's scores may all be below zero, but they differ.
     if max(labels) <= 0 and len(set(labels)) == 1:
         raise DataError(
-            f"{place}: no document of the list is relevant: expected a label above 0, or scores that differ"
+            f"{location}: no document of the list is relevant: expected a label above 0, or scores that differ"
         )
-    return Listwise(query, documents, labels, place)
+    return Listwise(query, documents, labels, location)
 
 
 _READ: dict[str, _Read] = {"point-wise": _read_point, "pair-wise": _read_pair, "list-wise": _read_list}
 
 
-def _text(record: dict[str, Any], column: str, place: str) -> str:
-    text = column_text(record, column, place)
+def _text(record: dict[str, Any], column: str, location: str) -> str:
+    text = column_text(record, column, location)
     if not text:
-        raise DataError(f'{place}: "{column}" is empty: expected a text')
+        raise DataError(f'{location}: "{column}" is empty: expected a text')
     return text
 
 
-def _items(record: dict[str, Any], column: str, place: str) -> list[Any]:
+def _items(record: dict[str, Any], column: str, location: str) -> list[Any]:
     value = record[column]
     try:
         items = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list):
-        raise DataError(f'{place}: expected a JSON list as "{column}", found {json.dumps(value)[:60]}')
+        raise DataError(f'{location}: expected a JSON list as "{column}", found {json.dumps(value)[:60]}')
     return items
 
 
-def _number(value: Any, what: str, place: str) -> float:
+def _number(value: Any, field: str, location: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) or not isinstance(value, str | int | float) else float(value)
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{place}: expected a finite number as {what}, found {json.dumps(value)[:60]}")
+        raise DataError(f"{location}: expected a finite number as {field}, found {json.dumps(value)[:60]}")
     return number

@@ -1,79 +1,33 @@
-"""One round of the tuning of an encoder: its trainer, its checkpoints, its epochs."""
+"""One round of the tuning of an encoder: its checkpoints, its fingerprint, its epochs."""
 
-import math
+import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
+from torch import nn
 
-from adaptors.checkpoints import check_fingerprint, last_checkpoint
-from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.checkpoints import check_fingerprint, load_finished_round, save_finished_round
+from adaptors.distributed import barrier, is_first, on_first
+from adaptors.encoder_trainer import OPTIMIZER
 from adaptors.epochs import Epoch, read_epochs
-from adaptors.finished_round import keep_round, read_round
-from adaptors.held_out_rows import HeldOutRows
-from adaptors.patience import Patience
-from adaptors.processes import count, is_first, on_first, wait
-from adaptors.row_sample import RowSample
-from adaptors.scope import Group
-from adaptors.student import Student, cut_texts
-from adaptors.training_log import TrainingLog
-from adaptors.tune_options import TuneOptions
-from adaptors.tuning_catalog import TUNING_LOSSES
+from adaptors.student import TrainableEncoder, cut_texts
+from adaptors.tune_options import Goal, TuneOptions
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_fingerprint import fingerprint
-from adaptors.tuning_losses import make_tuning_loss
 from adaptors.tuning_rows import Row
+from adaptors.tuning_trainer import TuningRun, make_trainer
 
-__all__ = ["Course", "as_dataset", "train_round"]
-
-_PATIENCE = 2
-_LOGS_PER_EPOCH = 5
+__all__ = ["fingerprint", "train_round"]
 
 
-@dataclass(frozen=True)
-class Course:
-    """What the rounds of a tuning have in common.
-
-    Attributes:
-        student: What is trained.
-        groups: Its weights that are.
-        held: Rows that are not trained on.
-        evaluator: Ranks their queries, where labels tell relevant documents.
-        options: How it is trained.
-    """
-
-    student: Student
-    groups: Sequence[Group]
-    held: Sequence[Row]
-    evaluator: HeldOutRows | None
-    options: TuneOptions
-
-    @property
-    def watched(self) -> list[Row | str]:
-        """What chooses the epoch."""
-        return [*self.held, *(self.evaluator.documents if self.evaluator else ())]
-
-
-def as_dataset(data: TuningData, options: TuneOptions) -> Any:
-    """Return rows in the columns of the loss.
-
-    Raises:
-        CallError: The rows do not have what the loss needs.
-        DataError: A row contradicts another, or a query has no relevant document.
-    """
-    name = options.goal.loss
-    return TUNING_LOSSES[name].layout.dataset(data, name)
-
-
-def train_round(course: Course, data: TuningData, number: int, done: int) -> tuple[tuple[Epoch, ...], int]:
+def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> tuple[tuple[Epoch, ...], int]:
     """Train on rows as they are, unless this round was done before.
 
     Args:
-        course: The tuning it is a round of.
+        run: The tuning it is a round of.
         data: Its rows.
         number: Rounds before it.
         done: Steps before it.
@@ -85,97 +39,70 @@ def train_round(course: Course, data: TuningData, number: int, done: int) -> tup
         CallError: The folder of checkpoints belongs to another training.
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
-    options = course.options
+    options = run.options
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
-        on_first(lambda: check_fingerprint(folder, fingerprint(course.student, data.rows, course.watched, options)))
-        trainer = _make_trainer(course, data, folder, number, done)
-        if (finished := read_round(folder)) is not None:
+        on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options)))
+        trainer = make_trainer(run, data, folder, number=number, done=done)
+        if (finished := load_finished_round(folder)) is not None:
             trainer.restore(finished[0])
             return finished[1], trainer.args.max_steps
         start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
-        with cut_texts(course.student.model, options.schedule.tokens):
+        with cut_texts(run.encoder.model, options.schedule.tokens):
             trainer.run()
         epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
         if epochs and max(epochs, key=Epoch.merit).number == 0:
             # The trainer compares the epochs that it saved, and saves none before the first step.
             trainer.restore(start)
         if is_first():
-            keep_round(folder, trainer.trained(), epochs)
-        wait()
+            save_finished_round(folder, trainer.trained(), epochs)
+        barrier()
     return epochs, trainer.args.max_steps
 
 
-def _make_trainer(course: Course, data: TuningData, folder: Path, number: int, done: int) -> EncoderTrainer:
-    options, model, train = course.options, course.student.model, as_dataset(data, course.options)
-    every = math.ceil(len(train) / options.schedule.batch)
-    look = RowSample(model, [*course.held, *data.rows])
-    name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
-    log = TrainingLog(look, name, options.progress, options.log, done)
-    trainer = EncoderTrainer(
-        model=model,
-        args=_arguments(folder, course, every, train.column_names),
-        train_dataset=train,
-        eval_dataset=as_dataset(replace(data, rows=tuple(course.held)), options) if _by_loss(course) else None,
-        loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, options.goal.around),
-        evaluator=course.evaluator,
-        callbacks=[log, *([Patience(_PATIENCE)] if course.held else [])],
-    )
-    trainer.groups = course.groups
-    return trainer
+def fingerprint(
+    encoder: TrainableEncoder, rows: Sequence[Row], watched: Sequence[Row | str], options: TuneOptions
+) -> dict[str, Any]:
+    """Return plain values that are equal only for trainings that may share checkpoints.
+
+    Args:
+        encoder: The encoder before the training.
+        rows: Training rows.
+        watched: Held-out rows, and the texts that they are searched among.
+        options: Of the training.
+
+    Returns:
+        The values.
+    """
+    return {
+        "optimizer": OPTIMIZER,
+        "rows": _hash_texts(map(repr, rows)),
+        "watched": _hash_texts(map(repr, watched)),
+        "weights": _hash_weights(encoder.model),
+        "goal": _describe_goal(options.goal),
+        "scope": asdict(options.scope),
+        "schedule": asdict(options.schedule),
+        "hold_out": options.hold_out,
+    }
 
 
-def _by_loss(course: Course) -> bool:
-    return bool(course.held) and course.evaluator is None
+def _describe_goal(goal: Goal) -> dict[str, Any]:
+    given = {name: getattr(goal.settings, name) for name in sorted(goal.settings.given())}
+    settings = {
+        name: _hash_weights(value) if isinstance(value, nn.Module) else str(value) for name, value in given.items()
+    }
+    return {"loss": goal.loss, "around": list(goal.around), **settings}
 
 
-def _arguments(
-    folder: Path, course: Course, every: int, columns: Sequence[str]
-) -> SentenceTransformerTrainingArguments:
-    options, schedule = course.options, course.options.schedule
-    steps, watched = every * schedule.epochs, "steps" if course.held else "no"
-    measure = f"eval_{course.evaluator.primary_metric}" if course.evaluator else "eval_loss"
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=schedule.batch,
-        per_device_eval_batch_size=schedule.batch,
-        max_steps=steps,
-        learning_rate=options.rate,
-        warmup_steps=round(schedule.warm_up * steps),
-        seed=schedule.seed,
-        bf16=schedule.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
-        batch_sampler=TUNING_LOSSES[options.goal.loss].sampler,
-        logging_steps=max(1, every // _LOGS_PER_EPOCH),
-        logging_nan_inf_filter=False,
-        eval_strategy=watched,
-        # Its scores are in the checkpoint of a training that is taken up again.
-        eval_on_start=bool(course.held) and last_checkpoint(folder) is None,
-        eval_steps=every,
-        save_strategy="steps" if options.checkpoints or course.held else "no",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=bool(course.held),
-        # What early stopping has counted so far.
-        restore_callback_states_from_checkpoint=True,
-        metric_for_best_model=measure,
-        greater_is_better=course.evaluator is not None,
-        report_to=options.report_to,
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        # Of several processes: the trainer insists on it, and ours unsets it; all that is trained is used, and an
-        # encoder counts nothing.
-        dataloader_drop_last=count() > 1,
-        ddp_find_unused_parameters=False,
-        ddp_broadcast_buffers=False,
-        **_sides(course, columns),
-    )
+def _hash_texts(texts: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for text in texts:
+        found.update(text.encode())
+    return found.hexdigest()
 
 
-def _sides(course: Course, columns: Sequence[str]) -> Mapping[str, Any]:
-    """Say which columns are queries: a fused model needs to know, others have a prompt put before the texts."""
-    sides = TUNING_LOSSES[course.options.goal.loss].layout.sides(columns)
-    if course.student.is_fused:
-        return {"router_mapping": sides}
-    prompts = {column: course.student.prompts[side] for column, side in sides.items()}
-    return {"prompts": {column: prompt for column, prompt in prompts.items() if prompt}}
+def _hash_weights(model: nn.Module) -> str:
+    found = hashlib.sha256()
+    for _, tensor in sorted(model.state_dict().items()):
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

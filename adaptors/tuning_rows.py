@@ -1,4 +1,4 @@
-"""What an encoder is trained on, in three forms, and the ways from one to another that lose no judgement."""
+"""Training rows of an encoder in three forms, and conversions between them that lose no judgement."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ class Pointwise:
         query: The query.
         document: The document.
         label: A grade, a similarity, or 0 and 1.
-        place: File and line it comes from.
+        location: File and line it comes from.
     """
 
     query: str
     document: str
     label: float
-    place: str = field(default="", compare=False)
+    location: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Pairwise:
         positive: The relevant document.
         negatives: Documents that are not relevant; there may be none.
         grade: How relevant the positive is; 1 where nobody says.
-        place: File and line it comes from.
+        location: File and line it comes from.
     """
 
     query: str
     positive: str
     negatives: tuple[str, ...] = ()
     grade: float = 1.0
-    place: str = field(default="", compare=False)
+    location: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Listwise:
         query: The query.
         documents: The documents.
         labels: Their grades, or a teacher's scores.
-        place: File and line it comes from.
+        location: File and line it comes from.
     """
 
     query: str
     documents: tuple[str, ...]
     labels: tuple[float, ...]
-    place: str = field(default="", compare=False)
+    location: str = field(default="", compare=False)
 
 
 Row = Pointwise | Pairwise | Listwise
@@ -80,13 +80,13 @@ def _points_of(row: Row) -> Iterator[Pointwise]:
         return
     judged = _as_list(row) if isinstance(row, Pairwise) else row
     for document, label in zip(judged.documents, judged.labels, strict=True):
-        yield Pointwise(row.query, document, label, row.place)
+        yield Pointwise(row.query, document, label, row.location)
 
 
 def _as_list(row: Pairwise) -> Listwise:
     """Return a pair-wise row as a list, the positive first."""
     labels = (row.grade, *(0.0 for _ in row.negatives))
-    return Listwise(row.query, (row.positive, *row.negatives), labels, row.place)
+    return Listwise(row.query, (row.positive, *row.negatives), labels, row.location)
 
 
 def as_lists(rows: Sequence[Row]) -> list[Listwise]:
@@ -99,7 +99,7 @@ def as_lists(rows: Sequence[Row]) -> list[Listwise]:
     lists = _gather(rows)
     for row in lists:
         if len(row.documents) < 2:
-            raise CallError(f"{row.place}: one document to a query, expected two or more to compare: add negatives")
+            raise CallError(f"{row.location}: one document to a query, expected two or more to compare: add negatives")
     return lists
 
 
@@ -119,13 +119,13 @@ def _pairs_of(row: Listwise) -> list[Pairwise]:
     for label in row.labels:
         if label < 0 or label != int(label):
             raise CallError(
-                f"{row.place}: the label {label:g} is a score: expected grades (0, 1, 2, ...) to tell pairs"
+                f"{row.location}: the label {label:g} is a score: expected grades (0, 1, 2, ...) to tell pairs"
             )
     judged = list(zip(row.documents, row.labels, strict=True))
     negatives = tuple(document for document, label in judged if not label)
-    pairs = [Pairwise(row.query, document, negatives, label, row.place) for document, label in judged if label]
+    pairs = [Pairwise(row.query, document, negatives, label, row.location) for document, label in judged if label]
     if not pairs:
-        raise DataError(f"{row.place}: no document is relevant to '{row.query[:60]}': expected a label above 0")
+        raise DataError(f"{row.location}: no document is relevant to '{row.query[:60]}': expected a label above 0")
     return pairs
 
 
@@ -133,13 +133,13 @@ def _gather(rows: Sequence[Row]) -> list[Listwise]:
     """Return one list per row, but one per query of point-wise rows."""
     lists = [_as_list(row) if isinstance(row, Pairwise) else row for row in rows if not isinstance(row, Pointwise)]
     judged: dict[str, dict[str, float]] = {}
-    places: dict[str, str] = {}
+    locations: dict[str, str] = {}
     for row in rows:
         if not isinstance(row, Pointwise):
             continue
-        places.setdefault(row.query, row.place)
+        locations.setdefault(row.query, row.location)
         label = judged.setdefault(row.query, {}).setdefault(row.document, row.label)
         if label != row.label:
-            raise DataError(f"{row.place}: label {row.label:g} of a document that has label {label:g} already")
-    lists += [Listwise(query, tuple(found), tuple(found.values()), places[query]) for query, found in judged.items()]
+            raise DataError(f"{row.location}: label {row.label:g} of a document that has label {label:g} already")
+    lists += [Listwise(query, tuple(found), tuple(found.values()), locations[query]) for query, found in judged.items()]
     return lists

@@ -1,14 +1,14 @@
-"""What a tuned encoder's card and description say of its training."""
+"""The training of a tuned encoder, as its card and its description state it."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adaptors.epochs import Epoch
+from adaptors.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.members import TrainedOn
 from adaptors.tune_options import TuneOptions
 from adaptors.tuning import Round
-from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.tuning_data import TuningData
 from probe.dataset import Dataset
 
@@ -16,10 +16,10 @@ __all__ = ["describe_tuning", "trained_on"]
 
 
 def trained_on(name: str, data: TuningData) -> TrainedOn:
-    """Return what an encoder that was tuned on rows has seen.
+    """Return the data that an encoder tuned on rows has seen.
 
     Args:
-        name: What the rows were loaded by.
+        name: The name the rows were loaded by.
         data: The rows.
     """
     if data.corpus is not None:
@@ -29,7 +29,7 @@ def trained_on(name: str, data: TuningData) -> TrainedOn:
 
 
 def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:
-    """Yield what was looked at; images and captions are searched in either direction, and by split."""
+    """Yield name and hash of the texts; images and captions are searched in either direction, and by split."""
     if not corpus.images:
         yield name, corpus.documents.text_hash
         return
@@ -42,14 +42,14 @@ def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Rou
 
     Args:
         data: The rows it was trained on.
-        options: How; its guide by name.
-        rounds: What came of it.
+        options: Of the training; its guide by name.
+        rounds: Its results.
 
     Returns:
         Markdown.
     """
     lines = [
-        f"{_what(options)} trained on {data.name} ({len(data.rows):,} rows with judgements or labels).",
+        f"{_weights(options)} trained on {data.name} ({len(data.rows):,} rows with judgements or labels).",
         _loss(options),
         _schedule(options),
         _mining(options, rounds),
@@ -61,15 +61,15 @@ def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Rou
     return "## Tuned\n\n" + " ".join(line for line in lines if line) + "\n"
 
 
-def _what(options: TuneOptions) -> str:
+def _weights(options: TuneOptions) -> str:
     scope = options.scope
     of = f" of the {scope.tower} tower" if scope.tower else ""
     blocks = "every block" if not scope.top else "the last block" if scope.top == 1 else f"the last {scope.top} blocks"
     slower = f", learning {scope.decay:g} times as fast from block to block downward," if scope.decay < 1 else ""
     if scope.lora is not None:
         return f"Low-rank matrices of rank {scope.lora} beside the linear maps of {blocks}{of}{slower} were"
-    what = f"The weights of {blocks}{of} and of what comes after them" if scope.top else f"All weights{of}"
-    return f"{what}{slower} were"
+    weights = f"The weights of {blocks}{of} and of what comes after them" if scope.top else f"All weights{of}"
+    return f"{weights}{slower} were"
 
 
 def _loss(options: TuneOptions) -> str:

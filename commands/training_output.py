@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from adaptors.epochs import Epoch
-    from adaptors.student import Student
-    from adaptors.training_log import Look
+    from adaptors.metrics_log import Sample
+    from adaptors.student import TrainableEncoder
     from adaptors.tuned_folder import Tuned
     from probe.encoder import Encoder
 
@@ -48,7 +48,7 @@ def check_target(target: Target, log: Path | None) -> None:
     check_plot(target.picture, "--similarity-map")
 
 
-def draw(target: Target, before: "Pair | None", look: "Look", sides: tuple[str, str]) -> None:
+def draw(target: Target, before: "Pair | None", look: "Sample", sides: tuple[str, str]) -> None:
     """Draw a sample's similarities before and after the training, where asked for."""
     if target.picture is None or before is None:
         return
@@ -63,22 +63,22 @@ def save_and_print(tuned: "Tuned", target: Target, base: str) -> None:
     from adaptors.tuned_folder import save_tuned
 
     say(f"saving {target.out} and checking it in a fresh process")
-    save_tuned(tuned, target.out, target.force, partial(_check, tuned.student))
+    save_tuned(tuned, target.out, target.force, partial(_check, tuned.encoder))
     reading = (
-        f"probe layers --model {target.out}@image" if tuned.student.is_paired else f"probe rank {base} {target.out}"
+        f"probe layers --model {target.out}@image" if tuned.encoder.is_paired else f"probe rank {base} {target.out}"
     )
     say(f"what it brought: {reading} --dataset D")
     typer.echo(target.out)
 
 
-def _check(student: "Student", folder: Path) -> None:
+def _check(encoder: "TrainableEncoder", folder: Path) -> None:
     from surgery.fresh_check import check_encoder, check_pair
 
-    model = cast("Encoder", student.model)
-    if student.is_paired:
+    model = cast("Encoder", encoder.model)
+    if encoder.is_paired:
         check_pair(folder, model, model)
     else:
-        check_encoder(folder, model, not student.is_plain)
+        check_encoder(folder, model, not encoder.is_plain)
 
 
 def is_fast() -> bool:

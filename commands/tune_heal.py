@@ -12,7 +12,7 @@ from commands.training_output import Target, check_target, draw, save_and_print
 if TYPE_CHECKING:
     from adaptors.heal_texts import HealTexts
     from adaptors.healing import HealOptions
-    from adaptors.student import Student
+    from adaptors.student import TrainableEncoder
     from probe.states import Progress
     from probe.store import Store
 
@@ -40,10 +40,9 @@ class HealRequest:
 
 def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
     """Heal a cut, save it, check it in a fresh process, and print the folder."""
-    from adaptors.heal_sample import HealSample
-    from adaptors.healing import heal
+    from adaptors.healing import HealSample, heal
     from adaptors.members import TrainedOn
-    from adaptors.student import open_student
+    from adaptors.student import open_trainable
     from adaptors.tuned_folder import Tuned, check_cut, trained_files
 
     check_target(target, options.log)
@@ -51,7 +50,7 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
     with TemporaryDirectory() as scratch, working() as report:
         say(f"loading {', '.join(request.sources)}, {request.teacher} and {request.cut}")
         texts = _read_texts(request, report)
-        student = open_student(request.cut, Path(scratch))
+        student = open_trainable(request.cut, Path(scratch))
         trained_files(student, student.folder)  # what cannot be saved is not trained
         start = _choose_start(request.teacher, student, texts, options)
         options = _count_steps(student, texts, replace(options, progress=report), request.minutes)
@@ -65,27 +64,26 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
 
 
 def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
-    from adaptors.heal_sources import load_heal_texts
-    from adaptors.heal_texts import gather_heal_texts
+    from adaptors.heal_texts import gather_heal_texts, load_heal_texts
     from probe.opening import open_reader
 
     data = load_heal_texts(request.sources)
     return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, report)
 
 
-def _choose_start(teacher: str, student: "Student", texts: "HealTexts", options: "HealOptions") -> str:
+def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions") -> str:
     """Put the student where it is to begin, and return a sentence on where that is."""
     from adaptors.heal_start import choose_start
     from probe.loading import load_model
     from probe.options import LoadOptions
 
     stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
-    tried = choose_start(student, stack, texts, options.tokens, options.seed)
+    tried = choose_start(student, stack, texts, tokens=options.tokens, seed=options.seed)
     start, first = min(tried, key=lambda one: one.distance), tried[0]
     if start is first:
         words = f"It began as the cut with its lens (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
     else:
-        blocks = f"{first.kept - start.kept} blocks" if first.kept - start.kept > 1 else "block"
+        blocks = f"{first.own_blocks - start.own_blocks} blocks" if first.own_blocks - start.own_blocks > 1 else "block"
         words = (
             f"Its last {blocks} began as the last of `{teacher}` (mean 1 - cos to its vectors: "
             f"{start.distance:.3f}; the cut with its lens: {first.distance:.3f})."
@@ -95,13 +93,13 @@ def _choose_start(teacher: str, student: "Student", texts: "HealTexts", options:
 
 
 def _count_steps(
-    student: "Student", texts: "HealTexts", options: "HealOptions", minutes: float | None
+    student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions", minutes: float | None
 ) -> "HealOptions":
     from adaptors.healing import count_steps
 
     if minutes is None:
         return options
-    steps = count_steps(student, texts, options, minutes)
+    steps = count_steps(student, texts, options, minutes=minutes)
     say(f"{minutes:g} minutes are about {steps} steps here: --steps {steps} repeats this training")
     return replace(options, steps=steps)
 

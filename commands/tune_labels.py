@@ -12,7 +12,7 @@ from commands.training_output import Target, check_target, draw, is_fast, save_a
 from probe.errors import CallError
 
 if TYPE_CHECKING:
-    from adaptors.student import Student
+    from adaptors.student import TrainableEncoder
     from adaptors.tune_options import Goal, TuneOptions
     from adaptors.tuned_folder import Tuned
     from adaptors.tuning import Round
@@ -32,8 +32,8 @@ def read_options(given: Mapping[str, Any]) -> "TuneOptions":
     Raises:
         CallError: A value is malformed.
     """
-    from adaptors.negatives import MineOptions
-    from adaptors.scope import Scope
+    from adaptors.hard_negatives import MineOptions
+    from adaptors.parameters import Scope
     from adaptors.tune_options import Schedule, TuneOptions
 
     sizes = {name: given[name] for name in ("epochs", "rate", "warm_up", "tokens", "seed")}
@@ -45,8 +45,8 @@ def read_options(given: Mapping[str, Any]) -> "TuneOptions":
 
 
 def _read_goal(given: Mapping[str, Any]) -> "Goal":
+    from adaptors.loss_spec import LossOptions
     from adaptors.tune_options import Goal
-    from adaptors.tuning_losses import LossOptions
 
     values: dict[str, Any] = {}
     for setting in given["set"] or []:
@@ -77,11 +77,11 @@ def _read_value(name: str, text: str) -> Any:
 
 def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", target: Target) -> None:
     """Tune a model, save it, check it in a fresh process, and print the folder."""
-    from adaptors.lora import check_peft
-    from adaptors.negatives import candidate_texts
-    from adaptors.processes import is_first
-    from adaptors.row_sample import RowSample
-    from adaptors.student import open_student
+    from adaptors.distributed import is_first
+    from adaptors.evaluator import RowSample
+    from adaptors.hard_negatives import candidate_texts
+    from adaptors.parameters import check_peft
+    from adaptors.student import open_trainable
     from adaptors.tuned_folder import trained_files
     from adaptors.tuning import tune
     from adaptors.tuning_data import load_tuning_data
@@ -96,17 +96,17 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
             data = load_tuning_data(source)
             for defect in data.defects:
                 say(f"{source}: {defect}")
-            student = open_student(model, Path(scratch))
-            trained_files(student, student.folder)  # what cannot be saved is not trained
+            encoder = open_trainable(model, Path(scratch))
+            trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
             tuning = replace(_open_guide(options), progress=report)
-            look = RowSample(student.model, data.rows)
+            look = RowSample(encoder.model, data.rows)
             before = look() if target.picture else None
-            rounds = tune(student, data, candidate_texts(data), tuning)
+            rounds = tune(encoder, data, candidate_texts(data), tuning)
         if not is_first():
             return
         draw(target, before, look, ("queries", "documents"))
         _report(rounds)
-        save_and_print(_describe(student, source, data, options=options, rounds=rounds), target, model)
+        save_and_print(_describe(encoder, source, data, options=options, rounds=rounds), target, model)
 
 
 def _check_source(sources: Sequence[str]) -> str:
@@ -119,13 +119,13 @@ def _check_source(sources: Sequence[str]) -> str:
 
 
 def _open_guide(options: "TuneOptions") -> "TuneOptions":
-    from adaptors.student import open_student
+    from adaptors.student import open_trainable
 
     settings = options.goal.settings
     if settings.guide is None:
         return options
     with TemporaryDirectory() as scratch:
-        guide = open_student(settings.guide, Path(scratch)).model
+        guide = open_trainable(settings.guide, Path(scratch)).model
     return replace(options, goal=replace(options.goal, settings=replace(settings, guide=guide)))
 
 
@@ -138,11 +138,11 @@ def _report(rounds: Sequence["Round"]) -> None:
 
 
 def _describe(
-    student: "Student", source: str, data: "TuningData", *, options: "TuneOptions", rounds: Sequence["Round"]
+    encoder: "TrainableEncoder", source: str, data: "TuningData", *, options: "TuneOptions", rounds: Sequence["Round"]
 ) -> "Tuned":
     from adaptors.tuned_folder import Tuned
     from adaptors.tuning_words import describe_tuning, trained_on
 
     words = describe_tuning(data, options, rounds)
     sections = "".join(training_section(one.epochs) for one in rounds)
-    return Tuned(student, trained_on(source, data), Path(student.name).name, words + sections)
+    return Tuned(encoder, trained_on(source, data), Path(encoder.name).name, words + sections)

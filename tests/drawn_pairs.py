@@ -14,13 +14,13 @@ from tiny_images import SIZE, write_captions
 from tiny_towers import write_towers
 from transformers import AutoConfig, AutoModel
 
-from adaptors.negatives import candidate_texts
-from adaptors.student import Student, open_student
+from adaptors.hard_negatives import candidate_texts
+from adaptors.loss_spec import LossOptions
+from adaptors.student import TrainableEncoder, open_trainable
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuned_folder import Tuned, save_tuned
 from adaptors.tuning import tune
 from adaptors.tuning_data import load_tuning_data
-from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_words import describe_tuning, trained_on
 from probe.dataset import Dataset
 from probe.encoder import Embeddings
@@ -74,11 +74,11 @@ def make_pairs(folder: Path) -> DrawnPairs:
     """Draw, make towers, tune them and save them; takes a quarter of a minute."""
     data, base = draw_pairs(folder / "drawn"), _write_blank(folder / "clip")
     (folder / "scratch").mkdir()
-    student = open_student(str(base), folder / "scratch")
+    student = open_trainable(str(base), folder / "scratch")
     return DrawnPairs(data, base, tune_on(student, data, LEARNING, folder / "clip-tuned"))
 
 
-def tune_on(student: Student, data: Path, options: TuneOptions, out: Path) -> Path:
+def tune_on(student: TrainableEncoder, data: Path, options: TuneOptions, out: Path) -> Path:
     """Tune an encoder on a folder of drawings and save it."""
     rows = load_tuning_data(str(data))
     rounds = tune(student, rows, candidate_texts(rows), options)

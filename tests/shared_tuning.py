@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 from tiny_tuning import QUICK, make_pairs, make_text, rows_of, weights
 
-from adaptors.processes import is_first
-from adaptors.student import open_student
+from adaptors.distributed import is_first
+from adaptors.loss_spec import LossOptions
+from adaptors.student import open_trainable
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_rows import Pairwise, Pointwise
 
 __all__ = ["CASES", "tune_all"]
@@ -48,8 +48,8 @@ def tune_all(folder: Path, out: Path) -> None:
     """Tune a model in every way and save the weights, by the name of the case."""
     with TemporaryDirectory() as scratch:
         # Beside the first one, a process that has met others writes no model.
-        students = {name: open_student(str(folder), Path(scratch)) for name in CASES}
-        guide = open_student(str(folder), Path(scratch)).model
+        students = {name: open_trainable(str(folder), Path(scratch)) for name in CASES}
+        guide = open_trainable(str(folder), Path(scratch)).model
     for name, (data, options) in CASES.items():
         student = students[name]
         goal = replace(options.goal, settings=LossOptions(guide=guide)) if name == "gist" else options.goal

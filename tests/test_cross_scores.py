@@ -9,8 +9,8 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 
 from adaptors.cross_scores import open_cross_encoder, score_rows
-from adaptors.negatives import MineOptions
-from adaptors.student import open_student
+from adaptors.hard_negatives import MineOptions
+from adaptors.student import open_trainable
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune
 from adaptors.tuning_data import TuningData
@@ -19,7 +19,7 @@ from probe.errors import CallError, ModelError
 
 ROWS = (
     Pairwise("sun moon", "sun star", ("river stone", "tree")),
-    Pairwise("river", "river sea", ("star", "moon sun"), place="a:2"),
+    Pairwise("river", "river sea", ("star", "moon sun"), location="a:2"),
     Pairwise("tree leaf", "leaf wood", ("stone", "sea")),
 )
 DATA = TuningData("a", ROWS)
@@ -58,7 +58,7 @@ def test_every_document_has_the_cross_encoders_score_before_any_activation(cross
 
 
 def test_an_encoder_learns_the_scores(cross: Path, tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    student = open_student(str(tiny_folder("bert")), tmp_path)
+    student = open_trainable(str(tiny_folder("bert")), tmp_path)
     options = TuneOptions(Goal("margin-mse"), schedule=Schedule(2, 2, 1e-3), cross_encoder=str(cross), hold_out=0.0)
     before = torch.from_numpy(student.model.encode("sun"))
     (one,) = tune(student, DATA, (), options)
@@ -67,7 +67,7 @@ def test_an_encoder_learns_the_scores(cross: Path, tiny_folder: Callable[[str], 
 
 
 def test_mined_negatives_are_scored_too(cross: Path, tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    student = open_student(str(tiny_folder("bert")), tmp_path)
+    student = open_trainable(str(tiny_folder("bert")), tmp_path)
     rows = tuple(replace(row, negatives=()) for row in ROWS)
     options = TuneOptions(
         Goal("distill-kl"),
@@ -84,7 +84,7 @@ def test_mined_negatives_are_scored_too(cross: Path, tiny_folder: Callable[[str]
 def test_a_loss_without_scores_takes_no_cross_encoder(
     cross: Path, tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    student = open_student(str(tiny_folder("bert")), tmp_path)
+    student = open_trainable(str(tiny_folder("bert")), tmp_path)
     with pytest.raises(CallError, match=r"'infonce' distils no scores: .* margin-mse, distill-kl"):
         tune(student, DATA, (), TuneOptions(cross_encoder=str(cross)))
 

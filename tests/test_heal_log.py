@@ -14,20 +14,18 @@ from tiny_models import WIDTH, make_texts
 from torch.nn.functional import normalize
 
 from adaptors import healing
-from adaptors.heal_sample import HealSample
 from adaptors.heal_texts import HealTexts
-from adaptors.healing import HealOptions, count_steps, heal
-from adaptors.log_file import add_facts
-from adaptors.student import Student, open_student
-from adaptors.training_facts import TrainingFacts, measure
+from adaptors.healing import HealOptions, HealSample, count_steps, heal
+from adaptors.metrics_log import StepMetrics, append_metrics, pair_geometry
+from adaptors.student import TrainableEncoder, open_trainable
 from probe.errors import CallError
 
 OPTIONS = HealOptions(steps=20, batch=4, rate=5e-3, bfloat16=False)
 
 
-def open_tiny(folder: Path) -> Student:
+def open_tiny(folder: Path) -> TrainableEncoder:
     with TemporaryDirectory() as scratch:
-        return open_student(str(folder), Path(scratch))
+        return open_trainable(str(folder), Path(scratch))
 
 
 def make_heal_texts(count: int = 90) -> HealTexts:
@@ -76,7 +74,7 @@ def test_healing_writes_what_its_sample_shows(tiny_folder: Callable[[str], Path]
     assert [line["step"] for line in lines] == [4, 8, 12, 16, 20]
     assert [line["loss"] for line in lines] == list(losses)
     assert lines[-1]["alignment"] < lines[0]["alignment"]
-    found = measure(*HealSample(student.model, texts, OPTIONS.seed)())
+    found = pair_geometry(*HealSample(student.model, texts, OPTIONS.seed)())
     assert [lines[-1][name] for name in found._fields] == pytest.approx(list(found), rel=1e-5)
 
 
@@ -114,10 +112,10 @@ def test_healing_begins_a_log_anew_and_a_trial_leaves_it_alone(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     file, texts = tmp_path / "log.jsonl", make_heal_texts(8)
-    add_facts(file, TrainingFacts(50, 0.5, 0.1, 5e-4, 0.4, -2.1, 0.1, 83.0))
+    append_metrics(file, StepMetrics(50, 0.5, 0.1, 5e-4, 0.4, -2.1, 0.1, 83.0))
     before = file.read_bytes()
     student, options = open_tiny(tiny_folder("bert")), replace(OPTIONS, steps=4, log=file)
-    count_steps(student, texts, options, 0.001)
+    count_steps(student, texts, options, minutes=0.001)
     assert file.read_bytes() == before
     heal(student, texts, options)
     assert [line["step"] for line in read(file)] == [4]

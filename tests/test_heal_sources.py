@@ -12,8 +12,7 @@ from tiny_data import make_dataset, write_lines
 from torch.nn.functional import normalize
 
 from adaptors.gathering import select_fit_data
-from adaptors.heal_sources import load_heal_texts
-from adaptors.heal_texts import gather_heal_texts
+from adaptors.heal_texts import gather_heal_texts, load_heal_texts
 from probe.dataset_loading import load_dataset
 from probe.errors import CallError, DataError
 from probe.opening import open_reader

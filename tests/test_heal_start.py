@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import cli
 from adaptors.heal_start import HealStart, choose_start
 from adaptors.heal_texts import HealTexts
-from adaptors.student import Student, open_student
+from adaptors.student import TrainableEncoder, open_trainable
 from probe.errors import ModelError
 from probe.layers import LayerStack
 from probe.loading import load_model
@@ -63,16 +63,18 @@ def embed(folder: Path) -> Tensor:
     return normalize(SentenceTransformer(str(folder), device="cpu").encode(list(TEXTS), convert_to_tensor=True), dim=1)
 
 
-def begin(cut: Path, teacher: Path, seed: int = 0) -> tuple[Student, tuple[HealStart, ...]]:
-    student = open_student(str(cut), Path())
-    return student, choose_start(student, stack_of(teacher), HealTexts(TEXTS, embed(teacher), ()), None, seed)
+def begin(cut: Path, teacher: Path, seed: int = 0) -> tuple[TrainableEncoder, tuple[HealStart, ...]]:
+    student = open_trainable(str(cut), Path())
+    return student, choose_start(
+        student, stack_of(teacher), HealTexts(TEXTS, embed(teacher), ()), tokens=None, seed=seed
+    )
 
 
 def stack_of(folder: Path) -> LayerStack:
     return load_model(str(folder), LoadOptions(dtype="float32", device="cpu")).stack
 
 
-def away(student: Student, targets: Tensor) -> float:
+def away(student: TrainableEncoder, targets: Tensor) -> float:
     found = normalize(student.model.encode(list(TEXTS), convert_to_tensor=True), dim=1)
     return float((1 - (found * targets).sum(dim=1)).mean())
 
@@ -81,7 +83,7 @@ def test_where_a_middle_block_was_idle_the_last_one_makes_the_cut_whole_again(
     cuts: dict[int, Path], teachers: dict[int, Path]
 ) -> None:
     student, tried = begin(cuts[2], teachers[2])
-    assert [start.kept for start in tried] == [2, 1, 0]
+    assert [start.own_blocks for start in tried] == [2, 1, 0]
     assert tried[1].distance == pytest.approx(0, abs=1e-6)
     assert min(tried[0].distance, tried[2].distance) > 1e-4
     assert away(student, embed(teachers[2])) == pytest.approx(0, abs=1e-5)
@@ -90,9 +92,9 @@ def test_where_a_middle_block_was_idle_the_last_one_makes_the_cut_whole_again(
 def test_where_the_last_block_was_idle_the_cut_and_its_lens_stay_as_they_are(
     cuts: dict[int, Path], teachers: dict[int, Path]
 ) -> None:
-    before = open_student(str(cuts[3]), Path()).model.state_dict()
+    before = open_trainable(str(cuts[3]), Path()).model.state_dict()
     student, tried = begin(cuts[3], teachers[3])
-    assert min(tried, key=lambda start: start.distance).kept == 2
+    assert min(tried, key=lambda start: start.distance).own_blocks == 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in student.model.state_dict().items())
 
 
@@ -101,8 +103,8 @@ def test_the_student_becomes_the_start_that_was_found_nearest(cuts: dict[int, Pa
     nearest = min(tried, key=lambda start: start.distance)
     blocks = [block.state_dict() for block in student.towers[0].stack.blocks]
     given = [block.state_dict() for block in list(stack_of(teachers[3]).blocks)[-2:]]
-    own = [block.state_dict() for block in open_student(str(cuts[2]), Path()).towers[0].stack.blocks]
-    expected = [*own[: nearest.kept], *given[nearest.kept :]]
+    own = [block.state_dict() for block in open_trainable(str(cuts[2]), Path()).towers[0].stack.blocks]
+    expected = [*own[: nearest.own_blocks], *given[nearest.own_blocks :]]
     for found, wanted in zip(blocks, expected, strict=True):
         assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.items())
 
@@ -110,8 +112,8 @@ def test_the_student_becomes_the_start_that_was_found_nearest(cuts: dict[int, Pa
 def test_the_head_is_a_ridge_regression_drawn_to_the_identity(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
     noise = 0.02 * torch.randn(60, 32, generator=torch.Generator().manual_seed(2))
     texts = HealTexts(TEXTS, normalize(embed(teachers[2]) + noise, dim=1), ())
-    student = open_student(str(cuts[2]), Path())
-    tried = choose_start(student, stack_of(teachers[2]), texts, None, seed=0)
+    student = open_trainable(str(cuts[2]), Path())
+    tried = choose_start(student, stack_of(teachers[2]), texts, tokens=None, seed=0)
     assert min(tried, key=lambda start: start.distance) is not tried[0]
     head = student.model[-2]
     below = SentenceTransformer(modules=list(student.model)[:-2], device="cpu")
@@ -129,8 +131,8 @@ def test_the_head_is_a_ridge_regression_drawn_to_the_identity(cuts: dict[int, Pa
 
 def test_texts_that_a_head_was_fitted_on_do_not_judge_it(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
     random = normalize(torch.randn(60, 32, generator=torch.Generator().manual_seed(3)), dim=1)
-    student = open_student(str(cuts[2]), Path())
-    tried = choose_start(student, stack_of(teachers[2]), HealTexts(TEXTS, random, ()), None, seed=0)
+    student = open_trainable(str(cuts[2]), Path())
+    tried = choose_start(student, stack_of(teachers[2]), HealTexts(TEXTS, random, ()), tokens=None, seed=0)
     assert all(start.distance > 0.8 for start in tried)
 
 
@@ -146,29 +148,29 @@ def test_blocks_that_are_made_otherwise_take_no_place(
 ) -> None:
     make_tiny("bert", intermediate_size=40).save_pretrained(tmp_path / "other")
     write_sentence_transformer(write_tokenizer(tmp_path / "other"))
-    before = open_student(str(cuts[2]), Path()).model.state_dict()
+    before = open_trainable(str(cuts[2]), Path()).model.state_dict()
     student, tried = begin(cuts[2], tmp_path / "other")
-    assert [start.kept for start in tried] == [2]
+    assert [start.own_blocks for start in tried] == [2]
     assert all(torch.equal(tensor, before[name]) for name, tensor in student.model.state_dict().items())
 
 
 def test_another_head_than_a_lens_stays(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
-    student = open_student(str(cuts[2]), Path())
+    student = open_trainable(str(cuts[2]), Path())
     student.model[-2].activation_function = torch.nn.Tanh()
     texts = HealTexts(TEXTS, embed(teachers[2]), ())
-    assert len(choose_start(student, stack_of(teachers[2]), texts, None, seed=0)) == 1
+    assert len(choose_start(student, stack_of(teachers[2]), texts, tokens=None, seed=0)) == 1
 
 
 def test_another_width_is_refused_before_anything_is_tried(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
-    student = open_student(str(cuts[2]), Path())
+    student = open_trainable(str(cuts[2]), Path())
     texts = HealTexts(TEXTS, embed(teachers[2])[:, :7], ())
     with pytest.raises(ModelError, match="32 dimensions, and its teacher of 7"):
-        choose_start(student, stack_of(teachers[2]), texts, None, seed=0)
+        choose_start(student, stack_of(teachers[2]), texts, tokens=None, seed=0)
 
 
 def test_two_texts_are_enough(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
     texts = HealTexts(TEXTS[:2], embed(teachers[2])[:2], ())
-    tried = choose_start(open_student(str(cuts[2]), Path()), stack_of(teachers[2]), texts, None, seed=0)
+    tried = choose_start(open_trainable(str(cuts[2]), Path()), stack_of(teachers[2]), texts, tokens=None, seed=0)
     assert all(np.isfinite(start.distance) for start in tried)
 
 
@@ -177,9 +179,9 @@ def test_texts_are_cut_as_they_will_be_in_training(cuts: dict[int, Path], teache
     whole = [text + " moon" * 20 for text in short]
     targets, found = embed(teachers[2])[: len(short)], []
     for texts, tokens in ((whole, 6), (short, None), (whole, None)):
-        student = open_student(str(cuts[2]), Path())
+        student = open_trainable(str(cuts[2]), Path())
         given = HealTexts(tuple(texts), targets, ())
-        found.append(choose_start(student, stack_of(teachers[2]), given, tokens, seed=0))
+        found.append(choose_start(student, stack_of(teachers[2]), given, tokens=tokens, seed=0))
     assert found[0] != found[2]
     for cut, beginning in zip(*found[:2], strict=True):
         assert cut.distance == pytest.approx(beginning.distance, abs=1e-5)

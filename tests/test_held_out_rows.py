@@ -13,9 +13,9 @@ from sentence_transformers import SentenceTransformer
 from tiny_models import PROMPTS
 from tiny_tuning import QUICK, changed, make_pairs, make_text, open_tiny, rows_of, weights
 
-from adaptors import held_out_rows
 from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.held_out_rows import HeldOutRows, hold_out
+from adaptors.evaluator import HeldOutRows, hold_out
+from adaptors.metrics_log import SampleGeometry
 from adaptors.tune_options import Goal, Schedule
 from adaptors.tuning import tune
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row
@@ -90,7 +90,7 @@ def test_it_is_the_ndcg_of_the_queries_among_positives_and_corpus(model: Sentenc
 def test_all_judged_documents_are_searched_and_others_up_to_a_number(
     model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held_out_rows, "_MOST_DOCUMENTS", 8)
+    monkeypatch.setattr("adaptors.evaluator._MOST_DOCUMENTS", 8)
     searched: list[list[str]] = []
     encode = SentenceTransformer.encode_document
     monkeypatch.setattr(
@@ -162,7 +162,7 @@ def test_a_collapse_ends_a_training(tiny_folder: Callable[[str], Path], monkeypa
         return loss
 
     monkeypatch.setattr(EncoderTrainer, "training_step", spoil)
-    monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     with pytest.raises(TrainingError, match="collapsed: all vectors are equal after 5 steps"):
         tune(student, make_pairs(), (), replace(QUICK, schedule=SCHEDULE, hold_out=0.2))
 
@@ -186,7 +186,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_held_out_queries_are_never_trained_on(
     tiny_folder: Callable[[str], Path], trained: set[str], rounds: int
 ) -> None:
-    from adaptors.negatives import MineOptions
+    from adaptors.hard_negatives import MineOptions
 
     data = make_pairs()
     train, held = hold_out(data.rows, 0.25, 0)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import cli
 from adaptors.fusion_weights import tune_weights
 from adaptors.gathering import select_fit_data
-from adaptors.heal_sources import load_heal_texts
+from adaptors.heal_texts import load_heal_texts
 from probe.bm25 import evaluate_bm25
 from probe.data_summary import summarise
 from probe.dataset import Dataset

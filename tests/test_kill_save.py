@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import safetensors.torch
-from adaptors.members import TrainedOn
-from adaptors.student import open_student
+from adaptors.folder import TrainedOn
+from adaptors.student import open_trainable
 from adaptors.tuned_folder import Tuned, save_tuned
 from probe.options import LoadOptions
 from probe.loading import load_model
@@ -26,7 +26,7 @@ from surgery.fused_folder import save_fused
 bert, mpnet, root = sys.argv[1:]
 options = LoadOptions(dtype="float32", device="cpu")
 short, fused = cut(load_model(bert, options), 2), fuse([bert, mpnet], options=options)
-student = open_student(bert, Path(root, "base"))
+student = open_trainable(bert, Path(root, "base"))
 tuned = Tuned(student, TrainedOn("tuned", (("rows", "0"),)), "tuned", "On rows.")
 writers = {
     "cut": lambda out: save(short, out, force=True),

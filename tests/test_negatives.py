@@ -16,8 +16,8 @@ from tiny_data import make_dataset, write_beir, write_lines
 from tiny_models import PROMPTS, WORDS
 
 from adaptors import mining
+from adaptors.hard_negatives import MineOptions, candidate_texts, mine_negatives
 from adaptors.mining import mine
-from adaptors.negatives import MineOptions, candidate_texts, mine_negatives
 from adaptors.tuning_columns import PAIRS
 from adaptors.tuning_data import TuningData, load_tuning_data
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row
@@ -40,7 +40,7 @@ def rows_of(*rows: Row) -> TuningData:
 
 
 # The last query has two positives.
-PAIRED = rows_of(*(Pairwise(ask(min(i, 7)), CORPUS[i], place=f"rows.jsonl:{i + 1}") for i in range(9)))
+PAIRED = rows_of(*(Pairwise(ask(min(i, 7)), CORPUS[i], location=f"rows.jsonl:{i + 1}") for i in range(9)))
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +116,8 @@ def test_the_margin_rules_out_what_the_tests_look_at(model: SentenceTransformer)
 def test_pairs_with_too_few_are_left_out_and_told_in_one_line(model: SentenceTransformer) -> None:
     data = replace(PAIRED, defects=("2 empty texts: a, b",))
     mined = mine_negatives(data, model, CORPUS, OPTIONS)
-    kept = {row.place for row in mined.rows}
-    missing = [row.place for row in data.rows if row.place not in kept]
+    kept = {row.location for row in mined.rows}
+    missing = [row.location for row in data.rows if row.location not in kept]
     told, (line,) = mined.defects[0], mined.defects[1:]
     assert told == "2 empty texts: a, b"
     assert line.startswith(f"{len(missing)} pairs with fewer than 3 negatives (left out): {missing[0]}")
@@ -128,7 +128,7 @@ def test_rows_keep_their_order_their_grade_and_what_they_are(model: SentenceTran
     data = rows_of(*(replace(row, grade=float(i)) for i, row in enumerate(PAIRED.rows) if isinstance(row, Pairwise)))
     mined = mine_negatives(data, model, CORPUS, ANY).rows
     assert tuple(replace(row, negatives=()) for row in mined if isinstance(row, Pairwise)) == data.rows
-    assert [row.place for row in mined] == [row.place for row in data.rows]
+    assert [row.location for row in mined] == [row.location for row in data.rows]
 
 
 def test_the_same_seed_gives_the_same_rows_whatever_was_drawn_before(model: SentenceTransformer) -> None:
@@ -184,7 +184,7 @@ def test_own_negatives_stay_first_and_all_rows_come_to_the_same_number(model: Se
 
 def test_too_many_own_negatives_and_wrong_ones_are_told(model: SentenceTransformer) -> None:
     many = tuple(CORPUS[20:25])
-    wrong = Pairwise(ask(7), CORPUS[7], (CORPUS[8], CORPUS[30], f"{CORPUS[30]} ", " "), place="rows.jsonl:2")
+    wrong = Pairwise(ask(7), CORPUS[7], (CORPUS[8], CORPUS[30], f"{CORPUS[30]} ", " "), location="rows.jsonl:2")
     data = rows_of(replace(PAIRED.rows[0], negatives=many), wrong, PAIRED.rows[8])  # type: ignore[call-arg]
     mined = mine_negatives(data, model, CORPUS, ANY)
     first, second = (row.negatives for row in mined.rows[:2] if isinstance(row, Pairwise))

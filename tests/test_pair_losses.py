@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from adaptors.alignment import AlignmentAnisotropyLoss
 from adaptors.arcface import AdaptiveArcFaceLoss, add_angles, elastic_margins
-from adaptors.collapse_guard import CollapseGuard, SpectralFlattening
 from adaptors.pair_losses import HingeLoss, LogisticLoss
+from adaptors.regularizers import CollapseGuard, SpectralFlattening
 
 COUNT, WIDTH = 5, 4
 

@@ -16,17 +16,17 @@ from tiny_tuning import QUICK, changed, spy_steps, weights
 
 from adaptors import tuning
 from adaptors.alignment import AlignmentAnisotropyLoss
-from adaptors.held_out_rows import hold_out
-from adaptors.negatives import MineOptions, candidate_texts
+from adaptors.evaluator import hold_out
+from adaptors.hard_negatives import MineOptions, candidate_texts
+from adaptors.loss_spec import LossOptions
 from adaptors.paired_model import PairedModel
-from adaptors.scope import Scope, choose_weights
-from adaptors.student import Student, open_student
+from adaptors.parameters import Scope, choose_weights
+from adaptors.student import TrainableEncoder, open_trainable
 from adaptors.tune_options import Goal
 from adaptors.tuning import tune
 from adaptors.tuning_data import TuningData, load_tuning_data
-from adaptors.tuning_losses import LossOptions
-from adaptors.tuning_round import Course
 from adaptors.tuning_rows import Pairwise
+from adaptors.tuning_trainer import TuningRun
 from probe.dataset_loading import load_dataset
 from probe.encoder import Embeddings
 from probe.errors import CallError
@@ -43,7 +43,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root, found = tmp_path_factory.mktemp("towers"), {}
     for kind in TOWER_KINDS:
         (root / f"{kind}-base").mkdir()
-        found[kind] = open_student(str(write_towers(root / kind, kind)), root / f"{kind}-base").folder
+        found[kind] = open_trainable(str(write_towers(root / kind, kind)), root / f"{kind}-base").folder
     return found
 
 
@@ -53,15 +53,15 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_shapes(tmp_path_factory.mktemp("drawn") / "shapes", 32)
 
 
-def opened(folder: Path) -> Student:
-    return open_student(str(folder), Path())
+def opened(folder: Path) -> TrainableEncoder:
+    return open_trainable(str(folder), Path())
 
 
-def trained(student: Student) -> set[str]:
+def trained(student: TrainableEncoder) -> set[str]:
     return {name for name, p in student.model.named_parameters() if p.requires_grad}
 
 
-def linear_maps(student: Student, tower: str) -> set[str]:
+def linear_maps(student: TrainableEncoder, tower: str) -> set[str]:
     """Return the weights of the linear maps in a tower's blocks, by the names that transformers gives them."""
     maps = [name for name, module in student.model.named_modules() if isinstance(module, torch.nn.Linear)]
     return {f"{name}.weight" for name in maps if f".{tower}_model.encoder.layers." in name}
@@ -72,12 +72,11 @@ def test_both_towers_learn_and_the_scale_of_the_logits_does_not(bases: dict[str,
     student = opened(bases[kind])
     assert student.is_paired
     assert [(tower.name, tower.stack.depth) for tower in student.towers] == [("image", 3), ("text", 2)]
-    groups = choose_weights(student, Scope())
+    factors = choose_weights(student, Scope()).factors
     names = {name for name, _ in student.model.named_parameters()}
     scales = {"logit_scale", "logit_bias"} if kind == "siglip" else {"logit_scale"}
     assert {name.rpartition(".")[2] for name in names - trained(student)} == scales
-    parameters = [id(p) for group in groups for p in group.parameters]
-    assert len(parameters) == len(set(parameters)) == len(trained(student))
+    assert set(factors) == set(trained(student))
 
 
 @pytest.mark.parametrize("kind", TOWER_KINDS)
@@ -85,9 +84,8 @@ def test_a_projection_learns_as_fast_as_the_last_block_and_the_embeddings_slowes
     bases: dict[str, Path], kind: str
 ) -> None:
     student = opened(bases[kind])
-    groups = choose_weights(student, Scope(decay=0.5))
-    names = {id(p): name for name, p in student.model.named_parameters()}
-    factors = {names[id(p)].partition("model.")[2]: group.factor for group in groups for p in group.parameters}
+    chosen = choose_weights(student, Scope(decay=0.5))
+    factors = {name.partition("model.")[2]: factor for name, factor in chosen.factors.items()}
     ends = {
         "clip": ("visual_projection.weight", "text_projection.weight"),
         "siglip": ("vision_model.head.probe", "text_model.head.weight"),
@@ -135,7 +133,7 @@ def test_a_tower_is_chosen_of_two_only(
     with pytest.raises(CallError, match="--tower video: expected image or text"):
         choose_weights(opened(bases["clip"]), Scope(tower="video"))
     with pytest.raises(CallError, match="has no towers for images and texts"):
-        choose_weights(open_student(str(tiny_folder("bert")), tmp_path), Scope(tower="image"))
+        choose_weights(open_trainable(str(tiny_folder("bert")), tmp_path), Scope(tower="image"))
     with pytest.raises(CallError, match=r"--top 3 is out of range: .* has 2 blocks"):
         choose_weights(opened(bases["clip"]), Scope(tower="text", top=3))
 
@@ -236,7 +234,7 @@ def test_held_out_queries_choose_the_epoch_in_either_direction(bases: dict[str, 
         assert rounds[0].rows == 12
 
 
-def _held_out_ndcg(student: Student, data: TuningData) -> float:
+def _held_out_ndcg(student: TrainableEncoder, data: TuningData) -> float:
     """Return nDCG@10 of a quarter of the queries, each with one relevant document, before any training."""
     pairs = [row for row in hold_out(data.rows, 0.25, 0)[1] if isinstance(row, Pairwise)]
     documents = list(candidate_texts(data))
@@ -255,9 +253,9 @@ def test_mined_negatives_are_other_images_and_train(
     seen: list[TuningData] = []
     train = tuning.train_round
 
-    def spy(course: Course, mined: TuningData, *rest: int) -> Any:
+    def spy(run: TuningRun, mined: TuningData, *rest: int, **named: Any) -> Any:
         seen.append(mined)
-        return train(course, mined, *rest)
+        return train(run, mined, *rest, **named)
 
     monkeypatch.setattr(tuning, "train_round", spy)
     student, data = opened(bases["clip"]), load_tuning_data(str(drawn))

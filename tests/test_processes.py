@@ -20,8 +20,6 @@ from tiny_models import PROMPTS, write_model, write_sentence_transformer
 from tiny_towers import write_towers
 from tiny_tuning import pairs_file, run_command
 
-from adaptors.processes import gather
-
 ROOT = Path(__file__).parent
 # One start of two processes, which import everything once. They fork for what the first does alone, and meet in the
 # first command that they share. The first of them tells where the output of a command begins.
@@ -213,16 +211,25 @@ def test_nothing_is_said_before_the_first_command(outcome: Outcome) -> None:
     assert outcome.stdout[""] == ""
 
 
-def test_a_rows_gradient_is_the_sum_of_what_all_processes_have_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, others, theirs = torch.ones(2, 3, requires_grad=True), torch.full((2, 3), 5.0), torch.rand(4, 3)
-    weights = torch.arange(12.0).reshape(4, 3)
-    world = {"is_initialized": lambda: True, "get_world_size": lambda: 2, "get_rank": lambda: 1}
-    world["all_gather"] = lambda parts, part: [parts[0].copy_(others), parts[1].copy_(part)]
-    world["all_reduce"] = lambda total: total.add_(theirs)
-    for name, stand_in in world.items():
-        monkeypatch.setattr(torch.distributed, name, stand_in)
-    found = gather(own)
-    assert torch.equal(found, torch.cat([others, own]))
-    (found * weights).sum().backward()
-    assert own.grad is not None
-    assert torch.equal(own.grad, weights[2:] + theirs[2:])
+GRADIENT = """
+import torch
+from torch import nn
+from adaptors.distributed import SharedModel, init, rank
+
+init()
+class Given(nn.Module):
+    preprocess = get_embedding_dimension = device = None
+    def forward(self, features):
+        return features
+own = torch.full((2, 3), float(rank()), requires_grad=True)
+found = SharedModel(Given(), Given())({"sentence_embedding": own})["sentence_embedding"]
+assert found.tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
+weights = torch.arange(12.0).reshape(4, 3)
+(found * weights * (1 + 9 * rank())).sum().backward()
+assert torch.equal(own.grad, 11 * weights[2 * rank() :][:2])
+"""
+
+
+def test_a_rows_gradient_is_the_sum_of_what_all_processes_have_for_it() -> None:
+    done = run(2, "-c", GRADIENT)
+    assert done.returncode == 0, done.stderr

@@ -17,15 +17,22 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from tiny_models import make_texts
 from torch import Tensor
+from transformers.trainer_callback import TrainerCallback
 
-from adaptors.encoder_trainer import PlainTrainer
-from adaptors.log_file import add_facts, check_log, drop_after
-from adaptors.training_facts import TrainingFacts, measure
-from adaptors.training_log import TrainingLog
-from adaptors.undisturbed import undisturbed
+from adaptors.encoder_trainer import EncoderTrainer
+from adaptors.evaluation_mode import evaluation_mode
+from adaptors.metrics_log import (
+    Sample,
+    StepMetrics,
+    TrainingLog,
+    append_metrics,
+    check_log,
+    continue_log,
+    pair_geometry,
+)
 from probe.errors import CallError, TrainingError
 
-FACTS = TrainingFacts(50, 0.5, 0.1234, 5e-4, 0.451, -2.134, 0.1239, 83.26)
+FACTS = StepMetrics(50, 0.5, 0.1234, 5e-4, 0.451, -2.134, 0.1239, 83.26)
 
 
 def draw(rows: int = 7, width: int = 5, seed: int = 0) -> Tensor:
@@ -58,7 +65,7 @@ def test_the_measures_are_their_definitions() -> None:
     pairs = [[(rows[i], rows[j]) for i in range(7) for j in range(7) if i != j] for rows in sides]
     uniform = [math.log(sum(math.exp(-2 * squared(a, b)) for a, b in found) / len(found)) for found in pairs]
     cosines = [sum(dot(a, b) for a, b in found) / len(found) for found in pairs]
-    found = measure(left, right)
+    found = pair_geometry(left, right)
     assert found.alignment == pytest.approx(sum(map(squared, *sides)) / 7, rel=1e-5)
     assert found.uniformity == pytest.approx(sum(uniform) / 2, rel=1e-5)
     assert found.mean_cosine == pytest.approx(sum(cosines) / 2, rel=1e-5)
@@ -68,38 +75,38 @@ def test_the_measures_are_their_definitions() -> None:
 
 def test_a_collapse_is_seen_in_every_measure() -> None:
     one = torch.ones(6, 4)
-    assert measure(one, 2 * one) == pytest.approx((0, 0, 1, 1), abs=1e-6)
+    assert pair_geometry(one, 2 * one) == pytest.approx((0, 0, 1, 1), abs=1e-6)
 
 
 def test_half_precision_on_a_graph_can_be_measured() -> None:
     left = draw().to(torch.bfloat16).requires_grad_()
-    assert measure(left, left).alignment == 0
+    assert pair_geometry(left, left).alignment == 0
 
 
 @pytest.mark.parametrize(("left", "right"), [((3, 2), (3, 4)), ((3, 2), (4, 2)), ((1, 2), (1, 2)), ((3,), (3,))])
 def test_sides_that_do_not_belong_together_are_refused(left: tuple[int, ...], right: tuple[int, ...]) -> None:
     with pytest.raises(CallError, match="expected two sides of one shape"):
-        measure(torch.ones(left), torch.ones(right))
+        pair_geometry(torch.ones(left), torch.ones(right))
 
 
 def test_facts_have_few_words() -> None:
-    assert FACTS.words() == "loss 0.123 align 0.451 uniform -2.13 cosine 0.124 rank 83.3"
+    assert FACTS.summary() == "loss 0.123 align 0.451 uniform -2.13 cosine 0.124 rank 83.3"
 
 
-def test_a_log_goes_on_behind_the_steps_that_are_done(tmp_path: Path) -> None:
+def test_a_log_goes_on_where_it_ends_and_begins_anew_with_its_training(tmp_path: Path) -> None:
     file = tmp_path / "log.jsonl"
-    drop_after(file, 0)
+    assert continue_log(file, 0) == 0
     assert file.read_bytes() == b""
     for step in (50, 100, 150):
-        add_facts(file, replace(FACTS, step=step))
+        append_metrics(file, replace(FACTS, step=step))
     whole = file.read_bytes()
     assert json.loads(whole.splitlines()[0]) == asdict(FACTS)
     with file.open("a") as torn:
         torn.write('{"step": 200, "ep')
     check_log(file)
-    drop_after(file, 100)
-    assert file.read_bytes() == b"".join(whole.splitlines(keepends=True)[:2])
-    drop_after(file, 0)
+    assert continue_log(file, 100) == 150
+    assert file.read_bytes() == whole
+    assert continue_log(file, 0) == 0
     assert file.read_bytes() == b""
 
 
@@ -107,7 +114,7 @@ def test_a_log_goes_on_behind_the_steps_that_are_done(tmp_path: Path) -> None:
 def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(text.encode("latin-1"))
-    for call in (lambda: check_log(file), lambda: drop_after(file, 0)):
+    for call in (lambda: check_log(file), lambda: continue_log(file, 0)):
         with pytest.raises(CallError, match="name another file"):
             call()
     assert file.read_bytes() == text.encode("latin-1")
@@ -143,7 +150,7 @@ def test_who_looks_leaves_modes_and_dice_as_they_were_after_an_error_too(tiny_fo
     assert len(set(modes)) == 2
 
     def look() -> None:
-        with undisturbed(model):
+        with evaluation_mode(model):
             assert not any(module.training for module in model.modules())
             assert not torch.is_grad_enabled()
             throw()
@@ -156,7 +163,13 @@ def test_who_looks_leaves_modes_and_dice_as_they_were_after_an_error_too(tiny_fo
     assert torch.is_grad_enabled()
 
 
-def train(folder: Path, out: Path, logs: Sequence[TrainingLog], model: SentenceTransformer | None = None) -> Any:
+def train(
+    folder: Path,
+    out: Path,
+    logs: Sequence[TrainerCallback],
+    sample: Sample | None,
+    model: SentenceTransformer | None = None,
+) -> Any:
     """Six steps on pairs of texts, with dropout; return the trained weights."""
     model = model or open_tiny(folder)
     texts = make_texts(24, seed=5)
@@ -172,13 +185,14 @@ def train(folder: Path, out: Path, logs: Sequence[TrainingLog], model: SentenceT
         use_cpu=True,
         dataloader_pin_memory=False,
     )
-    trainer = PlainTrainer(
+    trainer = EncoderTrainer(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_dict({"anchor": texts[:12], "positive": texts[12:]}),
         loss=MultipleNegativesRankingLoss(model),
         callbacks=list(logs),
     )
+    trainer.sample = sample
     trainer.train()
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
@@ -196,10 +210,10 @@ def test_a_training_ends_with_the_same_weights_with_a_log_and_without(
         return vectors, vectors
 
     file = tmp_path / "log.jsonl"
-    log = TrainingLog(look, "training", file=file)
+    log = TrainingLog("training", file=file)
     seen, plain = (
         train(tiny_folder("bert"), tmp_path / name, *rest)
-        for name, rest in (("seen", ([log], model)), ("plain", ([],)))
+        for name, rest in (("seen", ([log], look, model)), ("plain", ([], None)))
     )
     assert modes == [(False, False)] * 3
     assert all(torch.equal(tensor, plain[name]) for name, tensor in seen.items())
@@ -207,7 +221,7 @@ def test_a_training_ends_with_the_same_weights_with_a_log_and_without(
     assert [line["step"] for line in lines] == [2, 4, 6]
     assert [line["epoch"] for line in lines] == pytest.approx([2 / 3, 4 / 3, 2])
     for line, vectors in zip(lines, embedded, strict=True):
-        assert line["uniformity"] == measure(vectors, vectors).uniformity
+        assert line["uniformity"] == pair_geometry(vectors, vectors).uniformity
         assert line["loss"] > 0
     assert lines[0]["rate"] > lines[1]["rate"] > 0
 
@@ -216,8 +230,8 @@ def test_the_progress_line_tells_the_facts_in_one_step_of_one_name(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     told: list[tuple[str, int, int]] = []
-    log = TrainingLog(lambda: (draw(), draw(seed=1)), "training it", lambda *words: told.append(words))
-    train(tiny_folder("bert"), tmp_path, [log])
+    log = TrainingLog("training it", lambda *words: told.append(words))
+    train(tiny_folder("bert"), tmp_path, [log], lambda: (draw(), draw(seed=1)))
     assert [done for _, done, _ in told] == [1, 1, 0] * 3
     assert {total for _, _, total in told} == {6}
     assert [step for step, _, _ in told[:2]] == ["training it"] * 2
@@ -225,7 +239,20 @@ def test_the_progress_line_tells_the_facts_in_one_step_of_one_name(
     assert told[3][0] == told[4][0] == told[2][0] != told[5][0]
 
 
+def test_trackers_see_the_geometry_of_the_sample(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+
+    class Tracker(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **options: Any) -> None:
+            seen.append(dict(logs))
+
+    train(tiny_folder("bert"), tmp_path, [Tracker()], lambda: (draw(), draw(seed=1)))
+    expected = pair_geometry(draw(), draw(seed=1))._asdict()
+    losses = [logs for logs in seen if "loss" in logs]
+    assert len(losses) == 3
+    assert all({name: logs[name] for name in expected} == expected for logs in losses)
+
+
 def test_vectors_that_are_no_numbers_end_a_training(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    log = TrainingLog(lambda: (draw(), draw() * torch.nan), "training")
     with pytest.raises(TrainingError, match="the vectors are not numbers after 2 steps: lower --rate"):
-        train(tiny_folder("bert"), tmp_path, [log])
+        train(tiny_folder("bert"), tmp_path, [], lambda: (draw(), draw() * torch.nan))

@@ -20,7 +20,7 @@ from transformers import AutoModel, AutoProcessor
 from typer.testing import Result
 
 from adaptors.paired_model import PairedModel
-from adaptors.student import open_student
+from adaptors.student import open_trainable
 from probe.dataset_loading import load_dataset
 from probe.encoder import Encoder
 from probe.errors import ModelError
@@ -139,7 +139,7 @@ def test_a_tower_that_is_saved_otherwise_than_it_is_is_noticed(
     tuned: dict[str, Path], tmp_path: Path, part: str
 ) -> None:
     folder = shutil.copytree(tuned["clip"], tmp_path / "other")
-    model = open_student(str(folder), tmp_path).model
+    model = open_trainable(str(folder), tmp_path).model
     assert isinstance(model, PairedModel)
     values = load_file(folder / "model.safetensors")
     save_file({**values, part: values[part] + 0.1}, folder / "model.safetensors", metadata={"format": "pt"})

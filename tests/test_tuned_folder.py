@@ -18,10 +18,9 @@ from tiny_tuning import QUICK, SAMPLE, changed, embed, make_pairs, weights
 from typer.testing import CliRunner, Result
 
 import cli
-from adaptors.folder import open_adapted
-from adaptors.members import TrainedOn
-from adaptors.scope import Scope
-from adaptors.student import Student, open_student
+from adaptors.folder import TrainedOn, open_adapted
+from adaptors.parameters import Scope
+from adaptors.student import TrainableEncoder, open_trainable
 from adaptors.tuned_folder import Tuned, save_tuned
 from adaptors.tuning import tune
 from probe.dataset_loading import load_dataset
@@ -67,7 +66,7 @@ def bases(tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="module")
-def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Student, Path]]:
+def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[TrainableEncoder, Path]]:
     """Every base after some training, saved; those of a transformer of its own by low-rank matrices or the top."""
     root, found = tmp_path_factory.mktemp("tuned"), {}
     scopes = {"bert": Scope(lora=2), "modernbert": Scope(top=1)}
@@ -79,9 +78,9 @@ def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> d
     return found
 
 
-def open_in(folder: Path, scratch: Path) -> Student:
+def open_in(folder: Path, scratch: Path) -> TrainableEncoder:
     scratch.mkdir()
-    return open_student(str(folder), scratch)
+    return open_trainable(str(folder), scratch)
 
 
 NAMES = ["bert", "modernbert", "lensed", "cut", "network", "spectral", "fused"]
@@ -90,7 +89,7 @@ PLAIN = {"bert", "modernbert", "lensed", "cut"}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_saved_folder_gives_the_vectors_of_the_trained_encoder(
-    name: str, tuned: dict[str, tuple[Student, Path]]
+    name: str, tuned: dict[str, tuple[TrainableEncoder, Path]]
 ) -> None:
     student, out = tuned[name]
     assert student.is_plain == (name in PLAIN)
@@ -104,13 +103,13 @@ def test_the_saved_folder_gives_the_vectors_of_the_trained_encoder(
 
 # One that loads without this package is checked so by the command.
 @pytest.mark.usefixtures("quick_checks")
-def test_a_fusion_loads_in_a_fresh_process(tuned: dict[str, tuple[Student, Path]]) -> None:
+def test_a_fusion_loads_in_a_fresh_process(tuned: dict[str, tuple[TrainableEncoder, Path]]) -> None:
     student, out = tuned["fused"]
     check_encoder(out, cast(Encoder, student.model), trust=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_laid_out_as_what_it_began_as(name: str, tuned: dict[str, tuple[Student, Path]]) -> None:
+def test_it_is_laid_out_as_what_it_began_as(name: str, tuned: dict[str, tuple[TrainableEncoder, Path]]) -> None:
     student, out = tuned[name]
     before, after = (
         {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
@@ -141,7 +140,7 @@ def weight_files(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     ],
 )
 def test_every_part_that_has_weights_is_trained_and_saved(
-    name: str, parts: set[str], tuned: dict[str, tuple[Student, Path]]
+    name: str, parts: set[str], tuned: dict[str, tuple[TrainableEncoder, Path]]
 ) -> None:
     student, out = tuned[name]
     before, after = weight_files(student.folder), weight_files(out)
@@ -153,7 +152,7 @@ def test_every_part_that_has_weights_is_trained_and_saved(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_our_loader_ranks_it_as_what_it_was_trained_on(
-    name: str, tuned: dict[str, tuple[Student, Path]], data: Path
+    name: str, tuned: dict[str, tuple[TrainableEncoder, Path]], data: Path
 ) -> None:
     out = tuned[name][1]
     saved = open_adapted(out, OPTIONS)
@@ -172,9 +171,9 @@ def test_our_loader_ranks_it_as_what_it_was_trained_on(
     assert row["dim"] == model.get_embedding_dimension()
 
 
-def test_every_training_adds_to_what_was_seen(tuned: dict[str, tuple[Student, Path]], tmp_path: Path) -> None:
+def test_every_training_adds_to_what_was_seen(tuned: dict[str, tuple[TrainableEncoder, Path]], tmp_path: Path) -> None:
     first = tuned["lensed"][1]
-    student = open_student(str(first), tmp_path)
+    student = open_trainable(str(first), tmp_path)
     seen = (("rows.jsonl", "0" * 64), ("other", "1" * 64))
     again = save_tuned(Tuned(student, TrainedOn("healed", seen), "x", "## Healed"), tmp_path / "again", False)
     told = json.loads((again / "adaptor.json").read_text())
@@ -190,12 +189,12 @@ def test_every_training_adds_to_what_was_seen(tuned: dict[str, tuple[Student, Pa
 
 
 @pytest.mark.parametrize("name", ["bert", "modernbert"])
-def test_it_can_be_cut(name: str, tuned: dict[str, tuple[Student, Path]], tmp_path: Path) -> None:
+def test_it_can_be_cut(name: str, tuned: dict[str, tuple[TrainableEncoder, Path]], tmp_path: Path) -> None:
     out = tuned[name][1]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("surgery.fresh_check.check_saved", lambda *_, **__: None)
         run("surgery", "cut", "-m", out, "--after", 1, "-o", tmp_path / "short")
-    assert len(open_student(str(tmp_path / "short"), tmp_path).towers[0].stack.blocks) == 1
+    assert len(open_trainable(str(tmp_path / "short"), tmp_path).towers[0].stack.blocks) == 1
     short, whole = (weight_files(folder)["model.safetensors"] for folder in (tmp_path / "short", out))
     assert 0 < len(short) < len(whole)
     assert all(torch.equal(tensor, whole[key]) for key, tensor in short.items())
@@ -215,7 +214,7 @@ def test_weights_of_half_precision_become_those_that_were_trained(tmp_path: Path
 
 
 def test_a_folder_of_ours_alone_is_replaced_and_only_when_told_to(
-    tuned: dict[str, tuple[Student, Path]], tmp_path: Path
+    tuned: dict[str, tuple[TrainableEncoder, Path]], tmp_path: Path
 ) -> None:
     student, first = tuned["cut"]
     out = Path(shutil.copytree(first, tmp_path / "out"))
@@ -233,7 +232,7 @@ def test_a_folder_of_ours_alone_is_replaced_and_only_when_told_to(
     assert [path.name for path in foreign.iterdir()] == ["mine.txt"]
 
 
-def test_what_a_check_refuses_leaves_nothing(tuned: dict[str, tuple[Student, Path]], tmp_path: Path) -> None:
+def test_what_a_check_refuses_leaves_nothing(tuned: dict[str, tuple[TrainableEncoder, Path]], tmp_path: Path) -> None:
     def refuse(folder: Path) -> None:
         assert (folder / "adaptor.json").is_file()
         raise ModelError("no")
@@ -261,7 +260,7 @@ def test_opening_leaves_the_folder_and_the_weights_alone(bases: dict[str, Path],
 
 def test_what_is_no_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(CallError, match="nowhere"):
-        open_student("nowhere", tmp_path)
+        open_trainable("nowhere", tmp_path)
     write_lines(tmp_path / "a" / "surgery.json", ["{}"])
     with pytest.raises(ModelError, match=r"modules\.json lists no modules"):
-        open_student(str(tmp_path / "a"), tmp_path)
+        open_trainable(str(tmp_path / "a"), tmp_path)

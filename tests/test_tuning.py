@@ -14,15 +14,15 @@ from tiny_models import DEPTH
 from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, spy_steps, weights
 
 from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
-from adaptors.student import Student
+from adaptors.hard_negatives import MineOptions
+from adaptors.loss_catalog import TUNING_LOSSES
+from adaptors.loss_spec import LossOptions
+from adaptors.parameters import Scope
+from adaptors.student import TrainableEncoder
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune
-from adaptors.tuning_catalog import TUNING_LOSSES
 from adaptors.tuning_columns import BINARY, LISTS, SCORED, TRIPLETS
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise
 from probe.errors import CallError, TrainingError
 
@@ -41,7 +41,7 @@ FITTING = {id(TRIPLETS): TRIPLETS_ROWS, id(SCORED): SCORED_ROWS, id(BINARY): BIN
 
 
 @pytest.fixture
-def student(tiny_folder: Callable[[str], Path]) -> Student:
+def student(tiny_folder: Callable[[str], Path]) -> TrainableEncoder:
     return open_tiny(tiny_folder("bert"))
 
 
@@ -51,7 +51,7 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return spy_steps(monkeypatch)
 
 
-def train(student: Student, goal: Goal, data: TuningData, batch: int = 4) -> set[str]:
+def train(student: TrainableEncoder, goal: Goal, data: TuningData, batch: int = 4) -> set[str]:
     """Return the names of what changed."""
     before = weights(student)
     (one,) = tune(student, data, (), replace(QUICK, goal=goal, schedule=Schedule(1, batch, 1e-3)))
@@ -61,7 +61,7 @@ def train(student: Student, goal: Goal, data: TuningData, batch: int = 4) -> set
 
 @pytest.mark.parametrize("name", TUNING_LOSSES)
 def test_every_loss_trains(
-    name: str, student: Student, tiny_folder: Callable[[str], Path], losses: list[float]
+    name: str, student: TrainableEncoder, tiny_folder: Callable[[str], Path], losses: list[float]
 ) -> None:
     loss = TUNING_LOSSES[name]
     guide = open_tiny(tiny_folder("mpnet")).model if "guide" in loss.needs else None
@@ -81,7 +81,7 @@ AROUND = {
 
 
 @pytest.mark.parametrize("wrapper", AROUND)
-def test_every_wrapper_trains(wrapper: str, student: Student, losses: list[float]) -> None:
+def test_every_wrapper_trains(wrapper: str, student: TrainableEncoder, losses: list[float]) -> None:
     name, around, settings = AROUND[wrapper]
     data = FITTING.get(id(TUNING_LOSSES[name].layout), TRIPLETS_ROWS)
     assert any("encoder.layer.0" in name for name in train(student, Goal(name, tuple(around), settings), data))
@@ -89,7 +89,9 @@ def test_every_wrapper_trains(wrapper: str, student: Student, losses: list[float
     assert all(map(math.isfinite, losses))
 
 
-def test_no_batch_of_a_loss_of_the_batch_has_a_text_twice(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_batch_of_a_loss_of_the_batch_has_a_text_twice(
+    student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batches, step = [], EncoderTrainer.training_step
 
     def spy(trainer: EncoderTrainer, model: Any, inputs: dict[str, Any], *args: Any) -> Any:
@@ -104,13 +106,13 @@ def test_no_batch_of_a_loss_of_the_batch_has_a_text_twice(student: Student, monk
 
 
 @pytest.mark.parametrize(("name", "batch"), [("batch-hard-triplet", 3), ("batch-semi-hard-triplet", 5)])
-def test_batches_of_classes_that_cannot_be_drawn_are_refused(student: Student, name: str, batch: int) -> None:
+def test_batches_of_classes_that_cannot_be_drawn_are_refused(student: TrainableEncoder, name: str, batch: int) -> None:
     with pytest.raises(CallError, match=f"--batch {batch}: the loss '{name}' needs an even number, 4 at least"):
         train(student, Goal(name), make_pairs(), batch)
 
 
 def test_a_goal_that_is_not_there_is_refused_before_anything_is_embedded(
-    student: Student, monkeypatch: pytest.MonkeyPatch
+    student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SentenceTransformer, "encode", None)
     for goal in (Goal("ndcg"), Goal("infonce", ("matrioshka",)), Goal("gist")):
@@ -120,7 +122,7 @@ def test_a_goal_that_is_not_there_is_refused_before_anything_is_embedded(
         tune(student, make_pairs(), (), replace(QUICK, goal=Goal("triplet")))
 
 
-def test_one_query_alone_is_refused(student: Student) -> None:
+def test_one_query_alone_is_refused(student: TrainableEncoder) -> None:
     with pytest.raises(CallError, match="at least 2 different queries, found 1"):
         tune(student, rows_of(*(Pairwise("sun", f"star {word}") for word in ("ice", "oil"))), (), QUICK)
 
@@ -140,7 +142,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_dice_did_before(
     assert not all(torch.equal(tensor, found[2][name]) for name, tensor in found[0].items())
 
 
-def test_the_dice_of_the_caller_are_left_alone(student: Student) -> None:
+def test_the_dice_of_the_caller_are_left_alone(student: TrainableEncoder) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -155,12 +157,12 @@ def test_the_rate_is_the_scopes_own_when_left_out() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-3])
-def test_a_rate_that_teaches_nothing_is_refused(student: Student, rate: float) -> None:
+def test_a_rate_that_teaches_nothing_is_refused(student: TrainableEncoder, rate: float) -> None:
     with pytest.raises(CallError, match=r"--rate .* is out of range: expected more than 0"):
         tune(student, make_pairs(), (), replace(QUICK, schedule=Schedule(rate=rate)))
 
 
-def test_bfloat16_leaves_weights_of_float32_that_embed_in_it(student: Student) -> None:
+def test_bfloat16_leaves_weights_of_float32_that_embed_in_it(student: TrainableEncoder) -> None:
     before = weights(student)
     tune(student, make_pairs(), (), replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=True)))
     assert changed(student, before)
@@ -168,7 +170,7 @@ def test_bfloat16_leaves_weights_of_float32_that_embed_in_it(student: Student) -
     assert not torch.equal(embed(student), embed(student).bfloat16().float())
 
 
-def test_it_learns_what_it_is_shown(student: Student) -> None:
+def test_it_learns_what_it_is_shown(student: TrainableEncoder) -> None:
     data = make_pairs(16)
     corpus = [row.positive for row in data.rows if isinstance(row, Pairwise)]
 
@@ -183,7 +185,7 @@ def test_it_learns_what_it_is_shown(student: Student) -> None:
     assert right() > max(0.9, before)
 
 
-def test_negatives_are_mined_anew_in_every_round(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     from adaptors import tuning
 
     mined, mine = [], tuning.mine_negatives
@@ -203,20 +205,20 @@ def test_negatives_are_mined_anew_in_every_round(student: Student, monkeypatch: 
     assert not torch.equal(before, after)
 
 
-def test_what_was_left_out_of_a_round_is_told(student: Student) -> None:
+def test_what_was_left_out_of_a_round_is_told(student: TrainableEncoder) -> None:
     data = rows_of(*make_pairs(9).rows, Pairwise("sun", "star light", ("ice", "ice", "ice ")))
     (one,) = tune(student, data, [text() for _ in range(9)], replace(QUICK, rounds=1, mining=MineOptions(2, 0, 18, -5)))
     assert "there twice" in one.notes[0]
 
 
-def test_a_loss_that_is_no_number_ends_it(student: Student) -> None:
+def test_a_loss_that_is_no_number_ends_it(student: TrainableEncoder) -> None:
     with torch.no_grad():
         student.towers[0].stack.blocks[DEPTH - 1].output.dense.weight.fill_(float("inf"))  # type: ignore[union-attr]
     with pytest.raises(TrainingError, match="the loss is nan after 1 steps: lower --rate"):
         tune(student, make_pairs(), (), QUICK)
 
 
-def test_tokens_cut_the_texts_while_training_alone(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_cut_the_texts_while_training_alone(student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths, longest = set(), student.model.max_seq_length
     step = EncoderTrainer.training_step
 

@@ -56,7 +56,7 @@ def test_the_columns_tell_the_form(tmp_path: Path, suffix: str, record: dict[str
         else expected
     )
     assert data.rows == (expected, expected)
-    assert data.rows[1].place.endswith("/rows.jsonl:2" if suffix == ".jsonl" else "/rows.csv:3")
+    assert data.rows[1].location.endswith("/rows.jsonl:2" if suffix == ".jsonl" else "/rows.csv:3")
 
 
 def test_negatives_are_read_in_their_order(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_rows_in_the_columns_a_loss_takes(layout: Layout, rows: list[Row], expec
 
 UNFIT: dict[str, tuple[Layout, list[Row], str]] = {
     "ragged": (PAIRS, [PAIRED, Pairwise("q", "p")], "its queries have 0 to 2 negatives: expected as many for each"),
-    "no negatives": (TRIPLETS, [Pairwise("q", "p", place="a:1")], "a:1: a query without negatives: add them"),
+    "no negatives": (TRIPLETS, [Pairwise("q", "p", location="a:1")], "a:1: a query without negatives: add them"),
     "some negatives": (TRIPLETS_OR_PAIRS, [PAIRED, Pairwise("q", "p")], "some of its queries have negatives"),
     "one label": (
         SCORED,

@@ -12,9 +12,9 @@ from tiny_tuning import QUICK, make_pairs, make_text, open_tiny, rows_of, spy_st
 from torch import Tensor
 
 from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.held_out_rows import HeldOutRows
-from adaptors.scope import Scope
-from adaptors.student import Student
+from adaptors.evaluator import HeldOutRows
+from adaptors.parameters import Scope
+from adaptors.student import TrainableEncoder
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import Round, tune
 from adaptors.tuning_rows import Pointwise
@@ -39,7 +39,7 @@ class Script:
         monkeypatch.setattr(HeldOutRows, "__call__", ask)
 
 
-def run(folder: Path, options: TuneOptions = OPTIONS) -> tuple[Student, tuple[Round, ...]]:
+def run(folder: Path, options: TuneOptions = OPTIONS) -> tuple[TrainableEncoder, tuple[Round, ...]]:
     student = open_tiny(folder)
     return student, tune(student, DATA, (), options)
 
@@ -63,7 +63,7 @@ def test_a_round_ends_as_its_best_epoch_left_it(
 ) -> None:
     scores, best, done = CASES[case]
     script = Script(monkeypatch, scores)
-    monkeypatch.setattr("adaptors.tuning.merge_lora", lambda module: None)
+    monkeypatch.setattr("adaptors.parameters.TrainedWeights.merge_adapters", lambda weights: None)
     student, (one,) = run(tiny_folder("bert"), replace(OPTIONS, scope=Scope(lora=lora)))
     assert [epoch.number for epoch in one.epochs] == list(range(done + 1))
     assert [epoch.scores[32] for epoch in one.epochs] == scores[: done + 1]
@@ -100,7 +100,7 @@ def test_epochs_tell_the_mean_loss_of_their_steps(
 ) -> None:
     losses = spy_steps(monkeypatch)
     # Three steps of an epoch are logged as the mean of two and as the last one.
-    monkeypatch.setattr("adaptors.tuning_round._LOGS_PER_EPOCH", 3 / 2)
+    monkeypatch.setattr("adaptors.tuning_trainer._LOGS_PER_EPOCH", 3 / 2)
     _, (one,) = run(tiny_folder("bert"), replace(OPTIONS, schedule=Schedule(2, 3, 1e-3)))
     first, *later = one.epochs
     assert (first.train_loss, len(losses)) == (None, 6)
@@ -111,7 +111,7 @@ def test_epochs_tell_the_mean_loss_of_their_steps(
 def test_every_round_begins_as_the_best_epoch_of_the_one_before_it_left_it(
     tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adaptors.negatives import MineOptions
+    from adaptors.hard_negatives import MineOptions
 
     script = Script(monkeypatch, [0.1, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1])
     options = replace(OPTIONS, rounds=2, mining=MineOptions(1, 0, 9, -5))

@@ -8,12 +8,12 @@ import pytest
 import torch
 from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of
 
-from adaptors.held_out_rows import hold_out
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
+from adaptors.evaluator import hold_out
+from adaptors.hard_negatives import MineOptions
+from adaptors.loss_spec import LossOptions
+from adaptors.parameters import Scope
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import tune
-from adaptors.tuning_losses import LossOptions
 from probe.errors import CallError
 
 DATA = make_pairs()

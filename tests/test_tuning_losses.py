@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import cli
+from adaptors.loss_build import make_tuning_loss
+from adaptors.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.loss_choice import LOSSES
 from adaptors.loss_list import list_losses
-from adaptors.tuning_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.loss_spec import LossOptions, TuningLoss
 from adaptors.tuning_data import TuningData
-from adaptors.tuning_losses import LossOptions, TuningLoss, make_tuning_loss
 from adaptors.tuning_rows import Listwise, Pairwise, Pointwise, Row
 from probe.errors import CallError
 
@@ -79,7 +80,7 @@ def test_every_loss_runs_forward_and_backward_on_every_form_it_takes(
 UNCACHED = [name for name in TUNING_LOSSES if not name.endswith("-cached")]
 
 
-@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening"])
+@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening", "global-orthogonal"])
 @pytest.mark.parametrize("name", TUNING_LOSSES)
 def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
     tiny: SentenceTransformer, name: str, wrapper: str
@@ -99,7 +100,7 @@ def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
     assert not torch.allclose(gradient, bare_gradient, rtol=1e-2)
 
 
-@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening"])
+@pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening", "global-orthogonal"])
 def test_a_penalty_inside_a_gradient_cache_is_the_same(tiny: SentenceTransformer, wrapper: str) -> None:
     given = batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
     plain, gradient = run(tiny, make_tuning_loss("infonce", tiny, LossOptions(), [wrapper]), given)

@@ -11,7 +11,8 @@ from tiny_models import PROMPTS
 from tiny_tuning import QUICK, changed, make_pairs, make_text, open_tiny, rows_of, weights
 from transformers import PreTrainedTokenizerFast
 
-from adaptors.student import Student, open_student
+from adaptors.metrics_log import SampleGeometry
+from adaptors.student import TrainableEncoder, open_trainable
 from adaptors.tune_options import Goal
 from adaptors.tuning import tune
 from adaptors.tuning_data import TuningData
@@ -26,7 +27,7 @@ ROWS = rows_of(*(Pairwise(make_text(_DICE), make_text(_DICE), (make_text(_DICE),
 
 
 @pytest.fixture
-def student(tiny_folder: Callable[[str], Path]) -> Student:
+def student(tiny_folder: Callable[[str], Path]) -> TrainableEncoder:
     return open_tiny(tiny_folder("bert"))
 
 
@@ -62,9 +63,9 @@ def sides(data: TuningData) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("name", ["infonce", "triplet", "online-contrastive"])
 def test_queries_and_documents_carry_their_prompts_in_training(
-    name: str, student: Student, monkeypatch: pytest.MonkeyPatch
+    name: str, student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     spied, (queries, documents) = Tokenised(monkeypatch), sides(ROWS)
     tune(student, ROWS, (), replace(QUICK, goal=Goal(name)))
     assert spied.texts - set(PROMPTS.values()) == prompted(queries, documents, PROMPTS)
@@ -72,9 +73,9 @@ def test_queries_and_documents_carry_their_prompts_in_training(
 
 @pytest.mark.parametrize("name", ["simcse", "batch-hard-triplet"])
 def test_texts_that_are_of_no_side_carry_no_prompt(
-    name: str, student: Student, monkeypatch: pytest.MonkeyPatch
+    name: str, student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     spied, (queries, documents) = Tokenised(monkeypatch), sides(ROWS)
     tune(student, ROWS, (), replace(QUICK, goal=Goal(name)))
     assert spied.texts
@@ -90,9 +91,9 @@ def test_the_members_of_a_fusion_put_prompts_of_their_own_and_all_are_trained(
         texts.setdefault(id(tokenizer), set()).update(found)
         return tokenize(tokenizer, found, *args)
 
-    monkeypatch.setattr(fused_module, "tokenize", spy)
-    monkeypatch.setattr("adaptors.training_log.TrainingLog.on_log", lambda *_, **__: None)
-    student = open_student(str(fused), Path())
+    monkeypatch.setattr(fused_module, "tokenise", spy)
+    monkeypatch.setattr("adaptors.encoder_trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
+    student = open_trainable(str(fused), Path())
     first, second = student.model[0].model.readers
     second.model = replace(second.model, query_prompt="ask ", document_prompt="")
     before, data = weights(student), make_pairs(8)

@@ -14,11 +14,11 @@ from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of, spy_
 from torch import Tensor
 
 from adaptors import tuning
-from adaptors.finished_round import read_round
-from adaptors.held_out_rows import HeldOutRows
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
-from adaptors.student import open_student
+from adaptors.checkpoints import load_finished_round
+from adaptors.evaluator import HeldOutRows
+from adaptors.hard_negatives import MineOptions
+from adaptors.parameters import Scope
+from adaptors.student import open_trainable
 from adaptors.tune_options import Schedule, TuneOptions
 from adaptors.tuning import Round, tune
 
@@ -46,7 +46,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def seldom() -> Iterator[None]:
     """Log at every second step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adaptors.tuning_round._LOGS_PER_EPOCH", 2)
+        patch.setattr("adaptors.tuning_trainer._LOGS_PER_EPOCH", 2)
         yield
 
 
@@ -67,7 +67,7 @@ def fused(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
 
 def run(folder: Path, options: TuneOptions, data: Any = DATA) -> tuple[dict[str, Tensor], tuple[Round, ...]]:
     is_fused = (folder / "fused.json").is_file()
-    student = open_student(str(folder), Path()) if is_fused else open_tiny(folder)
+    student = open_trainable(str(folder), Path()) if is_fused else open_tiny(folder)
     rounds = tune(student, data, [f"snow {i} wood" for i in range(9)], options)
     return weights(student), rounds
 
@@ -205,4 +205,4 @@ def test_a_finished_round_that_is_damaged_is_done_again_from_its_last_epoch(
     steps.clear()
     found, rounds = run(folder, kept)
     assert (len(steps), same(found, expected), rounds) == (10, True, whole)
-    assert read_round(tmp_path / "round-1") is not None
+    assert load_finished_round(tmp_path / "round-1") is not None

@@ -1,5 +1,6 @@
 """Which weights are trained: all that an embedding needs, low-rank matrices alone, or the last blocks alone."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,9 @@ from tiny_models import DEPTH
 from tiny_tuning import QUICK, changed, embed, make_pairs, open_tiny, weights
 from torch import Tensor, nn
 
-from adaptors import tuning
 from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.lora import add_lora, merge_lora
-from adaptors.scope import Scope, choose_weights
-from adaptors.student import Student, open_student
+from adaptors.parameters import Scope, TrainedWeights, add_lora, choose_weights
+from adaptors.student import TrainableEncoder, open_trainable
 from adaptors.tuning import tune
 from probe.errors import CallError
 from surgery.fused_folder import save_fused
@@ -24,39 +23,39 @@ FAMILIES = ["bert", "mpnet", "modernbert"]
 
 
 @pytest.fixture(params=FAMILIES)
-def student(request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path]) -> Student:
+def student(request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path]) -> TrainableEncoder:
     return open_tiny(tiny_folder(request.param))
 
 
 @pytest.fixture
-def bert(tiny_folder: Callable[[str], Path]) -> Student:
+def bert(tiny_folder: Callable[[str], Path]) -> TrainableEncoder:
     return open_tiny(tiny_folder("bert"))
 
 
-def trainable(student: Student) -> set[str]:
+def trainable(student: TrainableEncoder) -> set[str]:
     return {name for name, parameter in student.model.named_parameters() if parameter.requires_grad}
 
 
-def within(student: Student, modules: list[nn.Module]) -> set[str]:
+def within(student: TrainableEncoder, modules: list[nn.Module]) -> set[str]:
     """Names of the weights inside some modules."""
     inside = {id(parameter) for module in modules for parameter in module.parameters()}
     return {name for name, parameter in student.model.named_parameters() if id(parameter) in inside}
 
 
-def last_blocks(student: Student, count: int) -> list[nn.Module]:
+def last_blocks(student: TrainableEncoder, count: int) -> list[nn.Module]:
     return list(student.towers[0].stack.blocks)[DEPTH - count :]
 
 
-def linear_weights(student: Student, blocks: list[nn.Module]) -> set[str]:
+def linear_weights(student: TrainableEncoder, blocks: list[nn.Module]) -> set[str]:
     linear = {id(m.weight) for block in blocks for m in block.modules() if isinstance(m, nn.Linear)}
     return {name for name, parameter in student.model.named_parameters() if id(parameter) in linear}
 
 
-def norms(student: Student) -> list[nn.Module]:
+def norms(student: TrainableEncoder) -> list[nn.Module]:
     return [norm for norm in (student.towers[0].stack.final_norm,) if norm is not None]
 
 
-def test_low_rank_matrices_begin_as_nothing_and_are_all_that_is_trainable(student: Student) -> None:
+def test_low_rank_matrices_begin_as_nothing_and_are_all_that_is_trainable(student: TrainableEncoder) -> None:
     before, expected = embed(student), linear_weights(student, last_blocks(student, DEPTH))
     choose_weights(student, Scope(lora=2))
     assert torch.equal(embed(student), before)
@@ -67,16 +66,18 @@ def test_low_rank_matrices_begin_as_nothing_and_are_all_that_is_trainable(studen
 
 @pytest.mark.parametrize("top", [None, 1])
 def test_merged_matrices_leave_the_layout_and_the_vectors_as_they_were(
-    student: Student, top: int | None, monkeypatch: pytest.MonkeyPatch
+    student: TrainableEncoder, top: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, start, seen = weights(student), embed(student), []
     allowed = linear_weights(student, last_blocks(student, top or DEPTH))
 
-    def spy(module: nn.Module) -> None:
-        seen.append(embed(student))
-        merge_lora(module)
+    merge = TrainedWeights.merge_adapters
 
-    monkeypatch.setattr(tuning, "merge_lora", spy)
+    def spy(chosen: TrainedWeights) -> None:
+        seen.append(embed(student))
+        merge(chosen)
+
+    monkeypatch.setattr(TrainedWeights, "merge_adapters", spy)
     tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(lora=2, top=top)))
     assert changed(student, before) == allowed
     assert torch.allclose(embed(student), seen[0], atol=1e-5)
@@ -85,21 +86,21 @@ def test_merged_matrices_leave_the_layout_and_the_vectors_as_they_were(
     assert not hasattr(student.towers[0].module, "peft_config")
 
 
-def test_the_merged_weight_is_the_sum_with_the_doubled_product(bert: Student) -> None:
+def test_the_merged_weight_is_the_sum_with_the_doubled_product(bert: TrainableEncoder) -> None:
     block = last_blocks(bert, 1)[0]
     module = bert.towers[0].module
-    add_lora(module, [block], 3)
+    adapter = add_lora(module, [block], 3)
     (name,) = [name for name, _ in module.named_modules() if name.endswith("2.output.dense")]
     layer = module.get_submodule(name)
     up, down = (layer.get_submodule(f"lora_{side}.default").get_parameter("weight") for side in "BA")
     nn.init.normal_(up)
     begin = layer.get_submodule("base_layer").get_parameter("weight").detach().clone()
     expected = begin.double() + 2 * up.detach().double() @ down.detach().double()
-    merge_lora(module)
+    TrainedWeights({}, (adapter,)).merge_adapters()
     assert torch.allclose(module.get_submodule(name).get_parameter("weight").double(), expected, atol=1e-6)
 
 
-def reached(student: Student) -> set[str]:
+def reached(student: TrainableEncoder) -> set[str]:
     """Names of the weights that an embedding depends on: those a gradient comes to."""
     student.model.requires_grad_(True)
     features = student.model.preprocess(["river stone", "sun"])
@@ -109,18 +110,20 @@ def reached(student: Student) -> set[str]:
     return found
 
 
-def test_without_a_scope_all_that_an_embedding_depends_on_is_trained_and_nothing_else(student: Student) -> None:
+def test_without_a_scope_all_that_an_embedding_depends_on_is_trained_and_nothing_else(
+    student: TrainableEncoder,
+) -> None:
     needed = reached(student)
     assert trainable_after(student, Scope()) == needed
     assert within(student, last_blocks(student, DEPTH)) < needed
 
 
-def trainable_after(student: Student, scope: Scope) -> set[str]:
+def trainable_after(student: TrainableEncoder, scope: Scope) -> set[str]:
     choose_weights(student, scope)
     return trainable(student)
 
 
-def test_the_pooler_is_not_trained_and_the_embeddings_are(bert: Student) -> None:
+def test_the_pooler_is_not_trained_and_the_embeddings_are(bert: TrainableEncoder) -> None:
     before = weights(bert)
     tune(bert, make_pairs(8), (), QUICK)
     found = changed(bert, before)
@@ -131,7 +134,7 @@ def test_the_pooler_is_not_trained_and_the_embeddings_are(bert: Student) -> None
 
 
 @pytest.mark.parametrize("top", [1, 2])
-def test_the_top_alone_leaves_all_below_it_bit_by_bit(student: Student, top: int) -> None:
+def test_the_top_alone_leaves_all_below_it_bit_by_bit(student: TrainableEncoder, top: int) -> None:
     before = weights(student)
     allowed = within(student, [*last_blocks(student, top), *norms(student)])
     assert trainable_after(student, Scope(top=top)) == allowed
@@ -140,7 +143,7 @@ def test_the_top_alone_leaves_all_below_it_bit_by_bit(student: Student, top: int
     assert linear_weights(student, last_blocks(student, top)) <= found <= allowed
 
 
-def rates(student: Student, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[float, float]]:
+def rates(student: TrainableEncoder, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[float, float]]:
     """By weight, the learning rate and the decay that the trainer's optimizer has for it when it is built."""
     found: dict[str, tuple[float, float]] = {}
     create = EncoderTrainer.create_optimizer
@@ -159,7 +162,7 @@ def rates(student: Student, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> di
 
 @pytest.mark.parametrize("lora", [None, 2])
 def test_every_block_learns_slower_than_the_one_above_it(
-    student: Student, lora: int | None, monkeypatch: pytest.MonkeyPatch
+    student: TrainableEncoder, lora: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = rates(student, Scope(lora=lora, decay=0.5), monkeypatch)
     rate, blocks = 1e-3, last_blocks(student, DEPTH)
@@ -175,17 +178,19 @@ def test_every_block_learns_slower_than_the_one_above_it(
         assert found[name][0] == rate
 
 
-def test_biases_and_norms_do_not_decay(bert: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_biases_and_norms_do_not_decay(bert: TrainableEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     found = rates(bert, Scope(), monkeypatch)
     assert set(found) == trainable(bert)
     for name, (_, decay) in found.items():
         assert decay == (0.0 if name.endswith("bias") or "LayerNorm" in name else 0.01)
 
 
-def test_all_weights_are_in_one_group_alone(student: Student) -> None:
-    groups = choose_weights(student, Scope(decay=0.9))
-    ids = [id(parameter) for group in groups for parameter in group.parameters]
-    assert len(ids) == len(set(ids)) == len(trainable(student))
+def test_all_weights_are_in_one_group_alone(student: TrainableEncoder) -> None:
+    factors = choose_weights(student, Scope(decay=0.9)).factors
+    assert set(factors) == trainable(student)
+    patterns = TrainedWeights(factors).learning_rates(1.0)
+    found = [[rate for pattern, rate in patterns.items() if re.search(pattern, f"model.{name}")] for name in factors]
+    assert found == [[] if factor == 1 else [factor] for factor in factors.values()]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +204,7 @@ def test_all_weights_are_in_one_group_alone(student: Student) -> None:
         (Scope(decay=float("nan")), "--decay nan is out of range"),
     ],
 )
-def test_numbers_out_of_range_are_wrong_calls(bert: Student, scope: Scope, words: str) -> None:
+def test_numbers_out_of_range_are_wrong_calls(bert: TrainableEncoder, scope: Scope, words: str) -> None:
     with pytest.raises(CallError, match=words):
         choose_weights(bert, scope)
 
@@ -208,7 +213,7 @@ def test_a_fusion_has_as_many_last_blocks_as_its_deepest_member(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     specs = [f"{tiny_folder('bert')}@1:mean", f"{tiny_folder('mpnet')}@2:cls"]
-    fused = open_student(str(save_fused(fuse(specs), tmp_path / "both")), Path())
+    fused = open_trainable(str(save_fused(fuse(specs), tmp_path / "both")), Path())
     choose_weights(fused, Scope(top=2))
     for tower in fused.towers:
         assert all(parameter.requires_grad for parameter in tower.stack.blocks.parameters())
@@ -216,7 +221,7 @@ def test_a_fusion_has_as_many_last_blocks_as_its_deepest_member(
         choose_weights(fused, Scope(top=3))
 
 
-def test_a_model_without_matrices_stays_as_it_is(bert: Student) -> None:
+def test_a_model_without_matrices_stays_as_it_is(bert: TrainableEncoder) -> None:
     before: dict[str, Tensor] = weights(bert)
-    merge_lora(bert.towers[0].module)
+    choose_weights(bert, Scope()).merge_adapters()
     assert changed(bert, before) == set()

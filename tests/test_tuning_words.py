@@ -8,12 +8,12 @@ from tiny_data import make_dataset, write_lines
 from tiny_tuning import make_pairs, write_pairs
 
 from adaptors.epochs import Epoch
-from adaptors.negatives import MineOptions
-from adaptors.scope import Scope
+from adaptors.hard_negatives import MineOptions
+from adaptors.loss_spec import LossOptions
+from adaptors.parameters import Scope
 from adaptors.tune_options import Goal, Schedule, TuneOptions
 from adaptors.tuning import Round
 from adaptors.tuning_data import load_tuning_data
-from adaptors.tuning_losses import LossOptions
 from adaptors.tuning_words import describe_tuning, trained_on
 from commands.training_output import show_epochs, training_section
 

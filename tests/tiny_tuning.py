@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from adaptors.encoder_trainer import EncoderTrainer
-from adaptors.student import Student, open_student
+from adaptors.student import TrainableEncoder, open_trainable
 from adaptors.tune_options import Schedule, TuneOptions
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import Pairwise, Row
@@ -67,12 +67,12 @@ def _prepare(folder: Path) -> Path:
     """Write a model once as the folder that its students are saved like."""
     scratch = Path(_SCRATCH.name, folder.name)
     scratch.mkdir()
-    return open_student(str(folder), scratch).folder
+    return open_trainable(str(folder), scratch).folder
 
 
-def open_tiny(folder: Path) -> Student:
+def open_tiny(folder: Path) -> TrainableEncoder:
     """Return a folder's encoder, to be trained."""
-    return open_student(str(_prepare(folder)), Path())
+    return open_trainable(str(_prepare(folder)), Path())
 
 
 def make_text(dice: random.Random, longest: int = 12) -> str:
@@ -84,7 +84,9 @@ def make_pairs(count: int = 24, seed: int = 0) -> TuningData:
     """Return pairs: a query is the beginning of its document."""
     dice = random.Random(seed)
     texts = [make_text(dice) for _ in range(count)]
-    return rows_of(*(Pairwise(" ".join(text.split()[:3]), text, place=f"a.jsonl:{i}") for i, text in enumerate(texts)))
+    return rows_of(
+        *(Pairwise(" ".join(text.split()[:3]), text, location=f"a.jsonl:{i}") for i, text in enumerate(texts))
+    )
 
 
 def write_pairs(file: Path) -> Path:
@@ -133,19 +135,19 @@ def rows_of(*rows: Row) -> TuningData:
     return TuningData("rows", rows)
 
 
-def weights(student: Student) -> dict[str, Tensor]:
+def weights(student: TrainableEncoder) -> dict[str, Tensor]:
     """Return a copy of all weights."""
     return {name: tensor.clone() for name, tensor in student.model.state_dict().items()}
 
 
-def changed(student: Student, before: dict[str, Tensor]) -> set[str]:
+def changed(student: TrainableEncoder, before: dict[str, Tensor]) -> set[str]:
     """Return the names of all weights that are no longer what they were, bit by bit."""
     after = student.model.state_dict()
     assert list(after) == list(before)
     return {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
 
 
-def embed(student: Student) -> Tensor:
+def embed(student: TrainableEncoder) -> Tensor:
     """Return the vectors of some queries and documents."""
     model = student.model.eval()
     sides = model.encode_query(SAMPLE), model.encode_document(SAMPLE)

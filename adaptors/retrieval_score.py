@@ -1,4 +1,4 @@
-"""nDCG@10 of vectors in memory, for the watching of a training."""
+"""nDCG@10 of vectors in memory, to evaluate a training."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,27 @@ from probe.search import TopK, cosines, unit
 
 __all__ = ["NDCG", "mean_ndcg"]
 
+
 NDCG = Metric("ndcg", 10)
 
 
 def mean_ndcg(
-    queries: tuple[Sequence[str], Embeddings],
-    documents: tuple[Sequence[str], Embeddings],
+    queries: Embeddings,
+    documents: Embeddings,
     qrels: dict[str, dict[str, int]],
+    *,
+    query_ids: Sequence[str],
+    document_ids: Sequence[str],
 ) -> float:
     """Return the mean nDCG@10 of queries among documents.
 
     Args:
-        queries: Ids of Q queries, and their vectors `(Q, D)`.
-        documents: Ids of N documents, and their vectors `(N, D)`.
+        queries: Vectors of the queries `(Q, D)`.
+        documents: Vectors of the documents `(N, D)`.
         qrels: Grades per query and document.
+        query_ids: Ids of the queries.
+        document_ids: Ids of the documents.
     """
-    top = TopK(queries[0], NDCG.cutoff)
-    top.add(list(documents[0]), cosines(unit(queries[1]), documents[1]))
+    top = TopK(query_ids, NDCG.cutoff)
+    top.add(list(document_ids), cosines(unit(queries), documents))
     return float(score_run(top.run(), qrels, [NDCG])[NDCG].mean())

@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from adaptors.loss_spec import TuningLoss, Wrapper, ours, ours_around, theirs, theirs_around
 from adaptors.tuning_columns import BINARY, CLASSES, LISTS, PAIRS, SCORED, TEXTS, TRIPLETS, TRIPLETS_OR_PAIRS
-from adaptors.tuning_factories import ours, ours_around, theirs, theirs_around
-from adaptors.tuning_losses import TuningLoss, Wrapper
 
 __all__ = ["TUNING_LOSSES", "WRAPPERS"]
 
@@ -26,9 +25,9 @@ def _cosine_of_batches(losses: Any) -> Any:
 
 def _gathers(losses: Any) -> bool:
     """Whether a loss that embeds in an order of its own has to gather what several processes embedded."""
-    from adaptors.processes import count
+    from adaptors.distributed import world_size
 
-    return count() > 1
+    return world_size() > 1
 
 
 _INFONCE = "mean of -log(exp(s(q,d)/t) / sum over all documents x of exp(s(q,x)/t))"
@@ -246,6 +245,13 @@ _WRAPPERS = (
         ours_around("SpectralFlattening"),
         frozenset({"weight"}),
         theirs=False,
+    ),
+    Wrapper(
+        "global-orthogonal",
+        "L + w (M_1^2 + max(0, M_2 - 1/D)), M_1 and M_2 the mean and the mean square of s of different texts",
+        "Zhang et al., ICCV 2017 (GOR); Vera et al. 2025 (EmbeddingGemma)",
+        ours_around("OrthogonalRegularization"),
+        frozenset({"weight"}),
     ),
 )
 

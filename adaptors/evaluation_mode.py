@@ -1,4 +1,4 @@
-"""Look at a model while it is trained, without leaving a trace."""
+"""Evaluate a model in the middle of its training, without leaving a trace."""
 
 import random
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["undisturbed"]
+__all__ = ["evaluation_mode"]
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Let a model embed as it does when it is used, without gradients; its modes and all dice are then as they were.
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Let a model embed as it does in use, without gradients; its modes and all random states are as before after it.
 
     Args:
         model: The model; its parts may be in different modes.
     """
     modes = {module: module.training for module in model.modules()}
-    dice, numpy_dice = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         with torch.random.fork_rng(), torch.no_grad():
             model.eval()
@@ -27,5 +27,5 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-        random.setstate(dice)
-        np.random.set_state(numpy_dice)  # noqa: NPY002
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

@@ -1,21 +1,94 @@
-"""A batch that several processes share: each embeds its part, and all see the loss of the whole."""
+"""Training in several processes, as `torchrun` and `accelerate launch` start them, on shared batches."""
 
-from collections.abc import Iterator
-from typing import Any
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
+import torch.distributed
+from accelerate import PartialState  # type: ignore[import-untyped]
 from accelerate.data_loader import prepare_data_loader  # type: ignore[import-untyped]
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import all_gather_with_grad
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from adaptors.processes import count, gather, place
-
-__all__ = ["SharedModel", "own_part", "share_loss", "whole"]
-
+__all__ = [
+    "SharedModel",
+    "barrier",
+    "init",
+    "is_first",
+    "on_first",
+    "own_part",
+    "rank",
+    "share_loss",
+    "whole",
+    "world_size",
+]
 
 # What losses call the models they ask.
 _NAMES = ("model", "sentence_embedder", "guide")
+
+
+T = TypeVar("T")
+
+# The others wait while the first one mines or ranks, however long that takes.
+_PATIENCE = timedelta(days=7)
+
+
+def init() -> None:
+    """Join the process group, where there are several processes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
+        PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+
+
+def world_size() -> int:
+    """Return the number of processes."""
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the number of this process, from 0 on."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def is_first() -> bool:
+    """Return whether this process writes and reports."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if world_size() > 1:
+        torch.distributed.barrier()
+
+
+def on_first(make: Callable[[], T]) -> T:
+    """Run a function in the first process, and return its result in all.
+
+    Args:
+        make: Called in the first process alone; its result and its errors must be picklable.
+
+    Returns:
+        The same value everywhere.
+
+    Raises:
+        Exception: What `make` raised, in every process.
+    """
+    if world_size() == 1:
+        return make()
+    payload: list[Any] = [None, None]
+    if is_first():
+        try:
+            payload[0] = make()
+        except Exception as error:  # raised below, everywhere
+            payload[1] = error
+    torch.distributed.broadcast_object_list(payload, src=0)
+    if payload[1] is not None:
+        raise payload[1]
+    value: T = payload[0]
+    return value
 
 
 class SharedModel(nn.Module):
@@ -45,7 +118,7 @@ class SharedModel(nn.Module):
         found: dict[str, Tensor] = self.model(features, **options)
         if self.is_trained and not torch.is_grad_enabled():
             return found
-        return {**found, "sentence_embedding": gather(found["sentence_embedding"])}
+        return {**found, "sentence_embedding": all_gather_with_grad(found["sentence_embedding"])}
 
 
 def share_loss(loss: nn.Module, model: nn.Module) -> None:
@@ -75,8 +148,8 @@ class _Part:
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self._batches:
-            if share := len(batch) // count():
-                yield batch[place() * share : (place() + 1) * share]
+            if share := len(batch) // world_size():
+                yield batch[rank() * share : (rank() + 1) * share]
 
     def __len__(self) -> int:
         return len(self._batches)

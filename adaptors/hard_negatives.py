@@ -1,12 +1,12 @@
 """Hard negatives for training rows: documents near a query, none of them relevant to it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from adaptors.completion import complete_pairs, text_key
 from adaptors.mining import MineOptions, mine
 from adaptors.tuning_data import TuningData
 from adaptors.tuning_rows import Pairwise, as_pairs, as_points
@@ -14,7 +14,7 @@ from probe.defects import Defects
 from probe.errors import CallError, DataError
 from probe.states import Progress, silent
 
-__all__ = ["MineOptions", "candidate_texts", "mine_negatives"]
+__all__ = ["MineOptions", "candidate_texts", "complete_pairs", "mine_negatives", "text_key"]
 
 
 def candidate_texts(data: TuningData) -> tuple[str, ...]:
@@ -49,10 +49,10 @@ def mine_negatives(
 
     Args:
         data: Rows to train on, of any form.
-        model: Its scores tell what is near a query.
+        model: Its scores decide which documents are near a query.
         corpus: Candidates; the positives of all rows are candidates too.
         options: Which of them may be taken, and how many.
-        progress: Told how many texts are embedded.
+        progress: Called with the number of texts embedded.
 
     Returns:
         A pair-wise row for every pair that enough were found for; what was left out is among its defects.
@@ -70,7 +70,7 @@ def mine_negatives(
         )
     mined = _mine(pairs, model, corpus, options, progress)
     defects = Defects()
-    rows = tuple(complete_pairs(pairs, mined, options.count, options.seed, defects))
+    rows = tuple(complete_pairs(pairs, mined, options.count, seed=options.seed, defects=defects))
     if not rows:
         raise DataError(
             f"no pair of '{data.name}' has {options.count} negatives at ranks {options.skip + 1} to {options.depth} "
@@ -109,3 +109,61 @@ def _mine(
     asked = dict.fromkeys((queries[text_key(pair.query)], documents[text_key(pair.positive)]) for pair in pairs)
     mined = mine(list(asked), model, list(documents.values()), options, report)
     return {text_key(query): found for query, found in mined.items()}
+
+
+def text_key(text: str) -> str:
+    """Return the key of a text, which ignores case and white space."""
+    return " ".join(text.split()).casefold()
+
+
+def complete_pairs(
+    pairs: Sequence[Pairwise], found: Mapping[str, Sequence[str]], count: int, *, seed: int, defects: Defects
+) -> Iterator[Pairwise]:
+    """Yield the pairs that come to `count` negatives.
+
+    Args:
+        pairs: The pairs with their own negatives.
+        found: Further documents by the key of their query; those that may be no negatives are passed over.
+        count: Negatives of every pair.
+        seed: Of the draw, where more were found than are needed.
+        defects: Collects the pairs that are left out.
+
+    Yields:
+        Pairs with their own negatives first, then drawn ones in the order in which they were found.
+    """
+    rng = np.random.default_rng(seed)
+    relevant: dict[str, set[str]] = {}
+    for pair in pairs:
+        relevant.setdefault(text_key(pair.query), {"", text_key(pair.query)}).add(text_key(pair.positive))
+    for pair in pairs:
+        query = text_key(pair.query)
+        own = _pick_own(pair, relevant[query], count, defects=defects)
+        others = list(_without(found.get(query, ()), relevant[query] | own.keys()).values())
+        needed = count - len(own)
+        if needed > len(others):
+            defects.add(f"pairs with fewer than {count} negatives (left out)", _locate(pair))
+            continue
+        drawn = np.sort(rng.choice(len(others), needed, replace=False))
+        yield replace(pair, negatives=(*own.values(), *(others[number] for number in drawn)))
+
+
+def _pick_own(pair: Pairwise, relevant: set[str], count: int, *, defects: Defects) -> dict[str, str]:
+    own = _without(pair.negatives, relevant)
+    if len(own) < len(pair.negatives):
+        defects.add("pairs with a negative that is relevant, empty or there twice (without it)", _locate(pair))
+    if len(own) > count:
+        defects.add(f"pairs with more than {count} negatives of their own (the first {count} kept)", _locate(pair))
+    return dict(list(own.items())[:count])
+
+
+def _without(texts: Iterable[str], barred: set[str]) -> dict[str, str]:
+    """Return texts by their keys, the first of each; none whose key is barred."""
+    unique: dict[str, str] = {}
+    for text in texts:
+        if text_key(text) not in barred:
+            unique.setdefault(text_key(text), text)
+    return unique
+
+
+def _locate(pair: Pairwise) -> str:
+    return pair.location or f"'{pair.query[:40]}'"

@@ -1,39 +1,51 @@
-"""Watch a training: tell its progress, and stop it where the vectors collapse."""
+"""Callbacks and checks of a training: early stopping, collapse of the vectors, a loss that is not a number."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers.trainer_callback import TrainerCallback
+from torch import Tensor
+from transformers.trainer_callback import EarlyStoppingCallback, TrainerCallback
 
 from adaptors.base import Network
-from adaptors.collation import StateCollator
 from probe.errors import CallError, TrainingError
 from probe.geometry import is_collapsed
 from probe.states import Progress
 
-__all__ = ["Watch", "check_loss", "check_tracking"]
+__all__ = ["CollapseMonitor", "EarlyStopping", "check_loss", "check_tracking"]
 
 
-class Watch(TrainerCallback):
-    """Tells every step, and looks at some vectors at every epoch."""
+class EarlyStopping(EarlyStoppingCallback):
+    """Ends a training after some epochs in a row without a better one; the beginning is one to be better than."""
 
-    def __init__(self, network: Network, rows: Sequence[int], collator: StateCollator, progress: Progress) -> None:
-        """Watch a network.
+    def on_evaluate(  # type: ignore[override]
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float], **options: Any
+    ) -> None:
+        """Count the epochs."""
+        super().on_evaluate(args, state, control, metrics, **options)  # type: ignore[no-untyped-call]
+        if state.global_step == 0:
+            # The trainer itself looks for the best among the epochs after it.
+            state.best_metric = metrics[args.metric_for_best_model]
+
+
+class CollapseMonitor(TrainerCallback):
+    """Shows every step, and checks some vectors at every epoch."""
+
+    def __init__(self, network: Network, states: Tensor, progress: Progress) -> None:
+        """CollapseMonitor a network.
 
         Args:
             network: What is trained.
-            rows: Texts whose vectors are looked at.
-            collator: Looks them up.
-            progress: Told about every step.
+            states: Of the texts whose vectors are checked `(B, D)`.
+            progress: Called at every step.
         """
         self._network = network
-        self._states = collator([{"text": list(rows)}])["text_sentence_embedding"]
+        self._states = states
         self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Tell the step."""
+        """Show the step."""
         self._progress(f"training {self._network.kind}", 1, state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
@@ -62,12 +74,12 @@ class Watch(TrainerCallback):
             )
 
 
-def check_loss(logs: Mapping[str, float] | None, what: str, step: int) -> None:
+def check_loss(logs: Mapping[str, float] | None, prefix: str, step: int) -> None:
     """Stop a training whose loss is not a number.
 
     Args:
-        logs: What the trainer logs.
-        what: Words before the message.
+        logs: Entry of the trainer's log.
+        prefix: Of the message.
         step: Steps that were done.
 
     Raises:
@@ -75,7 +87,7 @@ def check_loss(logs: Mapping[str, float] | None, what: str, step: int) -> None:
     """
     loss = (logs or {}).get("loss", 0.0)
     if not math.isfinite(loss):
-        raise TrainingError(f"{what}the loss is {loss} after {step} steps: lower --rate, or take another loss")
+        raise TrainingError(f"{prefix}the loss is {loss} after {step} steps: lower --rate, or take another loss")
 
 
 def check_tracking(name: str) -> None:

@@ -1,19 +1,25 @@
-"""Training rows that are not trained on: queries among documents, to choose the epoch by."""
+"""Evaluate an encoder in training on rows: held-out queries to choose the epoch by, and a sample for the log."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+from torch import Tensor
 
-from adaptors.ranking_score import NDCG, mean_ndcg
-from adaptors.tuning_rows import Pairwise, Row
+from adaptors.evaluation_mode import evaluation_mode
+from adaptors.retrieval_score import NDCG, mean_ndcg
+from adaptors.tuning_rows import Pairwise, Row, as_points
 from probe.encoder import Embeddings
-from probe.errors import TrainingError
+from probe.errors import CallError, TrainingError
 from probe.geometry import is_collapsed
 
-__all__ = ["HeldOutRows", "hold_out"]
+__all__ = ["HeldOutRows", "RowSample", "hold_out"]
+
+_SAMPLE = 64
+
 
 # Embedded at every epoch: all judged documents, and others up to so many.
 _MOST_DOCUMENTS = 1000
@@ -74,8 +80,13 @@ class HeldOutRows(SentenceEvaluator):
                 f"the encoder collapsed: all vectors are equal after {max(steps, 0)} steps, so that every ranking is a "
                 "tie; lower --rate, or add --around collapse-guard"
             )
-        names = [f"q{number}" for number in range(len(queries))], [str(number) for number in range(len(documents))]
-        score = mean_ndcg((names[0], queries), (names[1], documents), self._qrels)
+        score = mean_ndcg(
+            queries,
+            documents,
+            self._qrels,
+            query_ids=[f"q{number}" for number in range(len(queries))],
+            document_ids=[str(number) for number in range(len(documents))],
+        )
         return {str(NDCG): score, f"{NDCG}_{documents.shape[1]}": score}
 
     def _embed(self, model: SentenceTransformer) -> tuple[Embeddings, Embeddings]:
@@ -99,3 +110,40 @@ def _judgements(
     for row in rows:
         qrels[asked[row.query]][found[row.positive]] = int(row.grade)
     return qrels
+
+
+class RowSample:
+    """At most 64 queries, each with the document that is labelled highest; called, it embeds them."""
+
+    def __init__(self, model: SentenceTransformer, rows: Sequence[Row]) -> None:
+        """Choose the first queries.
+
+        Args:
+            model: Embeds them.
+            rows: The rows.
+
+        Raises:
+            CallError: There are not two different queries.
+        """
+        pairs = list(_best_pairs(rows))[:_SAMPLE]
+        if len(pairs) < 2:
+            raise CallError(f"tuning needs at least 2 different queries, found {len(pairs)}")
+        self._model = model
+        self._queries = [query for query, _ in pairs]
+        self._documents = [document for _, document in pairs]
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors of the queries and those of their documents, as they are now, each `(B, D)`."""
+        with evaluation_mode(self._model):
+            queries = self._model.encode_query(self._queries, show_progress_bar=False)
+            documents = self._model.encode_document(self._documents, show_progress_bar=False)
+        return torch.from_numpy(queries), torch.from_numpy(documents)
+
+
+def _best_pairs(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    best: dict[str, tuple[float, str]] = {}
+    for point in as_points(rows):
+        if point.query not in best or point.label > best[point.query][0]:
+            best[point.query] = (point.label, point.document)
+    for query, (_, document) in best.items():
+        yield query, document

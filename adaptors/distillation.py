@@ -1,0 +1,51 @@
+"""Distillation of a teacher's vectors and of its similarities within a batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+__all__ = ["HealLoss"]
+
+
+class HealLoss(EmbedDistillLoss):
+    """Distance to the teacher's vectors, and to its similarities within a batch.
+
+    The first term is sentence-transformers' mean of `1 - cos(s_i, t_i)`, the second the mean of
+    `(s_i.s_j - t_i.t_j)^2` over all pairs of different texts (relational distillation: Park et al., CVPR 2019;
+    similarity-preserving: Tung and Mori, ICCV 2019).
+    """
+
+    def __init__(self, model: nn.Module, weight: float = 1.0) -> None:
+        """Teach a model.
+
+        Args:
+            model: Gives `sentence_embedding` `(B, F)` for features.
+            weight: Of the second term.
+        """
+        super().__init__(model, distance_metric="cosine")  # type: ignore[arg-type]
+        self.weight = weight
+
+    def forward(self, *args: Any) -> Any:
+        """Return both terms, given one column of features and the teacher's unit vectors `(B, F)`.
+
+        What a teacher says of a text is exact: dropout would teach the student to match it through noise.
+        """
+        self.model.eval()
+        return super().forward(*args)
+
+    def compute_loss_from_embeddings(  # type: ignore[override]
+        self, embeddings: Sequence[Tensor], teacher_embeddings: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """Return both terms of one column `(B, F)`."""
+        vectors, targets = embeddings[0].float(), teacher_embeddings[0]
+        distance = super().compute_loss_from_embeddings([vectors], [targets])
+        units = normalize(vectors, dim=1)
+        apart = (units @ units.T - targets @ targets.T).square()
+        others = ~torch.eye(len(units), dtype=torch.bool, device=units.device)
+        # A batch of a single text has no pair.
+        relations = apart[others].sum() / max(1, int(others.sum()))
+        return {"distance": distance, "relations": self.weight * relations}

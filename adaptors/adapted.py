@@ -8,10 +8,10 @@ from torch.nn.functional import normalize
 
 from adaptors.base import Adaptor
 from adaptors.epochs import Epoch
-from probe.encoder import Embeddings
 from probe.evaluation import AdaptorFacts
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
+from probe.vectors import Embeddings
 from surgery.fusing import FusedModel
 
 __all__ = ["AdaptedEncoder", "AdaptedModel"]

@@ -12,9 +12,9 @@ from torch import Tensor
 from adaptors.evaluation_mode import evaluation_mode
 from adaptors.retrieval_score import NDCG, mean_ndcg
 from adaptors.tuning_rows import Pairwise, Row, as_points
-from probe.encoder import Embeddings
 from probe.errors import CallError, TrainingError
 from probe.geometry import is_collapsed
+from probe.vectors import Embeddings
 
 __all__ = ["HeldOutRows", "RowSample", "hold_out"]
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from probe.dataset import Dataset, refuse_images
 from probe.dataset_loading import load_dataset
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
@@ -18,6 +17,7 @@ from probe.hookpoints import own_pooling
 from probe.reader import LayerReader
 from probe.states import Progress, PromptedTexts, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
+from probe.vectors import Embeddings
 
 __all__ = ["FitData", "FitTexts", "final_fusion", "find_training", "gather_states", "select_fit_data"]
 

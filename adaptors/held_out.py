@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adaptors.gathering import FitData
 from adaptors.retrieval_score import NDCG, mean_ndcg
-from probe.encoder import Embeddings
+from probe.vectors import Embeddings
 
 __all__ = ["HeldOutQueries"]
 

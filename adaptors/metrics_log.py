@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from transformers.trainer_callback import TrainerCallback
 
 from adaptors.evaluation_mode import evaluation_mode
-from probe.encoder import Embeddings
 from probe.errors import CallError, TrainingError
 from probe.geometry import alignment, effective_rank, mean_cosine, uniformity
 from probe.states import Progress, silent
+from probe.vectors import Embeddings
 
 __all__ = [
     "Sample",

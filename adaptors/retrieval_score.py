@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from probe.encoder import Embeddings
 from probe.metrics import Metric, score_run
-from probe.search import TopK, cosines, unit
+from probe.search import TopK, cosines
+from probe.vectors import Embeddings, unit
 
 __all__ = ["NDCG", "mean_ndcg"]
 

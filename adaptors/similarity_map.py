@@ -9,7 +9,7 @@ from torch import Tensor
 from probe.charts import PairMap
 from probe.errors import CallError
 from probe.pictures import check_matplotlib, save_picture
-from probe.search import unit
+from probe.vectors import unit
 
 __all__ = ["similarity_map"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.encoder import Embeddings
 from probe.files import put_bytes, seal, unseal
 from probe.hookpoint import LayerPooling
 from probe.remote import Location, RemotePath
+from probe.vectors import Embeddings
 
 __all__ = [
     "ChunkFile",

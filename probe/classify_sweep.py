@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from probe.class_scores import MEASURES, intervals, measure_all, paired_test
 from probe.classification_result import MAJORITY, SHUFFLED, ClassificationResult, ClassificationRow
-from probe.encoder import Embeddings
 from probe.errors import CallError, DataError
 from probe.geometry import is_collapsed
 from probe.hookpoint import Hookpoint
@@ -30,6 +29,7 @@ from probe.provenance import text_model_settings, text_statistics_settings
 from probe.reader import LayerReader
 from probe.states import Progress, RunContext, read_texts, silent
 from probe.store import Store
+from probe.vectors import Embeddings
 
 __all__ = ["ClassifyOptions", "classify_layers", "rank_probes"]
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.evaluation import AdaptorFacts
 from probe.hookpoint import TOKENS, Hookpoint
+from probe.vectors import Embeddings
 
 __all__ = ["Asymmetric", "Composite", "Joint"]
 

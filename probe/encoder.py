@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
+from probe.vectors import Embeddings
 
-__all__ = ["Embeddings", "Encoder", "LateEncoder"]
-
-Embeddings = NDArray[np.float32]
+__all__ = ["Encoder", "LateEncoder"]
 
 
 @runtime_checkable

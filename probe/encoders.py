@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from probe.encoder import Embeddings
 from probe.hookpoint import HEAD, TOKENS, LayerPooling, check_pooling
 from probe.reader import LayerReader
 from probe.token_states import unpack_tokens
+from probe.vectors import Embeddings
 
 __all__ = ["HookpointEncoder", "TokenEncoder"]
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.run_fusion import RUN_FUSIONS
 from probe.search import Run
+from probe.vectors import Embeddings
 
 __all__ = ["METHODS", "Fusion", "RunFusion"]
 

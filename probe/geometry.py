@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.encoder import Embeddings
-from probe.search import unit
+from probe.vectors import Embeddings, unit
 
 __all__ = [
     "SAMPLE",

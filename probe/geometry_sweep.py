@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import numpy as np
 
 from probe.dataset import Dataset, refuse_images
-from probe.encoder import Embeddings
 from probe.geometry import (
     alignment,
     dominant_dimensions,
@@ -25,6 +24,7 @@ from probe.ranking import Candidate
 from probe.states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
 from probe.store import Store
 from probe.texts import spread
+from probe.vectors import Embeddings
 
 __all__ = ["SAMPLE", "measure_geometry"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.encoder import Embeddings
+from probe.vectors import Embeddings
 
 if TYPE_CHECKING:
     from sklearn.model_selection import GridSearchCV

@@ -12,7 +12,6 @@ import numpy as np
 
 from probe.composite import Composite
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
 from probe.evaluation import AdaptorFacts, Evaluation
 from probe.fusions import RunFusion
 from probe.hookpoint import TOKENS, Hookpoint
@@ -25,6 +24,7 @@ from probe.scan import Cost, Engine, Scan, points_of, read_points, scan_here
 from probe.states import RunContext, prompted_queries
 from probe.tower_pair import TowerPair
 from probe.tracker import TopKTracker
+from probe.vectors import Embeddings
 
 __all__ = ["sweep_fusions"]
 

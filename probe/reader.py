@@ -10,7 +10,6 @@ import torch
 from probe import device
 from probe.batches import Batch, TokenizedTexts, pad_batch, plan_batches, tokenize
 from probe.capture import Capture
-from probe.encoder import Embeddings
 from probe.errors import ModelError
 from probe.hookpoint import TOKENS, LayerPooling
 from probe.image_file import refuse_image_files
@@ -18,6 +17,7 @@ from probe.loaded import LoadedModel
 from probe.pooling import POOLINGS, Pooling
 from probe.profile import ModelProfile
 from probe.token_states import Rows, TokenRows, VectorRows, unit_tokens
+from probe.vectors import Embeddings
 
 __all__ = ["LayerReader", "LayerStates", "PreparedTexts", "group_by_layer"]
 

@@ -4,10 +4,10 @@ from functools import cached_property
 
 import numpy as np
 
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.geometry import SAMPLE, is_collapsed
-from probe.search import cosines, unit
+from probe.search import cosines
+from probe.vectors import Embeddings, unit
 
 __all__ = ["CosineScorer", "MaxSimScorer"]
 

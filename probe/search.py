@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from probe.encoder import Embeddings
+from probe.vectors import Embeddings, unit
 
-__all__ = ["Picked", "Run", "TopK", "cosines", "tie_order", "unit"]
+__all__ = ["Picked", "Run", "TopK", "cosines", "tie_order"]
 
 Run = dict[str, dict[str, float]]
 
@@ -19,13 +19,6 @@ _Ids = NDArray[np.object_]
 _PlacesOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 _CHUNKS_HELD = 8
-
-
-def unit(vectors: Embeddings) -> Embeddings:
-    """Return vectors `(N, D)` scaled to length 1 in float32; a zero vector stays zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Embeddings = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-    return scaled
 
 
 def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:

@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
-from probe.encoder import Embeddings
 from probe.geometry import is_collapsed
 from probe.hookpoint import Hookpoint
 from probe.hookpoints import with_full_model
 from probe.provenance import text_model_settings, text_statistics_settings
 from probe.reader import LayerReader
 from probe.scored_pairs import ScoredPairs
-from probe.search import unit
 from probe.similarity_result import SimilarityResult, SimilarityRow
 from probe.states import Progress, RunContext, read_texts, silent
 from probe.statistics import percentile_intervals
 from probe.store import Store
+from probe.vectors import Embeddings, unit
 
 __all__ = ["SimilarityOptions", "correlate_layers", "rank_correlations"]
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from probe.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quantize
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
 from probe.hookpoint import HEAD, POOLING_NAMES, LayerPooling
 from probe.keys import CHUNK, shelf_parts
 from probe.reader import LayerReader, PreparedTexts
 from probe.store import Found, Shelf, Store
 from probe.texts import Documents, Texts, chunks
+from probe.vectors import Embeddings
 
 __all__ = [
     "ChunkStates",

@@ -7,7 +7,7 @@ import torch
 
 from probe.chunk_file import dequantize, quantize
 from probe.dataset import Dataset
-from probe.encoder import Embeddings, Encoder, LateEncoder
+from probe.encoder import Encoder, LateEncoder
 from probe.evaluation import Evaluation
 from probe.keys import CHUNK
 from probe.metrics import Metric, score_run
@@ -16,6 +16,7 @@ from probe.search import TopK
 from probe.states import Progress, silent
 from probe.texts import chunks
 from probe.token_scores import maxsim
+from probe.vectors import Embeddings
 
 __all__ = ["evaluate", "evaluate_late"]
 

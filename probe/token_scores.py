@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from probe.batches import plan_batches
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.pooling import pool_cls
-from probe.search import unit
 from probe.token_states import pack_tokens, unit_tokens
+from probe.vectors import Embeddings, unit
 
 __all__ = ["MAXSIM", "TILE", "QueryTokens", "maxsim"]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from probe.batches import Batch
-from probe.encoder import Embeddings
+from probe.vectors import Embeddings
 
 __all__ = ["Rows", "TokenRows", "VectorRows", "pack_tokens", "unit_tokens", "unpack_tokens"]
 

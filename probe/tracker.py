@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from probe.composite import Composite, Joint
-from probe.encoder import Embeddings
 from probe.fusions import Fusion, RunFusion
 from probe.geometry import SAMPLE
 from probe.hookpoint import TOKENS, Hookpoint
 from probe.scorers import CosineScorer, MaxSimScorer
 from probe.search import Picked, Run, TopK
+from probe.vectors import Embeddings
 
 __all__ = ["RUN_DEPTH", "ChunkTopK", "States", "TopKTracker"]
 

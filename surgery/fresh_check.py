@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from probe.encoder import Embeddings, Encoder
+from probe.encoder import Encoder
 from probe.encoders import HookpointEncoder
 from probe.errors import ModelError
 from probe.image_file import ImageFile
 from probe.loaded import LoadedModel
 from probe.model_config import read_model_config
 from probe.reader import LayerReader
-from probe.search import unit
 from probe.tower_loading import load_other
 from probe.tower_reader import TowerReader
+from probe.vectors import Embeddings, unit
 from surgery.blocks import CutModel
 from surgery.heads import OutputHead
 from surgery.samples import draw_images

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
@@ -13,6 +12,7 @@ from probe.options import LoadOptions
 from probe.profile import ModelProfile
 from probe.reader import LayerReader
 from probe.store import Store
+from probe.vectors import Embeddings
 
 __all__ = ["FusedModel", "fuse", "refuse_towers"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from probe.encoder import Embeddings
 from probe.errors import ModelError
+from probe.vectors import Embeddings
 from surgery.model_files import write_json
 
 __all__ = ["DenseLayer", "OutputHead", "TopModule", "read_dense", "write_dense"]

@@ -23,8 +23,8 @@ from adaptors.tuning import tune
 from adaptors.tuning_data import load_tuning_data
 from adaptors.tuning_words import describe_tuning, trained_on
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
 from probe.image_file import ImageFile, open_image
+from probe.vectors import Embeddings
 
 __all__ = ["LEARNING", "UNSEEN", "DrawnPairs", "draw_pairs", "embed_sides", "make_pairs", "recall_at_1", "tune_on"]
 

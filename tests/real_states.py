@@ -10,13 +10,13 @@ import pytest
 from probe import states
 from probe.chunk_file import quantize
 from probe.dataset_loading import load_dataset
-from probe.encoder import Embeddings
 from probe.leaderboard import Leaderboard
 from probe.loading import load_model
 from probe.metrics import Metric
 from probe.options import LoadOptions
 from probe.ranking import RankOptions, rank_layers
 from probe.reader import LayerReader
+from probe.vectors import Embeddings
 
 __all__ = ["DATA", "FLOAT32", "NDCG", "REAL", "Spied", "rank_minilm", "read_scifact"]
 

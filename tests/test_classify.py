@@ -24,7 +24,6 @@ from probe import class_scores
 from probe.class_scores import MEASURES, intervals, measure_all, paired_test
 from probe.classification_result import MAJORITY, SHUFFLED, ClassificationRow
 from probe.classify_sweep import rank_probes
-from probe.encoder import Embeddings
 from probe.errors import ProbeError
 from probe.hookpoint import Hookpoint
 from probe.labelled_texts import LabelledTexts, limit_texts, load_labelled
@@ -38,6 +37,7 @@ from probe.linear_probe import (
     fewest_texts,
 )
 from probe.texts import Texts
+from probe.vectors import Embeddings
 
 DICE = np.random.default_rng(5)
 TRUTH = np.arange(120) % 3

@@ -15,7 +15,6 @@ from safetensors import safe_open
 from tiny_models import DEPTH, ENCODERS, count_hooks, make_texts, write_model, write_sentence_transformer
 from torch import nn
 
-from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
 from probe.hookpoints import own_pooling
 from probe.loaded import LoadedModel
@@ -23,6 +22,7 @@ from probe.loading import load_model
 from probe.model_config import read_model_config
 from probe.options import LoadOptions
 from probe.reader import LayerReader
+from probe.vectors import Embeddings
 from surgery import cutting
 from surgery.blocks import parse_blocks
 from surgery.cutting import cut, keep

@@ -13,7 +13,7 @@ from tiny_models import PROMPTS, WORDS, count_hooks, make_texts, write_model, wr
 
 from adaptors.resolve import resolve_specs
 from probe.dataset import Dataset
-from probe.encoder import Embeddings, Encoder
+from probe.encoder import Encoder
 from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.loading import load_model
@@ -21,8 +21,8 @@ from probe.metrics import Metric
 from probe.options import LoadOptions
 from probe.ranking import rank
 from probe.reader import LayerReader
-from probe.search import unit
 from probe.sweep import evaluate
+from probe.vectors import Embeddings, unit
 from surgery.fused_folder import is_fused, open_fused, save_fused
 from surgery.fusing import FusedModel, fuse
 

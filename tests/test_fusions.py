@@ -11,7 +11,6 @@ from sweeps import sweep
 from probe import states as states_module
 from probe.console import draw_map
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
 from probe.encoders import HookpointEncoder
 from probe.fusions import Fusion
 from probe.hookpoint import Hookpoint
@@ -20,10 +19,10 @@ from probe.metrics import Metric
 from probe.one_pass import sweep_fusions
 from probe.ranking import Candidate, rank
 from probe.reader import LayerReader
-from probe.search import unit
 from probe.states import RunContext
 from probe.store import Store
 from probe.sweep import evaluate
+from probe.vectors import Embeddings, unit
 
 NDCG = Metric("ndcg", 10)
 LoadTiny = Callable[[str], LoadedModel]

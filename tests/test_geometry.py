@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 import cli
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
-from probe.encoder import Embeddings
 from probe.geometry import alignment, dominant_dimensions, effective_rank, linear_cka, mean_cosine, spectrum, uniformity
 from probe.geometry_result import GeometryResult, GeometryRow
 from probe.geometry_sweep import measure_geometry
@@ -25,6 +24,7 @@ from probe.ranking import Candidate
 from probe.reader import LayerReader
 from probe.states import prompted_documents, prompted_queries, read_states
 from probe.store import Store
+from probe.vectors import Embeddings
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 

@@ -17,7 +17,6 @@ from probe import states as states_module
 from probe.chunk_file import layer_poolings_in
 from probe.composite import Asymmetric
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
 from probe.encoders import HookpointEncoder, TokenEncoder
 from probe.errors import CallError
 from probe.fusions import Fusion
@@ -35,6 +34,7 @@ from probe.store import Store
 from probe.sweep import evaluate_late
 from probe.texts import Texts
 from probe.token_scores import maxsim
+from probe.vectors import Embeddings
 from surgery.cutting import cut
 from surgery.folder import save
 

@@ -22,7 +22,6 @@ from tiny_models import (
     write_tokenizer,
 )
 
-from probe.encoder import Embeddings
 from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.hookpoints import own_pooling
@@ -30,6 +29,7 @@ from probe.loaded import LoadedModel
 from probe.loading import load_model
 from probe.options import LoadOptions
 from probe.reader import LayerReader
+from probe.vectors import Embeddings
 
 LIMIT = 24
 TEXTS = [*make_texts(12), "", "apple unknownword bird", "  acid\n air ", " ".join(WORDS[: LIMIT * 2]), "APPLE Bird"]

@@ -28,10 +28,10 @@ from adaptors.tuning_data import TuningData, load_tuning_data
 from adaptors.tuning_rows import Pairwise
 from adaptors.tuning_trainer import TuningRun
 from probe.dataset_loading import load_dataset
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.opening import open_reader
 from probe.options import LoadOptions
+from probe.vectors import Embeddings
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 LONGEST = "a red circle at the top left and a small blue square at the bottom right corner of the drawing"

@@ -12,7 +12,7 @@ from tiny_models import DEPTH, ENCODERS, PROMPTS, WIDTH, WORDS, count_hooks, mak
 from torch import nn
 
 from probe.batches import tokenize
-from probe.encoder import Embeddings, Encoder
+from probe.encoder import Encoder
 from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.hookpoint import LayerPooling
@@ -22,6 +22,7 @@ from probe.loading import load_model
 from probe.options import LoadOptions
 from probe.pooling import POOLINGS
 from probe.reader import LayerReader
+from probe.vectors import Embeddings
 
 LoadTiny = Callable[[str], LoadedModel]
 

@@ -14,10 +14,11 @@ from probe.leaderboard import Leaderboard
 from probe.loading import load_model
 from probe.metrics import score_run
 from probe.ranking import rank
-from probe.search import TopK, cosines, unit
+from probe.search import TopK, cosines
 from probe.sweep import evaluate
 from probe.texts import Texts
 from probe.truncation import truncate
+from probe.vectors import unit
 from surgery.cutting import cut
 from surgery.folder import save
 

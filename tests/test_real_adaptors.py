@@ -15,7 +15,8 @@ from probe.dataset_loading import load_dataset
 from probe.loading import load_model
 from probe.metrics import score_run
 from probe.reader import LayerReader
-from probe.search import TopK, cosines, unit
+from probe.search import TopK, cosines
+from probe.vectors import unit
 
 SCIFACT = str(DATA / "scifact.zip")
 pytestmark = REAL

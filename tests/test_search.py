@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from probe.search import TopK, cosines, tie_order, unit
+from probe.search import TopK, cosines, tie_order
+from probe.vectors import unit
 
 Matrix = NDArray[np.float32]
 

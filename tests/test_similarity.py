@@ -17,12 +17,12 @@ import cli
 from probe import correlation
 from probe.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
 from probe.dataset import Dataset
-from probe.encoder import Embeddings
 from probe.errors import ProbeError
 from probe.hookpoint import Hookpoint
 from probe.scored_pairs import ScoredPairs, limit_pairs, load_pairs
 from probe.similarity_sweep import rank_correlations
 from probe.texts import Texts
+from probe.vectors import Embeddings
 
 ROW_KEYS = [
     "rank",

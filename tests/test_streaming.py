@@ -11,12 +11,12 @@ from tiny_data import write_beir, write_lines
 
 from probe import sweep as sweep_module
 from probe.dataset_loading import load_dataset
-from probe.encoder import Embeddings
 from probe.errors import DataError
 from probe.evaluation import Evaluation
 from probe.metrics import Metric
 from probe.sweep import evaluate
 from probe.texts import Texts, chunks, select
+from probe.vectors import Embeddings
 
 
 class Hashing:

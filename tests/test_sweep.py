@@ -11,13 +11,14 @@ from probe import one_pass
 from probe import states as states_module
 from probe import sweep as sweep_module
 from probe.dataset import Dataset
-from probe.encoder import Embeddings, Encoder
+from probe.encoder import Encoder
 from probe.encoders import HookpointEncoder
 from probe.hookpoints import select_hookpoints
 from probe.loaded import LoadedModel
 from probe.metrics import Metric
 from probe.reader import LayerReader
 from probe.sweep import evaluate
+from probe.vectors import Embeddings
 
 NDCG = Metric("ndcg", 10)
 POOLINGS = ("cls", "mean", "max", "last")

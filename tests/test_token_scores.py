@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from probe import token_scores
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.scorers import MaxSimScorer
 from probe.token_scores import QueryTokens, maxsim
 from probe.token_states import pack_tokens, unit_tokens, unpack_tokens
+from probe.vectors import Embeddings
 
 WIDTH = 6
 # No text, one token, equal lengths, and none of them sorted.

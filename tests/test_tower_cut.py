@@ -18,14 +18,13 @@ from tiny_images import draw_shapes
 from tiny_models import change_json, count_hooks, write_json
 from tiny_towers import IMAGE_SIZE, LONGEST, TOWER_KINDS, make_towers, write_towers
 
-from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
 from probe.image_file import ImageFile
 from probe.loading import load_model
 from probe.options import LoadOptions
-from probe.search import unit
 from probe.tower_loading import LoadedTower
 from probe.tower_reader import TowerReader
+from probe.vectors import Embeddings, unit
 from surgery import fresh_check, tower_cutting, tower_folder
 from surgery.cutting import cut, keep
 from surgery.folder import save

@@ -21,7 +21,6 @@ from probe.charts import chart_leaderboard
 from probe.chunk_file import dequantize, quantize
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
-from probe.encoder import Embeddings
 from probe.errors import CallError
 from probe.leaderboard import Leaderboard
 from probe.opening import open_reader
@@ -30,6 +29,7 @@ from probe.ranking import RankOptions, rank
 from probe.states import RunContext, prompted_documents, read_states
 from probe.store import Store
 from probe.tower_ranking import open_towers, rank_towers
+from probe.vectors import Embeddings
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 RECALL_1 = "recall@1"

@@ -16,7 +16,6 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 from probe import tower_reader
 from probe.dataset import Dataset
 from probe.dataset_loading import load_dataset
-from probe.encoder import Embeddings
 from probe.errors import CallError, ModelError
 from probe.hookpoints import select_hookpoints
 from probe.image_file import ImageFile
@@ -24,6 +23,7 @@ from probe.opening import open_reader
 from probe.options import LoadOptions
 from probe.reader import LayerReader
 from probe.store import Store
+from probe.vectors import Embeddings
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 CAPTIONS = (

@@ -10,13 +10,13 @@ from sentence_transformers import SentenceTransformer
 from tiny_models import DEPTH, ENCODERS, count_hooks, make_texts
 from torch import nn
 
-from probe.encoder import Embeddings
 from probe.encoders import HookpointEncoder
 from probe.errors import CallError, ModelError
 from probe.hookpoints import own_pooling
 from probe.loaded import LoadedModel
 from probe.reader import LayerReader
 from probe.truncation import truncate
+from probe.vectors import Embeddings
 
 TEXTS = make_texts(12)
 LoadTiny = Callable[[str], LoadedModel]

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from probe.chunk_file import ChunkRecord, Stored, quantize
-from probe.encoder import Embeddings
 from probe.hookpoint import LayerPooling
 from probe.profile import ModelProfile
 from probe.reader import LayerReader, LayerStates, PreparedTexts
 from probe.states import ChunkStates
 from probe.store import Shelf
+from probe.vectors import Embeddings
 
 __all__ = ["ABOUT", "EVERYWHERE", "PARTS", "PLACES", "Spy", "joined", "put", "same", "states"]
 

@@ -1,7 +1,7 @@
-"""The commands `probe`, `surgery` and `adaptors`."""
+"""The commands `probe`, `surgery` and `adaptors`, as a module at the top."""
 
-from commands.adaptors_app import adaptors_app
-from commands.probe_app import probe_app
-from commands.surgery_app import surgery_app
+from encoder_surgery.adaptors_commands.app import adaptors_app
+from encoder_surgery.probe_commands.app import probe_app
+from encoder_surgery.surgery_commands.app import surgery_app
 
 __all__ = ["adaptors_app", "probe_app", "surgery_app"]

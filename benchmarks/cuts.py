@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.inputs import find_mpnet, first_texts
 from benchmarks.timing import Comparison
-from probe.loaded import LoadedModel
-from probe.loading import load_model
-from probe.options import LoadOptions
-from probe.reader import LayerReader
-from surgery.cutting import cut
+from probe.encoding.reader import LayerReader
+from probe.models.loaded import LoadedModel
+from probe.models.loading import load_model
+from probe.models.options import LoadOptions
+from surgery.cutting.cut import cut
 
 __all__ = ["cut_minilm", "cut_mpnet"]
 

@@ -7,10 +7,10 @@ from torch import nn
 
 from benchmarks.inputs import dataset_name, find_mpnet, first_texts
 from benchmarks.timing import Comparison, compare, run_python
-from probe.loaded import LoadedModel
-from probe.loading import load_model
-from probe.options import LoadOptions
-from probe.reader import LayerReader
+from probe.encoding.reader import LayerReader
+from probe.models.loaded import LoadedModel
+from probe.models.loading import load_model
+from probe.models.options import LoadOptions
 
 __all__ = ["against_last_layer", "against_layer_by_layer", "arithmetic", "mpnet_against_last_layer", "whole_command"]
 

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptors.gathering import select_fit_data
-from adaptors.kinds import RECOMMENDED
-from adaptors.ladder import FitPlan, compare_adaptors
-from adaptors.resolve import resolve_specs
-from adaptors.train_options import TrainOptions
+from adaptors.encoders.specs import resolve_specs
+from adaptors.fitting.compare import FitPlan, compare_adaptors
+from adaptors.fitting.data import select_fit_data
+from adaptors.fitting.kinds import RECOMMENDED
+from adaptors.fitting.options import TrainOptions
 from benchmarks.inputs import find_mpnet
-from probe.dataset_loading import load_dataset
-from probe.leaderboard import Leaderboard
-from probe.options import LoadOptions
-from probe.ranking import RankOptions, rank
-from probe.store import Store
+from probe.data.loading import load_dataset
+from probe.experiments.ranking import RankOptions, rank
+from probe.models.options import LoadOptions
+from probe.results.leaderboard import Leaderboard
+from probe.store.store import Store
 
 __all__ = ["draw", "main"]
 

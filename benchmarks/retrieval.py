@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.timing import Comparison, compare
-from probe.search import TopK, cosines
-from probe.vectors import unit
+from probe.metrics.top_k import TopK, cosines
+from probe.metrics.vectors import unit
 
 __all__ = ["top_k"]
 

@@ -9,20 +9,20 @@ from unittest.mock import patch
 
 from benchmarks.inputs import Skipped, first_texts
 from benchmarks.timing import Comparison
-from probe.dataset import Dataset
-from probe.dataset_loading import load_dataset
+from probe.data.dataset import Dataset
+from probe.data.loading import load_dataset
+from probe.distributed.cluster import check_ray, connected
+from probe.distributed.engine import RayEngine
+from probe.encoding.chunk_states import RunContext
+from probe.encoding.reader import LayerReader
 from probe.errors import CallError
-from probe.fusions import Fusion
-from probe.hookpoint import Hookpoint
-from probe.loading import load_model
-from probe.metrics import Metric
-from probe.one_pass import sweep_fusions
-from probe.options import LoadOptions
-from probe.ray_engine import RayEngine
-from probe.ray_session import check_ray, connected
-from probe.reader import LayerReader
-from probe.scan import ChunkFound, Scan
-from probe.states import RunContext
+from probe.evaluation.fusion import Fusion
+from probe.evaluation.one_pass import sweep_fusions
+from probe.evaluation.scan import ChunkFound, Scan
+from probe.layers.hookpoint import Hookpoint
+from probe.metrics.retrieval import Metric
+from probe.models.loading import load_model
+from probe.models.options import LoadOptions
 
 __all__ = ["two_workers"]
 
@@ -39,7 +39,7 @@ def two_workers() -> Iterator[Comparison]:
         raise Skipped(str(error)) from error
     seconds: dict[str, list[float]] = {"two workers": [], "one worker": []}
     reader = LayerReader(load_model("minilm", LoadOptions(device="cpu")))
-    with tempfile.TemporaryDirectory() as folder, connected(None, 2), patch("probe.ray_engine.CHUNK", CHUNK):
+    with tempfile.TemporaryDirectory() as folder, connected(None, 2), patch("probe.distributed.engine.CHUNK", CHUNK):
         dataset = _write_dataset(Path(folder), first_texts(CHUNK * CHUNKS))
         for _ in range(ROUNDS):
             for workers, label in ((2, "two workers"), (1, "one worker")):

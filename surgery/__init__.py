@@ -5,14 +5,15 @@ from typing import Any
 
 # Loaded on first use, so that `surgery --help` stays light.
 _HOMES = {
-    "FusedModel": "fusing",
-    "cut": "cutting",
-    "fuse": "fusing",
+    "FusedModel": "fusing.model",
+    "FusedModule": "fusing.module",
+    "cut": "cutting.cut",
+    "fuse": "fusing.model",
     "inspect_model": "inspection",
-    "keep": "cutting",
-    "open_fused": "fused_folder",
-    "save": "folder",
-    "save_fused": "fused_folder",
+    "keep": "cutting.cut",
+    "open_fused": "fusing.folder",
+    "save": "saving.save",
+    "save_fused": "fusing.folder",
 }
 
 __all__ = list(_HOMES)

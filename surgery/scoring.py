@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from probe.dataset import Dataset
-from probe.hookpoint import Hookpoint
-from probe.hookpoints import own_pooling
-from probe.leaderboard import Leaderboard
-from probe.loaded import LoadedModel
-from probe.ranking import Candidate, RankOptions, rank, rank_layers
-from probe.reader import LayerReader
-from probe.sources import ModelSource
-from surgery.cutting import keep
-from surgery.fusing import FusedModel
+from probe.data.dataset import Dataset
+from probe.encoding.hookpoints import own_pooling
+from probe.encoding.reader import LayerReader
+from probe.experiments.ranking import Candidate, RankOptions, rank, rank_layers
+from probe.layers.hookpoint import Hookpoint
+from probe.models.loaded import LoadedModel
+from probe.models.sources import ModelSource
+from probe.results.leaderboard import Leaderboard
+from surgery.cutting.cut import keep
+from surgery.fusing.model import FusedModel
 
 __all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
 

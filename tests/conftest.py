@@ -17,38 +17,39 @@ if TYPE_CHECKING:
     from fresh_forks import FreshForks
     from real_states import Spied
 
-    from probe.dataset import Dataset
-    from probe.loaded import LoadedModel
+    from probe.data.dataset import Dataset
+    from probe.models.loaded import LoadedModel
 
+_TESTS = Path(__file__).parent
 
 # The files that take longest, longest first: begun first, they leave small ones to fill the end of every process.
 # Between those that start processes of their own is one that does not, so that they do not meet.
 SLOW_FILES = (
-    "test_examples.py",
-    "test_processes.py",
-    "test_ray_kill.py",
-    "test_saved_networks.py",
-    "test_ray_engine.py",
-    "test_report_browser.py",
-    "test_adapted_folder.py",
-    "test_surgery_commands.py",
-    "test_plots.py",
-    "test_healing.py",
-    "test_tuning_resume.py",
-    "test_tune_command.py",
-    "test_cut.py",
-    "test_kill.py",
-    "test_kill_save.py",
-    "test_fresh_process.py",
-    "test_tuned_folder.py",
-    "test_ray_options.py",
-    "test_fuse_command.py",
-    "test_heal_log.py",
-    "test_asymmetric.py",
-    "test_heal_start.py",
-    "test_distil.py",
-    "test_tuning.py",
-    "test_docs.py",
+    "end_to_end/test_examples.py",
+    "end_to_end/test_processes.py",
+    "end_to_end/test_ray_kill.py",
+    "encoder_surgery/adaptors_commands/test_fit.py",
+    "probe/distributed/test_engine.py",
+    "probe/report/test_browser.py",
+    "adaptors/encoders/test_folder.py",
+    "encoder_surgery/surgery_commands/test_commands.py",
+    "probe/plots/test_plots.py",
+    "adaptors/healing/test_heal.py",
+    "adaptors/finetuning/test_resume.py",
+    "encoder_surgery/adaptors_commands/test_tune.py",
+    "surgery/cutting/test_cut.py",
+    "end_to_end/test_kill.py",
+    "end_to_end/test_kill_save.py",
+    "end_to_end/test_fresh_process.py",
+    "adaptors/finetuning/test_saved.py",
+    "encoder_surgery/shell/test_engine.py",
+    "encoder_surgery/surgery_commands/test_fuse.py",
+    "adaptors/healing/test_log.py",
+    "probe/evaluation/test_asymmetric.py",
+    "adaptors/healing/test_start.py",
+    "adaptors/fitting/test_distil.py",
+    "adaptors/finetuning/test_tune.py",
+    "end_to_end/test_docs.py",
 )
 
 
@@ -68,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow files first, whoever ordered the tests before; the tests of a file stay as they are."""
     places = {name: place for place, name in enumerate(SLOW_FILES)}
-    items.sort(key=lambda item: places.get(item.path.name, len(SLOW_FILES)))
+    items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).as_posix(), len(SLOW_FILES)))
 
 
 def pytest_unconfigure() -> None:
@@ -94,8 +95,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 @pytest.fixture(scope="session")
 def load_tiny(tiny_folder: Callable[[str], Path]) -> "Callable[[str], LoadedModel]":
     """Return the loaded model of a family, in float32 on the processor; shared, so never changed."""
-    from probe.loading import load_model
-    from probe.options import LoadOptions
+    from probe.models.loading import load_model
+    from probe.models.options import LoadOptions
 
     @cache
     def load(family: str) -> "LoadedModel":
@@ -117,8 +118,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
 
     from tiny_data import make_dataset
 
-    from probe.dataset_loading import load_dataset
-    from probe.texts import Texts
+    from probe.data.loading import load_dataset
+    from probe.data.texts import Texts
 
     streamed = load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
     return replace(streamed, documents=Texts.gather(streamed.documents))
@@ -162,7 +163,7 @@ def fresh_forks() -> Iterator["FreshForks"]:
 def quick_checks(fresh_forks: "FreshForks") -> Iterator[None]:
     """Have saved folders checked in forks; that of the commands `cut` and `fuse` is a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("surgery.fresh_check.subprocess", SimpleNamespace(run=fresh_forks.run))
+        patch.setattr("surgery.saving.fresh_process.subprocess", SimpleNamespace(run=fresh_forks.run))
         yield
 
 

@@ -1,0 +1,164 @@
+"""The description in an adapted encoder's folder: its adaptor, and the models it was fitted to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.errors import CallError, ModelError
+from probe.models.info import ModelProfile, find_files
+from probe.models.options import LoadOptions
+from probe.models.saved_json import Description, Part, read_description
+from probe.models.training_record import Learned, join_learned, read_learned, write_learned
+from surgery.saving.files import write_json
+
+__all__ = [
+    "DESCRIPTION",
+    "Member",
+    "SavedDescription",
+    "TrainedOn",
+    "check_member",
+    "describe_member",
+    "describe_trained",
+    "is_adapted",
+    "read_adaptor",
+]
+
+DESCRIPTION = "adaptor.json"
+
+
+class Member(Part):
+    """A model as it was when the adaptor was fitted to it."""
+
+    weights_sha256: str
+    config_sha256: str
+    tokenizer_sha256: str
+    query_prompt: str
+    document_prompt: str
+    max_tokens: int | None
+
+
+def describe_member(folder: Path) -> Member:
+    """Return a model's hashes, prompts and longest input.
+
+    Args:
+        folder: Its folder.
+    """
+    files = find_files(str(folder), LoadOptions(dtype="float32", device="cpu"))
+    return Member(
+        weights_sha256=files.weights_hash,
+        config_sha256=files.config_hash,
+        tokenizer_sha256=files.tokenizer_hash,
+        query_prompt=files.config.query_prompt,
+        document_prompt=files.config.document_prompt,
+        max_tokens=files.config.max_tokens,
+    )
+
+
+def check_member(member: Member, model: ModelProfile) -> None:
+    """Refuse a model that an adaptor was not fitted to.
+
+    Args:
+        member: The model that the adaptor was fitted to.
+        model: The model in its folder.
+
+    Raises:
+        CallError: It was opened with other prompts, or for other inputs.
+        ModelError: It is another model.
+    """
+    found = (model.weights_hash, model.config_hash, model.tokenizer_hash)
+    if found != (member.weights_sha256, member.config_sha256, member.tokenizer_sha256):
+        raise ModelError(f"'{model.source.name}' is not the model its adaptor was fitted to: its files were changed")
+    if (model.query_prompt, model.document_prompt) != (member.query_prompt, member.document_prompt):
+        raise CallError(
+            f"the adaptor in '{model.source.name}' was fitted under the prompts {member.query_prompt!r} and "
+            f"{member.document_prompt!r}: leave out --query-prompt and --document-prompt"
+        )
+    if model.max_tokens != member.max_tokens:
+        raise CallError(
+            f"the adaptor in '{model.source.name}' was fitted to inputs of {member.max_tokens} tokens: leave out "
+            "--max-tokens"
+        )
+
+
+class SavedDescription(Description):
+    """The content of adaptor.json."""
+
+    kind: str
+    labels: str
+    dataset: str
+    text_sha256: str | None
+    top: list[str]
+    fitted_to: list[Member]
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The texts and labels that the weights of an encoder were trained on.
+
+    Attributes:
+        kind: `tuned` or `healed`.
+        seen: Name of every data set whose texts were looked at, and sha256 of its documents.
+        labels: `none`, or the split whose judgements were learned.
+    """
+
+    kind: str
+    seen: tuple[tuple[str, str], ...]
+    labels: str = "none"
+
+    @property
+    def learned(self) -> Learned:
+        """The same, as a model's folder says it."""
+        return Learned(() if self.labels == "none" else (self.labels,), self.seen)
+
+
+def is_adapted(folder: str | Path) -> bool:
+    """Return whether a folder holds an adapted encoder of ours."""
+    return (Path(folder) / DESCRIPTION).is_file()
+
+
+def read_adaptor(folder: Path) -> SavedDescription:
+    """Read the description in an adapted encoder's folder.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    path = folder / DESCRIPTION
+    description = read_description(path, SavedDescription)
+    for name in description.top:
+        if Path(name).name != name:
+            raise ModelError(f"{path} names '{name}': expected the name of a folder beside it")
+    return description
+
+
+def describe_trained(folder: Path, trained: TrainedOn, members: Sequence[str]) -> None:
+    """Describe anew a folder whose weights were trained.
+
+    Args:
+        folder: The folder.
+        trained: The texts and labels of the training.
+        members: Folders of its models inside it; the empty name is the folder itself.
+
+    Raises:
+        ModelError: It holds a description that cannot be read.
+    """
+    before = read_adaptor(folder) if is_adapted(folder) else None
+    # An adaptor that was fitted to a text has seen it, whatever it is trained on later.
+    parts = [_learned(before) if before else Learned(), *(read_learned(folder / member) for member in members)]
+    learned = join_learned([*parts, trained.learned])
+    for member in members:
+        write_learned(learned, folder / member)
+    description = SavedDescription(
+        kind=trained.kind,
+        labels="+".join(learned.labels) or "none",
+        dataset="+".join(name for name, _ in learned.seen),
+        text_sha256="+".join(text_hash for _, text_hash in learned.seen) or None,
+        top=before.top if before else [],
+        fitted_to=[describe_member(folder / member) for member in members],
+    )
+    write_json(folder / DESCRIPTION, description.model_dump())
+
+
+def _learned(description: SavedDescription) -> Learned:
+    names, hashes = description.dataset.split("+"), (description.text_sha256 or "").split("+")
+    labels = tuple(name for name in description.labels.split("+") if name != "none")
+    return Learned(labels, tuple(zip(names, hashes, strict=False)) if description.text_sha256 else ())

@@ -1,0 +1,100 @@
+"""An adaptor as modules of a saved model: sentence-transformers' own where it is linear, ours where it is not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from adaptors.modules.base import Adaptor
+from adaptors.modules.linear import Linear, Projection
+from probe.errors import ModelError, first_line
+from surgery.saving.files import write_json
+from surgery.saving.heads import DenseLayer, TopModule, read_dense, write_dense
+
+__all__ = ["NETWORK_MODULE", "NETWORK_MODULES", "is_plain", "read_top", "top_modules"]
+
+# Imported by sentence-transformers, where this package is installed and the user trusts it.
+NETWORK_MODULE = "adaptors.AdaptorModule"
+# Folders saved before named the file that the class was in.
+NETWORK_MODULES = (NETWORK_MODULE, "adaptors.adaptor_module.AdaptorModule")
+_NORM_WEIGHTS = "model.safetensors"
+
+
+def is_plain(adaptor: Adaptor) -> bool:
+    """Return whether sentence-transformers has modules for it."""
+    return isinstance(adaptor, Projection | Linear)
+
+
+def top_modules(adaptor: Adaptor, dim: int) -> tuple[TopModule, ...]:
+    """Return an adaptor as modules.
+
+    Args:
+        adaptor: The adaptor.
+        dim: Dimensions to keep, of one that is linear; a network is saved with all of its own.
+
+    Returns:
+        The modules, in order.
+    """
+    if isinstance(adaptor, Projection):
+        return (_dense(adaptor.weight, adaptor.bias, dim),)
+    if isinstance(adaptor, Linear):
+        norm = TopModule("LayerNorm", lambda folder: _write_norm(adaptor, folder))
+        return (norm, _dense(adaptor.map.weight.T, adaptor.map.bias, dim))
+    return (TopModule(NETWORK_MODULE, lambda folder: _write_network(adaptor, folder)),)
+
+
+def read_top(folders: Sequence[Path]) -> Adaptor:
+    """Read the folders that the modules of `top_modules` wrote.
+
+    Args:
+        folders: Their folders, in order.
+
+    Returns:
+        The adaptor, ready to be applied.
+
+    Raises:
+        ModelError: They were changed.
+    """
+    kinds = tuple(folder.name.partition("_")[2] for folder in folders)
+    if kinds == ("AdaptorModule",):
+        from adaptors.modules.st_module import read_network
+
+        return read_network(folders[0])
+    if kinds not in (("Dense",), ("LayerNorm", "Dense")):
+        raise ModelError(f"{folders[0].parent} holds modules that no adaptor is saved as: {', '.join(kinds)}")
+    dense = read_dense(folders[-1])
+    weight, bias = torch.from_numpy(dense.weight), torch.from_numpy(dense.bias)
+    return Projection.of(weight, bias) if len(kinds) == 1 else _read_linear(folders[0], weight, bias)
+
+
+def _dense(weight: Tensor, bias: Tensor, dim: int) -> TopModule:
+    layer = DenseLayer(weight[:, :dim].detach().numpy(), bias[:dim].detach().numpy())
+    return TopModule("Dense", lambda folder: write_dense(layer, folder))
+
+
+def _write_norm(adaptor: Linear, folder: Path) -> None:
+    write_json(folder / "config.json", {"dimension": adaptor.width})
+    save_file({f"norm.{name}": tensor for name, tensor in adaptor.norm.state_dict().items()}, folder / _NORM_WEIGHTS)
+
+
+@torch.no_grad()
+def _read_linear(folder: Path, weight: Tensor, bias: Tensor) -> Linear:
+    adaptor = Linear(*weight.shape)
+    try:
+        tensors = load_file(folder / _NORM_WEIGHTS)
+        adaptor.norm.weight.copy_(tensors["norm.weight"])
+        adaptor.norm.bias.copy_(tensors["norm.bias"])
+    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder} holds no layer norm: {first_line(error)}") from error
+    adaptor.map.weight.copy_(weight.T)
+    adaptor.map.bias.copy_(bias)
+    return adaptor.eval()
+
+
+def _write_network(adaptor: Adaptor, folder: Path) -> None:
+    from adaptors.modules.st_module import write_network
+
+    write_network(adaptor, folder)

@@ -1,0 +1,120 @@
+"""The training of a tuned encoder, as its card and its description state it."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from adaptors.encoders.description import TrainedOn
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.finetuning.options import TuneOptions
+from adaptors.finetuning.tune import Round
+from adaptors.rows.load import TuningData
+from adaptors.training.epochs import Epoch
+from probe.data.dataset import Dataset
+
+__all__ = ["describe_tuning", "trained_on"]
+
+
+def trained_on(name: str, data: TuningData) -> TrainedOn:
+    """Return the data that an encoder tuned on rows has seen.
+
+    Args:
+        name: The name the rows were loaded by.
+        data: The rows.
+    """
+    if data.corpus is not None:
+        return TrainedOn("tuned", tuple(_seen(data.name, data.corpus)), data.corpus.split)
+    with Path(name).open("rb") as file:
+        return TrainedOn("tuned", ((data.name, hashlib.file_digest(file, "sha256").hexdigest()),), data.name)
+
+
+def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:
+    """Yield name and hash of the texts; images and captions are searched in either direction, and by split."""
+    if not corpus.images:
+        yield name, corpus.documents.text_hash
+        return
+    for side in (corpus.documents, corpus.queries):
+        yield f"{name} ({corpus.split})", side.text_hash
+
+
+def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Round]) -> str:
+    """Return a section of a card.
+
+    Args:
+        data: The rows it was trained on.
+        options: Of the training; its guide by name.
+        rounds: Its results.
+
+    Returns:
+        Markdown.
+    """
+    lines = [
+        f"{_weights(options)} trained on {data.name} ({len(data.rows):,} rows with judgements or labels).",
+        _loss(options),
+        _schedule(options),
+        _mining(options, rounds),
+        f"The cross-encoder `{options.cross_encoder}` scored the rows." if options.cross_encoder else "",
+        _choice(options, rounds),
+        _images(data),
+        _judgements(data),
+    ]
+    return "## Tuned\n\n" + " ".join(line for line in lines if line) + "\n"
+
+
+def _weights(options: TuneOptions) -> str:
+    scope = options.scope
+    of = f" of the {scope.tower} tower" if scope.tower else ""
+    blocks = "every block" if not scope.top else "the last block" if scope.top == 1 else f"the last {scope.top} blocks"
+    slower = f", learning {scope.decay:g} times as fast from block to block downward," if scope.decay < 1 else ""
+    if scope.lora is not None:
+        return f"Low-rank matrices of rank {scope.lora} beside the linear maps of {blocks}{of}{slower} were"
+    weights = f"The weights of {blocks}{of} and of what comes after them" if scope.top else f"All weights{of}"
+    return f"{weights}{slower} were"
+
+
+def _loss(options: TuneOptions) -> str:
+    goal = options.goal
+    around = "".join(f", inside `{name}` ({WRAPPERS[name].formula})" for name in goal.around)
+    given = "".join(f", {name} {getattr(goal.settings, name)}" for name in sorted(goal.settings.given()))
+    return f"Loss: `{goal.loss}` ({TUNING_LOSSES[goal.loss].formula}){around}{given}."
+
+
+def _schedule(options: TuneOptions) -> str:
+    schedule = options.schedule
+    length = f" of texts of at most {schedule.tokens} tokens" if schedule.tokens else ""
+    return (
+        f"Batches of {schedule.batch} rows{length}, at most {schedule.epochs} epochs, learning rate {options.rate:g}, "
+        f"warm-up {schedule.warm_up:g}, seed {schedule.seed}{', products in bfloat16' * schedule.bfloat16}."
+    )
+
+
+def _mining(options: TuneOptions, rounds: Sequence[Round]) -> str:
+    if not options.rounds:
+        return ""
+    rows = ", ".join(f"{one.rows:,}" for one in rounds)
+    mining = options.mining
+    return (
+        f"{mining.count} hard negatives of every pair, mined anew in each of {options.rounds} rounds ({rows} rows) at "
+        f"ranks {mining.skip + 1} to {mining.depth}, none above {1 - mining.margin:.0%} of the lowest positive's score."
+    )
+
+
+def _choice(options: TuneOptions, rounds: Sequence[Round]) -> str:
+    """Say what chose the epochs, and which they are; a round knows no epochs where nothing was held out."""
+    if not all(one.epochs for one in rounds):
+        return "Nothing was held out: the last epoch was kept."
+    by_score = any(epoch.scores for one in rounds for epoch in one.epochs)
+    judge = "The greatest nDCG@10 of held-out queries" if by_score else "The least loss on the rows of held-out queries"
+    chosen = ", ".join(str(max(one.epochs, key=Epoch.merit).number) for one in rounds)
+    return f"{judge} ({options.hold_out:.0%} of all queries, not trained on) chose the epoch: {chosen}."
+
+
+def _images(data: TuningData) -> str:
+    if data.corpus is None or not data.corpus.images:
+        return ""
+    return "Its rows are images with captions, a tower for each; the scale of the logits was left as it was."
+
+
+def _judgements(data: TuningData) -> str:
+    known = "those of the file" if data.corpus is None else f"those of the split {data.corpus.split}"
+    return f"No judgement was looked at but {known}."

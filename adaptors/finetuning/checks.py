@@ -1,0 +1,108 @@
+"""Refuse a tuning that cannot be done, before anything is embedded."""
+
+from adaptors.finetuning.encoder import TrainableEncoder
+from adaptors.finetuning.loss_build import make_tuning_loss
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES
+from adaptors.finetuning.options import Goal, TuneOptions
+from adaptors.rows.columns import LISTS
+from adaptors.rows.load import TuningData
+from adaptors.rows.rows import texts_of
+from adaptors.training.callbacks import check_tracking
+from adaptors.training.distributed import world_size
+from probe.data.images import ImageFile
+from probe.errors import CallError
+
+__all__ = ["check_rows", "check_tuning"]
+
+# They reach into sentence-transformers' own module of one transformer.
+_OF_ONE_PROCESS = frozenset({"matryoshka-2d", "adaptive-layer"})
+_OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist", "gist-cached"}
+
+
+def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
+    """Refuse options that do not go together.
+
+    Args:
+        encoder: The encoder to train.
+        options: Of the training.
+
+    Raises:
+        CallError: They do not go together, or not with the encoder.
+    """
+    goal = options.goal
+    check_tracking(options.report_to)
+    if encoder.is_fused:
+        _check_fused(encoder, goal)
+    if encoder.is_paired:
+        _check_paired(encoder, options)
+    make_tuning_loss(goal.loss, encoder.model, goal.settings, goal.around)
+    if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
+        fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
+        raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
+    _check_batch(goal.loss, options.schedule.batch)
+    _check_processes(goal, options.schedule.batch)
+    if (rate := options.rate) <= 0:
+        raise CallError(f"--rate {rate:g} is out of range: expected more than 0")
+
+
+def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:
+    """Refuse rows of images for an encoder of texts, and rows without images for one of both.
+
+    Args:
+        encoder: The encoder to train.
+        data: Training rows.
+
+    Raises:
+        CallError: They do not fit.
+    """
+    has_images = any(isinstance(text, ImageFile) for text in texts_of(data.rows))
+    if has_images and not encoder.is_paired:
+        raise CallError(
+            f"'{data.name}' holds images, and '{encoder.name}' reads texts only: name a model with an image tower, as "
+            "clip"
+        )
+    if encoder.is_paired and not has_images:
+        raise CallError(
+            f"'{data.name}' holds texts only, and both towers of '{encoder.name}' are trained: expected a folder of "
+            "images with captions"
+        )
+
+
+def _check_paired(encoder: TrainableEncoder, options: TuneOptions) -> None:
+    """Refuse what embeds an image as a text would be, or both in one column."""
+    goal = options.goal
+    for name in (goal.loss, *goal.around):
+        if name in _OF_ONE_MODEL:
+            raise CallError(f"'{name}' is for an encoder of texts, and '{encoder.name}' has two towers: leave it out")
+    if not TUNING_LOSSES[goal.loss].layout.has_sides:
+        raise CallError(
+            f"'{goal.loss}' puts both sides of a pair into one column, and '{encoder.name}' has a tower for each: take "
+            "infonce or alignment-anisotropy"
+        )
+    if options.cross_encoder is not None:
+        raise CallError("a cross-encoder scores pairs of texts: leave it out where images are trained on")
+    if options.schedule.tokens is not None:
+        raise CallError(f"'{encoder.name}' reads captions at the length it was made for: leave out --tokens")
+
+
+def _check_processes(goal: Goal, batch: int) -> None:
+    """Refuse what several processes cannot share."""
+    if batch % (count := world_size()):
+        raise CallError(f"--batch {batch}: expected a multiple of {count}, for {count} processes share it")
+    for name in goal.around:
+        if name in _OF_ONE_PROCESS and count > 1:
+            raise CallError(f"'{name}' changes the model while it computes: start one process, or leave it out")
+
+
+def _check_fused(encoder: TrainableEncoder, goal: Goal) -> None:
+    for name in (goal.loss, *goal.around):
+        if name in _OF_ONE_MODEL:
+            raise CallError(
+                f"'{name}' is for an encoder of one model, and '{encoder.name}' is a fused one: leave it out"
+            )
+
+
+def _check_batch(loss: str, batch: int) -> None:
+    """Refuse batches in which a loss of classes cannot have two texts of each of two classes or more."""
+    if TUNING_LOSSES[loss].sampler == "group_by_label" and (batch < 4 or batch % 2):
+        raise CallError(f"--batch {batch}: the loss '{loss}' needs an even number, 4 at least")

@@ -1,0 +1,203 @@
+"""An encoder that is to be trained: sentence-transformers' model of it, and a folder of files made like it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+from torch import nn
+
+from adaptors.encoders.st_modules import NETWORK_MODULES
+from adaptors.finetuning.two_towers import AS_PROBED, PairedModel, find_both, has_two_towers, write_pair
+from probe.encoding.hookpoints import own_pooling
+from probe.errors import CallError, ModelError, first_line
+from probe.layers.hookpoint import TOWERS, split_tower
+from probe.layers.layer_stack import LayerStack, find_layers
+from probe.models.info import ModelFiles, find_files
+from probe.models.loaded import LoadedModel
+from probe.models.loading import load_files
+from probe.models.options import LoadOptions
+from probe.models.sources import find_source
+from surgery.cutting.cut import cut
+from surgery.fusing.folder import FUSED_MODULES, is_fused
+from surgery.saving.files import PROVENANCE, write_json
+from surgery.saving.heads import OutputHead
+from surgery.saving.save import write_model
+
+__all__ = ["Tower", "TrainableEncoder", "cut_texts", "open_trainable"]
+
+_SIZES = "sentence_bert_config.json"
+_OPTIONS = LoadOptions(dtype="float32", device="cpu")
+
+
+@dataclass(frozen=True)
+class Tower:
+    """One stack of blocks of an encoder.
+
+    Attributes:
+        module: The transformer.
+        stack: Its layers.
+        folder: Where its weight files are, inside the encoder's folder.
+        after: What of its module comes after the blocks and their norm: a two-tower model's projection or head.
+        name: `image` or `text`, of a two-tower model.
+    """
+
+    module: nn.Module
+    stack: LayerStack
+    folder: str
+    after: tuple[nn.Module, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class TrainableEncoder:
+    """An encoder that is to be trained.
+
+    Attributes:
+        name: What the caller calls it.
+        model: The encoder, in float32.
+        folder: Files that are made like it.
+        towers: Its transformers: one, a fused model's members, or both towers of a two-tower model.
+        prompts: What is put before a `query` and before a `document`; a fused model puts its members' own.
+    """
+
+    name: str
+    model: SentenceTransformer
+    folder: Path
+    towers: tuple[Tower, ...]
+    prompts: Mapping[str, str]
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether it is a fused model of ours."""
+        return is_fused(self.folder)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether it is a two-tower model, for images and texts."""
+        return isinstance(self.model, PairedModel)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether sentence-transformers loads its folder without this package."""
+        return not set(_module_types(self.folder)) & {*FUSED_MODULES, *NETWORK_MODULES}
+
+
+def open_trainable(name: str, scratch: Path) -> TrainableEncoder:
+    """Open an encoder for training.
+
+    Args:
+        name: Alias, hub id or folder; a cut, adapted, fused or tuned one too.
+        scratch: An empty folder, for the files of a model that no command of ours made.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        CallError: There is no such model, or one tower is named of two.
+        ModelError: It cannot be loaded.
+    """
+    whole, tower = split_tower(name)
+    if tower:
+        raise CallError(f"'{name}' is one tower of a model, and both are trained: name the whole model, {whole}")
+    folder = Path(name)
+    if not (folder / PROVENANCE).is_file():
+        folder = _write_base(name, scratch)
+    try:
+        # Of a folder's code, nothing but this package's own is run.
+        model = _load(folder)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {first_line(error)}") from error
+    prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
+    return TrainableEncoder(name, model.float(), folder, _towers(model, folder), prompts)
+
+
+@contextmanager
+def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
+    """Let a model read no more than some tokens of a text for a while.
+
+    Args:
+        model: The model.
+        tokens: The longest text; the model's own when left out.
+
+    Raises:
+        CallError: It is a fused model, whose members have their own.
+    """
+    longest = model.max_seq_length
+    if tokens is None or (longest is not None and tokens >= longest):
+        yield
+        return
+    try:
+        model.max_seq_length = tokens
+    except AttributeError as error:
+        raise CallError("a fused model's members have longest inputs of their own: leave out --tokens") from error
+    try:
+        yield
+    finally:
+        model.max_seq_length = longest
+
+
+def _load(folder: Path) -> SentenceTransformer:
+    if has_two_towers(folder):
+        return PairedModel(str(folder), device="cpu", processor_kwargs=AS_PROBED)
+    return SentenceTransformer._load_with_module_classes(str(folder), _own_modules(folder), device="cpu")
+
+
+def _write_base(name: str, scratch: Path) -> Path:
+    """Write a model as a folder of ours: what sentence-transformers saves, or what a cut after its last block is."""
+    if has_two_towers(find_source(name).folder):
+        files = find_files(f"{name}@{TOWERS[0]}", _OPTIONS)
+        write_pair(files, scratch)
+        write_json(scratch / PROVENANCE, _origin(files))
+        return scratch
+    files = find_files(name, _OPTIONS)
+    loaded = load_files(files)
+    if (loaded.source.folder / "modules.json").is_file():
+        model = SentenceTransformer(str(loaded.source.folder), device="cpu")
+        prompts = {"query": loaded.query_prompt, "document": loaded.document_prompt}
+        model.prompts = {**(model.prompts or {}), **{side: text for side, text in prompts.items() if text}}
+        model.max_seq_length = loaded.max_tokens
+        model.save_pretrained(str(scratch), create_model_card=False)
+        sizes = scratch / _SIZES
+        # Otherwise only its tokenizer would know.
+        write_json(sizes, {**json.loads(sizes.read_text(encoding="utf-8")), "max_seq_length": loaded.max_tokens})
+        write_json(scratch / PROVENANCE, _origin(loaded))
+    else:
+        write_model(cut(loaded, loaded.depth), scratch, OutputHead(own_pooling(loaded)))
+    return scratch
+
+
+def _origin(model: LoadedModel | ModelFiles) -> dict[str, Any]:
+    return {"from": model.source.hub_id or str(model.source.folder), "revision": model.source.revision}
+
+
+def _own_modules(folder: Path) -> dict[str, type[nn.Module]]:
+    """Return this package's own classes among a folder's modules."""
+    from adaptors.modules.st_module import AdaptorModule
+    from surgery.fusing.module import FusedModule
+
+    own: dict[str, type[nn.Module]] = dict.fromkeys(FUSED_MODULES, FusedModule)
+    own |= dict.fromkeys(NETWORK_MODULES, AdaptorModule)
+    return {kind: own[kind] for kind in _module_types(folder) if kind in own}
+
+
+def _module_types(folder: Path) -> list[str]:
+    try:
+        return [module["type"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{folder / 'modules.json'} lists no modules: {first_line(error)}") from error
+
+
+def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:
+    first: Any = model[0]
+    if is_fused(folder):
+        readers = first.model.readers
+        return tuple(
+            Tower(reader.loaded.module, reader.loaded.stack, Path(reader.model.source.name).name) for reader in readers
+        )
+    if isinstance(model, PairedModel):
+        return tuple(Tower(first.model, found.stack, "", found.steps, name) for name, found in find_both(model).items())
+    return (Tower(first.auto_model, find_layers(first.auto_model), ""),)

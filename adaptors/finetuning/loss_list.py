@@ -1,0 +1,83 @@
+"""All losses as a user sees them: name, formula, the data they take, where they come from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.finetuning.loss_spec import TuningLoss, Wrapper
+
+__all__ = ["ListedLoss", "list_losses", "losses_tables"]
+
+_TITLES = {
+    "tuning": "tuning an encoder",
+    "around": "around another loss for tuning",
+    "states": "on stored states (adaptors fit --loss)",
+}
+_STATES = {
+    "texts": "stored states, no labels",
+    "rankings": "stored states, no labels",
+    "pairs": "stored states, judgements",
+}
+
+
+@dataclass(frozen=True)
+class ListedLoss:
+    """A loss in the list.
+
+    Attributes:
+        name: What it is called.
+        kind: `tuning`, `around` for a wrapper of such a loss, or `states` for networks on stored states.
+        formula: In plain text.
+        data: The columns it takes, or whether it needs judgements.
+        source: Where it was published.
+        options: Its settings, the required ones first.
+        library: `sentence-transformers` where the loss is its own, else `encoder-surgery`.
+    """
+
+    name: str
+    kind: str
+    formula: str
+    data: str
+    source: str
+    options: tuple[str, ...]
+    library: str
+
+
+def list_losses() -> tuple[ListedLoss, ...]:
+    """Return every loss: for tuning, around one of those, and on stored states."""
+    from adaptors.fitting.losses import LOSSES
+
+    tuning = [_list_part(loss, "tuning", loss.layout.columns) for loss in TUNING_LOSSES.values()]
+    around = [_list_part(wrapper, "around", "that of the loss inside") for wrapper in WRAPPERS.values()]
+    states = [
+        ListedLoss(name, "states", loss.formula, _STATES[loss.draws], loss.source, (), "encoder-surgery")
+        for name, loss in LOSSES.items()
+    ]
+    return (*tuning, *around, *states)
+
+
+def _list_part(part: TuningLoss | Wrapper, kind: str, data: str) -> ListedLoss:
+    options = (*sorted(part.needs), *sorted(part.options))
+    library = "sentence-transformers" if part.theirs else "encoder-surgery"
+    return ListedLoss(part.name, kind, part.formula, data, part.source, options, library)
+
+
+def losses_tables(losses: Sequence[ListedLoss]) -> list[Table]:
+    """Return one rich table per kind of loss; long formulas go on in the next line."""
+    return [_draw(title, [loss for loss in losses if loss.kind == kind]) for kind, title in _TITLES.items()]
+
+
+def _draw(title: str, losses: Sequence[ListedLoss]) -> Table:
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
+    )
+    table.add_column("name", no_wrap=True)
+    for column, share in (("formula", 5), ("data form", 3), ("source", 4)):
+        table.add_column(column, overflow="fold", ratio=share)
+    for loss in losses:
+        table.add_row(*map(Text, (loss.name, loss.formula, loss.data, loss.source)))
+    return table

@@ -1,0 +1,182 @@
+"""Which parameters of an encoder are trained, and how fast: blocks, layer-wise decay, low-rank matrices (LoRA)."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from adaptors.finetuning.encoder import Tower, TrainableEncoder
+from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from peft import LoraModel
+
+__all__ = ["Scope", "TrainedWeights", "add_lora", "check_peft", "choose_weights"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which weights are trained.
+
+    Attributes:
+        lora: Rank of low-rank matrices beside the blocks' linear maps, which are then all that is trained.
+        top: Only so many of the last blocks, and what comes after them; all when left out.
+        decay: Factor of the learning rate from a block to the one below it.
+        tower: The only tower to train, `image` or `text`, of a two-tower model; both when left out.
+    """
+
+    lora: int | None = None
+    top: int | None = None
+    decay: float = 1.0
+    tower: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """The weights that are trained.
+
+    Attributes:
+        factors: Factor of the learning rate by name of the weight.
+        adapters: Low-rank matrices, as peft put them into each transformer.
+    """
+
+    factors: Mapping[str, float]
+    adapters: "tuple[LoraModel, ...]" = ()
+
+    def learning_rates(self, rate: float) -> dict[str, float]:
+        """Return the learning rates other than the greatest, by a pattern of names, for the trainer's arguments."""
+        others = sorted(set(self.factors.values()) - {1.0})
+        names = {factor: [re.escape(name) for name, own in self.factors.items() if own == factor] for factor in others}
+        return {rf"(^|\.)({'|'.join(found)})$": factor * rate for factor, found in names.items()}
+
+    def merge_adapters(self) -> None:
+        """Add what low-rank matrices learned to the weights they are beside, and take them away."""
+        for adapter in self.adapters:
+            adapter.merge_and_unload()
+
+
+def choose_weights(encoder: TrainableEncoder, scope: Scope) -> TrainedWeights:
+    """Make the chosen weights of an encoder trainable, and no others.
+
+    Args:
+        encoder: The encoder, changed in place.
+        scope: Which weights.
+
+    Returns:
+        The weights; the last block, and what comes after it, learn at the whole rate.
+
+    Raises:
+        CallError: A number is out of range.
+    """
+    towers = _chosen_towers(scope, encoder)
+    _check(scope, towers, encoder.name)
+    encoder.model.requires_grad_(False)
+    adapters = () if scope.lora is None else tuple(_add_matrices(towers, scope.lora, scope.top))
+    factors: dict[int, float] = {}
+    if not adapters:
+        factors |= {id(p): 1.0 for p in (*_on_top(encoder), *(p for tower in towers for p in _above(tower)))}
+    for tower in towers:
+        factors |= {id(p): factor for p, factor in (_lora_factors if adapters else _factors)(tower, scope)}
+    chosen = {name: p for name, p in encoder.model.named_parameters() if id(p) in factors}
+    for parameter in chosen.values():
+        parameter.requires_grad_(True)
+    return TrainedWeights({name: factors[id(p)] for name, p in chosen.items()}, adapters)
+
+
+def _chosen_towers(scope: Scope, encoder: TrainableEncoder) -> Sequence[Tower]:
+    if scope.tower is None:
+        return encoder.towers
+    if not encoder.is_paired:
+        raise CallError(f"--tower {scope.tower}: '{encoder.name}' has no towers for images and texts: leave it out")
+    towers = [tower for tower in encoder.towers if tower.name == scope.tower]
+    if not towers:
+        raise CallError(f"--tower {scope.tower}: expected {' or '.join(tower.name for tower in encoder.towers)}")
+    return towers
+
+
+def _check(scope: Scope, towers: Sequence[Tower], name: str) -> None:
+    depth = max(tower.stack.depth for tower in towers)
+    if scope.lora is not None and scope.lora < 1:
+        raise CallError(f"--lora {scope.lora} is out of range: expected a rank of 1 or more")
+    if scope.top is not None and not 1 <= scope.top <= depth:
+        raise CallError(f"--top {scope.top} is out of range: '{name}' has {depth} blocks")
+    if not 0 < scope.decay <= 1:
+        raise CallError(f"--decay {scope.decay:g} is out of range: expected more than 0, and 1 at most")
+
+
+def _add_matrices(towers: Sequence[Tower], rank: int, top: int | None) -> "Iterator[LoraModel]":
+    """Put low-rank matrices into every module once, which two towers may be parts of."""
+    for module in dict.fromkeys(tower.module for tower in towers):
+        own = [tower for tower in towers if tower.module is module]
+        yield add_lora(module, [block for tower in own for block in _chosen_blocks(tower, top)], rank)
+
+
+def _chosen_blocks(tower: Tower, top: int | None) -> Sequence[nn.Module]:
+    """Return the last blocks of a tower, of which there may be fewer."""
+    return list(tower.stack.blocks)[-top if top else None :]
+
+
+def _on_top(encoder: TrainableEncoder) -> Iterator[nn.Parameter]:
+    for module in list(encoder.model)[1:]:
+        yield from module.parameters()
+
+
+def _above(tower: Tower) -> Iterator[nn.Parameter]:
+    """Yield what comes after a tower's blocks: the final norm, a projection."""
+    for module in (tower.stack.final_norm, *tower.after):
+        if module is not None:
+            yield from module.parameters()
+
+
+def _factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]:
+    """Yield the weights of a tower's chosen blocks, and of what is below them where all are, with their factors."""
+    for below, block in enumerate(reversed(_chosen_blocks(tower, scope.top))):
+        yield from ((p, scope.decay**below) for p in block.parameters())
+    if scope.top is None:
+        above = {id(p) for p in (*tower.stack.blocks.parameters(), *_above(tower))}
+        for name, p in tower.module.named_parameters():
+            if tower.stack.needs(name) and id(p) not in above:
+                yield p, scope.decay**tower.stack.depth
+
+
+def _lora_factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]:
+    for below, block in enumerate(reversed(_chosen_blocks(tower, scope.top))):
+        yield from ((p, scope.decay**below) for name, p in block.named_parameters() if "lora_" in name)
+
+
+def check_peft() -> None:
+    """Refuse LoRA where peft is not installed.
+
+    Raises:
+        CallError: It is not.
+    """
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise CallError("--lora needs peft: pip install 'encoder-surgery[lora]'") from error
+
+
+def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraModel":
+    """Put low-rank matrices beside every linear map of some blocks; they begin as nothing.
+
+    Low-rank adaptation (LoRA): Hu et al., ICLR 2022.
+
+    Args:
+        model: The transformer, changed in place.
+        blocks: Its blocks to train.
+        rank: Of the matrices; what they give is doubled (alpha is twice the rank).
+
+    Returns:
+        peft's view of the model, which merges them.
+
+    Raises:
+        CallError: peft is not installed.
+    """
+    check_peft()
+    from peft import LoraConfig, LoraModel
+
+    inside = {id(module) for block in blocks for module in block.modules() if isinstance(module, nn.Linear)}
+    names = [name for name, module in model.named_modules() if id(module) in inside]
+    return LoraModel(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), "default")

@@ -1,0 +1,151 @@
+"""A trained encoder as a folder: that of the encoder it began as, with other weights."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from adaptors.encoders.description import TrainedOn, describe_trained, is_adapted
+from adaptors.finetuning.encoder import TrainableEncoder
+from probe.errors import CallError, ModelError
+from probe.models.training_record import join_learned, read_learned, write_learned
+from surgery.saving.files import PROVENANCE, write_json
+from surgery.saving.save import save_folder
+
+__all__ = ["Tuned", "check_cut", "save_tuned", "trained_files"]
+
+_CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A trained encoder with its description.
+
+    Attributes:
+        encoder: The trained encoder.
+        trained_on: Data its weights were trained on.
+        title: Heading of its card, where it has none of its own yet.
+        words: Section on its training, in Markdown, for its card.
+    """
+
+    encoder: TrainableEncoder
+    trained_on: TrainedOn
+    title: str
+    words: str
+
+
+def check_cut(folder: Path) -> None:
+    """Refuse a folder that cannot be healed.
+
+    Args:
+        folder: A cut with a lens on top, as `surgery cut --lens` makes it.
+
+    Raises:
+        CallError: It is another folder.
+    """
+    if not (folder / PROVENANCE).is_file() or not is_adapted(folder):
+        raise CallError(
+            f"'{folder}' is no cut with a lens: make one with `surgery cut --model M --after K --lens --dataset D`"
+        )
+
+
+def save_tuned(tuned: Tuned, out: Path, force: bool, check: Callable[[Path], object] = lambda folder: None) -> Path:
+    """Save a trained encoder in the layout of the one it began as.
+
+    Args:
+        tuned: The encoder.
+        out: Folder to make; it is whole or not there.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists.
+        ModelError: The files cannot be written, or the encoder is not made like its folder.
+    """
+    return save_folder(out, lambda folder: _write(tuned, folder), force, check)
+
+
+def _write(tuned: Tuned, folder: Path) -> None:
+    shutil.copytree(tuned.encoder.folder, folder, dirs_exist_ok=True)
+    for path, values in trained_files(tuned.encoder, folder).items():
+        save_file(values, path, metadata={"format": "pt"})
+    for part in dict.fromkeys(tower.folder for tower in tuned.encoder.towers):
+        _say_float32(folder / part / "config.json")
+    _describe(tuned, folder)
+    card = folder / _CARD
+    before = card.read_text(encoding="utf-8") if card.is_file() else _begin_card(tuned.title)
+    card.write_text(f"{before.rstrip()}\n\n{tuned.words.rstrip()}\n", encoding="utf-8")
+
+
+def _describe(tuned: Tuned, folder: Path) -> None:
+    if tuned.encoder.is_paired:
+        # It is read tower by tower, so nothing can be said of the folder as one encoder.
+        write_learned(join_learned([read_learned(folder), tuned.trained_on.learned]), folder)
+    else:
+        describe_trained(folder, tuned.trained_on, [tower.folder for tower in tuned.encoder.towers])
+
+
+def _say_float32(path: Path) -> None:
+    """Have a model loaded in the dtype that it was trained in: in half of it, it would give other vectors."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    other = {name: "float32" for name in ("dtype", "torch_dtype") if config.get(name) not in (None, "float32")}
+    if other:
+        write_json(path, {**config, **other})
+
+
+def _begin_card(title: str) -> str:
+    tags = "[sentence-transformers, feature-extraction]"
+    head = f"---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\ntags: {tags}\n---\n"
+    return f"{head}\n# {title}\n"
+
+
+def trained_files(encoder: TrainableEncoder, folder: Path) -> dict[Path, dict[str, Tensor]]:
+    """Return the weight files of a folder with the weights of a trained encoder that is made like it.
+
+    Args:
+        encoder: The encoder.
+        folder: The one it is made like, or a copy of it.
+
+    Returns:
+        Tensors per file.
+
+    Raises:
+        ModelError: The encoder is not made like the folder.
+    """
+    return {
+        path: _renew(path, _tensors(module))
+        for module, part in _parts(encoder, folder)
+        for path in sorted(part.glob("*.safetensors"))
+    }
+
+
+def _parts(encoder: TrainableEncoder, folder: Path) -> Iterator[tuple[nn.Module, Path]]:
+    """Yield every module that may have weights, with its folder."""
+    # Both towers of a two-tower model lie in one file.
+    for module, part in dict.fromkeys((tower.module, tower.folder) for tower in encoder.towers):
+        yield module, folder / part
+    paths = [module["path"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
+    for module, path in list(zip(encoder.model, paths, strict=True))[1:]:
+        yield getattr(module, "adaptor", module), folder / path
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _renew(path: Path, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return trained values under the names of the tensors of a file; counters stay."""
+    values = {}
+    for name, tensor in load_file(path).items():
+        found = [key for key in trained if key == name or name.endswith(f".{key}")]
+        if tensor.is_floating_point() and (len(found) != 1 or trained[found[0]].shape != tensor.shape):
+            raise ModelError(f"the trained encoder has no tensor for '{name}' of {path}")
+        values[name] = trained[found[0]] if tensor.is_floating_point() else tensor
+    return values

@@ -1,0 +1,1 @@
+"""Adaptors on frozen states: fitted, compared, chosen."""

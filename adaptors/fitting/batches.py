@@ -1,0 +1,198 @@
+"""Batches of stored states, drawn beforehand from a seed: no text is encoded again.
+
+Rows count documents first, then queries. A value `(steps, batch)` holds one batch of rows per step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adaptors.fitting.data import FitData
+from probe.errors import CallError
+
+__all__ = [
+    "BatchSchedule",
+    "Split",
+    "StateCollator",
+    "draw_pairs",
+    "draw_rankings",
+    "draw_texts",
+    "split_pairs",
+    "split_texts",
+]
+
+# Documents, and judged queries, of which some are held out.
+_FEWEST = 5
+_HELD_OUT = 0.1
+_HELD_OUT_QUERIES = 0.2
+_ANCHORS = 256
+_CANDIDATES = 1024
+
+# Batches of rows by the name of their column, in the order in which a loss takes them.
+BatchSchedule = dict[str, list[list[int]]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows to train on, and rows held out.
+
+    Attributes:
+        train: Rows of texts `(N,)`, or pairs of query and document with their grade `(P, 3)`.
+        held_out: The same.
+    """
+
+    train: Tensor
+    held_out: Tensor
+
+
+def split_texts(data: FitData, seed: int) -> Split:
+    """Hold out a tenth of the documents, and of the queries.
+
+    Raises:
+        CallError: There are too few documents.
+    """
+    documents, queries = len(data.documents), len(data.queries)
+    if documents < _FEWEST:
+        raise CallError(f"{documents} documents are too few to train on: expected {_FEWEST} or more")
+    rng = torch.Generator().manual_seed(seed)
+    train, held_out = [], []
+    for first, count in ((0, documents), (documents, queries)):
+        rows = first + torch.randperm(count, generator=rng)
+        few = max(1, round(count * _HELD_OUT)) if count > 1 else 0
+        train.append(rows[few:])
+        held_out.append(rows[:few])
+    return Split(torch.cat(train), torch.cat(held_out))
+
+
+def split_pairs(data: FitData, seed: int) -> Split:
+    """Hold out a fifth of the judged queries, with all their judgements.
+
+    Raises:
+        CallError: There are too few judged queries.
+    """
+    judged = torch.unique(data.pairs[:, 0])
+    if len(judged) < _FEWEST:
+        raise CallError(
+            f"--labels {data.labels}: {len(judged)} judged queries are too few to train on: expected {_FEWEST} or more"
+        )
+    few = max(1, round(len(judged) * _HELD_OUT_QUERIES))
+    chosen = judged[torch.randperm(len(judged), generator=torch.Generator().manual_seed(seed))[:few]]
+    is_held_out = torch.isin(data.pairs[:, 0], chosen)
+    return Split(data.pairs[~is_held_out], data.pairs[is_held_out])
+
+
+def draw_texts(rows: Tensor, batch: int, steps: int, seed: int) -> BatchSchedule:
+    """Draw texts, none twice in a batch."""
+    rng = torch.Generator().manual_seed(seed)
+    return {"text": [rows[torch.randperm(len(rows), generator=rng)[:batch]].tolist() for _ in range(steps)]}
+
+
+def draw_rankings(split: Split, documents: int, steps: int, seed: int) -> tuple[BatchSchedule, BatchSchedule]:
+    """Draw anchors, half of them queries where there are some, and candidate documents for all of them.
+
+    Args:
+        split: Rows of texts; anchors are drawn from a side of it, candidates that are held out from both.
+        documents: Number of documents; the rows from there on are queries.
+        steps: Number of batches to train on.
+        seed: Of the random numbers.
+
+    Returns:
+        Columns `anchor` and `candidate`, to train on and held out.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    known = split.train[split.train < documents]
+    every = torch.cat([known, split.held_out[split.held_out < documents]])
+    return (
+        _draw_rankings(split.train, documents, known, steps, rng),
+        _draw_rankings(split.held_out, documents, every, 1, rng),
+    )
+
+
+def _draw_rankings(rows: Tensor, documents: int, candidates: Tensor, steps: int, rng: torch.Generator) -> BatchSchedule:
+    texts, queries = rows[rows < documents], rows[rows >= documents]
+    asked = _ANCHORS // 2 if len(queries) else 0
+    draws: BatchSchedule = {"anchor": [], "candidate": []}
+    for _ in range(steps):
+        anchors = [_pick(queries, asked, rng)] if asked else []
+        anchors.append(_pick(texts, _ANCHORS - asked, rng))
+        draws["anchor"].append(torch.cat(anchors).tolist())
+        draws["candidate"].append(candidates[torch.randperm(len(candidates), generator=rng)[:_CANDIDATES]].tolist())
+    return draws
+
+
+def draw_pairs(pairs: Tensor, documents: int, batch: int, steps: int, seed: int) -> BatchSchedule:
+    """Draw queries, each with one of its relevant documents; no query and no document comes twice in a batch.
+
+    Args:
+        pairs: Rows of a query and of a document, and the grade `(P, 3)`.
+        documents: Number of documents, which rows of queries come after.
+        batch: Pairs in a batch, at most.
+        steps: Number of batches.
+        seed: Of the random numbers.
+
+    Returns:
+        Columns `query` and `document`.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    queries, counts = torch.unique(pairs[:, 0], return_counts=True)
+    ordered = pairs[pairs[:, 0].argsort(stable=True), 1]
+    firsts = counts.cumsum(0) - counts
+    draws: BatchSchedule = {"query": [], "document": []}
+    for _ in range(steps):
+        places = torch.randperm(len(queries), generator=rng)[:batch]
+        chosen = firsts[places] + (torch.rand(len(places), generator=rng) * counts[places]).long()
+        # A document that was drawn for another query already would be its own negative.
+        found = dict(reversed(list(zip(ordered[chosen].tolist(), (documents + queries[places]).tolist(), strict=True))))
+        draws["query"].append(list(found.values()))
+        draws["document"].append(list(found))
+    return draws
+
+
+def _pick(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    return rows[torch.randint(0, len(rows), (count,), generator=rng)]
+
+
+class StateCollator:
+    """Gives sentence-transformers' trainer stored states under the names it takes vectors by.
+
+    Attributes:
+        valid_label_columns: None: labels are looked up, not drawn.
+    """
+
+    def __init__(self, data: FitData, with_labels: bool = False) -> None:
+        """Look up rows of documents first, then of queries.
+
+        Args:
+            data: States, their targets where they are not the final embeddings already, and judgements.
+            with_labels: Also give the grades of the first column against the second.
+        """
+        self.valid_label_columns: list[str] = []
+        self._states = data.texts
+        self._targets = None if data.is_final else data.targets
+        self._grades = _grades(data) if with_labels else None
+
+    def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
+        """Return one drawn batch: per column, states `(B, D)`, rows `(B,)` and perhaps targets `(B, F)`."""
+        (drawn,) = rows
+        batch: dict[str, Tensor] = {}
+        for column, numbers in drawn.items():
+            batch[f"{column}_sentence_embedding"] = self._states[numbers]
+            batch[f"{column}_row"] = torch.tensor(numbers)
+            if self._targets is not None:
+                batch[f"{column}_target"] = self._targets[numbers]
+        if self._grades is not None and len(drawn) == 2:
+            queries, documents = drawn.values()
+            grades = [[self._grades.get((query, document), 0) for document in documents] for query in queries]
+            batch["label"] = torch.tensor(grades, dtype=torch.float32)
+        return batch
+
+
+def _grades(data: FitData) -> dict[tuple[int, int], int]:
+    """Return the grades by rows of query and document."""
+    queries = data.pairs[:, 0] + len(data.documents)
+    return {
+        (query, document): grade
+        for query, document, grade in zip(queries.tolist(), *data.pairs[:, 1:].T.tolist(), strict=True)
+    }

@@ -1,0 +1,180 @@
+"""Compare adaptors: every kind, on every hookpoint, at every dimension, in one table beside the frozen encoder."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from adaptors.encoders.adapted import AdaptedEncoder
+from adaptors.encoders.specs import ResolvedSpecs
+from adaptors.fitting.data import FitData, FitTexts, gather_states
+from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED
+from adaptors.fitting.options import TrainOptions
+from probe.encoding.chunk_states import Progress
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError, ProbeError, TrainingError
+from probe.evaluation.fusion import Fusion
+from probe.evaluation.records import AdaptorFacts
+from probe.experiments.ranking import RankOptions, rank
+from probe.layers.hookpoint import Hookpoint
+from probe.results.leaderboard import Leaderboard
+from probe.store.store import Store
+
+__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind", "fit_lenses"]
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """Adaptors to fit.
+
+    Attributes:
+        kinds: Kinds of adaptors.
+        dims: Dimensions to keep; one adaptor is fitted for the greatest, its first dimensions serve as the others.
+        training: How networks are trained.
+        only_labelled: Whether a kind that uses judgements is not fitted without them as well.
+    """
+
+    kinds: tuple[str, ...]
+    dims: tuple[int, ...]
+    training: TrainOptions = field(default_factory=TrainOptions)
+    only_labelled: bool = False
+
+
+@dataclass(frozen=True)
+class FittedAdaptors:
+    """The adaptors of a plan, fitted.
+
+    Attributes:
+        adapted: The encoders.
+        notes: Sentences for the footer: findings of an adaptor, and kinds that could not be fitted, with the reason.
+    """
+
+    adapted: tuple[AdaptedEncoder, ...]
+    notes: tuple[str, ...]
+
+
+def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, options: RankOptions) -> Leaderboard:
+    """Fit every adaptor and rank them with their frozen encoders.
+
+    Args:
+        resolved: The encoders to adapt.
+        plan: Kinds and dimensions.
+        texts: Texts that the fits may look at; their corpus is searched with the queries of its own split.
+        options: How to rank.
+
+    Returns:
+        The leaderboard.
+
+    Raises:
+        CallError: A dimension does not suit any encoder.
+    """
+    fitted = fit_adaptors(resolved, plan, texts, options)
+    encoders = [*resolved.fusions, *fitted.adapted]
+    board = rank(resolved.candidates, texts.corpus, str(resolved.baseline), options, encoders)
+    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
+
+
+def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, options: RankOptions) -> FittedAdaptors:
+    """Fit every adaptor of a plan; arguments as of `compare_adaptors`.
+
+    A training that comes to nothing leaves its kind out of the ladder, and a note says so.
+
+    Raises:
+        CallError: Nothing could be fitted.
+        TrainingError: The same, and a training came to nothing.
+    """
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
+    fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
+    adapted: list[AdaptedEncoder] = []
+    notes: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    failed: type[ProbeError] = CallError
+    for fusion, data in zip(
+        fusions, gather_states(readers, fusions, texts, options.store, options.progress), strict=True
+    ):
+        for kind in plan.kinds:
+            for seen in _with_and_without_labels(kind, data, plan.only_labelled):
+                try:
+                    fitted = fit_kind(kind, fusion, seen, plan)
+                except (CallError, TrainingError) as error:
+                    left_out.setdefault(f"{kind}: {error}", []).append(str(fusion))
+                    failed = TrainingError if isinstance(error, TrainingError) else failed
+                    continue
+                adapted += fitted
+                notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
+    notes += [f"left out: {reason} ({', '.join(names)})" for reason, names in left_out.items()]
+    if not adapted:
+        raise failed(f"nothing could be fitted; {'; '.join(notes)}")
+    return FittedAdaptors(tuple(adapted), tuple(notes))
+
+
+def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: FitPlan) -> list[AdaptedEncoder]:
+    """Fit one kind of adaptor on one fusion.
+
+    Args:
+        kind: One of `KINDS`.
+        fusion: The hookpoints below it.
+        data: Its states, and the judgements it may look at.
+        plan: Dimensions to keep, of which those it cannot have are left out; how a network is trained.
+
+    Returns:
+        One encoder per dimension, all with the same adaptor.
+
+    Raises:
+        CallError: It does not suit the fusion or any of the dimensions.
+        TrainingError: Its training came to nothing.
+    """
+    dims = _fitting(kind, fusion, data, plan.dims)
+    began = time.perf_counter()
+    fitted = KINDS[kind].fit(data, dims, plan.training)
+    seconds = time.perf_counter() - began
+    seen = None if kind == "truncate" else data.fitted_on
+    facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
+    return [AdaptedEncoder(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
+
+
+def fit_lenses(
+    reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, store: Store | None, progress: Progress
+) -> list[AdaptedEncoder]:
+    """Fit a lens to each hookpoint of a model, with as many dimensions as the final embedding has.
+
+    Args:
+        reader: The model's reader.
+        points: The hookpoints.
+        texts: Texts that the fits may look at.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
+
+    Returns:
+        One encoder per hookpoint; none for the final embedding itself.
+    """
+    fusions = [Fusion((point,)) for point in points]
+    gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store, progress)
+    plan = FitPlan((LENS,), (reader.model.width,))
+    return [
+        lens
+        for fusion, data in zip(fusions, gathered, strict=True)
+        if not data.is_final
+        for lens in fit_kind(LENS, fusion, data, plan)
+    ]
+
+
+def _fitting(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> list[int]:
+    if kind == LENS and data.is_final:
+        raise CallError("there is nothing to map: it is the final embedding")
+    if KINDS[kind].reads_blocks and len(fusion.points) == 1:
+        raise CallError("a single hookpoint leaves nothing to weigh: name several, joined by +")
+    most = data.targets.shape[1] if KINDS[kind].maps_to_final else data.documents.shape[1]
+    fitting = [dim for dim in dims if dim <= most]
+    if not fitting:
+        raise CallError(f"it has no more than {most} dimensions: lower --dims")
+    return fitting
+
+
+def _with_and_without_labels(kind: str, data: FitData, only_labelled: bool) -> list[FitData]:
+    blind = replace(data, pairs=torch.empty(0, 3, dtype=torch.long), labels="none")
+    if data.labels == "none" or not KINDS[kind].uses_labels:
+        return [blind]
+    return [data] if only_labelled else [blind, data]

@@ -1,0 +1,218 @@
+"""The data of a fit: texts, and their states, read once, from the store where they are there."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probe.data.dataset import Dataset, refuse_images
+from probe.data.loading import load_dataset
+from probe.encoding.chunk_states import (
+    Progress,
+    PromptedTexts,
+    RunContext,
+    prompted_documents,
+    prompted_queries,
+    read_states,
+    silent,
+)
+from probe.encoding.hookpoints import own_pooling
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError
+from probe.evaluation.fusion import Fusion
+from probe.layers.hookpoint import Hookpoint
+from probe.metrics.vectors import Embeddings
+from probe.store.store import Store
+
+__all__ = ["FitData", "FitTexts", "final_fusion", "find_training", "gather_states", "select_fit_data"]
+
+_log = logging.getLogger(__name__)
+
+# Splits that are never reported on.
+_TRAINING = ("train", "dev")
+
+
+@dataclass(frozen=True)
+class FitData:
+    """The states an adaptor is fitted to: unit blocks side by side, as a fusion joins them.
+
+    Attributes:
+        documents: States of the N documents `(N, D)`.
+        queries: States of the M queries that may be looked at `(M, D)`; never those that are searched with.
+        blocks: Name of every block, and its dimension; they sum to D.
+        targets: Final embeddings of documents and queries `(N + M, F)`: the targets of the lens.
+        pairs: Rows of a query and of a document judged relevant to it, and the grade `(P, 3)`; empty without labels.
+        labels: `none`, or the split the pairs come from.
+        fitted_on: Name of the data set, and sha256 of its documents.
+    """
+
+    documents: Tensor
+    queries: Tensor
+    blocks: tuple[tuple[str, int], ...]
+    targets: Tensor
+    pairs: Tensor
+    labels: str
+    fitted_on: tuple[str, str]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the states are the final embeddings already."""
+        return self.texts.shape == self.targets.shape and torch.equal(self.texts, self.targets)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Dimension of every block."""
+        return tuple(width for _, width in self.blocks)
+
+    @property
+    def texts(self) -> Tensor:
+        """Documents and queries `(N + M, D)`."""
+        return torch.cat([self.documents, self.queries])
+
+
+@dataclass(frozen=True)
+class FitTexts:
+    """The texts an adaptor may look at.
+
+    Attributes:
+        corpus: Whose documents are read; its judgements and queries are not looked at.
+        train: A training split of the same corpus, if there is one: its queries are read, never those of the test.
+        labels: Whether the judgements of `train` may be used.
+    """
+
+    corpus: Dataset
+    train: Dataset | None = None
+    labels: bool = False
+
+
+def find_training(name: str, split: str) -> Dataset | None:
+    """Return a data set's training or development split, whose queries an adaptor may look at.
+
+    Args:
+        name: The data set, as typed.
+        split: The one that is scored; it is never returned.
+
+    Returns:
+        The split, or None where there is no other.
+    """
+    for other in _TRAINING:
+        if other == split:
+            continue
+        try:
+            return load_dataset(name, other)
+        except CallError:
+            _log.debug("%s has no split %s", name, other)
+    return None
+
+
+def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
+    """Return the texts that adaptors may look at.
+
+    Args:
+        name: The data set, as typed.
+        corpus: The split of it that is scored.
+        labels: `none`, or `train` or `dev`: the split whose judgements may be used.
+
+    Returns:
+        The texts.
+
+    Raises:
+        CallError: The split is not there, it is the one that is scored, or the data set holds images.
+    """
+    refuse_images(corpus, "an adaptor")
+    if labels == "none":
+        return FitTexts(corpus, find_training(name, corpus.split))
+    if labels not in _TRAINING or labels == corpus.split:
+        raise CallError(
+            f"--labels {labels}: expected none, train or dev, and another split than the scored one ({corpus.split})"
+        )
+    return FitTexts(corpus, load_dataset(name, labels), labels=True)
+
+
+def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
+    """Return the fusion of the final embeddings of the models a fusion reads; itself, where it is one of those."""
+    models = dict.fromkeys(point.model for point in fusion.points)
+    points = [Hookpoint(name, readers[name].model.depth, own_pooling(readers[name].model)) for name in models]
+    return fusion if set(points) == set(fusion.points) else Fusion(tuple(points))
+
+
+def gather_states(
+    readers: Mapping[str, LayerReader],
+    fusions: Sequence[Fusion],
+    texts: FitTexts,
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> list[FitData]:
+    """Read the states of several fusions in one pass over the texts.
+
+    Args:
+        readers: The models' readers, by the name their hookpoints have.
+        fusions: The hookpoints below the adaptors.
+        texts: The texts.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
+
+    Returns:
+        One value per fusion, all with the same texts.
+    """
+    finals = [final_fusion(readers, fusion) for fusion in fusions]
+    points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
+    context = RunContext(store, progress)
+    documents = _read(readers, points, texts.corpus, make_side=prompted_documents, context=context)
+    queries = {point: vectors[:0] for point, vectors in documents.items()}
+    if texts.train is not None:
+        queries = _read(readers, points, texts.train, make_side=prompted_queries, context=context)
+    pairs, labels = _positives(texts)
+    return [
+        FitData(
+            documents=_join(fusion, documents),
+            queries=_join(fusion, queries),
+            blocks=tuple((str(point), documents[point].shape[1]) for point in fusion.points),
+            targets=torch.cat([_join(final, documents), _join(final, queries)]),
+            pairs=pairs,
+            labels=labels,
+            fitted_on=(texts.corpus.name, texts.corpus.documents.text_hash),
+        )
+        for fusion, final in zip(fusions, finals, strict=True)
+    ]
+
+
+def _read(
+    readers: Mapping[str, LayerReader],
+    points: Mapping[Hookpoint, None],
+    dataset: Dataset,
+    *,
+    make_side: Callable[[LayerReader, Dataset], PromptedTexts],
+    context: RunContext,
+) -> dict[Hookpoint, Embeddings]:
+    """Return all states `(N, D)` of one side of a data set, per hookpoint."""
+    found: dict[Hookpoint, Embeddings] = {}
+    for name, reader in readers.items():
+        own = [point for point in points if point.model == name]
+        side = make_side(reader, dataset)
+        chunks = [chunk.vectors for chunk in read_states(reader, side, [p.layer_pooling for p in own], context)]
+        found |= {point: np.concatenate([vectors[point.layer_pooling] for vectors in chunks]) for point in own}
+    return found
+
+
+def _join(fusion: Fusion, states: Mapping[Hookpoint, Embeddings]) -> Tensor:
+    return fusion.join([torch.from_numpy(states[point]) for point in fusion.points])
+
+
+def _positives(texts: FitTexts) -> tuple[Tensor, str]:
+    """Return rows of queries and documents judged relevant, with grades `(P, 3)`, and the split they come from."""
+    train = texts.train
+    if train is None or not texts.labels:
+        return torch.empty(0, 3, dtype=torch.long), "none"
+    documents = {name: row for row, (name, _) in enumerate(texts.corpus.documents)}
+    rows = {name: row for row, name in enumerate(train.queries.ids)}
+    pairs = [
+        (rows[query], documents[document], grade)
+        for query, judged in train.qrels.items()
+        for document, grade in judged.items()
+        if grade > 0 and document in documents and query in rows
+    ]
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 3), train.split

@@ -1,0 +1,106 @@
+"""`distil`: a linear map that learns, without labels, to rank in few dimensions as the whole model does in all."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from adaptors.fitting.batches import StateCollator, draw_rankings, split_texts
+from adaptors.fitting.closed_form import fit_lens, mixed_moments, principal_axes, whiten_targets, whitening_scales
+from adaptors.fitting.data import FitData
+from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.fitting.trainer import TrainingTask, fingerprint, train
+from adaptors.losses.states import RankingDistillationLoss
+from adaptors.modules.base import Network
+from adaptors.modules.linear import Projection
+from adaptors.training.epochs import Epoch
+
+__all__ = ["fit_distil"]
+
+# All chosen on training queries of two data sets; none needs a judgement to fit.
+_RATE_FACTOR = 2.0
+# Axes the map may draw on, as a multiple of its dimensions.
+_AXES = 1.25
+# The shortest prefix that is trained for, and how many there are: the dimensions, a half and a quarter of them.
+_PREFIXES = 3
+
+
+class _Student(Network):
+    """A linear map `x W + b` that begins as a given one."""
+
+    kind = "distil"
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__(width, dim)
+        self.weight = nn.Parameter(torch.eye(width, dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    @torch.no_grad()
+    def init_from_axes(self, axes: Tensor) -> None:
+        """See `Network`; it draws on as many axes as it is wide."""
+        self.weight.copy_(axes[: self.width, : self.dim])
+        self.bias.requires_grad_(False)
+
+    @torch.no_grad()
+    def init_from_lens(self, lens: Projection) -> None:
+        """Become a lens."""
+        self.weight.copy_(lens.weight)
+        self.bias.copy_(lens.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map states `(N, D)` to vectors `(N, dim)`."""
+        return states @ self.weight + self.bias
+
+
+def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
+    """Train a linear map so that its prefixes rank documents as the final embeddings do.
+
+    The teacher is the full-width `spectral` map of those; an anchor (a query or a document) gives a softmax over
+    candidate documents. On final embeddings the student starts as `spectral`, too; on inner layers as the ridge
+    regression to the teacher's first dimensions, for their own axes tell little of it. It minimises the
+    Kullback-Leibler divergence to the teacher, summed over its prefixes (as Matryoshka representation learning does,
+    Kusupati et al., NeurIPS 2022).
+
+    Args:
+        data: States to fit to; their judgements are not looked at.
+        dim: Dimensions to keep.
+        options: How to train; the learning rate counts twice, and the loss is its own.
+
+    Returns:
+        The projection.
+
+    Raises:
+        TrainingError: The training came to nothing.
+    """
+    whitened = whiten_targets(data)
+    if data.is_final:
+        values, axes = principal_axes(mixed_moments(data))
+        count = min(len(values), round(dim * _AXES))
+        student = _Student(count, dim)
+        student.init_from_axes(torch.diag(whitening_scales(values)))
+        epochs = _train(student, _rotate(whitened, axes[:, :count]), options)
+        return FitResult(Projection.of(axes[:, :count] @ student.weight.detach()), epochs)
+    student = _Student(data.documents.shape[1], dim)
+    student.init_from_lens(fit_lens(whitened, dim))
+    epochs = _train(student, whitened, options)
+    return FitResult(Projection.of(student.weight.detach(), student.bias.detach()), epochs)
+
+
+def _rotate(data: FitData, axes: Tensor) -> FitData:
+    """Return the states on some axes; training on few is faster."""
+    return replace(data, documents=data.documents @ axes, queries=data.queries @ axes)
+
+
+def _train(student: _Student, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
+    dim, documents = student.dim, len(data.documents)
+    draws, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, options.seed)
+    prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
+    task = TrainingTask(
+        loss=lambda model: RankingDistillationLoss(model, prefixes),
+        train=draws,
+        held_out=held_out,
+        collator=StateCollator(data),
+        evaluator=None,
+        fingerprint=fingerprint(student, data, options),
+    )
+    return train(student, task, replace(options, rate=options.rate * _RATE_FACTOR))

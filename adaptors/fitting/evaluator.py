@@ -1,0 +1,71 @@
+"""Score a network in training by retrieval, on judged training queries that it is not trained on."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+from torch import Tensor, nn
+
+from adaptors.fitting.data import FitData
+from adaptors.training.retrieval_score import NDCG, mean_ndcg
+from probe.metrics.vectors import Embeddings
+
+__all__ = ["HeldOutQueries"]
+
+# Searched at every epoch: all judged documents, and others up to so many.
+_MOST_DOCUMENTS = 20_000
+
+
+class HeldOutQueries(SentenceEvaluator):
+    """nDCG@10 of held-out queries, per dimension and on average.
+
+    Attributes:
+        primary_metric: The average.
+    """
+
+    def __init__(self, data: FitData, pairs: Tensor, dims: Sequence[int]) -> None:
+        """Prepare the search.
+
+        Args:
+            data: States of documents and queries.
+            pairs: Held-out rows of a query and of a document, with the grade `(P, 3)`.
+            dims: Dimensions to score.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.primary_metric = str(NDCG)
+        self._dims = tuple(dims)
+        others = torch.randperm(len(data.documents), generator=torch.Generator().manual_seed(0))[:_MOST_DOCUMENTS]
+        self._rows = torch.unique(torch.cat([others, pairs[:, 1]]))
+        self._documents = data.documents[self._rows]
+        self._asked = torch.unique(pairs[:, 0])
+        self._queries = data.queries[self._asked]
+        ordered = sorted(pairs.tolist())
+        self._qrels = {
+            f"q{query}": {str(document): grade for _, document, grade in found}
+            for query, found in groupby(ordered, key=lambda pair: pair[0])
+        }
+
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
+        """Return nDCG@10 per dimension, as `ndcg@10_512`, and on average, as `ndcg@10`."""
+        queries, documents = _embed(model, self._queries), _embed(model, self._documents)
+        scores = {dim: self._score(queries[:, :dim], documents[:, :dim]) for dim in self._dims}
+        found = {f"{NDCG}_{dim}": score for dim, score in scores.items()}
+        return {str(NDCG): sum(scores.values()) / len(scores), **found}
+
+    def _score(self, queries: Embeddings, documents: Embeddings) -> float:
+        asked = [f"q{row}" for row in self._asked.tolist()]
+        ids = [str(row) for row in self._rows.tolist()]
+        return mean_ndcg(queries, documents, self._qrels, query_ids=asked, document_ids=ids)
+
+
+@torch.no_grad()
+def _embed(model: nn.Module, states: Tensor) -> Embeddings:
+    was_training = model.training
+    device = next(model.parameters()).device
+    vectors: Embeddings = model.eval()({"sentence_embedding": states.to(device)})["sentence_embedding"].cpu().numpy()
+    model.train(was_training)
+    return vectors

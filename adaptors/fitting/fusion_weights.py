@@ -1,0 +1,98 @@
+"""Choose the weights of a fusion on a training or development split; the test judgements are never looked at."""
+
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from math import comb
+
+from probe.data.dataset import Dataset, refuse_images
+from probe.encoding.chunk_states import Progress, RunContext, silent
+from probe.errors import CallError
+from probe.evaluation.one_pass import sweep_fusions
+from probe.metrics.retrieval import Metric
+from probe.metrics.significance import paired_p_values
+from probe.store.store import Store
+from surgery.fusing.model import FusedModel
+
+__all__ = ["TunedWeights", "candidate_weights", "tune_weights"]
+
+_SPLITS = ("train", "dev")
+# Steps of .05 for two hookpoints; coarser for more, so that there are never more candidates than this.
+_FINEST = 20
+_MOST_CANDIDATES = 200
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class TunedWeights:
+    """The weights found, and how they did.
+
+    Attributes:
+        weights: The chosen ones, summing to 1; None where equal weights stay.
+        candidates: How many were tried.
+        score: Mean of the metric with the best candidate, on the queries it was chosen on.
+        equal_score: The same with equal weights.
+        p_value: Of a paired randomisation test between the two, times the number of candidates (Bonferroni).
+    """
+
+    weights: tuple[float, ...] | None
+    candidates: int
+    score: float
+    equal_score: float
+    p_value: float
+
+
+def tune_weights(
+    model: FusedModel,
+    dataset: Dataset,
+    metric: Metric,
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> TunedWeights:
+    """Choose weights by a grid over all shares, every candidate scored in the same pass over the texts.
+
+    Equal weights stay unless the best candidate is significantly better: the best of many is partly luck.
+
+    Args:
+        model: The fused model; its weights are not looked at.
+        dataset: Texts and judgements of a training or development split.
+        metric: Metric to maximise.
+        store: Store of states, if there is one.
+        progress: Called for every batch.
+
+    Returns:
+        The weights.
+
+    Raises:
+        CallError: The split is neither train nor dev, or the data set holds images.
+    """
+    refuse_images(dataset, "surgery fuse")
+    if dataset.split not in _SPLITS:
+        raise CallError(f"weights are never chosen on '{dataset.split}': expected --split train or dev")
+    method = "concat" if model.fusion.method == "concat" else "weighted"
+    equal = replace(model.fusion, weights=None, method="concat" if method == "concat" else "mean", name=None)
+    grid = [replace(equal, weights=weights, method=method) for weights in candidate_weights(len(equal.points))]
+    readers = {reader.model.source.name: reader for reader in model.readers}
+    evaluations, _ = sweep_fusions(readers, [equal, *grid], dataset, [metric], RunContext(store, progress))
+    reference, *others = [evaluation.scores[metric] for evaluation in evaluations]
+    best = max(range(len(grid)), key=lambda place: float(others[place].mean()))
+    gain = float((others[best] - reference).mean())
+    p_value = min(1.0, len(grid) * (paired_p_values(others[best][None], reference, 0)[0] or 1.0))
+    keep_equal = gain <= 0 or p_value >= _SIGNIFICANT
+    equal_score = float(reference.mean())
+    weights = None if keep_equal else grid[best].weights
+    return TunedWeights(weights, len(grid), equal_score + gain, equal_score, p_value)
+
+
+def candidate_weights(count: int) -> list[tuple[float, ...]]:
+    """Return all ways to share 1 among hookpoints in equal steps, each getting something.
+
+    Args:
+        count: Number of hookpoints, 2 or more.
+
+    Returns:
+        Weights that sum to 1, the grid as fine as `_MOST_CANDIDATES` allows.
+    """
+    fitting = [steps for steps in range(count, _FINEST + 1) if comb(steps - 1, count - 1) <= _MOST_CANDIDATES]
+    steps = max(fitting, default=count)
+    cuts = [(0, *inner, steps) for inner in combinations(range(1, steps), count - 1)]
+    return [tuple((right - left) / steps for left, right in pairwise(cut)) for cut in cuts]

@@ -1,0 +1,81 @@
+"""The kinds of adaptors by name, the simplest first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from adaptors.fitting.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
+from adaptors.fitting.data import FitData
+from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.modules.base import Adaptor
+from adaptors.modules.registry import NETWORKS
+from probe.errors import CallError
+from probe.results.leaderboard import PCA
+
+__all__ = ["KINDS", "LENS", "RECOMMENDED", "Kind", "check_kinds"]
+
+LENS = "lens"
+# The preset for every data set: no labels, and the best on the training queries it was chosen on.
+RECOMMENDED = "distil"
+# The same networks as in the experiment this ladder is compared with.
+_ORIGINALS = ("linear-original", "mlp-original")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of adaptor.
+
+    Attributes:
+        fit: Fits one to states, given the greatest of some dimensions and all of them.
+        uses_labels: Whether it is trained on judgements where they may be used.
+        reads_blocks: Whether it needs several hookpoints.
+        maps_to_final: Whether it maps to the final embedding, and so to no more dimensions than that has.
+        is_default: Whether it stands in the ladder unless it is named.
+    """
+
+    fit: Callable[[FitData, Sequence[int], TrainOptions], FitResult]
+    uses_labels: bool = False
+    reads_blocks: bool = False
+    maps_to_final: bool = False
+    is_default: bool = True
+
+
+def _closed_form(fit: Callable[[FitData, int], Adaptor]) -> Kind:
+    return Kind(lambda data, dims, options: FitResult(fit(data, max(dims))))
+
+
+def _network(kind: str) -> Kind:
+    def fit(data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
+        """Train it; the imports take seconds."""
+        from adaptors.fitting.network import fit_network
+
+        return fit_network(kind, data, dims, options)
+
+    return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_default=kind not in _ORIGINALS)
+
+
+def _fit_distil(data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
+    from adaptors.fitting.distil import fit_distil
+
+    return fit_distil(data, max(dims), options)
+
+
+KINDS: dict[str, Kind] = {
+    "truncate": _closed_form(fit_truncate),
+    PCA: _closed_form(fit_pca),
+    "spectral": _closed_form(fit_spectral),
+    LENS: replace(_closed_form(fit_lens), maps_to_final=True),
+    RECOMMENDED: Kind(_fit_distil, maps_to_final=True),
+    **{kind: _network(kind) for kind in NETWORKS},
+}
+
+
+def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds, each once; PCA is always among them, as the rival of the others.
+
+    Raises:
+        CallError: A kind is unknown.
+    """
+    unknown = [name for name in names if name not in KINDS]
+    if unknown:
+        raise CallError(f"unknown adaptor '{unknown[0]}': expected one of {', '.join(KINDS)}")
+    return tuple(dict.fromkeys([*names, PCA]))

@@ -1,0 +1,139 @@
+"""The losses a network can be trained with, by name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from adaptors.losses.pairwise import HingeLoss
+from adaptors.losses.states import (
+    Features,
+    MatryoshkaAdaptorLoss,
+    RankingDistillationLoss,
+    ReconstructionLoss,
+    SimilarityLoss,
+)
+from adaptors.modules.base import Network
+from adaptors.modules.mlp import Autoencoder, Residual
+from probe.errors import CallError
+
+__all__ = ["LOSSES", "LossChoice", "choose_loss"]
+
+_PAIRS = 512
+# The margin loss is a hinge of cosines divided by a temperature, with a margin in those units.
+_TEMPERATURE = 0.05
+_MARGIN = 2.0
+
+# Given the model that is trained, the network in it, and the lengths of prefixes.
+_Make = Callable[[nn.Module, Network, Sequence[int]], nn.Module]
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """A loss and the batches it takes.
+
+    Attributes:
+        make: Makes it.
+        formula: In plain text; c is the cosine before, s after, summed over all dimensions, t the temperature.
+        source: Where it was published.
+        draws: `texts`, `rankings` or `pairs`; only pairs are labelled.
+        batch: Texts or pairs in a batch.
+        grades: Whether it looks at the grades of a whole batch.
+    """
+
+    make: _Make
+    formula: str
+    source: str
+    draws: str
+    batch: int = _PAIRS
+    grades: bool = False
+
+
+class _ReconstructionAndSimilarity(nn.Module):
+    """An autoencoder's two losses, told apart in the trainer's log."""
+
+    def __init__(self, model: nn.Module, network: Network, dims: Sequence[int]) -> None:
+        super().__init__()
+        self.reconstruction = _reconstruction(model, network, dims)
+        self.similarity = SimilarityLoss(model, dims)
+
+    def forward(self, sentence_features: Features, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the two."""
+        columns = list(sentence_features)
+        return {"reconstruction": self.reconstruction(columns), "similarity": self.similarity(columns)}
+
+
+def _reconstruction(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    if not isinstance(network, Autoencoder):
+        raise CallError(f"the loss 'reconstruction' is an autoencoder's: '{network.kind}' has no decoder")
+    return ReconstructionLoss(network)
+
+
+def _matryoshka_adaptor(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    if not isinstance(network, Residual):
+        raise CallError(f"the loss 'matryoshka-adaptor' is a residual's: '{network.kind}' adds nothing to its input")
+    return MatryoshkaAdaptorLoss(model, network, dims)
+
+
+def _infonce(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+
+    return MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), list(dims))  # type: ignore[arg-type]
+
+
+def _margin(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    hinge, weights = HingeLoss(model, _MARGIN * _TEMPERATURE), [1 / _TEMPERATURE] * len(dims)
+    return MatryoshkaLoss(model, hinge, list(dims), weights)  # type: ignore[arg-type]
+
+
+_SIMILARITY = "mean of (c_ij - s_ij)^2"
+_RECONSTRUCTION = "squared error of the decoded states, over their variance"
+_ADAPTOR = "sum of |c_ij - s_ij|, again over the nearest texts, plus the sizes of the corrections"
+_CONCATENATION = "Compressed Concatenation of Small Embedding Models, CIKM 2025"
+_YOON = "Yoon et al., EMNLP 2024 (Matryoshka-Adaptor)"
+
+LOSSES: dict[str, LossChoice] = {
+    "similarity": LossChoice(
+        lambda model, network, dims: SimilarityLoss(model, dims), _SIMILARITY, _CONCATENATION, "texts"
+    ),
+    "ranking": LossChoice(
+        lambda model, network, dims: RankingDistillationLoss(model, dims),
+        "KL(softmax(c/t), softmax(s/t)) over candidates",
+        "after ListNet, Cao et al., ICML 2007",
+        "rankings",
+    ),
+    "reconstruction": LossChoice(_reconstruction, _RECONSTRUCTION, "ours", "texts"),
+    "reconstruction+similarity": LossChoice(
+        _ReconstructionAndSimilarity, "reconstruction + similarity", "ours", "texts"
+    ),
+    "matryoshka-adaptor": LossChoice(_matryoshka_adaptor, _ADAPTOR, _YOON, "texts", 128),
+    "matryoshka-adaptor+rank": LossChoice(
+        _matryoshka_adaptor,
+        "matryoshka-adaptor + grade differences times log(1 + exp(s_ik - s_ij))",
+        _YOON,
+        "pairs",
+        128,
+        grades=True,
+    ),
+    "infonce": LossChoice(
+        _infonce, "infonce of every prefix", "van den Oord et al. 2018; Kusupati et al., NeurIPS 2022", "pairs"
+    ),
+    "margin": LossChoice(_margin, "mean of max(0, m - (s_ii - s_ij)/t)", "Frome et al., NIPS 2013 (DeViSE)", "pairs"),
+}
+
+
+def choose_loss(name: str, labelled: bool) -> LossChoice:
+    """Return a loss by its name.
+
+    Raises:
+        CallError: There is none, or it needs labels and there are none, or the other way about.
+    """
+    if name not in LOSSES:
+        raise CallError(f"unknown loss '{name}': expected one of {', '.join(LOSSES)}")
+    choice = LOSSES[name]
+    if (choice.draws == "pairs") != labelled:
+        needs = "judgements: add --labels train" if choice.draws == "pairs" else "no judgements: leave out --labels"
+        raise CallError(f"the loss '{name}' takes {needs}")
+    return choice

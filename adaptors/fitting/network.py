@@ -1,0 +1,148 @@
+"""Fit a network: begin at the principal axes, train on stored states, report the result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from adaptors.fitting.batches import (
+    BatchSchedule,
+    StateCollator,
+    draw_pairs,
+    draw_rankings,
+    draw_texts,
+    split_pairs,
+    split_texts,
+)
+from adaptors.fitting.closed_form import mixed_moments, principal_axes, second_moments, whiten_targets, whitening_scales
+from adaptors.fitting.data import FitData
+from adaptors.fitting.evaluator import HeldOutQueries
+from adaptors.fitting.losses import LossChoice, choose_loss
+from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.fitting.trainer import TrainingTask, fingerprint, train
+from adaptors.losses.states import unexplained_variance
+from adaptors.modules.base import Adaptor, Network
+from adaptors.modules.block_mixing import ScalarMix, share_words
+from adaptors.modules.mlp import Autoencoder
+from adaptors.modules.registry import NETWORKS
+from adaptors.modules.rotation import Rotation
+
+__all__ = ["NETWORK_LOSSES", "fit_network", "make_network", "prefixes"]
+
+_SHORTEST = 32
+# Without labels, and with them.
+NETWORK_LOSSES: dict[str, tuple[str, str]] = {
+    **{kind: ("ranking", "infonce") for kind in NETWORKS},
+    **{kind: ("similarity", "infonce") for kind in ("linear-original", "mlp-original")},
+    "autoencoder": ("reconstruction+similarity", "infonce"),
+    "residual": ("matryoshka-adaptor", "matryoshka-adaptor+rank"),
+}
+
+
+@dataclass(frozen=True)
+class _Material:
+    """The part of the data that a training sees."""
+
+    train: BatchSchedule
+    held_out: BatchSchedule
+    evaluator: HeldOutQueries | None
+
+
+def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
+    """Train a network; with the judgements, where the data has some.
+
+    Args:
+        kind: One of `NETWORK_LOSSES`.
+        data: States to fit to.
+        dims: Dimensions; its vectors have the greatest, and all are scored at every epoch, where there are judgements.
+        options: How to train.
+
+    Returns:
+        The adaptor.
+
+    Raises:
+        CallError: The loss does not suit the kind or the data.
+        TrainingError: The training came to nothing.
+    """
+    labelled, dim = data.labels != "none", max(dims)
+    loss = options.loss or NETWORK_LOSSES[kind][labelled]
+    choice = choose_loss(loss, labelled)
+    network = make_network(kind, data, dim, options.seed)
+    material = _draw(data, choice, dims, options)
+    task = TrainingTask(
+        loss=lambda model: choice.make(model, network, prefixes(dim)),
+        train=material.train,
+        held_out=material.held_out,
+        collator=StateCollator(whiten_targets(data) if choice.draws == "rankings" else data, choice.grades),
+        evaluator=material.evaluator,
+        fingerprint=fingerprint(network, data, replace(options, loss=loss)),
+    )
+    epochs = train(network, task, options)
+    return FitResult(_simplify(network), epochs, _notes(network, data))
+
+
+def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
+    """Return an untrained network: the principal axes of the documents, or `spectral` where there are labels.
+
+    Args:
+        kind: One of `NETWORK_LOSSES`.
+        data: States it will be fitted to.
+        dim: Dimensions of its vectors.
+        seed: Of weights that begin at random.
+
+    Returns:
+        The network.
+    """
+    factory, width = NETWORKS[kind], data.documents.shape[1]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = factory(width, dim, data.widths) if factory.widens else factory(width, dim)  # type: ignore[call-arg]
+    prepared = replace(data, documents=network.prepare(data.documents), queries=network.prepare(data.queries))
+    if data.labels == "none" or isinstance(network, Rotation):
+        axes = principal_axes(second_moments(prepared.documents))[1]
+    else:
+        values, axes = principal_axes(mixed_moments(prepared))
+        axes = axes * whitening_scales(values)
+    network.init_from_axes(axes)
+    return network
+
+
+def prefixes(dim: int) -> tuple[int, ...]:
+    """Return the lengths a loss looks at: the dimensions, and halves of them down to 32."""
+    lengths = [dim >> halvings for halvings in range(dim.bit_length()) if dim >> halvings >= _SHORTEST]
+    return tuple(lengths) or (dim,)
+
+
+def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], options: TrainOptions) -> _Material:
+    documents, steps, seed = len(data.documents), options.steps, options.seed
+    if choice.draws == "pairs":
+        pairs = split_pairs(data, seed)
+        return _Material(
+            draw_pairs(pairs.train, documents, choice.batch, steps, seed),
+            draw_pairs(pairs.held_out, documents, choice.batch, 1, seed),
+            HeldOutQueries(data, pairs.held_out, dims),
+        )
+    rows = split_texts(data, seed)
+    if choice.draws == "rankings":
+        return _Material(*draw_rankings(rows, documents, steps, seed), evaluator=None)
+    return _Material(
+        draw_texts(rows.train, choice.batch, steps, seed), draw_texts(rows.held_out, choice.batch, 1, seed), None
+    )
+
+
+def _simplify(network: Network) -> Adaptor:
+    """Return a network that is linear as a linear map."""
+    return network.flatten() if isinstance(network, Rotation | ScalarMix) else network
+
+
+@torch.no_grad()
+def _notes(network: Network, data: FitData) -> tuple[str, ...]:
+    notes = share_words(network, data.documents, [name for name, _ in data.blocks])
+    if isinstance(network, Autoencoder):
+        notes += (f"variance unexplained {_unexplained(network, data.documents):.4f}",)
+    return notes
+
+
+def _unexplained(network: Autoencoder, states: Tensor) -> float:
+    return float(unexplained_variance(states, network.decode(network(states))))

@@ -1,0 +1,48 @@
+"""The options of a fit, and its result."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptors.modules.base import Adaptor
+from adaptors.training.epochs import Epoch
+from probe.encoding.chunk_states import Progress, silent
+
+__all__ = ["FitResult", "TrainOptions"]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a network is trained.
+
+    Attributes:
+        loss: One of `adaptors.fitting.losses.LOSSES`; each kind's own when left out.
+        steps: Batches, at most; whole epochs of 30, where there are as many.
+        rate: Learning rate of Adam at the first step, from where it falls to 0 in a line.
+        seed: Of everything that is random.
+        checkpoints: Folder of a checkpoint per epoch, in which an interrupted training is taken up again.
+        report_to: Tracker of the training, as sentence-transformers' trainer names it.
+        progress: Called for every step.
+    """
+
+    loss: str | None = None
+    steps: int = 300
+    rate: float = 1e-3
+    seed: int = 0
+    checkpoints: Path | None = None
+    report_to: str = "none"
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """An adaptor, and the facts of its making.
+
+    Attributes:
+        module: The adaptor.
+        epochs: Losses and scores of every epoch, if it was trained.
+        notes: Sentences for the footer: weights of hookpoints, unexplained variance.
+    """
+
+    module: Adaptor
+    epochs: tuple[Epoch, ...] = ()
+    notes: tuple[str, ...] = ()

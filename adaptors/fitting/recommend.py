@@ -1,0 +1,140 @@
+"""Recommend the cheapest layer that is not worse than the full model, judged on queries that are not the test's."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from adaptors.fitting.compare import fit_lenses
+from adaptors.fitting.data import FitTexts
+from probe.data.dataset import Dataset
+from probe.data.texts import Texts
+from probe.encoding.chunk_states import RunContext
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError
+from probe.evaluation.composite import Composite
+from probe.evaluation.fusion import Fusion
+from probe.evaluation.one_pass import sweep_fusions
+from probe.evaluation.records import Evaluation
+from probe.experiments.ranking import RankOptions
+from probe.layers.hookpoint import Hookpoint
+from probe.metrics.significance import holm, non_inferiority_p_values
+
+__all__ = ["Recommendation", "recommend", "split_queries"]
+
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The cheapest encoder that is not worse than the full model by a margin or more.
+
+    Attributes:
+        encoder: Its hookpoint, or None where there is none.
+        lens: Whether it needs its lens.
+        p_value: Of the non-inferiority test, corrected by Holm over all candidates.
+        margin: How much worse still counts as not worse.
+        queries: Number of queries that judged.
+        split: Their split.
+    """
+
+    encoder: Hookpoint | None
+    lens: bool
+    p_value: float | None
+    margin: float
+    queries: int
+    split: str
+
+    def words(self) -> str:
+        """Return the recommendation as a sentence."""
+        judged = f"judged on {self.queries} queries of {self.split} that no fit saw, Holm over all layers"
+        if self.encoder is None or self.p_value is None:
+            return f"no layer is shown to be within {self.margin:g} of the full model ({judged}): keep all blocks"
+        lens = " with its lens" if self.lens else ""
+        return (
+            f"{self.encoder}{lens} is not worse than the full model by {self.margin:g} (p {self.p_value:.2g}; {judged})"
+        )
+
+
+def recommend(
+    reader: LayerReader, points: Sequence[Hookpoint], held: Dataset | None, margin: float, options: RankOptions
+) -> Recommendation:
+    """Recommend a layer, raw or with its lens.
+
+    Half of the held-out queries are looked at by the lenses' fits (their texts alone), the other half judges.
+
+    Args:
+        reader: The model's reader.
+        points: Hookpoints of its layers, the full model's own among them.
+        held: A training or development split.
+        margin: How much worse still counts as not worse.
+        options: Metric, seed, store and progress.
+
+    Returns:
+        The recommendation.
+
+    Raises:
+        CallError: The split is not there, or the margin is not positive.
+    """
+    if margin <= 0:
+        raise CallError(f"--recommend {margin:g}: expected a margin above 0, as 0.01")
+    if held is None:
+        raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
+    seen, judged = split_queries(held)
+    full = max(points, key=lambda point: point.layer_pooling[0])
+    lenses = fit_lenses(reader, points, FitTexts(held, seen), options.store, options.progress)
+    encoders: list[Composite] = [*(Fusion((point,)) for point in points), *lenses]
+    evaluations, _ = sweep_fusions(
+        {reader.model.source.name: reader},
+        encoders,
+        judged,
+        [options.metric],
+        RunContext(options.store, options.progress),
+    )
+    chosen, p_value = _pick(evaluations, full, margin, options)
+    return Recommendation(
+        encoder=None if chosen is None else chosen.hookpoint,
+        lens=chosen is not None and chosen.adaptor is not None,
+        p_value=p_value,
+        margin=margin,
+        queries=len(judged.queries),
+        split=judged.split,
+    )
+
+
+def split_queries(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Split a data set's queries in two halves by a hash of their ids; the corpus stays whole."""
+    first = {name for name in dataset.queries.ids if hashlib.sha256(name.encode()).digest()[0] % 2 == 0}
+    return _only(dataset, first), _only(dataset, set(dataset.queries.ids) - first)
+
+
+def _only(dataset: Dataset, names: set[str]) -> Dataset:
+    rows = [
+        (name, text) for name, text in zip(dataset.queries.ids, dataset.queries.texts, strict=True) if name in names
+    ]
+    texts = Texts(tuple(name for name, _ in rows), tuple(text for _, text in rows))
+    return replace(
+        dataset, queries=texts, qrels={name: found for name, found in dataset.qrels.items() if name in names}
+    )
+
+
+def _pick(
+    evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, options: RankOptions
+) -> tuple[Evaluation | None, float | None]:
+    """Return the shallowest candidate that passes, and its corrected p-value."""
+    reference = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
+    depth = full.layer_pooling[0]
+    candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
+    if not candidates:
+        return None, None
+    scores = np.stack([e.scores[options.metric] for e in candidates])
+    p_values = holm(non_inferiority_p_values(scores, reference.scores[options.metric], margin, options.seed))
+    passed = [(e, p) for e, p in zip(candidates, p_values, strict=True) if p < _ALPHA]
+    return min(passed, key=lambda found: _cost(found[0]), default=(None, None))
+
+
+def _cost(evaluation: Evaluation) -> tuple[int, int]:
+    """Blocks first; a raw layer before one with a lens."""
+    layer = evaluation.hookpoint.layer_pooling[0] if evaluation.hookpoint else 0
+    return layer, int(evaluation.adaptor is not None)

@@ -1,0 +1,1 @@
+"""A cut encoder taught the full model's vectors."""

@@ -1,0 +1,148 @@
+"""Where a healing starts: the cut with its lens, or the full model's last blocks in the places of the cut's last ones.
+
+The last blocks turn states into the final embedding, those in the middle change little: a run of them can be left out
+of a deep model at little cost (Gromov et al., "The Unreasonable Ineffectiveness of the Deeper Layers", ICLR 2025).
+What a cut took from the end is put back there, and what goes is its middle; as many blocks remain as before.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
+from adaptors.healing.texts import HealTexts, check_width
+from adaptors.training.evaluation_mode import evaluation_mode
+from probe.layers.layer_stack import LayerStack
+
+__all__ = ["HealStart", "choose_start"]
+
+_SAMPLE = 512
+_BATCH = 32
+# Per text of the sample; the head is drawn to the identity.
+_RIDGE = 0.005
+
+
+@dataclass(frozen=True)
+class HealStart:
+    """Blocks to begin with.
+
+    Attributes:
+        own_blocks: Blocks of the cut that stay, from the first; those after them become the full model's last ones.
+        distance: Mean of `1 - cos` to the teacher's vectors, on texts that no head was fitted on.
+    """
+
+    own_blocks: int
+    distance: float
+
+
+def choose_start(
+    student: TrainableEncoder, teacher: LayerStack, texts: HealTexts, *, tokens: int | None, seed: int
+) -> tuple[HealStart, ...]:
+    """Begin as near to the teacher as its blocks allow; the nearest start is what the student then is.
+
+    Of every start but the first, the head is a ridge regression onto the teacher's vectors that is drawn to the
+    identity: `min |X W - Y|^2 + r |W - I|^2` of centred vectors.
+
+    Args:
+        student: The cut with its lens, changed in place.
+        teacher: The full model's blocks, in float32.
+        texts: Training texts with their targets.
+        tokens: Longest text; the model's own when left out.
+        seed: Of the sample.
+
+    Returns:
+        Every start that was tried, the cut with its lens first, then with one more of the teacher's blocks each.
+
+    Raises:
+        ModelError: It has another dimension than its teacher.
+    """
+    check_width(student.model, texts)
+    blocks = list(student.towers[0].stack.blocks)
+    with cut_texts(student.model, tokens), evaluation_mode(student.model):
+        sample = _Sample(student.model, texts, seed)
+        tried = [HealStart(len(blocks), sample.distance(_embed(list(student.model), sample)))]
+        head, best = _find_head(student), _copy(student.model)
+        if head is None:
+            return tuple(tried)
+        for own_blocks in _replaceable(blocks, list(teacher.blocks)):
+            blocks[own_blocks].load_state_dict(teacher.blocks[own_blocks - len(blocks)].state_dict())
+            found = HealStart(own_blocks, sample.distance(_fit_head(student.model, head, sample)))
+            if found.distance < min(start.distance for start in tried):
+                best = _copy(student.model)
+            tried.append(found)
+        student.model.load_state_dict(best)
+    return tuple(tried)
+
+
+class _Sample:
+    """Some texts as features, and their teacher's vectors; every fourth text judges, on the others heads are fitted."""
+
+    def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
+        """Draw different texts, as long ones together as may be."""
+        drawn = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_SAMPLE].tolist()
+        rows = sorted(drawn, key=lambda row: len(texts.texts[row]))
+        pieces = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+        self.batches = [model.preprocess([texts.texts[row] for row in piece]) for piece in pieces]
+        self.targets = texts.targets[rows].double()
+        self.judging = torch.arange(len(rows)) % 4 == 0
+
+    def distance(self, vectors: Tensor) -> float:
+        """Return the mean of `1 - cos` over the texts that judge, given unit vectors `(N, F)` of all."""
+        return float((1 - (vectors[self.judging] * self.targets[self.judging]).sum(dim=1)).mean())
+
+
+def _find_head(student: TrainableEncoder) -> int | None:
+    """Return the index of the lens among the modules, if there is one map of as many dimensions as it is given."""
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    indices = [index for index, module in enumerate(student.model) if index and any(True for _ in module.parameters())]
+    head: Any = student.model[indices[0]] if len(indices) == 1 and len(student.towers) == 1 else None
+    plain = isinstance(head, Dense) and isinstance(head.activation_function, nn.Identity) and head.bias
+    return indices[0] if plain and head.in_features == head.out_features else None
+
+
+def _replaceable(blocks: Sequence[nn.Module], teacher: Sequence[nn.Module]) -> Iterator[int]:
+    """Yield the indices of blocks, from the last, for as long as the teacher's blocks are made like them."""
+    for above, (block, rival) in enumerate(zip(reversed(blocks), reversed(teacher), strict=False), start=1):
+        if _shapes(block) != _shapes(rival):
+            return
+        yield len(blocks) - above
+
+
+def _shapes(block: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in block.state_dict().items()}
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def _embed(modules: Sequence[Any], sample: _Sample) -> Tensor:
+    """Return what modules, one after another, make of the texts: unit vectors `(N, F)` in float64."""
+    found = []
+    for features in sample.batches:
+        made = dict(features)
+        for module in modules:
+            made = module(made)
+        found.append(made["sentence_embedding"].double())
+    return normalize(torch.cat(found), dim=1)
+
+
+def _fit_head(model: SentenceTransformer, index: int, sample: _Sample) -> Tensor:
+    """Fit the head to the blocks below it, and return the unit vectors `(N, F)` that it then gives."""
+    vectors = _embed(list(model)[:index], sample)
+    given, wanted = vectors[~sample.judging], sample.targets[~sample.judging]
+    centre, target_mean = given.mean(dim=0), wanted.mean(dim=0)
+    apart, identity = given - centre, torch.eye(given.shape[1], dtype=torch.float64)
+    gram = apart.T @ apart + _RIDGE * len(given) * identity
+    weight = identity + torch.linalg.solve(gram, apart.T @ (wanted - target_mean - apart))
+    head: Any = model[index]
+    head.linear.weight.copy_(weight.T)
+    head.linear.bias.copy_(target_mean - centre @ weight)
+    return normalize(vectors @ weight + head.linear.bias.double(), dim=1)

@@ -1,0 +1,169 @@
+"""Texts that a cut encoder is healed on, with the full model's vectors; no label is read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from adaptors.fitting.data import FitTexts, select_fit_data
+from probe.data.dataset import Dataset, refuse_images
+from probe.data.loading import load_dataset
+from probe.data.texts import Texts
+from probe.documents.passages import DOCUMENT_FILES, list_documents, read_passages
+from probe.encoding.chunk_states import (
+    Progress,
+    PromptedTexts,
+    RunContext,
+    prompted_documents,
+    prompted_queries,
+    read_states,
+    silent,
+)
+from probe.encoding.hookpoints import own_pooling
+from probe.encoding.reader import LayerReader
+from probe.errors import DataError, ModelError
+from probe.io.column_files import RECORD_FILES, column_text, read_columns
+from probe.store.store import Store
+
+__all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts", "load_heal_texts"]
+
+# Batches whose texts are sorted by length together, so that little of a batch is padding.
+_WINDOW = 16
+
+
+def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
+    """Load texts to heal on; no judgement is looked at.
+
+    Args:
+        names: Text, Markdown, JSONL or CSV files, or what `load_dataset` takes.
+
+    Returns:
+        One value per name. Of a data set, the documents and the queries of its training split. Of a text or Markdown
+        file, passages of about 150 words under their headings; of a JSONL or CSV file, the column `text`, whole; each
+        text once.
+
+    Raises:
+        CallError: There is no such file or data set.
+        DataError: It is malformed, or holds no text.
+    """
+    return [_load(name) for name in names]
+
+
+def _load(name: str) -> FitTexts:
+    path = Path(name)
+    if path.suffix.lower() in DOCUMENT_FILES and not path.is_dir():
+        return FitTexts(_read_file(path))
+    dataset = load_dataset(name)
+    refuse_images(dataset, "healing")
+    return select_fit_data(name, dataset, "none")
+
+
+def _read_file(path: Path) -> Dataset:
+    """Return a file's texts as documents that nobody asks for."""
+    texts = tuple(dict.fromkeys(text for file in list_documents(path) for text in _texts(file) if text))
+    if not texts:
+        raise DataError(f"'{path}' holds no text: expected at least one")
+    ids = tuple(str(number) for number in range(1, len(texts) + 1))
+    return Dataset(path.name, split="", documents=Texts(ids, texts), queries=Texts((), ()), qrels={})
+
+
+def _texts(path: Path) -> Iterator[str]:
+    if path.suffix.lower() in RECORD_FILES:
+        return (column_text(record, "text", place) for place, record in read_columns(path, ("text",)))
+    return (f"{passage.title} {passage.text}".strip() for passage in read_passages(path))
+
+
+@dataclass(frozen=True)
+class HealTexts:
+    """Texts with their teacher's vectors.
+
+    Attributes:
+        texts: The texts, with their prompts before them.
+        targets: The full model's final embeddings of length 1 `(N, F)`.
+        seen: Name of every data set they come from, and sha256 of its documents.
+    """
+
+    texts: tuple[str, ...]
+    targets: Tensor
+    seen: tuple[tuple[str, str], ...]
+
+    def distinct_rows(self) -> list[int]:
+        """Return one row of every different text."""
+        return list({text: row for row, text in enumerate(self.texts)}.values())
+
+
+def gather_heal_texts(
+    teacher: LayerReader, data: Sequence[FitTexts], store: Store | None = None, progress: Progress = silent
+) -> HealTexts:
+    """Read the full model's vectors of corpora and training queries, from the store where they are there.
+
+    Args:
+        teacher: The full model's reader.
+        data: The texts that may be looked at.
+        store: Of the states, if there is one.
+        progress: Called at every batch.
+
+    Returns:
+        The texts, documents before queries, one data set after another.
+    """
+    final = (teacher.model.depth, own_pooling(teacher.model))
+    texts: list[str] = []
+    vectors = []
+    for side in (side for one in data for side in _sides(teacher, one)):
+        vectors += [chunk.vectors[final] for chunk in read_states(teacher, side, [final], RunContext(store, progress))]
+        texts += [side.prompt + text for _, text in side.texts]
+    targets = normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
+    seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)
+    return HealTexts(tuple(texts), targets, seen)
+
+
+def _sides(teacher: LayerReader, data: FitTexts) -> Iterator[PromptedTexts]:
+    yield prompted_documents(teacher, data.corpus)
+    if data.train is not None:
+        yield prompted_queries(teacher, data.train)
+
+
+def check_width(student: SentenceTransformer, texts: HealTexts) -> None:
+    """Refuse a student whose vectors cannot be compared with its teacher's.
+
+    Args:
+        student: The cut encoder.
+        texts: Training texts with their targets.
+
+    Raises:
+        ModelError: It has another dimension than its teacher.
+    """
+    width = student.get_embedding_dimension()
+    if width != texts.targets.shape[1]:
+        raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
+
+
+def draw_batches(lengths: Sequence[int], batch: int, steps: int, *, seed: int) -> list[list[int]]:
+    """Draw batches of texts that are about equally long; every text comes once before any comes again.
+
+    Args:
+        lengths: Tokens of every text `(N,)`.
+        batch: Texts in a batch.
+        steps: Batches to draw.
+        seed: Of the order.
+
+    Returns:
+        Rows of texts, batch by batch.
+    """
+    rng, sizes = np.random.default_rng(seed), np.array(lengths)
+    drawn: list[list[int]] = []
+    while len(drawn) < steps:
+        order = rng.permutation(len(sizes))
+        windows = [order[start : start + batch * _WINDOW] for start in range(0, len(order), batch * _WINDOW)]
+        pieces = [
+            rows[start : start + batch].tolist()
+            for rows in (window[np.argsort(sizes[window], kind="stable")] for window in windows)
+            for start in range(0, len(rows), batch)
+        ]
+        drawn += [pieces[index] for index in rng.permutation(len(pieces))]
+    return drawn[:steps]

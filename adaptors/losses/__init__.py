@@ -1,0 +1,1 @@
+"""Losses that sentence-transformers does not have."""

@@ -1,0 +1,1 @@
+"""Adaptors: modules on pooled states."""

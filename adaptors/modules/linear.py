@@ -1,0 +1,87 @@
+"""Linear adaptors: a fixed map, a trained one behind a LayerNorm, and the original of the latter."""
+
+import torch
+from torch import Tensor, nn
+
+from adaptors.modules.base import Adaptor, Network
+
+__all__ = ["Linear", "LinearOriginal", "Projection"]
+
+_SLOPE = 0.2
+
+
+class Projection(Adaptor):
+    """A linear map `x W + b`, as every closed-form adaptor is."""
+
+    kind = "projection"
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, width: int, dim: int) -> None:
+        """Begin as the first dimensions of the identity."""
+        super().__init__(width, dim)
+        self.register_buffer("weight", torch.eye(width, dim))
+        self.register_buffer("bias", torch.zeros(dim))
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor | None = None) -> "Projection":
+        """Wrap a matrix `(D, dim)` and perhaps a bias `(dim,)`."""
+        made = cls(*weight.shape)
+        made.weight.copy_(weight)
+        if bias is not None:
+            made.bias.copy_(bias)
+        return made
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return `x W + b` `(N, dim)`."""
+        return states @ self.weight + self.bias
+
+
+class Linear(Network):
+    """LayerNorm, then a linear map."""
+
+    kind = "linear"
+
+    def __init__(self, width: int, dim: int) -> None:
+        """Make the layers."""
+        super().__init__(width, dim)
+        self.norm = nn.LayerNorm(width)
+        self.map = nn.Linear(width, dim)
+
+    @torch.no_grad()
+    def init_from_axes(self, axes: Tensor) -> None:
+        """See `Network`."""
+        self.map.weight.copy_(axes[:, : self.dim].T)
+        self.map.bias.zero_()
+
+    @torch.no_grad()
+    def prepare(self, states: Tensor) -> Tensor:
+        """Return the states with mean 0 and variance 1 each."""
+        normed: Tensor = self.norm(states)
+        return normed
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map states `(N, D)` to vectors `(N, dim)`."""
+        mapped: Tensor = self.map(self.norm(states))
+        return mapped
+
+
+class LinearOriginal(Network):
+    """LayerNorm, Linear, BatchNorm, LeakyReLU, LayerNorm, begun at random (Compressed Concatenation, CIKM 2025)."""
+
+    kind = "linear-original"
+
+    def __init__(self, width: int, dim: int) -> None:
+        """Make the layers."""
+        super().__init__(width, dim)
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, dim), nn.BatchNorm1d(dim), nn.LeakyReLU(_SLOPE), nn.LayerNorm(dim)
+        )
+
+    def init_from_axes(self, axes: Tensor) -> None:
+        """Stay as it is: the experiment began at random."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map states `(N, D)` to vectors `(N, dim)`."""
+        mapped: Tensor = self.layers(states)
+        return mapped

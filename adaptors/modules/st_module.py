@@ -1,0 +1,93 @@
+"""An adaptor as a module of sentence-transformers: in training, and in a saved model of several modules."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from sentence_transformers.sentence_transformer.modules import Module
+from torch import Tensor
+
+from adaptors.modules.base import Adaptor
+from adaptors.modules.registry import NETWORKS
+from probe.errors import ModelError, first_line
+
+__all__ = ["AdaptorModule", "read_network", "read_weights", "write_network"]
+
+_WEIGHTS = "model.safetensors"
+
+
+class AdaptorModule(Module):
+    """Maps the vectors that come before it."""
+
+    def __init__(self, adaptor: Adaptor) -> None:
+        """Wrap an adaptor."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.adaptor = adaptor
+
+    def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
+        """Replace `sentence_embedding` `(N, D)` by the vectors of the adaptor, `(N, dim)`."""
+        return {**features, "sentence_embedding": self.adaptor(features["sentence_embedding"])}
+
+    def get_embedding_dimension(self) -> int:
+        """Return the dimension of its vectors."""
+        return self.adaptor.dim
+
+    def save(self, output_path: str, *args: Any, **options: Any) -> None:
+        """Write it into a folder that is there."""
+        write_network(self.adaptor, Path(output_path))
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls, model_name_or_path: str, subfolder: str = "", **options: Any
+    ) -> "AdaptorModule":
+        """Load a folder; whatever sentence-transformers asks for beyond the folder is left to it."""
+        wanted = ("token", "cache_folder", "revision", "local_files_only")
+        folder = cls.load_dir_path(model_name_or_path, subfolder, **{k: options[k] for k in wanted if k in options})
+        if folder is None:
+            raise ModelError(f"'{model_name_or_path}' cannot be found")
+        return cls(read_network(Path(folder)))
+
+
+def write_network(network: Adaptor, folder: Path) -> None:
+    """Write an adaptor into a folder that is there.
+
+    Args:
+        network: One of `NETWORKS`.
+        folder: Where to.
+    """
+    payload = {"kind": network.kind, "settings": network.settings()}
+    (folder / "config.json").write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / _WEIGHTS)
+
+
+def read_weights(network: Adaptor, folder: Path) -> None:
+    """Give an adaptor the weights in a folder.
+
+    Args:
+        network: The adaptor, changed in place.
+        folder: Where `write_network` wrote one like it.
+    """
+    network.load_state_dict(load_file(folder / _WEIGHTS))
+
+
+def read_network(folder: Path) -> Adaptor:
+    """Read an adaptor; nothing but a class of `NETWORKS` is ever made.
+
+    Args:
+        folder: Where `write_network` wrote it.
+
+    Returns:
+        The adaptor, ready to be applied.
+
+    Raises:
+        ModelError: The folder holds none.
+    """
+    try:
+        payload = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        network = NETWORKS[payload["kind"]](**payload["settings"])
+        read_weights(network, folder)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder} holds no adaptor that can be read: {first_line(error)}") from error
+    return network.eval()

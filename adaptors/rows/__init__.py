@@ -1,0 +1,1 @@
+"""Labelled training rows: files, forms, hard negatives, scores of a cross-encoder."""

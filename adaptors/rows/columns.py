@@ -1,0 +1,179 @@
+"""Training rows in the columns that sentence-transformers' losses take, or the reason why a loss cannot use them."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adaptors.rows.load import TuningData
+from adaptors.rows.rows import Pairwise, Row, as_lists, as_pairs, as_points
+from probe.errors import CallError
+
+__all__ = ["BINARY", "CLASSES", "LISTS", "PAIRS", "SCORED", "TEXTS", "TRIPLETS", "TRIPLETS_OR_PAIRS", "Layout"]
+
+Columns = dict[str, list[Any]]
+
+_QUERIES = ("anchor", "query", "sentence1")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a batch.
+
+    Attributes:
+        columns: Their names; the losses go by their order.
+        build: Makes them of rows.
+        has_sides: Whether a column is one of queries or of documents.
+    """
+
+    columns: str
+    build: Callable[[Sequence[Row]], Columns]
+    has_sides: bool = True
+
+    def sides(self, columns: Sequence[str]) -> dict[str, str]:
+        """Return which columns of texts are a `query` and which a `document`; nothing where there are no sides."""
+        if not self.has_sides:
+            return {}
+        texts = [name for name in columns if name not in ("label", "score")]
+        return {name: "query" if name in _QUERIES else "document" for name in texts}
+
+    def dataset(self, data: TuningData, loss: str) -> Any:
+        """Return rows as a `datasets.Dataset`.
+
+        Args:
+            data: The rows, of any form.
+            loss: Name of the loss that wants them, for the message.
+
+        Raises:
+            CallError: The rows do not have what the loss needs.
+            DataError: A row contradicts another, or a query has no relevant document.
+        """
+        from datasets import Dataset
+
+        try:
+            columns = self.build(data.rows)
+        except CallError as error:
+            raise CallError(f"the loss '{loss}' cannot use '{data.name}': it needs {self.columns}\n{error}") from error
+        return Dataset.from_dict(columns)
+
+
+def _pairs(rows: Sequence[Row]) -> Columns:
+    pairs = as_pairs(rows)
+    counts = sorted({len(pair.negatives) for pair in pairs})
+    if len(counts) > 1:
+        raise CallError(
+            f"its queries have {counts[0]} to {counts[-1]} negatives: expected as many for each; "
+            "a loss of triplets takes any number"
+        )
+    columns = _both_sides(pairs)
+    for number in range(counts[0]):
+        name = "negative" if counts[0] == 1 else f"negative_{number + 1}"
+        columns[name] = [pair.negatives[number] for pair in pairs]
+    return columns
+
+
+def _triplets(rows: Sequence[Row]) -> Columns:
+    pairs = as_pairs(rows)
+    for pair in pairs:
+        if not pair.negatives:
+            raise CallError(
+                f"{pair.location}: a query without negatives: add them, or take a loss of pairs such as infonce"
+            )
+    return _split_negatives(pairs)
+
+
+def _triplets_or_pairs(rows: Sequence[Row]) -> Columns:
+    pairs = as_pairs(rows)
+    return _split_negatives(pairs) if any(pair.negatives for pair in pairs) else _both_sides(pairs)
+
+
+def _split_negatives(pairs: Sequence[Pairwise]) -> Columns:
+    single = [Pairwise(pair.query, pair.positive, (text,)) for pair in pairs for text in pair.negatives]
+    if {pair.query for pair in pairs} - {pair.query for pair in single}:
+        raise CallError("some of its queries have negatives and some have none: expected all or none")
+    return {**_both_sides(single), "negative": [pair.negatives[0] for pair in single]}
+
+
+def _both_sides(pairs: Sequence[Pairwise]) -> Columns:
+    return {"anchor": [pair.query for pair in pairs], "positive": [pair.positive for pair in pairs]}
+
+
+def _scored(rows: Sequence[Row]) -> Columns:
+    points = as_points(rows)
+    labels = [point.label for point in points]
+    if len(set(labels)) == 1:
+        raise CallError(f"all its labels are {labels[0]:g}: expected labels that differ; pairs alone suit infonce")
+    return {
+        "sentence1": [point.query for point in points],
+        "sentence2": [point.document for point in points],
+        "score": labels,
+    }
+
+
+def _binary(rows: Sequence[Row]) -> Columns:
+    columns = _scored(rows)
+    scores = columns.pop("score")
+    for point, score in zip(as_points(rows), scores, strict=True):
+        if score not in (0, 1):
+            raise CallError(f"{point.location}: label {score:g}: expected 0 or 1; grades suit cosent and angle")
+    return {**columns, "label": [int(score) for score in scores]}
+
+
+def _lists(rows: Sequence[Row]) -> Columns:
+    if all(isinstance(row, Pairwise) for row in rows):
+        raise CallError(
+            "pair-wise rows have no teacher's scores: expected query, documents, labels, or a cross-encoder's scores"
+        )
+    lists = as_lists(rows)
+    counts = sorted({len(row.documents) for row in lists})
+    if len(counts) > 1:
+        raise CallError(f"its lists have {counts[0]} to {counts[-1]} documents: expected as many in each")
+    # The losses take differences from the first document.
+    orders = [sorted(range(counts[0]), key=lambda index, row=row: -row.labels[index]) for row in lists]  # type: ignore[misc]
+    columns: Columns = {"query": [row.query for row in lists]}
+    for rank in range(counts[0]):
+        chosen = zip(lists, orders, strict=True)
+        columns[f"document_{rank + 1}"] = [row.documents[order[rank]] for row, order in chosen]
+    columns["label"] = [[row.labels[index] for index in order] for row, order in zip(lists, orders, strict=True)]
+    return columns
+
+
+def _classes(rows: Sequence[Row]) -> Columns:
+    """Put every text once, with the class of all texts that relevance joins it to, over several steps as well."""
+    root: dict[str, str] = {}
+    for pair in as_pairs(rows):
+        query = _find_root(root, pair.query)
+        root[_find_root(root, pair.positive)] = query
+        for negative in pair.negatives:
+            _find_root(root, negative)
+    texts = list(root)
+    numbers: dict[str, int] = {}
+    labels = [numbers.setdefault(_find_root(root, text), len(numbers)) for text in texts]
+    # A negative that nothing is relevant to is a class of its own, of which no pair can be drawn.
+    if sum(count > 1 for count in Counter(labels).values()) < 2:
+        raise CallError("relevance joins all its texts to one class: expected two or more")
+    return {"sentence": texts, "label": labels}
+
+
+def _find_root(root: dict[str, str], text: str) -> str:
+    """Return the text that stands for a text's class, on shorter ways from now on."""
+    root.setdefault(text, text)
+    while root[text] != text:
+        root[text] = text = root[root[text]]
+    return text
+
+
+def _texts(rows: Sequence[Row]) -> Columns:
+    points = as_points(rows)
+    texts = list(dict.fromkeys(text for point in points for text in (point.query, point.document)))
+    return {"anchor": texts, "positive": texts}
+
+
+PAIRS = Layout("anchor, positive[, negative_1, ...]", _pairs)
+TRIPLETS = Layout("anchor, positive, negative", _triplets)
+TRIPLETS_OR_PAIRS = Layout("anchor, positive[, negative]", _triplets_or_pairs)
+SCORED = Layout("sentence1, sentence2, score", _scored)
+BINARY = Layout("sentence1, sentence2, label (0 or 1)", _binary)
+LISTS = Layout("query, document_1, ..., label (a list of scores)", _lists)
+CLASSES = Layout("sentence, label (a class)", _classes, has_sides=False)
+TEXTS = Layout("anchor, positive (the same text)", _texts, has_sides=False)

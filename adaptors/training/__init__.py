@@ -1,0 +1,1 @@
+"""Shared by all trainings: trainer, callbacks, checkpoints, processes, log."""

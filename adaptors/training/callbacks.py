@@ -1,0 +1,109 @@
+"""Callbacks and checks of a training: early stopping, collapse of the vectors, a loss that is not a number."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.trainer_callback import EarlyStoppingCallback, TrainerCallback
+
+from adaptors.modules.base import Network
+from probe.encoding.chunk_states import Progress
+from probe.errors import CallError, TrainingError
+from probe.metrics.geometry import is_collapsed
+
+__all__ = ["CollapseMonitor", "EarlyStopping", "check_loss", "check_tracking"]
+
+
+class EarlyStopping(EarlyStoppingCallback):
+    """Ends a training after some epochs in a row without a better one; the beginning is one to be better than."""
+
+    def on_evaluate(  # type: ignore[override]
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float], **options: Any
+    ) -> None:
+        """Count the epochs."""
+        super().on_evaluate(args, state, control, metrics, **options)  # type: ignore[no-untyped-call]
+        if state.global_step == 0:
+            # The trainer itself looks for the best among the epochs after it.
+            state.best_metric = metrics[args.metric_for_best_model]
+
+
+class CollapseMonitor(TrainerCallback):
+    """Shows every step, and checks some vectors at every epoch."""
+
+    def __init__(self, network: Network, states: Tensor, progress: Progress) -> None:
+        """CollapseMonitor a network.
+
+        Args:
+            network: What is trained.
+            states: Of the texts whose vectors are checked `(B, D)`.
+            progress: Called at every step.
+        """
+        self._network = network
+        self._states = states
+        self._progress = progress
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Show the step."""
+        self._progress(f"training {self._network.kind}", 1, state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
+        """Stop where the loss is not a number.
+
+        Raises:
+            TrainingError: It is not.
+        """
+        check_loss(logs, f"{self._network.kind}: ", state.global_step)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Stop where all vectors are equal.
+
+        Raises:
+            TrainingError: They are.
+        """
+        was_training = self._network.training
+        device = next(self._network.parameters()).device
+        with torch.no_grad():
+            vectors = self._network.eval()(self._states.to(device)).cpu().numpy()
+        self._network.train(was_training)
+        if is_collapsed(vectors):
+            raise TrainingError(
+                f"{self._network.kind} collapsed: all vectors are equal after {state.global_step} steps, so that every "
+                "ranking is a tie; lower --rate, or take another loss"
+            )
+
+
+def check_loss(logs: Mapping[str, float] | None, prefix: str, step: int) -> None:
+    """Stop a training whose loss is not a number.
+
+    Args:
+        logs: Entry of the trainer's log.
+        prefix: Of the message.
+        step: Steps that were done.
+
+    Raises:
+        TrainingError: It is not.
+    """
+    loss = (logs or {}).get("loss", 0.0)
+    if not math.isfinite(loss):
+        raise TrainingError(f"{prefix}the loss is {loss} after {step} steps: lower --rate, or take another loss")
+
+
+def check_tracking(name: str) -> None:
+    """Refuse a tracker that is not there.
+
+    Args:
+        name: As sentence-transformers' trainer names it; `none` and `all` too.
+
+    Raises:
+        CallError: It is unknown, or not installed.
+    """
+    from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+    installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if name not in ("none", "all", *installed):
+        found = ", ".join(installed) or "none is"
+        raise CallError(
+            f"--report-to {name} is unknown or not installed: install it, or take another ({found} installed)"
+        )

@@ -1,0 +1,88 @@
+"""Checkpoints of a training, and the results of its finished rounds."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from adaptors.training.epochs import Epoch
+from probe.errors import CallError
+from probe.io.files import replace_file
+
+__all__ = ["check_fingerprint", "last_checkpoint", "load_finished_round", "save_finished_round"]
+
+_WEIGHTS, _EPOCHS = "finished.safetensors", "finished.json"
+
+
+_log = logging.getLogger(__name__)
+
+_FINGERPRINT = "fit.json"
+
+
+def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
+    """Refuse checkpoints of another training, and remember whose a folder's are.
+
+    Args:
+        folder: Where checkpoints go.
+        fingerprint: Plain values that two trainings have in common only if one may go on with the other's.
+
+    Raises:
+        CallError: The folder holds those of another training.
+    """
+    path, payload = folder / _FINGERPRINT, json.dumps(dict(fingerprint), sort_keys=True, indent=2)
+    if path.exists() and path.read_text(encoding="utf-8") != payload:
+        raise CallError(f"{folder} holds checkpoints of another training: name an empty folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(payload, encoding="utf-8")
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint that is whole; its state is written last."""
+    found: Sequence[Path] = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2]))
+    for path in found:
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            _log.warning("%s is not whole: the one before it is taken", path)
+            continue
+        return str(path)
+    return None
+
+
+def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:
+    """Save the result of a round.
+
+    Args:
+        folder: Its checkpoints.
+        weights: Trained weights by name.
+        epochs: Its epochs.
+    """
+    values = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+    replace_file(folder / _WEIGHTS, lambda path: save_file(values, path))
+    # Written last: where it is, the weights are whole.
+    payload = json.dumps([asdict(epoch) for epoch in epochs])
+    replace_file(folder / _EPOCHS, lambda path: path.write_text(payload, encoding="utf-8"))
+
+
+def load_finished_round(folder: Path) -> tuple[dict[str, Tensor], tuple[Epoch, ...]] | None:
+    """Return the result of a round, or None where it is not finished.
+
+    Args:
+        folder: Its checkpoints.
+    """
+    try:
+        payload = json.loads((folder / _EPOCHS).read_text(encoding="utf-8"))
+        return load_file(folder / _WEIGHTS), tuple(_read_epoch(entry) for entry in payload)
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return None
+
+
+def _read_epoch(entry: dict[str, object]) -> Epoch:
+    scores: dict[str, float] = entry["scores"]  # type: ignore[assignment]
+    return Epoch(**{**entry, "scores": {int(dim): score for dim, score in scores.items()}})  # type: ignore[arg-type]

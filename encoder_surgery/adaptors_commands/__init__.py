@@ -1,0 +1,1 @@
+"""The commands of `adaptors`, one file each."""

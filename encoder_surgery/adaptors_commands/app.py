@@ -1,0 +1,17 @@
+"""The app `adaptors`: its commands in the order of its help."""
+
+from encoder_surgery.adaptors_commands.fit import fit
+from encoder_surgery.adaptors_commands.losses import losses
+from encoder_surgery.adaptors_commands.rank import rank
+from encoder_surgery.adaptors_commands.tune import tune
+from encoder_surgery.shell.app import app
+
+__all__ = ["adaptors_app"]
+
+adaptors_app = app("Learn on top of an encoder.", "adaptors rank --on minilm --dataset docstrings --dims 128")
+adaptors_app.command(epilog="Example: adaptors rank --on minilm --dataset docstrings --dims 256,128")(rank)
+adaptors_app.command(epilog="Example: adaptors fit lens --on minilm@5 --dataset docstrings --out ./minilm-5-lens")(fit)
+adaptors_app.command(epilog="Example: adaptors losses")(losses)
+adaptors_app.command(epilog="Example: adaptors tune --heal --model ./minilm-3-lens --steps 20 --out ./minilm-3-healed")(
+    tune
+)

@@ -1,0 +1,118 @@
+"""`adaptors tune --heal`: teach a cut encoder the vectors of the full model."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from encoder_surgery.shell.output import say
+from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.training_output import Target, check_target, draw, save_and_print
+
+if TYPE_CHECKING:
+    from adaptors.finetuning.encoder import TrainableEncoder
+    from adaptors.healing.heal import HealOptions
+    from adaptors.healing.texts import HealTexts
+    from probe.encoding.chunk_states import Progress
+    from probe.store.store import Store
+
+__all__ = ["HealRequest", "heal_and_save"]
+
+
+@dataclass(frozen=True)
+class HealRequest:
+    """A cut to heal, and its teacher.
+
+    Attributes:
+        cut: Folder of a cut with a lens.
+        teacher: The full model.
+        sources: Data sets and files whose texts are read.
+        minutes: For all batches; their number follows when it is given.
+        store: Where the teacher's vectors are kept, if anywhere.
+    """
+
+    cut: str
+    teacher: str
+    sources: tuple[str, ...]
+    minutes: float | None
+    store: "Store | None"
+
+
+def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
+    """Heal a cut, save it, check it in a fresh process, and print the folder."""
+    from adaptors.encoders.description import TrainedOn
+    from adaptors.finetuning.encoder import open_trainable
+    from adaptors.finetuning.saved import Tuned, check_cut, trained_files
+    from adaptors.healing.heal import HealSample, heal
+
+    check_target(target, options.log)
+    check_cut(Path(request.cut))
+    with TemporaryDirectory() as scratch, working() as report:
+        say(f"loading {', '.join(request.sources)}, {request.teacher} and {request.cut}")
+        texts = _read_texts(request, report)
+        student = open_trainable(request.cut, Path(scratch))
+        trained_files(student, student.folder)  # what cannot be saved is not trained
+        start = _choose_start(request.teacher, student, texts, options)
+        options = _count_steps(student, texts, replace(options, progress=report), request.minutes)
+        look = HealSample(student.model, texts, options.seed)
+        before = look() if target.picture else None
+        losses = heal(student, texts, options)
+    draw(target, before, look, ("student", "teacher"))
+    words = f"## Healed\n\n{start} {_words(request.teacher, texts, options)} {_describe_losses(losses)}"
+    trained_on = TrainedOn("healed", texts.seen)
+    save_and_print(Tuned(student, trained_on, target.out.name, words), target, request.cut)
+
+
+def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
+    from adaptors.healing.texts import gather_heal_texts, load_heal_texts
+    from probe.encoding.opening import open_reader
+
+    data = load_heal_texts(request.sources)
+    return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, report)
+
+
+def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions") -> str:
+    """Put the student where it is to begin, and return a sentence on where that is."""
+    from adaptors.healing.start import choose_start
+    from probe.models.loading import load_model
+    from probe.models.options import LoadOptions
+
+    stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
+    tried = choose_start(student, stack, texts, tokens=options.tokens, seed=options.seed)
+    start, first = min(tried, key=lambda one: one.distance), tried[0]
+    if start is first:
+        words = f"It began as the cut with its lens (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
+    else:
+        blocks = f"{first.own_blocks - start.own_blocks} blocks" if first.own_blocks - start.own_blocks > 1 else "block"
+        words = (
+            f"Its last {blocks} began as the last of `{teacher}` (mean 1 - cos to its vectors: "
+            f"{start.distance:.3f}; the cut with its lens: {first.distance:.3f})."
+        )
+    say(words.replace("`", "'"))
+    return words
+
+
+def _count_steps(
+    student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions", minutes: float | None
+) -> "HealOptions":
+    from adaptors.healing.heal import count_steps
+
+    if minutes is None:
+        return options
+    steps = count_steps(student, texts, options, minutes=minutes)
+    say(f"{minutes:g} minutes are about {steps} steps here: --steps {steps} repeats this training")
+    return replace(options, steps=steps)
+
+
+def _words(teacher: str, texts: "HealTexts", options: "HealOptions") -> str:
+    names = ", ".join(name for name, _ in texts.seen)
+    cut = f" of at most {options.tokens} tokens" if options.tokens else ""
+    return (
+        f"Every weight was then taught the vectors of `{teacher}` on {len(texts.texts):,} texts of {names}, without "
+        f"labels: {options.steps:,} batches of {options.batch} texts{cut}, learning rate "
+        f"{options.rate:g}, seed {options.seed}."
+    )
+
+
+def _describe_losses(losses: tuple[float, ...]) -> str:
+    return f"The loss went from {losses[0]:.4f} to {losses[-1]:.4f}." if losses else ""

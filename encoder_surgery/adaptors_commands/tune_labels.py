@@ -1,0 +1,156 @@
+"""`adaptors tune` on labelled rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from encoder_surgery.shell.output import say
+from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.training_output import (
+    Target,
+    check_target,
+    draw,
+    is_fast,
+    save_and_print,
+    show_epochs,
+    training_section,
+)
+from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from adaptors.finetuning.encoder import TrainableEncoder
+    from adaptors.finetuning.options import Goal, TuneOptions
+    from adaptors.finetuning.saved import Tuned
+    from adaptors.finetuning.tune import Round
+    from adaptors.rows.load import TuningData
+
+__all__ = ["read_options", "tune_and_save"]
+
+_KINDS = {"margin": float, "dims": None, "guide": str, "mini_batch": int, "weight": float}
+
+
+def read_options(given: Mapping[str, Any]) -> "TuneOptions":
+    """Return how to tune.
+
+    Args:
+        given: What the command was called with.
+
+    Raises:
+        CallError: A value is malformed.
+    """
+    from adaptors.finetuning.options import Schedule, TuneOptions
+    from adaptors.finetuning.parameters import Scope
+    from adaptors.rows.hard_negatives import MineOptions
+
+    sizes = {name: given[name] for name in ("epochs", "rate", "warm_up", "tokens", "seed")}
+    schedule = Schedule(batch=given["batch"] or 32, bfloat16=is_fast(), **sizes)
+    mining = MineOptions(given["negatives"], *_read_ranks(given["ranks"]), given["negatives_margin"], given["seed"])
+    scope = Scope(given["lora"], given["top"], given["decay"], given["tower"])
+    same = {name: given[name] for name in ("rounds", "cross_encoder", "hold_out", "checkpoints", "log", "report_to")}
+    return TuneOptions(_read_goal(given), scope, schedule, mining=mining, **same)
+
+
+def _read_goal(given: Mapping[str, Any]) -> "Goal":
+    from adaptors.finetuning.loss_spec import LossOptions
+    from adaptors.finetuning.options import Goal
+
+    values: dict[str, Any] = {}
+    for setting in given["set"] or []:
+        name, found, text = setting.partition("=")
+        if name not in _KINDS or not found or name in values:
+            raise CallError(f"--set '{setting}': expected NAME=VALUE, each once, of {', '.join(_KINDS)}")
+        values[name] = _read_value(name, text)
+    around = tuple(given["around"].split(",")) if given["around"] else ()
+    return Goal(given["loss"], around, LossOptions(given["temperature"], **values))
+
+
+def _read_ranks(text: str) -> tuple[int, int]:
+    """Return how many ranks to skip, and the last one."""
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise CallError(f"--ranks '{text}': expected the first and the last rank, as 11-50")
+    return int(first) - 1, int(last)
+
+
+def _read_value(name: str, text: str) -> Any:
+    kind = _KINDS[name]
+    try:
+        return kind(text) if kind else tuple(int(part) for part in text.split("/"))
+    except ValueError as error:
+        expected = "whole numbers as 256/128" if kind is None else f"a value of type {kind.__name__}"
+        raise CallError(f"--set {name}={text}: expected {expected}") from error
+
+
+def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", target: Target) -> None:
+    """Tune a model, save it, check it in a fresh process, and print the folder."""
+    from adaptors.finetuning.encoder import open_trainable
+    from adaptors.finetuning.evaluator import RowSample
+    from adaptors.finetuning.parameters import check_peft
+    from adaptors.finetuning.saved import trained_files
+    from adaptors.finetuning.tune import tune
+    from adaptors.rows.hard_negatives import candidate_texts
+    from adaptors.rows.load import load_tuning_data
+    from adaptors.training.distributed import is_first
+
+    source = _check_source(sources)
+    check_target(target, options.log)
+    if options.scope.lora is not None:
+        check_peft()
+    with TemporaryDirectory() as scratch:
+        with working() as report:
+            say(f"loading {source} and {model}")
+            data = load_tuning_data(source)
+            for defect in data.defects:
+                say(f"{source}: {defect}")
+            encoder = open_trainable(model, Path(scratch))
+            trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
+            tuning = replace(_open_guide(options), progress=report)
+            look = RowSample(encoder.model, data.rows)
+            before = look() if target.picture else None
+            rounds = tune(encoder, data, candidate_texts(data), tuning)
+        if not is_first():
+            return
+        draw(target, before, look, ("queries", "documents"))
+        _report(rounds)
+        save_and_print(_describe(encoder, source, data, options=options, rounds=rounds), target, model)
+
+
+def _check_source(sources: Sequence[str]) -> str:
+    if len(sources) != 1:
+        raise CallError(
+            "nothing says what to learn: pass one --dataset, a BEIR data set or images with captions, with split "
+            "train,\nor a JSONL or CSV file of rows; or --heal, which teaches a cut encoder the full model's vectors"
+        )
+    return sources[0]
+
+
+def _open_guide(options: "TuneOptions") -> "TuneOptions":
+    from adaptors.finetuning.encoder import open_trainable
+
+    settings = options.goal.settings
+    if settings.guide is None:
+        return options
+    with TemporaryDirectory() as scratch:
+        guide = open_trainable(settings.guide, Path(scratch)).model
+    return replace(options, goal=replace(options.goal, settings=replace(settings, guide=guide)))
+
+
+def _report(rounds: Sequence["Round"]) -> None:
+    for number, one in enumerate(rounds, start=1):
+        for note in one.notes:
+            say(note)
+        say(f"round {number}: {one.rows:,} rows" if len(rounds) > 1 else f"{one.rows:,} rows")
+        show_epochs(one.epochs)
+
+
+def _describe(
+    encoder: "TrainableEncoder", source: str, data: "TuningData", *, options: "TuneOptions", rounds: Sequence["Round"]
+) -> "Tuned":
+    from adaptors.finetuning.card import describe_tuning, trained_on
+    from adaptors.finetuning.saved import Tuned
+
+    words = describe_tuning(data, options, rounds)
+    sections = "".join(training_section(one.epochs) for one in rounds)
+    return Tuned(encoder, trained_on(source, data), Path(encoder.name).name, words + sections)

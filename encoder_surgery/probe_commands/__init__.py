@@ -1,0 +1,1 @@
+"""The commands of `probe`, one file each."""

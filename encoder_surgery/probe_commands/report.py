@@ -1,0 +1,34 @@
+"""The command `probe report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.options import Debug
+from encoder_surgery.shell.output import check_file, write_text
+from probe.errors import CallError
+
+__all__ = ["report"]
+
+Results = Annotated[list[Path], typer.Argument(help="Results that commands wrote with --save FILE.json.")]
+Page = Annotated[Path, typer.Option("--out", "-o", help="The .html file to write.")]
+
+
+@friendly
+def report(results: Results, out: Page = Path("report.html"), debug: Debug = False) -> None:
+    """Show results in a browser: one self-contained page with tables, curves, maps, and queries to look at.
+
+    Every result gets a section of its own; nothing is averaged over results. Prints the page's path.
+    """
+    check_file("--out", out, (".html", ".htm"))
+    missing = [str(path) for path in results if not path.is_file()]
+    if missing:
+        raise CallError(f"there is no file '{missing[0]}': expected results written with --save FILE.json")
+    from probe.report.page import render_report
+    from probe.results.load import read_result
+
+    page = render_report([(path, read_result(path)) for path in dict.fromkeys(results)])
+    write_text(page, out)
+    typer.echo(out)

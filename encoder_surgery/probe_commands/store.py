@@ -1,0 +1,96 @@
+"""The commands of `probe store`."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from encoder_surgery.shell.app import app, friendly
+from encoder_surgery.shell.options import Debug, StoreFolder, TableOrJson, open_store
+from encoder_surgery.shell.output import check_choice, console, print_json, say
+from encoder_surgery.shell.progress import working
+from probe.errors import ProbeError
+
+if TYPE_CHECKING:
+    from probe.store.store import Store
+
+__all__ = ["store_app"]
+
+store_app = app("See, check and empty the store of pooled states.", "probe store list")
+
+
+@store_app.command("list", epilog="Example: probe store list")
+@friendly
+def show(store: StoreFolder = None, format: TableOrJson = "table", debug: Debug = False) -> None:
+    """List what is stored: model, data set, settings, size, last use."""
+    check_choice("--format", format, ("table", "json"))
+    from probe.store.inventory import list_shelves
+    from probe.store.listing import store_table
+
+    opened = _open(store)
+    shelves = list_shelves(opened)
+    if format == "json":
+        print_json([{**vars(shelf), "folder": str(shelf.folder)} for shelf in shelves])
+    else:
+        from probe.results.console import print_whole
+
+        print_whole(store_table(shelves), console())
+        say(f"store: {opened.folder}")
+
+
+@store_app.command(epilog="Example: probe store verify")
+@friendly
+def verify(store: StoreFolder = None, debug: Debug = False) -> None:
+    """Check every checksum; names what is damaged and ends with exit code 1 if anything is. Changes nothing."""
+    from probe.store.inventory import verify as verify_store
+
+    opened = _open(store)
+    checked = 0
+    with working() as report:
+
+        def count(done: int, total: int) -> None:
+            nonlocal checked
+            checked += done
+            report("files", done, total)
+
+        damaged = verify_store(opened, count)
+    for message in damaged:
+        typer.echo(message)
+    if damaged:
+        raise ProbeError(f"{len(damaged)} of {checked} files are damaged: the next run that needs them redoes them")
+    typer.echo(f"{checked} files, all sound")
+
+
+@store_app.command(epilog="Example: probe store prune --unused-for 30 --dry-run")
+@friendly
+def prune(
+    model: Annotated[str | None, typer.Option("--model", "-m", help="States of this model, as it was typed.")] = None,
+    unused_for: Annotated[float | None, typer.Option(help="States not used for so many days.", min=0)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All states.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and delete nothing.")] = False,
+    store: StoreFolder = None,
+    debug: Debug = False,
+) -> None:
+    """Delete damaged and half-written files, and the states the options name; nothing else without an option."""
+    from probe.store.inventory import find_rubbish, select_shelves
+    from probe.store.inventory import prune as delete
+
+    opened = _open(store)
+    shelves = select_shelves(opened, model, unused_for, everything)
+    with working() as report:
+        rubbish = find_rubbish(opened, partial(report, "files"))
+    paths = [*shelves, *(path for path in rubbish if path.parent not in shelves)]
+    if dry_run:
+        for path in paths:
+            typer.echo(path)
+        say(f"{len(paths)} folders and files would be deleted")
+        return
+    files, size = delete(paths)
+    typer.echo(f"deleted {files} files, {size / 1e6:.1f} MB")
+
+
+def _open(folder: StoreFolder) -> "Store":
+    opened = open_store(folder)
+    if opened is None:
+        raise ProbeError("there is no store: its folder cannot be made")
+    return opened

@@ -1,0 +1,66 @@
+"""Progress bars, and the log of our own packages above them."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from encoder_surgery.shell.output import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+__all__ = ["working"]
+
+_OWN_LOGGERS = ("probe", "adaptors")
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar with a rate per step on stderr, and the log of our own packages above it."""
+    from encoder_surgery.shell._bars import Bars
+
+    with Bars(console=console(stderr=True)) as bar:
+        steps: dict[str, TaskID] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            name, _, words = step.partition(": ")
+            if name not in steps or (done and bar.tasks[steps[name]].finished):
+                steps[name] = bar.add_task(name, total=total, rate="", words="")
+            task = bar.tasks[steps[name]]
+            unit = "files" if name == "files" else "steps" if name.startswith("training") else "texts"
+            speed = task.finished_speed or task.speed
+            bar.update(steps[name], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "", words=words)
+
+        with _logging_to(bar.console):
+            yield report
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints log records as plain lines, above a progress bar."""
+
+    def __init__(self, console: "Console") -> None:
+        """Print to a console."""
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record, a warning marked as one."""
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        self._console.print(mark + record.getMessage(), markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _logging_to(console: "Console") -> Iterator[None]:
+    loggers, handler = [logging.getLogger(name) for name in _OWN_LOGGERS], _ConsoleHandler(console)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""The commands of `surgery`, one file each."""

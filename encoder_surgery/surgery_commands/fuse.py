@@ -1,0 +1,131 @@
+"""The command `surgery fuse`."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from encoder_surgery.shell import options as option
+from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.options import open_store
+from encoder_surgery.shell.output import say
+from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.save_model import card_scores
+from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from probe.data.dataset import Dataset
+    from probe.experiments.ranking import RankOptions
+    from probe.metrics.retrieval import Metric
+    from probe.results.leaderboard import Leaderboard
+    from probe.store.store import Store
+    from surgery.fusing.model import FusedModel
+
+__all__ = ["fuse"]
+
+_SPECS = "Hookpoints, written model\\[@layer]\\[:pooling]; two or more."
+
+
+@friendly
+def fuse(
+    specs: Annotated[list[str], typer.Argument(help=_SPECS)],
+    method: Annotated[str, typer.Option(help="concat, or mean and weighted for blocks of one width.")] = "concat",
+    weights: Annotated[str | None, typer.Option(help="One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
+    tune_weights: Annotated[bool, typer.Option("--tune-weights", help="Choose them on --split of --dataset.")] = False,
+    split: Annotated[str | None, typer.Option(help="Where weights are chosen: train or dev, never test.")] = None,
+    dataset: option.CardDataset = None,
+    metric: option.MetricName = "ndcg@10",
+    out: option.Out = None,
+    force: option.Force = False,
+    max_tokens: option.MaxTokens = None,
+    query_prompt: option.QueryPrompt = None,
+    document_prompt: option.DocumentPrompt = None,
+    trust_remote_code: option.Trust = False,
+    store: option.StoreFolder = None,
+    no_store: option.NoStore = False,
+    debug: option.Debug = False,
+) -> None:
+    """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
+    from probe.metrics.retrieval import Metric
+    from probe.models.options import LoadOptions
+    from surgery.fusing.model import fuse as fuse_models
+    from surgery.saving.save import check_out
+    from surgery.scoring import score_fused
+
+    _check_tuning(tune_weights, weights, split, dataset)
+    ranked_by, chosen = Metric.parse(metric), _parse_weights(weights)
+    options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
+    scored = replace(options, dtype="auto", device="auto")
+    folder = out or Path("-".join(map(_short_name, specs)))
+    check_out(folder, force)
+    opened = open_store(store, no_store) if dataset else None
+    if tune_weights:
+        plain = "concat" if method == "concat" else "mean"
+        equal = fuse_models(specs, plain, None, scored, opened)
+        chosen = _tune(equal, str(dataset), split, metric=ranked_by, store=opened)
+        method = plain if chosen is None or plain == "concat" else "weighted"
+
+    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
+        """Score the fused model and its parts."""
+        model = fuse_models(specs, method, chosen, scored, opened)
+        return score_fused(model, data, replace(ranking, metric=ranked_by))
+
+    model = fuse_models(specs, method, chosen, options)
+    _save(model, folder, force, card_scores(dataset, None, opened, score))
+    typer.echo(folder)
+
+
+def _check_tuning(tune: bool, weights: str | None, split: str | None, dataset: str | None) -> None:
+    if not tune and split is not None:
+        raise CallError("--split says where weights are chosen: it needs --tune-weights")
+    if tune and dataset is None:
+        raise CallError("--tune-weights needs --dataset, and --split train or dev")
+    if tune and split not in ("train", "dev"):
+        raise CallError(f"--tune-weights needs --split train or dev, not {split or 'test'}: test judgements only score")
+    if tune and weights is not None:
+        raise CallError("--weights and --tune-weights exclude each other: give one of them")
+
+
+def _parse_weights(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise CallError(f"--weights '{text}': expected one number per hookpoint, as 0.3,0.7") from None
+
+
+def _short_name(spec: str) -> str:
+    """Return a spec without the characters that are awkward in the name of a folder."""
+    return re.sub(r"[@:+]+", "-", spec.rstrip("/").rpartition("/")[2])
+
+
+def _tune(
+    model: "FusedModel", dataset: str, split: str | None, *, metric: "Metric", store: "Store | None"
+) -> tuple[float, ...] | None:
+    """Return the weights that are best on a split which is not the test's; None where equal ones are as good."""
+    from adaptors.fitting.fusion_weights import tune_weights
+    from probe.data.loading import load_dataset
+
+    with working() as report:
+        data = load_dataset(dataset, split)
+        found = tune_weights(model, data, metric, store, report)
+    measured = (
+        f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {data.name} ({data.split}); "
+        f"best of {found.candidates}, corrected p {found.p_value:.2g}"
+    )
+    if found.weights is None:
+        say(f"equal weights stay: no others are significantly better ({measured})")
+        return None
+    say(f"weights {', '.join(f'{weight:.2f}' for weight in found.weights)} ({measured})")
+    return found.weights
+
+
+def _save(model: "FusedModel", folder: Path, force: bool, scores: str) -> None:
+    from surgery.fusing.folder import save_fused
+    from surgery.saving.fresh_process import check_encoder
+
+    say(f"saving {folder} and checking it in a fresh process")
+    save_fused(model, folder, force, lambda made: check_encoder(made, model, trust=True), scores)

@@ -1,0 +1,1 @@
+"""Data sets as values, and the formats they are read from."""

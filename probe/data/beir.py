@@ -1,0 +1,279 @@
+"""Read BEIR's format from a folder, a zip or a URL, with every fault named by file and line."""
+
+import os
+import zipfile
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from probe.data.corpus import scan_corpus
+from probe.data.data_warnings import Defects
+from probe.data.dataset import Dataset, Qrels
+from probe.data.parquet import open_parquet
+from probe.data.records import JsonLines, Records, read_unique
+from probe.data.texts import Texts
+from probe.errors import CallError, DataError, first_line
+from probe.io.locations import is_url, locate
+from probe.io.remote_path import RemotePath
+from probe.io.text_lines import START, UNREADABLE, label, read_lines
+
+__all__ = ["CAPTION_FILES", "choose_split", "find_records", "find_root", "list_files", "list_splits", "read_beir"]
+
+# Beyond this a grade is a mistake, and more than trec_eval's integers hold.
+_LARGEST_GRADE = 1_000_000
+
+# Where a judgement is; query id, document id and grade.
+_Judgement = tuple[str, tuple[str, str, int]]
+
+
+def read_beir(path: str, split: str | None = None, name: str | None = None) -> Dataset:
+    """Read a data set in BEIR's format.
+
+    Args:
+        path: A folder with `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv`, a zip that holds one, or the URL of
+            a folder; see `find_records` for other forms of corpus and queries.
+        split: Whose judgements to read; `test` when left out, or the only one there is.
+        name: The data set's name; the folder's or archive's when left out.
+
+    Returns:
+        The data set.
+
+    Raises:
+        CallError: There is no such split, or the path is no data set.
+        DataError: A file is malformed.
+    """
+    root = find_root(path)
+    chosen = choose_split(list_splits(root), split, path)
+    defects = Defects()
+    judgements = list(_read_judgements(root / "qrels" / f"{chosen}.tsv", defects))
+    judged = {document for _, (_, document, _) in judgements}
+    documents, found = scan_corpus(find_records(root, "corpus"), judged, defects)
+    queries, synthetic = _read_queries(find_records(root, "queries"), defects)
+    qrels = _build_qrels(judgements, found, set(queries.ids), defects)
+    return Dataset(
+        name=name or _name_of(path),
+        split=chosen,
+        documents=documents,
+        queries=Texts.gather((query, text) for query, text in queries if query in qrels),
+        qrels=qrels,
+        synthetic=synthetic,
+        defects=defects.summarise(),
+    )
+
+
+def _name_of(path: str) -> str:
+    place = locate(path) if is_url(path) else Path(path.rstrip("/")).resolve()
+    return place.name.removesuffix(".zip")
+
+
+def list_splits(root: Any) -> list[str]:
+    """Return the names of the splits that have judgements.
+
+    Args:
+        root: The data set's folder, as a `pathlib`, `zipfile` or remote path.
+
+    Returns:
+        The splits in alphabetical order.
+    """
+    folder = root / "qrels"
+    if not folder.is_dir():
+        return []
+    return sorted(file.name.removesuffix(".tsv") for file in folder.iterdir() if file.name.endswith(".tsv"))
+
+
+def choose_split(splits: list[str], wanted: str | None, path: str) -> str:
+    """Return the split to read.
+
+    Args:
+        splits: Those there are.
+        wanted: The one that was asked for; `test` when left out, or the only one there is.
+        path: The data set, as messages name it.
+
+    Raises:
+        CallError: It is none of them.
+        DataError: There is none.
+    """
+    if not splits:
+        raise DataError(f"'{path}' has no judgements: expected qrels/test.tsv or another split in it")
+    if wanted is None:
+        wanted = splits[0] if len(splits) == 1 else "test"
+    if wanted not in splits:
+        raise CallError(
+            f"'{path}' has no judgements for the split '{wanted}': it has {', '.join(splits)} (see --split)"
+        )
+    return wanted
+
+
+def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
+    ids, texts, made = [], [], set()
+    for place, _, record in read_unique(records):
+        if not record["text"].strip():
+            defects.add("empty queries", place)
+        metadata = record.get("metadata")
+        made.add(metadata.get("synthetic") if isinstance(metadata, dict) else None)
+        ids.append(record["_id"])
+        texts.append(record["text"].strip())
+    return Texts(tuple(ids), tuple(texts)), ", ".join(sorted(str(kind) for kind in made if kind))
+
+
+def _build_qrels(
+    judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], defects: Defects
+) -> Qrels:
+    qrels: Qrels = {}
+    for place, (query, document, grade) in judgements:
+        if query not in queries:
+            defects.add("judgements of queries that are not there", place)
+            continue
+        if document not in documents:
+            defects.add("judgements of documents that are not there (kept: they count as not found)", place)
+        if query == document and grade > 0:
+            defects.add("relevant documents with their query's own id (never returned: rename the ids)", place)
+        if grade < 0:
+            defects.add("negative grades (taken as 0)", place)
+        if qrels.get(query, {}).get(document, max(grade, 0)) != max(grade, 0):
+            raise DataError(f"{place}: '{query}' and '{document}' are judged twice, with different grades")
+        qrels.setdefault(query, {})[document] = max(grade, 0)
+    return qrels
+
+
+def _read_judgements(path: Any, defects: Defects) -> Iterator[_Judgement]:
+    first = True
+    for mark, line in read_lines(path):
+        place = f"{label(path)}:{mark.number + 1}"
+        cells = [cell.strip() for cell in line.split("\t")]
+        if len(cells) != 3:
+            raise DataError(
+                f"{place}: expected query-id, corpus-id and score between tabs (not TREC's four columns), "
+                f"found {line[:60]!r}"
+            )
+        header, first = first and not _is_grade(cells[2]), False
+        if header:
+            continue
+        if mark == START:
+            defects.add("qrels files without a header (read from the first line on)", place)
+        if not _is_grade(cells[2]):
+            raise DataError(f"{place}: expected a whole number as the grade, found {cells[2]!r}")
+        yield place, (cells[0], cells[1], int(float(cells[2])))
+
+
+def _is_grade(text: str) -> bool:
+    try:
+        return float(text).is_integer() and abs(float(text)) <= _LARGEST_GRADE
+    except ValueError:
+        return False
+
+
+_FILES = ("{}.jsonl", "{}.jsonl.gz", "{}.parquet")
+_PARQUET = ".parquet"
+# Of a folder of images; the second is Hugging Face's name.
+CAPTION_FILES = ("captions.jsonl", "metadata.jsonl")
+
+
+class ZipFolder(zipfile.Path):
+    """A folder in a zip that other processes can be given."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ZipFolder, (self.root.filename, self.at)
+
+
+def find_root(path: str) -> Any:
+    """Return the folder that holds a data set's corpus: the one named, or the one folder in it.
+
+    Args:
+        path: A folder, a zip, or the URL of a folder.
+
+    Returns:
+        The folder, as a `pathlib`, `zipfile` or remote path.
+
+    Raises:
+        CallError: The path is no data set.
+        DataError: It cannot be reached, or is a damaged zip.
+    """
+    root = _open_root(path)
+    try:
+        return _find_corpus(root, path)
+    except UNREADABLE as error:
+        raise DataError(f"'{path}' cannot be reached: {first_line(error)}") from error
+
+
+def _find_corpus(root: Any, path: str) -> Any:
+    if isinstance(root, RemotePath) and not root.is_dir():
+        raise CallError(f"there is no data set at '{path}': expected a folder there, not packed, that you may read")
+    if list_files(root, "corpus"):
+        return root
+    inner = [] if isinstance(root, RemotePath) else [child for child in root.iterdir() if child.is_dir()]
+    holding = [child for child in inner if list_files(child, "corpus")]
+    if len(holding) == 1:
+        return holding[0]
+    if holding:
+        found = ", ".join(sorted(child.name for child in holding))
+        raise CallError(f"'{path}' holds several data sets ({found}): unpack it and name one folder")
+    hint = f"; own documents become one with `probe data build {path} --out DIR`" if os.path.isdir(path) else ""
+    if any((place / name).exists() for place in (root, *inner) for name in CAPTION_FILES):
+        hint = "; images with captions are read from the captions' own folder, unpacked, on this machine"
+    raise CallError(f"'{path}' is no BEIR data set: it holds no corpus.jsonl, nor corpus.parquet{hint}")
+
+
+def _open_root(path: str) -> Any:
+    if is_url(path) and not os.path.exists(path):
+        place = locate(path)
+        return place if isinstance(place, RemotePath) else _open_local(str(place))
+    return _open_local(path)
+
+
+def _open_local(path: str) -> Any:
+    if os.path.isdir(path):
+        return Path(path)
+    if not os.path.exists(path):
+        raise CallError(f"there is no data set at '{path}': expected a BEIR folder, or a zip of one")
+    if not zipfile.is_zipfile(path) and path.lower().endswith(".zip"):
+        raise DataError(f"'{path}' is no zip that can be read: it is damaged, cut short or something else")
+    if not zipfile.is_zipfile(path):
+        raise CallError(
+            f"'{path}' is neither a BEIR folder nor a zip of one; own documents become one with "
+            f"`probe data build {path} --out DIR`"
+        )
+    return ZipFolder(path)
+
+
+def find_records(root: Any, kind: str) -> Records:
+    """Return the records of a data set's corpus or queries.
+
+    Args:
+        root: The data set's folder.
+        kind: `corpus` or `queries`.
+
+    Returns:
+        Those of the first there is of `KIND.jsonl`, `KIND.jsonl.gz`, `KIND.parquet` and `KIND/*.parquet`; the first
+        of these where there is none, which says so when it is read.
+
+    Raises:
+        DataError: A Parquet file cannot be read, or has not the columns.
+    """
+    try:
+        files = list_files(root, kind)
+    except UNREADABLE as error:
+        raise DataError(f"{root} cannot be reached: {first_line(error)}") from error
+    if files and files[0].name.endswith(_PARQUET):
+        return open_parquet(files)
+    return JsonLines(files[0] if files else root / f"{kind}.jsonl")
+
+
+def list_files(root: Any, kind: str) -> list[Any]:
+    """Return the files there are of a kind.
+
+    Args:
+        root: The data set's folder.
+        kind: `corpus` or `queries`.
+
+    Returns:
+        One file, or the Parquet files of a folder by name; none where there is none.
+    """
+    names = {child.name for child in root.iterdir()}
+    for name in (form.format(kind) for form in _FILES):
+        if name in names:
+            return [root / name]
+    folder = root / kind
+    if kind not in names or not folder.is_dir():
+        return []
+    return sorted((file for file in folder.iterdir() if file.name.endswith(_PARQUET)), key=lambda file: file.name)

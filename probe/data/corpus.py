@@ -1,0 +1,112 @@
+"""A corpus in files: read as a stream, or from any document on."""
+
+import zlib
+from array import array
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.data.data_warnings import Defects
+from probe.data.records import Records, read_unique, text_of
+from probe.data.texts import BLOCK, TextHash, Texts
+from probe.errors import DataError
+from probe.io.text_lines import Mark
+
+__all__ = ["Corpus", "scan_corpus"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus read from its files, every time anew; refused where it is no longer what it was.
+
+    It can be pickled: where the files can be reached, it needs no second look at all of them.
+
+    Attributes:
+        records: Its files.
+        count: Number of documents.
+        text_hash: sha256 over all ids and texts.
+        index: Per `BLOCK` documents, where they begin (offset, number) and their checksum `(B, 3)`.
+    """
+
+    records: Records
+    count: int
+    text_hash: str
+    index: NDArray[np.int64] = field(repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        digest = TextHash()
+        for entry in self.records.entries():
+            row = entry.record["_id"], text_of(entry.record)
+            digest.add(*row)
+            yield row
+        if digest.hexdigest() != self.text_hash:
+            raise self._changed()
+
+    def read(self, start: int, count: int) -> Texts:
+        """Return documents from any place on, without reading what is before their block.
+
+        Args:
+            start: Number of the first one, from 0.
+            count: How many; fewer come where the corpus ends.
+
+        Raises:
+            DataError: The files were changed since the corpus was opened.
+        """
+        first, end = start // BLOCK, min(start + count, self.count)
+        blocks = range(first, -(-end // BLOCK))
+        if not blocks:
+            return Texts((), ())
+        mark = Mark(*map(int, self.index[first, :2]))
+        rows = ((entry.record["_id"], text_of(entry.record)) for entry in self.records.entries(mark))
+        found = [row for block in blocks for row in self._read_block(rows, block)]
+        return Texts.gather(found[start - first * BLOCK : end - first * BLOCK])
+
+    def _read_block(self, rows: Iterator[tuple[str, str]], block: int) -> list[tuple[str, str]]:
+        found, checksum = list(islice(rows, min(BLOCK, self.count - block * BLOCK))), 0
+        for row in found:
+            checksum = _add_to(checksum, row)
+        if checksum != self.index[block, 2]:
+            raise self._changed()
+        return found
+
+    def _changed(self) -> DataError:
+        return DataError(f"{self.records.name} was changed while it was read: start again")
+
+
+def scan_corpus(records: Records, judged: Container[str], defects: Defects) -> tuple[Corpus, set[str]]:
+    """Read a corpus once, to the end.
+
+    Args:
+        records: Its files.
+        judged: Ids to look out for.
+        defects: Told of empty documents.
+
+    Returns:
+        The corpus, and those of the judged documents that it has.
+
+    Raises:
+        DataError: A record is malformed, or an id comes twice.
+    """
+    digest, count, found, index = TextHash(), 0, set(), array("q")
+    for place, mark, record in read_unique(records):
+        row = record["_id"], text_of(record)
+        if not row[1]:
+            defects.add("empty documents", place)
+        if row[0] in judged:
+            found.add(row[0])
+        digest.add(*row)
+        if count % BLOCK == 0:
+            index.extend((*mark, 0))
+        index[-1] = _add_to(index[-1], row)
+        count += 1
+    return Corpus(records, count, digest.hexdigest(), np.array(index, np.int64).reshape(-1, 3)), found
+
+
+def _add_to(checksum: int, row: tuple[str, str]) -> int:
+    return zlib.crc32("\0".join(row).encode("utf-8", "surrogatepass"), checksum)

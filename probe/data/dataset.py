@@ -1,0 +1,117 @@
+"""A data set: documents, judged queries and judgements, as a value."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from probe.data.images import shown
+from probe.data.texts import Documents, TextHash, Texts, shorten
+from probe.errors import CallError
+from probe.io.html_table import import_pandas, render_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels", "refuse_images"]
+
+Qrels = dict[str, dict[str, int]]
+
+DEFAULT_DATASET = "docstrings"
+TITLE_RULE = "title + ' ' + text"
+ID_RULE = "a document with the query's own id is dropped"
+
+_ROWS_SHOWN = 5
+_LONGEST = 160
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A retrieval data set in BEIR's terms, for one split.
+
+    Attributes:
+        name: Folder's or archive's name, or BEIR's.
+        split: Whose judgements these are.
+        documents: The corpus, each text by the title rule; read as a stream.
+        queries: The judged queries only.
+        qrels: Grade per query id and document id; grade 0 is judged and not relevant.
+        synthetic: How the queries were made, where nobody asked them; else empty.
+        defects: What is wrong with the files without making them useless, with file and line.
+        limited: Whether documents were left out by `limit`.
+        images: Which side's texts are images (`ImageFile`): `documents`, `queries`, or neither.
+    """
+
+    name: str
+    split: str
+    documents: Documents
+    queries: Texts
+    qrels: Qrels
+    synthetic: str = ""
+    defects: tuple[str, ...] = ()
+    limited: bool = False
+    images: str = ""
+
+    @cached_property
+    def text_hash(self) -> str:
+        """sha256 over ids and texts of documents and queries."""
+        return TextHash.of([(self.documents.text_hash, self.queries.text_hash)])
+
+    @cached_property
+    def qrels_hash(self) -> str:
+        """sha256 over the judgements."""
+        rows = [(q, d, str(grade)) for q, docs in self.qrels.items() for d, grade in docs.items()]
+        return TextHash.of(sorted(rows))
+
+    def _repr_html_(self) -> str:
+        """Return the counts and the first judged queries as HTML."""
+        notes = [
+            *([f"synthetic queries: {self.synthetic}"] if self.synthetic else []),
+            *(["a part of the corpus"] if self.limited else []),
+            f"text {self.text_hash[:12]}, judgements {self.qrels_hash[:12]}",
+            *(f"data defect: {defect}" for defect in self.defects),
+        ]
+        title = f"{self.name} ({self.split}): {len(self.documents)} documents, {len(self.queries)} queries"
+        header = ("query id", "query", "relevant documents")
+        return render_table(title, header, self._first_rows(), about="About this data set", notes=notes)
+
+    def _first_rows(self) -> list[list[str]]:
+        texts = dict(self.queries)
+        rows = []
+        for query, docs in islice(self.qrels.items(), _ROWS_SHOWN):
+            relevant = ", ".join(doc for doc, grade in docs.items() if grade > 0)
+            rows.append([query, shorten(shown(texts.get(query, "")), _LONGEST), relevant[:_LONGEST]])
+        return rows
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the judgements with their texts, a row per judged pair of query and document.
+
+        Raises:
+            CallError: pandas is not installed.
+        """
+        pandas = import_pandas()
+        queries = dict(self.queries)
+        judged = {doc for docs in self.qrels.values() for doc in docs}
+        documents = {name: text for name, text in self.documents if name in judged}
+        rows = [
+            (query, queries.get(query), document, documents.get(document), grade)
+            for query, docs in self.qrels.items()
+            for document, grade in docs.items()
+        ]
+        frame: pd.DataFrame = pandas.DataFrame(rows, columns=["query_id", "query", "document_id", "document", "grade"])
+        return frame
+
+
+def refuse_images(dataset: Dataset, reader: str) -> None:
+    """Refuse a data set of images before any work.
+
+    Args:
+        dataset: The data set.
+        reader: What reads texts only, as messages name it.
+
+    Raises:
+        CallError: One side of it is images.
+    """
+    if dataset.images:
+        raise CallError(
+            f"'{dataset.name}' holds images, and {reader} reads texts only: probe layers and probe rank read images"
+        )

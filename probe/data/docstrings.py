@@ -1,0 +1,127 @@
+"""The embedded data set: known-item retrieval over the docstrings of the installed scientific Python stack."""
+
+import importlib
+import importlib.util
+import inspect
+import io
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
+from types import FunctionType, ModuleType
+
+from probe.data.dataset import DEFAULT_DATASET, Dataset
+from probe.data.texts import Texts
+from probe.errors import CallError
+from probe.io.package_data import read_table
+
+__all__ = ["SYNTHETIC", "package_of", "read_docstrings"]
+
+SYNTHETIC = "known-item: summary line finds the rest of its docstring"
+
+_SPLIT = "test"
+# Shorter ones say too little to be told from another, longer ones are no summary.
+_QUERY_WORDS = range(5, 31)
+_FEWEST_DOCUMENT_WORDS = 40
+
+_SIGNATURE = re.compile(r"[\w.]+\(")
+# Text made at import that differs from process to process: addresses, random samples, printed sets.
+_UNSTABLE = re.compile(r"\bat 0x[0-9a-f]{6,}|# may vary|``\{'")
+
+
+def read_docstrings(split: str | None = None) -> Dataset:
+    """Collect the docstrings of the public names of the modules in `tables/docstrings.json`.
+
+    Args:
+        split: There is only `test`.
+
+    Returns:
+        A data set whose queries are the summary lines, and whose documents are the rest of each docstring.
+
+    Raises:
+        CallError: Another split is asked for.
+    """
+    if split not in (None, _SPLIT):
+        raise CallError(f"'{DEFAULT_DATASET}' has no judgements for the split '{split}': it has {_SPLIT}")
+    documents: dict[str, str] = {}
+    queries: dict[str, str] = {}
+    seen: set[str] = set()
+    for name, summary, rest in _docstrings():
+        if summary in seen or rest in seen:
+            continue
+        seen |= {summary, rest}
+        documents[name], queries[name] = rest, summary
+    # The document's id must differ from the query's: BEIR's id rule would drop it.
+    return Dataset(
+        name=DEFAULT_DATASET,
+        split=_SPLIT,
+        documents=Texts(tuple(documents), tuple(documents.values())),
+        queries=Texts(tuple(f"? {name}" for name in queries), tuple(queries.values())),
+        qrels={f"? {name}": {name: 1} for name in queries},
+        synthetic=SYNTHETIC,
+    )
+
+
+def package_of(name: str) -> str:
+    """Return the package of a docstring by its id; all of Python's own modules are one."""
+    return "standard library" if _is_standard(name) else name.partition(".")[0]
+
+
+def _docstrings() -> Iterator[tuple[str, str, str]]:
+    for module_name in read_table("data", "docstrings"):
+        module = _import(module_name)
+        if module is None:
+            continue
+        for name in sorted(dir(module)):
+            parts = _split_docstring(_own(module, name)) if not name.startswith("_") else None
+            if parts is not None:
+                yield (f"{module_name}.{name}", *parts)
+
+
+def _import(name: str) -> ModuleType | None:
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _own(module: ModuleType, name: str) -> object:
+    """Return what a module calls by a name, also where another package has put its own there: Ray does in `inspect`."""
+    value = getattr(module, name, None)
+    if not (isinstance(value, FunctionType) and _is_standard(module.__name__)) or _is_standard(value.__module__ or ""):
+        return value
+    if module.__name__ in sys.builtin_module_names:  # a second `sys` would begin with streams of its own
+        return getattr(module, f"__{name}__", None)
+    return getattr(_load_afresh(module.__name__), name, None)
+
+
+def _is_standard(name: str) -> bool:
+    return name.partition(".")[0] in sys.stdlib_module_names
+
+
+@cache
+def _load_afresh(name: str) -> ModuleType | None:
+    """Return a second copy of a module, as it was before anybody changed it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _split_docstring(value: object) -> tuple[str, str] | None:
+    """Return the summary and the rest, or None where one of them would not do."""
+    if not callable(value):
+        return None
+    paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(value) or "").split("\n\n")]
+    # Compiled functions begin with their signatures, which names what is sought.
+    while paragraphs and _SIGNATURE.match(paragraphs[0]):
+        del paragraphs[0]
+    summary, rest = (paragraphs or [""])[0], " ".join(part for part in paragraphs[1:] if part)
+    lengths_fit = len(summary.split()) in _QUERY_WORDS and len(rest.split()) >= _FEWEST_DOCUMENT_WORDS
+    return (summary, rest) if lengths_fit and not _UNSTABLE.search(summary + rest) else None

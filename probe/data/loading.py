@@ -1,0 +1,68 @@
+"""Load a data set by name, from wherever it lies."""
+
+import os
+from dataclasses import replace
+
+from probe.data.beir import read_beir
+from probe.data.beir_download import beir_names, download_beir
+from probe.data.captioned_images import find_image_folder, read_image_folder
+from probe.data.dataset import DEFAULT_DATASET, Dataset
+from probe.data.docstrings import read_docstrings
+from probe.data.texts import select
+from probe.errors import CallError, DataError, did_you_mean
+from probe.io.locations import is_url
+
+__all__ = ["load_dataset"]
+
+
+def load_dataset(name: str, split: str | None = None, limit: int | None = None) -> Dataset:
+    """Load a data set by name or path.
+
+    Args:
+        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one; or a folder of images with captions,
+            `DIR:captions` where the captions are searched, not the images.
+        split: Whose judgements to use; `test` when left out, or the only one there is.
+        limit: Keep about this many documents; every judged one is kept, however many those are.
+
+    Returns:
+        The data set.
+
+    Raises:
+        CallError: There is no such data set or split.
+        DataError: Its files are malformed, or it cannot be downloaded.
+    """
+    dataset = _load(name, split)
+    if not dataset.qrels:
+        raise DataError(f"'{name}' has no judged query for the split '{dataset.split}': nothing can be scored")
+    if not len(dataset.documents):
+        raise DataError(f"'{name}' has no documents: nothing can be retrieved")
+    return dataset if limit is None else _limit(dataset, limit)
+
+
+def _load(name: str, split: str | None) -> Dataset:
+    images = find_image_folder(name)
+    if images is not None:
+        return read_image_folder(images, split)
+    if os.path.exists(name) or is_url(name):
+        return read_beir(name, split)
+    if name == DEFAULT_DATASET:
+        return read_docstrings(split)
+    return read_beir(_fetch(name), split, name=name)
+
+
+def _fetch(name: str) -> str:
+    if name in beir_names():
+        return str(download_beir(name))
+    if os.sep in name or name.endswith(".zip") or name.startswith("."):
+        raise CallError(f"there is no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
+    raise CallError(f"unknown data set '{name}': {did_you_mean(name, [DEFAULT_DATASET, *beir_names()])}")
+
+
+def _limit(dataset: Dataset, limit: int) -> Dataset:
+    if limit < 1:
+        raise CallError(f"--limit {limit} is out of range: expected at least 1 document")
+    if limit >= len(dataset.documents):
+        return dataset
+    judged = {doc for docs in dataset.qrels.values() for doc in docs}
+    documents = select(dataset.documents, judged, limit)
+    return replace(dataset, documents=documents, limited=len(documents) < len(dataset.documents))

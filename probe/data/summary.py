@@ -1,0 +1,166 @@
+"""What is in a data set, at a glance."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from probe.data.dataset import Dataset
+from probe.data.images import ImageFile, shown
+from probe.data.texts import Documents
+
+__all__ = ["DataSummary", "summarise", "summarise_images", "summary_table"]
+
+_EXAMPLE_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Counts, lengths and an example of a data set.
+
+    Attributes:
+        name: The data set's name.
+        split: Whose judgements were counted.
+        documents: Number of documents.
+        queries: Number of judged queries.
+        judgements: Number of judgements, grade 0 included.
+        relevant_per_query: Least, mean and most relevant documents per query.
+        document_words: Words at the 0th, 25th, 50th, 75th and 100th percentile of documents; None of images.
+        query_words: The same of queries.
+        images: Which side is images, `documents` or `queries`; None where neither is.
+        image_sizes: Of images, what `summarise_images` finds.
+        example_query: The first judged query.
+        example_document: The beginning of a document relevant to it.
+        synthetic: How the queries were made, where nobody asked them.
+        text_sha256: Hash of all texts and ids.
+        defects: What is wrong with the files.
+    """
+
+    name: str
+    split: str
+    documents: int
+    queries: int
+    judgements: int
+    relevant_per_query: tuple[float, float, float]
+    document_words: tuple[int, ...] | None
+    query_words: tuple[int, ...] | None
+    images: str | None
+    image_sizes: dict[str, Any] | None
+    example_query: str
+    example_document: str
+    synthetic: str
+    text_sha256: str
+    defects: tuple[str, ...]
+
+
+def summarise(dataset: Dataset) -> DataSummary:
+    """Count a data set.
+
+    Args:
+        dataset: The data set.
+
+    Returns:
+        Its summary.
+    """
+    relevant = [sum(grade > 0 for grade in docs.values()) for docs in dataset.qrels.values()]
+    return DataSummary(
+        name=dataset.name,
+        split=dataset.split,
+        documents=len(dataset.documents),
+        queries=len(dataset.queries),
+        judgements=sum(len(docs) for docs in dataset.qrels.values()),
+        relevant_per_query=(min(relevant), round(float(np.mean(relevant)), 2), max(relevant)),
+        document_words=None if dataset.images == "documents" else _words(dataset.documents),
+        query_words=None if dataset.images == "queries" else _words(dataset.queries),
+        images=dataset.images or None,
+        image_sizes=_measure_images(dataset),
+        example_query=shown(dataset.queries.texts[0]),
+        example_document=_find_example(dataset),
+        synthetic=dataset.synthetic,
+        text_sha256=dataset.text_hash,
+        defects=dataset.defects,
+    )
+
+
+def _words(texts: Documents) -> tuple[int, ...]:
+    return _percentiles([len(text.split()) for _, text in texts])
+
+
+def _percentiles(values: list[int]) -> tuple[int, ...]:
+    return tuple(int(value) for value in np.percentile(values, [0, 25, 50, 75, 100]))
+
+
+def _measure_images(dataset: Dataset) -> dict[str, Any] | None:
+    if not dataset.images:
+        return None
+    return summarise_images(dataset.documents if dataset.images == "documents" else dataset.queries)
+
+
+def summarise_images(images: Documents) -> dict[str, Any]:
+    """Measure images by their headers.
+
+    Args:
+        images: Images with their ids.
+
+    Returns:
+        `width` and `height` at the 0th, 25th, 50th, 75th and 100th percentile, before images are turned upright;
+        `modes` with their counts, in Pillow's words, the commonest first.
+
+    Raises:
+        DataError: An image cannot be read any more.
+    """
+    from probe.io.image_pixels import read_header
+
+    headers = [read_header(image.path, name) for name, image in images if isinstance(image, ImageFile)]
+    modes = Counter(header.mode for header in headers)
+    return {
+        "width": _percentiles([header.width for header in headers]),
+        "height": _percentiles([header.height for header in headers]),
+        "modes": {mode: modes[mode] for mode in sorted(modes, key=lambda mode: (-modes[mode], mode))},
+    }
+
+
+def _find_example(dataset: Dataset) -> str:
+    grades = dataset.qrels[dataset.queries.ids[0]]
+    relevant = {document for document, grade in grades.items() if grade > 0}
+    text = shown(next((text for document, text in dataset.documents if document in relevant), ""))
+    return text[:_EXAMPLE_CHARACTERS] + ("…" if len(text) > _EXAMPLE_CHARACTERS else "")
+
+
+def summary_table(summary: DataSummary) -> Table:
+    """Return the summary as a rich table."""
+    least, mean, most = summary.relevant_per_query
+    table = Table(title=f"{summary.name} ({summary.split})", show_header=False, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "documents": f"{summary.documents}{' images' if summary.images == 'documents' else ''}",
+        "judged queries": f"{summary.queries}{' images' if summary.images == 'queries' else ''}",
+        "queries made by": f"machine ({summary.synthetic})" if summary.synthetic else "people, as far as the files say",
+        "judgements": f"{summary.judgements}; relevant per query: {least} to {most}, {mean} on average",
+        **_lengths(summary),
+        "a query": summary.example_query,
+        "a document for it": summary.example_document or "none of its documents is here",
+        "text sha256": summary.text_sha256,
+        "defects": "\n".join(summary.defects) or "none found",
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _lengths(summary: DataSummary) -> dict[str, str]:
+    words = {"words per document": summary.document_words, "words per query": summary.query_words}
+    rows = {name: _spread(values) for name, values in words.items() if values is not None}
+    sizes = summary.image_sizes
+    if sizes is None:
+        return rows
+    pixels = {f"{side} of an image": f"{_spread(sizes[side])} pixels" for side in ("width", "height")}
+    return {**pixels, "modes of images": ", ".join(f"{count} {mode}" for mode, count in sizes["modes"].items()), **rows}
+
+
+def _spread(values: tuple[int, ...]) -> str:
+    return f"{values[2]} (median), {values[1]} to {values[3]} (middle half), {values[0]} to {values[4]}"

@@ -1,0 +1,1 @@
+"""The pass over the documents on a Ray cluster."""

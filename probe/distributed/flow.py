@@ -1,0 +1,93 @@
+"""The flow through Ray Data: numbers of chunks go to a pool of workers, and their results come back one by one."""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+from probe.distributed.corpus import FlowControl, number_chunks
+from probe.distributed.worker import ChunkResult, ChunkWorker
+from probe.distributed.worker_setup import WorkerSetup
+from probe.errors import ProbeError
+
+__all__ = ["chunk_results"]
+
+# Chunks per worker that are out and not yet taken in.
+_AHEAD = 4
+
+
+def chunk_results(setup: WorkerSetup, workers: int, gpus: float) -> Iterator[ChunkResult]:
+    """Yield a result per chunk, in the order the workers finish; only a few are ever under way.
+
+    Args:
+        setup: What the workers open.
+        workers: Number of workers.
+        gpus: GPUs of a worker.
+
+    Raises:
+        ProbeError: Ray gave up.
+    """
+    import ray
+
+    ahead = _AHEAD * workers
+    flow = _start_flow(ahead)
+    numbers = _numbers(setup.corpus.chunks, flow)
+    batches = iter(_answer(numbers, ray.put(setup), flow, workers, gpus))
+    while (batch := _next_batch(batches)) is not None:
+        for data in batch["result"]:
+            result: ChunkResult = pickle.loads(data)
+            yield result
+            flow.close.remote(result.number)
+
+
+def _next_batch(batches: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
+    try:
+        return next(batches, None)
+    except Exception as error:  # Ray's errors have no common base
+        words = " ".join(str(error).split())
+        raise ProbeError(f"Ray gave up ({type(error).__name__}): {words[:300]}") from error
+
+
+def _start_flow(ahead: int) -> Any:
+    """Start the flow control on this machine, whose loss ends the run in any case."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(FlowControl).options(num_cpus=0, scheduling_strategy=here).remote(ahead)
+
+
+def _numbers(chunks: int, flow: Any) -> Any:
+    """Return the numbers of the chunks as Ray Data has them; nothing runs before they are asked for."""
+    import ray
+
+    with ray.data.DataContext.current(_context()):
+        return ray.data.from_items([{"corpus": 0}]).flat_map(number_chunks, fn_args=(chunks, flow), num_cpus=0)
+
+
+def _answer(numbers: Any, setup: Any, flow: Any, workers: int, gpus: float) -> Any:
+    """Return the batches of results; nothing runs before they are asked for."""
+    import ray
+
+    answered = numbers.map_batches(
+        ChunkWorker,
+        batch_size=1,
+        fn_constructor_args=(setup, flow),
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        num_cpus=1,
+        num_gpus=gpus or None,
+    )
+    return answered.iter_batches(batch_size=None, prefetch_batches=0)
+
+
+def _context() -> Any:
+    """Return Ray Data's settings: every row by itself, and silence."""
+    import ray
+
+    context = ray.data.DataContext.get_current().copy()
+    # A row is a chunk: blocks are as small as they can be, so that each is sent, retried and taken in by itself.
+    context.target_max_block_size = 1
+    # A chunk may take a machine long.
+    context.execution_no_progress_timeout_s = -1
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    return context

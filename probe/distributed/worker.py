@@ -1,0 +1,137 @@
+"""The workers of a Ray cluster: each holds the models and reads chunks of the corpus."""
+
+import copy
+import logging
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from probe.data.texts import Texts
+from probe.distributed.corpus import explain
+from probe.distributed.worker_setup import WorkerSetup
+from probe.encoding.chunk_states import NumberedTexts, read_chunk
+from probe.evaluation.scan import ChunkFound, find_in_chunk, points_of
+
+__all__ = ["ChunkResult", "ChunkWorker"]
+
+
+# How often a chunk is begun, where the process or the machine that reads it is lost each time.
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What a worker made of a chunk.
+
+    Attributes:
+        number: The chunk's; -1 where it is about none.
+        found: What was found in it, if it could be read.
+        fault: What went wrong, if anything.
+        fatal: Whether no other chunk can be read either.
+        warnings: What was logged meanwhile.
+    """
+
+    number: int
+    found: ChunkFound | None = None
+    fault: str = ""
+    fatal: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class ChunkWorker:
+    """Holds the models, opened once, and reads chunks one by one; Ray Data makes its actors of it."""
+
+    def __init__(self, setup: Any, flow: Any) -> None:
+        """Wait for the first chunk, with a reference to the `WorkerSetup` and a handle of the `FlowControl`."""
+        self._setup = setup
+        self._flow = flow
+        self._open: _OpenWorker | None = None
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        """Return the result of one chunk, pickled.
+
+        Args:
+            batch: One row of `number_chunks`.
+        """
+        with _warnings_kept() as warnings:
+            result = self._answer(int(batch["number"][0]))
+        return {"result": [pickle.dumps(replace(result, warnings=tuple(warnings)))]}
+
+    def _answer(self, number: int) -> ChunkResult:
+        import ray
+
+        if ray.get(self._flow.begin.remote(number)) > _TRIES:
+            return ChunkResult(number, fault=f"chunk {number}: {_TRIES} workers were lost while they read it")
+        try:
+            self._open = self._open or _OpenWorker(self._setup)
+        except Exception as error:
+            return ChunkResult(number, fault=f"a worker cannot begin on {explain(error)}", fatal=True)
+        return self._open.answer(number)
+
+
+class _OpenWorker:
+    """A worker's open models, shelves and corpus, and the best that it has seen of all chunks it read."""
+
+    def __init__(self, setup: Any) -> None:
+        """Open everything that the setup names."""
+        import ray
+        import torch
+
+        # As many threads as cores to each worker would be too many, and the number can decide the last bits.
+        torch.set_num_threads(1)
+        os.environ.setdefault("RAYON_NUM_THREADS", "1")
+        self._setup: WorkerSetup = ray.get(setup)
+        self._documents, self._size = self._setup.corpus.open(), self._setup.corpus.size
+        self._readers = {model.name: model.open(self._setup.store) for model in self._setup.models}
+        store = self._setup.store
+        self._shelves = {m.name: store.shelf(m.parts, m.about) if store else None for m in self._setup.models}
+        self._tracker = copy.deepcopy(self._setup.tracker)
+        self._seen: set[int] = set()
+
+    def answer(self, number: int) -> ChunkResult:
+        """Return what was found in a chunk, or what went wrong."""
+        texts = None
+        try:
+            texts = self._documents.read(number * self._size, self._size)
+            return ChunkResult(number, self._find(number, texts))
+        except Exception as error:
+            named = f"chunk {number}" + (f" (documents {texts.ids[0]} to {texts.ids[-1]})" if texts else "")
+            return ChunkResult(number, fault=f"{named}: {explain(error, host=False)}")
+
+    def _find(self, number: int, texts: Texts) -> ChunkFound:
+        states = [
+            (
+                reader,
+                read_chunk(
+                    reader,
+                    self._shelves[name],
+                    NumberedTexts(number, texts),
+                    reader.model.document_prompt,
+                    list(points_of(self._tracker, reader)),
+                ),
+            )
+            for name, reader in self._readers.items()
+        ]
+        # What was seen before must not count against itself when it is asked for again.
+        tracker = copy.deepcopy(self._setup.tracker) if number in self._seen else self._tracker
+        found = find_in_chunk(tracker, number * self._size, states)
+        tracker.take(found.top)
+        self._seen.add(number)
+        return found
+
+
+@contextmanager
+def _warnings_kept() -> Iterator[list[str]]:
+    """Collect what our own code warns of."""
+    kept: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: kept.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("probe")
+    logger.addHandler(handler)
+    try:
+        yield kept
+    finally:
+        logger.removeHandler(handler)

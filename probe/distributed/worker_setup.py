@@ -1,0 +1,103 @@
+"""The setup of a Ray worker: all that it opens, models as they were opened by the caller."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from probe.distributed.corpus import CorpusSetup
+from probe.encoding.chunk_states import describe_shelf, open_shelf, prompted_documents
+from probe.encoding.opening import open_reader
+from probe.encoding.reader import LayerReader
+from probe.errors import ModelError
+from probe.evaluation.scan import Scan, points_of
+from probe.evaluation.tracker import TopKTracker
+from probe.models.options import LoadOptions
+from probe.store.keys import shelf_parts
+from probe.store.store import Store
+
+__all__ = ["ModelSetup", "WorkerSetup", "set_up_workers"]
+
+
+@dataclass(frozen=True)
+class ModelSetup:
+    """A model that a worker opens.
+
+    Attributes:
+        name: Alias, hub id or folder.
+        options: How to load it, nothing left to the machine it is loaded on.
+        token_budget: Most tokens of a batch.
+        parts: All that decides its vectors of the corpus.
+        about: What its shelf says of itself.
+    """
+
+    name: str
+    options: LoadOptions
+    token_budget: int
+    parts: dict[str, Any]
+    about: dict[str, Any]
+
+    def open(self, store: Store | None) -> LayerReader:
+        """Open the model.
+
+        Args:
+            store: Where facts of models are kept, if anywhere.
+
+        Returns:
+            Its reader.
+
+        Raises:
+            CallError, ModelError: It cannot be opened here.
+            ModelError: Its vectors would be others here.
+        """
+        reader = open_reader(self.name, self.options, store)
+        reader.token_budget = self.token_budget
+        here = shelf_parts(reader.model, self.parts["prompt"], self.parts["text_sha256"], self.token_budget)
+        for part, value in self.parts.items():
+            if here[part] != value:
+                raise ModelError(
+                    f"'{self.name}' gives other vectors here: its {part} is {here[part]}, expected {value}; give every "
+                    "machine the same files, versions and devices"
+                )
+        return reader
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """All that a worker opens.
+
+    Attributes:
+        tracker: The encoders, with the queries taken in.
+        models: The models they read.
+        corpus: The documents.
+        store: Where states are read and kept, if anywhere.
+    """
+
+    tracker: TopKTracker
+    models: tuple[ModelSetup, ...]
+    corpus: CorpusSetup
+    store: Store | None
+
+
+def set_up_workers(scan: Scan, corpus: CorpusSetup, trust: bool) -> WorkerSetup:
+    """Return what workers are to open.
+
+    Args:
+        scan: The pass over the documents.
+        corpus: The documents.
+        trust: Whether code that a model's folder brings may run.
+    """
+    models = tuple(_set_up_model(scan, reader, trust) for reader in scan.readers.values())
+    return WorkerSetup(scan.tracker, models, corpus, scan.context.store)
+
+
+def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
+    model, side = reader.model, prompted_documents(reader, scan.dataset)
+    options = LoadOptions(
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=model.device.type,
+        max_tokens=None if model.tower == "image" else model.max_tokens,
+        query_prompt=model.query_prompt,
+        document_prompt=model.document_prompt,
+        trust_remote_code=trust,
+    )
+    open_shelf(reader, side, list(points_of(scan.tracker, reader)), scan.context.store)
+    return ModelSetup(model.source.name, options, reader.token_budget, *describe_shelf(reader, side))

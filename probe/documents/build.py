@@ -1,0 +1,118 @@
+"""Own documents to a BEIR folder: passages, and known-item queries taken out of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.data.captioned_images import find_image_folder
+from probe.documents.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
+from probe.errors import CallError, DataError
+from probe.io.files import replace_folder
+
+__all__ = ["SYNTHETIC", "BuiltDataset", "build_dataset"]
+
+SYNTHETIC = "known-item: a passage's first sentence, taken out of it, finds the rest"
+
+_QUERY_WORDS = range(4, 41)
+_FEWEST_REST_WORDS = 8
+
+_DATASET_FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
+
+
+@dataclass(frozen=True)
+class BuiltDataset:
+    """What was written."""
+
+    folder: Path
+    files: int
+    documents: int
+    queries: int
+
+
+def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> BuiltDataset:
+    """Write a BEIR folder from own documents, with synthetic known-item queries.
+
+    Long texts are split into passages at paragraphs (Markdown also at headings). Every passage long enough
+    lends its first sentence as a query and keeps the rest, so that no query stands in its own document.
+
+    Args:
+        paths: Text, Markdown, JSONL or CSV files, or folders of them.
+        out: The folder to make.
+        force: Replace it where it exists.
+
+    Returns:
+        What was written.
+
+    Raises:
+        CallError: A path is missing or of another kind, or `out` exists.
+        DataError: A file is malformed, or nothing in the files can be asked for.
+    """
+    _check_out(out, paths, force)
+    _refuse_images(paths)
+    files = sorted({file for path in paths for file in list_documents(path)})
+    passages = list(dict.fromkeys(passage for file in files for passage in read_passages(file)))
+    corpus, queries = _take_queries(passages)
+    if not queries:
+        raise DataError(
+            f"{len(passages)} passages in {len(files)} files, none long enough to lend a query: expected passages "
+            f"of a sentence of {_QUERY_WORDS.start} words or more and {_FEWEST_REST_WORDS} words after it"
+        )
+    _write(out, corpus, queries)
+    return BuiltDataset(out, len(files), len(corpus), len(queries))
+
+
+def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:
+    """Refuse to replace anything but a data set, and that only when told to."""
+    if not out.exists():
+        return
+    if not force:
+        raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
+    inside = {child.name for child in out.iterdir()} if out.is_dir() else set()
+    if not inside or not inside <= _DATASET_FILES:
+        raise CallError(f"'{out}' is not a data set of ours, so --force does not replace it: choose another --out")
+    if any(path.resolve().is_relative_to(out.resolve()) for path in paths):
+        raise CallError(f"'{out}' holds what is to be read: choose another --out")
+
+
+def _refuse_images(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if find_image_folder(str(path)) is not None:
+            raise CallError(f"'{path}' holds images with captions, a data set as it is: see probe data show {path}")
+
+
+def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    corpus: list[dict[str, object]] = []
+    queries: list[dict[str, object]] = []
+    asked: set[str] = set()
+    for number, passage in enumerate(passages, start=1):
+        query, rest = (*SENTENCE_END.split(passage.text, maxsplit=1), "")[:2]
+        asked_here = count_words(query) in _QUERY_WORDS and count_words(rest) >= _FEWEST_REST_WORDS
+        asked_here = asked_here and query not in asked and query not in rest
+        if asked_here:
+            asked.add(query)
+            metadata = {"synthetic": SYNTHETIC, "document": f"d{number}"}
+            queries.append({"_id": f"q{number}", "text": query, "metadata": metadata})
+        text = rest if asked_here else passage.text
+        record = {"_id": f"d{number}", "title": passage.title, "text": text}
+        corpus.append({**record, "metadata": {"source": passage.source}})
+    return corpus, queries
+
+
+def _write(out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dict[str, object]]) -> None:
+    def fill(made: Path) -> None:
+        """Write the files."""
+        (made / "qrels").mkdir()
+        _write_lines(made / "corpus.jsonl", [json.dumps(record, ensure_ascii=False) for record in corpus])
+        _write_lines(made / "queries.jsonl", [json.dumps(record, ensure_ascii=False) for record in queries])
+        judged = [f"{query['_id']}\td{str(query['_id'])[1:]}\t1" for query in queries]
+        _write_lines(made / "qrels" / "test.tsv", ["query-id\tcorpus-id\tscore", *judged])
+
+    try:
+        replace_folder(out, fill)
+    except OSError as error:
+        raise DataError(f"'{out}' cannot be written: {error}") from error
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,279 @@
+"""Pooled states of any number of texts, chunk by chunk: from the store, or from the model and then stored."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from probe.data.dataset import Dataset
+from probe.data.texts import Documents, Texts, chunks
+from probe.encoding.reader import LayerReader, PreparedTexts
+from probe.layers.hookpoint import HEAD, POOLING_NAMES, LayerPooling
+from probe.metrics.vectors import Embeddings
+from probe.store.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quantize
+from probe.store.keys import CHUNK, shelf_parts
+from probe.store.store import Found, Shelf, Store
+
+__all__ = [
+    "ChunkStates",
+    "NumberedTexts",
+    "Progress",
+    "PromptedTexts",
+    "RunContext",
+    "describe_shelf",
+    "open_shelf",
+    "prompted_documents",
+    "prompted_queries",
+    "read_chunk",
+    "read_states",
+    "read_texts",
+    "silent",
+]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Told the step's name, the texts done since the last call and the texts in all; what follows ': ' in the name
+# says how the step goes, and changes.
+Progress = Callable[[str, int, int], None]
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What surrounds a run and changes nothing of its numbers.
+
+    Attributes:
+        store: Where states are read and kept, if anywhere.
+        progress: Told about every batch.
+    """
+
+    store: Store | None = None
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class PromptedTexts:
+    """One side of a data set: its documents, or its queries, under their prompt.
+
+    Attributes:
+        name: `documents` or `queries`.
+        texts: The texts.
+        prompt: Put before every text.
+        dataset: Name of the data set.
+    """
+
+    name: str
+    texts: Documents
+    prompt: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class ChunkStates:
+    """States of one chunk of a side.
+
+    Attributes:
+        ids: Ids of its C texts.
+        vectors: Float32 `(C, D)` per layer and pooling, rounded as in the store; tokens as `pack_tokens` joins them.
+        seconds: Time from the start of the forward to each layer, summed over the batches.
+        truncated: Texts longer than the model takes.
+    """
+
+    ids: tuple[str, ...]
+    vectors: dict[LayerPooling, Embeddings]
+    seconds: dict[int, float]
+    truncated: int
+
+
+@dataclass(frozen=True)
+class NumberedTexts:
+    """A chunk of a side: its number, from 0, and its texts."""
+
+    number: int
+    texts: Texts
+
+
+def prompted_documents(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
+    """Return a data set's documents under the model's document prompt."""
+    return PromptedTexts("documents", dataset.documents, reader.model.document_prompt, dataset.name)
+
+
+def prompted_queries(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
+    """Return a data set's judged queries under the model's query prompt."""
+    return PromptedTexts("queries", dataset.queries, reader.model.query_prompt, dataset.name)
+
+
+def read_states(
+    reader: LayerReader,
+    side: PromptedTexts,
+    layer_poolings: Sequence[LayerPooling],
+    context: RunContext = RunContext(),
+) -> Iterator[ChunkStates]:
+    """Yield the states of a side, chunk by chunk; only what no store holds passes through the model.
+
+    Vectors are rounded as the store rounds them, with or without a store, cold or warm: a table does
+    not depend on where its vectors came from. While one chunk runs, the next is read and tokenised.
+
+    Args:
+        reader: The model's reader.
+        side: The texts.
+        layer_poolings: Layers and poolings to read.
+        context: The store, and who is told about every batch.
+
+    Yields:
+        States of at most `CHUNK` texts, in the order of the texts.
+    """
+    shelf = open_shelf(reader, side, layer_poolings, context.store)
+    looked_up = (
+        _look_up(reader, shelf, NumberedTexts(number, texts), side.prompt, layer_poolings)
+        for number, texts in enumerate(chunks(side.texts, CHUNK))
+    )
+    for work in _ahead(looked_up):
+        yield _complete(reader, shelf, work, lambda done: context.progress(side.name, done, len(side.texts)))
+
+
+def read_texts(
+    reader: LayerReader,
+    parts: Sequence[tuple[str, Texts]],
+    layer_poolings: Sequence[LayerPooling],
+    context: RunContext,
+) -> tuple[dict[LayerPooling, Embeddings], int]:
+    """Return the states of texts under the model's document prompt.
+
+    Args:
+        reader: The model's reader.
+        parts: Texts, each part with the name of its data set; the store keeps every part by itself.
+        layer_poolings: Layers and poolings to read.
+        context: The store, and who is told about every batch.
+
+    Returns:
+        Float32 `(N, D)` per layer and pooling, parts one after another; and how many texts were too long.
+    """
+    prompt = reader.model.document_prompt
+    chunks = [
+        chunk
+        for name, texts in parts
+        for chunk in read_states(reader, PromptedTexts("texts", texts, prompt, name), layer_poolings, context)
+    ]
+    states = {key: np.concatenate([chunk.vectors[key] for chunk in chunks]) for key in layer_poolings}
+    return states, sum(chunk.truncated for chunk in chunks)
+
+
+def read_chunk(
+    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
+) -> ChunkStates:
+    """Return the states of one chunk: from the shelf, or from the model and then put there.
+
+    Args:
+        reader: The model's reader.
+        shelf: Of the side the chunk belongs to, if there is a store.
+        chunk: The texts.
+        prompt: Put before every text.
+        layer_poolings: Layers and poolings to read.
+
+    Returns:
+        What `read_states` would yield for the chunk.
+    """
+    return _complete(reader, shelf, _look_up(reader, shelf, chunk, prompt, layer_poolings), lambda done: None)
+
+
+def open_shelf(
+    reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], store: Store | None
+) -> Shelf | None:
+    """Open the shelf of a side and tell how much of it is stored.
+
+    Args:
+        reader: The model's reader.
+        side: The texts.
+        layer_poolings: Layers and poolings that are wanted.
+        store: The store, if there is one.
+
+    Returns:
+        The shelf, or None without a store.
+    """
+    if store is None:
+        return None
+    shelf = store.shelf(*describe_shelf(reader, side))
+    _log.info("%s: %s", side.name, _describe(shelf.count(layer_poolings), -(-len(side.texts) // CHUNK)))
+    return shelf
+
+
+def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a shelf is made of: all that decides the vectors of a side, and what people want to know of it."""
+    about = {
+        "model": reader.model.source.name,
+        "hub_id": reader.model.source.hub_id,
+        "dataset": side.dataset,
+        "side": side.name,
+        "texts": len(side.texts),
+    }
+    return shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about
+
+
+def _describe(stored: dict[LayerPooling, int], total: int) -> str:
+    """Say what the store holds, given the chunks stored per layer and pooling and the chunks in all."""
+    whole = sum(count == total for count in stored.values())
+    words = f"{whole} of {len(stored)} hookpoints are in the store"
+    begun = max((count for count in stored.values() if count < total), default=0)
+    if begun:
+        words += f" whole, others up to chunk {begun} of {total}"
+    return words if whole == len(stored) else f"{words}; the model encodes what is missing"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A chunk, what is stored of it, and its texts ready to run where something is missing."""
+
+    chunk: NumberedTexts
+    found: Found
+    missing: tuple[LayerPooling, ...]
+    prepared: PreparedTexts | None
+
+
+def _look_up(
+    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
+) -> _Work:
+    found = shelf.find(chunk.number, chunk.texts.text_hash, layer_poolings) if shelf else Found({}, {}, 0)
+    missing = tuple(key for key in layer_poolings if key not in found.tensors)
+    prepared = reader.prepare(chunk.texts.texts, prompt) if missing else None
+    return _Work(chunk, found, missing, prepared)
+
+
+def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Callable[[int], None]) -> ChunkStates:
+    found, texts = work.found, work.chunk.texts
+    tensors, seconds, truncated = dict(found.tensors), dict(found.seconds), found.truncated
+    if work.prepared is None:
+        report(len(texts))
+    else:
+        states = reader.run(work.prepared, work.missing, report)
+        new = {key: _stored(key, vectors) for key, vectors in states.vectors.items()}
+        if shelf is not None:
+            record = ChunkRecord(shelf.key, texts.text_hash, states.truncated, states.seconds, {})
+            shelf.put(work.chunk.number, new, record)
+        tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
+    return ChunkStates(texts.ids, {key: dequantize(tensor) for key, tensor in tensors.items()}, seconds, truncated)
+
+
+def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:
+    """Return pooled states rounded; tokens, and scores, keep their digits."""
+    return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items, each made in another thread while the one before it is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        coming: Future[tuple[T] | None] = pool.submit(_next, items)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(_next, items)
+            yield item[0]
+
+
+def _next(items: Iterator[T]) -> tuple[T] | None:
+    return next(((item,) for item in items), None)

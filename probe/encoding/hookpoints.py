@@ -1,0 +1,85 @@
+"""The hookpoints of a model, with layers and poolings written out."""
+
+from collections.abc import Sequence
+
+from probe.errors import CallError
+from probe.layers.hookpoint import HEAD, TOKENS, Hookpoint, check_pooling, parse_layers
+from probe.models.info import ModelProfile
+
+__all__ = ["own_pooling", "select_hookpoints", "with_full_model"]
+
+
+def select_hookpoints(
+    model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",), tokens: bool = False
+) -> tuple[Hookpoint, ...]:
+    """Expand layers and poolings into hookpoints with both written out.
+
+    Args:
+        model: The model to read.
+        layers: `all`, `last`, `0-6` or `1,3,5`.
+        poolings: Names of poolings; `own` is the model's.
+        tokens: Whether `tokens` may be among them.
+
+    Returns:
+        One hookpoint per pooling and layer.
+
+    Raises:
+        CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
+    """
+    numbers = parse_layers(layers, model.depth)
+    names = dict.fromkeys(_pooling_of(model, name, tokens) for name in poolings)
+    return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
+
+
+def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
+    if name == "own":
+        return own_pooling(model)
+    source = model.source.name
+    if model.tower and name == TOKENS:
+        raise CallError(
+            f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'"
+        )
+    # What a head makes of all tokens has no counterpart for another pooling.
+    if HEAD in (name, model.pooling) and name != model.pooling:
+        raise CallError(f"'{name}' is no pooling of '{source}': expected {model.pooling} (or own)")
+    return name if name == HEAD else check_pooling(name, tokens)
+
+
+def own_pooling(model: ModelProfile) -> str:
+    """Return the pooling the model was trained with.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The pooling's name.
+
+    Raises:
+        CallError: It is none of ours.
+    """
+    if model.pooling is None:
+        name = model.source.name
+        raise CallError(f"'{name}': {model.notes[0]}; name one, as --pooling mean or in the spec {name}:mean")
+    return model.pooling
+
+
+def with_full_model(
+    model: ModelProfile, layers: str, poolings: Sequence[str]
+) -> tuple[tuple[Hookpoint, ...], Hookpoint]:
+    """Expand layers and poolings into hookpoints, the full model among them.
+
+    Args:
+        model: The model to read.
+        layers: `all`, `0-6` or `1,3,5`.
+        poolings: Poolings to read at every layer; `own` is the model's.
+
+    Returns:
+        All hookpoints, and the full model's.
+
+    Raises:
+        CallError: A layer or pooling is wrong.
+    """
+    points = select_hookpoints(model, layers, poolings)
+    pooling = model.pooling or points[0].layer_pooling[1]
+    full = Hookpoint(model.source.name, model.depth, pooling)
+    return tuple(dict.fromkeys([*points, full])), full

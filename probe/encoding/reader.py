@@ -1,0 +1,190 @@
+"""Read an encoder at many hookpoints in one pass over the texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from probe.data.images import refuse_image_files
+from probe.encoding.token_states import Rows, TokenRows, VectorRows, unit_tokens
+from probe.errors import ModelError
+from probe.layers.capture import Capture
+from probe.layers.hookpoint import TOKENS, LayerPooling
+from probe.layers.pooling import POOLINGS, Pooling
+from probe.metrics.vectors import Embeddings
+from probe.models import device
+from probe.models.info import ModelProfile
+from probe.models.loaded import LoadedModel
+from probe.models.tokenization import Batch, TokenizedTexts, pad_batch, plan_batches, tokenize
+
+__all__ = ["LayerReader", "LayerStates", "PreparedTexts", "group_by_layer"]
+
+
+@dataclass(frozen=True)
+class LayerStates:
+    """Pooled states of some texts.
+
+    Attributes:
+        vectors: Float32 `(N, D)` per layer and pooling; of tokens, as `pack_tokens` joins them.
+        seconds: Time from the start of the forward to each layer, summed over the batches.
+        truncated: Number of texts longer than the model takes.
+    """
+
+    vectors: dict[LayerPooling, Embeddings]
+    seconds: dict[int, float]
+    truncated: int
+
+
+@dataclass(frozen=True)
+class PreparedTexts:
+    """Texts ready to run: tokenised, sorted by length, in batches.
+
+    Attributes:
+        batches: Longest texts first.
+        count: Number of texts.
+        truncated: Number of texts longer than the model takes.
+    """
+
+    batches: tuple[Batch, ...]
+    count: int
+    truncated: int
+
+
+class LayerReader:
+    """Reads a model at any of its layers, each text passing through it once."""
+
+    def __init__(
+        self,
+        model: ModelProfile,
+        token_budget: int | None = None,
+        load: Callable[[], LoadedModel] | None = None,
+    ) -> None:
+        """Wrap a model.
+
+        Args:
+            model: The model, loaded or only known.
+            token_budget: Most tokens of one batch, padding included; left out, what suits model and device.
+            load: Loads it when a text has to be read; needless for a loaded one.
+        """
+        self.model = model
+        self.token_budget = token_budget or device.token_budget(model.width, model.device)
+        self._load = load
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model in memory, loaded on first use."""
+        if isinstance(self.model, LoadedModel):
+            return self.model
+        if self._load is None:
+            raise ValueError(f"a reader of {self.model.source.name} was given neither the loaded model nor its loader")
+        return self._load()
+
+    def at(self, layer_pooling: LayerPooling) -> LayerPooling:
+        """Return the layer and pooling whose state stands for a hookpoint's: here its own."""
+        return layer_pooling
+
+    def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
+        """Return what makes the state at a layer and pooling of its token states."""
+        return unit_tokens if layer_pooling[1] == TOKENS else POOLINGS[layer_pooling[1]]
+
+    def rows_at(self, layer_pooling: LayerPooling, count: int) -> Rows:
+        """Return what gathers the states of `count` texts at a layer and pooling."""
+        if layer_pooling[1] == TOKENS:
+            return TokenRows(count, self.model.width)
+        return VectorRows(np.zeros(self.model.width, np.float32), count)
+
+    @property
+    def known_tokens(self) -> int:
+        """How many token ids the model knows."""
+        known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        return known
+
+    def tokenize(self, texts: Sequence[str], prompt: str) -> TokenizedTexts:
+        """Return the token ids of texts, the prompt put before each.
+
+        Raises:
+            ModelError: The tokenizer gives ids the model does not know.
+        """
+        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
+        largest = max((max(ids) for ids in tokens.ids if ids), default=0)
+        if largest >= self.known_tokens:
+            raise ModelError(
+                f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows "
+                f"{self.known_tokens} only: they do not belong together"
+            )
+        return tokens
+
+    def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+        """Tokenise texts and plan their batches; can run beside the model.
+
+        Args:
+            texts: N texts, without the prompt.
+            prompt: Put before every text.
+
+        Returns:
+            The batches.
+
+        Raises:
+            CallError: One of the texts is an image.
+            ModelError: The tokenizer gives ids the model does not know.
+        """
+        refuse_image_files(texts, self.model.source.name)
+        tokens = self.tokenize(texts, prompt)
+        pad_id = self.loaded.tokenizer.pad_token_id or 0
+        plan = plan_batches([len(ids) for ids in tokens.ids], self.token_budget)
+        batches = tuple(pad_batch(rows, [tokens.ids[i] for i in rows], pad_id) for rows in plan)
+        return PreparedTexts(batches, len(texts), tokens.truncated)
+
+    def run(
+        self,
+        texts: PreparedTexts,
+        layer_poolings: Sequence[LayerPooling],
+        on_batch: Callable[[int], None] = lambda done: None,
+    ) -> LayerStates:
+        """Embed prepared texts at every wanted layer and pooling.
+
+        Args:
+            texts: What `prepare` gave.
+            layer_poolings: Layers and poolings to read.
+            on_batch: Called after every batch with its number of texts.
+
+        Returns:
+            The states in the order of the texts; zeros for a text without a single token.
+
+        Raises:
+            ModelError: A state is not finite.
+        """
+        rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
+        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), self.pooling_at) as capture:
+            for batch in texts.batches:
+                with torch.inference_mode():
+                    states = capture.run(batch.inputs(self.model.device))
+                for key, state in states.items():
+                    rows[key].take(batch, state)
+                on_batch(len(batch.rows))
+        vectors = {key: gathered.join() for key, gathered in rows.items()}
+        _refuse_infinite(vectors, self.model.source.name)
+        return LayerStates(vectors, capture.seconds, texts.truncated)
+
+    def read(
+        self,
+        texts: Sequence[str],
+        prompt: str,
+        layer_poolings: Sequence[LayerPooling],
+        on_batch: Callable[[int], None] = lambda done: None,
+    ) -> LayerStates:
+        """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""
+        return self.run(self.prepare(texts, prompt), layer_poolings, on_batch)
+
+
+def group_by_layer(layer_poolings: Sequence[LayerPooling]) -> dict[int, list[str]]:
+    """Return the poolings wanted per layer, as a `Capture` takes them."""
+    return {layer: [p for k, p in layer_poolings if k == layer] for layer in sorted({k for k, _ in layer_poolings})}
+
+
+def _refuse_infinite(vectors: dict[LayerPooling, Embeddings], name: str) -> None:
+    for (layer, pooling), states in vectors.items():
+        if not np.isfinite(states).all():
+            raise ModelError(f"{name}@{layer}:{pooling} gave values that are not finite: try --dtype float32")

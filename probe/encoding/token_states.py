@@ -1,0 +1,92 @@
+"""Token states: a vector per token, and how those of many texts lie in one array."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from probe.metrics.vectors import Embeddings
+from probe.models.tokenization import Batch
+
+__all__ = ["Rows", "TokenRows", "VectorRows", "pack_tokens", "unit_tokens", "unpack_tokens"]
+
+
+def unit_tokens(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Return every token's state scaled to length 1: all tokens count, special ones too, padding never.
+
+    Args:
+        hidden: Token states `(B, T, D)`.
+        mask: 1 for a token, 0 for padding `(B, T)`.
+
+    Returns:
+        `(B, T, D)`; zeros where there is padding, and for a state of length 0.
+    """
+    return normalize(hidden, dim=2).masked_fill(mask.unsqueeze(-1) == 0, 0.0)
+
+
+def pack_tokens(texts: Sequence[Embeddings], width: int) -> Embeddings:
+    """Put the token states of N texts into one array.
+
+    Args:
+        texts: Float32 `(T_i, D)` per text; T_i may be 0.
+        width: D.
+
+    Returns:
+        Float32 `(S, D + 1)`, S the tokens of all texts, one text after another; the last column is the text's number.
+    """
+    numbers = np.repeat(np.arange(len(texts), dtype=np.float32), [len(text) for text in texts])
+    return np.column_stack([np.concatenate([np.empty((0, width), np.float32), *texts]), numbers])
+
+
+def unpack_tokens(packed: Embeddings, count: int) -> list[Embeddings]:
+    """Return the token states `(T_i, D)` of each of `count` texts, given what `pack_tokens` made of them."""
+    borders = np.searchsorted(packed[:, -1], np.arange(1, count))
+    return np.split(np.ascontiguousarray(packed[:, :-1]), borders)
+
+
+class Rows(Protocol):
+    """States at one layer and pooling, gathered batch by batch and given in the order of the texts."""
+
+    def take(self, batch: Batch, states: Tensor) -> None:
+        """Take in what a `Capture` read of a batch."""
+        ...
+
+    def join(self) -> Embeddings:
+        """Return the states of all texts."""
+        ...
+
+
+class VectorRows:
+    """One vector per text."""
+
+    def __init__(self, empty: Embeddings, count: int) -> None:
+        """Begin with `count` texts; `empty` `(D,)` is the vector of one without a token."""
+        self._vectors = np.tile(empty, (count, 1))
+
+    def take(self, batch: Batch, states: Tensor) -> None:
+        """Take in a batch's vectors `(B, D)`."""
+        self._vectors[batch.rows] = states.cpu().numpy()
+
+    def join(self) -> Embeddings:
+        """Return the vectors `(N, D)`."""
+        return self._vectors
+
+
+class TokenRows:
+    """A vector per token."""
+
+    def __init__(self, count: int, width: int) -> None:
+        """Begin with `count` texts without tokens; states have `width` dimensions."""
+        self._texts = [np.empty((0, width), np.float32)] * count
+        self._width = width
+
+    def take(self, batch: Batch, states: Tensor) -> None:
+        """Take in a batch's token states `(B, T, D)`."""
+        for row, state, mask in zip(batch.rows, states.cpu(), batch.attention_mask.bool(), strict=True):
+            self._texts[row] = state[mask].numpy()
+
+    def join(self) -> Embeddings:
+        """Return the tokens of all texts, as `pack_tokens` puts them together."""
+        return pack_tokens(self._texts, self._width)

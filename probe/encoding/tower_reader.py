@@ -1,0 +1,105 @@
+"""Read one tower of a two-tower model at any of its layers: texts, or images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from probe.data.images import ImageFile, open_image
+from probe.encoding.reader import LayerReader, PreparedTexts
+from probe.errors import CallError
+from probe.layers.hookpoint import LayerPooling
+from probe.layers.pooling import Pooling
+from probe.models.tokenization import plan_batches
+from probe.models.tower_loading import LoadedTower, TextInputs
+
+__all__ = ["TowerReader"]
+
+
+@dataclass(frozen=True)
+class _ImageBatch:
+    """Images that run together; they are opened when they run, as a chunk of them would fill the memory.
+
+    Attributes:
+        rows: Indices of the B images.
+        attention_mask: `(B, T)`, 1 everywhere.
+    """
+
+    rows: list[int]
+    attention_mask: Tensor
+    images: tuple[ImageFile, ...]
+    processor: Any
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Return what a tower's forward takes, on its device."""
+        opened = [open_image(image) for image in self.images]
+        pixels = self.processor(images=opened, return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixels.to(device), "attention_mask": self.attention_mask.to(device)}
+
+
+class TowerReader(LayerReader):
+    """Reads one tower; the vector of a layer is what a tower cut there would give, its projection included."""
+
+    @property
+    def tower(self) -> LoadedTower:
+        """The tower in memory, loaded on first use."""
+        loaded = self.loaded
+        if not isinstance(loaded, LoadedTower):
+            raise TypeError(f"{self.model.source.name} is not a tower")
+        return loaded
+
+    @property
+    def _text_inputs(self) -> TextInputs:
+        if self.tower.texts is None:
+            raise TypeError(f"{self.model.source.name} is no tower for texts")
+        return self.tower.texts
+
+    @property
+    def known_tokens(self) -> int:
+        """How many token ids the tower knows."""
+        return self._text_inputs.known
+
+    def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
+        """Return what makes the vector at a layer and pooling of its token states."""
+        return self.tower.parts.pooling_at(layer_pooling[1])
+
+    def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+        """Tokenise texts, or line up images, and plan their batches.
+
+        Args:
+            texts: N texts without the prompt, or N images.
+            prompt: Put before every text.
+
+        Returns:
+            The batches.
+
+        Raises:
+            CallError: The tower reads texts and is given images, or the other way round.
+            ModelError: The tokenizer gives ids the model does not know.
+        """
+        if self.model.tower == "image":
+            return self._line_up(texts)
+        return self._prepare_texts(texts, prompt)
+
+    def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
+        images = tuple(text for text in texts if isinstance(text, ImageFile))
+        if len(images) < len(texts):
+            raise CallError(f"'{self.model.source.name}' reads images, not texts: that side takes the text tower")
+        count = self.model.max_tokens
+        plan = plan_batches([count] * len(images), self.token_budget)
+        return PreparedTexts(tuple(self._batch(rows, images) for rows in plan), len(images), 0)
+
+    def _batch(self, rows: list[int], images: Sequence[ImageFile]) -> Any:
+        mask = torch.ones(len(rows), self.model.max_tokens, dtype=torch.long)
+        return _ImageBatch(rows, mask, tuple(images[row] for row in rows), self.loaded.tokenizer)
+
+    def _prepare_texts(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+        if any(isinstance(text, ImageFile) for text in texts):
+            raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
+        inputs, tokens = self._text_inputs, self.tokenize(texts, prompt)
+        lengths = [inputs.longest if inputs.fills else len(ids) for ids in tokens.ids]
+        plan = plan_batches(lengths, self.token_budget)
+        batches = tuple(inputs.pad(rows, [tokens.ids[i] for i in rows]) for rows in plan)
+        return PreparedTexts(batches, len(texts), tokens.truncated)

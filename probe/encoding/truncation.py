@@ -1,0 +1,107 @@
+"""Run an encoder up to a layer only, as a model cut there would, without changing it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+from probe.encoding.encoders import HookpointEncoder
+from probe.errors import CallError, ModelError
+from probe.layers.layer_stack import LayerStack, block_input, find_layers
+
+__all__ = ["truncate"]
+
+E = TypeVar("E", bound=nn.Module | HookpointEncoder)
+
+
+class _Stop(Exception):
+    """Ends a forward after the last block that runs; carries its states."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        """Carry token states `(B, T, D)`."""
+        super().__init__("stopped after the last block that runs")
+        self.hidden = hidden
+
+
+@contextmanager
+def truncate(encoder: E, after: int) -> Iterator[E]:
+    """Run an encoder's first blocks only; what follows them (pooling, normalising) is as it was.
+
+        with truncate(SentenceTransformer("all-MiniLM-L6-v2"), after=5) as shorter:
+            vectors = shorter.encode_document(texts)
+
+    The weights stay where they are: inside the block a hook ends the forward after block `after`, so the vectors and
+    the time are those of a model cut there. A final norm is applied, as a cut model would apply it.
+
+    Args:
+        encoder: A `SentenceTransformer`, a transformers model, or one of our hookpoints.
+        after: The last block that runs, counted from 1.
+
+    Yields:
+        The encoder itself, truncated until the block ends; for a hookpoint, the one at that layer.
+
+    Raises:
+        CallError: There is no such block.
+        ModelError: The layers cannot be found.
+    """
+    if isinstance(encoder, HookpointEncoder):
+        _check_depth(after, encoder.depth)
+        yield cast(E, encoder.at(after))
+        return
+    model = _find_model(encoder)
+    stack = find_layers(model)
+    _check_depth(after, stack.depth)
+    if after == stack.depth:
+        yield encoder
+        return
+    with _ending_after(model, stack, after):
+        yield encoder
+
+
+def _check_depth(after: int, depth: int) -> None:
+    if not 1 <= after <= depth:
+        raise CallError(f"truncate after {after}: the encoder has blocks 1 to {depth}")
+
+
+def _find_model(encoder: nn.Module) -> PreTrainedModel:
+    models = [module for module in encoder.modules() if isinstance(module, PreTrainedModel)]
+    if not models:
+        raise ModelError(f"{type(encoder).__name__} holds no transformers model, so its blocks cannot be found")
+    inside = set(map(id, models[0].modules()))
+    if any(id(model) not in inside for model in models):
+        raise ModelError(f"{type(encoder).__name__} holds several transformers models: truncate one of them")
+    return models[0]
+
+
+@contextmanager
+def _ending_after(model: PreTrainedModel, stack: LayerStack, after: int) -> Iterator[None]:
+    """Make the model's forward end where block `after + 1` would begin."""
+
+    def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """End the forward."""
+        raise _Stop(block_input(args, kwargs))
+
+    forward, patched = model.forward, vars(model).get("forward")
+
+    def forward_until_stopped(*args: Any, **kwargs: Any) -> Any:
+        """Run the model, and return the states it was stopped at as its output."""
+        try:
+            forward(*args, **kwargs)
+        except _Stop as stopped:
+            hidden = stopped.hidden if stack.final_norm is None else stack.final_norm(stopped.hidden)
+            output = BaseModelOutput(last_hidden_state=hidden)
+            return output if kwargs.get("return_dict", True) else output.to_tuple()
+        raise ModelError(f"block {after + 1} of {type(model).__name__} never ran")
+
+    handle = stack.blocks[after].register_forward_pre_hook(stop, with_kwargs=True)
+    model.forward = forward_until_stopped
+    try:
+        yield
+    finally:
+        handle.remove()
+        del model.forward
+        if patched is not None:
+            model.forward = patched

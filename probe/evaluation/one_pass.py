@@ -1,0 +1,141 @@
+"""Score hookpoints, and fusions of them, in one pass over the texts.
+
+The cosine of a concatenation is the weighted mean of the cosines of its blocks: every layer of one model with every
+layer of another costs no more products than the layers.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from probe.data.dataset import Dataset
+from probe.encoding.chunk_states import RunContext, prompted_queries
+from probe.encoding.maxsim_reader import late_reader
+from probe.encoding.reader import LayerReader
+from probe.evaluation.composite import Composite
+from probe.evaluation.fusion import RunFusion
+from probe.evaluation.records import AdaptorFacts, Evaluation
+from probe.evaluation.scan import Cost, Engine, Scan, points_of, read_points, scan_here
+from probe.evaluation.tower_pair import TowerPair
+from probe.evaluation.tracker import TopKTracker
+from probe.layers.hookpoint import TOKENS, Hookpoint
+from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.vectors import Embeddings
+from probe.models.training_record import Learned, join_learned
+from probe.results.query_examples import leaders
+
+__all__ = ["sweep_fusions"]
+
+
+class _Model:
+    """One model's share of the work, and what it cost."""
+
+    def __init__(self, reader: LayerReader, label: str) -> None:
+        """Count for a model; `label` tells its progress from that of others."""
+        self.reader = reader
+        self.seconds: Counter[int] = Counter()
+        self.truncated_documents = 0
+        self.truncated_queries = 0
+        self._label = label
+
+    def read_queries(self, dataset: Dataset, tracker: TopKTracker, context: RunContext) -> dict[Hookpoint, Embeddings]:
+        """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay with the reader, `(0, D)` stands."""
+        side, points = prompted_queries(self.reader, dataset), points_of(tracker, self.reader, "queries")
+        if not points:
+            return {}
+        chunks = list(read_points(self.reader, side, tracker, context, self._label))
+        self.truncated_queries = sum(chunk.truncated for chunk in chunks)
+        tokens = [key for key in points if key[1] == TOKENS]
+        if tokens:
+            self.reader = late_reader(self.reader, side, chunks, tokens)
+        states = {key: [chunk.vectors[key] for chunk in chunks] for key in points if key not in tokens}
+        states |= {key: [np.empty((0, self.reader.model.width), np.float32)] for key in tokens}
+        return {point: np.concatenate(states[key]) for key, point in points.items()}
+
+    def add(self, cost: Cost) -> None:
+        """Add what a chunk of documents cost."""
+        self.seconds.update(cost.seconds)
+        self.truncated_documents += cost.truncated
+
+
+def sweep_fusions(
+    readers: Mapping[str, LayerReader],
+    encoders: Sequence[Composite | RunFusion],
+    dataset: Dataset,
+    metrics: Sequence[Metric],
+    context: RunContext,
+    engine: Engine = scan_here,
+) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
+    """Score fusions of several models in one pass over the texts; the models read them side by side.
+
+    Args:
+        readers: The models' readers, by the name their hookpoints have.
+        encoders: What to score, single hookpoints included.
+        dataset: Documents, queries and judgements; the judgements are looked at only to score.
+        metrics: What to compute.
+        context: The store, and who is told about every batch.
+        engine: Makes the pass over the documents; the queries are read here.
+
+    Returns:
+        One evaluation per encoder, and per model the documents and the queries longer than it takes.
+    """
+    tracker = TopKTracker(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
+    models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
+    queries: dict[Hookpoint, Embeddings] = {}
+    for model in models.values():
+        queries |= model.read_queries(dataset, tracker, context)
+    tracker.take_queries(queries)
+    readers = {name: model.reader for name, model in models.items()}
+    reading = {name: reader for name, reader in readers.items() if points_of(tracker, reader)}
+    for found in engine(Scan(tracker, reading, dataset, context)):
+        tracker.take(found.top)
+        for name, cost in found.costs.items():
+            models[name].add(cost)
+    evaluations = []
+    for encoder in encoders:
+        adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
+        documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
+        run = tracker.run(encoder)
+        milliseconds, _ = _costs(documents, models, len(dataset.documents))
+        _, parameters = _costs(encoder.points, models, len(dataset.documents))
+        evaluations.append(
+            Evaluation(
+                encoder=str(encoder),
+                dim=tracker.dim(encoder),
+                scores=score_run(run, dataset.qrels, metrics),
+                collapsed=tracker.collapsed(encoder),
+                ms_per_text=milliseconds,
+                parameters=parameters,
+                hookpoint=_read_at(encoder),
+                adaptor=adaptor,
+                leaders=leaders(run),
+                **_learned(adaptor, [readers[point.model].model.learned for point in encoder.points], dataset),
+            )
+        )
+    return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
+
+
+def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
+    """Return the one hookpoint an encoder is read at, or is a row of."""
+    if isinstance(encoder, TowerPair):
+        return encoder.probed
+    return encoder.points[0] if len(encoder.points) == 1 else None
+
+
+def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: Dataset) -> dict[str, Any]:
+    """Return whose judgements and whether the corpus's text were learned, by the weights or by what is on top."""
+    below = join_learned(models)
+    told = [*below.labels, *(adaptor.labels.split("+") if adaptor else [])]
+    labels = "+".join(dict.fromkeys(name for name in told if name != "none")) or "none"
+    return {"labels": labels, "transductive": below.saw(dataset) or (adaptor is not None and adaptor.saw(dataset))}
+
+
+def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents: int) -> tuple[float, int]:
+    """Return milliseconds per document and parameters: every model counts once, to its deepest hookpoint."""
+    deepest: dict[str, int] = {}
+    for point in points:
+        deepest[point.model] = max(deepest.get(point.model, 0), point.layer_pooling[0])
+    seconds = sum(models[name].seconds[layer] for name, layer in deepest.items())
+    return 1000 * seconds / documents, sum(models[name].reader.model.parameters[k] for name, k in deepest.items())

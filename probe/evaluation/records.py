@@ -1,0 +1,73 @@
+"""How one encoder retrieves, as a value."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.data.dataset import Dataset
+from probe.layers.hookpoint import Hookpoint
+from probe.metrics.retrieval import Metric
+
+__all__ = ["AdaptorFacts", "Evaluation"]
+
+
+@dataclass(frozen=True)
+class AdaptorFacts:
+    """What a table says of an adaptor.
+
+    Attributes:
+        kind: Its kind.
+        labels: `none`, or the split whose judgements were used, or the file whose labels.
+        fitted_on: Names of the data sets and sha256 of the documents its fit saw, if it saw any; joined by +.
+        fit_seconds: Time to fit it.
+        parameters: Its parameters.
+    """
+
+    kind: str
+    labels: str
+    fitted_on: tuple[str, str] | None
+    fit_seconds: float | None
+    parameters: int
+
+    def saw(self, dataset: Dataset) -> bool:
+        """Whether the fit saw texts of a data set's corpus; a limited one is taken for a part of the whole."""
+        if self.fitted_on is None:
+            return False
+        names, hashes = (part.split("+") for part in self.fitted_on)
+        return dataset.name in (self.fitted_on[0], *names) or dataset.documents.text_hash in hashes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How one encoder retrieves.
+
+    Attributes:
+        encoder: The full spec.
+        dim: Dimension of its vectors, if it has any.
+        scores: One value per query and metric, in the order of the data set's qrels.
+        collapsed: Whether all documents have the same vector.
+        transductive: Whether a fit saw the corpus's text.
+        labels: `none`, or the splits or files whose judgements were learned, by what is on top or by the weights.
+        ms_per_text: Milliseconds per document, or None where it was not measured.
+        parameters: Parameters the encoder needs, where known.
+        hookpoint: Where the vectors were read, if at one place of one model.
+        adaptor: What is on top, if anything.
+        leaders: The documents it found first, best first, per query id.
+    """
+
+    encoder: str
+    dim: int | None
+    scores: dict[Metric, NDArray[np.float64]]
+    collapsed: bool = False
+    transductive: bool = False
+    labels: str = "none"
+    ms_per_text: float | None = None
+    parameters: int | None = None
+    hookpoint: Hookpoint | None = None
+    adaptor: AdaptorFacts | None = None
+    leaders: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    def mean(self, metric: Metric) -> float:
+        """Return the mean over all judged queries."""
+        return float(self.scores[metric].mean())

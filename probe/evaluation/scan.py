@@ -1,0 +1,122 @@
+"""A pass over the documents: in this process, or by anything else that finds the same per chunk."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from probe.data.dataset import Dataset
+from probe.encoding.chunk_states import ChunkStates, PromptedTexts, RunContext, prompted_documents, read_states
+from probe.encoding.reader import LayerReader
+from probe.evaluation.tracker import ChunkTopK, TopKTracker
+from probe.layers.hookpoint import Hookpoint, LayerPooling
+
+__all__ = ["ChunkFound", "Cost", "Engine", "Scan", "find_in_chunk", "points_of", "read_points", "scan_here"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A pass over the documents that is to be made.
+
+    Attributes:
+        tracker: The encoders, with the queries taken in.
+        readers: Readers of the models that read documents, by the name their hookpoints have.
+        dataset: Whose documents are read.
+        context: The store, and who is told how many documents are done.
+    """
+
+    tracker: TopKTracker
+    readers: Mapping[str, LayerReader]
+    dataset: Dataset
+    context: RunContext
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one chunk of documents cost one model.
+
+    Attributes:
+        seconds: Time from the start of the forward to each layer, summed over the batches.
+        truncated: Documents longer than the model takes.
+    """
+
+    seconds: dict[int, float]
+    truncated: int
+
+
+@dataclass(frozen=True)
+class ChunkFound:
+    """What was found in one chunk of documents, and what it cost per model."""
+
+    top: ChunkTopK
+    costs: dict[str, Cost]
+
+
+class Engine(Protocol):
+    """Makes passes over documents."""
+
+    def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
+        """Yield what the encoders find in every chunk, in any order; the caller has the tracker take it in.
+
+        Args:
+            scan: The pass.
+        """
+        ...
+
+
+def scan_here(scan: Scan) -> Iterator[ChunkFound]:
+    """Make a pass in this process; the models read the documents side by side."""
+    start = 0
+    for states in zip(*[_read_documents(scan, name) for name in scan.readers], strict=True):
+        yield find_in_chunk(scan.tracker, start, list(zip(scan.readers.values(), states, strict=True)))
+        start += len(states[0].ids)
+
+
+def _read_documents(scan: Scan, name: str) -> Iterator[ChunkStates]:
+    reader = scan.readers[name]
+    label = f" ({name})" if len(scan.readers) > 1 else ""
+    return read_points(reader, prompted_documents(reader, scan.dataset), scan.tracker, scan.context, label)
+
+
+def read_points(
+    reader: LayerReader, side: PromptedTexts, tracker: TopKTracker, context: RunContext, label: str
+) -> Iterator[ChunkStates]:
+    """Yield the states of a side at the hookpoints of a tracker that are the model's.
+
+    Args:
+        reader: The model's reader.
+        side: Documents or queries.
+        tracker: Says which hookpoints.
+        context: The store, and who is told about every batch.
+        label: Tells the progress from that of other models.
+    """
+    layer_poolings, name = list(points_of(tracker, reader, side.name)), f"{side.name}{label}"
+    return read_states(
+        reader,
+        side,
+        layer_poolings,
+        RunContext(context.store, lambda _, done, total: context.progress(name, done, total)),
+    )
+
+
+def points_of(tracker: TopKTracker, reader: LayerReader, side: str = "documents") -> dict[LayerPooling, Hookpoint]:
+    """Return a model's hookpoints in a tracker on one side, by the layer and pooling that its reader reads for them."""
+    points = tracker.document_points if side == "documents" else tracker.query_points
+    return {reader.at(point.layer_pooling): point for point in points if point.model == reader.model.source.name}
+
+
+def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[LayerReader, ChunkStates]]) -> ChunkFound:
+    """Compare one chunk of documents with the queries.
+
+    Args:
+        tracker: The encoders; takes nothing in.
+        start: Position in the corpus of the chunk's first document.
+        states: The models' readers, and what each read of the chunk.
+
+    Returns:
+        What was found, and what it cost.
+    """
+    vectors = {
+        point: chunk.vectors[key] for reader, chunk in states for key, point in points_of(tracker, reader).items()
+    }
+    costs = {reader.model.source.name: Cost(chunk.seconds, chunk.truncated) for reader, chunk in states}
+    return ChunkFound(tracker.find(start, states[0][1].ids, vectors), costs)

@@ -1,0 +1,68 @@
+"""A layer of one tower, compared with the whole of the other: images against texts, or texts against images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from probe.data.dataset import Dataset
+from probe.encoding.hookpoints import own_pooling
+from probe.errors import CallError
+from probe.evaluation.composite import Asymmetric
+from probe.evaluation.fusion import Fusion
+from probe.layers.hookpoint import TOWERS, Hookpoint, split_tower
+from probe.models.info import ModelProfile
+
+__all__ = ["PAIRED", "TowerPair", "other_tower", "pair_up", "whole_tower"]
+
+PAIRED = "a layer of one tower is compared with the whole of the other one; time is that of a document"
+
+
+@dataclass(frozen=True)
+class TowerPair(Asymmetric):
+    """Two towers of a model, one for the queries and one for the documents.
+
+    Attributes:
+        probed: The hookpoint whose row this is; the other tower is whole.
+    """
+
+    probed: Hookpoint
+
+    def __str__(self) -> str:
+        return str(self.probed)
+
+
+def other_tower(name: str) -> str:
+    """Return the name of a tower's other one: `clip@text` of `clip@image`.
+
+    Args:
+        name: A tower as typed.
+
+    Raises:
+        CallError: It names no tower.
+    """
+    model, tower = split_tower(name)
+    if tower is None:
+        raise CallError(
+            f"'{name}' reads texts only, and the data set holds images: name a model of two towers, as clip"
+        )
+    return f"{model}@{next(other for other in TOWERS if other != tower)}"
+
+
+def whole_tower(model: ModelProfile) -> Hookpoint:
+    """Return the hookpoint of a whole tower: its last layer under its own pooling."""
+    return Hookpoint(model.source.name, model.depth, own_pooling(model))
+
+
+def pair_up(point: Hookpoint, models: Mapping[str, ModelProfile], dataset: Dataset) -> TowerPair:
+    """Pair a hookpoint of a tower with the other tower.
+
+    Args:
+        point: Where a tower is read.
+        models: Towers by name, the other one among them.
+        dataset: Says which side are images.
+
+    Returns:
+        The pair, each tower on the side of its kind.
+    """
+    probed, whole = Fusion((point,)), Fusion((whole_tower(models[other_tower(point.model)]),))
+    reads_documents = (split_tower(point.model)[1] == "image") == (dataset.images == "documents")
+    return TowerPair(whole, probed, point) if reads_documents else TowerPair(probed, whole, point)

@@ -1,0 +1,136 @@
+"""The best documents of every encoder while the corpus streams by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from probe.evaluation.composite import Composite, Joint
+from probe.evaluation.fusion import Fusion, RunFusion
+from probe.evaluation.scorers import CosineScorer, MaxSimScorer
+from probe.layers.hookpoint import TOKENS, Hookpoint
+from probe.metrics.geometry import SAMPLE
+from probe.metrics.top_k import Picked, Run, TopK
+from probe.metrics.vectors import Embeddings
+
+__all__ = ["RUN_DEPTH", "ChunkTopK", "States", "TopKTracker"]
+
+# Documents per query of every ranking that a late fusion is made of.
+RUN_DEPTH = 1000
+
+States = Mapping[Hookpoint, Embeddings]
+
+
+@dataclass(frozen=True)
+class ChunkTopK:
+    """The best documents of every encoder in one chunk.
+
+    Attributes:
+        start: Position in the corpus of its first document.
+        ids: Ids of its C documents.
+        picked: Per encoder, what can be among its best.
+        samples: Per compared encoder, vectors of the documents that are among the corpus's first.
+    """
+
+    start: int
+    ids: tuple[str, ...]
+    picked: tuple[Picked, ...]
+    samples: tuple[Embeddings, ...]
+
+
+class TopKTracker:
+    """Any number of encoders over the same states; each block is compared once, however many fusions hold it."""
+
+    def __init__(self, encoders: Sequence[Composite | RunFusion], query_ids: Sequence[str], depth: int) -> None:
+        """Begin with no document.
+
+        Args:
+            encoders: The encoders; a single hookpoint is a fusion of one.
+            query_ids: Ids of the Q queries.
+            depth: Documents to find per query.
+        """
+        late = [encoder for encoder in encoders if isinstance(encoder, RunFusion)]
+        ranked = dict.fromkeys(_alone(point) for encoder in late for point in encoder.points)
+        early = dict.fromkeys([*(encoder for encoder in encoders if not isinstance(encoder, RunFusion)), *ranked])
+        self.points = tuple(dict.fromkeys(point for encoder in early for point in encoder.points))
+        compared = [part.sides for encoder in early for part in _compared(encoder)]
+        self.query_points = tuple(dict.fromkeys(point for queries, _ in compared for point in queries.points))
+        self.document_points = tuple(dict.fromkeys(point for _, documents in compared for point in documents.points))
+        self._scorers: dict[Composite, CosineScorer | MaxSimScorer] = {}
+        self._tops = {fusion: TopK(query_ids, max(depth, RUN_DEPTH) if fusion in ranked else depth) for fusion in early}
+
+    def take_queries(self, states: States) -> None:
+        """Take in the queries' states `(Q, D)` per hookpoint, before any document; of tokens `(0, D)` will do."""
+        for part in dict.fromkeys(part for encoder in self._tops for part in _compared(encoder)):
+            queries = _join(part.sides[0], states)
+            self._scorers[part] = MaxSimScorer(queries.shape[1]) if _reads_tokens(part) else CosineScorer(queries)
+
+    def find(self, start: int, ids: tuple[str, ...], states: States) -> ChunkTopK:
+        """Return what the encoders find in a chunk of C documents; takes nothing in.
+
+        Args:
+            start: Position in the corpus of its first document.
+            ids: Ids of its documents.
+            states: Their states `(C, D)` per hookpoint; where that is one of tokens, their scores `(C, Q)`.
+        """
+        cosines, samples, picked = {}, [], []
+        for encoder, part in self._scorers.items():
+            vectors = _join(encoder.sides[1], states)
+            cosines[encoder] = part.compare(vectors)
+            samples.append(vectors[: max(0, SAMPLE - start)].copy())
+        for encoder, top in self._tops.items():
+            found = [cosines[part] for part in _compared(encoder)]
+            picked.append(top.pick(ids, _mean(encoder.cosine_shares or (1.0,), found)))
+        return ChunkTopK(start, ids, tuple(picked), tuple(samples))
+
+    def take(self, chunk: ChunkTopK) -> None:
+        """Take in the best of a chunk, found here or by another process; the order of the chunks is no matter."""
+        for part, sample in zip(self._scorers.values(), chunk.samples, strict=True):
+            part.keep_sample(chunk.start, sample)
+        for top, picked in zip(self._tops.values(), chunk.picked, strict=True):
+            top.take(chunk.ids, picked)
+
+    def run(self, encoder: Composite | RunFusion) -> Run:
+        """Return what an encoder has found so far."""
+        if isinstance(encoder, RunFusion):
+            return encoder.combine([self._tops[_alone(point)].run() for point in encoder.points])
+        return self._tops[encoder].run()
+
+    def dim(self, encoder: Composite | RunFusion) -> int | None:
+        """Return the dimension of an encoder's vectors, if it has any."""
+        if isinstance(encoder, RunFusion):
+            return None
+        return sum(self._scorers[part].dim for part in _compared(encoder))
+
+    def collapsed(self, encoder: Composite | RunFusion) -> bool:
+        """Return whether all documents have the same vector, or the same scores."""
+        blocks = [_alone(point) for point in encoder.points]
+        parts = blocks if isinstance(encoder, RunFusion) else _compared(encoder)
+        return all(self._scorers[part].collapsed for part in parts)
+
+
+def _alone(point: Hookpoint) -> Composite:
+    return Fusion((point,))
+
+
+def _reads_tokens(encoder: Composite) -> bool:
+    return any(point.pooling == TOKENS for point in encoder.points)
+
+
+def _compared(encoder: Composite) -> list[Composite]:
+    """Return those whose cosines make the encoder's: its single blocks, or itself."""
+    return [_alone(point) for point in encoder.points] if encoder.cosine_shares else [encoder]
+
+
+def _join(encoder: Joint, states: States) -> Embeddings:
+    return encoder.join_arrays([states[point] for point in encoder.points])
+
+
+def _mean(shares: Sequence[float], cosines: Sequence[Embeddings]) -> Embeddings:
+    """Return the weighted mean of cosines `(Q, C)`; a single one stays as it is."""
+    if len(cosines) == 1:
+        return cosines[0]
+    total = np.zeros_like(cosines[0])
+    for share, cosine in zip(shares, cosines, strict=True):
+        total += np.float32(share) * cosine
+    return total

@@ -1,0 +1,1 @@
+"""The work of a command: layers ranked, classified, correlated, measured."""

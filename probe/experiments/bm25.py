@@ -1,0 +1,71 @@
+"""BM25 as a baseline row (bm25s, with the settings of mteb's baseline)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from probe.data.dataset import Dataset, refuse_images
+from probe.data.texts import Texts
+from probe.errors import CallError
+from probe.evaluation.records import Evaluation
+from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.top_k import Run, tie_order
+from probe.results.query_examples import leaders
+
+__all__ = ["BM25", "check_bm25", "evaluate_bm25"]
+
+BM25 = "bm25"
+
+
+def check_bm25() -> None:
+    """Fail early where the extra is not installed.
+
+    Raises:
+        CallError: It is not.
+    """
+    try:
+        import bm25s  # noqa: F401
+        import Stemmer  # noqa: F401
+    except ImportError as error:
+        raise CallError(f"BM25 needs the extra: pip install 'encoder-surgery[bm25]' ({error})") from error
+
+
+def evaluate_bm25(dataset: Dataset, metrics: Sequence[Metric]) -> Evaluation:
+    """Score BM25; marked transductive, because its term weights are counted on the corpus itself.
+
+    Args:
+        dataset: Documents, queries and judgements.
+        metrics: What to compute.
+
+    Returns:
+        Its evaluation.
+
+    Raises:
+        CallError: The data set holds images.
+    """
+    refuse_images(dataset, "BM25")
+    depth = max(metric.cutoff for metric in metrics)
+    run = _rank(dataset, depth)
+    return Evaluation(BM25, None, score_run(run, dataset.qrels, metrics), transductive=True, leaders=leaders(run))
+
+
+def _rank(dataset: Dataset, depth: int) -> Run:
+    import bm25s
+    import Stemmer
+
+    documents = Texts.gather(dataset.documents)  # bm25s indexes a corpus in memory
+    stemmer = Stemmer.Stemmer("english")
+    options = {"stopwords": "en", "stemmer": stemmer, "show_progress": False}
+    corpus = bm25s.tokenize(list(documents.texts), **options)
+    if not corpus.vocab:
+        return {}
+    index = bm25s.BM25()
+    index.index(corpus, show_progress=False)
+    places = tie_order(documents.ids)
+    queries = bm25s.tokenize(list(dataset.queries.texts), return_ids=False, **options)
+    run: Run = {}
+    for query, tokens in zip(dataset.queries.ids, queries, strict=True):
+        scores = index.get_scores(tokens).astype(np.float32) if tokens else np.zeros(len(places), np.float32)
+        best = [i for i in np.lexsort((places, -scores))[: depth + 1] if documents.ids[i] != query][:depth]
+        run[query] = {documents.ids[i]: float(scores[i]) for i in best if scores[i] > 0}
+    return run

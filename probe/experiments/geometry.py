@@ -1,0 +1,178 @@
+"""Read a data set through models and measure the geometry of every layer, in one pass over the texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from probe.data.dataset import Dataset, refuse_images
+from probe.data.texts import spread
+from probe.encoding.chunk_states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
+from probe.experiments.provenance import dataset_settings, model_settings
+from probe.experiments.ranking import Candidate
+from probe.layers.hookpoint import Hookpoint, LayerPooling
+from probe.metrics.geometry import (
+    alignment,
+    dominant_dimensions,
+    effective_rank,
+    is_collapsed,
+    linear_cka,
+    mean_cosine,
+    spectrum,
+    uniformity,
+)
+from probe.metrics.vectors import Embeddings
+from probe.results.geometry import GeometryResult, GeometryRow
+from probe.store.store import Store
+
+__all__ = ["SAMPLE", "measure_geometry"]
+
+# Documents that are measured, spread evenly over the corpus; and judged pairs, at most.
+SAMPLE = 2048
+
+
+@dataclass(frozen=True)
+class _Cloud:
+    """What was read at one hookpoint.
+
+    Attributes:
+        sample: Documents `(N, D)`.
+        queries: Queries of P judged pairs `(P, D)`.
+        positives: Documents of those pairs `(P, D)`.
+    """
+
+    sample: Embeddings
+    queries: Embeddings
+    positives: Embeddings
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Rows to keep: documents that are measured, and the two sides of judged pairs."""
+
+    sample: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+
+def measure_geometry(
+    candidates: Sequence[Candidate],
+    dataset: Dataset,
+    command: str = "",
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> GeometryResult:
+    """Measure the geometry of hookpoints of any number of models.
+
+    Args:
+        candidates: Models and their hookpoints; each model reads every text once.
+        dataset: Whose texts are embedded; its judgements say which pairs belong together.
+        command: What asked for it.
+        store: Where states are read and kept, if anywhere.
+        progress: Told about every batch.
+
+    Returns:
+        The measures.
+
+    Raises:
+        CallError: The data set holds images.
+    """
+    refuse_images(dataset, "probe geometry")
+    wanted = _choose(dataset)
+    clouds: dict[Hookpoint, _Cloud] = {}
+    models = []
+    for candidate in candidates:
+        found, truncated = _read(candidate, dataset, wanted, RunContext(store, progress))
+        clouds |= found
+        reader = candidate.reader
+        models.append(model_settings(reader.model, dataset, truncated, reader.token_budget))
+    settings = {
+        "models": models,
+        "dataset": dataset_settings(dataset),
+        "sample": len(wanted.sample),
+        "pairs": len(wanted.pairs),
+    }
+    return GeometryResult(
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=settings,
+        rows=tuple(_measure(point, cloud) for point, cloud in clouds.items()),
+        cka=tuple(map(tuple, linear_cka([cloud.sample for cloud in clouds.values()]).tolist())),
+    )
+
+
+def _choose(dataset: Dataset) -> _Wanted:
+    rows = {name: row for row, name in enumerate(dataset.queries.ids)}
+    judged = {
+        (query, document): rows[query]
+        for query, found in dataset.qrels.items()
+        for document, grade in found.items()
+        if grade > 0 and query in rows
+    }
+    names = {document for _, document in judged}
+    positions = {name: row for row, (name, _) in enumerate(dataset.documents) if name in names}
+    pairs = [(row, positions[document]) for (_, document), row in judged.items() if document in positions]
+    return _Wanted(
+        spread(len(dataset.documents), SAMPLE),
+        tuple(pairs[number] for number in spread(len(pairs), SAMPLE)),
+    )
+
+
+def _read(
+    candidate: Candidate, dataset: Dataset, wanted: _Wanted, context: RunContext
+) -> tuple[dict[Hookpoint, _Cloud], tuple[int, int]]:
+    """Return the clouds of one model, and its texts that were longer than it takes."""
+    reader, points = candidate.reader, candidate.hookpoints
+    layer_poolings = [point.layer_pooling for point in points]
+    chunks = list(read_states(reader, prompted_queries(reader, dataset), layer_poolings, context))
+    asked = [query for query, _ in wanted.pairs]
+    queries = {key: np.concatenate([chunk.vectors[key] for chunk in chunks])[asked] for key in layer_poolings}
+    cut_queries = sum(chunk.truncated for chunk in chunks)
+    rows = sorted({*wanted.sample, *(document for _, document in wanted.pairs)})
+    found, cut_documents = _pick(candidate, dataset, rows, context)
+    order = {row: number for number, row in enumerate(rows)}
+    sample, positives = [order[row] for row in wanted.sample], [order[row] for _, row in wanted.pairs]
+    clouds = {
+        point: _Cloud(
+            found[point.layer_pooling][sample], queries[point.layer_pooling], found[point.layer_pooling][positives]
+        )
+        for point in points
+    }
+    return clouds, (cut_documents, cut_queries)
+
+
+def _pick(
+    candidate: Candidate, dataset: Dataset, rows: Sequence[int], context: RunContext
+) -> tuple[dict[LayerPooling, Embeddings], int]:
+    """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
+    reader, layer_poolings = candidate.reader, [point.layer_pooling for point in candidate.hookpoints]
+    parts: dict[LayerPooling, list[Embeddings]] = {key: [] for key in layer_poolings}
+    wanted, first, truncated = np.array(rows), 0, 0
+    for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context):
+        here = wanted[(wanted >= first) & (wanted < first + len(chunk.ids))] - first
+        for layer_pooling in layer_poolings:
+            parts[layer_pooling].append(chunk.vectors[layer_pooling][here])
+        first += len(chunk.ids)
+        truncated += chunk.truncated
+    return {key: np.concatenate(vectors) for key, vectors in parts.items()}, truncated
+
+
+def _measure(point: Hookpoint, cloud: _Cloud) -> GeometryRow:
+    norms = np.linalg.norm(cloud.sample.astype(np.float64), axis=1)
+    shares = spectrum(cloud.sample)
+    return GeometryRow(
+        encoder=str(point),
+        layer=point.layer_pooling[0],
+        pooling=point.layer_pooling[1],
+        dim=int(cloud.sample.shape[1]),
+        mean_cosine=mean_cosine(cloud.sample),
+        effective_rank=effective_rank(cloud.sample),
+        top_share=float(shares[0]),
+        norm=float(norms.mean()),
+        norm_deviation=float(norms.std()),
+        alignment=alignment(cloud.queries, cloud.positives) if len(cloud.queries) else None,
+        uniformity=uniformity(cloud.sample),
+        dominant=dominant_dimensions(cloud.sample),
+        spectrum=tuple(shares.tolist()),
+        collapsed=is_collapsed(cloud.sample),
+    )

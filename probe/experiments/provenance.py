@@ -1,0 +1,121 @@
+"""What decided the numbers of a table, as its footer and its JSON have it: plain values."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from probe.data.dataset import ID_RULE, TITLE_RULE, Dataset
+from probe.data.texts import Documents
+from probe.io.files import digest
+from probe.io.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
+from probe.metrics.significance import CONFIDENCE, RESAMPLES
+from probe.models.info import ModelProfile
+from probe.store.keys import encoder_parts, shelf_parts
+
+__all__ = [
+    "dataset_settings",
+    "model_settings",
+    "statistics_settings",
+    "text_model_settings",
+    "text_statistics_settings",
+]
+
+
+def model_settings(
+    model: ModelProfile, dataset: Dataset, truncated: tuple[int, int], token_budget: int
+) -> dict[str, Any]:
+    """Return what a model contributes to the footer, with the key of its vectors on these texts.
+
+    Args:
+        model: The model.
+        dataset: Whose texts it embeds.
+        truncated: Documents and queries that were longer than it takes.
+        token_budget: Most tokens of a batch.
+
+    Returns:
+        Plain values.
+    """
+    sides = ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
+    settings = _model_parts(model, sides, token_budget)
+    return {**settings, "truncated_documents": truncated[0], "truncated_queries": truncated[1]}
+
+
+def text_model_settings(
+    model: ModelProfile, texts: Sequence[Documents], truncated: int, token_budget: int
+) -> dict[str, Any]:
+    """Return what a model contributes to the footer where all texts are of one kind, under the document prompt.
+
+    Args:
+        model: The model.
+        texts: What it embeds, perhaps in several parts.
+        truncated: Texts that were longer than it takes.
+        token_budget: Most tokens of a batch.
+
+    Returns:
+        Plain values.
+    """
+    settings = _model_parts(model, [(model.document_prompt, part) for part in texts], token_budget)
+    del settings["query_prompt"], settings["document_prompt"]
+    return {**settings, "prompt": model.document_prompt, "truncated_texts": truncated}
+
+
+def _model_parts(model: ModelProfile, sides: Iterable[tuple[str, Documents]], token_budget: int) -> dict[str, Any]:
+    keys = [digest(shelf_parts(model, prompt, texts.text_hash, token_budget)) for prompt, texts in sides]
+    return {
+        "name": model.source.name,
+        "hub_id": model.source.hub_id,
+        "revision": model.source.revision,
+        "layers": model.depth,
+        "own_pooling": model.pooling,
+        "query_prompt": model.query_prompt,
+        "document_prompt": model.document_prompt,
+        **encoder_parts(model, token_budget),
+        "notes": list(model.notes),
+        "vector_key": digest({"sides": keys}),
+    }
+
+
+def dataset_settings(dataset: Dataset) -> dict[str, Any]:
+    """Return what a data set contributes to the footer."""
+    return {
+        "name": dataset.name,
+        "split": dataset.split,
+        "documents": len(dataset.documents),
+        "queries": len(dataset.queries),
+        "limited": dataset.limited,
+        "images": dataset.images or None,
+        "synthetic": dataset.synthetic or None,
+        "text_sha256": dataset.text_hash,
+        "qrels_sha256": dataset.qrels_hash,
+        "defects": list(dataset.defects),
+        "title_rule": TITLE_RULE,
+        "id_rule": ID_RULE,
+    }
+
+
+def statistics_settings(seed: int) -> dict[str, Any]:
+    """Return how intervals and tests were made."""
+    return {
+        "interval": f"{CONFIDENCE:.0%} percentile bootstrap over queries",
+        "test": "two-sided paired randomisation over queries, uncorrected",
+        "resamples": RESAMPLES,
+        "seed": seed,
+        "versions": library_versions(LIBRARIES),
+    }
+
+
+def text_statistics_settings(unit: str, test: str, seed: int, libraries: Sequence[str]) -> dict[str, Any]:
+    """Return how intervals and tests over texts or pairs were made.
+
+    Args:
+        unit: What was resampled.
+        test: How p-values were made.
+        seed: Of the resamples.
+        libraries: What decided the numbers, beside what decided the vectors.
+    """
+    return {
+        "interval": f"{CONFIDENCE:.0%} percentile bootstrap over {unit}",
+        "test": f"{test}, uncorrected",
+        "resamples": RESAMPLES,
+        "seed": seed,
+        "versions": library_versions((*VECTOR_LIBRARIES, *libraries)),
+    }

@@ -1,0 +1,46 @@
+"""Published scores, shown beside ours where model, data set, split and settings are the same."""
+
+from probe.data.dataset import Dataset
+from probe.io.package_data import read_table
+from probe.metrics.retrieval import Metric
+from probe.models.catalog import find_entry
+
+__all__ = ["find_published"]
+
+
+def find_published(hub_id: str | None, dataset: Dataset, metric: Metric) -> float | None:
+    """Return the published score of a whole model with its own settings.
+
+    Args:
+        hub_id: The model's name on the hub, or `bm25`.
+        dataset: Recognised by its name and its numbers of documents and queries.
+        metric: The score's metric.
+
+    Returns:
+        The score, or None where none is known for exactly this.
+    """
+    table = read_table("experiments", "published_scores")
+    sizes = table["datasets"].get(dataset.name)
+    ours = {"documents": len(dataset.documents), "queries": len(dataset.queries)}
+    if hub_id is None or ours != sizes or (dataset.split, str(metric)) != (table["split"], table["metric"]):
+        return None
+    score = table["scores"].get(hub_id, {}).get(dataset.name)
+    return None if score is None else float(score)
+
+
+def uses_published_settings(hub_id: str, max_tokens: int, prompts: tuple[str, str]) -> bool:
+    """Whether a model runs with the settings its published score was made with.
+
+    Args:
+        hub_id: The model's name on the hub.
+        max_tokens: Longest input in tokens.
+        prompts: Before queries and before documents.
+
+    Returns:
+        True for the catalog's settings.
+    """
+    entry = find_entry(hub_id)
+    return entry is not None and (max_tokens, prompts) == (
+        entry.max_tokens,
+        (entry.query_prompt, entry.document_prompt),
+    )

@@ -1,0 +1,103 @@
+"""Rank the layers of two towers by how well images find texts, or texts images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from probe.data.dataset import Dataset
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import open_reader
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError
+from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
+from probe.experiments.ranking import Candidate, RankOptions, rank
+from probe.layers.hookpoint import TOWERS, split_tower
+from probe.models.options import LoadOptions
+from probe.models.sources import find_source
+from probe.models.tower_files import find_towers
+from probe.results.leaderboard import Leaderboard
+from probe.store.store import Store
+
+__all__ = ["Towers", "open_other", "open_towers", "rank_towers"]
+
+
+@dataclass(frozen=True)
+class Towers:
+    """Two towers that map into one space.
+
+    Attributes:
+        swept: Readers of those whose layers are ranked.
+        others: Readers of those that are only compared with.
+    """
+
+    swept: tuple[LayerReader, ...]
+    others: tuple[LayerReader, ...] = ()
+
+
+def open_towers(name: str, dataset: Dataset, options: LoadOptions | None = None, store: Store | None = None) -> Towers:
+    """Open both towers of a model.
+
+    Args:
+        name: Alias, hub id or folder; `clip@image` where the layers of one tower only are to be ranked.
+        dataset: What is to be read.
+        options: How to load them; the longest input is that of texts.
+        store: Where facts of models and states are kept, if anywhere.
+
+    Returns:
+        The readers; without a tower in the name, that of the images is the first.
+
+    Raises:
+        CallError: The model has one tower only.
+        ModelError: It cannot be loaded.
+    """
+    if split_tower(name)[1] is not None:
+        reader = _open(name, options, store)
+        return Towers((reader,), (_open(other_tower(name), options, store),))
+    if not find_towers(find_source(name).folder):
+        raise CallError(
+            f"'{dataset.name}' holds images, and '{name}' reads texts only: name a model of two towers, as clip"
+        )
+    return Towers(tuple(_open(f"{name}@{tower}", options, store) for tower in TOWERS))
+
+
+def open_other(reader: LayerReader, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
+    """Open the other tower of the model that a reader reads one of.
+
+    Raises:
+        CallError: It reads none.
+    """
+    return _open(other_tower(reader.model.source.name), options, store)
+
+
+def _open(name: str, options: LoadOptions | None, store: Store | None) -> LayerReader:
+    options = options or LoadOptions()
+    return open_reader(name, replace(options, max_tokens=None) if name.endswith("@image") else options, store)
+
+
+def rank_towers(
+    towers: Towers,
+    dataset: Dataset,
+    layers: str = "all",
+    poolings: Sequence[str] = ("own",),
+    options: RankOptions | None = None,
+) -> Leaderboard:
+    """Rank layers of towers, each compared with the whole of the other tower.
+
+    Args:
+        towers: The towers.
+        dataset: Images and their captions.
+        layers: `all`, `0-6` or `1,3,5`.
+        poolings: Poolings to read at every layer; `own` is the tower's.
+        options: How to rank.
+
+    Returns:
+        The leaderboard; the baseline is both towers whole.
+
+    Raises:
+        CallError: A layer or pooling is wrong.
+    """
+    readers = (*towers.swept, *towers.others)
+    models = {reader.model.source.name: reader.model for reader in readers}
+    whole = [whole_tower(reader.model) for reader in towers.swept]
+    points = [p for reader in towers.swept for p in select_hookpoints(reader.model, layers, poolings)]
+    pairs = [pair_up(point, models, dataset) for point in dict.fromkeys([*points, *whole])]
+    return rank([Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options, pairs)

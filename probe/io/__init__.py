@@ -1,0 +1,1 @@
+"""Files, URLs, lines, columns and pixels; no model and no data set is known here."""

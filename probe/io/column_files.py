@@ -1,0 +1,140 @@
+"""Read JSONL and CSV files with named columns, with every fault named by file and line."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from probe.errors import CallError, DataError
+from probe.io.text_lines import label, replace_surrogates
+
+__all__ = ["RECORD_FILES", "column_names", "column_text", "read_columns"]
+
+RECORD_FILES = (".jsonl", ".csv")
+
+_LONGEST_CSV_FIELD = 2**31 - 1
+
+
+def column_names(path: Path) -> dict[str, str]:
+    """Return the columns a file has, in any of its records, each with the file and line where it comes first.
+
+    Args:
+        path: A JSONL or CSV file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        CallError: There is no such file, or it is of another kind.
+        DataError: A line is malformed.
+    """
+    _check_file(path)
+    if path.suffix.lower() == ".csv":
+        csv.field_size_limit(_LONGEST_CSV_FIELD)
+        try:
+            header = next(csv.reader((line for _, line in _lines(path)), strict=True), [])
+        except csv.Error as error:
+            raise DataError(f"{label(path)}:1: not CSV ({error})") from error
+        return {name.strip(): f"{label(path)}:1" for name in header}
+    found: dict[str, str] = {}
+    for location, record in _read_jsonl(path, ()):
+        for name in record:
+            found.setdefault(name, location)
+    return found
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the records of a file, each with all the columns asked for.
+
+    Args:
+        path: A JSONL or CSV file in UTF-8, with or without a byte order mark.
+        columns: Names of the columns that must be there; others are left out.
+
+    Yields:
+        Where the record is, as file and line, and its values by column: strings, of JSONL whatever JSON has.
+
+    Raises:
+        CallError: There is no such file, or it is of another kind.
+        DataError: A line is malformed or lacks a column.
+    """
+    _check_file(path)
+    for location, record in (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(path, columns):
+        yield location, {column: record[column] for column in columns}
+
+
+def column_text(record: dict[str, Any], column: str, location: str) -> str:
+    """Return a text of a record, white space around it taken off.
+
+    Args:
+        record: The record.
+        column: Which of its values.
+        location: File and line, for the message.
+
+    Returns:
+        The text, half characters replaced.
+
+    Raises:
+        DataError: It is no string.
+    """
+    value = record[column]
+    if not isinstance(value, str):
+        raise DataError(f'{location}: expected a string as "{column}", found {json.dumps(value)[:60]}')
+    return replace_surrogates(value).strip()
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise CallError(f"there is no file '{path}'")
+    if path.suffix.lower() not in RECORD_FILES:
+        raise CallError(f"'{path}' ends in '{path.suffix}': expected a file ending in {' or '.join(RECORD_FILES)}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield all lines with their ends, numbered from 1."""
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, data in enumerate(file, start=1):
+                yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{label(path)}:{number}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise DataError(f"{label(path)}: cannot be read ({error.strerror})") from error
+
+
+def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    expected = "expected an object" + " with " * bool(columns) + " and ".join(f'"{column}"' for column in columns)
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        location = f"{label(path)}:{number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{location}: not JSON ({error}); {expected} on every line") from error
+        if not isinstance(record, dict) or not set(columns) <= record.keys():
+            raise DataError(f"{location}: {expected}, found {line.strip()[:60]}")
+        yield location, record
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    reader = csv.DictReader((line for _, line in _lines(path)), strict=True)
+    begun = 1
+    try:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        if not set(columns) <= set(names):
+            found = ", ".join(map(repr, names)) or "an empty file"
+            expected = f"the comma-separated columns {', '.join(columns)}"
+            raise DataError(f"{label(path)}:1: expected {expected}, found {found[:80]}")
+        reader.fieldnames = names
+        begun = reader.line_num + 1
+        for row in reader:
+            location = f"{label(path)}:{reader.line_num}"
+            if None in row or None in row.values():
+                more = "more" if None in row else "fewer"
+                raise DataError(
+                    f"{location}: {more} values than columns; a text with a comma in it goes between quotes"
+                )
+            yield location, row
+            begun = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{label(path)}:{begun}: not CSV ({error})") from error

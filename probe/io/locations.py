@@ -1,0 +1,127 @@
+"""Where data sets and stores lie: a folder of this machine, or one that fsspec reaches by a URL."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.errors import CallError, DataError, first_line
+from probe.io.remote_path import Location, RemotePath, modified_time
+
+__all__ = ["FoundFile", "is_url", "list_folders", "list_names", "list_sizes", "locate", "remove", "touch", "walk_files"]
+
+_EXPECTED = "expected a folder, or a URL such as s3://bucket/folder, gs://bucket/folder or file:///folder"
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is a URL and no path."""
+    return "://" in name
+
+
+def locate(name: str) -> Location:
+    """Return the path that a name means; nothing has to be there.
+
+    Args:
+        name: A path, or the URL of anything that fsspec reaches; `file://` is a path too.
+
+    Returns:
+        A path that `pathlib` or fsspec reads.
+
+    Raises:
+        CallError: No file system of that name is known or installed.
+        DataError: The file system cannot be opened.
+    """
+    if not is_url(name):
+        return Path(name)
+    if not name.partition("://")[2].strip("/"):
+        raise CallError(f"'{name}' names no folder: {_EXPECTED}")
+    from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
+
+    try:
+        files, path = url_to_fs(name)
+    except ImportError as error:
+        raise CallError(f"'{name}' needs a package that is not here: {first_line(error)}") from error
+    except ValueError as error:
+        raise CallError(f"'{name}' cannot be opened ({first_line(error)}): {_EXPECTED}") from error
+    except Exception as error:  # every backend has errors of its own
+        raise DataError(f"'{name}' cannot be reached ({type(error).__name__}: {first_line(error)})") from error
+    return Path(path) if isinstance(files, LocalFileSystem) else RemotePath(name.rstrip("/"))
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file as a listing shows it.
+
+    Attributes:
+        path: Where it is.
+        size: Its bytes.
+        modified: When it was written, in seconds since 1970.
+    """
+
+    path: Location
+    size: int
+    modified: float
+
+
+def walk_files(folder: Location) -> list[FoundFile]:
+    """Return every file below a folder, by name; none where there is no such folder."""
+    found = _walk_local(folder) if isinstance(folder, Path) else _walk_remote(folder)
+    return sorted(found, key=lambda file: str(file.path))
+
+
+def _walk_local(folder: Path) -> Iterator[FoundFile]:
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process may just have deleted or renamed it
+            state = path.stat()
+            if path.is_file():
+                yield FoundFile(path, state.st_size, state.st_mtime)
+
+
+def _walk_remote(folder: RemotePath) -> Iterator[FoundFile]:
+    for path, about in folder.find():
+        yield FoundFile(path, int(about.get("size") or 0), modified_time(about))
+
+
+def list_names(folder: Location) -> list[str]:
+    """Return the names of what is in a folder, in one listing; none where there is no such folder."""
+    try:
+        return os.listdir(folder) if isinstance(folder, Path) else [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def list_folders(folder: Location) -> list[Location]:
+    """Return the folders in a folder; none where there is no such folder."""
+    if isinstance(folder, RemotePath):
+        return [*folder.folders()]
+    return [path for path in folder.glob("*") if path.is_dir()]
+
+
+def list_sizes(path: Location) -> list[int]:
+    """Return the bytes of a file, or of each file below a folder."""
+    if path.is_dir():
+        return [file.size for file in walk_files(path)]
+    if isinstance(path, RemotePath):
+        return [path.size()]
+    return [path.stat().st_size]
+
+
+def touch(path: Location) -> None:
+    """Let a file that is there look as if it were written now."""
+    if isinstance(path, RemotePath):
+        path.write_bytes(path.read_bytes())
+    else:
+        os.utime(path)
+
+
+def remove(path: Location) -> None:
+    """Delete a file, which may be gone, or a folder with all that is in it."""
+    if isinstance(path, Path):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    elif path.is_dir():
+        path.remove_tree()
+    else:
+        path.unlink(missing_ok=True)

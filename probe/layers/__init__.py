@@ -1,0 +1,1 @@
+"""Hookpoints, layer stacks, poolings and the hooks that read them."""

@@ -1,0 +1,153 @@
+"""Capture: hook layers, pool inside the hook, stop after the deepest wanted layer."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from probe.errors import ModelError
+from probe.layers.hookpoint import LayerPooling
+from probe.layers.layer_stack import LayerStack, block_input, first_tensor
+from probe.layers.pooling import POOLINGS, Pooling
+
+__all__ = ["Capture", "StopForward"]
+
+
+class StopForward(Exception):
+    """Raised by a hook of a `Capture` to end the forward early; swallowed by that same capture alone."""
+
+    def __init__(self, capture: "Capture") -> None:
+        """Name the capture that stops.
+
+        Args:
+            capture: The one whose deepest layer has been read.
+        """
+        super().__init__("stopped after the deepest wanted layer")
+        self.capture = capture
+
+
+class Capture:
+    """Context manager that reads pooled states at any layers of a model.
+
+    The hooks live from `__enter__` to `__exit__`. Every wanted layer is pooled as it passes by, so that
+    memory is layers x batch x dimension and never holds the token states of two layers (but where a pooling gives
+    token states, which is for a batch of queries).
+
+        with Capture(model, stack, {3: ("mean",), 6: ("mean", "cls")}) as capture:
+            states = capture.run(inputs)  # {(3, "mean"): (B, D), ...}
+
+    Layer `k` is read where block `k + 1` takes it in (the last one where the last block gives it
+    out), which is what `hidden_states[k]` is, also where a model works on states between blocks.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stack: LayerStack,
+        wanted: Mapping[int, Sequence[str]],
+        pooling_at: Callable[[LayerPooling], Pooling] = lambda layer_pooling: POOLINGS[layer_pooling[1]],
+    ) -> None:
+        """Prepare a capture; no hook is set yet.
+
+        Args:
+            model: The whole model.
+            stack: Its layer stack.
+            wanted: Poolings per layer.
+            pooling_at: What a pooling's name means at a layer.
+        """
+        self._model = model
+        self._stack = stack
+        self._wanted = dict(wanted)
+        self._pooling_at = pooling_at
+        self._deepest = max(self._wanted)
+        self._handles: list[RemovableHandle] = []
+        self._mask: Tensor | None = None
+        self._states: dict[tuple[int, str], Tensor] = {}
+        self._started = 0.0
+        self.seconds: dict[int, float] = dict.fromkeys(self._wanted, 0.0)
+
+    def __enter__(self) -> "Capture":
+        try:
+            for layer in self._wanted:
+                self._handles.append(self._hook(layer))
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _hook(self, layer: int) -> RemovableHandle:
+        blocks = self._stack.blocks
+        if layer == self._stack.depth:
+            last = self._stack.joint or blocks[-1]
+            return last.register_forward_hook(lambda m, args, output: self._read(layer, first_tensor(output)))
+        return blocks[layer].register_forward_pre_hook(
+            lambda m, args, kwargs: self._read(layer, block_input(args, kwargs)), with_kwargs=True
+        )
+
+    def _read(self, layer: int, hidden: Tensor) -> None:
+        if self._mask is None:
+            return
+        began = self._now()
+        self.seconds[layer] += began - self._started
+        self._pool(layer, hidden)
+        if layer == self._deepest:
+            raise StopForward(self)
+        # The reading itself is not the encoder's cost: the clock steps over it.
+        self._started += self._now() - began
+
+    def _pool(self, layer: int, hidden: Tensor) -> None:
+        mask = self._mask
+        if hidden.ndim != 3 or mask is None or hidden.shape[:2] != mask.shape:
+            raise ModelError(f"layer {layer} gave a shape of {tuple(hidden.shape)}, expected (texts, tokens, width)")
+        if self._stack.final_norm is not None:
+            hidden = self._stack.final_norm(hidden)
+        hidden = hidden.float()
+        for name in self._wanted[layer]:
+            self._states[layer, name] = self._pooling_at((layer, name))(hidden, mask)
+
+    def _now(self) -> float:
+        if self._mask is not None and self._mask.device.type != "cpu":
+            torch.accelerator.synchronize(self._mask.device)
+        return time.perf_counter()
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[tuple[int, str], Tensor]:
+        """Run one batch up to the deepest wanted layer.
+
+        Args:
+            inputs: What the model's forward takes; `attention_mask` `(B, T)` is among it.
+
+        Returns:
+            Float32 states `(B, D)` per layer and pooling.
+
+        Raises:
+            ModelError: A wanted layer never ran, or gave no token states.
+        """
+        if not self._handles:
+            raise RuntimeError("a Capture reads inside its with-block only")
+        self._states = {}
+        self._mask = inputs["attention_mask"]
+        self._started = self._now()
+        try:
+            self._model(**inputs)
+        except StopForward as stop:
+            if stop.capture is not self:
+                raise
+        finally:
+            self._mask = None
+        missing = [layer for layer in self._wanted if not any(key[0] == layer for key in self._states)]
+        if missing:
+            raise ModelError(f"layers {missing} never ran in the forward of {type(self._model).__name__}")
+        states, self._states = self._states, {}
+        return states

@@ -1,0 +1,254 @@
+"""Hookpoints: where an embedding is read, written `model@layer:pooling`."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probe.errors import CallError
+
+__all__ = [
+    "HEAD",
+    "POOLING_NAMES",
+    "TOKENS",
+    "TOWERS",
+    "Hookpoint",
+    "LayerPooling",
+    "SpecParts",
+    "check_pooling",
+    "model_of",
+    "parse_layers",
+    "split_fusion",
+    "split_spec",
+    "split_tower",
+]
+
+# The keys of `probe.layers.pooling.POOLINGS`, named here so that parsing a spec does not import torch.
+POOLING_NAMES = ("cls", "last", "max", "mean")
+# Stands where a pooling does, and means none: a vector per token, for late interaction.
+TOKENS = "tokens"
+# The pooling of a tower that brings a module for it (SigLIP's attention over the patches).
+HEAD = "head"
+# The towers of a model that has two; `clip@image` names one of them.
+TOWERS = ("image", "text")
+
+# A layer and a pooling of one model.
+LayerPooling = tuple[int, str]
+
+# What follows the name of a model.
+_LAYER_AND_POOLING = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
+_LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
+# What follows the at sign: a tower, a layer of one, or the layer of a model of a single tower.
+_TOWER_LAYERS = re.compile(rf"({'|'.join(TOWERS)})(?:\.(.*))?")
+
+
+class SpecParts(NamedTuple):
+    """A spec taken apart; what was left out is None."""
+
+    model: str
+    layers: str | None
+    pooling: str | None
+
+
+def split_spec(spec: str) -> SpecParts:
+    """Take `model[@layers][:pooling]` apart, reading from the right.
+
+    Args:
+        spec: One hookpoint as typed. The name of an existing folder is that folder as it stands. The layers of a tower
+            are written `clip@image.5`; the tower belongs to the model's name, `clip@image`.
+
+    Returns:
+        The parts as typed, the model's name unresolved.
+
+    Raises:
+        CallError: The pooling or the layer is not one.
+    """
+    model, pooling = _split_pooling(spec)
+    model, layers = _split_layers(model)
+    if not model:
+        raise CallError(f"'{spec}' names no model: expected model[@layer][:pooling], such as minilm@5:mean")
+    return SpecParts(model, layers, pooling)
+
+
+def _split_pooling(spec: str) -> tuple[str, str | None]:
+    head, colon, tail = spec.rpartition(":")
+    # A colon before a slash or an at sign is part of a folder's name.
+    if not colon or os.path.isdir(spec) or "/" in tail or "@" in tail:
+        return spec, None
+    return head, tail if tail == HEAD else check_pooling(tail, tokens=True)
+
+
+def _split_layers(spec: str) -> tuple[str, str | None]:
+    head, at, tail = spec.rpartition("@")
+    if not at or os.path.isdir(spec) or "/" in tail:
+        return spec, None
+    tower = _TOWER_LAYERS.fullmatch(tail)
+    if tower and head:
+        head, tail = f"{head}@{tower[1]}", tower[2]
+    if tail is not None and not _LAYERS.fullmatch(tail):
+        raise CallError(
+            f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5 (of a model of two "
+            "towers image.5 or text.5)"
+        )
+    return head, tail
+
+
+def model_of(spec: str) -> str:
+    """Return the model of a hookpoint whose layer is written out: `minilm` of `minilm@5:mean`, or its tower.
+
+    Args:
+        spec: The hookpoint, as it prints.
+    """
+    model, _, rest = spec.rpartition("@")
+    tower = _TOWER_LAYERS.fullmatch(rest.partition(":")[0])
+    return f"{model}@{tower[1]}" if tower else model
+
+
+def split_tower(name: str) -> tuple[str, str | None]:
+    """Take the name of a tower apart.
+
+    Args:
+        name: A model as typed, `minilm`, or one tower of a model, `clip@image`.
+
+    Returns:
+        The model, and the tower if one is named. The name of an existing folder is that folder as it stands.
+    """
+    model, _, tower = name.rpartition("@")
+    return (model, tower) if model and tower in TOWERS and not os.path.isdir(name) else (name, None)
+
+
+def split_fusion(spec: str) -> list[str]:
+    """Split a spec at its plus signs, unless it names an existing folder as it stands.
+
+    Args:
+        spec: One hookpoint, or several joined by `+`.
+
+    Returns:
+        The hookpoints as typed.
+
+    Raises:
+        CallError: There is nothing on one side of a plus sign.
+    """
+    if os.path.isdir(_LAYER_AND_POOLING.sub("", spec)):
+        return [spec]
+    parts = spec.split("+")
+    if not all(parts):
+        raise CallError(
+            f"'{spec}' joins nothing: expected hookpoints on both sides of '+', as minilm@6:mean+mpnet:mean"
+        )
+    return parts
+
+
+def check_pooling(name: str, tokens: bool = False) -> str:
+    """Return `name` if it is a pooling.
+
+    Args:
+        name: A pooling as typed.
+        tokens: Whether `tokens` will do, too.
+
+    Returns:
+        The same name.
+
+    Raises:
+        CallError: There is no such pooling.
+    """
+    names = (*POOLING_NAMES, TOKENS) if tokens else POOLING_NAMES
+    if name in names:
+        return name
+    if name == TOKENS:
+        raise CallError(
+            f"'{TOKENS}' gives a vector per token where one per text is needed: expected one of "
+            f"{', '.join(names)} (or own); probe rank and probe layers score tokens"
+        )
+    raise CallError(f"unknown pooling '{name}': expected one of {', '.join(names)} (or own)")
+
+
+def parse_layers(text: str, depth: int) -> tuple[int, ...]:
+    """Turn `all`, `last`, `3`, `0-5` or `1,3,5` into layer numbers in rising order.
+
+    Args:
+        text: Layers as typed.
+        depth: Number of blocks of the model; layers run from 0 to `depth`.
+
+    Returns:
+        The layers, each once.
+
+    Raises:
+        CallError: The text is no list of layers, or a layer is outside 0..depth.
+    """
+    text = re.sub(r"\s*([,-])\s*", r"\1", text.strip())
+    if text == "all":
+        return tuple(range(depth + 1))
+    layers = sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)})
+    if layers[-1] > depth:
+        raise CallError(f"layer {layers[-1]} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
+    return tuple(layers)
+
+
+def _parse_range(part: str, depth: int) -> range:
+    if part == "last":
+        return range(depth, depth + 1)
+    bounds = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
+    if bounds is None:
+        raise CallError(f"'{part}' is not a layer: expected all, last, a number, 0-5 or 1,3,5")
+    first, last = int(bounds[1]), int(bounds[2] or bounds[1])
+    if last < first:
+        raise CallError(f"layers '{part}' run backwards: expected {last}-{first}")
+    if last > depth:
+        raise CallError(f"layer {last} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
+    return range(first, last + 1)
+
+
+@dataclass(frozen=True)
+class Hookpoint:
+    """Where an embedding is read.
+
+    Attributes:
+        model: Alias, hub id or folder, as typed; `clip@image` of one tower.
+        layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last one.
+        pooling: `cls`, `last`, `max` or `mean`; `tokens` = a vector per token; `head` = what a tower pools with, where
+            that is a module of its own; None = the model's own.
+    """
+
+    model: str
+    layer: int | str | None = None
+    pooling: str | None = None
+
+    @classmethod
+    def parse(cls, spec: str) -> "Hookpoint":
+        """Parse `model[@layer][:pooling]` with a single layer.
+
+        Args:
+            spec: The hookpoint as typed.
+
+        Returns:
+            The value; `str()` of it is `spec` again.
+
+        Raises:
+            CallError: The spec is malformed or names several layers.
+        """
+        model, layers, pooling = split_spec(spec)
+        if layers is None or layers == "last":
+            return cls(model, layers, pooling)
+        if not layers.isdecimal():
+            raise CallError(f"'{spec}' names several layers: expected one, such as {model}@5")
+        if str(int(layers)) != layers:
+            raise CallError(f"layer '{layers}' in '{spec}' has leading zeros: write {int(layers)}")
+        return cls(model, int(layers), pooling)
+
+    @property
+    def layer_pooling(self) -> LayerPooling:
+        """Layer and pooling of a hookpoint that has both written out.
+
+        Raises:
+            ValueError: One of them was left out.
+        """
+        if not isinstance(self.layer, int) or self.pooling is None:
+            raise ValueError(f"{self} leaves its layer or its pooling to the model")
+        return self.layer, self.pooling
+
+    def __str__(self) -> str:
+        mark = "." if split_tower(self.model)[1] else "@"
+        layer = "" if self.layer is None else f"{mark}{self.layer}"
+        pooling = "" if self.pooling is None else f":{self.pooling}"
+        return f"{self.model}{layer}{pooling}"

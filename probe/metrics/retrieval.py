@@ -1,0 +1,83 @@
+"""Retrieval metrics per query, computed by pytrec_eval (which BEIR uses too)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.data.dataset import Qrels
+from probe.errors import CallError, did_you_mean
+from probe.metrics.top_k import Run
+
+__all__ = ["Metric", "score_run"]
+
+_TREC_NAMES = {
+    "map": "map_cut",
+    "mrr": "recip_rank",
+    "ndcg": "ndcg_cut",
+    "precision": "P",
+    "recall": "recall",
+    "success": "success",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric at a cut-off, written `ndcg@10`."""
+
+    name: str
+    cutoff: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Metric":
+        """Parse `ndcg@10`, `map@100`, `recall@100`, `precision@5`, `mrr@10` or `success@1`, in any case.
+
+        Success is 1 where a relevant document is among the first k: what papers on images and texts call recall@k.
+
+        Raises:
+            CallError: There is no such metric, or it has no cut-off.
+        """
+        parts = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,5})", text.strip().lower())
+        name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
+        if parts is None or name not in _TREC_NAMES:
+            hint = f"such as {name}@10" if name in _TREC_NAMES else did_you_mean(name, list(_TREC_NAMES))
+            raise CallError(f"unknown metric '{text}': expected a name and a cut-off, ndcg@10 for one ({hint})")
+        return cls(name, int(parts[2]))
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.cutoff}"
+
+
+def score_run(run: Run, qrels: Qrels, metrics: Sequence[Metric]) -> dict[Metric, NDArray[np.float64]]:
+    """Score a ranking query by query.
+
+    Ties are ranked as TREC does: score descending, then document id descending.
+
+    Args:
+        run: Scores per query and document; not changed.
+        qrels: Judgements; every judged query counts, a query the run does not have scores 0.
+        metrics: What to compute.
+
+    Returns:
+        One value per query and metric, in the order of `qrels`.
+    """
+    return {metric: _score(run, qrels, metric) for metric in metrics}
+
+
+def _score(run: Run, qrels: Qrels, metric: Metric) -> NDArray[np.float64]:
+    import pytrec_eval
+
+    trec_name = _TREC_NAMES[metric.name]
+    measure = trec_name if metric.name == "mrr" else f"{trec_name}.{metric.cutoff}"
+    # trec_eval's reciprocal rank knows no cut-off: it gets the top of the ranking only.
+    ranked = {query: _top(docs, metric.cutoff) for query, docs in run.items()} if metric.name == "mrr" else run
+    scores = pytrec_eval.RelevanceEvaluator(qrels, {measure}).evaluate(ranked)
+    key = measure.replace(".", "_")
+    return np.array([scores[query][key] if query in scores else 0.0 for query in qrels])
+
+
+def _top(documents: dict[str, float], k: int) -> dict[str, float]:
+    ranked = sorted(documents.items(), key=lambda item: (np.float32(item[1]), item[0]), reverse=True)
+    return dict(ranked[:k])

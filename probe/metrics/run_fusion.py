@@ -1,0 +1,74 @@
+"""Late fusion: several rankings of the same documents as one."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from probe.errors import CallError
+from probe.metrics.top_k import Run
+
+__all__ = ["RUN_FUSIONS", "check_rule", "comb_sum", "fuse_runs", "reciprocal_rank"]
+
+# The constant of Cormack, Clarke and Buettcher.
+_RANK_OFFSET = 60
+
+
+def fuse_runs(runs: Sequence[Run], rule: str = "rrf") -> Run:
+    """Fuse rankings of the same queries.
+
+    Args:
+        runs: Scores per query id and document id, one run per encoder; documents a run lacks count nothing in it.
+        rule: `rrf` (reciprocal rank fusion) or `combsum`.
+
+    Returns:
+        A run with every document any of them found, best first, ties by document id descending.
+
+    Raises:
+        CallError: There is no such rule, no run, or the runs are of different queries.
+    """
+    check_rule(rule)
+    if not runs or any(run.keys() != runs[0].keys() for run in runs):
+        raise CallError("runs are fused where there is at least one and all are of the same queries")
+    return RUN_FUSIONS[rule](runs)
+
+
+def check_rule(rule: str) -> str:
+    """Return `rule` if rankings can be fused by it.
+
+    Raises:
+        CallError: There is no such rule.
+    """
+    if rule not in RUN_FUSIONS:
+        raise CallError(f"unknown rule '{rule}': expected one of {', '.join(RUN_FUSIONS)}")
+    return rule
+
+
+def reciprocal_rank(runs: Sequence[Run]) -> Run:
+    """Add 1 / (60 + rank) over the runs, rank 1 the best (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+    return _add(runs, lambda found: {doc: 1 / (_RANK_OFFSET + place) for place, doc in enumerate(_order(found), 1)})
+
+
+def comb_sum(runs: Sequence[Run]) -> Run:
+    """Add the scores over the runs, each query's scaled to 0..1 first (CombSUM, Fox and Shaw, TREC-2)."""
+    return _add(runs, _scale)
+
+
+def _scale(found: Mapping[str, float]) -> dict[str, float]:
+    low, high = min(found.values(), default=0.0), max(found.values(), default=0.0)
+    return {doc: (score - low) / (high - low) if high > low else 1.0 for doc, score in found.items()}
+
+
+def _order(found: Mapping[str, float]) -> list[str]:
+    return sorted(found, key=lambda doc: (found[doc], doc), reverse=True)
+
+
+def _add(runs: Sequence[Run], value: Callable[[Mapping[str, float]], dict[str, float]]) -> Run:
+    fused: Run = {}
+    for query in runs[0]:
+        total: dict[str, float] = {}
+        for run in runs:
+            for document, worth in value(run[query]).items():
+                total[document] = total.get(document, 0.0) + worth
+        fused[query] = {doc: total[doc] for doc in _order(total)}
+    return fused
+
+
+RUN_FUSIONS: dict[str, Callable[[Sequence[Run]], Run]] = {"rrf": reciprocal_rank, "combsum": comb_sum}

@@ -1,0 +1,160 @@
+"""Exact search: the top k documents per query, kept while the corpus streams by."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from probe.metrics.vectors import Embeddings, unit
+
+__all__ = ["Picked", "Run", "TopK", "cosines", "tie_order"]
+
+Run = dict[str, dict[str, float]]
+
+# The ids of documents, as references to their strings.
+_Ids = NDArray[np.object_]
+# From the rows that are tied to every column's place among equal scores in them.
+_PlacesOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+
+_CHUNKS_HELD = 8
+
+
+def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
+    """Return every document's place among equal scores: TREC puts the greatest id first.
+
+    Args:
+        document_ids: N ids.
+
+    Returns:
+        `(N,)` places, 0 for the greatest id.
+    """
+    order = sorted(range(len(document_ids)), key=document_ids.__getitem__, reverse=True)
+    places = np.empty(len(document_ids), np.int64)
+    places[order] = np.arange(len(document_ids))
+    return places
+
+
+def cosines(queries: Embeddings, documents: Embeddings) -> Embeddings:
+    """Return the cosines `(Q, C)` of unit query vectors `(Q, D)` and document vectors `(C, D)` of any length."""
+    scores: Embeddings = (torch.from_numpy(queries) @ torch.from_numpy(unit(documents)).T).numpy()
+    return scores
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The documents of a chunk that can still be among the best k of a query.
+
+    Attributes:
+        columns: Their places in the chunk `(Q, M)`, in any order; M is at most k.
+        scores: Their scores, float32 `(Q, M)`.
+    """
+
+    columns: NDArray[np.int32]
+    scores: Embeddings
+
+
+class TopK:
+    """The best k documents of every query, ties broken as TREC does.
+
+    Documents come in chunks; only a few times `queries x k` scores and ids are kept between them.
+    """
+
+    def __init__(self, query_ids: Sequence[str], k: int) -> None:
+        """Prepare a search.
+
+        Args:
+            query_ids: Ids of the Q queries; a document with the query's own id is never returned.
+            k: Documents to keep per query.
+        """
+        self._query_ids = query_ids
+        self._rows = {query: row for row, query in enumerate(query_ids)}
+        self._k = k
+        # The best k of some chunks each, side by side; cut down to the best k of all when they get many.
+        self._scores: list[Embeddings] = [np.empty((len(query_ids), 0), np.float32)]
+        self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
+
+    def add(self, ids: Sequence[str], scores: Embeddings) -> None:
+        """Take in the next C documents.
+
+        Args:
+            ids: Their ids.
+            scores: Every query's score of them, float32 `(Q, C)`.
+        """
+        self.take(ids, self.pick(ids, scores))
+
+    def pick(self, ids: Sequence[str], scores: Embeddings) -> Picked:
+        """Return what can be among the best k of these documents and of all that were taken in; takes nothing in.
+
+        Args:
+            ids: Ids of C documents.
+            scores: Every query's score of them, float32 `(Q, C)`.
+        """
+        own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
+        if own:
+            scores = scores.copy()
+            scores[tuple(zip(*own, strict=True))] = -np.inf
+        columns = self._pick(scores, ids)
+        return Picked(columns.astype(np.int32), np.take_along_axis(scores, columns, 1))
+
+    def take(self, ids: Sequence[str], picked: Picked) -> None:
+        """Take in what was picked of a chunk, here or by another process; the order of the chunks is no matter.
+
+        Args:
+            ids: Ids of the chunk's documents.
+            picked: What was picked of them.
+        """
+        self._scores.append(picked.scores)
+        self._names.append(np.array(ids, object)[picked.columns])
+        if len(self._scores) > _CHUNKS_HELD:
+            self._settle()
+
+    def _pick(self, scores: Embeddings, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the columns of a chunk `(Q, C)` that can still be among the best k."""
+        best = self._scores[0]
+        if best.shape[1] == self._k:
+            # As many as reach the worst of the best k so far, in the row where most do.
+            most = int((scores >= best.min(axis=1, keepdims=True)).sum(axis=1).max())
+            if most < min(self._k, scores.shape[1]):
+                columns: NDArray[np.int64] = torch.from_numpy(scores).topk(most, dim=1, sorted=False).indices.numpy()
+                return columns
+        return self._cut(scores, lambda tied: np.broadcast_to(tie_order(ids), (len(tied), len(ids))))
+
+    def _settle(self) -> None:
+        """Keep the best k of all chunks so far."""
+        scores, names = np.concatenate(self._scores, axis=1), np.concatenate(self._names, axis=1)
+        columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
+        self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
+
+    def _cut(self, scores: Embeddings, places_of: _PlacesOf) -> NDArray[np.int64]:
+        """Return the columns of the best k of every row `(Q, C)`, in any order.
+
+        Args:
+            scores: The scores `(Q, C)`.
+            places_of: Gives the places among equal scores `(R, C)` of some R rows; asked for tied rows only.
+        """
+        width = scores.shape[1]
+        if width <= self._k:
+            return np.broadcast_to(np.arange(width), scores.shape)
+        top = torch.from_numpy(scores).topk(self._k + 1, dim=1)
+        columns: NDArray[np.int64] = top.indices[:, : self._k].numpy().copy()
+        # topk breaks ties as it likes: a row tied across its cut is sorted in full.
+        tied = np.flatnonzero((top.values[:, self._k - 1] == top.values[:, self._k]).numpy())
+        if len(tied):
+            columns[tied] = np.lexsort((places_of(tied), -scores[tied]), axis=-1)[:, : self._k]
+        return columns
+
+    def run(self) -> Run:
+        """Return the ranking so far: float32 scores per query id and document id, best first."""
+        self._settle()
+        order = np.argsort(-self._scores[0], axis=1, kind="stable")
+        scores, names = np.take_along_axis(self._scores[0], order, 1), np.take_along_axis(self._names[0], order, 1)
+        tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
+        return {query: _name(names[row], scores[row], bool(tied[row])) for row, query in enumerate(self._query_ids)}
+
+
+def _name(ids: _Ids, scores: Embeddings, tied: bool) -> dict[str, float]:
+    """Return the scores per id, best first, without what was ruled out."""
+    pairs = [(score, name) for score, name in zip(scores.tolist(), ids, strict=True) if score != -np.inf]
+    return {name: score for score, name in (sorted(pairs, reverse=True) if tied else pairs)}

@@ -1,0 +1,194 @@
+"""Facts of a model: its files, the settings they ask for, and the facts that only loading it shows."""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from probe.errors import ModelError
+from probe.layers.hookpoint import split_tower
+from probe.models.catalog import CatalogEntry, find_entry
+from probe.models.device import pick_device, pick_dtype
+from probe.models.options import LoadOptions
+from probe.models.published_config import ModelConfig, read_model_config
+from probe.models.sources import ModelSource, find_source, hash_files
+from probe.models.tower_files import check_tower, find_towers, hash_image_processor
+from probe.models.training_record import Learned, read_learned
+
+__all__ = ["TOKENIZER_FILES", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
+
+TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model's files, found and hashed, and how they are to be loaded; nothing is in memory yet.
+
+    Attributes:
+        source: Where the files are.
+        config: What they ask for, the catalog's word before theirs, the caller's before both.
+        dtype: What the encoder computes in.
+        device: Where it runs.
+        trust: Whether code in the folder may run.
+        weights_hash: sha256 of the weight files.
+        config_hash: sha256 of the config, of code the folder brings, and of whether it lower-cases.
+        tokenizer_hash: sha256 of the tokenizer's files, or of what an image processor is told.
+        learned: What its weights were trained on here.
+        tower: `image` or `text` of a two-tower model, whose source has it in its name.
+    """
+
+    source: ModelSource
+    config: ModelConfig
+    dtype: torch.dtype
+    device: torch.device
+    trust: bool
+    weights_hash: str
+    config_hash: str
+    tokenizer_hash: str
+    learned: Learned
+    tower: str | None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Facts that only loading a model shows.
+
+    Attributes:
+        depth: Number of blocks; layers run from 0 to this.
+        width: Dimension of its states; of a tower, whose projection is applied at every layer, of its embeddings.
+        parameters: Parameters a model cut after each layer would keep, from layer 0 on.
+        max_tokens: Longest input in tokens.
+        notes: What the model asks for that a hookpoint leaves out.
+        pooling: Its own pooling, or None where it is none of ours.
+    """
+
+    depth: int
+    width: int
+    parameters: tuple[int, ...]
+    max_tokens: int
+    notes: tuple[str, ...]
+    pooling: str | None
+
+
+@dataclass(frozen=True)
+class ModelProfile(ModelFacts):
+    """All that is to be known of a model without its weights in memory.
+
+    Attributes:
+        source: Where its files are.
+        dtype: What the encoder computes in; pooling and scores are float32 always.
+        device: Where it runs.
+        query_prompt: Put before every query.
+        document_prompt: Put before every document.
+        weights_hash: sha256 of its weight files.
+        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
+        tokenizer_hash: sha256 of its tokenizer's files.
+        learned: What its weights were trained on here.
+        tower: `image` or `text` of a two-tower model; None of a model of one.
+    """
+
+    source: ModelSource
+    dtype: torch.dtype
+    device: torch.device
+    query_prompt: str
+    document_prompt: str
+    weights_hash: str
+    config_hash: str
+    tokenizer_hash: str
+    learned: Learned
+    tower: str | None
+
+
+def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
+    """Put together what a model's files say and what loading it showed.
+
+    Args:
+        files: The files.
+        facts: The rest.
+
+    Returns:
+        The profile.
+    """
+    same = ("source", "dtype", "device", "weights_hash", "config_hash", "tokenizer_hash", "learned", "tower")
+    return ModelProfile(
+        **vars(facts),
+        **{name: getattr(files, name) for name in same},
+        query_prompt=files.config.query_prompt,
+        document_prompt=files.config.document_prompt,
+    )
+
+
+def find_files(name: str, options: LoadOptions) -> ModelFiles:
+    """Find a model's files and say how they are to be loaded.
+
+    Args:
+        name: Alias, hub id or folder; `clip@image` of one tower.
+        options: What the caller asks for.
+
+    Returns:
+        The files.
+
+    Raises:
+        CallError: The name or an option is wrong.
+        ModelError: The files cannot be had.
+    """
+    device = pick_device(options.device)
+    dtype = pick_dtype(options.dtype, device)
+    model, tower = split_tower(name)
+    entry = None if os.path.isdir(model) else find_entry(model)
+    if entry is not None:  # before anybody downloads it
+        check_tower(model, tower, entry.has_towers)
+    source = replace(find_source(model), name=name)
+    config = _with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
+    check_tower(model, tower, bool(find_towers(config.transformer)))
+    reads_images = tower == "image"
+    return ModelFiles(
+        source=source,
+        config=config,
+        dtype=dtype,
+        device=device,
+        trust=options.trust_remote_code,
+        weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
+        config_hash=_hash_config(config, tower),
+        tokenizer_hash=(hash_image_processor if reads_images else _hash_tokenizer)(config.transformer, name),
+        learned=read_learned(source.folder),
+        tower=tower,
+    )
+
+
+def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfig:
+    if entry is None:
+        return config
+    notes = tuple(note for note in config.notes if "names no pooling" not in note)
+    return replace(
+        config,
+        pooling=entry.pooling,
+        query_prompt=entry.query_prompt,
+        document_prompt=entry.document_prompt,
+        max_tokens=entry.max_tokens,
+        notes=notes,
+    )
+
+
+def _with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
+    query, document = options.query_prompt, options.document_prompt
+    return replace(
+        config,
+        query_prompt=config.query_prompt if query is None else query,
+        document_prompt=config.document_prompt if document is None else document,
+    )
+
+
+def _hash_tokenizer(folder: Path, name: str) -> str:
+    files = sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)})
+    if not files:
+        raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
+    return hash_files(files)
+
+
+def _hash_config(config: ModelConfig, tower: str | None) -> str:
+    files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
+    told = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
+    return hashlib.sha256(told.encode()).hexdigest()

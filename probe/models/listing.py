@@ -1,0 +1,72 @@
+"""The catalog as a user sees it: what each alias stands for and whether it is here."""
+
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+
+from probe.errors import ProbeError
+from probe.layers.hookpoint import TOWERS
+from probe.models.catalog import list_entries
+from probe.models.sources import find_offline
+
+__all__ = ["KnownModel", "list_models", "model_notes", "models_table"]
+
+_TOWERS = "two towers"
+_EXPLANATION = "here: usable now, without a network; --model takes any other hub id and any folder as well"
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A catalog entry with its place on this machine."""
+
+    alias: str
+    hub_id: str
+    pooling: str | None
+    max_tokens: int
+    query_prompt: str
+    document_prompt: str
+    offline: bool
+
+
+def list_models() -> list[KnownModel]:
+    """Return every entry of the catalog, and whether its files need no network now."""
+    return [KnownModel(**vars(entry), offline=_is_offline(entry.hub_id)) for entry in list_entries()]
+
+
+def _is_offline(hub_id: str) -> bool:
+    try:
+        return find_offline(hub_id) is not None
+    except ProbeError:
+        return False
+
+
+def models_table(models: list[KnownModel]) -> Table:
+    """Return the models as a rich table."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("alias", "hub id", "pooling", "tokens", "here"):
+        table.add_column(title, no_wrap=True)
+    for model in models:
+        here = "yes" if model.offline else "no"
+        table.add_row(model.alias, model.hub_id, model.pooling or _TOWERS, str(model.max_tokens), here)
+    return table
+
+
+def model_notes(models: list[KnownModel]) -> list[str]:
+    """Return what belongs below the table: the prompts by alias, and what its last column means."""
+    return [*_prompt_lines(models), *_tower_lines(models), _EXPLANATION]
+
+
+def _tower_lines(models: list[KnownModel]) -> list[str]:
+    names = [model.alias for model in models if model.pooling is None]
+    told = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; name one, as "
+    return [told + " or ".join(f"{names[0]}@{tower}" for tower in TOWERS)] if names else []
+
+
+def _prompt_lines(models: list[KnownModel]) -> list[str]:
+    aliases: dict[str, list[str]] = {}
+    for model in models:
+        for side, prompt in (("query", model.query_prompt), ("document", model.document_prompt)):
+            if prompt:
+                aliases.setdefault(f"{side} prompt {prompt!r}", []).append(model.alias)
+    return [f"{prompt}: {', '.join(names)}" for prompt, names in aliases.items()]

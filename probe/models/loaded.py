@@ -1,0 +1,118 @@
+"""An encoder in memory, and what loading any kind of it shares: longest inputs, and what cannot be loaded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from probe.errors import CallError, ModelError, first_line
+from probe.layers.layer_stack import LayerStack
+from probe.models.info import ModelFiles, ModelProfile
+
+__all__ = ["LoadedModel", "explain_load_failure", "load_part", "load_weights", "pick_max_tokens", "refuse_missing"]
+
+# Used where neither the folder nor the tokenizer nor the config names a longest input.
+_DEFAULT_MAX_TOKENS = 512
+# transformers writes about 1e30 where a tokenizer knows no limit.
+_ENDLESS = 10**9
+
+
+@dataclass(frozen=True)
+class LoadedModel(ModelProfile):
+    """An encoder in memory, ready to be read at any layer.
+
+    Attributes:
+        module: The transformer, in evaluation mode; its weights are of the dtype it computes in.
+        tokenizer: Its tokenizer.
+        stack: Its layers.
+    """
+
+    module: nn.Module = field(repr=False)
+    tokenizer: Any = field(repr=False)
+    stack: LayerStack = field(repr=False)
+
+
+def load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
+    """Load a part of a model from its folder.
+
+    Args:
+        loader: An auto class of transformers.
+        files: The model's files.
+        options: What `from_pretrained` takes beside the folder.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    try:
+        return loader.from_pretrained(str(files.config.transformer), **options)
+    except Exception as error:  # whatever a foreign folder makes transformers raise
+        raise ModelError(explain_load_failure(files.source.name, error)) from error
+
+
+def load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
+    """Load a transformer in evaluation mode, in float32 on the processor.
+
+    Args:
+        loader: An auto class of transformers.
+        files: The model's files.
+
+    Returns:
+        The transformer, and the tensors its config asks for and its files do not hold.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    options = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": files.trust}
+    module, report = load_part(loader, files, output_loading_info=True, **options)
+    return module.eval(), sorted(report["missing_keys"])
+
+
+def explain_load_failure(name: str, error: Exception) -> str:
+    """Return a line on what transformers raised when it was to load the model called `name`."""
+    said = str(error).strip()
+    if "trust_remote_code" in said:
+        return f"'{name}' brings code of its own: pass --trust-remote-code if you have read it and trust it"
+    if "ignore_mismatched_sizes" in said:
+        return f"'{name}' cannot be loaded: its weights have other shapes than its config says"
+    return f"'{name}' cannot be loaded by transformers: {type(error).__name__}: {first_line(error)}"
+
+
+def refuse_missing(name: str, missing: Sequence[str]) -> None:
+    """Refuse a model whose files lack weights.
+
+    Args:
+        name: What the caller calls it.
+        missing: Names of the tensors that its config asks for and its files do not hold.
+
+    Raises:
+        ModelError: There are any.
+    """
+    if missing:
+        raise ModelError(
+            f"'{name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, ...): "
+            "they would be random. The config and the weights do not belong together."
+        )
+
+
+def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None, tokenizer: Any) -> int:
+    """Return the longest input: as asked, as sentence-transformers says, or as tokenizer and positions allow.
+
+    Args:
+        wanted: What the caller asks for.
+        named: What the model's folder says.
+        possible: How many tokens the positions suffice for.
+        tokenizer: The tokenizer.
+
+    Raises:
+        CallError: The model does not take inputs of the length that is asked for.
+    """
+    if wanted is not None:
+        least = tokenizer.num_special_tokens_to_add() + 1
+        if not least <= wanted <= (possible or wanted):
+            most = possible or "any number"
+            raise CallError(f"--max-tokens {wanted} is out of range: the model takes {least} to {most}")
+        return wanted
+    limits = [n for n in (named or tokenizer.model_max_length, possible) if n and n < _ENDLESS]
+    return int(min(limits, default=_DEFAULT_MAX_TOKENS))

@@ -1,0 +1,1 @@
+"""Operations, hours and bytes of a run, before it runs."""

@@ -1,0 +1,59 @@
+"""What a token costs at every layer: the operations of the matrix products, by formula."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor, nn
+
+from probe.layers.layer_stack import LayerStack
+
+__all__ = ["attention_width", "count_flops"]
+
+
+def count_flops(module: nn.Module, stack: LayerStack, tokens: int, once: Sequence[nn.Module] = ()) -> tuple[int, ...]:
+    """Count the floating-point operations per token of a text of T tokens, up to every layer.
+
+    At layer `k` they are `2 W(k) + 4 T A k`. W are the weights of the linear maps that a token passes up to there, each
+    a multiplication and an addition. A is the width of all heads together, most often the width D of the states; the
+    two products of attention (queries with keys, weights with values) take `2 T A` each. So Hoffmann et al. 2022,
+    "Training Compute-Optimal Large Language Models", appendix F, which counts the softmax as well; Kaplan et al. 2020,
+    "Scaling Laws for Neural Language Models", table 1, counts one of the two products only.
+
+    Softmax, norms, activations and pooling are not counted, nor what only some families do: attention to relative
+    positions (DeBERTa), convolutions. All weights count, also where only some experts of a mixture run.
+
+    Args:
+        module: The model.
+        stack: Its layers.
+        tokens: T, special tokens included.
+        once: Modules that run once per text, such as a tower's projection; they are not counted.
+
+    Returns:
+        Operations per token from layer 0 to the depth.
+    """
+    blocks = f"{stack.path}."
+    apart = {id(part) for top in once for part in top.modules()}
+    outside = (m for name, m in module.named_modules() if not name.startswith(blocks) and stack.needs(f"{name}."))
+    weights = sum(matrix.numel() for part in outside if id(part) not in apart for matrix in _matrices(part))
+    attention = 4 * tokens * attention_width(module)
+    counts = [2 * weights]
+    for block in stack.blocks:
+        own = sum(matrix.numel() for part in block.modules() for matrix in _matrices(part))
+        counts.append(counts[-1] + 2 * own + attention)
+    return tuple(counts)
+
+
+def _matrices(part: nn.Module) -> Iterator[Tensor]:
+    """Yield the matrices that a module itself multiplies tokens with; a table of embeddings is looked up."""
+    if not isinstance(part, nn.Embedding):
+        yield from (parameter for parameter in part.parameters(recurse=False) if parameter.ndim == 2)
+
+
+def attention_width(module: nn.Module) -> int:
+    """Return the width of all heads of a model's attention together: that of its states, where its config says no more.
+
+    Args:
+        module: The model.
+    """
+    config = module.config.get_text_config()  # type: ignore[union-attr, operator]
+    heads = getattr(config, "num_attention_heads", None) or 1
+    return int(heads * (getattr(config, "head_dim", None) or config.hidden_size // heads))

@@ -1,0 +1,140 @@
+"""Draw a plan, its numbers as people read them: 13.2M, 6.8 GB, 9.6 h."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from probe.planning.plan import Plan
+from probe.results.console import print_whole
+
+__all__ = ["brief", "duration", "plan_lines", "plan_table", "print_plan", "size"]
+
+# Seconds from which on a time is given in hours as well.
+_LONG = 2 * 86_400
+_STEP = 1000
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
+# From how many seconds on a unit is used, and how long it is; the longest first.
+_SPANS = (
+    (2 * 365 * 86_400, 365 * 86_400, "years"),
+    (2 * 86_400, 86_400, "days"),
+    (3600, 3600, "h"),
+    (60, 60, "min"),
+    (0, 1, "s"),
+)
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print a plan's table and what stands under it.
+
+    Args:
+        plan: The plan.
+        console: Where to print.
+    """
+    print_whole(plan_table(plan), console)
+    for line in plan_lines(plan):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def plan_table(plan: Plan) -> Table:
+    """Return a table of what each layer alone costs.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        The table.
+    """
+    title = Text(f"{plan.model.name}: {plan.work.texts:,} texts of {plan.work.tokens_per_text} tokens")
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("layer", "cut here", "FLOP/token", "FLOP/text", "FLOP in all", "time alone"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in plan.rows:
+        counts = (row.parameters, row.flops_per_token, row.flops_per_text, row.flops)
+        table.add_row(str(row.layer) if row.layer else "emb", *map(brief, counts), duration(row.seconds))
+    return table
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return what stands under the table."""
+    return [
+        _tokens_line(plan),
+        _rate_line(plan),
+        _sweep_line(plan),
+        *_store_lines(plan),
+        "cut here: parameters of a model cut after the layer, and the FLOP and time of that model; counted are the "
+        "matrix products, 2 x weights + 4 x tokens x width of the heads per token and block; tokenising, padding, the "
+        "table of embeddings and the disk are not",
+    ]
+
+
+def _tokens_line(plan: Plan) -> str:
+    work, longest = plan.work, plan.model.max_tokens
+    line = f"tokens: {brief(work.tokens)} in all, {work.tokens_per_text} per text"
+    if work.tokens_asked is None:
+        return f"{line}, the longest the model takes: --tokens-per-text plans with the mean of yours"
+    if work.tokens_asked > longest:
+        return f"{line}: the model cuts texts at {longest} tokens ({work.tokens_asked} were asked for)"
+    return line
+
+
+def _rate_line(plan: Plan) -> str:
+    rate, model = plan.rate, plan.model
+    line = f"rate: {brief(rate.flops_per_second, ' ')}FLOP/s"
+    if rate.seconds is None:
+        return f"{line}, as given"
+    return f"{line}, measured here: {rate.texts:,} texts in {rate.seconds:.1f} s, {model.dtype} on {model.device}"
+
+
+def _sweep_line(plan: Plan) -> str:
+    sweep, count = plan.sweep, len(plan.rows)
+    hours = f" ({sweep.seconds / 3600:,.0f} h)" if sweep.seconds > _LONG else ""
+    line = f"time: {duration(sweep.seconds)} of one device{hours}"
+    if count == 1:
+        return line
+    return f"{line} for {count} layers in one pass; one by one {duration(sweep.seconds_one_by_one)}"
+
+
+def _store_lines(plan: Plan) -> list[str]:
+    store, search = plan.store, plan.search
+    return [
+        f"store: {size(store.bytes_per_hookpoint)} per hookpoint of {plan.model.width} dimensions in float16, "
+        f"{size(store.bytes)} for {store.hookpoints}, in {store.files:,} files",
+        f"exact search: one query reads {size(search.bytes_stored)} of the store; the vectors take "
+        f"{size(search.bytes_float32)} of memory as float32; {brief(search.flops, ' ')}FLOP",
+    ]
+
+
+def brief(number: float, gap: str = "") -> str:
+    """Return a number in three digits, with a decimal prefix: `13.2M`.
+
+    Args:
+        number: Zero or more.
+        gap: Stands before the prefix.
+    """
+    power = 0
+    while _round(number) >= _STEP and power < len(_PREFIXES) - 1:
+        number, power = number / _STEP, power + 1
+    return f"{_digits(_round(number))}{gap}{_PREFIXES[power]}"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes: `6.81 GB`."""
+    return f"{brief(count, ' ')}B"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it: `9.60 h`."""
+    length, unit = next((length, unit) for least, length, unit in _SPANS if seconds >= least)
+    return f"{_digits(_round(seconds / length))} {unit}"
+
+
+def _round(number: float) -> float:
+    """Return a number with three digits that count; a greater one whole."""
+    return float(f"{number:.3g}") if number < _STEP else float(round(number))
+
+
+def _digits(number: float) -> str:
+    if number == int(number):
+        return f"{number:,.0f}"
+    return f"{number:.{2 if number < 10 else 1}f}"

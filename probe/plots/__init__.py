@@ -1,0 +1,1 @@
+"""Pictures of results: a file per figure, shared panels beside."""

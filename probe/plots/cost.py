@@ -1,0 +1,87 @@
+"""What a score costs: scores against milliseconds, and the front that nothing beats at its cost."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from probe.plots.markers import Mark, draw_marks
+from probe.plots.style import LineStyle
+from probe.results.charts import Point, pareto_front
+
+__all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
+
+FRONT = "Pareto front"
+# Of the dearest to the cheapest, from which on only a logarithm shows both.
+_WIDE = 20
+
+
+class Priced(NamedTuple):
+    """A point, how it is drawn, and its label where it is on the front."""
+
+    point: Point
+    style: LineStyle
+    label: str
+
+
+def has_cost(priced: Sequence[Priced]) -> bool:
+    """Whether there is anything to compare."""
+    return len({point.cost for point, _, _ in priced if point.cost is not None}) > 1
+
+
+def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Line2D]:
+    """Draw scores against costs.
+
+    Args:
+        axes: Where.
+        priced: What to draw; what has no cost is left out.
+        score: What the scores are.
+
+    Returns:
+        The front, for a legend.
+    """
+    known = [(point.cost, point.value, entry) for entry in priced if (point := entry.point).cost is not None]
+    front = [known[place] for place in pareto_front([(cost, value) for cost, value, _ in known])]
+    dearest = max(cost for cost, _, _ in known)
+    (line,) = axes.plot(
+        [*(cost for cost, _, _ in front), dearest],
+        [*(value for _, value, _ in front), front[-1][1]],
+        drawstyle="steps-post",
+        color="0.7",
+        linewidth=3,
+        zorder=1.5,
+    )
+    for cost, value, (point, style, _) in known:
+        draw_marks(axes, [Mark(cost, value, point)], style)
+    labelled: set[tuple[float, float]] = set()
+    for cost, value, entry in front:
+        if (cost, value) not in labelled:  # ties are labelled once
+            _mark_front(axes, cost, value, entry)
+        labelled.add((cost, value))
+    axes.set_title(
+        "score by cost; numbers: layers" if any(e.point.place is not None for e in priced) else "score by cost"
+    )
+    axes.set_xlabel("milliseconds per document")
+    axes.set_ylabel(score)
+    _scale(axes, [cost for cost, _, _ in known])
+    return {FRONT: line}
+
+
+def _scale(axes: Axes, costs: Sequence[float]) -> None:
+    if min(costs) > 0 and max(costs) / min(costs) > _WIDE:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if max(costs) / min(costs) > 200 else (1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("milliseconds per document, log scale")
+    else:
+        axes.set_xlim(left=0)
+
+
+def _mark_front(axes: Axes, cost: float, value: float, priced: Priced) -> None:
+    """Write up and left of a point of the front, where by its definition no other point is."""
+    if priced.point.interval is not None:
+        axes.vlines(cost, *priced.point.interval, color=priced.style.colour, linewidth=0.9)
+    axes.annotate(priced.label, (cost, value), (-4, 4), textcoords="offset points", ha="right", va="bottom", fontsize=8)

@@ -1,0 +1,103 @@
+"""What a report says of the geometry of layers."""
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+
+from probe.report.panel import Dot, Line, Panel, lay_out
+from probe.report.parts import Section, make_map, make_table
+from probe.results.geometry import GeometryResult, GeometryRow
+from probe.results.grids import Grid
+
+__all__ = ["geometry_section"]
+
+_AXES = 64
+# A spectrum is drawn down to this share; below it is rounding.
+_LEAST_SHARE = 1e-6
+
+
+def geometry_section(result: GeometryResult, source: Path) -> Section:
+    """Return the section of a geometry read from a file."""
+    data = result.settings["dataset"]
+    models = " and ".join(model["name"] for model in result.settings["models"])
+    title = f"Geometry of {models} on {data['name']} ({data['split']})"
+    header, cells = result.cells()
+    panels = [
+        _by_layer(result, "Anisotropy", "mean cosine of all pairs", lambda row: row.mean_cosine),
+        _by_layer(result, "Effective rank", "effective rank, dimensions", lambda row: row.effective_rank),
+        _by_layer(result, "Alignment of judged pairs", "mean squared distance", lambda row: row.alignment),
+        _by_layer(result, "Uniformity", "log mean exp(-2 distance²)", lambda row: row.uniformity),
+        _spectra(result),
+    ]
+    return Section(
+        title=title,
+        source=source.name,
+        command=result.command,
+        created=result.created,
+        summary=tuple(_summary(result)),
+        warnings=tuple(f"collapsed: one vector for all at {row.encoder}" for row in result.rows if row.collapsed),
+        settings=tuple(result.notes()),
+        table=make_table(f"{title}, layer by layer", header, cells, without=("spectrum",)),
+        drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
+        maps=tuple(make_map(f"{grid.measure}: {grid.caption}", grid.values) for grid in result.grids()),
+    )
+
+
+def _summary(result: GeometryResult) -> Iterable[str]:
+    for name, rows in result.by_model().items():
+        narrow = max(rows, key=lambda row: row.mean_cosine)
+        last = rows[-1]
+        yield (
+            f"{name}: anisotropy is highest at layer {narrow.layer} (mean cosine {narrow.mean_cosine:.2f}, effective "
+            f"rank {narrow.effective_rank:.0f} of {narrow.dim}); at layer {last.layer} it is {last.mean_cosine:.2f} "
+            f"(effective rank {last.effective_rank:.0f})."
+        )
+    for grid in result.grids():
+        yield from _least_alike(grid)
+
+
+def _least_alike(grid: Grid) -> Iterable[str]:
+    layers = sorted({row for row, _ in grid.values})
+    if grid.first != grid.second or len(layers) < 3:
+        return
+    neighbours = {(a, b): grid.values[a, b] for a, b in pairwise(layers)}
+    least, value = min(neighbours.items(), key=lambda item: item[1])
+    yield (
+        f"{grid.first}: of neighbouring layers, {least[0]} and {least[1]} are least alike (CKA {value:.2f}); "
+        f"the others have {min(v for k, v in neighbours.items() if k != least):.2f} or more."
+    )
+
+
+def _by_layer(
+    result: GeometryResult, title: str, label: str, value: Callable[[GeometryRow], float | None]
+) -> Panel | None:
+    lines = []
+    for name, rows in result.by_model().items():
+        known = [(row, found) for row in rows if (found := value(row)) is not None]
+        dots = [Dot(row.layer, v, f"{row.encoder}: {v:.4g}", hollow=row.collapsed) for row, v in known]
+        lines.append(Line(name, tuple(dots)))
+    if max(len(one.dots) for one in lines) < 2:
+        return None
+    return Panel(f"{title} by layer", "layer (0 = embeddings)", label, tuple(lines), whole=True)
+
+
+def _spectra(result: GeometryResult) -> Panel | None:
+    """Return the spectra of the first, the middle and the last two layers of every model."""
+    lines = []
+    for rows in result.by_model().values():
+        places = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
+        for row in (rows[place] for place in places):
+            shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]
+            dots = [Dot(axis, share, f"{row.encoder}, axis {axis}: {share:.2%}") for axis, share in shares]
+            lines.append(Line(row.encoder, tuple(dots)))
+    lines = [one for one in lines if one.dots]
+    if not lines:
+        return None
+    return Panel(
+        "Spectrum",
+        "principal axis, largest first",
+        "share of the energy",
+        tuple(lines),
+        whole=True,
+        logarithmic=True,
+    )

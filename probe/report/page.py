@@ -1,0 +1,112 @@
+"""One page that shows results in a browser: a single file that asks nothing of a network."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from probe.errors import CallError
+from probe.report.geometry import geometry_section
+from probe.report.labelled import labelled_section
+from probe.report.leaderboard import leaderboard_section
+from probe.report.parts import Section
+from probe.results.charts import LabelledResult
+from probe.results.geometry import GeometryResult
+from probe.results.leaderboard import Leaderboard
+from probe.results.result import Result
+
+__all__ = ["render_report"]
+
+# Encoders that are shown per query.
+_MOST_FINDINGS = 14
+
+T = TypeVar("T")
+
+
+def render_report(results: Sequence[tuple[Path, Result]]) -> str:
+    """Return the page.
+
+    Args:
+        results: Results with the files they were read from; each gets a section of its own.
+
+    Returns:
+        HTML with its style, its script and its data inside.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("probe", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["spread"] = _spread
+    page = files("probe") / "report"
+    own = {name: Markup((page / file).read_text("utf-8")) for name, file in _OWN.items()}
+    sections = [_section(source, result) for source, result in results]
+    cautions = _cautions([result for _, result in results])
+    return environment.get_template("page.html").render(sections=sections, cautions=cautions, **own) + "\n"
+
+
+_OWN = {"style": "page.css", "script": "page.js"}
+
+
+def _section(source: Path, result: Result) -> Section:
+    if isinstance(result, GeometryResult):
+        return geometry_section(result, source)
+    if isinstance(result, Leaderboard):
+        return leaderboard_section(result, source)
+    if isinstance(result, LabelledResult):
+        return labelled_section(result, source)
+    raise CallError(f"a {type(result).__name__} has no section in a report")
+
+
+def _cautions(results: Sequence[Result]) -> list[str]:
+    """Return what keeps numbers of different results from being compared."""
+    cautions = []
+    for kind in dict.fromkeys(type(result) for result in results):
+        alike = [result for result in results if type(result) is kind]
+        if len({_data_key(result) for result in alike}) > 1:
+            names = ", ".join(dict.fromkeys(_data_name(result) for result in alike))
+            cautions.append(f"Results of different texts or judgements ({names}): their numbers are not comparable.")
+        metrics = dict.fromkeys(str(result.settings["metric"]) for result in alike if "metric" in result.settings)
+        if len(metrics) > 1:
+            cautions.append(f"Results ranked by different metrics ({', '.join(metrics)}).")
+    cautions += [
+        f"{name} ran with different settings ({', '.join(found)}): compare its rows within one result only."
+        for name, found in _different_settings(results).items()
+    ]
+    return cautions
+
+
+def _data_key(result: Result) -> tuple[str, ...]:
+    data = result.settings["dataset"]
+    return tuple(str(value) for key, value in data.items() if key.endswith("_sha256"))
+
+
+def _data_name(result: Result) -> str:
+    data = result.settings["dataset"]
+    split = f" ({data['split']})" if "split" in data else ""
+    count = next((f", {data[key]} {key}" for key in ("documents", "texts", "pairs") if key in data), "")
+    return f"{data['name']}{split}{count}"
+
+
+_RUN_SETTINGS = ("weights_sha256", "prompt", "query_prompt", "document_prompt", "max_tokens", "dtype", "device")
+
+
+def _different_settings(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Return per model the settings in which results differ."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for result in results:
+        for model in result.settings["models"]:
+            # Labelled texts and pairs have one prompt, a leaderboard has two.
+            for key in (key for key in _RUN_SETTINGS if key in model):
+                seen.setdefault(model["name"], {}).setdefault(key, set()).add(str(model[key]))
+    different = {name: [key for key, values in found.items() if len(values) > 1] for name, found in seen.items()}
+    return {name: keys for name, keys in different.items() if keys}
+
+
+def _spread(items: Sequence[T]) -> list[T]:
+    """Return at most `_MOST_FINDINGS` items, evenly from the first to the last."""
+    if len(items) <= _MOST_FINDINGS:
+        return list(items)
+    step = (len(items) - 1) / (_MOST_FINDINGS - 1)
+    return [items[round(place * step)] for place in range(_MOST_FINDINGS)]

@@ -1,0 +1,274 @@
+"""Charts as values, and where their parts lie on the page; how they look is the page's work."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from probe.results.charts import Chart, Point
+
+__all__ = ["Dot", "Drawing", "Line", "Panel", "PlacedDot", "curve_panel", "dot", "lay_out", "levels"]
+
+# The drawing's own units; the page scales it.
+_WIDTH, _HEIGHT = 640, 340
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, _WIDTH - 14, 26, _HEIGHT - 46
+_TICKS, _WHOLE_TICKS = 6, 13
+_PADDING = 0.04
+# About the size of a letter of a label.
+_LETTER, _LINE = 7, 14
+# An axis of positive values whose least is below this share of the greatest begins at zero.
+_NEARLY_ZERO = 0.3
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One value.
+
+    Attributes:
+        x: Where it lies across.
+        y: Its value.
+        tip: What it says when pointed at.
+        interval: Its 95 % interval, if it has one.
+        label: Written beside it, where it has to be found without pointing.
+        hollow: Whether it is to be looked at with care.
+    """
+
+    x: float
+    y: float
+    tip: str
+    interval: tuple[float, float] | None = None
+    label: str = ""
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """Dots of one name.
+
+    Attributes:
+        name: What the legend calls it.
+        dots: In the order they are joined.
+        joined: Whether a line runs through them.
+    """
+
+    name: str
+    dots: tuple[Dot, ...]
+    joined: bool = True
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart.
+
+    Attributes:
+        title: What it shows.
+        x_label: Name of the horizontal axis, with its unit.
+        y_label: Name of the vertical axis, with its unit.
+        lines: What is drawn.
+        levels: Values without a place across, as a name and a height.
+        whole: Whether only whole numbers lie on the horizontal axis.
+        logarithmic: Whether the vertical axis is.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    levels: tuple[tuple[str, float], ...] = ()
+    whole: bool = False
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True)
+class PlacedDot:
+    """A dot in the drawing's units.
+
+    Attributes:
+        x: Its place across.
+        y: Its height.
+        low: The lower end of its interval.
+        high: The upper end.
+        dot: The dot.
+        is_named: Whether there is room for its label.
+    """
+
+    x: float
+    y: float
+    low: float
+    high: float
+    dot: Dot
+    is_named: bool = False
+
+    @property
+    def label_anchor(self) -> str:
+        """Which end of its label is beside it; up and left of a Pareto front there is nothing else."""
+        return "end" if self.x - self._label_width > _LEFT else "start"
+
+    @property
+    def label_x(self) -> float:
+        """Where that end of its label lies."""
+        return self.x + (-7 if self.label_anchor == "end" else 9)
+
+    @property
+    def label_y(self) -> float:
+        """The height of its label."""
+        return max(self.y - 7, _TOP + 9)
+
+    @property
+    def _label_width(self) -> float:
+        return _LETTER * len(self.dot.label)
+
+    def covers(self, other: "PlacedDot") -> bool:
+        """Whether the labels of two dots meet."""
+        if abs(self.label_y - other.label_y) >= _LINE:
+            return False
+        (left, right), (start, end) = self._label_ends(), other._label_ends()
+        return left < end and start < right
+
+    def _label_ends(self) -> tuple[float, float]:
+        shift = -self._label_width if self.label_anchor == "end" else 0.0
+        return self.label_x + shift, self.label_x + shift + self._label_width
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A panel in the drawing's units.
+
+    Attributes:
+        panel: What is drawn.
+        across: Places and words of the horizontal axis.
+        up: Places and words of the vertical axis.
+        lines: The dots of every line.
+        levels: Names and heights of what has no place across.
+        box: Left, top, right and bottom of the field.
+    """
+
+    panel: Panel
+    across: tuple[tuple[float, str], ...]
+    up: tuple[tuple[float, str], ...]
+    lines: tuple[tuple[PlacedDot, ...], ...]
+    levels: tuple[tuple[str, float], ...]
+    box: tuple[int, int, int, int] = (_LEFT, _TOP, _RIGHT, _BOTTOM)
+
+    @property
+    def has_hollow(self) -> bool:
+        """Whether the legend has to explain hollow dots."""
+        return any(dot.hollow for line in self.panel.lines for dot in line.dots)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The values at the ends of an axis, and the places of those ends."""
+
+    low: float
+    high: float
+    start: int
+    end: int
+    logarithmic: bool = False
+
+    def place(self, value: float) -> float:
+        """Return where a value lies."""
+        at = math.log10(value) if self.logarithmic else value
+        return round(self.start + (self.end - self.start) * (at - self.low) / (self.high - self.low), 1)
+
+    def ticks(self, whole: bool) -> tuple[tuple[float, str], ...]:
+        """Return places and words of round values."""
+        if self.logarithmic:
+            values = [10.0**power for power in range(math.ceil(self.low), math.floor(self.high) + 1)]
+        else:
+            values = _round_values(self.low, self.high, whole)
+        return tuple((self.place(value), f"{value:g}") for value in values)
+
+
+def lay_out(panel: Panel) -> Drawing:
+    """Place the parts of a panel.
+
+    Args:
+        panel: With at least one dot; all heights above zero where its vertical axis is logarithmic.
+
+    Returns:
+        The drawing.
+    """
+    dots = [dot for line in panel.lines for dot in line.dots]
+    heights = [*(y for dot in dots for y in (dot.y, *(dot.interval or ()))), *(y for _, y in panel.levels)]
+    across = _Axis(*_ends([dot.x for dot in dots]), _LEFT, _RIGHT)
+    logs = [math.log10(y) if panel.logarithmic else y for y in heights]
+    up = _Axis(*_ends(logs), _BOTTOM, _TOP, panel.logarithmic)
+
+    def place(dot: Dot) -> PlacedDot:
+        """Return a dot in the drawing's units."""
+        low, high = dot.interval or (dot.y, dot.y)
+        return PlacedDot(across.place(dot.x), up.place(dot.y), up.place(low), up.place(high), dot)
+
+    return Drawing(
+        panel,
+        across.ticks(panel.whole),
+        up.ticks(whole=False),
+        _name([[place(dot) for dot in line.dots] for line in panel.lines]),
+        tuple((name, up.place(value)) for name, value in panel.levels),
+    )
+
+
+def _name(lines: Sequence[Sequence[PlacedDot]]) -> tuple[tuple[PlacedDot, ...], ...]:
+    """Name the dots that have a label, but for those whose label would cover an earlier one."""
+    named: list[PlacedDot] = []
+    for one in (one for line in lines for one in line if one.dot.label):
+        if not any(one.covers(other) for other in named):
+            named.append(one)
+    return tuple(tuple(replace(one, is_named=one in named) for one in line) for line in lines)
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of an axis: a little more than the values need."""
+    low, high = min(values), max(values)
+    room = (high - low) * _PADDING or abs(high) * _PADDING or 1.0
+    return (0.0 if 0 < low < _NEARLY_ZERO * high else low - room), high + room
+
+
+def _round_values(low: float, high: float, whole: bool) -> list[float]:
+    """Return some round values between two ends."""
+    rough = (high - low) / (_WHOLE_TICKS if whole else _TICKS)
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
+    step = max(1.0, math.ceil(step)) if whole else step
+    first = math.ceil(low / step - 1e-9)
+    return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+# More could not be told apart.
+_MOST_LEVELS = 4
+
+
+def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
+    """Return the panel of a measure by layer.
+
+    Args:
+        title: What it shows.
+        measure: What is measured, with its unit.
+        chart: Curves, of which there is one at least, and what has no layer.
+
+    Returns:
+        The panel.
+    """
+    return Panel(
+        title=title,
+        x_label="layer (0 = embeddings)",
+        y_label=measure,
+        lines=tuple(Line(curve.name, tuple(map(dot, curve.points))) for curve in chart.curves),
+        levels=levels(chart.singles),
+        whole=True,
+    )
+
+
+def levels(points: Iterable[Point]) -> tuple[tuple[str, float], ...]:
+    """Return names and heights of the first points."""
+    return tuple((point.name, point.value) for point in points)[:_MOST_LEVELS]
+
+
+def dot(point: Point) -> Dot:
+    """Return a point with what it says when pointed at."""
+    interval = "" if point.interval is None else f" ({point.interval[0]:.3f}–{point.interval[1]:.3f})"
+    cost = "" if point.cost is None else f", {point.cost:.2f} ms per document"
+    marks = {"collapsed": point.collapsed, "transductive": point.transductive}
+    marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
+    tip = f"{point.name}: {point.value:.4f}{interval}{cost}{marked}"
+    return Dot(point.place or 0, point.value, tip, point.interval, hollow=any(marks.values()))

@@ -1,0 +1,149 @@
+"""What a report is made of: sections with tables, charts and maps, as values."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from probe.report.panel import Drawing
+from probe.results.charts import luminance
+from probe.results.query_examples import Examples
+
+__all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]
+
+# A blue of one hue that gets darker with the value, in red, green and blue of 0..255.
+_PALE, _DARK = (235, 243, 251), (8, 48, 107)
+_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M]?( ?[–±] ?[\d.]+| [<\d.]+)?|–?")
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table that can be sorted and filtered.
+
+    Attributes:
+        caption: What it shows.
+        header: Titles of the columns.
+        numeric: Whether a column holds numbers, per column.
+        rows: The cells.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number with a colour.
+
+    Attributes:
+        text: The number.
+        paper: Colour behind it.
+        ink: Colour of the text: black or white, whichever is read better.
+        tip: What it says when pointed at.
+    """
+
+    text: str
+    paper: str
+    ink: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Numbers by two layers.
+
+    Attributes:
+        caption: What it shows.
+        columns: Layers across.
+        rows: A layer down, and its cells.
+    """
+
+    caption: str
+    columns: tuple[int, ...]
+    rows: tuple[tuple[int, tuple[Cell | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a report says of one result.
+
+    Attributes:
+        title: What was done, to what.
+        source: The file it was read from.
+        command: The command that made it.
+        created: When.
+        summary: Sentences that say what came of it.
+        warnings: What to beware of.
+        settings: Everything that decided the numbers, as sentences.
+        table: The rows.
+        drawings: Charts.
+        maps: Heat maps.
+        examples: Queries to look at, if the result holds any.
+        encoders: Names of the rows, best first, for the examples.
+    """
+
+    title: str
+    source: str
+    command: str
+    created: str
+    summary: tuple[str, ...]
+    warnings: tuple[str, ...]
+    settings: tuple[str, ...]
+    table: ReportTable
+    drawings: tuple[Drawing, ...] = ()
+    maps: tuple[HeatMap, ...] = ()
+    examples: Examples | None = None
+    encoders: tuple[str, ...] = ()
+
+
+def make_table(
+    caption: str, header: Sequence[str], cells: Sequence[Sequence[str]], without: Sequence[str] = ()
+) -> ReportTable:
+    """Make a table of text cells.
+
+    Args:
+        caption: What it shows.
+        header: Titles of the columns.
+        cells: One row after another.
+        without: Titles of columns that are left out.
+
+    Returns:
+        The table, its columns of numbers known.
+    """
+    shown = [place for place, title in enumerate(header) if title not in without]
+    rows = tuple(tuple(row[place] for place in shown) for row in cells)
+    numeric = tuple(all(_NUMBER.fullmatch(row[place]) for row in rows) for place in range(len(shown)))
+    return ReportTable(caption, tuple(header[place] for place in shown), numeric, rows)
+
+
+def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".2f") -> HeatMap:
+    """Make a map of numbers; the least is palest, the greatest darkest.
+
+    Args:
+        caption: What it shows.
+        grid: The numbers by layer down and layer across.
+        form: How a number is written.
+
+    Returns:
+        The map; a cell whose number is missing is None.
+    """
+    low, high = min(grid.values()), max(grid.values())
+    down, across = sorted({row for row, _ in grid}), sorted({column for _, column in grid})
+
+    def cell(row: int, column: int) -> Cell | None:
+        """Return a number with its colour."""
+        value = grid.get((row, column))
+        if value is None:
+            return None
+        paper, ink = _colours((value - low) / (high - low) if high > low else 0.0)
+        return Cell(format(value, form), paper, ink, f"layer {row} and layer {column}: {value:.4f}")
+
+    return HeatMap(caption, tuple(across), tuple((row, tuple(cell(row, column) for column in across)) for row in down))
+
+
+def _colours(share: float) -> tuple[str, str]:
+    rgb = [round(pale + (dark - pale) * share) for pale, dark in zip(_PALE, _DARK, strict=True)]
+    return "#" + "".join(f"{part:02x}" for part in rgb), "#000000" if luminance(
+        [part / 255 for part in rgb]
+    ) > 0.179 else "#ffffff"

@@ -1,0 +1,235 @@
+"""What a picture shows, as plain values: points with their intervals, curves, levels, Pareto fronts, maps of pairs."""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResult
+from probe.results.formats import series_name
+from probe.results.leaderboard import Leaderboard, Row
+from probe.results.similarity import SimilarityResult
+
+__all__ = [
+    "Chart",
+    "Curve",
+    "LabelledResult",
+    "PairMap",
+    "Point",
+    "chart_labelled",
+    "chart_leaderboard",
+    "ladder_curves",
+    "luminance",
+    "pareto_front",
+]
+
+LabelledResult = ClassificationResult | SimilarityResult
+
+_CONTROLS = {MAJORITY: "the commonest label", SHUFFLED: "shuffled labels"}
+# So many layers of a model make a curve; fewer are compared better one below the other.
+_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number and what belongs to it.
+
+    Attributes:
+        name: The encoder.
+        value: The number.
+        place: Where it stands on the axis: a layer, a dimension; None where it has no place.
+        interval: Its 95 % interval.
+        cost: Milliseconds per document, where known.
+        transductive: Whether a fit saw the corpus's text.
+        collapsed: Whether all vectors are equal.
+    """
+
+    name: str
+    value: float
+    place: int | None = None
+    interval: tuple[float, float] | None = None
+    cost: float | None = None
+    transductive: bool = False
+    collapsed: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points joined by a line.
+
+    Attributes:
+        name: For the legend.
+        family: Curves of one family share colour and marker, and differ in their lines.
+        points: In the order of their places.
+        labels: Whose judgements were used.
+    """
+
+    name: str
+    family: str
+    points: tuple[Point, ...]
+    labels: str = "none"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The rows of a leaderboard, sorted by how they are drawn.
+
+    Attributes:
+        curves: Layers of a model, where there are several.
+        singles: What makes no curve, best first.
+    """
+
+    curves: tuple[Curve, ...]
+    singles: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class PairMap:
+    """Cosines of every row of one side with every row of the other; pairs stand on the diagonal.
+
+    Attributes:
+        before: `(B, B)`, before the training.
+        after: `(B, B)`, after it.
+        sides: What the rows are, and what the columns are.
+    """
+
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    sides: tuple[str, str]
+
+
+def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:
+    """Sort the rows of a leaderboard into curves over layers and single points.
+
+    Args:
+        result: The leaderboard.
+        without: Encoders to leave out, because they are drawn elsewhere.
+
+    Returns:
+        The chart.
+    """
+    rows = [row for row in result.rows if row.encoder not in without]
+    families: dict[str, list[Row]] = {}
+    for row in rows:
+        families.setdefault(_family(row), []).append(row)
+    curved = {name: found for name, found in families.items() if name and len({row.layer for row in found}) >= _LEAST}
+    curves = [curve for name, found in curved.items() for curve in _curves(name, found, result.metric)]
+    singles = [_point(row, result.metric, None) for row in rows if _family(row) not in curved]
+    return Chart(tuple(curves), tuple(singles))
+
+
+def _family(row: Row) -> str:
+    """Return model and pooling of a row that has a layer."""
+    return "" if row.layer is None or row.pooling is None else series_name(row.encoder, row.pooling)
+
+
+def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:
+    kinds: dict[tuple[str, str, int | None], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(("", "", None) if row.adaptor is None else (row.adaptor, row.labels, row.dim), []).append(row)
+    several = {kind for kind, _, dim in kinds if len({d for k, _, d in kinds if k == kind}) > 1}
+    return [
+        Curve(_curve_name(family, *key, several=key[0] in several), family, _points(found, metric, "layer"))
+        for key, found in sorted(kinds.items(), key=lambda item: (item[0][:2], item[0][2] or 0))
+    ]
+
+
+def _curve_name(family: str, adaptor: str, labels: str, dim: int | None, *, several: bool) -> str:
+    if not adaptor:
+        return family
+    judged = "" if labels == "none" else f", labels {labels}"
+    return f"{family} with {adaptor}{judged}" + (f", {dim} dimensions" if several else "")
+
+
+def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
+    """Return score against dimension, a curve per kind of adaptor and labels.
+
+    Args:
+        rows: The rows of one encoder; those without an adaptor are left out.
+        metric: Which score.
+
+    Returns:
+        The curves, by kind, without labels first.
+    """
+    kinds: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.adaptor is not None and row.dim is not None:
+            kinds.setdefault((row.adaptor, row.labels), []).append(row)
+    ordered = sorted(kinds.items(), key=lambda item: (item[0][0], item[0][1] != "none", item[0][1]))
+    return tuple(
+        Curve(kind if labels == "none" else f"{kind}, labels {labels}", kind, _points(found, metric, "dim"), labels)
+        for (kind, labels), found in ordered
+    )
+
+
+def _points(rows: Iterable[Row], metric: str, axis: str) -> tuple[Point, ...]:
+    points = [_point(row, metric, getattr(row, axis)) for row in rows]
+    return tuple(sorted(points, key=lambda point: point.place or 0))
+
+
+def _point(row: Row, metric: str, place: int | None) -> Point:
+    return Point(
+        name=row.encoder if row.adaptor is None else f"{row.encoder} with {row.adaptor}, {row.dim} dimensions",
+        value=row.scores[metric],
+        place=place,
+        interval=row.ci95,
+        cost=row.ms_per_text,
+        transductive=row.transductive,
+        collapsed=row.collapsed,
+    )
+
+
+def chart_labelled(result: LabelledResult) -> Chart:
+    """Sort the rows of a result into curves over layers and levels; a row without a number is left out.
+
+    Args:
+        result: Trained probes, or correlations with gold scores.
+
+    Returns:
+        The chart; its singles are the levels that mean nothing was learnt.
+    """
+    curves: dict[str, list[Point]] = {}
+    levels = []
+    for row in result.rows:
+        control = getattr(row, "control", None)
+        value, interval = result.score_of(row), result.interval_of(row)
+        if value is None:
+            continue
+        if row.layer is None or control is not None:
+            levels.append(Point(_CONTROLS.get(control or "", row.encoder), value, None, interval))
+            continue
+        point = Point(row.encoder, value, row.layer, interval, collapsed=row.collapsed)
+        curves.setdefault(series_name(row.encoder, row.pooling), []).append(point)
+    ordered = {name: tuple(sorted(points, key=lambda point: point.place or 0)) for name, points in curves.items()}
+    return Chart(tuple(Curve(name, name, points) for name, points in ordered.items()), tuple(levels))
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Return which points are not dominated.
+
+    A point is dominated where another costs no more and scores no less, and differs in one of the two. Points that are
+    equal in both do not dominate each other: all of them are on the front, or none.
+
+    Args:
+        points: Cost and score of each.
+
+    Returns:
+        Their places, the cheapest first; of equal ones in the order given.
+    """
+    front: list[int] = []
+    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
+        best = points[front[-1]] if front else None
+        if best is None or points[place][1] > best[1] or points[place] == best:
+            front.append(place)
+    return tuple(front)
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Return a colour's relative luminance; above 0.179 black is read better than white (WCAG 2.2).
+
+    Args:
+        colour: Red, green and blue in sRGB, 0 to 1.
+    """
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,166 @@
+"""Trained probes of layers and their controls: ranked rows."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from probe.results.formats import (
+    curve_lines,
+    data_line,
+    join_marks,
+    model_lines,
+    series_name,
+    show_interval,
+    show_number,
+    show_p_value,
+    significant,
+    statistics_lines,
+)
+from probe.results.result import Column, Result
+
+__all__ = ["MAJORITY", "SHUFFLED", "ClassificationResult", "ClassificationRow"]
+
+MAJORITY = "majority"
+SHUFFLED = "shuffled"
+
+_READING = (
+    "shuffled: the same procedure on labels that were permuted once: what is left when there is nothing to learn; "
+    "selectivity: what shuffling costs (after the control tasks of Hewitt and Liang, EMNLP 2019)",
+    "a trained probe shows what can be read off a layer linearly, not what the model uses; commonest label: what one "
+    "gets without reading the text",
+)
+
+
+@dataclass(frozen=True)
+class ClassificationRow:
+    """One layer and pooling, or a control; what does not apply is None.
+
+    Attributes:
+        rank: 1 for the best.
+        encoder: The full spec, or the control's name.
+        control: `majority`, `shuffled`, or None for a layer.
+        layer: Its layer.
+        pooling: Its pooling.
+        dim: Dimension D.
+        accuracy: Share of held-out texts whose label was predicted.
+        accuracy_ci95: Its 95 % interval.
+        macro_f1: Mean of the labels' F1 on held-out texts.
+        macro_f1_ci95: Its 95 % interval.
+        delta: Difference to the full model, of the result's metric.
+        p_value: Of a paired test against the full model, not corrected.
+        shuffled_accuracy: Accuracy of the same procedure on shuffled labels.
+        shuffled_macro_f1: Macro-F1 of that.
+        selectivity: What the metric loses when the labels are shuffled.
+        penalties: The C chosen in each outer fold.
+        unconverged: Outer folds whose fit was stopped before it converged.
+        collapsed: Whether all vectors are equal.
+        fit_seconds: Time of all fits, those on shuffled labels aside.
+    """
+
+    rank: int
+    encoder: str
+    control: str | None = None
+    layer: int | None = None
+    pooling: str | None = None
+    dim: int | None = None
+    accuracy: float = 0.0
+    accuracy_ci95: tuple[float, float] | None = None
+    macro_f1: float = 0.0
+    macro_f1_ci95: tuple[float, float] | None = None
+    delta: float | None = None
+    p_value: float | None = None
+    shuffled_accuracy: float | None = None
+    shuffled_macro_f1: float | None = None
+    selectivity: float | None = None
+    penalties: tuple[float, ...] | None = None
+    unconverged: int | None = None
+    collapsed: bool = False
+    fit_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ClassificationResult(Result):
+    """Trained probes of any number of layers: best first, controls among them."""
+
+    kind: ClassVar[str] = "classify"
+    made_up: ClassVar[str] = "labels"
+
+    rows: tuple[ClassificationRow, ...]
+
+    @property
+    def measure(self) -> str:
+        """What the rows are ranked by, as people write it."""
+        return "accuracy" if self._by_accuracy else "macro-F1"
+
+    @property
+    def _by_accuracy(self) -> bool:
+        return bool(self.settings["metric"] == "accuracy")
+
+    def score_of(self, row: Any) -> float:
+        """Return the measure of a row."""
+        score: float = row.accuracy if self._by_accuracy else row.macro_f1
+        return score
+
+    def interval_of(self, row: Any) -> tuple[float, float] | None:
+        """Return the measure's 95 % interval."""
+        interval: tuple[float, float] | None = row.accuracy_ci95 if self._by_accuracy else row.macro_f1_ci95
+        return interval
+
+    def chance_of(self, row: ClassificationRow) -> float | None:
+        """Return the measure on shuffled labels."""
+        return row.shuffled_accuracy if self._by_accuracy else row.shuffled_macro_f1
+
+    def columns(self) -> list[Column]:
+        """Return the columns of the table."""
+        starred = significant(self.rows)
+        return [
+            Column("#", lambda row: str(row.rank)),
+            Column("encoder", lambda row: row.encoder, left=True),
+            Column("dim", lambda row: show_number(row.dim, "d")),
+            Column("accuracy", lambda row: f"{row.accuracy:.4f}"),
+            Column("95 %", lambda row: show_interval(row.accuracy_ci95)),
+            Column("macro-F1", lambda row: f"{row.macro_f1:.4f}"),
+            Column("95 % (F1)", lambda row: show_interval(row.macro_f1_ci95)),
+            Column("Δ full", lambda row: show_number(row.delta, "+.4f")),
+            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred)),
+            Column("shuffled", lambda row: show_number(self.chance_of(row), ".3f")),
+            Column("selectivity", lambda row: show_number(row.selectivity, "+.3f")),
+            Column("C", lambda row: _show_penalties(row.penalties), left=True),
+            Column("fit s", lambda row: show_number(row.fit_seconds, ".1f")),
+            Column("note", self._note, left=True),
+        ]
+
+    def _note(self, row: ClassificationRow) -> str:
+        return join_marks(
+            {
+                "control": row.control is not None,
+                "full model": row.encoder == self.settings["baseline"],
+                "collapsed": row.collapsed,
+                f"{row.unconverged} fits stopped early": bool(row.unconverged),
+            }
+        )
+
+    def notes(self) -> list[str]:
+        """Return the footer: everything that decided the numbers, and how to read them."""
+        data, probe = self.settings["dataset"], self.settings["probe"]
+        labels = ", ".join(f"{name} {count / data['texts']:.0%}" for name, count in data["labels"].items())
+        more = f", {len(data['labels'])} labels: {labels}"
+        return [
+            *curve_lines(
+                (series_name(row.encoder, row.pooling), row.layer, self.score_of(row))
+                for row in self.rows
+                if row.control is None and row.layer is not None
+            ),
+            data_line(data, f"{data['name']}, {data['texts']} texts", more, "labels"),
+            *model_lines(self.settings["models"]),
+            f"probe: {probe['classifier']}, {probe['folds']} stratified folds, seed {probe['seed']}; scaler and C "
+            f"({', '.join(f'{penalty:g}' for penalty in probe['grid'])}, the best {probe['chosen_by']} in "
+            f"{probe['inner_folds']} inner folds) come from the training folds alone",
+            *_READING,
+            *statistics_lines(self.settings),
+            *(f"data defect: {defect}" for defect in data["defects"]),
+        ]
+
+
+def _show_penalties(penalties: tuple[float, ...] | None) -> str:
+    """Return the penalties that any fold chose."""
+    return " ".join(f"{penalty:g}" for penalty in sorted(set(penalties))) if penalties else "–"

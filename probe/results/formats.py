@@ -1,0 +1,171 @@
+"""How numbers and settings look as text, whatever table they stand under."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from probe.layers.hookpoint import model_of
+from probe.metrics.significance import holm
+
+__all__ = [
+    "ALPHA",
+    "curve_lines",
+    "data_line",
+    "join_marks",
+    "metric_title",
+    "model_lines",
+    "retrieval_data_line",
+    "series_name",
+    "show_bar",
+    "show_interval",
+    "show_number",
+    "show_p_value",
+    "show_sparks",
+    "significant",
+    "statistics_lines",
+]
+
+ALPHA = 0.05
+
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_SPARKS = "▁▂▃▄▅▆▇█"
+_BAR_WIDTH = 8
+# So many layers make a curve; fewer are read better as numbers.
+_FEWEST_LAYERS = 3
+
+
+class Tested(Protocol):
+    """A row with a rank and the p-value of its test."""
+
+    @property
+    def rank(self) -> int:
+        """1 for the best."""
+        ...
+
+    @property
+    def p_value(self) -> float | None:
+        """Uncorrected; None where nothing was tested."""
+        ...
+
+
+def show_number(value: float | None, form: str) -> str:
+    """Return a number in a format, or a dash for None."""
+    return "–" if value is None else format(value, form)
+
+
+def show_p_value(value: float | None, *, starred: bool = False) -> str:
+    """Return a p-value to three digits, or a dash for None; a star says that it stands after correction."""
+    text = "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
+    return text + ("*" if starred else "")
+
+
+def show_interval(bounds: tuple[float, float] | None) -> str:
+    """Return both ends of an interval, or a dash for None."""
+    return "–" if bounds is None else f"{bounds[0]:.3f}–{bounds[1]:.3f}"
+
+
+def show_bar(value: float, top: float) -> str:
+    """Return a bar whose length says how large `value` is, `top` being the longest."""
+    eighths = round(_BAR_WIDTH * 8 * value / top) if top > 0 else 0
+    full, rest = divmod(max(0, eighths), 8)
+    return "█" * full + (_BLOCKS[rest] if rest else "")
+
+
+def show_sparks(values: Iterable[float], top: float) -> str:
+    """Return a character per value whose height says how large it is, `top` being the highest."""
+    return "".join(_SPARKS[max(0, min(7, int(8 * value / top)))] for value in values)
+
+
+def metric_title(metric: str) -> str:
+    """Return a metric's name as people write it: nDCG@10."""
+    return metric.replace("ndcg", "nDCG").replace("map", "MAP").replace("mrr", "MRR")
+
+
+def series_name(encoder: str, pooling: str | None) -> str:
+    """Return what the layers of one model or tower under one pooling have in common: `minilm:mean`."""
+    return f"{model_of(encoder)}:{pooling}"
+
+
+def join_marks(marks: dict[str, bool]) -> str:
+    """Return those marks that hold, for a row's note."""
+    return ", ".join(mark for mark, holds in marks.items() if holds)
+
+
+def curve_lines(points: Iterable[tuple[str, int, float]]) -> list[str]:
+    """Return a spark line per curve: the score from the first layer to the last.
+
+    Args:
+        points: Name of the curve, layer and score; curves keep the order of their first points.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for name, layer, score in points:
+        curves.setdefault(name, {})[layer] = score
+    return [_curve_line(name, scores) for name, scores in curves.items() if len(scores) >= _FEWEST_LAYERS]
+
+
+def _curve_line(name: str, scores: dict[int, float]) -> str:
+    layers = sorted(scores)
+    sparks = show_sparks((scores[layer] for layer in layers), max(scores.values()) or 1.0)
+    return f"layer curve {name}  {layers[0]} {sparks} {layers[-1]}"
+
+
+def significant(rows: Sequence[Tested]) -> set[int]:
+    """Return the ranks whose difference stands after Holm's correction over the table."""
+    tested = [(row.rank, row.p_value) for row in rows if row.p_value is not None]
+    corrected = holm([p for _, p in tested])
+    return {rank for (rank, _), p in zip(tested, corrected, strict=True) if p < ALPHA}
+
+
+def data_line(data: dict[str, Any], count: str, more: str, judged: str) -> str:
+    """Return what was looked at, for a footer.
+
+    Args:
+        data: The data set's settings.
+        count: What there is of it; `(limited)` is said behind it.
+        more: What else is to be said of it.
+        judged: What has a hash beside the text: `qrels`, `labels`, `scores`.
+    """
+    limited = " (limited)" if data["limited"] else ""
+    synthetic = f" (SYNTHETIC: {data['synthetic']})" if data["synthetic"] else ""
+    words = "judgements" if judged == "qrels" else judged
+    hashes = f"text {data['text_sha256'][:12]}, {words} {data[f'{judged}_sha256'][:12]}"
+    return f"data: {count}{limited}{more}{synthetic}; {hashes}"
+
+
+def retrieval_data_line(data: dict[str, Any]) -> str:
+    """Return what was searched, for a footer."""
+    count = f"{data['name']} ({data['split']}), {data['documents']} documents"
+    return data_line(data, count, f", {data['queries']} judged queries", "qrels")
+
+
+def model_lines(models: Iterable[dict[str, Any]]) -> list[str]:
+    """Return how models ran, for a footer."""
+    return [line for model in models for line in _model_lines(model)]
+
+
+def _model_lines(model: dict[str, Any]) -> list[str]:
+    where = model["hub_id"] or "folder"
+    if model["revision"]:
+        where += f" @ {model['revision'][:12]}"
+    if "prompt" in model:
+        prompts, cut = f"prompt {model['prompt']!r}", f"cut to fit: {model['truncated_texts']} texts"
+    else:
+        prompts = f"prompts: query {model['query_prompt']!r}, document {model['document_prompt']!r}"
+        cut = f"cut to fit: {model['truncated_documents']} documents, {model['truncated_queries']} queries"
+    return [
+        f"model: {model['name']} ({where}), weights {model['weights_sha256'][:12]}, tokenizer "
+        f"{model['tokenizer_sha256'][:12]}; own pooling {model['own_pooling']}; {prompts}",
+        f"{model['name']}: {model['max_tokens']} tokens ({cut}); {model['dtype']} on {model['device']} in "
+        f"batches of {model['batches']}; pooled and scored in float32, states rounded to {model['rounding']}; "
+        f"vector key {model['vector_key'][:12]}",
+        *[f"{model['name']}: {note}" for note in model["notes"]],
+    ]
+
+
+def statistics_lines(settings: dict[str, Any]) -> list[str]:
+    """Return how intervals and tests were made, and by which versions, for a footer."""
+    statistics = settings["statistics"]
+    return [
+        f"95 %: {statistics['interval']}; p: {statistics['test']}, against {settings['baseline']}; "
+        f"{statistics['resamples']} resamples, seed {statistics['seed']}; * = p < {ALPHA} after Holm's correction",
+        "versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()),
+    ]

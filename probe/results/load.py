@@ -1,0 +1,73 @@
+"""Read results that commands saved as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from probe.errors import DataError
+from probe.results.classification import ClassificationResult
+from probe.results.geometry import GeometryResult
+from probe.results.leaderboard import Leaderboard
+from probe.results.result import SCHEMA, Result
+from probe.results.similarity import SimilarityResult
+
+__all__ = ["read_result"]
+
+_KINDS: dict[str, type[Result]] = {
+    kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult)
+}
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.
+
+    Args:
+        path: A .json file that a command saved.
+
+    Returns:
+        What the command showed.
+
+    Raises:
+        DataError: It cannot be read, is empty, or is no result of this program.
+    """
+    payload = _read_json(path)
+    kind, schema = payload.get("kind"), payload.get("schema")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        keys = ", ".join(map(repr, list(payload)[:4])) or "nothing"
+        found = f"kind {kind!r}" if "kind" in payload else f"an object with {keys}"
+        raise DataError(
+            f"{path}: no result of this program: found {found}, expected one of {', '.join(_KINDS)}; "
+            "save one with --save FILE.json"
+        )
+    if schema != SCHEMA:
+        raise DataError(f"{path}: written in form {schema!r}, this version reads form {SCHEMA}: make it again")
+    try:
+        result: Result = TypeAdapter(_KINDS[kind]).validate_python(payload)
+        result.title(), result.cells(), result.notes()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: not as a {kind} should be, at '{place}': {first['msg']}") from error
+    except KeyError as error:
+        raise DataError(f"{path}: its settings or scores lack {error}: make it again") from error
+    return result
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); expected a saved .json") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty; expected a result saved with --save FILE.json")
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({error}); expected a result saved with --save FILE.json") from error
+    if not isinstance(payload, dict):
+        raise DataError(f"{path}: expected an object saved with --save FILE.json, found a {type(payload).__name__}")
+    return payload

@@ -1,0 +1,132 @@
+"""Queries to look at: how single encoders differ on them, with the documents that each one found."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.data.dataset import Dataset
+from probe.data.images import shown
+from probe.data.texts import shorten
+
+if TYPE_CHECKING:
+    from probe.metrics.top_k import Run
+
+__all__ = ["LEADERS", "Example", "Examples", "Finding", "choose_examples", "leaders"]
+
+# Documents that are shown per query and encoder.
+LEADERS = 5
+# Queries that are shown of each sort.
+_OF_EACH = 6
+_LONGEST = 400
+
+# The documents found first, best first, per query id.
+Leaders = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one encoder found for a query.
+
+    Attributes:
+        rank: The encoder's rank in the leaderboard.
+        score: Its score for this query.
+        documents: Ids of what it found first, best first.
+    """
+
+    rank: int
+    score: float
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query, and what every encoder of a leaderboard found for it.
+
+    Attributes:
+        query: Its id.
+        text: Its text.
+        chosen: `worst` or `best` for the leaderboard's first encoder, or `divided`: encoders differ most.
+        relevant: Grade per id of a relevant document.
+        findings: One per row, in their order.
+    """
+
+    query: str
+    text: str
+    chosen: str
+    relevant: dict[str, int]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Queries to look at.
+
+    Attributes:
+        queries: The queries.
+        texts: The beginning of every document that is named, by id.
+    """
+
+    queries: tuple[Example, ...]
+    texts: dict[str, str]
+
+
+def leaders(run: "Run") -> dict[str, tuple[str, ...]]:
+    """Return the first documents per query of a run whose documents come best first."""
+    return {query: tuple(found)[:LEADERS] for query, found in run.items()}
+
+
+def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], dataset: Dataset) -> Examples:
+    """Choose queries that show how encoders differ.
+
+    Args:
+        scores: One row per encoder, best encoder first, one value per query `(R, Q)`, queries in the order of the
+            data set's qrels.
+        found: What each encoder found first.
+        dataset: Whose queries and documents are shown.
+
+    Returns:
+        The worst and the best queries of the first encoder and those that divide the encoders most; no query twice.
+    """
+    texts = dict(dataset.queries)
+    queries = list(dataset.qrels)
+    examples = tuple(
+        Example(
+            query=queries[place],
+            text=_shorten(texts.get(queries[place], "")),
+            chosen=why,
+            relevant={doc: grade for doc, grade in dataset.qrels[queries[place]].items() if grade > 0},
+            findings=tuple(
+                Finding(row + 1, float(scores[row, place]), leading.get(queries[place], ()))
+                for row, leading in enumerate(found)
+            ),
+        )
+        for why, place in _choose(scores)
+    )
+    named = {doc for one in examples for doc in _documents_of(one)}
+    return Examples(examples, {name: _shorten(text) for name, text in dataset.documents if name in named})
+
+
+def _choose(scores: NDArray[np.float64]) -> list[tuple[str, int]]:
+    """Return why and which queries, each once; of equal ones first those that divide the encoders more."""
+    spread = scores.std(axis=0)
+    orders = {"divided": -spread, "worst": scores[0], "best": -scores[0]}
+    chosen: dict[int, str] = {}
+    for why, values in orders.items():
+        order = np.lexsort((-spread, values)).tolist()
+        # Where all encoders agree, nothing divides them.
+        fresh = [place for place in order if place not in chosen and (why != "divided" or spread[place] > 0)]
+        chosen |= dict.fromkeys(fresh[:_OF_EACH], why)
+    return [(why, place) for place, why in chosen.items()]
+
+
+def _documents_of(example: Example) -> Iterable[str]:
+    yield from example.relevant
+    for finding in example.findings:
+        yield from finding.documents
+
+
+def _shorten(text: str) -> str:
+    return shorten(" ".join(shown(text).split()), _LONGEST)

@@ -1,0 +1,1 @@
+"""Pooled states on the disk: keys, chunks, inventory."""

@@ -1,0 +1,227 @@
+"""What is in a store: list its shelves, check every checksum, delete."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from probe.io.files import SCRATCH, read_sealed
+from probe.io.locations import FoundFile, list_folders, list_sizes, remove, walk_files
+from probe.io.remote_path import Location, RemotePath
+from probe.store.chunk_file import ChunkFile, DamagedChunk, MissingChunk
+from probe.store.chunk_names import chunk_numbers, stored_layer_poolings
+from probe.store.store import MANIFEST, Store
+
+__all__ = ["ShelfSummary", "find_rubbish", "list_shelves", "prune", "select_shelves", "verify"]
+
+# A file another process may still be writing is not yet rubbish.
+_STILL_WRITING = 3600.0
+_DAY = 86_400.0
+
+
+# Told the files checked since the last call, and the files in all.
+OnFile = Callable[[int, int], None]
+
+
+def _ignore(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class ShelfSummary:
+    """A shelf at a glance.
+
+    Attributes:
+        folder: Its folder.
+        model: The model as it was typed, or `?` where the manifest cannot be read.
+        dataset: Name of the data set.
+        side: `documents` or `queries`.
+        texts: Number of texts of the whole side.
+        dtype: What the encoder computed in.
+        max_tokens: Longest input in tokens.
+        hookpoints: Number of layers and poolings of which anything is stored.
+        chunks: Number of chunks of which anything is stored.
+        bytes: Size on disk.
+        used: When it was last opened, in ISO 8601.
+    """
+
+    folder: Location
+    model: str
+    dataset: str
+    side: str
+    texts: int
+    dtype: str
+    max_tokens: int
+    hookpoints: int
+    chunks: int
+    bytes: int
+    used: str
+
+
+def list_shelves(store: Store) -> list[ShelfSummary]:
+    """Return the shelves of a store, by model, data set and side.
+
+    Args:
+        store: The store.
+
+    Returns:
+        Their summaries; none where the store is not there yet.
+    """
+    found = [_summarise(folder) for folder in list_folders(store.folder / "shelves")]
+    return sorted(found, key=lambda shelf: (shelf.model, shelf.dataset, shelf.side, shelf.folder.name))
+
+
+def _summarise(folder: Location) -> ShelfSummary:
+    manifest = _manifest(folder)
+    about, parts = manifest.get("about", {}), manifest.get("parts", {})
+    found = walk_files(folder)
+    files = [file for file in found if file.path.suffix == ".safetensors"]
+    numbers = chunk_numbers(file.path.name for file in files)
+    layer_poolings = {
+        key for ending, stored in numbers.items() for key in stored_layer_poolings(folder, ending, stored)
+    }
+    return ShelfSummary(
+        folder=folder,
+        model=about.get("model", "?"),
+        dataset=about.get("dataset", "?"),
+        side=about.get("side", "?"),
+        texts=about.get("texts", 0),
+        dtype=parts.get("dtype", "?"),
+        max_tokens=parts.get("max_tokens", 0),
+        hookpoints=len(layer_poolings),
+        chunks=len(set().union(*numbers.values())),
+        bytes=sum(file.size for file in files),
+        used=datetime.fromtimestamp(_last_use(found), UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _last_use(files: list[FoundFile]) -> float:
+    """Return when a shelf's manifest was last written or touched; any file's time, where it has none."""
+    manifests = [file.modified for file in files if file.path.name == MANIFEST]
+    return max(manifests or [file.modified for file in files] or [time.time()])
+
+
+def _manifest(folder: Location) -> dict[str, Any]:
+    try:
+        manifest = read_sealed(folder / MANIFEST)
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def verify(store: Store, on_file: OnFile = _ignore) -> list[str]:
+    """Check every checksum of a store; nothing is changed.
+
+    Args:
+        store: The store.
+        on_file: Told the files checked since the last call, and the files in all.
+
+    Returns:
+        One message per damaged file.
+    """
+    return list(_find_damage(store, on_file).values())
+
+
+def _find_damage(store: Store, on_file: OnFile) -> dict[Location, str]:
+    files = _list_files(store)
+    damage = {}
+    for path in files:
+        problem = _check(path)
+        if problem:
+            damage[path] = problem
+        on_file(1, len(files))
+    return damage
+
+
+def _list_files(store: Store) -> list[Location]:
+    facts = [file.path for file in walk_files(store.folder / "models") if file.path.suffix == ".json"]
+    shelves = [file.path for file in walk_files(store.folder / "shelves")]
+    manifests = [path for path in shelves if path.name == MANIFEST]
+    return [*facts, *manifests, *(path for path in shelves if path.suffix == ".safetensors")]
+
+
+def _check(path: Location) -> str | None:
+    """Say how a file is damaged.
+
+    Raises:
+        OSError: A remote file cannot be read, which says nothing about it.
+    """
+    try:
+        if path.suffix == ".json":
+            read_sealed(path)
+        else:
+            _read_all(path)
+    except (FileNotFoundError, MissingChunk):  # another process has just deleted it
+        return None
+    except DamagedChunk as error:
+        return str(error)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and isinstance(path, RemotePath):
+            raise
+        return f"{path} is damaged ({error})"
+    return None
+
+
+def _read_all(path: Location) -> None:
+    with ChunkFile(path) as file:
+        for layer_pooling in file.record.layer_poolings:
+            file.read(layer_pooling)
+
+
+def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Location]:
+    """Return what no run can use: damaged files, and files an interrupted run left half-written.
+
+    Args:
+        store: The store.
+        on_file: Told the files checked since the last call, and the files in all.
+
+    Returns:
+        Their paths.
+    """
+    old = time.time() - _STILL_WRITING
+    parts = [file.path for file in walk_files(store.folder) if _is_scratch(file.path) and file.modified < old]
+    return [*parts, *_find_damage(store, on_file)]
+
+
+def _is_scratch(path: Location) -> bool:
+    return path.name.startswith(".") and path.name.endswith(SCRATCH)
+
+
+def select_shelves(
+    store: Store, model: str | None = None, unused_days: float | None = None, everything: bool = False
+) -> list[Location]:
+    """Return the folders of shelves to delete; a shelf has to meet every condition given.
+
+    Args:
+        store: The store.
+        model: Only this model's, as it was typed.
+        unused_days: Only those not opened for so many days.
+        everything: All of them, where there is no other condition.
+
+    Returns:
+        Folders, none where there is no condition at all.
+    """
+    if model is None and unused_days is None and not everything:
+        return []
+    return [shelf.folder for shelf in list_shelves(store) if _meets(shelf, model, unused_days)]
+
+
+def _meets(shelf: ShelfSummary, model: str | None, unused_days: float | None) -> bool:
+    idle = (datetime.now(UTC) - datetime.fromisoformat(shelf.used)).total_seconds() / _DAY
+    return (model is None or shelf.model == model) and (unused_days is None or idle >= unused_days)
+
+
+def prune(paths: list[Location]) -> tuple[int, int]:
+    """Delete files and folders.
+
+    Args:
+        paths: What `find_rubbish` and `select_shelves` gave.
+
+    Returns:
+        Number of files deleted and their bytes.
+    """
+    sizes = [size for path in paths for size in list_sizes(path)]
+    for path in paths:
+        remove(path)
+    return len(sizes), sum(sizes)

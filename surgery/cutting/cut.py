@@ -1,0 +1,92 @@
+"""Cut an encoder: keep some of its blocks, as a new and complete model."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from probe.errors import CallError
+from probe.layers.capture import Capture
+from probe.layers.layer_stack import LayerStack, dummy_inputs, find_layers
+from probe.models.loaded import LoadedModel
+from probe.models.tower_loading import LoadedTower
+from surgery.cutting.blocks import (
+    CutModel,
+    check_blocks,
+    check_shape,
+    describe_cut,
+    is_cut,
+    refuse_other_states,
+    update_layer_counts,
+)
+from surgery.cutting.towers import keep_tower
+
+__all__ = ["cut", "keep"]
+
+
+def cut(model: LoadedModel, after: int) -> CutModel:
+    """Remove every block after one.
+
+    Args:
+        model: The model, or one tower of a model; it is not changed.
+        after: The last block kept, counted from 1: the cut model's output is layer `after`.
+
+    Returns:
+        A new model with `after` blocks.
+
+    Raises:
+        CallError: There is no such block.
+        ModelError: The rest is no model of its class, or gives other states than the layer it was cut at.
+    """
+    if not 1 <= after <= model.depth:
+        hint = "; layer 0 is the embeddings, which are no encoder by themselves" if after == 0 else ""
+        raise CallError(f"cut after {after}: '{model.source.name}' has blocks 1 to {model.depth}{hint}")
+    return keep(model, range(1, after + 1))
+
+
+def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
+    """Keep a chosen set of blocks.
+
+    Args:
+        model: The model, or one tower of a model; it is not changed.
+        blocks: The blocks to keep, counted from 1, in rising order.
+
+    Returns:
+        A new model of those blocks; everything else is as it was. Of a tower, a `CutTower`.
+
+    Raises:
+        CallError: A block is not there, comes twice, or comes before a lower one.
+        ModelError: The rest is no model of its class: a block that the others depend on is missing.
+    """
+    chosen = check_blocks(tuple(blocks), model)
+    if isinstance(model, LoadedTower):
+        return keep_tower(model, chosen)
+    module = _copy_blocks(model, chosen)
+    config: Any = module.config
+    update_layer_counts(config.get_text_config(), model.depth, chosen)
+    check_shape(module, model.source.name, chosen)
+    stack = find_layers(module)
+    if is_cut(chosen):
+        _check_law(model, module, stack)
+    fields = {name: getattr(model, name) for name in LoadedModel.__dataclass_fields__}
+    return CutModel(**{**fields, **describe_cut(model, module, stack, chosen)})
+
+
+def _copy_blocks(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:
+    """Copy a model without ever copying the blocks that go."""
+    going = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
+    module: nn.Module = copy.deepcopy(model.module, {id(block): nn.Identity() for block in going})
+    blocks = list(module.get_submodule(model.stack.path).children())
+    module.set_submodule(model.stack.path, nn.ModuleList(blocks[number - 1] for number in chosen))
+    return module
+
+
+def _check_law(model: LoadedModel, module: nn.Module, stack: LayerStack) -> None:
+    layer = stack.depth
+    states = []
+    for encoder, blocks in ((model.module, model.stack), (module, stack)):
+        with Capture(encoder, blocks, {layer: ("mean",)}) as capture, torch.inference_mode():
+            states.append(capture.run(dummy_inputs(encoder))[layer, "mean"])
+    refuse_other_states(model.source.name, layer, states[0], states[1])

@@ -1,0 +1,82 @@
+"""Cut one tower of a two-tower model: keep some of its blocks, the other tower whole."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from probe.encoding.tower_reader import TowerReader
+from probe.errors import ModelError
+from probe.layers.capture import Capture
+from probe.layers.tower_stack import Tower
+from probe.models.tower_files import TOWER_CONFIGS
+from probe.models.tower_loading import LoadedTower, example_inputs
+from surgery.cutting.blocks import CutModel, check_shape, describe_cut, is_cut, refuse_other_states, update_layer_counts
+
+__all__ = ["CutTower", "keep_tower"]
+
+
+@dataclass(frozen=True)
+class CutTower(CutModel, LoadedTower):
+    """A tower of some of another's blocks; the other tower of the model is whole, in its files."""
+
+    @property
+    def path(self) -> str:
+        """Name of the block list inside the model of both towers, such as `vision_model.encoder.layers`."""
+        return _inside_pair(self.parts)
+
+
+def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
+    """Keep chosen blocks of a tower.
+
+    Args:
+        model: The tower; it is not changed.
+        chosen: Blocks it has, counted from 1, in rising order.
+
+    Returns:
+        A new tower of those blocks; its norm, pooling and projection are as they were.
+
+    Raises:
+        ModelError: Its config does not count them, or the rest gives other embeddings than the layer it was cut at.
+    """
+    module, parts = _copy_blocks(model, chosen)
+    pair: Any = module.model
+    counts = getattr(pair.config, TOWER_CONFIGS[module.tower])
+    if getattr(counts, "num_hidden_layers", None) != model.depth:
+        raise ModelError(
+            f"the config of '{model.source.name}' does not count its {model.depth} blocks (num_hidden_layers), so a "
+            "cut of it would not load again"
+        )
+    update_layer_counts(counts, model.depth, chosen)
+    check_shape(pair, model.source.name, chosen, within=f"{_inside_pair(parts)}.")
+    if is_cut(chosen):
+        _check_law(model, module, len(chosen))
+    fields = {name: getattr(model, name) for name in LoadedTower.__dataclass_fields__}
+    return CutTower(**{**fields, "parts": parts, **describe_cut(model, module, parts.stack, chosen)})
+
+
+def _inside_pair(parts: Tower) -> str:
+    return parts.stack.path.removeprefix("model.")
+
+
+def _copy_blocks(model: LoadedTower, chosen: Sequence[int]) -> tuple[Any, Tower]:
+    """Copy a tower without ever copying the blocks that go; its parts are those of the copy."""
+    going = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
+    module, parts = copy.deepcopy((model.module, model.parts), {id(block): nn.Identity() for block in going})
+    path = parts.stack.path
+    blocks = nn.ModuleList(parts.stack.blocks[number - 1] for number in chosen)
+    module.set_submodule(path, blocks)
+    return module, replace(parts, stack=replace(parts.stack, blocks=blocks))
+
+
+def _check_law(model: LoadedTower, module: nn.Module, layer: int) -> None:
+    layer_pooling = (layer, model.parts.pooling)
+    inputs = {name: value.to(model.device) for name, value in example_inputs(model.tokenizer, model.texts).items()}
+    mask = torch.ones(2, model.parts.tokens, dtype=torch.long, device=model.device)
+    with torch.inference_mode():
+        with Capture(model.module, model.stack, {layer: (layer_pooling[1],)}, TowerReader(model).pooling_at) as capture:
+            expected = capture.run({"attention_mask": mask, **inputs})[layer_pooling]
+        refuse_other_states(model.source.name, layer, expected, module(**inputs).float())

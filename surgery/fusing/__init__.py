@@ -1,0 +1,1 @@
+"""Several hookpoints as one encoder, in memory and as a folder."""

@@ -1,0 +1,158 @@
+"""A fused model as a folder: every member an ordinary model of its own, and a file that says how they are joined."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import open_reader
+from probe.errors import CallError, ModelError
+from probe.evaluation.fusion import Fusion
+from probe.models.options import LoadOptions
+from probe.models.saved_json import Description, Part, read_description
+from probe.store.store import Store
+from surgery.cutting.cut import cut
+from surgery.fusing.card import write_fused_card
+from surgery.fusing.model import FusedModel, refuse_towers
+from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
+from surgery.saving.heads import OutputHead
+from surgery.saving.save import save_folder, write_model
+
+__all__ = ["FUSED_MODULE", "FUSED_MODULES", "is_fused", "open_fused", "save_fused", "write_fused"]
+
+_DESCRIPTION = "fused.json"
+# Begins the name of a member's folder.
+_NUMBER = re.compile(r"^[0-9]+_")
+# What sentence-transformers imports, where this package is installed and the user trusts it.
+FUSED_MODULE = "surgery.FusedModule"
+# Folders saved before named the file that the class was in.
+FUSED_MODULES = (FUSED_MODULE, "surgery.fused_module.FusedModule")
+
+
+class _Block(Part):
+    """One hookpoint of a fused model."""
+
+    member: str
+    layer: int
+    pooling: str
+
+
+class _Description(Description):
+    """What fused.json holds."""
+
+    method: str
+    weights: list[float] | None
+    blocks: list[_Block]
+
+
+def is_fused(folder: str | Path) -> bool:
+    """Return whether a folder holds a fused model of ours."""
+    return (Path(folder) / _DESCRIPTION).is_file()
+
+
+def save_fused(
+    model: FusedModel,
+    out: Path,
+    force: bool = False,
+    check: Callable[[Path], object] = lambda folder: None,
+    scores: str = "",
+) -> Path:
+    """Save a fused model.
+
+    Args:
+        model: What `fuse` gave.
+        out: Folder to make; it is whole or not there.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        scores: How it retrieves, in Markdown, for its card.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists.
+        ModelError: The files cannot be written.
+    """
+    return save_folder(out, lambda folder: write_fused(model, folder, scores=scores), force, check)
+
+
+def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was trained.", scores: str = "") -> list[Path]:
+    """Write a fused model into an empty folder; a member has no block above its deepest hookpoint.
+
+    Args:
+        model: The model.
+        folder: Where to.
+        words: What was trained on top, for its card.
+        scores: How it retrieves, in Markdown, for its card.
+
+    Returns:
+        The members' folders, in the order of the model's readers.
+
+    Raises:
+        CallError: A member is one tower of two.
+    """
+    refuse_towers([str(point) for point in model.fusion.points])
+    members: dict[str, str] = {}
+    origins = []
+    for number, reader in enumerate(model.readers):
+        points = model.points_of(reader)
+        # A model needs a block, also where its embeddings alone are read.
+        short = cut(reader.loaded, max(1, *(point.layer_pooling[0] for point in points)))
+        name = _NUMBER.sub("", Path(reader.model.source.name).name)
+        members[reader.model.source.name] = f"{number}_{name}"
+        inside = folder / members[reader.model.source.name]
+        inside.mkdir()
+        write_model(short, inside, OutputHead(points[0].layer_pooling[1]))
+        origins.append(provenance(short, points[0].layer_pooling[1]))
+    fusion = model.fusion
+    blocks = [
+        _Block(member=members[p.model], layer=p.layer_pooling[0], pooling=p.layer_pooling[1]) for p in fusion.points
+    ]
+    weights = None if fusion.weights is None else list(fusion.weights)
+    description = _Description(method=fusion.method, weights=weights, blocks=blocks)
+    write_json(folder / _DESCRIPTION, description.model_dump())
+    write_modules(folder, [FUSED_MODULE])
+    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+    write_json(folder / PROVENANCE, {"fused": origins})
+    write_fused_card(model, folder, words, scores)
+    return [folder / member for member in members.values()]
+
+
+def open_fused(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> FusedModel:
+    """Open a fused model; of its code, nothing but this package's own is run.
+
+    Args:
+        folder: A folder that `save_fused` made.
+        options: How to load its members; prompts and a longest input hold for all of them.
+        store: Where facts of models are kept, if anywhere.
+
+    Returns:
+        The model; in tables it has the folder's name.
+
+    Raises:
+        ModelError: The folder is damaged.
+    """
+    description = _read(Path(folder))
+    names = {block.member: f"{str(folder).rstrip('/')}/{block.member}" for block in description.blocks}
+    readers = {member: open_reader(name, options, store) for member, name in names.items()}
+    weights = None if description.weights is None else tuple(description.weights)
+    try:
+        points = [
+            select_hookpoints(readers[block.member].model, str(block.layer), [block.pooling])[0]
+            for block in description.blocks
+        ]
+        fusion = Fusion(tuple(points), weights, description.method, str(folder))
+        fusion.dim([readers[block.member].model.width for block in description.blocks])
+    except CallError as error:
+        raise ModelError(f"{Path(folder) / _DESCRIPTION} does not fit its members: {error}") from error
+    return FusedModel(tuple(readers.values()), fusion)
+
+
+def _read(folder: Path) -> _Description:
+    path = folder / _DESCRIPTION
+    description = read_description(path, _Description)
+    for block in description.blocks:
+        # A plain name: nothing outside the folder is ever opened.
+        if Path(block.member).name != block.member or not (folder / block.member).is_dir():
+            raise ModelError(f"{path} names '{block.member}': expected the name of a folder beside it")
+    return description

@@ -1,0 +1,131 @@
+"""Fuse hookpoints, of one model or of several, into one encoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import open_reader
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError
+from probe.evaluation.fusion import Fusion
+from probe.layers.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
+from probe.metrics.vectors import Embeddings
+from probe.models.info import ModelProfile
+from probe.models.options import LoadOptions
+from probe.store.store import Store
+
+__all__ = ["FusedModel", "fuse", "refuse_towers"]
+
+
+@dataclass(frozen=True)
+class FusedModel:
+    """Several hookpoints as one encoder; the hookpoints of one model share its forward.
+
+    Attributes:
+        readers: One per model, each with its own tokenizer, prompts and longest input.
+        fusion: The hookpoints, by the names of those models, and how they are joined.
+    """
+
+    readers: tuple[LayerReader, ...]
+    fusion: Fusion
+
+    @property
+    def width(self) -> int:
+        """Dimension D of its vectors."""
+        widths = {reader.model.source.name: reader.model.width for reader in self.readers}
+        return self.fusion.dim([widths[point.model] for point in self.fusion.points])
+
+    def points_of(self, reader: LayerReader) -> tuple[Hookpoint, ...]:
+        """Return the hookpoints at which one of its models is read."""
+        return tuple(point for point in self.fusion.points if point.model == reader.model.source.name)
+
+    def encode_query(self, texts: Sequence[str]) -> Embeddings:
+        """Embed queries, each model under its own query prompt; returns float32 `(N, D)` of length 1."""
+        return self.fusion.join_arrays(self.read_queries(texts))
+
+    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+        """Embed documents, each model under its own document prompt; returns float32 `(N, D)` of length 1."""
+        return self.fusion.join_arrays(self.read_documents(texts))
+
+    def read_queries(self, texts: Sequence[str]) -> list[Embeddings]:
+        """Return a block of states `(N, D_i)` per hookpoint, the texts read as queries."""
+        return self._read(texts, [reader.model.query_prompt for reader in self.readers])
+
+    def read_documents(self, texts: Sequence[str]) -> list[Embeddings]:
+        """Return a block of states `(N, D_i)` per hookpoint, the texts read as documents."""
+        return self._read(texts, [reader.model.document_prompt for reader in self.readers])
+
+    def _read(self, texts: Sequence[str], prompts: Sequence[str]) -> list[Embeddings]:
+        blocks: dict[Hookpoint, Embeddings] = {}
+        for reader, prompt in zip(self.readers, prompts, strict=True):
+            points = self.points_of(reader)
+            states = reader.read(texts, prompt, [point.layer_pooling for point in points]).vectors
+            blocks |= {point: states[point.layer_pooling] for point in points}
+        return [blocks[point] for point in self.fusion.points]
+
+
+def fuse(
+    specs: Sequence[str],
+    method: str = "concat",
+    weights: Sequence[float] | None = None,
+    options: LoadOptions | None = None,
+    store: Store | None = None,
+) -> FusedModel:
+    """Fuse hookpoints into one encoder.
+
+    Args:
+        specs: `model[@layer][:pooling]`, each, or several joined by `+`; two or more in all.
+        method: `concat` puts the blocks side by side; `mean` and `weighted` add blocks of one width.
+        weights: One positive number per hookpoint; equal when left out.
+        options: How to load the models.
+        store: Where facts of models are kept, if anywhere; a model it knows is loaded when it is used.
+
+    Returns:
+        The encoder; nothing is trained.
+
+    Raises:
+        CallError: A spec, the method or the weights are wrong, or the blocks do not fit.
+        ModelError: A model cannot be loaded.
+    """
+    parts = [part for spec in specs for part in split_fusion(spec)]
+    _refuse_tokens(parts)
+    refuse_towers(parts)
+    named = [Hookpoint.parse(part) for part in parts]
+    readers = {name: open_reader(name, options, store) for name in dict.fromkeys(point.model for point in named)}
+    points = tuple(_write_out(point, readers[point.model].model) for point in named)
+    if len(set(points)) < max(2, len(points)):
+        raise CallError(f"'{' '.join(parts)}': expected two hookpoints or more, each one once")
+    fusion = Fusion(points, None if weights is None else tuple(weights), method)
+    fusion.dim([readers[point.model].model.width for point in points])
+    return FusedModel(tuple(readers.values()), fusion)
+
+
+def _write_out(point: Hookpoint, model: ModelProfile) -> Hookpoint:
+    layer = "last" if point.layer is None else str(point.layer)
+    return select_hookpoints(model, layer, [point.pooling or "own"])[0]
+
+
+def _refuse_tokens(parts: Sequence[str]) -> None:
+    tokens = [part for part in parts if part.endswith(":tokens")]
+    if tokens:
+        raise CallError(
+            f"'{tokens[0]}' is a vector per token, and tokenizers cut a text into different tokens: a fusion joins one "
+            "vector per text; name a pooling, such as :mean"
+        )
+
+
+def refuse_towers(specs: Sequence[str]) -> None:
+    """Refuse a tower of a two-tower model among the hookpoints of a fusion.
+
+    Args:
+        specs: Hookpoints as typed.
+
+    Raises:
+        CallError: One of them is read in a tower.
+    """
+    towers = [spec for spec in specs if split_tower(split_spec(spec).model)[1]]
+    if towers:
+        raise CallError(
+            f"'{towers[0]}' is one tower of two, in a space that it shares with the other one alone: a fusion joins "
+            "models of a single tower"
+        )

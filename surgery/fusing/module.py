@@ -1,0 +1,99 @@
+"""A fused model as a module of sentence-transformers, for `SentenceTransformer(folder, trust_remote_code=True)`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers.sentence_transformer.modules import InputModule
+from torch import Tensor, nn
+
+from probe.encoding.reader import group_by_layer
+from probe.errors import ModelError
+from probe.layers.capture import Capture
+from probe.models.info import ModelProfile
+from probe.models.options import LoadOptions
+from probe.models.tokenization import pad_batch, tokenize
+from surgery.fusing.folder import open_fused, write_fused
+from surgery.fusing.model import FusedModel
+
+__all__ = ["FusedModule"]
+
+
+class FusedModule(InputModule):
+    """Tokenises for every member, runs each once, and joins what its hookpoints give. Its weights are frozen."""
+
+    def __init__(self, model: FusedModel) -> None:
+        """Wrap a fused model, in float32.
+
+        Args:
+            model: The model.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.model = model
+        self.members = nn.ModuleList([reader.loaded.module for reader in model.readers])
+        self.members.requires_grad_(False)
+        self.tokenizer = model.readers[0].loaded.tokenizer
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls, model_name_or_path: str, subfolder: str = "", **options: Any
+    ) -> "FusedModule":
+        """Load a folder; whatever sentence-transformers asks for beyond the folder is left to it."""
+        wanted = ("token", "cache_folder", "revision", "local_files_only")
+        folder = cls.load_dir_path(model_name_or_path, subfolder, **{k: options[k] for k in wanted if k in options})
+        if folder is None:
+            raise ModelError(f"'{model_name_or_path}' cannot be found")
+        trust = bool(options.get("trust_remote_code"))
+        return cls(open_fused(folder, LoadOptions(dtype="float32", device="cpu", trust_remote_code=trust)))
+
+    def save(self, output_path: str, *args: Any, **options: Any) -> None:
+        """Write the model's own files into a folder that is there."""
+        write_fused(self.model, Path(output_path))
+
+    @property
+    def max_seq_length(self) -> int:
+        """Longest input that no member cuts, in tokens."""
+        return min(reader.model.max_tokens for reader in self.model.readers)
+
+    def get_embedding_dimension(self) -> int:
+        """Return the dimension D of its vectors."""
+        return self.model.width
+
+    def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **options: Any) -> dict[str, Any]:
+        """Tokenise texts for every member.
+
+        Args:
+            inputs: N texts.
+            prompt: Put before every text, for every member; when left out, each has its own for the task.
+            options: `task` is `query` or `document`, or neither; the rest is for other modules.
+
+        Returns:
+            Token ids and masks `(N, T)`, those of member i under names that begin with i.
+        """
+        features: dict[str, Tensor] = {}
+        for number, reader in enumerate(self.model.readers):
+            own = prompt or _own_prompt(reader.model, options.get("task"))
+            tokenizer = reader.loaded.tokenizer
+            tokens = tokenize(tokenizer, [own + text for text in inputs], reader.model.max_tokens)
+            batch = pad_batch(list(range(len(inputs))), tokens.ids, tokenizer.pad_token_id or 0)
+            features |= {f"{number}_input_ids": batch.input_ids, f"{number}_attention_mask": batch.attention_mask}
+        return features
+
+    def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
+        """Embed what `preprocess` gave, as `sentence_embedding` `(N, D)`."""
+        blocks: dict[Any, Tensor] = {}
+        for number, reader in enumerate(self.model.readers):
+            points = self.model.points_of(reader)
+            inputs = {name: features[f"{number}_{name}"] for name in ("input_ids", "attention_mask")}
+            wanted = group_by_layer([point.layer_pooling for point in points])
+            with Capture(reader.loaded.module, reader.loaded.stack, wanted) as capture:
+                states = capture.run(inputs)
+            # A text without a token has no state to pool.
+            empty = inputs["attention_mask"].sum(dim=1, keepdim=True) == 0
+            blocks |= {point: states[point.layer_pooling].masked_fill(empty, 0.0) for point in points}
+        fusion = self.model.fusion
+        return {**features, "sentence_embedding": fusion.join([blocks[point] for point in fusion.points])}
+
+
+def _own_prompt(model: ModelProfile, task: str | None) -> str:
+    return {"query": model.query_prompt, "document": model.document_prompt}.get(task or "", "")

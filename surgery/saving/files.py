@@ -1,0 +1,106 @@
+"""The files of a saved model, whatever kind it is: configs, modules, and what it was cut from."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from surgery.cutting.blocks import CutModel
+
+__all__ = [
+    "PROVENANCE",
+    "compute_float32",
+    "copy_files",
+    "count_blocks",
+    "provenance",
+    "read_config",
+    "write_json",
+    "write_modules",
+    "write_prompts",
+]
+
+PROVENANCE = "surgery.json"
+# Names of the dtype a model computes in where nobody asks for one: today's, and the one before.
+_DTYPES = {"dtype", "torch_dtype"}
+
+
+def read_config(source: Path) -> dict[str, Any]:
+    """Return the config.json of a folder."""
+    config: dict[str, Any] = json.loads((source / "config.json").read_text("utf-8"))
+    return config
+
+
+def copy_files(source: Path, folder: Path, patterns: Sequence[str]) -> None:
+    """Copy what matches any of the patterns from one folder to another."""
+    for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
+        shutil.copyfile(path, folder / path.name)
+
+
+def count_blocks(model: CutModel, counts: Any, before: dict[str, Any]) -> dict[str, Any]:
+    """Return what a config has to say of the blocks that are left.
+
+    Args:
+        model: The cut model.
+        counts: transformers' config that counts them.
+        before: The same as the original's config.json has it.
+    """
+    lists = [
+        name for name, value in before.items() if isinstance(value, list) and len(value) == model.original_depth > 1
+    ]
+    if getattr(counts, "layer_types", None):  # made of other settings where the file does not name it
+        lists.append("layer_types")
+    count = counts.attribute_map.get("num_hidden_layers", "num_hidden_layers")
+    return {count: model.depth, **{name: getattr(counts, name) for name in lists}}
+
+
+def compute_float32(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config that makes a model compute in float32 whatever its weights are stored in.
+
+    In half of it, a cut gives other vectors than the layer.
+    """
+    return {**config, **dict.fromkeys(_DTYPES & config.keys() or ["dtype"], "float32")}
+
+
+def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Write modules.json and make a folder for every module but the first.
+
+    Args:
+        folder: The model's folder.
+        names: Classes of the modules in order: sentence-transformers' own by their bare names.
+
+    Returns:
+        Folders of the modules; the first is the model's.
+    """
+    paths = ["", *(f"{i}_{name.rpartition('.')[2]}" for i, name in enumerate(names) if i)]
+    types = [name if "." in name else f"sentence_transformers.models.{name}" for name in names]
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": kind}
+        for i, (kind, path) in enumerate(zip(types, paths, strict=True))
+    ]
+    write_json(folder / "modules.json", modules)
+    for path in paths[1:]:
+        (folder / path).mkdir()
+    return [folder / path for path in paths]
+
+
+def write_prompts(model: CutModel, folder: Path) -> None:
+    """Write the model's prompts, and that it is compared by cosine, as sentence-transformers reads them."""
+    prompts = {"query": model.query_prompt, "document": model.document_prompt}
+    write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
+
+
+def provenance(model: CutModel, pooling: str) -> dict[str, Any]:
+    """Return what a model was cut from, as plain values."""
+    return {
+        "from": model.source.hub_id or str(model.source.folder),
+        "revision": model.source.revision,
+        "blocks": list(model.blocks),
+        "original_depth": model.original_depth,
+        "pooling": pooling,
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON for people to read."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,161 @@
+"""The cut law on a saved folder: in a fresh process, plain sentence-transformers gives what the model gave here."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from probe.data.images import ImageFile
+from probe.encoding.encoder import Encoder
+from probe.encoding.encoders import HookpointEncoder
+from probe.encoding.reader import LayerReader
+from probe.encoding.tower_reader import TowerReader
+from probe.errors import ModelError
+from probe.metrics.vectors import Embeddings, unit
+from probe.models.loaded import LoadedModel
+from probe.models.published_config import read_model_config
+from probe.models.tower_loading import load_other
+from surgery.cutting.blocks import CutModel
+from surgery.cutting.towers import CutTower
+from surgery.saving.heads import OutputHead
+from surgery.saving.samples import draw_images
+
+__all__ = ["check_encoder", "check_pair", "check_saved", "embed_samples"]
+
+# Greatest absolute difference, for values of about 1.
+_TOLERANCE = 1e-5
+
+_SAMPLES = (
+    "a",
+    "What does the fifth layer know?",
+    "Encoders are stacks of blocks; each one reads what the one before it wrote.",
+    "Water boils at 100 degrees Celsius at sea level, and at lower temperatures on mountains. " * 40,
+)
+
+_CHILD = """
+import json, sys
+import numpy
+from sentence_transformers import SentenceTransformer
+
+folder, trust, samples, out = sys.argv[1:]
+model = SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
+texts, images = json.load(open(samples))
+# In batches of two, so that the longest text does not fill up all of them.
+options = {"batch_size": 2, "show_progress_bar": False}
+vectors = [encode(texts, **options) for encode in (model.encode_query, model.encode_document)]
+if images:
+    from PIL import Image
+    vectors.append(model.encode([Image.open(path) for path in images], **options))
+numpy.save(out, numpy.concatenate(vectors))
+"""
+
+
+def embed_samples(model: Encoder) -> Embeddings:
+    """Embed some texts as queries and as documents.
+
+    Args:
+        model: The model, in float32.
+
+    Returns:
+        Float32 `(2 N, D)`: the queries' vectors, then the documents'.
+    """
+    return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
+
+
+def check_saved(folder: Path, model: CutModel, head: OutputHead, trust: bool = False) -> None:
+    """Load a saved folder in a process of its own and compare its vectors with the model's.
+
+    Args:
+        folder: The saved folder.
+        model: What was saved, in float32.
+        head: What comes after its blocks.
+        trust: Let it run the code its folder brings, as the original was let.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
+    if isinstance(model, CutTower):
+        _check_towers(folder, model, trust)
+        return
+    expected = embed_samples(_last_layer(model, head.pooling))
+    _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust))
+
+
+def _last_layer(model: LoadedModel, pooling: str) -> HookpointEncoder:
+    return HookpointEncoder((TowerReader if model.tower else LayerReader)(model), model.depth, pooling)
+
+
+def _as_saved(vectors: Embeddings, model: LoadedModel) -> Embeddings:
+    return unit(vectors) if read_model_config(model.source.folder).normalizes else vectors
+
+
+def _check_towers(folder: Path, model: CutTower, trust: bool) -> None:
+    """Check the cut tower and the other one, which must give what it gave in the original."""
+    towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
+    check_pair(folder, towers["text"], towers["image"], trust, lambda vectors: _as_saved(vectors, model))
+
+
+def check_pair(
+    folder: Path,
+    texts: Encoder,
+    images: Encoder,
+    trust: bool = False,
+    as_saved: Callable[[Embeddings], Embeddings] = lambda vectors: vectors,
+) -> None:
+    """Load a saved model of two towers in a process of its own and compare its vectors with those of any encoders.
+
+    Args:
+        folder: The saved folder.
+        texts: What embeds texts as the saved model does, in float32.
+        images: What embeds images, `ImageFile` values.
+        trust: Let it run the code its folder brings, as the original was let.
+        as_saved: What the folder does to vectors last.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        files = draw_images(Path(scratch))
+        expected = np.concatenate([embed_samples(texts), images.encode_document(files)])
+        _compare(as_saved(expected), _embed_in_fresh_process(folder, trust, files))
+
+
+def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
+    """Load a saved folder in a process of its own and compare its vectors with those of any encoder.
+
+    Args:
+        folder: The saved folder.
+        encoder: What was saved, in float32, as its folder gives it: scaled to length 1 where that is.
+        trust: Let sentence-transformers import the modules of this package.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
+    _compare(embed_samples(encoder), _embed_in_fresh_process(folder, trust))
+
+
+def _compare(expected: Embeddings, found: Embeddings) -> None:
+    scale = max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(found - expected).max()) / scale if found.shape == expected.shape else np.inf
+    if not difference <= _TOLERANCE:
+        raise ModelError(
+            f"the saved model gives other vectors than the one in memory (they differ by {difference:.1e}, allowed are "
+            f"{_TOLERANCE:.0e}); nothing was kept"
+        )
+
+
+def _embed_in_fresh_process(folder: Path, trust: bool, images: Sequence[ImageFile] = ()) -> Embeddings:
+    with tempfile.TemporaryDirectory() as scratch:
+        samples, out = Path(scratch) / "samples.json", Path(scratch) / "vectors.npy"
+        samples.write_text(json.dumps([_SAMPLES, [str(image.path) for image in images]]))
+        command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(samples), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")
+            raise ModelError(f"sentence-transformers cannot load the saved model ({last}); nothing was kept")
+        vectors: Embeddings = np.load(out)
+    return vectors

@@ -1,0 +1,105 @@
+"""Write a two-tower model of which one tower is cut: transformers' files, and what sentence-transformers asks for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from probe.errors import CallError
+from probe.layers.hookpoint import TOWERS
+from probe.models.info import TOKENIZER_FILES
+from probe.models.published_config import find_transformer, read_model_config
+from probe.models.tower_files import PROCESSOR_FILES, TOWER_CONFIGS
+from probe.models.tower_loading import TextInputs, read_text_inputs
+from probe.models.training_record import write_learned
+from surgery.cutting.towers import CutTower
+from surgery.saving.cards import write_tower_card
+from surgery.saving.files import (
+    PROVENANCE,
+    compute_float32,
+    copy_files,
+    count_blocks,
+    provenance,
+    read_config,
+    write_json,
+    write_modules,
+    write_prompts,
+)
+from surgery.saving.heads import OutputHead
+from surgery.saving.weights import write_weights
+
+__all__ = ["check_head", "write_towers"]
+
+
+def check_head(model: CutTower, head: OutputHead) -> None:
+    """Refuse what a folder of two towers has no place for.
+
+    Args:
+        model: The cut tower.
+        head: What is to come after its blocks.
+
+    Raises:
+        CallError: It is another pooling than its own, or modules on top.
+    """
+    if head.pooling != model.pooling:
+        raise CallError(
+            f"--pooling {head.pooling}: '{model.source.name}' pools by '{model.pooling}' in its own code, which a "
+            "folder of two towers cannot change: leave it out"
+        )
+    if head.top:
+        raise CallError(f"'{model.source.name}' is one of two towers: nothing can be put on top of one of them")
+
+
+def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
+    """Write a model of two towers, one of them cut, into an empty folder.
+
+    Args:
+        model: The cut tower.
+        folder: Where to.
+        head: What comes after its blocks: its own pooling.
+
+    Raises:
+        CallError: Something else is to come after them.
+        ModelError: The files name their tensors in a way of their own.
+    """
+    check_head(model, head)
+    source = find_transformer(model.source.folder)
+    write_json(folder / "config.json", _config_of_both(model, read_config(source)))
+    write_weights(model, model.path, source, folder)
+    copy_files(source, folder, (*TOKENIZER_FILES, *PROCESSOR_FILES, "*.py"))
+    config: Any = model.module.config
+    _write_modules(model, folder, model.texts or read_text_inputs(model.files, config)[1])
+    write_json(folder / PROVENANCE, {**provenance(model, head.pooling), "tower": model.tower, **_earlier(model)})
+    write_learned(model.learned, folder)
+    write_tower_card(model, folder)
+
+
+def _earlier(model: CutTower) -> dict[str, Any]:
+    """Return what was done to the folder that the tower was cut in, where that was the other one's turn."""
+    path = model.source.folder / PROVENANCE
+    return {"earlier": json.loads(path.read_text("utf-8"))} if path.is_file() else {}
+
+
+def _config_of_both(model: CutTower, config: dict[str, Any]) -> dict[str, Any]:
+    own = TOWER_CONFIGS[str(model.tower)]
+    loaded: Any = model.module.config
+    # CLIP's first configs say everything twice, and transformers believes the second.
+    keys = [name for name in (own, f"{own}_dict") if config.get(name) is not None]
+    changed = {name: {**config[name], **count_blocks(model, getattr(loaded, own), config[name])} for name in keys}
+    return compute_float32({**config, **changed})
+
+
+def _write_modules(model: CutTower, folder: Path, texts: TextInputs) -> None:
+    normalizes = read_model_config(model.source.folder).normalizes
+    write_modules(folder, ["Transformer", *(["Normalize"] if normalizes else [])])
+    reads = {name: {"method": f"get_{name}_features", "method_output_name": "pooler_output"} for name in TOWERS}
+    settings: dict[str, Any] = {
+        "max_seq_length": texts.longest,
+        "modality_config": reads,
+        "module_output_name": "sentence_embedding",
+        # As images are read here, wherever torchvision is installed too.
+        "processor_kwargs": {"backend": "pil"},
+    }
+    if texts.fills:
+        settings["processing_kwargs"] = {"text": {"padding": "max_length"}}
+    write_json(folder / "sentence_bert_config.json", settings)
+    write_prompts(model, folder)

@@ -1,0 +1,151 @@
+"""The recommendation: non-inferiority, judged on held-out queries that no fit looked at."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_data import make_dataset
+from typer.testing import CliRunner
+
+import cli
+from adaptors.fitting import recommend as recommend_module
+from adaptors.fitting.recommend import recommend, split_queries
+from probe.data.dataset import Dataset
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError
+from probe.evaluation.records import AdaptorFacts, Evaluation
+from probe.experiments.ranking import RankOptions
+from probe.metrics.retrieval import Metric
+from probe.metrics.significance import non_inferiority_p_values
+from probe.models.loaded import LoadedModel
+
+NDCG = Metric("ndcg", 10)
+
+
+def test_non_inferiority_needs_more_than_a_missing_difference() -> None:
+    dice = np.random.default_rng(0)
+    full = dice.uniform(0, 1, 300)
+    rows = np.stack([full, full - 0.005, full - 0.02, full + dice.normal(0, 1, 300)])
+    same, close, worse, noisy = non_inferiority_p_values(rows, full, margin=0.01, seed=0)
+    assert same < 0.001
+    assert close < 0.001
+    assert worse > 0.999
+    assert noisy > 0.05
+
+
+def test_non_inferiority_at_the_margin_is_a_coin_toss() -> None:
+    dice = np.random.default_rng(1)
+    full = dice.uniform(0, 1, 400)
+    p_values = [
+        non_inferiority_p_values((full - 0.05 + dice.normal(0, 0.2, 400))[None], full, 0.05, seed)[0]
+        for seed in range(40)
+    ]
+    assert sum(p < 0.05 for p in p_values) <= 6
+    assert 0.2 < np.mean(p_values) < 0.8
+
+
+def test_queries_are_split_in_two_without_overlap(dataset: Dataset) -> None:
+    first, second = split_queries(dataset)
+    assert set(first.queries.ids) | set(second.queries.ids) == set(dataset.queries.ids)
+    assert not set(first.queries.ids) & set(second.queries.ids)
+    assert set(second.qrels) == set(second.queries.ids)
+    assert split_queries(dataset)[0].queries.ids == first.queries.ids
+
+
+def fake_sweep(gaps: dict[tuple[int, bool], float]) -> Callable[..., Any]:
+    """Score a layer, raw or with a lens, by its gap to the full model; what is not named is far behind."""
+    full = np.random.default_rng(2).uniform(0.3, 0.7, 100)
+
+    def sweep(readers: object, encoders: Sequence[Any], *rest: object) -> tuple[list[Evaluation], dict[str, object]]:
+        """Stand in for the pass over the texts."""
+        found = []
+        for encoder in encoders:
+            point = encoder.points[0]
+            gap = gaps.get((point.layer, encoder.adaptor is not None), 0.3) if point.layer < 3 else 0.0
+            found.append(Evaluation(str(point), 2, {NDCG: full - gap}, hookpoint=point, adaptor=encoder.adaptor))
+        return found, {}
+
+    return sweep
+
+
+CHOICES = {
+    "nothing is close": ({}, None),
+    "the shallowest that is close": ({(1, True): 0.001, (2, False): 0.001}, (1, True)),
+    "raw before a lens": ({(2, False): 0.001, (2, True): 0.0}, (2, False)),
+    "the embeddings are no model": ({(0, False): 0.0, (0, True): 0.0}, None),
+    "worse than the margin": ({(2, False): 0.02}, None),
+}
+
+
+@pytest.mark.parametrize("case", CHOICES.values(), ids=CHOICES)
+def test_the_cheapest_that_is_not_worse_is_named(
+    model: LoadedModel,
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[dict[tuple[int, bool], float], tuple[int, bool] | None],
+) -> None:
+    gaps, expected = case
+    monkeypatch.setattr(recommend_module, "sweep_fusions", fake_sweep(gaps))
+    points = select_hookpoints(model, "all")
+    found = recommend(LayerReader(model), points, replace(dataset, split="train"), 0.01, RankOptions())
+    chosen = None if found.encoder is None else (found.encoder.layer, found.lens)
+    assert chosen == expected
+    assert ("keep all blocks" in found.words()) == (expected is None)
+
+
+def test_no_leak_the_judging_queries_are_in_no_fit(
+    model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[str]] = {}
+    fit, sweep = recommend_module.fit_lenses, recommend_module.sweep_fusions
+
+    def spy_fit(reader: Any, points: Any, texts: Any, *rest: Any) -> Any:
+        seen["fit"] = set(texts.train.queries.ids)
+        return fit(reader, points, texts, *rest)
+
+    def spy_sweep(readers: Any, encoders: Any, judged: Any, *rest: Any) -> Any:
+        seen["judged"] = set(judged.queries.ids)
+        return sweep(readers, encoders, judged, *rest)
+
+    monkeypatch.setattr(recommend_module, "fit_lenses", spy_fit)
+    monkeypatch.setattr(recommend_module, "sweep_fusions", spy_sweep)
+    recommend(LayerReader(model), select_hookpoints(model, "all"), dataset, 0.01, RankOptions())
+    assert seen["fit"]
+    assert seen["judged"]
+    assert not seen["fit"] & seen["judged"]
+
+
+def test_wrong_calls(model: LoadedModel, dataset: Dataset) -> None:
+    points = select_hookpoints(model, "all")
+    with pytest.raises(CallError, match="above 0"):
+        recommend(LayerReader(model), points, dataset, 0.0, RankOptions())
+    with pytest.raises(CallError, match="train or dev"):
+        recommend(LayerReader(model), points, None, 0.01, RankOptions())
+
+
+def test_the_command_says_what_to_cut(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_dataset(tmp_path / "tiny")
+    (data / "qrels" / "dev.tsv").write_text((data / "qrels" / "test.tsv").read_text())
+    monkeypatch.setattr(recommend_module, "sweep_fusions", fake_sweep({(2, True): 0.0}))
+    model = str(tiny_folder("bert"))
+    call = ["layers", "-m", model, "-d", str(data), "--recommend", "0.01", "--no-store", "--format", "json"]
+    result = CliRunner().invoke(cli.probe_app, call, prog_name="probe")
+    assert result.exit_code == 0, result.stderr
+    line = f"surgery cut --model {model} --after 2 --pooling mean --lens --dataset {data}"
+    assert line in result.stderr
+    assert line in json.loads(result.stdout)["settings"]["recommendation"]
+
+
+def test_facts_of_an_adaptor_know_what_it_saw(dataset: Dataset) -> None:
+    facts = AdaptorFacts("pca", "none", ("another", dataset.documents.text_hash), None, 1)
+    assert facts.saw(dataset)
+    assert replace(facts, fitted_on=(dataset.name, "0")).saw(dataset)
+    assert not replace(facts, fitted_on=("another", "0")).saw(dataset)
+    assert not replace(facts, fitted_on=None).saw(dataset)

@@ -1,0 +1,286 @@
+"""Training on stored states: it learns, it is the same twice, it is taken up again, and it stops at a collapse."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from sentence_transformers.sentence_transformer import losses
+from tiny_states import make_states
+from torch import Tensor, nn
+
+from adaptors.fitting import trainer as training
+from adaptors.fitting.batches import StateCollator, draw_pairs, draw_texts, split_pairs, split_texts
+from adaptors.fitting.data import FitData
+from adaptors.fitting.evaluator import HeldOutQueries
+from adaptors.fitting.network import NETWORK_LOSSES, fit_network, make_network
+from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.trainer import TrainingTask, train
+from adaptors.losses.states import SimilarityLoss
+from adaptors.modules.base import Network
+from adaptors.training.epochs import Epoch, epoch_cells
+from probe.errors import CallError, TrainingError
+
+DIMS = (8, 4)
+DATA, JUDGED = make_states(), make_states(labelled=True)
+SHORT = TrainOptions(steps=4)
+
+
+@pytest.fixture(autouse=True)
+def _short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "EPOCH_STEPS", 2)
+
+
+def weights(network: nn.Module) -> Tensor:
+    return torch.cat([tensor.flatten().float() for tensor in network.state_dict().values()])
+
+
+def similarity_task(data: FitData, steps: int) -> TrainingTask:
+    rows = split_texts(data, 0)
+    return TrainingTask(
+        loss=lambda model: SimilarityLoss(model, [8]),
+        train=draw_texts(rows.train, 64, steps, 0),
+        held_out=draw_texts(rows.held_out, 64, 1, 0),
+        collator=StateCollator(data),
+        evaluator=None,
+        fingerprint={"data": "tiny"},
+    )
+
+
+@pytest.mark.parametrize("kind", NETWORK_LOSSES)
+@pytest.mark.parametrize("data", [DATA, JUDGED], ids=["no labels", "labels"])
+def test_every_network_trains_and_gives_the_same_under_one_seed(kind: str, data: FitData) -> None:
+    first, again = (fit_network(kind, data, DIMS, SHORT) for _ in range(2))
+    assert torch.equal(weights(first.module), weights(again.module))
+    assert len({epoch.held_out_loss for epoch in first.epochs}) == 3
+    assert first.epochs == again.epochs
+    assert not (isinstance(first.module, Network) and first.module.training)
+    assert [epoch.number for epoch in first.epochs] == [0, 1, 2]
+    assert all(tuple(epoch.scores) == (DIMS if data is JUDGED else ()) for epoch in first.epochs)
+
+
+def test_another_seed_gives_another_network() -> None:
+    first, other = (fit_network("linear", DATA, DIMS, replace(SHORT, seed=seed)).module for seed in (0, 1))
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_no_leak_without_labels_judgements_change_nothing() -> None:
+    blind = replace(JUDGED, labels="none")
+    assert torch.equal(
+        weights(fit_network("mlp", blind, DIMS, SHORT).module), weights(fit_network("mlp", DATA, DIMS, SHORT).module)
+    )
+
+
+def test_it_learns_what_the_loss_asks_for() -> None:
+    network = make_network("linear-original", DATA, 8, 0)
+    epochs = train(network, similarity_task(DATA, 40), TrainOptions(steps=40, rate=1e-2))
+    assert min(epoch.held_out_loss for epoch in epochs) < 0.5 * epochs[0].held_out_loss
+
+
+def test_it_ends_as_the_best_epoch_left_it() -> None:
+    """A few texts, learned by heart: what is held out is best in the middle."""
+    network = make_network("linear-original", DATA, 8, 0)
+    task = replace(similarity_task(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, 0))
+    epochs = train(network, task, TrainOptions(steps=80, rate=0.03))
+    best = min(epochs, key=lambda epoch: epoch.held_out_loss)
+    assert 0 < best.number < epochs[-1].number
+    batch = task.collator([{"text": task.held_out["text"][0]}])
+    column = {"sentence_embedding": batch["text_sentence_embedding"]}
+    loss = SimilarityLoss(_Wrapped(network), [8])([column])
+    assert float(loss) == pytest.approx(best.held_out_loss, rel=1e-4)
+    # Three epochs without a better one, and no more.
+    assert epochs[-1].number == best.number + 3
+
+
+def test_where_no_epoch_is_better_it_stays_as_it_began() -> None:
+    network = make_network("mlp", DATA, 24, 0)
+    start = weights(network)
+    task = replace(similarity_task(DATA, 8), loss=lambda model: SimilarityLoss(model, [24]))
+    epochs = train(network, task, TrainOptions(steps=8, rate=0.1))
+    assert epochs[0].held_out_loss < min(epoch.held_out_loss for epoch in epochs[1:])
+    assert torch.equal(weights(network), start)
+
+
+class _Wrapped(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"sentence_embedding": self.network(features["sentence_embedding"])}
+
+
+def test_labels_raise_the_score_of_held_out_queries() -> None:
+    """The greatest variance is noise, which only the labels tell."""
+    dice = torch.Generator().manual_seed(0)
+    loud = torch.cat([torch.ones(4), torch.zeros(20)])
+    documents, queries = (
+        side + 0.3 * loud * torch.randn(side.shape, generator=dice) for side in (JUDGED.documents, JUDGED.queries)
+    )
+    noisy = replace(JUDGED, documents=documents, queries=queries, targets=torch.cat([documents, queries]))
+    epochs = fit_network("linear", noisy, DIMS, TrainOptions(steps=40, rate=1e-2)).epochs
+    assert max(epoch.scores[8] for epoch in epochs) > epochs[0].scores[8] + 0.05
+
+
+def test_the_losses_of_sentence_transformers_work_unchanged() -> None:
+    pairs, documents = split_pairs(JUDGED, 0), len(JUDGED.documents)
+    for make in (losses.MultipleNegativesRankingLoss, losses.MultipleNegativesSymmetricRankingLoss):
+        network = make_network("linear", JUDGED, 8, 0)
+        task = TrainingTask(
+            loss=make,  # type: ignore[arg-type]
+            train=draw_pairs(pairs.train, documents, 16, 4, 0),
+            held_out=draw_pairs(pairs.held_out, documents, 16, 1, 0),
+            collator=StateCollator(JUDGED),
+            evaluator=HeldOutQueries(JUDGED, pairs.held_out, DIMS),
+            fingerprint={},
+        )
+        assert len(train(network, task, SHORT)) == 3
+
+
+class _Interrupted(Exception):
+    """Stands for a process that is killed."""
+
+
+def interrupt_at(step: int) -> Callable[[str, int, int], None]:
+    seen: list[int] = []
+
+    def progress(name: str, done: int, total: int) -> None:
+        seen.append(done)
+        if len(seen) == step:
+            raise _Interrupted
+
+    return progress
+
+
+def fit_with(folder: Path, **changes: object) -> Network:
+    options = replace(TrainOptions(steps=8, checkpoints=folder), **changes)
+    return fit_network("mlp", DATA, DIMS, options).module  # type: ignore[return-value]
+
+
+def test_nothing_lost_an_interrupted_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    undisturbed = fit_with(tmp_path / "calm")
+    with pytest.raises(_Interrupted):
+        fit_with(tmp_path / "torn", progress=interrupt_at(5))
+    steps: list[int] = []
+    resumed = fit_with(tmp_path / "torn", progress=lambda name, done, total: steps.append(done))
+    assert torch.equal(weights(resumed), weights(undisturbed))
+    assert len(steps) == 4
+
+
+def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
+    undisturbed = fit_with(tmp_path / "calm")
+    with pytest.raises(_Interrupted):
+        fit_with(tmp_path / "torn", progress=interrupt_at(7))
+    shutil.rmtree(tmp_path / "torn" / "checkpoint-6" / "0_AdaptorModule")
+    (tmp_path / "torn" / "checkpoint-6" / "trainer_state.json").unlink()
+    assert torch.equal(weights(fit_with(tmp_path / "torn")), weights(undisturbed))
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"rate": 0.1}, {"loss": "similarity"}, {"steps": 6}])
+def test_checkpoints_of_another_training_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    fit_with(tmp_path)
+    with pytest.raises(CallError, match="checkpoints of another training"):
+        fit_with(tmp_path, **change)
+
+
+class _Fading(Network):
+    """All its vectors are equal as soon as its only weight is zero."""
+
+    kind = "fading"
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__(width, dim)
+        self.weight = nn.Parameter(torch.tensor(0.1))
+
+    def init_from_axes(self, axes: Tensor) -> None:
+        pass
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states[:, : self.dim] * self.weight + 1
+
+
+class _Fade(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, sentence_features: list[dict[str, Tensor]], labels: Tensor | None = None) -> Tensor:
+        return (self.model(dict(sentence_features[0]))["sentence_embedding"] - 1).square().mean()
+
+
+def test_a_collapse_stops_the_training_with_a_message() -> None:
+    task = replace(similarity_task(DATA, 200), loss=_Fade)
+    with pytest.raises(TrainingError, match=r"fading collapsed: all vectors are equal after \d+ steps"):
+        train(_Fading(24, 8), task, TrainOptions(steps=200, rate=0.01))
+
+
+def test_a_loss_that_is_no_number_stops_the_training_with_a_message() -> None:
+    broken = replace(DATA, documents=DATA.documents * torch.nan)
+    network = make_network("mlp", DATA, 8, 0)
+    with pytest.raises(TrainingError, match="the loss is nan after 2 steps"):
+        train(network, similarity_task(broken, 4), SHORT)
+
+
+def test_it_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    fit_network("linear", DATA, DIMS, SHORT)
+    assert capfd.readouterr().out == ""
+
+
+def test_the_callers_dice_are_left_alone() -> None:
+    before = torch.random.get_rng_state()
+    fit_network("mlp", DATA, DIMS, SHORT)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+WRONG_LOSSES = {
+    "unknown": ("linear", DATA, "hinge", "expected one of similarity"),
+    "needs labels": ("linear", DATA, "infonce", "--labels train"),
+    "takes none": ("linear", JUDGED, "similarity", "leave out --labels"),
+    "no decoder": ("mlp", DATA, "reconstruction", "no decoder"),
+    "no correction": ("mlp", DATA, "matryoshka-adaptor", "residual's"),
+}
+
+
+@pytest.mark.parametrize(("kind", "data", "loss", "words"), WRONG_LOSSES.values(), ids=WRONG_LOSSES)
+def test_a_loss_that_does_not_suit_is_refused(kind: str, data: FitData, loss: str, words: str) -> None:
+    with pytest.raises(CallError, match=words):
+        fit_network(kind, data, DIMS, replace(SHORT, loss=loss))
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_the_work() -> None:
+    with pytest.raises(CallError, match="--report-to pigeon is unknown or not installed"):
+        fit_network("linear", DATA, DIMS, replace(SHORT, report_to="pigeon"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (replace(DATA, documents=DATA.documents[:4]), "4 documents are too few"),
+        (replace(JUDGED, pairs=JUDGED.pairs[:3]), "3 judged queries are too few"),
+    ],
+)
+def test_too_few_texts_are_refused(data: FitData, words: str) -> None:
+    with pytest.raises(CallError, match=words):
+        fit_network("linear", data, DIMS, SHORT)
+
+
+@pytest.mark.parametrize(("steps", "trained"), [(1, [0, 1]), (5, [0, 1, 2])])
+def test_the_end_is_the_end_of_an_epoch(steps: int, trained: list[int]) -> None:
+    fitted = fit_network("linear", DATA, DIMS, replace(SHORT, steps=steps))
+    assert [epoch.number for epoch in fitted.epochs] == trained
+    assert not torch.equal(fitted.module(DATA.queries), make_network("linear", DATA, 8, 0).eval()(DATA.queries))
+
+
+def test_the_table_of_epochs() -> None:
+    header, rows = epoch_cells([Epoch(0, None, 0.5, {8: 0.25}), Epoch(1, 0.4, 0.45, {8: 0.3})])
+    assert header == ["epoch", "train loss", "held-out loss", "nDCG@10 8"]
+    assert rows == [["0", "–", "0.5", "0.2500"], ["1", "0.4", "0.45", "0.3000"]]
+
+
+def test_a_checkpoint_folder_says_what_it_holds(tmp_path: Path) -> None:
+    fit_with(tmp_path)
+    told = json.loads((tmp_path / "fit.json").read_text())
+    assert (told["kind"], told["steps"], told["labels"]) == ("mlp", 8, "none")

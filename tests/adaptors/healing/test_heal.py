@@ -1,0 +1,279 @@
+"""Healing: what a cut encoder is taught, that it learns it, that nothing is lost, that the result loads anywhere."""
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from tiny_data import make_dataset
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from typer.testing import CliRunner, Result
+
+import cli
+from adaptors.encoders.folder import open_adapted
+from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
+from adaptors.finetuning.saved import trained_files
+from adaptors.fitting.data import select_fit_data
+from adaptors.healing.heal import HealOptions, count_steps, heal
+from adaptors.healing.texts import HealTexts, draw_batches, gather_heal_texts
+from adaptors.losses.distillation import HealLoss
+from probe.data.loading import load_dataset
+from probe.encoding.chunk_states import prompted_documents, read_states
+from probe.encoding.opening import open_reader
+from probe.errors import CallError, ModelError, TrainingError
+from probe.evaluation.records import AdaptorFacts
+from probe.models.options import LoadOptions
+
+OPTIONS = HealOptions(steps=30, batch=8, rate=5e-3, bfloat16=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("heal") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def cut_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[str], Path], data: Path) -> Path:
+    out = tmp_path_factory.mktemp("cut") / "cut"
+    args = ["cut", "-m", tiny_folder("bert"), "--after", 1, "--lens", "-d", data, "--no-store", "--out", out]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_: None)  # has tests of its own
+        result = CliRunner().invoke(cli.surgery_app, [*map(str, args)])
+    assert result.exit_code == 0, result.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def texts(tiny_folder: Callable[[str], Path], data: Path) -> HealTexts:
+    reader = open_reader(str(tiny_folder("bert")), LoadOptions(dtype="float32", device="cpu"))
+    return gather_heal_texts(reader, [select_fit_data(str(data), load_dataset(str(data)), "none")])
+
+
+def open_cut(folder: Path) -> TrainableEncoder:
+    return open_trainable(str(folder), Path())
+
+
+def weights(student: TrainableEncoder) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in student.model.state_dict().items()}
+
+
+def distance(student: TrainableEncoder, texts: HealTexts) -> float:
+    found = torch.from_numpy(student.model.encode(list(texts.texts), normalize_embeddings=True))
+    return float((1 - (found * texts.targets).sum(dim=1)).mean())
+
+
+class Given(nn.Module):
+    """A model that gives what it is given."""
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return features
+
+
+def plain_loss(vectors: Tensor, targets: Tensor) -> tuple[float, float]:
+    """By loops, in float64."""
+    units = [[x / math.sqrt(sum(y * y for y in row)) for x in row] for row in vectors.double().tolist()]
+    goals = targets.double().tolist()
+
+    def dot(left: Sequence[float], right: Sequence[float]) -> float:
+        return sum(a * b for a, b in zip(left, right, strict=True))
+
+    count = len(units)
+    apart = sum(1 - dot(units[i], goals[i]) for i in range(count)) / count
+    pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
+    return apart, sum((dot(units[i], units[j]) - dot(goals[i], goals[j])) ** 2 for i, j in pairs) / len(pairs)
+
+
+def test_the_loss_is_its_definition() -> None:
+    dice = torch.Generator().manual_seed(0)
+    vectors = torch.randn(6, 5, generator=dice) * 3
+    targets = normalize(torch.randn(6, 5, generator=dice), dim=1)
+    loss = HealLoss(Given(), weight=2.0)([{"sentence_embedding": vectors}], targets)
+    apart, relations = plain_loss(vectors, targets)
+    assert float(loss["distance"]) == pytest.approx(apart, rel=1e-5)
+    assert float(loss["relations"]) == pytest.approx(2 * relations, rel=1e-4)
+
+
+def test_the_teachers_own_vectors_cost_nothing_at_any_length() -> None:
+    targets = normalize(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    loss = HealLoss(Given())([{"sentence_embedding": 7 * targets}], targets)
+    assert sum(map(float, loss.values())) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_single_text_is_no_division_by_nothing() -> None:
+    one = normalize(torch.ones(1, 5), dim=1)
+    loss = HealLoss(Given())([{"sentence_embedding": one.requires_grad_()}], one.detach())
+    assert all(math.isfinite(float(value)) for value in loss.values())
+
+
+def test_every_text_comes_once_before_any_comes_again_beside_texts_of_its_length() -> None:
+    lengths = list(np.random.default_rng(0).integers(3, 200, size=1000))
+    batches = draw_batches(lengths, 10, 150, seed=1)
+    assert sorted(row for rows in batches[:100] for row in rows) == list(range(1000))
+    padding = sum(max(lengths[row] for row in rows) * len(rows) for rows in batches[:100]) / sum(lengths)
+    assert padding < 1.2
+    assert draw_batches(lengths, 10, 150, seed=1) == batches != draw_batches(lengths, 10, 150, seed=2)
+
+
+def test_texts_have_their_prompts_and_the_full_models_vectors(
+    texts: HealTexts, tiny_folder: Callable[[str], Path], data: Path
+) -> None:
+    reader = open_reader(str(tiny_folder("bert")), LoadOptions(dtype="float32", device="cpu"))
+    dataset = load_dataset(str(data))
+    first = next(iter(dataset.documents))[1]
+    assert texts.texts[0] == reader.model.document_prompt + first
+    place = (reader.model.depth, "mean")
+    (states,) = read_states(reader, prompted_documents(reader, dataset), [place])
+    assert torch.allclose(texts.targets, normalize(torch.from_numpy(states.vectors[place]), dim=1))
+    assert texts.seen == (("tiny", dataset.documents.text_hash),)
+
+
+def test_it_comes_nearer_to_its_teacher(cut_folder: Path, texts: HealTexts) -> None:
+    student = open_cut(cut_folder)
+    with torch.no_grad():  # the lens alone is nearly right on states this small
+        student.towers[0].module.encoder.layer[0].output.dense.weight.mul_(-1)
+    before, longest = distance(student, texts), student.model.max_seq_length
+    heal(student, texts, OPTIONS)
+    assert distance(student, texts) < 0.5 * before
+    assert student.model.max_seq_length == longest
+
+
+def test_it_learns_without_dropout(cut_folder: Path, texts: HealTexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes, compute = set(), HealLoss.compute_loss_from_embeddings
+
+    def spy(self: HealLoss, *args: Any) -> Any:
+        modes.update(module.training for module in self.model.modules())
+        return compute(self, *args)
+
+    monkeypatch.setattr(HealLoss, "compute_loss_from_embeddings", spy)
+    heal(open_cut(cut_folder), texts, replace(OPTIONS, steps=2))
+    assert modes == {False}
+
+
+def test_the_same_seed_gives_the_same_weights(cut_folder: Path, texts: HealTexts) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        student = open_cut(cut_folder)
+        heal(student, texts, replace(OPTIONS, steps=5, seed=seed))
+        found.append(weights(student))
+    assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
+    assert not all(torch.equal(tensor, found[2][name]) for name, tensor in found[0].items())
+
+
+def test_nothing_lost_an_interrupted_healing_ends_with_the_same_weights(
+    cut_folder: Path, texts: HealTexts, tmp_path: Path
+) -> None:
+    undisturbed = open_cut(cut_folder)
+    heal(undisturbed, texts, replace(OPTIONS, steps=20, checkpoints=tmp_path / "whole"))
+    stopped, done = replace(OPTIONS, steps=20, checkpoints=tmp_path / "cut"), []
+
+    def stop(step: str, count: int, total: int) -> None:
+        done.append(step)
+        if len(done) == 13:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        heal(open_cut(cut_folder), texts, replace(stopped, progress=stop))
+    again, told = open_cut(cut_folder), []
+    heal(again, texts, replace(stopped, progress=lambda step, count, total: told.append(step)))
+    assert len(told) == 8
+    expected = weights(undisturbed)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(again).items())
+    with pytest.raises(CallError, match="another training"):
+        heal(open_cut(cut_folder), texts, replace(stopped, seed=5))
+
+
+def test_a_loss_that_is_no_number_ends_it(cut_folder: Path, texts: HealTexts) -> None:
+    broken = replace(texts, targets=torch.full_like(texts.targets, float("nan")))
+    with pytest.raises(TrainingError, match="the loss is nan"):
+        heal(open_cut(cut_folder), broken, replace(OPTIONS, steps=50))
+
+
+def test_another_width_than_the_teachers_is_refused(cut_folder: Path, texts: HealTexts) -> None:
+    with pytest.raises(ModelError, match="32 dimensions, and its teacher of 7"):
+        heal(open_cut(cut_folder), replace(texts, targets=texts.targets[:, :7]), OPTIONS)
+
+
+def test_minutes_become_steps_without_a_change_of_the_student(cut_folder: Path, texts: HealTexts) -> None:
+    student = open_cut(cut_folder)
+    before = weights(student)
+    few, many = (count_steps(student, texts, OPTIONS, minutes=minutes) for minutes in (0.001, 1.0))
+    assert 1 <= few < many
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(student).items())
+
+
+def test_what_is_counted_in_a_weight_file_stays_and_what_is_unknown_is_refused(
+    cut_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(cut_folder, folder)
+    file, student = folder / "model.safetensors", open_cut(cut_folder)
+    positions = {"embeddings.position_ids": torch.arange(7)}
+    save_file(load_file(file) | positions, file)
+    assert trained_files(student, folder)[file]["embeddings.position_ids"].tolist() == list(range(7))
+    save_file(load_file(file) | {"head.weight": torch.ones(2)}, file)
+    with pytest.raises(ModelError, match=r"no tensor for 'head\.weight'"):
+        trained_files(student, folder)
+
+
+def tune(*args: object) -> Result:
+    return CliRunner().invoke(cli.adaptors_app, ["tune", *map(str, args)])
+
+
+@pytest.mark.usefixtures("quick_checks")
+def test_the_command_saves_a_model_that_loads_anywhere(
+    cut_folder: Path, tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "healed", tmp_path / "other"
+    shutil.copytree(data, other)
+    both = ["-d", data, "-d", other, "--no-store"]
+    result = tune("--heal", "-m", cut_folder, "--teacher", tiny_folder("bert"), *both, "--steps", 3, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == str(out)
+    sample = ["river stone cloud"]
+    healed, before = (SentenceTransformer(str(folder), device="cpu").encode(sample) for folder in (out, cut_folder))
+    assert not np.allclose(healed, before, atol=1e-4)
+    saved = open_adapted(out)
+    assert saved.encoder.adaptor.kind == "healed"
+    assert all(saved.encoder.adaptor.saw(load_dataset(str(name))) for name in (data, other))
+    card = (out / "README.md").read_text()
+    assert "3 batches of 16 texts" in card
+    ranked = CliRunner().invoke(cli.probe_app, ["rank", str(out), "-d", str(data), "--no-store", "--format", "csv"])
+    assert "healed" in ranked.stdout
+
+
+def test_what_was_seen_of_several_data_sets_is_remembered(data: Path) -> None:
+    dataset = load_dataset(str(data))
+    facts = AdaptorFacts("healed", "none", ("nfcorpus+tiny", "0+1"), None, 1)
+    assert facts.saw(dataset)
+    assert not facts.saw(replace(dataset, name="corpus"))
+    assert facts.saw(replace(dataset, name="a+b")) is False
+    seen = replace(facts, fitted_on=("x+y", f"0+{dataset.documents.text_hash}"))
+    assert seen.saw(dataset)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--teacher", "{bert}"], "--teacher does nothing without --heal"),
+        (["--heal", "-m", "{bert}"], "is no cut with a lens"),
+        (["--heal", "-m", "nowhere"], "is no cut with a lens"),
+        (["--heal", "--out", "{cut}"], "exists"),
+    ],
+)
+def test_a_wrong_call_is_said(
+    cut_folder: Path, tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, change: list[str], words: str
+) -> None:
+    folders = {"bert": tiny_folder("bert"), "cut": cut_folder}
+    given = ["-m", cut_folder, "-d", data, "--no-store", "--out", tmp_path / "out"]
+    result = tune(*given, *(part.format(**folders) for part in change))
+    assert result.exit_code == 2, result.stderr
+    assert words in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,165 @@
+"""`adaptors tune` called wrongly: a line or two say what was found and what to do, and nothing is left behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_data import write_lines
+from tiny_tuning import run_command, tuner
+from typer.testing import Result
+
+from surgery.fusing.folder import save_fused
+from surgery.fusing.model import fuse
+
+
+@pytest.fixture
+def tune(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[..., Result]:
+    """Tune the tiny BERT."""
+    return tuner(tiny_folder("bert"), tmp_path / "out")
+
+
+WRONG = {
+    "no rows": (["{none}"], "pass one --dataset"),
+    "two data sets": (["-d", "docstrings"], "pass one --dataset"),
+    "no training split": (["{docstrings}"], "train"),
+    "an unknown loss": (["--loss", "ndcg"], "unknown loss 'ndcg': expected one of infonce, "),
+    "an unknown wrapper": (["--around", "collapse-guard,cotton"], "unknown wrapper of losses 'cotton'"),
+    "a loss that cannot use the rows": (["--loss", "triplet"], "the loss 'triplet' cannot use 'pairs.jsonl'"),
+    "a loss without its option": (["--loss", "gist"], "gist needs guide"),
+    "an option that no loss has": (["--set", "margin=0.2"], "infonce has no margin: leave it out"),
+    "a setting without a value": (["--set", "margin"], "--set 'margin': expected NAME=VALUE, each once, of margin,"),
+    "an unknown setting": (["--set", "colour=1"], "--set 'colour=1': expected NAME=VALUE"),
+    "a setting twice": (["--set", "margin=1", "--set", "margin=2"], "--set 'margin=2': expected NAME=VALUE, each once"),
+    "a setting of another kind": (["--set", "margin=big"], "--set margin=big: expected a value of type float"),
+    "dimensions of another kind": (["--set", "dims=8,4"], "--set dims=8,4: expected whole numbers as 256/128"),
+    "a temperature of nothing": (["--temperature", "0"], "temperature 0.0 is out of range"),
+    "ranks that are none": (["--rounds", "1", "--ranks", "11"], "--ranks '11': expected the first and the last rank"),
+    "ranks from nothing": (["--ranks", "0-9"], "--ranks '0-9'"),
+    "ranks backwards": (["--ranks", "9-3"], "--ranks '9-3'"),
+    "too few ranks": (["--rounds", "1", "--ranks", "3-5"], "5 negatives after the first 2"),
+    "more blocks than there are": (["--top", "99"], "--top 99 is out of range: '"),
+    "a growing rate": (["--decay", "2"], "--decay 2 is out of range: expected more than 0, and 1 at most"),
+    "no rate": (["--rate", "0"], "Invalid value for '--rate'"),
+    "a rate below nothing": (["--rate", "-1"], "Invalid value for '--rate'"),
+    "dimensions that the model has not": (
+        ["--around", "matryoshka", "--set", "dims=32/999"],
+        "dims 999 is out of range",
+    ),
+    "a log of another kind": (["--log", "log.txt"], "--log 'log.txt': expected a file ending in .jsonl"),
+    "a picture of no kind": (["--similarity-map", "map"], "--similarity-map 'map'"),
+    "a tracker that is not there": (["--report-to", "nonsense"], "--report-to nonsense is unknown or not installed"),
+    "a teacher": (["--teacher", "minilm"], "--teacher does nothing without --heal: leave it out"),
+    "a loss for healing": (["--heal", "--loss", "triplet"], "--loss does nothing with --heal: leave it out"),
+    "batches that classes cannot fill": (["--loss", "batch-hard-triplet", "--batch", "5"], "--batch 5"),
+    "an unknown model": (["-m", "nowhere"], "nowhere"),
+    "an unknown guide": (["--loss", "gist", "--set", "guide=nowhere"], "nowhere"),
+    "an unknown data set": (["{nowhere}"], "unknown data set 'nowhere'"),
+    "a file that is not there": (["{nowhere.jsonl}"], "there is no file 'nowhere.jsonl'"),
+}
+
+
+@pytest.mark.parametrize(("args", "words"), WRONG.values(), ids=WRONG)
+def test_a_wrong_call_is_said_in_a_line_or_two_and_leaves_nothing(
+    args: list[str], words: str, tune: Callable[..., Result], tmp_path: Path
+) -> None:
+    source = {"source": args.pop()[1:-1]} if args[-1].startswith("{") else {}
+    result = tune(*args, **{**source, **({"source": None} if source == {"source": "none"} else {})})
+    assert result.exit_code == 2, result.stderr
+    assert words in " ".join(result.stderr.split())
+    said = result.stderr[result.stderr.rindex("error: ") :] if "error: " in result.stderr else ""
+    assert len(said.splitlines()) <= 3
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+ALONE: dict[str, tuple[object, ...]] = {
+    **dict.fromkeys(("--epochs", "--lora", "--top", "--rounds", "--negatives"), (1,)),
+    **dict.fromkeys(("--warm-up", "--decay", "--negatives-margin", "--hold-out", "--temperature"), (0.5,)),
+    **dict.fromkeys(("--loss", "--around", "--set", "--ranks", "--cross-encoder", "--report-to"), ("none",)),
+}
+HEALING: dict[str, tuple[object, ...]] = {
+    "--teacher": ("minilm",),
+    "--steps": (3,),
+    "--minutes": (1,),
+    "--store": ("x",),
+}
+
+
+@pytest.mark.parametrize("option", [*ALONE, *HEALING, "--no-store"])
+def test_an_option_that_would_do_nothing_is_refused(option: str, tmp_path: Path) -> None:
+    value = {**ALONE, **HEALING}.get(option, ())
+    result = run_command("tune", "-o", tmp_path / "out", *(["--heal"] if option in ALONE else []), option, *value)
+    assert result.exit_code == 2
+    how = "with" if option in ALONE else "without"
+    assert result.stderr == f"error: {option} does nothing {how} --heal: leave it out\n"
+
+
+DEFECTS = {
+    "no positive": ('{"query": "sun"}', 'rows.jsonl:2: expected an object with "query" and "positive", found'),
+    "an empty query": ('{"query": " ", "positive": "star"}', 'rows.jsonl:2: "query" is empty: expected a text'),
+    "a number": ('{"query": "sun", "positive": 3}', 'rows.jsonl:2: expected a string as "positive", found 3'),
+    "no JSON": ('{"query": ', "rows.jsonl:2: not JSON"),
+}
+LABELLED = [("sun", 0.5), ("ice", 0.6), ("sun", 0.7)]
+FORMS = {
+    "columns of no form": (['{"question": "sun"}'], "rows.jsonl:1: columns of no form: question", ()),
+    "an unlabelled query": (
+        ['{"query": "sun", "document": "star", "label": 0}', '{"query": "ice", "document": "oil", "label": 1}'],
+        "rows.jsonl:1: no document is relevant to 'sun': expected a label above 0",
+        ("--hold-out", 0),
+    ),
+    "one document in a list": (
+        ['{"query": "sun", "documents": ["star"], "labels": [1]}'],
+        "rows.jsonl:1: 1 documents in a list: expected two or more to compare",
+        ("--loss", "margin-mse"),
+    ),
+    "an empty negative": (
+        ['{"query": "sun", "positive": "star", "negative": ""}'],
+        'rows.jsonl:1: "negative" is empty: expected a text',
+        ("--loss", "triplet"),
+    ),
+    "two labels": (
+        [f'{{"query": "{query}", "document": "star", "label": {label}}}' for query, label in LABELLED],
+        "rows.jsonl:3: label 0.7 of a document that has label 0.5 already",
+        ("--loss", "margin-mse"),
+    ),
+    "no rows": ([], "rows.jsonl", ()),
+    **{name: (['{"query": "ice", "positive": "oil"}', line], words, ()) for name, (line, words) in DEFECTS.items()},
+}
+
+
+@pytest.mark.parametrize(("lines", "words", "args"), FORMS.values(), ids=FORMS)
+def test_a_fault_in_the_rows_is_named_by_file_and_line(
+    lines: list[str], words: str, args: tuple[object, ...], tune: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = tune(*args, source=write_lines(tmp_path / "rows.jsonl", lines))
+    assert result.exit_code == 1, result.stderr
+    assert words in result.stderr
+    assert len(result.stderr[result.stderr.rindex("error: ") :].splitlines()) <= 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_low_rank_matrices_need_the_extra(
+    tune: Callable[..., Result], tmp_path: Path, without: Callable[[str], None]
+) -> None:
+    without("peft")
+    result = tune("--lora", 2)
+    assert result.exit_code == 2
+    assert result.stderr.endswith("error: --lora needs peft: pip install 'encoder-surgery[lora]'\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_members_of_a_fusion_have_lengths_of_their_own(
+    tune: Callable[..., Result], tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = [f"{tiny_folder(family)}@1:mean" for family in ("bert", "mpnet")]
+    both = save_fused(fuse(specs), tmp_path / "both")
+    result = tune("--tokens", 8, model=both)
+    assert result.exit_code == 2
+    assert "a fused model's members have longest inputs of their own: leave out --tokens" in result.stderr
+    for args in (["--around", "adaptive-layer"], ["--loss", "gist", "--set", f"guide={tiny_folder('bert')}"]):
+        refused = tune(*args, model=both)
+        assert refused.exit_code == 2, refused.stderr
+        assert f"'{args[1]}' is for an encoder of one model" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["both"]

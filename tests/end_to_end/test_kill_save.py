@@ -1,0 +1,70 @@
+"""`kill -9` while a model is saved: under its final name there is a whole model or none."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+# One process imports and loads everything once and forks a child per kill; the child saves over and over.
+PARENT = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+import safetensors.torch
+from adaptors.encoders.folder import TrainedOn
+from adaptors.finetuning.encoder import open_trainable
+from adaptors.finetuning.saved import Tuned, save_tuned
+from probe.models.options import LoadOptions
+from probe.models.loading import load_model
+from surgery.cutting.cut import cut
+from surgery.saving.save import save
+from surgery.fusing.model import fuse
+from surgery.fusing.folder import save_fused
+
+bert, mpnet, root = sys.argv[1:]
+options = LoadOptions(dtype="float32", device="cpu")
+short, fused = cut(load_model(bert, options), 2), fuse([bert, mpnet], options=options)
+student = open_trainable(bert, Path(root, "base"))
+tuned = Tuned(student, TrainedOn("tuned", (("rows", "0"),)), "tuned", "On rows.")
+writers = {
+    "cut": lambda out: save(short, out, force=True),
+    "fuse": lambda out: save_fused(fused, out, force=True),
+    "tune": lambda out: save_tuned(tuned, out, force=True),
+}
+dice, kills = random.Random(4), 0
+for kind, write in writers.items():
+    write(Path(root, kind, "calm"))
+    for number in range(10):
+        child = os.fork()
+        if not child:
+            for _ in range(1000):
+                write(Path(root, kind, f"out{number % 4}"))
+            os._exit(0)
+        time.sleep(dice.uniform(0.002, 0.25))
+        os.kill(child, signal.SIGKILL)
+        kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+print(kills)
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_no_half_written_folder_is_found_under_its_final_name(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    models = [tiny_folder("bert"), tiny_folder("mpnet")]
+    done = subprocess.run(
+        [sys.executable, "-c", PARENT, *models, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == 30
+    for kind in ("cut", "fuse", "tune"):
+        whole = contents(tmp_path / kind / "calm")
+        found = [folder for folder in (tmp_path / kind).glob("out*")]
+        assert found
+        for folder in found:
+            assert contents(folder) == whole

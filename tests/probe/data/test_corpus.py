@@ -1,0 +1,168 @@
+"""A corpus read from any document on: the same texts as read from its beginning, without what is before them."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from beir_forms import FORMS
+from fake_bucket import Bucket, fill_bucket, use_bucket
+from tiny_data import write_beir, write_lines, zip_folder
+
+from probe.data import corpus as corpus_module
+from probe.data import parquet as parquet_records
+from probe.data import texts as texts_module
+from probe.data.corpus import Corpus
+from probe.data.loading import load_dataset
+from probe.data.parquet import ParquetRows
+from probe.data.records import JsonLines
+from probe.data.texts import Documents, Texts, select
+from probe.errors import DataError
+
+__all__ = ["use_bucket"]
+
+COUNT = 50
+SLICES = [(0, 8), (8, 8), (16, 16), (3, 2), (7, 10), (45, 8), (48, 2), (49, 1), (0, COUNT), (50, 8), (90, 1), (5, 0)]
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (corpus_module, texts_module):
+        monkeypatch.setattr(module, "BLOCK", 8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    texts = {f"d{i}": f"text {i} ä " * (1 + i % 5) for i in range(COUNT)}
+    folder = write_beir(tmp_path / "numbered", texts, {"q": "text"}, {"q": {"d1": 1}})
+    # Characters of several bytes, not escapes: an offset counts bytes.
+    lines = [json.dumps({"_id": name, "text": text}, ensure_ascii=False) for name, text in texts.items()]
+    write_lines(folder / "corpus.jsonl", lines)
+    return folder
+
+
+def with_blank_lines(folder: Path) -> None:
+    lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    text = "\r\n\r\n".join(lines)
+    (folder / "corpus.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode())
+
+
+FORMS_HERE: dict[str, Callable[[Path], Any]] = {**FORMS, "blank lines": with_blank_lines}
+
+
+@pytest.fixture(params=[*FORMS_HERE, "zip", "bucket", "held", "limited"])
+def documents(request: pytest.FixtureRequest, folder: Path, use_bucket: type[Bucket]) -> Documents:
+    """The documents in each form that they can have."""
+    if request.param in FORMS_HERE:
+        FORMS_HERE[request.param](folder)
+    if request.param == "zip":
+        return load_dataset(str(zip_folder(folder, folder.with_suffix(".zip")))).documents
+    if request.param == "bucket":
+        return load_dataset(fill_bucket(folder, "bucket/numbered")).documents
+    found = load_dataset(str(folder)).documents
+    if request.param == "held":
+        return Texts.gather(found)
+    return select(found, {"d1", "d9", "d40", "d41", "d42", "d49"}, 26) if request.param == "limited" else found
+
+
+@pytest.mark.parametrize(("start", "count"), SLICES)
+def test_any_part_is_what_a_stream_has_there(documents: Documents, start: int, count: int) -> None:
+    assert list(documents.read(start, count)) == list(documents)[start : start + count]
+
+
+def test_another_process_reads_the_same(documents: Documents) -> None:
+    other = pickle.loads(pickle.dumps(documents))
+    assert (len(other), other.text_hash) == (len(documents), documents.text_hash)
+    assert list(other.read(17, 12)) == list(documents)[17:29]
+    assert list(other) == list(documents)
+
+
+def read_from(documents: Documents, start: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many records are parsed to read a block."""
+    seen = 0
+    assert isinstance(documents, Corpus)
+    kind: Any = type(documents.records)
+    real = kind.entries
+
+    def count(self: Any, *args: Any) -> Any:
+        nonlocal seen
+        for entry in real(self, *args):
+            seen += 1
+            yield entry
+
+    monkeypatch.setattr(kind, "entries", count)
+    documents.read(start, 8)
+    return seen
+
+
+def test_what_is_before_a_block_is_not_parsed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = load_dataset(str(folder)).documents
+    assert isinstance(documents, Corpus)
+    assert isinstance(documents.records, JsonLines)
+    assert read_from(documents, 40, monkeypatch) == 8
+
+
+def test_row_groups_before_a_block_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FORMS["parquet folder"](folder)
+    documents = load_dataset(str(folder)).documents
+    assert isinstance(documents, Corpus)
+    assert isinstance(documents.records, ParquetRows)
+    assert documents.records.groups == ((7, 7, 3), (7, 7, 3), (7, 7, 2))
+    groups: list[tuple[str, range]] = []
+    read_groups = parquet_records._read_groups
+
+    def note(path: Any, wanted: range) -> Any:
+        groups.append((path.name, wanted))
+        return read_groups(path, wanted)
+
+    monkeypatch.setattr(parquet_records, "_read_groups", note)
+    assert documents.read(40, 8).ids == tuple(f"d{i}" for i in range(40, 48))
+    assert groups == [("part-2.parquet", range(0, 3))]
+
+
+def test_few_bytes_of_a_bucket_are_fetched_for_a_block(
+    folder: Path, use_bucket: type[Bucket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = load_dataset(fill_bucket(folder, "bucket/numbered")).documents
+    monkeypatch.setattr("probe.io.remote_path._BUFFER", 256)
+    fetched: list[int] = []
+    real = Bucket.cat_file
+
+    def count(self: Bucket, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+        data = real(self, path, start, end)
+        fetched.append(len(data))
+        return data
+
+    monkeypatch.setattr(Bucket, "cat_file", count)
+    documents.read(24, 8)
+    assert 0 < sum(fetched) < (folder / "corpus.jsonl").stat().st_size / 3
+
+
+def test_the_index_has_a_row_per_block(folder: Path) -> None:
+    documents = load_dataset(str(folder)).documents
+    assert isinstance(documents, Corpus)
+    assert documents.index.shape == (7, 3)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "packed", "parquet"])
+def test_a_corpus_changed_since_it_was_opened_is_refused(folder: Path, form: str) -> None:
+    original = (folder / "corpus.jsonl").read_text(encoding="utf-8")
+    FORMS[form](folder)
+    documents = load_dataset(str(folder)).documents
+    (folder / "corpus.jsonl").write_text(original.replace("text 44", "text 45"), encoding="utf-8")
+    (folder / "corpus.parquet").unlink(missing_ok=True)
+    (folder / "corpus.jsonl.gz").unlink(missing_ok=True)
+    FORMS[form](folder)
+    assert documents.read(30, 10).ids[0] == "d30"
+    with pytest.raises(DataError, match=r"numbered/corpus\.\S+ was changed while it was read"):
+        documents.read(43, 1)
+
+
+def test_a_corpus_cut_short_since_it_was_opened_is_refused(folder: Path) -> None:
+    documents = load_dataset(str(folder)).documents
+    lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "corpus.jsonl").write_text("".join(lines[:44]), encoding="utf-8")
+    with pytest.raises(DataError, match="was changed while it was read"):
+        documents.read(40, 4)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from slow_files import pytest_collection_modifyitems  # noqa: F401
 
 if TYPE_CHECKING:
     from drawn_pairs import DrawnPairs
@@ -19,38 +20,6 @@ if TYPE_CHECKING:
 
     from probe.data.dataset import Dataset
     from probe.models.loaded import LoadedModel
-
-_TESTS = Path(__file__).parent
-
-# The files that take longest, longest first: begun first, they leave small ones to fill the end of every process.
-# Between those that start processes of their own is one that does not, so that they do not meet.
-SLOW_FILES = (
-    "end_to_end/test_examples.py",
-    "end_to_end/test_processes.py",
-    "end_to_end/test_ray_kill.py",
-    "encoder_surgery/adaptors_commands/test_fit.py",
-    "probe/distributed/test_engine.py",
-    "probe/report/test_browser.py",
-    "adaptors/encoders/test_folder.py",
-    "encoder_surgery/surgery_commands/test_commands.py",
-    "probe/plots/test_plots.py",
-    "adaptors/healing/test_heal.py",
-    "adaptors/finetuning/test_resume.py",
-    "encoder_surgery/adaptors_commands/test_tune.py",
-    "surgery/cutting/test_cut.py",
-    "end_to_end/test_kill.py",
-    "end_to_end/test_kill_save.py",
-    "end_to_end/test_fresh_process.py",
-    "adaptors/finetuning/test_saved.py",
-    "encoder_surgery/shell/test_engine.py",
-    "encoder_surgery/surgery_commands/test_fuse.py",
-    "adaptors/healing/test_log.py",
-    "probe/evaluation/test_asymmetric.py",
-    "adaptors/healing/test_start.py",
-    "adaptors/fitting/test_distil.py",
-    "adaptors/finetuning/test_tune.py",
-    "end_to_end/test_docs.py",
-)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,13 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     # On a busy machine torch's threads would spin for minutes over models this small.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow files first, whoever ordered the tests before; the tests of a file stay as they are."""
-    places = {name: place for place, name in enumerate(SLOW_FILES)}
-    items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).as_posix(), len(SLOW_FILES)))
 
 
 def pytest_unconfigure() -> None:

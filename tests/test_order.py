@@ -5,11 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import SLOW_FILES, pytest_collection_modifyitems
+from slow_files import SLOW_FILES, pytest_collection_modifyitems
+
+TESTS = Path(__file__).parent
 
 
 def item(file: str, test: str) -> Any:
-    return SimpleNamespace(path=Path("tests") / file, name=test)
+    return SimpleNamespace(path=TESTS / file, name=test)
 
 
 def test_slow_files_are_put_first_and_nothing_else_changes_its_place() -> None:
@@ -21,7 +23,7 @@ def test_slow_files_are_put_first_and_nothing_else_changes_its_place() -> None:
 
 def test_every_slow_file_is_there_once() -> None:
     assert len(set(SLOW_FILES)) == len(SLOW_FILES)
-    assert [name for name in SLOW_FILES if not (Path(__file__).parent / name).is_file()] == []
+    assert [name for name in SLOW_FILES if not (TESTS / name).is_file()] == []
 
 
 def test_processes_are_given_files_in_this_order(pytestconfig: pytest.Config) -> None:

@@ -158,7 +158,8 @@ def test_place_needs_layer_and_pooling_written_out() -> None:
 
 
 def test_parsing_a_spec_does_not_import_torch() -> None:
-    code = "import sys; from probe.layers.hookpoint import Hookpoint; Hookpoint.parse('m@5')\nprint('torch' in sys.modules)"
+    code = "import sys; from probe.layers.hookpoint import Hookpoint; Hookpoint.parse('m@5')"
+    code += "; print('torch' in sys.modules)"
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -111,10 +111,10 @@ def _score(dataset: str, store: Store) -> dict[str, float]:
     by_similarity = FitPlan(("linear",), _DIMS, TrainOptions(loss="similarity"))
     at_random = FitPlan(("linear-original", "mlp-original"), _DIMS, TrainOptions(steps=_RANDOM_STEPS))
     runs = {
-        "frozen": rank(frozen.candidates, data, str(frozen.baseline), options, frozen.fusions),
-        "ladder": compare_adaptors(fusion, FitPlan(kinds, _DIMS), judged, options),
-        "random": compare_adaptors(fusion, at_random, blind, options),
-        "similarity": compare_adaptors(fusion, by_similarity, blind, options),
+        "frozen": rank(frozen.candidates, data, str(frozen.baseline), options=options, fusions=frozen.fusions),
+        "ladder": compare_adaptors(fusion, FitPlan(kinds, _DIMS), judged, options=options),
+        "random": compare_adaptors(fusion, at_random, blind, options=options),
+        "similarity": compare_adaptors(fusion, by_similarity, blind, options=options),
     }
     return {key: score for name, board in runs.items() for key, score in _read(name, board).items()}
 

@@ -70,6 +70,6 @@ def _time(reader: LayerReader, dataset: Dataset, workers: int) -> float:
 
     name = reader.model.source.name
     points = [Fusion((Hookpoint(name, layer, "mean"),)) for layer in range(reader.model.depth + 1)]
-    sweep_fusions({name: reader}, points, dataset, [Metric("ndcg", 10)], RunContext(), timed)
+    sweep_fusions({name: reader}, points, dataset, metrics=[Metric("ndcg", 10)], context=RunContext(), engine=timed)
     warm = 2 * workers
     return 1000 * (came[-1] - came[warm - 1]) / ((len(came) - warm) * CHUNK)

@@ -18,7 +18,7 @@ __all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
 
 
 def score_cut(
-    reader: LayerReader, after: int, pooling: str | None, dataset: Dataset, options: RankOptions
+    reader: LayerReader, after: int, pooling: str | None, *, dataset: Dataset, options: RankOptions
 ) -> Leaderboard:
     """Rank a layer beside the full model; by the cut law it is what a model cut there gives.
 
@@ -32,11 +32,11 @@ def score_cut(
     Returns:
         The leaderboard.
     """
-    return rank_layers(reader, dataset, str(after), [pooling or "own"], options)
+    return rank_layers(reader, dataset, str(after), poolings=[pooling or "own"], options=options)
 
 
 def score_kept(
-    model: LoadedModel, blocks: Sequence[int], pooling: str | None, dataset: Dataset, options: RankOptions
+    model: LoadedModel, blocks: Sequence[int], pooling: str | None, *, dataset: Dataset, options: RankOptions
 ) -> Leaderboard:
     """Rank a model of chosen blocks beside the full one.
 
@@ -58,7 +58,7 @@ def score_kept(
         Candidate(LayerReader(model), (original,)),
         Candidate(LayerReader(kept), (Hookpoint(name, kept.depth, pooling or own_pooling(model)),)),
     ]
-    return rank(candidates, dataset, str(original), options)
+    return rank(candidates, dataset, str(original), options=options)
 
 
 def score_fused(model: FusedModel, dataset: Dataset, options: RankOptions) -> Leaderboard:
@@ -75,11 +75,11 @@ def score_fused(model: FusedModel, dataset: Dataset, options: RankOptions) -> Le
     fusion = model.fusion
     candidates = [Candidate(reader, model.points_of(reader)) for reader in model.readers]
     if fusion.weights is None:
-        return rank(candidates, dataset, str(fusion.points[0]), options, [fusion])
+        return rank(candidates, dataset, str(fusion.points[0]), options=options, fusions=[fusion])
     weights = ", ".join(f"{share:.2f}" for share in fusion.shares)
     weighted = replace(fusion, name=f"{fusion} (weights {weights})")
     equal = replace(fusion, weights=None, method="concat" if fusion.method == "concat" else "mean")
-    return rank(candidates, dataset, str(fusion.points[0]), options, [weighted, equal])
+    return rank(candidates, dataset, str(fusion.points[0]), options=options, fusions=[weighted, equal])
 
 
 def card_section(board: Leaderboard) -> str:

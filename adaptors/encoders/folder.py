@@ -59,6 +59,7 @@ def save_adapted(
     encoder: AdaptedEncoder,
     readers: Sequence[LayerReader],
     out: Path,
+    *,
     about: About,
     force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
@@ -83,7 +84,7 @@ def save_adapted(
         CallError: The folder exists.
         ModelError: The files cannot be written.
     """
-    return save_folder(out, lambda folder: _write(encoder, readers, folder, about), force, check)
+    return save_folder(out, lambda folder: _write(encoder, readers, folder, about=about), force, check=check)
 
 
 def is_plain_model(encoder: AdaptedEncoder) -> bool:
@@ -91,14 +92,14 @@ def is_plain_model(encoder: AdaptedEncoder) -> bool:
     return len(encoder.points) == 1 and encoder.points[0].layer_pooling[0] > 0 and is_plain(encoder.module)
 
 
-def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path, about: About) -> None:
+def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path, *, about: About) -> None:
     points, top, words = encoder.points, top_modules(encoder.module, encoder.dim), _words(encoder, about.dataset)
     if len(points) == 1 and points[0].layer_pooling[0] > 0:
         layer, pooling = points[0].layer_pooling
         write_model(cut(readers[0].loaded, layer), folder, OutputHead(pooling, top, words, about.scores))
         members, first = [folder], 3
     else:
-        members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, words, about.scores)
+        members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, words, scores=about.scores)
         # The fused model's own line of modules.json, and the modules on top after it.
         paths = write_modules(folder, [FUSED_MODULE, *(module.type for module in top), "Normalize"])
         for module, path in zip(top, paths[1:], strict=False):

@@ -45,6 +45,7 @@ def resolve_specs(
     specs: Sequence[str],
     options: LoadOptions | None = None,
     store: Store | None = None,
+    *,
     run_rules: Sequence[str] = (),
     tokens: bool = False,
 ) -> ResolvedSpecs:
@@ -74,7 +75,7 @@ def resolve_specs(
         raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
     joined = [spec for spec in specs if spec not in late]
     parts = [split_fusion(spec) for spec in late]
-    readers, groups = _open_groups([*joined, *chain(*parts)], options, store, tokens)
+    readers, groups = _open_groups([*joined, *chain(*parts)], options, store, tokens=tokens)
     encoders = list(dict.fromkeys(encoder for group in groups[: len(joined)] for encoder in group))
     fusions = [encoder.points for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
     found = iter([_alone(group) for group in groups[len(joined) :]])
@@ -88,7 +89,7 @@ def _joins_tokens(spec: str) -> bool:
 
 
 def _open_groups(
-    specs: Sequence[str], options: LoadOptions | None, store: Store | None, tokens: bool = False
+    specs: Sequence[str], options: LoadOptions | None, store: Store | None, *, tokens: bool = False
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
     """Return readers by name, every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
@@ -123,7 +124,7 @@ def _is_hookpoint(encoder: Composite | RunFusion) -> bool:
 
 
 def resolve_sides(
-    queries: str, documents: str, options: LoadOptions | None = None, store: Store | None = None
+    queries: str, documents: str, options: LoadOptions | None = None, *, store: Store | None = None
 ) -> ResolvedSpecs:
     """Open an encoder for queries and one for documents, to be ranked together and each by itself.
 
@@ -148,7 +149,7 @@ def resolve_sides(
 
 
 def pair_towers(
-    resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, store: Store | None = None
+    resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
 ) -> ResolvedSpecs:
     """Compare every hookpoint of a tower with the whole of the other tower.
 
@@ -230,4 +231,4 @@ def _cross(groups: Sequence[Sequence[Hookpoint]]) -> list[tuple[Hookpoint, ...]]
 
 
 def _expand(parts: SpecParts, model: ModelProfile, tokens: bool) -> tuple[Hookpoint, ...]:
-    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"], tokens)
+    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"], tokens=tokens)

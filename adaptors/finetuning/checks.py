@@ -35,7 +35,7 @@ def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
         _check_fused(encoder, goal)
     if encoder.is_paired:
         _check_paired(encoder, options)
-    make_tuning_loss(goal.loss, encoder.model, goal.settings, goal.around)
+    make_tuning_loss(goal.loss, encoder.model, goal.settings, around=goal.around)
     if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
         fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
         raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")

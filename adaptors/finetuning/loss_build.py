@@ -15,7 +15,7 @@ __all__ = ["make_tuning_loss"]
 _T = TypeVar("_T")
 
 
-def make_tuning_loss(name: str, model: Any, options: LossOptions, around: Sequence[str] = ()) -> "nn.Module":
+def make_tuning_loss(name: str, model: Any, options: LossOptions, *, around: Sequence[str] = ()) -> "nn.Module":
     """Return a loss of a model.
 
     Args:

@@ -42,7 +42,7 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
     options = run.options
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
-        on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options)))
+        on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options=options)))
         trainer = make_trainer(run, data, folder, number=number, done=done)
         if (finished := load_finished_round(folder)) is not None:
             trainer.restore(finished[0])
@@ -61,7 +61,7 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
 
 
 def fingerprint(
-    encoder: TrainableEncoder, rows: Sequence[Row], watched: Sequence[Row | str], options: TuneOptions
+    encoder: TrainableEncoder, rows: Sequence[Row], watched: Sequence[Row | str], *, options: TuneOptions
 ) -> dict[str, Any]:
     """Return plain values that are equal only for trainings that may share checkpoints.
 

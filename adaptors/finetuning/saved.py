@@ -53,7 +53,7 @@ def check_cut(folder: Path) -> None:
         )
 
 
-def save_tuned(tuned: Tuned, out: Path, force: bool, check: Callable[[Path], object] = lambda folder: None) -> Path:
+def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] = lambda folder: None) -> Path:
     """Save a trained encoder in the layout of the one it began as.
 
     Args:
@@ -69,7 +69,7 @@ def save_tuned(tuned: Tuned, out: Path, force: bool, check: Callable[[Path], obj
         CallError: The folder exists.
         ModelError: The files cannot be written, or the encoder is not made like its folder.
     """
-    return save_folder(out, lambda folder: _write(tuned, folder), force, check)
+    return save_folder(out, lambda folder: _write(tuned, folder), force, check=check)
 
 
 def _write(tuned: Tuned, folder: Path) -> None:

@@ -82,7 +82,7 @@ def make_trainer(run: TuningRun, data: TuningData, folder: Path, *, number: int,
         args=_arguments(folder, run, every, columns=train.column_names),
         train_dataset=train,
         eval_dataset=as_dataset(replace(data, rows=tuple(run.held)), options) if _by_loss(run) else None,
-        loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, options.goal.around),
+        loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, around=options.goal.around),
         evaluator=run.evaluator,
         callbacks=[log, *([EarlyStopping(_PATIENCE)] if run.held else [])],
     )

@@ -42,7 +42,7 @@ class Round:
 
 
 def tune(
-    encoder: TrainableEncoder, data: TuningData, corpus: Sequence[str], options: TuneOptions | None = None
+    encoder: TrainableEncoder, data: TuningData, corpus: Sequence[str], *, options: TuneOptions | None = None
 ) -> tuple[Round, ...]:
     """Train an encoder in place; every round ends as its best epoch left it.
 
@@ -124,4 +124,6 @@ def _score(data: TuningData, scorer: CrossEncoder, options: TuneOptions) -> Tuni
 def _mine(run: TuningRun, data: TuningData, corpus: Sequence[str]) -> TuningData:
     options = run.options
     run.encoder.model.eval()
-    return on_first(lambda: mine_negatives(data, run.encoder.model, corpus, options.mining, options.progress))
+    return on_first(
+        lambda: mine_negatives(data, run.encoder.model, corpus, options=options.mining, progress=options.progress)
+    )

@@ -78,7 +78,7 @@ def write_pair(files: ModelFiles, folder: Path) -> None:
     first = Transformer(str(files.config.transformer), model_kwargs={"dtype": torch.float32, "use_safetensors": True})
     tokenizer: Any = first.tokenizer
     longest = first.config.text_config.max_position_embeddings
-    first.max_seq_length = pick_max_tokens(None, files.config.max_tokens, longest, tokenizer)
+    first.max_seq_length = pick_max_tokens(None, files.config.max_tokens, longest, tokenizer=tokenizer)
     if "attention_mask" not in tokenizer.model_input_names:
         first.processing_kwargs = _FILLED
     model = SentenceTransformer(modules=[first], device="cpu")

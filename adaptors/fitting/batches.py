@@ -83,13 +83,13 @@ def split_pairs(data: FitData, seed: int) -> Split:
     return Split(data.pairs[~is_held_out], data.pairs[is_held_out])
 
 
-def draw_texts(rows: Tensor, batch: int, steps: int, seed: int) -> BatchSchedule:
+def draw_texts(rows: Tensor, batch: int, steps: int, *, seed: int) -> BatchSchedule:
     """Draw texts, none twice in a batch."""
     rng = torch.Generator().manual_seed(seed)
     return {"text": [rows[torch.randperm(len(rows), generator=rng)[:batch]].tolist() for _ in range(steps)]}
 
 
-def draw_rankings(split: Split, documents: int, steps: int, seed: int) -> tuple[BatchSchedule, BatchSchedule]:
+def draw_rankings(split: Split, documents: int, steps: int, *, seed: int) -> tuple[BatchSchedule, BatchSchedule]:
     """Draw anchors, half of them queries where there are some, and candidate documents for all of them.
 
     Args:
@@ -105,12 +105,14 @@ def draw_rankings(split: Split, documents: int, steps: int, seed: int) -> tuple[
     known = split.train[split.train < documents]
     every = torch.cat([known, split.held_out[split.held_out < documents]])
     return (
-        _draw_rankings(split.train, documents, known, steps, rng),
-        _draw_rankings(split.held_out, documents, every, 1, rng),
+        _draw_rankings(split.train, documents, known, steps=steps, rng=rng),
+        _draw_rankings(split.held_out, documents, every, steps=1, rng=rng),
     )
 
 
-def _draw_rankings(rows: Tensor, documents: int, candidates: Tensor, steps: int, rng: torch.Generator) -> BatchSchedule:
+def _draw_rankings(
+    rows: Tensor, documents: int, candidates: Tensor, *, steps: int, rng: torch.Generator
+) -> BatchSchedule:
     texts, queries = rows[rows < documents], rows[rows >= documents]
     asked = _ANCHORS // 2 if len(queries) else 0
     draws: BatchSchedule = {"anchor": [], "candidate": []}
@@ -122,7 +124,7 @@ def _draw_rankings(rows: Tensor, documents: int, candidates: Tensor, steps: int,
     return draws
 
 
-def draw_pairs(pairs: Tensor, documents: int, batch: int, steps: int, seed: int) -> BatchSchedule:
+def draw_pairs(pairs: Tensor, documents: int, batch: int, *, steps: int, seed: int) -> BatchSchedule:
     """Draw queries, each with one of its relevant documents; no query and no document comes twice in a batch.
 
     Args:

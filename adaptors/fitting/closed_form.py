@@ -126,14 +126,14 @@ def fit_lens(data: FitData, dim: int) -> Projection:
     # The penalty needs no more than float32, in which the eigenvectors take a third of the time; the map does.
     values, vectors = torch.linalg.eigh(moments.float())
     along = (vectors.T @ shared.float()).double().square().sum(dim=1)
-    penalty = _pick_penalty(values.double().numpy(), along.numpy(), float(wanted.square().sum()), len(states))
+    penalty = _pick_penalty(values.double().numpy(), along.numpy(), float(wanted.square().sum()), count=len(states))
     moments.diagonal().add_(penalty)
     weight = torch.cholesky_solve(shared, torch.linalg.cholesky(moments))
     bias = target_mean - mean @ weight
     return Projection.of(weight[:, :dim].float(), bias[:dim].float())
 
 
-def _pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, count: int) -> float:
+def _pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, count: int) -> float:
     """Return the penalty of least GCV, from the eigenvalues of X'X and the squared projections of X'Y on its axes."""
     values = values.clip(min=0)
     best, chosen = np.inf, 0.0

@@ -54,7 +54,7 @@ class FittedAdaptors:
     notes: tuple[str, ...]
 
 
-def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, options: RankOptions) -> Leaderboard:
+def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RankOptions) -> Leaderboard:
     """Fit every adaptor and rank them with their frozen encoders.
 
     Args:
@@ -69,13 +69,13 @@ def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, op
     Raises:
         CallError: A dimension does not suit any encoder.
     """
-    fitted = fit_adaptors(resolved, plan, texts, options)
+    fitted = fit_adaptors(resolved, plan, texts, options=options)
     encoders = [*resolved.fusions, *fitted.adapted]
-    board = rank(resolved.candidates, texts.corpus, str(resolved.baseline), options, encoders)
+    board = rank(resolved.candidates, texts.corpus, str(resolved.baseline), options=options, fusions=encoders)
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
 
 
-def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, options: RankOptions) -> FittedAdaptors:
+def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RankOptions) -> FittedAdaptors:
     """Fit every adaptor of a plan; arguments as of `compare_adaptors`.
 
     A training that comes to nothing leaves its kind out of the ladder, and a note says so.
@@ -92,12 +92,12 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, option
     left_out: dict[str, list[str]] = {}
     failed: type[ProbeError] = CallError
     for fusion, data in zip(
-        fusions, gather_states(readers, fusions, texts, options.store, options.progress), strict=True
+        fusions, gather_states(readers, fusions, texts, store=options.store, progress=options.progress), strict=True
     ):
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
                 try:
-                    fitted = fit_kind(kind, fusion, seen, plan)
+                    fitted = fit_kind(kind, fusion, seen, plan=plan)
                 except (CallError, TrainingError) as error:
                     left_out.setdefault(f"{kind}: {error}", []).append(str(fusion))
                     failed = TrainingError if isinstance(error, TrainingError) else failed
@@ -110,7 +110,7 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, option
     return FittedAdaptors(tuple(adapted), tuple(notes))
 
 
-def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: FitPlan) -> list[AdaptedEncoder]:
+def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list[AdaptedEncoder]:
     """Fit one kind of adaptor on one fusion.
 
     Args:
@@ -126,7 +126,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: FitPlan) -> list[Ad
         CallError: It does not suit the fusion or any of the dimensions.
         TrainingError: Its training came to nothing.
     """
-    dims = _fitting(kind, fusion, data, plan.dims)
+    dims = _fitting(kind, fusion, data, dims=plan.dims)
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)
     seconds = time.perf_counter() - began
@@ -136,7 +136,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, plan: FitPlan) -> list[Ad
 
 
 def fit_lenses(
-    reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, store: Store | None, progress: Progress
+    reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, *, store: Store | None, progress: Progress
 ) -> list[AdaptedEncoder]:
     """Fit a lens to each hookpoint of a model, with as many dimensions as the final embedding has.
 
@@ -151,17 +151,17 @@ def fit_lenses(
         One encoder per hookpoint; none for the final embedding itself.
     """
     fusions = [Fusion((point,)) for point in points]
-    gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store, progress)
+    gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
     plan = FitPlan((LENS,), (reader.model.width,))
     return [
         lens
         for fusion, data in zip(fusions, gathered, strict=True)
         if not data.is_final
-        for lens in fit_kind(LENS, fusion, data, plan)
+        for lens in fit_kind(LENS, fusion, data, plan=plan)
     ]
 
 
-def _fitting(kind: str, fusion: Fusion, data: FitData, dims: Sequence[int]) -> list[int]:
+def _fitting(kind: str, fusion: Fusion, data: FitData, *, dims: Sequence[int]) -> list[int]:
     if kind == LENS and data.is_final:
         raise CallError("there is nothing to map: it is the final embedding")
     if KINDS[kind].reads_blocks and len(fusion.points) == 1:

@@ -143,6 +143,7 @@ def gather_states(
     readers: Mapping[str, LayerReader],
     fusions: Sequence[Fusion],
     texts: FitTexts,
+    *,
     store: Store | None = None,
     progress: Progress = silent,
 ) -> list[FitData]:
@@ -193,7 +194,7 @@ def _read(
     for name, reader in readers.items():
         own = [point for point in points if point.model == name]
         side = make_side(reader, dataset)
-        chunks = [chunk.vectors for chunk in read_states(reader, side, [p.layer_pooling for p in own], context)]
+        chunks = [chunk.vectors for chunk in read_states(reader, side, [p.layer_pooling for p in own], context=context)]
         found |= {point: np.concatenate([vectors[point.layer_pooling] for vectors in chunks]) for point in own}
     return found
 

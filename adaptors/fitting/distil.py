@@ -93,7 +93,7 @@ def _rotate(data: FitData, axes: Tensor) -> FitData:
 
 def _train(student: _Student, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
     dim, documents = student.dim, len(data.documents)
-    draws, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, options.seed)
+    draws, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, seed=options.seed)
     prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
     task = TrainingTask(
         loss=lambda model: RankingDistillationLoss(model, prefixes),

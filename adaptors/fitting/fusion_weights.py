@@ -45,6 +45,7 @@ def tune_weights(
     model: FusedModel,
     dataset: Dataset,
     metric: Metric,
+    *,
     store: Store | None = None,
     progress: Progress = silent,
 ) -> TunedWeights:
@@ -72,7 +73,9 @@ def tune_weights(
     equal = replace(model.fusion, weights=None, method="concat" if method == "concat" else "mean", name=None)
     grid = [replace(equal, weights=weights, method=method) for weights in candidate_weights(len(equal.points))]
     readers = {reader.model.source.name: reader for reader in model.readers}
-    evaluations, _ = sweep_fusions(readers, [equal, *grid], dataset, [metric], RunContext(store, progress))
+    evaluations, _ = sweep_fusions(
+        readers, [equal, *grid], dataset, metrics=[metric], context=RunContext(store, progress)
+    )
     reference, *others = [evaluation.scores[metric] for evaluation in evaluations]
     best = max(range(len(grid)), key=lambda place: float(others[place].mean()))
     gain = float((others[best] - reference).mean())

@@ -48,7 +48,7 @@ def _network(kind: str) -> Kind:
         """Train it; the imports take seconds."""
         from adaptors.fitting.network import fit_network
 
-        return fit_network(kind, data, dims, options)
+        return fit_network(kind, data, dims, options=options)
 
     return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_default=kind not in _ORIGINALS)
 

@@ -49,7 +49,7 @@ class _Material:
     evaluator: HeldOutQueries | None
 
 
-def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
+def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: TrainOptions) -> FitResult:
     """Train a network; with the judgements, where the data has some.
 
     Args:
@@ -68,8 +68,8 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOpt
     labelled, dim = data.labels != "none", max(dims)
     loss = options.loss or NETWORK_LOSSES[kind][labelled]
     choice = choose_loss(loss, labelled)
-    network = make_network(kind, data, dim, options.seed)
-    material = _draw(data, choice, dims, options)
+    network = make_network(kind, data, dim, seed=options.seed)
+    material = _draw(data, choice, dims, options=options)
     task = TrainingTask(
         loss=lambda model: choice.make(model, network, prefixes(dim)),
         train=material.train,
@@ -82,7 +82,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], options: TrainOpt
     return FitResult(_simplify(network), epochs, _notes(network, data))
 
 
-def make_network(kind: str, data: FitData, dim: int, seed: int) -> Network:
+def make_network(kind: str, data: FitData, dim: int, *, seed: int) -> Network:
     """Return an untrained network: the principal axes of the documents, or `spectral` where there are labels.
 
     Args:
@@ -114,20 +114,22 @@ def prefixes(dim: int) -> tuple[int, ...]:
     return tuple(lengths) or (dim,)
 
 
-def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], options: TrainOptions) -> _Material:
+def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], *, options: TrainOptions) -> _Material:
     documents, steps, seed = len(data.documents), options.steps, options.seed
     if choice.draws == "pairs":
         pairs = split_pairs(data, seed)
         return _Material(
-            draw_pairs(pairs.train, documents, choice.batch, steps, seed),
-            draw_pairs(pairs.held_out, documents, choice.batch, 1, seed),
+            draw_pairs(pairs.train, documents, choice.batch, steps=steps, seed=seed),
+            draw_pairs(pairs.held_out, documents, choice.batch, steps=1, seed=seed),
             HeldOutQueries(data, pairs.held_out, dims),
         )
     rows = split_texts(data, seed)
     if choice.draws == "rankings":
-        return _Material(*draw_rankings(rows, documents, steps, seed), evaluator=None)
+        return _Material(*draw_rankings(rows, documents, steps, seed=seed), evaluator=None)
     return _Material(
-        draw_texts(rows.train, choice.batch, steps, seed), draw_texts(rows.held_out, choice.batch, 1, seed), None
+        draw_texts(rows.train, choice.batch, steps, seed=seed),
+        draw_texts(rows.held_out, choice.batch, 1, seed=seed),
+        None,
     )
 
 

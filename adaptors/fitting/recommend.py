@@ -58,7 +58,7 @@ class Recommendation:
 
 
 def recommend(
-    reader: LayerReader, points: Sequence[Hookpoint], held: Dataset | None, margin: float, options: RankOptions
+    reader: LayerReader, points: Sequence[Hookpoint], held: Dataset | None, *, margin: float, options: RankOptions
 ) -> Recommendation:
     """Recommend a layer, raw or with its lens.
 
@@ -83,16 +83,16 @@ def recommend(
         raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
     seen, judged = split_queries(held)
     full = max(points, key=lambda point: point.layer_pooling[0])
-    lenses = fit_lenses(reader, points, FitTexts(held, seen), options.store, options.progress)
+    lenses = fit_lenses(reader, points, FitTexts(held, seen), store=options.store, progress=options.progress)
     encoders: list[Composite] = [*(Fusion((point,)) for point in points), *lenses]
     evaluations, _ = sweep_fusions(
         {reader.model.source.name: reader},
         encoders,
         judged,
-        [options.metric],
-        RunContext(options.store, options.progress),
+        metrics=[options.metric],
+        context=RunContext(options.store, options.progress),
     )
-    chosen, p_value = _pick(evaluations, full, margin, options)
+    chosen, p_value = _pick(evaluations, full, margin, options=options)
     return Recommendation(
         encoder=None if chosen is None else chosen.hookpoint,
         lens=chosen is not None and chosen.adaptor is not None,
@@ -120,7 +120,7 @@ def _only(dataset: Dataset, names: set[str]) -> Dataset:
 
 
 def _pick(
-    evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, options: RankOptions
+    evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, *, options: RankOptions
 ) -> tuple[Evaluation | None, float | None]:
     """Return the shallowest candidate that passes, and its corrected p-value."""
     reference = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
@@ -129,7 +129,7 @@ def _pick(
     if not candidates:
         return None, None
     scores = np.stack([e.scores[options.metric] for e in candidates])
-    p_values = holm(non_inferiority_p_values(scores, reference.scores[options.metric], margin, options.seed))
+    p_values = holm(non_inferiority_p_values(scores, reference.scores[options.metric], margin, seed=options.seed))
     passed = [(e, p) for e, p in zip(candidates, p_values, strict=True) if p < _ALPHA]
     return min(passed, key=lambda found: _cost(found[0]), default=(None, None))
 

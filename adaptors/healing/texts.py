@@ -98,7 +98,7 @@ class HealTexts:
 
 
 def gather_heal_texts(
-    teacher: LayerReader, data: Sequence[FitTexts], store: Store | None = None, progress: Progress = silent
+    teacher: LayerReader, data: Sequence[FitTexts], store: Store | None = None, *, progress: Progress = silent
 ) -> HealTexts:
     """Read the full model's vectors of corpora and training queries, from the store where they are there.
 
@@ -115,7 +115,9 @@ def gather_heal_texts(
     texts: list[str] = []
     vectors = []
     for side in (side for one in data for side in _sides(teacher, one)):
-        vectors += [chunk.vectors[final] for chunk in read_states(teacher, side, [final], RunContext(store, progress))]
+        vectors += [
+            chunk.vectors[final] for chunk in read_states(teacher, side, [final], context=RunContext(store, progress))
+        ]
         texts += [side.prompt + text for _, text in side.texts]
     targets = normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
     seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)

@@ -23,7 +23,7 @@ class AlignmentAnisotropyLoss(EmbeddingLoss):
     loss CUAXU of Fahim et al. (It's Not a Modality Gap, 2024).
     """
 
-    def __init__(self, model: nn.Module, temperature: float = 0.05, same: float = 1.0, cross: float = 1.0) -> None:
+    def __init__(self, model: nn.Module, temperature: float = 0.05, same: float = 1.0, *, cross: float = 1.0) -> None:
         """Judge a model.
 
         Args:

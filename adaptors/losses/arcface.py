@@ -28,7 +28,7 @@ class AdaptiveArcFaceLoss(EmbeddingLoss):
     """
 
     def __init__(
-        self, model: nn.Module, temperature: float = 0.05, margin: float = 0.1745, spread: float = 0.1
+        self, model: nn.Module, temperature: float = 0.05, margin: float = 0.1745, *, spread: float = 0.1
     ) -> None:
         """Judge a model.
 

@@ -122,7 +122,7 @@ class CollapseGuard(PenalisedLoss):
     cosines, so that rotations change nothing.
     """
 
-    def __init__(self, model: nn.Module, loss: nn.Module, weight: float = 1.0, floor: float = 0.5) -> None:
+    def __init__(self, model: nn.Module, loss: nn.Module, weight: float = 1.0, *, floor: float = 0.5) -> None:
         """Guard a loss of a model.
 
         Args:

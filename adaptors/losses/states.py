@@ -86,7 +86,7 @@ class MatryoshkaAdaptorLoss(_StateLoss):
     second, rank = sum over i, m and j, k with l_ij > l_ik of (l_ij - l_ik) log(1 + exp(s_ik - s_ij)).
     """
 
-    def __init__(self, model: nn.Module, network: Residual, dims: Sequence[int], neighbours: int = 10) -> None:
+    def __init__(self, model: nn.Module, network: Residual, dims: Sequence[int], *, neighbours: int = 10) -> None:
         """Judge a model.
 
         Args:
@@ -114,7 +114,9 @@ class MatryoshkaAdaptorLoss(_StateLoss):
             "rec": torch.linalg.vector_norm(self.network.correction(states), dim=1).sum(),
         }
         if labels is not None:
-            terms["rank"] = torch.stack([_misrankings(vectors[0], vectors[1], labels, dim) for dim in self.dims]).sum()
+            terms["rank"] = torch.stack(
+                [_misrankings(vectors[0], vectors[1], labels, dim=dim) for dim in self.dims]
+            ).sum()
         return terms
 
     def _nearest(self, wanted: Tensor) -> Tensor:
@@ -169,7 +171,7 @@ def _target(column: dict[str, Tensor]) -> Tensor:
     return column.get("target", column["sentence_embedding"])
 
 
-def _misrankings(queries: Tensor, documents: Tensor, labels: Tensor, dim: int) -> Tensor:
+def _misrankings(queries: Tensor, documents: Tensor, labels: Tensor, *, dim: int) -> Tensor:
     scores = cosines(queries[:, :dim], documents[:, :dim])
     better = (labels.unsqueeze(2) - labels.unsqueeze(1)).clamp(min=0)
     return (better * softplus(scores.unsqueeze(1) - scores.unsqueeze(2))).sum()

@@ -39,6 +39,7 @@ def mine_negatives(
     data: TuningData,
     model: SentenceTransformer,
     corpus: Sequence[str],
+    *,
     options: MineOptions | None = None,
     progress: Progress = silent,
 ) -> TuningData:
@@ -68,7 +69,7 @@ def mine_negatives(
         raise CallError(
             f"every pair of '{data.name}' has {options.count} negatives of its own or more: ask for more, or mine none"
         )
-    mined = _mine(pairs, model, corpus, options, progress)
+    mined = _mine(pairs, model, corpus, options=options, report=progress)
     defects = Defects()
     rows = tuple(complete_pairs(pairs, mined, options.count, seed=options.seed, defects=defects))
     if not rows:
@@ -96,7 +97,12 @@ def _check(options: MineOptions) -> None:
 
 
 def _mine(
-    pairs: Sequence[Pairwise], model: SentenceTransformer, corpus: Sequence[str], options: MineOptions, report: Progress
+    pairs: Sequence[Pairwise],
+    model: SentenceTransformer,
+    corpus: Sequence[str],
+    *,
+    options: MineOptions,
+    report: Progress,
 ) -> dict[str, list[str]]:
     """Return candidates by the key of their query; of texts with the same key one stands for all."""
     queries: dict[str, str] = {}
@@ -107,7 +113,7 @@ def _mine(
     for text in filter(str.strip, corpus):
         documents.setdefault(text_key(text), text)
     asked = dict.fromkeys((queries[text_key(pair.query)], documents[text_key(pair.positive)]) for pair in pairs)
-    mined = mine(list(asked), model, list(documents.values()), options, report)
+    mined = mine(list(asked), model, list(documents.values()), options=options, progress=report)
     return {text_key(query): found for query, found in mined.items()}
 
 

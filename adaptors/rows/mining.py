@@ -48,6 +48,7 @@ def mine(
     pairs: Sequence[tuple[str, str]],
     model: SentenceTransformer,
     corpus: Sequence[str],
+    *,
     options: MineOptions,
     progress: Progress,
 ) -> dict[str, list[str]]:
@@ -97,13 +98,13 @@ class _Embedder:
 
     def encode_document(self, texts: Sequence[str], **options: Any) -> Any:
         """Return the documents' vectors `(N, D)`."""
-        return self._encode(self._model.encode_document, "mining documents", texts, options)
+        return self._encode(self._model.encode_document, "mining documents", texts, options=options)
 
     def encode_query(self, texts: Sequence[str], **options: Any) -> Any:
         """Return the queries' vectors `(N, D)`."""
-        return self._encode(self._model.encode_query, "mining queries", texts, options)
+        return self._encode(self._model.encode_query, "mining queries", texts, options=options)
 
-    def _encode(self, encode: Callable[..., Any], step: str, texts: Sequence[str], options: dict[str, Any]) -> Any:
+    def _encode(self, encode: Callable[..., Any], step: str, texts: Sequence[str], *, options: dict[str, Any]) -> Any:
         vectors = []
         for start in range(0, len(texts), _PIECE):
             piece = texts[start : start + _PIECE]

@@ -18,6 +18,7 @@ def similarity_map(
     before: tuple[Tensor, Tensor],
     after: tuple[Tensor, Tensor],
     path: Path,
+    *,
     sides: tuple[str, str] = ("queries", "documents"),
 ) -> None:
     """Draw the cosines of all pairs of a sample before and after a training, side by side on one scale of colours.

@@ -67,6 +67,6 @@ def rank(
         resolved = resolve_specs(on, options, opened)
         ranking = RankOptions(ranked_by, seed, False, command_line(), opened, report, writes_json(format, save))
         plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
-        board = compare_adaptors(resolved, plan, select_fit_data(dataset, data, labels), ranking)
+        board = compare_adaptors(resolved, plan, select_fit_data(dataset, data, labels), options=ranking)
     emit(board, format, save)
     save_plot(board, plot)

@@ -79,7 +79,7 @@ def tune(
     _refuse(context, _FOR_HEALING, "without")
     from encoder_surgery.adaptors_commands.tune_labels import read_options, tune_and_save
 
-    tune_and_save(model, dataset or [], read_options(context.params), target)
+    tune_and_save(model, dataset or [], read_options(context.params), target=target)
 
 
 def _refuse(context: typer.Context, names: Collection[str], how: str) -> None:

@@ -52,12 +52,12 @@ def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) 
         texts = _read_texts(request, report)
         student = open_trainable(request.cut, Path(scratch))
         trained_files(student, student.folder)  # what cannot be saved is not trained
-        start = _choose_start(request.teacher, student, texts, options)
-        options = _count_steps(student, texts, replace(options, progress=report), request.minutes)
+        start = _choose_start(request.teacher, student, texts, options=options)
+        options = _count_steps(student, texts, replace(options, progress=report), minutes=request.minutes)
         look = HealSample(student.model, texts, options.seed)
         before = look() if target.picture else None
         losses = heal(student, texts, options)
-    draw(target, before, look, ("student", "teacher"))
+    draw(target, before, look, sides=("student", "teacher"))
     words = f"## Healed\n\n{start} {_words(request.teacher, texts, options)} {_describe_losses(losses)}"
     trained_on = TrainedOn("healed", texts.seen)
     save_and_print(Tuned(student, trained_on, target.out.name, words), target, request.cut)
@@ -68,10 +68,10 @@ def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
     from probe.encoding.opening import open_reader
 
     data = load_heal_texts(request.sources)
-    return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, report)
+    return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, progress=report)
 
 
-def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions") -> str:
+def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts", *, options: "HealOptions") -> str:
     """Put the student where it is to begin, and return a sentence on where that is."""
     from adaptors.healing.start import choose_start
     from probe.models.loading import load_model
@@ -93,7 +93,7 @@ def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts",
 
 
 def _count_steps(
-    student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions", minutes: float | None
+    student: "TrainableEncoder", texts: "HealTexts", options: "HealOptions", *, minutes: float | None
 ) -> "HealOptions":
     from adaptors.healing.heal import count_steps
 

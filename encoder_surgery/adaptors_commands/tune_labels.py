@@ -83,7 +83,7 @@ def _read_value(name: str, text: str) -> Any:
         raise CallError(f"--set {name}={text}: expected {expected}") from error
 
 
-def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", target: Target) -> None:
+def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", *, target: Target) -> None:
     """Tune a model, save it, check it in a fresh process, and print the folder."""
     from adaptors.finetuning.encoder import open_trainable
     from adaptors.finetuning.evaluator import RowSample
@@ -109,10 +109,10 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", ta
             tuning = replace(_open_guide(options), progress=report)
             look = RowSample(encoder.model, data.rows)
             before = look() if target.picture else None
-            rounds = tune(encoder, data, candidate_texts(data), tuning)
+            rounds = tune(encoder, data, candidate_texts(data), options=tuning)
         if not is_first():
             return
-        draw(target, before, look, ("queries", "documents"))
+        draw(target, before, look, sides=("queries", "documents"))
         _report(rounds)
         save_and_print(_describe(encoder, source, data, options=options, rounds=rounds), target, model)
 

@@ -71,6 +71,6 @@ def classify(
         texts = load_labelled(dataset, limit, fewest_texts(folds))
         reader = open_reader(model, options, opened)
         classifying = ClassifyOptions(LinearProbeConfig(metric, folds, seed), command_line(), opened, report)
-        board = classify_layers(reader, texts, layers, pooling.split(","), classifying)
-    emit_json(board, format, save, print_result)
+        board = classify_layers(reader, texts, layers, poolings=pooling.split(","), options=classifying)
+    emit_json(board, format, save, draw=print_result)
     save_plot(board, plot)

@@ -59,6 +59,6 @@ def geometry(
         candidates = [
             Candidate(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
         ]
-        board = measure_geometry(candidates, data, command_line(), opened, report)
-    emit_json(board, format, save, print_result)
+        board = measure_geometry(candidates, data, command_line(), store=opened, progress=report)
+    emit_json(board, format, save, draw=print_result)
     save_plot(board, plot)

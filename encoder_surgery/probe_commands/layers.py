@@ -74,7 +74,7 @@ def layers(
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), wants_bm25(baseline)
     opened = open_store(store, no_store)
-    chosen = engines.pick(dataset, split, limit, trust_remote_code)
+    chosen = engines.pick(dataset, split, limit, trust=trust_remote_code)
     extras = _Extras(lens, recommend, model, dataset)
     say(f"loading {dataset} and {model}")
     data = load_ranked(dataset, split, limit, bm25=bm25)
@@ -112,16 +112,24 @@ class _Extras:
 
             if self.lens or self.margin is not None:
                 raise CallError(f"--lens and --recommend are for texts, '{self.dataset}' holds images: leave them out")
-            return rank_towers(open_towers(self.model, data, options, ranking.store), data, layers, poolings, ranking)
+            return rank_towers(
+                open_towers(self.model, data, options, store=ranking.store),
+                data,
+                layers,
+                poolings=poolings,
+                options=ranking,
+            )
         from probe.encoding.opening import open_reader
         from probe.experiments.ranking import rank_layers
 
         reader = open_reader(self.model, options, ranking.store)
-        board = rank_layers(reader, data, layers, poolings, ranking, partial(self.fit, reader, data, ranking))
+        board = rank_layers(
+            reader, data, layers, poolings=poolings, options=ranking, extra=partial(self.fit, reader, data, ranking)
+        )
         return self.add_recommendation(board)
 
     def fit(
-        self, reader: "LayerReader", data: "Dataset", ranking: "RankOptions", points: "Sequence[Hookpoint]"
+        self, reader: "LayerReader", data: "Dataset", ranking: "RankOptions", *, points: "Sequence[Hookpoint]"
     ) -> "Sequence[Composite]":
         """Return a lens per hookpoint, and find the recommendation, where asked for."""
         if not self.lens and self.margin is None:
@@ -134,8 +142,8 @@ class _Extras:
 
         held = find_training(self.dataset, data.split)
         if self.margin is not None:
-            self.found = recommend(reader, points, held, self.margin, ranking)
-        return fit_lenses(reader, points, FitTexts(data, held), ranking.store, ranking.progress)
+            self.found = recommend(reader, points, held, margin=self.margin, options=ranking)
+        return fit_lenses(reader, points, FitTexts(data, held), store=ranking.store, progress=ranking.progress)
 
     def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":
         """Return the leaderboard with the recommendation in its settings, if there is one."""

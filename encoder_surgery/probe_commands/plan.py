@@ -45,4 +45,4 @@ def plan(
     request = PlanRequest(texts, tokens_per_text, layers, pooling.split(","), rate)
     say(f"loading {model}")
     reader = open_reader(model, LoadOptions(dtype=dtype, device=device, trust_remote_code=trust_remote_code))
-    emit_json(plan_sweep(reader, request, command_line()), format, None, print_plan)
+    emit_json(plan_sweep(reader, request, command_line()), format, None, draw=print_plan)

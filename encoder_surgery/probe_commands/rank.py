@@ -60,7 +60,7 @@ def rank(
     check_output(format, save)
     check_plot(plot)
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
-    named = _check_specs(specs or [], queries, documents, fuse_runs)
+    named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engines.check(named)
     from adaptors.encoders.specs import pair_towers
     from probe.experiments.ranking import RankOptions
@@ -71,19 +71,21 @@ def rank(
     options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
     ranked_by, bm25 = Metric.parse(metric), wants_bm25(baseline)
     opened = open_store(store, no_store)
-    chosen = engines.pick(dataset, split, limit, trust_remote_code)
+    chosen = engines.pick(dataset, split, limit, trust=trust_remote_code)
     say(f"loading {dataset} and the models of {', '.join(named)}")
     data = load_ranked(dataset, split, limit, bm25=bm25)
     with working() as report, engines.ready():
         resolved = _resolve(named, bool(queries), fuse_runs, options=options, store=opened)
-        resolved = pair_towers(resolved, data, options, opened)
+        resolved = pair_towers(resolved, data, options, store=opened)
         ranking = RankOptions(ranked_by, seed, bm25, command_line(), opened, report, writes_json(format, save), chosen)
-        board = rank_contestants(resolved.candidates, data, str(resolved.baseline), ranking, resolved.fusions)
+        board = rank_contestants(
+            resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=resolved.fusions
+        )
     emit(board, format, save)
     save_plot(board, plot)
 
 
-def _check_specs(specs: list[str], queries: str | None, documents: str | None, fuse_runs: str | None) -> list[str]:
+def _check_specs(specs: list[str], queries: str | None, documents: str | None, *, fuse_runs: str | None) -> list[str]:
     """Return the encoders a call of `rank` names."""
     if queries is None and documents is None:
         if not specs:
@@ -102,5 +104,5 @@ def _resolve(
 
     if is_pair:
         documents, queries = specs
-        return resolve_sides(queries, documents, options, store)
-    return resolve_specs(specs, options, store, fuse_runs.split(",") if fuse_runs else (), tokens=True)
+        return resolve_sides(queries, documents, options, store=store)
+    return resolve_specs(specs, options, store, run_rules=fuse_runs.split(",") if fuse_runs else (), tokens=True)

@@ -54,6 +54,6 @@ def similarity(
         pairs = load_pairs(dataset, limit)
         reader = open_reader(model, options, opened)
         correlating = SimilarityOptions(seed, command_line(), opened, report)
-        board = correlate_layers(reader, pairs, layers, pooling.split(","), correlating)
-    emit_json(board, format, save, print_result)
+        board = correlate_layers(reader, pairs, layers, poolings=pooling.split(","), options=correlating)
+    emit_json(board, format, save, draw=print_result)
     save_plot(board, plot)

@@ -76,7 +76,7 @@ def prune(
     from probe.store.inventory import prune as delete
 
     opened = _open(store)
-    shelves = select_shelves(opened, model, unused_for, everything)
+    shelves = select_shelves(opened, model, unused_for, everything=everything)
     with working() as report:
         rubbish = find_rubbish(opened, partial(report, "files"))
     paths = [*shelves, *(path for path in rubbish if path.parent not in shelves)]

@@ -76,7 +76,7 @@ class EngineOptions:
         with connected(self.address, self.workers):
             yield
 
-    def pick(self, dataset: str, split: str | None, limit: int | None, trust: bool) -> "Engine":
+    def pick(self, dataset: str, split: str | None, limit: int | None, *, trust: bool) -> "Engine":
         """Return the engine.
 
         Args:

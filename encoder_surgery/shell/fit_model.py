@@ -75,7 +75,12 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     about = About(board.settings["dataset"]["name"], card_section(board) + training_section(encoder.epochs))
     trust = options.trust_remote_code or not is_plain_model(encoder)
     save_adapted(
-        encoder, readers, request.out, about, request.force, lambda folder: check_encoder(folder, model, trust)
+        encoder,
+        readers,
+        request.out,
+        about=about,
+        force=request.force,
+        check=lambda folder: check_encoder(folder, model, trust),
     )
     typer.echo(request.out)
 
@@ -103,9 +108,9 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         training = replace(request.training, progress=report)
         ranking = RankOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
         plan = FitPlan((request.kind,), dims, training, only_labelled=True)
-        ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), ranking)
+        ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
         encoders = [*resolved.fusions, *ladder.adapted]
-        board = rank(resolved.candidates, data, str(resolved.baseline), ranking, encoders)
+        board = rank(resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
     return max(ladder.adapted, key=lambda encoder: encoder.dim), board
 

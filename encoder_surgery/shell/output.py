@@ -124,7 +124,7 @@ def emit(board: "Leaderboard", format: str, save: Path | None) -> None:
         typer.echo(board.render(format), nl=False)
 
 
-def emit_json(result: B, format: str, save: Path | None, draw: "Callable[[B, Console], None]") -> None:
+def emit_json(result: B, format: str, save: Path | None, *, draw: "Callable[[B, Console], None]") -> None:
     """Save a result as JSON where asked for, and print it on stdout, as a table or as JSON."""
     if save is not None:
         write_text(result.to_json(), save)

@@ -25,6 +25,7 @@ def card_scores(
     dataset: str | None,
     split: str | None,
     store: "Store | None",
+    *,
     score: "Callable[[Dataset, RankOptions], Leaderboard]",
 ) -> str:
     """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
@@ -95,5 +96,5 @@ def make_and_save(
     if isinstance(changed, CutTower):
         check_head(changed, finish)
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, finish, force, lambda folder: check_saved(folder, changed, finish, trust))
+    save(changed, out, finish, force=force, check=lambda folder: check_saved(folder, changed, finish, trust=trust))
     typer.echo(out)

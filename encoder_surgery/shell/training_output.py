@@ -48,14 +48,14 @@ def check_target(target: Target, log: Path | None) -> None:
     check_plot(target.picture, "--similarity-map")
 
 
-def draw(target: Target, before: "Pair | None", look: "Sample", sides: tuple[str, str]) -> None:
+def draw(target: Target, before: "Pair | None", look: "Sample", *, sides: tuple[str, str]) -> None:
     """Draw a sample's similarities before and after the training, where asked for."""
     if target.picture is None or before is None:
         return
     from adaptors.training.similarity_map import similarity_map
 
     with saving(target.picture):
-        similarity_map(before, look(), target.picture, sides)
+        similarity_map(before, look(), target.picture, sides=sides)
 
 
 def save_and_print(tuned: "Tuned", target: Target, base: str) -> None:
@@ -63,7 +63,7 @@ def save_and_print(tuned: "Tuned", target: Target, base: str) -> None:
     from adaptors.finetuning.saved import save_tuned
 
     say(f"saving {target.out} and checking it in a fresh process")
-    save_tuned(tuned, target.out, target.force, partial(_check, tuned.encoder))
+    save_tuned(tuned, target.out, target.force, check=partial(_check, tuned.encoder))
     reading = (
         f"probe layers --model {target.out}@image" if tuned.encoder.is_paired else f"probe rank {base} {target.out}"
     )

@@ -66,12 +66,12 @@ def cut(
     def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
         """Score the layer the model is cut at, as `probe layers` does."""
         reader = open_reader(model, replace(options, dtype="auto", device="auto"), ranking.store)
-        return score_cut(reader, after, pooling, data, ranking)
+        return score_cut(reader, after, pooling, dataset=data, options=ranking)
 
     make_and_save(
         lambda: cut_model(load_model(model, options), after),
         folder,
-        lambda: card_scores(dataset, split, opened, score),
+        lambda: card_scores(dataset, split, opened, score=score),
         pooling=pooling,
         force=force,
         trust=trust_remote_code,

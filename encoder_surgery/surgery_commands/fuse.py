@@ -54,7 +54,7 @@ def fuse(
     from surgery.saving.save import check_out
     from surgery.scoring import score_fused
 
-    _check_tuning(tune_weights, weights, split, dataset)
+    _check_tuning(tune_weights, weights, split, dataset=dataset)
     ranked_by, chosen = Metric.parse(metric), _parse_weights(weights)
     options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
     scored = replace(options, dtype="auto", device="auto")
@@ -63,21 +63,21 @@ def fuse(
     opened = open_store(store, no_store) if dataset else None
     if tune_weights:
         plain = "concat" if method == "concat" else "mean"
-        equal = fuse_models(specs, plain, None, scored, opened)
+        equal = fuse_models(specs, plain, None, options=scored, store=opened)
         chosen = _tune(equal, str(dataset), split, metric=ranked_by, store=opened)
         method = plain if chosen is None or plain == "concat" else "weighted"
 
     def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
         """Score the fused model and its parts."""
-        model = fuse_models(specs, method, chosen, scored, opened)
+        model = fuse_models(specs, method, chosen, options=scored, store=opened)
         return score_fused(model, data, replace(ranking, metric=ranked_by))
 
-    model = fuse_models(specs, method, chosen, options)
-    _save(model, folder, force, card_scores(dataset, None, opened, score))
+    model = fuse_models(specs, method, chosen, options=options)
+    _save(model, folder, force, scores=card_scores(dataset, None, opened, score=score))
     typer.echo(folder)
 
 
-def _check_tuning(tune: bool, weights: str | None, split: str | None, dataset: str | None) -> None:
+def _check_tuning(tune: bool, weights: str | None, split: str | None, *, dataset: str | None) -> None:
     if not tune and split is not None:
         raise CallError("--split says where weights are chosen: it needs --tune-weights")
     if tune and dataset is None:
@@ -111,7 +111,7 @@ def _tune(
 
     with working() as report:
         data = load_dataset(dataset, split)
-        found = tune_weights(model, data, metric, store, report)
+        found = tune_weights(model, data, metric, store=store, progress=report)
     measured = (
         f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {data.name} ({data.split}); "
         f"best of {found.candidates}, corrected p {found.p_value:.2g}"
@@ -123,9 +123,9 @@ def _tune(
     return found.weights
 
 
-def _save(model: "FusedModel", folder: Path, force: bool, scores: str) -> None:
+def _save(model: "FusedModel", folder: Path, force: bool, *, scores: str) -> None:
     from surgery.fusing.folder import save_fused
     from surgery.saving.fresh_process import check_encoder
 
     say(f"saving {folder} and checking it in a fresh process")
-    save_fused(model, folder, force, lambda made: check_encoder(made, model, trust=True), scores)
+    save_fused(model, folder, force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)

@@ -52,13 +52,17 @@ def keep(
     def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
         """Score the model of those blocks."""
         return score_kept(
-            load_model(model, replace(options, dtype="auto", device="auto")), blocks, pooling, data, ranking
+            load_model(model, replace(options, dtype="auto", device="auto")),
+            blocks,
+            pooling,
+            dataset=data,
+            options=ranking,
         )
 
     make_and_save(
         lambda: keep_blocks(load_model(model, options), blocks),
         folder,
-        lambda: card_scores(dataset, split, opened, score),
+        lambda: card_scores(dataset, split, opened, score=score),
         pooling=pooling,
         force=force,
         trust=trust_remote_code,

@@ -49,7 +49,7 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
     judged = {document for _, (_, document, _) in judgements}
     documents, found = scan_corpus(find_records(root, "corpus"), judged, defects)
     queries, synthetic = _read_queries(find_records(root, "queries"), defects)
-    qrels = _build_qrels(judgements, found, set(queries.ids), defects)
+    qrels = _build_qrels(judgements, found, set(queries.ids), defects=defects)
     return Dataset(
         name=name or _name_of(path),
         split=chosen,
@@ -117,7 +117,7 @@ def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
 
 
 def _build_qrels(
-    judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], defects: Defects
+    judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], *, defects: Defects
 ) -> Qrels:
     qrels: Qrels = {}
     for place, (query, document, grade) in judgements:

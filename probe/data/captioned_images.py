@@ -214,10 +214,10 @@ def _read_images(folder: Path, captions: Sequence[Caption], defects: Defects) ->
     places: dict[str, str] = {}
     for caption in captions:
         places.setdefault(caption.image, caption.place)
-    return Texts.gather((name, _read_image(folder, name, place, defects)) for name, place in places.items())
+    return Texts.gather((name, _read_image(folder, name, place, defects=defects)) for name, place in places.items())
 
 
-def _read_image(folder: Path, name: str, place: str, defects: Defects) -> ImageFile:
+def _read_image(folder: Path, name: str, place: str, *, defects: Defects) -> ImageFile:
     from probe.io.image_pixels import read_header
 
     path = folder / name

@@ -31,7 +31,7 @@ def chunk_results(setup: WorkerSetup, workers: int, gpus: float) -> Iterator[Chu
     ahead = _AHEAD * workers
     flow = _start_flow(ahead)
     numbers = _numbers(setup.corpus.chunks, flow)
-    batches = iter(_answer(numbers, ray.put(setup), flow, workers, gpus))
+    batches = iter(_answer(numbers, ray.put(setup), flow, workers=workers, gpus=gpus))
     while (batch := _next_batch(batches)) is not None:
         for data in batch["result"]:
             result: ChunkResult = pickle.loads(data)
@@ -64,7 +64,7 @@ def _numbers(chunks: int, flow: Any) -> Any:
         return ray.data.from_items([{"corpus": 0}]).flat_map(number_chunks, fn_args=(chunks, flow), num_cpus=0)
 
 
-def _answer(numbers: Any, setup: Any, flow: Any, workers: int, gpus: float) -> Any:
+def _answer(numbers: Any, setup: Any, flow: Any, *, workers: int, gpus: float) -> Any:
     """Return the batches of results; nothing runs before they are asked for."""
     import ray
 

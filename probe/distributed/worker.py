@@ -109,8 +109,8 @@ class _OpenWorker:
                     reader,
                     self._shelves[name],
                     NumberedTexts(number, texts),
-                    reader.model.document_prompt,
-                    list(points_of(self._tracker, reader)),
+                    prompt=reader.model.document_prompt,
+                    layer_poolings=list(points_of(self._tracker, reader)),
                 ),
             )
             for name, reader in self._readers.items()

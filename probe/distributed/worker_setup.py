@@ -50,7 +50,9 @@ class ModelSetup:
         """
         reader = open_reader(self.name, self.options, store)
         reader.token_budget = self.token_budget
-        here = shelf_parts(reader.model, self.parts["prompt"], self.parts["text_sha256"], self.token_budget)
+        here = shelf_parts(
+            reader.model, self.parts["prompt"], self.parts["text_sha256"], token_budget=self.token_budget
+        )
         for part, value in self.parts.items():
             if here[part] != value:
                 raise ModelError(
@@ -99,5 +101,5 @@ def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
         document_prompt=model.document_prompt,
         trust_remote_code=trust,
     )
-    open_shelf(reader, side, list(points_of(scan.tracker, reader)), scan.context.store)
+    open_shelf(reader, side, list(points_of(scan.tracker, reader)), store=scan.context.store)
     return ModelSetup(model.source.name, options, reader.token_budget, *describe_shelf(reader, side))

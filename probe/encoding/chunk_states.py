@@ -114,6 +114,7 @@ def read_states(
     reader: LayerReader,
     side: PromptedTexts,
     layer_poolings: Sequence[LayerPooling],
+    *,
     context: RunContext = RunContext(),
 ) -> Iterator[ChunkStates]:
     """Yield the states of a side, chunk by chunk; only what no store holds passes through the model.
@@ -130,19 +131,20 @@ def read_states(
     Yields:
         States of at most `CHUNK` texts, in the order of the texts.
     """
-    shelf = open_shelf(reader, side, layer_poolings, context.store)
+    shelf = open_shelf(reader, side, layer_poolings, store=context.store)
     looked_up = (
-        _look_up(reader, shelf, NumberedTexts(number, texts), side.prompt, layer_poolings)
+        _look_up(reader, shelf, NumberedTexts(number, texts), prompt=side.prompt, layer_poolings=layer_poolings)
         for number, texts in enumerate(chunks(side.texts, CHUNK))
     )
     for work in _ahead(looked_up):
-        yield _complete(reader, shelf, work, lambda done: context.progress(side.name, done, len(side.texts)))
+        yield _complete(reader, shelf, work, report=lambda done: context.progress(side.name, done, len(side.texts)))
 
 
 def read_texts(
     reader: LayerReader,
     parts: Sequence[tuple[str, Texts]],
     layer_poolings: Sequence[LayerPooling],
+    *,
     context: RunContext,
 ) -> tuple[dict[LayerPooling, Embeddings], int]:
     """Return the states of texts under the model's document prompt.
@@ -160,14 +162,19 @@ def read_texts(
     chunks = [
         chunk
         for name, texts in parts
-        for chunk in read_states(reader, PromptedTexts("texts", texts, prompt, name), layer_poolings, context)
+        for chunk in read_states(reader, PromptedTexts("texts", texts, prompt, name), layer_poolings, context=context)
     ]
     states = {key: np.concatenate([chunk.vectors[key] for chunk in chunks]) for key in layer_poolings}
     return states, sum(chunk.truncated for chunk in chunks)
 
 
 def read_chunk(
-    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
+    reader: LayerReader,
+    shelf: Shelf | None,
+    chunk: NumberedTexts,
+    *,
+    prompt: str,
+    layer_poolings: Sequence[LayerPooling],
 ) -> ChunkStates:
     """Return the states of one chunk: from the shelf, or from the model and then put there.
 
@@ -181,11 +188,16 @@ def read_chunk(
     Returns:
         What `read_states` would yield for the chunk.
     """
-    return _complete(reader, shelf, _look_up(reader, shelf, chunk, prompt, layer_poolings), lambda done: None)
+    return _complete(
+        reader,
+        shelf,
+        _look_up(reader, shelf, chunk, prompt=prompt, layer_poolings=layer_poolings),
+        report=lambda done: None,
+    )
 
 
 def open_shelf(
-    reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], store: Store | None
+    reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], *, store: Store | None
 ) -> Shelf | None:
     """Open the shelf of a side and tell how much of it is stored.
 
@@ -214,7 +226,7 @@ def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, 
         "side": side.name,
         "texts": len(side.texts),
     }
-    return shelf_parts(reader.model, side.prompt, side.texts.text_hash, reader.token_budget), about
+    return shelf_parts(reader.model, side.prompt, side.texts.text_hash, token_budget=reader.token_budget), about
 
 
 def _describe(stored: dict[LayerPooling, int], total: int) -> str:
@@ -238,7 +250,12 @@ class _Work:
 
 
 def _look_up(
-    reader: LayerReader, shelf: Shelf | None, chunk: NumberedTexts, prompt: str, layer_poolings: Sequence[LayerPooling]
+    reader: LayerReader,
+    shelf: Shelf | None,
+    chunk: NumberedTexts,
+    *,
+    prompt: str,
+    layer_poolings: Sequence[LayerPooling],
 ) -> _Work:
     found = shelf.find(chunk.number, chunk.texts.text_hash, layer_poolings) if shelf else Found({}, {}, 0)
     missing = tuple(key for key in layer_poolings if key not in found.tensors)
@@ -246,7 +263,7 @@ def _look_up(
     return _Work(chunk, found, missing, prepared)
 
 
-def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, report: Callable[[int], None]) -> ChunkStates:
+def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, *, report: Callable[[int], None]) -> ChunkStates:
     found, texts = work.found, work.chunk.texts
     tensors, seconds, truncated = dict(found.tensors), dict(found.seconds), found.truncated
     if work.prepared is None:

@@ -10,7 +10,7 @@ __all__ = ["own_pooling", "select_hookpoints", "with_full_model"]
 
 
 def select_hookpoints(
-    model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",), tokens: bool = False
+    model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",), *, tokens: bool = False
 ) -> tuple[Hookpoint, ...]:
     """Expand layers and poolings into hookpoints with both written out.
 

@@ -81,13 +81,13 @@ class QueryTokens:
         # A token that is there twice changes no maximum: padding is overwritten, which spares masking the cosines.
         documents = torch.where(mask.unsqueeze(-1) == 0, pool_cls(units, mask).unsqueeze(1), units)
         sums = torch.zeros(self.count, len(documents), dtype=torch.float64)
-        for asked, found in _tiles(len(self.tokens), documents.shape[0], documents.shape[1], tile):
+        for asked, found in _tiles(len(self.tokens), documents.shape[0], documents.shape[1], tile=tile):
             best = _largest_cosines(self.tokens[asked], documents[found])
             sums[:, found].index_add_(0, self.owners[asked], best.cpu().double())
         return sums.T.float()
 
 
-def _tiles(tokens: int, documents: int, longest: int, tile: int) -> Iterator[tuple[slice, slice]]:
+def _tiles(tokens: int, documents: int, longest: int, *, tile: int) -> Iterator[tuple[slice, slice]]:
     """Yield query tokens and documents whose cosines fit into a tile."""
     many = max(1, tile // _QUERY_SIDE // longest)
     for first in range(0, documents, many):

@@ -157,7 +157,9 @@ class LayerReader:
             ModelError: A state is not finite.
         """
         rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
-        with Capture(self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), self.pooling_at) as capture:
+        with Capture(
+            self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), pooling_at=self.pooling_at
+        ) as capture:
             for batch in texts.batches:
                 with torch.inference_mode():
                     states = capture.run(batch.inputs(self.model.device))
@@ -173,6 +175,7 @@ class LayerReader:
         texts: Sequence[str],
         prompt: str,
         layer_poolings: Sequence[LayerPooling],
+        *,
         on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
         """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""

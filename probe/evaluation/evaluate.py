@@ -25,7 +25,7 @@ _DOCUMENTS = 128
 
 
 def evaluate(
-    encoder: Encoder, name: str, dataset: Dataset, metrics: Sequence[Metric], progress: Progress = silent
+    encoder: Encoder, name: str, dataset: Dataset, *, metrics: Sequence[Metric], progress: Progress = silent
 ) -> Evaluation:
     """Score any encoder; its vectors are rounded as those of a hookpoint are, so that equal encoders score alike.
 
@@ -51,7 +51,7 @@ def evaluate(
 
 
 def evaluate_late(
-    encoder: LateEncoder, name: str, dataset: Dataset, metrics: Sequence[Metric], progress: Progress = silent
+    encoder: LateEncoder, name: str, dataset: Dataset, *, metrics: Sequence[Metric], progress: Progress = silent
 ) -> Evaluation:
     """Score any encoder of tokens by MaxSim; some documents' tokens are in memory at a time, and all queries'.
 

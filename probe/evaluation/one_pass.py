@@ -45,11 +45,11 @@ class _Model:
         side, points = prompted_queries(self.reader, dataset), points_of(tracker, self.reader, "queries")
         if not points:
             return {}
-        chunks = list(read_points(self.reader, side, tracker, context, self._label))
+        chunks = list(read_points(self.reader, side, tracker, context=context, label=self._label))
         self.truncated_queries = sum(chunk.truncated for chunk in chunks)
         tokens = [key for key in points if key[1] == TOKENS]
         if tokens:
-            self.reader = late_reader(self.reader, side, chunks, tokens)
+            self.reader = late_reader(self.reader, side, chunks, layer_poolings=tokens)
         states = {key: [chunk.vectors[key] for chunk in chunks] for key in points if key not in tokens}
         states |= {key: [np.empty((0, self.reader.model.width), np.float32)] for key in tokens}
         return {point: np.concatenate(states[key]) for key, point in points.items()}
@@ -64,6 +64,7 @@ def sweep_fusions(
     readers: Mapping[str, LayerReader],
     encoders: Sequence[Composite | RunFusion],
     dataset: Dataset,
+    *,
     metrics: Sequence[Metric],
     context: RunContext,
     engine: Engine = scan_here,

@@ -74,11 +74,13 @@ def scan_here(scan: Scan) -> Iterator[ChunkFound]:
 def _read_documents(scan: Scan, name: str) -> Iterator[ChunkStates]:
     reader = scan.readers[name]
     label = f" ({name})" if len(scan.readers) > 1 else ""
-    return read_points(reader, prompted_documents(reader, scan.dataset), scan.tracker, scan.context, label)
+    return read_points(
+        reader, prompted_documents(reader, scan.dataset), scan.tracker, context=scan.context, label=label
+    )
 
 
 def read_points(
-    reader: LayerReader, side: PromptedTexts, tracker: TopKTracker, context: RunContext, label: str
+    reader: LayerReader, side: PromptedTexts, tracker: TopKTracker, *, context: RunContext, label: str
 ) -> Iterator[ChunkStates]:
     """Yield the states of a side at the hookpoints of a tracker that are the model's.
 
@@ -94,7 +96,7 @@ def read_points(
         reader,
         side,
         layer_poolings,
-        RunContext(context.store, lambda _, done, total: context.progress(name, done, total)),
+        context=RunContext(context.store, lambda _, done, total: context.progress(name, done, total)),
     )
 
 

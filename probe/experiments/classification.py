@@ -58,6 +58,7 @@ def classify_layers(
     reader: LayerReader,
     texts: LabelledTexts,
     layers: str = "all",
+    *,
     poolings: Sequence[str] = ("own",),
     options: ClassifyOptions | None = None,
 ) -> ClassificationResult:
@@ -82,17 +83,17 @@ def classify_layers(
     points, full = with_full_model(reader.model, layers, poolings)
     layer_poolings = [point.layer_pooling for point in points]
     states, truncated = read_texts(
-        reader, [(texts.name, texts.texts)], layer_poolings, RunContext(options.store, options.progress)
+        reader, [(texts.name, texts.texts)], layer_poolings, context=RunContext(options.store, options.progress)
     )
     vectors = {point: states[point.layer_pooling] for point in points}
-    rows = rank_probes(vectors, full, texts.labels, options.config, options.progress)
+    rows = rank_probes(vectors, full, texts.labels, config=options.config, progress=options.progress)
     settings = {
         "metric": options.config.metric,
         "baseline": str(full),
         "probe": _describe(options.config),
-        "models": [text_model_settings(reader.model, [texts.texts], truncated, reader.token_budget)],
+        "models": [text_model_settings(reader.model, [texts.texts], truncated, token_budget=reader.token_budget)],
         "dataset": _dataset_settings(texts),
-        "statistics": text_statistics_settings("texts", _TEST, options.config.seed, _LIBRARIES),
+        "statistics": text_statistics_settings("texts", _TEST, options.config.seed, libraries=_LIBRARIES),
     }
     return ClassificationResult(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
 
@@ -167,6 +168,7 @@ def rank_probes(
     states: Mapping[Hookpoint, Embeddings],
     baseline: Hookpoint,
     labels: Sequence[str],
+    *,
     config: LinearProbeConfig,
     progress: Progress = silent,
 ) -> tuple[ClassificationRow, ...]:
@@ -245,7 +247,7 @@ def _score(entries: Sequence[_Entry], config: LinearProbeConfig) -> list[Classif
     pairs = [(entry.truth, entry.predicted) for entry in entries]
     scores = _measure(pairs)
     truth, predicted = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
-    bounds = intervals(truth, predicted, int(truth.max()) + 1, config.seed)
+    bounds = intervals(truth, predicted, int(truth.max()) + 1, seed=config.seed)
     rows = []
     for place, entry in enumerate(entries):
         row = replace(
@@ -279,7 +281,7 @@ def _test(
     """Add differences to the full model, where they are of the same labels."""
     others = [place for place, row in enumerate(rows) if row.control != SHUFFLED and row.encoder != str(full.point)]
     predicted = np.stack([entries[place].predicted for place in others])
-    p_values = paired_test(classes, predicted, full.real.predicted, MEASURES[config.metric], config.seed)
+    p_values = paired_test(classes, predicted, full.real.predicted, measure=MEASURES[config.metric], seed=config.seed)
     reference = next(_score_of(row, config) for row in rows if row.encoder == str(full.point))
     tested = dict(zip(others, p_values, strict=True))
     return [

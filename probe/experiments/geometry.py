@@ -59,6 +59,7 @@ def measure_geometry(
     candidates: Sequence[Candidate],
     dataset: Dataset,
     command: str = "",
+    *,
     store: Store | None = None,
     progress: Progress = silent,
 ) -> GeometryResult:
@@ -82,10 +83,10 @@ def measure_geometry(
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []
     for candidate in candidates:
-        found, truncated = _read(candidate, dataset, wanted, RunContext(store, progress))
+        found, truncated = _read(candidate, dataset, wanted, context=RunContext(store, progress))
         clouds |= found
         reader = candidate.reader
-        models.append(model_settings(reader.model, dataset, truncated, reader.token_budget))
+        models.append(model_settings(reader.model, dataset, truncated, token_budget=reader.token_budget))
     settings = {
         "models": models,
         "dataset": dataset_settings(dataset),
@@ -119,17 +120,17 @@ def _choose(dataset: Dataset) -> _Wanted:
 
 
 def _read(
-    candidate: Candidate, dataset: Dataset, wanted: _Wanted, context: RunContext
+    candidate: Candidate, dataset: Dataset, wanted: _Wanted, *, context: RunContext
 ) -> tuple[dict[Hookpoint, _Cloud], tuple[int, int]]:
     """Return the clouds of one model, and its texts that were longer than it takes."""
     reader, points = candidate.reader, candidate.hookpoints
     layer_poolings = [point.layer_pooling for point in points]
-    chunks = list(read_states(reader, prompted_queries(reader, dataset), layer_poolings, context))
+    chunks = list(read_states(reader, prompted_queries(reader, dataset), layer_poolings, context=context))
     asked = [query for query, _ in wanted.pairs]
     queries = {key: np.concatenate([chunk.vectors[key] for chunk in chunks])[asked] for key in layer_poolings}
     cut_queries = sum(chunk.truncated for chunk in chunks)
     rows = sorted({*wanted.sample, *(document for _, document in wanted.pairs)})
-    found, cut_documents = _pick(candidate, dataset, rows, context)
+    found, cut_documents = _pick(candidate, dataset, rows, context=context)
     order = {row: number for number, row in enumerate(rows)}
     sample, positives = [order[row] for row in wanted.sample], [order[row] for _, row in wanted.pairs]
     clouds = {
@@ -142,13 +143,13 @@ def _read(
 
 
 def _pick(
-    candidate: Candidate, dataset: Dataset, rows: Sequence[int], context: RunContext
+    candidate: Candidate, dataset: Dataset, rows: Sequence[int], *, context: RunContext
 ) -> tuple[dict[LayerPooling, Embeddings], int]:
     """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
     reader, layer_poolings = candidate.reader, [point.layer_pooling for point in candidate.hookpoints]
     parts: dict[LayerPooling, list[Embeddings]] = {key: [] for key in layer_poolings}
     wanted, first, truncated = np.array(rows), 0, 0
-    for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context):
+    for chunk in read_states(reader, prompted_documents(reader, dataset), layer_poolings, context=context):
         here = wanted[(wanted >= first) & (wanted < first + len(chunk.ids))] - first
         for layer_pooling in layer_poolings:
             parts[layer_pooling].append(chunk.vectors[layer_pooling][here])

@@ -21,7 +21,7 @@ __all__ = [
 
 
 def model_settings(
-    model: ModelProfile, dataset: Dataset, truncated: tuple[int, int], token_budget: int
+    model: ModelProfile, dataset: Dataset, truncated: tuple[int, int], *, token_budget: int
 ) -> dict[str, Any]:
     """Return what a model contributes to the footer, with the key of its vectors on these texts.
 
@@ -40,7 +40,7 @@ def model_settings(
 
 
 def text_model_settings(
-    model: ModelProfile, texts: Sequence[Documents], truncated: int, token_budget: int
+    model: ModelProfile, texts: Sequence[Documents], truncated: int, *, token_budget: int
 ) -> dict[str, Any]:
     """Return what a model contributes to the footer where all texts are of one kind, under the document prompt.
 
@@ -59,7 +59,7 @@ def text_model_settings(
 
 
 def _model_parts(model: ModelProfile, sides: Iterable[tuple[str, Documents]], token_budget: int) -> dict[str, Any]:
-    keys = [digest(shelf_parts(model, prompt, texts.text_hash, token_budget)) for prompt, texts in sides]
+    keys = [digest(shelf_parts(model, prompt, texts.text_hash, token_budget=token_budget)) for prompt, texts in sides]
     return {
         "name": model.source.name,
         "hub_id": model.source.hub_id,
@@ -103,7 +103,7 @@ def statistics_settings(seed: int) -> dict[str, Any]:
     }
 
 
-def text_statistics_settings(unit: str, test: str, seed: int, libraries: Sequence[str]) -> dict[str, Any]:
+def text_statistics_settings(unit: str, test: str, seed: int, *, libraries: Sequence[str]) -> dict[str, Any]:
     """Return how intervals and tests over texts or pairs were made.
 
     Args:

@@ -72,6 +72,7 @@ def rank_layers(
     reader: LayerReader,
     dataset: Dataset,
     layers: str = "all",
+    *,
     poolings: Sequence[str] = ("own",),
     options: RankOptions | None = None,
     extra: Callable[[Sequence[Hookpoint]], Sequence[Composite]] = lambda points: (),
@@ -97,13 +98,14 @@ def rank_layers(
     pooling = reader.model.pooling or points[0].layer_pooling[1]
     full = Hookpoint(name, reader.model.depth, pooling)
     candidate = Candidate(reader, tuple(dict.fromkeys([*points, full])))
-    return rank([candidate], dataset, str(full), options, extra(candidate.hookpoints))
+    return rank([candidate], dataset, str(full), options=options, fusions=extra(candidate.hookpoints))
 
 
 def rank(
     candidates: Sequence[Candidate],
     dataset: Dataset,
     baseline: str,
+    *,
     options: RankOptions | None = None,
     fusions: Sequence[Composite | RunFusion] = (),
 ) -> Leaderboard:
@@ -124,13 +126,17 @@ def rank(
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
     context = RunContext(options.store, options.progress)
-    evaluations, truncated = sweep_fusions(readers, [*alone, *fusions], dataset, metrics, context, options.engine)
+    evaluations, truncated = sweep_fusions(
+        readers, [*alone, *fusions], dataset, metrics=metrics, context=context, engine=options.engine
+    )
     models = []
     published: dict[str, float | None] = {}
     for candidate in candidates:
         reader = candidate.reader
-        models.append(model_settings(reader.model, dataset, truncated[reader.model.source.name], reader.token_budget))
-        published |= _published_scores(reader.model, candidate.hookpoints, dataset, options.metric)
+        models.append(
+            model_settings(reader.model, dataset, truncated[reader.model.source.name], token_budget=reader.token_budget)
+        )
+        published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.metric)
     if options.bm25:
         from probe.experiments.bm25 import BM25, evaluate_bm25
 
@@ -150,7 +156,7 @@ def rank(
         "statistics": statistics_settings(options.seed),
     }
     ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder, e.dim or 0))
-    rows = _build_rows(ordered, baseline, options, published)
+    rows = _build_rows(ordered, baseline, options, published=published)
     examples = _examples(ordered, dataset, options.metric) if options.examples else None
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
 
@@ -161,7 +167,7 @@ def _examples(ordered: Sequence[Evaluation], dataset: Dataset, metric: Metric) -
 
 
 def _published_scores(
-    model: ModelProfile, points: Sequence[Hookpoint], dataset: Dataset, metric: Metric
+    model: ModelProfile, points: Sequence[Hookpoint], dataset: Dataset, *, metric: Metric
 ) -> dict[str, float | None]:
     """Return the published score of the full model, where it runs with the settings it was published with."""
     prompts = (model.query_prompt, model.document_prompt)
@@ -173,7 +179,7 @@ def _published_scores(
 
 
 def _build_rows(
-    ordered: Sequence[Evaluation], baseline: str, options: RankOptions, published: dict[str, float | None]
+    ordered: Sequence[Evaluation], baseline: str, options: RankOptions, *, published: dict[str, float | None]
 ) -> tuple[Row, ...]:
     # Adaptors on the baseline have its name, too.
     frozen = min((e for e in ordered if e.encoder == baseline), key=lambda e: e.adaptor is not None)

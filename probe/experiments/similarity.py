@@ -50,6 +50,7 @@ def correlate_layers(
     reader: LayerReader,
     pairs: ScoredPairs,
     layers: str = "all",
+    *,
     poolings: Sequence[str] = ("own",),
     options: SimilarityOptions | None = None,
 ) -> SimilarityResult:
@@ -72,22 +73,22 @@ def correlate_layers(
     points, full = with_full_model(reader.model, layers, poolings)
     parts = [(pairs.name, part) for part in pairs.parts]
     layer_poolings = [point.layer_pooling for point in points]
-    states, truncated = read_texts(reader, parts, layer_poolings, RunContext(options.store, options.progress))
-    rows = rank_correlations({point: states[point.layer_pooling] for point in points}, full, pairs, options.seed)
+    states, truncated = read_texts(reader, parts, layer_poolings, context=RunContext(options.store, options.progress))
+    rows = rank_correlations({point: states[point.layer_pooling] for point in points}, full, pairs, seed=options.seed)
     settings = {
         "metric": "spearman",
         "similarity": "cosine",
         "baseline": str(full),
         "highest": highest_spearman(pairs.gold),
-        "models": [text_model_settings(reader.model, pairs.parts, truncated, reader.token_budget)],
+        "models": [text_model_settings(reader.model, pairs.parts, truncated, token_budget=reader.token_budget)],
         "dataset": _dataset_settings(pairs),
-        "statistics": text_statistics_settings("pairs", _TEST, options.seed, _LIBRARIES),
+        "statistics": text_statistics_settings("pairs", _TEST, options.seed, libraries=_LIBRARIES),
     }
     return SimilarityResult(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
 
 
 def rank_correlations(
-    states: Mapping[Hookpoint, Embeddings], baseline: Hookpoint, pairs: ScoredPairs, seed: int
+    states: Mapping[Hookpoint, Embeddings], baseline: Hookpoint, pairs: ScoredPairs, *, seed: int
 ) -> tuple[SimilarityRow, ...]:
     """Rank hookpoints by how their cosines agree with the gold scores.
 
@@ -101,19 +102,19 @@ def rank_correlations(
         The rows, best first, collapsed ones last.
     """
     cosines = {point: _cosines(vectors, pairs) for point, vectors in states.items()}
-    rows = {point: _describe(point, states[point], cosines[point], pairs.gold) for point in states}
+    rows = {point: _describe(point, states[point], cosines[point], gold=pairs.gold) for point in states}
     alive = [point for point, row in rows.items() if row.spearman is not None]
     if alive:
         resampled = resample_spearman([cosines[point] for point in alive], pairs.gold, seed)
         for point, bounds in zip(alive, percentile_intervals(resampled), strict=True):
             rows[point] = replace(rows[point], spearman_ci95=bounds)
-        rows |= _test(rows, alive, baseline, resampled)
+        rows |= _test(rows, alive, baseline, resampled=resampled)
     ordered = sorted(rows.values(), key=lambda row: (row.spearman is None, -(row.spearman or 0.0)))
     return tuple(replace(row, rank=rank) for rank, row in enumerate(ordered, start=1))
 
 
 def _test(
-    rows: Mapping[Hookpoint, SimilarityRow], alive: Sequence[Hookpoint], baseline: Hookpoint, resampled: Wide
+    rows: Mapping[Hookpoint, SimilarityRow], alive: Sequence[Hookpoint], baseline: Hookpoint, *, resampled: Wide
 ) -> dict[Hookpoint, SimilarityRow]:
     """Return the rows with their differences to the full model, where that is not collapsed."""
     reference = rows[baseline].spearman
@@ -135,7 +136,7 @@ def _cosines(vectors: Embeddings, pairs: ScoredPairs) -> Wide:
     return cosines
 
 
-def _describe(point: Hookpoint, vectors: Embeddings, cosines: Wide, gold: Wide) -> SimilarityRow:
+def _describe(point: Hookpoint, vectors: Embeddings, cosines: Wide, *, gold: Wide) -> SimilarityRow:
     layer, pooling = point.layer_pooling
     collapsed = is_collapsed(vectors)
     row = SimilarityRow(0, str(point), layer, pooling, int(vectors.shape[1]), collapsed=collapsed)

@@ -33,7 +33,9 @@ class Towers:
     others: tuple[LayerReader, ...] = ()
 
 
-def open_towers(name: str, dataset: Dataset, options: LoadOptions | None = None, store: Store | None = None) -> Towers:
+def open_towers(
+    name: str, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
+) -> Towers:
     """Open both towers of a model.
 
     Args:
@@ -77,6 +79,7 @@ def rank_towers(
     towers: Towers,
     dataset: Dataset,
     layers: str = "all",
+    *,
     poolings: Sequence[str] = ("own",),
     options: RankOptions | None = None,
 ) -> Leaderboard:
@@ -100,4 +103,4 @@ def rank_towers(
     whole = [whole_tower(reader.model) for reader in towers.swept]
     points = [p for reader in towers.swept for p in select_hookpoints(reader.model, layers, poolings)]
     pairs = [pair_up(point, models, dataset) for point in dict.fromkeys([*points, *whole])]
-    return rank([Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options, pairs)
+    return rank([Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options=options, fusions=pairs)

@@ -48,6 +48,7 @@ class Capture:
         model: nn.Module,
         stack: LayerStack,
         wanted: Mapping[int, Sequence[str]],
+        *,
         pooling_at: Callable[[LayerPooling], Pooling] = lambda layer_pooling: POOLINGS[layer_pooling[1]],
     ) -> None:
         """Prepare a capture; no hook is set yet.

@@ -43,13 +43,13 @@ class ForwardTrace:
             for name, inner in module.named_modules():
                 if name:
                     hooks.callback(inner.register_forward_pre_hook(partial(self._begin, name)).remove)
-                    hooks.callback(inner.register_forward_hook(partial(self._end, name)).remove)
+                    hooks.callback(inner.register_forward_hook(partial(self.end, name)).remove)
             yield
 
     def _begin(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
         self._begun.setdefault(name, len(self._ended))
 
-    def _end(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def end(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self._ended.append(name)
         self.calls[name] = ModuleCall(args, output)
 

@@ -75,7 +75,7 @@ def find_layers(model: nn.Module) -> LayerStack:
     path, blocks = _find_blocks(model)
     trace, output = _trace_dummy_forward(model)
     last_block = next(name for name, module in model.named_modules() if module is blocks[-1])
-    name, joins = _find_last_step(model, trace, last_block, output)
+    name, joins = _find_last_step(model, trace, last_block, output=output)
     last_step = None if name is None else model.get_submodule(name)
     ran = trace.ran_after(last_block)
     unread = tuple(other for other in ran if name is None or not f"{other}.".startswith(f"{name}."))
@@ -140,7 +140,9 @@ def block_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     return first_tensor(args[0] if args else kwargs["hidden_states"])
 
 
-def _find_last_step(model: nn.Module, trace: ForwardTrace, last_block: str, output: Tensor) -> tuple[str | None, bool]:
+def _find_last_step(
+    model: nn.Module, trace: ForwardTrace, last_block: str, *, output: Tensor
+) -> tuple[str | None, bool]:
     """Return the module between the last block and the output, if any, and whether it joins more to the block's."""
     if last_block not in trace.calls:
         raise ModelError(f"the layers of {type(model).__name__} do not run in its forward")

@@ -115,7 +115,7 @@ def find_tower(module: TowerModule, inputs: Mapping[str, Tensor]) -> Tower:
     with torch.inference_mode():
         for name in (*POOLINGS, HEAD):
             tower = Tower(stack, name, rest, hidden.shape[1], embedding.shape[1])
-            if _makes(tower, hidden, mask, embedding):
+            if _makes(tower, hidden, mask, embedding=embedding):
                 return tower
     raise ModelError(
         f"the {module.tower} embedding of {type(module.model).__name__} is none of our poolings of its last block's "
@@ -146,7 +146,7 @@ def _is_norm(module: nn.Module, hidden: Tensor) -> bool:
     return once.shape == hidden.shape and torch.allclose(once, twice, rtol=0.01, atol=0.01 * float(once.abs().max()))
 
 
-def _makes(tower: Tower, hidden: Tensor, mask: Tensor, embedding: Tensor) -> bool:
+def _makes(tower: Tower, hidden: Tensor, mask: Tensor, *, embedding: Tensor) -> bool:
     """Whether a tower's parts, put together, give its embedding."""
     state = hidden if tower.stack.final_norm is None else first_tensor(tower.stack.final_norm(hidden))
     try:

@@ -101,7 +101,7 @@ def measure_all(truth: Classes, predicted: Classes, classes: int) -> dict[str, W
     return {name: measure(counts) for name, measure in MEASURES.items()}
 
 
-def intervals(truth: Classes, predicted: Classes, classes: int, seed: int) -> dict[str, list[tuple[float, float]]]:
+def intervals(truth: Classes, predicted: Classes, classes: int, *, seed: int) -> dict[str, list[tuple[float, float]]]:
     """Return percentile bootstrap intervals over texts (Efron 1979) of every measure.
 
     Args:
@@ -122,7 +122,7 @@ def intervals(truth: Classes, predicted: Classes, classes: int, seed: int) -> di
     return {name: percentile_intervals(np.concatenate(values)) for name, values in found.items()}
 
 
-def paired_test(truth: Classes, predicted: Classes, baseline: Classes, measure: Measure, seed: int) -> list[float]:
+def paired_test(truth: Classes, predicted: Classes, baseline: Classes, *, measure: Measure, seed: int) -> list[float]:
     """Return two-sided p-values of paired randomisation tests over texts (Noreen 1989; Yeh, COLING 2000).
 
     The predictions of two classifiers are swapped at random, text by text; the p-value is the share of swaps whose

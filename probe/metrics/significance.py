@@ -108,7 +108,7 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
     return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
 
 
-def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, seed: int) -> list[float]:
+def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *, seed: int) -> list[float]:
     """Return one-sided p-values of paired randomisation tests against being worse by a margin or more.
 
     The null hypothesis is that an encoder's mean is lower than the baseline's by at least `margin`; the signs of

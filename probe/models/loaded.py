@@ -96,7 +96,7 @@ def refuse_missing(name: str, missing: Sequence[str]) -> None:
         )
 
 
-def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None, tokenizer: Any) -> int:
+def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None, *, tokenizer: Any) -> int:
     """Return the longest input: as asked, as sentence-transformers says, or as tokenizer and positions allow.
 
     Args:

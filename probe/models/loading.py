@@ -56,7 +56,7 @@ def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
         depth=stack.depth,
         width=_width_of(module),
         parameters=stack.parameters_by_layer(module),
-        max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer),
+        max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer=tokenizer),
         notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
         pooling=config.pooling,
     )

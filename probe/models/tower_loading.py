@@ -191,7 +191,7 @@ def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = No
 
     tokenizer = load_part(AutoTokenizer, files, trust_remote_code=files.trust)
     text = config.text_config
-    longest = pick_max_tokens(max_tokens, files.config.max_tokens, text.max_position_embeddings, tokenizer)
+    longest = pick_max_tokens(max_tokens, files.config.max_tokens, text.max_position_embeddings, tokenizer=tokenizer)
     # A tokenizer that makes no mask is that of a model which was trained on texts filled up to its longest.
     masked = "attention_mask" in tokenizer.model_input_names
     return tokenizer, TextInputs(tokenizer.pad_token_id or 0, longest, not masked, text.vocab_size)

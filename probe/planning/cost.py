@@ -9,7 +9,9 @@ from probe.layers.layer_stack import LayerStack
 __all__ = ["attention_width", "count_flops"]
 
 
-def count_flops(module: nn.Module, stack: LayerStack, tokens: int, once: Sequence[nn.Module] = ()) -> tuple[int, ...]:
+def count_flops(
+    module: nn.Module, stack: LayerStack, tokens: int, *, once: Sequence[nn.Module] = ()
+) -> tuple[int, ...]:
     """Count the floating-point operations per token of a text of T tokens, up to every layer.
 
     At layer `k` they are `2 W(k) + 4 T A k`. W are the weights of the linear maps that a token passes up to there, each

@@ -40,10 +40,10 @@ def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
     layer_poolings = [point.layer_pooling for point in select_hookpoints(model, request.layers, request.poolings)]
     work = _workload(request, model)
     once = model.parts.steps if isinstance(model, LoadedTower) else ()
-    flops = count_flops(model.module, model.stack, work.tokens_per_text, once)
-    rate = _rate(reader, request, work.tokens_per_text, layer_poolings, flops)
+    flops = count_flops(model.module, model.stack, work.tokens_per_text, once=once)
+    rate = _rate(reader, request, work.tokens_per_text, layer_poolings=layer_poolings, flops=flops)
     layers = sorted({layer for layer, _ in layer_poolings})
-    rows = tuple(_row(layer, model.parameters[layer], flops[layer], work, rate) for layer in layers)
+    rows = tuple(_row(layer, model.parameters[layer], flops[layer], work=work, rate=rate) for layer in layers)
     store = forecast_store(layer_poolings, work.texts, model.width)
     return Plan(
         command=command,
@@ -71,16 +71,21 @@ def _workload(request: PlanRequest, model: LoadedModel) -> Workload:
 
 
 def _rate(
-    reader: LayerReader, request: PlanRequest, tokens: int, layer_poolings: Sequence[LayerPooling], flops: Sequence[int]
+    reader: LayerReader,
+    request: PlanRequest,
+    tokens: int,
+    *,
+    layer_poolings: Sequence[LayerPooling],
+    flops: Sequence[int],
 ) -> Rate:
     """Return the rate that was given, or measure that of the whole model, whatever layers are planned."""
     if request.teraflops is not None:
         return Rate(request.teraflops * _TERA, "given")
     last = (reader.model.depth, layer_poolings[-1][1])
-    return measure_rate(reader, tokens, list({*layer_poolings, last}), tokens * flops[-1])
+    return measure_rate(reader, tokens, list({*layer_poolings, last}), flops_per_text=tokens * flops[-1])
 
 
-def _row(layer: int, parameters: int, per_token: int, work: Workload, rate: Rate) -> PlanRow:
+def _row(layer: int, parameters: int, per_token: int, *, work: Workload, rate: Rate) -> PlanRow:
     per_text = work.tokens_per_text * per_token
     flops = work.texts * per_text
     return PlanRow(layer, parameters, per_token, per_text, flops, flops / rate.flops_per_second)

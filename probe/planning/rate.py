@@ -32,7 +32,9 @@ class Rate:
     seconds: float | None = None
 
 
-def measure_rate(reader: LayerReader, tokens: int, layer_poolings: Sequence[LayerPooling], flops_per_text: int) -> Rate:
+def measure_rate(
+    reader: LayerReader, tokens: int, layer_poolings: Sequence[LayerPooling], *, flops_per_text: int
+) -> Rate:
     """Time whole batches, as large as the reader makes them, for about a second.
 
     The forward, the pooling and what brings the states back are timed; tokenising and the store are not.

@@ -58,7 +58,7 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
     labelled: set[tuple[float, float]] = set()
     for cost, value, entry in front:
         if (cost, value) not in labelled:  # ties are labelled once
-            _mark_front(axes, cost, value, entry)
+            _mark_front(axes, cost, value, priced=entry)
         labelled.add((cost, value))
     axes.set_title(
         "score by cost; numbers: layers" if any(e.point.place is not None for e in priced) else "score by cost"
@@ -80,7 +80,7 @@ def _scale(axes: Axes, costs: Sequence[float]) -> None:
         axes.set_xlim(left=0)
 
 
-def _mark_front(axes: Axes, cost: float, value: float, priced: Priced) -> None:
+def _mark_front(axes: Axes, cost: float, value: float, *, priced: Priced) -> None:
     """Write up and left of a point of the front, where by its definition no other point is."""
     if priced.point.interval is not None:
         axes.vlines(cost, *priced.point.interval, color=priced.style.colour, linewidth=0.9)

@@ -66,13 +66,13 @@ def _mean(curve: Curve) -> float:
     return fmean(point.value for point in curve.points)
 
 
-def _fill(result: Leaderboard, styles: Mapping[str, LineStyle], rows: Sequence[Row], axes: Axes) -> Handles:
+def _fill(result: Leaderboard, styles: Mapping[str, LineStyle], rows: Sequence[Row], *, axes: Axes) -> Handles:
     places = list(styles)
     curves = sorted(ladder_curves(rows, result.metric), key=lambda curve: places.index(curve.name))
     handles: dict[str, Any] = _draw_frozen(axes, [row for row in rows if row.adaptor is None], result.metric)
     for place, curve in enumerate(curves):
         shift = _SPREAD * ((place + 0.5) / len(curves) - 0.5)
-        _draw(axes, curve, styles[curve.name], shift)
+        _draw(axes, curve, styles[curve.name], shift=shift)
         recommended = curve.family == result.settings.get("recommended")
         name = f"{curve.name} (recommended)" if recommended else curve.name
         handles[name] = sample(styles[curve.name], all(point.transductive for point in curve.points))
@@ -93,7 +93,7 @@ def _draw_frozen(axes: Axes, rows: Sequence[Row], metric: str) -> dict[str, Any]
     return {}
 
 
-def _draw(axes: Axes, curve: Curve, style: LineStyle, shift: float) -> None:
+def _draw(axes: Axes, curve: Curve, style: LineStyle, *, shift: float) -> None:
     places = [(point.place or 0) * 2**shift for point in curve.points]
     width = 2.4 if curve.family == PCA else 1.2
     axes.plot(

@@ -14,7 +14,7 @@ __all__ = ["draw_dots"]
 _NAME = 60
 
 
-def draw_dots(axes: Axes, points: Sequence[Point], score: str, baseline: str) -> dict[str, Line2D]:
+def draw_dots(axes: Axes, points: Sequence[Point], score: str, *, baseline: str) -> dict[str, Line2D]:
     """Draw a line per encoder, the first at the top.
 
     Args:

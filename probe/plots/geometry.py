@@ -77,7 +77,7 @@ def _measure_bands(groups: Sequence[_Group]) -> list[Band]:
 
 
 def _fill_measure(
-    groups: Sequence[_Group], name: str, read: Callable[[GeometryRow], float | None], axes: Axes
+    groups: Sequence[_Group], name: str, read: Callable[[GeometryRow], float | None], *, axes: Axes
 ) -> Handles:
     handles = {}
     for place, (group, rows) in enumerate(groups):

@@ -27,7 +27,7 @@ def as_array(cells: Mapping[tuple[int, int], float]) -> tuple[list[int], list[in
     return rows, columns, np.array([[cells.get((row, column), np.nan) for column in columns] for row in rows])
 
 
-def draw_cells(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float], room: int = _ROOM) -> QuadMesh:
+def draw_cells(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float], *, room: int = _ROOM) -> QuadMesh:
     """Draw numbers as colours, the first row at the top.
 
     Args:
@@ -47,7 +47,7 @@ def draw_cells(axes: Axes, values: NDArray[np.float64], limits: tuple[float, flo
     axes.tick_params(length=0)
     if max(values.shape) <= room:
         for (row, column), value in np.ndenumerate(values):
-            _write(axes, mesh, (row, column), float(value))
+            _write(axes, mesh, (row, column), value=float(value))
     return mesh
 
 
@@ -57,7 +57,7 @@ def name_cells(axes: Axes, rows: Sequence[object], columns: Sequence[object]) ->
     axes.set_xticks(np.arange(len(columns)) + 0.5, [str(column) for column in columns])
 
 
-def _write(axes: Axes, mesh: QuadMesh, place: tuple[int, int], value: float) -> None:
+def _write(axes: Axes, mesh: QuadMesh, place: tuple[int, int], *, value: float) -> None:
     if np.isnan(value):
         return
     row, column = place

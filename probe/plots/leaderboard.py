@@ -90,7 +90,7 @@ def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
     return curved + [Priced(*entry) for entry in zip(chart.singles, styles, labels, strict=True)]
 
 
-def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, axes: Axes) -> Handles:
+def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, *, axes: Axes) -> Handles:
     lines = draw_curves(axes, curves, score)
     points = [point for curve in curves for point in curve.points]
     axes.set_title("score by layer")
@@ -98,7 +98,7 @@ def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, a
 
 
 def _fill_dots(points: Sequence[Point], result: Leaderboard, axes: Axes) -> Handles:
-    return {**draw_dots(axes, points, _score(result), result.settings["baseline"]), **mark_handles(points)}
+    return {**draw_dots(axes, points, _score(result), baseline=result.settings["baseline"]), **mark_handles(points)}
 
 
 def _map_band(grid: Grid, result: Leaderboard) -> Band:

@@ -31,7 +31,7 @@ def draw(pairs: PairMap) -> Picture:
     """
     limits = _limits(pairs)
     panels = tuple(
-        partial(_fill, title, values, pairs.sides, limits=limits)
+        partial(_fill, title, values, sides=pairs.sides, limits=limits)
         for title, values in (("before", pairs.before), ("after", pairs.after))
     )
     first, second = pairs.sides
@@ -47,9 +47,9 @@ def _limits(pairs: PairMap) -> tuple[float, float]:
 
 
 def _fill(
-    title: str, values: NDArray[np.float64], sides: tuple[str, str], axes: Axes, *, limits: tuple[float, float]
+    title: str, values: NDArray[np.float64], axes: Axes, *, sides: tuple[str, str], limits: tuple[float, float]
 ) -> Handles:
-    mesh = draw_cells(axes, values, limits, _ROOM)
+    mesh = draw_cells(axes, values, limits, room=_ROOM)
     numbers = _numbers(len(values))
     name_cells(axes, numbers, numbers)
     axes.set_box_aspect(1)

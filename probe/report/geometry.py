@@ -23,10 +23,10 @@ def geometry_section(result: GeometryResult, source: Path) -> Section:
     title = f"Geometry of {models} on {data['name']} ({data['split']})"
     header, cells = result.cells()
     panels = [
-        _by_layer(result, "Anisotropy", "mean cosine of all pairs", lambda row: row.mean_cosine),
-        _by_layer(result, "Effective rank", "effective rank, dimensions", lambda row: row.effective_rank),
-        _by_layer(result, "Alignment of judged pairs", "mean squared distance", lambda row: row.alignment),
-        _by_layer(result, "Uniformity", "log mean exp(-2 distance²)", lambda row: row.uniformity),
+        _by_layer(result, "Anisotropy", "mean cosine of all pairs", value=lambda row: row.mean_cosine),
+        _by_layer(result, "Effective rank", "effective rank, dimensions", value=lambda row: row.effective_rank),
+        _by_layer(result, "Alignment of judged pairs", "mean squared distance", value=lambda row: row.alignment),
+        _by_layer(result, "Uniformity", "log mean exp(-2 distance²)", value=lambda row: row.uniformity),
         _spectra(result),
     ]
     return Section(
@@ -69,7 +69,7 @@ def _least_alike(grid: Grid) -> Iterable[str]:
 
 
 def _by_layer(
-    result: GeometryResult, title: str, label: str, value: Callable[[GeometryRow], float | None]
+    result: GeometryResult, title: str, label: str, *, value: Callable[[GeometryRow], float | None]
 ) -> Panel | None:
     lines = []
     for name, rows in result.by_model().items():

@@ -98,7 +98,7 @@ class Section:
 
 
 def make_table(
-    caption: str, header: Sequence[str], cells: Sequence[Sequence[str]], without: Sequence[str] = ()
+    caption: str, header: Sequence[str], cells: Sequence[Sequence[str]], *, without: Sequence[str] = ()
 ) -> ReportTable:
     """Make a table of text cells.
 

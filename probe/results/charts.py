@@ -129,17 +129,22 @@ def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:
     for row in rows:
         kinds.setdefault(("", "", None) if row.adaptor is None else (row.adaptor, row.labels, row.dim), []).append(row)
     several = {kind for kind, _, dim in kinds if len({d for k, _, d in kinds if k == kind}) > 1}
+    ordered = sorted(kinds.items(), key=lambda item: (item[0][:2], item[0][2] or 0))
     return [
-        Curve(_curve_name(family, *key, several=key[0] in several), family, _points(found, metric, "layer"))
-        for key, found in sorted(kinds.items(), key=lambda item: (item[0][:2], item[0][2] or 0))
+        Curve(
+            _curve_name(family, kind, labels, dim=dim if kind in several else None),
+            family,
+            _points(found, metric, "layer"),
+        )
+        for (kind, labels, dim), found in ordered
     ]
 
 
-def _curve_name(family: str, adaptor: str, labels: str, dim: int | None, *, several: bool) -> str:
+def _curve_name(family: str, adaptor: str, labels: str, *, dim: int | None) -> str:
     if not adaptor:
         return family
     judged = "" if labels == "none" else f", labels {labels}"
-    return f"{family} with {adaptor}{judged}" + (f", {dim} dimensions" if several else "")
+    return f"{family} with {adaptor}{judged}" + (f", {dim} dimensions" if dim else "")
 
 
 def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:

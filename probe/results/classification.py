@@ -150,7 +150,7 @@ class ClassificationResult(Result):
                 for row in self.rows
                 if row.control is None and row.layer is not None
             ),
-            data_line(data, f"{data['name']}, {data['texts']} texts", more, "labels"),
+            data_line(data, f"{data['name']}, {data['texts']} texts", more, judged="labels"),
             *model_lines(self.settings["models"]),
             f"probe: {probe['classifier']}, {probe['folds']} stratified folds, seed {probe['seed']}; scaler and C "
             f"({', '.join(f'{penalty:g}' for penalty in probe['grid'])}, the best {probe['chosen_by']} in "

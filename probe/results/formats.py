@@ -115,7 +115,7 @@ def significant(rows: Sequence[Tested]) -> set[int]:
     return {rank for (rank, _), p in zip(tested, corrected, strict=True) if p < ALPHA}
 
 
-def data_line(data: dict[str, Any], count: str, more: str, judged: str) -> str:
+def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> str:
     """Return what was looked at, for a footer.
 
     Args:
@@ -134,7 +134,7 @@ def data_line(data: dict[str, Any], count: str, more: str, judged: str) -> str:
 def retrieval_data_line(data: dict[str, Any]) -> str:
     """Return what was searched, for a footer."""
     count = f"{data['name']} ({data['split']}), {data['documents']} documents"
-    return data_line(data, count, f", {data['queries']} judged queries", "qrels")
+    return data_line(data, count, f", {data['queries']} judged queries", judged="qrels")
 
 
 def model_lines(models: Iterable[dict[str, Any]]) -> list[str]:

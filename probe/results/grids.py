@@ -47,10 +47,10 @@ def fusion_grids(scores: Iterable[tuple[str, float]], metric: str) -> tuple[Grid
         if len(points) == 2:
             (first, (left, _)), (second, (right, _)) = ((_label(point), point.layer_pooling) for point in points)
             found.setdefault((first, second), {})[left, right] = encoder, score
-    return tuple(_fusion_grid(metric, *pair, cells) for pair, cells in sorted(found.items()) if _is_grid(cells))
+    return tuple(_fusion_grid(metric, *pair, cells=cells) for pair, cells in sorted(found.items()) if _is_grid(cells))
 
 
-def _fusion_grid(metric: str, first: str, second: str, cells: Mapping[tuple[int, int], tuple[str, float]]) -> Grid:
+def _fusion_grid(metric: str, first: str, second: str, *, cells: Mapping[tuple[int, int], tuple[str, float]]) -> Grid:
     scores = {layers: score for layers, (_, score) in cells.items()}
     encoders = {encoder: layers for layers, (encoder, _) in cells.items()}
     caption = f"layers of {first} (down) fused with layers of {second} (across)"

@@ -106,7 +106,7 @@ class SimilarityResult(Result):
         more = f" of {data['sentences']} sentences, scores {low:g} to {high:g}"
         return [
             *curve_lines((series_name(row.encoder, row.pooling), row.layer, row.spearman or 0.0) for row in self.rows),
-            data_line(data, f"{data['name']}, {data['pairs']} pairs", more, "scores"),
+            data_line(data, f"{data['name']}, {data['pairs']} pairs", more, judged="scores"),
             *model_lines(settings["models"]),
             "Spearman: rank correlation of cosine and gold score, ties averaged; for the ties among these gold scores "
             f"at most {settings['highest']:.4f}; mean cos: over the pairs",

@@ -189,7 +189,7 @@ def _is_scratch(path: Location) -> bool:
 
 
 def select_shelves(
-    store: Store, model: str | None = None, unused_days: float | None = None, everything: bool = False
+    store: Store, model: str | None = None, unused_days: float | None = None, *, everything: bool = False
 ) -> list[Location]:
     """Return the folders of shelves to delete; a shelf has to meet every condition given.
 

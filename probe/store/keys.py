@@ -13,7 +13,7 @@ CHUNK = 1024
 ROUNDING = "float16 around their mean (float32 where that overflows)"
 
 
-def shelf_parts(model: ModelProfile, prompt: str, text_hash: str, token_budget: int) -> dict[str, Any]:
+def shelf_parts(model: ModelProfile, prompt: str, text_hash: str, *, token_budget: int) -> dict[str, Any]:
     """Return everything but layer and pooling that changes a vector: equal parts, equal vectors.
 
     Args:

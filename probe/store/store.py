@@ -143,10 +143,10 @@ class Shelf:
         for ending in known:
             held = self._layer_poolings_of(ending)
             if not held or held & _missing(layer_poolings, found):
-                found = self._add(self.folder / chunk_name(number, ending), text_hash, layer_poolings, found)
+                found = self._add(self.folder / chunk_name(number, ending), text_hash, layer_poolings, found=found)
         expected = ending_of(_missing(layer_poolings, found))
         if _missing(layer_poolings, found) and expected not in known:
-            found = self._add(self.folder / chunk_name(number, expected), text_hash, layer_poolings, found)
+            found = self._add(self.folder / chunk_name(number, expected), text_hash, layer_poolings, found=found)
         return found
 
     def _layer_poolings_of(self, ending: str) -> set[LayerPooling]:
@@ -163,10 +163,10 @@ class Shelf:
                 self._listed = {}
         return self._listed
 
-    def _add(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], found: Found) -> Found:
+    def _add(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], *, found: Found) -> Found:
         """Return what was found with what a file holds beside it, where it is there and sound."""
         try:
-            return self._read(path, text_hash, layer_poolings, found)
+            return self._read(path, text_hash, layer_poolings, found=found)
         except MissingChunk:
             pass
         except DamagedChunk as error:
@@ -176,7 +176,7 @@ class Shelf:
             _log.warning("%s cannot be read (%s): the model encodes its texts again", path, error)
         return found
 
-    def _read(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], found: Found) -> Found:
+    def _read(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], *, found: Found) -> Found:
         with ChunkFile(path) as file:
             record = file.record
             if (record.shelf, record.text_hash) != (self.key, text_hash):

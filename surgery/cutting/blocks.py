@@ -50,7 +50,7 @@ def is_cut(blocks: Sequence[int]) -> bool:
     return tuple(blocks) == tuple(range(1, len(blocks) + 1))
 
 
-def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, chosen: Sequence[int]) -> dict[str, Any]:
+def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, *, chosen: Sequence[int]) -> dict[str, Any]:
     """Return the fields of a `CutModel` that are not its original's.
 
     Args:
@@ -128,7 +128,7 @@ def update_layer_counts(config: Any, depth: int, chosen: Sequence[int]) -> None:
     config.num_hidden_layers = len(chosen)
 
 
-def check_shape(module: nn.Module, name: str, chosen: Sequence[int], within: str = "") -> None:
+def check_shape(module: nn.Module, name: str, chosen: Sequence[int], *, within: str = "") -> None:
     """Refuse a model that its own config would not build again, tensor for tensor.
 
     Args:
@@ -155,7 +155,7 @@ def check_shape(module: nn.Module, name: str, chosen: Sequence[int], within: str
         )
 
 
-def refuse_other_states(name: str, layer: int, expected: Tensor, found: Tensor) -> None:
+def refuse_other_states(name: str, layer: int, expected: Tensor, *, found: Tensor) -> None:
     """Refuse a cut that gives other states than the layer it was cut at, seen on a few tokens.
 
     Args:

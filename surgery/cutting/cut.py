@@ -71,7 +71,7 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
     if is_cut(chosen):
         _check_law(model, module, stack)
     fields = {name: getattr(model, name) for name in LoadedModel.__dataclass_fields__}
-    return CutModel(**{**fields, **describe_cut(model, module, stack, chosen)})
+    return CutModel(**{**fields, **describe_cut(model, module, stack, chosen=chosen)})
 
 
 def _copy_blocks(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:
@@ -89,4 +89,4 @@ def _check_law(model: LoadedModel, module: nn.Module, stack: LayerStack) -> None
     for encoder, blocks in ((model.module, model.stack), (module, stack)):
         with Capture(encoder, blocks, {layer: ("mean",)}) as capture, torch.inference_mode():
             states.append(capture.run(dummy_inputs(encoder))[layer, "mean"])
-    refuse_other_states(model.source.name, layer, states[0], states[1])
+    refuse_other_states(model.source.name, layer, states[0], found=states[1])

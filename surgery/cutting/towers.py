@@ -55,7 +55,7 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
     if is_cut(chosen):
         _check_law(model, module, len(chosen))
     fields = {name: getattr(model, name) for name in LoadedTower.__dataclass_fields__}
-    return CutTower(**{**fields, "parts": parts, **describe_cut(model, module, parts.stack, chosen)})
+    return CutTower(**{**fields, "parts": parts, **describe_cut(model, module, parts.stack, chosen=chosen)})
 
 
 def _inside_pair(parts: Tower) -> str:
@@ -77,6 +77,8 @@ def _check_law(model: LoadedTower, module: nn.Module, layer: int) -> None:
     inputs = {name: value.to(model.device) for name, value in example_inputs(model.tokenizer, model.texts).items()}
     mask = torch.ones(2, model.parts.tokens, dtype=torch.long, device=model.device)
     with torch.inference_mode():
-        with Capture(model.module, model.stack, {layer: (layer_pooling[1],)}, TowerReader(model).pooling_at) as capture:
+        with Capture(
+            model.module, model.stack, {layer: (layer_pooling[1],)}, pooling_at=TowerReader(model).pooling_at
+        ) as capture:
             expected = capture.run({"attention_mask": mask, **inputs})[layer_pooling]
-        refuse_other_states(model.source.name, layer, expected, module(**inputs).float())
+        refuse_other_states(model.source.name, layer, expected, found=module(**inputs).float())

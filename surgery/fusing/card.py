@@ -36,7 +36,7 @@ member is a folder of its own, and an ordinary model.
 """
 
 
-def write_fused_card(model: FusedModel, folder: Path, words: str, scores: str) -> None:
+def write_fused_card(model: FusedModel, folder: Path, words: str, *, scores: str) -> None:
     """Write README.md into a fused model's folder.
 
     Args:

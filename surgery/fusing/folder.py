@@ -54,6 +54,7 @@ def save_fused(
     model: FusedModel,
     out: Path,
     force: bool = False,
+    *,
     check: Callable[[Path], object] = lambda folder: None,
     scores: str = "",
 ) -> Path:
@@ -73,10 +74,12 @@ def save_fused(
         CallError: The folder exists.
         ModelError: The files cannot be written.
     """
-    return save_folder(out, lambda folder: write_fused(model, folder, scores=scores), force, check)
+    return save_folder(out, lambda folder: write_fused(model, folder, scores=scores), force, check=check)
 
 
-def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was trained.", scores: str = "") -> list[Path]:
+def write_fused(
+    model: FusedModel, folder: Path, words: str = "Nothing was trained.", *, scores: str = ""
+) -> list[Path]:
     """Write a fused model into an empty folder; a member has no block above its deepest hookpoint.
 
     Args:
@@ -114,7 +117,7 @@ def write_fused(model: FusedModel, folder: Path, words: str = "Nothing was train
     write_modules(folder, [FUSED_MODULE])
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     write_json(folder / PROVENANCE, {"fused": origins})
-    write_fused_card(model, folder, words, scores)
+    write_fused_card(model, folder, words, scores=scores)
     return [folder / member for member in members.values()]
 
 

@@ -68,6 +68,7 @@ def fuse(
     specs: Sequence[str],
     method: str = "concat",
     weights: Sequence[float] | None = None,
+    *,
     options: LoadOptions | None = None,
     store: Store | None = None,
 ) -> FusedModel:

@@ -66,7 +66,7 @@ def embed_samples(model: Encoder) -> Embeddings:
     return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
-def check_saved(folder: Path, model: CutModel, head: OutputHead, trust: bool = False) -> None:
+def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool = False) -> None:
     """Load a saved folder in a process of its own and compare its vectors with the model's.
 
     Args:
@@ -96,13 +96,14 @@ def _as_saved(vectors: Embeddings, model: LoadedModel) -> Embeddings:
 def _check_towers(folder: Path, model: CutTower, trust: bool) -> None:
     """Check the cut tower and the other one, which must give what it gave in the original."""
     towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
-    check_pair(folder, towers["text"], towers["image"], trust, lambda vectors: _as_saved(vectors, model))
+    check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=lambda vectors: _as_saved(vectors, model))
 
 
 def check_pair(
     folder: Path,
     texts: Encoder,
     images: Encoder,
+    *,
     trust: bool = False,
     as_saved: Callable[[Embeddings], Embeddings] = lambda vectors: vectors,
 ) -> None:

@@ -46,9 +46,9 @@ def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
     """
     source = find_transformer(model.source.folder)
     write_json(folder / "config.json", _cut_config(model, read_config(source)))
-    write_weights(model, model.stack.path, source, folder)
+    write_weights(model, model.stack.path, source, out=folder)
     copy_files(source, folder, (*TOKENIZER_FILES, "*.py"))
-    _write_modules(model, read_model_config(model.source.folder), folder, head)
+    _write_modules(model, read_model_config(model.source.folder), folder, head=head)
     write_json(folder / PROVENANCE, provenance(model, head.pooling))
     write_learned(model.learned, folder)
     write_card(model, folder, head)
@@ -65,7 +65,7 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
     return compute_float32({**config, inner: changed} if inner else changed)
 
 
-def _write_modules(model: CutModel, config: ModelConfig, folder: Path, head: OutputHead) -> None:
+def _write_modules(model: CutModel, config: ModelConfig, folder: Path, *, head: OutputHead) -> None:
     names = ["Transformer", "Pooling"]
     if head.top:
         names += ["Normalize", *(module.type for module in head.top), "Normalize"]

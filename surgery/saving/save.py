@@ -42,6 +42,7 @@ def save(
     model: CutModel,
     out: Path,
     head: OutputHead | None = None,
+    *,
     force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
 ) -> Path:
@@ -63,10 +64,10 @@ def save(
     """
     check_out(out, force)
     chosen = head or OutputHead(own_pooling(model))
-    return save_folder(out, lambda folder: write_model(model, folder, chosen), force, check)
+    return save_folder(out, lambda folder: write_model(model, folder, chosen), force, check=check)
 
 
-def save_folder(out: Path, write: Callable[[Path], object], force: bool, check: Callable[[Path], object]) -> Path:
+def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, check: Callable[[Path], object]) -> Path:
     """Make a model's folder, whole or not at all.
 
     Args:

@@ -64,7 +64,7 @@ def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
     check_head(model, head)
     source = find_transformer(model.source.folder)
     write_json(folder / "config.json", _config_of_both(model, read_config(source)))
-    write_weights(model, model.path, source, folder)
+    write_weights(model, model.path, source, out=folder)
     copy_files(source, folder, (*TOKENIZER_FILES, *PROCESSOR_FILES, "*.py"))
     config: Any = model.module.config
     _write_modules(model, folder, model.texts or read_text_inputs(model.files, config)[1])

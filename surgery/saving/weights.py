@@ -13,7 +13,7 @@ __all__ = ["write_weights"]
 WEIGHTS = "model.safetensors"
 
 
-def write_weights(model: CutModel, path: str, source: Path, out: Path) -> None:
+def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> None:
     """Write the tensors a cut model keeps, under the names its config expects; dtypes stay as they are.
 
     Args:

@@ -43,7 +43,7 @@ def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     # What is first imported below would keep the entries of this page for other files' tests.
     import_module("probe.models.listing")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.data.docstrings.read_reference", lambda name: modules)
+        patch.setattr("probe.data.docstrings._MODULES", modules)
         patch.setattr("probe.models.catalog.list_entries", lambda: entries)
         patch.setenv("ENCODER_SURGERY_CACHE", str(tmp_path_factory.mktemp("cache")))
         # A fresh process takes seconds to start; tests of the saved folders have theirs.

@@ -70,7 +70,7 @@ def rank_places(
     reader: LayerReader, dataset: Dataset, store: Store | None = None, places: Sequence[str] = ("3:mean", "3:tokens")
 ) -> Leaderboard:
     named = points_of(reader.model, *places)  # type: ignore[arg-type]
-    return rank([Candidate(reader, named)], dataset, str(named[0]), RankOptions(store=store))
+    return rank([Candidate(reader, named)], dataset, str(named[0]), options=RankOptions(store=store))
 
 
 def token_row(board: Leaderboard) -> Row:
@@ -136,7 +136,7 @@ def test_tokens_and_scores_are_those_of_the_cut_model_as_a_multi_vector_encoder(
     assert all(np.abs(mine - other.numpy()).max() < 1e-5 for mine, other in zip(found, wanted, strict=True))
     scores = theirs.similarity(theirs.encode_query(queries), wanted).numpy()
     assert maxsim(ours.encode_query(queries), found) == pytest.approx(scores, abs=1e-4)
-    alone = evaluate_late(theirs, "theirs", dataset, [NDCG])
+    alone = evaluate_late(theirs, "theirs", dataset, metrics=[NDCG])
     board = rank_places(LayerReader(model), dataset, places=("2:mean", "2:tokens"))
     assert alone.mean(NDCG) == pytest.approx(token_row(board).scores["ndcg@10"], abs=1e-9)
 
@@ -274,7 +274,7 @@ def test_probe_layers_ranks_the_tokens_of_every_layer_beside_the_full_model(
 
 
 def test_a_token_encoder_alone_scores_as_its_row(model: LoadedModel, dataset: Dataset) -> None:
-    alone = evaluate_late(TokenEncoder(LayerReader(model), 3), "alone", dataset, [NDCG])
+    alone = evaluate_late(TokenEncoder(LayerReader(model), 3), "alone", dataset, metrics=[NDCG])
     row = token_row(rank_places(LayerReader(model), dataset))
     assert alone.mean(NDCG) == pytest.approx(row.scores["ndcg@10"], abs=1e-9)
     assert (alone.dim, alone.collapsed) == (WIDTH, False)

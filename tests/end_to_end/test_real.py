@@ -105,5 +105,5 @@ def test_the_row_of_a_layer_of_the_truncated_encoder_and_of_the_saved_cut_are_eq
     resolved = resolve_specs(["minilm@5:mean", str(folder)], FLOAT32)
     board = rank(resolved.candidates, data, str(resolved.baseline))
     with truncate(SentenceTransformer(str(model.source.folder), device="cpu"), after=5) as shorter:
-        truncated = evaluate(shorter, "truncated", data, [NDCG]).mean(NDCG)
+        truncated = evaluate(shorter, "truncated", data, metrics=[NDCG]).mean(NDCG)
     assert [row.scores["ndcg@10"] for row in board.rows] == pytest.approx([truncated] * 2, abs=1e-6)

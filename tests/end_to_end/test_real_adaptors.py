@@ -79,5 +79,7 @@ def test_distil_beats_the_lens_on_an_inner_layer(spied: Spied, asked: list[Tenso
 
 def test_judgements_of_the_training_split_help_on_the_test_split(spied: Spied, asked: list[Tensor]) -> None:
     final = range(6, 7)
-    fitted = fit_network("linear", states_of(spied, asked, final, labelled=True), (256,), TrainOptions(steps=90))
+    fitted = fit_network(
+        "linear", states_of(spied, asked, final, labelled=True), (256,), options=TrainOptions(steps=90)
+    )
     assert score(spied, final, fitted.module, 256) > score(spied, final, nn.Identity()) + 0.05

@@ -81,7 +81,7 @@ def make_pairs(folder: Path) -> DrawnPairs:
 def tune_on(student: TrainableEncoder, data: Path, options: TuneOptions, out: Path) -> Path:
     """Tune an encoder on a folder of drawings and save it."""
     rows = load_tuning_data(str(data))
-    rounds = tune(student, rows, candidate_texts(rows), options)
+    rounds = tune(student, rows, candidate_texts(rows), options=options)
     about = Tuned(student, trained_on(str(data), rows), "clip", describe_tuning(rows, options, rounds))
     return save_tuned(about, out, False)
 

@@ -53,7 +53,7 @@ def tune_all(folder: Path, out: Path) -> None:
     for name, (data, options) in CASES.items():
         student = students[name]
         goal = replace(options.goal, settings=LossOptions(guide=guide)) if name == "gist" else options.goal
-        tune(student, data, [f"snow {i} wood" for i in range(9)], replace(options, goal=goal))
+        tune(student, data, [f"snow {i} wood" for i in range(9)], options=replace(options, goal=goal))
         if is_first():
             save_file(weights(student), out / f"{name}.safetensors")
 

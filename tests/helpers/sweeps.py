@@ -30,5 +30,7 @@ def sweep(
 ) -> Swept:
     name = reader.model.source.name
     alone = [Fusion((point,)) for point in hookpoints]
-    evaluations, truncated = sweep_fusions({name: reader}, alone, dataset, metrics, RunContext(store, progress))
+    evaluations, truncated = sweep_fusions(
+        {name: reader}, alone, dataset, metrics=metrics, context=RunContext(store, progress)
+    )
     return Swept(evaluations, *truncated[name])

@@ -137,7 +137,12 @@ def test_in_a_training_it_is_asked_in_the_precision_of_the_training(
             hook.remove()
 
     monkeypatch.setattr(HeldOutRows, "__call__", spy)
-    tune(student, make_pairs(8), (), replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=bfloat16), hold_out=0.3))
+    tune(
+        student,
+        make_pairs(8),
+        (),
+        options=replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=bfloat16), hold_out=0.3),
+    )
     assert len(fast) == 4
     assert set(fast) == {bfloat16}
 
@@ -164,7 +169,7 @@ def test_a_collapse_ends_a_training(tiny_folder: Callable[[str], Path], monkeypa
     monkeypatch.setattr(EncoderTrainer, "training_step", spoil)
     monkeypatch.setattr("adaptors.training.trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     with pytest.raises(TrainingError, match="collapsed: all vectors are equal after 5 steps"):
-        tune(student, make_pairs(), (), replace(QUICK, schedule=SCHEDULE, hold_out=0.2))
+        tune(student, make_pairs(), (), options=replace(QUICK, schedule=SCHEDULE, hold_out=0.2))
 
 
 @pytest.fixture
@@ -191,7 +196,7 @@ def test_held_out_queries_are_never_trained_on(
     data = make_pairs()
     train, held = hold_out(data.rows, 0.25, 0)
     options = replace(QUICK, schedule=replace(SCHEDULE, epochs=1), hold_out=0.25, rounds=rounds)
-    (one,) = tune(open_tiny(tiny_folder("bert")), data, (), replace(options, mining=MineOptions(1, 0, 9, -5)))
+    (one,) = tune(open_tiny(tiny_folder("bert")), data, (), options=replace(options, mining=MineOptions(1, 0, 9, -5)))
     assert {row.query for row in train} <= trained
     assert not {row.query for row in held} & trained
     assert [epoch.number for epoch in one.epochs] == [0, 1]
@@ -204,7 +209,7 @@ def test_labels_that_are_scores_choose_by_the_loss_on_held_out_rows(tiny_folder:
     options = replace(QUICK, schedule=SCHEDULE, hold_out=0.25, goal=Goal("cosent"))
     student = open_tiny(tiny_folder("bert"))
     before = weights(student)
-    (one,) = tune(student, data, (), options)
+    (one,) = tune(student, data, (), options=options)
     assert all(epoch.scores == {} and epoch.held_out_loss is not None for epoch in one.epochs)
     best = min(one.epochs, key=lambda epoch: epoch.held_out_loss or 0)
     assert best.number > 0
@@ -221,7 +226,9 @@ def test_labels_that_are_scores_choose_by_the_loss_on_held_out_rows(tiny_folder:
 def test_held_out_rows_that_no_loss_can_tell_apart_are_trained_on_instead(
     loss: str, rows: list[Row], tiny_folder: Callable[[str], Path], trained: set[str]
 ) -> None:
-    (one,) = tune(open_tiny(tiny_folder("bert")), rows_of(*rows), (), replace(QUICK, goal=Goal(loss), hold_out=0.1))
+    (one,) = tune(
+        open_tiny(tiny_folder("bert")), rows_of(*rows), (), options=replace(QUICK, goal=Goal(loss), hold_out=0.1)
+    )
     assert one.epochs == ()
     assert {row.query for row in rows} <= trained
     assert "nothing is held out" in one.notes[-1]
@@ -231,5 +238,5 @@ def test_lists_of_a_teachers_scores_choose_by_the_loss(tiny_folder: Callable[[st
     dice = random.Random(4)
     rows = [Listwise(make_text(dice), (make_text(dice), make_text(dice)), (dice.random(), -1.5)) for _ in range(12)]
     options = replace(QUICK, schedule=replace(SCHEDULE, epochs=1), hold_out=0.25, goal=Goal("margin-mse"))
-    (one,) = tune(open_tiny(tiny_folder("bert")), rows_of(*rows), (), options)
+    (one,) = tune(open_tiny(tiny_folder("bert")), rows_of(*rows), (), options=options)
     assert [epoch.held_out_loss is None for epoch in one.epochs] == [False, False]

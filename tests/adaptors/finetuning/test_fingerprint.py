@@ -47,7 +47,7 @@ CHANGES: dict[str, Callable[[TuneOptions], TuneOptions]] = {
 def kept(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> TuneOptions:
     options = replace(OPTIONS, checkpoints=tmp_path_factory.mktemp("kept"))
     with pytest.raises(KeyboardInterrupt):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, replace(options, progress=Interrupted(1)))
+        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, progress=Interrupted(1)))
     return options
 
 
@@ -56,7 +56,7 @@ def test_checkpoints_of_other_options_are_refused(
     change: str, kept: TuneOptions, tiny_folder: Callable[[str], Path]
 ) -> None:
     with pytest.raises(CallError, match="checkpoints of another training: name an empty folder, or delete it"):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, CHANGES[change](kept))
+        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=CHANGES[change](kept))
 
 
 def test_checkpoints_of_other_rows_or_another_model_are_refused(
@@ -73,15 +73,15 @@ def test_checkpoints_of_other_rows_or_another_model_are_refused(
         (tiny_folder("mpnet"), DATA),
     ):
         with pytest.raises(CallError, match="another training"):
-            tune(open_tiny(folder), data, CORPUS, kept)
+            tune(open_tiny(folder), data, CORPUS, options=kept)
     with pytest.raises(CallError, match="another training"):
-        tune(open_tiny(tiny_folder("bert")), DATA, ["another corpus"], kept)
+        tune(open_tiny(tiny_folder("bert")), DATA, ["another corpus"], options=kept)
 
 
 def test_checkpoints_of_another_guide_are_refused(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
     options = replace(OPTIONS, checkpoints=tmp_path, goal=other_guide(tiny_folder, 0))
     with pytest.raises(KeyboardInterrupt):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, replace(options, progress=Interrupted(1)))
+        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, progress=Interrupted(1)))
     with pytest.raises(CallError, match="another training"):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, replace(options, goal=other_guide(tiny_folder, 1)))
-    tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, replace(options, goal=other_guide(tiny_folder, 0)))
+        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, goal=other_guide(tiny_folder, 1)))
+    tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, goal=other_guide(tiny_folder, 0)))

@@ -90,7 +90,7 @@ def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
     counter = tiny.register_forward_hook(lambda *_: calls.append(1))
     bare, bare_gradient = run(tiny, make_tuning_loss(name, tiny, options), given)
     once = len(calls)
-    penalised = make_tuning_loss(name, tiny, LossOptions(guide=options.guide, weight=10.0), [wrapper])
+    penalised = make_tuning_loss(name, tiny, LossOptions(guide=options.guide, weight=10.0), around=[wrapper])
     found, gradient = run(tiny, penalised, given)
     counter.remove()
     assert not tiny._forward_hooks
@@ -103,10 +103,10 @@ def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
 @pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening", "global-orthogonal"])
 def test_a_penalty_inside_a_gradient_cache_is_the_same(tiny: SentenceTransformer, wrapper: str) -> None:
     given = batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
-    plain, gradient = run(tiny, make_tuning_loss("infonce", tiny, LossOptions(), [wrapper]), given)
+    plain, gradient = run(tiny, make_tuning_loss("infonce", tiny, LossOptions(), around=[wrapper]), given)
     for dims, around in ((), [wrapper]), ((8, 32), ["matryoshka", wrapper]):
         options = LossOptions(mini_batch=2, dims=dims)
-        cached, cached_gradient = run(tiny, make_tuning_loss("infonce-cached", tiny, options, around), given)
+        cached, cached_gradient = run(tiny, make_tuning_loss("infonce-cached", tiny, options, around=around), given)
         if not dims:
             assert cached == pytest.approx(plain, rel=1e-5)
             assert torch.allclose(cached_gradient, gradient, atol=1e-5)
@@ -117,7 +117,9 @@ def test_a_penalty_inside_a_gradient_cache_is_the_same(tiny: SentenceTransformer
 def test_matryoshka_goes_around_every_loss(tiny: SentenceTransformer, name: str) -> None:
     chosen = TUNING_LOSSES[name]
     options = LossOptions(dims=(32, 8), guide=options_of(chosen, tiny).guide)
-    found, gradient = run(tiny, make_tuning_loss(name, tiny, options, ["matryoshka"]), batch(tiny, chosen, LISTS))
+    found, gradient = run(
+        tiny, make_tuning_loss(name, tiny, options, around=["matryoshka"]), batch(tiny, chosen, LISTS)
+    )
     assert math.isfinite(found)
     assert float(gradient.norm()) > 0
 
@@ -126,7 +128,7 @@ def test_matryoshka_goes_around_every_loss(tiny: SentenceTransformer, name: str)
 def test_layers_go_around_a_loss(tiny: SentenceTransformer, around: list[str]) -> None:
     options = LossOptions(dims=(32, 8) if "matryoshka-2d" in around else ())
     found, gradient = run(
-        tiny, make_tuning_loss("infonce", tiny, options, around), batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
+        tiny, make_tuning_loss("infonce", tiny, options, around=around), batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
     )
     assert math.isfinite(found)
     assert float(gradient.norm()) > 0
@@ -166,7 +168,7 @@ def test_what_does_not_go_together_is_refused(
     tiny: SentenceTransformer, name: str, options: LossOptions, around: list[str], words: str
 ) -> None:
     with pytest.raises(CallError, match=words):
-        make_tuning_loss(name, tiny, options, around)
+        make_tuning_loss(name, tiny, options, around=around)
 
 
 def test_the_command_lists_every_loss_with_its_formula_whole() -> None:

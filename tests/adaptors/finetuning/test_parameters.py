@@ -78,7 +78,7 @@ def test_merged_matrices_leave_the_layout_and_the_vectors_as_they_were(
         merge(chosen)
 
     monkeypatch.setattr(TrainedWeights, "merge_adapters", spy)
-    tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(lora=2, top=top)))
+    tune(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(lora=2, top=top)))
     assert changed(student, before) == allowed
     assert torch.allclose(embed(student), seen[0], atol=1e-5)
     assert not torch.allclose(seen[0], start, atol=1e-4)
@@ -125,7 +125,7 @@ def trainable_after(student: TrainableEncoder, scope: Scope) -> set[str]:
 
 def test_the_pooler_is_not_trained_and_the_embeddings_are(bert: TrainableEncoder) -> None:
     before = weights(bert)
-    tune(bert, make_pairs(8), (), QUICK)
+    tune(bert, make_pairs(8), (), options=QUICK)
     found = changed(bert, before)
     assert not any("pooler" in name for name in found)
     assert {name for name in before if "pooler" in name}
@@ -138,7 +138,7 @@ def test_the_top_alone_leaves_all_below_it_bit_by_bit(student: TrainableEncoder,
     before = weights(student)
     allowed = within(student, [*last_blocks(student, top), *norms(student)])
     assert trainable_after(student, Scope(top=top)) == allowed
-    tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(top=top)))
+    tune(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(top=top)))
     found = changed(student, before)
     assert linear_weights(student, last_blocks(student, top)) <= found <= allowed
 
@@ -156,7 +156,7 @@ def rates(student: TrainableEncoder, scope: Scope, monkeypatch: pytest.MonkeyPat
         return made
 
     monkeypatch.setattr(EncoderTrainer, "create_optimizer", spy)
-    tune(student, make_pairs(4), (), replace(QUICK, scope=scope))
+    tune(student, make_pairs(4), (), options=replace(QUICK, scope=scope))
     return found
 
 

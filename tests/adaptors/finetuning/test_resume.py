@@ -68,7 +68,7 @@ def fused(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
 def run(folder: Path, options: TuneOptions, data: Any = DATA) -> tuple[dict[str, Tensor], tuple[Round, ...]]:
     is_fused = (folder / "fused.json").is_file()
     student = open_trainable(str(folder), Path()) if is_fused else open_tiny(folder)
-    rounds = tune(student, data, [f"snow {i} wood" for i in range(9)], options)
+    rounds = tune(student, data, [f"snow {i} wood" for i in range(9)], options=options)
     return weights(student), rounds
 
 

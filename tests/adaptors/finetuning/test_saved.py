@@ -72,7 +72,7 @@ def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> d
     scopes = {"bert": Scope(lora=2), "modernbert": Scope(top=1)}
     for name, base in bases.items():
         student = open_in(base, root / f"{name}-base")
-        tune(student, make_pairs(8), (), replace(QUICK, scope=scopes.get(name, Scope())))
+        tune(student, make_pairs(8), (), options=replace(QUICK, scope=scopes.get(name, Scope())))
         about = Tuned(student, SEEN, name, "## Tuned\n\nOn rows.")
         found[name] = (student, save_tuned(about, root / name, False))
     return found
@@ -205,7 +205,7 @@ def test_weights_of_half_precision_become_those_that_were_trained(tmp_path: Path
     make_tiny("bert").half().save_pretrained(folder)
     write_sentence_transformer(write_tokenizer(folder), "mean", PROMPTS)
     student = open_in(folder, tmp_path / "scratch")
-    tune(student, make_pairs(), (), QUICK)
+    tune(student, make_pairs(), (), options=QUICK)
     out = save_tuned(Tuned(student, SEEN, "half", ""), tmp_path / "out", False)
     model = SentenceTransformer(str(out), device="cpu")
     assert next(model.parameters()).dtype == torch.float32
@@ -238,7 +238,7 @@ def test_what_a_check_refuses_leaves_nothing(tuned: dict[str, tuple[TrainableEnc
         raise ModelError("no")
 
     with pytest.raises(ModelError, match="no"):
-        save_tuned(Tuned(tuned["cut"][0], SEEN, "x", ""), tmp_path / "out", False, refuse)
+        save_tuned(Tuned(tuned["cut"][0], SEEN, "x", ""), tmp_path / "out", False, check=refuse)
     assert list(tmp_path.iterdir()) == []
 
 

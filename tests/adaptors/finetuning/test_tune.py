@@ -54,7 +54,7 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def train(student: TrainableEncoder, goal: Goal, data: TuningData, batch: int = 4) -> set[str]:
     """Return the names of what changed."""
     before = weights(student)
-    (one,) = tune(student, data, (), replace(QUICK, goal=goal, schedule=Schedule(1, batch, 1e-3)))
+    (one,) = tune(student, data, (), options=replace(QUICK, goal=goal, schedule=Schedule(1, batch, 1e-3)))
     assert one.epochs == ()
     return changed(student, before)
 
@@ -117,14 +117,14 @@ def test_a_goal_that_is_not_there_is_refused_before_anything_is_embedded(
     monkeypatch.setattr(SentenceTransformer, "encode", None)
     for goal in (Goal("ndcg"), Goal("infonce", ("matrioshka",)), Goal("gist")):
         with pytest.raises(CallError):
-            tune(student, make_pairs(), (), replace(QUICK, goal=goal, rounds=1))
+            tune(student, make_pairs(), (), options=replace(QUICK, goal=goal, rounds=1))
     with pytest.raises(CallError, match="needs anchor, positive, negative"):
-        tune(student, make_pairs(), (), replace(QUICK, goal=Goal("triplet")))
+        tune(student, make_pairs(), (), options=replace(QUICK, goal=Goal("triplet")))
 
 
 def test_one_query_alone_is_refused(student: TrainableEncoder) -> None:
     with pytest.raises(CallError, match="at least 2 different queries, found 1"):
-        tune(student, rows_of(*(Pairwise("sun", f"star {word}") for word in ("ice", "oil"))), (), QUICK)
+        tune(student, rows_of(*(Pairwise("sun", f"star {word}") for word in ("ice", "oil"))), (), options=QUICK)
 
 
 @pytest.mark.parametrize("lora", [None, 2])
@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_dice_did_before(
         student = open_tiny(tiny_folder("bert"))
         torch.rand(3)
         schedule = replace(QUICK.schedule, seed=seed)
-        tune(student, make_pairs(8), (), replace(QUICK, schedule=schedule, scope=Scope(lora=lora)))
+        tune(student, make_pairs(8), (), options=replace(QUICK, schedule=schedule, scope=Scope(lora=lora)))
         found.append(weights(student))
     assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
     assert not all(torch.equal(tensor, found[2][name]) for name, tensor in found[0].items())
@@ -146,7 +146,7 @@ def test_the_dice_of_the_caller_are_left_alone(student: TrainableEncoder) -> Non
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    tune(student, make_pairs(8), (), replace(QUICK, scope=Scope(lora=1)))
+    tune(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(lora=1)))
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -159,12 +159,12 @@ def test_the_rate_is_the_scopes_own_when_left_out() -> None:
 @pytest.mark.parametrize("rate", [0.0, -1e-3])
 def test_a_rate_that_teaches_nothing_is_refused(student: TrainableEncoder, rate: float) -> None:
     with pytest.raises(CallError, match=r"--rate .* is out of range: expected more than 0"):
-        tune(student, make_pairs(), (), replace(QUICK, schedule=Schedule(rate=rate)))
+        tune(student, make_pairs(), (), options=replace(QUICK, schedule=Schedule(rate=rate)))
 
 
 def test_bfloat16_leaves_weights_of_float32_that_embed_in_it(student: TrainableEncoder) -> None:
     before = weights(student)
-    tune(student, make_pairs(), (), replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=True)))
+    tune(student, make_pairs(), (), options=replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=True)))
     assert changed(student, before)
     assert {tensor.dtype for tensor in weights(student).values() if tensor.is_floating_point()} == {torch.float32}
     assert not torch.equal(embed(student), embed(student).bfloat16().float())
@@ -181,7 +181,7 @@ def test_it_learns_what_it_is_shown(student: TrainableEncoder) -> None:
         return float((scores.argmax(dim=1) == torch.arange(len(corpus))).float().mean())
 
     before = right()
-    tune(student, data, (), replace(QUICK, schedule=Schedule(20, 16, 3e-3)))
+    tune(student, data, (), options=replace(QUICK, schedule=Schedule(20, 16, 3e-3)))
     assert right() > max(0.9, before)
 
 
@@ -197,7 +197,7 @@ def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monk
 
     monkeypatch.setattr(tuning, "mine_negatives", spy)
     data, corpus = make_pairs(12), tuple(text() for _ in range(20))
-    rounds = tune(student, data, corpus, replace(QUICK, rounds=2, mining=MineOptions(2, 0, 20, -5.0)))
+    rounds = tune(student, data, corpus, options=replace(QUICK, rounds=2, mining=MineOptions(2, 0, 20, -5.0)))
     assert [one.rows for one in rounds] == [12, 12]
     (first, before, found), (second, after, _) = mined
     assert found == corpus
@@ -207,7 +207,9 @@ def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monk
 
 def test_what_was_left_out_of_a_round_is_told(student: TrainableEncoder) -> None:
     data = rows_of(*make_pairs(9).rows, Pairwise("sun", "star light", ("ice", "ice", "ice ")))
-    (one,) = tune(student, data, [text() for _ in range(9)], replace(QUICK, rounds=1, mining=MineOptions(2, 0, 18, -5)))
+    (one,) = tune(
+        student, data, [text() for _ in range(9)], options=replace(QUICK, rounds=1, mining=MineOptions(2, 0, 18, -5))
+    )
     assert "there twice" in one.notes[0]
 
 
@@ -215,7 +217,7 @@ def test_a_loss_that_is_no_number_ends_it(student: TrainableEncoder) -> None:
     with torch.no_grad():
         student.towers[0].stack.blocks[DEPTH - 1].output.dense.weight.fill_(float("inf"))  # type: ignore[union-attr]
     with pytest.raises(TrainingError, match="the loss is nan after 1 steps: lower --rate"):
-        tune(student, make_pairs(), (), QUICK)
+        tune(student, make_pairs(), (), options=QUICK)
 
 
 def test_tokens_cut_the_texts_while_training_alone(student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +229,6 @@ def test_tokens_cut_the_texts_while_training_alone(student: TrainableEncoder, mo
         return step(self, model, inputs, *args)
 
     monkeypatch.setattr(EncoderTrainer, "training_step", spy)
-    tune(student, make_pairs(), (), replace(QUICK, schedule=replace(QUICK.schedule, tokens=8)))
+    tune(student, make_pairs(), (), options=replace(QUICK, schedule=replace(QUICK.schedule, tokens=8)))
     assert max(lengths) == 8
     assert student.model.max_seq_length == longest

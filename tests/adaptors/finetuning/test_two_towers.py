@@ -111,7 +111,7 @@ def test_only_what_is_chosen_changes(
 ) -> None:
     student = opened(bases["clip"])
     before, maps = weights(student), set().union(*(linear_maps(student, tower) for tower in towers))
-    tune(student, load_tuning_data(str(drawn)), (), replace(QUICK, scope=scope))
+    tune(student, load_tuning_data(str(drawn)), (), options=replace(QUICK, scope=scope))
     found = changed(student, before)
     # A bias of attention's keys changes nothing, so nothing but decay would move it, and biases do not decay.
     whole = {
@@ -205,7 +205,7 @@ def test_a_loss_is_of_the_vectors_that_the_towers_give(
     steps, settings = spy_steps(monkeypatch), LossOptions(0.5, mini_batch=3 if loss == "infonce-cached" else None)
     # One step of all rows.
     options = replace(QUICK, goal=Goal(loss, settings=settings), schedule=replace(QUICK.schedule, batch=len(pairs)))
-    tune(student, data, (), options)
+    tune(student, data, (), options=options)
     by_hand = _alignment_anisotropy if loss == "alignment-anisotropy" else _infonce
     assert steps == [pytest.approx(by_hand(queries, documents, 0.5), abs=1e-4)]
 
@@ -217,7 +217,7 @@ def test_the_weight_of_each_kind_of_pair_is_its_own(bases: dict[str, Path], draw
     cross = _spread(_cosines(*sides), 0.5)
     vectors = [torch.from_numpy(side) for side in sides]
     losses = {
-        (a, b): float(AlignmentAnisotropyLoss(student.model, 0.5, a, b).compute_loss_from_embeddings(vectors))
+        (a, b): float(AlignmentAnisotropyLoss(student.model, 0.5, a, cross=b).compute_loss_from_embeddings(vectors))
         for a, b in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
     }
     assert losses[1, 0] - losses[0, 0] == pytest.approx(same, abs=1e-5)
@@ -228,7 +228,7 @@ def test_held_out_queries_choose_the_epoch_in_either_direction(bases: dict[str, 
     for way in ("", ":captions"):
         student, data = opened(bases["clip"]), load_tuning_data(f"{drawn}{way}")
         expected = _held_out_ndcg(student, data)
-        rounds = tune(student, data, candidate_texts(data), replace(QUICK, hold_out=0.25))
+        rounds = tune(student, data, candidate_texts(data), options=replace(QUICK, hold_out=0.25))
         (width,) = rounds[0].epochs[0].scores
         assert rounds[0].epochs[0].scores[width] == pytest.approx(expected, abs=1e-6)
         assert rounds[0].rows == 12
@@ -262,7 +262,7 @@ def test_mined_negatives_are_other_images_and_train(
     before = weights(student)
     mining = MineOptions(2, 0, 8, -3.0)
     options = replace(QUICK, goal=Goal("triplet"), rounds=2, mining=mining)
-    rounds = tune(student, data, candidate_texts(data), options)
+    rounds = tune(student, data, candidate_texts(data), options=options)
     assert len(seen) == 2
     assert [one.rows for one in rounds] == [16, 16]
     images = set(candidate_texts(data))

@@ -32,16 +32,16 @@ def test_no_leak_a_held_out_query_has_no_pair_to_train_on() -> None:
 
 
 def test_texts_come_from_the_rows_given_and_none_twice_in_a_batch() -> None:
-    draws = draw_texts(torch.arange(50, 90), 30, 6, 0)
+    draws = draw_texts(torch.arange(50, 90), 30, 6, seed=0)
     assert rows_of(draws, "text") <= set(range(50, 90))
     assert all(len(set(batch)) == 30 for batch in draws["text"])
-    assert draws == draw_texts(torch.arange(50, 90), 30, 6, 0)
-    assert draws != draw_texts(torch.arange(50, 90), 30, 6, 1)
+    assert draws == draw_texts(torch.arange(50, 90), 30, 6, seed=0)
+    assert draws != draw_texts(torch.arange(50, 90), 30, 6, seed=1)
 
 
 def test_half_of_the_anchors_are_queries_and_all_candidates_documents() -> None:
     split = split_texts(DATA, 0)
-    train, held_out = draw_rankings(split, DOCUMENTS, 3, 0)
+    train, held_out = draw_rankings(split, DOCUMENTS, 3, seed=0)
     for batch in train["anchor"]:
         assert sum(row >= DOCUMENTS for row in batch) == len(batch) // 2
     known = set(split.train.tolist())
@@ -54,7 +54,7 @@ def test_half_of_the_anchors_are_queries_and_all_candidates_documents() -> None:
 def test_without_queries_all_anchors_are_documents() -> None:
     split = split_texts(DATA, 0)
     documents = type(split)(split.train[split.train < DOCUMENTS], split.held_out[split.held_out < DOCUMENTS])
-    train, _ = draw_rankings(documents, DOCUMENTS, 2, 0)
+    train, _ = draw_rankings(documents, DOCUMENTS, 2, seed=0)
     assert all(row < DOCUMENTS for row in rows_of(train, "anchor"))
 
 
@@ -64,10 +64,10 @@ def test_a_pair_is_a_query_and_a_relevant_document_and_neither_comes_twice_in_a_
     twice[:, 0] = (twice[:, 0] + 1) % CENTRES
     pairs = torch.cat([JUDGED.pairs, twice])
     judged = {(query + DOCUMENTS, document) for query, document, _ in pairs.tolist()}
-    draws = draw_pairs(pairs, DOCUMENTS, 20, 200, 0)
+    draws = draw_pairs(pairs, DOCUMENTS, 20, steps=200, seed=0)
     for queries, documents in zip(draws["query"], draws["document"], strict=True):
         assert set(zip(queries, documents, strict=True)) <= judged
         assert len(set(queries)) == len(queries) == len(documents) == len(set(documents)) <= 20
     assert min(len(batch) for batch in draws["query"]) < 20
     assert rows_of(draws, "query") == {query for query, _ in judged}
-    assert draws != draw_pairs(pairs, DOCUMENTS, 20, 200, 1)
+    assert draws != draw_pairs(pairs, DOCUMENTS, 20, steps=200, seed=1)

@@ -32,7 +32,7 @@ def resolved(tiny_folder: Callable[[str], Path]) -> ResolvedSpecs:
 
 @pytest.fixture
 def board(resolved: ResolvedSpecs, dataset: Dataset) -> Leaderboard:
-    return compare_adaptors(resolved, PLAN, FitTexts(dataset), RankOptions())
+    return compare_adaptors(resolved, PLAN, FitTexts(dataset), options=RankOptions())
 
 
 def test_every_adaptor_stands_beside_its_frozen_encoder_at_every_dimension(
@@ -73,7 +73,7 @@ def test_what_saw_the_corpus_is_marked(board: Leaderboard) -> None:
 
 
 def test_the_recommended_preset_is_marked_in_the_table(resolved: ResolvedSpecs, dataset: Dataset) -> None:
-    found = compare_adaptors(resolved, FitPlan(("distil", "pca"), (8,)), FitTexts(dataset), RankOptions())
+    found = compare_adaptors(resolved, FitPlan(("distil", "pca"), (8,)), FitTexts(dataset), options=RankOptions())
     lines = found.to_markdown().splitlines()
     assert all(("recommended" in line) == ("| distil |" in line) for line in lines if line.startswith("|"))
 
@@ -141,7 +141,7 @@ def test_the_scored_split_is_never_the_training_split(tmp_path: Path) -> None:
 
 
 def test_the_same_ladder_twice(resolved: ResolvedSpecs, dataset: Dataset, board: Leaderboard) -> None:
-    again = compare_adaptors(resolved, PLAN, FitTexts(dataset), RankOptions())
+    again = compare_adaptors(resolved, PLAN, FitTexts(dataset), options=RankOptions())
     keep = ("encoder", "adaptor", "dim", "scores", "p_value", "pca_delta")
     first, second = ([[getattr(row, name) for name in keep] for row in b.rows] for b in (board, again))
     assert first == second
@@ -153,5 +153,5 @@ def test_wrong_kinds_and_dimensions_are_wrong_calls(resolved: ResolvedSpecs, dat
     with pytest.raises(CallError, match="truncate, pca"):
         check_kinds(["umap"])
     with pytest.raises(CallError, match="no more than 32 dimensions"):
-        compare_adaptors(resolved, FitPlan(("pca",), (4096,)), FitTexts(dataset), RankOptions())
+        compare_adaptors(resolved, FitPlan(("pca",), (4096,)), FitTexts(dataset), options=RankOptions())
     assert check_kinds(["lens"]) == ("lens", "pca")

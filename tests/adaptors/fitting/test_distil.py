@@ -36,7 +36,7 @@ def divergence(projection: Projection, dim: int) -> float:
         return {"sentence_embedding": projection(features["sentence_embedding"])}
 
     whole = fit_spectral(DATA, WIDTH)(DATA.texts)
-    drawn = draw_rankings(Split(torch.arange(270), ROWS), 240, 1, 5)[0]
+    drawn = draw_rankings(Split(torch.arange(270), ROWS), 240, 1, seed=5)[0]
     batch = StateCollator(DATA)([{name: rows[0] for name, rows in drawn.items()}])
     columns = [
         {"sentence_embedding": batch[f"{c}_sentence_embedding"], "row": rows, "target": whole[rows]}
@@ -86,7 +86,7 @@ def test_on_an_inner_layer_it_learns_to_rank_as_the_final_embedding() -> None:
 
 def test_more_dimensions_than_the_final_embedding_has_are_left_out() -> None:
     data = FitData(**{**vars(DATA), "targets": DATA.texts[:, :6]})
-    fitted = fit_kind("distil", FUSION, data, FitPlan(("distil",), (8, 6, 4), SHORT))
+    fitted = fit_kind("distil", FUSION, data, plan=FitPlan(("distil",), (8, 6, 4), SHORT))
     assert [encoder.dim for encoder in fitted] == [6, 4]
 
 

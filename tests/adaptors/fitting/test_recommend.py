@@ -42,7 +42,7 @@ def test_non_inferiority_at_the_margin_is_a_coin_toss() -> None:
     dice = np.random.default_rng(1)
     full = dice.uniform(0, 1, 400)
     p_values = [
-        non_inferiority_p_values((full - 0.05 + dice.normal(0, 0.2, 400))[None], full, 0.05, seed)[0]
+        non_inferiority_p_values((full - 0.05 + dice.normal(0, 0.2, 400))[None], full, 0.05, seed=seed)[0]
         for seed in range(40)
     ]
     assert sum(p < 0.05 for p in p_values) <= 6
@@ -92,7 +92,7 @@ def test_the_cheapest_that_is_not_worse_is_named(
     gaps, expected = case
     monkeypatch.setattr(recommend_module, "sweep_fusions", fake_sweep(gaps))
     points = select_hookpoints(model, "all")
-    found = recommend(LayerReader(model), points, replace(dataset, split="train"), 0.01, RankOptions())
+    found = recommend(LayerReader(model), points, replace(dataset, split="train"), margin=0.01, options=RankOptions())
     chosen = None if found.encoder is None else (found.encoder.layer, found.lens)
     assert chosen == expected
     assert ("keep all blocks" in found.words()) == (expected is None)
@@ -114,7 +114,7 @@ def test_no_leak_the_judging_queries_are_in_no_fit(
 
     monkeypatch.setattr(recommend_module, "fit_lenses", spy_fit)
     monkeypatch.setattr(recommend_module, "sweep_fusions", spy_sweep)
-    recommend(LayerReader(model), select_hookpoints(model, "all"), dataset, 0.01, RankOptions())
+    recommend(LayerReader(model), select_hookpoints(model, "all"), dataset, margin=0.01, options=RankOptions())
     assert seen["fit"]
     assert seen["judged"]
     assert not seen["fit"] & seen["judged"]
@@ -123,9 +123,9 @@ def test_no_leak_the_judging_queries_are_in_no_fit(
 def test_wrong_calls(model: LoadedModel, dataset: Dataset) -> None:
     points = select_hookpoints(model, "all")
     with pytest.raises(CallError, match="above 0"):
-        recommend(LayerReader(model), points, dataset, 0.0, RankOptions())
+        recommend(LayerReader(model), points, dataset, margin=0.0, options=RankOptions())
     with pytest.raises(CallError, match="train or dev"):
-        recommend(LayerReader(model), points, None, 0.01, RankOptions())
+        recommend(LayerReader(model), points, None, margin=0.01, options=RankOptions())
 
 
 def test_the_command_says_what_to_cut(

@@ -42,8 +42,8 @@ def similarity_task(data: FitData, steps: int) -> TrainingTask:
     rows = split_texts(data, 0)
     return TrainingTask(
         loss=lambda model: SimilarityLoss(model, [8]),
-        train=draw_texts(rows.train, 64, steps, 0),
-        held_out=draw_texts(rows.held_out, 64, 1, 0),
+        train=draw_texts(rows.train, 64, steps, seed=0),
+        held_out=draw_texts(rows.held_out, 64, 1, seed=0),
         collator=StateCollator(data),
         evaluator=None,
         fingerprint={"data": "tiny"},
@@ -53,7 +53,7 @@ def similarity_task(data: FitData, steps: int) -> TrainingTask:
 @pytest.mark.parametrize("kind", NETWORK_LOSSES)
 @pytest.mark.parametrize("data", [DATA, JUDGED], ids=["no labels", "labels"])
 def test_every_network_trains_and_gives_the_same_under_one_seed(kind: str, data: FitData) -> None:
-    first, again = (fit_network(kind, data, DIMS, SHORT) for _ in range(2))
+    first, again = (fit_network(kind, data, DIMS, options=SHORT) for _ in range(2))
     assert torch.equal(weights(first.module), weights(again.module))
     assert len({epoch.held_out_loss for epoch in first.epochs}) == 3
     assert first.epochs == again.epochs
@@ -63,27 +63,28 @@ def test_every_network_trains_and_gives_the_same_under_one_seed(kind: str, data:
 
 
 def test_another_seed_gives_another_network() -> None:
-    first, other = (fit_network("linear", DATA, DIMS, replace(SHORT, seed=seed)).module for seed in (0, 1))
+    first, other = (fit_network("linear", DATA, DIMS, options=replace(SHORT, seed=seed)).module for seed in (0, 1))
     assert not torch.equal(weights(first), weights(other))
 
 
 def test_no_leak_without_labels_judgements_change_nothing() -> None:
     blind = replace(JUDGED, labels="none")
     assert torch.equal(
-        weights(fit_network("mlp", blind, DIMS, SHORT).module), weights(fit_network("mlp", DATA, DIMS, SHORT).module)
+        weights(fit_network("mlp", blind, DIMS, options=SHORT).module),
+        weights(fit_network("mlp", DATA, DIMS, options=SHORT).module),
     )
 
 
 def test_it_learns_what_the_loss_asks_for() -> None:
-    network = make_network("linear-original", DATA, 8, 0)
+    network = make_network("linear-original", DATA, 8, seed=0)
     epochs = train(network, similarity_task(DATA, 40), TrainOptions(steps=40, rate=1e-2))
     assert min(epoch.held_out_loss for epoch in epochs) < 0.5 * epochs[0].held_out_loss
 
 
 def test_it_ends_as_the_best_epoch_left_it() -> None:
     """A few texts, learned by heart: what is held out is best in the middle."""
-    network = make_network("linear-original", DATA, 8, 0)
-    task = replace(similarity_task(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, 0))
+    network = make_network("linear-original", DATA, 8, seed=0)
+    task = replace(similarity_task(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, seed=0))
     epochs = train(network, task, TrainOptions(steps=80, rate=0.03))
     best = min(epochs, key=lambda epoch: epoch.held_out_loss)
     assert 0 < best.number < epochs[-1].number
@@ -96,7 +97,7 @@ def test_it_ends_as_the_best_epoch_left_it() -> None:
 
 
 def test_where_no_epoch_is_better_it_stays_as_it_began() -> None:
-    network = make_network("mlp", DATA, 24, 0)
+    network = make_network("mlp", DATA, 24, seed=0)
     start = weights(network)
     task = replace(similarity_task(DATA, 8), loss=lambda model: SimilarityLoss(model, [24]))
     epochs = train(network, task, TrainOptions(steps=8, rate=0.1))
@@ -121,18 +122,18 @@ def test_labels_raise_the_score_of_held_out_queries() -> None:
         side + 0.3 * loud * torch.randn(side.shape, generator=dice) for side in (JUDGED.documents, JUDGED.queries)
     )
     noisy = replace(JUDGED, documents=documents, queries=queries, targets=torch.cat([documents, queries]))
-    epochs = fit_network("linear", noisy, DIMS, TrainOptions(steps=40, rate=1e-2)).epochs
+    epochs = fit_network("linear", noisy, DIMS, options=TrainOptions(steps=40, rate=1e-2)).epochs
     assert max(epoch.scores[8] for epoch in epochs) > epochs[0].scores[8] + 0.05
 
 
 def test_the_losses_of_sentence_transformers_work_unchanged() -> None:
     pairs, documents = split_pairs(JUDGED, 0), len(JUDGED.documents)
     for make in (losses.MultipleNegativesRankingLoss, losses.MultipleNegativesSymmetricRankingLoss):
-        network = make_network("linear", JUDGED, 8, 0)
+        network = make_network("linear", JUDGED, 8, seed=0)
         task = TrainingTask(
             loss=make,  # type: ignore[arg-type]
-            train=draw_pairs(pairs.train, documents, 16, 4, 0),
-            held_out=draw_pairs(pairs.held_out, documents, 16, 1, 0),
+            train=draw_pairs(pairs.train, documents, 16, steps=4, seed=0),
+            held_out=draw_pairs(pairs.held_out, documents, 16, steps=1, seed=0),
             collator=StateCollator(JUDGED),
             evaluator=HeldOutQueries(JUDGED, pairs.held_out, DIMS),
             fingerprint={},
@@ -157,7 +158,7 @@ def interrupt_at(step: int) -> Callable[[str, int, int], None]:
 
 def fit_with(folder: Path, **changes: object) -> Network:
     options = replace(TrainOptions(steps=8, checkpoints=folder), **changes)
-    return fit_network("mlp", DATA, DIMS, options).module  # type: ignore[return-value]
+    return fit_network("mlp", DATA, DIMS, options=options).module  # type: ignore[return-value]
 
 
 def test_nothing_lost_an_interrupted_training_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -219,19 +220,19 @@ def test_a_collapse_stops_the_training_with_a_message() -> None:
 
 def test_a_loss_that_is_no_number_stops_the_training_with_a_message() -> None:
     broken = replace(DATA, documents=DATA.documents * torch.nan)
-    network = make_network("mlp", DATA, 8, 0)
+    network = make_network("mlp", DATA, 8, seed=0)
     with pytest.raises(TrainingError, match="the loss is nan after 2 steps"):
         train(network, similarity_task(broken, 4), SHORT)
 
 
 def test_it_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    fit_network("linear", DATA, DIMS, SHORT)
+    fit_network("linear", DATA, DIMS, options=SHORT)
     assert capfd.readouterr().out == ""
 
 
 def test_the_callers_dice_are_left_alone() -> None:
     before = torch.random.get_rng_state()
-    fit_network("mlp", DATA, DIMS, SHORT)
+    fit_network("mlp", DATA, DIMS, options=SHORT)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -247,12 +248,12 @@ WRONG_LOSSES = {
 @pytest.mark.parametrize(("kind", "data", "loss", "words"), WRONG_LOSSES.values(), ids=WRONG_LOSSES)
 def test_a_loss_that_does_not_suit_is_refused(kind: str, data: FitData, loss: str, words: str) -> None:
     with pytest.raises(CallError, match=words):
-        fit_network(kind, data, DIMS, replace(SHORT, loss=loss))
+        fit_network(kind, data, DIMS, options=replace(SHORT, loss=loss))
 
 
 def test_a_tracker_that_is_not_installed_is_refused_before_the_work() -> None:
     with pytest.raises(CallError, match="--report-to pigeon is unknown or not installed"):
-        fit_network("linear", DATA, DIMS, replace(SHORT, report_to="pigeon"))
+        fit_network("linear", DATA, DIMS, options=replace(SHORT, report_to="pigeon"))
 
 
 @pytest.mark.parametrize(
@@ -264,14 +265,14 @@ def test_a_tracker_that_is_not_installed_is_refused_before_the_work() -> None:
 )
 def test_too_few_texts_are_refused(data: FitData, words: str) -> None:
     with pytest.raises(CallError, match=words):
-        fit_network("linear", data, DIMS, SHORT)
+        fit_network("linear", data, DIMS, options=SHORT)
 
 
 @pytest.mark.parametrize(("steps", "trained"), [(1, [0, 1]), (5, [0, 1, 2])])
 def test_the_end_is_the_end_of_an_epoch(steps: int, trained: list[int]) -> None:
-    fitted = fit_network("linear", DATA, DIMS, replace(SHORT, steps=steps))
+    fitted = fit_network("linear", DATA, DIMS, options=replace(SHORT, steps=steps))
     assert [epoch.number for epoch in fitted.epochs] == trained
-    assert not torch.equal(fitted.module(DATA.queries), make_network("linear", DATA, 8, 0).eval()(DATA.queries))
+    assert not torch.equal(fitted.module(DATA.queries), make_network("linear", DATA, 8, seed=0).eval()(DATA.queries))
 
 
 def test_the_table_of_epochs() -> None:

@@ -138,8 +138,8 @@ OURS: dict[str, tuple[nn.Module, Plain]] = {
     "hinge": (HingeLoss(GIVEN, 0.3), plain_hinge),
     "logistic": (LogisticLoss(GIVEN, 0.2), plain_logistic),
     "arcface": (AdaptiveArcFaceLoss(GIVEN, 0.2, 0.4), plain_arcface),
-    "alignment": (AlignmentAnisotropyLoss(GIVEN, 0.2, 0.7, 1.3), plain_alignment),
-    "guard": (CollapseGuard(GIVEN, Nothing(GIVEN), 2.0, 3.0), plain_guard),
+    "alignment": (AlignmentAnisotropyLoss(GIVEN, 0.2, 0.7, cross=1.3), plain_alignment),
+    "guard": (CollapseGuard(GIVEN, Nothing(GIVEN), 2.0, floor=3.0), plain_guard),
     "flattening": (SpectralFlattening(GIVEN, Nothing(GIVEN), 2.0), plain_flattening),
 }
 each_of_ours = pytest.mark.parametrize(("loss", "plain"), OURS.values(), ids=OURS)

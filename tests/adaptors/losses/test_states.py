@@ -178,7 +178,9 @@ def adaptor_loss(states: Tensor) -> Tensor:
     network = residual()
     labels = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
     columns = [{"sentence_embedding": part} for part in states.split(3)]
-    return torch.stack(list(MatryoshkaAdaptorLoss(Model(network), network, DIMS, 2)(columns, labels).values())).sum()
+    return torch.stack(
+        list(MatryoshkaAdaptorLoss(Model(network), network, DIMS, neighbours=2)(columns, labels).values())
+    ).sum()
 
 
 def of_two_columns(loss: nn.Module, **more: Tensor) -> Callable[[Tensor], Tensor]:

@@ -63,7 +63,7 @@ def test_with_labels_it_begins_as_spectral(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", RANDOM)
 def test_the_originals_begin_at_random_from_the_seed(kind: str) -> None:
-    first, again, other = (make_network(kind, DATA, DIM, seed).eval()(DATA.queries) for seed in (0, 0, 1))
+    first, again, other = (make_network(kind, DATA, DIM, seed=seed).eval()(DATA.queries) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
 

@@ -80,7 +80,7 @@ def allowed(model: SentenceTransformer, data: TuningData, options: MineOptions) 
     "options", [OPTIONS, replace(ANY, depth=6), replace(OPTIONS, margin=0.0), replace(OPTIONS, skip=0, count=8)]
 )
 def test_only_what_the_ranks_and_the_margin_leave_is_drawn(model: SentenceTransformer, options: MineOptions) -> None:
-    may, mined = allowed(model, PAIRED, options), mine_negatives(PAIRED, model, CORPUS, options)
+    may, mined = allowed(model, PAIRED, options), mine_negatives(PAIRED, model, CORPUS, options=options)
     assert {row.query for row in mined.rows} == {query for query, texts in may.items() if len(texts) >= options.count}
     for row in mined.rows:
         assert isinstance(row, Pairwise)
@@ -93,7 +93,7 @@ def test_every_document_that_may_be_drawn_is_drawn_by_some_seed(model: SentenceT
     options = replace(ANY, depth=8)
     may, drawn = allowed(model, PAIRED, options), dict[str, set[str]]()
     for seed in range(12):
-        for row in mine_negatives(PAIRED, model, CORPUS, replace(options, seed=seed)).rows:
+        for row in mine_negatives(PAIRED, model, CORPUS, options=replace(options, seed=seed)).rows:
             assert isinstance(row, Pairwise)
             drawn.setdefault(row.query, set()).update(row.negatives)
     assert drawn == {query: set(texts) for query, texts in may.items()}
@@ -101,7 +101,7 @@ def test_every_document_that_may_be_drawn_is_drawn_by_some_seed(model: SentenceT
 
 def test_one_document_more_than_asked_for_is_mined_and_no_positive(model: SentenceTransformer) -> None:
     pairs = [(row.query, row.positive) for row in PAIRED.rows if isinstance(row, Pairwise)]
-    mined = mine(pairs, model, CORPUS, ANY, silent)
+    mined = mine(pairs, model, CORPUS, options=ANY, progress=silent)
     assert list(mined) == list(dict.fromkeys(query for query, _ in pairs))
     assert all(len(set(found)) == 4 and not set(found) & set(positives(PAIRED, q)) for q, found in mined.items())
 
@@ -115,7 +115,7 @@ def test_the_margin_rules_out_what_the_tests_look_at(model: SentenceTransformer)
 
 def test_pairs_with_too_few_are_left_out_and_told_in_one_line(model: SentenceTransformer) -> None:
     data = replace(PAIRED, defects=("2 empty texts: a, b",))
-    mined = mine_negatives(data, model, CORPUS, OPTIONS)
+    mined = mine_negatives(data, model, CORPUS, options=OPTIONS)
     kept = {row.location for row in mined.rows}
     missing = [row.location for row in data.rows if row.location not in kept]
     told, (line,) = mined.defects[0], mined.defects[1:]
@@ -126,18 +126,18 @@ def test_pairs_with_too_few_are_left_out_and_told_in_one_line(model: SentenceTra
 
 def test_rows_keep_their_order_their_grade_and_what_they_are(model: SentenceTransformer) -> None:
     data = rows_of(*(replace(row, grade=float(i)) for i, row in enumerate(PAIRED.rows) if isinstance(row, Pairwise)))
-    mined = mine_negatives(data, model, CORPUS, ANY).rows
+    mined = mine_negatives(data, model, CORPUS, options=ANY).rows
     assert tuple(replace(row, negatives=()) for row in mined if isinstance(row, Pairwise)) == data.rows
     assert [row.location for row in mined] == [row.location for row in data.rows]
 
 
 def test_the_same_seed_gives_the_same_rows_whatever_was_drawn_before(model: SentenceTransformer) -> None:
-    first = mine_negatives(PAIRED, model, CORPUS, ANY)
+    first = mine_negatives(PAIRED, model, CORPUS, options=ANY)
     random.seed(99)
     expected = random.Random(99).random()
-    assert mine_negatives(PAIRED, model, CORPUS, ANY) == first
+    assert mine_negatives(PAIRED, model, CORPUS, options=ANY) == first
     assert random.random() == expected
-    assert mine_negatives(PAIRED, model, CORPUS, replace(ANY, seed=1)) != first
+    assert mine_negatives(PAIRED, model, CORPUS, options=replace(ANY, seed=1)) != first
 
 
 def test_a_document_relevant_to_the_query_is_never_its_negative_in_any_form(model: SentenceTransformer) -> None:
@@ -145,7 +145,7 @@ def test_a_document_relevant_to_the_query_is_never_its_negative_in_any_form(mode
     options = MineOptions(count=6, skip=0, depth=8, margin=-1)
     other = rows_of(*PAIRED.rows, Pairwise(f" {ask(0)}".upper(), CORPUS[20]))
     near = {text: f"{text} {text}" for text in CORPUS[:9]}
-    mined = mine_negatives(other, model, [*changed, *CORPUS[:9], *near.values(), CORPUS[20]], options)
+    mined = mine_negatives(other, model, [*changed, *CORPUS[:9], *near.values(), CORPUS[20]], options=options)
     assert len(mined.rows) == 10
     for row in mined.rows:
         assert isinstance(row, Pairwise)
@@ -157,12 +157,12 @@ def test_a_document_relevant_to_the_query_is_never_its_negative_in_any_form(mode
 
 def test_neither_the_query_nor_an_empty_text_is_a_negative(model: SentenceTransformer) -> None:
     data = rows_of(Pairwise("sun", "star light"), Pairwise("moon", "silver night"))
-    mined = mine_negatives(data, model, ["sun", "Moon", "", " \n", "cold rain"], MineOptions(3, 0, 9, -5))
+    mined = mine_negatives(data, model, ["sun", "Moon", "", " \n", "cold rain"], options=MineOptions(3, 0, 9, -5))
     first, second = (row.negatives for row in mined.rows if isinstance(row, Pairwise))
     assert set(first) == {"Moon", "cold rain", "silver night"}
     assert set(second) == {"sun", "cold rain", "star light"}
     with pytest.raises(DataError, match="no pair of 'rows' has 4 negatives at ranks 1 to 9 among 5 documents"):
-        mine_negatives(data, model, ["sun", "Moon", "", " \n", "cold rain"], MineOptions(4, 0, 9, -5))
+        mine_negatives(data, model, ["sun", "Moon", "", " \n", "cold rain"], options=MineOptions(4, 0, 9, -5))
 
 
 def test_own_negatives_stay_first_and_all_rows_come_to_the_same_number(model: SentenceTransformer) -> None:
@@ -171,7 +171,7 @@ def test_own_negatives_stay_first_and_all_rows_come_to_the_same_number(model: Se
     assert len(candidates) == 5
     own = (candidates[3], "milk wood", candidates[0])
     data = rows_of(Pairwise(query, text, own[:2]), Pairwise(query, text), Pairwise(query, text, own), *PAIRED.rows[1:])
-    mined = mine_negatives(data, model, CORPUS, replace(ANY, count=5, depth=7)).rows
+    mined = mine_negatives(data, model, CORPUS, options=replace(ANY, count=5, depth=7)).rows
     negatives = [row.negatives for row in mined if isinstance(row, Pairwise)]
     assert [texts[:2] for texts in negatives[:1]] == [own[:2]]
     assert negatives[2][:3] == own
@@ -186,7 +186,7 @@ def test_too_many_own_negatives_and_wrong_ones_are_told(model: SentenceTransform
     many = tuple(CORPUS[20:25])
     wrong = Pairwise(ask(7), CORPUS[7], (CORPUS[8], CORPUS[30], f"{CORPUS[30]} ", " "), location="rows.jsonl:2")
     data = rows_of(replace(PAIRED.rows[0], negatives=many), wrong, PAIRED.rows[8])  # type: ignore[call-arg]
-    mined = mine_negatives(data, model, CORPUS, ANY)
+    mined = mine_negatives(data, model, CORPUS, options=ANY)
     first, second = (row.negatives for row in mined.rows[:2] if isinstance(row, Pairwise))
     assert first == many[:3]
     assert second[0] == CORPUS[30]
@@ -202,12 +202,12 @@ def test_lists_and_points_are_mined_for_as_pairs(model: SentenceTransformer) -> 
     points = rows_of(
         *(Pointwise(row.query, text, 2 - 2 * j) for row in lists.rows for j, text in enumerate(row.documents))  # type: ignore[union-attr]
     )
-    found = mine_negatives(lists, model, CORPUS, ANY).rows
-    assert found == mine_negatives(points, model, CORPUS, ANY).rows
+    found = mine_negatives(lists, model, CORPUS, options=ANY).rows
+    assert found == mine_negatives(points, model, CORPUS, options=ANY).rows
     assert all(isinstance(row, Pairwise) and row.negatives[0] == CORPUS[40 + i] for i, row in enumerate(found))
     assert [row.grade for row in found if isinstance(row, Pairwise)] == [2, 2, 2]
     with pytest.raises(CallError, match="is a score"):
-        mine_negatives(rows_of(Listwise("sun", ("a", "b"), (0.5, 0.1))), model, CORPUS, ANY)
+        mine_negatives(rows_of(Listwise("sun", ("a", "b"), (0.5, 0.1))), model, CORPUS, options=ANY)
 
 
 def test_nothing_is_printed_and_every_text_is_reported(
@@ -225,13 +225,13 @@ def test_nothing_is_printed_and_every_text_is_reported(
     home: Any = sys.modules[mine_hard_negatives.__module__]
     bar = home.trange
     # Texts that differ in nothing but case are one.
-    plain = mine_negatives(PAIRED, model, [*CORPUS, *map(str.upper, CORPUS)], ANY, report)
+    plain = mine_negatives(PAIRED, model, [*CORPUS, *map(str.upper, CORPUS)], options=ANY, progress=report)
     assert home.trange is bar
     assert capfd.readouterr() == ("", "")
     assert done == {"mining documents": 60, "mining queries": 8}
     assert totals == set(done.items())
     monkeypatch.undo()
-    assert plain == mine_negatives(PAIRED, model, CORPUS, ANY)
+    assert plain == mine_negatives(PAIRED, model, CORPUS, options=ANY)
 
 
 @pytest.mark.parametrize(
@@ -247,26 +247,26 @@ def test_nothing_is_printed_and_every_text_is_reported(
 )
 def test_options_out_of_range_are_wrong_calls(model: SentenceTransformer, options: MineOptions, words: str) -> None:
     with pytest.raises(CallError, match=words):
-        mine_negatives(PAIRED, model, CORPUS, options)
+        mine_negatives(PAIRED, model, CORPUS, options=options)
 
 
 def test_as_many_candidates_as_negatives_are_enough(model: SentenceTransformer) -> None:
     options = replace(ANY, depth=5)
     may = allowed(model, PAIRED, options)
-    mined = mine_negatives(PAIRED, model, CORPUS, options).rows
+    mined = mine_negatives(PAIRED, model, CORPUS, options=options).rows
     assert [list(row.negatives) for row in mined if isinstance(row, Pairwise)] == [may[row.query] for row in mined]
 
 
 def test_nothing_left_is_said_with_what_to_do(model: SentenceTransformer) -> None:
     with pytest.raises(DataError, match=r"lower the margin \(0\.9\), look deeper, skip fewer or ask for fewer") as told:
-        mine_negatives(PAIRED, model, CORPUS, replace(OPTIONS, margin=0.9))
+        mine_negatives(PAIRED, model, CORPUS, options=replace(OPTIONS, margin=0.9))
     assert len(str(told.value).splitlines()) == 2
 
 
 def test_enough_own_negatives_need_no_mining(model: SentenceTransformer) -> None:
     data = rows_of(Pairwise("sun", "star", ("a", "b", "c")), Pairwise("moon", "night", ("a", "b", "c", "d")))
     with pytest.raises(CallError, match="every pair of 'rows' has 3 negatives of its own or more"):
-        mine_negatives(data, model, CORPUS, OPTIONS)
+        mine_negatives(data, model, CORPUS, options=OPTIONS)
 
 
 def test_the_candidates_of_a_data_set_are_its_documents(tmp_path: Path) -> None:

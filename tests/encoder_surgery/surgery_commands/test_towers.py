@@ -237,7 +237,7 @@ def test_a_plan_counts_what_tokens_pass_and_siglips_fill(folder: Callable[[str],
 def test_modules_that_run_once_per_text_are_not_counted_per_token() -> None:
     pair = make_towers("clip")
     stack = LayerStack("text_model.encoder.layers", pair.text_model.encoder.layers, None, ())
-    counted = [count_flops(pair, stack, 9, once)[0] for once in ((), (pair.text_projection,))]
+    counted = [count_flops(pair, stack, 9, once=once)[0] for once in ((), (pair.text_projection,))]
     assert counted[0] - counted[1] == 2 * pair.text_projection.weight.numel()
 
 

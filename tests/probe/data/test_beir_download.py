@@ -58,7 +58,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, content: bytes | Exception) -> list[s
 def expect(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     reference = {"address": "https://example.org/{name}.zip", "md5": {"scifact": md5}}
-    monkeypatch.setattr(download, "read_reference", lambda name: reference)
+    monkeypatch.setattr(download, "read_table", lambda room, name: reference)
 
 
 def test_a_data_set_is_downloaded_once(cache: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

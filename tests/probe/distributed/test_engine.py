@@ -62,10 +62,10 @@ def files(store: Path) -> set[str]:
 
 
 def rank_specs(specs: list[str], data: str, store: Store | None, limit: int | None = None, **how: Any) -> Leaderboard:
-    resolved = resolve_specs(specs, FLOAT32, store, ["rrf"] if any("+" in spec for spec in specs) else ())
+    resolved = resolve_specs(specs, FLOAT32, store, run_rules=["rrf"] if any("+" in spec for spec in specs) else ())
     options = RankOptions(store=store, **how)
     dataset = load_dataset(data, limit=limit)
-    return rank(resolved.candidates, dataset, str(resolved.baseline), options, resolved.fusions)
+    return rank(resolved.candidates, dataset, str(resolved.baseline), options=options, fusions=resolved.fusions)
 
 
 def assert_same(ours: Leaderboard, expected: Leaderboard) -> None:
@@ -254,7 +254,13 @@ def test_token_states_are_refused(tiny_folder: Callable[[str], Path], data: Path
     resolved = resolve_specs([f"{bert}:mean", f"{bert}@2:tokens"], FLOAT32, None, tokens=True)
     options = RankOptions(engine=RayEngine(workers=1))
     with pytest.raises(CallError, match="2:tokens' is many: leave one of them out"):
-        rank(resolved.candidates, load_dataset(str(data)), str(resolved.baseline), options, resolved.fusions)
+        rank(
+            resolved.candidates,
+            load_dataset(str(data)),
+            str(resolved.baseline),
+            options=options,
+            fusions=resolved.fusions,
+        )
 
 
 def test_images_are_read_by_workers_too(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Store:
 def read(
     reader: LayerReader, dataset: Dataset, store: Store | None, places: Sequence[LayerPooling] = EVERYWHERE
 ) -> list[ChunkStates]:
-    return list(read_states(reader, prompted_documents(reader, dataset), places, RunContext(store)))
+    return list(read_states(reader, prompted_documents(reader, dataset), places, context=RunContext(store)))
 
 
 def test_cold_warm_and_without_a_store_are_the_same_bits(model: LoadedModel, dataset: Dataset, store: Store) -> None:

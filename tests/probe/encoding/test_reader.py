@@ -60,7 +60,7 @@ def test_all_places_take_one_pass_over_the_texts(bert: LoadedModel, monkeypatch:
     bert.module.get_submodule("embeddings.word_embeddings").register_forward_pre_hook(
         lambda module, args: rows.extend(strip_padding(args[0], bert.tokenizer.pad_token_id))
     )
-    LayerReader(bert, BUDGET).read(TEXTS, "", EVERYWHERE, batches.append)
+    LayerReader(bert, BUDGET).read(TEXTS, "", EVERYWHERE, on_batch=batches.append)
     assert passes == batches
     assert len(passes) > 3
     assert sorted(rows) == sorted(tuple(ids) for ids in tokenize(bert.tokenizer, TEXTS, bert.max_tokens).ids)
@@ -160,7 +160,7 @@ def test_cut_texts_are_counted_prompt_included(load_tiny: LoadTiny) -> None:
 
 def test_progress_is_told_batch_by_batch(load_tiny: LoadTiny) -> None:
     done: list[int] = []
-    LayerReader(load_tiny("bert"), BUDGET).read(TEXTS, "", [(0, "cls")], done.append)
+    LayerReader(load_tiny("bert"), BUDGET).read(TEXTS, "", [(0, "cls")], on_batch=done.append)
     assert sum(done) == len(TEXTS)
     assert len(done) > 3
 

@@ -49,7 +49,7 @@ def test_queries_of_one_layer_search_documents_of_another(model: LoadedModel, da
     pair = f"{name}@1:mean > {name}@3:mean"
     assert set(rows) == {f"{name}@1:mean", f"{name}@3:mean", pair}
     definition = TwoSided(HookpointEncoder(reader, 1, "mean"), HookpointEncoder(reader, 3, "mean"))
-    expected = evaluate(definition, "pair", dataset, [NDCG]).mean(NDCG)
+    expected = evaluate(definition, "pair", dataset, metrics=[NDCG]).mean(NDCG)
     assert rows[pair].scores["ndcg@10"] == pytest.approx(expected, abs=1e-6)
     assert rows[f"{name}@3:mean"].delta is None
     assert rows[pair].dim == 32
@@ -63,7 +63,7 @@ def test_each_encoder_reads_its_own_side_only(
     steps: set[str] = set()
     options = RankOptions(progress=lambda step, done, total: steps.add(step))
     alone = [Candidate(candidate.reader, ()) for candidate in resolved.candidates]
-    rank(alone, dataset, str(pairs[0]), options, pairs)
+    rank(alone, dataset, str(pairs[0]), options=options, fusions=pairs)
     assert steps == {f"queries ({model.source.name})", "documents"}
 
 

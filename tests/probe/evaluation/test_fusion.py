@@ -61,9 +61,9 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fusion_scores_as_the_joined_vectors(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
-    (ours,), _ = sweep_fusions(readers, [fusion], dataset, [NDCG], RunContext())
+    (ours,), _ = sweep_fusions(readers, [fusion], dataset, metrics=[NDCG], context=RunContext())
     joined = Joined([HookpointEncoder(readers[point.model], *point.layer_pooling) for point in fusion.points])
-    theirs = evaluate(joined, str(fusion), dataset, [NDCG])
+    theirs = evaluate(joined, str(fusion), dataset, metrics=[NDCG])
     assert ours.scores[NDCG] == pytest.approx(theirs.scores[NDCG], abs=1e-6)
     assert (ours.dim, ours.encoder, ours.hookpoint) == (theirs.dim, str(fusion), None)
 
@@ -72,7 +72,7 @@ def test_a_single_hookpoint_scores_as_in_a_sweep(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
     point = fusion.points[1]
-    evaluations, _ = sweep_fusions(readers, [Fusion((point,)), fusion], dataset, [NDCG], RunContext())
+    evaluations, _ = sweep_fusions(readers, [Fusion((point,)), fusion], dataset, metrics=[NDCG], context=RunContext())
     alone = sweep(readers[point.model], [point], dataset, [NDCG]).evaluations[0]
     assert (evaluations[0].scores[NDCG] == alone.scores[NDCG]).all()
     assert (evaluations[0].hookpoint, evaluations[0].parameters) == (point, alone.parameters)
@@ -85,7 +85,7 @@ def test_one_pass_law_every_model_reads_every_text_once(
     modules = [reader.loaded.module.get_input_embeddings() for reader in readers.values()]  # type: ignore[operator]
     handles = [m.register_forward_hook(lambda module, args, output: rows.append(len(output))) for m in modules]
     points = [Fusion((point,)) for point in fusion.points]
-    sweep_fusions(readers, [*points, fusion], dataset, [NDCG], RunContext())
+    sweep_fusions(readers, [*points, fusion], dataset, metrics=[NDCG], context=RunContext())
     for handle in handles:
         handle.remove()
     assert sum(rows) == 2 * (len(dataset.documents) + len(dataset.queries))
@@ -94,7 +94,7 @@ def test_one_pass_law_every_model_reads_every_text_once(
 def test_cost_counts_every_model_once_to_its_deepest_layer(
     readers: dict[str, LayerReader], fusion: Fusion, dataset: Dataset
 ) -> None:
-    (ours,), _ = sweep_fusions(readers, [fusion], dataset, [NDCG], RunContext())
+    (ours,), _ = sweep_fusions(readers, [fusion], dataset, metrics=[NDCG], context=RunContext())
     bert, mpnet = (reader.model for reader in readers.values())
     assert ours.parameters == bert.parameters[3] + mpnet.parameters[2]
 
@@ -117,7 +117,8 @@ def test_same_table_from_the_store(
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
     results = [
-        sweep_fusions(readers, [fusion], dataset, [NDCG], RunContext(kept))[0][0] for kept in (None, store, store)
+        sweep_fusions(readers, [fusion], dataset, metrics=[NDCG], context=RunContext(kept))[0][0]
+        for kept in (None, store, store)
     ]
     assert all((result.scores[NDCG] == results[0].scores[NDCG]).all() for result in results)
 

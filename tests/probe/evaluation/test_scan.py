@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def rank_with(model: "LoadedModel", dataset: "Dataset", engine: Engine) -> list[Row]:
-    board = rank_layers(LayerReader(model), dataset, "all", ["cls", "mean"], RankOptions(engine=engine))
+    board = rank_layers(
+        LayerReader(model), dataset, "all", poolings=["cls", "mean"], options=RankOptions(engine=engine)
+    )
     assert board.settings["models"][0]["truncated_documents"] == 0
     return [replace(row, ms_per_text=None) for row in board.rows]
 

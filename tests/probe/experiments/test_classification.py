@@ -134,7 +134,7 @@ def test_noise_of_more_dimensions_than_texts_stays_at_chance() -> None:
     noise = np.random.default_rng(1).normal(size=(90, 300)).astype(np.float32)
     truth = np.arange(90) % 3
     predicted = cross_predict(noise, truth, LinearProbeConfig(folds=3)).predicted
-    low, high = intervals(truth[None], predicted[None], 3, 0)["accuracy"][0]
+    low, high = intervals(truth[None], predicted[None], 3, seed=0)["accuracy"][0]
     assert low <= 1 / 3 <= high
 
 
@@ -154,7 +154,7 @@ def test_intervals_are_percentiles_over_the_same_resamples(monkeypatch: pytest.M
     truth, predicted = dice.integers(0, 3, (2, 40)), dice.integers(0, 3, (2, 40))
     draws = [dice.multinomial(40, np.full(40, 1 / 40), size=30) for _ in range(4)]
     monkeypatch.setattr(class_scores, "resamples", lambda count, seed: iter(draws))
-    found = intervals(truth, predicted, 3, 0)
+    found = intervals(truth, predicted, 3, seed=0)
     for row in range(2):
         for name, scorer in SCORERS.items():
             scores = []
@@ -172,7 +172,7 @@ def test_p_values_are_those_of_swapped_predictions(name: str, monkeypatch: pytes
     first, second = predicted
     draws = dice.integers(0, 2, (10_000, 30), dtype=np.int8)
     monkeypatch.setattr(class_scores, "swaps", lambda count, seed: iter(np.split(draws, 20)))
-    (found,) = paired_test(truth, first[None], second, MEASURES[name], 0)
+    (found,) = paired_test(truth, first[None], second, measure=MEASURES[name], seed=0)
     swapped = draws[:1000].astype(bool)
 
     def score(predictions: Any) -> Any:
@@ -183,7 +183,7 @@ def test_p_values_are_those_of_swapped_predictions(name: str, monkeypatch: pytes
     share = float((np.abs(score(left) - score(right)) >= observed - 1e-9).mean())
     assert found == pytest.approx(share, abs=0.04)
     assert 0.01 < found < 0.99
-    assert paired_test(truth, first[None], first, MEASURES[name], 0) == [1.0]
+    assert paired_test(truth, first[None], first, measure=MEASURES[name], seed=0) == [1.0]
 
 
 def planted() -> tuple[dict[Hookpoint, Embeddings], list[str]]:
@@ -196,7 +196,7 @@ def planted() -> tuple[dict[Hookpoint, Embeddings], list[str]]:
 @pytest.fixture(scope="module")
 def rows() -> tuple[ClassificationRow, ...]:
     states, labels = planted()
-    return rank_probes(states, Hookpoint("m", 2, "mean"), labels, LinearProbeConfig(folds=3))
+    return rank_probes(states, Hookpoint("m", 2, "mean"), labels, config=LinearProbeConfig(folds=3))
 
 
 def test_the_layer_that_knows_the_labels_is_found(rows: tuple[ClassificationRow, ...]) -> None:
@@ -231,14 +231,14 @@ def test_shuffled_labels_are_at_chance(rows: tuple[ClassificationRow, ...]) -> N
 
 def test_the_same_seed_gives_the_same_rows(rows: tuple[ClassificationRow, ...]) -> None:
     states, labels = planted()
-    again = rank_probes(states, Hookpoint("m", 2, "mean"), labels, LinearProbeConfig(folds=3))
+    again = rank_probes(states, Hookpoint("m", 2, "mean"), labels, config=LinearProbeConfig(folds=3))
     assert [replace(row, fit_seconds=None) for row in again] == [replace(row, fit_seconds=None) for row in rows]
 
 
 def test_the_commonest_label_has_its_share() -> None:
     labels = ["a"] * 30 + ["b"] * 12 + ["c"] * 8
     states = {Hookpoint("m", 0, "mean"): np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)}
-    rows = rank_probes(states, Hookpoint("m", 0, "mean"), labels, LinearProbeConfig("macro-f1", 2))
+    rows = rank_probes(states, Hookpoint("m", 0, "mean"), labels, config=LinearProbeConfig("macro-f1", 2))
     row = next(row for row in rows if row.control == MAJORITY)
     assert row.accuracy == pytest.approx(0.6)
     assert row.macro_f1 == pytest.approx(f1_score(labels, ["a"] * 50, average="macro"))
@@ -249,7 +249,7 @@ def test_a_collapsed_layer_is_marked_and_knows_the_commonest_label_only() -> Non
     states = {Hookpoint("m", 0, "mean"): np.ones((60, 4), np.float32)}
     row = next(
         r
-        for r in rank_probes(states, Hookpoint("m", 0, "mean"), ["a", "a", "b"] * 20, LinearProbeConfig())
+        for r in rank_probes(states, Hookpoint("m", 0, "mean"), ["a", "a", "b"] * 20, config=LinearProbeConfig())
         if r.layer == 0
     )
     assert row.collapsed

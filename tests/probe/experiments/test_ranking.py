@@ -106,7 +106,7 @@ def test_wrong_layers_and_poolings_are_wrong_calls(
     model: LoadedModel, dataset: Dataset, layers: str, pooling: str
 ) -> None:
     with pytest.raises(CallError):
-        rank_layers(LayerReader(model), dataset, layers, [pooling])
+        rank_layers(LayerReader(model), dataset, layers, poolings=[pooling])
 
 
 def test_key_law_whatever_changes_a_vector_changes_the_key(model: LoadedModel, dataset: Dataset) -> None:
@@ -123,8 +123,8 @@ def test_key_law_whatever_changes_a_vector_changes_the_key(model: LoadedModel, d
         (replace(model, dtype=torch.bfloat16), dataset),
         (model, other_texts),
     ]
-    keys = [model_settings(m, d, (0, 0), 512)["vector_key"] for m, d in [(model, dataset), *changes]]
-    keys.append(model_settings(model, dataset, (0, 0), 1024)["vector_key"])
+    keys = [model_settings(m, d, (0, 0), token_budget=512)["vector_key"] for m, d in [(model, dataset), *changes]]
+    keys.append(model_settings(model, dataset, (0, 0), token_budget=1024)["vector_key"])
     assert len(set(keys)) == len(keys)
 
 

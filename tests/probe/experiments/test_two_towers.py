@@ -72,7 +72,9 @@ def rank_both(clip: str, dataset: Dataset, layers: str = "all", store: Store | N
     from probe.metrics.retrieval import Metric
 
     options = RankOptions(Metric("recall", 1), store=store)
-    return rank_towers(open_towers(clip, dataset, OPTIONS, store), dataset, layers, ("own",), options)
+    return rank_towers(
+        open_towers(clip, dataset, OPTIONS, store=store), dataset, layers, poolings=("own",), options=options
+    )
 
 
 def run(*args: object) -> Result:
@@ -135,7 +137,7 @@ def test_a_tower_is_not_run_on_the_side_it_does_not_read(clip: str, shapes: str)
     steps: set[str] = set()
     dataset = load_dataset(shapes)
     options = RankOptions(Metric("recall", 1), progress=lambda step, done, total: steps.add(step))
-    rank_towers(open_towers(clip, dataset, OPTIONS), dataset, "1", ("own",), options)
+    rank_towers(open_towers(clip, dataset, OPTIONS), dataset, "1", poolings=("own",), options=options)
     assert steps == {f"queries ({clip}@text)", "documents"}
 
 
@@ -145,7 +147,7 @@ def test_states_of_a_head_are_rounded_as_those_of_a_pooling(shapes: str, tmp_pat
     reader = open_reader(f"{siglip}@image", OPTIONS)
     exact = reader.read([text for _, text in dataset.documents], "", [(2, "head")]).vectors[2, "head"]
     for store in (None, Store(tmp_path / "store"), Store(tmp_path / "store")):
-        (chunk,) = read_states(reader, prompted_documents(reader, dataset), [(2, "head")], RunContext(store))
+        (chunk,) = read_states(reader, prompted_documents(reader, dataset), [(2, "head")], context=RunContext(store))
         assert np.array_equal(chunk.vectors[2, "head"], dequantize(quantize(exact)))
 
 
@@ -191,7 +193,7 @@ def test_curves_are_those_of_the_towers(clip: str, shapes: str) -> None:
 
 def test_one_tower_by_name_is_swept_alone(clip: str, shapes: str) -> None:
     dataset = load_dataset(shapes)
-    rows = rank_towers(open_towers(f"{clip}@text", dataset, OPTIONS), dataset, "0-1", ("mean", "own")).rows
+    rows = rank_towers(open_towers(f"{clip}@text", dataset, OPTIONS), dataset, "0-1", poolings=("mean", "own")).rows
     assert {row.encoder for row in rows} == {
         f"{clip}@text.{place}" for place in ("0:mean", "1:mean", "0:last", "1:last", "2:last")
     }
@@ -222,7 +224,11 @@ def test_two_inner_layers_are_compared_as_sides(clip: str, shapes: str) -> None:
     from probe.metrics.retrieval import Metric
 
     board = rank(
-        resolved.candidates, dataset, str(resolved.baseline), RankOptions(Metric("recall", 1)), resolved.fusions
+        resolved.candidates,
+        dataset,
+        str(resolved.baseline),
+        options=RankOptions(Metric("recall", 1)),
+        fusions=resolved.fusions,
     )
     found = next(row for row in board.rows if ">" in row.encoder).scores[RECALL_1]
     assert found == pytest.approx(recall_at(1, queries, documents, dataset), abs=1e-6)

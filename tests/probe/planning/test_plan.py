@@ -132,7 +132,7 @@ def fill_store(folder: Path, model: LoadedModel, layers: str, poolings: tuple[st
     side = PromptedTexts("documents", Texts(tuple(map(str, range(texts))), words), "", "tiny")
     places = [point.layer_pooling for point in select_hookpoints(model, layers, poolings)]
     store = Store(folder)
-    list(read_states(LayerReader(model), side, places, RunContext(store)))
+    list(read_states(LayerReader(model), side, places, context=RunContext(store)))
     return list_shelves(store)[0].folder
 
 
@@ -198,7 +198,7 @@ def test_the_rate_is_operations_by_time_after_a_first_run_that_does_not_count(
 
     monkeypatch.setattr(rate_module, "time", Clock())
     monkeypatch.setattr(reader, "run", note)
-    measured = measure_rate(reader, 10, [(3, "mean")], 1000)
+    measured = measure_rate(reader, 10, [(3, "mean")], flops_per_text=1000)
     assert sizes == [(3, 10)] * 4
     assert measured == Rate(3 * 3 * 1000 / 1.125, "measured", 9, 1.125)
 

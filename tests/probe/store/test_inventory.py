@@ -21,7 +21,7 @@ def store(tmp_path: Path, model: LoadedModel, dataset: Dataset) -> Store:
     reader = LayerReader(model)
     places = [point.layer_pooling for point in select_hookpoints(model, "all", ("cls", "mean"))]
     for side in (prompted_documents(reader, dataset), prompted_queries(reader, dataset)):
-        list(read_states(reader, side, places, RunContext(filled)))
+        list(read_states(reader, side, places, context=RunContext(filled)))
     filled.write_facts({"a": 1}, {"depth": 3})
     return filled
 
@@ -100,5 +100,5 @@ def test_a_shelf_is_used_when_it_is_opened(store: Store, model: LoadedModel, dat
     for shelf in list_shelves(store):
         os.utime(shelf.folder / MANIFEST, (time.time() - 10 * 86400,) * 2)
     reader = LayerReader(model)
-    list(read_states(reader, prompted_queries(reader, dataset), [(3, "mean")], RunContext(store)))
+    list(read_states(reader, prompted_queries(reader, dataset), [(3, "mean")], context=RunContext(store)))
     assert len(select_shelves(store, unused_days=5)) == 1

@@ -190,7 +190,7 @@ def test_states_are_the_same_bits_as_without_a_store(model: LoadedModel, dataset
     without = list(read_states(LayerReader(model), side, EVERYWHERE))
     for ran in (6, 0):
         spy = Spy(model)
-        assert same(without, list(read_states(spy, side, EVERYWHERE, RunContext(store))))
+        assert same(without, list(read_states(spy, side, EVERYWHERE, context=RunContext(store))))
         assert len(spy.ran) == ran
 
 
@@ -199,10 +199,10 @@ def test_only_a_damaged_chunk_of_a_bucket_is_run_again(
     model: LoadedModel, dataset: Dataset, bucket_store: Store
 ) -> None:
     side = prompted_documents(LayerReader(model), dataset)
-    first = list(read_states(LayerReader(model), side, EVERYWHERE, RunContext(bucket_store)))
+    first = list(read_states(LayerReader(model), side, EVERYWHERE, context=RunContext(bucket_store)))
     flip(chunk_keys()[2])
     spy = Spy(model)
-    assert same(first, list(read_states(spy, side, EVERYWHERE, RunContext(bucket_store))))
+    assert same(first, list(read_states(spy, side, EVERYWHERE, context=RunContext(bucket_store))))
     assert len(spy.ran) == 1
     assert verify(bucket_store) == []
 
@@ -251,9 +251,9 @@ def test_listings_do_not_grow_with_the_chunks(
         store = Store(tmp_path / str(size))
         reader = LayerReader(model)
         if warm:
-            list(read_states(reader, prompted_documents(reader, dataset), EVERYWHERE, RunContext(store)))
+            list(read_states(reader, prompted_documents(reader, dataset), EVERYWHERE, context=RunContext(store)))
         before = listings()
-        list(read_states(reader, prompted_documents(reader, dataset), EVERYWHERE, RunContext(store)))
+        list(read_states(reader, prompted_documents(reader, dataset), EVERYWHERE, context=RunContext(store)))
         counts.append(listings() - before)
     assert len(list(tmp_path.glob("2/shelves/*/*.safetensors"))) == 20
     assert counts == [1, 1]
@@ -270,7 +270,7 @@ def test_a_bucket_is_not_listed_per_chunk_either(
         side = prompted_documents(LayerReader(model), dataset)
         for _ in range(1 + warm):
             before = Bucket.requests["list"]
-            list(read_states(LayerReader(model), side, EVERYWHERE, RunContext(bucket_store)))
+            list(read_states(LayerReader(model), side, EVERYWHERE, context=RunContext(bucket_store)))
         counts.append(Bucket.requests["list"] - before)
     assert counts[0] == counts[1]
 
@@ -337,4 +337,4 @@ def test_states_run_on_when_the_bucket_breaks(model: LoadedModel, dataset: Datas
 
     side = prompted_documents(LayerReader(model), dataset)
     without = list(read_states(LayerReader(model), side, EVERYWHERE))
-    assert same(without, list(read_states(Breaking(model), side, EVERYWHERE, RunContext(bucket_store))))
+    assert same(without, list(read_states(Breaking(model), side, EVERYWHERE, context=RunContext(bucket_store))))

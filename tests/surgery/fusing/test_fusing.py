@@ -75,7 +75,7 @@ def test_concat_joins_unit_blocks_by_the_roots_of_their_shares(specs: list[str],
 def test_mean_and_weighted_add_unit_blocks(specs: list[str], method: str, weights: tuple[float, ...] | None) -> None:
     shares = weights or (1.0, 1.0, 1.0)
     expected = unit(sum(w * block for w, block in zip(shares, blocks(specs, "query"), strict=True)))
-    assert np.abs(fuse(specs, method, weights, OPTIONS).encode_query(TEXTS) - expected).max() <= 1e-6
+    assert np.abs(fuse(specs, method, weights, options=OPTIONS).encode_query(TEXTS) - expected).max() <= 1e-6
 
 
 def test_hookpoints_of_one_model_share_its_forward(fused: FusedModel) -> None:
@@ -120,7 +120,9 @@ def test_the_information_retrieval_evaluator_takes_it(folder: Path, dataset: Dat
     relevant = {query: {doc for doc, grade in found.items() if grade > 0} for query, found in dataset.qrels.items()}
     evaluator = InformationRetrievalEvaluator(queries, dict(dataset.documents), relevant, ndcg_at_k=[10])
     theirs = evaluator(model)
-    ours = evaluate(open_fused(folder, OPTIONS), "fused", dataset, [Metric("ndcg", 10)]).mean(Metric("ndcg", 10))
+    ours = evaluate(open_fused(folder, OPTIONS), "fused", dataset, metrics=[Metric("ndcg", 10)]).mean(
+        Metric("ndcg", 10)
+    )
     assert theirs["cosine_ndcg@10"] == pytest.approx(ours, abs=1e-3)
 
 
@@ -139,12 +141,12 @@ def test_the_embeddings_alone_can_be_a_block(specs: list[str], tmp_path: Path) -
 
 @pytest.mark.parametrize("method", ["concat", "weighted"])
 def test_rank_takes_the_folder_as_any_model(specs: list[str], dataset: Dataset, tmp_path: Path, method: str) -> None:
-    model = fuse(specs, method, WEIGHTS, OPTIONS)
+    model = fuse(specs, method, WEIGHTS, options=OPTIONS)
     folder = save_fused(model, tmp_path / "model")
     resolved = resolve_specs([str(folder), specs[0]], OPTIONS)
     board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     row = next(row for row in board.rows if row.encoder == str(folder))
-    alone = evaluate(model, "model", dataset, [Metric("ndcg", 10)])
+    alone = evaluate(model, "model", dataset, metrics=[Metric("ndcg", 10)])
     assert row.scores["ndcg@10"] == pytest.approx(alone.mean(Metric("ndcg", 10)), abs=1e-3)
     assert (row.dim, row.delta, row.layer) == (model.width, None, None)
     assert len(board.rows) == 2
@@ -187,7 +189,7 @@ def test_what_cannot_be_fused_is_a_wrong_call(
     if "{wide}" in parts:
         names["wide"] = str(write_model(tmp_path_factory.mktemp("wide") / "wide", "bert", hidden_size=64))
     with pytest.raises(CallError, match=words):
-        fuse([part.format(**names) for part in parts], method, weights, OPTIONS)
+        fuse([part.format(**names) for part in parts], method, weights, options=OPTIONS)
 
 
 DAMAGES = {

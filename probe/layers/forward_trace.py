@@ -50,6 +50,7 @@ class ForwardTrace:
         self._begun.setdefault(name, len(self._ended))
 
     def end(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Take in a module that ended; called by torch."""
         self._ended.append(name)
         self.calls[name] = ModuleCall(args, output)
 

@@ -38,7 +38,7 @@ each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(pa
 @pytest.fixture(scope="module", autouse=True)
 def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Few and short texts, one store for all pages, and little training and timing."""
-    modules = ["asyncio", "os", "statistics", "numpy.fft"]  # of two packages, for there are labels by package
+    modules = "asyncio os statistics numpy.fft"  # of two packages, for there are labels by package
     entries = tuple(replace(entry, max_tokens=32) for entry in list_entries())
     # What is first imported below would keep the entries of this page for other files' tests.
     import_module("probe.models.listing")

@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the fresh process out where it is not what is tested: it takes seconds."""
-    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *args: None)
+    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *_, **__: None)
     monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *args, **options: None)
 
 

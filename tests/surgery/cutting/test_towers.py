@@ -364,8 +364,8 @@ def test_the_fresh_process_sees_another_tower_that_is_not_whole(
 ) -> None:
     write = tower_folder.write_weights
 
-    def spoil(model: CutTower, path: str, source: Path, out: Path) -> None:
-        write(model, path, source, out)
+    def spoil(model: CutTower, path: str, source: Path, *, out: Path) -> None:
+        write(model, path, source, out=out)
         tensors = load_file(out / "model.safetensors")
         tensors["visual_projection.weight"] += 0.01
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from adaptors.encoders.adapted import AdaptedEncoder
-from adaptors.encoders.specs import ResolvedSpecs
 from adaptors.fitting.data import FitData, FitTexts, gather_states
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED
 from adaptors.fitting.options import TrainOptions
@@ -16,7 +15,9 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ProbeError, TrainingError
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
-from probe.experiments.ranking import RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import rank_candidates
+from probe.experiments.specs import ResolvedSpecs
 from probe.layers.hookpoint import Hookpoint
 from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
@@ -54,7 +55,7 @@ class FittedAdaptors:
     notes: tuple[str, ...]
 
 
-def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RankOptions) -> Leaderboard:
+def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> Leaderboard:
     """Fit every adaptor and rank them with their frozen encoders.
 
     Args:
@@ -71,11 +72,13 @@ def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *,
     """
     fitted = fit_adaptors(resolved, plan, texts, options=options)
     encoders = [*resolved.fusions, *fitted.adapted]
-    board = rank(resolved.candidates, texts.corpus, str(resolved.baseline), options=options, fusions=encoders)
+    board = rank_candidates(
+        resolved.candidates, texts.corpus, str(resolved.baseline), options=options, fusions=encoders
+    )
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
 
 
-def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RankOptions) -> FittedAdaptors:
+def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
     """Fit every adaptor of a plan; arguments as of `compare_adaptors`.
 
     A training that comes to nothing leaves its kind out of the ladder, and a note says so.

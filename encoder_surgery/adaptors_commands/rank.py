@@ -52,7 +52,7 @@ def rank(
     from adaptors.fitting.kinds import KINDS, check_kinds
     from adaptors.fitting.options import TrainOptions
     from probe.data.loading import load_dataset
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
     from probe.models.options import LoadOptions
 
@@ -65,7 +65,7 @@ def rank(
     with working() as report:
         data = load_dataset(dataset, split, limit)
         resolved = resolve_specs(on, options, opened)
-        ranking = RankOptions(ranked_by, seed, False, command_line(), opened, report, writes_json(format, save))
+        ranking = RunOptions(ranked_by, seed, False, command_line(), opened, report, writes_json(format, save))
         plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
         board = compare_adaptors(resolved, plan, select_fit_data(dataset, data, labels), options=ranking)
     emit(board, format, save)

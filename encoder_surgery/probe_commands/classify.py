@@ -57,10 +57,10 @@ def classify(
     check_json_output(format, save)
     check_plot(plot)
     check_choice("--metric", metric, ("accuracy", "macro-f1"))
-    from probe.data.labelled_texts import load_labelled
-    from probe.encoding.opening import open_reader
-    from probe.experiments.classification import ClassifyOptions, classify_layers
-    from probe.experiments.linear_probe import LinearProbeConfig, fewest_texts
+    from probe.data.labelled_texts import load_labelled_texts
+    from probe.experiments.classification import classify_layers
+    from probe.experiments.linear_probe import fewest_texts
+    from probe.experiments.options import RunOptions
     from probe.models.options import LoadOptions
     from probe.results.console import print_result
 
@@ -68,9 +68,9 @@ def classify(
     opened = open_store(store, no_store)
     say(f"loading {dataset} and {model}")
     with working() as report:
-        texts = load_labelled(dataset, limit, fewest_texts(folds))
-        reader = open_reader(model, options, opened)
-        classifying = ClassifyOptions(LinearProbeConfig(metric, folds, seed), command_line(), opened, report)
-        board = classify_layers(reader, texts, layers, poolings=pooling.split(","), options=classifying)
+        texts = load_labelled_texts(dataset, limit, fewest_texts(folds))
+        running = RunOptions(seed=seed, command=command_line(), store=opened, progress=report, load=options)
+        poolings = pooling.split(",")
+        board = classify_layers(model, texts, layers, poolings=poolings, metric=metric, folds=folds, options=running)
     emit_json(board, format, save, draw=print_result)
     save_plot(board, plot)

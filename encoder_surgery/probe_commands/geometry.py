@@ -42,10 +42,8 @@ def geometry(
     check_json_output(format, save)
     check_plot(plot)
     from probe.data.loading import load_dataset
-    from probe.encoding.hookpoints import select_hookpoints
-    from probe.encoding.opening import open_reader
     from probe.experiments.geometry import measure_geometry
-    from probe.experiments.ranking import Candidate
+    from probe.experiments.options import RunOptions
     from probe.models.options import LoadOptions
     from probe.results.console import print_result
 
@@ -55,10 +53,7 @@ def geometry(
     say(f"loading {dataset} and {', '.join(names)}")
     with working() as report:
         data = load_dataset(dataset, split, limit)
-        readers = [open_reader(name, options, opened) for name in names]
-        candidates = [
-            Candidate(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
-        ]
-        board = measure_geometry(candidates, data, command_line(), store=opened, progress=report)
+        running = RunOptions(command=command_line(), store=opened, progress=report, load=options)
+        board = measure_geometry(names, data, layers, poolings=pooling.split(","), options=running)
     emit_json(board, format, save, draw=print_result)
     save_plot(board, plot)

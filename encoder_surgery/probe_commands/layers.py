@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from probe.data.dataset import Dataset
     from probe.encoding.reader import LayerReader
     from probe.evaluation.composite import Composite
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.layers.hookpoint import Hookpoint
-    from probe.models.options import LoadOptions
     from probe.results.leaderboard import Leaderboard
 
 __all__ = ["layers"]
@@ -67,7 +66,7 @@ def layers(
     check_plot(plot)
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
     engines.check(pooling.split(","))
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
     from probe.models.options import LoadOptions
 
@@ -79,8 +78,9 @@ def layers(
     say(f"loading {dataset} and {model}")
     data = load_ranked(dataset, split, limit, bm25=bm25)
     with working() as report, engines.ready():
-        ranking = RankOptions(ranked_by, seed, bm25, command_line(), opened, report, writes_json(format, save), chosen)
-        board = extras.rank(data, options, ranking, layers=layers, poolings=pooling.split(","))
+        with_examples = writes_json(format, save)
+        ranking = RunOptions(ranked_by, seed, bm25, command_line(), opened, report, with_examples, chosen, options)
+        board = extras.rank(data, ranking, layers, poolings=pooling.split(","))
     emit(board, format, save)
     save_plot(board, plot)
 
@@ -103,38 +103,18 @@ class _Extras:
     dataset: str
     found: "Recommendation | None" = field(default=None, init=False)
 
-    def rank(
-        self, data: "Dataset", options: "LoadOptions", ranking: "RankOptions", *, layers: str, poolings: list[str]
-    ) -> "Leaderboard":
+    def rank(self, data: "Dataset", ranking: "RunOptions", layers: str, *, poolings: list[str]) -> "Leaderboard":
         """Return the leaderboard of some layers and poolings; of both towers where there are images."""
-        if data.images:
-            from probe.experiments.two_towers import open_towers, rank_towers
+        from probe.experiments.layers import rank_layers
 
-            if self.lens or self.margin is not None:
-                raise CallError(f"--lens and --recommend are for texts, '{self.dataset}' holds images: leave them out")
-            return rank_towers(
-                open_towers(self.model, data, options, store=ranking.store),
-                data,
-                layers,
-                poolings=poolings,
-                options=ranking,
-            )
-        from probe.encoding.opening import open_reader
-        from probe.experiments.ranking import rank_layers
-
-        reader = open_reader(self.model, options, ranking.store)
-        board = rank_layers(
-            reader,
-            data,
-            layers,
-            poolings=poolings,
-            options=ranking,
-            extra=partial(self.fit, reader, data, ranking=ranking),
-        )
+        if data.images and (self.lens or self.margin is not None):
+            raise CallError(f"--lens and --recommend are for texts, '{self.dataset}' holds images: leave them out")
+        extra = partial(self.fit, data=data, ranking=ranking)
+        board = rank_layers(self.model, data, layers, poolings=poolings, options=ranking, extra=extra)
         return self.add_recommendation(board)
 
     def fit(
-        self, reader: "LayerReader", data: "Dataset", points: "Sequence[Hookpoint]", *, ranking: "RankOptions"
+        self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", ranking: "RunOptions"
     ) -> "Sequence[Composite]":
         """Return a lens per hookpoint, and find the recommendation, where asked for."""
         if not self.lens and self.margin is None:

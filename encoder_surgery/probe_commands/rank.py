@@ -13,7 +13,7 @@ from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 
 if TYPE_CHECKING:
-    from adaptors.encoders.specs import ResolvedSpecs
+    from probe.experiments.specs import ResolvedSpecs
     from probe.models.options import LoadOptions
     from probe.store.store import Store
 
@@ -62,9 +62,9 @@ def rank(
     engines = EngineOptions(engine, address, workers, gpus_per_worker)
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engines.check(named)
-    from adaptors.encoders.specs import pair_towers
-    from probe.experiments.ranking import RankOptions
-    from probe.experiments.ranking import rank as rank_contestants
+    from probe.experiments.options import RunOptions
+    from probe.experiments.ranking import rank_candidates
+    from probe.experiments.specs import pair_towers
     from probe.metrics.retrieval import Metric
     from probe.models.options import LoadOptions
 
@@ -77,8 +77,8 @@ def rank(
     with working() as report, engines.ready():
         resolved = _resolve(named, bool(queries), fuse_runs, options=options, store=opened)
         resolved = pair_towers(resolved, data, options, store=opened)
-        ranking = RankOptions(ranked_by, seed, bm25, command_line(), opened, report, writes_json(format, save), chosen)
-        board = rank_contestants(
+        ranking = RunOptions(ranked_by, seed, bm25, command_line(), opened, report, writes_json(format, save), chosen)
+        board = rank_candidates(
             resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=resolved.fusions
         )
     emit(board, format, save)

@@ -41,9 +41,9 @@ def similarity(
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
     check_json_output(format, save)
     check_plot(plot)
-    from probe.data.scored_pairs import load_pairs
-    from probe.encoding.opening import open_reader
-    from probe.experiments.similarity import SimilarityOptions, correlate_layers
+    from probe.data.scored_pairs import load_scored_pairs
+    from probe.experiments.options import RunOptions
+    from probe.experiments.similarity import correlate_layers
     from probe.models.options import LoadOptions
     from probe.results.console import print_result
 
@@ -51,9 +51,8 @@ def similarity(
     opened = open_store(store, no_store)
     say(f"loading {dataset} and {model}")
     with working() as report:
-        pairs = load_pairs(dataset, limit)
-        reader = open_reader(model, options, opened)
-        correlating = SimilarityOptions(seed, command_line(), opened, report)
-        board = correlate_layers(reader, pairs, layers, poolings=pooling.split(","), options=correlating)
+        pairs = load_scored_pairs(dataset, limit)
+        running = RunOptions(seed=seed, command=command_line(), store=opened, progress=report, load=options)
+        board = correlate_layers(model, pairs, layers, poolings=pooling.split(","), options=running)
     emit_json(board, format, save, draw=print_result)
     save_plot(board, plot)

@@ -13,7 +13,7 @@ from probe.layers.hookpoint import HEAD, check_pooling, split_tower
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
     from surgery.cutting.blocks import CutModel
@@ -26,20 +26,20 @@ def card_scores(
     split: str | None,
     store: "Store | None",
     *,
-    score: "Callable[[Dataset, RankOptions], Leaderboard]",
+    score: "Callable[[Dataset, RunOptions], Leaderboard]",
 ) -> str:
     """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
     if dataset is None:
         return ""
     from probe.data.dataset import refuse_images
     from probe.data.loading import load_dataset
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from surgery.scoring import card_section
 
     with working() as report:
         data = load_dataset(dataset, split)
         refuse_images(data, "a changed model")
-        board = score(data, RankOptions(command=command_line(), store=store, progress=report))
+        board = score(data, RunOptions(command=command_line(), store=store, progress=report))
     for row in board.rows:
         say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
     return card_section(board)

@@ -17,7 +17,7 @@ from probe.layers.hookpoint import split_tower
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.results.leaderboard import Leaderboard
 
 __all__ = ["cut"]
@@ -63,7 +63,7 @@ def cut(
         fit_and_save(FitRequest("lens", spec, (), dataset, split, folder, force, opened), options)
         return
 
-    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
+    def score(data: "Dataset", ranking: "RunOptions") -> "Leaderboard":
         """Score the layer the model is cut at, as `probe layers` does."""
         reader = open_reader(model, replace(options, dtype="auto", device="auto"), ranking.store)
         return score_cut(reader, after, pooling, dataset=data, options=ranking)

@@ -17,7 +17,7 @@ from probe.errors import CallError
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
     from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
@@ -67,7 +67,7 @@ def fuse(
         chosen = _tune(equal, str(dataset), split, metric=ranked_by, store=opened)
         method = plain if chosen is None or plain == "concat" else "weighted"
 
-    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
+    def score(data: "Dataset", ranking: "RunOptions") -> "Leaderboard":
         """Score the fused model and its parts."""
         model = fuse_models(specs, method, chosen, options=scored, store=opened)
         return score_fused(model, data, replace(ranking, metric=ranked_by))

@@ -13,7 +13,7 @@ from encoder_surgery.shell.save_model import card_scores, make_and_save, name_fo
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.results.leaderboard import Leaderboard
 
 __all__ = ["keep"]
@@ -49,7 +49,7 @@ def keep(
     folder = out or Path(f"{name_folder(model)}-{'-'.join(map(str, blocks))}")
     opened = open_store(store, no_store) if dataset else None
 
-    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
+    def score(data: "Dataset", ranking: "RunOptions") -> "Leaderboard":
         """Score the model of those blocks."""
         return score_kept(
             load_model(model, replace(options, dtype="auto", device="auto")),

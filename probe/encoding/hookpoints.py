@@ -64,7 +64,7 @@ def own_pooling(model: ModelProfile) -> str:
 
 
 def with_full_model(
-    model: ModelProfile, layers: str, poolings: Sequence[str]
+    model: ModelProfile, layers: str, poolings: Sequence[str], *, tokens: bool = False
 ) -> tuple[tuple[Hookpoint, ...], Hookpoint]:
     """Expand layers and poolings into hookpoints, the full model among them.
 
@@ -72,6 +72,7 @@ def with_full_model(
         model: The model to read.
         layers: `all`, `0-6` or `1,3,5`.
         poolings: Poolings to read at every layer; `own` is the model's.
+        tokens: Whether `tokens` may be among them.
 
     Returns:
         All hookpoints, and the full model's.
@@ -79,7 +80,7 @@ def with_full_model(
     Raises:
         CallError: A layer or pooling is wrong.
     """
-    points = select_hookpoints(model, layers, poolings)
+    points = select_hookpoints(model, layers, poolings, tokens=tokens)
     pooling = model.pooling or points[0].layer_pooling[1]
     full = Hookpoint(model.source.name, model.depth, pooling)
     return tuple(dict.fromkeys([*points, full])), full

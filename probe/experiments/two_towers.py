@@ -9,7 +9,8 @@ from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
-from probe.experiments.ranking import Candidate, RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import Candidate, rank_candidates
 from probe.layers.hookpoint import TOWERS, split_tower
 from probe.models.options import LoadOptions
 from probe.models.sources import find_source
@@ -81,7 +82,7 @@ def rank_towers(
     layers: str = "all",
     *,
     poolings: Sequence[str] = ("own",),
-    options: RankOptions | None = None,
+    options: RunOptions | None = None,
 ) -> Leaderboard:
     """Rank layers of towers, each compared with the whole of the other tower.
 
@@ -103,4 +104,6 @@ def rank_towers(
     whole = [whole_tower(reader.model) for reader in towers.swept]
     points = [p for reader in towers.swept for p in select_hookpoints(reader.model, layers, poolings)]
     pairs = [pair_up(point, models, dataset) for point in dict.fromkeys([*points, *whole])]
-    return rank([Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options=options, fusions=pairs)
+    return rank_candidates(
+        [Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options=options, fusions=pairs
+    )

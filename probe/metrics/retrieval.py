@@ -46,6 +46,15 @@ class Metric:
             raise CallError(f"unknown metric '{text}': expected a name and a cut-off, ndcg@10 for one ({hint})")
         return cls(name, int(parts[2]))
 
+    @classmethod
+    def of(cls, metric: "str | Metric") -> "Metric":
+        """Return a metric that may be given by its name.
+
+        Raises:
+            CallError: There is no such metric.
+        """
+        return cls.parse(metric) if isinstance(metric, str) else metric
+
     def __str__(self) -> str:
         return f"{self.name}@{self.cutoff}"
 

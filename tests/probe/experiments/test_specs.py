@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from adaptors.encoders import specs as resolve
-from adaptors.encoders.specs import resolve_specs
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
+from probe.experiments import specs as resolve
+from probe.experiments.specs import resolve_specs
 from probe.models.options import LoadOptions
 from probe.store.store import Store
 

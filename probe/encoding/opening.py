@@ -18,7 +18,7 @@ from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_files, load_model
 from probe.models.options import LoadOptions
-from probe.models.published_config import NOT_APPLIED
+from probe.models.published_config import NOT_APPLIED, first_module
 from probe.store.store import Store
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> HookpointEnco
             f"'{spec}' has a vector per token: probe.encoding.encoders.TokenEncoder(LayerReader('{model}'), layer) "
             "reads them"
         )
+    kind = first_module(Path(model))
+    if kind not in (None, "Transformer"):
+        raise CallError(f"'{spec}' is a {kind}, no hookpoint: adaptors.load_encoder opens what surgery saved")
     reader = open_reader(model, options)
     points = select_hookpoints(reader.model, layers or "last", [pooling or "own"])
     if len(points) > 1:
@@ -70,7 +73,7 @@ def as_reader(model: Openable, options: LoadOptions | None = None, store: Store 
 
     Args:
         model: Alias, hub id or folder; a model that was loaded, its reader, or a `SentenceTransformer`.
-        options: How to load it, where it is none of ours yet.
+        options: How to load it, where it is named.
         store: Where facts of models and states are kept, if anywhere.
 
     Returns:
@@ -84,7 +87,7 @@ def as_reader(model: Openable, options: LoadOptions | None = None, store: Store 
         return model
     if isinstance(model, str | Path):
         return open_reader(str(model), options, store)
-    loaded = model if isinstance(model, LoadedModel) else load_model(model, options)
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
     return (TowerReader if loaded.tower else LayerReader)(loaded)
 
 

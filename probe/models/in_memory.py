@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_sentence_transformer"]
 
-# There are no files: what needs some finds no folder of this name.
-_NOWHERE = Path("<a model in memory>")
+# There are no files; who needs some is told so.
+_NOWHERE = Path("<a model in memory: save it, and name its folder>")
 _TEXTS = {"text", "message"}
 # In the order in which `encode_document` looks for its prompt.
 _DOCUMENT = ("document", "passage", "corpus")

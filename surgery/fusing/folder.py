@@ -11,14 +11,16 @@ from probe.evaluation.fusion import Fusion
 from probe.models.options import LoadOptions
 from probe.models.saved_json import Description, Part, read_description
 from probe.store.store import Store
+from surgery.cutting.blocks import CutModel
 from surgery.cutting.cut import cut
 from surgery.fusing.card import write_fused_card
 from surgery.fusing.model import FusedModel, refuse_towers
 from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
 from surgery.saving.heads import OutputHead
+from surgery.saving.save import save as save_cut
 from surgery.saving.save import save_folder, write_model
 
-__all__ = ["FUSED_MODULE", "FUSED_MODULES", "is_fused", "open_fused", "save_fused", "write_fused"]
+__all__ = ["FUSED_MODULE", "FUSED_MODULES", "is_fused", "open_fused", "save", "save_fused", "write_fused"]
 
 _DESCRIPTION = "fused.json"
 # Begins the name of a member's folder.
@@ -48,6 +50,35 @@ class _Description(Description):
 def is_fused(folder: str | Path) -> bool:
     """Return whether a folder holds a fused model of ours."""
     return (Path(folder) / _DESCRIPTION).is_file()
+
+
+def save(
+    model: CutModel | FusedModel,
+    out: str | Path,
+    head: OutputHead | None = None,
+    *,
+    force: bool = False,
+    check: Callable[[Path], object] = lambda folder: None,
+) -> Path:
+    """Save a model as a folder that sentence-transformers loads.
+
+    Args:
+        model: What `cut`, `keep` or `fuse` gave.
+        out: Folder to make; it is whole or not there.
+        head: What comes after the blocks of a cut model; its own pooling alone when left out.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists, or the model has no pooling of its own and none was given.
+        ModelError: The files cannot be written.
+    """
+    if isinstance(model, FusedModel):
+        return save_fused(model, Path(out), force, check=check)
+    return save_cut(model, Path(out), head, force=force, check=check)
 
 
 def save_fused(

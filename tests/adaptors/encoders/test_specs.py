@@ -1,0 +1,94 @@
+"""`load_encoder` opens whatever a spec or a saved folder names, and gives the vectors that its row has."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_data import make_dataset
+from tiny_models import WIDTH, make_texts
+
+import encoder_surgery
+from adaptors import load_encoder
+from adaptors.encoders.adapted import AdaptedEncoder
+from adaptors.encoders.folder import About, save_adapted
+from adaptors.encoders.specs import resolve_specs
+from adaptors.modules.linear import Projection
+from probe.encoding.encoder import Encoder
+from probe.encoding.encoders import HookpointEncoder
+from probe.errors import CallError, ProbeError
+from probe.evaluation.evaluate import evaluate
+from probe.evaluation.fusion import Fusion
+from probe.evaluation.records import AdaptorFacts
+from probe.experiments.ranking import rank_candidates
+from probe.metrics.vectors import unit
+from probe.models.options import LoadOptions
+from surgery import fuse, save
+
+TEXTS = make_texts(6)
+OPTIONS = LoadOptions(dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def bert(tiny_folder: Callable[[str], Path]) -> str:
+    return str(tiny_folder("bert"))
+
+
+@pytest.fixture(scope="module")
+def folders(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders that stand by themselves: a fused model, and an encoder with a linear map on top."""
+    root = tmp_path_factory.mktemp("saved")
+    resolved = resolve_specs([f"{bert}@2:cls"], OPTIONS)
+    reader, point = resolved.candidates[0].reader, resolved.candidates[0].hookpoints[0]
+    module = Projection.of(torch.eye(WIDTH)[:, :4])
+    adapted = AdaptedEncoder(Fusion((point,)), module, 4, AdaptorFacts("pca", "none", None, None, 0))
+    return {
+        "fused": str(save(fuse([f"{bert}@1:mean", f"{bert}@3:cls"], options=OPTIONS), str(root / "fused"))),
+        "adapted": str(save_adapted(adapted, [reader], root / "adapted", about=About("tiny"))),
+    }
+
+
+def test_one_import_has_the_load_encoder_that_knows_most() -> None:
+    assert encoder_surgery.load_encoder is load_encoder
+
+
+def test_a_hookpoint_is_that_of_probe(bert: str) -> None:
+    encoder = load_encoder(f"{bert}@2:cls", OPTIONS)
+    assert isinstance(encoder, HookpointEncoder)
+    assert str(encoder.hookpoint) == f"{bert}@2:cls"
+
+
+def test_a_fusion_joins_its_parts(bert: str) -> None:
+    encoder = load_encoder(f"{bert}@1:mean+{bert}@3:cls", OPTIONS)
+    parts = [unit(load_encoder(f"{bert}@{place}", OPTIONS).encode_query(TEXTS)) for place in ("1:mean", "3:cls")]
+    assert encoder.encode_query(TEXTS) == pytest.approx(np.concatenate(parts, axis=1) / np.sqrt(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["fused", "adapted"])
+def test_a_saved_folder_scores_as_its_row(kind: str, folders: dict[str, str], tmp_path: Path) -> None:
+    from probe.data.loading import load_dataset
+
+    dataset = load_dataset(str(make_dataset(tmp_path / "tiny")))
+    encoder = load_encoder(folders[kind], OPTIONS)
+    assert isinstance(encoder, Encoder)
+    resolved = resolve_specs([folders[kind]], OPTIONS)
+    (row,) = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions).rows
+    assert evaluate(encoder, dataset).mean("ndcg@10") == pytest.approx(row.scores["ndcg@10"], abs=1e-9)
+
+
+def test_what_stands_by_itself_or_is_several_is_refused_in_a_line(bert: str, folders: dict[str, str]) -> None:
+    wrong = [f"{folders['fused']}@1", f"{folders['adapted']}+{bert}", f"{bert}@1-2+{bert}@3", f"{bert}:tokens+{bert}"]
+    for spec in [*wrong, f"{bert}@1-2", f"{bert}@9+{bert}", "clip@image+clip@text"]:
+        with pytest.raises(CallError) as caught:
+            load_encoder(spec, OPTIONS)
+        assert "\n" not in str(caught.value)
+
+
+def test_probe_names_the_way_out_for_folders_it_does_not_know(folders: dict[str, str]) -> None:
+    from probe.encoding.opening import load_encoder as load_hookpoint
+
+    for folder in folders.values():
+        with pytest.raises(ProbeError, match=r"adaptors\.load_encoder"):
+            load_hookpoint(folder, OPTIONS)
+    assert load_hookpoint(f"{folders['adapted']}:cls", OPTIONS).encode_query(["ice"]).shape == (1, WIDTH)

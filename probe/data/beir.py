@@ -67,14 +67,7 @@ def _name_of(path: str) -> str:
 
 
 def list_splits(root: Any) -> list[str]:
-    """Return the names of the splits that have judgements.
-
-    Args:
-        root: The data set's folder, as a `pathlib`, `zipfile` or remote path.
-
-    Returns:
-        The splits in alphabetical order.
-    """
+    """Return the splits that a data set's folder has judgements of, in alphabetical order."""
     folder = root / "qrels"
     if not folder.is_dir():
         return []
@@ -177,13 +170,7 @@ class ZipFolder(zipfile.Path):
 
 
 def find_root(path: str) -> Any:
-    """Return the folder that holds a data set's corpus: the one named, or the one folder in it.
-
-    Args:
-        path: A folder, a zip, or the URL of a folder.
-
-    Returns:
-        The folder, as a `pathlib`, `zipfile` or remote path.
+    """Return the folder that holds a data set's corpus: the one named (or a zip, or a URL), or the one folder in it.
 
     Raises:
         CallError: The path is no data set.
@@ -260,15 +247,7 @@ def find_records(root: Any, kind: str) -> Records:
 
 
 def list_files(root: Any, kind: str) -> list[Any]:
-    """Return the files there are of a kind.
-
-    Args:
-        root: The data set's folder.
-        kind: `corpus` or `queries`.
-
-    Returns:
-        One file, or the Parquet files of a folder by name; none where there is none.
-    """
+    """Return the files of a kind, `corpus` or `queries`: one, or the Parquet files of a folder by name."""
     names = {child.name for child in root.iterdir()}
     for name in (form.format(kind) for form in _FILES):
         if name in names:

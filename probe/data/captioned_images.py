@@ -40,14 +40,11 @@ class Caption(NamedTuple):
 
 
 def read_captions(path: Path) -> list[Caption]:
-    """Read a file of captions.
+    """Read a file of captions of all splits, in file order.
 
     Args:
         path: A JSONL file. A line has `image` or `file_name`; `caption` or `text`, a string or several; and where it
             is wanted `split` and `_id`.
-
-    Returns:
-        The captions of all splits, in file order.
 
     Raises:
         DataError: The file cannot be read, a line is malformed, or an id comes twice.

@@ -49,11 +49,7 @@ class Corpus:
             raise self._changed()
 
     def read(self, start: int, count: int) -> Texts:
-        """Return documents from any place on, without reading what is before their block.
-
-        Args:
-            start: Number of the first one, from 0.
-            count: How many; fewer come where the corpus ends.
+        """Return documents from number `start` on, without reading what is before their block; fewer come at the end.
 
         Raises:
             DataError: The files were changed since the corpus was opened.
@@ -80,15 +76,7 @@ class Corpus:
 
 
 def scan_corpus(records: Records, judged: Container[str], defects: Defects) -> tuple[Corpus, set[str]]:
-    """Read a corpus once, to the end.
-
-    Args:
-        records: Its files.
-        judged: Ids to look out for.
-        defects: Told of empty documents.
-
-    Returns:
-        The corpus, and those of the judged documents that it has.
+    """Read a corpus once, to the end; return it, and those of the judged ids that it has.
 
     Raises:
         DataError: A record is malformed, or an id comes twice.

@@ -102,11 +102,7 @@ class Dataset:
 
 
 def refuse_images(dataset: Dataset, reader: str) -> None:
-    """Refuse a data set of images before any work.
-
-    Args:
-        dataset: The data set.
-        reader: What reads texts only, as messages name it.
+    """Refuse a data set of images before any work; `reader` is what reads texts only.
 
     Raises:
         CallError: One side of it is images.

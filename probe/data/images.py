@@ -37,12 +37,7 @@ class ImageFile(str):
 
     @classmethod
     def of(cls, path: Path, name: str) -> "ImageFile":
-        """Return the image in a file.
-
-        Args:
-            path: The file; read whole, once.
-            name: Its path relative to the data set's folder.
-        """
+        """Return the image in a file, which is read whole; its name is its path relative to the data set's folder."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(f"{name} sha256:{digest}", name, path)
@@ -87,10 +82,6 @@ def open_image(image: ImageFile) -> "Image.Image":
 
 def refuse_image_files(texts: Iterable[str], model: str) -> None:
     """Refuse images among the texts that a model of texts is given.
-
-    Args:
-        texts: The texts.
-        model: The model's name.
 
     Raises:
         CallError: One is an image.

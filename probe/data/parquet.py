@@ -57,9 +57,6 @@ class ParquetRows:
 def open_parquet(files: Sequence[Any]) -> ParquetRows:
     """Return the records of Parquet files, by the description at the end of each.
 
-    Args:
-        files: The files, in order.
-
     Raises:
         DataError: A file cannot be read, or has not the columns of a corpus.
     """

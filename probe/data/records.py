@@ -73,9 +73,6 @@ def read_unique(records: Records) -> Iterator[Entry]:
 
     Eight bytes are kept per record, not its id: a corpus need not fit into memory.
 
-    Args:
-        records: The records.
-
     Raises:
         DataError: A record is malformed, or an id comes twice.
     """
@@ -108,12 +105,7 @@ def _as_seen_from(place: str, other: str) -> str:
 
 
 def check_record(record: Any, place: str, shown: str) -> Record:
-    """Return a record with its id, title and text as strings.
-
-    Args:
-        record: What was read.
-        place: File and line, for messages.
-        shown: What was read, as messages show it.
+    """Return a record with its id, title and text as strings; messages quote it as `shown`.
 
     Raises:
         DataError: It is none.

@@ -57,14 +57,7 @@ class DataSummary:
 
 
 def summarise(dataset: Dataset) -> DataSummary:
-    """Count a data set.
-
-    Args:
-        dataset: The data set.
-
-    Returns:
-        Its summary.
-    """
+    """Count a data set, measure its texts or images, and take an example."""
     relevant = [sum(grade > 0 for grade in docs.values()) for docs in dataset.qrels.values()]
     return DataSummary(
         name=dataset.name,
@@ -101,9 +94,6 @@ def _measure_images(dataset: Dataset) -> dict[str, Any] | None:
 
 def summarise_images(images: Documents) -> dict[str, Any]:
     """Measure images by their headers.
-
-    Args:
-        images: Images with their ids.
 
     Returns:
         `width` and `height` at the 0th, 25th, 50th, 75th and 100th percentile, before images are turned upright;

@@ -80,10 +80,7 @@ def _connect(address: str | None, workers: int | None) -> None:
 
 
 def check_address(address: str) -> None:
-    """Refuse an address where nothing listens, which Ray itself would take long to find out.
-
-    Args:
-        address: `HOST:PORT`, or `auto`, which is not looked at.
+    """Refuse an address, unless it is `auto`, where nothing listens, which Ray itself would take long to find out.
 
     Raises:
         CallError: It is no address.

@@ -25,9 +25,6 @@ class Tally:
     def take(self, result: ChunkResult) -> ChunkFound | None:
         """Return what was found in a chunk, unless it came before or could not be read.
 
-        Args:
-            result: The result of a worker.
-
         Raises:
             ProbeError: No chunk can be read.
         """

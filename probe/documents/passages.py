@@ -49,13 +49,7 @@ def _is_document(file: Path, folder: Path) -> bool:
 
 
 def list_documents(path: Path) -> list[Path]:
-    """Return the files to read: `path` itself, or what a folder holds that is neither hidden nor a data set.
-
-    Args:
-        path: A file or a folder.
-
-    Returns:
-        The files in alphabetical order.
+    """Return the files to read, by name: `path` itself, or what a folder holds that is no part of a data set.
 
     Raises:
         CallError: There is none, or it is of another kind.
@@ -73,13 +67,7 @@ def list_documents(path: Path) -> list[Path]:
 
 
 def read_passages(path: Path) -> Iterator[Passage]:
-    """Yield the passages of a file.
-
-    Args:
-        path: A text, Markdown, JSONL or CSV file in UTF-8.
-
-    Yields:
-        Passages of about 150 words, in order.
+    """Yield the passages, of about 150 words, of a text, Markdown, JSONL or CSV file in UTF-8.
 
     Raises:
         DataError: The file is malformed or cannot be read.

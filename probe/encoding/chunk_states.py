@@ -176,18 +176,7 @@ def read_chunk(
     prompt: str,
     layer_poolings: Sequence[LayerPooling],
 ) -> ChunkStates:
-    """Return the states of one chunk: from the shelf, or from the model and then put there.
-
-    Args:
-        reader: The model's reader.
-        shelf: Of the side the chunk belongs to, if there is a store.
-        chunk: The texts.
-        prompt: Put before every text.
-        layer_poolings: Layers and poolings to read.
-
-    Returns:
-        What `read_states` would yield for the chunk.
-    """
+    """Return what `read_states` would yield for one chunk: from the shelf, or from the model and then put there."""
     return _complete(
         reader,
         shelf,
@@ -199,17 +188,7 @@ def read_chunk(
 def open_shelf(
     reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], *, store: Store | None
 ) -> Shelf | None:
-    """Open the shelf of a side and tell how much of it is stored.
-
-    Args:
-        reader: The model's reader.
-        side: The texts.
-        layer_poolings: Layers and poolings that are wanted.
-        store: The store, if there is one.
-
-    Returns:
-        The shelf, or None without a store.
-    """
+    """Open the shelf of a side, where there is a store, and say how much of it is stored."""
     if store is None:
         return None
     shelf = store.shelf(*describe_shelf(reader, side))

@@ -106,11 +106,7 @@ class RemotePath:
             return [(self / below, about) for name, about in found.items() if (below := _below(path, name))]
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """Open the file for reading.
-
-        Args:
-            mode: `rb`, as pathlib has it too.
-        """
+        """Open the file for reading; `mode` is `rb`, as pathlib has it too."""
         if mode != "rb":
             raise ValueError(f"a remote file is opened to read bytes ('rb'), not with '{mode}'")
         return io.BufferedReader(_Stream(self, self.size()), _BUFFER)
@@ -128,11 +124,7 @@ class RemotePath:
             files.pipe_file(path, data)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Delete the file.
-
-        Args:
-            missing_ok: Whether it may be gone.
-        """
+        """Delete the file, which may be gone where `missing_ok` says so."""
         try:
             with self._reached() as (files, path):
                 files.rm_file(path)
@@ -201,11 +193,7 @@ def _below(folder: str, name: str) -> str:
 
 
 def modified_time(about: dict[str, Any]) -> float:
-    """Return when a file was written, in seconds since 1970; now, where its file system does not say.
-
-    Args:
-        about: What its file system says of it.
-    """
+    """Return when a file was written, in seconds since 1970; now, where its file system does not say."""
     value = next((about[key] for key in _MODIFIED if about.get(key) is not None), None)
     if isinstance(value, str):
         value = datetime.fromisoformat(value)

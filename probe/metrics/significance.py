@@ -137,14 +137,7 @@ def _chunks() -> list[int]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for the number of comparisons (Holm 1979).
-
-    Args:
-        p_values: The uncorrected values.
-
-    Returns:
-        The corrected values, in the same order, each at most 1.
-    """
+    """Return p-values corrected for the number of comparisons (Holm 1979), in the same order, each at most 1."""
     corrected = [0.0] * len(p_values)
     largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

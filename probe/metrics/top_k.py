@@ -22,14 +22,7 @@ _CHUNKS_HELD = 8
 
 
 def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return every document's place among equal scores: TREC puts the greatest id first.
-
-    Args:
-        document_ids: N ids.
-
-    Returns:
-        `(N,)` places, 0 for the greatest id.
-    """
+    """Return every document's rank among equal scores `(N,)`: TREC puts the greatest id first."""
     order = sorted(range(len(document_ids)), key=document_ids.__getitem__, reverse=True)
     places = np.empty(len(document_ids), np.int64)
     places[order] = np.arange(len(document_ids))
@@ -76,21 +69,11 @@ class TopK:
         self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
     def add(self, ids: Sequence[str], scores: Embeddings) -> None:
-        """Take in the next C documents.
-
-        Args:
-            ids: Their ids.
-            scores: Every query's score of them, float32 `(Q, C)`.
-        """
+        """Take in the next C documents, by their ids and every query's score of them, float32 `(Q, C)`."""
         self.take(ids, self.pick(ids, scores))
 
     def pick(self, ids: Sequence[str], scores: Embeddings) -> Picked:
-        """Return what can be among the best k of these documents and of all that were taken in; takes nothing in.
-
-        Args:
-            ids: Ids of C documents.
-            scores: Every query's score of them, float32 `(Q, C)`.
-        """
+        """Return what can be among the best k of C documents and of all that were taken in; takes nothing in."""
         own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
         if own:
             scores = scores.copy()
@@ -99,12 +82,7 @@ class TopK:
         return Picked(columns.astype(np.int32), np.take_along_axis(scores, columns, 1))
 
     def take(self, ids: Sequence[str], picked: Picked) -> None:
-        """Take in what was picked of a chunk, here or by another process; the order of the chunks is no matter.
-
-        Args:
-            ids: Ids of the chunk's documents.
-            picked: What was picked of them.
-        """
+        """Take in what was picked of a chunk, here or by another process; the order of the chunks is no matter."""
         self._scores.append(picked.scores)
         self._names.append(np.array(ids, object)[picked.columns])
         if len(self._scores) > _CHUNKS_HELD:

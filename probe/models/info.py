@@ -102,15 +102,7 @@ class ModelProfile(ModelFacts):
 
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
-    """Put together what a model's files say and what loading it showed.
-
-    Args:
-        files: The files.
-        facts: The rest.
-
-    Returns:
-        The profile.
-    """
+    """Put together what a model's files say and what loading it showed."""
     same = ("source", "dtype", "device", "weights_hash", "config_hash", "tokenizer_hash", "learned", "tower")
     return ModelProfile(
         **vars(facts),
@@ -121,14 +113,7 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
 
 
 def find_files(name: str, options: LoadOptions) -> ModelFiles:
-    """Find a model's files and say how they are to be loaded.
-
-    Args:
-        name: Alias, hub id or folder; `clip@image` of one tower.
-        options: What the caller asks for.
-
-    Returns:
-        The files.
+    """Find the files of an alias, hub id, folder or tower (`clip@image`), and say how they are to be loaded.
 
     Raises:
         CallError: The name or an option is wrong.

@@ -87,12 +87,6 @@ class ModelConfig:
 def read_model_config(folder: Path) -> ModelConfig:
     """Read sentence-transformers' files of a model, or its defaults where there are none.
 
-    Args:
-        folder: The model's folder.
-
-    Returns:
-        The settings.
-
     Raises:
         ModelError: One of the files is malformed.
     """

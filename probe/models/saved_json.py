@@ -28,14 +28,7 @@ D = TypeVar("D", bound=Description)
 
 
 def read_description(path: Path, kind: type[D]) -> D:
-    """Read a description.
-
-    Args:
-        path: The file.
-        kind: What it holds.
-
-    Returns:
-        Its contents.
+    """Read a description of some kind.
 
     Raises:
         ModelError: The file is malformed, or of another version.

@@ -17,11 +17,7 @@ PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 def find_towers(folder: Path) -> tuple[str, ...]:
-    """Return the towers of a model: `image` and `text`, or none where it has a single one.
-
-    Args:
-        folder: Where its config.json is.
-    """
+    """Return the towers of the model in a folder: `image` and `text`, or none where it has a single one."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -31,12 +27,7 @@ def find_towers(folder: Path) -> tuple[str, ...]:
 
 
 def check_tower(name: str, tower: str | None, both: bool) -> None:
-    """Refuse a tower that is not there, and a model of two towers without the name of one.
-
-    Args:
-        name: The model as typed, without the tower.
-        tower: The tower, if one is named.
-        both: Whether the model has two towers.
+    """Refuse a tower that is not there, and a model that has both without the name of one.
 
     Raises:
         CallError: It is so.
@@ -52,10 +43,6 @@ def check_tower(name: str, tower: str | None, both: bool) -> None:
 
 def hash_image_processor(folder: Path, name: str) -> str:
     """Return the sha256 of what decides the pixels that a model sees.
-
-    Args:
-        folder: Where its files are.
-        name: What the caller calls it.
 
     Raises:
         ModelError: There are no such files.

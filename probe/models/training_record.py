@@ -53,9 +53,6 @@ def join_learned(parts: Iterable[Learned]) -> Learned:
 def read_learned(folder: Path) -> Learned:
     """Return what the weights in a folder have learned.
 
-    Args:
-        folder: A model's folder.
-
     Raises:
         ModelError: The folder says so in a way that cannot be read.
     """
@@ -66,12 +63,7 @@ def read_learned(folder: Path) -> Learned:
 
 
 def write_learned(learned: Learned, folder: Path) -> None:
-    """Have a folder say what its weights have learned; where that is nothing, no file says so.
-
-    Args:
-        learned: What to say.
-        folder: A model's folder.
-    """
+    """Have a model's folder say what its weights have learned; where that is nothing, no file says so."""
     if learned == Learned():
         return
     seen = [_Seen(name=name, sha256=found) for name, found in learned.seen]

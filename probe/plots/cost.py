@@ -32,16 +32,7 @@ def has_cost(priced: Sequence[Priced]) -> bool:
 
 
 def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Line2D]:
-    """Draw scores against costs.
-
-    Args:
-        axes: Where.
-        priced: What to draw; what has no cost is left out.
-        score: What the scores are.
-
-    Returns:
-        The front, for a legend.
-    """
+    """Draw scores against costs, leaving out what has none; return the front, for a legend."""
     known = [(point.cost, point.value, entry) for entry in priced if (point := entry.point).cost is not None]
     front = [known[place] for place in pareto_front([(cost, value) for cost, value, _ in known])]
     dearest = max(cost for cost, _, _ in known)

@@ -30,16 +30,7 @@ def curve_styles(curves: Sequence[Curve]) -> list[LineStyle]:
 
 
 def draw_curves(axes: Axes, curves: Sequence[Curve], score: str) -> dict[str, Line2D]:
-    """Draw scores against layers.
-
-    Args:
-        axes: Where.
-        curves: The curves.
-        score: What the scores are.
-
-    Returns:
-        The lines by name, for a legend.
-    """
+    """Draw scores against layers; return the lines by name, for a legend."""
     lines = {
         curve.name: draw_curve(axes, curve, style) for curve, style in zip(curves, curve_styles(curves), strict=True)
     }

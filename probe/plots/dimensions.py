@@ -33,11 +33,7 @@ def is_ladder(result: Leaderboard) -> bool:
 
 
 def ladder_bands(result: Leaderboard) -> list[Band]:
-    """Return the panels of a ladder, two side by side.
-
-    Args:
-        result: A leaderboard with adaptors.
-    """
+    """Return the panels of a leaderboard with adaptors, two side by side."""
     encoders: dict[str, list[Row]] = {}
     for row in result.rows:
         encoders.setdefault(row.encoder, []).append(row)

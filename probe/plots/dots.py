@@ -15,17 +15,7 @@ _NAME = 60
 
 
 def draw_dots(axes: Axes, points: Sequence[Point], score: str, *, baseline: str) -> dict[str, Line2D]:
-    """Draw a line per encoder, the first at the top.
-
-    Args:
-        axes: Where.
-        points: The encoders.
-        score: What the scores are.
-        baseline: The encoder whose score gets a vertical line.
-
-    Returns:
-        The line of the baseline for a legend, where it is among the points.
-    """
+    """Draw a line per encoder, the first at the top; return the vertical line of the baseline, if it is there."""
     style = style_of(0)
     for place, point in enumerate(points):
         if point.interval is not None:

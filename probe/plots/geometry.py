@@ -44,12 +44,6 @@ _MEASURES: tuple[tuple[str, Callable[[GeometryRow], float | None]], ...] = (
 def draw(result: GeometryResult) -> Picture:
     """Draw the geometry of layers.
 
-    Args:
-        result: The measures.
-
-    Returns:
-        The picture.
-
     Raises:
         CallError: It has no rows.
     """

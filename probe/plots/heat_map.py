@@ -28,16 +28,13 @@ def as_array(cells: Mapping[tuple[int, int], float]) -> tuple[list[int], list[in
 
 
 def draw_cells(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float], *, room: int = _ROOM) -> QuadMesh:
-    """Draw numbers as colours, the first row at the top.
+    """Draw numbers as colours, the first row at the top; return what a colour bar is made from.
 
     Args:
         axes: Where.
         values: The numbers; NaN leaves a cell empty.
         limits: The numbers of the darkest and of the lightest colour.
         room: Most cells side by side that have room for their numbers.
-
-    Returns:
-        What a colour bar is made from.
     """
     (low, high), many = limits, max(values.shape) > _FRAMED
     lines: dict[str, Any] = {"rasterized": True} if many else {"edgecolors": "white", "linewidth": 0.5}

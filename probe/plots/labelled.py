@@ -20,12 +20,6 @@ _HEIGHT = 3.6
 def draw(result: LabelledResult) -> Picture:
     """Draw trained probes, or correlations with gold scores.
 
-    Args:
-        result: The result.
-
-    Returns:
-        The picture.
-
     Raises:
         CallError: No row has a number.
     """

@@ -34,12 +34,6 @@ _SINGLE = LineStyle(GREY, "P", "none")
 def draw(result: Leaderboard) -> Picture:
     """Draw a leaderboard.
 
-    Args:
-        result: The leaderboard.
-
-    Returns:
-        The picture.
-
     Raises:
         CallError: It has no rows.
     """

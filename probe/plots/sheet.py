@@ -39,12 +39,7 @@ class Band:
 
 
 def stack(bands: Sequence[Band], title: str) -> Picture:
-    """Return a picture of bands, one below the other.
-
-    Args:
-        bands: The bands.
-        title: Above them all.
-    """
+    """Return a picture of bands, one below the other, under one title."""
     height = sum(band.height for band in bands)
     picture = Picture(figsize=(WIDTH, height), layout="constrained")
     picture.suptitle(title)

@@ -21,14 +21,7 @@ _ROOM = 8
 
 
 def draw(pairs: PairMap) -> Picture:
-    """Draw a map of pairs.
-
-    Args:
-        pairs: The cosines.
-
-    Returns:
-        The picture.
-    """
+    """Draw a map of pairs."""
     limits = _limits(pairs)
     panels = tuple(
         partial(_fill, title, values, sides=pairs.sides, limits=limits)

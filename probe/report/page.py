@@ -24,14 +24,7 @@ T = TypeVar("T")
 
 
 def render_report(results: Sequence[tuple[Path, Result]]) -> str:
-    """Return the page.
-
-    Args:
-        results: Results with the files they were read from; each gets a section of its own.
-
-    Returns:
-        HTML with its style, its script and its data inside.
-    """
+    """Return one page with a section per result, its style, its script and its data inside."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

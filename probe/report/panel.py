@@ -184,9 +184,6 @@ def lay_out(panel: Panel) -> Drawing:
 
     Args:
         panel: With at least one dot; all heights above zero where its vertical axis is logarithmic.
-
-    Returns:
-        The drawing.
     """
     dots = [dot for line in panel.lines for dot in line.dots]
     heights = [*(y for dot in dots for y in (dot.y, *(dot.interval or ()))), *(y for _, y in panel.levels)]
@@ -239,16 +236,7 @@ _MOST_LEVELS = 4
 
 
 def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
-    """Return the panel of a measure by layer.
-
-    Args:
-        title: What it shows.
-        measure: What is measured, with its unit.
-        chart: Curves, of which there is one at least, and what has no layer.
-
-    Returns:
-        The panel.
-    """
+    """Return the panel of a measure by layer, of a chart with at least one curve."""
     return Panel(
         title=title,
         x_label="layer (0 = embeddings)",

@@ -100,17 +100,7 @@ class Section:
 def make_table(
     caption: str, header: Sequence[str], cells: Sequence[Sequence[str]], *, without: Sequence[str] = ()
 ) -> ReportTable:
-    """Make a table of text cells.
-
-    Args:
-        caption: What it shows.
-        header: Titles of the columns.
-        cells: One row after another.
-        without: Titles of columns that are left out.
-
-    Returns:
-        The table, its columns of numbers known.
-    """
+    """Make a table of text cells, leaving out columns by title, and find its columns of numbers."""
     shown = [place for place, title in enumerate(header) if title not in without]
     rows = tuple(tuple(row[place] for place in shown) for row in cells)
     numeric = tuple(all(_NUMBER.fullmatch(row[place]) for row in rows) for place in range(len(shown)))
@@ -118,16 +108,7 @@ def make_table(
 
 
 def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".2f") -> HeatMap:
-    """Make a map of numbers; the least is palest, the greatest darkest.
-
-    Args:
-        caption: What it shows.
-        grid: The numbers by layer down and layer across.
-        form: How a number is written.
-
-    Returns:
-        The map; a cell whose number is missing is None.
-    """
+    """Make a map of numbers by layers down and across, the least palest; a cell without a number is None."""
     low, high = min(grid.values()), max(grid.values())
     down, across = sorted({row for row, _ in grid}), sorted({column for _, column in grid})
 

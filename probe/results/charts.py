@@ -100,15 +100,7 @@ class PairMap:
 
 
 def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:
-    """Sort the rows of a leaderboard into curves over layers and single points.
-
-    Args:
-        result: The leaderboard.
-        without: Encoders to leave out, because they are drawn elsewhere.
-
-    Returns:
-        The chart.
-    """
+    """Sort the rows of a leaderboard into curves over layers and single points; `without` some encoders."""
     rows = [row for row in result.rows if row.encoder not in without]
     families: dict[str, list[Row]] = {}
     for row in rows:
@@ -148,15 +140,7 @@ def _curve_name(family: str, adaptor: str, labels: str, *, dim: int | None) -> s
 
 
 def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
-    """Return score against dimension, a curve per kind of adaptor and labels.
-
-    Args:
-        rows: The rows of one encoder; those without an adaptor are left out.
-        metric: Which score.
-
-    Returns:
-        The curves, by kind, without labels first.
-    """
+    """Return score against dimension of rows with an adaptor: a curve per kind and labels, those without first."""
     kinds: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row.adaptor is not None and row.dim is not None:
@@ -186,14 +170,7 @@ def _point(row: Row, metric: str, place: int | None) -> Point:
 
 
 def chart_labelled(result: LabelledResult) -> Chart:
-    """Sort the rows of a result into curves over layers and levels; a row without a number is left out.
-
-    Args:
-        result: Trained probes, or correlations with gold scores.
-
-    Returns:
-        The chart; its singles are the levels that mean nothing was learnt.
-    """
+    """Sort the rows that have a number into curves over layers, and levels that mean nothing was learnt."""
     curves: dict[str, list[Point]] = {}
     levels = []
     for row in result.rows:
@@ -231,10 +208,6 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
 
 
 def luminance(colour: Sequence[float]) -> float:
-    """Return a colour's relative luminance; above 0.179 black is read better than white (WCAG 2.2).
-
-    Args:
-        colour: Red, green and blue in sRGB, 0 to 1.
-    """
+    """Return the luminance of an sRGB colour of 0 to 1; above 0.179 black is read better than white (WCAG 2.2)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

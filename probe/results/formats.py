@@ -91,11 +91,7 @@ def join_marks(marks: dict[str, bool]) -> str:
 
 
 def curve_lines(points: Iterable[tuple[str, int, float]]) -> list[str]:
-    """Return a spark line per curve: the score from the first layer to the last.
-
-    Args:
-        points: Name of the curve, layer and score; curves keep the order of their first points.
-    """
+    """Return a spark line per curve, from the first layer to the last, of curve names, layers and scores."""
     curves: dict[str, dict[int, float]] = {}
     for name, layer, score in points:
         curves.setdefault(name, {})[layer] = score

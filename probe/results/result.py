@@ -36,15 +36,7 @@ class Column:
 def result_payload(
     kind: str, command: str, created: str, *, settings: dict[str, Any], rows: Iterable[Any]
 ) -> dict[str, Any]:
-    """Return plain values under the head that the JSON of every result begins with.
-
-    Args:
-        kind: What the rows are.
-        command: The command line, or the call, that made it.
-        created: When, in ISO 8601.
-        settings: Everything of the footer.
-        rows: Frozen dataclasses, in the order of the table.
-    """
+    """Return plain values under the head that the JSON of every result begins with."""
     return {
         "schema": SCHEMA,
         "kind": kind,

@@ -111,26 +111,12 @@ def dequantize(stored: Stored) -> Embeddings:
 
 
 def write_chunk(path: Location, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:
-    """Write a file of the store, whole or not at all.
-
-    Args:
-        path: Where it goes.
-        tensors: Stored states `(N, D)` per layer and pooling.
-        record: What it says of itself; its checksums are filled in here.
-
-    Raises:
-        OSError: It cannot be written.
-    """
+    """Write a file of the store, whole or not at all."""
     put_bytes(path, pack_chunk(tensors, record))
 
 
 def pack_chunk(tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> bytes:
-    """Return what a file of the store holds.
-
-    Args:
-        tensors: Stored states `(N, D)` per layer and pooling.
-        record: What it says of itself; its checksums are filled in here.
-    """
+    """Return what a file of the store holds: stored states `(N, D)`, and their record with its checksums filled in."""
     from safetensors.numpy import save
 
     named = {f"{layer}:{pooling}": stored for (layer, pooling), stored in tensors.items()}
@@ -221,13 +207,7 @@ class ChunkFile:
             raise DamagedChunk(f"{self._path} is damaged ({error})") from error
 
     def read(self, layer_pooling: LayerPooling) -> Stored:
-        """Return one tensor.
-
-        Args:
-            layer_pooling: A layer and pooling the file holds.
-
-        Returns:
-            The stored states `(N, D)`.
+        """Return the stored states `(N, D)` at a layer and pooling that the file holds.
 
         Raises:
             DamagedChunk: They are not what was written.

@@ -19,21 +19,12 @@ def ending_of(layer_poolings: Iterable[LayerPooling]) -> str:
 
 
 def chunk_name(number: int, ending: str) -> str:
-    """Return the name of a chunk's file.
-
-    Args:
-        number: The chunk's, from 0.
-        ending: What `ending_of` gave.
-    """
+    """Return the name of the file of a chunk, numbered from 0, with the ending of what it holds."""
     return f"{number:06d}-{ending}.safetensors"
 
 
 def chunk_numbers(names: Iterable[str]) -> dict[str, set[int]]:
-    """Return the chunks that files are named after, per ending.
-
-    Args:
-        names: What is in the folder of a shelf.
-    """
+    """Return the chunks that the files in a shelf's folder are named after, per ending."""
     numbers: dict[str, set[int]] = {}
     for name in names:
         if match := _NAME.fullmatch(name):
@@ -42,12 +33,6 @@ def chunk_numbers(names: Iterable[str]) -> dict[str, set[int]]:
 
 
 def stored_layer_poolings(folder: Location, ending: str, numbers: Iterable[int]) -> set[LayerPooling]:
-    """Return the layers and poolings in a shelf's files of one ending, by the first that can be read.
-
-    Args:
-        folder: The shelf's.
-        ending: What the names have in common.
-        numbers: The chunks there are of it.
-    """
+    """Return the layers and poolings in a shelf's files of one ending, by the first that can be read."""
     found = (layer_poolings_in(folder / chunk_name(number, ending)) for number in sorted(numbers))
     return next((layer_poolings for layer_poolings in found if layer_poolings), set())

@@ -60,14 +60,7 @@ class ShelfSummary:
 
 
 def list_shelves(store: Store) -> list[ShelfSummary]:
-    """Return the shelves of a store, by model, data set and side.
-
-    Args:
-        store: The store.
-
-    Returns:
-        Their summaries; none where the store is not there yet.
-    """
+    """Return the shelves of a store by model, data set and side; none where the store is not there yet."""
     found = [_summarise(folder) for folder in list_folders(store.folder / "shelves")]
     return sorted(found, key=lambda shelf: (shelf.model, shelf.dataset, shelf.side, shelf.folder.name))
 
@@ -111,15 +104,7 @@ def _manifest(folder: Location) -> dict[str, Any]:
 
 
 def verify(store: Store, on_file: OnFile = _ignore) -> list[str]:
-    """Check every checksum of a store; nothing is changed.
-
-    Args:
-        store: The store.
-        on_file: Told the files checked since the last call, and the files in all.
-
-    Returns:
-        One message per damaged file.
-    """
+    """Check every checksum of a store, changing nothing; return one message per damaged file."""
     return list(_find_damage(store, on_file).values())
 
 
@@ -170,15 +155,7 @@ def _read_all(path: Location) -> None:
 
 
 def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Location]:
-    """Return what no run can use: damaged files, and files an interrupted run left half-written.
-
-    Args:
-        store: The store.
-        on_file: Told the files checked since the last call, and the files in all.
-
-    Returns:
-        Their paths.
-    """
+    """Return the paths of what no run can use: damaged files, and files an interrupted run left half-written."""
     old = time.time() - _STILL_WRITING
     parts = [file.path for file in walk_files(store.folder) if _is_scratch(file.path) and file.modified < old]
     return [*parts, *_find_damage(store, on_file)]
@@ -213,14 +190,7 @@ def _meets(shelf: ShelfSummary, model: str | None, unused_days: float | None) ->
 
 
 def prune(paths: list[Location]) -> tuple[int, int]:
-    """Delete files and folders.
-
-    Args:
-        paths: What `find_rubbish` and `select_shelves` gave.
-
-    Returns:
-        Number of files deleted and their bytes.
-    """
+    """Delete files and folders; return how many files those were, and their bytes."""
     sizes = [size for path in paths for size in list_sizes(path)]
     for path in paths:
         remove(path)

@@ -12,14 +12,7 @@ __all__ = ["store_table"]
 
 
 def store_table(shelves: Sequence[ShelfSummary]) -> Table:
-    """Return the shelves as a rich table with their sizes in megabytes.
-
-    Args:
-        shelves: Their summaries.
-
-    Returns:
-        The table.
-    """
+    """Return the shelves as a rich table with their sizes in megabytes."""
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption_justify="left")
     for title in ("model", "data set", "side", "dtype"):
         table.add_column(title, no_wrap=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.data.corpus import scan_corpus
-from probe.data.data_warnings import Defects
-from probe.data.dataset import Dataset, Qrels
+from probe.data.dataset import Dataset, Defects, Qrels
 from probe.data.parquet import open_parquet
 from probe.data.records import JsonLines, Records, read_unique
 from probe.data.texts import Texts
@@ -57,7 +56,7 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
         queries=Texts.gather((query, text) for query, text in queries if query in qrels),
         qrels=qrels,
         synthetic=synthetic,
-        defects=defects.summarise(),
+        defects=defects.summarize(),
     )
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from probe.data.beir import CAPTION_FILES, choose_split, list_files
-from probe.data.data_warnings import Defects
-from probe.data.dataset import Dataset, Qrels
+from probe.data.dataset import Dataset, Defects, Qrels
 from probe.data.images import ImageFile, check_pillow
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError
@@ -202,7 +201,7 @@ def read_image_folder(place: ImageFolder, split: str | None = None) -> Dataset:
         documents=texts if searching else images,
         queries=images if searching else texts,
         qrels=_judge(captions, searching),
-        defects=defects.summarise(),
+        defects=defects.summarize(),
         images="queries" if searching else "documents",
     )
 

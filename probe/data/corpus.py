@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.data_warnings import Defects
+from probe.data.dataset import Defects
 from probe.data.records import Records, read_unique, text_of
 from probe.data.texts import BLOCK, TextHash, Texts
 from probe.errors import DataError

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.data.data_warnings import Defects
-from probe.data.dataset import DEFAULT_DATASET
+from probe.data.dataset import DEFAULT_DATASET, Defects
 from probe.data.texts import TextHash, Texts, spread
 from probe.errors import CallError, DataError
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
@@ -119,7 +118,7 @@ def _read_file(path: Path) -> LabelledTexts:
         texts.append(text)
         labels.append(given)
     ids = tuple(str(number) for number in range(1, len(texts) + 1))
-    return LabelledTexts(path.name, Texts(ids, tuple(texts)), tuple(labels), defects=defects.summarise())
+    return LabelledTexts(path.name, Texts(ids, tuple(texts)), tuple(labels), defects=defects.summarize())
 
 
 def _label_of(value: Any, place: str) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.data_warnings import Defects
-from probe.data.dataset import DEFAULT_DATASET
+from probe.data.dataset import DEFAULT_DATASET, Defects
 from probe.data.texts import TextHash, Texts, spread
 from probe.errors import CallError, DataError
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
@@ -166,7 +165,7 @@ def _read_file(path: Path) -> ScoredPairs:
         pairs.append((left, right))
         scores.append(score)
     texts_once = Texts(tuple(str(number) for number in range(1, len(places) + 1)), tuple(places))
-    return ScoredPairs(path.name, (texts_once,), tuple(pairs), tuple(scores), defects=defects.summarise())
+    return ScoredPairs(path.name, (texts_once,), tuple(pairs), tuple(scores), defects=defects.summarize())
 
 
 def _score_of(value: Any, place: str) -> float:

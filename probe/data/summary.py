@@ -12,7 +12,7 @@ from probe.data.dataset import Dataset
 from probe.data.images import ImageFile, shown
 from probe.data.texts import Documents
 
-__all__ = ["DataSummary", "summarise", "summarise_images", "summary_table"]
+__all__ = ["DataSummary", "summarize", "summarize_images", "summary_table"]
 
 _EXAMPLE_CHARACTERS = 300
 
@@ -31,7 +31,7 @@ class DataSummary:
         document_words: Words at the 0th, 25th, 50th, 75th and 100th percentile of documents; None of images.
         query_words: The same of queries.
         images: Which side is images, `documents` or `queries`; None where neither is.
-        image_sizes: Of images, what `summarise_images` finds.
+        image_sizes: Of images, what `summarize_images` finds.
         example_query: The first judged query.
         example_document: The beginning of a document relevant to it.
         synthetic: How the queries were made, where nobody asked them.
@@ -56,7 +56,7 @@ class DataSummary:
     defects: tuple[str, ...]
 
 
-def summarise(dataset: Dataset) -> DataSummary:
+def summarize(dataset: Dataset) -> DataSummary:
     """Count a data set, measure its texts or images, and take an example."""
     relevant = [sum(grade > 0 for grade in docs.values()) for docs in dataset.qrels.values()]
     return DataSummary(
@@ -89,10 +89,10 @@ def _percentiles(values: list[int]) -> tuple[int, ...]:
 def _measure_images(dataset: Dataset) -> dict[str, Any] | None:
     if not dataset.images:
         return None
-    return summarise_images(dataset.documents if dataset.images == "documents" else dataset.queries)
+    return summarize_images(dataset.documents if dataset.images == "documents" else dataset.queries)
 
 
-def summarise_images(images: Documents) -> dict[str, Any]:
+def summarize_images(images: Documents) -> dict[str, Any]:
     """Measure images by their headers.
 
     Returns:

@@ -1,25 +1,40 @@
 """Facts of a model: its files, the settings they ask for, and the facts that only loading it shows."""
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from probe.errors import ModelError
-from probe.layers.hookpoint import split_tower
+from probe.errors import CallError, ModelError
+from probe.io.package_data import library_versions
+from probe.layers.hookpoint import TOWERS, split_tower
 from probe.models.catalog import CatalogEntry, find_entry
 from probe.models.device import pick_device, pick_dtype
 from probe.models.options import LoadOptions
 from probe.models.published_config import ModelConfig, read_model_config
 from probe.models.sources import ModelSource, find_source, hash_files
-from probe.models.tower_files import check_tower, find_towers, hash_image_processor
 from probe.models.training_record import Learned, read_learned
 
-__all__ = ["TOKENIZER_FILES", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
+__all__ = [
+    "PROCESSOR_FILES",
+    "TOKENIZER_FILES",
+    "TOWER_CONFIGS",
+    "ModelFacts",
+    "ModelFiles",
+    "ModelProfile",
+    "build_profile",
+    "check_tower",
+    "find_files",
+    "find_towers",
+]
 
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
+# Where a config of two towers keeps that of each.
+TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
@@ -137,10 +152,48 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         trust=options.trust_remote_code,
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
         config_hash=_hash_config(config, tower),
-        tokenizer_hash=(hash_image_processor if reads_images else _hash_tokenizer)(config.transformer, name),
+        tokenizer_hash=(_hash_image_processor if reads_images else _hash_tokenizer)(config.transformer, name),
         learned=read_learned(source.folder),
         tower=tower,
     )
+
+
+def find_towers(folder: Path) -> tuple[str, ...]:
+    """Return the towers of the model in a folder: `image` and `text`, or none where it has a single one."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    both = isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in TOWER_CONFIGS.values())
+    return TOWERS if both else ()
+
+
+def check_tower(name: str, tower: str | None, both: bool) -> None:
+    """Refuse a tower that is not there, and a model that has both without the name of one.
+
+    Raises:
+        CallError: It is so.
+    """
+    if tower is None and both:
+        named = " or ".join(f"{name}@{other}" for other in TOWERS)
+        raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")
+    if tower is not None and not both:
+        raise CallError(
+            f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip@{tower}"
+        )
+
+
+def _hash_image_processor(folder: Path, name: str) -> str:
+    """Return the sha256 of what decides the pixels that a model sees.
+
+    Raises:
+        ModelError: There are no such files.
+    """
+    files = [folder / file for file in PROCESSOR_FILES if (folder / file).is_file()]
+    if not files:
+        raise ModelError(f"'{name}' holds no image processor: expected preprocessor_config.json beside the weights")
+    versions = library_versions(("pillow",))
+    return hashlib.sha256(f"{hash_files(files)} {versions}".encode()).hexdigest()
 
 
 def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfig:

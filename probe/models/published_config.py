@@ -69,7 +69,7 @@ class ModelConfig:
         query_prompt: Put before every query.
         document_prompt: Put before every document.
         max_tokens: Longest input in tokens, or None where only the tokenizer knows.
-        lower_case: Whether texts are lower-cased before tokenising.
+        lower_case: Whether texts are lower-cased before they are tokenized.
         normalizes: Whether its vectors are scaled to length 1.
         notes: What the folder asks for that a hookpoint leaves out; shown under every table.
     """

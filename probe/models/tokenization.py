@@ -1,4 +1,4 @@
-"""Texts to batches: tokenise in bulk, sort by length, fill each batch up to a budget of tokens."""
+"""Texts to batches: tokenize in bulk, sort by length, fill each batch up to a budget of tokens."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from probe.plots.markers import Mark, draw_marks
+from probe.plots.curves import Mark, draw_marks
 from probe.plots.style import LineStyle
 from probe.results.charts import Point, pareto_front
 

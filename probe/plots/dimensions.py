@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from probe.plots.markers import Mark, draw_marks, mark_handles, sample
+from probe.plots.curves import Mark, draw_marks, mark_handles, sample
 from probe.plots.sheet import Band, Handles
 from probe.plots.style import GREY, LineStyle, style_of, wrap_name
 from probe.results.charts import Curve, ladder_curves

@@ -13,8 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from probe.errors import CallError
+from probe.plots.curves import Mark, draw_marks, mark_handles, sample
 from probe.plots.heat_map import draw_cells, name_cells
-from probe.plots.markers import Mark, draw_marks, mark_handles, sample
 from probe.plots.sheet import Band, Handles, Panel, stack
 from probe.plots.style import MAP_COLOURS, Picture, house_style, result_title, style_of, wrap_name
 from probe.results.charts import Point

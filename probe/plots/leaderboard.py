@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from probe.errors import CallError
 from probe.plots.cost import Priced, draw_cost, has_cost
-from probe.plots.curves import curve_styles, draw_curves, draw_levels, level_style
+from probe.plots.curves import curve_styles, draw_curves, draw_dots, draw_levels, level_style, mark_handles
 from probe.plots.dimensions import is_ladder, ladder_bands
-from probe.plots.dots import draw_dots
 from probe.plots.heat_map import as_array, draw_cells, name_cells
-from probe.plots.markers import mark_handles
 from probe.plots.sheet import Band, Handles, Panel, stack
 from probe.plots.style import GREY, LineStyle, Picture, house_style, result_title
 from probe.results.charts import Chart, Curve, Point, chart_leaderboard

@@ -14,8 +14,19 @@ from probe.io.files import digest, read_sealed, write_sealed
 from probe.io.locations import list_names, touch
 from probe.io.remote_path import Location, RemotePath
 from probe.layers.hookpoint import LayerPooling
-from probe.store.chunk_file import SCHEMA, ChunkFile, ChunkRecord, DamagedChunk, MissingChunk, Stored, write_chunk
-from probe.store.chunk_names import chunk_name, chunk_numbers, ending_of, stored_layer_poolings
+from probe.store.chunk_file import (
+    SCHEMA,
+    ChunkFile,
+    ChunkRecord,
+    DamagedChunk,
+    MissingChunk,
+    Stored,
+    chunk_name,
+    chunk_numbers,
+    ending_of,
+    stored_layer_poolings,
+    write_chunk,
+)
 
 __all__ = ["MANIFEST", "Found", "Shelf", "Store"]
 

@@ -15,8 +15,7 @@ from tiny_data import make_dataset, zip_folder
 
 from probe.data.loading import load_dataset
 from probe.distributed.corpus import DatasetSource, FlowControl, number_chunks, set_up_corpus
-from probe.distributed.engine import _count_workers, _gpus_of_worker
-from probe.distributed.tally import Tally
+from probe.distributed.engine import Tally, _count_workers, _gpus_of_worker
 from probe.distributed.worker import ChunkResult
 from probe.errors import CallError, DataError, ModelError, ProbeError
 from probe.evaluation.scan import ChunkFound

@@ -58,7 +58,7 @@ def test_weights_are_tuned_on_train_and_scored_on_test(
     specs: list[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    from probe.evaluation.records import one_pass
+    from probe.evaluation import one_pass
 
     original = one_pass.score_run
     monkeypatch.setattr(

@@ -202,12 +202,10 @@ def _find_corpus(root: Any, path: str) -> Any:
 
 def _open_root(path: str) -> Any:
     if is_url(path) and not os.path.exists(path):
-        place = locate(path)
-        return place if isinstance(place, RemotePath) else _open_local(str(place))
-    return _open_local(path)
-
-
-def _open_local(path: str) -> Any:
+        found = locate(path)
+        if isinstance(found, RemotePath):
+            return found
+        path = str(found)
     if os.path.isdir(path):
         return Path(path)
     if not os.path.exists(path):

@@ -35,11 +35,9 @@ class Records(Protocol):
     @property
     def name(self) -> str:
         """What messages call them."""
-        ...
 
     def entries(self, start: Mark = START) -> Iterator[Entry]:
         """Yield the records from a mark on, in file order, whatever their ids."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class DataSummary:
 def summarize(dataset: Dataset) -> DataSummary:
     """Count a data set, measure its texts or images, and take an example."""
     relevant = [sum(grade > 0 for grade in docs.values()) for docs in dataset.qrels.values()]
+    images = {"documents": dataset.documents, "queries": dataset.queries}.get(dataset.images)
     return DataSummary(
         name=dataset.name,
         split=dataset.split,
@@ -69,7 +70,7 @@ def summarize(dataset: Dataset) -> DataSummary:
         document_words=None if dataset.images == "documents" else _words(dataset.documents),
         query_words=None if dataset.images == "queries" else _words(dataset.queries),
         images=dataset.images or None,
-        image_sizes=_measure_images(dataset),
+        image_sizes=None if images is None else summarize_images(images),
         example_query=shown(dataset.queries.texts[0]),
         example_document=_find_example(dataset),
         synthetic=dataset.synthetic,
@@ -84,12 +85,6 @@ def _words(texts: Documents) -> tuple[int, ...]:
 
 def _percentiles(values: list[int]) -> tuple[int, ...]:
     return tuple(int(value) for value in np.percentile(values, [0, 25, 50, 75, 100]))
-
-
-def _measure_images(dataset: Dataset) -> dict[str, Any] | None:
-    if not dataset.images:
-        return None
-    return summarize_images(dataset.documents if dataset.images == "documents" else dataset.queries)
 
 
 def summarize_images(images: Documents) -> dict[str, Any]:

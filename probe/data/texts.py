@@ -20,20 +20,16 @@ class Documents(Protocol):
 
     def __len__(self) -> int:
         """Return the number of documents."""
-        ...
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield id and text, in file order."""
-        ...
 
     def read(self, start: int, count: int) -> "Texts":
         """Return documents from number `start` on; fewer than `count` come where the corpus ends."""
-        ...
 
     @property
     def text_hash(self) -> str:
         """sha256 over all ids and texts."""
-        ...
 
 
 class TextHash:

@@ -177,12 +177,8 @@ def read_chunk(
     layer_poolings: Sequence[LayerPooling],
 ) -> ChunkStates:
     """Return what `read_states` would yield for one chunk: from the shelf, or from the model and then put there."""
-    return _complete(
-        reader,
-        shelf,
-        _look_up(reader, shelf, chunk, prompt=prompt, layer_poolings=layer_poolings),
-        report=lambda done: None,
-    )
+    work = _look_up(reader, shelf, chunk, prompt=prompt, layer_poolings=layer_poolings)
+    return _complete(reader, shelf, work, report=lambda done: None)
 
 
 def open_shelf(

@@ -43,11 +43,9 @@ class Rows(Protocol):
 
     def take(self, batch: Batch, states: Tensor) -> None:
         """Take in what a `Capture` read of a batch."""
-        ...
 
     def join(self) -> Embeddings:
         """Return the states of all texts."""
-        ...
 
 
 class VectorRows:

@@ -56,7 +56,6 @@ class Engine(Protocol):
 
     def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
         """Yield what the encoders find in every chunk, in any order; the caller has the tracker take it in."""
-        ...
 
 
 def scan_here(scan: Scan) -> Iterator[ChunkFound]:

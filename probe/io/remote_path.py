@@ -71,21 +71,21 @@ class RemotePath:
 
     def iterdir(self) -> Iterator["RemotePath"]:
         """Yield what is in the folder, as it is now and not as it was when it was last listed."""
-        with self._reached() as (files, path):
-            files.invalidate_cache()
-            found = [_below(path, name) for name in files.ls(path, detail=False)]
-        return (self / name for name in found if name)
+        return (path for path, _ in self._list())
 
     def folders(self) -> list["RemotePath"]:
         """Return the folders in the folder; none where there is no folder."""
+        try:
+            return [path for path, kind in self._list() if kind == "directory"]
+        except FileNotFoundError:
+            return []
+
+    def _list(self) -> list[tuple["RemotePath", str]]:
+        """Return what is in the folder, and of what type each is."""
         with self._reached() as (files, path):
             files.invalidate_cache()
-            try:
-                found = files.ls(path, detail=True)
-            except FileNotFoundError:
-                return []
-            names = [_below(path, about["name"]) for about in found if about["type"] == "directory"]
-        return [self / name for name in names if name]
+            found = [(_below(path, about["name"]), about["type"]) for about in files.ls(path, detail=True)]
+        return [(self / name, kind) for name, kind in found if name]
 
     def size(self) -> int:
         """Return how many bytes the file has."""

@@ -148,10 +148,7 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
     text = re.sub(r"\s*([,-])\s*", r"\1", text.strip())
     if text == "all":
         return tuple(range(depth + 1))
-    layers = sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)})
-    if layers[-1] > depth:
-        raise CallError(f"layer {layers[-1]} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
-    return tuple(layers)
+    return tuple(sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)}))
 
 
 def _parse_range(part: str, depth: int) -> range:

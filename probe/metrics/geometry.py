@@ -117,7 +117,7 @@ SAMPLE = 512
 
 def mean_cosine(vectors: Embeddings) -> float:
     """Return the mean cosine over all pairs of different rows of `(N, D)`, N >= 2."""
-    units = unit(vectors).astype(np.float64)
+    units = _wide(vectors)
     total = units.sum(axis=0)
     return float((total @ total - (units**2).sum()) / (len(units) * (len(units) - 1)))
 
@@ -131,7 +131,7 @@ def effective_rank(vectors: Embeddings) -> float:
     Returns:
         1 for a single direction, up to min(N, D); 0 when every vector is zero.
     """
-    values = np.linalg.svd(unit(vectors).astype(np.float64), compute_uv=False)
+    values = np.linalg.svd(_wide(vectors), compute_uv=False)
     if values.sum() == 0:
         return 0.0
     shares = values[values > 0] / values.sum()

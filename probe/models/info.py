@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -38,32 +38,41 @@ PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
-class ModelFiles:
-    """A model's files, found and hashed, and how they are to be loaded; nothing is in memory yet.
+class _ModelIdentity:
+    """What is known of a model before it is loaded.
 
     Attributes:
-        source: Where the files are.
-        config: What they ask for, the catalog's word before theirs, the caller's before both.
-        dtype: What the encoder computes in.
+        source: Where its files are.
+        dtype: What the encoder computes in; pooling and scores are float32 always.
         device: Where it runs.
-        trust: Whether code in the folder may run.
-        weights_hash: sha256 of the weight files.
-        config_hash: sha256 of the config, of code the folder brings, and of whether it lower-cases.
-        tokenizer_hash: sha256 of the tokenizer's files, or of what an image processor is told.
+        weights_hash: sha256 of its weight files.
+        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
+        tokenizer_hash: sha256 of its tokenizer's files, or of all that decides an image's pixels.
         learned: What its weights were trained on here.
-        tower: `image` or `text` of a two-tower model, whose source has it in its name.
+        tower: `image` or `text` of a two-tower model, whose source has it in its name; None of a model of one.
     """
 
     source: ModelSource
-    config: ModelConfig
     dtype: torch.dtype
     device: torch.device
-    trust: bool
     weights_hash: str
     config_hash: str
     tokenizer_hash: str
     learned: Learned
     tower: str | None
+
+
+@dataclass(frozen=True)
+class ModelFiles(_ModelIdentity):
+    """A model's files, found and hashed, and how they are to be loaded; nothing is in memory yet.
+
+    Attributes:
+        config: What they ask for, the catalog's word before theirs, the caller's before both.
+        trust: Whether code in the folder may run.
+    """
+
+    config: ModelConfig
+    trust: bool
 
 
 @dataclass(frozen=True)
@@ -88,40 +97,23 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class ModelProfile(ModelFacts):
+class ModelProfile(ModelFacts, _ModelIdentity):
     """All that is to be known of a model without its weights in memory.
 
     Attributes:
-        source: Where its files are.
-        dtype: What the encoder computes in; pooling and scores are float32 always.
-        device: Where it runs.
         query_prompt: Put before every query.
         document_prompt: Put before every document.
-        weights_hash: sha256 of its weight files.
-        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
-        tokenizer_hash: sha256 of its tokenizer's files.
-        learned: What its weights were trained on here.
-        tower: `image` or `text` of a two-tower model; None of a model of one.
     """
 
-    source: ModelSource
-    dtype: torch.dtype
-    device: torch.device
     query_prompt: str
     document_prompt: str
-    weights_hash: str
-    config_hash: str
-    tokenizer_hash: str
-    learned: Learned
-    tower: str | None
 
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
     """Put together what a model's files say and what loading it showed."""
-    same = ("source", "dtype", "device", "weights_hash", "config_hash", "tokenizer_hash", "learned", "tower")
     return ModelProfile(
         **vars(facts),
-        **{name: getattr(files, name) for name in same},
+        **{field.name: getattr(files, field.name) for field in fields(_ModelIdentity)},
         query_prompt=files.config.query_prompt,
         document_prompt=files.config.document_prompt,
     )

@@ -98,6 +98,13 @@ def read_model_config(folder: Path) -> ModelConfig:
     head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())
     prompts = head.prompts or {}
     side = next(filter(prompts.get, _DOCUMENT_PROMPTS), "document")
+    notes = [*pooling_notes]
+    if left_out := [name for name in types if name not in _KNOWN_MODULES]:
+        notes.append(note_left_out(left_out))
+    if head.similarity_fn_name not in (None, "cosine"):
+        notes.append(f"the model's own similarity is {head.similarity_fn_name}; ranked by cosine here")
+    if side != "document":
+        notes.append(f"the document prompt is the one the folder calls '{side}'")
     return ModelConfig(
         transformer,
         pooling,
@@ -106,7 +113,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         max_tokens=sizes.max_seq_length,
         lower_case=sizes.do_lower_case,
         normalizes="Normalize" in types,
-        notes=(*pooling_notes, *_note_modules(types), *_note_similarity(head), *_note_prompt(side)),
+        notes=tuple(notes),
     )
 
 
@@ -131,7 +138,7 @@ def first_module(folder: Path) -> str | None:
 
 
 def note_left_out(modules: Sequence[str]) -> str:
-    """Return what a hookpoint's note says of modules after the pooling; who applies them takes it back."""
+    """Return the note on modules after the pooling; a caller that applies them takes it back."""
     return f"the model's own {', '.join(modules)} after the pooling is not applied"
 
 
@@ -172,17 +179,3 @@ def _read_sizes(folder: Path) -> _Sizes:
     # The name depends on the class that saved it: sentence_bert_config.json, sentence_roberta_config.json, ...
     found = sorted(folder.glob("sentence_*_config.json"))
     return _read_json(found[0], _Sizes, _Sizes()) if found else _Sizes()
-
-
-def _note_modules(types: list[str]) -> tuple[str, ...]:
-    left_out = [name for name in types if name not in _KNOWN_MODULES]
-    return (note_left_out(left_out),) if left_out else ()
-
-
-def _note_similarity(head: _Head) -> tuple[str, ...]:
-    own = head.similarity_fn_name
-    return (f"the model's own similarity is {own}; ranked by cosine here",) if own not in (None, "cosine") else ()
-
-
-def _note_prompt(side: str) -> tuple[str, ...]:
-    return (f"the document prompt is the one the folder calls '{side}'",) if side != "document" else ()

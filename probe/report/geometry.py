@@ -21,7 +21,6 @@ def geometry_section(result: GeometryResult, source: Path) -> Section:
     data = result.settings["dataset"]
     models = " and ".join(model["name"] for model in result.settings["models"])
     title = f"Geometry of {models} on {data['name']} ({data['split']})"
-    header, cells = result.cells()
     panels = [
         _by_layer(result, "Anisotropy", "mean cosine of all pairs", value=lambda row: row.mean_cosine),
         _by_layer(result, "Effective rank", "effective rank, dimensions", value=lambda row: row.effective_rank),
@@ -30,14 +29,12 @@ def geometry_section(result: GeometryResult, source: Path) -> Section:
         _spectra(result),
     ]
     return Section(
+        result=result,
         title=title,
         source=source.name,
-        command=result.command,
-        created=result.created,
         summary=tuple(_summary(result)),
         warnings=tuple(f"collapsed: one vector for all at {row.encoder}" for row in result.rows if row.collapsed),
-        settings=tuple(result.notes()),
-        table=make_table(f"{title}, layer by layer", header, cells, without=("spectrum",)),
+        table=make_table(f"{title}, layer by layer", *result.cells(), without=("spectrum",)),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{grid.measure}: {grid.caption}", grid.values) for grid in result.grids()),
     )

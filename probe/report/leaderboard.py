@@ -21,20 +21,16 @@ def leaderboard_section(result: Leaderboard, source: Path) -> Section:
     """Return the section of a leaderboard read from a file."""
     data, metric = result.settings["dataset"], metric_title(result.metric)
     title = f"{_subject(result)}: {metric} on {data['name']} ({data['split']})"
-    header, cells = result.cells()
     panels = (_layer_panel(result), _dimension_panel(result), _cost_panel(result))
     return Section(
+        result=result,
         title=title,
         source=source.name,
-        command=result.command,
-        created=result.created,
         summary=tuple(_summary(result)),
         warnings=tuple(_warnings(result)),
-        settings=tuple(result.notes()),
-        table=make_table(f"{title}, best first", header, cells, without=("curve",)),
+        table=make_table(f"{title}, best first", *result.cells(), without=("curve",)),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{metric}: {grid.caption}", grid.values, ".3f") for grid in result.grids()),
-        examples=result.examples,
         encoders=tuple(map(_name, result.rows)),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probe.report.panel import Drawing
 from probe.results.charts import luminance
-from probe.results.query_examples import Examples
+from probe.results.result import Result
 
 __all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]
 
@@ -69,31 +69,25 @@ class Section:
     """What a report says of one result.
 
     Attributes:
+        result: The result.
         title: What was done, to what.
         source: The file it was read from.
-        command: The command that made it.
-        created: When.
         summary: Sentences that say what came of it.
         warnings: What to beware of.
-        settings: Everything that decided the numbers, as sentences.
         table: The rows.
         drawings: Charts.
         maps: Heat maps.
-        examples: Queries to look at, if the result holds any.
-        encoders: Names of the rows, best first, for the examples.
+        encoders: Names of a leaderboard's rows, best first, for its examples.
     """
 
+    result: Result
     title: str
     source: str
-    command: str
-    created: str
     summary: tuple[str, ...]
     warnings: tuple[str, ...]
-    settings: tuple[str, ...]
     table: ReportTable
     drawings: tuple[Drawing, ...] = ()
     maps: tuple[HeatMap, ...] = ()
-    examples: Examples | None = None
     encoders: tuple[str, ...] = ()
 
 

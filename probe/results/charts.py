@@ -153,7 +153,10 @@ def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
 
 
 def _points(rows: Iterable[Row], metric: str, axis: str) -> tuple[Point, ...]:
-    points = [_point(row, metric, getattr(row, axis)) for row in rows]
+    return _in_order(_point(row, metric, getattr(row, axis)) for row in rows)
+
+
+def _in_order(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(sorted(points, key=lambda point: point.place or 0))
 
 
@@ -183,8 +186,7 @@ def chart_labelled(result: LabelledResult) -> Chart:
             continue
         point = Point(row.encoder, value, row.layer, interval, collapsed=row.collapsed)
         curves.setdefault(series_name(row.encoder, row.pooling), []).append(point)
-    ordered = {name: tuple(sorted(points, key=lambda point: point.place or 0)) for name, points in curves.items()}
-    return Chart(tuple(Curve(name, name, points) for name, points in ordered.items()), tuple(levels))
+    return Chart(tuple(Curve(name, name, _in_order(points)) for name, points in curves.items()), tuple(levels))
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:

@@ -39,12 +39,10 @@ class Tested(Protocol):
     @property
     def rank(self) -> int:
         """1 for the best."""
-        ...
 
     @property
     def p_value(self) -> float | None:
         """Uncorrected; None where nothing was tested."""
-        ...
 
 
 def show_number(value: float | None, form: str) -> str:

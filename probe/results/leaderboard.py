@@ -109,10 +109,10 @@ class Leaderboard(Result):
     def to_csv(self) -> str:
         """Return the rows as CSV, one column per metric; data set and split stand in every row."""
         out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
         table = self.flat_rows()
-        writer.writerow(table[0])
-        writer.writerows([["" if value is None else value for value in row.values()] for row in table])
+        writer = csv.DictWriter(out, table[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
         return out.getvalue()
 
     def flat_rows(self) -> list[dict[str, Any]]:

@@ -82,10 +82,10 @@ def scan_corpus(records: Records, judged: Container[str], defects: Defects) -> t
         DataError: A record is malformed, or an id comes twice.
     """
     digest, count, found, index = TextHash(), 0, set(), array("q")
-    for place, mark, record in read_unique(records):
+    for location, mark, record in read_unique(records):
         row = record["_id"], text_of(record)
         if not row[1]:
-            defects.add("empty documents", place)
+            defects.add("empty documents", location)
         if row[0] in judged:
             found.add(row[0])
         digest.add(*row)

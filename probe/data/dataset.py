@@ -37,7 +37,7 @@ class Dataset:
         documents: The corpus, each text by the title rule; read as a stream.
         queries: The judged queries only.
         qrels: Grade per query id and document id; grade 0 is judged and not relevant.
-        synthetic: How the queries were made, where nobody asked them; else empty.
+        synthetic: How the queries were made, where no person asked them; else empty.
         defects: What is wrong with the files without making them useless, with file and line.
         limited: Whether documents were left out by `limit`.
         images: Which side's texts are images (`ImageFile`): `documents`, `queries`, or neither.

@@ -44,7 +44,7 @@ class ImageFile(str):
 
 
 def shown(text: str) -> str:
-    """Return a text as people read it: an image by its name."""
+    """Return a text to show: of an image its name."""
     return text.name if isinstance(text, ImageFile) else text
 
 

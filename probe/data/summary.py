@@ -34,7 +34,7 @@ class DataSummary:
         image_sizes: Of images, what `summarize_images` finds.
         example_query: The first judged query.
         example_document: The beginning of a document relevant to it.
-        synthetic: How the queries were made, where nobody asked them.
+        synthetic: How the queries were made, where no person asked them.
         text_sha256: Hash of all texts and ids.
         defects: What is wrong with the files.
     """

@@ -50,7 +50,7 @@ class RayEngine:
         gpus = _gpus_of_worker(self.gpus, scan)
         setup = set_up_workers(scan, set_up_corpus(scan.dataset, self.source, CHUNK), self.trust)
         documents = len(scan.dataset.documents)
-        tally = Tally(setup.corpus.chunks, kept=scan.context.store is not None)
+        tally = Tally(setup.corpus.chunks, stored=scan.context.store is not None)
         with connected(self.address, self.workers):
             for result in chunk_results(setup, _count_workers(self.workers, gpus), gpus):
                 found = tally.take(result)
@@ -105,10 +105,10 @@ def _count_workers(wanted: int | None, gpus: float) -> int:
 class Tally:
     """Counts the chunks of a pass; a table is made of all of them or not at all."""
 
-    def __init__(self, chunks: int, kept: bool) -> None:
-        """Expect some chunks; `kept` says whether what is done is in a store."""
+    def __init__(self, chunks: int, stored: bool) -> None:
+        """Expect some chunks; `stored` says whether what is done is in a store."""
         self._came = bytearray(chunks)
-        self._kept = kept
+        self._stored = stored
         self._faults: list[str] = []
         self._warned: set[str] = set()
 
@@ -146,5 +146,5 @@ class Tally:
         if not faults:
             return
         named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
-        again = "run again for the rest, the others are in the store" if self._kept else "mend it and run again"
+        again = "run again for the rest, the others are in the store" if self._stored else "mend it and run again"
         raise ProbeError(f"no table: {len(faults)} of {len(self._came)} chunks could not be read: {named}\n({again})")

@@ -64,7 +64,7 @@ class WorkerSetup:
         tracker: The encoders, with the queries taken in.
         models: The models they read.
         corpus: The documents.
-        store: Where states are read and kept, if anywhere.
+        store: Where states are read and written, if there is a store.
     """
 
     tracker: TopKTracker

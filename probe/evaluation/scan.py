@@ -21,7 +21,7 @@ class Scan:
         tracker: The encoders, with the queries taken in.
         readers: Readers of the models that read documents, by the name their hookpoints have.
         dataset: Whose documents are read.
-        context: The store, and who is told how many documents are done.
+        context: The store, and what is called with the documents done.
     """
 
     tracker: TopKTracker

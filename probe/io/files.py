@@ -27,7 +27,7 @@ SCRATCH = ".part"
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place and rename it, so that nobody ever sees half of it.
+    """Write a file under another name and rename it, so that no reader ever sees half of it.
 
     Raises:
         OSError: The file cannot be written; nothing is left behind.
@@ -50,7 +50,7 @@ def put_bytes(path: Location, data: bytes) -> None:
 
 
 def replace_folder(out: Path, fill: Callable[[Path], object]) -> None:
-    """Write a folder beside its place and rename it, so that it is whole or not there.
+    """Write a folder under another name and rename it, so that it is whole or not there.
 
     Args:
         out: Where the folder goes; one that is there is replaced, and comes back where that fails.

@@ -103,7 +103,7 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
     """Return an image of any mode upright and in RGB, transparent parts laid on white.
 
     Raises:
-        DataError: Nobody knows which of its values is white.
+        DataError: It is not known which of its values is white.
     """
     upright = ImageOps.exif_transpose(image)
     if upright.mode.partition(";")[0] in ("I", "F"):

@@ -40,9 +40,9 @@ def _counter(truth: Classes, predicted: Classes, classes: int) -> "csr_matrix":
     text = np.broadcast_to(np.arange(truth.shape[1]), truth.shape)
     hit = truth == predicted
     first = row * 3 * classes
-    places = [(first + truth)[hit], (first + classes + predicted).ravel(), (first + 2 * classes + truth).ravel()]
+    rows = [(first + truth)[hit], (first + classes + predicted).ravel(), (first + 2 * classes + truth).ravel()]
     texts = [text[hit], text.ravel(), text.ravel()]
-    into, out_of = np.concatenate(places), np.concatenate(texts)
+    into, out_of = np.concatenate(rows), np.concatenate(texts)
     shape = (len(truth) * 3 * classes, truth.shape[1])
     return coo_matrix((np.ones(len(into)), (into, out_of)), shape).tocsr()
 

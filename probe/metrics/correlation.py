@@ -22,7 +22,7 @@ class _Ties:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Places of the values, the smallest first."""
+        """Indices of the values, the smallest first."""
         return np.argsort(self.values, kind="stable")
 
     @cached_property

@@ -80,8 +80,8 @@ def dominant_dimensions(vectors: Embeddings, count: int = 3) -> tuple[tuple[int,
     """
     energies = _wide(vectors).mean(axis=0) ** 2
     total = float(energies.sum())
-    places = np.argsort(-energies, kind="stable")[:count]
-    return tuple((int(place), float(energies[place]) / total if total > 0 else 0.0) for place in places)
+    order = np.argsort(-energies, kind="stable")[:count]
+    return tuple((int(dim), float(energies[dim]) / total if total > 0 else 0.0) for dim in order)
 
 
 def linear_cka(clouds: Sequence[Embeddings]) -> _Wide:

@@ -15,8 +15,8 @@ Run = dict[str, dict[str, float]]
 
 # The ids of documents, as references to their strings.
 _Ids = NDArray[np.object_]
-# From the rows that are tied to every column's place among equal scores in them.
-_PlacesOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+# From the rows that are tied to every column's rank among equal scores in them.
+_RanksOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 _CHUNKS_HELD = 8
 
@@ -24,9 +24,9 @@ _CHUNKS_HELD = 8
 def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
     """Return every document's rank among equal scores `(N,)`: TREC puts the greatest id first."""
     order = sorted(range(len(document_ids)), key=document_ids.__getitem__, reverse=True)
-    places = np.empty(len(document_ids), np.int64)
-    places[order] = np.arange(len(document_ids))
-    return places
+    ranks = np.empty(len(document_ids), np.int64)
+    ranks[order] = np.arange(len(document_ids))
+    return ranks
 
 
 def cosines(queries: Embeddings, documents: Embeddings) -> Embeddings:
@@ -40,7 +40,7 @@ class Picked:
     """The documents of a chunk that can still be among the best k of a query.
 
     Attributes:
-        columns: Their places in the chunk `(Q, M)`, in any order; M is at most k.
+        columns: Their columns in the chunk `(Q, M)`, in any order; M is at most k.
         scores: Their scores, float32 `(Q, M)`.
     """
 
@@ -105,12 +105,12 @@ class TopK:
         columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
         self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
 
-    def _cut(self, scores: Embeddings, places_of: _PlacesOf) -> NDArray[np.int64]:
+    def _cut(self, scores: Embeddings, ranks_of: _RanksOf) -> NDArray[np.int64]:
         """Return the columns of the best k of every row `(Q, C)`, in any order.
 
         Args:
             scores: The scores `(Q, C)`.
-            places_of: Gives the places among equal scores `(R, C)` of some R rows; asked for tied rows only.
+            ranks_of: Gives the ranks among equal scores `(R, C)` of some R rows; asked for tied rows only.
         """
         width = scores.shape[1]
         if width <= self._k:
@@ -120,7 +120,7 @@ class TopK:
         # topk breaks ties as it likes: a row tied across its cut is sorted in full.
         tied = np.flatnonzero((top.values[:, self._k - 1] == top.values[:, self._k]).numpy())
         if len(tied):
-            columns[tied] = np.lexsort((places_of(tied), -scores[tied]), axis=-1)[:, : self._k]
+            columns[tied] = np.lexsort((ranks_of(tied), -scores[tied]), axis=-1)[:, : self._k]
         return columns
 
     def run(self) -> Run:

@@ -220,5 +220,5 @@ def _hash_tokenizer(folder: Path, name: str) -> str:
 
 def _hash_config(config: ModelConfig, tower: str | None) -> str:
     files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
-    told = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
-    return hashlib.sha256(told.encode()).hexdigest()
+    text = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
+    return hashlib.sha256(text.encode()).hexdigest()

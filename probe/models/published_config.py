@@ -153,8 +153,8 @@ def _read_json(path: Path, kind: Any, default: T) -> T:
         value: T = TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path} is malformed{' at ' if place else ''}{place}: {first['msg']}") from error
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path} is malformed{' at ' if where else ''}{where}: {first['msg']}") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     return value

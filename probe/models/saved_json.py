@@ -1,4 +1,4 @@
-"""Read what a saved folder says of itself."""
+"""Read the description in a saved folder."""
 
 from pathlib import Path
 from typing import TypeVar

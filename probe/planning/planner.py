@@ -21,7 +21,7 @@ _FLOAT32 = 4
 
 
 def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
-    """Plan a sweep over texts that nobody has to have yet; the model is loaded for its shapes and to measure its rate.
+    """Plan a sweep over texts that need not exist yet; the model is loaded for its shapes and to measure its rate.
 
     Raises:
         CallError: A layer is out of range, a pooling unknown, the model's own is none of ours, or it reads images.

@@ -1,4 +1,4 @@
-"""Draw a plan, its numbers as people read them: 13.2M, 6.8 GB, 9.6 h."""
+"""Draw a plan, with its numbers in short: 13.2M, 6.8 GB, 9.6 h."""
 
 from rich import box
 from rich.console import Console

@@ -34,7 +34,7 @@ def has_cost(priced: Sequence[Priced]) -> bool:
 def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Line2D]:
     """Draw scores against costs, leaving out what has none; return the front, for a legend."""
     known = [(point.cost, point.value, entry) for entry in priced if (point := entry.point).cost is not None]
-    front = [known[place] for place in pareto_front([(cost, value) for cost, value, _ in known])]
+    front = [known[number] for number in pareto_front([(cost, value) for cost, value, _ in known])]
     dearest = max(cost for cost, _, _ in known)
     (line,) = axes.plot(
         [*(cost for cost, _, _ in front), dearest],
@@ -52,7 +52,7 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
             _mark_front(axes, cost, value, priced=entry)
         labelled.add((cost, value))
     axes.set_title(
-        "score by cost; numbers: layers" if any(e.point.place is not None for e in priced) else "score by cost"
+        "score by cost; numbers: layers" if any(e.point.position is not None for e in priced) else "score by cost"
     )
     axes.set_xlabel("milliseconds per document")
     axes.set_ylabel(score)

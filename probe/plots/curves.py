@@ -53,31 +53,31 @@ def draw_curves(axes: Axes, curves: Sequence[Curve], score: str) -> dict[str, Li
 
 def draw_curve(axes: Axes, curve: Curve, style: LineStyle) -> Line2D:
     """Draw one curve, its intervals as a band."""
-    places = [point.place or 0 for point in curve.points]
-    (line,) = axes.plot(places, [point.value for point in curve.points], color=style.colour, linestyle=style.line)
+    positions = [point.position or 0 for point in curve.points]
+    (line,) = axes.plot(positions, [point.value for point in curve.points], color=style.colour, linestyle=style.line)
     line.set_label(curve.name)
     ends = [point.interval or (point.value, point.value) for point in curve.points]
     low, high = zip(*ends, strict=True)
-    axes.fill_between(places, low, high, color=style.colour, alpha=0.12, linewidth=0)
-    axes.vlines(places, low, high, color=style.colour, linewidth=0.9)
-    draw_marks(axes, [Mark(point.place or 0, point.value, point) for point in curve.points], style)
+    axes.fill_between(positions, low, high, color=style.colour, alpha=0.12, linewidth=0)
+    axes.vlines(positions, low, high, color=style.colour, linewidth=0.9)
+    draw_marks(axes, [Mark(point.position or 0, point.value, point) for point in curve.points], style)
     return sample(style, all(point.transductive for point in curve.points))
 
 
 def level_style(number: int) -> LineStyle:
-    """Return the style of what has no place on the axis."""
+    """Return the style of what has no position on the axis."""
     return LineStyle(GREY, _LEVEL_MARKERS[number % len(_LEVEL_MARKERS)], _LEVEL_LINES[number % len(_LEVEL_LINES)])
 
 
 def draw_levels(axes: Axes, points: Sequence[Point]) -> dict[str, Line2D]:
-    """Draw what has no place on the axis as horizontal lines, with their intervals as bands.
+    """Draw what has no position on the axis as horizontal lines, with their intervals as bands.
 
     Args:
         axes: Where.
         points: What to draw.
 
     Returns:
-        The lines by name, for a legend, with a marker where a cost gives the point a place in another panel.
+        The lines by name, for a legend, with a marker where a cost gives the point a position in another panel.
     """
     lines = {}
     for number, point in enumerate(points):
@@ -93,13 +93,12 @@ def draw_levels(axes: Axes, points: Sequence[Point]) -> dict[str, Line2D]:
 def draw_dots(axes: Axes, points: Sequence[Point], score: str, *, baseline: str) -> dict[str, Line2D]:
     """Draw a line per encoder, the first at the top; return the vertical line of the baseline, if it is there."""
     style = style_of(0)
-    for place, point in enumerate(points):
+    for number, point in enumerate(points):
         if point.interval is not None:
-            axes.plot(point.interval, (place, place), color=style.colour, linewidth=1.2, marker="|")
-    draw_marks(axes, [Mark(point.value, place, point) for place, point in enumerate(points)], style)
-    axes.set_yticks(
-        range(len(points)), [wrap_name(f"#{place} {point.name}", _NAME) for place, point in enumerate(points, start=1)]
-    )
+            axes.plot(point.interval, (number, number), color=style.colour, linewidth=1.2, marker="|")
+    draw_marks(axes, [Mark(point.value, number, point) for number, point in enumerate(points)], style)
+    names = [wrap_name(f"#{rank} {point.name}", _NAME) for rank, point in enumerate(points, start=1)]
+    axes.set_yticks(range(len(points)), names)
     axes.set_ylim(len(points) - 0.4, -0.6)
     axes.set_xlabel(score)
     axes.grid(visible=False, axis="y")

@@ -74,8 +74,8 @@ def _fill_measure(
     groups: Sequence[_Group], name: str, axes: Axes, *, read: Callable[[GeometryRow], float | None]
 ) -> Handles:
     handles = {}
-    for place, (group, rows) in enumerate(groups):
-        style = style_of(place)
+    for number, (group, rows) in enumerate(groups):
+        style = style_of(number)
         marks = [Mark(row.layer, value, _point(row, value)) for row in rows if (value := read(row)) is not None]
         axes.plot([mark.x for mark in marks], [mark.y for mark in marks], color=style.colour, linestyle=style.line)
         draw_marks(axes, marks, style)

@@ -44,7 +44,7 @@ def draw(result: Leaderboard) -> Picture:
 
 def _bands(result: Leaderboard) -> list[Band]:
     grids = result.grids()
-    mapped = {encoder: place for grid in grids for encoder, place in grid.encoders.items()}
+    mapped = {encoder: layers for grid in grids for encoder, layers in grid.encoders.items()}
     chart = chart_leaderboard(result, without=mapped)
     are_levels = bool(chart.curves) and len(chart.singles) <= _LEVELS
     priced = _priced(chart, are_levels)
@@ -71,7 +71,7 @@ def _score(result: Leaderboard) -> str:
 
 def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
     drawn = zip(chart.curves, curve_styles(chart.curves), strict=True)
-    curved = [Priced(point, style, str(point.place)) for curve, style in drawn for point in curve.points]
+    curved = [Priced(point, style, str(point.position)) for curve, style in drawn for point in curve.points]
     if are_levels:
         # A longer name is in the legend, beside the same marker.
         labels = [point.name if len(point.name) <= _SHORT else "" for point in chart.singles]

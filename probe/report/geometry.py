@@ -1,4 +1,4 @@
-"""What a report says of the geometry of layers."""
+"""The section of a report on the geometry of layers."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -82,8 +82,8 @@ def _spectra(result: GeometryResult) -> Panel | None:
     """Return the spectra of the first, the middle and the last two layers of every model."""
     lines = []
     for rows in result.by_model().values():
-        places = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
-        for row in (rows[place] for place in places):
+        chosen = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
+        for row in (rows[number] for number in chosen):
             shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]
             dots = [Dot(axis, share, f"{row.encoder}, axis {axis}: {share:.2%}") for axis, share in shares]
             lines.append(Line(row.encoder, tuple(dots)))

@@ -1,4 +1,4 @@
-"""What a report says of probes on labelled texts."""
+"""The section of a report on probes on labelled texts."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -102,4 +102,4 @@ def _spread(items: Sequence[T]) -> list[T]:
     if len(items) <= _MOST_FINDINGS:
         return list(items)
     step = (len(items) - 1) / (_MOST_FINDINGS - 1)
-    return [items[round(place * step)] for place in range(_MOST_FINDINGS)]
+    return [items[round(number * step)] for number in range(_MOST_FINDINGS)]

@@ -66,14 +66,14 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Section:
-    """What a report says of one result.
+    """The section of one result.
 
     Attributes:
         result: The result.
         title: What was done, to what.
         source: The file it was read from.
         summary: Sentences that say what came of it.
-        warnings: What to beware of.
+        warnings: Warnings, as sentences.
         table: The rows.
         drawings: Charts.
         maps: Heat maps.
@@ -95,10 +95,10 @@ def make_table(
     caption: str, header: Sequence[str], cells: Sequence[Sequence[str]], *, without: Sequence[str] = ()
 ) -> ReportTable:
     """Make a table of text cells, leaving out columns by title, and find its columns of numbers."""
-    shown = [place for place, title in enumerate(header) if title not in without]
-    rows = tuple(tuple(row[place] for place in shown) for row in cells)
-    numeric = tuple(all(_NUMBER.fullmatch(row[place]) for row in rows) for place in range(len(shown)))
-    return ReportTable(caption, tuple(header[place] for place in shown), numeric, rows)
+    shown = [column for column, title in enumerate(header) if title not in without]
+    rows = tuple(tuple(row[column] for column in shown) for row in cells)
+    numeric = tuple(all(_NUMBER.fullmatch(row[column]) for row in rows) for column in range(len(shown)))
+    return ReportTable(caption, tuple(header[column] for column in shown), numeric, rows)
 
 
 def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".2f") -> HeatMap:

@@ -38,7 +38,7 @@ class Point:
     Attributes:
         name: The encoder.
         value: The number.
-        place: Where it stands on the axis: a layer, a dimension; None where it has no place.
+        position: Where it stands on the axis: a layer, a dimension; None where it has none.
         interval: Its 95 % interval.
         cost: Milliseconds per document, where known.
         transductive: Whether a fit saw the corpus's text.
@@ -47,7 +47,7 @@ class Point:
 
     name: str
     value: float
-    place: int | None = None
+    position: int | None = None
     interval: tuple[float, float] | None = None
     cost: float | None = None
     transductive: bool = False
@@ -61,7 +61,7 @@ class Curve:
     Attributes:
         name: For the legend.
         family: Curves of one family share colour and marker, and differ in their lines.
-        points: In the order of their places.
+        points: In the order of their positions.
         labels: Whose judgements were used.
     """
 
@@ -157,14 +157,14 @@ def _points(rows: Iterable[Row], metric: str, axis: str) -> tuple[Point, ...]:
 
 
 def _in_order(points: Iterable[Point]) -> tuple[Point, ...]:
-    return tuple(sorted(points, key=lambda point: point.place or 0))
+    return tuple(sorted(points, key=lambda point: point.position or 0))
 
 
-def _point(row: Row, metric: str, place: int | None) -> Point:
+def _point(row: Row, metric: str, position: int | None) -> Point:
     return Point(
         name=row.encoder if row.adaptor is None else f"{row.encoder} with {row.adaptor}, {row.dim} dimensions",
         value=row.scores[metric],
-        place=place,
+        position=position,
         interval=row.ci95,
         cost=row.ms_per_text,
         transductive=row.transductive,
@@ -199,13 +199,13 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
         points: Cost and score of each.
 
     Returns:
-        Their places, the cheapest first; of equal ones in the order given.
+        Their numbers, the cheapest first; of equal ones in the order given.
     """
     front: list[int] = []
-    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
+    for number in sorted(range(len(points)), key=lambda number: (points[number][0], -points[number][1])):
         best = points[front[-1]] if front else None
-        if best is None or points[place][1] > best[1] or points[place] == best:
-            front.append(place)
+        if best is None or points[number][1] > best[1] or points[number] == best:
+            front.append(number)
     return tuple(front)
 
 

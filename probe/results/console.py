@@ -49,8 +49,8 @@ def _table(columns: Sequence[Column], result: Result) -> Table:
     for column in columns:
         table.add_column(column.title, justify="left" if column.left else "right", no_wrap=True)
     emphasized = result.emphasized()
-    for place, row in enumerate(result.rows):
-        table.add_row(*[Text(column.cell(row)) for column in columns], style="bold" if place in emphasized else None)
+    for number, row in enumerate(result.rows):
+        table.add_row(*[Text(column.cell(row)) for column in columns], style="bold" if number in emphasized else None)
     return table
 
 
@@ -61,7 +61,7 @@ def _measure(table: Table, console: Console) -> int:
 
 def draw_map(grid: Mapping[tuple[int, int], float], title: str) -> Table:
     """Draw numbers by row and column as a table that is readable without colour too."""
-    rows, columns = (sorted({place[side] for place in grid}) for side in (0, 1))
+    rows, columns = (sorted({cell[side] for cell in grid}) for side in (0, 1))
     low, high = min(grid.values()), max(grid.values())
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 0), header_style="bold")
     table.add_column("", justify="right")

@@ -74,7 +74,7 @@ def show_sparks(values: Iterable[float], top: float) -> str:
 
 
 def metric_title(metric: str) -> str:
-    """Return a metric's name as people write it: nDCG@10."""
+    """Return a metric's name as papers write it: nDCG@10."""
     return metric.replace("ndcg", "nDCG").replace("map", "MAP").replace("mrr", "MRR")
 
 
@@ -110,7 +110,7 @@ def significant(rows: Sequence[Tested]) -> set[int]:
 
 
 def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> str:
-    """Return what was looked at, for a footer.
+    """Return the line on the data, for a footer.
 
     Args:
         data: The data set's settings.

@@ -16,7 +16,7 @@ class Grid:
 
     Attributes:
         measure: What the numbers are.
-        caption: What the rows and columns are, as people read it.
+        caption: What the rows and columns are.
         first: Model and pooling whose layers are the rows.
         second: Model and pooling whose layers are the columns; perhaps the same.
         values: The number per layer of the first and layer of the second; not every pair has to be there.

@@ -38,7 +38,7 @@ class Store:
     """A folder of shelves; a fault of the disk is said once, and work goes on without the store."""
 
     def __init__(self, folder: Location) -> None:
-        """Name the folder; it is made when something is first kept."""
+        """Name the folder; it is made when something is first written."""
         self.folder = folder
         self._writable = True
 
@@ -47,7 +47,7 @@ class Store:
 
         Args:
             parts: All that decides the vectors, as plain values.
-            about: What people want to know of it: model, data set, side, number of texts.
+            about: Its description: model, data set, side, number of texts.
         """
         key = digest({"schema": SCHEMA, **parts})
         folder = self.folder / "shelves" / key[:32]

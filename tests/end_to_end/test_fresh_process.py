@@ -35,7 +35,7 @@ with contextlib.redirect_stdout(io.StringIO()) as warm:
          "--store", store, "-f", "json"], standalone_mode=False)
 warm_imports = [name for name in ("transformers", "sentence_transformers", "sklearn", "scipy") if name in sys.modules]
 import probe
-from probe.data.dataset import load_dataset
+from probe.data.loading import load_dataset
 from probe.data.docstrings import read_docstrings
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions

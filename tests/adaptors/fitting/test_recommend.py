@@ -61,7 +61,9 @@ def fake_sweep(gaps: dict[tuple[int, bool], float]) -> Callable[..., Any]:
     """Score a layer, raw or with a lens, by its gap to the full model; what is not named is far behind."""
     full = np.random.default_rng(2).uniform(0.3, 0.7, 100)
 
-    def sweep(readers: object, encoders: Sequence[Any], *rest: object, **named: object) -> tuple[list[Evaluation], dict[str, object]]:
+    def sweep(
+        readers: object, encoders: Sequence[Any], *rest: object, **named: object
+    ) -> tuple[list[Evaluation], dict[str, object]]:
         """Stand in for the pass over the texts."""
         found = []
         for encoder in encoders:

@@ -25,8 +25,8 @@ from probe.metrics.vectors import Embeddings, unit
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.models.tower_loading import LoadedTower
+from surgery.cutting import towers as tower_cutting
 from surgery.cutting.cut import cut, keep
-from surgery.cutting.cut import towers as tower_cutting
 from surgery.cutting.towers import CutTower
 from surgery.saving import fresh_process as fresh_check
 from surgery.saving import towers as tower_folder

@@ -17,7 +17,6 @@ _HOMES = {
     "load_tuning_data": "rows.load",
     "make_tuning_loss": "finetuning.loss_build",
     "open_adapted": "encoders.folder",
-    "resolve_specs": "encoders.specs",
     "save_adapted": "encoders.folder",
     "select_fit_data": "fitting.data",
 }

@@ -1,6 +1,7 @@
 """Turn specs as typed, those of saved folders too, into encoders; the one place that knows every kind of encoder."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
@@ -12,7 +13,6 @@ from probe.errors import CallError
 from probe.evaluation.composite import Composite
 from probe.evaluation.fusion import Fusion
 from probe.experiments import specs as known
-from probe.experiments.specs import ResolvedSpecs
 from probe.layers.hookpoint import SpecParts, split_fusion, split_spec
 from probe.models.options import LoadOptions
 from probe.store.store import Store
@@ -54,31 +54,6 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> Encoder:
     return FusedModel(readers, encoder)
 
 
-def resolve_specs(
-    specs: Sequence[str],
-    options: LoadOptions | None = None,
-    store: Store | None = None,
-    *,
-    run_rules: Sequence[str] = (),
-    tokens: bool = False,
-) -> ResolvedSpecs:
-    """Open the models that specs name, each once, as `probe.experiments.specs.resolve_specs` does.
-
-    A folder that holds a fused or an adapted model is a spec, too; it stands by itself.
-    """
-    return known.resolve_specs(specs, options, store, run_rules=run_rules, tokens=tokens, open_saved=_open_saved)
-
-
-def resolve_sides(
-    queries: str, documents: str, options: LoadOptions | None = None, *, store: Store | None = None
-) -> ResolvedSpecs:
-    """Open an encoder for queries and one for documents, as `probe.experiments.specs.resolve_sides` does.
-
-    A folder that holds a fused or an adapted model may be either.
-    """
-    return known.resolve_sides(queries, documents, options, store=store, open_saved=_open_saved)
-
-
 def _is_saved(folder: str) -> bool:
     return is_fused(folder) or is_adapted(folder)
 
@@ -97,3 +72,8 @@ def _open_saved(
         return adapted.readers, adapted.encoder
     fused = open_fused(folder, options, store)
     return fused.readers, fused.fusion
+
+
+# Those of probe, which know saved folders here; a folder that holds a fused or an adapted model stands by itself.
+resolve_specs = partial(known.resolve_specs, open_saved=_open_saved)
+resolve_sides = partial(known.resolve_sides, open_saved=_open_saved)

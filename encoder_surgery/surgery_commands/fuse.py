@@ -124,8 +124,8 @@ def _tune(
 
 
 def _save(model: "FusedModel", folder: Path, force: bool, *, scores: str) -> None:
-    from surgery.fusing.folder import save_fused
+    from surgery.fusing.folder import save
     from surgery.saving.fresh_process import check_encoder
 
     say(f"saving {folder} and checking it in a fresh process")
-    save_fused(model, folder, force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)
+    save(model, folder, force=force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)

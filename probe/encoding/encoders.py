@@ -66,11 +66,6 @@ class TokenEncoder:
         self._reader = reader
         self._layer_pooling: LayerPooling = (layer, TOKENS)
 
-    @property
-    def hookpoint(self) -> Hookpoint:
-        """Where the model is read."""
-        return Hookpoint(self._reader.model.source.name, *self._layer_pooling)
-
     def encode_query(self, texts: Sequence[str]) -> list[Embeddings]:
         """Embed queries with the model's query prompt; returns float32 `(T_i, D)` per text."""
         return self._encode(texts, self._reader.model.query_prompt)

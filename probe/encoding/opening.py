@@ -69,15 +69,7 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> HookpointEnco
 
 
 def as_reader(model: Openable, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
-    """Return a reader of a model, however that is given.
-
-    Args:
-        model: Alias, hub id or folder; a model that was loaded, its reader, or a `SentenceTransformer`.
-        options: How to load it, where it is named.
-        store: Where facts of models and states are kept, if anywhere.
-
-    Returns:
-        Its reader.
+    """Return a reader of a model, however that is given; the options are for one that is named.
 
     Raises:
         CallError: The name or an option is wrong, or this is no model.

@@ -51,10 +51,9 @@ def evaluate(
         Its evaluation.
 
     Raises:
-        CallError: A metric or the data set's name is wrong; no text was encoded.
-        DataError: The data set cannot be had.
+        ProbeError: A metric is wrong, or the data cannot be had; no text was encoded.
     """
-    wanted = [Metric.of(metric) for metric in metrics]
+    wanted = [Metric.parse(metric) for metric in metrics]
     data = as_dataset(dataset)
     queries = [encoder.encode_query(chunk.texts) for chunk in chunks(data.queries, CHUNK)]
     # What one text gives: a vector, or several.

@@ -70,4 +70,4 @@ class Evaluation:
 
     def mean(self, metric: str | Metric) -> float:
         """Return the mean of a metric, or of what `ndcg@10` names, over all judged queries."""
-        return float(self.scores[Metric.of(metric)].mean())
+        return float(self.scores[Metric.parse(metric)].mean())

@@ -64,9 +64,7 @@ def classify_layers(
         The probes, ranked, with a row for the commonest label and one for shuffled labels.
 
     Raises:
-        CallError: A name, a layer, a pooling or an option is wrong; no text was encoded.
-        ModelError: The model cannot be loaded.
-        DataError: The texts cannot be had, or a label has too few.
+        ProbeError: The call is wrong, the model or the texts cannot be had, or a label has too few texts.
     """
     options = options or RunOptions()
     config = LinearProbeConfig(metric, folds, options.seed)
@@ -169,15 +167,8 @@ def rank_probes(
 ) -> tuple[ClassificationRow, ...]:
     """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
 
-    Args:
-        states: Float32 `(N, D)` per hookpoint.
-        baseline: The hookpoint the others are tested against, one of them.
-        labels: Label of every text `(N,)`.
-        config: How to train; its seed is that of intervals and tests, too.
-        progress: Told about every probe.
-
-    Returns:
-        The rows, best first: all hookpoints, the commonest label, and the baseline on shuffled labels.
+    All are tested against the baseline, one of them. The best comes first; the commonest label and the baseline on
+    shuffled labels are among the rows.
     """
     classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
     shuffled = np.random.default_rng(config.seed).permutation(classes)

@@ -83,9 +83,7 @@ def measure_geometry(
         The measures.
 
     Raises:
-        CallError: A name, a layer or a pooling is wrong, or the data set holds images; no text was encoded.
-        ModelError: A model cannot be loaded.
-        DataError: The data set cannot be had.
+        ProbeError: The call is wrong, a model or the data cannot be had, or they hold images; no text was encoded.
     """
     options = options or RunOptions()
     given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)

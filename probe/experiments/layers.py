@@ -12,7 +12,7 @@ from probe.encoding.reader import LayerReader
 from probe.evaluation.composite import Composite
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
-from probe.experiments.two_towers import Towers, open_other, open_towers, rank_towers
+from probe.experiments.two_towers import open_towers, rank_towers
 from probe.layers.hookpoint import Hookpoint
 from probe.results.leaderboard import Leaderboard
 
@@ -43,24 +43,15 @@ def rank_layers(
         The leaderboard.
 
     Raises:
-        CallError: A name, a layer or a pooling is wrong; no text was encoded.
-        ModelError: The model cannot be loaded.
-        DataError: The data set cannot be had.
+        ProbeError: The call is wrong, or the model or the data cannot be had; no text was encoded.
     """
     options = options or RunOptions()
     if dataset.images if isinstance(dataset, Dataset) else find_image_folder(str(dataset)):
         images = as_dataset(dataset)
-        towers = _open_towers(model, images, options)
+        towers = open_towers(model, images, options.load, store=options.store)
         return rank_towers(towers, images, layers, poolings=poolings, options=options)
     reader = as_reader(model, options.load, options.store)
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
     fusions = extra(reader, points)
     return rank_candidates([Candidate(reader, points)], data, str(full), options=options, fusions=fusions)
-
-
-def _open_towers(model: Openable, dataset: Dataset, options: RunOptions) -> Towers:
-    if isinstance(model, str | Path):
-        return open_towers(str(model), dataset, options.load, store=options.store)
-    reader = as_reader(model)
-    return Towers((reader,), (open_other(reader, options.load, options.store),))

@@ -38,17 +38,13 @@ class RunOptions:
     load: LoadOptions = field(default_factory=LoadOptions)
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric before any work.
-
-        Raises:
-            CallError: There is no such metric.
-        """
-        Metric.of(self.metric)
+        """Refuse an unknown metric before any work."""
+        Metric.parse(self.metric)
 
     @property
     def ranked_by(self) -> Metric:
         """The metric, parsed."""
-        return Metric.of(self.metric)
+        return Metric.parse(self.metric)
 
     @property
     def context(self) -> RunContext:

@@ -51,9 +51,7 @@ def correlate_layers(
         The layers, ranked by Spearman's correlation.
 
     Raises:
-        CallError: A name, a layer or a pooling is wrong; no sentence was encoded.
-        ModelError: The model cannot be loaded.
-        DataError: The pairs cannot be had.
+        ProbeError: The call is wrong, or the model or the pairs cannot be had; no sentence was encoded.
     """
     options = options or RunOptions()
     reader = as_reader(model, options.load, options.store)
@@ -78,16 +76,9 @@ def correlate_layers(
 def rank_correlations(
     states: Mapping[Hookpoint, Embeddings], baseline: Hookpoint, pairs: ScoredPairs, *, seed: int
 ) -> tuple[SimilarityRow, ...]:
-    """Rank hookpoints by how their cosines agree with the gold scores.
+    """Rank hookpoints, given `(N, D)` of all sentences, by how their cosines agree with the gold scores.
 
-    Args:
-        states: Float32 `(N, D)` of all sentences, per hookpoint.
-        baseline: The hookpoint the others are tested against, one of them.
-        pairs: Pairs of those sentences, with scores.
-        seed: Of intervals and tests.
-
-    Returns:
-        The rows, best first, collapsed ones last.
+    All are tested against the baseline, one of them. The best comes first, collapsed ones last.
     """
     cosines = {point: _cosines(vectors, pairs) for point, vectors in states.items()}
     rows = {point: _describe(point, states[point], cosines[point], gold=pairs.gold) for point in states}

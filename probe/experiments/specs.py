@@ -26,15 +26,10 @@ from probe.store.store import Store
 
 __all__ = ["OpenSaved", "ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_specs"]
 
-# Opens a folder that stands by itself, with its models' readers; None where a spec names no such folder. Who knows more
-# kinds of folders than this package passes one.
+# Opens a folder that stands by itself, with its models' readers; None where a spec names no such folder.
 OpenSaved = Callable[
     [Sequence[SpecParts], LoadOptions | None, Store | None], tuple[tuple[LayerReader, ...], Composite] | None
 ]
-
-
-def _open_none(parts: Sequence[SpecParts], options: LoadOptions | None, store: Store | None) -> None:
-    """Know no folder but those of models."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +69,7 @@ def rank(
         The leaderboard.
 
     Raises:
-        CallError: A spec, a rule or the data set's name is wrong; no text was encoded.
-        ModelError: A model cannot be loaded.
-        DataError: The data set cannot be had.
+        ProbeError: The call is wrong, or a model or the data cannot be had; no text was encoded.
     """
     options = options or RunOptions()
     named = _check_specs(specs if baseline is None else [baseline, *specs])
@@ -102,7 +95,7 @@ def resolve_specs(
     *,
     run_rules: Sequence[str] = (),
     tokens: bool = False,
-    open_saved: OpenSaved = _open_none,
+    open_saved: OpenSaved | None = None,
 ) -> ResolvedSpecs:
     """Open the models that specs name, each once.
 
@@ -149,14 +142,14 @@ def _open_groups(
     store: Store | None,
     *,
     tokens: bool = False,
-    open_saved: OpenSaved,
+    open_saved: OpenSaved | None,
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
     """Return readers by name, every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
     groups: list[list[Composite]] = []
     for spec in specs:
         parts = [split_spec(part) for part in split_fusion(spec)]
-        saved = open_saved(parts, options, store)
+        saved = open_saved(parts, options, store) if open_saved else None
         if saved is not None:
             opened, encoder = saved
             readers |= {reader.model.source.name: reader for reader in opened}
@@ -190,19 +183,11 @@ def resolve_sides(
     options: LoadOptions | None = None,
     *,
     store: Store | None = None,
-    open_saved: OpenSaved = _open_none,
+    open_saved: OpenSaved | None = None,
 ) -> ResolvedSpecs:
-    """Open an encoder for queries and one for documents, to be ranked together and each by itself.
+    """Open an encoder for queries and one for documents, to be ranked as a pair and each by itself.
 
-    Args:
-        queries: Spec of the encoder that embeds the queries.
-        documents: Spec of the one that built the index.
-        options: How to load the models.
-        store: Store of facts of models, if there is one.
-        open_saved: Opens folders that stand by themselves.
-
-    Returns:
-        The two by themselves and as a pair; the baseline is the documents' encoder on both sides.
+    The baseline is the documents' encoder on both sides.
 
     Raises:
         CallError: One of them names several encoders.
@@ -218,16 +203,7 @@ def resolve_sides(
 def pair_towers(
     resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
 ) -> ResolvedSpecs:
-    """Compare every hookpoint of a tower with the whole of the other tower.
-
-    Args:
-        resolved: The encoders that the specs name.
-        dataset: The data set to be read; where it has no images, nothing changes.
-        options: How to load the other towers.
-        store: Store of facts of models, if there is one.
-
-    Returns:
-        The same encoders, each as a pair.
+    """Pair every hookpoint of a tower with the whole of the other tower; without images nothing changes.
 
     Raises:
         CallError: A spec names a model that reads texts only, or a fusion.

@@ -216,11 +216,7 @@ def with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
 
 
 def hash_tokenizer(folder: Path, name: str) -> str:
-    """Return the sha256 of a tokenizer's files.
-
-    Args:
-        folder: Where they are.
-        name: What the caller calls the model.
+    """Return the sha256 of the files of a tokenizer, whose model is called `name`.
 
     Raises:
         ModelError: There are none.

@@ -116,21 +116,13 @@ def assemble(
 ) -> LoadedModel:
     """Put an encoder of one tower together.
 
-    Args:
-        files: What is known of it.
-        module: The transformer.
-        tokenizer: Its tokenizer.
-        stack: Its layers.
-        max_tokens: Longest input in tokens; the model's own when left out.
-
     Raises:
         CallError: The model does not take inputs of that length.
     """
-    config = files.config
-    width = module.config.get_text_config().hidden_size  # type: ignore[union-attr, operator]
+    config, inside = files.config, module.config.get_text_config()  # type: ignore[union-attr, operator]
     facts = ModelFacts(
         depth=stack.depth,
-        width=int(width),
+        width=int(inside.hidden_size),
         parameters=stack.parameters_by_layer(module),
         max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer=tokenizer),
         notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),

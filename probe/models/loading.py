@@ -40,14 +40,7 @@ def load_model(model: "str | Path | SentenceTransformer", options: LoadOptions |
 
 
 def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
-    """Load an encoder whose files were found.
-
-    Args:
-        files: The files.
-        max_tokens: Longest input in tokens; the model's own when left out.
-
-    Returns:
-        The model.
+    """Load an encoder whose files were found; its longest input is the model's own when left out.
 
     Raises:
         CallError: The model does not take inputs of that length.

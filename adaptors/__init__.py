@@ -17,6 +17,7 @@ _HOMES = {
     "load_tuning_data": "rows.load",
     "make_tuning_loss": "finetuning.loss_build",
     "open_adapted": "encoders.folder",
+    "rank": "encoders.specs",
     "save_adapted": "encoders.folder",
     "select_fit_data": "fitting.data",
 }

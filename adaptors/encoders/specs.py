@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
+from probe.data.dataset import Dataset
 from probe.encoding import opening
 from probe.encoding.encoder import Encoder
 from probe.encoding.reader import LayerReader
@@ -13,13 +15,15 @@ from probe.errors import CallError
 from probe.evaluation.composite import Composite
 from probe.evaluation.fusion import Fusion
 from probe.experiments import specs as known
+from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import SpecParts, split_fusion, split_spec
 from probe.models.options import LoadOptions
+from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
 from surgery.fusing.folder import is_fused, open_fused
 from surgery.fusing.model import FusedModel, refuse_towers
 
-__all__ = ["load_encoder", "resolve_sides", "resolve_specs"]
+__all__ = ["load_encoder", "rank", "resolve_sides", "resolve_specs"]
 
 
 def load_encoder(spec: str, options: LoadOptions | None = None) -> Encoder:
@@ -52,6 +56,18 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> Encoder:
     if not isinstance(encoder, Fusion):
         raise CallError(f"'{spec}' is no encoder of texts: expected hookpoints, or a folder")
     return FusedModel(readers, encoder)
+
+
+def rank(
+    specs: Sequence[str],
+    dataset: str | Path | Dataset,
+    *,
+    baseline: str | None = None,
+    run_rules: Sequence[str] = (),
+    options: RunOptions | None = None,
+) -> Leaderboard:
+    """Rank any encoders side by side, as `probe.rank` does; folders of fused and adapted models are specs here, too."""
+    return known.rank(specs, dataset, baseline=baseline, run_rules=run_rules, options=options, open_saved=_open_saved)
 
 
 def _is_saved(folder: str) -> bool:

@@ -54,6 +54,7 @@ def rank(
     baseline: str | None = None,
     run_rules: Sequence[str] = (),
     options: RunOptions | None = None,
+    open_saved: OpenSaved | None = None,
 ) -> Leaderboard:
     """Rank hookpoints of any number of models, and fusions of them, side by side.
 
@@ -64,6 +65,7 @@ def rank(
         baseline: The spec the others are tested against; the first one when left out.
         run_rules: Beside every fusion, also the fused rankings of its parts by these rules, `rrf` or `combsum`.
         options: How to rank.
+        open_saved: Opens folders that stand by themselves; `adaptors.rank` passes one that knows them all.
 
     Returns:
         The leaderboard.
@@ -72,20 +74,22 @@ def rank(
         ProbeError: The call is wrong, or a model or the data cannot be had; no text was encoded.
     """
     options = options or RunOptions()
-    named = _check_specs(specs if baseline is None else [baseline, *specs])
-    resolved = resolve_specs(named, options.load, options.store, run_rules=run_rules, tokens=True)
+    named = _check_specs(specs, baseline)
+    resolved = resolve_specs(
+        named, options.load, options.store, run_rules=run_rules, tokens=True, open_saved=open_saved
+    )
     data = as_dataset(dataset)
     resolved = pair_towers(resolved, data, options.load, store=options.store)
     return rank_candidates(resolved.candidates, data, str(resolved.baseline), options=options, fusions=resolved.fusions)
 
 
-def _check_specs(specs: Sequence[str]) -> list[str]:
+def _check_specs(specs: Sequence[str], baseline: str | None) -> list[str]:
     if isinstance(specs, str) or not specs:
         raise CallError(f"expected a list of specs, as ['minilm@5:mean', 'minilm'], and found {specs!r}")
     others = [spec for spec in specs if not isinstance(spec, str)]
     if others:
         raise CallError(f"a {type(others[0]).__name__} is no spec, as 'minilm@5:mean': evaluate() scores any encoder")
-    return list(dict.fromkeys(specs))
+    return list(dict.fromkeys([baseline or specs[0], *specs]))
 
 
 def resolve_specs(

@@ -150,6 +150,7 @@ WRONG: dict[str, Callable[[str], object]] = {
     "a spec": lambda bert: probe.rank([bert, f"{bert}@9"], "scifact", options=RUN),
     "a string of malformed specs": lambda bert: probe.rank([f"{bert}+"], "scifact", options=RUN),
     "one string": lambda bert: probe.rank(bert, "scifact", options=RUN),
+    "one string beside a baseline": lambda bert: probe.rank(bert, "scifact", baseline=bert, options=RUN),
     "no string": lambda bert: probe.rank([probe.load_encoder(bert)], "scifact", options=RUN),  # type: ignore[list-item]
     "no spec": lambda bert: probe.rank([], "scifact", options=RUN),
     "no model": lambda bert: probe.rank_layers(5, "scifact", options=RUN),  # type: ignore[arg-type]

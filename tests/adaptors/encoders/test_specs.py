@@ -10,7 +10,7 @@ from tiny_data import make_dataset
 from tiny_models import WIDTH, make_texts
 
 import encoder_surgery
-from adaptors import load_encoder
+from adaptors import load_encoder, rank
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.folder import About, save_adapted
 from adaptors.encoders.specs import resolve_specs
@@ -21,7 +21,7 @@ from probe.errors import CallError, ProbeError
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
-from probe.experiments.ranking import rank_candidates
+from probe.experiments.options import RunOptions
 from probe.metrics.vectors import unit
 from probe.models.options import LoadOptions
 from surgery import fuse, save
@@ -49,8 +49,9 @@ def folders(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     }
 
 
-def test_one_import_has_the_load_encoder_that_knows_most() -> None:
+def test_one_import_has_the_verbs_that_know_most() -> None:
     assert encoder_surgery.load_encoder is load_encoder
+    assert encoder_surgery.rank is rank
 
 
 def test_a_hookpoint_is_that_of_probe(bert: str) -> None:
@@ -72,8 +73,8 @@ def test_a_saved_folder_scores_as_its_row(kind: str, folders: dict[str, str], tm
     dataset = load_dataset(str(make_dataset(tmp_path / "tiny")))
     encoder = load_encoder(folders[kind], OPTIONS)
     assert isinstance(encoder, Encoder)
-    resolved = resolve_specs([folders[kind]], OPTIONS)
-    (row,) = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions).rows
+    (row,) = rank([folders[kind]], dataset, options=RunOptions(load=OPTIONS)).rows
+    assert row.encoder == folders[kind]
     assert evaluate(encoder, dataset).mean("ndcg@10") == pytest.approx(row.scores["ndcg@10"], abs=1e-9)
 
 

@@ -7,7 +7,6 @@ import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.options import open_store, parse_dims
 
 __all__ = ["fit"]
 
@@ -27,7 +26,7 @@ _KIND_HELP = (
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP)],
     on: Annotated[str, typer.Option("--on", help="What to adapt: one hookpoint, or a fusion by +.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
+    out: option.OutFolder,
     dataset: option.DatasetName = "docstrings",
     dims: Annotated[str | None, typer.Option("--dims", help="Dimensions to score; the greatest is saved.")] = None,
     split: option.Split = None,
@@ -40,10 +39,9 @@ def fit(
     report_to: ReportTo = "none",
     force: option.Force = False,
     max_tokens: option.MaxTokens = None,
-    trust_remote_code: option.Trust = False,
-    store: option.StoreFolder = None,
-    no_store: option.NoStore = False,
-    debug: option.Debug = False,
+    *,
+    trust: option.TrustFlag,
+    store: option.StoreFlags,
 ) -> None:
     """Fit one adaptor, without labels unless told otherwise, and save it with its encoder; prints the folder.
 
@@ -52,10 +50,8 @@ def fit(
     """
     from adaptors.fitting.options import TrainOptions
     from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
-    from probe.models.options import LoadOptions
 
-    lengths = parse_dims(dims) if dims else ()
+    lengths = option.parse_dims(dims) if dims else ()
     training = TrainOptions(loss, steps, rate, seed, checkpoints, report_to)
-    options = LoadOptions("float32", "cpu", max_tokens, trust_remote_code=trust_remote_code)
-    opened = open_store(store, no_store)
-    fit_and_save(FitRequest(kind, on, lengths, dataset, split, out, force, opened, labels, training), options)
+    request = FitRequest(kind, on, lengths, dataset, split, out, force, store.open(), labels, training)
+    fit_and_save(request, trust.load_options(dtype="float32", device="cpu", max_tokens=max_tokens))

@@ -4,13 +4,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.engine import EngineOptions
-from encoder_surgery.shell.options import load_ranked, open_store, wants_bm25
-from encoder_surgery.shell.output import check_output, check_plot, command_line, emit, save_plot, say, writes_json
+from encoder_surgery.shell.engine import EngineFlags
+from encoder_surgery.shell.output import LeaderboardFlags, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
@@ -27,62 +28,49 @@ if TYPE_CHECKING:
 
 __all__ = ["layers"]
 
+RankedPoolings = Annotated[
+    str, typer.Option("--pooling", help="own, cls, last, max, mean, or tokens: late interaction; several with commas.")
+]
+Lens = Annotated[
+    bool, typer.Option("--lens", help="Map every layer to the final embedding by ridge regression, without labels.")
+]
+Recommend = Annotated[
+    float | None, typer.Option(help="Name the cheapest layer that is not worse by this margin, judged on train or dev.")
+]
+
 
 @friendly
 def layers(
     model: option.Model = "minilm",
-    dataset: option.DatasetName = "docstrings",
     layers: option.Layers = "all",
-    pooling: option.RankedPoolings = "own",
-    metric: option.MetricName = "ndcg@10",
-    split: option.Split = None,
-    limit: option.Limit = None,
-    lens: option.Lens = False,
-    recommend: option.Recommend = None,
-    dtype: option.Dtype = "auto",
-    device: option.Device = "auto",
-    seed: option.Seed = 0,
-    max_tokens: option.MaxTokens = None,
-    query_prompt: option.QueryPrompt = None,
-    document_prompt: option.DocumentPrompt = None,
-    trust_remote_code: option.Trust = False,
-    baseline: option.Baseline = None,
-    store: option.StoreFolder = None,
-    no_store: option.NoStore = False,
-    engine: option.EngineName = "local",
-    address: option.EngineAddress = None,
-    workers: option.EngineWorkers = None,
-    gpus_per_worker: option.GpusPerWorker = None,
-    format: option.Format = "table",
-    save: option.Save = None,
-    plot: option.Plot = None,
-    debug: option.Debug = False,
+    pooling: RankedPoolings = "own",
+    lens: Lens = False,
+    recommend: Recommend = None,
+    *,
+    data: option.DataFlags,
+    ranking: option.RankFlags,
+    loading: option.EncodeFlags,
+    store: option.StoreFlags,
+    engine: EngineFlags,
+    output: LeaderboardFlags,
 ) -> None:
     """Rank every layer of a model by how well it retrieves, in one pass over the texts.
 
     A layer is probed by zero-shot retrieval: nothing is fitted, unless --lens asks for it. The full model is always in
     the table.
     """
-    check_output(format, save)
-    check_plot(plot)
-    engines = EngineOptions(engine, address, workers, gpus_per_worker)
-    engines.check(pooling.split(","))
-    from probe.experiments.ranking import RankOptions
-    from probe.metrics.retrieval import Metric
-    from probe.models.options import LoadOptions
-
-    options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
-    ranked_by, bm25 = Metric.parse(metric), wants_bm25(baseline)
-    opened = open_store(store, no_store)
-    chosen = engines.pick(dataset, split, limit, trust=trust_remote_code)
-    extras = _Extras(lens, recommend, model, dataset)
-    say(f"loading {dataset} and {model}")
-    data = load_ranked(dataset, split, limit, bm25=bm25)
-    with working() as report, engines.ready():
-        ranking = RankOptions(ranked_by, seed, bm25, command_line(), opened, report, writes_json(format, save), chosen)
-        board = extras.rank(data, options, ranking, layers=layers, poolings=pooling.split(","))
-    emit(board, format, save)
-    save_plot(board, plot)
+    output.check()
+    poolings = pooling.split(",")
+    engine.check(poolings)
+    picked = engine.pick(data, trust=loading.trust_remote_code)
+    options = ranking.options(store, picked, examples=output.writes_json)
+    extras = _Extras(lens, recommend, model, data.dataset)
+    say(f"loading {data.dataset} and {model}")
+    texts = data.load(bm25=options.bm25)
+    with working() as report, engine.ready():
+        options = replace(options, progress=report)
+        board = extras.rank(texts, loading.load_options(), options, layers=layers, poolings=poolings)
+    output.emit(board)
 
 
 @dataclass

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from encoder_surgery.shell.app import app, friendly
-from encoder_surgery.shell.options import Debug, StoreFolder, TableOrJson, open_store
-from encoder_surgery.shell.output import check_choice, console, print_json, say
+from encoder_surgery.shell.options import StoreFolder
+from encoder_surgery.shell.output import FormatFlag, as_json, say
 from encoder_surgery.shell.progress import working
 from probe.errors import ProbeError
 
@@ -21,26 +21,23 @@ store_app = app("See, check and empty the store of pooled states.", "probe store
 
 @store_app.command("list", epilog="Example: probe store list")
 @friendly
-def show(store: StoreFolder = None, format: TableOrJson = "table", debug: Debug = False) -> None:
+def show(store: StoreFolder, output: FormatFlag) -> None:
     """List what is stored: model, data set, settings, size, last use."""
-    check_choice("--format", format, ("table", "json"))
+    output.check()
     from probe.store.inventory import list_shelves
     from probe.store.listing import store_table
 
     opened = _open(store)
     shelves = list_shelves(opened)
-    if format == "json":
-        print_json([{**vars(shelf), "folder": str(shelf.folder)} for shelf in shelves])
-    else:
-        from probe.results.console import print_whole
-
-        print_whole(store_table(shelves), console())
+    found = [{**vars(shelf), "folder": str(shelf.folder)} for shelf in shelves]
+    output.show(as_json(found), lambda: [store_table(shelves)])
+    if output.format == "table":
         say(f"store: {opened.folder}")
 
 
 @store_app.command(epilog="Example: probe store verify")
 @friendly
-def verify(store: StoreFolder = None, debug: Debug = False) -> None:
+def verify(store: StoreFolder) -> None:
     """Check every checksum; names what is damaged and ends with exit code 1 if anything is. Changes nothing."""
     from probe.store.inventory import verify as verify_store
 
@@ -68,8 +65,8 @@ def prune(
     unused_for: Annotated[float | None, typer.Option(help="States not used for so many days.", min=0)] = None,
     everything: Annotated[bool, typer.Option("--all", help="All states.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and delete nothing.")] = False,
-    store: StoreFolder = None,
-    debug: Debug = False,
+    *,
+    store: StoreFolder,
 ) -> None:
     """Delete damaged and half-written files, and the states the options name; nothing else without an option."""
     from probe.store.inventory import find_rubbish, select_shelves
@@ -90,7 +87,7 @@ def prune(
 
 
 def _open(folder: StoreFolder) -> "Store":
-    opened = open_store(folder)
+    opened = folder.open()
     if opened is None:
         raise ProbeError("there is no store: its folder cannot be made")
     return opened

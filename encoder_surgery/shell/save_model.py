@@ -1,11 +1,13 @@
 """Score a changed model for its card, save it, check it in a fresh process."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from encoder_surgery.shell.options import Force, StoreFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
@@ -18,31 +20,53 @@ if TYPE_CHECKING:
     from probe.store.store import Store
     from surgery.cutting.blocks import CutModel
 
-__all__ = ["card_scores", "make_and_save", "name_folder", "refuse_for_tower"]
+    Score = Callable[[Dataset, RankOptions], Leaderboard]
+
+__all__ = ["CardFlags", "FolderFlags", "make_and_save", "name_folder", "refuse_for_tower"]
 
 
-def card_scores(
-    dataset: str | None,
-    split: str | None,
-    store: "Store | None",
-    *,
-    score: "Callable[[Dataset, RankOptions], Leaderboard]",
-) -> str:
-    """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
-    if dataset is None:
-        return ""
-    from probe.data.dataset import refuse_images
-    from probe.data.loading import load_dataset
-    from probe.experiments.ranking import RankOptions
-    from surgery.scoring import card_section
+@dataclass(frozen=True)
+class CardFlags(StoreFlags):
+    """The data set that a changed model is scored on, for its card."""
 
-    with working() as report:
-        data = load_dataset(dataset, split)
-        refuse_images(data, "a changed model")
-        board = score(data, RankOptions(command=command_line(), store=store, progress=report))
-    for row in board.rows:
-        say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
-    return card_section(board)
+    panel: ClassVar[str] = "Score"
+
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Score the result on it, for its model card.")
+    ] = None
+
+    def open(self) -> "Store | None":
+        """Return the store that the scoring uses, if any."""
+        return super().open() if self.dataset else None
+
+    def score(self, split: str | None, store: "Store | None", score: "Score") -> str:
+        """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
+        if self.dataset is None:
+            return ""
+        from probe.data.dataset import refuse_images
+        from probe.data.loading import load_dataset
+        from probe.experiments.ranking import RankOptions
+        from surgery.scoring import card_section
+
+        with working() as report:
+            data = load_dataset(self.dataset, split)
+            refuse_images(data, "a changed model")
+            board = score(data, RankOptions(command=command_line(), store=store, progress=report))
+        for row in board.rows:
+            say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
+        return card_section(board)
+
+
+@dataclass(frozen=True)
+class FolderFlags:
+    """The folder that is made."""
+
+    panel: ClassVar[str] = "Output"
+
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to make; named after the model when left out.")
+    ] = None
+    force: Force = False
 
 
 def refuse_for_tower(model: str, options: dict[str, object]) -> None:

@@ -9,10 +9,9 @@ import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.options import open_store
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.save_model import card_scores
+from encoder_surgery.shell.save_model import CardFlags, FolderFlags
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -35,46 +34,38 @@ def fuse(
     weights: Annotated[str | None, typer.Option(help="One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
     tune_weights: Annotated[bool, typer.Option("--tune-weights", help="Choose them on --split of --dataset.")] = False,
     split: Annotated[str | None, typer.Option(help="Where weights are chosen: train or dev, never test.")] = None,
-    dataset: option.CardDataset = None,
     metric: option.MetricName = "ndcg@10",
-    out: option.Out = None,
-    force: option.Force = False,
-    max_tokens: option.MaxTokens = None,
-    query_prompt: option.QueryPrompt = None,
-    document_prompt: option.DocumentPrompt = None,
-    trust_remote_code: option.Trust = False,
-    store: option.StoreFolder = None,
-    no_store: option.NoStore = False,
-    debug: option.Debug = False,
+    *,
+    folder: FolderFlags,
+    loading: option.PromptFlags,
+    card: CardFlags,
 ) -> None:
     """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
     from probe.metrics.retrieval import Metric
-    from probe.models.options import LoadOptions
     from surgery.fusing.model import fuse as fuse_models
     from surgery.saving.save import check_out
     from surgery.scoring import score_fused
 
-    _check_tuning(tune_weights, weights, split, dataset=dataset)
+    _check_tuning(tune_weights, weights, split, dataset=card.dataset)
     ranked_by, chosen = Metric.parse(metric), _parse_weights(weights)
-    options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
-    scored = replace(options, dtype="auto", device="auto")
-    folder = out or Path("-".join(map(_short_name, specs)))
-    check_out(folder, force)
-    opened = open_store(store, no_store) if dataset else None
+    scored = loading.load_options()
+    out = folder.out or Path("-".join(map(_short_name, specs)))
+    check_out(out, folder.force)
+    store = card.open()
     if tune_weights:
         plain = "concat" if method == "concat" else "mean"
-        equal = fuse_models(specs, plain, None, options=scored, store=opened)
-        chosen = _tune(equal, str(dataset), split, metric=ranked_by, store=opened)
+        equal = fuse_models(specs, plain, None, options=scored, store=store)
+        chosen = _tune(equal, str(card.dataset), split, metric=ranked_by, store=store)
         method = plain if chosen is None or plain == "concat" else "weighted"
 
     def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
         """Score the fused model and its parts."""
-        model = fuse_models(specs, method, chosen, options=scored, store=opened)
+        model = fuse_models(specs, method, chosen, options=scored, store=store)
         return score_fused(model, data, replace(ranking, metric=ranked_by))
 
-    model = fuse_models(specs, method, chosen, options=options)
-    _save(model, folder, force, scores=card_scores(dataset, None, opened, score=score))
-    typer.echo(folder)
+    model = fuse_models(specs, method, chosen, options=loading.load_options(dtype="float32", device="cpu"))
+    _save(model, out, folder.force, scores=card.score(None, store, score))
+    typer.echo(out)
 
 
 def _check_tuning(tune: bool, weights: str | None, split: str | None, *, dataset: str | None) -> None:

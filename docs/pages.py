@@ -31,7 +31,7 @@ _BEFORE = {
 
 
 def commands() -> dict[str, Any]:
-    """Return every command by the words that call it, groups included; `encoder-surgery` only repeats them."""
+    """Return every command of the packages' console scripts by the words that call it, groups included."""
     from typer.main import get_command
 
     scripts = tomllib.loads((_DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]

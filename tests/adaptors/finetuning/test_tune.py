@@ -20,8 +20,8 @@ from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.tune import tune
 from adaptors.rows.columns import BINARY, LISTS, SCORED, TRIPLETS
-from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import TuningData
+from adaptors.rows.mining import MineOptions
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise
 from adaptors.training.trainer import EncoderTrainer
 from probe.errors import CallError, TrainingError
@@ -190,10 +190,10 @@ def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monk
 
     mined, mine = [], tuning.mine_negatives
 
-    def spy(data: TuningData, model: SentenceTransformer, corpus: Sequence[str], *args: Any) -> TuningData:
+    def spy(data: TuningData, model: SentenceTransformer, corpus: Sequence[str], **named: Any) -> TuningData:
         assert not model.training
         mined.append((data, torch.from_numpy(model.encode("sun")), tuple(corpus)))
-        return mine(data, model, corpus, *args)
+        return mine(data, model, corpus, **named)
 
     monkeypatch.setattr(tuning, "mine_negatives", spy)
     data, corpus = make_pairs(12), tuple(text() for _ in range(20))

@@ -24,8 +24,9 @@ from adaptors.finetuning.trainer import TuningRun
 from adaptors.finetuning.tune import tune
 from adaptors.finetuning.two_towers import PairedModel
 from adaptors.losses.alignment import AlignmentAnisotropyLoss
-from adaptors.rows.hard_negatives import MineOptions, candidate_texts
+from adaptors.rows.hard_negatives import candidate_texts
 from adaptors.rows.load import TuningData, load_tuning_data
+from adaptors.rows.mining import MineOptions
 from adaptors.rows.rows import Pairwise
 from probe.data.loading import load_dataset
 from probe.encoding.opening import open_reader

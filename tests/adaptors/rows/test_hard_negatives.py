@@ -17,9 +17,9 @@ from tiny_models import PROMPTS, WORDS
 
 from adaptors.rows import mining
 from adaptors.rows.columns import PAIRS
-from adaptors.rows.hard_negatives import MineOptions, candidate_texts, mine_negatives
+from adaptors.rows.hard_negatives import candidate_texts, mine_negatives
 from adaptors.rows.load import TuningData, load_tuning_data
-from adaptors.rows.mining import mine
+from adaptors.rows.mining import MineOptions, mine
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
 from probe.encoding.chunk_states import silent
 from probe.errors import CallError, DataError

@@ -2,27 +2,20 @@
 
 from typing import Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import LeaderboardFlags, command_line, say
 from encoder_surgery.shell.progress import working
 
 __all__ = ["rank"]
 
-On = Annotated[list[str], typer.Option("--on", help="What to adapt: a hookpoint, several layers, or a fusion by +.")]
-Dims = Annotated[str, typer.Option("--dims", help="Dimensions to keep, with commas.")]
-Kinds = Annotated[
-    str | None,
-    typer.Option("--kinds", help="Kinds with commas, as `adaptors fit -h` names them; all when left out."),
-]
+Kinds = Annotated[str | None, flag("Kinds with commas, as `adaptors fit -h` names them; all when left out.")]
 
 
 @friendly
 def rank(
-    on: On,
-    dims: Dims = "512,256,128",
+    on: Annotated[list[str], flag("What to adapt: a hookpoint, several layers, or a fusion by +.", "--on")],
+    dims: Annotated[str, flag("Dimensions to keep, with commas.")] = "512,256,128",
     kinds: Kinds = None,
     labels: option.Labels = "none",
     steps: option.Steps = 300,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from encoder_surgery.adaptors_commands.tune_options import HealFlags, TrainFlags
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.training_output import check_target, draw, is_fast, save_and_print
+from encoder_surgery.shell.training_output import is_fast
 
 if TYPE_CHECKING:
     from adaptors.finetuning.encoder import TrainableEncoder
@@ -34,8 +34,8 @@ def heal_and_save(training: TrainFlags, healing: HealFlags, store: "Store | None
     from adaptors.healing.texts import gather_heal_texts, load_heal_texts
     from probe.encoding.opening import open_reader
 
-    target, cut, teacher, sources = training.target, training.model, healing.teacher, training.dataset or ["docstrings"]
-    check_target(target, training.log)
+    cut, teacher, sources = training.model, healing.teacher, training.dataset or ["docstrings"]
+    training.check_files()
     check_cut(Path(cut))
     with TemporaryDirectory() as scratch, working() as report:
         say(f"loading {', '.join(sources)}, {teacher} and {cut}")
@@ -47,26 +47,19 @@ def heal_and_save(training: TrainFlags, healing: HealFlags, store: "Store | None
         start = _choose_start(teacher, student, texts, options=options)
         options = _count_steps(student, texts, options, minutes=healing.minutes)
         look = HealSample(student.model, texts, options.seed)
-        before = look() if target.picture else None
+        before = look() if training.similarity_map else None
         losses = heal(student, texts, options)
-    draw(target, before, look, sides=("student", "teacher"))
+    training.draw(before, look, sides=("student", "teacher"))
     words = f"## Healed\n\n{start} {_words(teacher, texts, options)} {_describe_losses(losses)}"
-    save_and_print(Tuned(student, TrainedOn("healed", texts.seen), target.out.name, words), target, cut)
+    training.save(Tuned(student, TrainedOn("healed", texts.seen), training.out.name, words))
 
 
 def _read_options(training: TrainFlags, healing: HealFlags) -> "HealOptions":
     from adaptors.healing.heal import HealOptions
 
-    return HealOptions(
-        healing.steps,
-        training.batch or 16,
-        training.tokens,
-        training.rate or 3e-4,
-        training.seed,
-        is_fast(),
-        training.checkpoints,
-        log=training.log,
-    )
+    batch, rate, seed = training.batch or 16, training.rate or 3e-4, training.seed
+    options = HealOptions(healing.steps, batch, training.tokens, rate, seed, is_fast())
+    return replace(options, checkpoints=training.checkpoints, log=training.log)
 
 
 def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts", *, options: "HealOptions") -> str:

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any
 from encoder_surgery.adaptors_commands.tune_options import LabelFlags, TrainFlags
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.training_output import (
-    check_target,
-    draw,
-    is_fast,
-    save_and_print,
-    show_epochs,
-    training_section,
-)
+from encoder_surgery.shell.training_output import is_fast, show_epochs, training_section
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -41,21 +34,13 @@ def read_options(training: TrainFlags, labels: LabelFlags) -> "TuneOptions":
     from adaptors.finetuning.parameters import Scope
     from adaptors.rows.hard_negatives import MineOptions
 
-    seed = training.seed
+    batch, rate, tokens, seed = training.batch or 32, training.rate, training.tokens, training.seed
     return TuneOptions(
         _read_goal(labels),
         Scope(labels.lora, labels.top, labels.decay, labels.tower),
-        Schedule(
-            epochs=labels.epochs,
-            batch=training.batch or 32,
-            rate=training.rate,
-            warm_up=labels.warm_up,
-            tokens=training.tokens,
-            seed=seed,
-            bfloat16=is_fast(),
-        ),
-        rounds=labels.rounds,
-        mining=MineOptions(labels.negatives, *_read_ranks(labels.ranks), labels.negatives_margin, seed),
+        Schedule(labels.epochs, batch, rate, labels.warm_up, tokens, seed, is_fast()),
+        labels.rounds,
+        MineOptions(labels.negatives, *_read_ranks(labels.ranks), labels.negatives_margin, seed),
         cross_encoder=labels.cross_encoder,
         hold_out=labels.hold_out,
         checkpoints=training.checkpoints,
@@ -106,28 +91,28 @@ def tune_and_save(training: TrainFlags, labels: LabelFlags) -> None:
     from adaptors.rows.load import load_tuning_data
     from adaptors.training.distributed import is_first
 
-    options, target, model = read_options(training, labels), training.target, training.model
+    options = read_options(training, labels)
     source = _check_source(training.dataset or [])
-    check_target(target, options.log)
+    training.check_files()
     if options.scope.lora is not None:
         check_peft()
     with TemporaryDirectory() as scratch:
         with working() as report:
-            say(f"loading {source} and {model}")
+            say(f"loading {source} and {training.model}")
             data = load_tuning_data(source)
             for defect in data.defects:
                 say(f"{source}: {defect}")
-            encoder = open_trainable(model, Path(scratch))
+            encoder = open_trainable(training.model, Path(scratch))
             trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
             tuning = replace(_open_guide(options), progress=report)
             look = RowSample(encoder.model, data.rows)
-            before = look() if target.picture else None
+            before = look() if training.similarity_map else None
             rounds = tune(encoder, data, candidate_texts(data), options=tuning)
         if not is_first():
             return
-        draw(target, before, look, sides=("queries", "documents"))
+        training.draw(before, look, sides=("queries", "documents"))
         _report(rounds)
-        save_and_print(_describe(encoder, source, data, options=options, rounds=rounds), target, model)
+        training.save(_describe(encoder, source, data, options=options, rounds=rounds))
 
 
 def _check_source(sources: Sequence[str]) -> str:

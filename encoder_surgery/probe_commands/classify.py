@@ -2,20 +2,14 @@
 
 from typing import Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import ResultFlags, check_choice, command_line, say
 from encoder_surgery.shell.progress import working
 
 __all__ = ["classify"]
 
-Labelled = Annotated[
-    str, typer.Option("--dataset", "-d", help="docstrings, or a .jsonl or .csv file with text and label.")
-]
-ClassMetric = Annotated[str, typer.Option("--metric", help="accuracy or macro-f1: ranks, and chooses the penalty.")]
-Folds = Annotated[int, typer.Option(help="Of the outer cross-validation.", min=2)]
+Labelled = Annotated[str, flag("docstrings, or a .jsonl or .csv file with text and label.", "--dataset", "-d")]
 
 
 @friendly
@@ -24,8 +18,8 @@ def classify(
     dataset: Labelled = "docstrings",
     layers: option.Layers = "all",
     pooling: option.Poolings = "own",
-    metric: ClassMetric = "accuracy",
-    folds: Folds = 5,
+    metric: Annotated[str, flag("accuracy or macro-f1: ranks, and chooses the penalty.")] = "accuracy",
+    folds: Annotated[int, flag("Of the outer cross-validation.", min=2)] = 5,
     limit: option.TextLimit = None,
     seed: option.Seed = 0,
     *,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import app, friendly
+from encoder_surgery.shell.app import app, flag, friendly
 from encoder_surgery.shell.output import FormatFlag, as_json, say
 
 __all__ = ["data_app"]
@@ -35,7 +35,7 @@ def show(
 def build(
     files: Annotated[list[Path], typer.Argument(help="Text, Markdown, JSONL or CSV files, or folders of them.")],
     out: option.OutFolder,
-    force: Annotated[bool, typer.Option("--force", help="Replace the folder where it exists.")] = False,
+    force: Annotated[bool, flag("Replace the folder where it exists.", "--force")] = False,
 ) -> None:
     """Make a BEIR data set of your own documents, with synthetic known-item queries; prints its folder."""
     from probe.documents.build import build_dataset

@@ -2,17 +2,15 @@
 
 from typing import Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
 
 __all__ = ["geometry"]
 
 Models = Annotated[
-    list[str] | None, typer.Option("--model", "-m", help="Alias, hub id or folder; name two to compare their layers.")
+    list[str] | None, flag("Alias, hub id or folder; name two to compare their layers.", "--model", "-m")
 ]
 
 

@@ -2,14 +2,12 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.output import LeaderboardFlags, say
 from encoder_surgery.shell.progress import working
@@ -23,19 +21,16 @@ if TYPE_CHECKING:
     from probe.evaluation.composite import Composite
     from probe.experiments.ranking import RankOptions
     from probe.layers.hookpoint import Hookpoint
-    from probe.models.options import LoadOptions
     from probe.results.leaderboard import Leaderboard
 
 __all__ = ["layers"]
 
 RankedPoolings = Annotated[
-    str, typer.Option("--pooling", help="own, cls, last, max, mean, or tokens: late interaction; several with commas.")
+    str, flag("own, cls, last, max, mean, or tokens: late interaction; several with commas.", "--pooling")
 ]
-Lens = Annotated[
-    bool, typer.Option("--lens", help="Map every layer to the final embedding by ridge regression, without labels.")
-]
+Lens = Annotated[bool, flag("Map every layer to the final embedding by ridge regression, without labels.", "--lens")]
 Recommend = Annotated[
-    float | None, typer.Option(help="Name the cheapest layer that is not worse by this margin, judged on train or dev.")
+    float | None, flag("Name the cheapest layer that is not worse by this margin, judged on train or dev.")
 ]
 
 
@@ -62,14 +57,27 @@ def layers(
     output.check()
     poolings = pooling.split(",")
     engine.check(poolings)
+    from probe.encoding.opening import open_reader
+    from probe.experiments.ranking import rank_layers
+    from probe.experiments.two_towers import open_towers, rank_towers
+
     picked = engine.pick(data, trust=loading.trust_remote_code)
     options = ranking.options(store, picked, examples=output.writes_json)
-    extras = _Extras(lens, recommend, model, data.dataset)
     say(f"loading {data.dataset} and {model}")
     texts = data.load(bm25=options.bm25)
     with working() as report, engine.ready():
         options = replace(options, progress=report)
-        board = extras.rank(texts, loading.load_options(), options, layers=layers, poolings=poolings)
+        if texts.images:
+            if lens or recommend is not None:
+                raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' holds images: leave them out")
+            towers = open_towers(model, texts, loading.load_options(), store=options.store)
+            board = rank_towers(towers, texts, layers, poolings=poolings, options=options)
+        else:
+            reader = open_reader(model, loading.load_options(), options.store)
+            extras = _Extras(model, data.dataset, lens, recommend)
+            fit = partial(extras.fit, reader, texts, options=options)
+            board = rank_layers(reader, texts, layers, poolings=poolings, options=options, extra=fit)
+            board = extras.add_recommendation(board)
     output.emit(board)
 
 
@@ -78,51 +86,21 @@ class _Extras:
     """Lenses and a recommendation beside the raw layers, where asked for.
 
     Attributes:
-        lens: Whether every layer is shown with its lens, too.
-        margin: How much worse than the full model still counts as not worse, where a recommendation is asked for.
         model: The model, as typed.
         dataset: The data set, as typed.
+        lens: Whether every layer is shown with its lens, too.
+        margin: How much worse than the full model still counts as not worse, where a recommendation is asked for.
         found: The recommendation, once there is one.
     """
 
-    lens: bool
-    margin: float | None
     model: str
     dataset: str
-    found: "Recommendation | None" = field(default=None, init=False)
-
-    def rank(
-        self, data: "Dataset", options: "LoadOptions", ranking: "RankOptions", *, layers: str, poolings: list[str]
-    ) -> "Leaderboard":
-        """Return the leaderboard of some layers and poolings; of both towers where there are images."""
-        if data.images:
-            from probe.experiments.two_towers import open_towers, rank_towers
-
-            if self.lens or self.margin is not None:
-                raise CallError(f"--lens and --recommend are for texts, '{self.dataset}' holds images: leave them out")
-            return rank_towers(
-                open_towers(self.model, data, options, store=ranking.store),
-                data,
-                layers,
-                poolings=poolings,
-                options=ranking,
-            )
-        from probe.encoding.opening import open_reader
-        from probe.experiments.ranking import rank_layers
-
-        reader = open_reader(self.model, options, ranking.store)
-        board = rank_layers(
-            reader,
-            data,
-            layers,
-            poolings=poolings,
-            options=ranking,
-            extra=partial(self.fit, reader, data, ranking=ranking),
-        )
-        return self.add_recommendation(board)
+    lens: bool
+    margin: float | None
+    found: "Recommendation | None" = None
 
     def fit(
-        self, reader: "LayerReader", data: "Dataset", points: "Sequence[Hookpoint]", *, ranking: "RankOptions"
+        self, reader: "LayerReader", data: "Dataset", points: "Sequence[Hookpoint]", *, options: "RankOptions"
     ) -> "Sequence[Composite]":
         """Return a lens per hookpoint, and find the recommendation, where asked for."""
         if not self.lens and self.margin is None:
@@ -135,8 +113,8 @@ class _Extras:
 
         held = find_training(self.dataset, data.split)
         if self.margin is not None:
-            self.found = recommend(reader, points, held, margin=self.margin, options=ranking)
-        return fit_lenses(reader, points, FitTexts(data, held), store=ranking.store, progress=ranking.progress)
+            self.found = recommend(reader, points, held, margin=self.margin, options=options)
+        return fit_lenses(reader, points, FitTexts(data, held), store=options.store, progress=options.progress)
 
     def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":
         """Return the leaderboard with the recommendation in its settings, if there is one."""

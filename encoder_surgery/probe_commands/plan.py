@@ -2,29 +2,21 @@
 
 from typing import Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import FormatFlag, command_line, say
 
 __all__ = ["plan"]
 
-Texts = Annotated[int, typer.Option("--texts", help="How many texts.")]
-Tokens = Annotated[int | None, typer.Option(help="Their mean length; the model's longest input when left out.")]
-RateOption = Annotated[
-    float | None, typer.Option("--rate", help="TFLOP/s that the device reaches; measured here when left out.")
-]
-
 
 @friendly
 def plan(
-    texts: Texts,
+    texts: Annotated[int, flag("How many texts.")],
     model: option.Model = "minilm",
-    tokens_per_text: Tokens = None,
+    tokens_per_text: Annotated[int | None, flag("Their mean length; the model's longest input when left out.")] = None,
     layers: option.Layers = "all",
     pooling: option.Poolings = "own",
-    rate: RateOption = None,
+    rate: Annotated[float | None, flag("TFLOP/s that the device reaches; measured here when left out.")] = None,
     *,
     loading: option.DeviceFlags,
     output: FormatFlag,

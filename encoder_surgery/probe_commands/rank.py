@@ -1,38 +1,29 @@
 """The command `probe rank`."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.output import LeaderboardFlags, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 
-if TYPE_CHECKING:
-    from adaptors.encoders.specs import ResolvedSpecs
-    from probe.models.options import LoadOptions
-    from probe.store.store import Store
-
 __all__ = ["rank"]
 
 # The backslash keeps rich from reading brackets as markup.
 _SPECS = "Encoders, written model\\[@layers]\\[:pooling], or several joined by + ; the first is the baseline."
-FuseRuns = Annotated[
-    str | None,
-    typer.Option("--fuse-runs", help="Beside every fusion, the rankings fused: rrf, combsum, or both."),
-]
 
 
 @friendly
 def rank(
     specs: Annotated[list[str] | None, typer.Argument(help=_SPECS)] = None,
-    queries: Annotated[str | None, typer.Option(help="Encoder of the queries, where --documents has another.")] = None,
-    documents: Annotated[str | None, typer.Option(help="Encoder of the documents that --queries searches.")] = None,
-    fuse_runs: FuseRuns = None,
+    queries: Annotated[str | None, flag("Encoder of the queries, where --documents has another.")] = None,
+    documents: Annotated[str | None, flag("Encoder of the documents that --queries searches.")] = None,
+    fuse_runs: Annotated[str | None, flag("Beside every fusion, the rankings fused: rrf, combsum, or both.")] = None,
     *,
     data: option.DataFlags,
     ranking: option.RankFlags,
@@ -49,7 +40,7 @@ def rank(
     output.check()
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engine.check(named)
-    from adaptors.encoders.specs import pair_towers
+    from adaptors.encoders.specs import pair_towers, resolve_sides, resolve_specs
     from probe.experiments.ranking import rank as rank_encoders
 
     load_options = loading.load_options()
@@ -59,7 +50,11 @@ def rank(
     texts = data.load(bm25=options.bm25)
     with working() as report, engine.ready():
         options = replace(options, progress=report)
-        found = _resolve(named, bool(queries), fuse_runs, options=load_options, store=options.store)
+        if queries and documents:
+            found = resolve_sides(queries, documents, load_options, store=options.store)
+        else:
+            rules = fuse_runs.split(",") if fuse_runs else ()
+            found = resolve_specs(named, load_options, options.store, run_rules=rules, tokens=True)
         found = pair_towers(found, texts, load_options, store=options.store)
         board = rank_encoders(found.candidates, texts, str(found.baseline), options=options, fusions=found.fusions)
     output.emit(board)
@@ -74,15 +69,3 @@ def _check_specs(specs: list[str], queries: str | None, documents: str | None, *
     if queries is None or documents is None or specs or fuse_runs:
         raise CallError("--queries and --documents go together, and without other encoders or --fuse-runs")
     return [documents, queries]
-
-
-def _resolve(
-    specs: list[str], is_pair: bool, fuse_runs: str | None, *, options: "LoadOptions", store: "Store | None"
-) -> "ResolvedSpecs":
-    """Open the encoders that a call of `rank` names: any, or one of documents and one of queries."""
-    from adaptors.encoders.specs import resolve_sides, resolve_specs
-
-    if is_pair:
-        documents, queries = specs
-        return resolve_sides(queries, documents, options, store=store)
-    return resolve_specs(specs, options, store, run_rules=fuse_runs.split(",") if fuse_runs else (), tokens=True)

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import check_file, write_text
 from probe.errors import CallError
 
 __all__ = ["report"]
 
 Results = Annotated[list[Path], typer.Argument(help="Results that commands wrote with --save FILE.json.")]
-Page = Annotated[Path, typer.Option("--out", "-o", help="The .html file to write.")]
+Page = Annotated[Path, flag("The .html file to write.", "--out", "-o")]
 
 
 @friendly

@@ -2,18 +2,15 @@
 
 from typing import Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
 
 __all__ = ["similarity"]
 
 ScoredPairsName = Annotated[
-    str,
-    typer.Option("--dataset", "-d", help="docstrings, or a .jsonl or .csv file with sentence1, sentence2 and score."),
+    str, flag("docstrings, or a .jsonl or .csv file with sentence1, sentence2 and score.", "--dataset", "-d")
 ]
 
 

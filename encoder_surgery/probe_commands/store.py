@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from encoder_surgery.shell.app import app, friendly
+from encoder_surgery.shell.app import app, flag, friendly
 from encoder_surgery.shell.options import StoreFolder
 from encoder_surgery.shell.output import FormatFlag, as_json, say
 from encoder_surgery.shell.progress import working
@@ -61,10 +61,10 @@ def verify(store: StoreFolder) -> None:
 @store_app.command(epilog="Example: probe store prune --unused-for 30 --dry-run")
 @friendly
 def prune(
-    model: Annotated[str | None, typer.Option("--model", "-m", help="States of this model, as it was typed.")] = None,
-    unused_for: Annotated[float | None, typer.Option(help="States not used for so many days.", min=0)] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All states.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and delete nothing.")] = False,
+    model: Annotated[str | None, flag("States of this model, as it was typed.", "--model", "-m")] = None,
+    unused_for: Annotated[float | None, flag("States not used for so many days.", min=0)] = None,
+    everything: Annotated[bool, flag("All states.", "--all")] = False,
+    dry_run: Annotated[bool, flag("Say what would go, and delete nothing.", "--dry-run")] = False,
     *,
     store: StoreFolder,
 ) -> None:

@@ -16,7 +16,7 @@ import typer
 
 from probe.errors import ProbeError
 
-__all__ = ["app", "friendly", "leave_to_first", "shared"]
+__all__ = ["app", "flag", "friendly", "leave_to_first", "shared"]
 
 Command = Callable[..., None]
 
@@ -33,8 +33,6 @@ _SHARED = "shares_work"
 _CALLS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # Seconds within which the launcher ends this process if the first one failed.
 _GRACE = 30.0
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def app(help: str, example: str, commands: Mapping[str, Command] | None = None) -> typer.Typer:
@@ -57,6 +55,17 @@ def app(help: str, example: str, commands: Mapping[str, Command] | None = None) 
     return made
 
 
+def flag(help: str, *names: str, **rules: Any) -> Any:
+    """Return an option for `Annotated`.
+
+    Args:
+        help: What `--help` says of it.
+        names: Its names, where they do not follow from the parameter's.
+        rules: Whatever else `typer.Option` takes.
+    """
+    return typer.Option(*names, help=help, **rules)
+
+
 def friendly(command: Command) -> Command:
     """Make a command out of a function, for typer to call.
 
@@ -68,7 +77,7 @@ def friendly(command: Command) -> Command:
     def run(*, debug: bool = False, **values: Any) -> None:
         """Run the command."""
         _prepare_process()
-        if not _is_shared(command):
+        if not getattr(command, _SHARED, False):
             leave_to_first()
         try:
             with _silence_others():
@@ -99,7 +108,8 @@ def _list_options(command: Command) -> list[inspect.Parameter]:
     own = [parameter for parameter in parameters if not is_dataclass(parameter.annotation)]
     groups: list[Any] = [parameter.annotation for parameter in parameters if is_dataclass(parameter.annotation)]
     grouped = [_in_panel(option, group) for group in groups for option in inspect.signature(group).parameters.values()]
-    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+    annotation = Annotated[bool, flag("Show the traceback of an error.", "--debug")]
+    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
     return [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in (*own, *grouped, debug)]
 
 
@@ -141,10 +151,6 @@ def shared(command: Command) -> Command:
     """Mark a command whose work several processes share."""
     setattr(command, _SHARED, True)
     return command
-
-
-def _is_shared(command: Command) -> bool:
-    return getattr(command, _SHARED, False)
 
 
 def _process_rank() -> int:

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import typer
-
+from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.options import DataFlags
 from encoder_surgery.shell.output import check_choice
 from probe.errors import CallError
@@ -28,18 +27,13 @@ class EngineFlags:
 
     panel: ClassVar[str] = "Engine"
 
-    engine: Annotated[
-        str, typer.Option("--engine", help="What reads the documents: local, or ray (needs the extra ray).")
-    ] = _LOCAL
-    address: Annotated[
-        str | None,
-        typer.Option("--address", help="Of a Ray cluster: HOST:PORT or auto; one is started here when left out."),
-    ] = None
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Of the Ray cluster; as many as it has room for when left out.")
-    ] = None
+    engine: Annotated[str, flag("What reads the documents: local, or ray (needs the extra ray).")] = _LOCAL
+    address: Annotated[str | None, flag("Of a Ray cluster: HOST:PORT or auto; one is started here when left out.")] = (
+        None
+    )
+    workers: Annotated[int | None, flag("Of the Ray cluster; as many as it has room for when left out.")] = None
     gpus_per_worker: Annotated[
-        float | None, typer.Option(help="Of the Ray cluster; 1 where the model runs on a GPU, when left out.")
+        float | None, flag("Of the Ray cluster; 1 where the model runs on a GPU, when left out.")
     ] = None
 
     def check(self, specs: Sequence[str]) -> None:

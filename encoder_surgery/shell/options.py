@@ -3,12 +3,11 @@
 A group is a frozen dataclass: its fields are options, its methods do what every command does with their values.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import typer
-
+from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.output import check_choice, command_line, say
 from probe.errors import CallError, DataError
 
@@ -48,27 +47,21 @@ __all__ = [
     "parse_dims",
 ]
 
-Model = Annotated[str, typer.Option("--model", "-m", help="Alias (see `probe models`), hub id or folder.")]
-DatasetName = Annotated[
-    str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder, zip or URL.")
-]
-Split = Annotated[str | None, typer.Option(help="Whose judgements to use; test, or the only one, when left out.")]
-TextLimit = Annotated[
-    int | None, typer.Option("--limit", help="Keep about so many, spread evenly over the labels or scores.")
-]
-Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
-Poolings = Annotated[str, typer.Option("--pooling", help="own, cls, last, max, mean; several with commas.")]
-CutPooling = Annotated[
-    str | None, typer.Option("--pooling", help="cls, last, max or mean; the model's own when left out.")
-]
-MetricName = Annotated[str, typer.Option("--metric", help="ndcg, map, recall, precision or mrr @ a cut-off.")]
-Seed = Annotated[int, typer.Option(help="Of the intervals and the paired tests.", min=0)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-MaxTokens = Annotated[int | None, typer.Option(help="Longest input; the model's own when left out.")]
-OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")]
-Labels = Annotated[str, typer.Option(help="Train networks on the judgements of train or dev; none, or a split.")]
-Steps = Annotated[int, typer.Option(help="Batches a network is trained for, at most.", min=1)]
+Model = Annotated[str, flag("Alias (see `probe models`), hub id or folder.", "--model", "-m")]
+DatasetName = Annotated[str, flag("docstrings, a BEIR name, a BEIR folder, zip or URL.", "--dataset", "-d")]
+Split = Annotated[str | None, flag("Whose judgements to use; test, or the only one, when left out.")]
+TextLimit = Annotated[int | None, flag("Keep about so many, spread evenly over the labels or scores.")]
+Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
+Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
+CutPooling = Annotated[str | None, flag("cls, last, max or mean; the model's own when left out.")]
+MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
+Seed = Annotated[int, flag("Of the intervals and the paired tests.", min=0)]
+Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
+MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
+OutFolder = Annotated[Path, flag("Folder to make.", "--out", "-o")]
+Force = Annotated[bool, flag("Replace a folder that this command made.", "--force")]
+Labels = Annotated[str, flag("Train networks on the judgements of train or dev; none, or a split.")]
+Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1)]
 
 
 @dataclass(frozen=True)
@@ -77,9 +70,8 @@ class TrustFlag:
 
     panel: ClassVar[str] = "Model"
 
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that the model's folder brings.")
-    ] = field(default=False, kw_only=True)  # the last one of every group
+    _: KW_ONLY  # shown after the options of derived groups
+    trust_remote_code: Annotated[bool, flag("Run code that the model's folder brings.", "--trust-remote-code")] = False
 
     def load_options(self, **fixed: Any) -> "LoadOptions":
         """Return how to load a model.
@@ -96,7 +88,7 @@ class TrustFlag:
 class DeviceFlags(TrustFlag):
     """Where and in what precision a model computes."""
 
-    dtype: Annotated[str, typer.Option(help="Of the matrix products: auto, float32, bfloat16 or float16.")] = "auto"
+    dtype: Annotated[str, flag("Of the matrix products: auto, float32, bfloat16 or float16.")] = "auto"
     device: Device = "auto"
 
 
@@ -105,10 +97,8 @@ class PromptFlags(TrustFlag):
     """How a model reads queries and documents."""
 
     max_tokens: MaxTokens = None
-    query_prompt: Annotated[str | None, typer.Option(help="Put before queries; the model's own when left out.")] = None
-    document_prompt: Annotated[
-        str | None, typer.Option(help="Put before documents; the model's own when left out.")
-    ] = None
+    query_prompt: Annotated[str | None, flag("Put before queries; the model's own when left out.")] = None
+    document_prompt: Annotated[str | None, flag("Put before documents; the model's own when left out.")] = None
 
 
 @dataclass(frozen=True)
@@ -122,8 +112,7 @@ class TextFlags(DeviceFlags):
 
     max_tokens: MaxTokens = None
     document_prompt: Annotated[
-        str | None,
-        typer.Option("--prompt", help="Put before every text; the model's document prompt when left out."),
+        str | None, flag("Put before every text; the model's document prompt when left out.", "--prompt")
     ] = None
 
 
@@ -135,7 +124,7 @@ class DataFlags:
 
     dataset: DatasetName = "docstrings"
     split: Split = None
-    limit: Annotated[int | None, typer.Option(help="Keep about so many documents; every judged one stays.")] = None
+    limit: Annotated[int | None, flag("Keep about so many documents; every judged one stays.")] = None
 
     def load(self, *, bm25: bool = False) -> "Dataset":
         """Return the data set, and say so if it is larger than asked for.
@@ -160,12 +149,10 @@ class StoreFolder:
 
     panel: ClassVar[str] = "Store"
 
+    _: KW_ONLY
     store: Annotated[
-        str | None,
-        typer.Option(
-            "--store", metavar="FOLDER", help="Folder or URL of the store; in the cache folder when left out."
-        ),
-    ] = field(default=None, kw_only=True)
+        str | None, flag("Folder or URL of the store; in the cache folder when left out.", metavar="FOLDER")
+    ] = None
 
     def open(self) -> "Store | None":
         """Return the store in the folder or at the URL asked for, or in the cache folder; None where that is none."""
@@ -196,9 +183,10 @@ def _is_file(location: "Location") -> bool:
 class StoreFlags(StoreFolder):
     """The place of the store, or none."""
 
-    no_store: Annotated[
-        bool, typer.Option("--no-store", help="Keep no states, read none: for corpora larger than the disk.")
-    ] = field(default=False, kw_only=True)
+    _: KW_ONLY
+    no_store: Annotated[bool, flag("Keep no states, read none: for corpora larger than the disk.", "--no-store")] = (
+        False
+    )
 
     def open(self) -> "Store | None":
         """Return the store that the command uses, if any."""
@@ -215,7 +203,7 @@ class RankFlags:
 
     metric: MetricName = "ndcg@10"
     seed: Seed = 0
-    baseline: Annotated[str | None, typer.Option(help="bm25 adds a BM25 row (needs the extra bm25).")] = None
+    baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
 
     def options(self, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RankOptions":
         """Return how to rank, without a progress bar."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import typer
 
+from encoder_surgery.shell.app import flag
 from probe.errors import CallError, ProbeError
 from probe.io.files import replace_file
 
@@ -37,6 +38,8 @@ __all__ = [
     "say",
     "write_text",
 ]
+
+_SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
 
 
 def check_choice(option: str, value: str, choices: Collection[str]) -> None:
@@ -76,7 +79,7 @@ class FormatFlag:
     panel: ClassVar[str] = "Output"
     formats: ClassVar[tuple[str, ...]] = ("table", "json")
 
-    format: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table"
+    format: Annotated[str, flag("table or json.", "--format", "-f")] = "table"
 
     def check(self) -> None:
         """Refuse a wrong value before the work, not after it."""
@@ -110,10 +113,8 @@ class ResultFlags(FormatFlag):
 
     suffixes: ClassVar[Mapping[str, str]] = {".json": "json"}
 
-    save: Annotated[Path | None, typer.Option("--save", help="Write the numbers as a .json file as well.")] = None
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw a picture as well; .png, .svg or .pdf (needs the extra plot).")
-    ] = None
+    save: Annotated[Path | None, flag("Write the numbers as a .json file as well.")] = None
+    plot: Annotated[Path | None, flag("Draw a picture as well; .png, .svg or .pdf (needs the extra plot).")] = None
 
     def check(self) -> None:
         """Refuse a wrong value before the work, not after it."""
@@ -141,16 +142,10 @@ class LeaderboardFlags(ResultFlags):
     """The output of a command that makes a leaderboard."""
 
     formats: ClassVar[tuple[str, ...]] = ("table", "json", "csv", "markdown")
-    suffixes: ClassVar[Mapping[str, str]] = {
-        ".json": "json",
-        ".csv": "csv",
-        ".md": "markdown",
-        ".markdown": "markdown",
-        ".txt": "table",
-    }
+    suffixes: ClassVar[Mapping[str, str]] = _SUFFIXES
 
-    format: Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")] = "table"
-    save: Annotated[Path | None, typer.Option(help="Write a file as well; .json, .csv, .md or .txt says how.")] = None
+    format: Annotated[str, flag("table, json, csv or markdown.", "--format", "-f")] = "table"
+    save: Annotated[Path | None, flag("Write a file as well; .json, .csv, .md or .txt says how.")] = None
 
     @property
     def writes_json(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.options import Force, StoreFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
@@ -31,9 +32,7 @@ class CardFlags(StoreFlags):
 
     panel: ClassVar[str] = "Score"
 
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Score the result on it, for its model card.")
-    ] = None
+    dataset: Annotated[str | None, flag("Score the result on it, for its model card.", "--dataset", "-d")] = None
 
     def open(self) -> "Store | None":
         """Return the store that the scoring uses, if any."""
@@ -63,9 +62,7 @@ class FolderFlags:
 
     panel: ClassVar[str] = "Output"
 
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to make; named after the model when left out.")
-    ] = None
+    out: Annotated[Path | None, flag("Folder to make; named after the model when left out.", "--out", "-o")] = None
     force: Force = False
 
 
@@ -88,8 +85,10 @@ def name_folder(model: str) -> str:
 def make_and_save(
     make: "Callable[[], CutModel]",
     out: Path,
-    score: Callable[[], str],
+    score: "Score",
     *,
+    card: CardFlags,
+    split: str | None,
     pooling: str | None,
     force: bool,
     trust: bool,
@@ -99,7 +98,9 @@ def make_and_save(
     Args:
         make: Cuts the model.
         out: Folder to make.
-        score: Returns the section of the card on its scores.
+        score: Scores the model for its card.
+        card: Says on which data set, if any.
+        split: Of that data set.
         pooling: Of the saved model; its own when left out.
         force: Replace a folder that an earlier save made.
         trust: Whether code that the model's folder brings may run.
@@ -114,9 +115,10 @@ def make_and_save(
     check_out(out, force)
     if pooling and pooling != HEAD:
         check_pooling(pooling)
+    store = card.open()
     changed = make()
     named = select_hookpoints(changed, "last", [pooling or "own"])[0].pooling
-    finish = OutputHead(str(named), scores=score())
+    finish = OutputHead(str(named), scores=card.score(split, store, score))
     if isinstance(changed, CutTower):
         check_head(changed, finish)
     say(f"saving {out} and checking it in a fresh process")

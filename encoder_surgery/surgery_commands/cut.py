@@ -2,21 +2,14 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import Annotated
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.save_model import CardFlags, FolderFlags, make_and_save, name_folder, refuse_for_tower
 from probe.errors import CallError
 from probe.layers.hookpoint import split_tower
-
-if TYPE_CHECKING:
-    from probe.data.dataset import Dataset
-    from probe.experiments.ranking import RankOptions
-    from probe.results.leaderboard import Leaderboard
 
 __all__ = ["cut"]
 
@@ -25,10 +18,10 @@ _LENS = "Put a linear map on top that aims at the full model's embedding; fitted
 
 @friendly
 def cut(
-    after: Annotated[int, typer.Option("--after", help="The last block kept, counted from 1.")],
+    after: Annotated[int, flag("The last block kept, counted from 1.")],
     model: option.Model = "minilm",
     pooling: option.CutPooling = None,
-    lens: Annotated[bool, typer.Option("--lens", help=_LENS)] = False,
+    lens: Annotated[bool, flag(_LENS, "--lens")] = False,
     split: option.Split = None,
     *,
     folder: FolderFlags,
@@ -44,25 +37,22 @@ def cut(
     refuse_for_tower(model, {"--lens": lens, "--dataset": card.dataset})
     options = loading.load_options(dtype="float32", device="cpu")
     out = folder.out or Path(f"{name_folder(model)}-after-{after}{'-lens' if lens else ''}")
-    store = card.open()
     if lens:
         from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
         if card.dataset is None:
             raise CallError("--lens is fitted to the texts of a data set: name one with --dataset")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
-        fit_and_save(FitRequest("lens", spec, (), card.dataset, split, out, folder.force, store), options)
+        fit_and_save(FitRequest("lens", spec, (), card.dataset, split, out, folder.force, card.open()), options)
         return
-
-    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
-        """Score the layer the model is cut at, as `probe layers` does."""
-        reader = open_reader(model, loading.load_options(), ranking.store)
-        return score_cut(reader, after, pooling, dataset=data, options=ranking)
-
     make_and_save(
         lambda: cut_model(load_model(model, options), after),
         out,
-        lambda: card.score(split, store, score),
+        lambda data, ranking: score_cut(
+            open_reader(model, loading.load_options(), ranking.store), after, pooling, dataset=data, options=ranking
+        ),
+        card=card,
+        split=split,
         pooling=pooling,
         force=folder.force,
         trust=loading.trust_remote_code,

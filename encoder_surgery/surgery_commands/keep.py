@@ -1,25 +1,18 @@
 """The command `surgery keep`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import Annotated
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.save_model import CardFlags, FolderFlags, make_and_save, name_folder, refuse_for_tower
-
-if TYPE_CHECKING:
-    from probe.data.dataset import Dataset
-    from probe.experiments.ranking import RankOptions
-    from probe.results.leaderboard import Leaderboard
 
 __all__ = ["keep"]
 
 
 @friendly
 def keep(
-    layers: Annotated[str, typer.Option("--layers", help="Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
+    layers: Annotated[str, flag("Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
     model: option.Model = "minilm",
     pooling: option.CutPooling = None,
     split: option.Split = None,
@@ -37,16 +30,14 @@ def keep(
     refuse_for_tower(model, {"--dataset": card.dataset})
     blocks = parse_blocks(layers)
     options = loading.load_options(dtype="float32", device="cpu")
-    store = card.open()
-
-    def score(data: "Dataset", ranking: "RankOptions") -> "Leaderboard":
-        """Score the model of those blocks."""
-        return score_kept(load_model(model, loading.load_options()), blocks, pooling, dataset=data, options=ranking)
-
     make_and_save(
         lambda: keep_blocks(load_model(model, options), blocks),
         folder.out or Path(f"{name_folder(model)}-{'-'.join(map(str, blocks))}"),
-        lambda: card.score(split, store, score),
+        lambda data, ranking: score_kept(
+            load_model(model, loading.load_options()), blocks, pooling, dataset=data, options=ranking
+        ),
+        card=card,
+        split=split,
         pooling=pooling,
         force=folder.force,
         trust=loading.trust_remote_code,

@@ -16,7 +16,6 @@ from typer.testing import Result
 from adaptors.finetuning.options import TuneOptions
 from adaptors.training.trainer import EncoderTrainer
 from encoder_surgery.adaptors_commands.tune_labels import read_options
-from encoder_surgery.shell.training_output import Target
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def test_what_is_left_out_has_the_values_that_the_help_tells(tmp_path: Path, mon
     options = read_options(training, labels)
     schedule = replace(options.schedule, bfloat16=False)
     assert (training.model, training.dataset) == ("minilm", ["rows.jsonl"])
-    assert training.target == Target(tmp_path / "out", False, None)
+    assert (training.out, training.force, training.similarity_map) == (tmp_path / "out", False, None)
     assert replace(options, schedule=schedule) == TuneOptions()
     assert options.schedule.batch == 32
 

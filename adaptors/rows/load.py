@@ -5,8 +5,7 @@ from pathlib import Path
 
 from adaptors.rows.files import read_tuning_file
 from adaptors.rows.rows import Pairwise, Row
-from probe.data.data_warnings import Defects
-from probe.data.dataset import Dataset
+from probe.data.dataset import Dataset, Defects
 from probe.data.loading import load_dataset
 from probe.errors import DataError
 from probe.io.column_files import RECORD_FILES
@@ -70,4 +69,4 @@ def _pair_judged(dataset: Dataset) -> TuningData:
                 defects.add("pairs with an empty text (left out)", f"{query} {name}")
                 continue
             rows.append(Pairwise(asked, texts[name], (), float(grade), f"{dataset.name}:{query}"))
-    return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarise()), dataset)
+    return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarize()), dataset)

@@ -25,9 +25,9 @@ def show(
     """Show what is in a data set: counts, judgements per query, lengths or sizes, an example, defects."""
     output.check()
     from probe.data.loading import load_dataset
-    from probe.data.summary import summarise, summary_table
+    from probe.data.summary import summarize, summary_table
 
-    summary = summarise(load_dataset(dataset, split))
+    summary = summarize(load_dataset(dataset, split))
     output.show(as_json(vars(summary)), lambda: [summary_table(summary)])
 
 

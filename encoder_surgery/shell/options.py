@@ -118,7 +118,7 @@ class TextFlags(DeviceFlags):
 
 @dataclass(frozen=True)
 class DataFlags:
-    """The data set that encoders are ranked on, or measured with."""
+    """The data set that encoders are ranked on or measured with."""
 
     panel: ClassVar[str] = "Data"
 
@@ -145,7 +145,7 @@ class DataFlags:
 
 @dataclass(frozen=True)
 class StoreFolder:
-    """The place of the store."""
+    """Where the store is."""
 
     panel: ClassVar[str] = "Store"
 
@@ -155,8 +155,7 @@ class StoreFolder:
     ] = None
 
     def open(self) -> "Store | None":
-        """Return the store in the folder or at the URL asked for, or in the cache folder; None where that is none."""
-        from probe.data.beir_download import cache_folder
+        """Return the store at the folder or URL asked for, or in the cache folder; None if there is no cache folder."""
         from probe.io.locations import locate
         from probe.store.store import Store
 
@@ -165,6 +164,8 @@ class StoreFolder:
             if _is_file(location):
                 raise CallError(f"--store '{self.store}' is a file: expected a folder, or a new name for one")
             return Store(location)
+        from probe.data.beir_download import cache_folder
+
         try:
             return Store(cache_folder() / "store")
         except DataError as error:
@@ -181,7 +182,7 @@ def _is_file(location: "Location") -> bool:
 
 @dataclass(frozen=True)
 class StoreFlags(StoreFolder):
-    """The place of the store, or none."""
+    """Where the store is, and whether it is used at all."""
 
     _: KW_ONLY
     no_store: Annotated[bool, flag("Keep no states, read none: for corpora larger than the disk.", "--no-store")] = (

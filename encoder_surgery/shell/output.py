@@ -89,8 +89,8 @@ class FormatFlag:
         """Print what was found.
 
         Args:
-            text: It as JSON.
-            draw: Returns it as tables, and lines to print below them.
+            text: As JSON.
+            draw: Returns it as tables, and as lines to print below them.
         """
         if self.format == "json":
             typer.echo(text, nl=False)
@@ -99,7 +99,7 @@ class FormatFlag:
 
         screen = console()
         for part in draw():
-            if isinstance(part, str):
+            if isinstance(part, str):  # a terminal wraps it between words, a pipe gets it whole
                 screen.print(part, markup=False, soft_wrap=not screen.is_terminal)
             elif all(column.no_wrap for column in part.columns):
                 print_whole(part, screen)

@@ -17,8 +17,6 @@ __all__ = [
     "OrthogonalRegularization",
     "PenalisedLoss",
     "SpectralFlattening",
-    "low_spread_penalty",
-    "top_eigen_share",
 ]
 
 # Keeps the gradient of the root finite where all entries are equal.
@@ -120,23 +118,16 @@ class CollapseGuard(PenalisedLoss):
     A cross entropy over S cannot tell equal vectors from opposite ones: a constant added to a row changes nothing. The
     hinge on a standard deviation is VICReg's (Bardes et al., ICLR 2022, equation 1), there of every dimension, here of
     cosines, so that rotations change nothing.
+
+    Attributes:
+        floor: The share of the spread of orthogonal pairs below which the guard acts.
     """
 
-    def __init__(self, model: nn.Module, loss: nn.Module, weight: float = 1.0, *, floor: float = 0.5) -> None:
-        """Guard a loss of a model.
-
-        Args:
-            model: The model of the loss.
-            loss: Any loss of two columns or one.
-            weight: Of the guard.
-            floor: The share of the spread of orthogonal pairs below which it acts.
-        """
-        super().__init__(model, loss, weight)
-        self.floor = floor
+    floor = 0.5
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Return G of the first two columns, each `(B, D)`."""
-        return low_spread_penalty(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
+        return _low_spread_penalty(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
 
 
 class SpectralFlattening(PenalisedLoss):
@@ -152,7 +143,7 @@ class SpectralFlattening(PenalisedLoss):
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Return F of all columns, each `(B, D)`."""
-        return torch.stack([top_eigen_share(column) for column in embeddings]).mean()
+        return torch.stack([_top_eigen_share(column) for column in embeddings]).mean()
 
 
 class OrthogonalRegularization(PenalisedLoss):
@@ -167,16 +158,8 @@ class OrthogonalRegularization(PenalisedLoss):
         return _total(GlobalOrthogonalRegularizationLoss(self.model).compute_loss_from_embeddings(list(embeddings)))  # type: ignore[arg-type]
 
 
-def low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
-    """Return by how much rows and columns of `(B, B)` vary too little, from 0 to 1.
-
-    Args:
-        scores: Cosines, those of pairs on the diagonal.
-        floor: Share of the spread of orthogonal pairs that is enough.
-
-    Returns:
-        The mean over all rows and columns; 0 for one text alone.
-    """
+def _low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
+    """Return by how much rows and columns of cosines `(B, B)` vary too little, from 0 to 1; 0 for one text alone."""
     count = len(scores)
     if count == 1:
         return scores.sum() * 0
@@ -185,7 +168,7 @@ def low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
     return relu(1 - (variances / orthogonal + _TINY).sqrt() / floor).mean()
 
 
-def top_eigen_share(vectors: Tensor) -> Tensor:
+def _top_eigen_share(vectors: Tensor) -> Tensor:
     """Return F of `(B, D)`: 0 where the vectors are spread evenly over all axes they could have, 1 on one axis."""
     units = normalize(vectors, dim=1)
     count, width = units.shape

@@ -104,5 +104,5 @@ def _check_fused(encoder: TrainableEncoder, goal: Goal) -> None:
 
 def _check_batch(loss: str, batch: int) -> None:
     """Refuse batches in which a loss of classes cannot have two texts of each of two classes or more."""
-    if TUNING_LOSSES[loss].sampler == "group_by_label" and (batch < 4 or batch % 2):
+    if TUNING_LOSSES[loss].layout.sampler == "group_by_label" and (batch < 4 or batch % 2):
         raise CallError(f"--batch {batch}: the loss '{loss}' needs an even number, 4 at least")

@@ -110,7 +110,7 @@ def _arguments(
         warmup_steps=round(schedule.warm_up * steps),
         seed=schedule.seed,
         bf16=schedule.bfloat16,
-        batch_sampler=TUNING_LOSSES[options.goal.loss].sampler,
+        batch_sampler=TUNING_LOSSES[options.goal.loss].layout.sampler,
         logging_steps=max(1, every // _LOGS_PER_EPOCH),
         eval_strategy=watched,
         # Its scores are in the checkpoint of a training that is taken up again.

@@ -9,7 +9,7 @@ from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.finetuning.options import TuneOptions
 from adaptors.finetuning.tune import Round
 from adaptors.rows.load import TuningData
-from adaptors.training.epochs import Epoch
+from adaptors.training.epochs import best_epoch
 from probe.data.dataset import Dataset
 
 __all__ = ["describe_tuning", "trained_on"]
@@ -105,7 +105,7 @@ def _choice(options: TuneOptions, rounds: Sequence[Round]) -> str:
         return "Nothing was held out: the last epoch was kept."
     by_score = any(epoch.scores for one in rounds for epoch in one.epochs)
     judge = "The greatest nDCG@10 of held-out queries" if by_score else "The least loss on the rows of held-out queries"
-    chosen = ", ".join(str(max(one.epochs, key=Epoch.merit).number) for one in rounds)
+    chosen = ", ".join(str(best_epoch(one.epochs)) for one in rounds)
     return f"{judge} ({options.hold_out:.0%} of all queries, not trained on) chose the epoch: {chosen}."
 
 

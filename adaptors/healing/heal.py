@@ -20,7 +20,7 @@ from adaptors.finetuning.parameters import Scope, choose_weights
 from adaptors.healing.texts import HealTexts, check_width, draw_batches
 from adaptors.losses.distillation import HealLoss
 from adaptors.training.checkpoints import check_fingerprint
-from adaptors.training.evaluation_mode import evaluation_mode
+from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import TrainingLog
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
 from probe.data.texts import TextHash

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.healing.texts import HealTexts, check_width
-from adaptors.training.evaluation_mode import evaluation_mode
+from adaptors.training.evaluation import evaluation_mode
 from probe.layers.layer_stack import LayerStack
 
 __all__ = ["HealStart", "choose_start"]

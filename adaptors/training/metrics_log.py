@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from transformers.trainer_callback import TrainerCallback
 
-from adaptors.training.evaluation_mode import evaluation_mode
+from adaptors.training.evaluation import evaluation_mode
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError, TrainingError
 from probe.metrics.geometry import alignment, effective_rank, mean_cosine, uniformity

@@ -31,13 +31,13 @@ _BEFORE = {
 
 
 def commands() -> dict[str, Any]:
-    """Return every command of the console scripts by the words that call it, groups included."""
+    """Return every command of the packages' console scripts by the words that call it, groups included."""
     from typer.main import get_command
 
     scripts = tomllib.loads((_DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     found: dict[str, Any] = {}
-    for name, place in scripts.items():
-        module, _, attribute = place.partition(":")
+    for name in _PACKAGES:
+        module, _, attribute = scripts[name].partition(":")
         found.update(_walk(name, get_command(getattr(import_module(module), attribute))))
     return found
 

@@ -124,12 +124,17 @@ class _Extras:
 
         reader = open_reader(self.model, options, ranking.store)
         board = rank_layers(
-            reader, data, layers, poolings=poolings, options=ranking, extra=partial(self.fit, reader, data, ranking)
+            reader,
+            data,
+            layers,
+            poolings=poolings,
+            options=ranking,
+            extra=partial(self.fit, reader, data, ranking=ranking),
         )
         return self.add_recommendation(board)
 
     def fit(
-        self, reader: "LayerReader", data: "Dataset", ranking: "RankOptions", *, points: "Sequence[Hookpoint]"
+        self, reader: "LayerReader", data: "Dataset", points: "Sequence[Hookpoint]", *, ranking: "RankOptions"
     ) -> "Sequence[Composite]":
         """Return a lens per hookpoint, and find the recommendation, where asked for."""
         if not self.lens and self.margin is None:

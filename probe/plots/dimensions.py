@@ -43,7 +43,7 @@ def ladder_bands(result: Leaderboard) -> list[Band]:
         encoders.setdefault(row.encoder, []).append(row)
     styles = _styles(result)
     columns = min(2, len(encoders))
-    panels = [partial(_fill, result, styles, rows) for rows in encoders.values()]
+    panels = [partial(_fill, result, rows, styles=styles) for rows in encoders.values()]
     starts = range(0, len(panels), columns)
     return [
         Band(4.2 if columns == 1 else 3.2, tuple(panels[start : start + columns]), columns, shared=True)
@@ -66,7 +66,7 @@ def _mean(curve: Curve) -> float:
     return fmean(point.value for point in curve.points)
 
 
-def _fill(result: Leaderboard, styles: Mapping[str, LineStyle], rows: Sequence[Row], *, axes: Axes) -> Handles:
+def _fill(result: Leaderboard, rows: Sequence[Row], axes: Axes, *, styles: Mapping[str, LineStyle]) -> Handles:
     places = list(styles)
     curves = sorted(ladder_curves(rows, result.metric), key=lambda curve: places.index(curve.name))
     handles: dict[str, Any] = _draw_frozen(axes, [row for row in rows if row.adaptor is None], result.metric)

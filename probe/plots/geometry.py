@@ -66,7 +66,7 @@ def draw(result: GeometryResult) -> Picture:
 def _measure_bands(groups: Sequence[_Group]) -> list[Band]:
     rows = [row for _, found in groups for row in found]
     there = [(name, read) for name, read in _MEASURES if any(read(row) is not None for row in rows)]
-    measures: list[Panel] = [partial(_fill_measure, groups, name, read) for name, read in there]
+    measures: list[Panel] = [partial(_fill_measure, groups, name, read=read) for name, read in there]
     spectra: list[Panel] = [partial(_fill_spectrum, group, max(row.layer for row in rows)) for group in groups]
     first, second = measures[:_COLUMNS], measures[_COLUMNS:]
     if len(spectra) == 1:
@@ -77,7 +77,7 @@ def _measure_bands(groups: Sequence[_Group]) -> list[Band]:
 
 
 def _fill_measure(
-    groups: Sequence[_Group], name: str, read: Callable[[GeometryRow], float | None], *, axes: Axes
+    groups: Sequence[_Group], name: str, axes: Axes, *, read: Callable[[GeometryRow], float | None]
 ) -> Handles:
     handles = {}
     for place, (group, rows) in enumerate(groups):

@@ -64,7 +64,7 @@ def _bands(result: Leaderboard) -> list[Band]:
     costs: list[Panel] = [partial(draw_cost, priced=priced, score=_score(result))] if has_cost(priced) else []
     bands = []
     if chart.curves:
-        fill = partial(_fill_curves, chart.curves, chart.singles if are_levels else (), _score(result))
+        fill = partial(_fill_curves, chart.curves, chart.singles if are_levels else (), score=_score(result))
         bands.append(Band(3.5, (fill, *costs), shared=True))
     if chart.singles and not are_levels:
         bands.append(Band(0.9 + 0.27 * len(chart.singles), (partial(_fill_dots, chart.singles, result),)))
@@ -90,7 +90,7 @@ def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
     return curved + [Priced(*entry) for entry in zip(chart.singles, styles, labels, strict=True)]
 
 
-def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], score: str, *, axes: Axes) -> Handles:
+def _fill_curves(curves: Sequence[Curve], levels: Sequence[Point], axes: Axes, *, score: str) -> Handles:
     lines = draw_curves(axes, curves, score)
     points = [point for curve in curves for point in curve.points]
     axes.set_title("score by layer")

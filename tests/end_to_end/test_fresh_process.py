@@ -19,6 +19,7 @@ from probe.models.options import LoadOptions
 from probe.store.store import Store
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("probe", "surgery", "adaptors", "encoder_surgery")
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
 CHILD = """
@@ -33,7 +34,7 @@ with contextlib.redirect_stdout(io.StringIO()) as warm:
          "--store", store, "-f", "json"], standalone_mode=False)
 warm_imports = [name for name in ("transformers", "sentence_transformers", "sklearn", "scipy") if name in sys.modules]
 import probe
-from probe.data.dataset import load_dataset
+from probe.data.loading import load_dataset
 from probe.data.docstrings import read_docstrings
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
@@ -74,7 +75,7 @@ def board(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> t
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the tree and installed to a folder of its own."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    tracked = ["pyproject.toml", "README.md", "LICENSE", "cli.py", "commands", "probe", "surgery", "adaptors"]
+    tracked = ["pyproject.toml", "README.md", "LICENSE", "cli.py", *PACKAGES]
     subprocess.run(["cp", "-r", *[str(ROOT / name) for name in tracked], str(source)], check=True)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
@@ -104,9 +105,10 @@ def child(
 
 def test_the_wheel_holds_all_it_needs(child: dict[str, Any], installed: Path) -> None:
     assert Path(child["home"]).is_relative_to(installed)
-    assert (installed / "bin" / "probe").exists()
-    assert (installed / "bin" / "surgery").exists()
-    assert (installed / "bin" / "adaptors").exists()
+    for script in ("probe", "surgery", "adaptors", "encoder-surgery"):
+        assert (installed / "bin" / script).exists()
+    tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [file for file in tracked.stdout.splitlines() if not (installed / file).is_file()] == []
 
 
 def test_the_command_line_starts_without_heavy_imports(child: dict[str, Any]) -> None:

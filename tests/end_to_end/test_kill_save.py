@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import safetensors.torch
-from adaptors.encoders.folder import TrainedOn
+from adaptors.encoders.description import TrainedOn
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.saved import Tuned, save_tuned
 from probe.models.options import LoadOptions

@@ -19,10 +19,10 @@ from probe.encoding.encoders import HookpointEncoder, TokenEncoder
 from probe.encoding.maxsim import maxsim
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
+from probe.evaluation import one_pass
 from probe.evaluation.composite import Asymmetric
 from probe.evaluation.evaluate import evaluate_late
 from probe.evaluation.fusion import Fusion
-from probe.evaluation.records import one_pass
 from probe.experiments.ranking import Candidate, RankOptions, rank, rank_layers
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric

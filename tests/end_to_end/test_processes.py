@@ -20,7 +20,7 @@ from tiny_models import PROMPTS, write_model, write_sentence_transformer
 from tiny_towers import write_towers
 from tiny_tuning import pairs_file, run_command
 
-ROOT = Path(__file__).parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 # One start of two processes, which import everything once. They fork for what the first does alone, and meet in the
 # first command that they share. The first of them tells where the output of a command begins.
 COMMANDS = """
@@ -52,7 +52,7 @@ for name, arguments in json.loads(sys.argv[1]).items():
     elif child := os.fork():
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     else:
-        fresh_check.check_encoder = lambda *_: None  # folders of fits have their fresh process in other tests
+        fresh_check.check_encoder = lambda *_, **__: None  # folders of fits have their fresh process in other tests
         os._exit(run(arguments))
     if code:
         sys.exit(code)
@@ -67,7 +67,7 @@ def run(count: int, *args: object) -> subprocess.CompletedProcess[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, "--no-python", "--"]
     start = [sys.executable, *map(str, launcher)] if count > 1 else []
     command = [*start, sys.executable, *map(str, args)]
-    threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT.parent}"}
+    threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HELPERS}:{HELPERS.parents[1]}"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **threads})
 
 
@@ -93,7 +93,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_kind_of_loss_is_the_same_for_two_processes(folder: Path, tmp_path: Path) -> None:
     for count in (1, 2):
         (tmp_path / str(count)).mkdir()
-        done = run(count, ROOT / "shared_tuning.py", folder, tmp_path / str(count))
+        done = run(count, HELPERS / "shared_tuning.py", folder, tmp_path / str(count))
         assert done.returncode == 0, done.stderr
     found = {file.stem: differ(file, tmp_path / "2" / file.name) for file in sorted((tmp_path / "1").iterdir())}
     assert len(found) == 8
@@ -150,7 +150,7 @@ def outcome(folder: Path, tiny_folder: Callable[[str], Path], tmp_path_factory: 
 
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(1), one_thread():
         patch.setattr("encoder_surgery.adaptors_commands.tune_labels.is_fast", lambda: False)
-        patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_: None)
+        patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
         for name, words in arguments(root / "alone").items():
             done = run_command(*words)
             assert (done.exit_code, done.stdout) == (0, f"{root / 'alone' / name}\n"), done.stderr

@@ -18,9 +18,9 @@ from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Pairwise
 from adaptors.training.metrics_log import SampleGeometry
 from probe.models.tokenization import tokenize
+from surgery.fusing import module as fused_module
 from surgery.fusing.folder import save_fused
 from surgery.fusing.model import fuse
-from surgery.fusing.model import module as fused_module
 
 _DICE = random.Random(2)
 ROWS = rows_of(*(Pairwise(make_text(_DICE), make_text(_DICE), (make_text(_DICE), make_text(_DICE))) for _ in range(8)))

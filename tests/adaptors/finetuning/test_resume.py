@@ -161,11 +161,11 @@ def test_an_interruption_between_two_rounds_is_taken_up_at_the_second(
     kept = replace(options, checkpoints=tmp_path / "kept", log=tmp_path / "log.jsonl")
     mine, asked = tuning.mine_negatives, []
 
-    def stop(*args: Any) -> Any:
+    def stop(*args: Any, **named: Any) -> Any:
         asked.append(len(steps))
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return mine(*args)
+        return mine(*args, **named)
 
     monkeypatch.setattr(tuning, "mine_negatives", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -181,8 +181,8 @@ def test_rounds_of_other_numbers_of_rows_have_a_log_of_every_step_once(
 ) -> None:
     mine, counts = tuning.mine_negatives, iter([13, 4, 9])
 
-    def fewer(*args: Any) -> Any:
-        mined = mine(*args)
+    def fewer(*args: Any, **named: Any) -> Any:
+        mined = mine(*args, **named)
         return replace(mined, rows=mined.rows[: next(counts)])
 
     monkeypatch.setattr(tuning, "mine_negatives", fewer)

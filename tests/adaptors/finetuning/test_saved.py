@@ -18,7 +18,8 @@ from tiny_tuning import QUICK, SAMPLE, changed, embed, make_pairs, weights
 from typer.testing import CliRunner, Result
 
 import cli
-from adaptors.encoders.folder import TrainedOn, open_adapted
+from adaptors.encoders.description import TrainedOn
+from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.saved import Tuned, save_tuned

@@ -190,10 +190,10 @@ def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monk
 
     mined, mine = [], tuning.mine_negatives
 
-    def spy(data: TuningData, model: SentenceTransformer, corpus: Sequence[str], *args: Any) -> TuningData:
+    def spy(data: TuningData, model: SentenceTransformer, corpus: Sequence[str], **named: Any) -> TuningData:
         assert not model.training
         mined.append((data, torch.from_numpy(model.encode("sun")), tuple(corpus)))
-        return mine(data, model, corpus, *args)
+        return mine(data, model, corpus, **named)
 
     monkeypatch.setattr(tuning, "mine_negatives", spy)
     data, corpus = make_pairs(12), tuple(text() for _ in range(20))

@@ -94,7 +94,7 @@ def test_no_leak_the_queries_that_are_scored_are_not_read(
     monkeypatch.setattr(
         states_module,
         "open_shelf",
-        lambda reader, side, *rest: (sides.append(side.name), original(reader, side, *rest))[1],
+        lambda reader, side, *rest, **named: (sides.append(side.name), original(reader, side, *rest, **named))[1],
     )
     readers = {c.reader.model.source.name: c.reader for c in resolved.candidates}
     gather_states(readers, [Fusion(resolved.baseline.points)], FitTexts(dataset))

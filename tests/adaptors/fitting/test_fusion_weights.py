@@ -42,7 +42,9 @@ def fake_sweep(best: tuple[float, ...], gain: float) -> Callable[..., object]:
     """Score every candidate by its distance from the best one, on 200 queries with some noise."""
     noise = np.random.default_rng(0).normal(0, 0.05, 200)
 
-    def sweep(readers: object, encoders: list[object], *rest: object) -> tuple[list[Evaluation], dict[str, object]]:
+    def sweep(
+        readers: object, encoders: list[object], *rest: object, **named: object
+    ) -> tuple[list[Evaluation], dict[str, object]]:
         """Stand in for the pass over the texts."""
         found = []
         for encoder in encoders:

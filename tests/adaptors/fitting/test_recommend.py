@@ -61,7 +61,9 @@ def fake_sweep(gaps: dict[tuple[int, bool], float]) -> Callable[..., Any]:
     """Score a layer, raw or with a lens, by its gap to the full model; what is not named is far behind."""
     full = np.random.default_rng(2).uniform(0.3, 0.7, 100)
 
-    def sweep(readers: object, encoders: Sequence[Any], *rest: object) -> tuple[list[Evaluation], dict[str, object]]:
+    def sweep(
+        readers: object, encoders: Sequence[Any], *rest: object, **named: object
+    ) -> tuple[list[Evaluation], dict[str, object]]:
         """Stand in for the pass over the texts."""
         found = []
         for encoder in encoders:
@@ -104,13 +106,13 @@ def test_no_leak_the_judging_queries_are_in_no_fit(
     seen: dict[str, set[str]] = {}
     fit, sweep = recommend_module.fit_lenses, recommend_module.sweep_fusions
 
-    def spy_fit(reader: Any, points: Any, texts: Any, *rest: Any) -> Any:
+    def spy_fit(reader: Any, points: Any, texts: Any, **named: Any) -> Any:
         seen["fit"] = set(texts.train.queries.ids)
-        return fit(reader, points, texts, *rest)
+        return fit(reader, points, texts, **named)
 
-    def spy_sweep(readers: Any, encoders: Any, judged: Any, *rest: Any) -> Any:
+    def spy_sweep(readers: Any, encoders: Any, judged: Any, **named: Any) -> Any:
         seen["judged"] = set(judged.queries.ids)
-        return sweep(readers, encoders, judged, *rest)
+        return sweep(readers, encoders, judged, **named)
 
     monkeypatch.setattr(recommend_module, "fit_lenses", spy_fit)
     monkeypatch.setattr(recommend_module, "sweep_fusions", spy_sweep)

@@ -45,7 +45,7 @@ def cut_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[
     out = tmp_path_factory.mktemp("cut") / "cut"
     args = ["cut", "-m", tiny_folder("bert"), "--after", 1, "--lens", "-d", data, "--no-store", "--out", out]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_: None)  # has tests of its own
+        patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)  # has tests of its own
         result = CliRunner().invoke(cli.surgery_app, [*map(str, args)])
     assert result.exit_code == 0, result.stderr
     return out

@@ -51,7 +51,7 @@ def cuts(tmp_path_factory: pytest.TempPathFactory, teachers: dict[int, Path]) ->
     folder = tmp_path_factory.mktemp("cuts")
     data = make_dataset(folder / "data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_: None)  # has tests of its own
+        patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)  # has tests of its own
         for idle, teacher in teachers.items():
             args = ["-m", teacher, "--after", 2, "--lens", "-d", data, "--no-store", "--out", folder / str(idle)]
             result = CliRunner().invoke(cli.surgery_app, ["cut", *map(str, args)])
@@ -196,7 +196,7 @@ def test_the_card_tells_where_it_began(
     idle: int,
     words: str,
 ) -> None:
-    monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_: None)
+    monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
     data, out = make_dataset(tmp_path / "data"), tmp_path / "out"
     args = ["--heal", "-m", cuts[idle], "--teacher", teachers[idle], "-d", data, "--steps", 1, "--no-store", "-o", out]
     result = CliRunner().invoke(cli.adaptors_app, ["tune", *map(str, args)])

@@ -179,7 +179,7 @@ def test_a_training_that_comes_to_nothing_leaves_the_others(
 ) -> None:
     from adaptors.fitting import network as fit_network
 
-    def collapse(*args: object) -> None:
+    def collapse(*args: object, **named: object) -> None:
         raise TrainingError("mlp collapsed")
 
     monkeypatch.setattr(fit_network, "train", collapse)
@@ -195,7 +195,7 @@ def test_a_fit_that_collapses_failed_and_was_no_wrong_call(
 ) -> None:
     from adaptors.fitting import network as fit_network
 
-    def collapse(*args: object) -> None:
+    def collapse(*args: object, **named: object) -> None:
         raise TrainingError("mlp collapsed")
 
     monkeypatch.setattr(fit_network, "train", collapse)

@@ -34,7 +34,7 @@ def model(tiny_folder: Callable[[str], Path]) -> str:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the fresh process out where it is not what is tested: it takes seconds."""
-    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *args: None)
+    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *_, **__: None)
 
 
 def test_cut_saves_checks_in_a_fresh_process_and_prints_the_folder(model: str, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the fresh process out where it is not what is tested: it takes seconds."""
-    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *args: None)
+    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *_, **__: None)
     monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *args, **options: None)
 
 
@@ -58,7 +58,7 @@ def test_weights_are_tuned_on_train_and_scored_on_test(
     specs: list[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    from probe.evaluation.records import one_pass
+    from probe.evaluation import one_pass
 
     original = one_pass.score_run
     monkeypatch.setattr(

@@ -57,7 +57,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the fresh process out where it is not what is tested: it takes seconds."""
-    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *args: None)
+    monkeypatch.setattr("surgery.saving.fresh_process.check_saved", lambda *_, **__: None)
 
 
 @pytest.mark.parametrize(("kind", "tower"), [("clip", "image"), ("siglip", "text")])

@@ -16,7 +16,7 @@ from probe.encoding import chunk_states as states_module
 from probe.encoding.chunk_states import ChunkStates, RunContext, prompted_documents, read_states
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
-from probe.evaluation.records import evaluate as sweep_module
+from probe.evaluation import evaluate as sweep_module
 from probe.layers.hookpoint import LayerPooling
 from probe.metrics.retrieval import Metric
 from probe.models.info import ModelProfile

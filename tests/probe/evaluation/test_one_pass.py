@@ -13,9 +13,9 @@ from probe.encoding.encoder import Encoder
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
+from probe.evaluation import evaluate as sweep_module
+from probe.evaluation import one_pass
 from probe.evaluation.evaluate import evaluate
-from probe.evaluation.records import evaluate as sweep_module
-from probe.evaluation.records import one_pass
 from probe.metrics.retrieval import Metric
 from probe.metrics.vectors import Embeddings
 from probe.models.loaded import LoadedModel

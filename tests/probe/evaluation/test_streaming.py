@@ -12,9 +12,9 @@ from tiny_data import write_beir, write_lines
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts, chunks, select
 from probe.errors import DataError
+from probe.evaluation import evaluate as sweep_module
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.records import Evaluation
-from probe.evaluation.records import evaluate as sweep_module
 from probe.metrics.retrieval import Metric
 from probe.metrics.vectors import Embeddings
 

@@ -34,8 +34,8 @@ from probe.experiments.linear_probe import (
     fewest_texts,
 )
 from probe.layers.hookpoint import Hookpoint
+from probe.metrics import classification as class_scores
 from probe.metrics.classification import MEASURES, intervals, measure_all, paired_test
-from probe.metrics.retrieval import classification as class_scores
 from probe.metrics.vectors import Embeddings
 from probe.results.classification import MAJORITY, SHUFFLED, ClassificationRow
 

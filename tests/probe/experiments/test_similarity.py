@@ -20,8 +20,8 @@ from probe.data.texts import Texts
 from probe.errors import ProbeError
 from probe.experiments.similarity import rank_correlations
 from probe.layers.hookpoint import Hookpoint
+from probe.metrics import correlation
 from probe.metrics.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
-from probe.metrics.retrieval import correlation
 from probe.metrics.vectors import Embeddings
 
 ROW_KEYS = [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from probe.layers.hookpoint import LayerPooling
+from probe.store import chunk_file
 from probe.store.chunk_file import ChunkFile, ChunkRecord, DamagedChunk, Stored, dequantize, quantize, write_chunk
-from probe.store.store import chunk_file
 
 DICE = np.random.default_rng(0)
 RECORD = ChunkRecord("s" * 64, "t" * 64, 2, {0: 0.25, 3: 1.5}, {})

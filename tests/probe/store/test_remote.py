@@ -13,13 +13,13 @@ from probe.data.dataset import Dataset
 from probe.encoding import chunk_states as states_module
 from probe.encoding.chunk_states import RunContext, prompted_documents, read_states
 from probe.encoding.reader import LayerReader, LayerStates
-from probe.evaluation.records import evaluate as sweep_module
+from probe.evaluation import evaluate as sweep_module
 from probe.io.locations import locate
 from probe.models.loaded import LoadedModel
+from probe.store import store as store_module
 from probe.store.chunk_file import ChunkRecord, dequantize, pack_chunk
 from probe.store.inventory import find_rubbish, list_shelves, prune, select_shelves, verify
 from probe.store.store import Shelf, Store
-from probe.store.store import store as store_module
 
 __all__ = ["use_bucket"]
 

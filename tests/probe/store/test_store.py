@@ -10,9 +10,9 @@ import pytest
 from tiny_store import ABOUT, PARTS, PLACES, put, states
 
 from probe.io.files import write_sealed
+from probe.store import store as store_module
 from probe.store.chunk_file import dequantize
 from probe.store.store import MANIFEST, Shelf, Store
-from probe.store.store import store as store_module
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from probe.metrics.vectors import Embeddings, unit
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.models.tower_loading import LoadedTower
+from surgery.cutting import towers as tower_cutting
 from surgery.cutting.cut import cut, keep
-from surgery.cutting.cut import towers as tower_cutting
 from surgery.cutting.towers import CutTower
 from surgery.saving import fresh_process as fresh_check
 from surgery.saving import towers as tower_folder
@@ -364,8 +364,8 @@ def test_the_fresh_process_sees_another_tower_that_is_not_whole(
 ) -> None:
     write = tower_folder.write_weights
 
-    def spoil(model: CutTower, path: str, source: Path, out: Path) -> None:
-        write(model, path, source, out)
+    def spoil(model: CutTower, path: str, source: Path, *, out: Path) -> None:
+        write(model, path, source, out=out)
         tensors = load_file(out / "model.safetensors")
         tensors["visual_projection.weight"] += 0.01
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})

@@ -77,12 +77,6 @@ def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, *, ch
 def parse_blocks(text: str) -> tuple[int, ...]:
     """Turn `1,2,5-6` into block numbers, in the order written.
 
-    Args:
-        text: Blocks as typed.
-
-    Returns:
-        Their numbers.
-
     Raises:
         CallError: The text is no list of numbers and ranges.
     """
@@ -94,11 +88,7 @@ def parse_blocks(text: str) -> tuple[int, ...]:
 
 
 def check_blocks(blocks: tuple[int, ...], model: LoadedModel) -> tuple[int, ...]:
-    """Return block numbers as they are, where they are blocks of a model in rising order.
-
-    Args:
-        blocks: The numbers, counted from 1.
-        model: The model.
+    """Return block numbers, counted from 1, as they are, where they are blocks of a model in rising order.
 
     Raises:
         CallError: A block is not there, comes twice, or comes before a lower one.

@@ -38,11 +38,7 @@ class Member(Part):
 
 
 def describe_member(folder: Path) -> Member:
-    """Return a model's hashes, prompts and longest input.
-
-    Args:
-        folder: Its folder.
-    """
+    """Return the hashes, prompts and longest input of the model in a folder."""
     files = find_files(str(folder), LoadOptions(dtype="float32", device="cpu"))
     return Member(
         weights_sha256=files.weights_hash,

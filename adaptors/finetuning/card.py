@@ -16,12 +16,7 @@ __all__ = ["describe_tuning", "trained_on"]
 
 
 def trained_on(name: str, data: TuningData) -> TrainedOn:
-    """Return the data that an encoder tuned on rows has seen.
-
-    Args:
-        name: The name the rows were loaded by.
-        data: The rows.
-    """
+    """Return what an encoder tuned on rows has seen, given the name that they were loaded by."""
     if data.corpus is not None:
         return TrainedOn("tuned", tuple(_seen(data.name, data.corpus)), data.corpus.split)
     with Path(name).open("rb") as file:
@@ -38,16 +33,7 @@ def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Round]) -> str:
-    """Return a section of a card.
-
-    Args:
-        data: The rows it was trained on.
-        options: Of the training; its guide by name.
-        rounds: Its results.
-
-    Returns:
-        Markdown.
-    """
+    """Return a section of a card, in Markdown: the rows, the options of the training, and what its rounds came to."""
     lines = [
         f"{_weights(options)} trained on {data.name} ({len(data.rows):,} rows with judgements or labels).",
         _loss(options),

@@ -40,12 +40,7 @@ class HeldOutRows(SentenceEvaluator):
     """
 
     def __init__(self, rows: Sequence[Pairwise], corpus: Sequence[str]) -> None:
-        """Prepare the search.
-
-        Args:
-            rows: Held-out queries with their relevant documents.
-            corpus: Documents to search beside those.
-        """
+        """Prepare the search of held-out queries among their relevant documents and those of a corpus."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = str(NDCG)
         judged = dict.fromkeys(row.positive for row in rows)
@@ -99,11 +94,7 @@ class RowSample:
     """At most 64 queries, each with the document that is labelled highest; called, it embeds them."""
 
     def __init__(self, model: SentenceTransformer, rows: Sequence[Row]) -> None:
-        """Choose the first queries.
-
-        Args:
-            model: Embeds them.
-            rows: The rows.
+        """Take the first queries of some rows.
 
         Raises:
             CallError: There are not two different queries.

@@ -68,9 +68,6 @@ def fingerprint(
         rows: Training rows.
         watched: Held-out rows, and the texts that they are searched among.
         options: Of the training.
-
-    Returns:
-        The values.
     """
     return {
         "optimizer": OPTIMIZER,

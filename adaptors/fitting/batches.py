@@ -90,7 +90,7 @@ def draw_texts(rows: Tensor, batch: int, steps: int, *, seed: int) -> BatchSched
 
 
 def draw_rankings(split: Split, documents: int, steps: int, *, seed: int) -> tuple[BatchSchedule, BatchSchedule]:
-    """Draw anchors, half of them queries where there are some, and candidate documents for all of them.
+    """Draw columns of anchors, half of them queries where there are some, and of candidate documents for all of them.
 
     Args:
         split: Rows of texts; anchors are drawn from a side of it, candidates that are held out from both.
@@ -99,7 +99,7 @@ def draw_rankings(split: Split, documents: int, steps: int, *, seed: int) -> tup
         seed: Of the random numbers.
 
     Returns:
-        Columns `anchor` and `candidate`, to train on and held out.
+        Batches to train on, and one that is held out.
     """
     rng = torch.Generator().manual_seed(seed)
     known = split.train[split.train < documents]
@@ -164,12 +164,7 @@ class StateCollator:
     """
 
     def __init__(self, data: FitData, with_labels: bool = False) -> None:
-        """Look up rows of documents first, then of queries.
-
-        Args:
-            data: States, their targets where they are not the final embeddings already, and judgements.
-            with_labels: Also give the grades of the first column against the second.
-        """
+        """Look up rows of documents, then of queries; with labels, also the grades of the first column's rows."""
         self.valid_label_columns: list[str] = []
         self._states = data.texts
         self._targets = None if data.is_final else data.targets

@@ -138,18 +138,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
 def fit_lenses(
     reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, *, store: Store | None, progress: Progress
 ) -> list[AdaptedEncoder]:
-    """Fit a lens to each hookpoint of a model, with as many dimensions as the final embedding has.
-
-    Args:
-        reader: The model's reader.
-        points: The hookpoints.
-        texts: Texts that the fits may look at.
-        store: Store of states, if there is one.
-        progress: Called for every batch.
-
-    Returns:
-        One encoder per hookpoint; none for the final embedding itself.
-    """
+    """Fit a lens to each hookpoint of a model but the final embedding, with as many dimensions as that has."""
     fusions = [Fusion((point,)) for point in points]
     gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
     plan = FitPlan((LENS,), (reader.model.width,))

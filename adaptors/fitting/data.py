@@ -89,15 +89,7 @@ class FitTexts:
 
 
 def find_training(name: str, split: str) -> Dataset | None:
-    """Return a data set's training or development split, whose queries an adaptor may look at.
-
-    Args:
-        name: The data set, as typed.
-        split: The one that is scored; it is never returned.
-
-    Returns:
-        The split, or None where there is no other.
-    """
+    """Return a data set's training or development split, but never the scored one; None where there is no other."""
     for other in _TRAINING:
         if other == split:
             continue

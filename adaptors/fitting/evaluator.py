@@ -26,13 +26,7 @@ class HeldOutQueries(SentenceEvaluator):
     """
 
     def __init__(self, data: FitData, pairs: Tensor, dims: Sequence[int]) -> None:
-        """Prepare the search.
-
-        Args:
-            data: States of documents and queries.
-            pairs: Held-out rows of a query and of a document, with the grade `(P, 3)`.
-            dims: Dimensions to score.
-        """
+        """Prepare the search of held-out pairs: rows of a query and of a document, with the grade `(P, 3)`."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = str(NDCG)
         self._dims = tuple(dims)

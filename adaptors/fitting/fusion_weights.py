@@ -87,14 +87,7 @@ def tune_weights(
 
 
 def candidate_weights(count: int) -> list[tuple[float, ...]]:
-    """Return all ways to share 1 among hookpoints in equal steps, each getting something.
-
-    Args:
-        count: Number of hookpoints, 2 or more.
-
-    Returns:
-        Weights that sum to 1, the grid as fine as `_MOST_CANDIDATES` allows.
-    """
+    """Return ways to share 1 among hookpoints in equal steps, each getting something; `_MOST_CANDIDATES` at most."""
     fitting = [steps for steps in range(count, _FINEST + 1) if comb(steps - 1, count - 1) <= _MOST_CANDIDATES]
     steps = max(fitting, default=count)
     cuts = [(0, *inner, steps) for inner in combinations(range(1, steps), count - 1)]

@@ -129,16 +129,7 @@ class Attention(_Mixing):
 
 
 def share_words(network: Network, states: Tensor, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the share of every hookpoint as words, for adaptors that have shares.
-
-    Args:
-        network: Any network.
-        states: States `(N, D)` to take the mean over.
-        names: The hookpoints.
-
-    Returns:
-        One sentence, or none.
-    """
+    """Return the mean share of every hookpoint over states `(N, D)` as a sentence, where the network has shares."""
     if not isinstance(network, _Mixing):
         return ()
     with torch.inference_mode():

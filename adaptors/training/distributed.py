@@ -105,12 +105,7 @@ class SharedModel(nn.Module):
 
 
 def share_loss(loss: nn.Module, model: nn.Module) -> None:
-    """Have a loss, and those inside it, ask for the vectors of whole batches.
-
-    Args:
-        loss: The loss, changed in place.
-        model: What averages gradients over the processes, in place of the SentenceTransformer that the losses know.
-    """
+    """Have a loss, and those inside it, use a model that gives whole batches in place of their SentenceTransformer."""
     # What goes around a loss listens to the model of the loss inside: both have to have the same.
     shared: dict[SentenceTransformer, SharedModel] = {}
     for part in list(loss.modules()):

@@ -105,13 +105,7 @@ def check_blocks(blocks: tuple[int, ...], model: LoadedModel) -> tuple[int, ...]
 
 
 def update_layer_counts(config: Any, depth: int, chosen: Sequence[int]) -> None:
-    """Make a config count the chosen blocks: their number, and every list that has an entry per block.
-
-    Args:
-        config: transformers' config of the blocks, changed in place.
-        depth: How many there were.
-        chosen: Those that are left, counted from 1.
-    """
+    """Make a config count the chosen ones of `depth` blocks: their number, and every list of an entry per block."""
     for name, value in config.to_dict().items():
         if isinstance(value, list) and len(value) == depth > 1:
             setattr(config, name, [value[number - 1] for number in chosen])

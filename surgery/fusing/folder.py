@@ -86,21 +86,9 @@ def save_fused(
     check: Callable[[Path], object] = lambda folder: None,
     scores: str = "",
 ) -> Path:
-    """Save a fused model.
+    """Save a fused model; arguments, result and errors as of `save_folder`.
 
-    Args:
-        model: What `fuse` gave.
-        out: Folder to make; it is whole or not there.
-        force: Replace a folder that an earlier save made.
-        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
-        scores: How it retrieves, in Markdown, for its card.
-
-    Returns:
-        The folder.
-
-    Raises:
-        CallError: The folder exists.
-        ModelError: The files cannot be written.
+    Its card says how it retrieves by `scores`, in Markdown.
     """
     return save_folder(out, lambda folder: write_fused(model, folder, scores=scores), force, check=check)
 

@@ -113,14 +113,9 @@ def _read_tensors(source: Path) -> Iterator[tuple[str, Any]]:
 
 
 def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Write modules.json and make a folder for every module but the first.
+    """Write modules.json and make a folder for every module but the first, whose folder is the model's.
 
-    Args:
-        folder: The model's folder.
-        names: Classes of the modules in order: sentence-transformers' own by their bare names.
-
-    Returns:
-        Folders of the modules; the first is the model's.
+    Classes are in order, sentence-transformers' own by their bare names. The folders are returned.
     """
     paths = ["", *(f"{i}_{name.rpartition('.')[2]}" for i, name in enumerate(names) if i)]
     types = [name if "." in name else f"sentence_transformers.models.{name}" for name in names]

@@ -115,12 +115,7 @@ def check_pair(
 
 
 def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
-    """Load a saved folder in a process of its own and compare its vectors with those of any encoder.
-
-    Args:
-        folder: The saved folder.
-        encoder: What was saved, in float32, as its folder gives it: scaled to length 1 where that is.
-        trust: Let sentence-transformers import the modules of this package.
+    """Load a saved folder in a process of its own and compare its vectors with those of any encoder, in float32.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.

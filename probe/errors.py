@@ -34,15 +34,7 @@ class TrainingError(ProbeError):
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a phrase with the names that the user may have meant.
-
-    Args:
-        name: The name as typed.
-        known: The names there are.
-
-    Returns:
-        The nearest names, or all of them when none is near.
-    """
+    """Return a phrase with the names that the user may have meant: the nearest ones, or all when none is near."""
     near = get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
 

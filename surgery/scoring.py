@@ -43,7 +43,7 @@ def score_kept(
 
 
 def score_fused(model: FusedModel, dataset: Dataset, options: RankOptions) -> Leaderboard:
-    """Rank a fused model beside its parts, the first of them the baseline, and beside equal weights if it has others."""
+    """Rank a fused model beside its parts, the first the baseline, and beside equal weights if it has others."""
     fusion = model.fusion
     candidates = [Candidate(reader, model.points_of(reader)) for reader in model.readers]
     if fusion.weights is None:

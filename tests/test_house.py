@@ -169,6 +169,11 @@ def test_rooms_and_packages_are_small_and_two_levels_deep() -> None:
         assert [path for path in shown if path.is_dir()] == [], room
 
 
+def test_the_page_of_the_architecture_has_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert [str(room.relative_to(ROOT)) for room in rooms(ROOT) if f"`{room.name}/`" not in page] == []
+
+
 def test_every_room_says_what_lives_in_it() -> None:
     for room in rooms(ROOT):
         assert ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))), room

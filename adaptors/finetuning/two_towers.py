@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from probe.data.images import ImageFile, open_image
 from probe.layers.hookpoint import TOWERS
 from probe.layers.tower_stack import Tower, TowerModule, find_tower
-from probe.models.info import ModelFiles
+from probe.models.info import ModelFiles, find_towers
 from probe.models.loaded import pick_max_tokens
 from probe.models.published_config import find_transformer
-from probe.models.tower_files import find_towers
 from probe.models.tower_loading import load_pair
 
 if TYPE_CHECKING:

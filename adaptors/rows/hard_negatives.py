@@ -19,7 +19,7 @@ from sentence_transformers.util import mine_hard_negatives
 
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Pairwise, as_pairs, as_points
-from probe.data.data_warnings import Defects
+from probe.data.dataset import Defects
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError, DataError
 
@@ -108,7 +108,7 @@ def mine_negatives(
             f"among {len(corpus):,} documents:\nlower the margin ({options.margin:g}), look deeper, skip fewer or ask "
             "for fewer"
         )
-    return replace(data, rows=rows, defects=(*data.defects, *defects.summarise()))
+    return replace(data, rows=rows, defects=(*data.defects, *defects.summarize()))
 
 
 def _check(options: MineOptions) -> None:

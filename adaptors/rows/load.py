@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
-from probe.data.data_warnings import Defects
-from probe.data.dataset import Dataset
+from probe.data.dataset import Dataset, Defects
 from probe.data.loading import load_dataset
 from probe.errors import DataError
 from probe.io.column_files import RECORD_FILES, column_names, column_text, read_columns
@@ -85,7 +84,7 @@ def _pair_judged(dataset: Dataset) -> TuningData:
                 defects.add("pairs with an empty text (left out)", f"{query} {name}")
                 continue
             rows.append(Pairwise(asked, texts[name], (), float(grade), f"{dataset.name}:{query}"))
-    return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarise()), dataset)
+    return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarize()), dataset)
 
 
 def _read_file(path: Path) -> Iterator[Row]:

@@ -28,9 +28,9 @@ def show(
     """Show what is in a data set: counts, judgements per query, lengths or sizes, an example, defects."""
     check_choice("--format", format, ("table", "json"))
     from probe.data.loading import load_dataset
-    from probe.data.summary import summarise, summary_table
+    from probe.data.summary import summarize, summary_table
 
-    summary = summarise(load_dataset(dataset, split))
+    summary = summarize(load_dataset(dataset, split))
     print_json(vars(summary)) if format == "json" else console().print(summary_table(summary))
 
 

@@ -24,8 +24,7 @@ store_app = app("See, check and empty the store of pooled states.", "probe store
 def show(store: StoreFolder = None, format: TableOrJson = "table", debug: Debug = False) -> None:
     """List what is stored: model, data set, settings, size, last use."""
     check_choice("--format", format, ("table", "json"))
-    from probe.store.inventory import list_shelves
-    from probe.store.listing import store_table
+    from probe.store.inventory import list_shelves, store_table
 
     opened = _open(store)
     shelves = list_shelves(opened)

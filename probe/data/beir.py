@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.data.corpus import scan_corpus
-from probe.data.data_warnings import Defects
-from probe.data.dataset import Dataset, Qrels
+from probe.data.dataset import Dataset, Defects, Qrels
 from probe.data.parquet import open_parquet
 from probe.data.records import JsonLines, Records, read_unique
 from probe.data.texts import Texts
@@ -57,24 +56,17 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
         queries=Texts.gather((query, text) for query, text in queries if query in qrels),
         qrels=qrels,
         synthetic=synthetic,
-        defects=defects.summarise(),
+        defects=defects.summarize(),
     )
 
 
 def _name_of(path: str) -> str:
-    place = locate(path) if is_url(path) else Path(path.rstrip("/")).resolve()
-    return place.name.removesuffix(".zip")
+    folder = locate(path) if is_url(path) else Path(path.rstrip("/")).resolve()
+    return folder.name.removesuffix(".zip")
 
 
 def list_splits(root: Any) -> list[str]:
-    """Return the names of the splits that have judgements.
-
-    Args:
-        root: The data set's folder, as a `pathlib`, `zipfile` or remote path.
-
-    Returns:
-        The splits in alphabetical order.
-    """
+    """Return the splits that a data set's folder has judgements of, in alphabetical order."""
     folder = root / "qrels"
     if not folder.is_dir():
         return []
@@ -106,9 +98,9 @@ def choose_split(splits: list[str], wanted: str | None, path: str) -> str:
 
 def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
     ids, texts, made = [], [], set()
-    for place, _, record in read_unique(records):
+    for location, _, record in read_unique(records):
         if not record["text"].strip():
-            defects.add("empty queries", place)
+            defects.add("empty queries", location)
         metadata = record.get("metadata")
         made.add(metadata.get("synthetic") if isinstance(metadata, dict) else None)
         ids.append(record["_id"])
@@ -120,18 +112,18 @@ def _build_qrels(
     judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], *, defects: Defects
 ) -> Qrels:
     qrels: Qrels = {}
-    for place, (query, document, grade) in judgements:
+    for location, (query, document, grade) in judgements:
         if query not in queries:
-            defects.add("judgements of queries that are not there", place)
+            defects.add("judgements of queries that are not there", location)
             continue
         if document not in documents:
-            defects.add("judgements of documents that are not there (kept: they count as not found)", place)
+            defects.add("judgements of documents that are not there (kept: they count as not found)", location)
         if query == document and grade > 0:
-            defects.add("relevant documents with their query's own id (never returned: rename the ids)", place)
+            defects.add("relevant documents with their query's own id (never returned: rename the ids)", location)
         if grade < 0:
-            defects.add("negative grades (taken as 0)", place)
+            defects.add("negative grades (taken as 0)", location)
         if qrels.get(query, {}).get(document, max(grade, 0)) != max(grade, 0):
-            raise DataError(f"{place}: '{query}' and '{document}' are judged twice, with different grades")
+            raise DataError(f"{location}: '{query}' and '{document}' are judged twice, with different grades")
         qrels.setdefault(query, {})[document] = max(grade, 0)
     return qrels
 
@@ -139,21 +131,21 @@ def _build_qrels(
 def _read_judgements(path: Any, defects: Defects) -> Iterator[_Judgement]:
     first = True
     for mark, line in read_lines(path):
-        place = f"{label(path)}:{mark.number + 1}"
+        location = f"{label(path)}:{mark.number + 1}"
         cells = [cell.strip() for cell in line.split("\t")]
         if len(cells) != 3:
             raise DataError(
-                f"{place}: expected query-id, corpus-id and score between tabs (not TREC's four columns), "
+                f"{location}: expected query-id, corpus-id and score between tabs (not TREC's four columns), "
                 f"found {line[:60]!r}"
             )
         header, first = first and not _is_grade(cells[2]), False
         if header:
             continue
         if mark == START:
-            defects.add("qrels files without a header (read from the first line on)", place)
+            defects.add("qrels files without a header (read from the first line on)", location)
         if not _is_grade(cells[2]):
-            raise DataError(f"{place}: expected a whole number as the grade, found {cells[2]!r}")
-        yield place, (cells[0], cells[1], int(float(cells[2])))
+            raise DataError(f"{location}: expected a whole number as the grade, found {cells[2]!r}")
+        yield location, (cells[0], cells[1], int(float(cells[2])))
 
 
 def _is_grade(text: str) -> bool:
@@ -177,13 +169,7 @@ class ZipFolder(zipfile.Path):
 
 
 def find_root(path: str) -> Any:
-    """Return the folder that holds a data set's corpus: the one named, or the one folder in it.
-
-    Args:
-        path: A folder, a zip, or the URL of a folder.
-
-    Returns:
-        The folder, as a `pathlib`, `zipfile` or remote path.
+    """Return the folder that holds a data set's corpus: the one named (or a zip, or a URL), or the one folder in it.
 
     Raises:
         CallError: The path is no data set.
@@ -209,19 +195,17 @@ def _find_corpus(root: Any, path: str) -> Any:
         found = ", ".join(sorted(child.name for child in holding))
         raise CallError(f"'{path}' holds several data sets ({found}): unpack it and name one folder")
     hint = f"; own documents become one with `probe data build {path} --out DIR`" if os.path.isdir(path) else ""
-    if any((place / name).exists() for place in (root, *inner) for name in CAPTION_FILES):
+    if any((folder / name).exists() for folder in (root, *inner) for name in CAPTION_FILES):
         hint = "; images with captions are read from the captions' own folder, unpacked, on this machine"
     raise CallError(f"'{path}' is no BEIR data set: it holds no corpus.jsonl, nor corpus.parquet{hint}")
 
 
 def _open_root(path: str) -> Any:
     if is_url(path) and not os.path.exists(path):
-        place = locate(path)
-        return place if isinstance(place, RemotePath) else _open_local(str(place))
-    return _open_local(path)
-
-
-def _open_local(path: str) -> Any:
+        found = locate(path)
+        if isinstance(found, RemotePath):
+            return found
+        path = str(found)
     if os.path.isdir(path):
         return Path(path)
     if not os.path.exists(path):
@@ -260,15 +244,7 @@ def find_records(root: Any, kind: str) -> Records:
 
 
 def list_files(root: Any, kind: str) -> list[Any]:
-    """Return the files there are of a kind.
-
-    Args:
-        root: The data set's folder.
-        kind: `corpus` or `queries`.
-
-    Returns:
-        One file, or the Parquet files of a folder by name; none where there is none.
-    """
+    """Return the files of a kind, `corpus` or `queries`: one, or the Parquet files of a folder by name."""
     names = {child.name for child in root.iterdir()}
     for name in (form.format(kind) for form in _FILES):
         if name in names:

@@ -37,13 +37,7 @@ def beir_names() -> list[str]:
 
 
 def download_beir(name: str) -> Path:
-    """Return the archive of a BEIR data set, downloading it where it is not cached.
-
-    Args:
-        name: One of `beir_names`.
-
-    Returns:
-        The zip file; it is read where it lies and never unpacked.
+    """Return the zip of a BEIR data set, downloaded where it is not cached; it is never unpacked.
 
     Raises:
         DataError: No network, a wrong checksum, or a cache that cannot be written.

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from probe.data.beir import CAPTION_FILES, choose_split, list_files
-from probe.data.data_warnings import Defects
-from probe.data.dataset import Dataset, Qrels
+from probe.data.dataset import Dataset, Defects, Qrels
 from probe.data.images import ImageFile, check_pillow
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError
@@ -22,17 +21,17 @@ _DEFAULT_SPLIT = "test"
 
 
 class Caption(NamedTuple):
-    """What somebody said of an image.
+    """A caption of an image.
 
     Attributes:
-        place: File and line, as messages name them.
-        name: Its id: its line's `_id`, or c1, c2, ... by its place among all captions of the file.
-        text: What was said.
+        location: File and line, as messages name them.
+        name: Its id: its line's `_id`, or c1, c2, ... by its number among all captions of the file.
+        text: Its text.
         image: The image's path relative to the file's folder.
         split: Which split it belongs to.
     """
 
-    place: str
+    location: str
     name: str
     text: str
     image: str
@@ -40,88 +39,87 @@ class Caption(NamedTuple):
 
 
 def read_captions(path: Path) -> list[Caption]:
-    """Read a file of captions.
+    """Read a file of captions of all splits, in file order.
 
     Args:
         path: A JSONL file. A line has `image` or `file_name`; `caption` or `text`, a string or several; and where it
             is wanted `split` and `_id`.
-
-    Returns:
-        The captions of all splits, in file order.
 
     Raises:
         DataError: The file cannot be read, a line is malformed, or an id comes twice.
     """
     found: list[Caption] = []
     for mark, line in read_lines(path):
-        place = f"{label(path)}:{mark.number + 1}"
-        found.extend(_read_line(parse_json(line, place), place, len(found) + 1))
+        location = f"{label(path)}:{mark.number + 1}"
+        found.extend(_read_line(parse_json(line, location), location, len(found) + 1))
     _refuse_duplicates(found)
     return found
 
 
-def _read_line(record: Any, place: str, number: int) -> Iterator[Caption]:
+def _read_line(record: Any, location: str, number: int) -> Iterator[Caption]:
     if not isinstance(record, dict):
-        raise DataError(f"{place}: {_EXPECTED}, found {str(record)[:60]}")
-    image, texts, split = _read_image_path(record, place), _read_texts(record, place), _read_split(record, place)
-    own = _read_id(record, place)
+        raise DataError(f"{location}: {_EXPECTED}, found {str(record)[:60]}")
+    image, texts = _read_image_path(record, location), _read_texts(record, location)
+    split, own = _read_split(record, location), _read_id(record, location)
     if own is not None and len(texts) > 1:
-        raise DataError(f'{place}: "_id" names one caption, but there are {len(texts)}: give each a line of its own')
+        raise DataError(f'{location}: "_id" names one caption, but there are {len(texts)}: give each a line of its own')
     for offset, text in enumerate(texts):
-        yield Caption(place, own or f"c{number + offset}", text, image, split)
+        yield Caption(location, own or f"c{number + offset}", text, image, split)
 
 
-def _read_image_path(record: dict[str, Any], place: str) -> str:
+def _read_image_path(record: dict[str, Any], location: str) -> str:
     value = record.get("image") or record.get("file_name")
     if value is None or value == "":
-        raise DataError(f'{place}: no image is named: expected its path as "image" (or "file_name")')
+        raise DataError(f'{location}: no image is named: expected its path as "image" (or "file_name")')
     if not isinstance(value, str) or SURROGATE.search(value):
-        raise DataError(f'{place}: expected a path as "image" (or "file_name"), found {ascii(value)[:60]}')
+        raise DataError(f'{location}: expected a path as "image" (or "file_name"), found {ascii(value)[:60]}')
     path = posixpath.normpath(value)
     if os.path.isabs(path) or path.split("/")[0] in (".", ".."):
-        raise DataError(f"{place}: the image '{value}' lies outside the folder of the captions: move it there")
+        raise DataError(f"{location}: the image '{value}' lies outside the folder of the captions: move it there")
     return path
 
 
-def _read_texts(record: dict[str, Any], place: str) -> list[str]:
+def _read_texts(record: dict[str, Any], location: str) -> list[str]:
     value: Any = record.get("text") if record.get("caption") is None else record["caption"]
     texts = value if isinstance(value, list) else [value]
     if value is None or not texts:
-        raise DataError(f'{place}: the image has no caption: expected a text, or several, as "caption" (or "text")')
+        raise DataError(f'{location}: the image has no caption: expected a text, or several, as "caption" (or "text")')
     if not all(isinstance(text, str) for text in texts):
-        raise DataError(f'{place}: expected a text, or several, as "caption" (or "text"), found {ascii(value)[:60]}')
+        raise DataError(f'{location}: expected a text, or several, as "caption" (or "text"), found {ascii(value)[:60]}')
     if not all(text.strip() for text in texts):
-        raise DataError(f"{place}: a caption is empty: say what is on the image, or drop it")
+        raise DataError(f"{location}: a caption is empty: say what is on the image, or drop it")
     return [replace_surrogates(text.strip()) for text in texts]
 
 
-def _read_split(record: dict[str, Any], place: str) -> str:
+def _read_split(record: dict[str, Any], location: str) -> str:
     value = record.get("split")
     if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise DataError(f'{place}: expected a name as "split", train or test for instance, found {ascii(value)[:60]}')
+        raise DataError(
+            f'{location}: expected a name as "split", train or test for instance, found {ascii(value)[:60]}'
+        )
     return value.strip() if value else _DEFAULT_SPLIT
 
 
-def _read_id(record: dict[str, Any], place: str) -> str | None:
+def _read_id(record: dict[str, Any], location: str) -> str | None:
     value = record.get("_id")
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value) or SURROGATE.search(str(value)):
-        raise DataError(f'{place}: expected a text or a number as "_id", found {ascii(value)[:60]}')
+        raise DataError(f'{location}: expected a text or a number as "_id", found {ascii(value)[:60]}')
     return str(value)
 
 
 def _refuse_duplicates(captions: list[Caption]) -> None:
     images = {caption.image for caption in captions}
     seen: dict[str, str] = {}
-    for place, name, *_ in captions:
+    for location, name, *_ in captions:
         if name in seen:
             raise DataError(
-                f"{place}: the id '{name}' is already that of a caption at {seen[name]}: give it another _id"
+                f"{location}: the id '{name}' is already that of a caption at {seen[name]}: give it another _id"
             )
         if name in images:
-            raise DataError(f"{place}: the caption's id '{name}' is also an image's name: give it another _id")
-        seen[name] = place
+            raise DataError(f"{location}: the caption's id '{name}' is also an image's name: give it another _id")
+        seen[name] = location
 
 
 _SIDES = ("images", "captions")
@@ -154,17 +152,17 @@ def find_image_folder(name: str) -> ImageFolder | None:
     if os.path.exists(name):
         file = _find_captions(name)
         return ImageFolder(file, _SIDES[0]) if file else None
-    place, colon, searched = name.rpartition(":")
-    if not colon or not os.path.isdir(place):
+    folder, colon, searched = name.rpartition(":")
+    if not colon or not os.path.isdir(folder):
         return None
-    file = _find_captions(place)
+    file = _find_captions(folder)
     if file is None and searched in _SIDES:
         raise CallError(
-            f"'{place}' holds no images with captions, so nothing is '{searched}' in it: leave :{searched} out"
+            f"'{folder}' holds no images with captions, so nothing is '{searched}' in it: leave :{searched} out"
         )
     if file is not None and searched not in _SIDES:
         raise CallError(
-            f"'{place}' has images and captions: expected :images or :captions after it, found ':{searched}'"
+            f"'{folder}' has images and captions: expected :images or :captions after it, found ':{searched}'"
         )
     return ImageFolder(file, searched) if file else None
 
@@ -175,11 +173,11 @@ def _find_captions(name: str) -> Path | None:
     return None if found is None or list_files(folder, "corpus") else found
 
 
-def read_image_folder(place: ImageFolder, split: str | None = None) -> Dataset:
+def read_image_folder(source: ImageFolder, split: str | None = None) -> Dataset:
     """Read images with captions; only those of one split are searched.
 
     Args:
-        place: The folder, and what is searched in it.
+        source: The folder, and what is searched in it.
         split: Whose captions to read; `test` when left out, or the only one there is.
 
     Returns:
@@ -190,44 +188,44 @@ def read_image_folder(place: ImageFolder, split: str | None = None) -> Dataset:
         DataError: A line is malformed, or an image is missing or none.
     """
     check_pillow()
-    folder = place.captions.parent
-    found = read_captions(place.captions)
+    folder = source.captions.parent
+    found = read_captions(source.captions)
     chosen = choose_split(sorted({caption.split for caption in found}), split, str(folder))
     captions = [caption for caption in found if caption.split == chosen]
     defects = Defects()
     images = _read_images(folder.absolute(), captions, defects)
     _note_shared(captions, defects)
     texts = Texts.gather((caption.name, caption.text) for caption in captions)
-    searching = place.searched == "captions"
+    searching = source.searched == "captions"
     return Dataset(
         name=folder.resolve().name + (":captions" if searching else ""),
         split=chosen,
         documents=texts if searching else images,
         queries=images if searching else texts,
         qrels=_judge(captions, searching),
-        defects=defects.summarise(),
+        defects=defects.summarize(),
         images="queries" if searching else "documents",
     )
 
 
 def _read_images(folder: Path, captions: Sequence[Caption], defects: Defects) -> Texts:
-    places: dict[str, str] = {}
+    first: dict[str, str] = {}
     for caption in captions:
-        places.setdefault(caption.image, caption.place)
-    return Texts.gather((name, _read_image(folder, name, place, defects=defects)) for name, place in places.items())
+        first.setdefault(caption.image, caption.location)
+    return Texts.gather((name, _read_image(folder, name, first[name], defects=defects)) for name in first)
 
 
-def _read_image(folder: Path, name: str, place: str, *, defects: Defects) -> ImageFile:
+def _read_image(folder: Path, name: str, location: str, *, defects: Defects) -> ImageFile:
     from probe.io.image_pixels import read_header
 
     path = folder / name
     if not os.path.isfile(path):
-        raise DataError(f"{place}: the image '{name}' is not in {folder}: put it there, or drop its lines")
+        raise DataError(f"{location}: the image '{name}' is not in {folder}: put it there, or drop its lines")
     try:
         header = read_header(path, name)
         image = ImageFile.of(path, name)
     except (DataError, OSError) as error:
-        raise DataError(f"{place}: {error}") from error
+        raise DataError(f"{location}: {error}") from error
     if header.transparent:
         defects.add("images with transparency (laid on white)", name)
     if not header.coloured:
@@ -243,7 +241,7 @@ def _note_shared(captions: Sequence[Caption], defects: Defects) -> None:
         images[caption.text].add(caption.image)
     for caption in captions:
         if len(images[caption.text]) > 1:
-            defects.add("captions that several images share (each is relevant to its own only)", caption.place)
+            defects.add("captions that several images share (each is relevant to its own only)", caption.location)
 
 
 def _judge(captions: Sequence[Caption], searching: bool) -> Qrels:

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.data_warnings import Defects
+from probe.data.dataset import Defects
 from probe.data.records import Records, read_unique, text_of
 from probe.data.texts import BLOCK, TextHash, Texts
 from probe.errors import DataError
@@ -49,11 +49,7 @@ class Corpus:
             raise self._changed()
 
     def read(self, start: int, count: int) -> Texts:
-        """Return documents from any place on, without reading what is before their block.
-
-        Args:
-            start: Number of the first one, from 0.
-            count: How many; fewer come where the corpus ends.
+        """Return documents from number `start` on, without reading what is before their block; fewer come at the end.
 
         Raises:
             DataError: The files were changed since the corpus was opened.
@@ -80,24 +76,16 @@ class Corpus:
 
 
 def scan_corpus(records: Records, judged: Container[str], defects: Defects) -> tuple[Corpus, set[str]]:
-    """Read a corpus once, to the end.
-
-    Args:
-        records: Its files.
-        judged: Ids to look out for.
-        defects: Told of empty documents.
-
-    Returns:
-        The corpus, and those of the judged documents that it has.
+    """Read a corpus once, to the end; return it, and those of the judged ids that it has.
 
     Raises:
         DataError: A record is malformed, or an id comes twice.
     """
     digest, count, found, index = TextHash(), 0, set(), array("q")
-    for place, mark, record in read_unique(records):
+    for location, mark, record in read_unique(records):
         row = record["_id"], text_of(record)
         if not row[1]:
-            defects.add("empty documents", place)
+            defects.add("empty documents", location)
         if row[0] in judged:
             found.add(row[0])
         digest.add(*row)

@@ -1,6 +1,6 @@
 """A data set: documents, judged queries and judgements, as a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from probe.io.html_table import import_pandas, render_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Qrels", "refuse_images"]
+__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Defects", "Qrels", "refuse_images"]
 
 Qrels = dict[str, dict[str, int]]
 
@@ -22,6 +22,8 @@ TITLE_RULE = "title + ' ' + text"
 ID_RULE = "a document with the query's own id is dropped"
 
 _ROWS_SHOWN = 5
+# Locations that a line names.
+_NAMED = 3
 _LONGEST = 160
 
 
@@ -35,7 +37,7 @@ class Dataset:
         documents: The corpus, each text by the title rule; read as a stream.
         queries: The judged queries only.
         qrels: Grade per query id and document id; grade 0 is judged and not relevant.
-        synthetic: How the queries were made, where nobody asked them; else empty.
+        synthetic: How the queries were made, where no person asked them; else empty.
         defects: What is wrong with the files without making them useless, with file and line.
         limited: Whether documents were left out by `limit`.
         images: Which side's texts are images (`ImageFile`): `documents`, `queries`, or neither.
@@ -102,11 +104,7 @@ class Dataset:
 
 
 def refuse_images(dataset: Dataset, reader: str) -> None:
-    """Refuse a data set of images before any work.
-
-    Args:
-        dataset: The data set.
-        reader: What reads texts only, as messages name it.
+    """Refuse a data set of images before any work; `reader` is what reads texts only.
 
     Raises:
         CallError: One side of it is images.
@@ -114,4 +112,22 @@ def refuse_images(dataset: Dataset, reader: str) -> None:
     if dataset.images:
         raise CallError(
             f"'{dataset.name}' holds images, and {reader} reads texts only: probe layers and probe rank read images"
+        )
+
+
+@dataclass
+class Defects:
+    """Faults of a data set's files that leave it usable, by kind."""
+
+    locations: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, location: str) -> None:
+        """Note one fault."""
+        self.locations.setdefault(kind, []).append(location)
+
+    def summarize(self) -> tuple[str, ...]:
+        """Return one line per kind, with its first locations."""
+        return tuple(
+            f"{len(found)} {kind}: {', '.join(found[:_NAMED])}{', ...' if len(found) > _NAMED else ''}"
+            for kind, found in self.locations.items()
         )

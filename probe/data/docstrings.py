@@ -56,9 +56,6 @@ _UNSTABLE = re.compile(r"\bat 0x[0-9a-f]{6,}|# may vary|``\{'")
 def read_docstrings(split: str | None = None) -> Dataset:
     """Collect the docstrings of the public names of the modules in `_MODULES`.
 
-    Args:
-        split: There is only `test`.
-
     Returns:
         A data set whose queries are the summary lines, and whose documents are the rest of each docstring.
 

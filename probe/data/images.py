@@ -37,19 +37,14 @@ class ImageFile(str):
 
     @classmethod
     def of(cls, path: Path, name: str) -> "ImageFile":
-        """Return the image in a file.
-
-        Args:
-            path: The file; read whole, once.
-            name: Its path relative to the data set's folder.
-        """
+        """Return the image in a file, which is read whole; its name is its path relative to the data set's folder."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(f"{name} sha256:{digest}", name, path)
 
 
 def shown(text: str) -> str:
-    """Return a text as people read it: an image by its name."""
+    """Return a text to show: of an image its name."""
     return text.name if isinstance(text, ImageFile) else text
 
 
@@ -87,10 +82,6 @@ def open_image(image: ImageFile) -> "Image.Image":
 
 def refuse_image_files(texts: Iterable[str], model: str) -> None:
     """Refuse images among the texts that a model of texts is given.
-
-    Args:
-        texts: The texts.
-        model: The model's name.
 
     Raises:
         CallError: One is an image.

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.data.data_warnings import Defects
-from probe.data.dataset import DEFAULT_DATASET
+from probe.data.dataset import DEFAULT_DATASET, Defects
 from probe.data.texts import TextHash, Texts, spread
 from probe.errors import CallError, DataError
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
@@ -28,7 +27,7 @@ class LabelledTexts:
         name: The file's, or `docstrings`.
         texts: N texts.
         labels: Their labels `(N,)`.
-        synthetic: Where the labels come from, where nobody gave them; else empty.
+        synthetic: Where the labels come from, where no person gave them; else empty.
         defects: What is wrong with the file without making it useless, with file and line.
         limited: Whether texts were left out by `limit`.
     """
@@ -105,26 +104,26 @@ def _read_file(path: Path) -> LabelledTexts:
     texts: list[str] = []
     labels: list[str] = []
     seen: dict[str, dict[str, str]] = {}
-    for place, record in read_columns(path, ("text", "label")):
-        text, given = column_text(record, "text", place), _label_of(record["label"], place)
+    for location, record in read_columns(path, ("text", "label")):
+        text, given = column_text(record, "text", location), _label_of(record["label"], location)
         before = seen.setdefault(text, {})
         if given in before:
-            defects.add("texts that come again with the same label (counted once)", place)
+            defects.add("texts that come again with the same label (counted once)", location)
             continue
         if before:
-            defects.add("texts that come again with another label (kept: nothing can get both right)", place)
+            defects.add("texts that come again with another label (kept: nothing can get both right)", location)
         if not text:
-            defects.add("empty texts", place)
-        before[given] = place
+            defects.add("empty texts", location)
+        before[given] = location
         texts.append(text)
         labels.append(given)
     ids = tuple(str(number) for number in range(1, len(texts) + 1))
-    return LabelledTexts(path.name, Texts(ids, tuple(texts)), tuple(labels), defects=defects.summarise())
+    return LabelledTexts(path.name, Texts(ids, tuple(texts)), tuple(labels), defects=defects.summarize())
 
 
-def _label_of(value: Any, place: str) -> str:
+def _label_of(value: Any, location: str) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{place}: expected a string or a whole number as the label, found {value!r}")
+        raise DataError(f"{location}: expected a string or a whole number as the label, found {value!r}")
     return value.strip()

@@ -48,17 +48,14 @@ class ParquetRows:
         for path, groups in zip(self.files, self.groups, strict=True):
             first = max(0, start.offset - before)
             for number, record in _read_rows(path, groups, first):
-                place = f"{label(path)}:row {number + 1}"
+                location = f"{label(path)}:row {number + 1}"
                 mark = Mark(before + number, before + number)
-                yield Entry(place, mark, check_record(record, place, str(record)))
+                yield Entry(location, mark, check_record(record, location, str(record)))
             before += sum(groups)
 
 
 def open_parquet(files: Sequence[Any]) -> ParquetRows:
     """Return the records of Parquet files, by the description at the end of each.
-
-    Args:
-        files: The files, in order.
 
     Raises:
         DataError: A file cannot be read, or has not the columns of a corpus.

@@ -19,12 +19,12 @@ class Entry(NamedTuple):
     """A record, and where it is.
 
     Attributes:
-        place: File and line, as messages name them.
+        location: File and line, as messages name them.
         mark: Where reading begins to come to it.
         record: `_id`, `title` and `text` are strings.
     """
 
-    place: str
+    location: str
     mark: Mark
     record: Record
 
@@ -35,11 +35,9 @@ class Records(Protocol):
     @property
     def name(self) -> str:
         """What messages call them."""
-        ...
 
     def entries(self, start: Mark = START) -> Iterator[Entry]:
         """Yield the records from a mark on, in file order, whatever their ids."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,14 @@ class JsonLines:
             DataError: The file cannot be read, or a line is malformed.
         """
         for mark, line in read_lines(self.path, start):
-            place = f"{label(self.path)}:{mark.number + 1}"
-            yield Entry(place, mark, check_record(parse_json(line, place), place, line))
+            location = f"{label(self.path)}:{mark.number + 1}"
+            yield Entry(location, mark, check_record(parse_json(line, location), location, line))
 
 
 def read_unique(records: Records) -> Iterator[Entry]:
     """Yield records, and refuse an id that comes twice once all are read.
 
     Eight bytes are kept per record, not its id: a corpus need not fit into memory.
-
-    Args:
-        records: The records.
 
     Raises:
         DataError: A record is malformed, or an id comes twice.
@@ -92,49 +87,44 @@ def read_unique(records: Records) -> Iterator[Entry]:
 
 def _refuse_duplicate(records: Records, suspects: set[int]) -> None:
     seen: dict[str, str] = {}
-    for place, _, record in records.entries():
+    for location, _, record in records.entries():
         name = record["_id"]
         if name in seen:
-            raise DataError(f"{place}: the id '{name}' is already in {_as_seen_from(place, seen[name])}")
+            raise DataError(f"{location}: the id '{name}' is already in {_as_seen_from(location, seen[name])}")
         if hash(name) in suspects:
-            seen[name] = place
+            seen[name] = location
 
 
-def _as_seen_from(place: str, other: str) -> str:
+def _as_seen_from(location: str, other: str) -> str:
     """Say where another record is; in the same file its line is enough."""
     file, _, spot = other.rpartition(":")
     spot = f"line {spot}" if spot.isdigit() else spot
-    return spot if place.startswith(f"{file}:") else f"{spot} of {file}"
+    return spot if location.startswith(f"{file}:") else f"{spot} of {file}"
 
 
-def check_record(record: Any, place: str, shown: str) -> Record:
-    """Return a record with its id, title and text as strings.
-
-    Args:
-        record: What was read.
-        place: File and line, for messages.
-        shown: What was read, as messages show it.
+def check_record(record: Any, location: str, shown: str) -> Record:
+    """Return a record with its id, title and text as strings; messages quote it as `shown`.
 
     Raises:
         DataError: It is none.
     """
     if not isinstance(record, dict) or not isinstance(record.get("_id"), str | int):
-        raise DataError(f'{place}: expected an object with "_id" and "text", found {shown[:60]}')
+        raise DataError(f'{location}: expected an object with "_id" and "text", found {shown[:60]}')
     record["_id"] = str(record["_id"])
     if SURROGATE.search(record["_id"]):
-        raise DataError(f"{place}: half a character (a lone surrogate) in the id {record['_id']!a}")
+        raise DataError(f"{location}: half a character (a lone surrogate) in the id {record['_id']!a}")
     for key in ("title", "text"):
-        record[key] = _read_string(record, key, place)
+        record[key] = _read_string(record, key, location)
     return record
 
 
-def _read_string(record: Record, key: str, place: str) -> str:
+def _read_string(record: Record, key: str, location: str) -> str:
     value = record.get(key)
     if value is None and (key == "title" or key in record):
         return ""
     if not isinstance(value, str):
         found = "nothing" if value is None else f"a {type(value).__name__}"
-        raise DataError(f'{place}: expected a string as "{key}", found {found}')
+        raise DataError(f'{location}: expected a string as "{key}", found {found}')
     return replace_surrogates(value)
 
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.data_warnings import Defects
-from probe.data.dataset import DEFAULT_DATASET
+from probe.data.dataset import DEFAULT_DATASET, Defects
 from probe.data.texts import TextHash, Texts, spread
 from probe.errors import CallError, DataError
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
@@ -33,9 +32,9 @@ class ScoredPairs:
     Attributes:
         name: The file's, or `docstrings`.
         parts: The sentences, each once, in one part or several; the store keeps every part by itself.
-        pairs: Places of both sentences, counted over all parts, per pair.
+        pairs: Numbers of both sentences, counted over all parts, per pair.
         scores: Scores of the P pairs.
-        synthetic: How the pairs were made, where nobody scored them; else empty.
+        synthetic: How the pairs were made, where no person scored them; else empty.
         defects: What is wrong with the file without making it useless, with file and line.
         limited: Whether pairs were left out by `limit`.
     """
@@ -101,12 +100,12 @@ def limit_pairs(pairs: ScoredPairs, limit: int) -> ScoredPairs:
         return pairs
     order = np.argsort(pairs.gold, kind="stable")
     kept = sorted(order[list(spread(len(order), limit))].tolist())
-    used = sorted({place for row in kept for place in pairs.pairs[row]})
-    place_of = {place: number for number, place in enumerate(used)}
+    used = sorted({text for row in kept for text in pairs.pairs[row]})
+    number_of = {text: number for number, text in enumerate(used)}
     return replace(
         pairs,
         parts=_select(pairs.parts, set(used)),
-        pairs=tuple((place_of[pairs.pairs[row][0]], place_of[pairs.pairs[row][1]]) for row in kept),
+        pairs=tuple((number_of[pairs.pairs[row][0]], number_of[pairs.pairs[row][1]]) for row in kept),
         scores=tuple(pairs.scores[row] for row in kept),
         limited=True,
     )
@@ -115,7 +114,7 @@ def limit_pairs(pairs: ScoredPairs, limit: int) -> ScoredPairs:
 def _select(parts: tuple[Texts, ...], used: set[int]) -> tuple[Texts, ...]:
     found, first = [], 0
     for part in parts:
-        rows = [row for place, row in enumerate(part, start=first) if place in used]
+        rows = [row for number, row in enumerate(part, start=first) if number in used]
         found.append(Texts.gather(rows))
         first += len(part)
     return tuple(part for part in found if len(part))
@@ -139,7 +138,7 @@ def _pair_docstrings() -> ScoredPairs:
             partner = others[(others.index(row) + len(others) // 2) % len(others)]
         elif score == 0:
             away = ((row + len(packages) // 2 + step) % len(packages) for step in range(len(packages)))
-            partner = next(place for place in away if packages[place] != packages[row])
+            partner = next(other for other in away if packages[other] != packages[row])
         else:
             score, partner = 2, row
         pairs.append((len(documents) + row, partner))
@@ -152,28 +151,28 @@ def _read_file(path: Path) -> ScoredPairs:
         expected = f"a file ending in {' or '.join(RECORD_FILES)} with sentence1, sentence2 and score"
         raise CallError(f"there are no scored pairs '{path}': expected {DEFAULT_DATASET}, or {expected}")
     defects = Defects()
-    places: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     pairs, scores = [], []
     seen: dict[tuple[int, int], float] = {}
-    for place, record in read_columns(path, ("sentence1", "sentence2", "score")):
-        score = _score_of(record["score"], place)
-        texts = [column_text(record, column, place) for column in ("sentence1", "sentence2")]
-        left, right = (places.setdefault(text, len(places)) for text in texts)
+    for location, record in read_columns(path, ("sentence1", "sentence2", "score")):
+        score = _score_of(record["score"], location)
+        texts = [column_text(record, column, location) for column in ("sentence1", "sentence2")]
+        left, right = (numbers.setdefault(text, len(numbers)) for text in texts)
         if not all(texts):
-            defects.add("pairs with an empty sentence", place)
+            defects.add("pairs with an empty sentence", location)
         if seen.setdefault((left, right), score) != score:
-            defects.add("pairs that come again with another score (kept)", place)
+            defects.add("pairs that come again with another score (kept)", location)
         pairs.append((left, right))
         scores.append(score)
-    texts_once = Texts(tuple(str(number) for number in range(1, len(places) + 1)), tuple(places))
-    return ScoredPairs(path.name, (texts_once,), tuple(pairs), tuple(scores), defects=defects.summarise())
+    texts_once = Texts(tuple(str(number) for number in range(1, len(numbers) + 1)), tuple(numbers))
+    return ScoredPairs(path.name, (texts_once,), tuple(pairs), tuple(scores), defects=defects.summarize())
 
 
-def _score_of(value: Any, place: str) -> float:
+def _score_of(value: Any, location: str) -> float:
     try:
         score = math.nan if isinstance(value, bool) or not isinstance(value, str | int | float) else float(value)
     except (ValueError, OverflowError):
         score = math.nan
     if not math.isfinite(score):
-        raise DataError(f"{place}: expected a number as the score, found {json.dumps(value)[:60]}")
+        raise DataError(f"{location}: expected a number as the score, found {json.dumps(value)[:60]}")
     return score

@@ -12,7 +12,7 @@ from probe.data.dataset import Dataset
 from probe.data.images import ImageFile, shown
 from probe.data.texts import Documents
 
-__all__ = ["DataSummary", "summarise", "summarise_images", "summary_table"]
+__all__ = ["DataSummary", "summarize", "summarize_images", "summary_table"]
 
 _EXAMPLE_CHARACTERS = 300
 
@@ -31,10 +31,10 @@ class DataSummary:
         document_words: Words at the 0th, 25th, 50th, 75th and 100th percentile of documents; None of images.
         query_words: The same of queries.
         images: Which side is images, `documents` or `queries`; None where neither is.
-        image_sizes: Of images, what `summarise_images` finds.
+        image_sizes: Of images, what `summarize_images` finds.
         example_query: The first judged query.
         example_document: The beginning of a document relevant to it.
-        synthetic: How the queries were made, where nobody asked them.
+        synthetic: How the queries were made, where no person asked them.
         text_sha256: Hash of all texts and ids.
         defects: What is wrong with the files.
     """
@@ -56,16 +56,10 @@ class DataSummary:
     defects: tuple[str, ...]
 
 
-def summarise(dataset: Dataset) -> DataSummary:
-    """Count a data set.
-
-    Args:
-        dataset: The data set.
-
-    Returns:
-        Its summary.
-    """
+def summarize(dataset: Dataset) -> DataSummary:
+    """Count a data set, measure its texts or images, and take an example."""
     relevant = [sum(grade > 0 for grade in docs.values()) for docs in dataset.qrels.values()]
+    images = {"documents": dataset.documents, "queries": dataset.queries}.get(dataset.images)
     return DataSummary(
         name=dataset.name,
         split=dataset.split,
@@ -76,7 +70,7 @@ def summarise(dataset: Dataset) -> DataSummary:
         document_words=None if dataset.images == "documents" else _words(dataset.documents),
         query_words=None if dataset.images == "queries" else _words(dataset.queries),
         images=dataset.images or None,
-        image_sizes=_measure_images(dataset),
+        image_sizes=None if images is None else summarize_images(images),
         example_query=shown(dataset.queries.texts[0]),
         example_document=_find_example(dataset),
         synthetic=dataset.synthetic,
@@ -93,17 +87,8 @@ def _percentiles(values: list[int]) -> tuple[int, ...]:
     return tuple(int(value) for value in np.percentile(values, [0, 25, 50, 75, 100]))
 
 
-def _measure_images(dataset: Dataset) -> dict[str, Any] | None:
-    if not dataset.images:
-        return None
-    return summarise_images(dataset.documents if dataset.images == "documents" else dataset.queries)
-
-
-def summarise_images(images: Documents) -> dict[str, Any]:
+def summarize_images(images: Documents) -> dict[str, Any]:
     """Measure images by their headers.
-
-    Args:
-        images: Images with their ids.
 
     Returns:
         `width` and `height` at the 0th, 25th, 50th, 75th and 100th percentile, before images are turned upright;

@@ -20,20 +20,16 @@ class Documents(Protocol):
 
     def __len__(self) -> int:
         """Return the number of documents."""
-        ...
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield id and text, in file order."""
-        ...
 
     def read(self, start: int, count: int) -> "Texts":
         """Return documents from number `start` on; fewer than `count` come where the corpus ends."""
-        ...
 
     @property
     def text_hash(self) -> str:
         """sha256 over all ids and texts."""
-        ...
 
 
 class TextHash:
@@ -121,8 +117,8 @@ class _Selection:
         end = min(start + count, self.count)
         if start >= end:
             return Texts((), ())
-        place, spare = self._survey[1][start // BLOCK]
-        rows = (row for _, row in self._choose(self._rows_from(place), spare))
+        first, spare = self._survey[1][start // BLOCK]
+        rows = (row for _, row in self._choose(self._rows_from(first), spare))
         return Texts.gather(islice(rows, start % BLOCK, start % BLOCK + end - start))
 
     @cached_property
@@ -132,7 +128,7 @@ class _Selection:
 
     @cached_property
     def _survey(self) -> tuple[str, list[tuple[int, int]]]:
-        """The hash, and per block the place in the corpus where it begins and how many others are still taken."""
+        """The hash, and per block the row of the corpus where it begins and how many others are still taken."""
         digest, marks = TextHash(), []
         for number, (mark, row) in enumerate(self._choose(enumerate(self.documents), self.others)):
             if number % BLOCK == 0:
@@ -143,19 +139,19 @@ class _Selection:
     def _choose(
         self, rows: Iterator[tuple[int, tuple[str, str]]], spare: int
     ) -> Iterator[tuple[tuple[int, int], tuple[str, str]]]:
-        """Yield the rows that are taken, each after its place and the others that could be taken before it."""
-        for place, row in rows:
+        """Yield the rows that are taken, each after its number and the others that could be taken before it."""
+        for number, row in rows:
             taken = row[0] not in self.always
             if taken and not spare:
                 continue
-            yield (place, spare), row
+            yield (number, spare), row
             spare -= taken
 
-    def _rows_from(self, place: int) -> Iterator[tuple[int, tuple[str, str]]]:
-        """Yield the corpus's rows from a place on, block by block."""
-        for start in range(place // BLOCK * BLOCK, len(self.documents), BLOCK):
+    def _rows_from(self, first: int) -> Iterator[tuple[int, tuple[str, str]]]:
+        """Yield the corpus's rows from a number on, block by block."""
+        for start in range(first // BLOCK * BLOCK, len(self.documents), BLOCK):
             rows = enumerate(self.documents.read(start, BLOCK), start)
-            yield from islice(rows, max(0, place - start), None)
+            yield from islice(rows, max(0, first - start), None)
 
 
 def select(documents: Documents, always: Container[str], total: int) -> Documents:
@@ -180,6 +176,6 @@ def shorten(text: str, longest: int) -> str:
 
 
 def spread(count: int, wanted: int) -> tuple[int, ...]:
-    """Return at most `wanted` places out of `count`, spread evenly from the first to the last."""
-    places = np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
-    return tuple(np.unique(places).tolist())
+    """Return at most `wanted` numbers below `count`, spread evenly from the first to the last."""
+    numbers = np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
+    return tuple(np.unique(numbers).tolist())

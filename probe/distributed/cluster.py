@@ -13,8 +13,8 @@ from probe.errors import CallError, ProbeError
 __all__ = ["check_address", "check_ray", "connected"]
 
 _SECONDS_TO_REACH = 5
-# Read by Ray when it is imported or started: it reports to nobody, and keeps what it says in its own files. Of a lost
-# worker it would tell on stdout, among the results.
+# Read by Ray when it is imported or started: no usage reports, and no messages but those in its own log files; those
+# of a lost worker would stand on stdout, among the results.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -80,10 +80,7 @@ def _connect(address: str | None, workers: int | None) -> None:
 
 
 def check_address(address: str) -> None:
-    """Refuse an address where nothing listens, which Ray itself would take long to find out.
-
-    Args:
-        address: `HOST:PORT`, or `auto`, which is not looked at.
+    """Refuse an address, unless it is `auto`, where nothing listens, which Ray itself would take long to find out.
 
     Raises:
         CallError: It is no address.
@@ -104,15 +101,15 @@ def check_address(address: str) -> None:
 
 @contextmanager
 def _no_stderr() -> Iterator[None]:
-    """Drop what the libraries below Python write meanwhile: that they were told to write nothing."""
-    kept = os.dup(2)
+    """Drop what the libraries below Python write to stderr meanwhile."""
+    saved = os.dup(2)
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _keep_quiet() -> None:

@@ -81,12 +81,7 @@ def _is_here(documents: Documents) -> bool:
 
 
 def set_up_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> CorpusSetup:
-    """Return how other processes open a data set's documents.
-
-    Args:
-        dataset: The data set.
-        source: The data set by name, if it has one.
-        size: Documents of a chunk.
+    """Return how other processes open a data set's documents, by themselves or by name.
 
     Raises:
         CallError: The documents cannot be sent, and have no name.
@@ -137,13 +132,7 @@ class FlowControl:
 
 
 def number_chunks(row: dict[str, Any], chunks: int, flow: Any) -> Iterator[dict[str, int]]:
-    """Yield a row per chunk of the corpus: its number, not its texts.
-
-    Args:
-        row: The one row that Ray Data begins with; it says nothing.
-        chunks: How many there are.
-        flow: Handle of the `FlowControl`.
-    """
+    """Yield a row per chunk of the corpus: its number, not its texts; Ray Data begins with one empty row."""
     import ray
 
     for number in range(chunks):

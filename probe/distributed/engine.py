@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from probe.distributed.cluster import connected
 from probe.distributed.corpus import DatasetSource, set_up_corpus
 from probe.distributed.flow import chunk_results
-from probe.distributed.tally import Tally
+from probe.distributed.worker import ChunkResult
 from probe.distributed.worker_setup import set_up_workers
-from probe.errors import CallError
+from probe.errors import CallError, ProbeError
 from probe.evaluation.scan import ChunkFound, Scan
 from probe.layers.hookpoint import TOKENS
 from probe.store.keys import CHUNK
 
-__all__ = ["RayEngine"]
+__all__ = ["RayEngine", "Tally"]
 
 _log = logging.getLogger(__name__)
+# Faults that a message names.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class RayEngine:
         gpus = _gpus_of_worker(self.gpus, scan)
         setup = set_up_workers(scan, set_up_corpus(scan.dataset, self.source, CHUNK), self.trust)
         documents = len(scan.dataset.documents)
-        tally = Tally(setup.corpus.chunks, kept=scan.context.store is not None)
+        tally = Tally(setup.corpus.chunks, stored=scan.context.store is not None)
         with connected(self.address, self.workers):
             for result in chunk_results(setup, _count_workers(self.workers, gpus), gpus):
                 found = tally.take(result)
@@ -98,3 +100,51 @@ def _count_workers(wanted: int | None, gpus: float) -> int:
     if wanted is not None and wanted > room:
         _log.warning("the cluster has room for %d of %d workers: the others begin when it has more", room, wanted)
     return wanted or room
+
+
+class Tally:
+    """Counts the chunks of a pass; a table is made of all of them or not at all."""
+
+    def __init__(self, chunks: int, stored: bool) -> None:
+        """Expect some chunks; `stored` says whether what is done is in a store."""
+        self._came = bytearray(chunks)
+        self._stored = stored
+        self._faults: list[str] = []
+        self._warned: set[str] = set()
+
+    def take(self, result: ChunkResult) -> ChunkFound | None:
+        """Return what was found in a chunk, unless it came before or could not be read.
+
+        Raises:
+            ProbeError: No chunk can be read.
+        """
+        for warning in result.warnings:
+            self._warn(warning)
+        if result.fatal:
+            raise ProbeError(result.fault)
+        if self._came[result.number]:
+            return None
+        self._came[result.number] = True
+        if result.found is None:
+            self._faults.append(result.fault)
+            self._warn(result.fault)
+        return result.found
+
+    def _warn(self, words: str) -> None:
+        if words not in self._warned:
+            self._warned.add(words)
+            _log.warning("%s", words)
+
+    def check(self) -> None:
+        """Refuse to go on without all chunks.
+
+        Raises:
+            ProbeError: Some could not be read, or came back from no worker.
+        """
+        missing = [number for number, came in enumerate(self._came) if not came]
+        faults = self._faults + [f"chunk {number}: Ray lost it" for number in missing]
+        if not faults:
+            return
+        named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
+        again = "run again for the rest, the others are in the store" if self._stored else "mend it and run again"
+        raise ProbeError(f"no table: {len(faults)} of {len(self._came)} chunks could not be read: {named}\n({again})")

@@ -18,11 +18,6 @@ _AHEAD = 4
 def chunk_results(setup: WorkerSetup, workers: int, gpus: float) -> Iterator[ChunkResult]:
     """Yield a result per chunk, in the order the workers finish; only a few are ever under way.
 
-    Args:
-        setup: What the workers open.
-        workers: Number of workers.
-        gpus: GPUs of a worker.
-
     Raises:
         ProbeError: Ray gave up.
     """

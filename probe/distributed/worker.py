@@ -51,11 +51,7 @@ class ChunkWorker:
         self._open: _OpenWorker | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        """Return the result of one chunk, pickled.
-
-        Args:
-            batch: One row of `number_chunks`.
-        """
+        """Return the result of one chunk, pickled, given its row of `number_chunks`."""
         with _warnings_kept() as warnings:
             result = self._answer(int(batch["number"][0]))
         return {"result": [pickle.dumps(replace(result, warnings=tuple(warnings)))]}

@@ -36,13 +36,7 @@ class ModelSetup:
     about: dict[str, Any]
 
     def open(self, store: Store | None) -> LayerReader:
-        """Open the model.
-
-        Args:
-            store: Where facts of models are kept, if anywhere.
-
-        Returns:
-            Its reader.
+        """Open the model; facts of models may be in the store.
 
         Raises:
             CallError, ModelError: It cannot be opened here.
@@ -70,7 +64,7 @@ class WorkerSetup:
         tracker: The encoders, with the queries taken in.
         models: The models they read.
         corpus: The documents.
-        store: Where states are read and kept, if anywhere.
+        store: Where states are read and written, if there is a store.
     """
 
     tracker: TopKTracker
@@ -80,13 +74,7 @@ class WorkerSetup:
 
 
 def set_up_workers(scan: Scan, corpus: CorpusSetup, trust: bool) -> WorkerSetup:
-    """Return what workers are to open.
-
-    Args:
-        scan: The pass over the documents.
-        corpus: The documents.
-        trust: Whether code that a model's folder brings may run.
-    """
+    """Return what workers are to open for a pass over the documents."""
     models = tuple(_set_up_model(scan, reader, trust) for reader in scan.readers.values())
     return WorkerSetup(scan.tracker, models, corpus, scan.context.store)
 

@@ -63,7 +63,7 @@ def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> Buil
 
 
 def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:
-    """Refuse to replace anything but a data set, and that only when told to."""
+    """Refuse to replace anything but a data set, and that only with `force`."""
     if not out.exists():
         return
     if not force:

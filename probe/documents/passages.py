@@ -1,7 +1,6 @@
 """Read own files into passages: text, Markdown, JSONL and CSV, split where an encoder would cut them."""
 
 import csv
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from probe.errors import CallError, DataError
-from probe.io.text_lines import replace_surrogates
+from probe.io.text_lines import parse_json, replace_surrogates
 
 __all__ = ["DOCUMENT_FILES", "SENTENCE_END", "Passage", "count_words", "list_documents", "read_passages"]
 
@@ -49,13 +48,7 @@ def _is_document(file: Path, folder: Path) -> bool:
 
 
 def list_documents(path: Path) -> list[Path]:
-    """Return the files to read: `path` itself, or what a folder holds that is neither hidden nor a data set.
-
-    Args:
-        path: A file or a folder.
-
-    Returns:
-        The files in alphabetical order.
+    """Return the files to read, by name: `path` itself, or what a folder holds that is no part of a data set.
 
     Raises:
         CallError: There is none, or it is of another kind.
@@ -73,13 +66,7 @@ def list_documents(path: Path) -> list[Path]:
 
 
 def read_passages(path: Path) -> Iterator[Passage]:
-    """Yield the passages of a file.
-
-    Args:
-        path: A text, Markdown, JSONL or CSV file in UTF-8.
-
-    Yields:
-        Passages of about 150 words, in order.
+    """Yield the passages, of about 150 words, of a text, Markdown, JSONL or CSV file in UTF-8.
 
     Raises:
         DataError: The file is malformed or cannot be read.
@@ -111,10 +98,7 @@ def _read_jsonl(path: Path) -> Iterator[Passage]:
     for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{number}: not JSON ({error}); expected one object a line") from error
+        record = parse_json(line, f"{path}:{number}")
         if not isinstance(record, dict) or not isinstance(record.get("text"), str):
             raise DataError(f'{path}:{number}: expected an object with a string "text", found {line[:60]}')
         yield from _split_text(f"{path.name}:{number}", str(record.get("title") or ""), record["text"])

@@ -36,8 +36,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Told the step's name, the texts done since the last call and the texts in all; what follows ': ' in the name
-# says how the step goes, and changes.
+# Called with the step's name, the texts done since the last call and the texts in all; what follows ': ' in the
+# name says how the step goes, and changes.
 Progress = Callable[[str, int, int], None]
 
 
@@ -50,8 +50,8 @@ class RunContext:
     """What surrounds a run and changes nothing of its numbers.
 
     Attributes:
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
+        store: Where states are read and written, if there is a store.
+        progress: Called after every batch.
     """
 
     store: Store | None = None
@@ -126,7 +126,7 @@ def read_states(
         reader: The model's reader.
         side: The texts.
         layer_poolings: Layers and poolings to read.
-        context: The store, and who is told about every batch.
+        context: The store, and what is called after every batch.
 
     Yields:
         States of at most `CHUNK` texts, in the order of the texts.
@@ -153,7 +153,7 @@ def read_texts(
         reader: The model's reader.
         parts: Texts, each part with the name of its data set; the store keeps every part by itself.
         layer_poolings: Layers and poolings to read.
-        context: The store, and who is told about every batch.
+        context: The store, and what is called after every batch.
 
     Returns:
         Float32 `(N, D)` per layer and pooling, parts one after another; and how many texts were too long.
@@ -176,40 +176,15 @@ def read_chunk(
     prompt: str,
     layer_poolings: Sequence[LayerPooling],
 ) -> ChunkStates:
-    """Return the states of one chunk: from the shelf, or from the model and then put there.
-
-    Args:
-        reader: The model's reader.
-        shelf: Of the side the chunk belongs to, if there is a store.
-        chunk: The texts.
-        prompt: Put before every text.
-        layer_poolings: Layers and poolings to read.
-
-    Returns:
-        What `read_states` would yield for the chunk.
-    """
-    return _complete(
-        reader,
-        shelf,
-        _look_up(reader, shelf, chunk, prompt=prompt, layer_poolings=layer_poolings),
-        report=lambda done: None,
-    )
+    """Return what `read_states` would yield for one chunk: from the shelf, or from the model and then put there."""
+    work = _look_up(reader, shelf, chunk, prompt=prompt, layer_poolings=layer_poolings)
+    return _complete(reader, shelf, work, report=lambda done: None)
 
 
 def open_shelf(
     reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], *, store: Store | None
 ) -> Shelf | None:
-    """Open the shelf of a side and tell how much of it is stored.
-
-    Args:
-        reader: The model's reader.
-        side: The texts.
-        layer_poolings: Layers and poolings that are wanted.
-        store: The store, if there is one.
-
-    Returns:
-        The shelf, or None without a store.
-    """
+    """Open the shelf of a side, where there is a store, and say how much of it is stored."""
     if store is None:
         return None
     shelf = store.shelf(*describe_shelf(reader, side))
@@ -218,7 +193,7 @@ def open_shelf(
 
 
 def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a shelf is made of: all that decides the vectors of a side, and what people want to know of it."""
+    """Return what a shelf is made of: all that decides the vectors of a side, and its description."""
     about = {
         "model": reader.model.source.name,
         "hub_id": reader.model.source.hub_id,

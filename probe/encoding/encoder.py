@@ -14,11 +14,9 @@ class Encoder(Protocol):
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
         """Embed queries, prompt included; returns float32 vectors `(N, D)`."""
-        ...
 
     def encode_document(self, texts: Sequence[str]) -> Embeddings:
         """Embed documents, prompt included; returns float32 vectors `(N, D)`."""
-        ...
 
 
 class LateEncoder(Protocol):
@@ -26,8 +24,6 @@ class LateEncoder(Protocol):
 
     def encode_query(self, texts: Sequence[str]) -> Sequence[Any]:
         """Embed queries, prompt included; returns an array or tensor `(T_i, D)` per text."""
-        ...
 
     def encode_document(self, texts: Sequence[str]) -> Sequence[Any]:
         """Embed documents, prompt included; returns an array or tensor `(T_i, D)` per text."""
-        ...

@@ -48,12 +48,6 @@ def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
 def own_pooling(model: ModelProfile) -> str:
     """Return the pooling the model was trained with.
 
-    Args:
-        model: The model.
-
-    Returns:
-        The pooling's name.
-
     Raises:
         CallError: It is none of ours.
     """
@@ -66,15 +60,7 @@ def own_pooling(model: ModelProfile) -> str:
 def with_full_model(
     model: ModelProfile, layers: str, poolings: Sequence[str]
 ) -> tuple[tuple[Hookpoint, ...], Hookpoint]:
-    """Expand layers and poolings into hookpoints, the full model among them.
-
-    Args:
-        model: The model to read.
-        layers: `all`, `0-6` or `1,3,5`.
-        poolings: Poolings to read at every layer; `own` is the model's.
-
-    Returns:
-        All hookpoints, and the full model's.
+    """Expand layers and poolings into hookpoints, the full model's among them; return all, and that one.
 
     Raises:
         CallError: A layer or pooling is wrong.

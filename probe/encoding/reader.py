@@ -117,14 +117,7 @@ class LayerReader:
         return tokens
 
     def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
-        """Tokenise texts and plan their batches; can run beside the model.
-
-        Args:
-            texts: N texts, without the prompt.
-            prompt: Put before every text.
-
-        Returns:
-            The batches.
+        """Tokenize N texts, the prompt put before each, and plan their batches; can run beside the model.
 
         Raises:
             CallError: One of the texts is an image.

@@ -14,15 +14,7 @@ __all__ = ["Rows", "TokenRows", "VectorRows", "pack_tokens", "unit_tokens", "unp
 
 
 def unit_tokens(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return every token's state scaled to length 1: all tokens count, special ones too, padding never.
-
-    Args:
-        hidden: Token states `(B, T, D)`.
-        mask: 1 for a token, 0 for padding `(B, T)`.
-
-    Returns:
-        `(B, T, D)`; zeros where there is padding, and for a state of length 0.
-    """
+    """Return every token's state `(B, T, D)` scaled to length 1: special tokens too; zeros for padding."""
     return normalize(hidden, dim=2).masked_fill(mask.unsqueeze(-1) == 0, 0.0)
 
 
@@ -51,11 +43,9 @@ class Rows(Protocol):
 
     def take(self, batch: Batch, states: Tensor) -> None:
         """Take in what a `Capture` read of a batch."""
-        ...
 
     def join(self) -> Embeddings:
         """Return the states of all texts."""
-        ...
 
 
 class VectorRows:

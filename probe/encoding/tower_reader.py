@@ -66,14 +66,7 @@ class TowerReader(LayerReader):
         return self.tower.parts.pooling_at(layer_pooling[1])
 
     def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
-        """Tokenise texts, or line up images, and plan their batches.
-
-        Args:
-            texts: N texts without the prompt, or N images.
-            prompt: Put before every text.
-
-        Returns:
-            The batches.
+        """Tokenize texts, the prompt put before each, or line up images, and plan their batches.
 
         Raises:
             CallError: The tower reads texts and is given images, or the other way round.

@@ -18,11 +18,9 @@ class Joint(Protocol):
     @property
     def points(self) -> tuple[Hookpoint, ...]:
         """The hookpoints, layer and pooling written out."""
-        ...
 
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return its vectors `(N, D)`, given blocks `(N, D_i)`."""
-        ...
 
 
 class Composite(Protocol):
@@ -34,22 +32,18 @@ class Composite(Protocol):
     @property
     def points(self) -> tuple[Hookpoint, ...]:
         """The hookpoints, layer and pooling written out."""
-        ...
 
     @property
     def sides(self) -> tuple[Joint, Joint]:
         """The one that embeds queries, and the one that embeds documents; the same twice, unless they differ."""
-        ...
 
     @property
     def cosine_shares(self) -> tuple[float, ...] | None:
         """The weights with which its cosine is the mean of its blocks' cosines; else None."""
-        ...
 
     @property
     def adaptor(self) -> AdaptorFacts | None:
         """What is on top of the hookpoints, if anything."""
-        ...
 
 
 @dataclass(frozen=True)

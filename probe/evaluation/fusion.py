@@ -87,13 +87,7 @@ class Fusion:
         return None
 
     def dim(self, widths: Sequence[int]) -> int:
-        """Return the dimension D of its vectors.
-
-        Args:
-            widths: Dimension of every block.
-
-        Returns:
-            Their sum for `concat`, else the one they share.
+        """Return the dimension of its vectors: the sum of the blocks' widths for `concat`, else the one they share.
 
         Raises:
             CallError: They differ where they have to be equal.
@@ -106,14 +100,7 @@ class Fusion:
         return widths[0]
 
     def join(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Join one block per hookpoint.
-
-        Args:
-            blocks: `(N, D_i)` each.
-
-        Returns:
-            `(N, D)`, of length 1.
-        """
+        """Join one block `(N, D_i)` per hookpoint into vectors `(N, D)` of length 1."""
         units = [normalize(block.float(), dim=1) for block in blocks]
         if self.method == "concat":
             return torch.cat([math.sqrt(share) * unit for share, unit in zip(self.shares, units, strict=True)], dim=1)

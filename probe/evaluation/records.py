@@ -14,7 +14,7 @@ __all__ = ["AdaptorFacts", "Evaluation"]
 
 @dataclass(frozen=True)
 class AdaptorFacts:
-    """What a table says of an adaptor.
+    """The facts of an adaptor that a table shows.
 
     Attributes:
         kind: Its kind.
@@ -51,7 +51,7 @@ class Evaluation:
         labels: `none`, or the splits or files whose judgements were learned, by what is on top or by the weights.
         ms_per_text: Milliseconds per document, or None where it was not measured.
         parameters: Parameters the encoder needs, where known.
-        hookpoint: Where the vectors were read, if at one place of one model.
+        hookpoint: Where the vectors were read, if at a single one.
         adaptor: What is on top, if anything.
         leaders: The documents it found first, best first, per query id.
     """

@@ -21,7 +21,7 @@ class Scan:
         tracker: The encoders, with the queries taken in.
         readers: Readers of the models that read documents, by the name their hookpoints have.
         dataset: Whose documents are read.
-        context: The store, and who is told how many documents are done.
+        context: The store, and what is called with the documents done.
     """
 
     tracker: TopKTracker
@@ -55,12 +55,7 @@ class Engine(Protocol):
     """Makes passes over documents."""
 
     def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
-        """Yield what the encoders find in every chunk, in any order; the caller has the tracker take it in.
-
-        Args:
-            scan: The pass.
-        """
-        ...
+        """Yield what the encoders find in every chunk, in any order; the caller has the tracker take it in."""
 
 
 def scan_here(scan: Scan) -> Iterator[ChunkFound]:
@@ -82,15 +77,7 @@ def _read_documents(scan: Scan, name: str) -> Iterator[ChunkStates]:
 def read_points(
     reader: LayerReader, side: PromptedTexts, tracker: TopKTracker, *, context: RunContext, label: str
 ) -> Iterator[ChunkStates]:
-    """Yield the states of a side at the hookpoints of a tracker that are the model's.
-
-    Args:
-        reader: The model's reader.
-        side: Documents or queries.
-        tracker: Says which hookpoints.
-        context: The store, and who is told about every batch.
-        label: Tells the progress from that of other models.
-    """
+    """Yield the states of a side at the tracker's hookpoints of a model; `label` tells its progress from others'."""
     layer_poolings, name = list(points_of(tracker, reader, side.name)), f"{side.name}{label}"
     return read_states(
         reader,
@@ -107,16 +94,7 @@ def points_of(tracker: TopKTracker, reader: LayerReader, side: str = "documents"
 
 
 def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[LayerReader, ChunkStates]]) -> ChunkFound:
-    """Compare one chunk of documents with the queries.
-
-    Args:
-        tracker: The encoders; takes nothing in.
-        start: Position in the corpus of the chunk's first document.
-        states: The models' readers, and what each read of the chunk.
-
-    Returns:
-        What was found, and what it cost.
-    """
+    """Return what the encoders find in the chunk that begins at document `start`, and what it cost per model."""
     vectors = {
         point: chunk.vectors[key] for reader, chunk in states for key, point in points_of(tracker, reader).items()
     }

@@ -24,12 +24,7 @@ class _Sample:
         self._rows: dict[int, Embeddings] = {}
 
     def keep_sample(self, start: int, documents: Embeddings) -> None:
-        """Keep the corpus's first documents.
-
-        Args:
-            start: Position in the corpus of the first of these documents.
-            documents: What `compare` takes; those beyond the sample are passed over.
-        """
+        """Keep those of the documents, from number `start` on, that are among the corpus's first."""
         if start < SAMPLE:
             self._rows[start] = documents[: SAMPLE - start].copy()
 

@@ -33,9 +33,6 @@ class TowerPair(Asymmetric):
 def other_tower(name: str) -> str:
     """Return the name of a tower's other one: `clip@text` of `clip@image`.
 
-    Args:
-        name: A tower as typed.
-
     Raises:
         CallError: It names no tower.
     """
@@ -53,16 +50,7 @@ def whole_tower(model: ModelProfile) -> Hookpoint:
 
 
 def pair_up(point: Hookpoint, models: Mapping[str, ModelProfile], dataset: Dataset) -> TowerPair:
-    """Pair a hookpoint of a tower with the other tower.
-
-    Args:
-        point: Where a tower is read.
-        models: Towers by name, the other one among them.
-        dataset: Says which side are images.
-
-    Returns:
-        The pair, each tower on the side of its kind.
-    """
+    """Pair a hookpoint of a tower with the whole of the other one, each on the side of its kind."""
     probed, whole = Fusion((point,)), Fusion((whole_tower(models[other_tower(point.model)]),))
     reads_documents = (split_tower(point.model)[1] == "image") == (dataset.images == "documents")
     return TowerPair(whole, probed, point) if reads_documents else TowerPair(probed, whole, point)

@@ -11,9 +11,9 @@ from probe.errors import CallError
 from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
 from probe.experiments.ranking import Candidate, RankOptions, rank
 from probe.layers.hookpoint import TOWERS, split_tower
+from probe.models.info import find_towers
 from probe.models.options import LoadOptions
 from probe.models.sources import find_source
-from probe.models.tower_files import find_towers
 from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
 

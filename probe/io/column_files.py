@@ -19,9 +19,6 @@ _LONGEST_CSV_FIELD = 2**31 - 1
 def column_names(path: Path) -> dict[str, str]:
     """Return the columns a file has, in any of its records, each with the file and line where it comes first.
 
-    Args:
-        path: A JSONL or CSV file in UTF-8, with or without a byte order mark.
-
     Raises:
         CallError: There is no such file, or it is of another kind.
         DataError: A line is malformed.
@@ -61,15 +58,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict
 
 
 def column_text(record: dict[str, Any], column: str, location: str) -> str:
-    """Return a text of a record, white space around it taken off.
-
-    Args:
-        record: The record.
-        column: Which of its values.
-        location: File and line, for the message.
-
-    Returns:
-        The text, half characters replaced.
+    """Return a text of a record without white space around it, half characters replaced.
 
     Raises:
         DataError: It is no string.

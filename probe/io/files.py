@@ -27,11 +27,7 @@ SCRATCH = ".part"
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place and rename it, so that nobody ever sees half of it.
-
-    Args:
-        path: Where the file goes; one that is there is replaced.
-        write: Writes to the path it is given.
+    """Write a file under another name and rename it, so that no reader ever sees half of it.
 
     Raises:
         OSError: The file cannot be written; nothing is left behind.
@@ -46,15 +42,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def put_bytes(path: Location, data: bytes) -> None:
-    """Write a file in one piece, whole or not at all.
-
-    Args:
-        path: Where it goes; one that is there is replaced.
-        data: What goes into it.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write a file in one piece, whole or not at all; one that is there is replaced."""
     if isinstance(path, RemotePath):
         path.write_bytes(data)
     else:
@@ -62,7 +50,7 @@ def put_bytes(path: Location, data: bytes) -> None:
 
 
 def replace_folder(out: Path, fill: Callable[[Path], object]) -> None:
-    """Write a folder beside its place and rename it, so that it is whole or not there.
+    """Write a folder under another name and rename it, so that it is whole or not there.
 
     Args:
         out: Where the folder goes; one that is there is replaced, and comes back where that fails.

@@ -20,15 +20,7 @@ _TABLE = """<table><caption style="text-align: left; font-weight: bold">{{ title
 def render_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, about: str, notes: Sequence[str]
 ) -> str:
-    """Return a table as HTML, every text escaped.
-
-    Args:
-        title: Above the table.
-        header: Names of the columns.
-        rows: The cells.
-        about: What the notes are about.
-        notes: Lines that unfold under the table.
-    """
+    """Return a table as HTML, every text escaped; under it unfold notes, headed by what they are about."""
     from jinja2 import Environment
 
     table = Environment(autoescape=True).from_string(_TABLE)

@@ -40,14 +40,7 @@ class ImageHeader:
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[Image.Image]:
-    """Open an image; its pixels are not decoded yet.
-
-    Args:
-        path: Its file.
-        name: What messages call it.
-
-    Yields:
-        The image, until the block is left.
+    """Open an image, called `name` in messages; its pixels are not decoded yet.
 
     Raises:
         DataError: It is none, is damaged, or too large; also where the block finds that out.
@@ -92,10 +85,6 @@ def _beginning(path: Path) -> str:
 def read_header(path: Path, name: str) -> ImageHeader:
     """Return what an image's header says; no pixel is decoded.
 
-    Args:
-        path: Its file.
-        name: What messages call it.
-
     Raises:
         DataError: It is no image, or too large.
     """
@@ -111,14 +100,10 @@ def read_header(path: Path, name: str) -> ImageHeader:
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Return an image upright and in RGB, transparent parts laid on white.
-
-    Args:
-        image: The image, in any mode; of several frames the one it stands at.
-        name: What messages call it.
+    """Return an image of any mode upright and in RGB, transparent parts laid on white.
 
     Raises:
-        DataError: Nobody knows which of its values is white.
+        DataError: It is not known which of its values is white.
     """
     upright = ImageOps.exif_transpose(image)
     if upright.mode.partition(";")[0] in ("I", "F"):

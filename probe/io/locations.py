@@ -88,7 +88,7 @@ def _walk_remote(folder: RemotePath) -> Iterator[FoundFile]:
 def list_names(folder: Location) -> list[str]:
     """Return the names of what is in a folder, in one listing; none where there is no such folder."""
     try:
-        return os.listdir(folder) if isinstance(folder, Path) else [path.name for path in folder.iterdir()]
+        return [path.name for path in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

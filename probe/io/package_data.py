@@ -15,15 +15,7 @@ LIBRARIES = (*VECTOR_LIBRARIES, "pytrec-eval-terrier")
 
 @cache
 def read_table(room: str, name: str) -> Any:
-    """Read a JSON file that lies in a room of `probe`.
-
-    Args:
-        room: The room.
-        name: The file, without its suffix.
-
-    Returns:
-        The parsed JSON; shared by all callers, so not to be changed.
-    """
+    """Return a JSON file in a room of `probe`, named without suffix; callers share the value, so never change it."""
     return json.loads((files("probe") / room / f"{name}.json").read_text(encoding="utf-8"))
 
 

@@ -71,21 +71,21 @@ class RemotePath:
 
     def iterdir(self) -> Iterator["RemotePath"]:
         """Yield what is in the folder, as it is now and not as it was when it was last listed."""
-        with self._reached() as (files, path):
-            files.invalidate_cache()
-            found = [_below(path, name) for name in files.ls(path, detail=False)]
-        return (self / name for name in found if name)
+        return (path for path, _ in self._list())
 
     def folders(self) -> list["RemotePath"]:
         """Return the folders in the folder; none where there is no folder."""
+        try:
+            return [path for path, kind in self._list() if kind == "directory"]
+        except FileNotFoundError:
+            return []
+
+    def _list(self) -> list[tuple["RemotePath", str]]:
+        """Return what is in the folder, and of what type each is."""
         with self._reached() as (files, path):
             files.invalidate_cache()
-            try:
-                found = files.ls(path, detail=True)
-            except FileNotFoundError:
-                return []
-            names = [_below(path, about["name"]) for about in found if about["type"] == "directory"]
-        return [self / name for name in names if name]
+            found = [(_below(path, about["name"]), about["type"]) for about in files.ls(path, detail=True)]
+        return [(self / name, kind) for name, kind in found if name]
 
     def size(self) -> int:
         """Return how many bytes the file has."""
@@ -106,11 +106,7 @@ class RemotePath:
             return [(self / below, about) for name, about in found.items() if (below := _below(path, name))]
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """Open the file for reading.
-
-        Args:
-            mode: `rb`, as pathlib has it too.
-        """
+        """Open the file for reading; `mode` is `rb`, as pathlib has it too."""
         if mode != "rb":
             raise ValueError(f"a remote file is opened to read bytes ('rb'), not with '{mode}'")
         return io.BufferedReader(_Stream(self, self.size()), _BUFFER)
@@ -128,11 +124,7 @@ class RemotePath:
             files.pipe_file(path, data)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Delete the file.
-
-        Args:
-            missing_ok: Whether it may be gone.
-        """
+        """Delete the file, which may be gone where `missing_ok` says so."""
         try:
             with self._reached() as (files, path):
                 files.rm_file(path)
@@ -201,11 +193,7 @@ def _below(folder: str, name: str) -> str:
 
 
 def modified_time(about: dict[str, Any]) -> float:
-    """Return when a file was written, in seconds since 1970; now, where its file system does not say.
-
-    Args:
-        about: What its file system says of it.
-    """
+    """Return when a file was written, in seconds since 1970; now, where its file system does not say."""
     value = next((about[key] for key in _MODIFIED if about.get(key) is not None), None)
     if isinstance(value, str):
         value = datetime.fromisoformat(value)

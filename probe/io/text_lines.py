@@ -53,9 +53,6 @@ def read_lines(path: Any, start: Mark = START) -> Iterator[tuple[Mark, str]]:
         path: The file, as a `pathlib`, `zipfile` or remote path; what ends in `.gz` is unpacked.
         start: Where to begin.
 
-    Yields:
-        Mark and line.
-
     Raises:
         DataError: The file is missing, cannot be read, or is not UTF-8.
     """
@@ -84,11 +81,7 @@ def _open(path: Any) -> Iterator[Any]:
 
 
 def parse_json(line: str, location: str) -> Any:
-    """Return what a line of JSON holds.
-
-    Args:
-        line: The line.
-        location: File and line, for messages.
+    """Return what a line of JSON holds; messages name its file and line, `location`.
 
     Raises:
         DataError: It is no JSON.

@@ -20,11 +20,7 @@ class StopForward(Exception):
     """Raised by a hook of a `Capture` to end the forward early; swallowed by that same capture alone."""
 
     def __init__(self, capture: "Capture") -> None:
-        """Name the capture that stops.
-
-        Args:
-            capture: The one whose deepest layer has been read.
-        """
+        """Name the capture whose deepest layer has been read."""
         super().__init__("stopped after the deepest wanted layer")
         self.capture = capture
 

@@ -94,37 +94,20 @@ def _split_layers(spec: str) -> tuple[str, str | None]:
 
 
 def model_of(spec: str) -> str:
-    """Return the model of a hookpoint whose layer is written out: `minilm` of `minilm@5:mean`, or its tower.
-
-    Args:
-        spec: The hookpoint, as it prints.
-    """
+    """Return the model of a hookpoint whose layer is written out: `minilm` of `minilm@5:mean`, or its tower."""
     model, _, rest = spec.rpartition("@")
     tower = _TOWER_LAYERS.fullmatch(rest.partition(":")[0])
     return f"{model}@{tower[1]}" if tower else model
 
 
 def split_tower(name: str) -> tuple[str, str | None]:
-    """Take the name of a tower apart.
-
-    Args:
-        name: A model as typed, `minilm`, or one tower of a model, `clip@image`.
-
-    Returns:
-        The model, and the tower if one is named. The name of an existing folder is that folder as it stands.
-    """
+    """Return a model's name, and its tower where one is named (`clip@image`); an existing folder's stays whole."""
     model, _, tower = name.rpartition("@")
     return (model, tower) if model and tower in TOWERS and not os.path.isdir(name) else (name, None)
 
 
 def split_fusion(spec: str) -> list[str]:
     """Split a spec at its plus signs, unless it names an existing folder as it stands.
-
-    Args:
-        spec: One hookpoint, or several joined by `+`.
-
-    Returns:
-        The hookpoints as typed.
 
     Raises:
         CallError: There is nothing on one side of a plus sign.
@@ -140,14 +123,7 @@ def split_fusion(spec: str) -> list[str]:
 
 
 def check_pooling(name: str, tokens: bool = False) -> str:
-    """Return `name` if it is a pooling.
-
-    Args:
-        name: A pooling as typed.
-        tokens: Whether `tokens` will do, too.
-
-    Returns:
-        The same name.
+    """Return `name` if it is a pooling; `tokens` will do, too, where the flag says so.
 
     Raises:
         CallError: There is no such pooling.
@@ -164,14 +140,7 @@ def check_pooling(name: str, tokens: bool = False) -> str:
 
 
 def parse_layers(text: str, depth: int) -> tuple[int, ...]:
-    """Turn `all`, `last`, `3`, `0-5` or `1,3,5` into layer numbers in rising order.
-
-    Args:
-        text: Layers as typed.
-        depth: Number of blocks of the model; layers run from 0 to `depth`.
-
-    Returns:
-        The layers, each once.
+    """Turn `all`, `last`, `3`, `0-5` or `1,3,5` into layers from 0 to `depth`, each once, in rising order.
 
     Raises:
         CallError: The text is no list of layers, or a layer is outside 0..depth.
@@ -179,10 +148,7 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
     text = re.sub(r"\s*([,-])\s*", r"\1", text.strip())
     if text == "all":
         return tuple(range(depth + 1))
-    layers = sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)})
-    if layers[-1] > depth:
-        raise CallError(f"layer {layers[-1]} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
-    return tuple(layers)
+    return tuple(sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)}))
 
 
 def _parse_range(part: str, depth: int) -> range:

@@ -42,15 +42,7 @@ class LayerStack:
         return not any(f"{parameter}.".startswith(f"{name}.") for name in self.unread)
 
     def count_parameters(self, model: nn.Module, layer: int) -> int:
-        """Count the parameters a model cut after `layer` would keep.
-
-        Args:
-            model: The model the stack was found in.
-            layer: 0 for the embeddings alone, up to `depth`.
-
-        Returns:
-            Number of scalars: all but the blocks above `layer` and what only reads the full stack.
-        """
+        """Count the parameters a model cut after `layer` keeps: not those above, nor what only reads the full stack."""
         removed = {id(p) for block in list(self.blocks)[layer:] for p in block.parameters()}
         kept = [p for name, p in model.named_parameters() if self.needs(name) and id(p) not in removed]
         return sum(p.numel() for p in kept)

@@ -1,4 +1,8 @@
-"""Poolings: pure functions from token states to one vector per text."""
+"""Poolings: pure functions from token states to one vector per text.
+
+Each takes token states `(B, T, D)` and their mask `(B, T)`, 1 for a token and 0 for padding, which may be on either
+side, and returns `(B, D)`.
+"""
 
 from collections.abc import Callable
 
@@ -15,64 +19,27 @@ def _take(hidden: Tensor, positions: Tensor) -> Tensor:
 
 
 def pool_cls(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the first real token of every text.
-
-    Args:
-        hidden: Token states `(B, T, D)`.
-        mask: 1 for a token, 0 for padding `(B, T)`.
-
-    Returns:
-        One vector per text `(B, D)`.
-    """
+    """Return the first real token of every text."""
     return _take(hidden, mask.long().argmax(dim=1))
 
 
 def pool_last(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the last real token of every text, on whichever side the padding is.
-
-    Args:
-        hidden: Token states `(B, T, D)`.
-        mask: 1 for a token, 0 for padding `(B, T)`.
-
-    Returns:
-        One vector per text `(B, D)`.
-    """
+    """Return the last real token of every text, on whichever side the padding is."""
     from_the_end = mask.long().flip(1).argmax(dim=1)
     return _take(hidden, mask.shape[1] - 1 - from_the_end)
 
 
 def pool_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of the real tokens of every text.
-
-    Args:
-        hidden: Token states `(B, T, D)`.
-        mask: 1 for a token, 0 for padding `(B, T)`.
-
-    Returns:
-        One vector per text `(B, D)`; zeros for a text without tokens.
-    """
+    """Return the mean of the real tokens of every text; zeros for a text without tokens."""
     padding = mask.unsqueeze(-1) == 0
     return hidden.masked_fill(padding, 0.0).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def pool_max(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the largest value of every dimension over the real tokens of every text.
-
-    Args:
-        hidden: Token states `(B, T, D)`.
-        mask: 1 for a token, 0 for padding `(B, T)`.
-
-    Returns:
-        One vector per text `(B, D)`; zeros for a text without tokens.
-    """
+    """Return the largest value of every dimension over the real tokens of every text; zeros for one without."""
     padding = mask.unsqueeze(-1) == 0
     largest = hidden.masked_fill(padding, float("-inf")).max(dim=1).values
     return largest.masked_fill(mask.sum(dim=1, keepdim=True) == 0, 0.0)
 
 
-POOLINGS: dict[str, Pooling] = {
-    "cls": pool_cls,
-    "last": pool_last,
-    "max": pool_max,
-    "mean": pool_mean,
-}
+POOLINGS: dict[str, Pooling] = {"cls": pool_cls, "last": pool_last, "max": pool_max, "mean": pool_mean}

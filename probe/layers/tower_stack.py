@@ -94,9 +94,6 @@ def find_tower(module: TowerModule, inputs: Mapping[str, Tensor]) -> Tower:
         module: The tower.
         inputs: Two different inputs, of texts with their `attention_mask` `(2, T)`.
 
-    Returns:
-        The tower.
-
     Raises:
         ModelError: There is no single list of its blocks, or the embedding cannot be told from them.
     """

@@ -40,51 +40,29 @@ def _counter(truth: Classes, predicted: Classes, classes: int) -> "csr_matrix":
     text = np.broadcast_to(np.arange(truth.shape[1]), truth.shape)
     hit = truth == predicted
     first = row * 3 * classes
-    places = [(first + truth)[hit], (first + classes + predicted).ravel(), (first + 2 * classes + truth).ravel()]
+    rows = [(first + truth)[hit], (first + classes + predicted).ravel(), (first + 2 * classes + truth).ravel()]
     texts = [text[hit], text.ravel(), text.ravel()]
-    into, out_of = np.concatenate(places), np.concatenate(texts)
+    into, out_of = np.concatenate(rows), np.concatenate(texts)
     shape = (len(truth) * 3 * classes, truth.shape[1])
     return coo_matrix((np.ones(len(into)), (into, out_of)), shape).tocsr()
 
 
 def _count(counts_of: "csr_matrix", weights: NDArray[Any], classes: int) -> Wide:
-    """Return the counts under weights of the texts.
-
-    Args:
-        counts_of: What `_counter` gave.
-        weights: How often each text counts, any number of times over, `(B, N)`.
-        classes: Number of classes K.
-
-    Returns:
-        Hits, predictions, examples `(B, R, 3, K)`.
-    """
+    """Return hits, predictions and examples `(B, R, 3, K)`, each text counted as often as `weights` `(B, N)` say."""
     counts: Wide = (counts_of @ weights.T.astype(np.float64)).T
     return counts.reshape(len(weights), -1, 3, classes)
 
 
 def accuracy(counts: Wide) -> Wide:
-    """Return the share of texts whose class was predicted.
-
-    Args:
-        counts: Hits, predictions, examples `(..., 3, K)`.
-
-    Returns:
-        From 0 to 1 `(...)`.
-    """
+    """Return the share of texts whose class was predicted, `(...)` of counts `(..., 3, K)`."""
     share: Wide = counts[..., 0, :].sum(axis=-1) / counts[..., 2, :].sum(axis=-1)
     return share
 
 
 def macro_f1(counts: Wide) -> Wide:
-    """Return the mean over classes of F1 = 2 hits / (predictions + examples).
+    """Return the mean over classes of F1 = 2 hits / (predictions + examples), `(...)` of counts `(..., 3, K)`.
 
     A class with neither examples nor predictions is left out, as scikit-learn's `f1_score(average="macro")` does.
-
-    Args:
-        counts: Hits, predictions, examples `(..., 3, K)`.
-
-    Returns:
-        From 0 to 1 `(...)`.
     """
     hits, both = counts[..., 0, :], counts[..., 1, :] + counts[..., 2, :]
     f1 = np.divide(2 * hits, both, out=np.zeros_like(both), where=both > 0)

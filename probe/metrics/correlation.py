@@ -22,7 +22,7 @@ class _Ties:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Places of the values, the smallest first."""
+        """Indices of the values, the smallest first."""
         return np.argsort(self.values, kind="stable")
 
     @cached_property
@@ -48,15 +48,7 @@ class _Ties:
 
 
 def spearman(values: Wide, gold: Wide) -> float | None:
-    """Return Spearman's rank correlation, ties averaged, as `scipy.stats.spearmanr` does.
-
-    Args:
-        values: `(P,)`.
-        gold: `(P,)`.
-
-    Returns:
-        From -1 to 1, None where one of them is constant.
-    """
+    """Return Spearman's correlation of `(P,)` and `(P,)`, ties averaged as in scipy; None where one is constant."""
     once = np.ones((1, len(gold)), np.int64)
     return pearson(_Ties(values).ranks(once)[0], _Ties(gold).ranks(once)[0])
 

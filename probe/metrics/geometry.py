@@ -80,8 +80,8 @@ def dominant_dimensions(vectors: Embeddings, count: int = 3) -> tuple[tuple[int,
     """
     energies = _wide(vectors).mean(axis=0) ** 2
     total = float(energies.sum())
-    places = np.argsort(-energies, kind="stable")[:count]
-    return tuple((int(place), float(energies[place]) / total if total > 0 else 0.0) for place in places)
+    order = np.argsort(-energies, kind="stable")[:count]
+    return tuple((int(dim), float(energies[dim]) / total if total > 0 else 0.0) for dim in order)
 
 
 def linear_cka(clouds: Sequence[Embeddings]) -> _Wide:
@@ -117,7 +117,7 @@ SAMPLE = 512
 
 def mean_cosine(vectors: Embeddings) -> float:
     """Return the mean cosine over all pairs of different rows of `(N, D)`, N >= 2."""
-    units = unit(vectors).astype(np.float64)
+    units = _wide(vectors)
     total = units.sum(axis=0)
     return float((total @ total - (units**2).sum()) / (len(units) * (len(units) - 1)))
 
@@ -131,7 +131,7 @@ def effective_rank(vectors: Embeddings) -> float:
     Returns:
         1 for a single direction, up to min(N, D); 0 when every vector is zero.
     """
-    values = np.linalg.svd(unit(vectors).astype(np.float64), compute_uv=False)
+    values = np.linalg.svd(_wide(vectors), compute_uv=False)
     if values.sum() == 0:
         return 0.0
     shares = values[values > 0] / values.sum()

@@ -43,7 +43,7 @@ def check_rule(rule: str) -> str:
 
 def reciprocal_rank(runs: Sequence[Run]) -> Run:
     """Add 1 / (60 + rank) over the runs, rank 1 the best (Cormack, Clarke and Buettcher, SIGIR 2009)."""
-    return _add(runs, lambda found: {doc: 1 / (_RANK_OFFSET + place) for place, doc in enumerate(_order(found), 1)})
+    return _add(runs, lambda found: {doc: 1 / (_RANK_OFFSET + rank) for rank, doc in enumerate(_order(found), 1)})
 
 
 def comb_sum(runs: Sequence[Run]) -> Run:

@@ -1,6 +1,6 @@
 """Honest statistics over queries: intervals, paired tests, correction for many comparisons."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +56,8 @@ def resamples(count: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """
     rng = np.random.default_rng(seed)
     share = np.full(count, 1 / count)
-    for size in _chunks():
-        yield rng.multinomial(count, share, size=size)
+    for _ in range(RESAMPLES // _ROWS_AT_ONCE):
+        yield rng.multinomial(count, share, size=_ROWS_AT_ONCE)
 
 
 def percentile_intervals(values: Scores) -> list[tuple[float, float]]:
@@ -78,8 +78,8 @@ def swaps(count: int, seed: int) -> Iterator[NDArray[np.int8]]:
         0 or 1 `(B, N)`; `RESAMPLES` rows in all.
     """
     rng = np.random.default_rng(seed)
-    for size in _chunks():
-        yield rng.integers(0, 2, size=(size, count), dtype=np.int8)
+    for _ in range(RESAMPLES // _ROWS_AT_ONCE):
+        yield rng.integers(0, 2, size=(_ROWS_AT_ONCE, count), dtype=np.int8)
 
 
 def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float | None]:
@@ -98,14 +98,7 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
     """
     if scores.shape[1] < 2:
         return [None] * len(scores)
-    differences = scores - baseline
-    # A tolerance, because the same sum in another order differs in its last bits.
-    observed = np.abs(differences.sum(axis=1)) - 1e-9
-    extreme = np.zeros(len(scores), np.int64)
-    for drawn in swaps(len(baseline), seed):
-        signs = drawn * 2.0 - 1.0
-        extreme += (np.abs(signs @ differences.T) >= observed).sum(axis=0)
-    return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
+    return [*_flip_signs(scores - baseline, np.abs, seed)]
 
 
 def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *, seed: int) -> list[float]:
@@ -123,31 +116,24 @@ def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *,
     Returns:
         The p-value per row, at least 1 / (RESAMPLES + 1).
     """
-    differences = scores - baseline + margin
-    observed = differences.sum(axis=1) - 1e-9
-    extreme = np.zeros(len(scores), np.int64)
-    for drawn in swaps(len(baseline), seed):
-        signs = drawn * 2.0 - 1.0
-        extreme += (signs @ differences.T >= observed).sum(axis=0)
+    return _flip_signs(scores - baseline + margin, np.positive, seed)
+
+
+def _flip_signs(differences: Scores, statistic: Callable[[Scores], Scores], seed: int) -> list[float]:
+    """Return per row of `(R, Q)` the share of random signs whose sum is as extreme as the observed one."""
+    # A tolerance, because the same sum in another order differs in its last bits.
+    observed = statistic(differences.sum(axis=1)) - 1e-9
+    extreme = np.zeros(len(differences), np.int64)
+    for drawn in swaps(differences.shape[1], seed):
+        extreme += (statistic((drawn * 2.0 - 1.0) @ differences.T) >= observed).sum(axis=0)
     return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
 
 
-def _chunks() -> list[int]:
-    return [_ROWS_AT_ONCE] * (RESAMPLES // _ROWS_AT_ONCE)
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for the number of comparisons (Holm 1979).
-
-    Args:
-        p_values: The uncorrected values.
-
-    Returns:
-        The corrected values, in the same order, each at most 1.
-    """
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
-    return corrected
+    """Return p-values corrected for the number of comparisons (Holm 1979), in the same order, each at most 1."""
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.arange(len(order), 0, -1) * np.array(p_values)[order]
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate(np.minimum(1.0, scaled))
+    found: list[float] = corrected.tolist()
+    return found

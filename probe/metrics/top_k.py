@@ -15,25 +15,18 @@ Run = dict[str, dict[str, float]]
 
 # The ids of documents, as references to their strings.
 _Ids = NDArray[np.object_]
-# From the rows that are tied to every column's place among equal scores in them.
-_PlacesOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+# From the rows that are tied to every column's rank among equal scores in them.
+_RanksOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 _CHUNKS_HELD = 8
 
 
 def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return every document's place among equal scores: TREC puts the greatest id first.
-
-    Args:
-        document_ids: N ids.
-
-    Returns:
-        `(N,)` places, 0 for the greatest id.
-    """
+    """Return every document's rank among equal scores `(N,)`: TREC puts the greatest id first."""
     order = sorted(range(len(document_ids)), key=document_ids.__getitem__, reverse=True)
-    places = np.empty(len(document_ids), np.int64)
-    places[order] = np.arange(len(document_ids))
-    return places
+    ranks = np.empty(len(document_ids), np.int64)
+    ranks[order] = np.arange(len(document_ids))
+    return ranks
 
 
 def cosines(queries: Embeddings, documents: Embeddings) -> Embeddings:
@@ -47,7 +40,7 @@ class Picked:
     """The documents of a chunk that can still be among the best k of a query.
 
     Attributes:
-        columns: Their places in the chunk `(Q, M)`, in any order; M is at most k.
+        columns: Their columns in the chunk `(Q, M)`, in any order; M is at most k.
         scores: Their scores, float32 `(Q, M)`.
     """
 
@@ -76,21 +69,11 @@ class TopK:
         self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
     def add(self, ids: Sequence[str], scores: Embeddings) -> None:
-        """Take in the next C documents.
-
-        Args:
-            ids: Their ids.
-            scores: Every query's score of them, float32 `(Q, C)`.
-        """
+        """Take in the next C documents, by their ids and every query's score of them, float32 `(Q, C)`."""
         self.take(ids, self.pick(ids, scores))
 
     def pick(self, ids: Sequence[str], scores: Embeddings) -> Picked:
-        """Return what can be among the best k of these documents and of all that were taken in; takes nothing in.
-
-        Args:
-            ids: Ids of C documents.
-            scores: Every query's score of them, float32 `(Q, C)`.
-        """
+        """Return what can be among the best k of C documents and of all that were taken in; takes nothing in."""
         own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
         if own:
             scores = scores.copy()
@@ -99,12 +82,7 @@ class TopK:
         return Picked(columns.astype(np.int32), np.take_along_axis(scores, columns, 1))
 
     def take(self, ids: Sequence[str], picked: Picked) -> None:
-        """Take in what was picked of a chunk, here or by another process; the order of the chunks is no matter.
-
-        Args:
-            ids: Ids of the chunk's documents.
-            picked: What was picked of them.
-        """
+        """Take in what was picked of a chunk, here or by another process; the order of the chunks is no matter."""
         self._scores.append(picked.scores)
         self._names.append(np.array(ids, object)[picked.columns])
         if len(self._scores) > _CHUNKS_HELD:
@@ -127,12 +105,12 @@ class TopK:
         columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
         self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
 
-    def _cut(self, scores: Embeddings, places_of: _PlacesOf) -> NDArray[np.int64]:
+    def _cut(self, scores: Embeddings, ranks_of: _RanksOf) -> NDArray[np.int64]:
         """Return the columns of the best k of every row `(Q, C)`, in any order.
 
         Args:
             scores: The scores `(Q, C)`.
-            places_of: Gives the places among equal scores `(R, C)` of some R rows; asked for tied rows only.
+            ranks_of: Gives the ranks among equal scores `(R, C)` of some R rows; asked for tied rows only.
         """
         width = scores.shape[1]
         if width <= self._k:
@@ -142,7 +120,7 @@ class TopK:
         # topk breaks ties as it likes: a row tied across its cut is sorted in full.
         tied = np.flatnonzero((top.values[:, self._k - 1] == top.values[:, self._k]).numpy())
         if len(tied):
-            columns[tied] = np.lexsort((places_of(tied), -scores[tied]), axis=-1)[:, : self._k]
+            columns[tied] = np.lexsort((ranks_of(tied), -scores[tied]), axis=-1)[:, : self._k]
         return columns
 
     def run(self) -> Run:

@@ -19,13 +19,7 @@ _ACCELERATOR_BUDGET = 32_768
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device to run on.
-
-    Args:
-        name: `auto` (an accelerator where there is one, else the processor) or a torch device.
-
-    Returns:
-        The device.
+    """Return the device to run on; `auto` is an accelerator where there is one, else the processor.
 
     Raises:
         CallError: The name is no device, or there is none such here.

@@ -1,54 +1,78 @@
 """Facts of a model: its files, the settings they ask for, and the facts that only loading it shows."""
 
 import hashlib
+import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 
-from probe.errors import ModelError
-from probe.layers.hookpoint import split_tower
+from probe.errors import CallError, ModelError
+from probe.io.package_data import library_versions
+from probe.layers.hookpoint import TOWERS, split_tower
 from probe.models.catalog import CatalogEntry, find_entry
 from probe.models.device import pick_device, pick_dtype
 from probe.models.options import LoadOptions
 from probe.models.published_config import ModelConfig, read_model_config
 from probe.models.sources import ModelSource, find_source, hash_files
-from probe.models.tower_files import check_tower, find_towers, hash_image_processor
 from probe.models.training_record import Learned, read_learned
 
-__all__ = ["TOKENIZER_FILES", "ModelFacts", "ModelFiles", "ModelProfile", "build_profile", "find_files"]
+__all__ = [
+    "PROCESSOR_FILES",
+    "TOKENIZER_FILES",
+    "TOWER_CONFIGS",
+    "ModelFacts",
+    "ModelFiles",
+    "ModelProfile",
+    "build_profile",
+    "check_tower",
+    "find_files",
+    "find_towers",
+]
 
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
+# Where a config of two towers keeps that of each.
+TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
-class ModelFiles:
-    """A model's files, found and hashed, and how they are to be loaded; nothing is in memory yet.
+class _ModelIdentity:
+    """What is known of a model before it is loaded.
 
     Attributes:
-        source: Where the files are.
-        config: What they ask for, the catalog's word before theirs, the caller's before both.
-        dtype: What the encoder computes in.
+        source: Where its files are.
+        dtype: What the encoder computes in; pooling and scores are float32 always.
         device: Where it runs.
-        trust: Whether code in the folder may run.
-        weights_hash: sha256 of the weight files.
-        config_hash: sha256 of the config, of code the folder brings, and of whether it lower-cases.
-        tokenizer_hash: sha256 of the tokenizer's files, or of what an image processor is told.
+        weights_hash: sha256 of its weight files.
+        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
+        tokenizer_hash: sha256 of its tokenizer's files, or of all that decides an image's pixels.
         learned: What its weights were trained on here.
-        tower: `image` or `text` of a two-tower model, whose source has it in its name.
+        tower: `image` or `text` of a two-tower model, whose source has it in its name; None of a model of one.
     """
 
     source: ModelSource
-    config: ModelConfig
     dtype: torch.dtype
     device: torch.device
-    trust: bool
     weights_hash: str
     config_hash: str
     tokenizer_hash: str
     learned: Learned
     tower: str | None
+
+
+@dataclass(frozen=True)
+class ModelFiles(_ModelIdentity):
+    """A model's files, found and hashed, and how they are to be loaded; nothing is in memory yet.
+
+    Attributes:
+        config: What they ask for, the catalog's word before theirs, the caller's before both.
+        trust: Whether code in the folder may run.
+    """
+
+    config: ModelConfig
+    trust: bool
 
 
 @dataclass(frozen=True)
@@ -73,62 +97,30 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class ModelProfile(ModelFacts):
+class ModelProfile(ModelFacts, _ModelIdentity):
     """All that is to be known of a model without its weights in memory.
 
     Attributes:
-        source: Where its files are.
-        dtype: What the encoder computes in; pooling and scores are float32 always.
-        device: Where it runs.
         query_prompt: Put before every query.
         document_prompt: Put before every document.
-        weights_hash: sha256 of its weight files.
-        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
-        tokenizer_hash: sha256 of its tokenizer's files.
-        learned: What its weights were trained on here.
-        tower: `image` or `text` of a two-tower model; None of a model of one.
     """
 
-    source: ModelSource
-    dtype: torch.dtype
-    device: torch.device
     query_prompt: str
     document_prompt: str
-    weights_hash: str
-    config_hash: str
-    tokenizer_hash: str
-    learned: Learned
-    tower: str | None
 
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
-    """Put together what a model's files say and what loading it showed.
-
-    Args:
-        files: The files.
-        facts: The rest.
-
-    Returns:
-        The profile.
-    """
-    same = ("source", "dtype", "device", "weights_hash", "config_hash", "tokenizer_hash", "learned", "tower")
+    """Put together what a model's files say and what loading it showed."""
     return ModelProfile(
         **vars(facts),
-        **{name: getattr(files, name) for name in same},
+        **{field.name: getattr(files, field.name) for field in fields(_ModelIdentity)},
         query_prompt=files.config.query_prompt,
         document_prompt=files.config.document_prompt,
     )
 
 
 def find_files(name: str, options: LoadOptions) -> ModelFiles:
-    """Find a model's files and say how they are to be loaded.
-
-    Args:
-        name: Alias, hub id or folder; `clip@image` of one tower.
-        options: What the caller asks for.
-
-    Returns:
-        The files.
+    """Find the files of an alias, hub id, folder or tower (`clip@image`), and say how they are to be loaded.
 
     Raises:
         CallError: The name or an option is wrong.
@@ -152,10 +144,48 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         trust=options.trust_remote_code,
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
         config_hash=_hash_config(config, tower),
-        tokenizer_hash=(hash_image_processor if reads_images else _hash_tokenizer)(config.transformer, name),
+        tokenizer_hash=(_hash_image_processor if reads_images else _hash_tokenizer)(config.transformer, name),
         learned=read_learned(source.folder),
         tower=tower,
     )
+
+
+def find_towers(folder: Path) -> tuple[str, ...]:
+    """Return the towers of the model in a folder: `image` and `text`, or none where it has a single one."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    both = isinstance(config, dict) and all(isinstance(config.get(key), dict) for key in TOWER_CONFIGS.values())
+    return TOWERS if both else ()
+
+
+def check_tower(name: str, tower: str | None, both: bool) -> None:
+    """Refuse a tower that is not there, and a model that has both without the name of one.
+
+    Raises:
+        CallError: It is so.
+    """
+    if tower is None and both:
+        named = " or ".join(f"{name}@{other}" for other in TOWERS)
+        raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")
+    if tower is not None and not both:
+        raise CallError(
+            f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip@{tower}"
+        )
+
+
+def _hash_image_processor(folder: Path, name: str) -> str:
+    """Return the sha256 of what decides the pixels that a model sees.
+
+    Raises:
+        ModelError: There are no such files.
+    """
+    files = [folder / file for file in PROCESSOR_FILES if (folder / file).is_file()]
+    if not files:
+        raise ModelError(f"'{name}' holds no image processor: expected preprocessor_config.json beside the weights")
+    versions = library_versions(("pillow",))
+    return hashlib.sha256(f"{hash_files(files)} {versions}".encode()).hexdigest()
 
 
 def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfig:
@@ -190,5 +220,5 @@ def _hash_tokenizer(folder: Path, name: str) -> str:
 
 def _hash_config(config: ModelConfig, tower: str | None) -> str:
     files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
-    told = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
-    return hashlib.sha256(told.encode()).hexdigest()
+    text = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
+    return hashlib.sha256(text.encode()).hexdigest()

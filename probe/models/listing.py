@@ -1,4 +1,4 @@
-"""The catalog as a user sees it: what each alias stands for and whether it is here."""
+"""The catalog as a table: what each alias stands for, and whether its files are on this machine."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _EXPLANATION = "here: usable now, without a network; --model takes any other hub
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A catalog entry with its place on this machine."""
+    """A catalog entry and whether it is on this machine."""
 
     alias: str
     hub_id: str
@@ -59,8 +59,8 @@ def model_notes(models: list[KnownModel]) -> list[str]:
 
 def _tower_lines(models: list[KnownModel]) -> list[str]:
     names = [model.alias for model in models if model.pooling is None]
-    told = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; name one, as "
-    return [told + " or ".join(f"{names[0]}@{tower}" for tower in TOWERS)] if names else []
+    line = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; name one, as "
+    return [line + " or ".join(f"{names[0]}@{tower}" for tower in TOWERS)] if names else []
 
 
 def _prompt_lines(models: list[KnownModel]) -> list[str]:

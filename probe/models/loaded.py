@@ -35,12 +35,7 @@ class LoadedModel(ModelProfile):
 
 
 def load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
-    """Load a part of a model from its folder.
-
-    Args:
-        loader: An auto class of transformers.
-        files: The model's files.
-        options: What `from_pretrained` takes beside the folder.
+    """Load a part of a model from its folder, by an auto class of transformers.
 
     Raises:
         ModelError: It cannot be loaded.
@@ -52,14 +47,7 @@ def load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
 
 
 def load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
-    """Load a transformer in evaluation mode, in float32 on the processor.
-
-    Args:
-        loader: An auto class of transformers.
-        files: The model's files.
-
-    Returns:
-        The transformer, and the tensors its config asks for and its files do not hold.
+    """Load a transformer for evaluation, in float32 on the processor; return it and the tensors its files lack.
 
     Raises:
         ModelError: It cannot be loaded.
@@ -80,11 +68,7 @@ def explain_load_failure(name: str, error: Exception) -> str:
 
 
 def refuse_missing(name: str, missing: Sequence[str]) -> None:
-    """Refuse a model whose files lack weights.
-
-    Args:
-        name: What the caller calls it.
-        missing: Names of the tensors that its config asks for and its files do not hold.
+    """Refuse a model whose files lack weights that its config asks for.
 
     Raises:
         ModelError: There are any.

@@ -69,7 +69,7 @@ class ModelConfig:
         query_prompt: Put before every query.
         document_prompt: Put before every document.
         max_tokens: Longest input in tokens, or None where only the tokenizer knows.
-        lower_case: Whether texts are lower-cased before tokenising.
+        lower_case: Whether texts are lower-cased before they are tokenized.
         normalizes: Whether its vectors are scaled to length 1.
         notes: What the folder asks for that a hookpoint leaves out; shown under every table.
     """
@@ -87,12 +87,6 @@ class ModelConfig:
 def read_model_config(folder: Path) -> ModelConfig:
     """Read sentence-transformers' files of a model, or its defaults where there are none.
 
-    Args:
-        folder: The model's folder.
-
-    Returns:
-        The settings.
-
     Raises:
         ModelError: One of the files is malformed.
     """
@@ -104,6 +98,13 @@ def read_model_config(folder: Path) -> ModelConfig:
     head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())
     prompts = head.prompts or {}
     side = next(filter(prompts.get, _DOCUMENT_PROMPTS), "document")
+    notes = [*pooling_notes]
+    if left_out := [name for name in types if name not in _KNOWN_MODULES]:
+        notes.append(note_left_out(left_out))
+    if head.similarity_fn_name not in (None, "cosine"):
+        notes.append(f"the model's own similarity is {head.similarity_fn_name}; ranked by cosine here")
+    if side != "document":
+        notes.append(f"the document prompt is the one the folder calls '{side}'")
     return ModelConfig(
         transformer,
         pooling,
@@ -112,7 +113,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         max_tokens=sizes.max_seq_length,
         lower_case=sizes.do_lower_case,
         normalizes="Normalize" in types,
-        notes=(*pooling_notes, *_note_modules(types), *_note_similarity(head), *_note_prompt(side)),
+        notes=tuple(notes),
     )
 
 
@@ -137,7 +138,7 @@ def first_module(folder: Path) -> str | None:
 
 
 def note_left_out(modules: Sequence[str]) -> str:
-    """Return what a hookpoint's note says of modules after the pooling; who applies them takes it back."""
+    """Return the note on modules after the pooling; a caller that applies them takes it back."""
     return f"the model's own {', '.join(modules)} after the pooling is not applied"
 
 
@@ -152,8 +153,8 @@ def _read_json(path: Path, kind: Any, default: T) -> T:
         value: T = TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path} is malformed{' at ' if place else ''}{place}: {first['msg']}") from error
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path} is malformed{' at ' if where else ''}{where}: {first['msg']}") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     return value
@@ -178,17 +179,3 @@ def _read_sizes(folder: Path) -> _Sizes:
     # The name depends on the class that saved it: sentence_bert_config.json, sentence_roberta_config.json, ...
     found = sorted(folder.glob("sentence_*_config.json"))
     return _read_json(found[0], _Sizes, _Sizes()) if found else _Sizes()
-
-
-def _note_modules(types: list[str]) -> tuple[str, ...]:
-    left_out = [name for name in types if name not in _KNOWN_MODULES]
-    return (note_left_out(left_out),) if left_out else ()
-
-
-def _note_similarity(head: _Head) -> tuple[str, ...]:
-    own = head.similarity_fn_name
-    return (f"the model's own similarity is {own}; ranked by cosine here",) if own not in (None, "cosine") else ()
-
-
-def _note_prompt(side: str) -> tuple[str, ...]:
-    return (f"the document prompt is the one the folder calls '{side}'",) if side != "document" else ()

@@ -1,4 +1,4 @@
-"""Read what a saved folder says of itself."""
+"""Read the description in a saved folder."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -28,14 +28,7 @@ D = TypeVar("D", bound=Description)
 
 
 def read_description(path: Path, kind: type[D]) -> D:
-    """Read a description.
-
-    Args:
-        path: The file.
-        kind: What it holds.
-
-    Returns:
-        Its contents.
+    """Read a description of some kind.
 
     Raises:
         ModelError: The file is malformed, or of another version.

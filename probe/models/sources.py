@@ -42,13 +42,7 @@ class ModelSource:
 
 
 def find_source(name: str) -> ModelSource:
-    """Find a model's files, going to the network only for what is nowhere on this machine.
-
-    Args:
-        name: Alias, hub id or folder.
-
-    Returns:
-        The source; its folder has a config and safetensors weights.
+    """Find the config and weights of an alias, hub id or folder; the network is asked for what is nowhere here.
 
     Raises:
         CallError: No such alias or folder.
@@ -75,14 +69,7 @@ def _check_hub_id(name: str) -> None:
 
 
 def find_offline(hub_id: str) -> Path | None:
-    """Return the folder of a model that needs no network: the installed package or the hub's cache.
-
-    Args:
-        hub_id: Name on the hub.
-
-    Returns:
-        A folder with config and weights, or None.
-    """
+    """Return the folder of a hub id that needs no network, the installed package or the hub's cache; or None."""
     return _find_packaged(hub_id) or _find_cached(hub_id)
 
 

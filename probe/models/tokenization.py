@@ -1,4 +1,4 @@
-"""Texts to batches: tokenise in bulk, sort by length, fill each batch up to a budget of tokens."""
+"""Texts to batches: tokenize in bulk, sort by length, fill each batch up to a budget of tokens."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,16 +43,7 @@ class Batch:
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenizedTexts:
-    """Tokenise texts in bulk and count those that were cut.
-
-    Args:
-        tokenizer: A transformers tokenizer.
-        texts: The texts, prompt included.
-        max_tokens: Longest input, special tokens included.
-
-    Returns:
-        The ids and the number of texts cut.
-    """
+    """Tokenize texts with their prompts in bulk, and count those longer than `max_tokens`, special ones included."""
     if not texts:
         return TokenizedTexts([], 0)
     encoded = _encode(tokenizer, texts, truncation=True, max_length=max_tokens)
@@ -88,16 +79,7 @@ def plan_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int
 
 
 def pad_batch(rows: list[int], ids: Sequence[list[int]], pad_id: int) -> Batch:
-    """Pad token ids on the right.
-
-    Args:
-        rows: Indices of the B texts.
-        ids: Their token ids, the longest of T tokens.
-        pad_id: Fills the rest.
-
-    Returns:
-        The batch.
-    """
+    """Pad token ids on the right with `pad_id`, up to the longest of the B texts."""
     longest = max(len(tokens) for tokens in ids)
     padded = [tokens + [pad_id] * (longest - len(tokens)) for tokens in ids]
     mask = [[1] * len(tokens) + [0] * (longest - len(tokens)) for tokens in ids]
@@ -105,11 +87,7 @@ def pad_batch(rows: list[int], ids: Sequence[list[int]], pad_id: int) -> Batch:
 
 
 def lower_case(tokenizer: Any) -> None:
-    """Make a tokenizer lower-case its input first, as sentence-transformers' `do_lower_case` asks for.
-
-    Args:
-        tokenizer: A transformers tokenizer; changed in place.
-    """
+    """Make a tokenizer lower-case its input first, as sentence-transformers' `do_lower_case` asks for; in place."""
     from tokenizers import normalizers
 
     backend = getattr(tokenizer, "backend_tokenizer", None)

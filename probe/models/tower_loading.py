@@ -54,12 +54,7 @@ class TextInputs:
     known: int
 
     def pad(self, rows: list[int], ids: Sequence[list[int]]) -> Batch:
-        """Make a batch of token ids.
-
-        Args:
-            rows: Indices of the B texts.
-            ids: Their token ids.
-        """
+        """Make a batch of the token ids of the B texts in `rows`."""
         if self.fills:
             ids = [tokens + [self.pad_id] * (self.longest - len(tokens)) for tokens in ids]
         return pad_batch(rows, ids, self.pad_id)
@@ -81,13 +76,7 @@ class LoadedTower(LoadedModel):
 
 
 def load_pair(files: ModelFiles) -> nn.Module:
-    """Load both towers of a model, in float32 on the processor.
-
-    Args:
-        files: Files of one of its towers.
-
-    Returns:
-        transformers' model.
+    """Load both towers of a model as transformers' model, in float32 on the processor.
 
     Raises:
         ModelError: It cannot be loaded.
@@ -100,14 +89,7 @@ def load_pair(files: ModelFiles) -> nn.Module:
 
 
 def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
-    """Load one tower of a model whose files were found.
-
-    Args:
-        files: The files.
-        max_tokens: Longest text in tokens; the model's own when left out.
-
-    Returns:
-        The tower, the other one left out of it.
+    """Load one tower of a model whose files were found; the other one is left out of it.
 
     Raises:
         CallError: It does not take inputs of that length.
@@ -140,13 +122,7 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
 
 
 def load_other(tower: LoadedTower) -> LoadedTower:
-    """Load the tower beside a loaded one.
-
-    Args:
-        tower: One tower of a model.
-
-    Returns:
-        The other one, of the same files.
+    """Load the tower beside a loaded one, of the same files.
 
     Raises:
         ModelError: Its layers cannot be read.
@@ -176,12 +152,7 @@ def _read_image_processor(files: ModelFiles, max_tokens: int | None) -> Any:
 
 
 def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = None) -> tuple[Any, TextInputs]:
-    """Return the tokenizer of a model of two towers, and how it takes texts.
-
-    Args:
-        files: Files of one of its towers.
-        config: transformers' config of both.
-        max_tokens: Longest text in tokens; the model's own when left out.
+    """Return the tokenizer of a model of two towers, and how it takes texts, by transformers' config of both.
 
     Raises:
         CallError: It does not take texts of that length.
@@ -198,12 +169,7 @@ def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = No
 
 
 def example_inputs(processor: Any, texts: TextInputs | None) -> dict[str, Tensor]:
-    """Return two different inputs of a tower, as it takes them; of texts, one is longer than the other.
-
-    Args:
-        processor: Its tokenizer or image processor.
-        texts: How it takes texts; None of one for images.
-    """
+    """Return two different inputs of a tower, as it takes them; of texts, one is longer than the other."""
     if texts is not None:
         return texts.pad([0, 1], tokenize(processor, list(_EXAMPLES), texts.longest).ids).inputs(_CPU)
     from PIL import Image

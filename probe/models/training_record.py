@@ -1,4 +1,4 @@
-"""What a model's own weights have learned from, beside what its makers trained it on: texts, and judgements."""
+"""The texts and judgements that a model's weights were trained on here."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ class Learned:
 
     Attributes:
         labels: The splits or files whose judgements were learned.
-        seen: Name of every data set or file whose texts were looked at, and its sha256.
+        seen: Name of every data set or file whose texts were seen, and its sha256.
     """
 
     labels: tuple[str, ...] = ()
     seen: tuple[tuple[str, str], ...] = ()
 
     def saw(self, dataset: Dataset) -> bool:
-        """Whether texts of a data set's corpus were looked at; a limited one is taken for a part of the whole."""
+        """Whether texts of a data set's corpus were seen; a limited one is taken for a part of the whole."""
         return any(name == dataset.name or found == dataset.documents.text_hash for name, found in self.seen)
 
 
@@ -53,25 +53,17 @@ def join_learned(parts: Iterable[Learned]) -> Learned:
 def read_learned(folder: Path) -> Learned:
     """Return what the weights in a folder have learned.
 
-    Args:
-        folder: A model's folder.
-
     Raises:
         ModelError: The folder says so in a way that cannot be read.
     """
     if not (folder / _FILE).is_file():
         return Learned()
-    told = read_description(folder / _FILE, _Description)
-    return Learned(tuple(told.labels), tuple((entry.name, entry.sha256) for entry in told.seen))
+    found = read_description(folder / _FILE, _Description)
+    return Learned(tuple(found.labels), tuple((entry.name, entry.sha256) for entry in found.seen))
 
 
 def write_learned(learned: Learned, folder: Path) -> None:
-    """Have a folder say what its weights have learned; where that is nothing, no file says so.
-
-    Args:
-        learned: What to say.
-        folder: A model's folder.
-    """
+    """Have a model's folder say what its weights have learned; where that is nothing, no file says so."""
     if learned == Learned():
         return
     seen = [_Seen(name=name, sha256=found) for name, found in learned.seen]

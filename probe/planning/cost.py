@@ -51,11 +51,7 @@ def _matrices(part: nn.Module) -> Iterator[Tensor]:
 
 
 def attention_width(module: nn.Module) -> int:
-    """Return the width of all heads of a model's attention together: that of its states, where its config says no more.
-
-    Args:
-        module: The model.
-    """
+    """Return the width of all heads of a model's attention together; that of its states, if its config says no more."""
     config = module.config.get_text_config()  # type: ignore[union-attr, operator]
     heads = getattr(config, "num_attention_heads", None) or 1
     return int(heads * (getattr(config, "head_dim", None) or config.hidden_size // heads))

@@ -21,15 +21,7 @@ _FLOAT32 = 4
 
 
 def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
-    """Plan a sweep of a model's layers over texts that nobody has to have yet.
-
-    Args:
-        reader: The model's reader; the model is loaded for its weights' shapes, and to measure its rate.
-        request: What is to be planned.
-        command: The command line, or the call, that asks.
-
-    Returns:
-        The plan.
+    """Plan a sweep over texts that need not exist yet; the model is loaded for its shapes and to measure its rate.
 
     Raises:
         CallError: A layer is out of range, a pooling unknown, the model's own is none of ours, or it reads images.

@@ -44,9 +44,6 @@ def measure_rate(
         tokens: Tokens per text.
         layer_poolings: Layers and poolings to read; the last layer is among them.
         flops_per_text: Operations up to the last layer.
-
-    Returns:
-        The rate.
     """
     batch = _make_batch(reader, tokens)
     reader.run(batch, layer_poolings)  # The first run is slower: it allocates.

@@ -1,4 +1,4 @@
-"""Draw a plan, its numbers as people read them: 13.2M, 6.8 GB, 9.6 h."""
+"""Draw a plan, with its numbers in short: 13.2M, 6.8 GB, 9.6 h."""
 
 from rich import box
 from rich.console import Console
@@ -25,26 +25,14 @@ _SPANS = (
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """Print a plan's table and what stands under it.
-
-    Args:
-        plan: The plan.
-        console: Where to print.
-    """
+    """Print a plan's table and what stands under it."""
     print_whole(plan_table(plan), console)
     for line in plan_lines(plan):
         console.print(line, markup=False, soft_wrap=True)
 
 
 def plan_table(plan: Plan) -> Table:
-    """Return a table of what each layer alone costs.
-
-    Args:
-        plan: The plan.
-
-    Returns:
-        The table.
-    """
+    """Return a table of what each layer alone costs."""
     title = Text(f"{plan.model.name}: {plan.work.texts:,} texts of {plan.work.tokens_per_text} tokens")
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("layer", "cut here", "FLOP/token", "FLOP/text", "FLOP in all", "time alone"):
@@ -106,12 +94,7 @@ def _store_lines(plan: Plan) -> list[str]:
 
 
 def brief(number: float, gap: str = "") -> str:
-    """Return a number in three digits, with a decimal prefix: `13.2M`.
-
-    Args:
-        number: Zero or more.
-        gap: Stands before the prefix.
-    """
+    """Return a number of zero or more in three digits, with a decimal prefix after the gap: `13.2M`."""
     power = 0
     while _round(number) >= _STEP and power < len(_PREFIXES) - 1:
         number, power = number / _STEP, power + 1

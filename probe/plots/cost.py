@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from probe.plots.markers import Mark, draw_marks
+from probe.plots.curves import Mark, draw_marks
 from probe.plots.style import LineStyle
 from probe.results.charts import Point, pareto_front
 
@@ -32,18 +32,9 @@ def has_cost(priced: Sequence[Priced]) -> bool:
 
 
 def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Line2D]:
-    """Draw scores against costs.
-
-    Args:
-        axes: Where.
-        priced: What to draw; what has no cost is left out.
-        score: What the scores are.
-
-    Returns:
-        The front, for a legend.
-    """
+    """Draw scores against costs, leaving out what has none; return the front, for a legend."""
     known = [(point.cost, point.value, entry) for entry in priced if (point := entry.point).cost is not None]
-    front = [known[place] for place in pareto_front([(cost, value) for cost, value, _ in known])]
+    front = [known[number] for number in pareto_front([(cost, value) for cost, value, _ in known])]
     dearest = max(cost for cost, _, _ in known)
     (line,) = axes.plot(
         [*(cost for cost, _, _ in front), dearest],
@@ -61,7 +52,7 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
             _mark_front(axes, cost, value, priced=entry)
         labelled.add((cost, value))
     axes.set_title(
-        "score by cost; numbers: layers" if any(e.point.place is not None for e in priced) else "score by cost"
+        "score by cost; numbers: layers" if any(e.point.position is not None for e in priced) else "score by cost"
     )
     axes.set_xlabel("milliseconds per document")
     axes.set_ylabel(score)

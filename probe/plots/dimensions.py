@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from probe.plots.markers import Mark, draw_marks, mark_handles, sample
+from probe.plots.curves import Mark, draw_marks, mark_handles, sample
 from probe.plots.sheet import Band, Handles
 from probe.plots.style import GREY, LineStyle, style_of, wrap_name
 from probe.results.charts import Curve, ladder_curves
@@ -33,11 +33,7 @@ def is_ladder(result: Leaderboard) -> bool:
 
 
 def ladder_bands(result: Leaderboard) -> list[Band]:
-    """Return the panels of a ladder, two side by side.
-
-    Args:
-        result: A leaderboard with adaptors.
-    """
+    """Return the panels of a leaderboard with adaptors, two side by side."""
     encoders: dict[str, list[Row]] = {}
     for row in result.rows:
         encoders.setdefault(row.encoder, []).append(row)
@@ -67,16 +63,16 @@ def _mean(curve: Curve) -> float:
 
 
 def _fill(result: Leaderboard, rows: Sequence[Row], axes: Axes, *, styles: Mapping[str, LineStyle]) -> Handles:
-    places = list(styles)
-    curves = sorted(ladder_curves(rows, result.metric), key=lambda curve: places.index(curve.name))
+    order = list(styles)
+    curves = sorted(ladder_curves(rows, result.metric), key=lambda curve: order.index(curve.name))
     handles: dict[str, Any] = _draw_frozen(axes, [row for row in rows if row.adaptor is None], result.metric)
-    for place, curve in enumerate(curves):
-        shift = _SPREAD * ((place + 0.5) / len(curves) - 0.5)
+    for number, curve in enumerate(curves):
+        shift = _SPREAD * ((number + 0.5) / len(curves) - 0.5)
         _draw(axes, curve, styles[curve.name], shift=shift)
         recommended = curve.family == result.settings.get("recommended")
         name = f"{curve.name} (recommended)" if recommended else curve.name
         handles[name] = sample(styles[curve.name], all(point.transductive for point in curve.points))
-    dims = sorted({point.place or 0 for curve in curves for point in curve.points})
+    dims = sorted({point.position or 0 for curve in curves for point in curve.points})
     _scale(axes, dims)
     axes.set_title(_title(rows, 46 if len({row.encoder for row in result.rows}) > 1 else 100))
     axes.set_ylim(*_limits(result))
@@ -94,17 +90,15 @@ def _draw_frozen(axes: Axes, rows: Sequence[Row], metric: str) -> dict[str, Any]
 
 
 def _draw(axes: Axes, curve: Curve, style: LineStyle, *, shift: float) -> None:
-    places = [(point.place or 0) * 2**shift for point in curve.points]
+    positions = [(point.position or 0) * 2**shift for point in curve.points]
     width = 2.4 if curve.family == PCA else 1.2
     axes.plot(
-        places, [point.value for point in curve.points], color=style.colour, linestyle=style.line, linewidth=width
+        positions, [point.value for point in curve.points], color=style.colour, linestyle=style.line, linewidth=width
     )
-    for place, point in zip(places, curve.points, strict=True):
+    for position, point in zip(positions, curve.points, strict=True):
         if point.interval is not None:
-            axes.plot((place, place), point.interval, color=style.colour, linewidth=0.8, alpha=0.6)
-    draw_marks(
-        axes, [Mark(place, point.value, point) for place, point in zip(places, curve.points, strict=True)], style
-    )
+            axes.plot((position, position), point.interval, color=style.colour, linewidth=0.8, alpha=0.6)
+    draw_marks(axes, [Mark(x, point.value, point) for x, point in zip(positions, curve.points, strict=True)], style)
 
 
 def _scale(axes: Axes, dims: Sequence[int]) -> None:

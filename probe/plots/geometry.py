@@ -13,8 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from probe.errors import CallError
+from probe.plots.curves import Mark, draw_marks, mark_handles, sample
 from probe.plots.heat_map import draw_cells, name_cells
-from probe.plots.markers import Mark, draw_marks, mark_handles, sample
 from probe.plots.sheet import Band, Handles, Panel, stack
 from probe.plots.style import MAP_COLOURS, Picture, house_style, result_title, style_of, wrap_name
 from probe.results.charts import Point
@@ -43,12 +43,6 @@ _MEASURES: tuple[tuple[str, Callable[[GeometryRow], float | None]], ...] = (
 
 def draw(result: GeometryResult) -> Picture:
     """Draw the geometry of layers.
-
-    Args:
-        result: The measures.
-
-    Returns:
-        The picture.
 
     Raises:
         CallError: It has no rows.
@@ -80,8 +74,8 @@ def _fill_measure(
     groups: Sequence[_Group], name: str, axes: Axes, *, read: Callable[[GeometryRow], float | None]
 ) -> Handles:
     handles = {}
-    for place, (group, rows) in enumerate(groups):
-        style = style_of(place)
+    for number, (group, rows) in enumerate(groups):
+        style = style_of(number)
         marks = [Mark(row.layer, value, _point(row, value)) for row in rows if (value := read(row)) is not None]
         axes.plot([mark.x for mark in marks], [mark.y for mark in marks], color=style.colour, linestyle=style.line)
         draw_marks(axes, marks, style)

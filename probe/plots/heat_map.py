@@ -23,21 +23,18 @@ _DARK = 0.179
 
 def as_array(cells: Mapping[tuple[int, int], float]) -> tuple[list[int], list[int], NDArray[np.float64]]:
     """Return the names of rows and columns, and the numbers, NaN where there is none."""
-    rows, columns = (sorted({place[side] for place in cells}) for side in (0, 1))
+    rows, columns = (sorted({cell[side] for cell in cells}) for side in (0, 1))
     return rows, columns, np.array([[cells.get((row, column), np.nan) for column in columns] for row in rows])
 
 
 def draw_cells(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float], *, room: int = _ROOM) -> QuadMesh:
-    """Draw numbers as colours, the first row at the top.
+    """Draw numbers as colours, the first row at the top; return what a colour bar is made from.
 
     Args:
         axes: Where.
         values: The numbers; NaN leaves a cell empty.
         limits: The numbers of the darkest and of the lightest colour.
         room: Most cells side by side that have room for their numbers.
-
-    Returns:
-        What a colour bar is made from.
     """
     (low, high), many = limits, max(values.shape) > _FRAMED
     lines: dict[str, Any] = {"rasterized": True} if many else {"edgecolors": "white", "linewidth": 0.5}
@@ -57,10 +54,10 @@ def name_cells(axes: Axes, rows: Sequence[object], columns: Sequence[object]) ->
     axes.set_xticks(np.arange(len(columns)) + 0.5, [str(column) for column in columns])
 
 
-def _write(axes: Axes, mesh: QuadMesh, place: tuple[int, int], *, value: float) -> None:
+def _write(axes: Axes, mesh: QuadMesh, cell: tuple[int, int], *, value: float) -> None:
     if np.isnan(value):
         return
-    row, column = place
+    row, column = cell
     colour = "white" if luminance(np.ravel(mesh.to_rgba(np.array(value))).tolist()) < _DARK else "black"
     words = f"{value:.2f}".removeprefix("0") if value >= 0 else f"{value:.2f}"
     axes.text(column + 0.5, row + 0.5, words, ha="center", va="center", fontsize=8, color=colour)

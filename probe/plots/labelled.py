@@ -6,8 +6,7 @@ from functools import partial
 from matplotlib.axes import Axes
 
 from probe.errors import CallError
-from probe.plots.curves import draw_curves, draw_levels
-from probe.plots.markers import mark_handles
+from probe.plots.curves import draw_curves, draw_levels, mark_handles
 from probe.plots.sheet import Band, Handles, stack
 from probe.plots.style import Picture, house_style
 from probe.results.charts import Chart, LabelledResult, chart_labelled
@@ -19,12 +18,6 @@ _HEIGHT = 3.6
 
 def draw(result: LabelledResult) -> Picture:
     """Draw trained probes, or correlations with gold scores.
-
-    Args:
-        result: The result.
-
-    Returns:
-        The picture.
 
     Raises:
         CallError: No row has a number.

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from probe.errors import CallError
 from probe.plots.cost import Priced, draw_cost, has_cost
-from probe.plots.curves import curve_styles, draw_curves, draw_levels, level_style
+from probe.plots.curves import curve_styles, draw_curves, draw_dots, draw_levels, level_style, mark_handles
 from probe.plots.dimensions import is_ladder, ladder_bands
-from probe.plots.dots import draw_dots
 from probe.plots.heat_map import as_array, draw_cells, name_cells
-from probe.plots.markers import mark_handles
 from probe.plots.sheet import Band, Handles, Panel, stack
 from probe.plots.style import GREY, LineStyle, Picture, house_style, result_title
 from probe.results.charts import Chart, Curve, Point, chart_leaderboard
@@ -34,12 +32,6 @@ _SINGLE = LineStyle(GREY, "P", "none")
 def draw(result: Leaderboard) -> Picture:
     """Draw a leaderboard.
 
-    Args:
-        result: The leaderboard.
-
-    Returns:
-        The picture.
-
     Raises:
         CallError: It has no rows.
     """
@@ -52,7 +44,7 @@ def draw(result: Leaderboard) -> Picture:
 
 def _bands(result: Leaderboard) -> list[Band]:
     grids = result.grids()
-    mapped = {encoder: place for grid in grids for encoder, place in grid.encoders.items()}
+    mapped = {encoder: layers for grid in grids for encoder, layers in grid.encoders.items()}
     chart = chart_leaderboard(result, without=mapped)
     are_levels = bool(chart.curves) and len(chart.singles) <= _LEVELS
     priced = _priced(chart, are_levels)
@@ -79,7 +71,7 @@ def _score(result: Leaderboard) -> str:
 
 def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
     drawn = zip(chart.curves, curve_styles(chart.curves), strict=True)
-    curved = [Priced(point, style, str(point.place)) for curve, style in drawn for point in curve.points]
+    curved = [Priced(point, style, str(point.position)) for curve, style in drawn for point in curve.points]
     if are_levels:
         # A longer name is in the legend, beside the same marker.
         labels = [point.name if len(point.name) <= _SHORT else "" for point in chart.singles]

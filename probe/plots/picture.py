@@ -29,10 +29,7 @@ _HOMES: dict[type, str] = {
 
 
 def check_matplotlib(wanted_by: str = "a picture") -> None:
-    """Fail early where the extra is not installed.
-
-    Args:
-        wanted_by: What needs it.
+    """Fail early where the extra is not installed; the message says what wants it.
 
     Raises:
         CallError: It is not.

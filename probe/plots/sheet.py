@@ -39,20 +39,15 @@ class Band:
 
 
 def stack(bands: Sequence[Band], title: str) -> Picture:
-    """Return a picture of bands, one below the other.
-
-    Args:
-        bands: The bands.
-        title: Above them all.
-    """
+    """Return a picture of bands, one below the other, under one title."""
     height = sum(band.height for band in bands)
     picture = Picture(figsize=(WIDTH, height), layout="constrained")
     picture.suptitle(title)
     groups = [list(found) for _, found in groupby(bands, key=_width)]
     outer = picture.add_gridspec(len(groups), 1, height_ratios=[sum(band.height for band in found) for found in groups])
     handles: dict[str, Any] = {}
-    for place, found in enumerate(groups):
-        inner = outer[place].subgridspec(len(found), _width(found[0]), height_ratios=[band.height for band in found])
+    for number, found in enumerate(groups):
+        inner = outer[number].subgridspec(len(found), _width(found[0]), height_ratios=[band.height for band in found])
         for row, band in enumerate(found):
             handles |= _fill(picture, band, [inner[row, column] for column in range(len(band.panels))])
     picture.set_figheight(height + add_legend(picture, handles) + _LINE * (title.count("\n") + 1))

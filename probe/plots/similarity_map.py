@@ -21,14 +21,7 @@ _ROOM = 8
 
 
 def draw(pairs: PairMap) -> Picture:
-    """Draw a map of pairs.
-
-    Args:
-        pairs: The cosines.
-
-    Returns:
-        The picture.
-    """
+    """Draw a map of pairs."""
     limits = _limits(pairs)
     panels = tuple(
         partial(_fill, title, values, sides=pairs.sides, limits=limits)
@@ -65,4 +58,4 @@ def _fill(
 def _numbers(count: int) -> list[str]:
     """Return the number of every pair, counted from 1; of many pairs only some have theirs."""
     shown = spread(count, _ROOM)
-    return [str(place + 1) if place in shown else "" for place in range(count)]
+    return [str(number + 1) if number in shown else "" for number in range(count)]

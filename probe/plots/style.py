@@ -107,15 +107,7 @@ def house_style() -> Iterator[None]:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all; equal figures give equal bytes.
-
-    Args:
-        figure: The figure.
-        path: A file whose suffix says how: .png, .svg or .pdf.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write a figure as .png, .svg or .pdf, whole or not at all; equal figures give equal bytes."""
     replace_file(path, lambda scratch: _write(figure, scratch, path.suffix.lower().lstrip(".")))
 
 
@@ -125,12 +117,7 @@ def _write(figure: Figure, out: Any, kind: str) -> None:
 
 
 def wrap_name(name: str, width: int) -> str:
-    """Break a long name into lines, after a plus sign or a slash where there is one.
-
-    Args:
-        name: An encoder's name.
-        width: Most characters of a line.
-    """
+    """Break a long name into lines of at most `width`, after a plus sign or a slash where there is one."""
     lines = [""]
     for piece in re.findall(r"[^+/ ]*[+/ ]?", name):
         if lines[-1] and len(lines[-1]) + len(piece) > width:
@@ -140,12 +127,7 @@ def wrap_name(name: str, width: int) -> str:
 
 
 def result_title(settings: Mapping[str, Any], what: str) -> str:
-    """Return the title of a picture: what is drawn, of which data, and whether the data are made up.
-
-    Args:
-        settings: Settings of a result.
-        what: The metric, or what was measured.
-    """
+    """Return the title of a result's picture: what is drawn, of which data, and whether the data are made up."""
     data = settings["dataset"]
     title = f"{what} on {data['name']} ({data['split']})"
     title += f": {data['queries']:,} queries, {data['documents']:,} documents" + (
@@ -157,15 +139,7 @@ def result_title(settings: Mapping[str, Any], what: str) -> str:
 
 
 def add_legend(figure: Figure, handles: Mapping[str, Any]) -> float:
-    """Put a legend below all panels, in as many columns as its longest name leaves room for.
-
-    Args:
-        figure: The figure.
-        handles: What is drawn per name.
-
-    Returns:
-        Its height in inches.
-    """
+    """Put a legend below all panels, in as many columns as its longest name leaves room for; return its inches."""
     if not handles:
         return 0
     names = [wrap_name(name, 100) for name in handles]

@@ -1,4 +1,4 @@
-"""What a report says of the geometry of layers."""
+"""The section of a report on the geometry of layers."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -21,7 +21,6 @@ def geometry_section(result: GeometryResult, source: Path) -> Section:
     data = result.settings["dataset"]
     models = " and ".join(model["name"] for model in result.settings["models"])
     title = f"Geometry of {models} on {data['name']} ({data['split']})"
-    header, cells = result.cells()
     panels = [
         _by_layer(result, "Anisotropy", "mean cosine of all pairs", value=lambda row: row.mean_cosine),
         _by_layer(result, "Effective rank", "effective rank, dimensions", value=lambda row: row.effective_rank),
@@ -30,14 +29,12 @@ def geometry_section(result: GeometryResult, source: Path) -> Section:
         _spectra(result),
     ]
     return Section(
+        result=result,
         title=title,
         source=source.name,
-        command=result.command,
-        created=result.created,
         summary=tuple(_summary(result)),
         warnings=tuple(f"collapsed: one vector for all at {row.encoder}" for row in result.rows if row.collapsed),
-        settings=tuple(result.notes()),
-        table=make_table(f"{title}, layer by layer", header, cells, without=("spectrum",)),
+        table=make_table(f"{title}, layer by layer", *result.cells(), without=("spectrum",)),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{grid.measure}: {grid.caption}", grid.values) for grid in result.grids()),
     )
@@ -85,8 +82,8 @@ def _spectra(result: GeometryResult) -> Panel | None:
     """Return the spectra of the first, the middle and the last two layers of every model."""
     lines = []
     for rows in result.by_model().values():
-        places = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
-        for row in (rows[place] for place in places):
+        chosen = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
+        for row in (rows[number] for number in chosen):
             shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]
             dots = [Dot(axis, share, f"{row.encoder}, axis {axis}: {share:.2%}") for axis, share in shares]
             lines.append(Line(row.encoder, tuple(dots)))

@@ -1,4 +1,4 @@
-"""What a report says of probes on labelled texts."""
+"""The section of a report on probes on labelled texts."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,19 +16,16 @@ def labelled_section(result: LabelledResult, source: Path) -> Section:
     """Return the section of trained probes, or of correlations with gold scores, read from a file."""
     models = " and ".join(model["name"] for model in result.settings["models"])
     subject = "Trained probes" if isinstance(result, ClassificationResult) else "Similarity"
-    header, cells = result.cells()
     title = f"{subject} of {models}: {result.measure} on {result.settings['dataset']['name']}"
     chart, measure = chart_labelled(result), f"{result.measure}, 95 % interval"
     panels = [curve_panel(f"{result.measure} by layer", measure, chart)] if chart.curves else []
     return Section(
+        result=result,
         title=title,
         source=source.name,
-        command=result.command,
-        created=result.created,
         summary=tuple(_summary(result)),
         warnings=tuple(_warnings(result)),
-        settings=tuple(result.notes()),
-        table=make_table(f"{title}, best first", header, cells, without=("curve",)),
+        table=make_table(f"{title}, best first", *result.cells(), without=("curve",)),
         drawings=tuple(map(lay_out, panels)),
     )
 

@@ -1,4 +1,4 @@
-"""What a report says of a leaderboard."""
+"""The section of a report on a leaderboard."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,20 +21,16 @@ def leaderboard_section(result: Leaderboard, source: Path) -> Section:
     """Return the section of a leaderboard read from a file."""
     data, metric = result.settings["dataset"], metric_title(result.metric)
     title = f"{_subject(result)}: {metric} on {data['name']} ({data['split']})"
-    header, cells = result.cells()
     panels = (_layer_panel(result), _dimension_panel(result), _cost_panel(result))
     return Section(
+        result=result,
         title=title,
         source=source.name,
-        command=result.command,
-        created=result.created,
         summary=tuple(_summary(result)),
         warnings=tuple(_warnings(result)),
-        settings=tuple(result.notes()),
-        table=make_table(f"{title}, best first", header, cells, without=("curve",)),
+        table=make_table(f"{title}, best first", *result.cells(), without=("curve",)),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{metric}: {grid.caption}", grid.values, ".3f") for grid in result.grids()),
-        examples=result.examples,
         encoders=tuple(map(_name, result.rows)),
     )
 
@@ -129,11 +125,11 @@ def _cost_panel(result: Leaderboard) -> Panel | None:
     front = pareto_front([(point.cost or 0.0, point.value) for point in timed])
     named = set(front[:: max(1, -(-len(front) // _MOST_NAMED))])
     dots = [
-        replace(dot(point), x=point.cost or 0.0, interval=None, label=_label(point) if place in named else "")
-        for place, point in enumerate(timed)
+        replace(dot(point), x=point.cost or 0.0, interval=None, label=_label(point) if number in named else "")
+        for number, point in enumerate(timed)
     ]
-    rest = tuple(dot for place, dot in enumerate(dots) if place not in front)
-    best = Line("Pareto front: nothing as cheap scores more", tuple(dots[place] for place in front))
+    rest = tuple(dot for number, dot in enumerate(dots) if number not in front)
+    best = Line("Pareto front: nothing as cheap scores more", tuple(dots[number] for number in front))
     return Panel(
         title=f"{metric_title(result.metric)} against cost",
         x_label="milliseconds per document",
@@ -144,7 +140,7 @@ def _cost_panel(result: Leaderboard) -> Panel | None:
 
 def _label(point: Point) -> str:
     """Return a short name."""
-    if point.place is None:
+    if point.position is None:
         return point.name
     adaptor = point.name.partition(" with ")[2].partition(",")[0]
-    return f"layer {point.place}" + (f", {adaptor}" if adaptor else "")
+    return f"layer {point.position}" + (f", {adaptor}" if adaptor else "")

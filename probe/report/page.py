@@ -24,14 +24,7 @@ T = TypeVar("T")
 
 
 def render_report(results: Sequence[tuple[Path, Result]]) -> str:
-    """Return the page.
-
-    Args:
-        results: Results with the files they were read from; each gets a section of its own.
-
-    Returns:
-        HTML with its style, its script and its data inside.
-    """
+    """Return one page with a section per result, its style, its script and its data inside."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -109,4 +102,4 @@ def _spread(items: Sequence[T]) -> list[T]:
     if len(items) <= _MOST_FINDINGS:
         return list(items)
     step = (len(items) - 1) / (_MOST_FINDINGS - 1)
-    return [items[round(place * step)] for place in range(_MOST_FINDINGS)]
+    return [items[round(number * step)] for number in range(_MOST_FINDINGS)]

@@ -64,7 +64,7 @@ class Panel:
         x_label: Name of the horizontal axis, with its unit.
         y_label: Name of the vertical axis, with its unit.
         lines: What is drawn.
-        levels: Values without a place across, as a name and a height.
+        levels: Values without a position across, as a name and a height.
         whole: Whether only whole numbers lie on the horizontal axis.
         logarithmic: Whether the vertical axis is.
     """
@@ -83,7 +83,7 @@ class PlacedDot:
     """A dot in the drawing's units.
 
     Attributes:
-        x: Its place across.
+        x: Its position across.
         y: Its height.
         low: The lower end of its interval.
         high: The upper end.
@@ -135,10 +135,10 @@ class Drawing:
 
     Attributes:
         panel: What is drawn.
-        across: Places and words of the horizontal axis.
-        up: Places and words of the vertical axis.
+        across: Positions and words of the horizontal axis.
+        up: Positions and words of the vertical axis.
         lines: The dots of every line.
-        levels: Names and heights of what has no place across.
+        levels: Names and heights of what has no position across.
         box: Left, top, right and bottom of the field.
     """
 
@@ -157,7 +157,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class _Axis:
-    """The values at the ends of an axis, and the places of those ends."""
+    """The values at the ends of an axis, and the positions of those ends."""
 
     low: float
     high: float
@@ -171,7 +171,7 @@ class _Axis:
         return round(self.start + (self.end - self.start) * (at - self.low) / (self.high - self.low), 1)
 
     def ticks(self, whole: bool) -> tuple[tuple[float, str], ...]:
-        """Return places and words of round values."""
+        """Return positions and words of round values."""
         if self.logarithmic:
             values = [10.0**power for power in range(math.ceil(self.low), math.floor(self.high) + 1)]
         else:
@@ -184,9 +184,6 @@ def lay_out(panel: Panel) -> Drawing:
 
     Args:
         panel: With at least one dot; all heights above zero where its vertical axis is logarithmic.
-
-    Returns:
-        The drawing.
     """
     dots = [dot for line in panel.lines for dot in line.dots]
     heights = [*(y for dot in dots for y in (dot.y, *(dot.interval or ()))), *(y for _, y in panel.levels)]
@@ -239,16 +236,7 @@ _MOST_LEVELS = 4
 
 
 def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
-    """Return the panel of a measure by layer.
-
-    Args:
-        title: What it shows.
-        measure: What is measured, with its unit.
-        chart: Curves, of which there is one at least, and what has no layer.
-
-    Returns:
-        The panel.
-    """
+    """Return the panel of a measure by layer, of a chart with at least one curve."""
     return Panel(
         title=title,
         x_label="layer (0 = embeddings)",
@@ -271,4 +259,4 @@ def dot(point: Point) -> Dot:
     marks = {"collapsed": point.collapsed, "transductive": point.transductive}
     marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
     tip = f"{point.name}: {point.value:.4f}{interval}{cost}{marked}"
-    return Dot(point.place or 0, point.value, tip, point.interval, hollow=any(marks.values()))
+    return Dot(point.position or 0, point.value, tip, point.interval, hollow=any(marks.values()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probe.report.panel import Drawing
 from probe.results.charts import luminance
-from probe.results.query_examples import Examples
+from probe.results.result import Result
 
 __all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]
 
@@ -66,68 +66,43 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Section:
-    """What a report says of one result.
+    """The section of one result.
 
     Attributes:
+        result: The result.
         title: What was done, to what.
         source: The file it was read from.
-        command: The command that made it.
-        created: When.
         summary: Sentences that say what came of it.
-        warnings: What to beware of.
-        settings: Everything that decided the numbers, as sentences.
+        warnings: Warnings, as sentences.
         table: The rows.
         drawings: Charts.
         maps: Heat maps.
-        examples: Queries to look at, if the result holds any.
-        encoders: Names of the rows, best first, for the examples.
+        encoders: Names of a leaderboard's rows, best first, for its examples.
     """
 
+    result: Result
     title: str
     source: str
-    command: str
-    created: str
     summary: tuple[str, ...]
     warnings: tuple[str, ...]
-    settings: tuple[str, ...]
     table: ReportTable
     drawings: tuple[Drawing, ...] = ()
     maps: tuple[HeatMap, ...] = ()
-    examples: Examples | None = None
     encoders: tuple[str, ...] = ()
 
 
 def make_table(
     caption: str, header: Sequence[str], cells: Sequence[Sequence[str]], *, without: Sequence[str] = ()
 ) -> ReportTable:
-    """Make a table of text cells.
-
-    Args:
-        caption: What it shows.
-        header: Titles of the columns.
-        cells: One row after another.
-        without: Titles of columns that are left out.
-
-    Returns:
-        The table, its columns of numbers known.
-    """
-    shown = [place for place, title in enumerate(header) if title not in without]
-    rows = tuple(tuple(row[place] for place in shown) for row in cells)
-    numeric = tuple(all(_NUMBER.fullmatch(row[place]) for row in rows) for place in range(len(shown)))
-    return ReportTable(caption, tuple(header[place] for place in shown), numeric, rows)
+    """Make a table of text cells, leaving out columns by title, and find its columns of numbers."""
+    shown = [column for column, title in enumerate(header) if title not in without]
+    rows = tuple(tuple(row[column] for column in shown) for row in cells)
+    numeric = tuple(all(_NUMBER.fullmatch(row[column]) for row in rows) for column in range(len(shown)))
+    return ReportTable(caption, tuple(header[column] for column in shown), numeric, rows)
 
 
 def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".2f") -> HeatMap:
-    """Make a map of numbers; the least is palest, the greatest darkest.
-
-    Args:
-        caption: What it shows.
-        grid: The numbers by layer down and layer across.
-        form: How a number is written.
-
-    Returns:
-        The map; a cell whose number is missing is None.
-    """
+    """Make a map of numbers by layers down and across, the least palest; a cell without a number is None."""
     low, high = min(grid.values()), max(grid.values())
     down, across = sorted({row for row, _ in grid}), sorted({column for _, column in grid})
 

@@ -38,7 +38,7 @@ class Point:
     Attributes:
         name: The encoder.
         value: The number.
-        place: Where it stands on the axis: a layer, a dimension; None where it has no place.
+        position: Where it stands on the axis: a layer, a dimension; None where it has none.
         interval: Its 95 % interval.
         cost: Milliseconds per document, where known.
         transductive: Whether a fit saw the corpus's text.
@@ -47,7 +47,7 @@ class Point:
 
     name: str
     value: float
-    place: int | None = None
+    position: int | None = None
     interval: tuple[float, float] | None = None
     cost: float | None = None
     transductive: bool = False
@@ -61,7 +61,7 @@ class Curve:
     Attributes:
         name: For the legend.
         family: Curves of one family share colour and marker, and differ in their lines.
-        points: In the order of their places.
+        points: In the order of their positions.
         labels: Whose judgements were used.
     """
 
@@ -100,15 +100,7 @@ class PairMap:
 
 
 def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:
-    """Sort the rows of a leaderboard into curves over layers and single points.
-
-    Args:
-        result: The leaderboard.
-        without: Encoders to leave out, because they are drawn elsewhere.
-
-    Returns:
-        The chart.
-    """
+    """Sort the rows of a leaderboard into curves over layers and single points; `without` some encoders."""
     rows = [row for row in result.rows if row.encoder not in without]
     families: dict[str, list[Row]] = {}
     for row in rows:
@@ -148,15 +140,7 @@ def _curve_name(family: str, adaptor: str, labels: str, *, dim: int | None) -> s
 
 
 def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
-    """Return score against dimension, a curve per kind of adaptor and labels.
-
-    Args:
-        rows: The rows of one encoder; those without an adaptor are left out.
-        metric: Which score.
-
-    Returns:
-        The curves, by kind, without labels first.
-    """
+    """Return score against dimension of rows with an adaptor: a curve per kind and labels, those without first."""
     kinds: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row.adaptor is not None and row.dim is not None:
@@ -169,15 +153,18 @@ def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
 
 
 def _points(rows: Iterable[Row], metric: str, axis: str) -> tuple[Point, ...]:
-    points = [_point(row, metric, getattr(row, axis)) for row in rows]
-    return tuple(sorted(points, key=lambda point: point.place or 0))
+    return _in_order(_point(row, metric, getattr(row, axis)) for row in rows)
 
 
-def _point(row: Row, metric: str, place: int | None) -> Point:
+def _in_order(points: Iterable[Point]) -> tuple[Point, ...]:
+    return tuple(sorted(points, key=lambda point: point.position or 0))
+
+
+def _point(row: Row, metric: str, position: int | None) -> Point:
     return Point(
         name=row.encoder if row.adaptor is None else f"{row.encoder} with {row.adaptor}, {row.dim} dimensions",
         value=row.scores[metric],
-        place=place,
+        position=position,
         interval=row.ci95,
         cost=row.ms_per_text,
         transductive=row.transductive,
@@ -186,14 +173,7 @@ def _point(row: Row, metric: str, place: int | None) -> Point:
 
 
 def chart_labelled(result: LabelledResult) -> Chart:
-    """Sort the rows of a result into curves over layers and levels; a row without a number is left out.
-
-    Args:
-        result: Trained probes, or correlations with gold scores.
-
-    Returns:
-        The chart; its singles are the levels that mean nothing was learnt.
-    """
+    """Sort the rows that have a number into curves over layers, and levels that mean nothing was learnt."""
     curves: dict[str, list[Point]] = {}
     levels = []
     for row in result.rows:
@@ -206,8 +186,7 @@ def chart_labelled(result: LabelledResult) -> Chart:
             continue
         point = Point(row.encoder, value, row.layer, interval, collapsed=row.collapsed)
         curves.setdefault(series_name(row.encoder, row.pooling), []).append(point)
-    ordered = {name: tuple(sorted(points, key=lambda point: point.place or 0)) for name, points in curves.items()}
-    return Chart(tuple(Curve(name, name, points) for name, points in ordered.items()), tuple(levels))
+    return Chart(tuple(Curve(name, name, _in_order(points)) for name, points in curves.items()), tuple(levels))
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
@@ -220,21 +199,17 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
         points: Cost and score of each.
 
     Returns:
-        Their places, the cheapest first; of equal ones in the order given.
+        Their numbers, the cheapest first; of equal ones in the order given.
     """
     front: list[int] = []
-    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
+    for number in sorted(range(len(points)), key=lambda number: (points[number][0], -points[number][1])):
         best = points[front[-1]] if front else None
-        if best is None or points[place][1] > best[1] or points[place] == best:
-            front.append(place)
+        if best is None or points[number][1] > best[1] or points[number] == best:
+            front.append(number)
     return tuple(front)
 
 
 def luminance(colour: Sequence[float]) -> float:
-    """Return a colour's relative luminance; above 0.179 black is read better than white (WCAG 2.2).
-
-    Args:
-        colour: Red, green and blue in sRGB, 0 to 1.
-    """
+    """Return the luminance of an sRGB colour of 0 to 1; above 0.179 black is read better than white (WCAG 2.2)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -88,7 +88,7 @@ class ClassificationResult(Result):
 
     @property
     def measure(self) -> str:
-        """What the rows are ranked by, as people write it."""
+        """What the rows are ranked by, as it is written in text."""
         return "accuracy" if self._by_accuracy else "macro-F1"
 
     @property

@@ -17,12 +17,7 @@ _SHADES = ("grey23", "grey35", "dark_green", "green4", "green3")
 
 
 def print_result(result: Result, console: Console) -> None:
-    """Print the table, its maps, its footer, and which columns a narrow console left no room for.
-
-    Args:
-        result: The result.
-        console: Where to print; columns that may not be left out are whole, however narrow it is.
-    """
+    """Print the table, its maps, its footer, and which columns a narrow console left no room for."""
     columns = result.columns()
     dropped: list[str] = []
     while any(column.drop for column in columns) and _measure(_table(columns, result), console) > console.width:
@@ -38,12 +33,7 @@ def print_result(result: Result, console: Console) -> None:
 
 
 def print_whole(table: Table, console: Console) -> None:
-    """Print a table that must not be cut, even where its last columns are wider than the console.
-
-    Args:
-        table: The table.
-        console: Where to print.
-    """
+    """Print a table that must not be cut, even where its last columns are wider than the console."""
     width = console.width
     console.width = max(width, _measure(table, console))
     try:
@@ -59,8 +49,8 @@ def _table(columns: Sequence[Column], result: Result) -> Table:
     for column in columns:
         table.add_column(column.title, justify="left" if column.left else "right", no_wrap=True)
     emphasized = result.emphasized()
-    for place, row in enumerate(result.rows):
-        table.add_row(*[Text(column.cell(row)) for column in columns], style="bold" if place in emphasized else None)
+    for number, row in enumerate(result.rows):
+        table.add_row(*[Text(column.cell(row)) for column in columns], style="bold" if number in emphasized else None)
     return table
 
 
@@ -70,16 +60,8 @@ def _measure(table: Table, console: Console) -> int:
 
 
 def draw_map(grid: Mapping[tuple[int, int], float], title: str) -> Table:
-    """Draw numbers by row and column.
-
-    Args:
-        grid: The numbers.
-        title: What they are.
-
-    Returns:
-        A table that is readable without colour too.
-    """
-    rows, columns = (sorted({place[side] for place in grid}) for side in (0, 1))
+    """Draw numbers by row and column as a table that is readable without colour too."""
+    rows, columns = (sorted({cell[side] for cell in grid}) for side in (0, 1))
     low, high = min(grid.values()), max(grid.values())
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 0), header_style="bold")
     table.add_column("", justify="right")

@@ -39,12 +39,10 @@ class Tested(Protocol):
     @property
     def rank(self) -> int:
         """1 for the best."""
-        ...
 
     @property
     def p_value(self) -> float | None:
         """Uncorrected; None where nothing was tested."""
-        ...
 
 
 def show_number(value: float | None, form: str) -> str:
@@ -76,7 +74,7 @@ def show_sparks(values: Iterable[float], top: float) -> str:
 
 
 def metric_title(metric: str) -> str:
-    """Return a metric's name as people write it: nDCG@10."""
+    """Return a metric's name as papers write it: nDCG@10."""
     return metric.replace("ndcg", "nDCG").replace("map", "MAP").replace("mrr", "MRR")
 
 
@@ -91,11 +89,7 @@ def join_marks(marks: dict[str, bool]) -> str:
 
 
 def curve_lines(points: Iterable[tuple[str, int, float]]) -> list[str]:
-    """Return a spark line per curve: the score from the first layer to the last.
-
-    Args:
-        points: Name of the curve, layer and score; curves keep the order of their first points.
-    """
+    """Return a spark line per curve, from the first layer to the last, of curve names, layers and scores."""
     curves: dict[str, dict[int, float]] = {}
     for name, layer, score in points:
         curves.setdefault(name, {})[layer] = score
@@ -116,7 +110,7 @@ def significant(rows: Sequence[Tested]) -> set[int]:
 
 
 def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> str:
-    """Return what was looked at, for a footer.
+    """Return the line on the data, for a footer.
 
     Args:
         data: The data set's settings.

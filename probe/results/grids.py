@@ -16,7 +16,7 @@ class Grid:
 
     Attributes:
         measure: What the numbers are.
-        caption: What the rows and columns are, as people read it.
+        caption: What the rows and columns are.
         first: Model and pooling whose layers are the rows.
         second: Model and pooling whose layers are the columns; perhaps the same.
         values: The number per layer of the first and layer of the second; not every pair has to be there.
@@ -32,15 +32,7 @@ class Grid:
 
 
 def fusion_grids(scores: Iterable[tuple[str, float]], metric: str) -> tuple[Grid, ...]:
-    """Return one grid per pair of models and poolings of which several layers are fused.
-
-    Args:
-        scores: Specs of encoders with their scores; those that are no fusion of two layers are left out.
-        metric: What the scores are.
-
-    Returns:
-        The grids, by name; none where no pair has two layers on both sides.
-    """
+    """Return a grid per pair of models and poolings of which several layers are fused, by name."""
     found: dict[tuple[str, str], dict[tuple[int, int], tuple[str, float]]] = {}
     for encoder, score in scores:
         points = _split(encoder)
@@ -73,14 +65,11 @@ def _is_grid(cells: Mapping[tuple[int, int], object]) -> bool:
 
 
 def cka_grids(groups: Mapping[str, Sequence[tuple[int, int]]], cka: Sequence[Sequence[float]]) -> tuple[Grid, ...]:
-    """Return one grid per pair of models and poolings.
+    """Return one grid of more than one number per pair of models and poolings.
 
     Args:
         groups: Layer and row number of the rows of every model and pooling.
         cka: Linear CKA of every row with every row.
-
-    Returns:
-        The grids of more than one number.
     """
     grids = []
     for first, second in combinations_with_replacement(groups, 2):

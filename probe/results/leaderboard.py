@@ -31,7 +31,7 @@ PCA = "pca"
 
 @dataclass(frozen=True)
 class Row:
-    """One encoder's place in a leaderboard; what does not apply is None.
+    """One encoder in a leaderboard; what does not apply is None.
 
     Attributes:
         rank: 1 for the best.
@@ -109,10 +109,10 @@ class Leaderboard(Result):
     def to_csv(self) -> str:
         """Return the rows as CSV, one column per metric; data set and split stand in every row."""
         out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
         table = self.flat_rows()
-        writer.writerow(table[0])
-        writer.writerows([["" if value is None else value for value in row.values()] for row in table])
+        writer = csv.DictWriter(out, table[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
         return out.getvalue()
 
     def flat_rows(self) -> list[dict[str, Any]]:
@@ -171,15 +171,15 @@ class Leaderboard(Result):
         return join_marks(marks)
 
     def emphasized(self) -> set[int]:
-        """Return the places of the baseline's rows."""
-        return {place for place, row in enumerate(self.rows) if self._is_baseline(row)}
+        """Return the indices of the baseline's rows."""
+        return {number for number, row in enumerate(self.rows) if self._is_baseline(row)}
 
     def grids(self) -> tuple[Grid, ...]:
         """Return one map per pair of models and poolings of which several layers are fused."""
         return fusion_grids([(r.encoder, self.score_of(r)) for r in self.rows if r.adaptor is None], self.metric)
 
     def notes(self) -> list[str]:
-        """Return the footer: everything that decided the numbers, and what to beware of."""
+        """Return the footer: everything that decided the numbers, and the warnings."""
         settings = self.settings
         data = settings["dataset"]
         lines = [*self._curve_lines(), retrieval_data_line(data), *model_lines(settings["models"])]
@@ -212,7 +212,7 @@ class Leaderboard(Result):
         return curve_lines((f"{model}:{label}", layer, score) for (model, label), layer, score in points)
 
     def warnings(self) -> list[str]:
-        """Return what to beware of."""
+        """Return the warnings."""
         lines = [f"data defect: {defect}" for defect in self.settings["dataset"]["defects"]]
         if any(row.collapsed for row in self.rows):
             names = ", ".join(row.encoder for row in self.rows if row.collapsed)

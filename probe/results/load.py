@@ -48,8 +48,8 @@ def read_result(path: Path) -> Result:
         result.title(), result.cells(), result.notes()
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: not as a {kind} should be, at '{place}': {first['msg']}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: not as a {kind} should be, at '{where}': {first['msg']}") from error
     except KeyError as error:
         raise DataError(f"{path}: its settings or scores lack {error}: make it again") from error
     return result

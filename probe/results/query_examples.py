@@ -94,16 +94,16 @@ def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], datas
     queries = list(dataset.qrels)
     examples = tuple(
         Example(
-            query=queries[place],
-            text=_shorten(texts.get(queries[place], "")),
+            query=queries[column],
+            text=_shorten(texts.get(queries[column], "")),
             chosen=why,
-            relevant={doc: grade for doc, grade in dataset.qrels[queries[place]].items() if grade > 0},
+            relevant={doc: grade for doc, grade in dataset.qrels[queries[column]].items() if grade > 0},
             findings=tuple(
-                Finding(row + 1, float(scores[row, place]), leading.get(queries[place], ()))
+                Finding(row + 1, float(scores[row, column]), leading.get(queries[column], ()))
                 for row, leading in enumerate(found)
             ),
         )
-        for why, place in _choose(scores)
+        for why, column in _choose(scores)
     )
     named = {doc for one in examples for doc in _documents_of(one)}
     return Examples(examples, {name: _shorten(text) for name, text in dataset.documents if name in named})
@@ -117,9 +117,9 @@ def _choose(scores: NDArray[np.float64]) -> list[tuple[str, int]]:
     for why, values in orders.items():
         order = np.lexsort((-spread, values)).tolist()
         # Where all encoders agree, nothing divides them.
-        fresh = [place for place in order if place not in chosen and (why != "divided" or spread[place] > 0)]
+        fresh = [column for column in order if column not in chosen and (why != "divided" or spread[column] > 0)]
         chosen |= dict.fromkeys(fresh[:_OF_EACH], why)
-    return [(why, place) for place, why in chosen.items()]
+    return [(why, column) for column, why in chosen.items()]
 
 
 def _documents_of(example: Example) -> Iterable[str]:

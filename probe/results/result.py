@@ -36,15 +36,7 @@ class Column:
 def result_payload(
     kind: str, command: str, created: str, *, settings: dict[str, Any], rows: Iterable[Any]
 ) -> dict[str, Any]:
-    """Return plain values under the head that the JSON of every result begins with.
-
-    Args:
-        kind: What the rows are.
-        command: The command line, or the call, that made it.
-        created: When, in ISO 8601.
-        settings: Everything of the footer.
-        rows: Frozen dataclasses, in the order of the table.
-    """
+    """Return plain values under the head that the JSON of every result begins with."""
     return {
         "schema": SCHEMA,
         "kind": kind,
@@ -57,7 +49,7 @@ def result_payload(
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found out; a kind of result adds the type of its rows and their columns.
+    """The result of a command; a kind of result adds the type of its rows and their columns.
 
     Attributes:
         command: The command line, or the call, that made it.
@@ -67,7 +59,7 @@ class Result:
     """
 
     kind: ClassVar[str]
-    # What is not by people where the data set is synthetic.
+    # What is made up where the data set is synthetic.
     made_up: ClassVar[str] = "queries"
 
     command: str
@@ -99,7 +91,7 @@ class Result:
         return ()
 
     def emphasized(self) -> Collection[int]:
-        """Return the places of the rows that stand out."""
+        """Return the indices of the rows that stand out."""
         return ()
 
     def to_dict(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class SimilarityResult(Result):
 
     @property
     def measure(self) -> str:
-        """What is measured, as people write it."""
+        """What is measured, as it is written in text."""
         return "Spearman correlation with gold scores"
 
     def score_of(self, row: Any) -> float | None:

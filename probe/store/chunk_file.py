@@ -1,8 +1,9 @@
-"""One file of the store: pooled states of one chunk of texts, every tensor with its checksum."""
+"""One file of the store: pooled states of one chunk of texts, every tensor with its checksum; and its name."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.io.files import put_bytes, seal, unseal
+from probe.io.files import digest, put_bytes, seal, unseal
 from probe.io.remote_path import Location, RemotePath
 from probe.layers.hookpoint import LayerPooling
 from probe.metrics.vectors import Embeddings
@@ -21,15 +22,22 @@ __all__ = [
     "DamagedChunk",
     "MissingChunk",
     "Stored",
+    "chunk_name",
+    "chunk_numbers",
     "dequantize",
+    "ending_of",
     "keep_exact",
     "layer_poolings_in",
     "pack_chunk",
     "quantize",
+    "stored_layer_poolings",
     "write_chunk",
 ]
 
 SCHEMA = 1
+
+# Number of the chunk, and an ending per set of layers and poolings.
+_NAME = re.compile(r"(\d+)-(.+)\.safetensors")
 
 # Ends the name of the tensor that holds a centre.
 _CENTRE = ":centre"
@@ -111,26 +119,12 @@ def dequantize(stored: Stored) -> Embeddings:
 
 
 def write_chunk(path: Location, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:
-    """Write a file of the store, whole or not at all.
-
-    Args:
-        path: Where it goes.
-        tensors: Stored states `(N, D)` per layer and pooling.
-        record: What it says of itself; its checksums are filled in here.
-
-    Raises:
-        OSError: It cannot be written.
-    """
+    """Write a file of the store, whole or not at all."""
     put_bytes(path, pack_chunk(tensors, record))
 
 
 def pack_chunk(tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> bytes:
-    """Return what a file of the store holds.
-
-    Args:
-        tensors: Stored states `(N, D)` per layer and pooling.
-        record: What it says of itself; its checksums are filled in here.
-    """
+    """Return what a file of the store holds: stored states `(N, D)`, and their record with its checksums filled in."""
     from safetensors.numpy import save
 
     named = {f"{layer}:{pooling}": stored for (layer, pooling), stored in tensors.items()}
@@ -147,6 +141,31 @@ def layer_poolings_in(path: Location) -> set[LayerPooling]:
             return file.record.layer_poolings
     except (DamagedChunk, OSError):
         return set()
+
+
+def ending_of(layer_poolings: Iterable[LayerPooling]) -> str:
+    """Return what ends the names of files that hold these layers and poolings."""
+    return digest({"places": sorted(f"{layer}:{pooling}" for layer, pooling in layer_poolings)})[:12]
+
+
+def chunk_name(number: int, ending: str) -> str:
+    """Return the name of the file of a chunk, numbered from 0, with the ending of what it holds."""
+    return f"{number:06d}-{ending}.safetensors"
+
+
+def chunk_numbers(names: Iterable[str]) -> dict[str, set[int]]:
+    """Return the chunks that the files in a shelf's folder are named after, per ending."""
+    numbers: dict[str, set[int]] = {}
+    for name in names:
+        if match := _NAME.fullmatch(name):
+            numbers.setdefault(match[2], set()).add(int(match[1]))
+    return numbers
+
+
+def stored_layer_poolings(folder: Location, ending: str, numbers: Iterable[int]) -> set[LayerPooling]:
+    """Return the layers and poolings in a shelf's files of one ending, by the first that can be read."""
+    found = (layer_poolings_in(folder / chunk_name(number, ending)) for number in sorted(numbers))
+    return next((layer_poolings for layer_poolings in found if layer_poolings), set())
 
 
 class _LoadedFile:
@@ -221,13 +240,7 @@ class ChunkFile:
             raise DamagedChunk(f"{self._path} is damaged ({error})") from error
 
     def read(self, layer_pooling: LayerPooling) -> Stored:
-        """Return one tensor.
-
-        Args:
-            layer_pooling: A layer and pooling the file holds.
-
-        Returns:
-            The stored states `(N, D)`.
+        """Return the stored states `(N, D)` at a layer and pooling that the file holds.
 
         Raises:
             DamagedChunk: They are not what was written.
@@ -254,8 +267,8 @@ def _parse_layer_pooling(name: str) -> LayerPooling:
 
 
 def _checksum(stored: Stored) -> str:
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for array in (stored.values, stored.centre):
-        digest.update(json.dumps([str(array.dtype), list(array.shape)]).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+        found.update(json.dumps([str(array.dtype), list(array.shape)]).encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

@@ -37,16 +37,7 @@ class StoreForecast:
 
 
 def forecast_store(layer_poolings: Sequence[LayerPooling], texts: int, width: int) -> StoreForecast:
-    """Forecast a shelf: a float16 row per text and hookpoint, and what every file holds beside its rows.
-
-    Args:
-        layer_poolings: Layers and poolings.
-        texts: Number of texts.
-        width: Dimension D of the states.
-
-    Returns:
-        The forecast.
-    """
+    """Forecast a shelf: a float16 row per text and hookpoint, and what every file holds beside its rows."""
     chunks = -(-texts // CHUNK)
     rows = texts * width * _FLOAT16
     overhead = _overhead(layer_poolings, width)

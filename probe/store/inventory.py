@@ -1,4 +1,4 @@
-"""What is in a store: list its shelves, check every checksum, delete."""
+"""What is in a store: list and draw its shelves, check every checksum, delete."""
 
 import time
 from collections.abc import Callable
@@ -6,26 +6,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
 from probe.io.files import SCRATCH, read_sealed
 from probe.io.locations import FoundFile, list_folders, list_sizes, remove, walk_files
 from probe.io.remote_path import Location, RemotePath
-from probe.store.chunk_file import ChunkFile, DamagedChunk, MissingChunk
-from probe.store.chunk_names import chunk_numbers, stored_layer_poolings
+from probe.store.chunk_file import ChunkFile, DamagedChunk, MissingChunk, chunk_numbers, stored_layer_poolings
 from probe.store.store import MANIFEST, Store
 
-__all__ = ["ShelfSummary", "find_rubbish", "list_shelves", "prune", "select_shelves", "verify"]
+__all__ = ["ShelfSummary", "find_rubbish", "list_shelves", "prune", "select_shelves", "store_table", "verify"]
 
 # A file another process may still be writing is not yet rubbish.
 _STILL_WRITING = 3600.0
 _DAY = 86_400.0
 
 
-# Told the files checked since the last call, and the files in all.
+# Called with the files checked since the last call, and the files in all.
 OnFile = Callable[[int, int], None]
-
-
-def _ignore(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +59,12 @@ class ShelfSummary:
 
 
 def list_shelves(store: Store) -> list[ShelfSummary]:
-    """Return the shelves of a store, by model, data set and side.
-
-    Args:
-        store: The store.
-
-    Returns:
-        Their summaries; none where the store is not there yet.
-    """
-    found = [_summarise(folder) for folder in list_folders(store.folder / "shelves")]
+    """Return the shelves of a store by model, data set and side; none where the store is not there yet."""
+    found = [_summarize(folder) for folder in list_folders(store.folder / "shelves")]
     return sorted(found, key=lambda shelf: (shelf.model, shelf.dataset, shelf.side, shelf.folder.name))
 
 
-def _summarise(folder: Location) -> ShelfSummary:
+def _summarize(folder: Location) -> ShelfSummary:
     manifest = _manifest(folder)
     about, parts = manifest.get("about", {}), manifest.get("parts", {})
     found = walk_files(folder)
@@ -96,6 +88,22 @@ def _summarise(folder: Location) -> ShelfSummary:
     )
 
 
+def store_table(shelves: list[ShelfSummary]) -> Table:
+    """Return the shelves as a rich table with their sizes in megabytes."""
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption_justify="left")
+    for title in ("model", "data set", "side", "dtype"):
+        table.add_column(title, no_wrap=True)
+    for title in ("tokens", "texts", "hookpoints", "chunks", "MB", "last used"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for shelf in shelves:
+        numbers = (shelf.max_tokens, shelf.texts, shelf.hookpoints, shelf.chunks)
+        words = (shelf.model, shelf.dataset, shelf.side, shelf.dtype)
+        table.add_row(*map(Text, words), *map(str, numbers), f"{shelf.bytes / 1e6:.1f}", shelf.used[:16])
+    total = sum(shelf.bytes for shelf in shelves) / 1e6
+    table.caption = f"{len(shelves)} shelves, {total:.1f} MB"
+    return table
+
+
 def _last_use(files: list[FoundFile]) -> float:
     """Return when a shelf's manifest was last written or touched; any file's time, where it has none."""
     manifests = [file.modified for file in files if file.path.name == MANIFEST]
@@ -110,16 +118,8 @@ def _manifest(folder: Location) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) else {}
 
 
-def verify(store: Store, on_file: OnFile = _ignore) -> list[str]:
-    """Check every checksum of a store; nothing is changed.
-
-    Args:
-        store: The store.
-        on_file: Told the files checked since the last call, and the files in all.
-
-    Returns:
-        One message per damaged file.
-    """
+def verify(store: Store, on_file: OnFile = lambda done, total: None) -> list[str]:
+    """Check every checksum of a store, changing nothing; return one message per damaged file."""
     return list(_find_damage(store, on_file).values())
 
 
@@ -169,16 +169,8 @@ def _read_all(path: Location) -> None:
             file.read(layer_pooling)
 
 
-def find_rubbish(store: Store, on_file: OnFile = _ignore) -> list[Location]:
-    """Return what no run can use: damaged files, and files an interrupted run left half-written.
-
-    Args:
-        store: The store.
-        on_file: Told the files checked since the last call, and the files in all.
-
-    Returns:
-        Their paths.
-    """
+def find_rubbish(store: Store, on_file: OnFile = lambda done, total: None) -> list[Location]:
+    """Return the paths of what no run can use: damaged files, and files an interrupted run left half-written."""
     old = time.time() - _STILL_WRITING
     parts = [file.path for file in walk_files(store.folder) if _is_scratch(file.path) and file.modified < old]
     return [*parts, *_find_damage(store, on_file)]
@@ -213,14 +205,7 @@ def _meets(shelf: ShelfSummary, model: str | None, unused_days: float | None) ->
 
 
 def prune(paths: list[Location]) -> tuple[int, int]:
-    """Delete files and folders.
-
-    Args:
-        paths: What `find_rubbish` and `select_shelves` gave.
-
-    Returns:
-        Number of files deleted and their bytes.
-    """
+    """Delete files and folders; return how many files those were, and their bytes."""
     sizes = [size for path in paths for size in list_sizes(path)]
     for path in paths:
         remove(path)

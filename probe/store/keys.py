@@ -14,17 +14,7 @@ ROUNDING = "float16 around their mean (float32 where that overflows)"
 
 
 def shelf_parts(model: ModelProfile, prompt: str, text_hash: str, *, token_budget: int) -> dict[str, Any]:
-    """Return everything but layer and pooling that changes a vector: equal parts, equal vectors.
-
-    Args:
-        model: The model.
-        prompt: Put before every text.
-        text_hash: sha256 over ids and texts.
-        token_budget: Most tokens of a batch.
-
-    Returns:
-        Plain values.
-    """
+    """Return everything but layer and pooling that changes a vector, as plain values: equal parts, equal vectors."""
     versions = library_versions(VECTOR_LIBRARIES)
     return {**encoder_parts(model, token_budget), "prompt": prompt, "text_sha256": text_hash, "libraries": versions}
 

@@ -14,8 +14,19 @@ from probe.io.files import digest, read_sealed, write_sealed
 from probe.io.locations import list_names, touch
 from probe.io.remote_path import Location, RemotePath
 from probe.layers.hookpoint import LayerPooling
-from probe.store.chunk_file import SCHEMA, ChunkFile, ChunkRecord, DamagedChunk, MissingChunk, Stored, write_chunk
-from probe.store.chunk_names import chunk_name, chunk_numbers, ending_of, stored_layer_poolings
+from probe.store.chunk_file import (
+    SCHEMA,
+    ChunkFile,
+    ChunkRecord,
+    DamagedChunk,
+    MissingChunk,
+    Stored,
+    chunk_name,
+    chunk_numbers,
+    ending_of,
+    stored_layer_poolings,
+    write_chunk,
+)
 
 __all__ = ["MANIFEST", "Found", "Shelf", "Store"]
 
@@ -27,7 +38,7 @@ class Store:
     """A folder of shelves; a fault of the disk is said once, and work goes on without the store."""
 
     def __init__(self, folder: Location) -> None:
-        """Name the folder; it is made when something is first kept."""
+        """Name the folder; it is made when something is first written."""
         self.folder = folder
         self._writable = True
 
@@ -36,10 +47,7 @@ class Store:
 
         Args:
             parts: All that decides the vectors, as plain values.
-            about: What people want to know of it: model, data set, side, number of texts.
-
-        Returns:
-            The shelf.
+            about: Its description: model, data set, side, number of texts.
         """
         key = digest({"schema": SCHEMA, **parts})
         folder = self.folder / "shelves" / key[:32]
@@ -50,11 +58,7 @@ class Store:
         return Shelf(self, folder, key)
 
     def read_facts(self, parts: Mapping[str, Any]) -> Any | None:
-        """Return what was kept of a model, or None.
-
-        Args:
-            parts: All that decides it.
-        """
+        """Return what was stored of a model under all that decides it, or None."""
         path = self._facts(parts)
         try:
             return read_sealed(path) if path.exists() else None
@@ -70,12 +74,7 @@ class Store:
         return self.folder / "models" / f"{digest({'schema': SCHEMA, **parts})[:32]}.json"
 
     def keep(self, write: Callable[[], object], quiet: bool = False) -> None:
-        """Write to the store unless the disk refuses, which is said once.
-
-        Args:
-            write: Does it.
-            quiet: Say nothing where it fails.
-        """
+        """Write to the store unless the disk refuses, which is said once, or not at all where `quiet`."""
         if not self._writable:
             return
         try:
@@ -185,13 +184,7 @@ class Shelf:
         return Found({**found.tensors, **new}, {**record.seconds, **found.seconds}, record.truncated)
 
     def put(self, number: int, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:
-        """Store states of a chunk.
-
-        Args:
-            number: The chunk's, from 0.
-            tensors: Stored states per layer and pooling.
-            record: What the file says of itself.
-        """
+        """Store states of a chunk, numbered from 0, and what their file says of itself."""
         ending = ending_of(tensors)
         path = self.folder / chunk_name(number, ending)
 

@@ -12,7 +12,7 @@ from probe.encoding.tower_reader import TowerReader
 from probe.errors import ModelError
 from probe.layers.capture import Capture
 from probe.layers.tower_stack import Tower
-from probe.models.tower_files import TOWER_CONFIGS
+from probe.models.info import TOWER_CONFIGS
 from probe.models.tower_loading import LoadedTower, example_inputs
 from surgery.cutting.blocks import CutModel, check_shape, describe_cut, is_cut, refuse_other_states, update_layer_counts
 

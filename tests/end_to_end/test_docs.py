@@ -96,10 +96,14 @@ def test_every_help_ends_with_an_example_of_that_command(words: str) -> None:
     assert any(line.startswith(f"Example: {words}") for line in last)
 
 
-@pytest.mark.parametrize("page", [ROOT / "docs" / "adding.md", ROOT / "docs" / "reproduction.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "docs" / f"{name}.md" for name in ("adding", "architecture", "reproduction")],
+    ids=lambda page: page.name,
+)
 def test_the_files_and_names_a_page_speaks_of_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    files = re.findall(r"`((?:probe|surgery|adaptors|commands|tests|benchmarks|docs)/[\w./]+\.\w+)`", text)
+    files = re.findall(r"`((?:probe|surgery|adaptors|encoder_surgery|tests|benchmarks|docs)/[\w./]+\.\w+)`", text)
     assert files or page.name != "adding.md"
     assert [file for file in files if not (ROOT / file).is_file()] == []
     named = re.findall(r"`(_?[A-Z_]{4,})` (?:of|in) `([\w./]+)`", text)

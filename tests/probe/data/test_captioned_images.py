@@ -19,7 +19,7 @@ from adaptors.healing.texts import load_heal_texts
 from probe.data.dataset import Dataset
 from probe.data.images import ImageFile, open_image
 from probe.data.loading import load_dataset
-from probe.data.summary import summarise
+from probe.data.summary import summarize
 from probe.data.texts import BLOCK, Texts
 from probe.documents.build import build_dataset
 from probe.encoding.reader import LayerReader
@@ -293,12 +293,12 @@ def test_recall_and_success_of_an_image_with_two_captions(two_captions: str) -> 
 def test_the_summary_tells_sizes_and_modes(tmp_path: Path) -> None:
     folder = write(tmp_path / "mine", line("a.png", "one two"), line("b.png", "one two three"))
     Image.new("L", (4, 20)).save(tmp_path / "mine" / "a.png")
-    found = summarise(load_dataset(folder))
+    found = summarize(load_dataset(folder))
     assert found.images == "documents"
     assert found.image_sizes == {"width": (4, 5, 6, 7, 8), "height": (9, 11, 14, 17, 20), "modes": {"L": 1, "RGB": 1}}
     assert (found.document_words, found.query_words) == (None, (2, 2, 2, 2, 3))
     assert (found.example_query, found.example_document) == ("one two", "a.png")
-    turned = summarise(load_dataset(f"{folder}:captions"))
+    turned = summarize(load_dataset(f"{folder}:captions"))
     assert (turned.images, turned.document_words, turned.query_words) == ("queries", (2, 2, 2, 2, 3), None)
     assert (turned.image_sizes, turned.example_query) == (found.image_sizes, "a.png")
 

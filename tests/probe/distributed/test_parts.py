@@ -15,8 +15,7 @@ from tiny_data import make_dataset, zip_folder
 
 from probe.data.loading import load_dataset
 from probe.distributed.corpus import DatasetSource, FlowControl, number_chunks, set_up_corpus
-from probe.distributed.engine import _count_workers, _gpus_of_worker
-from probe.distributed.tally import Tally
+from probe.distributed.engine import Tally, _count_workers, _gpus_of_worker
 from probe.distributed.worker import ChunkResult
 from probe.errors import CallError, DataError, ModelError, ProbeError
 from probe.evaluation.scan import ChunkFound
@@ -57,13 +56,13 @@ def test_flow_control_counts_how_often_a_chunk_is_begun_and_forgets_what_is_done
 
 
 def test_a_tally_takes_each_chunk_once() -> None:
-    tally = Tally(2, kept=True)
+    tally = Tally(2, stored=True)
     assert [tally.take(found(n)) is not None for n in (1, 0, 1)] == [True, True, False]
     tally.check()
 
 
 def test_a_tally_names_what_failed_and_what_never_came(caplog: pytest.LogCaptureFixture) -> None:
-    tally = Tally(4, kept=False)
+    tally = Tally(4, stored=False)
     tally.take(found(0))
     with caplog.at_level(logging.WARNING):
         for warnings in (("the disk is full",), ("the disk is full",)):
@@ -76,7 +75,7 @@ def test_a_tally_names_what_failed_and_what_never_came(caplog: pytest.LogCapture
 
 def test_a_tally_ends_at_once_where_no_worker_can_begin() -> None:
     with pytest.raises(ProbeError, match="there is no model here"):
-        Tally(4, kept=False).take(ChunkResult(0, fault="there is no model here", fatal=True))
+        Tally(4, stored=False).take(ChunkResult(0, fault="there is no model here", fatal=True))
 
 
 def test_a_corpus_is_sent_as_a_handle_and_found_by_name_where_it_lies_elsewhere(folder: Path) -> None:

@@ -44,7 +44,7 @@ def correlated() -> SimilarityResult:
 def test_curves_are_the_layers_and_levels_the_controls() -> None:
     chart = chart_labelled(trained())
     (curve,) = chart.curves
-    assert [(point.place, point.value) for point in curve.points] == [(0, 0.5), (1, 0.6), (2, 0.7)]
+    assert [(point.position, point.value) for point in curve.points] == [(0, 0.5), (1, 0.6), (2, 0.7)]
     assert [(level.name, level.value) for level in chart.singles] == [
         ("the commonest label", 0.4),
         ("shuffled labels", 0.38),
@@ -60,7 +60,7 @@ def test_the_metric_decides_what_is_drawn() -> None:
 
 def test_a_layer_without_a_correlation_is_left_out() -> None:
     (curve,) = chart_labelled(correlated()).curves
-    assert [point.place for point in curve.points] == [1, 2]
+    assert [point.position for point in curve.points] == [1, 2]
 
 
 def test_the_picture_holds_the_numbers_and_the_words(tmp_path: Path) -> None:

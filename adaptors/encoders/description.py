@@ -93,7 +93,7 @@ class TrainedOn:
 
     Attributes:
         kind: `tuned` or `healed`.
-        seen: Name of every data set whose texts were looked at, and sha256 of its documents.
+        seen: Name of every data set whose texts were read, and sha256 of its documents.
         labels: `none`, or the split whose judgements were learned.
     """
 
@@ -127,7 +127,7 @@ def read_adaptor(folder: Path) -> SavedDescription:
 
 
 def describe_trained(folder: Path, trained: TrainedOn, members: Sequence[str]) -> None:
-    """Describe anew a folder whose weights were trained.
+    """Write the description of a folder again after its weights were trained.
 
     Args:
         folder: The folder.

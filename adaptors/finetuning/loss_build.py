@@ -28,7 +28,7 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, *, around: Seq
         The loss, as sentence-transformers' trainer takes it.
 
     Raises:
-        CallError: There is no such loss, an option is missing or nobody has it, or the parts do not go together.
+        CallError: There is no such loss, an option is missing or unknown to all parts, or the parts do not go together.
     """
     chosen = _find(name, TUNING_LOSSES, "loss")
     wrappers = [_find(one, WRAPPERS, "wrapper of losses") for one in around]

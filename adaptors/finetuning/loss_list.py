@@ -54,7 +54,7 @@ def list_losses() -> tuple[ListedLoss, ...]:
     tuning = [_list_part(loss, "tuning", loss.layout.columns) for loss in TUNING_LOSSES.values()]
     around = [_list_part(wrapper, "around", "that of the loss inside") for wrapper in WRAPPERS.values()]
     states = [
-        ListedLoss(name, "states", loss.formula, _STATES[loss.draws], loss.source, (), "encoder-surgery")
+        ListedLoss(name, "states", loss.formula, _STATES[loss.form], loss.source, (), "encoder-surgery")
         for name, loss in LOSSES.items()
     ]
     return (*tuning, *around, *states)

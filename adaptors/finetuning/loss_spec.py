@@ -23,7 +23,7 @@ class LossOptions:
         temperature: Divides similarities.
         margin: Between what is near and what is far, in the units of the loss.
         dims: Lengths of prefixes, for Matryoshka losses.
-        guide: A model that tells false negatives, for GIST losses.
+        guide: A model that finds false negatives, for GIST losses.
         mini_batch: Texts embedded at a time, for losses with a gradient cache.
         weight: Of a penalty.
     """

@@ -82,7 +82,7 @@ def find_both(model: PairedModel) -> dict[str, Tower]:
     """Return both towers by name, their blocks under the names that transformers' model has for them.
 
     Raises:
-        ModelError: An embedding cannot be told from a tower's parts.
+        ModelError: A tower's parts do not show where its embedding comes from.
     """
     first: Any = model[0]
     return {name: _find(model, first.model, name) for name in TOWERS}

@@ -115,13 +115,13 @@ def _draw_rankings(
 ) -> BatchSchedule:
     texts, queries = rows[rows < documents], rows[rows >= documents]
     asked = _ANCHORS // 2 if len(queries) else 0
-    draws: BatchSchedule = {"anchor": [], "candidate": []}
+    schedule: BatchSchedule = {"anchor": [], "candidate": []}
     for _ in range(steps):
         anchors = [_pick(queries, asked, rng)] if asked else []
         anchors.append(_pick(texts, _ANCHORS - asked, rng))
-        draws["anchor"].append(torch.cat(anchors).tolist())
-        draws["candidate"].append(candidates[torch.randperm(len(candidates), generator=rng)[:_CANDIDATES]].tolist())
-    return draws
+        schedule["anchor"].append(torch.cat(anchors).tolist())
+        schedule["candidate"].append(candidates[torch.randperm(len(candidates), generator=rng)[:_CANDIDATES]].tolist())
+    return schedule
 
 
 def draw_pairs(pairs: Tensor, documents: int, batch: int, *, steps: int, seed: int) -> BatchSchedule:
@@ -141,15 +141,15 @@ def draw_pairs(pairs: Tensor, documents: int, batch: int, *, steps: int, seed: i
     queries, counts = torch.unique(pairs[:, 0], return_counts=True)
     ordered = pairs[pairs[:, 0].argsort(stable=True), 1]
     firsts = counts.cumsum(0) - counts
-    draws: BatchSchedule = {"query": [], "document": []}
+    schedule: BatchSchedule = {"query": [], "document": []}
     for _ in range(steps):
-        places = torch.randperm(len(queries), generator=rng)[:batch]
-        chosen = firsts[places] + (torch.rand(len(places), generator=rng) * counts[places]).long()
+        picked = torch.randperm(len(queries), generator=rng)[:batch]
+        chosen = firsts[picked] + (torch.rand(len(picked), generator=rng) * counts[picked]).long()
         # A document that was drawn for another query already would be its own negative.
-        found = dict(reversed(list(zip(ordered[chosen].tolist(), (documents + queries[places]).tolist(), strict=True))))
-        draws["query"].append(list(found.values()))
-        draws["document"].append(list(found))
-    return draws
+        found = dict(reversed(list(zip(ordered[chosen].tolist(), (documents + queries[picked]).tolist(), strict=True))))
+        schedule["query"].append(list(found.values()))
+        schedule["document"].append(list(found))
+    return schedule
 
 
 def _pick(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:

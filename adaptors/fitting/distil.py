@@ -51,7 +51,7 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     Kusupati et al., NeurIPS 2022).
 
     Args:
-        data: States to fit to; their judgements are not looked at.
+        data: States to fit to; their judgements are not used.
         dim: Dimensions to keep.
         options: How to train; the learning rate counts twice, and the loss is its own.
 
@@ -59,7 +59,7 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
         The projection.
 
     Raises:
-        TrainingError: The training came to nothing.
+        TrainingError: The training failed.
     """
     whitened = whiten_targets(data)
     if data.is_final:
@@ -78,11 +78,11 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
 
 def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
     dim, documents = network.dim, len(data.documents)
-    draws, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, seed=options.seed)
+    batches, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, seed=options.seed)
     prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
     task = TrainingTask(
         loss=lambda model: RankingDistillationLoss(model, prefixes),
-        train=draws,
+        train=batches,
         held_out=held_out,
         collator=StateCollator(data),
         evaluator=None,

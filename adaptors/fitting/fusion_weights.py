@@ -1,4 +1,4 @@
-"""Choose the weights of a fusion on a training or development split; the test judgements are never looked at."""
+"""Choose the weights of a fusion on a training or development split; test judgements are never used."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -54,7 +54,7 @@ def tune_weights(
     Equal weights stay unless the best candidate is significantly better: the best of many is partly luck.
 
     Args:
-        model: The fused model; its weights are not looked at.
+        model: The fused model; its own weights do not matter.
         dataset: Texts and judgements of a training or development split.
         metric: Metric to maximise.
         store: Store of states, if there is one.

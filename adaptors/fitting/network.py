@@ -22,7 +22,7 @@ from adaptors.fitting.options import FitResult, TrainOptions
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
 from adaptors.losses.states import unexplained_variance
 from adaptors.modules.base import Network
-from adaptors.modules.block_mixing import ScalarMix, share_words
+from adaptors.modules.block_mixing import ScalarMix, describe_shares
 from adaptors.modules.mlp import Autoencoder
 from adaptors.modules.registry import NETWORKS
 from adaptors.modules.rotation import Rotation
@@ -53,7 +53,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
 
     Raises:
         CallError: The loss does not suit the kind or the data.
-        TrainingError: The training came to nothing.
+        TrainingError: The training failed.
     """
     labelled, dim = data.labels != "none", max(dims)
     loss = options.loss or NETWORK_LOSSES[kind][labelled]
@@ -64,7 +64,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
         loss=lambda model: choice.make(model, network, prefixes(dim)),
         train=batches,
         held_out=held_out,
-        collator=StateCollator(whiten_targets(data) if choice.draws == "rankings" else data, choice.grades),
+        collator=StateCollator(whiten_targets(data) if choice.form == "rankings" else data, choice.grades),
         evaluator=evaluator,
         fingerprint=fingerprint(network, data, replace(options, loss=loss)),
     )
@@ -104,7 +104,7 @@ def _draw(
 ) -> tuple[BatchSchedule, BatchSchedule, HeldOutQueries | None]:
     """Return batches to train on, held-out batches and, where there are judgements, held-out queries."""
     documents, steps, seed = len(data.documents), options.steps, options.seed
-    if choice.draws == "pairs":
+    if choice.form == "pairs":
         pairs = split_pairs(data, seed)
         return (
             draw_pairs(pairs.train, documents, choice.batch, steps=steps, seed=seed),
@@ -112,7 +112,7 @@ def _draw(
             HeldOutQueries(data, pairs.held_out, dims),
         )
     rows = split_texts(data, seed)
-    if choice.draws == "rankings":
+    if choice.form == "rankings":
         return (*draw_rankings(rows, documents, steps, seed=seed), None)
     return (
         draw_texts(rows.train, choice.batch, steps, seed=seed),
@@ -123,7 +123,7 @@ def _draw(
 
 @torch.no_grad()
 def _notes(network: Network, data: FitData) -> tuple[str, ...]:
-    notes = share_words(network, data.documents, [name for name, _ in data.blocks])
+    notes = describe_shares(network, data.documents, [name for name, _ in data.blocks])
     if isinstance(network, Autoencoder):
         unexplained = unexplained_variance(data.documents, network.decode(network(data.documents)))
         notes += (f"variance unexplained {float(unexplained):.4f}",)

@@ -1,4 +1,4 @@
-"""Heal a cut encoder: teach what is left of it the vectors of the full model, on unlabelled text."""
+"""Heal a cut encoder: train what is left of it to give the full model's vectors, on unlabelled text."""
 
 import copy
 import tempfile

@@ -37,7 +37,7 @@ _WINDOW = 16
 
 
 def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
-    """Load texts to heal on; no judgement is looked at.
+    """Load texts to heal on; judgements are not used.
 
     Args:
         names: Text, Markdown, JSONL or CSV files, or what `load_dataset` takes.
@@ -64,7 +64,7 @@ def _load(name: str) -> FitTexts:
 
 
 def _read_file(path: Path) -> Dataset:
-    """Return a file's texts as documents that nobody asks for."""
+    """Return a file's texts as documents without queries."""
     texts = tuple(dict.fromkeys(text for file in list_documents(path) for text in _texts(file) if text))
     if not texts:
         raise DataError(f"'{path}' holds no text: expected at least one")
@@ -74,7 +74,7 @@ def _read_file(path: Path) -> Dataset:
 
 def _texts(path: Path) -> Iterator[str]:
     if path.suffix.lower() in RECORD_FILES:
-        return (column_text(record, "text", place) for place, record in read_columns(path, ("text",)))
+        return (column_text(record, "text", location) for location, record in read_columns(path, ("text",)))
     return (f"{passage.title} {passage.text}".strip() for passage in read_passages(path))
 
 
@@ -128,7 +128,7 @@ def check_width(model: SentenceTransformer, texts: HealTexts) -> None:
     """Refuse a cut encoder whose vectors have another dimension than its teacher's.
 
     Raises:
-        ModelError: They have.
+        ModelError: They have another.
     """
     width = model.get_embedding_dimension()
     if width != texts.targets.shape[1]:

@@ -20,13 +20,13 @@ class HealLoss(EmbedDistillLoss):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Judge a model that gives `sentence_embedding` `(B, F)` for features."""
+        """Take the vectors of a model, `sentence_embedding` `(B, F)`."""
         super().__init__(model, distance_metric="cosine")  # type: ignore[arg-type]
 
     def forward(self, *args: Any) -> Any:
         """Return both terms, given one column of features and the teacher's unit vectors `(B, F)`.
 
-        What a teacher says of a text is exact: dropout would teach the model to match it through noise.
+        The teacher's vectors are exact: with dropout, the model would learn to match them through noise.
         """
         self.model.eval()
         return super().forward(*args)

@@ -1,4 +1,4 @@
-"""Losses of pairs of texts that sentence-transformers does not have; all look at cosines alone."""
+"""Losses of pairs of texts that sentence-transformers does not have; all depend on cosines alone."""
 
 import math
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ class EmbeddingLoss(nn.Module, ABC):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Judge a model."""
+        """Take the vectors of a model."""
         super().__init__()
         self.model = model
 
@@ -58,7 +58,7 @@ class HingeLoss(EmbeddingLoss):
     """
 
     def __init__(self, model: nn.Module, margin: float = 0.2) -> None:
-        """Judge a model by a margin m."""
+        """Take the vectors of a model, and a margin m."""
         super().__init__(model)
         self.margin = margin
         self.triplets = TripletLoss(model, TripletDistanceMetric.COSINE, margin)  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ class LogisticLoss(EmbeddingLoss):
     """
 
     def __init__(self, model: nn.Module, temperature: float = 0.05) -> None:
-        """Judge a model at a temperature t."""
+        """Take the vectors of a model, and a temperature t."""
         super().__init__(model)
         self.temperature = temperature
 
@@ -102,7 +102,7 @@ class AdaptiveArcFaceLoss(EmbeddingLoss):
     """
 
     def __init__(self, model: nn.Module, temperature: float = 0.05, margin: float = 0.1745) -> None:
-        """Judge a model at a temperature t by margins around m, in radians: ArcCSE's 10 degrees when left out."""
+        """Take the vectors of a model, a temperature t, and m in radians, ArcCSE's 10 degrees when left out."""
         super().__init__(model)
         self.temperature = temperature
         self.margin = margin
@@ -129,7 +129,7 @@ class AlignmentAnisotropyLoss(EmbeddingLoss):
     """
 
     def __init__(self, model: nn.Module, temperature: float = 0.05) -> None:
-        """Judge a model at a temperature t."""
+        """Take the vectors of a model, and a temperature t."""
         super().__init__(model)
         self.temperature = temperature
 

@@ -15,7 +15,7 @@ from adaptors.losses.states import Features, cosines
 __all__ = [
     "CollapseGuard",
     "OrthogonalRegularization",
-    "PenalisedLoss",
+    "PenalizedLoss",
     "SpectralFlattening",
 ]
 
@@ -23,7 +23,7 @@ __all__ = [
 _TINY = 1e-4
 
 
-class PenalisedLoss(nn.Module, ABC):
+class PenalizedLoss(nn.Module, ABC):
     """A loss and a weighted penalty.
 
     The vectors are those that the inner loss computes: they are caught as they leave the model. A loss with a gradient
@@ -44,7 +44,7 @@ class PenalisedLoss(nn.Module, ABC):
         cached = _cached_part(loss)
         self.uses_gradient_cache = cached is not None
         if cached is not None:
-            cached.calculate_loss = _PenalisedCache(cached.calculate_loss, self)
+            cached.calculate_loss = _PenalizedCache(cached.calculate_loss, self)
 
     @abstractmethod
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
@@ -66,10 +66,10 @@ class PenalisedLoss(nn.Module, ABC):
         return found + self.weight * self.penalty([full_precision(part) for part in _split(caught, len(columns))])
 
 
-class _PenalisedCache:
+class _PenalizedCache:
     """The calculation inside a gradient cache, with the penalty and its gradients added."""
 
-    def __init__(self, calculate: Any, owner: PenalisedLoss) -> None:
+    def __init__(self, calculate: Any, owner: PenalizedLoss) -> None:
         self.calculate = calculate
         # Kept out of the modules: the owner holds the loss that holds this.
         self.penalty = owner.penalty
@@ -108,8 +108,8 @@ def _total(found: Tensor | dict[str, Tensor]) -> Tensor:
     return torch.stack(list(found.values())).sum() if isinstance(found, dict) else found
 
 
-class CollapseGuard(PenalisedLoss):
-    """A loss and weight * G, G being 0 while the matrix of cosines tells texts apart, and near 1 where it is constant.
+class CollapseGuard(PenalizedLoss):
+    """A loss and weight * G, G being 0 while the matrix of cosines separates texts, and near 1 where it is constant.
 
     S is the cosines of the first column with the second (of the only one with itself). Let sigma(x) be the standard
     deviation of a row or column of S, divided by sqrt(B - 1) / B, that of one 1 among zeros, as orthogonal pairs have
@@ -130,7 +130,7 @@ class CollapseGuard(PenalisedLoss):
         return _low_spread_penalty(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
 
 
-class SpectralFlattening(PenalisedLoss):
+class SpectralFlattening(PenalizedLoss):
     """A loss and weight * F, F the share of the greatest eigenvalue of the Gram matrix beyond what it must have.
 
     With U the unit vectors of one column `(B, D)`, the eigenvalues of U U^T / B sum to 1; the greatest is 1 / r at
@@ -146,7 +146,7 @@ class SpectralFlattening(PenalisedLoss):
         return torch.stack([_top_eigen_share(column) for column in embeddings]).mean()
 
 
-class OrthogonalRegularization(PenalisedLoss):
+class OrthogonalRegularization(PenalizedLoss):
     """A loss and weight * R, sentence-transformers' `GlobalOrthogonalRegularizationLoss` of the same vectors.
 
     R = mean over columns of M_1^2 + max(0, M_2 - 1/D), M_1 and M_2 the mean and the mean square of the cosines of

@@ -36,7 +36,7 @@ class _StateLoss(nn.Module):
     """
 
     def __init__(self, model: nn.Module, dims: Sequence[int]) -> None:
-        """Judge a model at some dimensions."""
+        """Compare prefixes of a model's vectors."""
         super().__init__()
         self.model = model
         self.dims = tuple(dims)
@@ -67,7 +67,7 @@ class ReconstructionLoss(nn.Module):
     """Fraction of variance unexplained of an autoencoder's states."""
 
     def __init__(self, network: Autoencoder) -> None:
-        """Judge an autoencoder."""
+        """Measure an autoencoder."""
         super().__init__()
         self.network = network
 
@@ -92,7 +92,7 @@ class MatryoshkaAdaptorLoss(_StateLoss):
     neighbours = 10
 
     def __init__(self, model: nn.Module, network: Residual, dims: Sequence[int]) -> None:
-        """Judge a model by the prefixes of its vectors and the corrections of the network in it."""
+        """Compare prefixes of a model's vectors; the corrections are those of the network in it."""
         super().__init__(model, dims)
         self.network = network
 
@@ -124,7 +124,7 @@ class MatryoshkaAdaptorLoss(_StateLoss):
 class RankingDistillationLoss(_StateLoss):
     """Kullback-Leibler divergence between rankings: softmax over candidates of cosines / temperature, before and after.
 
-    The first column holds anchors, the second candidates; `row` `(B,)` tells which texts they are, for a text is no
+    The first column holds anchors, the second candidates; `row` `(B,)` says which texts they are, for a text is no
     candidate of itself. The terms of all dimensions are added.
 
     Attributes:

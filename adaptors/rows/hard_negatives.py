@@ -39,8 +39,8 @@ class MineOptions:
     Attributes:
         count: Negatives of every pair, its own among them.
         skip: So many of the nearest documents that the margin leaves are no candidates: some may be relevant, though
-            nobody judged them.
-        depth: So many of the nearest documents are looked at, and as many more as a query has positives at most.
+            they were never judged.
+        depth: So many of the nearest documents are considered, and as many more as a query has positives at most.
         margin: No candidate scores higher than the query's lowest positive less this share of that score; below 0,
             candidates may score higher than the positive.
         seed: Of the draw among the candidates.
@@ -176,11 +176,11 @@ def _pick_own(pair: Pairwise, relevant: set[str], count: int, *, defects: Defect
     return dict(list(own.items())[:count])
 
 
-def _without(texts: Iterable[str], barred: set[str]) -> dict[str, str]:
-    """Return texts by their keys, the first of each; none whose key is barred."""
+def _without(texts: Iterable[str], excluded: set[str]) -> dict[str, str]:
+    """Return texts by their keys, the first of each; none whose key is excluded."""
     unique: dict[str, str] = {}
     for text in texts:
-        if _key(text) not in barred:
+        if _key(text) not in excluded:
             unique.setdefault(_key(text), text)
     return unique
 

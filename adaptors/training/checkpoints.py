@@ -26,7 +26,7 @@ _FINGERPRINT = "fit.json"
 
 
 def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
-    """Refuse checkpoints of another training, and remember whose a folder's are.
+    """Refuse a folder with checkpoints of another training; mark it as this one's otherwise.
 
     Args:
         folder: Where checkpoints go.

@@ -37,7 +37,7 @@ def best_epoch(epochs: Sequence[Epoch]) -> int:
 
 
 def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, ...]:
-    """Return the epochs, of so many steps each, that the trainer's log tells of."""
+    """Return the epochs in the trainer's log, given the steps of one."""
     losses = {int(entry["step"]): entry["loss"] for entry in log if "loss" in entry}
     # A loss is the mean since the one before it, and the last of an epoch may stand for fewer steps.
     spans = {at: at - before for before, at in pairwise((0, *losses))}

@@ -1,4 +1,4 @@
-"""Learn on top of encoders: fit adaptors, rank them, save them; turn any spec into what it names."""
+"""Learn on top of encoders: fit adaptors, compare them, save them; open any encoder by its spec."""
 
 from importlib import import_module
 from typing import Any
@@ -6,23 +6,17 @@ from typing import Any
 # Loaded on first use, so that `adaptors --help` stays light.
 _HOMES = {
     "AdaptorModule": "modules.st_module",
-    "AdaptedEncoder": "encoders.adapted",
-    "CollapseGuard": "losses.regularizers",
-    "FitData": "fitting.data",
-    "FitTexts": "fitting.data",
-    "KINDS": "fitting.kinds",
     "FitPlan": "fitting.compare",
+    "KINDS": "fitting.kinds",
     "LossOptions": "finetuning.loss_spec",
     "TrainOptions": "fitting.options",
     "compare_adaptors": "fitting.compare",
-    "fit_adaptors": "fitting.compare",
     "fit_kind": "fitting.compare",
-    "gather_states": "fitting.data",
     "list_losses": "finetuning.loss_list",
+    "load_encoder": "encoders.specs",
     "load_tuning_data": "rows.load",
     "make_tuning_loss": "finetuning.loss_build",
     "open_adapted": "encoders.folder",
-    "resolve_specs": "encoders.specs",
     "save_adapted": "encoders.folder",
     "select_fit_data": "fitting.data",
 }
@@ -34,3 +28,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'adaptors' has no attribute '{name}'")
     return getattr(import_module(f"adaptors.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -18,7 +18,8 @@ from adaptors.fitting.kinds import RECOMMENDED
 from adaptors.fitting.options import TrainOptions
 from benchmarks.inputs import find_mpnet
 from probe.data.loading import load_dataset
-from probe.experiments.ranking import RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import rank_candidates
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
@@ -103,7 +104,7 @@ def _cells(scores: Sequence[float], concat: Sequence[float]) -> list[str]:
 def _score(dataset: str, store: Store) -> dict[str, float]:
     """Return nDCG@10 by key."""
     data, models = load_dataset(dataset), ("minilm:mean", f"{find_mpnet()}:mean")
-    load, options = LoadOptions("auto", "cpu"), RankOptions(store=store)
+    load, options = LoadOptions("auto", "cpu"), RunOptions(store=store)
     frozen = resolve_specs([*models, "+".join(models)], load, store)
     fusion = resolve_specs(["+".join(models)], load, store)
     judged, blind = (select_fit_data(dataset, data, labels) for labels in ("train", "none"))
@@ -111,7 +112,9 @@ def _score(dataset: str, store: Store) -> dict[str, float]:
     by_similarity = FitPlan(("linear",), _DIMS, TrainOptions(loss="similarity"))
     at_random = FitPlan(("linear-original", "mlp-original"), _DIMS, TrainOptions(steps=_RANDOM_STEPS))
     runs = {
-        "frozen": rank(frozen.candidates, data, str(frozen.baseline), options=options, fusions=frozen.fusions),
+        "frozen": rank_candidates(
+            frozen.candidates, data, str(frozen.baseline), options=options, fusions=frozen.fusions
+        ),
         "ladder": compare_adaptors(fusion, FitPlan(kinds, _DIMS), judged, options=options),
         "random": compare_adaptors(fusion, at_random, blind, options=options),
         "similarity": compare_adaptors(fusion, by_similarity, blind, options=options),

@@ -12,8 +12,7 @@ _HOMES = {
     "inspect_model": "inspection",
     "keep": "cutting.cut",
     "open_fused": "fusing.folder",
-    "save": "saving.save",
-    "save_fused": "fusing.folder",
+    "save": "fusing.folder",
 }
 
 __all__ = list(_HOMES)
@@ -23,3 +22,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'surgery' has no attribute '{name}'")
     return getattr(import_module(f"surgery.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

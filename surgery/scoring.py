@@ -6,7 +6,9 @@ from dataclasses import replace
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
-from probe.experiments.ranking import Candidate, RankOptions, rank, rank_layers
+from probe.experiments.layers import rank_layers
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import Candidate, rank_candidates
 from probe.layers.hookpoint import Hookpoint
 from probe.models.loaded import LoadedModel
 from probe.models.sources import ModelSource
@@ -18,7 +20,7 @@ __all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
 
 
 def score_cut(
-    reader: LayerReader, after: int, pooling: str | None, *, dataset: Dataset, options: RankOptions
+    reader: LayerReader, after: int, pooling: str | None, *, dataset: Dataset, options: RunOptions
 ) -> Leaderboard:
     """Rank a layer beside the full model; by the cut law it is what a model cut after it gives.
 
@@ -28,7 +30,7 @@ def score_cut(
 
 
 def score_kept(
-    model: LoadedModel, blocks: Sequence[int], pooling: str | None, *, dataset: Dataset, options: RankOptions
+    model: LoadedModel, blocks: Sequence[int], pooling: str | None, *, dataset: Dataset, options: RunOptions
 ) -> Leaderboard:
     """Rank a model of chosen blocks beside the full one; the pooling is the original's own when left out."""
     name = f"{model.source.name}, blocks {','.join(map(str, blocks))}"
@@ -39,19 +41,19 @@ def score_kept(
         Candidate(LayerReader(model), (original,)),
         Candidate(LayerReader(kept), (Hookpoint(name, kept.depth, pooling or own_pooling(model)),)),
     ]
-    return rank(candidates, dataset, str(original), options=options)
+    return rank_candidates(candidates, dataset, str(original), options=options)
 
 
-def score_fused(model: FusedModel, dataset: Dataset, options: RankOptions) -> Leaderboard:
+def score_fused(model: FusedModel, dataset: Dataset, options: RunOptions) -> Leaderboard:
     """Rank a fused model beside its parts, the first the baseline, and beside equal weights if it has others."""
     fusion = model.fusion
     candidates = [Candidate(reader, model.points_of(reader)) for reader in model.readers]
     if fusion.weights is None:
-        return rank(candidates, dataset, str(fusion.points[0]), options=options, fusions=[fusion])
+        return rank_candidates(candidates, dataset, str(fusion.points[0]), options=options, fusions=[fusion])
     weights = ", ".join(f"{share:.2f}" for share in fusion.shares)
     weighted = replace(fusion, name=f"{fusion} (weights {weights})")
     equal = replace(fusion, weights=None, method="concat" if fusion.method == "concat" else "mean")
-    return rank(candidates, dataset, str(fusion.points[0]), options=options, fusions=[weighted, equal])
+    return rank_candidates(candidates, dataset, str(fusion.points[0]), options=options, fusions=[weighted, equal])
 
 
 def card_section(board: Leaderboard) -> str:

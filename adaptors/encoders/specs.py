@@ -1,190 +1,57 @@
-"""Turn specs as typed into models and hookpoints; the one place that knows every kind of encoder."""
+"""Turn specs as typed, those of saved folders too, into encoders; the one place that knows every kind of encoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, product
+from functools import partial
 
+from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
-from probe.data.dataset import Dataset
-from probe.encoding.hookpoints import select_hookpoints
-from probe.encoding.opening import open_reader
+from probe.encoding import opening
+from probe.encoding.encoder import Encoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
-from probe.evaluation.composite import Asymmetric, Composite
-from probe.evaluation.fusion import Fusion, RunFusion
-from probe.evaluation.tower_pair import other_tower, pair_up
-from probe.experiments.ranking import Candidate
-from probe.experiments.two_towers import open_other
-from probe.layers.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
-from probe.metrics.run_fusion import check_rule
-from probe.models.info import ModelProfile
+from probe.evaluation.composite import Composite
+from probe.evaluation.fusion import Fusion
+from probe.experiments import specs as known
+from probe.layers.hookpoint import SpecParts, split_fusion, split_spec
 from probe.models.options import LoadOptions
 from probe.store.store import Store
 from surgery.fusing.folder import is_fused, open_fused
+from surgery.fusing.model import FusedModel, refuse_towers
 
-__all__ = ["ResolvedSpecs", "pair_towers", "resolve_sides", "resolve_specs"]
-
-
-@dataclass(frozen=True)
-class ResolvedSpecs:
-    """The encoders that specs name.
-
-    Attributes:
-        candidates: One per model, in the order of first mention.
-        fusions: Encoders of several hookpoints, or with an adaptor on top, and fusions of rankings.
-        baseline: The first spec's encoder; its deepest, where it names several.
-    """
-
-    candidates: tuple[Candidate, ...]
-    fusions: tuple[Composite | RunFusion, ...]
-    baseline: Composite
+__all__ = ["load_encoder", "resolve_sides", "resolve_specs"]
 
 
-def resolve_specs(
-    specs: Sequence[str],
-    options: LoadOptions | None = None,
-    store: Store | None = None,
-    *,
-    run_rules: Sequence[str] = (),
-    tokens: bool = False,
-) -> ResolvedSpecs:
-    """Open the models that specs name, each once.
+def load_encoder(spec: str, options: LoadOptions | None = None) -> Encoder:
+    """Open an encoder by its spec.
 
     Args:
-        specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
-            out = the model's own. Where the parts of a fusion name several layers, each is fused with each. A folder
-            that holds a fused model stands by itself.
-        options: How to load the models.
-        store: Store of facts of models, if there is one.
-        run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules; for one
-            with tokens, whose vectors cannot be joined, do only that.
-        tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
+        spec: `model[@layer][:pooling]`, several of them joined by `+`, or a folder that holds a fused or an adapted
+            model; layer left out = last, pooling left out = the model's own.
+        options: How to load its models.
 
     Returns:
-        The models with their hookpoints, and the fusions.
+        The encoder.
 
     Raises:
-        CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
+        CallError: The spec is malformed, or names several encoders or one of tokens.
         ModelError: A model cannot be loaded.
     """
-    for rule in run_rules:
-        check_rule(rule)
-    late = [spec for spec in specs if run_rules and tokens and _joins_tokens(spec)]
-    if late and specs[0] in late:
-        raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
-    joined = [spec for spec in specs if spec not in late]
-    parts = [split_fusion(spec) for spec in late]
-    readers, groups = _open_groups([*joined, *chain(*parts)], options, store, tokens=tokens)
-    encoders = list(dict.fromkeys(encoder for group in groups[: len(joined)] for encoder in group))
-    fusions = [encoder.points for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
-    found = iter([_alone(group) for group in groups[len(joined) :]])
-    fusions += [points for names in parts for points in _cross([next(found) for _ in names])]
-    return _gather_up(readers, [*encoders, *_fuse_rankings(fusions, run_rules)], groups[0][-1])
-
-
-def _joins_tokens(spec: str) -> bool:
-    names = split_fusion(spec)
-    return len(names) > 1 and any(split_spec(name).pooling == TOKENS for name in names)
-
-
-def _open_groups(
-    specs: Sequence[str], options: LoadOptions | None, store: Store | None, *, tokens: bool = False
-) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
-    """Return readers by name, every model opened once, and the encoders of every spec."""
-    readers: dict[str, LayerReader] = {}
-    groups: list[list[Composite]] = []
-    for spec in specs:
-        parts = [split_spec(part) for part in split_fusion(spec)]
-        if any(_is_saved(part.model) for part in parts):
-            opened, encoder = _open_saved(parts, options, store)
-            readers |= {reader.model.source.name: reader for reader in opened}
-            groups.append([encoder])
-            continue
-        for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
-            readers[name] = open_reader(name, options, store)
-        points = _cross([_expand(part, readers[part.model].model, tokens) for part in parts])
-        groups.append([Fusion(several) for several in points])
-    return readers, groups
-
-
-def _gather_up(
-    readers: dict[str, LayerReader], encoders: Sequence[Composite | RunFusion], baseline: Composite
-) -> ResolvedSpecs:
-    alone = [encoder for encoder in encoders if _is_hookpoint(encoder)]
-    return ResolvedSpecs(
-        tuple(Candidate(reader, _points_of(name, alone)) for name, reader in readers.items()),
-        tuple(encoder for encoder in encoders if not _is_hookpoint(encoder)),
-        baseline,
-    )
-
-
-def _is_hookpoint(encoder: Composite | RunFusion) -> bool:
-    return isinstance(encoder, Fusion) and len(encoder.points) == 1
-
-
-def resolve_sides(
-    queries: str, documents: str, options: LoadOptions | None = None, *, store: Store | None = None
-) -> ResolvedSpecs:
-    """Open an encoder for queries and one for documents, to be ranked together and each by itself.
-
-    Args:
-        queries: Spec of the encoder that embeds the queries.
-        documents: Spec of the one that built the index.
-        options: How to load the models.
-        store: Store of facts of models, if there is one.
-
-    Returns:
-        The two by themselves and as a pair; the baseline is the documents' encoder on both sides.
-
-    Raises:
-        CallError: One of them names several encoders.
-    """
-    readers, groups = _open_groups([documents, queries], options, store)
-    for spec, encoders in zip((documents, queries), groups, strict=True):
-        if len(encoders) != 1:
-            raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")
-    (index,), (asker,) = groups
-    return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
-
-
-def pair_towers(
-    resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
-) -> ResolvedSpecs:
-    """Compare every hookpoint of a tower with the whole of the other tower.
-
-    Args:
-        resolved: The encoders that the specs name.
-        dataset: The data set to be read; where it has no images, nothing changes.
-        options: How to load the other towers.
-        store: Store of facts of models, if there is one.
-
-    Returns:
-        The same encoders, each as a pair.
-
-    Raises:
-        CallError: A spec names a model that reads texts only, or a fusion.
-        ModelError: A tower cannot be loaded.
-    """
-    if not dataset.images:
-        return resolved
-    joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
-    if joined:
-        raise CallError(
-            f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
-        )
-    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
-    for name, reader in list(readers.items()):
-        if other_tower(name) not in readers:
-            readers[other_tower(name)] = open_other(reader, options, store)
-    models = {name: reader.model for name, reader in readers.items()}
-    points = [point for candidate in resolved.candidates for point in candidate.hookpoints]
-    pairs = [pair_up(point, models, dataset) for point in points]
-    return replace(
-        resolved,
-        candidates=tuple(Candidate(reader, ()) for reader in readers.values()),
-        fusions=(*pairs, *resolved.fusions),
-    )
+    parts = split_fusion(spec)
+    if len(parts) == 1 and not _is_saved(split_spec(spec).model):
+        return opening.load_encoder(spec, options)
+    if len(parts) > 1:
+        refuse_towers(parts)
+    resolved = resolve_specs([spec], options)
+    if len(resolved.fusions) != 1:
+        raise CallError(f"'{spec}' names {len(resolved.fusions)} encoders: expected one")
+    (encoder,) = resolved.fusions
+    readers = tuple(candidate.reader for candidate in resolved.candidates)
+    if isinstance(encoder, AdaptedEncoder):
+        return AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
+    if not isinstance(encoder, Fusion):
+        raise CallError(f"'{spec}' is no encoder of texts: expected hookpoints, or a folder")
+    return FusedModel(readers, encoder)
 
 
 def _is_saved(folder: str) -> bool:
@@ -193,8 +60,10 @@ def _is_saved(folder: str) -> bool:
 
 def _open_saved(
     parts: Sequence[SpecParts], options: LoadOptions | None, store: Store | None
-) -> tuple[tuple[LayerReader, ...], Composite]:
-    folder = next(part.model for part in parts if _is_saved(part.model))
+) -> tuple[tuple[LayerReader, ...], Composite] | None:
+    folder = next((part.model for part in parts if _is_saved(part.model)), None)
+    if folder is None:
+        return None
     if len(parts) > 1 or parts[0].layers or parts[0].pooling:
         kind = "an adapted encoder" if is_adapted(folder) else "a fused model"
         raise CallError(f"'{folder}' is {kind}: it stands by itself, without layer, pooling or '+'")
@@ -205,30 +74,6 @@ def _open_saved(
     return fused.readers, fused.fusion
 
 
-def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookpoint, ...]:
-    return tuple(point for encoder in alone for point in encoder.points if point.model == name)
-
-
-def _fuse_rankings(fusions: Sequence[tuple[Hookpoint, ...]], rules: Sequence[str]) -> list[RunFusion]:
-    if rules and not fusions:
-        raise CallError("rankings are fused beside fusions: name one, as minilm@6:mean+mpnet:mean")
-    return list(dict.fromkeys(RunFusion(points, rule) for points in fusions for rule in rules))
-
-
-def _alone(encoders: Sequence[Composite]) -> list[Hookpoint]:
-    """Return the hookpoints of encoders that are one hookpoint each."""
-    if not all(_is_hookpoint(encoder) for encoder in encoders):
-        raise CallError(f"'{encoders[0]}' is no hookpoint: rankings of tokens are fused with those of hookpoints")
-    return [encoder.points[0] for encoder in encoders]
-
-
-def _cross(groups: Sequence[Sequence[Hookpoint]]) -> list[tuple[Hookpoint, ...]]:
-    """Join each hookpoint of every group with each of the others; a hookpoint is not fused with itself."""
-    joined = [points for points in product(*groups) if len(set(points)) == len(points)]
-    if not joined:
-        raise CallError(f"'{'+'.join(str(group[0]) for group in groups)}' fuses a hookpoint with itself")
-    return joined
-
-
-def _expand(parts: SpecParts, model: ModelProfile, tokens: bool) -> tuple[Hookpoint, ...]:
-    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"], tokens=tokens)
+# Those of probe, which know saved folders here; a folder that holds a fused or an adapted model stands by itself.
+resolve_specs = partial(known.resolve_specs, open_saved=_open_saved)
+resolve_sides = partial(known.resolve_sides, open_saved=_open_saved)

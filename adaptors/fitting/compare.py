@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from adaptors.encoders.adapted import AdaptedEncoder
-from adaptors.encoders.specs import ResolvedSpecs
-from adaptors.fitting.data import FitData, FitTexts, gather_states
+from adaptors.encoders.specs import resolve_specs
+from adaptors.fitting.data import FitData, FitTexts, gather_states, select_fit_data
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED
 from adaptors.fitting.options import TrainOptions
+from probe.data.loading import load_dataset
 from probe.encoding.chunk_states import Progress
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ProbeError, TrainingError
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
-from probe.experiments.ranking import RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import rank_candidates
+from probe.experiments.specs import ResolvedSpecs
 from probe.layers.hookpoint import Hookpoint
 from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
@@ -54,29 +57,35 @@ class FittedAdaptors:
     notes: tuple[str, ...]
 
 
-def compare_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RankOptions) -> Leaderboard:
+def compare_adaptors(
+    specs: Sequence[str] | ResolvedSpecs, plan: FitPlan, texts: str | FitTexts, *, options: RunOptions | None = None
+) -> Leaderboard:
     """Fit every adaptor and rank them with their frozen encoders.
 
     Args:
-        resolved: The encoders to adapt.
+        specs: The encoders to adapt, by their specs or resolved.
         plan: Kinds and dimensions.
-        texts: Texts that the fits may use; their corpus is searched with the queries of its own split.
+        texts: Texts that the fits may look at; their corpus is searched with the queries of its own split. A data set's
+            name or path stands for its texts without judgements.
         options: How to rank.
 
     Returns:
         The leaderboard.
 
     Raises:
-        CallError: A dimension does not suit any encoder.
+        CallError: A spec is wrong, or a dimension does not suit any encoder.
     """
-    fitted = fit_adaptors(resolved, plan, texts, options=options)
+    options = options or RunOptions()
+    resolved = specs if isinstance(specs, ResolvedSpecs) else resolve_specs(specs, options.load, options.store)
+    data = select_fit_data(texts, load_dataset(texts), labels="none") if isinstance(texts, str) else texts
+    fitted = fit_adaptors(resolved, plan, data, options=options)
     encoders = [*resolved.fusions, *fitted.adapted]
-    board = rank(resolved.candidates, texts.corpus, str(resolved.baseline), options=options, fusions=encoders)
+    board = rank_candidates(resolved.candidates, data.corpus, str(resolved.baseline), options=options, fusions=encoders)
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
 
 
-def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RankOptions) -> FittedAdaptors:
-    """Fit every adaptor of a plan; arguments as of `compare_adaptors`.
+def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
+    """Fit every adaptor of a plan; arguments as of `compare_adaptors`, resolved.
 
     A kind whose training fails is left out, and a note says so.
 

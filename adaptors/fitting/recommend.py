@@ -17,7 +17,7 @@ from probe.evaluation.composite import Composite
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.one_pass import sweep_fusions
 from probe.evaluation.records import Evaluation
-from probe.experiments.ranking import RankOptions
+from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.significance import holm, non_inferiority_p_values
 
@@ -58,7 +58,7 @@ class Recommendation:
 
 
 def recommend(
-    reader: LayerReader, points: Sequence[Hookpoint], held: Dataset | None, *, margin: float, options: RankOptions
+    reader: LayerReader, points: Sequence[Hookpoint], held: Dataset | None, *, margin: float, options: RunOptions
 ) -> Recommendation:
     """Recommend a layer, raw or with its lens.
 
@@ -89,7 +89,7 @@ def recommend(
         {reader.model.source.name: reader},
         encoders,
         judged,
-        metrics=[options.metric],
+        metrics=[options.ranked_by],
         context=RunContext(options.store, options.progress),
     )
     chosen, p_value = _pick(evaluations, full, margin, options=options)
@@ -120,7 +120,7 @@ def _only(dataset: Dataset, names: set[str]) -> Dataset:
 
 
 def _pick(
-    evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, *, options: RankOptions
+    evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, *, options: RunOptions
 ) -> tuple[Evaluation | None, float | None]:
     """Return the shallowest candidate that passes, and its corrected p-value."""
     reference = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
@@ -128,8 +128,8 @@ def _pick(
     candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
     if not candidates:
         return None, None
-    scores = np.stack([e.scores[options.metric] for e in candidates])
-    p_values = holm(non_inferiority_p_values(scores, reference.scores[options.metric], margin, seed=options.seed))
+    scores = np.stack([e.scores[options.ranked_by] for e in candidates])
+    p_values = holm(non_inferiority_p_values(scores, reference.scores[options.ranked_by], margin, seed=options.seed))
     passed = [(e, p) for e, p in zip(candidates, p_values, strict=True) if p < _ALPHA]
     return min(passed, key=lambda found: _cost(found[0]), default=(None, None))
 

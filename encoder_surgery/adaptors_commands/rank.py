@@ -35,7 +35,7 @@ def rank(
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.kinds import KINDS, check_kinds
     from adaptors.fitting.options import TrainOptions
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
@@ -46,7 +46,7 @@ def rank(
     with working() as report:
         texts = data.load()
         resolved = resolve_specs(on, loading.load_options(), opened)
-        options = RankOptions(ranked_by, seed, False, command_line(), opened, report, output.writes_json)
+        options = RunOptions(ranked_by, seed, False, command_line(), opened, report, output.writes_json)
         plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
         board = compare_adaptors(resolved, plan, select_fit_data(data.dataset, texts, labels), options=options)
     output.emit(board)

@@ -34,16 +34,18 @@ def classify(
     """
     output.check()
     check_choice("--metric", metric, ("accuracy", "macro-f1"))
-    from probe.data.labelled_texts import load_labelled
-    from probe.encoding.opening import open_reader
-    from probe.experiments.classification import ClassifyOptions, classify_layers
-    from probe.experiments.linear_probe import LinearProbeConfig, fewest_texts
+    from probe.data.labelled_texts import load_labelled_texts
+    from probe.experiments.classification import classify_layers
+    from probe.experiments.linear_probe import fewest_texts
+    from probe.experiments.options import RunOptions
 
     opened = store.open()
     say(f"loading {dataset} and {model}")
     with working() as report:
-        texts = load_labelled(dataset, limit, fewest_texts(folds))
-        reader = open_reader(model, loading.load_options(), opened)
-        options = ClassifyOptions(LinearProbeConfig(metric, folds, seed), command_line(), opened, report)
-        board = classify_layers(reader, texts, layers, poolings=pooling.split(","), options=options)
+        texts = load_labelled_texts(dataset, limit, fewest_texts(folds))
+        options = RunOptions(
+            seed=seed, command=command_line(), store=opened, progress=report, load=loading.load_options()
+        )
+        poolings = pooling.split(",")
+        board = classify_layers(model, texts, layers, poolings=poolings, metric=metric, folds=folds, options=options)
     output.emit(board)

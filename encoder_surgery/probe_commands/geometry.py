@@ -27,19 +27,14 @@ def geometry(
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
     output.check()
-    from probe.encoding.hookpoints import select_hookpoints
-    from probe.encoding.opening import open_reader
     from probe.experiments.geometry import measure_geometry
-    from probe.experiments.ranking import Candidate
+    from probe.experiments.options import RunOptions
 
     names = list(dict.fromkeys(model or ["minilm"]))
     opened = store.open()
     say(f"loading {data.dataset} and {', '.join(names)}")
     with working() as report:
         texts = data.load()
-        readers = [open_reader(name, loading.load_options(), opened) for name in names]
-        candidates = [
-            Candidate(reader, select_hookpoints(reader.model, layers, pooling.split(","))) for reader in readers
-        ]
-        board = measure_geometry(candidates, texts, command_line(), store=opened, progress=report)
+        options = RunOptions(command=command_line(), store=opened, progress=report, load=loading.load_options())
+        board = measure_geometry(names, texts, layers, poolings=pooling.split(","), options=options)
     output.emit(board)

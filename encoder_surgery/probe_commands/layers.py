@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from probe.data.dataset import Dataset
     from probe.encoding.reader import LayerReader
     from probe.evaluation.composite import Composite
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.layers.hookpoint import Hookpoint
     from probe.results.leaderboard import Leaderboard
 
@@ -57,27 +57,20 @@ def layers(
     output.check()
     poolings = pooling.split(",")
     engine.check(poolings)
-    from probe.encoding.opening import open_reader
-    from probe.experiments.ranking import rank_layers
-    from probe.experiments.two_towers import open_towers, rank_towers
+    from probe.experiments.layers import rank_layers
 
     picked = engine.pick(data, trust=loading.trust_remote_code)
-    options = ranking.options(store, picked, examples=output.writes_json)
+    options = ranking.options(loading, store, picked, examples=output.writes_json)
     say(f"loading {data.dataset} and {model}")
     texts = data.load(bm25=options.bm25)
     with working() as report, engine.ready():
         options = replace(options, progress=report)
-        if texts.images:
-            if lens or recommend is not None:
-                raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' holds images: leave them out")
-            towers = open_towers(model, texts, loading.load_options(), store=options.store)
-            board = rank_towers(towers, texts, layers, poolings=poolings, options=options)
-        else:
-            reader = open_reader(model, loading.load_options(), options.store)
-            extras = _Extras(model, data.dataset, lens, recommend)
-            fit = partial(extras.fit, reader, texts, options=options)
-            board = rank_layers(reader, texts, layers, poolings=poolings, options=options, extra=fit)
-            board = extras.add_recommendation(board)
+        if texts.images and (lens or recommend is not None):
+            raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' holds images: leave them out")
+        extras = _Extras(model, data.dataset, lens, recommend)
+        fit = partial(extras.fit, data=texts, options=options)
+        board = rank_layers(model, texts, layers, poolings=poolings, options=options, extra=fit)
+        board = extras.add_recommendation(board)
     output.emit(board)
 
 
@@ -100,7 +93,7 @@ class _Extras:
     found: "Recommendation | None" = None
 
     def fit(
-        self, reader: "LayerReader", data: "Dataset", points: "Sequence[Hookpoint]", *, options: "RankOptions"
+        self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"
     ) -> "Sequence[Composite]":
         """Return a lens per hookpoint, and find the recommendation, where asked for."""
         if not self.lens and self.margin is None:

@@ -40,12 +40,13 @@ def rank(
     output.check()
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engine.check(named)
-    from adaptors.encoders.specs import pair_towers, resolve_sides, resolve_specs
-    from probe.experiments.ranking import rank as rank_encoders
+    from adaptors.encoders.specs import resolve_sides, resolve_specs
+    from probe.experiments.ranking import rank_candidates
+    from probe.experiments.specs import pair_towers
 
     load_options = loading.load_options()
     picked = engine.pick(data, trust=loading.trust_remote_code)
-    options = ranking.options(store, picked, examples=output.writes_json)
+    options = ranking.options(loading, store, picked, examples=output.writes_json)
     say(f"loading {data.dataset} and the models of {', '.join(named)}")
     texts = data.load(bm25=options.bm25)
     with working() as report, engine.ready():
@@ -56,7 +57,7 @@ def rank(
             rules = fuse_runs.split(",") if fuse_runs else ()
             found = resolve_specs(named, load_options, options.store, run_rules=rules, tokens=True)
         found = pair_towers(found, texts, load_options, store=options.store)
-        board = rank_encoders(found.candidates, texts, str(found.baseline), options=options, fusions=found.fusions)
+        board = rank_candidates(found.candidates, texts, str(found.baseline), options=options, fusions=found.fusions)
     output.emit(board)
 
 

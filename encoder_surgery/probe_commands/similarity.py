@@ -29,15 +29,16 @@ def similarity(
 ) -> None:
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
     output.check()
-    from probe.data.scored_pairs import load_pairs
-    from probe.encoding.opening import open_reader
-    from probe.experiments.similarity import SimilarityOptions, correlate_layers
+    from probe.data.scored_pairs import load_scored_pairs
+    from probe.experiments.options import RunOptions
+    from probe.experiments.similarity import correlate_layers
 
     opened = store.open()
     say(f"loading {dataset} and {model}")
     with working() as report:
-        pairs = load_pairs(dataset, limit)
-        reader = open_reader(model, loading.load_options(), opened)
-        options = SimilarityOptions(seed, command_line(), opened, report)
-        board = correlate_layers(reader, pairs, layers, poolings=pooling.split(","), options=options)
+        pairs = load_scored_pairs(dataset, limit)
+        options = RunOptions(
+            seed=seed, command=command_line(), store=opened, progress=report, load=loading.load_options()
+        )
+        board = correlate_layers(model, pairs, layers, poolings=pooling.split(","), options=options)
     output.emit(board)

@@ -14,7 +14,7 @@ from probe.errors import CallError
 
 if TYPE_CHECKING:
     from adaptors.encoders.adapted import AdaptedEncoder
-    from adaptors.encoders.specs import ResolvedSpecs
+    from probe.experiments.specs import ResolvedSpecs
     from probe.models.options import LoadOptions
     from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
@@ -92,7 +92,8 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.kinds import KINDS, check_kinds
     from probe.data.loading import load_dataset
-    from probe.experiments.ranking import RankOptions, rank
+    from probe.experiments.options import RunOptions
+    from probe.experiments.ranking import rank_candidates
 
     check_kinds([request.kind])
     if request.labels != "none" and not KINDS[request.kind].uses_labels:
@@ -106,11 +107,11 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         _check_single(resolved, request.spec)
         width = sum(candidate.reader.model.width for candidate in resolved.candidates)
         training = replace(request.training, progress=report)
-        ranking = RankOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
+        ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
         plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
         ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
         encoders = [*resolved.fusions, *ladder.adapted]
-        board = rank(resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=encoders)
+        board = rank_candidates(resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
     return max(ladder.adapted, key=lambda encoder: encoder.dim), board
 

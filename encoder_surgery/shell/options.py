@@ -14,7 +14,7 @@ from probe.errors import CallError, DataError
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
     from probe.evaluation.scan import Engine
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.io.remote_path import Location
     from probe.models.options import LoadOptions
     from probe.store.store import Store
@@ -206,13 +206,20 @@ class RankFlags:
     seed: Seed = 0
     baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
 
-    def options(self, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RankOptions":
+    def options(self, loading: EncodeFlags, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RunOptions":
         """Return how to rank, without a progress bar."""
-        from probe.experiments.ranking import RankOptions
-        from probe.metrics.retrieval import Metric
+        from probe.experiments.options import RunOptions
 
-        ranked_by, bm25 = Metric.parse(self.metric), self._wants_bm25()
-        return RankOptions(ranked_by, self.seed, bm25, command_line(), store.open(), examples=examples, engine=engine)
+        return RunOptions(
+            metric=self.metric,
+            seed=self.seed,
+            bm25=self._wants_bm25(),
+            command=command_line(),
+            store=store.open(),
+            examples=examples,
+            engine=engine,
+            load=loading.load_options(),
+        )
 
     def _wants_bm25(self) -> bool:
         """Return whether a row of BM25 is asked for, which must be installed then."""

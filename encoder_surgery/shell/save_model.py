@@ -16,12 +16,12 @@ from probe.layers.hookpoint import HEAD, check_pooling, split_tower
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
-    from probe.experiments.ranking import RankOptions
+    from probe.experiments.options import RunOptions
     from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
     from surgery.cutting.blocks import CutModel
 
-    Score = Callable[[Dataset, RankOptions], Leaderboard]
+    Score = Callable[[Dataset, RunOptions], Leaderboard]
 
 __all__ = ["CardFlags", "FolderFlags", "make_and_save", "name_folder", "refuse_for_tower"]
 
@@ -44,13 +44,13 @@ class CardFlags(StoreFlags):
             return ""
         from probe.data.dataset import refuse_images
         from probe.data.loading import load_dataset
-        from probe.experiments.ranking import RankOptions
+        from probe.experiments.options import RunOptions
         from surgery.scoring import card_section
 
         with working() as report:
             data = load_dataset(self.dataset, split)
             refuse_images(data, "a changed model")
-            board = score(data, RankOptions(command=command_line(), store=store, progress=report))
+            board = score(data, RunOptions(command=command_line(), store=store, progress=report))
         for row in board.rows:
             say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
         return card_section(board)

@@ -39,7 +39,7 @@ def fuse(
 ) -> None:
     """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
     from probe.metrics.retrieval import Metric
-    from surgery.fusing.folder import save_fused
+    from surgery.fusing.folder import save
     from surgery.fusing.model import fuse as fuse_models
     from surgery.saving.fresh_process import check_encoder
     from surgery.saving.save import check_out
@@ -66,7 +66,7 @@ def fuse(
         ),
     )
     say(f"saving {out} and checking it in a fresh process")
-    save_fused(model, out, folder.force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)
+    save(model, out, force=folder.force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)
     typer.echo(out)
 
 

@@ -14,7 +14,7 @@ from probe.data.texts import TextHash, Texts, spread
 from probe.errors import CallError, DataError
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
 
-__all__ = ["PACKAGES", "LabelledTexts", "limit_texts", "load_labelled"]
+__all__ = ["PACKAGES", "LabelledTexts", "limit_texts", "load_labelled_texts"]
 
 PACKAGES = "docstrings without their summary lines, each with its package as the label; many texts name their package"
 
@@ -51,7 +51,7 @@ class LabelledTexts:
         return TextHash.of((name,) for name in self.labels)
 
 
-def load_labelled(name: str, limit: int | None = None, fewest: int = 1) -> LabelledTexts:
+def load_labelled_texts(name: str, limit: int | None = None, fewest: int = 1) -> LabelledTexts:
     """Load labelled texts by name or path.
 
     Args:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from probe.data.beir import read_beir
 from probe.data.beir_download import beir_names, download_beir
@@ -12,7 +13,7 @@ from probe.data.texts import select
 from probe.errors import CallError, DataError, did_you_mean
 from probe.io.locations import is_url
 
-__all__ = ["load_dataset"]
+__all__ = ["as_dataset", "load_dataset"]
 
 
 def load_dataset(name: str, split: str | None = None, limit: int | None = None) -> Dataset:
@@ -37,6 +38,11 @@ def load_dataset(name: str, split: str | None = None, limit: int | None = None) 
     if not len(dataset.documents):
         raise DataError(f"'{name}' has no documents: nothing can be retrieved")
     return dataset if limit is None else _limit(dataset, limit)
+
+
+def as_dataset(dataset: str | Path | Dataset) -> Dataset:
+    """Return a data set that may be given by its name or path."""
+    return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
 
 
 def _load(name: str, split: str | None) -> Dataset:

@@ -16,7 +16,7 @@ from probe.data.texts import TextHash, Texts, spread
 from probe.errors import CallError, DataError
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
 
-__all__ = ["DOCSTRING_PAIRS", "FEWEST_PAIRS", "ScoredPairs", "limit_pairs", "load_pairs"]
+__all__ = ["DOCSTRING_PAIRS", "FEWEST_PAIRS", "ScoredPairs", "limit_pairs", "load_scored_pairs"]
 
 DOCSTRING_PAIRS = (
     "a docstring's summary line with the rest of a docstring: score 2 = its own, 1 = another one of its module, "
@@ -64,7 +64,7 @@ class ScoredPairs:
         return TextHash.of((str(left), str(right), repr(score)) for (left, right), score in rows)
 
 
-def load_pairs(name: str, limit: int | None = None) -> ScoredPairs:
+def load_scored_pairs(name: str, limit: int | None = None) -> ScoredPairs:
     """Load scored pairs by name or path.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from probe.encoding.reader import LayerReader
 from probe.encoding.token_states import unpack_tokens
-from probe.layers.hookpoint import HEAD, TOKENS, LayerPooling, check_pooling
+from probe.layers.hookpoint import HEAD, TOKENS, Hookpoint, LayerPooling, check_pooling
 from probe.metrics.vectors import Embeddings
 
 __all__ = ["HookpointEncoder", "TokenEncoder"]
@@ -27,6 +27,11 @@ class HookpointEncoder:
         self._reader = reader
         # A head is no pooling but a tower's own.
         self._layer_pooling = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
+
+    @property
+    def hookpoint(self) -> Hookpoint:
+        """Where the model is read."""
+        return Hookpoint(self._reader.model.source.name, *self._layer_pooling)
 
     @property
     def depth(self) -> int:

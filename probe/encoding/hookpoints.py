@@ -58,14 +58,14 @@ def own_pooling(model: ModelProfile) -> str:
 
 
 def with_full_model(
-    model: ModelProfile, layers: str, poolings: Sequence[str]
+    model: ModelProfile, layers: str, poolings: Sequence[str], *, tokens: bool = False
 ) -> tuple[tuple[Hookpoint, ...], Hookpoint]:
     """Expand layers and poolings into hookpoints, the full model's among them; return all, and that one.
 
     Raises:
         CallError: A layer or pooling is wrong.
     """
-    points = select_hookpoints(model, layers, poolings)
+    points = select_hookpoints(model, layers, poolings, tokens=tokens)
     pooling = model.pooling or points[0].layer_pooling[1]
     full = Hookpoint(model.source.name, model.depth, pooling)
     return tuple(dict.fromkeys([*points, full])), full

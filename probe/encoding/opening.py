@@ -2,19 +2,85 @@
 
 from dataclasses import asdict, fields
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import TypeAdapter
 
+from probe.encoding.encoders import HookpointEncoder
+from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
+from probe.errors import CallError
 from probe.io.package_data import VECTOR_LIBRARIES, library_versions
+from probe.layers.hookpoint import TOKENS, split_fusion, split_spec
 from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files
-from probe.models.loading import load_files
+from probe.models.loaded import LoadedModel
+from probe.models.loading import load_files, load_model
 from probe.models.options import LoadOptions
+from probe.models.published_config import NOT_APPLIED, first_module
 from probe.store.store import Store
 
-__all__ = ["open_reader"]
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["Openable", "as_reader", "load_encoder", "open_reader"]
+
+# What a model may be given as.
+Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer"
+
+
+def load_encoder(spec: str, options: LoadOptions | None = None) -> HookpointEncoder:
+    """Open one hookpoint of a model as an encoder.
+
+    Args:
+        spec: `model[@layer][:pooling]`; layer left out = last, pooling left out = the model's own.
+        options: How to load the model.
+
+    Returns:
+        The encoder; the blocks above its layer are never run.
+
+    Raises:
+        CallError: The spec is malformed, or names anything but one hookpoint with a vector per text.
+        ModelError: The model cannot be loaded.
+    """
+    if len(split_fusion(spec)) > 1:
+        raise CallError(f"'{spec}' is a fusion, no single hookpoint: adaptors.load_encoder opens it")
+    model, layers, pooling = split_spec(spec)
+    if pooling == TOKENS:
+        raise CallError(
+            f"'{spec}' has a vector per token: probe.encoding.encoders.TokenEncoder(LayerReader('{model}'), layer) "
+            "reads them"
+        )
+    kind = first_module(Path(model))
+    if kind not in (None, "Transformer"):
+        raise CallError(f"'{spec}' is a {kind}, no hookpoint: adaptors.load_encoder opens what surgery saved")
+    reader = open_reader(model, options)
+    points = select_hookpoints(reader.model, layers or "last", [pooling or "own"])
+    if len(points) > 1:
+        raise CallError(f"'{spec}' names {len(points)} layers: expected one, such as {model}@{points[-1].layer}")
+    left_out = next((note for note in reader.model.notes if note.endswith(NOT_APPLIED)), None)
+    if left_out and pooling is None:
+        raise CallError(
+            f"'{spec}': {left_out}: adaptors.load_encoder opens what adaptors saved; of another model name a pooling, "
+            f"which reads its bare states, as in {points[0]}"
+        )
+    return HookpointEncoder(reader, *points[0].layer_pooling)
+
+
+def as_reader(model: Openable, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
+    """Return a reader of a model, however that is given; the options are for one that is named.
+
+    Raises:
+        CallError: The name or an option is wrong, or this is no model.
+        ModelError: The files cannot be had, or its layers cannot be read.
+    """
+    if isinstance(model, LayerReader):
+        return model
+    if isinstance(model, str | Path):
+        return open_reader(str(model), options, store)
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    return (TowerReader if loaded.tower else LayerReader)(loaded)
 
 
 def open_reader(name: str, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +19,11 @@ from probe.metrics.vectors import Embeddings
 from probe.models import device
 from probe.models.info import ModelProfile
 from probe.models.loaded import LoadedModel
+from probe.models.loading import load_model
 from probe.models.tokenization import Batch, TokenizedTexts, pad_batch, plan_batches, tokenize
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = ["LayerReader", "LayerStates", "PreparedTexts", "group_by_layer"]
 
@@ -57,19 +63,19 @@ class LayerReader:
 
     def __init__(
         self,
-        model: ModelProfile,
+        model: "ModelProfile | str | Path | SentenceTransformer",
         token_budget: int | None = None,
         load: Callable[[], LoadedModel] | None = None,
     ) -> None:
         """Wrap a model.
 
         Args:
-            model: The model, loaded or only known.
+            model: The model, loaded or only known; or an alias, a hub id, a folder or a `SentenceTransformer`.
             token_budget: Most tokens of one batch, padding included; left out, what suits model and device.
             load: Loads it when a text has to be read; needless for a loaded one.
         """
-        self.model = model
-        self.token_budget = token_budget or device.token_budget(model.width, model.device)
+        self.model: ModelProfile = model if isinstance(model, ModelProfile) else load_model(model)
+        self.token_budget = token_budget or device.token_budget(self.model.width, self.model.device)
         self._load = load
 
     @cached_property

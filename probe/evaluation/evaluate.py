@@ -1,11 +1,14 @@
 """Score any encoder: vectors by their cosines, tokens by MaxSim."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from probe.data.dataset import Dataset
+from probe.data.loading import as_dataset
 from probe.data.texts import chunks
 from probe.encoding.chunk_states import Progress, silent
 from probe.encoding.encoder import Encoder, LateEncoder
@@ -18,62 +21,64 @@ from probe.metrics.vectors import Embeddings
 from probe.store.chunk_file import dequantize, quantize
 from probe.store.keys import CHUNK
 
-__all__ = ["evaluate", "evaluate_late"]
+__all__ = ["evaluate"]
 
 # Documents whose tokens are in memory at a time.
 _DOCUMENTS = 128
 
 
 def evaluate(
-    encoder: Encoder, name: str, dataset: Dataset, *, metrics: Sequence[Metric], progress: Progress = silent
+    encoder: Encoder | LateEncoder,
+    dataset: str | Path | Dataset,
+    metrics: Sequence[str | Metric] = ("ndcg@10",),
+    *,
+    name: str | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
-    """Score any encoder; its vectors are rounded as those of a hookpoint are, so that equal encoders score alike.
+    """Score any encoder: vectors by their cosines, a vector per token by MaxSim.
+
+    Vectors are rounded as those of a hookpoint are, so that equal encoders score alike. All queries are in memory, and
+    some documents at a time.
 
     Args:
         encoder: Anything with `encode_query` and `encode_document`.
-        name: What to call it.
-        dataset: Documents, queries and judgements.
-        metrics: What to compute.
+        dataset: Documents, queries and judgements, or their name or path.
+        metrics: What to compute, as `ndcg@10`.
+        name: What to call it; its hookpoint or its class when left out.
         progress: Told about every chunk.
 
     Returns:
         Its evaluation.
+
+    Raises:
+        ProbeError: A metric is wrong, or the data cannot be had; no text was encoded.
     """
-    queries = [_round(encoder.encode_query(chunk.texts)) for chunk in chunks(dataset.queries, CHUNK)]
-    scorer = CosineScorer(np.concatenate(queries))
-    top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
-    for number, chunk in enumerate(chunks(dataset.documents, CHUNK)):
-        vectors = _round(encoder.encode_document(chunk.texts))
-        top.add(chunk.ids, scorer.compare(vectors))
-        scorer.keep_sample(number * CHUNK, vectors)
-        progress("documents", len(chunk), len(dataset.documents))
-    return Evaluation(name, scorer.dim, score_run(top.run(), dataset.qrels, metrics), scorer.collapsed)
+    wanted = [Metric.parse(metric) for metric in metrics]
+    data = as_dataset(dataset)
+    queries = [encoder.encode_query(chunk.texts) for chunk in chunks(data.queries, CHUNK)]
+    # What one text gives: a vector, or several.
+    is_late = np.ndim(queries[0][0]) == 2
+    scorer, read = _score_tokens(queries) if is_late else _score_vectors(queries)
+    size = _DOCUMENTS if is_late else CHUNK
+    top = TopK(data.queries.ids, max(metric.cutoff for metric in wanted))
+    for number, chunk in enumerate(chunks(data.documents, size)):
+        documents = read(encoder.encode_document(chunk.texts))
+        top.add(chunk.ids, scorer.compare(documents))
+        scorer.keep_sample(number * size, documents)
+        progress("documents", len(chunk), len(data.documents))
+    called = name or str(getattr(encoder, "hookpoint", type(encoder).__name__))
+    return Evaluation(called, scorer.dim, score_run(top.run(), data.qrels, wanted), scorer.collapsed)
 
 
-def evaluate_late(
-    encoder: LateEncoder, name: str, dataset: Dataset, *, metrics: Sequence[Metric], progress: Progress = silent
-) -> Evaluation:
-    """Score any encoder of tokens by MaxSim; some documents' tokens are in memory at a time, and all queries'.
+def _score_vectors(queries: Sequence[Any]) -> tuple[CosineScorer, Callable[[Any], Embeddings]]:
+    """Return what compares documents with queries, and what makes of an encoder's output what that compares."""
+    return CosineScorer(np.concatenate([_round(part) for part in queries])), _round
 
-    Args:
-        encoder: Anything with `encode_query` and `encode_document` that gives a vector per token.
-        name: What to call it.
-        dataset: Documents, queries and judgements.
-        metrics: What to compute.
-        progress: Told about every chunk.
 
-    Returns:
-        Its evaluation.
-    """
-    queries = _arrays(encoder.encode_query(dataset.queries.texts))
-    scorer = MaxSimScorer(queries[0].shape[1])
-    top = TopK(dataset.queries.ids, max(metric.cutoff for metric in metrics))
-    for number, chunk in enumerate(chunks(dataset.documents, _DOCUMENTS)):
-        scores = maxsim(queries, _arrays(encoder.encode_document(chunk.texts))).T
-        top.add(chunk.ids, scorer.compare(scores))
-        scorer.keep_sample(number * _DOCUMENTS, scores)
-        progress("documents", len(chunk), len(dataset.documents))
-    return Evaluation(name, scorer.dim, score_run(top.run(), dataset.qrels, metrics), scorer.collapsed)
+def _score_tokens(queries: Sequence[Any]) -> tuple[MaxSimScorer, Callable[[Any], Embeddings]]:
+    """The same for a vector per token."""
+    asked = [states for part in queries for states in _arrays(part)]
+    return MaxSimScorer(asked[0].shape[1]), lambda documents: maxsim(asked, _arrays(documents)).T
 
 
 def _round(vectors: Embeddings) -> Embeddings:

@@ -68,6 +68,6 @@ class Evaluation:
     adaptor: AdaptorFacts | None = None
     leaders: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
-    def mean(self, metric: Metric) -> float:
-        """Return the mean over all judged queries."""
-        return float(self.scores[metric].mean())
+    def mean(self, metric: str | Metric) -> float:
+        """Return the mean of a metric, or of what `ndcg@10` names, over all judged queries."""
+        return float(self.scores[Metric.parse(metric)].mean())

@@ -33,13 +33,6 @@ def check_bm25() -> None:
 def evaluate_bm25(dataset: Dataset, metrics: Sequence[Metric]) -> Evaluation:
     """Score BM25; marked transductive, because its term weights are counted on the corpus itself.
 
-    Args:
-        dataset: Documents, queries and judgements.
-        metrics: What to compute.
-
-    Returns:
-        Its evaluation.
-
     Raises:
         CallError: The data set holds images.
     """

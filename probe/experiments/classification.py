@@ -1,19 +1,21 @@
 """Train a linear probe on every layer of a model, in one pass over labelled texts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.labelled_texts import LabelledTexts
-from probe.encoding.chunk_states import Progress, RunContext, read_texts, silent
+from probe.data.labelled_texts import LabelledTexts, load_labelled_texts
+from probe.encoding.chunk_states import Progress, read_texts, silent
 from probe.encoding.hookpoints import with_full_model
-from probe.encoding.reader import LayerReader
+from probe.encoding.opening import Openable, as_reader
 from probe.errors import CallError, DataError
 from probe.experiments.linear_probe import (
+    FOLDS,
     INNER_FOLDS,
     MOST_STEPS,
     PENALTIES,
@@ -23,93 +25,84 @@ from probe.experiments.linear_probe import (
     fewest_texts,
     probe_all,
 )
+from probe.experiments.options import RunOptions
 from probe.experiments.provenance import text_model_settings, text_statistics_settings
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.classification import MEASURES, intervals, measure_all, paired_test
 from probe.metrics.geometry import is_collapsed
 from probe.metrics.vectors import Embeddings
 from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResult, ClassificationRow
-from probe.store.store import Store
 
-__all__ = ["ClassifyOptions", "classify_layers", "rank_probes"]
+__all__ = ["classify_layers", "rank_probes"]
 
 _TEST = "two-sided paired randomisation over texts"
 _LIBRARIES = ("scikit-learn", "scipy", "numpy")
 
 
-@dataclass(frozen=True)
-class ClassifyOptions:
-    """How to train and judge probes.
-
-    Attributes:
-        config: Metric, folds and seed.
-        command: What made the result, kept in it.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch and every probe.
-    """
-
-    config: LinearProbeConfig = field(default_factory=LinearProbeConfig)
-    command: str = ""
-    store: Store | None = None
-    progress: Progress = silent
-
-
 def classify_layers(
-    reader: LayerReader,
-    texts: LabelledTexts,
+    model: Openable,
+    texts: str | Path | LabelledTexts,
     layers: str = "all",
     *,
     poolings: Sequence[str] = ("own",),
-    options: ClassifyOptions | None = None,
+    metric: str = "accuracy",
+    folds: int = FOLDS,
+    options: RunOptions | None = None,
 ) -> ClassificationResult:
     """Train a linear probe on every layer of one model; the full model is always among the rows.
 
     Args:
-        reader: The model's reader.
-        texts: Texts with labels.
+        model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`.
+        texts: Texts with labels, or their name or file.
         layers: `all`, `0-6` or `1,3,5`.
         poolings: Poolings to read at every layer; `own` is the model's.
-        options: How to train and judge.
+        metric: `accuracy` or `macro-f1`: ranks, and chooses the penalty.
+        folds: Of the outer cross-validation.
+        options: How to run.
 
     Returns:
         The probes, ranked, with a row for the commonest label and one for shuffled labels.
 
     Raises:
-        CallError: A layer, a pooling or an option is wrong.
-        DataError: A label has too few texts.
+        ProbeError: The call is wrong, the model or the texts cannot be had, or a label has too few texts.
     """
-    options = options or ClassifyOptions()
-    _check(texts, options.config)
+    options = options or RunOptions()
+    config = LinearProbeConfig(metric, folds, options.seed)
+    _check_config(config)
+    reader = as_reader(model, options.load, options.store)
     points, full = with_full_model(reader.model, layers, poolings)
+    found = texts if isinstance(texts, LabelledTexts) else load_labelled_texts(str(texts), fewest=fewest_texts(folds))
+    _check_labels(found, folds)
     layer_poolings = [point.layer_pooling for point in points]
-    states, truncated = read_texts(
-        reader, [(texts.name, texts.texts)], layer_poolings, context=RunContext(options.store, options.progress)
-    )
+    states, truncated = read_texts(reader, [(found.name, found.texts)], layer_poolings, context=options.context)
     vectors = {point: states[point.layer_pooling] for point in points}
-    rows = rank_probes(vectors, full, texts.labels, config=options.config, progress=options.progress)
+    rows = rank_probes(vectors, full, found.labels, config=config, progress=options.progress)
     settings = {
-        "metric": options.config.metric,
+        "metric": metric,
         "baseline": str(full),
-        "probe": _describe(options.config),
-        "models": [text_model_settings(reader.model, [texts.texts], truncated, token_budget=reader.token_budget)],
-        "dataset": _dataset_settings(texts),
-        "statistics": text_statistics_settings("texts", _TEST, options.config.seed, libraries=_LIBRARIES),
+        "probe": _describe(config),
+        "models": [text_model_settings(reader.model, [found.texts], truncated, token_budget=reader.token_budget)],
+        "dataset": _dataset_settings(found),
+        "statistics": text_statistics_settings("texts", _TEST, options.seed, libraries=_LIBRARIES),
     }
     return ClassificationResult(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
 
 
-def _check(texts: LabelledTexts, config: LinearProbeConfig) -> None:
+def _check_config(config: LinearProbeConfig) -> None:
     if config.metric not in MEASURES:
         raise CallError(f"unknown metric '{config.metric}': expected one of {', '.join(MEASURES)}")
     if config.folds < 2:
         raise CallError(f"--folds {config.folds} is out of range: expected at least 2")
-    fewest = fewest_texts(config.folds)
+
+
+def _check_labels(texts: LabelledTexts, folds: int) -> None:
+    fewest = fewest_texts(folds)
     few = {name: count for name, count in texts.classes.items() if count < fewest}
     if few:
         name, count = min(few.items(), key=lambda item: item[1])
         others = f" (and {len(few) - 1} other labels)" if len(few) > 1 else ""
         raise DataError(
-            f"the label '{name}'{others} has {count} of at least {fewest} texts that {config.folds} folds need: "
+            f"the label '{name}'{others} has {count} of at least {fewest} texts that {folds} folds need: "
             "add texts, take fewer --folds, or leave the label out"
         )
 
@@ -174,15 +167,8 @@ def rank_probes(
 ) -> tuple[ClassificationRow, ...]:
     """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
 
-    Args:
-        states: Float32 `(N, D)` per hookpoint.
-        baseline: The hookpoint the others are tested against, one of them.
-        labels: Label of every text `(N,)`.
-        config: How to train; its seed is that of intervals and tests, too.
-        progress: Told about every probe.
-
-    Returns:
-        The rows, best first: all hookpoints, the commonest label, and the baseline on shuffled labels.
+    All are tested against the baseline, one of them. The best comes first; the commonest label and the baseline on
+    shuffled labels are among the rows.
     """
     classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
     shuffled = np.random.default_rng(config.seed).permutation(classes)

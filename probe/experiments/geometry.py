@@ -1,14 +1,21 @@
 """Read a data set through models and measure the geometry of every layer, in one pass over the texts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
 from probe.data.dataset import Dataset, refuse_images
+from probe.data.loading import as_dataset
 from probe.data.texts import spread
-from probe.encoding.chunk_states import Progress, RunContext, prompted_documents, prompted_queries, read_states, silent
+from probe.encoding.chunk_states import RunContext, prompted_documents, prompted_queries, read_states
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import Openable, as_reader
+from probe.errors import CallError
+from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings
 from probe.experiments.ranking import Candidate
 from probe.layers.hookpoint import Hookpoint, LayerPooling
@@ -24,9 +31,8 @@ from probe.metrics.geometry import (
 )
 from probe.metrics.vectors import Embeddings
 from probe.results.geometry import GeometryResult, GeometryRow
-from probe.store.store import Store
 
-__all__ = ["SAMPLE", "measure_geometry"]
+__all__ = ["SAMPLE", "measure_candidates", "measure_geometry"]
 
 # Documents that are measured, spread evenly over the corpus; and judged pairs, at most.
 SAMPLE = 2048
@@ -56,24 +62,41 @@ class _Wanted:
 
 
 def measure_geometry(
-    candidates: Sequence[Candidate],
-    dataset: Dataset,
-    command: str = "",
+    models: "Openable | Sequence[Openable]",
+    dataset: str | Path | Dataset,
+    layers: str = "all",
     *,
-    store: Store | None = None,
-    progress: Progress = silent,
+    poolings: Sequence[str] = ("own",),
+    options: RunOptions | None = None,
 ) -> GeometryResult:
-    """Measure the geometry of hookpoints of any number of models.
+    """Measure the geometry of every layer of a model, or of several to compare them.
 
     Args:
-        candidates: Models and their hookpoints; each model reads every text once.
-        dataset: Whose texts are embedded; its judgements say which pairs belong together.
-        command: What asked for it.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
+        models: One model or several, each an alias, a hub id or a folder; a model that was loaded, its reader, or a
+            `SentenceTransformer`.
+        dataset: Whose texts are embedded, or its name or path; its judgements say which pairs belong together.
+        layers: `all`, `0-6` or `1,3,5`.
+        poolings: Poolings to read at every layer; `own` is the model's.
+        options: How to run.
 
     Returns:
         The measures.
+
+    Raises:
+        ProbeError: The call is wrong, a model or the data cannot be had, or they hold images; no text was encoded.
+    """
+    options = options or RunOptions()
+    given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
+    readers = [as_reader(model, options.load, options.store) for model in given]
+    names = Counter(reader.model.source.name for reader in readers)
+    if len(names) < len(readers):
+        raise CallError(f"'{names.most_common(1)[0][0]}' comes twice: every model needs a name of its own")
+    candidates = [Candidate(reader, select_hookpoints(reader.model, layers, poolings)) for reader in readers]
+    return measure_candidates(candidates, as_dataset(dataset), options)
+
+
+def measure_candidates(candidates: Sequence[Candidate], dataset: Dataset, options: RunOptions) -> GeometryResult:
+    """Measure hookpoints of any number of models; each model reads every text once.
 
     Raises:
         CallError: The data set holds images.
@@ -83,7 +106,7 @@ def measure_geometry(
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []
     for candidate in candidates:
-        found, truncated = _read(candidate, dataset, wanted, context=RunContext(store, progress))
+        found, truncated = _read(candidate, dataset, wanted, context=options.context)
         clouds |= found
         reader = candidate.reader
         models.append(model_settings(reader.model, dataset, truncated, token_budget=reader.token_budget))
@@ -94,7 +117,7 @@ def measure_geometry(
         "pairs": len(wanted.pairs),
     }
     return GeometryResult(
-        command=command,
+        command=options.command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=settings,
         rows=tuple(_measure(point, cloud) for point, cloud in clouds.items()),

@@ -87,13 +87,7 @@ def fewest_texts(folds: int) -> int:
 def cross_predict(vectors: Embeddings, truth: Classes, config: LinearProbeConfig) -> HeldOut:
     """Predict the class of every text by a probe that was trained on the other folds.
 
-    Args:
-        vectors: States `(N, D)`.
-        truth: Class of every text `(N,)`, each at least `fewest_texts(config.folds)` times.
-        config: How to train.
-
-    Returns:
-        Predictions for all texts.
+    Every class of `truth` `(N,)` comes at least `fewest_texts(config.folds)` times.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -110,15 +104,7 @@ def cross_predict(vectors: Embeddings, truth: Classes, config: LinearProbeConfig
 
 
 def probe_all(jobs: Sequence[tuple[Embeddings, Classes]], config: LinearProbeConfig) -> Iterator[HeldOut]:
-    """Train the probes of many states, some beside each other.
-
-    Args:
-        jobs: States `(N, D)` and classes `(N,)`.
-        config: How to train.
-
-    Yields:
-        What each predicts, in the order of the jobs.
-    """
+    """Train the probes of many states `(N, D)` and classes `(N,)`, some beside each other; yield in their order."""
     with _single_threads(), ThreadPoolExecutor(_WORKERS) as pool:
         yield from pool.map(lambda job: cross_predict(job[0], job[1], config), jobs)
 

@@ -25,14 +25,7 @@ def model_settings(
 ) -> dict[str, Any]:
     """Return what a model contributes to the footer, with the key of its vectors on these texts.
 
-    Args:
-        model: The model.
-        dataset: Whose texts it embeds.
-        truncated: Documents and queries that were longer than it takes.
-        token_budget: Most tokens of a batch.
-
-    Returns:
-        Plain values.
+    `truncated` counts the documents and the queries that were longer than it takes.
     """
     sides = ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
     settings = _model_parts(model, sides, token_budget)
@@ -42,17 +35,7 @@ def model_settings(
 def text_model_settings(
     model: ModelProfile, texts: Sequence[Documents], truncated: int, *, token_budget: int
 ) -> dict[str, Any]:
-    """Return what a model contributes to the footer where all texts are of one kind, under the document prompt.
-
-    Args:
-        model: The model.
-        texts: What it embeds, perhaps in several parts.
-        truncated: Texts that were longer than it takes.
-        token_budget: Most tokens of a batch.
-
-    Returns:
-        Plain values.
-    """
+    """Return the same where all texts, perhaps in several parts, are of one kind, under the document prompt."""
     settings = _model_parts(model, [(model.document_prompt, part) for part in texts], token_budget)
     del settings["query_prompt"], settings["document_prompt"]
     return {**settings, "prompt": model.document_prompt, "truncated_texts": truncated}
@@ -106,11 +89,7 @@ def statistics_settings(seed: int) -> dict[str, Any]:
 def text_statistics_settings(unit: str, test: str, seed: int, *, libraries: Sequence[str]) -> dict[str, Any]:
     """Return how intervals and tests over texts or pairs were made.
 
-    Args:
-        unit: What was resampled.
-        test: How p-values were made.
-        seed: Of the resamples.
-        libraries: What decided the numbers, beside what decided the vectors.
+    `unit` was resampled, and `libraries` decided the numbers beside those that decided the vectors.
     """
     return {
         "interval": f"{CONFIDENCE:.0%} percentile bootstrap over {unit}",

@@ -9,15 +9,9 @@ __all__ = ["find_published"]
 
 
 def find_published(hub_id: str | None, dataset: Dataset, metric: Metric) -> float | None:
-    """Return the published score of a whole model with its own settings.
+    """Return the published score of a whole model (or `bm25`) with its own settings; None where none is known.
 
-    Args:
-        hub_id: The model's name on the hub, or `bm25`.
-        dataset: Recognised by its name and its numbers of documents and queries.
-        metric: The score's metric.
-
-    Returns:
-        The score, or None where none is known for exactly this.
+    A data set is recognised by its name and its numbers of documents and queries.
     """
     table = read_table("experiments", "published_scores")
     sizes = table["datasets"].get(dataset.name)
@@ -29,16 +23,7 @@ def find_published(hub_id: str | None, dataset: Dataset, metric: Metric) -> floa
 
 
 def uses_published_settings(hub_id: str, max_tokens: int, prompts: tuple[str, str]) -> bool:
-    """Whether a model runs with the settings its published score was made with.
-
-    Args:
-        hub_id: The model's name on the hub.
-        max_tokens: Longest input in tokens.
-        prompts: Before queries and before documents.
-
-    Returns:
-        True for the catalog's settings.
-    """
+    """Whether a model runs with the settings its published score was made with, which are the catalog's."""
     entry = find_entry(hub_id)
     return entry is not None and (max_tokens, prompts) == (
         entry.max_tokens,

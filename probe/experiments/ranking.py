@@ -1,23 +1,21 @@
 """From evaluations to a leaderboard: order, intervals, paired tests against the baseline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from probe.data.dataset import Dataset
-from probe.encoding.chunk_states import Progress, RunContext, silent
-from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.maxsim import MAXSIM
 from probe.encoding.reader import LayerReader
 from probe.evaluation.composite import Composite
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions
 from probe.evaluation.records import Evaluation
-from probe.evaluation.scan import Engine, scan_here
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
+from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings, statistics_settings
 from probe.experiments.published_scores import find_published, uses_published_settings
 from probe.layers.hookpoint import TOKENS, Hookpoint
@@ -26,38 +24,11 @@ from probe.metrics.significance import bootstrap_intervals, paired_p_values
 from probe.models.info import ModelProfile
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
-from probe.store.store import Store
 
-__all__ = ["Candidate", "RankOptions", "rank", "rank_layers"]
+__all__ = ["Candidate", "rank_candidates"]
 
-NDCG_10 = Metric("ndcg", 10)
 _ALWAYS = Metric("recall", 100)
 _LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
-
-
-@dataclass(frozen=True)
-class RankOptions:
-    """How to rank.
-
-    Attributes:
-        metric: Decides the order.
-        seed: Of intervals and tests.
-        bm25: Add a BM25 row.
-        command: What made the leaderboard, kept in it.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
-        examples: Keep queries to look at, with what each encoder found for them.
-        engine: Makes the pass over the documents.
-    """
-
-    metric: Metric = NDCG_10
-    seed: int = 0
-    bm25: bool = False
-    command: str = ""
-    store: Store | None = None
-    progress: Progress = silent
-    examples: bool = False
-    engine: Engine = scan_here
 
 
 @dataclass(frozen=True)
@@ -68,45 +39,12 @@ class Candidate:
     hookpoints: tuple[Hookpoint, ...]
 
 
-def rank_layers(
-    reader: LayerReader,
-    dataset: Dataset,
-    layers: str = "all",
-    *,
-    poolings: Sequence[str] = ("own",),
-    options: RankOptions | None = None,
-    extra: Callable[[Sequence[Hookpoint]], Sequence[Composite]] = lambda points: (),
-) -> Leaderboard:
-    """Rank the layers of one model; the full model is always among the rows, as the baseline.
-
-    Args:
-        reader: The model's reader.
-        dataset: What to retrieve.
-        layers: `all`, `0-6` or `1,3,5`.
-        poolings: Poolings to read at every layer; `own` is the model's, `tokens` ranks by late interaction.
-        options: How to rank.
-        extra: Given the hookpoints, what to rank beside them.
-
-    Returns:
-        The leaderboard.
-
-    Raises:
-        CallError: A layer or pooling is wrong.
-    """
-    name = reader.model.source.name
-    points = select_hookpoints(reader.model, layers, poolings, tokens=True)
-    pooling = reader.model.pooling or points[0].layer_pooling[1]
-    full = Hookpoint(name, reader.model.depth, pooling)
-    candidate = Candidate(reader, tuple(dict.fromkeys([*points, full])))
-    return rank([candidate], dataset, str(full), options=options, fusions=extra(candidate.hookpoints))
-
-
-def rank(
+def rank_candidates(
     candidates: Sequence[Candidate],
     dataset: Dataset,
     baseline: str,
     *,
-    options: RankOptions | None = None,
+    options: RunOptions | None = None,
     fusions: Sequence[Composite | RunFusion] = (),
 ) -> Leaderboard:
     """Rank hookpoints of any number of models, and fusions of them, side by side.
@@ -121,13 +59,12 @@ def rank(
     Returns:
         The leaderboard.
     """
-    options = options or RankOptions()
-    metrics = tuple(dict.fromkeys([options.metric, _ALWAYS]))
+    options = options or RunOptions()
+    metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
-    context = RunContext(options.store, options.progress)
     evaluations, truncated = sweep_fusions(
-        readers, [*alone, *fusions], dataset, metrics=metrics, context=context, engine=options.engine
+        readers, [*alone, *fusions], dataset, metrics=metrics, context=options.context, engine=options.engine
     )
     models = []
     published: dict[str, float | None] = {}
@@ -136,14 +73,14 @@ def rank(
         models.append(
             model_settings(reader.model, dataset, truncated[reader.model.source.name], token_budget=reader.token_budget)
         )
-        published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.metric)
+        published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.ranked_by)
     if options.bm25:
         from probe.experiments.bm25 import BM25, evaluate_bm25
 
         evaluations.append(evaluate_bm25(dataset, metrics))
-        published[BM25] = find_published(BM25, dataset, options.metric)
+        published[BM25] = find_published(BM25, dataset, options.ranked_by)
     settings = {
-        "metric": str(options.metric),
+        "metric": str(options.ranked_by),
         "metrics": [str(metric) for metric in metrics],
         "baseline": baseline,
         "similarity": "cosine, float32",
@@ -155,9 +92,9 @@ def rank(
         "dataset": dataset_settings(dataset),
         "statistics": statistics_settings(options.seed),
     }
-    ordered = sorted(evaluations, key=lambda e: (-e.mean(options.metric), e.parameters or 0, e.encoder, e.dim or 0))
+    ordered = sorted(evaluations, key=lambda e: (-e.mean(options.ranked_by), e.parameters or 0, e.encoder, e.dim or 0))
     rows = _build_rows(ordered, baseline, options, published=published)
-    examples = _examples(ordered, dataset, options.metric) if options.examples else None
+    examples = _examples(ordered, dataset, options.ranked_by) if options.examples else None
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
 
 
@@ -179,11 +116,11 @@ def _published_scores(
 
 
 def _build_rows(
-    ordered: Sequence[Evaluation], baseline: str, options: RankOptions, *, published: dict[str, float | None]
+    ordered: Sequence[Evaluation], baseline: str, options: RunOptions, *, published: dict[str, float | None]
 ) -> tuple[Row, ...]:
     # Adaptors on the baseline have its name, too.
     frozen = min((e for e in ordered if e.encoder == baseline), key=lambda e: e.adaptor is not None)
-    scores, reference = np.stack([e.scores[options.metric] for e in ordered]), frozen.scores[options.metric]
+    scores, reference = np.stack([e.scores[options.ranked_by] for e in ordered]), frozen.scores[options.ranked_by]
     intervals = bootstrap_intervals(scores, options.seed)
     p_values = paired_p_values(scores, reference, options.seed)
     against_pca = _compare_with_pca(ordered, options)
@@ -201,15 +138,15 @@ def _build_rows(
     return tuple(rows)
 
 
-def _compare_with_pca(ordered: Sequence[Evaluation], options: RankOptions) -> dict[int, tuple[float, float | None]]:
+def _compare_with_pca(ordered: Sequence[Evaluation], options: RunOptions) -> dict[int, tuple[float, float | None]]:
     """Return, per place of another adaptor, its difference to PCA of the same encoder and dimension, and a p-value."""
-    pca = {(e.encoder, e.dim): e.scores[options.metric] for e in ordered if e.adaptor and e.adaptor.kind == PCA}
+    pca = {(e.encoder, e.dim): e.scores[options.ranked_by] for e in ordered if e.adaptor and e.adaptor.kind == PCA}
     found = {}
     for place, evaluation in enumerate(ordered):
         rival = pca.get((evaluation.encoder, evaluation.dim))
         if evaluation.adaptor is None or evaluation.adaptor.kind == PCA or rival is None:
             continue
-        scores = evaluation.scores[options.metric]
+        scores = evaluation.scores[options.ranked_by]
         found[place] = (float((scores - rival).mean()), paired_p_values(scores[None], rival, options.seed)[0])
     return found
 

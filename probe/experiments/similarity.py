@@ -1,17 +1,19 @@
 """Correlate the cosines of sentence pairs with their gold scores at every layer, in one pass over the sentences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.scored_pairs import ScoredPairs
-from probe.encoding.chunk_states import Progress, RunContext, read_texts, silent
+from probe.data.scored_pairs import ScoredPairs, load_scored_pairs
+from probe.encoding.chunk_states import read_texts
 from probe.encoding.hookpoints import with_full_model
-from probe.encoding.reader import LayerReader
+from probe.encoding.opening import Openable, as_reader
+from probe.experiments.options import RunOptions
 from probe.experiments.provenance import text_model_settings, text_statistics_settings
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
@@ -19,9 +21,8 @@ from probe.metrics.geometry import is_collapsed
 from probe.metrics.significance import percentile_intervals
 from probe.metrics.vectors import Embeddings, unit
 from probe.results.similarity import SimilarityResult, SimilarityRow
-from probe.store.store import Store
 
-__all__ = ["SimilarityOptions", "correlate_layers", "rank_correlations"]
+__all__ = ["correlate_layers", "rank_correlations"]
 
 _TEST = "two-sided paired bootstrap over pairs"
 _LIBRARIES = ("numpy",)
@@ -29,59 +30,44 @@ _LIBRARIES = ("numpy",)
 Wide = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class SimilarityOptions:
-    """How to correlate.
-
-    Attributes:
-        seed: Of intervals and tests.
-        command: What made the result, kept in it.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
-    """
-
-    seed: int = 0
-    command: str = ""
-    store: Store | None = None
-    progress: Progress = silent
-
-
 def correlate_layers(
-    reader: LayerReader,
-    pairs: ScoredPairs,
+    model: Openable,
+    pairs: str | Path | ScoredPairs,
     layers: str = "all",
     *,
     poolings: Sequence[str] = ("own",),
-    options: SimilarityOptions | None = None,
+    options: RunOptions | None = None,
 ) -> SimilarityResult:
     """Correlate cosines with gold scores at every layer of one model; the full model is always among the rows.
 
     Args:
-        reader: The model's reader.
-        pairs: Pairs of sentences with scores.
+        model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`.
+        pairs: Pairs of sentences with scores, or their name or file.
         layers: `all`, `0-6` or `1,3,5`.
         poolings: Poolings to read at every layer; `own` is the model's.
-        options: How to correlate.
+        options: How to run.
 
     Returns:
         The layers, ranked by Spearman's correlation.
 
     Raises:
-        CallError: A layer or pooling is wrong.
+        ProbeError: The call is wrong, or the model or the pairs cannot be had; no sentence was encoded.
     """
-    options = options or SimilarityOptions()
+    options = options or RunOptions()
+    reader = as_reader(model, options.load, options.store)
     points, full = with_full_model(reader.model, layers, poolings)
-    parts = [(pairs.name, part) for part in pairs.parts]
+    scored = pairs if isinstance(pairs, ScoredPairs) else load_scored_pairs(str(pairs))
+    parts = [(scored.name, part) for part in scored.parts]
     layer_poolings = [point.layer_pooling for point in points]
-    states, truncated = read_texts(reader, parts, layer_poolings, context=RunContext(options.store, options.progress))
-    rows = rank_correlations({point: states[point.layer_pooling] for point in points}, full, pairs, seed=options.seed)
+    states, truncated = read_texts(reader, parts, layer_poolings, context=options.context)
+    rows = rank_correlations({point: states[point.layer_pooling] for point in points}, full, scored, seed=options.seed)
     settings = {
         "metric": "spearman",
         "similarity": "cosine",
         "baseline": str(full),
-        "highest": highest_spearman(pairs.gold),
-        "models": [text_model_settings(reader.model, pairs.parts, truncated, token_budget=reader.token_budget)],
-        "dataset": _dataset_settings(pairs),
+        "highest": highest_spearman(scored.gold),
+        "models": [text_model_settings(reader.model, scored.parts, truncated, token_budget=reader.token_budget)],
+        "dataset": _dataset_settings(scored),
         "statistics": text_statistics_settings("pairs", _TEST, options.seed, libraries=_LIBRARIES),
     }
     return SimilarityResult(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows)
@@ -90,16 +76,9 @@ def correlate_layers(
 def rank_correlations(
     states: Mapping[Hookpoint, Embeddings], baseline: Hookpoint, pairs: ScoredPairs, *, seed: int
 ) -> tuple[SimilarityRow, ...]:
-    """Rank hookpoints by how their cosines agree with the gold scores.
+    """Rank hookpoints, given `(N, D)` of all sentences, by how their cosines agree with the gold scores.
 
-    Args:
-        states: Float32 `(N, D)` of all sentences, per hookpoint.
-        baseline: The hookpoint the others are tested against, one of them.
-        pairs: Pairs of those sentences, with scores.
-        seed: Of intervals and tests.
-
-    Returns:
-        The rows, best first, collapsed ones last.
+    All are tested against the baseline, one of them. The best comes first, collapsed ones last.
     """
     cosines = {point: _cosines(vectors, pairs) for point, vectors in states.items()}
     rows = {point: _describe(point, states[point], cosines[point], gold=pairs.gold) for point in states}

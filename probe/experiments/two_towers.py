@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import select_hookpoints
-from probe.encoding.opening import open_reader
+from probe.encoding.opening import Openable, as_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
-from probe.experiments.ranking import Candidate, RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import Candidate, rank_candidates
 from probe.layers.hookpoint import TOWERS, split_tower
 from probe.models.info import find_towers
 from probe.models.options import LoadOptions
@@ -34,12 +36,12 @@ class Towers:
 
 
 def open_towers(
-    name: str, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
+    model: Openable, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
 ) -> Towers:
     """Open both towers of a model.
 
     Args:
-        name: Alias, hub id or folder; `clip@image` where the layers of one tower only are to be ranked.
+        model: Alias, hub id or folder; `clip@image` or what reads it where only its layers are to be ranked.
         dataset: What is to be read.
         options: How to load them; the longest input is that of texts.
         store: Where facts of models and states are kept, if anywhere.
@@ -51,9 +53,10 @@ def open_towers(
         CallError: The model has one tower only.
         ModelError: It cannot be loaded.
     """
-    if split_tower(name)[1] is not None:
-        reader = _open(name, options, store)
-        return Towers((reader,), (_open(other_tower(name), options, store),))
+    if not isinstance(model, str | Path) or split_tower(str(model))[1] is not None:
+        reader = _open(str(model), options, store) if isinstance(model, str | Path) else as_reader(model)
+        return Towers((reader,), (open_other(reader, options, store),))
+    name = str(model)
     if not find_towers(find_source(name).folder):
         raise CallError(
             f"'{dataset.name}' holds images, and '{name}' reads texts only: name a model of two towers, as clip"
@@ -81,19 +84,9 @@ def rank_towers(
     layers: str = "all",
     *,
     poolings: Sequence[str] = ("own",),
-    options: RankOptions | None = None,
+    options: RunOptions | None = None,
 ) -> Leaderboard:
-    """Rank layers of towers, each compared with the whole of the other tower.
-
-    Args:
-        towers: The towers.
-        dataset: Images and their captions.
-        layers: `all`, `0-6` or `1,3,5`.
-        poolings: Poolings to read at every layer; `own` is the tower's.
-        options: How to rank.
-
-    Returns:
-        The leaderboard; the baseline is both towers whole.
+    """Rank layers of towers, each compared with the whole of the other one; the baseline is both towers whole.
 
     Raises:
         CallError: A layer or pooling is wrong.
@@ -103,4 +96,6 @@ def rank_towers(
     whole = [whole_tower(reader.model) for reader in towers.swept]
     points = [p for reader in towers.swept for p in select_hookpoints(reader.model, layers, poolings)]
     pairs = [pair_up(point, models, dataset) for point in dict.fromkeys([*points, *whole])]
-    return rank([Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options=options, fusions=pairs)
+    return rank_candidates(
+        [Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options=options, fusions=pairs
+    )

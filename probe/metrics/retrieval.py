@@ -31,14 +31,17 @@ class Metric:
     cutoff: int
 
     @classmethod
-    def parse(cls, text: str) -> "Metric":
+    def parse(cls, text: "str | Metric") -> "Metric":
         """Parse `ndcg@10`, `map@100`, `recall@100`, `precision@5`, `mrr@10` or `success@1`, in any case.
 
         Success is 1 where a relevant document is among the first k: what papers on images and texts call recall@k.
+        What is a metric already stays what it is.
 
         Raises:
             CallError: There is no such metric, or it has no cut-off.
         """
+        if isinstance(text, Metric):
+            return text
         parts = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,5})", text.strip().lower())
         name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
         if parts is None or name not in _TREC_NAMES:

@@ -29,6 +29,9 @@ __all__ = [
     "check_tower",
     "find_files",
     "find_towers",
+    "hash_config",
+    "hash_tokenizer",
+    "with_options",
 ]
 
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
@@ -133,7 +136,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     if entry is not None:  # before anybody downloads it
         check_tower(model, tower, entry.has_towers)
     source = replace(find_source(model), name=name)
-    config = _with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
+    config = with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
     check_tower(model, tower, bool(find_towers(config.transformer)))
     reads_images = tower == "image"
     return ModelFiles(
@@ -143,8 +146,8 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         device=device,
         trust=options.trust_remote_code,
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
-        config_hash=_hash_config(config, tower),
-        tokenizer_hash=(_hash_image_processor if reads_images else _hash_tokenizer)(config.transformer, name),
+        config_hash=hash_config(config, tower),
+        tokenizer_hash=(_hash_image_processor if reads_images else hash_tokenizer)(config.transformer, name),
         learned=read_learned(source.folder),
         tower=tower,
     )
@@ -202,7 +205,8 @@ def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfi
     )
 
 
-def _with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
+def with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
+    """Return a model's settings with the prompts that the caller asks for."""
     query, document = options.query_prompt, options.document_prompt
     return replace(
         config,
@@ -211,14 +215,20 @@ def _with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
     )
 
 
-def _hash_tokenizer(folder: Path, name: str) -> str:
+def hash_tokenizer(folder: Path, name: str) -> str:
+    """Return the sha256 of the files of a tokenizer, whose model is called `name`.
+
+    Raises:
+        ModelError: There are none.
+    """
     files = sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)})
     if not files:
         raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
     return hash_files(files)
 
 
-def _hash_config(config: ModelConfig, tower: str | None) -> str:
+def hash_config(config: ModelConfig, tower: str | None) -> str:
+    """Return the sha256 of a transformer's config and code, and of what else decides how it reads."""
     files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
     text = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
     return hashlib.sha256(text.encode()).hexdigest()

@@ -9,14 +9,23 @@ from torch import nn
 
 from probe.errors import CallError, ModelError, first_line
 from probe.layers.layer_stack import LayerStack
-from probe.models.info import ModelFiles, ModelProfile
+from probe.models.info import ModelFacts, ModelFiles, ModelProfile, build_profile
 
-__all__ = ["LoadedModel", "explain_load_failure", "load_part", "load_weights", "pick_max_tokens", "refuse_missing"]
+__all__ = [
+    "LoadedModel",
+    "assemble",
+    "explain_load_failure",
+    "load_part",
+    "load_weights",
+    "pick_max_tokens",
+    "refuse_missing",
+]
 
 # Used where neither the folder nor the tokenizer nor the config names a longest input.
 _DEFAULT_MAX_TOKENS = 512
 # transformers writes about 1e30 where a tokenizer knows no limit.
 _ENDLESS = 10**9
+_NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
 
 
 @dataclass(frozen=True)
@@ -100,3 +109,36 @@ def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None,
         return wanted
     limits = [n for n in (named or tokenizer.model_max_length, possible) if n and n < _ENDLESS]
     return int(min(limits, default=_DEFAULT_MAX_TOKENS))
+
+
+def assemble(
+    files: ModelFiles, module: nn.Module, tokenizer: Any, *, stack: LayerStack, max_tokens: int | None
+) -> LoadedModel:
+    """Put an encoder of one tower together.
+
+    Raises:
+        CallError: The model does not take inputs of that length.
+    """
+    config, inside = files.config, module.config.get_text_config()  # type: ignore[union-attr, operator]
+    facts = ModelFacts(
+        depth=stack.depth,
+        width=int(inside.hidden_size),
+        parameters=stack.parameters_by_layer(module),
+        max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer=tokenizer),
+        notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
+        pooling=config.pooling,
+    )
+    return LoadedModel(**vars(build_profile(files, facts)), module=module, tokenizer=tokenizer, stack=stack)
+
+
+def _count_positions(module: nn.Module) -> int | None:
+    """Return how many tokens the positions suffice for; RoBERTa-like models lose those up to the padding id."""
+    config: Any = module.config
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions < 1:
+        return None
+    words: Any = module.get_input_embeddings()  # type: ignore[operator]
+    others = [m for m in module.modules() if isinstance(m, nn.Embedding) and m is not words]
+    tables = [table for table in others if table.num_embeddings == positions]
+    offsets = [table.padding_idx + 1 for table in tables if table.padding_idx is not None]
+    return positions - max(offsets, default=0)

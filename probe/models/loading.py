@@ -1,26 +1,29 @@
-"""Load an encoder with its tokenizer, its layer stack and everything that decides its vectors."""
+"""Load an encoder: its weights, its tokenizer, its layer stack and everything that decides its vectors."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from probe.layers.layer_stack import LayerStack, find_layers
-from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files
-from probe.models.loaded import LoadedModel, load_part, load_weights, pick_max_tokens, refuse_missing
+from probe.models.in_memory import read_sentence_transformer
+from probe.models.info import ModelFiles, find_files
+from probe.models.loaded import LoadedModel, assemble, load_part, load_weights, refuse_missing
 from probe.models.options import LoadOptions
 from probe.models.tokenization import lower_case
 from probe.models.tower_loading import load_tower
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 __all__ = ["load_files", "load_model"]
 
-_NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
 
-
-def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
+def load_model(model: "str | Path | SentenceTransformer", options: LoadOptions | None = None) -> LoadedModel:
     """Load an encoder by alias, hub id or folder.
 
     Args:
-        name: Alias, hub id or folder; `clip@image` of one tower.
+        model: Alias, hub id or folder; `clip@image` of one tower. A `SentenceTransformer` is taken as it is in memory.
         options: How to load it.
 
     Returns:
@@ -31,18 +34,13 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
         ModelError: The files cannot be had, or its layers cannot be read.
     """
     options = options or LoadOptions()
-    return load_files(find_files(name, options), options.max_tokens)
+    if not isinstance(model, str | Path):
+        return read_sentence_transformer(model, options)
+    return load_files(find_files(str(model), options), options.max_tokens)
 
 
 def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
-    """Load an encoder whose files were found.
-
-    Args:
-        files: The files.
-        max_tokens: Longest input in tokens; the model's own when left out.
-
-    Returns:
-        The model.
+    """Load an encoder whose files were found; its longest input is the model's own when left out.
 
     Raises:
         CallError: The model does not take inputs of that length.
@@ -50,23 +48,9 @@ def load_files(files: ModelFiles, max_tokens: int | None = None) -> LoadedModel:
     """
     if files.tower is not None:
         return load_tower(files, max_tokens)
-    config = files.config
     module, tokenizer, stack = _load_module(files)
-    facts = ModelFacts(
-        depth=stack.depth,
-        width=_width_of(module),
-        parameters=stack.parameters_by_layer(module),
-        max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer=tokenizer),
-        notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
-        pooling=config.pooling,
-    )
     # Cast once, not in every product as autocast does: half the memory traffic between the products, too.
-    module = module.to(files.device, files.dtype)
-    return LoadedModel(**vars(build_profile(files, facts)), module=module, tokenizer=tokenizer, stack=stack)
-
-
-def _width_of(module: nn.Module) -> int:
-    return int(module.config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
+    return assemble(files, module.to(files.device, files.dtype), tokenizer, stack=stack, max_tokens=max_tokens)
 
 
 def _load_module(files: ModelFiles) -> tuple[nn.Module, Any, LayerStack]:
@@ -90,16 +74,3 @@ def _load_module(files: ModelFiles) -> tuple[nn.Module, Any, LayerStack]:
     if files.config.lower_case:
         lower_case(tokenizer)
     return module, tokenizer, stack
-
-
-def _count_positions(module: nn.Module) -> int | None:
-    """Return how many tokens the positions suffice for; RoBERTa-like models lose those up to the padding id."""
-    config: Any = module.config
-    positions = getattr(config, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions < 1:
-        return None
-    words: Any = module.get_input_embeddings()  # type: ignore[operator]
-    others = [m for m in module.modules() if isinstance(m, nn.Embedding) and m is not words]
-    tables = [table for table in others if table.num_embeddings == positions]
-    offsets = [table.padding_idx + 1 for table in tables if table.padding_idx is not None]
-    return positions - max(offsets, default=0)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from probe.errors import ModelError
 
-__all__ = ["ModelConfig", "find_transformer", "first_module", "note_left_out", "read_model_config"]
+__all__ = ["NOT_APPLIED", "ModelConfig", "find_transformer", "first_module", "note_left_out", "read_model_config"]
 
 _POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last", "mean_sqrt_len_tokens": "mean"}
 _LEGACY_FLAGS = {
@@ -22,6 +22,8 @@ _LEGACY_FLAGS = {
 }
 # The names sentence-transformers documents for it; its version 6 applies none but the first.
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+# Ends the note of modules that a hookpoint leaves out.
+NOT_APPLIED = "after the pooling is not applied"
 _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
 
 T = TypeVar("T")
@@ -139,7 +141,7 @@ def first_module(folder: Path) -> str | None:
 
 def note_left_out(modules: Sequence[str]) -> str:
     """Return the note on modules after the pooling; a caller that applies them takes it back."""
-    return f"the model's own {', '.join(modules)} after the pooling is not applied"
+    return f"the model's own {', '.join(modules)} {NOT_APPLIED}"
 
 
 def _read_modules(folder: Path) -> list[_Module]:

@@ -20,7 +20,7 @@ _KINDS: dict[str, type[Result]] = {
 }
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: str | Path) -> Result:
     """Read a result.
 
     Args:
@@ -32,7 +32,7 @@ def read_result(path: Path) -> Result:
     Raises:
         DataError: It cannot be read, is empty, or is no result of this program.
     """
-    payload = _read_json(path)
+    payload = _read_json(Path(path))
     kind, schema = payload.get("kind"), payload.get("schema")
     if not isinstance(kind, str) or kind not in _KINDS:
         keys = ", ".join(map(repr, list(payload)[:4])) or "nothing"

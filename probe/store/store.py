@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.io.files import digest, read_sealed, write_sealed
-from probe.io.locations import list_names, touch
+from probe.io.locations import list_names, locate, touch
 from probe.io.remote_path import Location, RemotePath
 from probe.layers.hookpoint import LayerPooling
 from probe.store.chunk_file import (
@@ -37,9 +37,9 @@ _log = logging.getLogger(__name__)
 class Store:
     """A folder of shelves; a fault of the disk is said once, and work goes on without the store."""
 
-    def __init__(self, folder: Location) -> None:
-        """Name the folder; it is made when something is first written."""
-        self.folder = folder
+    def __init__(self, folder: str | Location) -> None:
+        """Name the folder, or its URL; it is made when something is first written."""
+        self.folder = locate(folder) if isinstance(folder, str) else folder
         self._writable = True
 
     def shelf(self, parts: Mapping[str, Any], about: Mapping[str, Any]) -> "Shelf":

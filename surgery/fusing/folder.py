@@ -11,13 +11,15 @@ from probe.evaluation.fusion import Fusion
 from probe.models.options import LoadOptions
 from probe.models.saved_json import Description, Part, read_description
 from probe.store.store import Store
+from surgery.cutting.blocks import CutModel
 from surgery.cutting.cut import cut
 from surgery.fusing.model import FusedModel, refuse_towers
 from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
 from surgery.saving.heads import OutputHead
+from surgery.saving.save import save as save_cut
 from surgery.saving.save import save_folder, write_model
 
-__all__ = ["FUSED_MODULE", "FUSED_MODULES", "is_fused", "open_fused", "save_fused", "write_fused"]
+__all__ = ["FUSED_MODULE", "FUSED_MODULES", "is_fused", "open_fused", "save", "write_fused"]
 
 _DESCRIPTION = "fused.json"
 # Begins the name of a member's folder.
@@ -78,19 +80,35 @@ def is_fused(folder: str | Path) -> bool:
     return (Path(folder) / _DESCRIPTION).is_file()
 
 
-def save_fused(
-    model: FusedModel,
-    out: Path,
-    force: bool = False,
+def save(
+    model: CutModel | FusedModel,
+    out: str | Path,
+    head: OutputHead | None = None,
     *,
+    force: bool = False,
     check: Callable[[Path], object] = lambda folder: None,
     scores: str = "",
 ) -> Path:
-    """Save a fused model; arguments, result and errors as of `save_folder`.
+    """Save a model as a folder that sentence-transformers loads.
 
-    Its card says how it retrieves by `scores`, in Markdown.
+    Args:
+        model: What `cut`, `keep` or `fuse` gave.
+        out: Folder to make; it is whole or not there.
+        head: What comes after the blocks of a cut model; its own pooling alone when left out.
+        force: Replace a folder that an earlier save made.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        scores: How a fused model retrieves, in Markdown, for its card; the scores of a cut one are in its head.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CallError: The folder exists, or the model has no pooling of its own and none was given.
+        ModelError: The files cannot be written.
     """
-    return save_folder(out, lambda folder: write_fused(model, folder, scores=scores), force, check=check)
+    if isinstance(model, CutModel):
+        return save_cut(model, Path(out), head, force=force, check=check)
+    return save_folder(Path(out), lambda folder: write_fused(model, folder, scores=scores), force, check=check)
 
 
 def write_fused(
@@ -160,7 +178,7 @@ def open_fused(folder: str | Path, options: LoadOptions | None = None, store: St
     """Open a fused model; of its code, nothing but this package's own is run.
 
     Args:
-        folder: A folder that `save_fused` made.
+        folder: A folder that `save` made.
         options: How to load its members; prompts and a longest input hold for all of them.
         store: Where facts of models are kept, if anywhere.
 

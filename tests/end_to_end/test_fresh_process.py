@@ -14,7 +14,8 @@ from tiny_data import make_dataset
 from probe.data.docstrings import read_docstrings
 from probe.data.loading import load_dataset
 from probe.encoding.opening import open_reader
-from probe.experiments.ranking import RankOptions, rank_layers
+from probe.experiments.layers import rank_layers
+from probe.experiments.options import RunOptions
 from probe.models.options import LoadOptions
 from probe.store.store import Store
 
@@ -38,7 +39,7 @@ from probe.data.loading import load_dataset
 from probe.data.docstrings import read_docstrings
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
-from probe.experiments.ranking import rank_layers
+from probe.experiments.layers import rank_layers
 from probe.encoding.reader import LayerReader
 reader = LayerReader(load_model(model, LoadOptions(dtype="float32", device="cpu")))
 board = rank_layers(reader, load_dataset(data), poolings=("own", "cls"))
@@ -67,7 +68,7 @@ def board(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> t
     folder = tmp_path_factory.mktemp("store")
     store = Store(folder)
     reader = open_reader(model, OPTIONS, store)
-    ranked = rank_layers(reader, load_dataset(data), poolings=("own", "cls"), options=RankOptions(store=store))
+    ranked = rank_layers(reader, load_dataset(data), poolings=("own", "cls"), options=RunOptions(store=store))
     return json.loads(ranked.to_json()), str(folder)
 
 

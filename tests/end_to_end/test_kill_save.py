@@ -19,9 +19,8 @@ from adaptors.finetuning.saved import Tuned, save_tuned
 from probe.models.options import LoadOptions
 from probe.models.loading import load_model
 from surgery.cutting.cut import cut
-from surgery.saving.save import save
 from surgery.fusing.model import fuse
-from surgery.fusing.folder import save_fused
+from surgery.fusing.folder import save
 
 bert, mpnet, root = sys.argv[1:]
 options = LoadOptions(dtype="float32", device="cpu")
@@ -30,7 +29,7 @@ student = open_trainable(bert, Path(root, "base"))
 tuned = Tuned(student, TrainedOn("tuned", (("rows", "0"),)), "tuned", "On rows.")
 writers = {
     "cut": lambda out: save(short, out, force=True),
-    "fuse": lambda out: save_fused(fused, out, force=True),
+    "fuse": lambda out: save(fused, out, force=True),
     "tune": lambda out: save_tuned(tuned, out, force=True),
 }
 dice, kills = random.Random(4), 0

@@ -21,9 +21,11 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation import one_pass
 from probe.evaluation.composite import Asymmetric
-from probe.evaluation.evaluate import evaluate_late
+from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion
-from probe.experiments.ranking import Candidate, RankOptions, rank, rank_layers
+from probe.experiments.layers import rank_layers
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import Candidate, rank_candidates
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
 from probe.metrics.run_fusion import fuse_runs
@@ -70,7 +72,7 @@ def rank_places(
     reader: LayerReader, dataset: Dataset, store: Store | None = None, places: Sequence[str] = ("3:mean", "3:tokens")
 ) -> Leaderboard:
     named = points_of(reader.model, *places)  # type: ignore[arg-type]
-    return rank([Candidate(reader, named)], dataset, str(named[0]), options=RankOptions(store=store))
+    return rank_candidates([Candidate(reader, named)], dataset, str(named[0]), options=RunOptions(store=store))
 
 
 def token_row(board: Leaderboard) -> Row:
@@ -136,7 +138,7 @@ def test_tokens_and_scores_are_those_of_the_cut_model_as_a_multi_vector_encoder(
     assert all(np.abs(mine - other.numpy()).max() < 1e-5 for mine, other in zip(found, wanted, strict=True))
     scores = theirs.similarity(theirs.encode_query(queries), wanted).numpy()
     assert maxsim(ours.encode_query(queries), found) == pytest.approx(scores, abs=1e-4)
-    alone = evaluate_late(theirs, "theirs", dataset, metrics=[NDCG])
+    alone = evaluate(theirs, dataset, [NDCG], name="theirs")
     board = rank_places(LayerReader(model), dataset, places=("2:mean", "2:tokens"))
     assert alone.mean(NDCG) == pytest.approx(token_row(board).scores["ndcg@10"], abs=1e-9)
 
@@ -274,7 +276,7 @@ def test_probe_layers_ranks_the_tokens_of_every_layer_beside_the_full_model(
 
 
 def test_a_token_encoder_alone_scores_as_its_row(model: LoadedModel, dataset: Dataset) -> None:
-    alone = evaluate_late(TokenEncoder(LayerReader(model), 3), "alone", dataset, metrics=[NDCG])
+    alone = evaluate(TokenEncoder(LayerReader(model), 3), dataset, [NDCG], name="alone")
     row = token_row(rank_places(LayerReader(model), dataset))
     assert alone.mean(NDCG) == pytest.approx(row.scores["ndcg@10"], abs=1e-9)
     assert (alone.dim, alone.collapsed) == (WIDTH, False)
@@ -286,7 +288,7 @@ def test_rankings_of_tokens_are_fused_with_those_of_vectors(
     name = str(tiny_folder("bert"))
     specs = [f"{name}@3:mean", f"{name}@2:tokens", f"{name}@3:mean+{name}@2:tokens"]
     resolved = resolve_specs(specs, FLOAT32, run_rules=["rrf", "combsum"], tokens=True)
-    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     both = ", ".join(specs[:2])
     assert {row.encoder for row in board.rows} == {*specs[:2], f"rrf({both})", f"combsum({both})"}
     assert runs[2:] == [fuse_runs(runs[:2], rule) for rule in ("rrf", "combsum")]

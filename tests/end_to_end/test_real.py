@@ -13,7 +13,7 @@ from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding.truncation import truncate
 from probe.evaluation.evaluate import evaluate
-from probe.experiments.ranking import rank
+from probe.experiments.ranking import rank_candidates
 from probe.metrics.retrieval import score_run
 from probe.metrics.top_k import TopK, cosines
 from probe.metrics.vectors import unit
@@ -103,7 +103,7 @@ def test_the_row_of_a_layer_of_the_truncated_encoder_and_of_the_saved_cut_are_eq
     model = load_model("minilm", FLOAT32)
     folder = save(cut(model, 5), tmp_path / "cut")
     resolved = resolve_specs(["minilm@5:mean", str(folder)], FLOAT32)
-    board = rank(resolved.candidates, data, str(resolved.baseline))
+    board = rank_candidates(resolved.candidates, data, str(resolved.baseline))
     with truncate(SentenceTransformer(str(model.source.folder), device="cpu"), after=5) as shorter:
-        truncated = evaluate(shorter, "truncated", data, metrics=[NDCG]).mean(NDCG)
+        truncated = evaluate(shorter, data, [NDCG], name="truncated").mean(NDCG)
     assert [row.scores["ndcg@10"] for row in board.rows] == pytest.approx([truncated] * 2, abs=1e-6)

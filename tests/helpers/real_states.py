@@ -10,7 +10,8 @@ import pytest
 from probe.data.loading import load_dataset
 from probe.encoding import chunk_states as states
 from probe.encoding.reader import LayerReader
-from probe.experiments.ranking import RankOptions, rank_layers
+from probe.experiments.layers import rank_layers
+from probe.experiments.options import RunOptions
 from probe.metrics.retrieval import Metric
 from probe.metrics.vectors import Embeddings
 from probe.models.loading import load_model
@@ -36,7 +37,7 @@ def rank_minilm(name: str, dtype: str, limit: int | None = None, bm25: bool = Fa
     if not archive.exists():
         pytest.skip(f"{archive} is missing: put BEIR's {name}.zip there to check the published numbers")
     reader = LayerReader(load_model("minilm", LoadOptions(dtype=dtype)))
-    return rank_layers(reader, load_dataset(str(archive), limit=limit), options=RankOptions(bm25=bm25))
+    return rank_layers(reader, load_dataset(str(archive), limit=limit), options=RunOptions(bm25=bm25))
 
 
 @dataclass(frozen=True)

@@ -1,81 +1,94 @@
-"""Specs become models, each loaded once, and the baseline every row is tested against."""
+"""`load_encoder` opens whatever a spec or a saved folder names, and gives the vectors that its row has."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from tiny_data import make_dataset
+from tiny_models import WIDTH, make_texts
 
-from adaptors.encoders import specs as resolve
+import encoder_surgery
+from adaptors import load_encoder
+from adaptors.encoders.adapted import AdaptedEncoder
+from adaptors.encoders.folder import About, save_adapted
 from adaptors.encoders.specs import resolve_specs
-from probe.encoding.opening import open_reader
-from probe.encoding.reader import LayerReader
-from probe.errors import CallError
+from adaptors.modules.linear import Projection
+from probe.encoding.encoder import Encoder
+from probe.encoding.encoders import HookpointEncoder
+from probe.errors import CallError, ProbeError
+from probe.evaluation.evaluate import evaluate
+from probe.evaluation.fusion import Fusion
+from probe.evaluation.records import AdaptorFacts
+from probe.experiments.ranking import rank_candidates
+from probe.metrics.vectors import unit
 from probe.models.options import LoadOptions
-from probe.store.store import Store
+from surgery import fuse, save
 
+TEXTS = make_texts(6)
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bert(tiny_folder: Callable[[str], Path]) -> str:
     return str(tiny_folder("bert"))
 
 
-def test_every_model_is_loaded_once(
-    bert: str, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded: list[str] = []
-
-    def load(name: str, options: LoadOptions | None, store: Store | None) -> LayerReader:
-        loaded.append(name)
-        return open_reader(name, options, store)
-
-    monkeypatch.setattr(resolve, "open_reader", load)
-    other = str(tiny_folder("mpnet"))
-    resolved = resolve_specs([f"{bert}@1:cls", other, f"{bert}@2"], OPTIONS)
-    assert loaded == [bert, other]
-    assert [[str(p) for p in c.hookpoints] for c in resolved.candidates] == [
-        [f"{bert}@1:cls", f"{bert}@2:mean"],
-        [f"{other}@3:mean"],
-    ]
+@pytest.fixture(scope="module")
+def folders(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders that stand by themselves: a fused model, and an encoder with a linear map on top."""
+    root = tmp_path_factory.mktemp("saved")
+    resolved = resolve_specs([f"{bert}@2:cls"], OPTIONS)
+    reader, point = resolved.candidates[0].reader, resolved.candidates[0].hookpoints[0]
+    module = Projection.of(torch.eye(WIDTH)[:, :4])
+    adapted = AdaptedEncoder(Fusion((point,)), module, 4, AdaptorFacts("pca", "none", None, None, 0))
+    return {
+        "fused": str(save(fuse([f"{bert}@1:mean", f"{bert}@3:cls"], options=OPTIONS), str(root / "fused"))),
+        "adapted": str(save_adapted(adapted, [reader], root / "adapted", about=About("tiny"))),
+    }
 
 
-def test_the_first_spec_is_the_baseline(bert: str) -> None:
-    assert str(resolve_specs([f"{bert}@1:cls", bert], OPTIONS).baseline) == f"{bert}@1:cls"
+def test_one_import_has_the_load_encoder_that_knows_most() -> None:
+    assert encoder_surgery.load_encoder is load_encoder
 
 
-def test_of_several_layers_the_deepest_is_the_baseline(bert: str) -> None:
-    resolved = resolve_specs([f"{bert}@all:max", bert], OPTIONS)
-    assert str(resolved.baseline) == f"{bert}@3:max"
-    assert len(resolved.candidates[0].hookpoints) == 5
+def test_a_hookpoint_is_that_of_probe(bert: str) -> None:
+    encoder = load_encoder(f"{bert}@2:cls", OPTIONS)
+    assert isinstance(encoder, HookpointEncoder)
+    assert str(encoder.hookpoint) == f"{bert}@2:cls"
 
 
-def test_the_same_hookpoint_twice_is_one_row(bert: str) -> None:
-    assert len(resolve_specs([bert, f"{bert}@last", f"{bert}@3:mean"], OPTIONS).candidates[0].hookpoints) == 1
+def test_a_fusion_joins_its_parts(bert: str) -> None:
+    encoder = load_encoder(f"{bert}@1:mean+{bert}@3:cls", OPTIONS)
+    parts = [unit(load_encoder(f"{bert}@{place}", OPTIONS).encode_query(TEXTS)) for place in ("1:mean", "3:cls")]
+    assert encoder.encode_query(TEXTS) == pytest.approx(np.concatenate(parts, axis=1) / np.sqrt(2), abs=1e-6)
 
 
-def test_a_fusion_names_its_parts_and_can_be_the_baseline(bert: str) -> None:
-    resolved = resolve_specs([f"{bert}@1+{bert}@2:cls", f"{bert}@3"], OPTIONS)
-    assert [str(fusion) for fusion in resolved.fusions] == [f"{bert}@1:mean+{bert}@2:cls"]
-    assert str(resolved.baseline) == f"{bert}@1:mean+{bert}@2:cls"
-    assert [str(point) for point in resolved.candidates[0].hookpoints] == [f"{bert}@3:mean"]
+@pytest.mark.parametrize("kind", ["fused", "adapted"])
+def test_a_saved_folder_scores_as_its_row(kind: str, folders: dict[str, str], tmp_path: Path) -> None:
+    from probe.data.loading import load_dataset
+
+    dataset = load_dataset(str(make_dataset(tmp_path / "tiny")))
+    encoder = load_encoder(folders[kind], OPTIONS)
+    assert isinstance(encoder, Encoder)
+    resolved = resolve_specs([folders[kind]], OPTIONS)
+    (row,) = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions).rows
+    assert evaluate(encoder, dataset).mean("ndcg@10") == pytest.approx(row.scores["ndcg@10"], abs=1e-9)
 
 
-def test_every_layer_is_fused_with_every_other(bert: str, tiny_folder: Callable[[str], Path]) -> None:
-    other = str(tiny_folder("mpnet"))
-    resolved = resolve_specs([f"{bert}@all+{other}@1,2:cls"], OPTIONS)
-    assert len(resolved.fusions) == 4 * 2
-    assert str(resolved.fusions[-1]) == f"{bert}@3:mean+{other}@2:cls"
-    assert len(resolve_specs([f"{bert}@1-3+{bert}@1-3"], OPTIONS).fusions) == 6
+def test_what_stands_by_itself_or_is_several_is_refused_in_a_line(bert: str, folders: dict[str, str]) -> None:
+    wrong = [f"{folders['fused']}@1", f"{folders['adapted']}+{bert}", f"{bert}@1-2+{bert}@3", f"{bert}:tokens+{bert}"]
+    for spec in [*wrong, f"{bert}@1-2", f"{bert}@9+{bert}", "clip@image+clip@text"]:
+        with pytest.raises(CallError) as caught:
+            load_encoder(spec, OPTIONS)
+        assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("spec", ["{m}+", "+{m}", "{m}++{m}@1", "{m}@1+{m}@1", "{m}@1+{m}@9"])
-def test_a_fusion_of_nothing_is_a_wrong_call(bert: str, spec: str) -> None:
-    with pytest.raises(CallError):
-        resolve_specs([spec.format(m=bert)], OPTIONS)
+def test_probe_names_the_way_out_for_folders_it_does_not_know(folders: dict[str, str]) -> None:
+    from probe.encoding.opening import load_encoder as load_hookpoint
 
-
-def test_a_folder_with_a_plus_in_its_name_is_a_folder(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
-    (tmp_path / "a+b").symlink_to(tiny_folder("bert"))
-    assert resolve_specs([str(tmp_path / "a+b")], OPTIONS).baseline.points[0].layer == 3
-    assert resolve_specs([f"{tmp_path / 'a+b'}@2:cls"], OPTIONS).baseline.points[0].layer == 2
+    for folder in folders.values():
+        with pytest.raises(ProbeError, match=r"adaptors\.load_encoder"):
+            load_hookpoint(folder, OPTIONS)
+    assert load_hookpoint(f"{folders['adapted']}:cls", OPTIONS).encode_query(["ice"]).shape == (1, WIDTH)

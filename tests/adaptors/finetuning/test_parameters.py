@@ -16,7 +16,7 @@ from adaptors.finetuning.parameters import Scope, TrainedWeights, add_lora, choo
 from adaptors.finetuning.tune import tune
 from adaptors.training.trainer import EncoderTrainer
 from probe.errors import CallError
-from surgery.fusing.folder import save_fused
+from surgery.fusing.folder import save
 from surgery.fusing.model import fuse
 
 FAMILIES = ["bert", "mpnet", "modernbert"]
@@ -213,7 +213,7 @@ def test_a_fusion_has_as_many_last_blocks_as_its_deepest_member(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     specs = [f"{tiny_folder('bert')}@1:mean", f"{tiny_folder('mpnet')}@2:cls"]
-    fused = open_trainable(str(save_fused(fuse(specs), tmp_path / "both")), Path())
+    fused = open_trainable(str(save(fuse(specs), tmp_path / "both")), Path())
     choose_weights(fused, Scope(top=2))
     for tower in fused.towers:
         assert all(parameter.requires_grad for parameter in tower.stack.blocks.parameters())

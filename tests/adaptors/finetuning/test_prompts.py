@@ -19,7 +19,7 @@ from adaptors.rows.rows import Pairwise
 from adaptors.training.metrics_log import SampleGeometry
 from probe.models.tokenization import tokenize
 from surgery.fusing import module as fused_module
-from surgery.fusing.folder import save_fused
+from surgery.fusing.folder import save
 from surgery.fusing.model import fuse
 
 _DICE = random.Random(2)
@@ -35,7 +35,7 @@ def student(tiny_folder: Callable[[str], Path]) -> TrainableEncoder:
 def fused(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fusion of two models with prompts of their own."""
     specs = [f"{tiny_folder('bert')}@2:mean", f"{tiny_folder('mpnet')}@3:cls"]
-    return save_fused(fuse(specs), tmp_path_factory.mktemp("fused") / "both")
+    return save(fuse(specs), tmp_path_factory.mktemp("fused") / "both")
 
 
 class Tokenised:

@@ -58,11 +58,11 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture(scope="module")
 def fused(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from surgery.fusing.folder import save_fused
+    from surgery.fusing.folder import save
     from surgery.fusing.model import fuse
 
     specs = [f"{tiny_folder('bert')}@1:mean", f"{tiny_folder('mpnet')}@2:cls"]
-    return save_fused(fuse(specs), tmp_path_factory.mktemp("fused") / "both")
+    return save(fuse(specs), tmp_path_factory.mktemp("fused") / "both")
 
 
 def run(folder: Path, options: TuneOptions, data: Any = DATA) -> tuple[dict[str, Tensor], tuple[Round, ...]]:

@@ -11,7 +11,7 @@ from adaptors.finetuning.parameters import Scope
 from probe.data.loading import load_dataset
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.opening import open_reader
-from probe.experiments.ranking import RankOptions
+from probe.experiments.options import RunOptions
 from probe.experiments.two_towers import open_towers, rank_towers
 from probe.layers.hookpoint import model_of
 from probe.metrics.retrieval import Metric
@@ -46,7 +46,7 @@ def test_recall_rises_with_the_layer_of_the_image_tower(drawn_pairs: DrawnPairs)
 def test_rows_of_the_leaderboard_rise_with_the_layer_of_either_tower(drawn_pairs: DrawnPairs) -> None:
     test = load_dataset(str(drawn_pairs.data), "test")
     towers = open_towers(str(drawn_pairs.tuned), test, OPTIONS)
-    board = rank_towers(towers, test, options=RankOptions(Metric("recall", 1)))
+    board = rank_towers(towers, test, options=RunOptions(Metric("recall", 1)))
     for reader in towers.swept:
         rows = [row for row in board.rows if model_of(row.encoder) == reader.model.source.name]
         found = [row.scores["recall@1"] for row in sorted(rows, key=lambda row: row.layer or 0)]

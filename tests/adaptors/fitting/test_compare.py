@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptors.encoders.specs import ResolvedSpecs, resolve_specs
+from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, compare_adaptors
 from adaptors.fitting.data import FitTexts, find_training, gather_states
 from adaptors.fitting.kinds import check_kinds
@@ -16,7 +16,8 @@ from probe.data.dataset import Dataset
 from probe.encoding import chunk_states as states_module
 from probe.errors import CallError
 from probe.evaluation.fusion import Fusion
-from probe.experiments.ranking import RankOptions
+from probe.experiments.options import RunOptions
+from probe.experiments.specs import ResolvedSpecs
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
 
@@ -32,7 +33,7 @@ def resolved(tiny_folder: Callable[[str], Path]) -> ResolvedSpecs:
 
 @pytest.fixture
 def board(resolved: ResolvedSpecs, dataset: Dataset) -> Leaderboard:
-    return compare_adaptors(resolved, PLAN, FitTexts(dataset), options=RankOptions())
+    return compare_adaptors(resolved, PLAN, FitTexts(dataset), options=RunOptions())
 
 
 def test_every_adaptor_stands_beside_its_frozen_encoder_at_every_dimension(
@@ -73,7 +74,7 @@ def test_what_saw_the_corpus_is_marked(board: Leaderboard) -> None:
 
 
 def test_the_recommended_preset_is_marked_in_the_table(resolved: ResolvedSpecs, dataset: Dataset) -> None:
-    found = compare_adaptors(resolved, FitPlan(("distil", "pca"), (8,)), FitTexts(dataset), options=RankOptions())
+    found = compare_adaptors(resolved, FitPlan(("distil", "pca"), (8,)), FitTexts(dataset), options=RunOptions())
     lines = found.to_markdown().splitlines()
     assert all(("recommended" in line) == ("| distil |" in line) for line in lines if line.startswith("|"))
 
@@ -141,7 +142,7 @@ def test_the_scored_split_is_never_the_training_split(tmp_path: Path) -> None:
 
 
 def test_the_same_ladder_twice(resolved: ResolvedSpecs, dataset: Dataset, board: Leaderboard) -> None:
-    again = compare_adaptors(resolved, PLAN, FitTexts(dataset), options=RankOptions())
+    again = compare_adaptors(resolved, PLAN, FitTexts(dataset), options=RunOptions())
     keep = ("encoder", "adaptor", "dim", "scores", "p_value", "pca_delta")
     first, second = ([[getattr(row, name) for name in keep] for row in b.rows] for b in (board, again))
     assert first == second
@@ -153,5 +154,5 @@ def test_wrong_kinds_and_dimensions_are_wrong_calls(resolved: ResolvedSpecs, dat
     with pytest.raises(CallError, match="truncate, pca"):
         check_kinds(["umap"])
     with pytest.raises(CallError, match="no more than 32 dimensions"):
-        compare_adaptors(resolved, FitPlan(("pca",), (4096,)), FitTexts(dataset), options=RankOptions())
+        compare_adaptors(resolved, FitPlan(("pca",), (4096,)), FitTexts(dataset), options=RunOptions())
     assert check_kinds(["lens"]) == ("lens", "pca")

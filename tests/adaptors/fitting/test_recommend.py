@@ -19,7 +19,7 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.records import AdaptorFacts, Evaluation
-from probe.experiments.ranking import RankOptions
+from probe.experiments.options import RunOptions
 from probe.metrics.retrieval import Metric
 from probe.metrics.significance import non_inferiority_p_values
 from probe.models.loaded import LoadedModel
@@ -94,7 +94,7 @@ def test_the_cheapest_that_is_not_worse_is_named(
     gaps, expected = case
     monkeypatch.setattr(recommend_module, "sweep_fusions", fake_sweep(gaps))
     points = select_hookpoints(model, "all")
-    found = recommend(LayerReader(model), points, replace(dataset, split="train"), margin=0.01, options=RankOptions())
+    found = recommend(LayerReader(model), points, replace(dataset, split="train"), margin=0.01, options=RunOptions())
     chosen = None if found.encoder is None else (found.encoder.layer, found.lens)
     assert chosen == expected
     assert ("keep all blocks" in found.words()) == (expected is None)
@@ -116,7 +116,7 @@ def test_no_leak_the_judging_queries_are_in_no_fit(
 
     monkeypatch.setattr(recommend_module, "fit_lenses", spy_fit)
     monkeypatch.setattr(recommend_module, "sweep_fusions", spy_sweep)
-    recommend(LayerReader(model), select_hookpoints(model, "all"), dataset, margin=0.01, options=RankOptions())
+    recommend(LayerReader(model), select_hookpoints(model, "all"), dataset, margin=0.01, options=RunOptions())
     assert seen["fit"]
     assert seen["judged"]
     assert not seen["fit"] & seen["judged"]
@@ -125,9 +125,9 @@ def test_no_leak_the_judging_queries_are_in_no_fit(
 def test_wrong_calls(model: LoadedModel, dataset: Dataset) -> None:
     points = select_hookpoints(model, "all")
     with pytest.raises(CallError, match="above 0"):
-        recommend(LayerReader(model), points, dataset, margin=0.0, options=RankOptions())
+        recommend(LayerReader(model), points, dataset, margin=0.0, options=RunOptions())
     with pytest.raises(CallError, match="train or dev"):
-        recommend(LayerReader(model), points, None, margin=0.01, options=RankOptions())
+        recommend(LayerReader(model), points, None, margin=0.01, options=RunOptions())
 
 
 def test_the_command_says_what_to_cut(

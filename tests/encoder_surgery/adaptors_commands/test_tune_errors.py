@@ -8,7 +8,7 @@ from tiny_data import write_lines
 from tiny_tuning import run_command, tuner
 from typer.testing import Result
 
-from surgery.fusing.folder import save_fused
+from surgery.fusing.folder import save
 from surgery.fusing.model import fuse
 
 
@@ -154,7 +154,7 @@ def test_the_members_of_a_fusion_have_lengths_of_their_own(
     tune: Callable[..., Result], tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs = [f"{tiny_folder(family)}@1:mean" for family in ("bert", "mpnet")]
-    both = save_fused(fuse(specs), tmp_path / "both")
+    both = save(fuse(specs), tmp_path / "both")
     result = tune("--tokens", 8, model=both)
     assert result.exit_code == 2
     assert "a fused model's members have longest inputs of their own: leave out --tokens" in result.stderr

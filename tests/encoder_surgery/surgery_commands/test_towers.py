@@ -27,7 +27,7 @@ from probe.planning.cost import count_flops
 from probe.planning.plan import PlanRequest
 from probe.planning.planner import plan_sweep
 from surgery.cutting.cut import cut
-from surgery.fusing.folder import save_fused
+from surgery.fusing.folder import save
 from surgery.fusing.model import FusedModel
 
 
@@ -178,7 +178,7 @@ def test_a_fusion_of_layers_of_a_tower_is_not_saved(folder: Callable[[str], Path
     model = load_model(f"{folder('clip')}@text", LoadOptions("float32", "cpu"))
     points = tuple(Hookpoint(model.source.name, layer, "last") for layer in (1, 2))
     with pytest.raises(CallError, match="is one tower of two"):
-        save_fused(FusedModel((TowerReader(model),), Fusion(points, None, "concat")), tmp_path / "out")
+        save(FusedModel((TowerReader(model),), Fusion(points, None, "concat")), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

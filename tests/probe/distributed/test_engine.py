@@ -31,7 +31,8 @@ from probe.distributed.worker_setup import WorkerSetup, set_up_workers
 from probe.encoding import chunk_states as states
 from probe.errors import CallError
 from probe.evaluation.scan import ChunkFound, Scan, scan_here
-from probe.experiments.ranking import RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import rank_candidates
 from probe.experiments.two_towers import open_towers, rank_towers
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
@@ -63,9 +64,11 @@ def files(store: Path) -> set[str]:
 
 def rank_specs(specs: list[str], data: str, store: Store | None, limit: int | None = None, **how: Any) -> Leaderboard:
     resolved = resolve_specs(specs, FLOAT32, store, run_rules=["rrf"] if any("+" in spec for spec in specs) else ())
-    options = RankOptions(store=store, **how)
+    options = RunOptions(store=store, **how)
     dataset = load_dataset(data, limit=limit)
-    return rank(resolved.candidates, dataset, str(resolved.baseline), options=options, fusions=resolved.fusions)
+    return rank_candidates(
+        resolved.candidates, dataset, str(resolved.baseline), options=options, fusions=resolved.fusions
+    )
 
 
 def assert_same(ours: Leaderboard, expected: Leaderboard) -> None:
@@ -252,9 +255,9 @@ def test_a_worker_that_finds_another_model_refuses_to_begin(worker_setup: Worker
 def test_token_states_are_refused(tiny_folder: Callable[[str], Path], data: Path) -> None:
     bert = tiny_folder("bert")
     resolved = resolve_specs([f"{bert}:mean", f"{bert}@2:tokens"], FLOAT32, None, tokens=True)
-    options = RankOptions(engine=RayEngine(workers=1))
+    options = RunOptions(engine=RayEngine(workers=1))
     with pytest.raises(CallError, match="2:tokens' is many: leave one of them out"):
-        rank(
+        rank_candidates(
             resolved.candidates,
             load_dataset(str(data)),
             str(resolved.baseline),
@@ -267,7 +270,7 @@ def test_images_are_read_by_workers_too(tmp_path: Path) -> None:
     clip, name = str(write_towers(tmp_path / "clip")), str(draw_shapes(tmp_path / "shapes", 72))
     dataset = load_dataset(name)
     boards = [
-        rank_towers(open_towers(clip, dataset, FLOAT32), dataset, options=RankOptions(engine=engine))
+        rank_towers(open_towers(clip, dataset, FLOAT32), dataset, options=RunOptions(engine=engine))
         for engine in (scan_here, RayEngine(workers=1, source=DatasetSource(name)))
     ]
     assert_same(boards[1], boards[0])

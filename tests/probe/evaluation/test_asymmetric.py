@@ -18,7 +18,8 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Asymmetric
 from probe.evaluation.evaluate import evaluate
-from probe.experiments.ranking import Candidate, RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import Candidate, rank_candidates
 from probe.metrics.retrieval import Metric
 from probe.models.loaded import LoadedModel
 from probe.models.options import LoadOptions
@@ -44,12 +45,12 @@ def run(app: str, *args: object) -> Result:
 def test_queries_of_one_layer_search_documents_of_another(model: LoadedModel, dataset: Dataset) -> None:
     name, reader = model.source.name, LayerReader(model)
     resolved = resolve_sides(f"{name}@1:mean", f"{name}@3:mean", OPTIONS)
-    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     rows = {row.encoder: row for row in board.rows}
     pair = f"{name}@1:mean > {name}@3:mean"
     assert set(rows) == {f"{name}@1:mean", f"{name}@3:mean", pair}
     definition = TwoSided(HookpointEncoder(reader, 1, "mean"), HookpointEncoder(reader, 3, "mean"))
-    expected = evaluate(definition, "pair", dataset, metrics=[NDCG]).mean(NDCG)
+    expected = evaluate(definition, dataset, [NDCG], name="pair").mean(NDCG)
     assert rows[pair].scores["ndcg@10"] == pytest.approx(expected, abs=1e-6)
     assert rows[f"{name}@3:mean"].delta is None
     assert rows[pair].dim == 32
@@ -61,16 +62,16 @@ def test_each_encoder_reads_its_own_side_only(
     resolved = resolve_sides(f"{model.source.name}@1:mean", f"{tiny_folder('mpnet')}@2:mean", OPTIONS)
     pairs = [pair for pair in resolved.fusions if isinstance(pair, Asymmetric)]
     steps: set[str] = set()
-    options = RankOptions(progress=lambda step, done, total: steps.add(step))
+    options = RunOptions(progress=lambda step, done, total: steps.add(step))
     alone = [Candidate(candidate.reader, ()) for candidate in resolved.candidates]
-    rank(alone, dataset, str(pairs[0]), options=options, fusions=pairs)
+    rank_candidates(alone, dataset, str(pairs[0]), options=options, fusions=pairs)
     assert steps == {f"queries ({model.source.name})", "documents"}
 
 
 def test_the_same_encoder_on_both_sides_is_that_encoder(model: LoadedModel, dataset: Dataset) -> None:
     spec = f"{model.source.name}@2:mean"
     resolved = resolve_sides(spec, spec, OPTIONS)
-    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     scores = {tuple(row.scores.values()) for row in board.rows}
     assert len(scores) == 1
 

@@ -16,7 +16,7 @@ from probe.encoding.reader import LayerReader
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.one_pass import sweep_fusions
-from probe.experiments.ranking import Candidate, rank
+from probe.experiments.ranking import Candidate, rank_candidates
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
 from probe.metrics.vectors import Embeddings, unit
@@ -63,7 +63,7 @@ def test_a_fusion_scores_as_the_joined_vectors(
 ) -> None:
     (ours,), _ = sweep_fusions(readers, [fusion], dataset, metrics=[NDCG], context=RunContext())
     joined = Joined([HookpointEncoder(readers[point.model], *point.layer_pooling) for point in fusion.points])
-    theirs = evaluate(joined, str(fusion), dataset, metrics=[NDCG])
+    theirs = evaluate(joined, dataset, [NDCG], name=str(fusion))
     assert ours.scores[NDCG] == pytest.approx(theirs.scores[NDCG], abs=1e-6)
     assert (ours.dim, ours.encoder, ours.hookpoint) == (theirs.dim, str(fusion), None)
 
@@ -106,7 +106,7 @@ def test_fusions_stand_in_one_table_with_their_parts(
         Candidate(reader, tuple(point for point in fusion.points if point.model == name))
         for name, reader in readers.items()
     ]
-    board = rank(candidates, dataset, str(fusion), fusions=[fusion])
+    board = rank_candidates(candidates, dataset, str(fusion), fusions=[fusion])
     assert {row.encoder for row in board.rows} == {str(fusion), *map(str, fusion.points)}
     assert next(row for row in board.rows if row.encoder == str(fusion)).delta is None
     assert len(board.settings["models"]) == 2
@@ -126,7 +126,9 @@ def test_same_table_from_the_store(
 def test_a_grid_of_layers_is_drawn_as_a_map(readers: dict[str, LayerReader], dataset: Dataset) -> None:
     bert, mpnet = readers
     grid = [Fusion((Hookpoint(bert, i, "mean"), Hookpoint(mpnet, j, "cls"))) for i in (0, 1, 3) for j in (1, 2)]
-    board = rank([Candidate(reader, ()) for reader in readers.values()], dataset, str(grid[-1]), fusions=grid)
+    board = rank_candidates(
+        [Candidate(reader, ()) for reader in readers.values()], dataset, str(grid[-1]), fusions=grid
+    )
     (grid_drawn,) = board.grids()
     table = draw_map(grid_drawn.values, grid_drawn.caption)
     drawn = StringIO()
@@ -142,4 +144,4 @@ def test_a_few_fusions_are_no_map(readers: dict[str, LayerReader], fusion: Fusio
     bert, mpnet = readers
     one = Fusion((Hookpoint(bert, 1, "mean"), Hookpoint(mpnet, 1, "cls")))
     candidates = [Candidate(reader, ()) for reader in readers.values()]
-    assert rank(candidates, dataset, str(one), fusions=[one, fusion]).grids() == ()
+    assert rank_candidates(candidates, dataset, str(one), fusions=[one, fusion]).grids() == ()

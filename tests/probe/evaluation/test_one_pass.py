@@ -46,7 +46,7 @@ def test_every_row_equals_the_layer_encoded_by_itself(model: LoadedModel, datase
     points = select_hookpoints(model, "all", POOLINGS)
     result = sweep(reader, points, dataset, [NDCG])
     for point, evaluation in zip(points, result.evaluations, strict=True):
-        alone = evaluate(HookpointEncoder(reader, *point.layer_pooling), str(point), dataset, metrics=[NDCG])
+        alone = evaluate(HookpointEncoder(reader, *point.layer_pooling), dataset, [NDCG], name=str(point))
         assert evaluation.scores[NDCG] == pytest.approx(alone.scores[NDCG], abs=1e-6)
         assert evaluation.encoder == str(point)
 
@@ -79,7 +79,7 @@ def test_no_leak_the_encoder_sees_texts_only(dataset: Dataset) -> None:
 
     spy = Spy()
     assert isinstance(spy, Encoder)
-    evaluate(spy, "spy", dataset, metrics=[NDCG])
+    evaluate(spy, dataset, [NDCG], name="spy")
     assert spy.seen == [*dataset.queries.texts, *dataset.documents.texts]
 
 
@@ -96,7 +96,7 @@ def test_a_perfect_encoder_scores_one(dataset: Dataset) -> None:
         def encode_document(self, texts: Sequence[str]) -> Embeddings:
             return np.eye(len(places), dtype=np.float32)[[places[text] for text in texts]]
 
-    assert evaluate(Perfect(), "perfect", dataset, metrics=[NDCG]).mean(NDCG) == 1.0
+    assert evaluate(Perfect(), dataset, [NDCG], name="perfect").mean(NDCG) == 1.0
 
 
 def test_a_float64_encoder_is_scored_in_float32(dataset: Dataset) -> None:
@@ -106,7 +106,7 @@ def test_a_float64_encoder_is_scored_in_float32(dataset: Dataset) -> None:
 
         encode_document = encode_query
 
-    evaluation = evaluate(Constant(), "constant", dataset, metrics=[NDCG])
+    evaluation = evaluate(Constant(), dataset, [NDCG], name="constant")
     assert evaluation.collapsed
     assert evaluation.mean(NDCG) < 1.0
 
@@ -123,7 +123,7 @@ def test_differences_below_float32_are_ties(dataset: Dataset, monkeypatch: pytes
     runs: list[dict[str, dict[str, float]]] = []
     original = sweep_module.score_run
     monkeypatch.setattr(sweep_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
-    evaluate(Precise(), "precise", dataset, metrics=[NDCG])
+    evaluate(Precise(), dataset, [NDCG], name="precise")
     first = next(iter(runs[0].values()))
     assert list(first) == sorted(dataset.documents.ids, reverse=True)[:10]
 

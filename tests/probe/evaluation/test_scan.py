@@ -11,7 +11,8 @@ from probe.encoding import chunk_states as states
 from probe.encoding.reader import LayerReader
 from probe.evaluation.scan import ChunkFound, Engine, Scan, scan_here
 from probe.evaluation.scorers import CosineScorer
-from probe.experiments.ranking import RankOptions, rank_layers
+from probe.experiments.layers import rank_layers
+from probe.experiments.options import RunOptions
 from probe.metrics.geometry import SAMPLE
 from probe.results.leaderboard import Row
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
 
 def rank_with(model: "LoadedModel", dataset: "Dataset", engine: Engine) -> list[Row]:
-    board = rank_layers(
-        LayerReader(model), dataset, "all", poolings=["cls", "mean"], options=RankOptions(engine=engine)
-    )
+    board = rank_layers(LayerReader(model), dataset, "all", poolings=["cls", "mean"], options=RunOptions(engine=engine))
     assert board.settings["models"][0]["truncated_documents"] == 0
     return [replace(row, ms_per_text=None) for row in board.rows]
 

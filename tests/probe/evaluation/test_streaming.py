@@ -38,7 +38,7 @@ def write_numbered(folder: Path, documents: int) -> str:
 def peak_of(folder: str) -> int:
     """Return the most bytes that scoring a data set held at once."""
     tracemalloc.start()
-    evaluate(Hashing(), "hashing", load_dataset(folder), metrics=[Metric("recall", 50)])
+    evaluate(Hashing(), load_dataset(folder), [Metric("recall", 50)], name="hashing")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
@@ -60,7 +60,7 @@ def test_a_streamed_corpus_scores_as_one_in_memory(tmp_path: Path, monkeypatch: 
     held = replace(streamed, documents=Texts.gather(streamed.documents))
 
     def score(data: object) -> Evaluation:
-        return evaluate(Hashing(), "hashing", data, metrics=[Metric("map", 100)])  # type: ignore[arg-type]
+        return evaluate(Hashing(), data, [Metric("map", 100)], name="hashing")  # type: ignore[arg-type]
 
     ours, theirs = (score(data).scores[Metric("map", 100)] for data in (streamed, held))
     assert np.array_equal(ours, theirs)

@@ -20,7 +20,7 @@ from tiny_models import WORDS
 from typer.testing import CliRunner, Result
 
 import cli
-from probe.data.labelled_texts import LabelledTexts, limit_texts, load_labelled
+from probe.data.labelled_texts import LabelledTexts, limit_texts, load_labelled_texts
 from probe.data.texts import Texts
 from probe.errors import ProbeError
 from probe.experiments.classification import rank_probes
@@ -276,7 +276,7 @@ def test_a_limit_keeps_the_shares_of_the_labels() -> None:
 
 
 def test_the_docstrings_are_labelled_by_package() -> None:
-    texts = load_labelled("docstrings")
+    texts = load_labelled_texts("docstrings")
     assert list(texts.classes) == ["scipy", "torch", "numpy", "sklearn", "standard library"]
     assert texts.labels[texts.texts.ids.index("asyncio.gather")] == "standard library"
     assert "package" in texts.synthetic
@@ -290,14 +290,14 @@ def test_jsonl_and_csv_give_the_same_texts(tmp_path: Path) -> None:
     records = [json.dumps({"text": text, "label": int(label) if label == "3" else label}) for text, label in given]
     jsonl = tmp_path / "t.jsonl"
     jsonl.write_text("\ufeff" + "\n\n".join(records), encoding="utf-8")
-    for texts in (load_labelled(str(csv)), load_labelled(str(jsonl))):
+    for texts in (load_labelled_texts(str(csv)), load_labelled_texts(str(jsonl))):
         assert list(zip(texts.texts.texts, texts.labels, strict=True)) == given
         assert texts.defects == ()
 
 
 def test_texts_that_come_again_are_defects(tmp_path: Path) -> None:
     lines = ["text,label", "fire,a", "ice,b", "fire,a", "fire,b", '"",b', "fire,b"]
-    texts = load_labelled(str(write_lines(tmp_path / "t.csv", lines)))
+    texts = load_labelled_texts(str(write_lines(tmp_path / "t.csv", lines)))
     assert texts.texts.texts == ("fire", "ice", "fire", "")
     assert texts.labels == ("a", "b", "b", "b")
     name = tmp_path.name
@@ -328,7 +328,7 @@ FAULTS = {
 @pytest.mark.parametrize(("name", "lines", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_named_by_file_and_line(tmp_path: Path, name: str, lines: list[str], message: str) -> None:
     with pytest.raises(ProbeError) as caught:
-        load_labelled(str(write_lines(tmp_path / name, lines)))
+        load_labelled_texts(str(write_lines(tmp_path / name, lines)))
     assert message in str(caught.value)
     assert caught.value.exit_code == 1
 
@@ -337,7 +337,7 @@ def test_what_is_not_utf_8_is_named_by_line(tmp_path: Path) -> None:
     for name in ("t.csv", "t.jsonl"):
         (tmp_path / name).write_bytes(b'text,label\n"a\xff",b\n' if name == "t.csv" else b'{"text": "\xff"}\n')
         with pytest.raises(ProbeError, match=rf"{name}:[12]: not UTF-8"):
-            load_labelled(str(tmp_path / name))
+            load_labelled_texts(str(tmp_path / name))
 
 
 def write_labelled(path: Path, count: int = 48) -> Path:

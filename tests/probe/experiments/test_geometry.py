@@ -18,7 +18,8 @@ from probe.encoding.chunk_states import prompted_documents, prompted_queries, re
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
-from probe.experiments.geometry import measure_geometry
+from probe.experiments.geometry import measure_candidates, measure_geometry
+from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate
 from probe.metrics.geometry import (
     alignment,
@@ -121,7 +122,7 @@ def everything(reader: LayerReader) -> Candidate:
 
 def test_every_row_measures_its_layer(reader: LayerReader, dataset: Dataset) -> None:
     candidate = everything(reader)
-    board = measure_geometry([candidate], dataset)
+    board = measure_geometry(reader, dataset, poolings=["mean"])
     places = [point.layer_pooling for point in candidate.hookpoints]
     (documents,) = read_states(reader, prompted_documents(reader, dataset), places)
     (queries,) = read_states(reader, prompted_queries(reader, dataset), places)
@@ -160,19 +161,19 @@ def test_a_large_corpus_is_sampled_evenly(
     assert wanted.sample[0] == 0
     assert wanted.sample[-1] == last
     assert len(wanted.sample) == len(wanted.pairs) == 5
-    assert measure_geometry([everything(reader)], dataset).settings["sample"] == 5
+    assert measure_geometry(reader, dataset).settings["sample"] == 5
 
 
 def test_without_judgements_there_is_no_alignment(reader: LayerReader, dataset: Dataset) -> None:
     none = {query: dict.fromkeys(found, 0) for query, found in dataset.qrels.items()}
-    board = measure_geometry([everything(reader)], replace(dataset, qrels=none))
+    board = measure_geometry(reader, replace(dataset, qrels=none))
     assert [row.alignment for row in board.rows] == [None] * 4
 
 
 def test_the_same_numbers_with_and_without_a_store(reader: LayerReader, dataset: Dataset, tmp_path: Path) -> None:
-    cold = measure_geometry([everything(reader)], dataset)
+    cold = measure_geometry(reader, dataset)
     for _ in range(2):
-        board = measure_geometry([everything(reader)], dataset, store=Store(tmp_path / "store"))
+        board = measure_geometry(reader, dataset, options=RunOptions(store=Store(tmp_path / "store")))
         assert (board.rows, board.cka) == (cold.rows, cold.cka)
 
 
@@ -206,7 +207,7 @@ def test_a_wrong_call_gets_exit_code_2(tiny_folder: Callable[[str], Path], tmp_p
 def test_grids_sort_the_similarities_by_model_and_layer(reader: LayerReader, dataset: Dataset) -> None:
     candidate = everything(reader)
     two = [candidate, Candidate(reader, select_hookpoints(reader.model, "1,2", ["cls"]))]
-    board = measure_geometry(two, dataset)
+    board = measure_candidates(two, dataset, RunOptions())
     grids = {(grid.first.rpartition(":")[2], grid.second.rpartition(":")[2]): grid.values for grid in board.grids()}
     assert list(grids) == [("mean", "mean"), ("mean", "cls"), ("cls", "cls")]
     assert grids["mean", "cls"][3, 2] == board.cka[3][5]

@@ -14,9 +14,11 @@ from probe.data.texts import Texts
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
+from probe.experiments.layers import rank_layers
+from probe.experiments.options import RunOptions
 from probe.experiments.provenance import model_settings
 from probe.experiments.published_scores import find_published
-from probe.experiments.ranking import Candidate, RankOptions, rank, rank_layers
+from probe.experiments.ranking import Candidate, rank_candidates
 from probe.metrics.retrieval import Metric
 from probe.models.loaded import LoadedModel
 
@@ -30,7 +32,7 @@ def test_rows_are_ranked_best_first(model: LoadedModel, dataset: Dataset) -> Non
 
 
 def test_the_metric_asked_for_decides_the_order(model: LoadedModel, dataset: Dataset) -> None:
-    board = rank_layers(LayerReader(model), dataset, options=RankOptions(Metric("mrr", 3)))
+    board = rank_layers(LayerReader(model), dataset, options=RunOptions(Metric("mrr", 3)))
     scores = [row.scores["mrr@3"] for row in board.rows]
     assert scores == sorted(scores, reverse=True)
     assert set(board.rows[0].scores) == {"mrr@3", "recall@100"}
@@ -61,7 +63,7 @@ def test_nothing_was_fitted_and_the_table_says_so(model: LoadedModel, dataset: D
 
 
 def test_bm25_joins_as_a_transductive_row(model: LoadedModel, dataset: Dataset) -> None:
-    rows = rank_layers(LayerReader(model), dataset, options=RankOptions(bm25=True)).rows
+    rows = rank_layers(LayerReader(model), dataset, options=RunOptions(bm25=True)).rows
     bm25 = next(row for row in rows if row.encoder == "bm25")
     assert bm25.transductive
     assert (bm25.layer, bm25.dim, bm25.parameters) == (None, None, None)
@@ -72,7 +74,7 @@ def test_bm25_joins_as_a_transductive_row(model: LoadedModel, dataset: Dataset) 
 def test_models_are_ranked_side_by_side(load_tiny: Callable[[str], LoadedModel], dataset: Dataset) -> None:
     models = [load_tiny("bert"), load_tiny("modernbert")]
     candidates = [Candidate(LayerReader(m), select_hookpoints(m, "1,2")) for m in models]
-    board = rank(candidates, dataset, str(candidates[1].hookpoints[0]))
+    board = rank_candidates(candidates, dataset, str(candidates[1].hookpoints[0]))
     assert len(board.rows) == 4
     assert len(board.settings["models"]) == 2
     assert sum(row.delta is None for row in board.rows) == 1

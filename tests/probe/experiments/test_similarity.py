@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from probe.data.dataset import Dataset
-from probe.data.scored_pairs import ScoredPairs, limit_pairs, load_pairs
+from probe.data.scored_pairs import ScoredPairs, limit_pairs, load_scored_pairs
 from probe.data.texts import Texts
 from probe.errors import ProbeError
 from probe.experiments.similarity import rank_correlations
@@ -124,7 +124,7 @@ def test_against_a_collapsed_model_nothing_is_tested() -> None:
 
 
 def test_the_docstring_pairs_are_what_they_say() -> None:
-    pairs = load_pairs("docstrings")
+    pairs = load_scored_pairs("docstrings")
     documents, summaries = pairs.parts
     names = [*documents.ids, *(name.removeprefix("? ") for name in summaries.ids)]
     shares = {0.0: 0, 1.0: 0, 2.0: 0}
@@ -147,14 +147,14 @@ def test_a_docstring_is_never_paired_with_its_own_package_for_the_score_0(monkey
     small = Dataset("docstrings", "test", texts, summaries, {})
     monkeypatch.setattr("probe.data.docstrings.read_docstrings", lambda: small)
     packages = [*["numpy"] * 7, "standard library", "standard library", "torch"]
-    pairs = load_pairs("docstrings")
+    pairs = load_scored_pairs("docstrings")
     unlike = [pair for pair, score in zip(pairs.pairs, pairs.scores, strict=True) if score == 0]
     assert len(unlike) == 3
     assert all(packages[left - 10] != packages[right] for left, right in unlike)
 
 
 def test_a_limit_keeps_the_spread_of_the_scores_and_the_sentences_of_its_pairs() -> None:
-    pairs = load_pairs("docstrings")
+    pairs = load_scored_pairs("docstrings")
     few = limit_pairs(pairs, 30)
     assert {score: few.scores.count(score) for score in (0.0, 1.0, 2.0)} == {0.0: 10, 1.0: 10, 2.0: 10}
     every = [text for part in pairs.parts for text in part]
@@ -174,7 +174,7 @@ def test_jsonl_and_csv_give_the_same_pairs(tmp_path: Path) -> None:
     csv = write_lines(tmp_path / "t.csv", lines)
     records = [{"score": score, "sentence1": left, "sentence2": right} for left, right, score in given]
     jsonl = write_lines(tmp_path / "t.jsonl", [json.dumps(record) for record in records])
-    for pairs in (load_pairs(str(csv)), load_pairs(str(jsonl))):
+    for pairs in (load_scored_pairs(str(csv)), load_scored_pairs(str(jsonl))):
         assert pairs.parts == (Texts(("1", "2", "3"), ("fire, water", "ice", "snow")),)
         assert pairs.pairs == ((0, 1), (1, 1), (2, 0))
         assert pairs.scores == (4.5, 5.0, 0.0)
@@ -182,7 +182,7 @@ def test_jsonl_and_csv_give_the_same_pairs(tmp_path: Path) -> None:
 
 def test_empty_sentences_and_contradictions_are_defects(tmp_path: Path) -> None:
     lines = ["sentence1,sentence2,score", "a,b,1", "a,b,2", "a,,1"]
-    pairs = load_pairs(str(write_lines(tmp_path / "t.csv", lines)))
+    pairs = load_scored_pairs(str(write_lines(tmp_path / "t.csv", lines)))
     assert pairs.defects == (
         f"1 pairs that come again with another score (kept): {tmp_path.name}/t.csv:3",
         f"1 pairs with an empty sentence: {tmp_path.name}/t.csv:4",
@@ -202,7 +202,7 @@ FAULTS = {
 @pytest.mark.parametrize(("lines", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_named(tmp_path: Path, lines: list[str], message: str) -> None:
     with pytest.raises(ProbeError) as caught:
-        load_pairs(str(write_lines(tmp_path / "t.csv", lines)))
+        load_scored_pairs(str(write_lines(tmp_path / "t.csv", lines)))
     assert message in str(caught.value)
     assert caught.value.exit_code == 1
 
@@ -210,7 +210,7 @@ def test_a_fault_is_named(tmp_path: Path, lines: list[str], message: str) -> Non
 def test_true_is_no_score(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "t.jsonl", ['{"sentence1": "a", "sentence2": "b", "score": true}'])
     with pytest.raises(ProbeError, match=r"t\.jsonl:1: expected a number as the score, found true"):
-        load_pairs(str(file))
+        load_scored_pairs(str(file))
 
 
 def write_pairs(path: Path, count: int = 30) -> Path:

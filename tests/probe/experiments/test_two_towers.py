@@ -15,14 +15,16 @@ from tiny_towers import write_towers
 from typer.testing import CliRunner, Result
 
 import cli
-from adaptors.encoders.specs import pair_towers, resolve_sides, resolve_specs
+from adaptors.encoders.specs import resolve_sides, resolve_specs
 from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
 from probe.encoding import tower_reader
 from probe.encoding.chunk_states import RunContext, prompted_documents, read_states
 from probe.encoding.opening import open_reader
 from probe.errors import CallError
-from probe.experiments.ranking import RankOptions, rank
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import rank_candidates
+from probe.experiments.specs import pair_towers
 from probe.experiments.two_towers import open_towers, rank_towers
 from probe.metrics.vectors import Embeddings
 from probe.models.options import LoadOptions
@@ -71,7 +73,7 @@ def recall_at(cutoff: int, queries: Embeddings, documents: Embeddings, dataset: 
 def rank_both(clip: str, dataset: Dataset, layers: str = "all", store: Store | None = None) -> Leaderboard:
     from probe.metrics.retrieval import Metric
 
-    options = RankOptions(Metric("recall", 1), store=store)
+    options = RunOptions(Metric("recall", 1), store=store)
     return rank_towers(
         open_towers(clip, dataset, OPTIONS, store=store), dataset, layers, poolings=("own",), options=options
     )
@@ -136,7 +138,7 @@ def test_a_tower_is_not_run_on_the_side_it_does_not_read(clip: str, shapes: str)
 
     steps: set[str] = set()
     dataset = load_dataset(shapes)
-    options = RankOptions(Metric("recall", 1), progress=lambda step, done, total: steps.add(step))
+    options = RunOptions(Metric("recall", 1), progress=lambda step, done, total: steps.add(step))
     rank_towers(open_towers(clip, dataset, OPTIONS), dataset, "1", poolings=("own",), options=options)
     assert steps == {f"queries ({clip}@text)", "documents"}
 
@@ -203,7 +205,7 @@ def test_specs_of_towers_are_ranked_side_by_side(clip: str, shapes: str) -> None
     dataset = load_dataset(shapes)
     both = {row.encoder: row.scores for row in rank_both(clip, dataset).rows}
     resolved = pair_towers(resolve_specs([f"{clip}@image.1:cls", f"{clip}@text.0-1"], OPTIONS), dataset, OPTIONS)
-    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     assert board.settings["baseline"] == f"{clip}@image.1:cls"
     assert {row.encoder for row in board.rows} == {
         f"{clip}@{place}" for place in ("image.1:cls", "text.0:last", "text.1:last")
@@ -215,7 +217,7 @@ def test_specs_of_towers_are_ranked_side_by_side(clip: str, shapes: str) -> None
 def test_two_inner_layers_are_compared_as_sides(clip: str, shapes: str) -> None:
     dataset = load_dataset(shapes)
     resolved = pair_towers(resolve_sides(f"{clip}@text.1", f"{clip}@image.2:mean", OPTIONS), dataset, OPTIONS)
-    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     rows = {row.encoder: row for row in board.rows}
     pair = rows[f"{clip}@text.1:last > {clip}@image.2:mean"]
     queries, documents = embed(clip, "text", dataset, 1, "last"), embed(clip, "image", dataset, 2, "mean")
@@ -223,11 +225,11 @@ def test_two_inner_layers_are_compared_as_sides(clip: str, shapes: str) -> None:
     assert len(rows) == 3
     from probe.metrics.retrieval import Metric
 
-    board = rank(
+    board = rank_candidates(
         resolved.candidates,
         dataset,
         str(resolved.baseline),
-        options=RankOptions(Metric("recall", 1)),
+        options=RunOptions(Metric("recall", 1)),
         fusions=resolved.fusions,
     )
     found = next(row for row in board.rows if ">" in row.encoder).scores[RECALL_1]

@@ -10,7 +10,8 @@ from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding.reader import LayerReader
-from probe.experiments.ranking import RankOptions, rank_layers
+from probe.experiments.layers import rank_layers
+from probe.experiments.options import RunOptions
 from probe.metrics.retrieval import Metric, score_run
 from probe.models.loaded import LoadedModel
 from probe.results.query_examples import LEADERS, Examples, choose_examples, leaders
@@ -75,7 +76,7 @@ def test_leaders_are_the_first_documents() -> None:
 
 
 def test_findings_are_those_of_the_rows(model: LoadedModel, dataset: Dataset) -> None:
-    board = rank_layers(LayerReader(model), dataset, options=RankOptions(bm25=True, examples=True))
+    board = rank_layers(LayerReader(model), dataset, options=RunOptions(bm25=True, examples=True))
     assert board.examples is not None
     metric = Metric.parse(board.metric)
     for example in board.examples.queries:
@@ -98,6 +99,6 @@ def test_the_same_examples_from_a_corpus_that_is_streamed(
 
     streamed = load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
     held = replace(streamed, documents=Texts.gather(streamed.documents))
-    options = RankOptions(examples=True)
+    options = RunOptions(examples=True)
     boards = [rank_layers(LayerReader(model), data, options=options) for data in (streamed, held)]
     assert boards[0].examples == boards[1].examples

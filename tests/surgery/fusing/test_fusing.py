@@ -18,12 +18,12 @@ from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.evaluation.evaluate import evaluate
-from probe.experiments.ranking import rank
+from probe.experiments.ranking import rank_candidates
 from probe.metrics.retrieval import Metric
 from probe.metrics.vectors import Embeddings, unit
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
-from surgery.fusing.folder import is_fused, open_fused, save_fused
+from surgery.fusing.folder import is_fused, open_fused, save
 from surgery.fusing.model import FusedModel, fuse
 
 TEXTS = make_texts(12)
@@ -46,7 +46,7 @@ def fused(specs: list[str]) -> FusedModel:
 
 @pytest.fixture(scope="module")
 def folder(fused: FusedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_fused(fused, tmp_path_factory.mktemp("fused") / "model")
+    return save(fused, tmp_path_factory.mktemp("fused") / "model")
 
 
 def blocks(specs: Sequence[str], side: str) -> list[Embeddings]:
@@ -120,9 +120,7 @@ def test_the_information_retrieval_evaluator_takes_it(folder: Path, dataset: Dat
     relevant = {query: {doc for doc, grade in found.items() if grade > 0} for query, found in dataset.qrels.items()}
     evaluator = InformationRetrievalEvaluator(queries, dict(dataset.documents), relevant, ndcg_at_k=[10])
     theirs = evaluator(model)
-    ours = evaluate(open_fused(folder, OPTIONS), "fused", dataset, metrics=[Metric("ndcg", 10)]).mean(
-        Metric("ndcg", 10)
-    )
+    ours = evaluate(open_fused(folder, OPTIONS), dataset, [Metric("ndcg", 10)], name="fused").mean(Metric("ndcg", 10))
     assert theirs["cosine_ndcg@10"] == pytest.approx(ours, abs=1e-3)
 
 
@@ -135,18 +133,18 @@ def test_a_member_is_an_ordinary_model_without_the_blocks_nobody_reads(folder: P
 def test_the_embeddings_alone_can_be_a_block(specs: list[str], tmp_path: Path) -> None:
     bert = specs[0].partition("@")[0]
     model = fuse([f"{bert}@0:mean", specs[1]], options=OPTIONS)
-    again = open_fused(save_fused(model, tmp_path / "shallow"), OPTIONS)
+    again = open_fused(save(model, tmp_path / "shallow"), OPTIONS)
     assert np.abs(again.encode_query(TEXTS) - model.encode_query(TEXTS)).max() <= 1e-6
 
 
 @pytest.mark.parametrize("method", ["concat", "weighted"])
 def test_rank_takes_the_folder_as_any_model(specs: list[str], dataset: Dataset, tmp_path: Path, method: str) -> None:
     model = fuse(specs, method, WEIGHTS, options=OPTIONS)
-    folder = save_fused(model, tmp_path / "model")
+    folder = save(model, tmp_path / "model")
     resolved = resolve_specs([str(folder), specs[0]], OPTIONS)
-    board = rank(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), fusions=resolved.fusions)
     row = next(row for row in board.rows if row.encoder == str(folder))
-    alone = evaluate(model, "model", dataset, metrics=[Metric("ndcg", 10)])
+    alone = evaluate(model, dataset, [Metric("ndcg", 10)], name="model")
     assert row.scores["ndcg@10"] == pytest.approx(alone.mean(Metric("ndcg", 10)), abs=1e-3)
     assert (row.dim, row.delta, row.layer) == (model.width, None, None)
     assert len(board.rows) == 2

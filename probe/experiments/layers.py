@@ -1,0 +1,57 @@
+"""Rank the layers of a model, or of both towers of one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from probe.data.captioned_images import find_image_folder
+from probe.data.dataset import Dataset
+from probe.data.loading import as_dataset
+from probe.encoding.hookpoints import with_full_model
+from probe.encoding.opening import Openable, as_reader
+from probe.encoding.reader import LayerReader
+from probe.evaluation.composite import Composite
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import Candidate, rank_candidates
+from probe.experiments.two_towers import open_towers, rank_towers
+from probe.layers.hookpoint import Hookpoint
+from probe.results.leaderboard import Leaderboard
+
+__all__ = ["rank_layers"]
+
+
+def rank_layers(
+    model: Openable,
+    dataset: str | Path | Dataset,
+    layers: str = "all",
+    *,
+    poolings: Sequence[str] = ("own",),
+    options: RunOptions | None = None,
+    extra: Callable[[LayerReader, Sequence[Hookpoint]], Sequence[Composite]] = lambda reader, points: (),
+) -> Leaderboard:
+    """Rank the layers of one model; the full model is always among the rows, as the baseline.
+
+    Args:
+        model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`. Where
+            the data set holds images, a model of two towers, or one of them.
+        dataset: What to retrieve, or its name or path.
+        layers: `all`, `0-6` or `1,3,5`.
+        poolings: Poolings to read at every layer; `own` is the model's, `tokens` ranks by late interaction.
+        options: How to rank.
+        extra: Given the reader and the hookpoints, what to rank beside them.
+
+    Returns:
+        The leaderboard.
+
+    Raises:
+        ProbeError: The call is wrong, or the model or the data cannot be had; no text was encoded.
+    """
+    options = options or RunOptions()
+    if dataset.images if isinstance(dataset, Dataset) else find_image_folder(str(dataset)):
+        images = as_dataset(dataset)
+        towers = open_towers(model, images, options.load, store=options.store)
+        return rank_towers(towers, images, layers, poolings=poolings, options=options)
+    reader = as_reader(model, options.load, options.store)
+    points, full = with_full_model(reader.model, layers, poolings, tokens=True)
+    data = as_dataset(dataset)
+    fusions = extra(reader, points)
+    return rank_candidates([Candidate(reader, points)], data, str(full), options=options, fusions=fusions)

@@ -1,0 +1,52 @@
+"""How an experiment runs."""
+
+from dataclasses import dataclass, field
+
+from probe.encoding.chunk_states import Progress, RunContext, silent
+from probe.evaluation.scan import Engine, scan_here
+from probe.metrics.retrieval import Metric
+from probe.models.options import LoadOptions
+from probe.store.store import Store
+
+__all__ = ["RunOptions"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run; every verb takes from it what concerns it.
+
+    Attributes:
+        metric: Decides the order of a leaderboard, `ndcg@10` or a `Metric`.
+        seed: Of folds, intervals and tests.
+        bm25: Add a BM25 row to a leaderboard.
+        command: What made the result, kept in it.
+        store: Where states are read and kept, if anywhere.
+        progress: Told about every batch.
+        examples: Keep queries to look at in a leaderboard, with what each encoder found for them.
+        engine: Makes a leaderboard's pass over the documents.
+        load: How a model that is named, not given, is loaded.
+    """
+
+    metric: str | Metric = "ndcg@10"
+    seed: int = 0
+    bm25: bool = False
+    command: str = ""
+    store: Store | None = None
+    progress: Progress = silent
+    examples: bool = False
+    engine: Engine = scan_here
+    load: LoadOptions = field(default_factory=LoadOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown metric before any work."""
+        Metric.parse(self.metric)
+
+    @property
+    def ranked_by(self) -> Metric:
+        """The metric, parsed."""
+        return Metric.parse(self.metric)
+
+    @property
+    def context(self) -> RunContext:
+        """Where states are read and kept, and who is told about them."""
+        return RunContext(self.store, self.progress)

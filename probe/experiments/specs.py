@@ -1,0 +1,259 @@
+"""Specs as typed become models and hookpoints, each model opened once; and the verb that ranks them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, product
+from pathlib import Path
+
+from probe.data.dataset import Dataset
+from probe.data.loading import as_dataset
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import open_reader
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError
+from probe.evaluation.composite import Asymmetric, Composite
+from probe.evaluation.fusion import Fusion, RunFusion
+from probe.evaluation.tower_pair import other_tower, pair_up
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import Candidate, rank_candidates
+from probe.experiments.two_towers import open_other
+from probe.layers.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
+from probe.metrics.run_fusion import check_rule
+from probe.models.info import ModelProfile
+from probe.models.options import LoadOptions
+from probe.results.leaderboard import Leaderboard
+from probe.store.store import Store
+
+__all__ = ["OpenSaved", "ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_specs"]
+
+# Opens a folder that stands by itself, with its models' readers; None where a spec names no such folder.
+OpenSaved = Callable[
+    [Sequence[SpecParts], LoadOptions | None, Store | None], tuple[tuple[LayerReader, ...], Composite] | None
+]
+
+
+@dataclass(frozen=True)
+class ResolvedSpecs:
+    """The encoders that specs name.
+
+    Attributes:
+        candidates: One per model, in the order of first mention.
+        fusions: Encoders of several hookpoints, or with an adaptor on top, and fusions of rankings.
+        baseline: The first spec's encoder; its deepest, where it names several.
+    """
+
+    candidates: tuple[Candidate, ...]
+    fusions: tuple[Composite | RunFusion, ...]
+    baseline: Composite
+
+
+def rank(
+    specs: Sequence[str],
+    dataset: str | Path | Dataset,
+    *,
+    baseline: str | None = None,
+    run_rules: Sequence[str] = (),
+    options: RunOptions | None = None,
+) -> Leaderboard:
+    """Rank hookpoints of any number of models, and fusions of them, side by side.
+
+    Args:
+        specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
+            out = the model's own, `tokens` ranks by late interaction. Of towers, where the data set holds images.
+        dataset: What to retrieve, or its name or path.
+        baseline: The spec the others are tested against; the first one when left out.
+        run_rules: Beside every fusion, also the fused rankings of its parts by these rules, `rrf` or `combsum`.
+        options: How to rank.
+
+    Returns:
+        The leaderboard.
+
+    Raises:
+        ProbeError: The call is wrong, or a model or the data cannot be had; no text was encoded.
+    """
+    options = options or RunOptions()
+    named = _check_specs(specs if baseline is None else [baseline, *specs])
+    resolved = resolve_specs(named, options.load, options.store, run_rules=run_rules, tokens=True)
+    data = as_dataset(dataset)
+    resolved = pair_towers(resolved, data, options.load, store=options.store)
+    return rank_candidates(resolved.candidates, data, str(resolved.baseline), options=options, fusions=resolved.fusions)
+
+
+def _check_specs(specs: Sequence[str]) -> list[str]:
+    if isinstance(specs, str) or not specs:
+        raise CallError(f"expected a list of specs, as ['minilm@5:mean', 'minilm'], and found {specs!r}")
+    others = [spec for spec in specs if not isinstance(spec, str)]
+    if others:
+        raise CallError(f"a {type(others[0]).__name__} is no spec, as 'minilm@5:mean': evaluate() scores any encoder")
+    return list(dict.fromkeys(specs))
+
+
+def resolve_specs(
+    specs: Sequence[str],
+    options: LoadOptions | None = None,
+    store: Store | None = None,
+    *,
+    run_rules: Sequence[str] = (),
+    tokens: bool = False,
+    open_saved: OpenSaved | None = None,
+) -> ResolvedSpecs:
+    """Open the models that specs name, each once.
+
+    Args:
+        specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
+            out = the model's own. Where the parts of a fusion name several layers, each is fused with each.
+        options: How to load the models.
+        store: Store of facts of models, if there is one.
+        run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules; for one
+            with tokens, whose vectors cannot be joined, do only that.
+        tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
+        open_saved: Opens folders that stand by themselves.
+
+    Returns:
+        The models with their hookpoints, and the fusions.
+
+    Raises:
+        CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
+        ModelError: A model cannot be loaded.
+    """
+    for rule in run_rules:
+        check_rule(rule)
+    late = [spec for spec in specs if run_rules and tokens and _joins_tokens(spec)]
+    if late and specs[0] in late:
+        raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
+    joined = [spec for spec in specs if spec not in late]
+    parts = [split_fusion(spec) for spec in late]
+    readers, groups = _open_groups([*joined, *chain(*parts)], options, store, tokens=tokens, open_saved=open_saved)
+    encoders = list(dict.fromkeys(encoder for group in groups[: len(joined)] for encoder in group))
+    fusions = [encoder.points for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
+    found = iter([_alone(group) for group in groups[len(joined) :]])
+    fusions += [points for names in parts for points in _cross([next(found) for _ in names])]
+    return _gather_up(readers, [*encoders, *_fuse_rankings(fusions, run_rules)], groups[0][-1])
+
+
+def _joins_tokens(spec: str) -> bool:
+    names = split_fusion(spec)
+    return len(names) > 1 and any(split_spec(name).pooling == TOKENS for name in names)
+
+
+def _open_groups(
+    specs: Sequence[str],
+    options: LoadOptions | None,
+    store: Store | None,
+    *,
+    tokens: bool = False,
+    open_saved: OpenSaved | None,
+) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
+    """Return readers by name, every model opened once, and the encoders of every spec."""
+    readers: dict[str, LayerReader] = {}
+    groups: list[list[Composite]] = []
+    for spec in specs:
+        parts = [split_spec(part) for part in split_fusion(spec)]
+        saved = open_saved(parts, options, store) if open_saved else None
+        if saved is not None:
+            opened, encoder = saved
+            readers |= {reader.model.source.name: reader for reader in opened}
+            groups.append([encoder])
+            continue
+        for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
+            readers[name] = open_reader(name, options, store)
+        points = _cross([_expand(part, readers[part.model].model, tokens) for part in parts])
+        groups.append([Fusion(several) for several in points])
+    return readers, groups
+
+
+def _gather_up(
+    readers: dict[str, LayerReader], encoders: Sequence[Composite | RunFusion], baseline: Composite
+) -> ResolvedSpecs:
+    alone = [encoder for encoder in encoders if _is_hookpoint(encoder)]
+    return ResolvedSpecs(
+        tuple(Candidate(reader, _points_of(name, alone)) for name, reader in readers.items()),
+        tuple(encoder for encoder in encoders if not _is_hookpoint(encoder)),
+        baseline,
+    )
+
+
+def _is_hookpoint(encoder: Composite | RunFusion) -> bool:
+    return isinstance(encoder, Fusion) and len(encoder.points) == 1
+
+
+def resolve_sides(
+    queries: str,
+    documents: str,
+    options: LoadOptions | None = None,
+    *,
+    store: Store | None = None,
+    open_saved: OpenSaved | None = None,
+) -> ResolvedSpecs:
+    """Open an encoder for queries and one for documents, to be ranked as a pair and each by itself.
+
+    The baseline is the documents' encoder on both sides.
+
+    Raises:
+        CallError: One of them names several encoders.
+    """
+    readers, groups = _open_groups([documents, queries], options, store, open_saved=open_saved)
+    for spec, encoders in zip((documents, queries), groups, strict=True):
+        if len(encoders) != 1:
+            raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")
+    (index,), (asker,) = groups
+    return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
+
+
+def pair_towers(
+    resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
+) -> ResolvedSpecs:
+    """Pair every hookpoint of a tower with the whole of the other tower; without images nothing changes.
+
+    Raises:
+        CallError: A spec names a model that reads texts only, or a fusion.
+        ModelError: A tower cannot be loaded.
+    """
+    if not dataset.images:
+        return resolved
+    joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
+    if joined:
+        raise CallError(
+            f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
+        )
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    for name, reader in list(readers.items()):
+        if other_tower(name) not in readers:
+            readers[other_tower(name)] = open_other(reader, options, store)
+    models = {name: reader.model for name, reader in readers.items()}
+    points = [point for candidate in resolved.candidates for point in candidate.hookpoints]
+    pairs = [pair_up(point, models, dataset) for point in points]
+    return replace(
+        resolved,
+        candidates=tuple(Candidate(reader, ()) for reader in readers.values()),
+        fusions=(*pairs, *resolved.fusions),
+    )
+
+
+def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookpoint, ...]:
+    return tuple(point for encoder in alone for point in encoder.points if point.model == name)
+
+
+def _fuse_rankings(fusions: Sequence[tuple[Hookpoint, ...]], rules: Sequence[str]) -> list[RunFusion]:
+    if rules and not fusions:
+        raise CallError("rankings are fused beside fusions: name one, as minilm@6:mean+mpnet:mean")
+    return list(dict.fromkeys(RunFusion(points, rule) for points in fusions for rule in rules))
+
+
+def _alone(encoders: Sequence[Composite]) -> list[Hookpoint]:
+    """Return the hookpoints of encoders that are one hookpoint each."""
+    if not all(_is_hookpoint(encoder) for encoder in encoders):
+        raise CallError(f"'{encoders[0]}' is no hookpoint: rankings of tokens are fused with those of hookpoints")
+    return [encoder.points[0] for encoder in encoders]
+
+
+def _cross(groups: Sequence[Sequence[Hookpoint]]) -> list[tuple[Hookpoint, ...]]:
+    """Join each hookpoint of every group with each of the others; a hookpoint is not fused with itself."""
+    joined = [points for points in product(*groups) if len(set(points)) == len(points)]
+    if not joined:
+        raise CallError(f"'{'+'.join(str(group[0]) for group in groups)}' fuses a hookpoint with itself")
+    return joined
+
+
+def _expand(parts: SpecParts, model: ModelProfile, tokens: bool) -> tuple[Hookpoint, ...]:
+    return select_hookpoints(model, parts.layers or "last", [parts.pooling or "own"], tokens=tokens)

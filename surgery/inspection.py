@@ -15,7 +15,7 @@ from probe.encoding.tower_reader import TowerReader
 from probe.layers.hookpoint import TOWERS
 from probe.models.loaded import LoadedModel
 from probe.models.tower_loading import LoadedTower
-from surgery.saving.samples import draw_images
+from surgery.saving.fresh_process import draw_images
 
 __all__ = ["SAMPLE_TOKENS", "CutCost", "Inspection", "inspect_model", "inspection_lines", "inspection_table"]
 
@@ -89,14 +89,7 @@ class Inspection:
 
 
 def inspect_model(model: LoadedModel) -> Inspection:
-    """Inspect a model; its time per block is measured on a few synthetic texts or images.
-
-    Args:
-        model: The model, or one tower of a model.
-
-    Returns:
-        Its inspection.
-    """
+    """Inspect a model, or one tower of it; its time per block is measured on a few synthetic texts or images."""
     times = _measure(model)
     norm = model.stack.final_norm
     return Inspection(
@@ -156,14 +149,7 @@ def _measure(model: LoadedModel) -> Sequence[float]:
 
 
 def inspection_table(found: Inspection) -> Table:
-    """Return a table of what a cut after each layer would be.
-
-    Args:
-        found: The inspection.
-
-    Returns:
-        The table.
-    """
+    """Return a table of what a cut after each layer would be."""
     table = Table(
         title=found.name, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )

@@ -22,17 +22,9 @@ __all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
 def score_cut(
     reader: LayerReader, after: int, pooling: str | None, *, dataset: Dataset, options: RunOptions
 ) -> Leaderboard:
-    """Rank a layer beside the full model; by the cut law it is what a model cut there gives.
+    """Rank a layer beside the full model; by the cut law it is what a model cut after it gives.
 
-    Args:
-        reader: Of the original.
-        after: The last block kept.
-        pooling: Pooling of the cut model; the original's own when left out.
-        dataset: What to retrieve.
-        options: How to rank.
-
-    Returns:
-        The leaderboard.
+    The pooling is the original's own when left out.
     """
     return rank_layers(reader, dataset, str(after), poolings=[pooling or "own"], options=options)
 
@@ -40,18 +32,7 @@ def score_cut(
 def score_kept(
     model: LoadedModel, blocks: Sequence[int], pooling: str | None, *, dataset: Dataset, options: RunOptions
 ) -> Leaderboard:
-    """Rank a model of chosen blocks beside the full one.
-
-    Args:
-        model: The original.
-        blocks: The blocks kept.
-        pooling: Pooling of the new model; the original's own when left out.
-        dataset: What to retrieve.
-        options: How to rank.
-
-    Returns:
-        The leaderboard.
-    """
+    """Rank a model of chosen blocks beside the full one; the pooling is the original's own when left out."""
     name = f"{model.source.name}, blocks {','.join(map(str, blocks))}"
     # Not the hub's model any more: no published score is its own.
     kept = replace(keep(model, blocks), source=ModelSource(name, model.source.folder))
@@ -64,16 +45,7 @@ def score_kept(
 
 
 def score_fused(model: FusedModel, dataset: Dataset, options: RunOptions) -> Leaderboard:
-    """Rank a fused model beside its parts, and beside equal weights where it has others.
-
-    Args:
-        model: The fused model.
-        dataset: What to retrieve.
-        options: How to rank.
-
-    Returns:
-        The leaderboard; the first hookpoint is the baseline.
-    """
+    """Rank a fused model beside its parts, the first the baseline, and beside equal weights if it has others."""
     fusion = model.fusion
     candidates = [Candidate(reader, model.points_of(reader)) for reader in model.readers]
     if fusion.weights is None:

@@ -38,11 +38,7 @@ class Member(Part):
 
 
 def describe_member(folder: Path) -> Member:
-    """Return a model's hashes, prompts and longest input.
-
-    Args:
-        folder: Its folder.
-    """
+    """Return the hashes, prompts and longest input of the model in a folder."""
     files = find_files(str(folder), LoadOptions(dtype="float32", device="cpu"))
     return Member(
         weights_sha256=files.weights_hash,
@@ -97,7 +93,7 @@ class TrainedOn:
 
     Attributes:
         kind: `tuned` or `healed`.
-        seen: Name of every data set whose texts were looked at, and sha256 of its documents.
+        seen: Name of every data set whose texts were read, and sha256 of its documents.
         labels: `none`, or the split whose judgements were learned.
     """
 
@@ -131,7 +127,7 @@ def read_adaptor(folder: Path) -> SavedDescription:
 
 
 def describe_trained(folder: Path, trained: TrainedOn, members: Sequence[str]) -> None:
-    """Describe anew a folder whose weights were trained.
+    """Write the description of a folder again after its weights were trained.
 
     Args:
         folder: The folder.

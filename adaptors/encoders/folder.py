@@ -93,7 +93,8 @@ def is_plain_model(encoder: AdaptedEncoder) -> bool:
 
 
 def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path, *, about: About) -> None:
-    points, top, words = encoder.points, top_modules(encoder.module, encoder.dim), _words(encoder, about.dataset)
+    points, top = encoder.points, top_modules(encoder.module, encoder.dim)
+    words = _describe_training(encoder, about.dataset)
     if len(points) == 1 and points[0].layer_pooling[0] > 0:
         layer, pooling = points[0].layer_pooling
         write_model(cut(readers[0].loaded, layer), folder, OutputHead(pooling, top, words, about.scores))
@@ -110,13 +111,13 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
         labels=encoder.adaptor.labels,
         dataset=about.dataset,
         text_sha256=encoder.adaptor.fitted_on and encoder.adaptor.fitted_on[1],
-        top=[f"{first + place}_{module.type.rpartition('.')[2]}" for place, module in enumerate(top)],
+        top=[f"{first + index}_{module.type.rpartition('.')[2]}" for index, module in enumerate(top)],
         fitted_to=[describe_member(member) for member in members],
     )
     write_json(folder / DESCRIPTION, description.model_dump())
 
 
-def _words(encoder: AdaptedEncoder, dataset: str) -> str:
+def _describe_training(encoder: AdaptedEncoder, dataset: str) -> str:
     facts = encoder.adaptor
     how = "without labels" if facts.labels == "none" else f"with the judgements of its split {facts.labels}"
     form = "a linear map" if is_plain(encoder.module) else "a network"

@@ -1,6 +1,7 @@
 """An adaptor as modules of a saved model: sentence-transformers' own where it is linear, ours where it is not."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,31 +30,19 @@ def is_plain(adaptor: Adaptor) -> bool:
 
 
 def top_modules(adaptor: Adaptor, dim: int) -> tuple[TopModule, ...]:
-    """Return an adaptor as modules.
-
-    Args:
-        adaptor: The adaptor.
-        dim: Dimensions to keep, of one that is linear; a network is saved with all of its own.
-
-    Returns:
-        The modules, in order.
-    """
+    """Return an adaptor as modules, in order; of one that is linear, no more than `dim` dimensions are kept."""
     if isinstance(adaptor, Projection):
         return (_dense(adaptor.weight, adaptor.bias, dim),)
     if isinstance(adaptor, Linear):
-        norm = TopModule("LayerNorm", lambda folder: _write_norm(adaptor, folder))
+        norm = TopModule("LayerNorm", partial(_write_norm, adaptor))
         return (norm, _dense(adaptor.map.weight.T, adaptor.map.bias, dim))
-    return (TopModule(NETWORK_MODULE, lambda folder: _write_network(adaptor, folder)),)
+    from adaptors.modules.st_module import write_network
+
+    return (TopModule(NETWORK_MODULE, partial(write_network, adaptor)),)
 
 
 def read_top(folders: Sequence[Path]) -> Adaptor:
-    """Read the folders that the modules of `top_modules` wrote.
-
-    Args:
-        folders: Their folders, in order.
-
-    Returns:
-        The adaptor, ready to be applied.
+    """Return the adaptor that `top_modules` wrote to folders, given them in order.
 
     Raises:
         ModelError: They were changed.
@@ -72,7 +61,7 @@ def read_top(folders: Sequence[Path]) -> Adaptor:
 
 def _dense(weight: Tensor, bias: Tensor, dim: int) -> TopModule:
     layer = DenseLayer(weight[:, :dim].detach().numpy(), bias[:dim].detach().numpy())
-    return TopModule("Dense", lambda folder: write_dense(layer, folder))
+    return TopModule("Dense", partial(write_dense, layer))
 
 
 def _write_norm(adaptor: Linear, folder: Path) -> None:
@@ -92,9 +81,3 @@ def _read_linear(folder: Path, weight: Tensor, bias: Tensor) -> Linear:
     adaptor.map.weight.copy_(weight.T)
     adaptor.map.bias.copy_(bias)
     return adaptor.eval()
-
-
-def _write_network(adaptor: Adaptor, folder: Path) -> None:
-    from adaptors.modules.st_module import write_network
-
-    write_network(adaptor, folder)

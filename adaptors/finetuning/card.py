@@ -9,19 +9,14 @@ from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.finetuning.options import TuneOptions
 from adaptors.finetuning.tune import Round
 from adaptors.rows.load import TuningData
-from adaptors.training.epochs import Epoch
+from adaptors.training.epochs import best_epoch
 from probe.data.dataset import Dataset
 
 __all__ = ["describe_tuning", "trained_on"]
 
 
 def trained_on(name: str, data: TuningData) -> TrainedOn:
-    """Return the data that an encoder tuned on rows has seen.
-
-    Args:
-        name: The name the rows were loaded by.
-        data: The rows.
-    """
+    """Return what an encoder tuned on rows has seen, given the name that they were loaded by."""
     if data.corpus is not None:
         return TrainedOn("tuned", tuple(_seen(data.name, data.corpus)), data.corpus.split)
     with Path(name).open("rb") as file:
@@ -38,16 +33,7 @@ def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Round]) -> str:
-    """Return a section of a card.
-
-    Args:
-        data: The rows it was trained on.
-        options: Of the training; its guide by name.
-        rounds: Its results.
-
-    Returns:
-        Markdown.
-    """
+    """Return a section of a card, in Markdown: the rows, the options of the training, and what its rounds came to."""
     lines = [
         f"{_weights(options)} trained on {data.name} ({len(data.rows):,} rows with judgements or labels).",
         _loss(options),
@@ -105,7 +91,7 @@ def _choice(options: TuneOptions, rounds: Sequence[Round]) -> str:
         return "Nothing was held out: the last epoch was kept."
     by_score = any(epoch.scores for one in rounds for epoch in one.epochs)
     judge = "The greatest nDCG@10 of held-out queries" if by_score else "The least loss on the rows of held-out queries"
-    chosen = ", ".join(str(max(one.epochs, key=Epoch.merit).number) for one in rounds)
+    chosen = ", ".join(str(best_epoch(one.epochs)) for one in rounds)
     return f"{judge} ({options.hold_out:.0%} of all queries, not trained on) chose the epoch: {chosen}."
 
 

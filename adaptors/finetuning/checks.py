@@ -20,14 +20,10 @@ _OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist", "gist-cached"}
 
 
 def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
-    """Refuse options that do not go together.
-
-    Args:
-        encoder: The encoder to train.
-        options: Of the training.
+    """Refuse options that do not go together, or not with the encoder.
 
     Raises:
-        CallError: They do not go together, or not with the encoder.
+        CallError: They do not.
     """
     goal = options.goal
     check_tracking(options.report_to)
@@ -47,10 +43,6 @@ def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
 
 def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:
     """Refuse rows of images for an encoder of texts, and rows without images for one of both.
-
-    Args:
-        encoder: The encoder to train.
-        data: Training rows.
 
     Raises:
         CallError: They do not fit.
@@ -104,5 +96,5 @@ def _check_fused(encoder: TrainableEncoder, goal: Goal) -> None:
 
 def _check_batch(loss: str, batch: int) -> None:
     """Refuse batches in which a loss of classes cannot have two texts of each of two classes or more."""
-    if TUNING_LOSSES[loss].sampler == "group_by_label" and (batch < 4 or batch % 2):
+    if TUNING_LOSSES[loss].layout.sampler == "group_by_label" and (batch < 4 or batch % 2):
         raise CallError(f"--batch {batch}: the loss '{loss}' needs an even number, 4 at least")

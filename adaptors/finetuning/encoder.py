@@ -117,11 +117,7 @@ def open_trainable(name: str, scratch: Path) -> TrainableEncoder:
 
 @contextmanager
 def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
-    """Let a model read no more than some tokens of a text for a while.
-
-    Args:
-        model: The model.
-        tokens: The longest text; the model's own when left out.
+    """Let a model read no more than some tokens of a text for a while; its own longest input when left out.
 
     Raises:
         CallError: It is a fused model, whose members have their own.

@@ -10,11 +10,9 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 from torch import Tensor
 
 from adaptors.rows.rows import Pairwise, Row, as_points
-from adaptors.training.evaluation_mode import evaluation_mode
-from adaptors.training.retrieval_score import NDCG, mean_ndcg
+from adaptors.training.evaluation import NDCG, evaluation_mode, mean_ndcg
 from probe.errors import CallError, TrainingError
 from probe.metrics.geometry import is_collapsed
-from probe.metrics.vectors import Embeddings
 
 __all__ = ["HeldOutRows", "RowSample", "hold_out"]
 
@@ -26,16 +24,7 @@ _MOST_DOCUMENTS = 1000
 
 
 def hold_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Split rows by query.
-
-    Args:
-        rows: The rows.
-        share: Of the queries to hold out.
-        seed: Of the choice.
-
-    Returns:
-        Rows to train on, and rows that are held out: none where there would be no query to train on.
-    """
+    """Return rows to train on and rows to hold out, those of a share of the queries; there is a query to train on."""
     queries = list(dict.fromkeys(row.query for row in rows))
     count = min(max(1, round(share * len(queries))), len(queries) - 1) if share else 0
     held = set(random.Random(seed).sample(queries, count))
@@ -51,12 +40,7 @@ class HeldOutRows(SentenceEvaluator):
     """
 
     def __init__(self, rows: Sequence[Pairwise], corpus: Sequence[str]) -> None:
-        """Prepare the search.
-
-        Args:
-            rows: Held-out queries with their relevant documents.
-            corpus: Documents to search beside those.
-        """
+        """Prepare the search of held-out queries among their relevant documents and those of a corpus."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = str(NDCG)
         judged = dict.fromkeys(row.positive for row in rows)
@@ -74,7 +58,12 @@ class HeldOutRows(SentenceEvaluator):
         Raises:
             TrainingError: All documents have the same vector.
         """
-        queries, documents = self._embed(model)
+        with evaluation_mode(model):
+            # In a training the trainer has it compute as it trains, in bfloat16 as well.
+            queries, documents = (
+                encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu().numpy()
+                for encode, texts in ((model.encode_query, self._queries), (model.encode_document, self.documents))
+            )
         if is_collapsed(documents):
             raise TrainingError(
                 f"the encoder collapsed: all vectors are equal after {max(steps, 0)} steps, so that every ranking is a "
@@ -88,17 +77,6 @@ class HeldOutRows(SentenceEvaluator):
             document_ids=[str(number) for number in range(len(documents))],
         )
         return {str(NDCG): score, f"{NDCG}_{documents.shape[1]}": score}
-
-    def _embed(self, model: SentenceTransformer) -> tuple[Embeddings, Embeddings]:
-        was_training = model.training
-        # In a training the trainer has it compute as it trains, in bfloat16 as well.
-        sides = (model.encode_query, self._queries), (model.encode_document, self.documents)
-        queries, documents = (
-            encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu().numpy()
-            for encode, texts in sides
-        )
-        model.train(was_training)
-        return queries, documents
 
 
 def _judgements(
@@ -116,11 +94,7 @@ class RowSample:
     """At most 64 queries, each with the document that is labelled highest; called, it embeds them."""
 
     def __init__(self, model: SentenceTransformer, rows: Sequence[Row]) -> None:
-        """Choose the first queries.
-
-        Args:
-            model: Embeds them.
-            rows: The rows.
+        """Take the first queries of some rows.
 
         Raises:
             CallError: There are not two different queries.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
-from adaptors.finetuning.loss_spec import LossOptions, TuningLoss, Wrapper
+from adaptors.finetuning.loss_spec import LossEntry, LossOptions
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, *, around: Seq
         The loss, as sentence-transformers' trainer takes it.
 
     Raises:
-        CallError: There is no such loss, an option is missing or nobody has it, or the parts do not go together.
+        CallError: There is no such loss, an option is missing or unknown to all parts, or the parts do not go together.
     """
     chosen = _find(name, TUNING_LOSSES, "loss")
     wrappers = [_find(one, WRAPPERS, "wrapper of losses") for one in around]
     _check_options([chosen, *wrappers], options)
     _check_dims(options.dims, model.get_embedding_dimension())
-    loss = chosen.make(model, options)
+    loss = chosen.make(options, model)
     for wrapper in wrappers:
         if getattr(loss, "uses_gradient_cache", False) and not wrapper.cacheable:
             raise CallError(f"{wrapper.name} cannot go around '{name}', which has a gradient cache: take one without")
-        loss = wrapper.make(model, loss, options)
+        loss = wrapper.make(options, model, loss)
     return loss
 
 
@@ -54,12 +54,12 @@ def _find(name: str, known: Mapping[str, _T], kind: str) -> _T:
     return known[name]
 
 
-def _check_options(parts: Sequence[TuningLoss | Wrapper], options: LossOptions) -> None:
+def _check_options(parts: Sequence[LossEntry], options: LossOptions) -> None:
     names = " and ".join(part.name for part in parts)
     for part in parts:
         if missing := sorted(part.needs - options.given()):
             raise CallError(f"{part.name} needs {', '.join(missing)}")
-    unused = options.given() - frozenset().union(*(part.options | part.needs for part in parts))
+    unused = options.given() - frozenset().union(*(part.options.keys() for part in parts))
     if unused:
         raise CallError(f"{names} has no {', '.join(sorted(unused))}: leave it out")
     for option in ("temperature", "mini_batch"):

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
-from adaptors.finetuning.loss_spec import TuningLoss, Wrapper
+from adaptors.finetuning.loss_spec import LossEntry
 
 __all__ = ["ListedLoss", "list_losses", "losses_tables"]
 
@@ -54,14 +54,14 @@ def list_losses() -> tuple[ListedLoss, ...]:
     tuning = [_list_part(loss, "tuning", loss.layout.columns) for loss in TUNING_LOSSES.values()]
     around = [_list_part(wrapper, "around", "that of the loss inside") for wrapper in WRAPPERS.values()]
     states = [
-        ListedLoss(name, "states", loss.formula, _STATES[loss.draws], loss.source, (), "encoder-surgery")
+        ListedLoss(name, "states", loss.formula, _STATES[loss.form], loss.source, (), "encoder-surgery")
         for name, loss in LOSSES.items()
     ]
     return (*tuning, *around, *states)
 
 
-def _list_part(part: TuningLoss | Wrapper, kind: str, data: str) -> ListedLoss:
-    options = (*sorted(part.needs), *sorted(part.options))
+def _list_part(part: LossEntry, kind: str, data: str) -> ListedLoss:
+    options = (*sorted(part.needs), *sorted(part.options.keys() - part.needs))
     library = "sentence-transformers" if part.theirs else "encoder-surgery"
     return ListedLoss(part.name, kind, part.formula, data, part.source, options, library)
 

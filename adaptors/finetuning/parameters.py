@@ -78,7 +78,7 @@ def choose_weights(encoder: TrainableEncoder, scope: Scope) -> TrainedWeights:
     if not adapters:
         factors |= {id(p): 1.0 for p in (*_on_top(encoder), *(p for tower in towers for p in _above(tower)))}
     for tower in towers:
-        factors |= {id(p): factor for p, factor in (_lora_factors if adapters else _factors)(tower, scope)}
+        factors |= {id(p): factor for p, factor in _factors(tower, scope)}
     chosen = {name: p for name, p in encoder.model.named_parameters() if id(p) in factors}
     for parameter in chosen.values():
         parameter.requires_grad_(True)
@@ -131,19 +131,18 @@ def _above(tower: Tower) -> Iterator[nn.Parameter]:
 
 
 def _factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]:
-    """Yield the weights of a tower's chosen blocks, and of what is below them where all are, with their factors."""
+    """Yield the weights of a tower's chosen blocks, and of what is below them where all are, with their factors.
+
+    Of blocks with low-rank matrices, those are all.
+    """
     for below, block in enumerate(reversed(_chosen_blocks(tower, scope.top))):
-        yield from ((p, scope.decay**below) for p in block.parameters())
-    if scope.top is None:
+        chosen = (p for name, p in block.named_parameters() if scope.lora is None or "lora_" in name)
+        yield from ((p, scope.decay**below) for p in chosen)
+    if scope.top is None and scope.lora is None:
         above = {id(p) for p in (*tower.stack.blocks.parameters(), *_above(tower))}
         for name, p in tower.module.named_parameters():
             if tower.stack.needs(name) and id(p) not in above:
                 yield p, scope.decay**tower.stack.depth
-
-
-def _lora_factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]:
-    for below, block in enumerate(reversed(_chosen_blocks(tower, scope.top))):
-        yield from ((p, scope.decay**below) for name, p in block.named_parameters() if "lora_" in name)
 
 
 def check_peft() -> None:
@@ -159,17 +158,12 @@ def check_peft() -> None:
 
 
 def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraModel":
-    """Put low-rank matrices beside every linear map of some blocks; they begin as nothing.
+    """Put low-rank matrices (LoRA: Hu et al., ICLR 2022) beside every linear map of some blocks; they begin as nothing.
 
-    Low-rank adaptation (LoRA): Hu et al., ICLR 2022.
-
-    Args:
-        model: The transformer, changed in place.
-        blocks: Its blocks to train.
-        rank: Of the matrices; what they give is doubled (alpha is twice the rank).
+    What they give is doubled: alpha is twice the rank.
 
     Returns:
-        peft's view of the model, which merges them.
+        peft's view of the model, which is changed in place; it merges the matrices.
 
     Raises:
         CallError: peft is not installed.

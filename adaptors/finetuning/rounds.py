@@ -16,8 +16,8 @@ from adaptors.finetuning.trainer import TuningRun, make_trainer
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Row
 from adaptors.training.checkpoints import check_fingerprint, load_finished_round, save_finished_round
-from adaptors.training.distributed import barrier, is_first, on_first
-from adaptors.training.epochs import Epoch, read_epochs
+from adaptors.training.distributed import on_first
+from adaptors.training.epochs import Epoch, best_epoch, read_epochs
 from adaptors.training.trainer import OPTIMIZER
 
 __all__ = ["fingerprint", "train_round"]
@@ -51,12 +51,10 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
         with cut_texts(run.encoder.model, options.schedule.tokens):
             trainer.run()
         epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
-        if epochs and max(epochs, key=Epoch.merit).number == 0:
+        if epochs and best_epoch(epochs) == 0:
             # The trainer compares the epochs that it saved, and saves none before the first step.
             trainer.restore(start)
-        if is_first():
-            save_finished_round(folder, trainer.trained(), epochs)
-        barrier()
+        on_first(lambda: save_finished_round(folder, trainer.trained(), epochs))
     return epochs, trainer.args.max_steps
 
 
@@ -70,9 +68,6 @@ def fingerprint(
         rows: Training rows.
         watched: Held-out rows, and the texts that they are searched among.
         options: Of the training.
-
-    Returns:
-        The values.
     """
     return {
         "optimizer": OPTIMIZER,

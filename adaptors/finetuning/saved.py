@@ -39,10 +39,7 @@ class Tuned:
 
 
 def check_cut(folder: Path) -> None:
-    """Refuse a folder that cannot be healed.
-
-    Args:
-        folder: A cut with a lens on top, as `surgery cut --lens` makes it.
+    """Refuse a folder that is no cut with a lens on top, as `surgery cut --lens` makes it.
 
     Raises:
         CallError: It is another folder.
@@ -54,20 +51,10 @@ def check_cut(folder: Path) -> None:
 
 
 def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] = lambda folder: None) -> Path:
-    """Save a trained encoder in the layout of the one it began as.
-
-    Args:
-        tuned: The encoder.
-        out: Folder to make; it is whole or not there.
-        force: Replace a folder that an earlier save made.
-        check: Is given the finished folder before it gets its name.
-
-    Returns:
-        The folder.
+    """Save a trained encoder in the layout of the one it began as; arguments, result and errors as of `save_folder`.
 
     Raises:
-        CallError: The folder exists.
-        ModelError: The files cannot be written, or the encoder is not made like its folder.
+        ModelError: The encoder is not made like its folder, too.
     """
     return save_folder(out, lambda folder: _write(tuned, folder), force, check=check)
 
@@ -107,14 +94,7 @@ def _begin_card(title: str) -> str:
 
 
 def trained_files(encoder: TrainableEncoder, folder: Path) -> dict[Path, dict[str, Tensor]]:
-    """Return the weight files of a folder with the weights of a trained encoder that is made like it.
-
-    Args:
-        encoder: The encoder.
-        folder: The one it is made like, or a copy of it.
-
-    Returns:
-        Tensors per file.
+    """Return the weight files of a folder, with the tensors of a trained encoder that is made like it.
 
     Raises:
         ModelError: The encoder is not made like the folder.

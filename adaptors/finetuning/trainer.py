@@ -64,15 +64,7 @@ def as_dataset(data: TuningData, options: TuneOptions) -> Any:
 
 
 def make_trainer(run: TuningRun, data: TuningData, folder: Path, *, number: int, done: int) -> EncoderTrainer:
-    """Return the trainer of a round.
-
-    Args:
-        run: The tuning it is a round of.
-        data: Its rows.
-        folder: Of its checkpoints.
-        number: Rounds before it.
-        done: Steps before it.
-    """
+    """Return the trainer of a round, given its rows, folder of checkpoints, and rounds and steps before it."""
     options, model, train = run.options, run.encoder.model, as_dataset(data, run.options)
     every = math.ceil(len(train) / options.schedule.batch)
     name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
@@ -110,7 +102,7 @@ def _arguments(
         warmup_steps=round(schedule.warm_up * steps),
         seed=schedule.seed,
         bf16=schedule.bfloat16,
-        batch_sampler=TUNING_LOSSES[options.goal.loss].sampler,
+        batch_sampler=TUNING_LOSSES[options.goal.loss].layout.sampler,
         logging_steps=max(1, every // _LOGS_PER_EPOCH),
         eval_strategy=watched,
         # Its scores are in the checkpoint of a training that is taken up again.

@@ -48,7 +48,7 @@ def tune(
 
     The best epoch is that of the greatest nDCG@10 on held-out queries; of the least loss on held-out rows where
     labels are scores, which tell no relevant document. It may be the beginning. Two epochs without a better one end
-    a round. Several processes share every batch: the first one alone mines, ranks, writes and tells.
+    a round. Several processes share every batch: the first one alone mines, ranks, writes and reports.
 
     Args:
         encoder: The encoder.

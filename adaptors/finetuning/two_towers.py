@@ -55,20 +55,12 @@ class PairedModel(SentenceTransformer):
 
 
 def has_two_towers(folder: Path) -> bool:
-    """Return whether a model's folder holds one of two towers.
-
-    Args:
-        folder: The model's folder.
-    """
+    """Return whether a model's folder holds one of two towers."""
     return bool(find_towers(find_transformer(folder)))
 
 
 def write_pair(files: ModelFiles, folder: Path) -> None:
-    """Write a two-tower model as sentence-transformers saves it, in float32, so that it reads texts as probing does.
-
-    Args:
-        files: Of one of its towers.
-        folder: An empty folder.
+    """Write a two-tower model, given one tower's files, as sentence-transformers saves it, to read texts as in probing.
 
     Raises:
         ModelError: It cannot be loaded, or lacks weights.
@@ -90,7 +82,7 @@ def find_both(model: PairedModel) -> dict[str, Tower]:
     """Return both towers by name, their blocks under the names that transformers' model has for them.
 
     Raises:
-        ModelError: An embedding cannot be told from a tower's parts.
+        ModelError: A tower's parts do not show where its embedding comes from.
     """
     first: Any = model[0]
     return {name: _find(model, first.model, name) for name in TOWERS}

@@ -90,7 +90,7 @@ def draw_texts(rows: Tensor, batch: int, steps: int, *, seed: int) -> BatchSched
 
 
 def draw_rankings(split: Split, documents: int, steps: int, *, seed: int) -> tuple[BatchSchedule, BatchSchedule]:
-    """Draw anchors, half of them queries where there are some, and candidate documents for all of them.
+    """Draw columns of anchors, half of them queries where there are some, and of candidate documents for all of them.
 
     Args:
         split: Rows of texts; anchors are drawn from a side of it, candidates that are held out from both.
@@ -99,7 +99,7 @@ def draw_rankings(split: Split, documents: int, steps: int, *, seed: int) -> tup
         seed: Of the random numbers.
 
     Returns:
-        Columns `anchor` and `candidate`, to train on and held out.
+        Batches to train on, and one that is held out.
     """
     rng = torch.Generator().manual_seed(seed)
     known = split.train[split.train < documents]
@@ -115,13 +115,13 @@ def _draw_rankings(
 ) -> BatchSchedule:
     texts, queries = rows[rows < documents], rows[rows >= documents]
     asked = _ANCHORS // 2 if len(queries) else 0
-    draws: BatchSchedule = {"anchor": [], "candidate": []}
+    schedule: BatchSchedule = {"anchor": [], "candidate": []}
     for _ in range(steps):
         anchors = [_pick(queries, asked, rng)] if asked else []
         anchors.append(_pick(texts, _ANCHORS - asked, rng))
-        draws["anchor"].append(torch.cat(anchors).tolist())
-        draws["candidate"].append(candidates[torch.randperm(len(candidates), generator=rng)[:_CANDIDATES]].tolist())
-    return draws
+        schedule["anchor"].append(torch.cat(anchors).tolist())
+        schedule["candidate"].append(candidates[torch.randperm(len(candidates), generator=rng)[:_CANDIDATES]].tolist())
+    return schedule
 
 
 def draw_pairs(pairs: Tensor, documents: int, batch: int, *, steps: int, seed: int) -> BatchSchedule:
@@ -141,15 +141,15 @@ def draw_pairs(pairs: Tensor, documents: int, batch: int, *, steps: int, seed: i
     queries, counts = torch.unique(pairs[:, 0], return_counts=True)
     ordered = pairs[pairs[:, 0].argsort(stable=True), 1]
     firsts = counts.cumsum(0) - counts
-    draws: BatchSchedule = {"query": [], "document": []}
+    schedule: BatchSchedule = {"query": [], "document": []}
     for _ in range(steps):
-        places = torch.randperm(len(queries), generator=rng)[:batch]
-        chosen = firsts[places] + (torch.rand(len(places), generator=rng) * counts[places]).long()
+        picked = torch.randperm(len(queries), generator=rng)[:batch]
+        chosen = firsts[picked] + (torch.rand(len(picked), generator=rng) * counts[picked]).long()
         # A document that was drawn for another query already would be its own negative.
-        found = dict(reversed(list(zip(ordered[chosen].tolist(), (documents + queries[places]).tolist(), strict=True))))
-        draws["query"].append(list(found.values()))
-        draws["document"].append(list(found))
-    return draws
+        found = dict(reversed(list(zip(ordered[chosen].tolist(), (documents + queries[picked]).tolist(), strict=True))))
+        schedule["query"].append(list(found.values()))
+        schedule["document"].append(list(found))
+    return schedule
 
 
 def _pick(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
@@ -164,12 +164,7 @@ class StateCollator:
     """
 
     def __init__(self, data: FitData, with_labels: bool = False) -> None:
-        """Look up rows of documents first, then of queries.
-
-        Args:
-            data: States, their targets where they are not the final embeddings already, and judgements.
-            with_labels: Also give the grades of the first column against the second.
-        """
+        """Look up rows of documents, then of queries; with labels, also the grades of the first column's rows."""
         self.valid_label_columns: list[str] = []
         self._states = data.texts
         self._targets = None if data.is_final else data.targets

@@ -51,7 +51,7 @@ def fit_spectral(data: FitData, dim: int, power: float = _POWER) -> Projection:
     """Rotate to principal axes and divide each by a power of its eigenvalue: a whitening that stops half way.
 
     The axes are those of documents and queries together, a quarter of the weight on the queries, where there are some:
-    what tells queries apart would be lost in the documents' directions.
+    what separates queries would be lost in the documents' directions.
 
     Args:
         data: States to fit to.
@@ -137,7 +137,7 @@ def _pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total
     """Return the penalty of least GCV, from the eigenvalues of X'X and the squared projections of X'Y on its axes."""
     values = values.clip(min=0)
     best, chosen = np.inf, 0.0
-    # Below the rounding of the largest eigenvalue nothing can be told apart.
+    # Below the rounding of the largest eigenvalue differences are noise.
     for penalty in np.maximum(_PENALTIES * values.mean(), _NOISE * values.max() + _TINY):
         shrunk = values + penalty
         residual = total - (along * (2 / shrunk - values / shrunk**2)).sum()

@@ -87,11 +87,11 @@ def compare_adaptors(
 def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
     """Fit every adaptor of a plan; arguments as of `compare_adaptors`, resolved.
 
-    A training that comes to nothing leaves its kind out of the ladder, and a note says so.
+    A kind whose training fails is left out, and a note says so.
 
     Raises:
         CallError: Nothing could be fitted.
-        TrainingError: The same, and a training came to nothing.
+        TrainingError: The same, and a training failed.
     """
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
@@ -125,7 +125,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
     Args:
         kind: One of `KINDS`.
         fusion: The hookpoints below it.
-        data: Its states, and the judgements it may look at.
+        data: Its states, and the judgements it may use.
         plan: Dimensions to keep, of which those it cannot have are left out; how a network is trained.
 
     Returns:
@@ -133,7 +133,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
 
     Raises:
         CallError: It does not suit the fusion or any of the dimensions.
-        TrainingError: Its training came to nothing.
+        TrainingError: Its training failed.
     """
     dims = _fitting(kind, fusion, data, dims=plan.dims)
     began = time.perf_counter()
@@ -147,18 +147,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
 def fit_lenses(
     reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, *, store: Store | None, progress: Progress
 ) -> list[AdaptedEncoder]:
-    """Fit a lens to each hookpoint of a model, with as many dimensions as the final embedding has.
-
-    Args:
-        reader: The model's reader.
-        points: The hookpoints.
-        texts: Texts that the fits may look at.
-        store: Store of states, if there is one.
-        progress: Called for every batch.
-
-    Returns:
-        One encoder per hookpoint; none for the final embedding itself.
-    """
+    """Fit a lens to each hookpoint of a model but the final embedding, with as many dimensions as that has."""
     fusions = [Fusion((point,)) for point in points]
     gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
     plan = FitPlan((LENS,), (reader.model.width,))

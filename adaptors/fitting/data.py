@@ -41,7 +41,7 @@ class FitData:
 
     Attributes:
         documents: States of the N documents `(N, D)`.
-        queries: States of the M queries that may be looked at `(M, D)`; never those that are searched with.
+        queries: States of the M queries that may be used `(M, D)`; never those that are searched with.
         blocks: Name of every block, and its dimension; they sum to D.
         targets: Final embeddings of documents and queries `(N + M, F)`: the targets of the lens.
         pairs: Rows of a query and of a document judged relevant to it, and the grade `(P, 3)`; empty without labels.
@@ -75,10 +75,10 @@ class FitData:
 
 @dataclass(frozen=True)
 class FitTexts:
-    """The texts an adaptor may look at.
+    """The texts that an adaptor may be fitted to.
 
     Attributes:
-        corpus: Whose documents are read; its judgements and queries are not looked at.
+        corpus: Whose documents are read; its judgements and queries are not used.
         train: A training split of the same corpus, if there is one: its queries are read, never those of the test.
         labels: Whether the judgements of `train` may be used.
     """
@@ -89,15 +89,7 @@ class FitTexts:
 
 
 def find_training(name: str, split: str) -> Dataset | None:
-    """Return a data set's training or development split, whose queries an adaptor may look at.
-
-    Args:
-        name: The data set, as typed.
-        split: The one that is scored; it is never returned.
-
-    Returns:
-        The split, or None where there is no other.
-    """
+    """Return a data set's training or development split, but never the scored one; None where there is no other."""
     for other in _TRAINING:
         if other == split:
             continue
@@ -109,7 +101,7 @@ def find_training(name: str, split: str) -> Dataset | None:
 
 
 def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
-    """Return the texts that adaptors may look at.
+    """Return the texts that adaptors may be fitted to.
 
     Args:
         name: The data set, as typed.

@@ -11,7 +11,7 @@ from adaptors.fitting.data import FitData
 from adaptors.fitting.options import FitResult, TrainOptions
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
 from adaptors.losses.states import RankingDistillationLoss
-from adaptors.modules.base import Network
+from adaptors.modules.base import Adaptor
 from adaptors.modules.linear import Projection
 from adaptors.training.epochs import Epoch
 
@@ -25,27 +25,16 @@ _AXES = 1.25
 _PREFIXES = 3
 
 
-class _Student(Network):
-    """A linear map `x W + b` that begins as a given one."""
+class _LinearMap(Adaptor):
+    """A linear map `x W + b` that is trained from a given one on; without a bias, none is trained."""
 
     kind = "distil"
 
-    def __init__(self, width: int, dim: int) -> None:
-        super().__init__(width, dim)
-        self.weight = nn.Parameter(torch.eye(width, dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
-
-    @torch.no_grad()
-    def init_from_axes(self, axes: Tensor) -> None:
-        """See `Network`; it draws on as many axes as it is wide."""
-        self.weight.copy_(axes[: self.width, : self.dim])
-        self.bias.requires_grad_(False)
-
-    @torch.no_grad()
-    def init_from_lens(self, lens: Projection) -> None:
-        """Become a lens."""
-        self.weight.copy_(lens.weight)
-        self.bias.copy_(lens.bias)
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__(*weight.shape)
+        start = torch.zeros(self.dim) if bias is None else bias.clone()
+        self.weight = nn.Parameter(weight.clone())
+        self.bias = nn.Parameter(start, requires_grad=bias is not None)
 
     def forward(self, states: Tensor) -> Tensor:
         """Map states `(N, D)` to vectors `(N, dim)`."""
@@ -56,13 +45,13 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     """Train a linear map so that its prefixes rank documents as the final embeddings do.
 
     The teacher is the full-width `spectral` map of those; an anchor (a query or a document) gives a softmax over
-    candidate documents. On final embeddings the student starts as `spectral`, too; on inner layers as the ridge
+    candidate documents. On final embeddings the map starts as `spectral`, too; on inner layers as the ridge
     regression to the teacher's first dimensions, for their own axes tell little of it. It minimises the
     Kullback-Leibler divergence to the teacher, summed over its prefixes (as Matryoshka representation learning does,
     Kusupati et al., NeurIPS 2022).
 
     Args:
-        data: States to fit to; their judgements are not looked at.
+        data: States to fit to; their judgements are not used.
         dim: Dimensions to keep.
         options: How to train; the learning rate counts twice, and the loss is its own.
 
@@ -70,37 +59,33 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
         The projection.
 
     Raises:
-        TrainingError: The training came to nothing.
+        TrainingError: The training failed.
     """
     whitened = whiten_targets(data)
     if data.is_final:
         values, axes = principal_axes(mixed_moments(data))
-        count = min(len(values), round(dim * _AXES))
-        student = _Student(count, dim)
-        student.init_from_axes(torch.diag(whitening_scales(values)))
-        epochs = _train(student, _rotate(whitened, axes[:, :count]), options)
-        return FitResult(Projection.of(axes[:, :count] @ student.weight.detach()), epochs)
-    student = _Student(data.documents.shape[1], dim)
-    student.init_from_lens(fit_lens(whitened, dim))
-    epochs = _train(student, whitened, options)
-    return FitResult(Projection.of(student.weight.detach(), student.bias.detach()), epochs)
+        axes = axes[:, : round(dim * _AXES)]
+        network = _LinearMap(torch.diag(whitening_scales(values))[: axes.shape[1], :dim])
+        # Training on few axes is faster.
+        rotated = replace(whitened, documents=data.documents @ axes, queries=data.queries @ axes)
+        epochs = _train(network, rotated, options)
+        return FitResult(Projection.of(axes @ network.weight.detach()), epochs)
+    lens = fit_lens(whitened, dim)
+    network = _LinearMap(lens.weight, lens.bias)
+    epochs = _train(network, whitened, options)
+    return FitResult(Projection.of(network.weight.detach(), network.bias.detach()), epochs)
 
 
-def _rotate(data: FitData, axes: Tensor) -> FitData:
-    """Return the states on some axes; training on few is faster."""
-    return replace(data, documents=data.documents @ axes, queries=data.queries @ axes)
-
-
-def _train(student: _Student, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
-    dim, documents = student.dim, len(data.documents)
-    draws, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, seed=options.seed)
+def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
+    dim, documents = network.dim, len(data.documents)
+    batches, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, seed=options.seed)
     prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
     task = TrainingTask(
         loss=lambda model: RankingDistillationLoss(model, prefixes),
-        train=draws,
+        train=batches,
         held_out=held_out,
         collator=StateCollator(data),
         evaluator=None,
-        fingerprint=fingerprint(student, data, options),
+        fingerprint=fingerprint(network, data, options),
     )
-    return train(student, task, replace(options, rate=options.rate * _RATE_FACTOR))
+    return train(network, task, replace(options, rate=options.rate * _RATE_FACTOR))

@@ -9,7 +9,7 @@ from sentence_transformers.sentence_transformer.evaluation import SentenceEvalua
 from torch import Tensor, nn
 
 from adaptors.fitting.data import FitData
-from adaptors.training.retrieval_score import NDCG, mean_ndcg
+from adaptors.training.evaluation import NDCG, evaluation_mode, mean_ndcg
 from probe.metrics.vectors import Embeddings
 
 __all__ = ["HeldOutQueries"]
@@ -26,21 +26,14 @@ class HeldOutQueries(SentenceEvaluator):
     """
 
     def __init__(self, data: FitData, pairs: Tensor, dims: Sequence[int]) -> None:
-        """Prepare the search.
-
-        Args:
-            data: States of documents and queries.
-            pairs: Held-out rows of a query and of a document, with the grade `(P, 3)`.
-            dims: Dimensions to score.
-        """
+        """Prepare the search of held-out pairs: rows of a query and of a document, with the grade `(P, 3)`."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = str(NDCG)
         self._dims = tuple(dims)
         others = torch.randperm(len(data.documents), generator=torch.Generator().manual_seed(0))[:_MOST_DOCUMENTS]
-        self._rows = torch.unique(torch.cat([others, pairs[:, 1]]))
-        self._documents = data.documents[self._rows]
-        self._asked = torch.unique(pairs[:, 0])
-        self._queries = data.queries[self._asked]
+        rows, asked = torch.unique(torch.cat([others, pairs[:, 1]])), torch.unique(pairs[:, 0])
+        self._documents, self._document_ids = data.documents[rows], [str(row) for row in rows.tolist()]
+        self._queries, self._query_ids = data.queries[asked], [f"q{row}" for row in asked.tolist()]
         ordered = sorted(pairs.tolist())
         self._qrels = {
             f"q{query}": {str(document): grade for _, document, grade in found}
@@ -57,15 +50,12 @@ class HeldOutQueries(SentenceEvaluator):
         return {str(NDCG): sum(scores.values()) / len(scores), **found}
 
     def _score(self, queries: Embeddings, documents: Embeddings) -> float:
-        asked = [f"q{row}" for row in self._asked.tolist()]
-        ids = [str(row) for row in self._rows.tolist()]
-        return mean_ndcg(queries, documents, self._qrels, query_ids=asked, document_ids=ids)
+        ids = {"query_ids": self._query_ids, "document_ids": self._document_ids}
+        return mean_ndcg(queries, documents, self._qrels, **ids)
 
 
-@torch.no_grad()
 def _embed(model: nn.Module, states: Tensor) -> Embeddings:
-    was_training = model.training
     device = next(model.parameters()).device
-    vectors: Embeddings = model.eval()({"sentence_embedding": states.to(device)})["sentence_embedding"].cpu().numpy()
-    model.train(was_training)
+    with evaluation_mode(model):
+        vectors: Embeddings = model({"sentence_embedding": states.to(device)})["sentence_embedding"].cpu().numpy()
     return vectors

@@ -1,4 +1,4 @@
-"""Choose the weights of a fusion on a training or development split; the test judgements are never looked at."""
+"""Choose the weights of a fusion on a training or development split; test judgements are never used."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -54,7 +54,7 @@ def tune_weights(
     Equal weights stay unless the best candidate is significantly better: the best of many is partly luck.
 
     Args:
-        model: The fused model; its weights are not looked at.
+        model: The fused model; its own weights do not matter.
         dataset: Texts and judgements of a training or development split.
         metric: Metric to maximise.
         store: Store of states, if there is one.
@@ -87,14 +87,7 @@ def tune_weights(
 
 
 def candidate_weights(count: int) -> list[tuple[float, ...]]:
-    """Return all ways to share 1 among hookpoints in equal steps, each getting something.
-
-    Args:
-        count: Number of hookpoints, 2 or more.
-
-    Returns:
-        Weights that sum to 1, the grid as fine as `_MOST_CANDIDATES` allows.
-    """
+    """Return ways to share 1 among hookpoints in equal steps, each getting something; `_MOST_CANDIDATES` at most."""
     fitting = [steps for steps in range(count, _FINEST + 1) if comb(steps - 1, count - 1) <= _MOST_CANDIDATES]
     steps = max(fitting, default=count)
     cuts = [(0, *inner, steps) for inner in combinations(range(1, steps), count - 1)]

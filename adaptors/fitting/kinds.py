@@ -70,7 +70,7 @@ KINDS: dict[str, Kind] = {
 
 
 def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds, each once; PCA is always among them, as the rival of the others.
+    """Return the kinds, each once; PCA is always among them, to compare the others with.
 
     Raises:
         CallError: A kind is unknown.

@@ -36,7 +36,7 @@ class LossChoice:
         make: Makes it.
         formula: In plain text; c is the cosine before, s after, summed over all dimensions, t the temperature.
         source: Where it was published.
-        draws: `texts`, `rankings` or `pairs`; only pairs are labelled.
+        form: What a batch holds: `texts`, `rankings` or `pairs`; only pairs are labelled.
         batch: Texts or pairs in a batch.
         grades: Whether it looks at the grades of a whole batch.
     """
@@ -44,13 +44,13 @@ class LossChoice:
     make: _Make
     formula: str
     source: str
-    draws: str
+    form: str
     batch: int = _PAIRS
     grades: bool = False
 
 
 class _ReconstructionAndSimilarity(nn.Module):
-    """An autoencoder's two losses, told apart in the trainer's log."""
+    """An autoencoder's two losses, apart in the trainer's log."""
 
     def __init__(self, model: nn.Module, network: Network, dims: Sequence[int]) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def choose_loss(name: str, labelled: bool) -> LossChoice:
     if name not in LOSSES:
         raise CallError(f"unknown loss '{name}': expected one of {', '.join(LOSSES)}")
     choice = LOSSES[name]
-    if (choice.draws == "pairs") != labelled:
-        needs = "judgements: add --labels train" if choice.draws == "pairs" else "no judgements: leave out --labels"
+    if (choice.form == "pairs") != labelled:
+        needs = "judgements: add --labels train" if choice.form == "pairs" else "no judgements: leave out --labels"
         raise CallError(f"the loss '{name}' takes {needs}")
     return choice

@@ -1,10 +1,9 @@
 """Fit a network: begin at the principal axes, train on stored states, report the result."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from adaptors.fitting.batches import (
     BatchSchedule,
@@ -22,8 +21,8 @@ from adaptors.fitting.losses import LossChoice, choose_loss
 from adaptors.fitting.options import FitResult, TrainOptions
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
 from adaptors.losses.states import unexplained_variance
-from adaptors.modules.base import Adaptor, Network
-from adaptors.modules.block_mixing import ScalarMix, share_words
+from adaptors.modules.base import Network
+from adaptors.modules.block_mixing import ScalarMix, describe_shares
 from adaptors.modules.mlp import Autoencoder
 from adaptors.modules.registry import NETWORKS
 from adaptors.modules.rotation import Rotation
@@ -40,15 +39,6 @@ NETWORK_LOSSES: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Material:
-    """The part of the data that a training sees."""
-
-    train: BatchSchedule
-    held_out: BatchSchedule
-    evaluator: HeldOutQueries | None
-
-
 def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: TrainOptions) -> FitResult:
     """Train a network; with the judgements, where the data has some.
 
@@ -63,36 +53,31 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
 
     Raises:
         CallError: The loss does not suit the kind or the data.
-        TrainingError: The training came to nothing.
+        TrainingError: The training failed.
     """
     labelled, dim = data.labels != "none", max(dims)
     loss = options.loss or NETWORK_LOSSES[kind][labelled]
     choice = choose_loss(loss, labelled)
     network = make_network(kind, data, dim, seed=options.seed)
-    material = _draw(data, choice, dims, options=options)
+    batches, held_out, evaluator = _draw(data, choice, dims, options=options)
     task = TrainingTask(
         loss=lambda model: choice.make(model, network, prefixes(dim)),
-        train=material.train,
-        held_out=material.held_out,
-        collator=StateCollator(whiten_targets(data) if choice.draws == "rankings" else data, choice.grades),
-        evaluator=material.evaluator,
+        train=batches,
+        held_out=held_out,
+        collator=StateCollator(whiten_targets(data) if choice.form == "rankings" else data, choice.grades),
+        evaluator=evaluator,
         fingerprint=fingerprint(network, data, replace(options, loss=loss)),
     )
     epochs = train(network, task, options)
-    return FitResult(_simplify(network), epochs, _notes(network, data))
+    # Networks that are linear are returned as a linear map.
+    module = network.flatten() if isinstance(network, Rotation | ScalarMix) else network
+    return FitResult(module, epochs, _notes(network, data))
 
 
 def make_network(kind: str, data: FitData, dim: int, *, seed: int) -> Network:
     """Return an untrained network: the principal axes of the documents, or `spectral` where there are labels.
 
-    Args:
-        kind: One of `NETWORK_LOSSES`.
-        data: States it will be fitted to.
-        dim: Dimensions of its vectors.
-        seed: Of weights that begin at random.
-
-    Returns:
-        The network.
+    The seed is that of weights that begin at random.
     """
     factory, width = NETWORKS[kind], data.documents.shape[1]
     with torch.random.fork_rng():
@@ -114,37 +99,32 @@ def prefixes(dim: int) -> tuple[int, ...]:
     return tuple(lengths) or (dim,)
 
 
-def _draw(data: FitData, choice: LossChoice, dims: Sequence[int], *, options: TrainOptions) -> _Material:
+def _draw(
+    data: FitData, choice: LossChoice, dims: Sequence[int], *, options: TrainOptions
+) -> tuple[BatchSchedule, BatchSchedule, HeldOutQueries | None]:
+    """Return batches to train on, held-out batches and, where there are judgements, held-out queries."""
     documents, steps, seed = len(data.documents), options.steps, options.seed
-    if choice.draws == "pairs":
+    if choice.form == "pairs":
         pairs = split_pairs(data, seed)
-        return _Material(
+        return (
             draw_pairs(pairs.train, documents, choice.batch, steps=steps, seed=seed),
             draw_pairs(pairs.held_out, documents, choice.batch, steps=1, seed=seed),
             HeldOutQueries(data, pairs.held_out, dims),
         )
     rows = split_texts(data, seed)
-    if choice.draws == "rankings":
-        return _Material(*draw_rankings(rows, documents, steps, seed=seed), evaluator=None)
-    return _Material(
+    if choice.form == "rankings":
+        return (*draw_rankings(rows, documents, steps, seed=seed), None)
+    return (
         draw_texts(rows.train, choice.batch, steps, seed=seed),
         draw_texts(rows.held_out, choice.batch, 1, seed=seed),
         None,
     )
 
 
-def _simplify(network: Network) -> Adaptor:
-    """Return a network that is linear as a linear map."""
-    return network.flatten() if isinstance(network, Rotation | ScalarMix) else network
-
-
 @torch.no_grad()
 def _notes(network: Network, data: FitData) -> tuple[str, ...]:
-    notes = share_words(network, data.documents, [name for name, _ in data.blocks])
+    notes = describe_shares(network, data.documents, [name for name, _ in data.blocks])
     if isinstance(network, Autoencoder):
-        notes += (f"variance unexplained {_unexplained(network, data.documents):.4f}",)
+        unexplained = unexplained_variance(data.documents, network.decode(network(data.documents)))
+        notes += (f"variance unexplained {float(unexplained):.4f}",)
     return notes
-
-
-def _unexplained(network: Autoencoder, states: Tensor) -> float:
-    return float(unexplained_variance(states, network.decode(network(states))))

@@ -62,7 +62,7 @@ def recommend(
 ) -> Recommendation:
     """Recommend a layer, raw or with its lens.
 
-    Half of the held-out queries are looked at by the lenses' fits (their texts alone), the other half judges.
+    The lenses are fitted to half of the held-out queries (their texts alone); the other half judges.
 
     Args:
         reader: The model's reader.

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from torch import nn
-from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
+from transformers.trainer_callback import EarlyStoppingCallback
 
 from adaptors.fitting.batches import BatchSchedule, StateCollator
 from adaptors.fitting.data import FitData
 from adaptors.fitting.evaluator import HeldOutQueries
 from adaptors.fitting.options import TrainOptions
-from adaptors.modules.base import Network
+from adaptors.modules.base import Adaptor
 from adaptors.modules.st_module import AdaptorModule, read_weights
 from adaptors.training.callbacks import CollapseMonitor, check_tracking
-from adaptors.training.checkpoints import check_fingerprint, last_checkpoint
-from adaptors.training.epochs import Epoch, read_epochs
+from adaptors.training.checkpoints import check_fingerprint
+from adaptors.training.epochs import Epoch, best_epoch, read_epochs
 from adaptors.training.trainer import PlainTrainer
 
 __all__ = ["EPOCH_STEPS", "TrainingTask", "fingerprint", "train"]
@@ -55,16 +56,15 @@ class TrainingTask:
 class _Trainer(PlainTrainer):
     """The trainer, whose checkpoints hold the network alone."""
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        self.model.save_pretrained(str(output_dir or self.args.output_dir), create_model_card=False)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         module: Any = self.model[0]
         read_weights(module.adaptor, Path(resume_from_checkpoint) / "0_AdaptorModule")
 
-    def _load_best_model(self) -> None:
-        # The trainer's own goes on with the last epoch where the best cannot be read.
-        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
-
-def train(network: Network, task: TrainingTask, options: TrainOptions) -> tuple[Epoch, ...]:
+def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[Epoch, ...]:
     """Train a network in place; it ends as the best epoch left it.
 
     The best epoch is that of the greatest nDCG@10 on held-out queries where labels are used, else that of the least
@@ -73,7 +73,7 @@ def train(network: Network, task: TrainingTask, options: TrainOptions) -> tuple[
     Args:
         network: The network.
         task: Loss and batches.
-        options: How.
+        options: Steps, learning rate, seed, checkpoints.
 
     Returns:
         Losses and scores of every epoch; the first entry is the network as it began.
@@ -91,38 +91,24 @@ def train(network: Network, task: TrainingTask, options: TrainOptions) -> tuple[
         trainer = _Trainer(
             model=model,
             args=_arguments(folder, task, options),
-            train_dataset=_as_dataset(task.train),
-            eval_dataset=_as_dataset(task.held_out),
+            train_dataset=Dataset.from_dict(task.train),
+            eval_dataset=Dataset.from_dict(task.held_out),
             loss=task.loss(model),
             evaluator=task.evaluator,
             data_collator=task.collator,  # type: ignore[arg-type]
-            callbacks=[
-                EarlyStoppingCallback(_PATIENCE),
-                CollapseMonitor(network, _sample(task), options.progress),
-            ],
+            callbacks=[EarlyStoppingCallback(_PATIENCE), CollapseMonitor(network, _sample(task), options.progress)],
         )
-        # It writes to stdout, where results go.
-        trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        trainer.run()
         epochs = read_epochs(trainer.state.log_history, min(EPOCH_STEPS, options.steps))
-    if max(epochs, key=Epoch.merit).number == 0:
+    if best_epoch(epochs) == 0:
         # The trainer compares the epochs that it saved, and saves none before the first step.
         network.load_state_dict(start)
     network.cpu().eval()
     return epochs
 
 
-def fingerprint(network: Network, data: FitData, options: TrainOptions) -> dict[str, Any]:
-    """Return the values that a resumed training must have in common with the interrupted one.
-
-    Args:
-        network: The network in training.
-        data: Its states and judgements.
-        options: How.
-
-    Returns:
-        Plain values.
-    """
+def fingerprint(network: Adaptor, data: FitData, options: TrainOptions) -> dict[str, Any]:
+    """Return plain values that a resumed training must have in common with the interrupted one."""
     return {
         "kind": network.kind,
         **network.settings(),
@@ -166,9 +152,3 @@ def _sample(task: TrainingTask) -> torch.Tensor:
     """Return the states of the first batch that is held out."""
     rows = next(iter(task.held_out.values()))[0]
     return task.collator([{"text": list(rows)}])["text_sentence_embedding"]
-
-
-def _as_dataset(draws: BatchSchedule) -> Any:
-    from datasets import Dataset
-
-    return Dataset.from_dict(dict(draws))

@@ -1,4 +1,4 @@
-"""Heal a cut encoder: teach what is left of it the vectors of the full model, on unlabelled text."""
+"""Heal a cut encoder: train what is left of it to give the full model's vectors, on unlabelled text."""
 
 import copy
 import tempfile
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from sentence_transformers.util import batch_to_device
@@ -20,7 +21,7 @@ from adaptors.finetuning.parameters import Scope, choose_weights
 from adaptors.healing.texts import HealTexts, check_width, draw_batches
 from adaptors.losses.distillation import HealLoss
 from adaptors.training.checkpoints import check_fingerprint
-from adaptors.training.evaluation_mode import evaluation_mode
+from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import TrainingLog
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
 from probe.data.texts import TextHash
@@ -34,43 +35,32 @@ _LOG_STEPS = 50
 _WARM_UP = 0.05
 _TRIAL = 60
 _STEP = "training the cut encoder"
-
-
 _SAMPLE = 64
 
 
 class HealSample:
     """At most 64 different texts; called, it embeds them."""
 
-    def __init__(self, student: SentenceTransformer, texts: HealTexts, seed: int) -> None:
-        """Draw a sample.
-
-        Args:
-            student: Embeds the texts, cut as long as it takes them now.
-            texts: Training texts with their targets.
-            seed: Of the draw.
+    def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
+        """Draw a sample of training texts, cut at the longest input that the encoder has now.
 
         Raises:
             CallError: There are not two different texts.
         """
-        rows = _draw(texts.distinct_rows(), seed)
-        self._student = student
-        self._features = student.preprocess([texts.texts[row] for row in rows])
+        different = texts.distinct_rows()
+        if len(different) < 2:
+            raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
+        rows = np.random.default_rng(seed).choice(different, min(_SAMPLE, len(different)), False).tolist()
+        self._model = model
+        self._features = model.preprocess([texts.texts[row] for row in rows])
         self._targets = texts.targets[rows]
 
     def __call__(self) -> tuple[Tensor, Tensor]:
-        """Return the student's vectors, as it is now, and its teacher's, each `(B, F)`."""
-        features = batch_to_device(dict(self._features), self._student.device)
-        with evaluation_mode(self._student):
-            vectors: Tensor = self._student(features)["sentence_embedding"]
+        """Return the encoder's vectors, as it is now, and its teacher's, each `(B, F)`."""
+        features = batch_to_device(dict(self._features), self._model.device)
+        with evaluation_mode(self._model):
+            vectors: Tensor = self._model(features)["sentence_embedding"]
         return vectors.float().cpu(), self._targets
-
-
-def _draw(different: Sequence[int], seed: int) -> list[int]:
-    if len(different) < 2:
-        raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
-    drawn: list[int] = np.random.default_rng(seed).choice(different, min(_SAMPLE, len(different)), False).tolist()
-    return drawn
 
 
 @dataclass(frozen=True)
@@ -100,11 +90,11 @@ class HealOptions:
     log: Path | None = None
 
 
-def heal(student: TrainableEncoder, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
+def heal(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
     """Train an encoder in place.
 
     Args:
-        student: The cut encoder, its vectors of as many dimensions as the teacher's.
+        encoder: The cut encoder, its vectors of as many dimensions as the teacher's.
         texts: Training texts with their targets.
         options: Of the training.
 
@@ -116,18 +106,18 @@ def heal(student: TrainableEncoder, texts: HealTexts, options: HealOptions) -> t
         CallError: The folder of checkpoints belongs to another training, the log is no log, or all texts are equal.
         TrainingError: The loss is not a number.
     """
-    model = student.model
+    model = encoder.model
     check_width(model, texts)
     with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         collator = _TextCollator(model, texts)
         batches = draw_batches(collator.lengths(), options.batch, options.steps, seed=options.seed)
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, _fingerprint(texts, options))
-        choose_weights(student, Scope())
+        choose_weights(encoder, Scope())
         trainer = EncoderTrainer(
             model=model,
             args=_arguments(folder, options),
-            train_dataset=_as_dataset(batches),
+            train_dataset=Dataset.from_dict({"rows": batches}),
             loss=HealLoss(model),
             data_collator=collator,  # type: ignore[arg-type]
             callbacks=[TrainingLog(_STEP, options.progress, options.log)],
@@ -141,22 +131,22 @@ def heal(student: TrainableEncoder, texts: HealTexts, options: HealOptions) -> t
 class _TextCollator:
     """Turns drawn rows into features and their teacher's vectors."""
 
-    def __init__(self, student: SentenceTransformer, texts: HealTexts) -> None:
+    def __init__(self, model: SentenceTransformer, texts: HealTexts) -> None:
         self.valid_label_columns: list[str] = []
-        self._student = student
+        self._model = model
         self._texts = texts
 
     def lengths(self) -> list[int]:
         """Return the tokens of every text."""
-        tokenizer: Any = self._student.tokenizer
-        cut = {"truncation": True, "max_length": self._student.max_seq_length}
+        tokenizer: Any = self._model.tokenizer
+        cut = {"truncation": True, "max_length": self._model.max_seq_length}
         return [len(ids) for ids in tokenizer(list(self._texts.texts), **cut)["input_ids"]]
 
     def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
         """Return one drawn batch."""
         (drawn,) = rows
         numbers = drawn["rows"]
-        features = self._student.preprocess([self._texts.texts[number] for number in numbers])
+        features = self._model.preprocess([self._texts.texts[number] for number in numbers])
         tensors = {f"text_{name}": value for name, value in features.items() if isinstance(value, Tensor)}
         return {**tensors, "label": self._texts.targets[numbers]}
 
@@ -187,27 +177,11 @@ def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainin
     )
 
 
-def _as_dataset(batches: Sequence[Sequence[int]]) -> Any:
-    from datasets import Dataset
-
-    return Dataset.from_dict({"rows": [list(rows) for rows in batches]})
-
-
-def count_steps(student: TrainableEncoder, texts: HealTexts, options: HealOptions, *, minutes: float) -> int:
-    """Return how many batches fit into so many minutes, by the time that some take.
-
-    Args:
-        student: The cut encoder; it is left as it was.
-        texts: Training texts with their targets.
-        options: Of the training.
-        minutes: For all batches.
-
-    Returns:
-        At least 1.
-    """
-    before = copy.deepcopy(student.model.state_dict())
+def count_steps(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions, *, minutes: float) -> int:
+    """Return how many batches, at least 1, fit into so many minutes, by the time of a trial; it changes no weight."""
+    before = copy.deepcopy(encoder.model.state_dict())
     began = time.perf_counter()
-    heal(student, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent, log=None))
+    heal(encoder, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent, log=None))
     seconds = time.perf_counter() - began
-    student.model.load_state_dict(before)
+    encoder.model.load_state_dict(before)
     return max(1, round(60 * minutes * _TRIAL / seconds))

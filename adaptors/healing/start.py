@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.healing.texts import HealTexts, check_width
-from adaptors.training.evaluation_mode import evaluation_mode
+from adaptors.training.evaluation import evaluation_mode
 from probe.layers.layer_stack import LayerStack
 
 __all__ = ["HealStart", "choose_start"]
@@ -42,15 +42,15 @@ class HealStart:
 
 
 def choose_start(
-    student: TrainableEncoder, teacher: LayerStack, texts: HealTexts, *, tokens: int | None, seed: int
+    encoder: TrainableEncoder, teacher: LayerStack, texts: HealTexts, *, tokens: int | None, seed: int
 ) -> tuple[HealStart, ...]:
-    """Begin as near to the teacher as its blocks allow; the nearest start is what the student then is.
+    """Begin as near to the teacher as its blocks allow; the encoder ends as the nearest start.
 
     Of every start but the first, the head is a ridge regression onto the teacher's vectors that is drawn to the
     identity: `min |X W - Y|^2 + r |W - I|^2` of centred vectors.
 
     Args:
-        student: The cut with its lens, changed in place.
+        encoder: The cut with its lens, changed in place.
         teacher: The full model's blocks, in float32.
         texts: Training texts with their targets.
         tokens: Longest text; the model's own when left out.
@@ -62,21 +62,21 @@ def choose_start(
     Raises:
         ModelError: It has another dimension than its teacher.
     """
-    check_width(student.model, texts)
-    blocks = list(student.towers[0].stack.blocks)
-    with cut_texts(student.model, tokens), evaluation_mode(student.model):
-        sample = _Sample(student.model, texts, seed)
-        tried = [HealStart(len(blocks), sample.distance(_embed(list(student.model), sample)))]
-        head, best = _find_head(student), _copy(student.model)
+    check_width(encoder.model, texts)
+    blocks = list(encoder.towers[0].stack.blocks)
+    with cut_texts(encoder.model, tokens), evaluation_mode(encoder.model):
+        sample = _Sample(encoder.model, texts, seed)
+        tried = [HealStart(len(blocks), sample.distance(_embed(list(encoder.model), sample)))]
+        head, best = _find_head(encoder), _copy(encoder.model)
         if head is None:
             return tuple(tried)
         for own_blocks in _replaceable(blocks, list(teacher.blocks)):
             blocks[own_blocks].load_state_dict(teacher.blocks[own_blocks - len(blocks)].state_dict())
-            found = HealStart(own_blocks, sample.distance(_fit_head(student.model, head, sample)))
+            found = HealStart(own_blocks, sample.distance(_fit_head(encoder.model, head, sample)))
             if found.distance < min(start.distance for start in tried):
-                best = _copy(student.model)
+                best = _copy(encoder.model)
             tried.append(found)
-        student.model.load_state_dict(best)
+        encoder.model.load_state_dict(best)
     return tuple(tried)
 
 
@@ -97,12 +97,12 @@ class _Sample:
         return float((1 - (vectors[self.judging] * self.targets[self.judging]).sum(dim=1)).mean())
 
 
-def _find_head(student: TrainableEncoder) -> int | None:
+def _find_head(encoder: TrainableEncoder) -> int | None:
     """Return the index of the lens among the modules, if there is one map of as many dimensions as it is given."""
     from sentence_transformers.sentence_transformer.modules import Dense
 
-    indices = [index for index, module in enumerate(student.model) if index and any(True for _ in module.parameters())]
-    head: Any = student.model[indices[0]] if len(indices) == 1 and len(student.towers) == 1 else None
+    indices = [index for index, module in enumerate(encoder.model) if index and any(True for _ in module.parameters())]
+    head: Any = encoder.model[indices[0]] if len(indices) == 1 and len(encoder.towers) == 1 else None
     plain = isinstance(head, Dense) and isinstance(head.activation_function, nn.Identity) and head.bias
     return indices[0] if plain and head.in_features == head.out_features else None
 

@@ -37,7 +37,7 @@ _WINDOW = 16
 
 
 def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
-    """Load texts to heal on; no judgement is looked at.
+    """Load texts to heal on; judgements are not used.
 
     Args:
         names: Text, Markdown, JSONL or CSV files, or what `load_dataset` takes.
@@ -64,7 +64,7 @@ def _load(name: str) -> FitTexts:
 
 
 def _read_file(path: Path) -> Dataset:
-    """Return a file's texts as documents that nobody asks for."""
+    """Return a file's texts as documents without queries."""
     texts = tuple(dict.fromkeys(text for file in list_documents(path) for text in _texts(file) if text))
     if not texts:
         raise DataError(f"'{path}' holds no text: expected at least one")
@@ -74,7 +74,7 @@ def _read_file(path: Path) -> Dataset:
 
 def _texts(path: Path) -> Iterator[str]:
     if path.suffix.lower() in RECORD_FILES:
-        return (column_text(record, "text", place) for place, record in read_columns(path, ("text",)))
+        return (column_text(record, "text", location) for location, record in read_columns(path, ("text",)))
     return (f"{passage.title} {passage.text}".strip() for passage in read_passages(path))
 
 
@@ -102,12 +102,6 @@ def gather_heal_texts(
 ) -> HealTexts:
     """Read the full model's vectors of corpora and training queries, from the store where they are there.
 
-    Args:
-        teacher: The full model's reader.
-        data: The texts that may be looked at.
-        store: Of the states, if there is one.
-        progress: Called at every batch.
-
     Returns:
         The texts, documents before queries, one data set after another.
     """
@@ -130,17 +124,13 @@ def _sides(teacher: LayerReader, data: FitTexts) -> Iterator[PromptedTexts]:
         yield prompted_queries(teacher, data.train)
 
 
-def check_width(student: SentenceTransformer, texts: HealTexts) -> None:
-    """Refuse a student whose vectors cannot be compared with its teacher's.
-
-    Args:
-        student: The cut encoder.
-        texts: Training texts with their targets.
+def check_width(model: SentenceTransformer, texts: HealTexts) -> None:
+    """Refuse a cut encoder whose vectors have another dimension than its teacher's.
 
     Raises:
-        ModelError: It has another dimension than its teacher.
+        ModelError: They have another.
     """
-    width = student.get_embedding_dimension()
+    width = model.get_embedding_dimension()
     if width != texts.targets.shape[1]:
         raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
 
@@ -153,9 +143,6 @@ def draw_batches(lengths: Sequence[int], batch: int, steps: int, *, seed: int) -
         batch: Texts in a batch.
         steps: Batches to draw.
         seed: Of the order.
-
-    Returns:
-        Rows of texts, batch by batch.
     """
     rng, sizes = np.random.default_rng(seed), np.array(lengths)
     drawn: list[list[int]] = []

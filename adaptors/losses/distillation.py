@@ -19,20 +19,14 @@ class HealLoss(EmbedDistillLoss):
     similarity-preserving: Tung and Mori, ICCV 2019).
     """
 
-    def __init__(self, model: nn.Module, weight: float = 1.0) -> None:
-        """Teach a model.
-
-        Args:
-            model: Gives `sentence_embedding` `(B, F)` for features.
-            weight: Of the second term.
-        """
+    def __init__(self, model: nn.Module) -> None:
+        """Take the vectors of a model, `sentence_embedding` `(B, F)`."""
         super().__init__(model, distance_metric="cosine")  # type: ignore[arg-type]
-        self.weight = weight
 
     def forward(self, *args: Any) -> Any:
         """Return both terms, given one column of features and the teacher's unit vectors `(B, F)`.
 
-        What a teacher says of a text is exact: dropout would teach the student to match it through noise.
+        The teacher's vectors are exact: with dropout, the model would learn to match them through noise.
         """
         self.model.eval()
         return super().forward(*args)
@@ -48,4 +42,4 @@ class HealLoss(EmbedDistillLoss):
         others = ~torch.eye(len(units), dtype=torch.bool, device=units.device)
         # A batch of a single text has no pair.
         relations = apart[others].sum() / max(1, int(others.sum()))
-        return {"distance": distance, "relations": self.weight * relations}
+        return {"distance": distance, "relations": relations}

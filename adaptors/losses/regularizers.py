@@ -15,17 +15,15 @@ from adaptors.losses.states import Features, cosines
 __all__ = [
     "CollapseGuard",
     "OrthogonalRegularization",
-    "PenalisedLoss",
+    "PenalizedLoss",
     "SpectralFlattening",
-    "low_spread_penalty",
-    "top_eigen_share",
 ]
 
 # Keeps the gradient of the root finite where all entries are equal.
 _TINY = 1e-4
 
 
-class PenalisedLoss(nn.Module, ABC):
+class PenalizedLoss(nn.Module, ABC):
     """A loss and a weighted penalty.
 
     The vectors are those that the inner loss computes: they are caught as they leave the model. A loss with a gradient
@@ -46,7 +44,7 @@ class PenalisedLoss(nn.Module, ABC):
         cached = _cached_part(loss)
         self.uses_gradient_cache = cached is not None
         if cached is not None:
-            cached.calculate_loss = _PenalisedCache(cached.calculate_loss, self)
+            cached.calculate_loss = _PenalizedCache(cached.calculate_loss, self)
 
     @abstractmethod
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
@@ -68,10 +66,10 @@ class PenalisedLoss(nn.Module, ABC):
         return found + self.weight * self.penalty([full_precision(part) for part in _split(caught, len(columns))])
 
 
-class _PenalisedCache:
+class _PenalizedCache:
     """The calculation inside a gradient cache, with the penalty and its gradients added."""
 
-    def __init__(self, calculate: Any, owner: PenalisedLoss) -> None:
+    def __init__(self, calculate: Any, owner: PenalizedLoss) -> None:
         self.calculate = calculate
         # Kept out of the modules: the owner holds the loss that holds this.
         self.penalty = owner.penalty
@@ -110,8 +108,8 @@ def _total(found: Tensor | dict[str, Tensor]) -> Tensor:
     return torch.stack(list(found.values())).sum() if isinstance(found, dict) else found
 
 
-class CollapseGuard(PenalisedLoss):
-    """A loss and weight * G, G being 0 while the matrix of cosines tells texts apart, and near 1 where it is constant.
+class CollapseGuard(PenalizedLoss):
+    """A loss and weight * G, G being 0 while the matrix of cosines separates texts, and near 1 where it is constant.
 
     S is the cosines of the first column with the second (of the only one with itself). Let sigma(x) be the standard
     deviation of a row or column of S, divided by sqrt(B - 1) / B, that of one 1 among zeros, as orthogonal pairs have
@@ -120,26 +118,19 @@ class CollapseGuard(PenalisedLoss):
     A cross entropy over S cannot tell equal vectors from opposite ones: a constant added to a row changes nothing. The
     hinge on a standard deviation is VICReg's (Bardes et al., ICLR 2022, equation 1), there of every dimension, here of
     cosines, so that rotations change nothing.
+
+    Attributes:
+        floor: The share of the spread of orthogonal pairs below which the guard acts.
     """
 
-    def __init__(self, model: nn.Module, loss: nn.Module, weight: float = 1.0, *, floor: float = 0.5) -> None:
-        """Guard a loss of a model.
-
-        Args:
-            model: The model of the loss.
-            loss: Any loss of two columns or one.
-            weight: Of the guard.
-            floor: The share of the spread of orthogonal pairs below which it acts.
-        """
-        super().__init__(model, loss, weight)
-        self.floor = floor
+    floor = 0.5
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Return G of the first two columns, each `(B, D)`."""
-        return low_spread_penalty(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
+        return _low_spread_penalty(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
 
 
-class SpectralFlattening(PenalisedLoss):
+class SpectralFlattening(PenalizedLoss):
     """A loss and weight * F, F the share of the greatest eigenvalue of the Gram matrix beyond what it must have.
 
     With U the unit vectors of one column `(B, D)`, the eigenvalues of U U^T / B sum to 1; the greatest is 1 / r at
@@ -152,10 +143,10 @@ class SpectralFlattening(PenalisedLoss):
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Return F of all columns, each `(B, D)`."""
-        return torch.stack([top_eigen_share(column) for column in embeddings]).mean()
+        return torch.stack([_top_eigen_share(column) for column in embeddings]).mean()
 
 
-class OrthogonalRegularization(PenalisedLoss):
+class OrthogonalRegularization(PenalizedLoss):
     """A loss and weight * R, sentence-transformers' `GlobalOrthogonalRegularizationLoss` of the same vectors.
 
     R = mean over columns of M_1^2 + max(0, M_2 - 1/D), M_1 and M_2 the mean and the mean square of the cosines of
@@ -167,16 +158,8 @@ class OrthogonalRegularization(PenalisedLoss):
         return _total(GlobalOrthogonalRegularizationLoss(self.model).compute_loss_from_embeddings(list(embeddings)))  # type: ignore[arg-type]
 
 
-def low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
-    """Return by how much rows and columns of `(B, B)` vary too little, from 0 to 1.
-
-    Args:
-        scores: Cosines, those of pairs on the diagonal.
-        floor: Share of the spread of orthogonal pairs that is enough.
-
-    Returns:
-        The mean over all rows and columns; 0 for one text alone.
-    """
+def _low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
+    """Return by how much rows and columns of cosines `(B, B)` vary too little, from 0 to 1; 0 for one text alone."""
     count = len(scores)
     if count == 1:
         return scores.sum() * 0
@@ -185,7 +168,7 @@ def low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
     return relu(1 - (variances / orthogonal + _TINY).sqrt() / floor).mean()
 
 
-def top_eigen_share(vectors: Tensor) -> Tensor:
+def _top_eigen_share(vectors: Tensor) -> Tensor:
     """Return F of `(B, D)`: 0 where the vectors are spread evenly over all axes they could have, 1 on one axis."""
     units = normalize(vectors, dim=1)
     count, width = units.shape

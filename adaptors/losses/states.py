@@ -36,7 +36,7 @@ class _StateLoss(nn.Module):
     """
 
     def __init__(self, model: nn.Module, dims: Sequence[int]) -> None:
-        """Judge a model at some dimensions."""
+        """Compare prefixes of a model's vectors."""
         super().__init__()
         self.model = model
         self.dims = tuple(dims)
@@ -67,7 +67,7 @@ class ReconstructionLoss(nn.Module):
     """Fraction of variance unexplained of an autoencoder's states."""
 
     def __init__(self, network: Autoencoder) -> None:
-        """Judge an autoencoder."""
+        """Measure an autoencoder."""
         super().__init__()
         self.network = network
 
@@ -84,20 +84,17 @@ class MatryoshkaAdaptorLoss(_StateLoss):
     pair = sum over i, j, m of |Sim(c_i, c_j) - Sim(y_i_m, y_j_m)|, topk the same over the k texts j nearest to i among
     the originals, rec = sum over i of |f(c_i)|, and, where there are labels `(Q, C)` of the first column against the
     second, rank = sum over i, m and j, k with l_ij > l_ik of (l_ij - l_ik) log(1 + exp(s_ik - s_ij)).
+
+    Attributes:
+        neighbours: k.
     """
 
-    def __init__(self, model: nn.Module, network: Residual, dims: Sequence[int], *, neighbours: int = 10) -> None:
-        """Judge a model.
+    neighbours = 10
 
-        Args:
-            model: The model in training.
-            network: The adaptor in it.
-            dims: Lengths of the prefixes.
-            neighbours: k.
-        """
+    def __init__(self, model: nn.Module, network: Residual, dims: Sequence[int]) -> None:
+        """Compare prefixes of a model's vectors; the corrections are those of the network in it."""
         super().__init__(model, dims)
         self.network = network
-        self.neighbours = neighbours
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Return the terms."""
@@ -127,20 +124,14 @@ class MatryoshkaAdaptorLoss(_StateLoss):
 class RankingDistillationLoss(_StateLoss):
     """Kullback-Leibler divergence between rankings: softmax over candidates of cosines / temperature, before and after.
 
-    The first column holds anchors, the second candidates; `row` `(B,)` tells which texts they are, for a text is no
+    The first column holds anchors, the second candidates; `row` `(B,)` says which texts they are, for a text is no
     candidate of itself. The terms of all dimensions are added.
+
+    Attributes:
+        temperature: Divides the cosines of both.
     """
 
-    def __init__(self, model: nn.Module, dims: Sequence[int], temperature: float = 0.03) -> None:
-        """Judge a model.
-
-        Args:
-            model: The model in training.
-            dims: Lengths of the prefixes.
-            temperature: Divides the cosines of both.
-        """
-        super().__init__(model, dims)
-        self.temperature = temperature
+    temperature = 0.03
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
         """Return the loss."""

@@ -18,12 +18,7 @@ class Adaptor(nn.Module):
     kind: ClassVar[str]
 
     def __init__(self, width: int, dim: int) -> None:
-        """Set the sizes.
-
-        Args:
-            width: Dimension D of the states.
-            dim: Dimension of the vectors.
-        """
+        """Set the dimension D of the states and that of the vectors."""
         super().__init__()
         self.width = width
         self.dim = dim

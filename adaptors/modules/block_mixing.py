@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adaptors.modules.base import Network
 from adaptors.modules.linear import Projection
 
-__all__ = ["Attention", "ScalarMix", "share_words"]
+__all__ = ["Attention", "ScalarMix", "describe_shares"]
 
 _HEADS = 4
 _KEY = 64
@@ -128,17 +128,8 @@ class Attention(_Mixing):
         return torch.einsum("nhb,nbdh->ndh", weights, parts).flatten(1)
 
 
-def share_words(network: Network, states: Tensor, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the share of every hookpoint as words, for adaptors that have shares.
-
-    Args:
-        network: Any network.
-        states: States `(N, D)` to take the mean over.
-        names: The hookpoints.
-
-    Returns:
-        One sentence, or none.
-    """
+def describe_shares(network: Network, states: Tensor, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the mean share of every hookpoint over states `(N, D)` as a sentence, where the network has shares."""
     if not isinstance(network, _Mixing):
         return ()
     with torch.inference_mode():

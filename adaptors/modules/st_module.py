@@ -51,35 +51,19 @@ class AdaptorModule(Module):
 
 
 def write_network(network: Adaptor, folder: Path) -> None:
-    """Write an adaptor into a folder that is there.
-
-    Args:
-        network: One of `NETWORKS`.
-        folder: Where to.
-    """
+    """Write one of `NETWORKS` into a folder that is there."""
     payload = {"kind": network.kind, "settings": network.settings()}
     (folder / "config.json").write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / _WEIGHTS)
 
 
 def read_weights(network: Adaptor, folder: Path) -> None:
-    """Give an adaptor the weights in a folder.
-
-    Args:
-        network: The adaptor, changed in place.
-        folder: Where `write_network` wrote one like it.
-    """
+    """Give an adaptor the weights that `write_network` wrote of one like it."""
     network.load_state_dict(load_file(folder / _WEIGHTS))
 
 
 def read_network(folder: Path) -> Adaptor:
-    """Read an adaptor; nothing but a class of `NETWORKS` is ever made.
-
-    Args:
-        folder: Where `write_network` wrote it.
-
-    Returns:
-        The adaptor, ready to be applied.
+    """Read what `write_network` wrote; nothing but a class of `NETWORKS` is ever made.
 
     Raises:
         ModelError: The folder holds none.

@@ -23,11 +23,13 @@ class Layout:
     Attributes:
         columns: Their names; the losses go by their order.
         build: Makes them of rows.
+        sampler: How sentence-transformers' trainer should put batches together.
         has_sides: Whether a column is one of queries or of documents.
     """
 
     columns: str
     build: Callable[[Sequence[Row]], Columns]
+    sampler: str = "no_duplicates"
     has_sides: bool = True
 
     def sides(self, columns: Sequence[str]) -> dict[str, str]:
@@ -170,10 +172,10 @@ def _texts(rows: Sequence[Row]) -> Columns:
 
 
 PAIRS = Layout("anchor, positive[, negative_1, ...]", _pairs)
-TRIPLETS = Layout("anchor, positive, negative", _triplets)
+TRIPLETS = Layout("anchor, positive, negative", _triplets, "batch_sampler")
 TRIPLETS_OR_PAIRS = Layout("anchor, positive[, negative]", _triplets_or_pairs)
-SCORED = Layout("sentence1, sentence2, score", _scored)
-BINARY = Layout("sentence1, sentence2, label (0 or 1)", _binary)
-LISTS = Layout("query, document_1, ..., label (a list of scores)", _lists)
-CLASSES = Layout("sentence, label (a class)", _classes, has_sides=False)
+SCORED = Layout("sentence1, sentence2, score", _scored, "batch_sampler")
+BINARY = Layout("sentence1, sentence2, label (0 or 1)", _binary, "batch_sampler")
+LISTS = Layout("query, document_1, ..., label (a list of scores)", _lists, "batch_sampler")
+CLASSES = Layout("sentence, label (a class)", _classes, "group_by_label", has_sides=False)
 TEXTS = Layout("anchor, positive (the same text)", _texts, has_sides=False)

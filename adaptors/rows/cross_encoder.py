@@ -19,13 +19,7 @@ _PIECE = 16 * _BATCH
 
 
 def open_cross_encoder(name: str) -> CrossEncoder:
-    """Load a cross-encoder.
-
-    Args:
-        name: Hub id or folder.
-
-    Returns:
-        The model; it gives one score to a pair.
+    """Load a cross-encoder that gives one score to a pair, from a hub id or a folder.
 
     Raises:
         ModelError: It cannot be loaded, is no cross-encoder, or gives several scores.
@@ -43,15 +37,7 @@ def open_cross_encoder(name: str) -> CrossEncoder:
 
 
 def score_rows(data: TuningData, model: CrossEncoder, progress: Progress = silent) -> TuningData:
-    """Return rows as lists, every document with its score in place of its label.
-
-    Args:
-        data: Rows with two documents or more to a query.
-        model: What scores them, before any activation.
-        progress: Called with the number of pairs scored.
-
-    Returns:
-        List-wise rows.
+    """Return rows as lists, every document with the model's score, before any activation, in place of its label.
 
     Raises:
         CallError: There is only one document to a query.

@@ -1,38 +1,68 @@
-"""Hard negatives for training rows: documents near a query, none of them relevant to it."""
+"""Hard negatives for training rows: documents near a query, none of them relevant to it.
+
+sentence-transformers mines them: silently here, and the same ones for the same seed.
+"""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import mine_hard_negatives
 
 from adaptors.rows.load import TuningData
-from adaptors.rows.mining import MineOptions, mine
 from adaptors.rows.rows import Pairwise, as_pairs, as_points
 from probe.data.dataset import Defects
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError, DataError
 
-__all__ = ["MineOptions", "candidate_texts", "complete_pairs", "mine_negatives", "text_key"]
+__all__ = ["MineOptions", "candidate_texts", "mine", "mine_negatives"]
+
+_BATCH = 32
+# Between two reports of the progress.
+_PIECE = 16 * _BATCH
+# Most scores in memory at once.
+_SCORES = 1 << 26
+
+
+@dataclass(frozen=True)
+class MineOptions:
+    """Which documents near a query are taken as its negatives.
+
+    Attributes:
+        count: Negatives of every pair, its own among them.
+        skip: So many of the nearest documents that the margin leaves are no candidates: some may be relevant, though
+            they were never judged.
+        depth: So many of the nearest documents are considered, and as many more as a query has positives at most.
+        margin: No candidate scores higher than the query's lowest positive less this share of that score; below 0,
+            candidates may score higher than the positive.
+        seed: Of the draw among the candidates.
+    """
+
+    count: int = 5
+    skip: int = 10
+    depth: int = 50
+    margin: float = 0.05
+    seed: int = 0
 
 
 def candidate_texts(data: TuningData) -> tuple[str, ...]:
-    """Return the texts that negatives are looked for among.
+    """Return the texts that negatives are looked for among: each once, none empty.
 
-    Args:
-        data: The rows.
-
-    Returns:
-        Of a data set its documents, of a file all documents of its rows; each text once, none empty.
+    Of a data set they are its documents, of a file all documents of its rows.
     """
-    return tuple(dict.fromkeys(text for text in _documents(data) if text))
-
-
-def _documents(data: TuningData) -> Iterable[str]:
     if data.corpus is None:
-        return (point.document for point in as_points(data.rows))
-    return (text for _, text in data.corpus.documents)
+        texts = [point.document for point in as_points(data.rows)]
+    else:
+        texts = [text for _, text in data.corpus.documents]
+    return tuple(dict.fromkeys(filter(None, texts)))
 
 
 def mine_negatives(
@@ -69,9 +99,9 @@ def mine_negatives(
         raise CallError(
             f"every pair of '{data.name}' has {options.count} negatives of its own or more: ask for more, or mine none"
         )
-    mined = _mine(pairs, model, corpus, options=options, report=progress)
+    mined = _mine_by_key(pairs, model, corpus, options=options, progress=progress)
     defects = Defects()
-    rows = tuple(complete_pairs(pairs, mined, options.count, seed=options.seed, defects=defects))
+    rows = tuple(_complete_pairs(pairs, mined, options.count, seed=options.seed, defects=defects))
     if not rows:
         raise DataError(
             f"no pair of '{data.name}' has {options.count} negatives at ranks {options.skip + 1} to {options.depth} "
@@ -96,53 +126,37 @@ def _check(options: MineOptions) -> None:
         raise CallError(f"margin {options.margin:g} is out of range: expected a share of the positive's score, below 1")
 
 
-def _mine(
+def _mine_by_key(
     pairs: Sequence[Pairwise],
     model: SentenceTransformer,
     corpus: Sequence[str],
     *,
     options: MineOptions,
-    report: Progress,
+    progress: Progress,
 ) -> dict[str, list[str]]:
     """Return candidates by the key of their query; of texts with the same key one stands for all."""
     queries: dict[str, str] = {}
     documents: dict[str, str] = {}
     for pair in pairs:
-        queries.setdefault(text_key(pair.query), pair.query)
-        documents.setdefault(text_key(pair.positive), pair.positive)
+        queries.setdefault(_key(pair.query), pair.query)
+        documents.setdefault(_key(pair.positive), pair.positive)
     for text in filter(str.strip, corpus):
-        documents.setdefault(text_key(text), text)
-    asked = dict.fromkeys((queries[text_key(pair.query)], documents[text_key(pair.positive)]) for pair in pairs)
-    mined = mine(list(asked), model, list(documents.values()), options=options, progress=report)
-    return {text_key(query): found for query, found in mined.items()}
+        documents.setdefault(_key(text), text)
+    asked = dict.fromkeys((queries[_key(pair.query)], documents[_key(pair.positive)]) for pair in pairs)
+    mined = mine(list(asked), model, list(documents.values()), options=options, progress=progress)
+    return {_key(query): found for query, found in mined.items()}
 
 
-def text_key(text: str) -> str:
-    """Return the key of a text, which ignores case and white space."""
-    return " ".join(text.split()).casefold()
-
-
-def complete_pairs(
+def _complete_pairs(
     pairs: Sequence[Pairwise], found: Mapping[str, Sequence[str]], count: int, *, seed: int, defects: Defects
 ) -> Iterator[Pairwise]:
-    """Yield the pairs that come to `count` negatives.
-
-    Args:
-        pairs: The pairs with their own negatives.
-        found: Further documents by the key of their query; those that may be no negatives are passed over.
-        count: Negatives of every pair.
-        seed: Of the draw, where more were found than are needed.
-        defects: Collects the pairs that are left out.
-
-    Yields:
-        Pairs with their own negatives first, then drawn ones in the order in which they were found.
-    """
+    """Yield the pairs that come to `count` negatives: their own first, then drawn ones in the order of `found`."""
     rng = np.random.default_rng(seed)
     relevant: dict[str, set[str]] = {}
     for pair in pairs:
-        relevant.setdefault(text_key(pair.query), {"", text_key(pair.query)}).add(text_key(pair.positive))
+        relevant.setdefault(_key(pair.query), {"", _key(pair.query)}).add(_key(pair.positive))
     for pair in pairs:
-        query = text_key(pair.query)
+        query = _key(pair.query)
         own = _pick_own(pair, relevant[query], count, defects=defects)
         others = list(_without(found.get(query, ()), relevant[query] | own.keys()).values())
         needed = count - len(own)
@@ -162,14 +176,93 @@ def _pick_own(pair: Pairwise, relevant: set[str], count: int, *, defects: Defect
     return dict(list(own.items())[:count])
 
 
-def _without(texts: Iterable[str], barred: set[str]) -> dict[str, str]:
-    """Return texts by their keys, the first of each; none whose key is barred."""
+def _without(texts: Iterable[str], excluded: set[str]) -> dict[str, str]:
+    """Return texts by their keys, the first of each; none whose key is excluded."""
     unique: dict[str, str] = {}
     for text in texts:
-        if text_key(text) not in barred:
-            unique.setdefault(text_key(text), text)
+        if _key(text) not in excluded:
+            unique.setdefault(_key(text), text)
     return unique
 
 
 def _locate(pair: Pairwise) -> str:
     return pair.location or f"'{pair.query[:40]}'"
+
+
+def _key(text: str) -> str:
+    """Return the key of a text, which ignores case and white space."""
+    return " ".join(text.split()).casefold()
+
+
+def mine(
+    pairs: Sequence[tuple[str, str]],
+    model: SentenceTransformer,
+    corpus: Sequence[str],
+    *,
+    options: MineOptions,
+    progress: Progress,
+) -> dict[str, list[str]]:
+    """Draw documents, each there once, out of those that may be negatives of pairs, each there once.
+
+    The model's prompts are put before queries and documents. Returned is by query one document more than
+    `options.count`, the nearest first, or as many as there are.
+    """
+    queries, positives = zip(*pairs, strict=True)
+    with _silent_and_seeded(options.seed):
+        mined = mine_hard_negatives(
+            Dataset.from_dict({"query": queries, "documents": positives}),
+            _Embedder(model, progress),  # type: ignore[arg-type]
+            corpus=list(corpus),
+            range_min=options.skip,
+            range_max=options.depth,
+            relative_margin=options.margin,
+            num_negatives=min(options.count + 1, options.depth - options.skip),
+            sampling_strategy="random",
+            output_format="labeled-list",
+            batch_size=_BATCH,
+            faiss_batch_size=max(1, _SCORES // len(corpus)),
+            verbose=False,
+        )
+    # The first of a list is the positive.
+    return {query: found[1:] for query, found in zip(mined["query"], mined["documents"], strict=True)}
+
+
+class _Embedder:
+    """What the miner uses of a model, with our progress for its bars."""
+
+    def __init__(self, model: SentenceTransformer, progress: Progress) -> None:
+        self.device = model.device
+        self.similarity = model.similarity
+        self.similarity_pairwise = model.similarity_pairwise
+        self._model = model
+        self._progress = progress
+
+    def encode_document(self, texts: Sequence[str], **options: Any) -> Any:
+        """Return the documents' vectors `(N, D)`."""
+        return self._encode(self._model.encode_document, "mining documents", texts, options=options)
+
+    def encode_query(self, texts: Sequence[str], **options: Any) -> Any:
+        """Return the queries' vectors `(N, D)`."""
+        return self._encode(self._model.encode_query, "mining queries", texts, options=options)
+
+    def _encode(self, encode: Callable[..., Any], step: str, texts: Sequence[str], *, options: dict[str, Any]) -> Any:
+        vectors = []
+        for start in range(0, len(texts), _PIECE):
+            piece = texts[start : start + _PIECE]
+            vectors.append(encode(piece, **{**options, "show_progress_bar": False}))
+            self._progress(step, len(piece), len(texts))
+        return np.concatenate(vectors)
+
+
+@contextmanager
+def _silent_and_seeded(seed: int) -> Iterator[None]:
+    """Hide the one bar that the miner always draws, and seed the global random state that it uses."""
+    home: Any = sys.modules[mine_hard_negatives.__module__]
+    bar, state = home.trange, random.getstate()
+    home.trange = partial(bar, disable=True)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        home.trange = bar
+        random.setstate(state)

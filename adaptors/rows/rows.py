@@ -33,7 +33,7 @@ class Pairwise:
         query: The query.
         positive: The relevant document.
         negatives: Documents that are not relevant; there may be none.
-        grade: How relevant the positive is; 1 where nobody says.
+        grade: How relevant the positive is; 1 where it is not given.
         location: File and line it comes from.
     """
 
@@ -107,7 +107,7 @@ def as_pairs(rows: Sequence[Row]) -> list[Pairwise]:
     """Return one row for every relevant document, with all of its query's documents that are not relevant.
 
     Raises:
-        CallError: The labels are scores: which documents are relevant, nobody says.
+        CallError: The labels are scores: they do not say which documents are relevant.
         DataError: A query has no relevant document, or a document is labelled twice and differently.
     """
     if all(isinstance(row, Pairwise) for row in rows):

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.trainer_callback import EarlyStoppingCallback, TrainerCallback
 
-from adaptors.modules.base import Network
+from adaptors.modules.base import Adaptor
+from adaptors.training.evaluation import evaluation_mode
 from probe.encoding.chunk_states import Progress
 from probe.errors import CallError, TrainingError
 from probe.metrics.geometry import is_collapsed
@@ -32,14 +32,8 @@ class EarlyStopping(EarlyStoppingCallback):
 class CollapseMonitor(TrainerCallback):
     """Shows every step, and checks some vectors at every epoch."""
 
-    def __init__(self, network: Network, states: Tensor, progress: Progress) -> None:
-        """CollapseMonitor a network.
-
-        Args:
-            network: What is trained.
-            states: Of the texts whose vectors are checked `(B, D)`.
-            progress: Called at every step.
-        """
+    def __init__(self, network: Adaptor, states: Tensor, progress: Progress) -> None:
+        """Watch a network by the vectors it gives to some states `(B, D)`."""
         self._network = network
         self._states = states
         self._progress = progress
@@ -49,11 +43,7 @@ class CollapseMonitor(TrainerCallback):
         self._progress(f"training {self._network.kind}", 1, state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
-        """Stop where the loss is not a number.
-
-        Raises:
-            TrainingError: It is not.
-        """
+        """Stop where the loss is not a number."""
         check_loss(logs, f"{self._network.kind}: ", state.global_step)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **options: Any) -> None:
@@ -62,11 +52,9 @@ class CollapseMonitor(TrainerCallback):
         Raises:
             TrainingError: They are.
         """
-        was_training = self._network.training
         device = next(self._network.parameters()).device
-        with torch.no_grad():
-            vectors = self._network.eval()(self._states.to(device)).cpu().numpy()
-        self._network.train(was_training)
+        with evaluation_mode(self._network):
+            vectors = self._network(self._states.to(device)).cpu().numpy()
         if is_collapsed(vectors):
             raise TrainingError(
                 f"{self._network.kind} collapsed: all vectors are equal after {state.global_step} steps, so that every "
@@ -75,15 +63,10 @@ class CollapseMonitor(TrainerCallback):
 
 
 def check_loss(logs: Mapping[str, float] | None, prefix: str, step: int) -> None:
-    """Stop a training whose loss is not a number.
-
-    Args:
-        logs: Entry of the trainer's log.
-        prefix: Of the message.
-        step: Steps that were done.
+    """Stop a training whose loss is not a number in an entry of its log, after some steps.
 
     Raises:
-        TrainingError: It is not.
+        TrainingError: It is not; the message begins with the prefix.
     """
     loss = (logs or {}).get("loss", 0.0)
     if not math.isfinite(loss):
@@ -91,13 +74,10 @@ def check_loss(logs: Mapping[str, float] | None, prefix: str, step: int) -> None
 
 
 def check_tracking(name: str) -> None:
-    """Refuse a tracker that is not there.
-
-    Args:
-        name: As sentence-transformers' trainer names it; `none` and `all` too.
+    """Refuse a tracker, named as sentence-transformers' trainer names it, that is unknown or not installed.
 
     Raises:
-        CallError: It is unknown, or not installed.
+        CallError: It is.
     """
     from transformers.integrations.integration_utils import get_available_reporting_integrations
 

@@ -26,7 +26,7 @@ _FINGERPRINT = "fit.json"
 
 
 def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
-    """Refuse checkpoints of another training, and remember whose a folder's are.
+    """Refuse a folder with checkpoints of another training; mark it as this one's otherwise.
 
     Args:
         folder: Where checkpoints go.
@@ -56,13 +56,7 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:
-    """Save the result of a round.
-
-    Args:
-        folder: Its checkpoints.
-        weights: Trained weights by name.
-        epochs: Its epochs.
-    """
+    """Save the trained weights of a round, by name, and its epochs into the folder of its checkpoints."""
     values = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
     replace_file(folder / _WEIGHTS, lambda path: save_file(values, path))
     # Written last: where it is, the weights are whole.
@@ -71,11 +65,7 @@ def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[
 
 
 def load_finished_round(folder: Path) -> tuple[dict[str, Tensor], tuple[Epoch, ...]] | None:
-    """Return the result of a round, or None where it is not finished.
-
-    Args:
-        folder: Its checkpoints.
-    """
+    """Return what `save_finished_round` wrote, or None where the round is not finished."""
     try:
         payload = json.loads((folder / _EPOCHS).read_text(encoding="utf-8"))
         return load_file(folder / _WEIGHTS), tuple(_read_epoch(entry) for entry in payload)

@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 
 __all__ = [
     "SharedModel",
-    "barrier",
     "init",
     "is_first",
     "on_first",
@@ -27,7 +26,7 @@ __all__ = [
     "world_size",
 ]
 
-# What losses call the models they ask.
+# Names that losses have for the models they use.
 _NAMES = ("model", "sentence_embedder", "guide")
 
 
@@ -58,24 +57,8 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def barrier() -> None:
-    """Wait until every process is here."""
-    if world_size() > 1:
-        torch.distributed.barrier()
-
-
 def on_first(make: Callable[[], T]) -> T:
-    """Run a function in the first process, and return its result in all.
-
-    Args:
-        make: Called in the first process alone; its result and its errors must be picklable.
-
-    Returns:
-        The same value everywhere.
-
-    Raises:
-        Exception: What `make` raised, in every process.
-    """
+    """Call a function in the first process, and return its result, or raise its error, in all; both are pickled."""
     if world_size() == 1:
         return make()
     payload: list[Any] = [None, None]
@@ -103,7 +86,7 @@ class SharedModel(nn.Module):
 
         Args:
             model: Computes; one that is trained averages its weights' gradients over the processes.
-            original: The SentenceTransformer in it, asked for what losses ask beside vectors.
+            original: The SentenceTransformer in it, for whatever losses need beside vectors.
             is_trained: Whether only what gradients flow through is gathered: held-out rows are whole everywhere.
         """
         super().__init__()
@@ -122,12 +105,7 @@ class SharedModel(nn.Module):
 
 
 def share_loss(loss: nn.Module, model: nn.Module) -> None:
-    """Have a loss, and those inside it, ask for the vectors of whole batches.
-
-    Args:
-        loss: The loss, changed in place.
-        model: What averages gradients over the processes, in place of the SentenceTransformer that the losses know.
-    """
+    """Have a loss, and those inside it, use a model that gives whole batches in place of their SentenceTransformer."""
     # What goes around a loss listens to the model of the loss inside: both have to have the same.
     shared: dict[SentenceTransformer, SharedModel] = {}
     for part in list(loss.modules()):
@@ -157,18 +135,9 @@ class _Part:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batches, name)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Have the batches of another epoch drawn."""
-        self._batches.set_epoch(epoch)
-
 
 def own_part(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
-    """Return a loader of this process's part of every batch.
-
-    Args:
-        loader: Gives whole batches, the same in every process.
-        device: Where tensors go.
-    """
+    """Return a loader of this process's part of the batches of one that is the same in every process."""
     prepared: Any = whole(loader, device)
     part: DataLoader[Any] = DataLoader(
         loader.dataset,
@@ -179,12 +148,7 @@ def own_part(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
 
 
 def whole(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
-    """Return a loader that gives every process what it gives one.
-
-    Args:
-        loader: Gives batches.
-        device: Where tensors go.
-    """
+    """Return a loader that gives every process the same batches, with tensors on a device."""
     prepared: DataLoader[Any] = prepare_data_loader(
         loader, device, num_processes=1, process_index=0, put_on_device=True, use_seedable_sampler=True
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["Epoch", "epoch_cells", "read_epochs"]
+__all__ = ["Epoch", "best_epoch", "epoch_cells", "read_epochs"]
 
 _SCORE = "eval_ndcg@10_"
 
@@ -25,21 +25,19 @@ class Epoch:
     held_out_loss: float | None
     scores: Mapping[int, float]
 
-    def merit(self) -> float:
-        """Return the score by which the best epoch is chosen."""
-        return sum(self.scores.values()) / len(self.scores) if self.scores else -(self.held_out_loss or 0.0)
+
+def best_epoch(epochs: Sequence[Epoch]) -> int:
+    """Return the number of the epoch of the greatest mean score, or of the least held-out loss without scores."""
+
+    def rating(epoch: Epoch) -> float:
+        """Return the mean score, or the loss with its sign changed."""
+        return sum(epoch.scores.values()) / len(epoch.scores) if epoch.scores else -(epoch.held_out_loss or 0.0)
+
+    return max(epochs, key=rating).number
 
 
 def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, ...]:
-    """Read the log of the trainer.
-
-    Args:
-        log: Its entries.
-        steps: Batches in an epoch.
-
-    Returns:
-        The epochs, in order.
-    """
+    """Return the epochs in the trainer's log, given the steps of one."""
     losses = {int(entry["step"]): entry["loss"] for entry in log if "loss" in entry}
     # A loss is the mean since the one before it, and the last of an epoch may stand for fewer steps.
     spans = {at: at - before for before, at in pairwise((0, *losses))}

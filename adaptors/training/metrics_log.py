@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from transformers.trainer_callback import TrainerCallback
 
-from adaptors.training.evaluation_mode import evaluation_mode
+from adaptors.training.evaluation import evaluation_mode
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError, TrainingError
 from probe.metrics.geometry import alignment, effective_rank, mean_cosine, uniformity
@@ -105,10 +105,7 @@ def _mean(value: Callable[[Embeddings], float], sides: Sequence[Embeddings]) -> 
 
 
 def check_log(file: Path) -> None:
-    """Refuse a file that cannot hold a log, before the training.
-
-    Args:
-        file: One that is not there yet, or the log of an earlier training.
+    """Refuse a file that cannot hold a log: it must be new, or the log of an earlier training.
 
     Raises:
         CallError: There is no folder for it, or it holds something else.
@@ -121,18 +118,13 @@ def check_log(file: Path) -> None:
 
 
 def continue_log(file: Path, step: int) -> int:
-    """Open a log for a training: empty where it begins, else as it is, without a line that was half written.
-
-    Args:
-        file: The log; it need not be there.
-        step: Steps that are done.
+    """Open a log for a training: empty where no step is done, else as it is, without a line that was half written.
 
     Returns:
         The last step in the log; what is done again of it is not written again.
 
     Raises:
         CallError: The file holds something else.
-        OSError: It cannot be written.
     """
     lines = _read(file)
     if not step:
@@ -143,15 +135,7 @@ def continue_log(file: Path, step: int) -> int:
 
 
 def append_metrics(file: Path, facts: StepMetrics) -> None:
-    """Add a line, which is in the file when this returns.
-
-    Args:
-        file: The log.
-        facts: The content of the line.
-
-    Raises:
-        OSError: It cannot be written.
-    """
+    """Add a line to a log; it is in the file when this returns."""
     with file.open("a", encoding="utf-8") as log:
         log.write(json.dumps(asdict(facts)) + "\n")
 

@@ -26,13 +26,20 @@ OPTIMIZER = "adamw by learning rate"
 
 
 class PlainTrainer(SentenceTransformerTrainer):
-    """The trainer, without the model card that describes its data set's columns."""
+    """The trainer, silent, and without the model card that describes its data set's columns."""
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Add none."""
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        self.model.save_pretrained(str(output_dir or self.args.output_dir), create_model_card=False)
+    def run(self) -> None:
+        """Train, from the newest checkpoint in its folder on."""
+        # It writes to stdout, where results go.
+        self.remove_callback(PrinterCallback)
+        self.train(resume_from_checkpoint=last_checkpoint(Path(str(self.args.output_dir))))
+
+    def _load_best_model(self) -> None:
+        # The trainer's own goes on with the last epoch where the best cannot be read.
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
 
 class EncoderTrainer(PlainTrainer):
@@ -124,11 +131,9 @@ class EncoderTrainer(PlainTrainer):
 
     def run(self) -> None:
         """Train, from the newest checkpoint in its folder on."""
-        # It writes to stdout, where results go.
-        self.remove_callback(PrinterCallback)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)
-            self.train(resume_from_checkpoint=last_checkpoint(Path(str(self.args.output_dir))))
+            super().run()
         # It leaves the model computing in bfloat16.
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
 
@@ -144,17 +149,9 @@ class EncoderTrainer(PlainTrainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self.restore(load_file(Path(resume_from_checkpoint) / _WEIGHTS))
 
-    def _load_best_model(self) -> None:
-        # The trainer's own goes on with the last epoch where the best cannot be read.
-        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
-
     @torch.no_grad()
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Set the trained weights.
-
-        Args:
-            weights: By name, as `trained` gives them.
-        """
+        """Set the trained weights, by name as `trained` gives them."""
         for name, parameter in self.trained().items():
             parameter.copy_(weights[name])
 
@@ -164,12 +161,7 @@ def _keep(values: Tensor) -> Tensor:
 
 
 def encoder_arguments(folder: Path, **named: Any) -> SentenceTransformerTrainingArguments:
-    """Return the arguments of a training of an encoder: AdamW, two checkpoints at most, nothing on stdout.
-
-    Args:
-        folder: Of its checkpoints.
-        named: Further arguments.
-    """
+    """Return the arguments of a training of an encoder: AdamW, two checkpoints at most, nothing on stdout."""
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         optim="adamw_torch",

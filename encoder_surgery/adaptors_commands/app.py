@@ -8,10 +8,13 @@ from encoder_surgery.shell.app import app
 
 __all__ = ["adaptors_app"]
 
-adaptors_app = app("Learn on top of an encoder.", "adaptors rank --on minilm --dataset docstrings --dims 128")
-adaptors_app.command(epilog="Example: adaptors rank --on minilm --dataset docstrings --dims 256,128")(rank)
-adaptors_app.command(epilog="Example: adaptors fit lens --on minilm@5 --dataset docstrings --out ./minilm-5-lens")(fit)
-adaptors_app.command(epilog="Example: adaptors losses")(losses)
-adaptors_app.command(epilog="Example: adaptors tune --heal --model ./minilm-3-lens --steps 20 --out ./minilm-3-healed")(
-    tune
+adaptors_app = app(
+    "Learn on top of an encoder.",
+    "adaptors rank --on minilm --dataset docstrings --dims 128",
+    {
+        "adaptors rank --on minilm --dataset docstrings --dims 256,128": rank,
+        "adaptors fit lens --on minilm@5 --dataset docstrings --out ./minilm-5-lens": fit,
+        "adaptors losses": losses,
+        "adaptors tune --heal --model ./minilm-3-lens --steps 20 --out ./minilm-3-healed": tune,
+    },
 )

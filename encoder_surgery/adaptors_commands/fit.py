@@ -6,17 +6,11 @@ from typing import Annotated
 import typer
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.options import open_store, parse_dims
+from encoder_surgery.shell.app import flag, friendly
 
 __all__ = ["fit"]
 
-Loss = Annotated[str | None, typer.Option(help="A loss other than the kind's own: similarity, ranking, margin, ...")]
-Rate = Annotated[float, typer.Option(help="Learning rate at the first step.", min=0)]
-Checkpoints = Annotated[
-    Path | None, typer.Option(help="Keep every epoch there, and take up a training that was interrupted.")
-]
-ReportTo = Annotated[str, typer.Option(help="Track the training: tensorboard, wandb, ... (installed by you).")]
+Checkpoints = Annotated[Path | None, flag("Keep every epoch there, and take up a training that was interrupted.")]
 _KIND_HELP = (
     "truncate, pca, spectral, lens, distil, or a network: rotation, linear, scalar-mix, attention, residual, mlp, "
     "autoencoder; linear-original and mlp-original: as in the experiment compared with."
@@ -26,24 +20,23 @@ _KIND_HELP = (
 @friendly
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP)],
-    on: Annotated[str, typer.Option("--on", help="What to adapt: one hookpoint, or a fusion by +.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
+    on: Annotated[str, flag("What to adapt: one hookpoint, or a fusion by +.", "--on")],
+    out: option.OutFolder,
     dataset: option.DatasetName = "docstrings",
-    dims: Annotated[str | None, typer.Option("--dims", help="Dimensions to score; the greatest is saved.")] = None,
+    dims: Annotated[str | None, flag("Dimensions to score; the greatest is saved.")] = None,
     split: option.Split = None,
     labels: option.Labels = "none",
-    loss: Loss = None,
+    loss: Annotated[str | None, flag("A loss other than the kind's own: similarity, ranking, margin, ...")] = None,
     steps: option.Steps = 300,
-    rate: Rate = 1e-3,
+    rate: Annotated[float, flag("Learning rate at the first step.", min=0)] = 1e-3,
     seed: option.Seed = 0,
     checkpoints: Checkpoints = None,
-    report_to: ReportTo = "none",
+    report_to: Annotated[str, flag("Track the training: tensorboard, wandb, ... (installed by you).")] = "none",
     force: option.Force = False,
     max_tokens: option.MaxTokens = None,
-    trust_remote_code: option.Trust = False,
-    store: option.StoreFolder = None,
-    no_store: option.NoStore = False,
-    debug: option.Debug = False,
+    *,
+    trust: option.TrustFlag,
+    store: option.StoreFlags,
 ) -> None:
     """Fit one adaptor, without labels unless told otherwise, and save it with its encoder; prints the folder.
 
@@ -52,10 +45,8 @@ def fit(
     """
     from adaptors.fitting.options import TrainOptions
     from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
-    from probe.models.options import LoadOptions
 
-    lengths = parse_dims(dims) if dims else ()
+    lengths = option.parse_dims(dims) if dims else ()
     training = TrainOptions(loss, steps, rate, seed, checkpoints, report_to)
-    options = LoadOptions("float32", "cpu", max_tokens, trust_remote_code=trust_remote_code)
-    opened = open_store(store, no_store)
-    fit_and_save(FitRequest(kind, on, lengths, dataset, split, out, force, opened, labels, training), options)
+    request = FitRequest(kind, on, lengths, dataset, split, out, force, store.open(), labels, training)
+    fit_and_save(request, trust.load_options(dtype="float32", device="cpu", max_tokens=max_tokens))

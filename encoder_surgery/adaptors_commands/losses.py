@@ -1,8 +1,7 @@
 """The command `adaptors losses`."""
 
 from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.options import Debug, TableOrJson
-from encoder_surgery.shell.output import check_choice, console, print_json
+from encoder_surgery.shell.output import FormatFlag, as_json
 
 __all__ = ["losses"]
 
@@ -13,15 +12,10 @@ _LEGEND = (
 
 
 @friendly
-def losses(format: TableOrJson = "table", debug: Debug = False) -> None:
+def losses(output: FormatFlag) -> None:
     """List the losses by name: formula, the data they take, and where they were published."""
-    check_choice("--format", format, ("table", "json"))
+    output.check()
     from adaptors.finetuning.loss_list import list_losses, losses_tables
 
     found = list_losses()
-    if format == "json":
-        print_json([vars(loss) for loss in found])
-        return
-    for table in losses_tables(found):
-        console().print(table)
-    console().print(_LEGEND, markup=False)
+    output.show(as_json([vars(loss) for loss in found]), lambda: [*losses_tables(found), _LEGEND])

@@ -1,74 +1,65 @@
 """`adaptors tune --heal`: teach a cut encoder the vectors of the full model."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from encoder_surgery.adaptors_commands.tune_options import HealFlags, TrainFlags
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.training_output import Target, check_target, draw, save_and_print
+from encoder_surgery.shell.training_output import is_fast
 
 if TYPE_CHECKING:
     from adaptors.finetuning.encoder import TrainableEncoder
     from adaptors.healing.heal import HealOptions
     from adaptors.healing.texts import HealTexts
-    from probe.encoding.chunk_states import Progress
     from probe.store.store import Store
 
-__all__ = ["HealRequest", "heal_and_save"]
+__all__ = ["heal_and_save"]
 
 
-@dataclass(frozen=True)
-class HealRequest:
-    """A cut to heal, and its teacher.
+def heal_and_save(training: TrainFlags, healing: HealFlags, store: "Store | None") -> None:
+    """Heal a cut, save it, check it in a fresh process, and print the folder.
 
-    Attributes:
-        cut: Folder of a cut with a lens.
-        teacher: The full model.
-        sources: Data sets and files whose texts are read.
-        minutes: For all batches; their number follows when it is given.
-        store: Where the teacher's vectors are kept, if anywhere.
+    Args:
+        training: The cut, the texts that are read, the folder to make.
+        healing: The full model, and for how long.
+        store: Where the full model's vectors are kept, if anywhere.
     """
-
-    cut: str
-    teacher: str
-    sources: tuple[str, ...]
-    minutes: float | None
-    store: "Store | None"
-
-
-def heal_and_save(request: HealRequest, options: "HealOptions", target: Target) -> None:
-    """Heal a cut, save it, check it in a fresh process, and print the folder."""
     from adaptors.encoders.description import TrainedOn
     from adaptors.finetuning.encoder import open_trainable
     from adaptors.finetuning.saved import Tuned, check_cut, trained_files
     from adaptors.healing.heal import HealSample, heal
-
-    check_target(target, options.log)
-    check_cut(Path(request.cut))
-    with TemporaryDirectory() as scratch, working() as report:
-        say(f"loading {', '.join(request.sources)}, {request.teacher} and {request.cut}")
-        texts = _read_texts(request, report)
-        student = open_trainable(request.cut, Path(scratch))
-        trained_files(student, student.folder)  # what cannot be saved is not trained
-        start = _choose_start(request.teacher, student, texts, options=options)
-        options = _count_steps(student, texts, replace(options, progress=report), minutes=request.minutes)
-        look = HealSample(student.model, texts, options.seed)
-        before = look() if target.picture else None
-        losses = heal(student, texts, options)
-    draw(target, before, look, sides=("student", "teacher"))
-    words = f"## Healed\n\n{start} {_words(request.teacher, texts, options)} {_describe_losses(losses)}"
-    trained_on = TrainedOn("healed", texts.seen)
-    save_and_print(Tuned(student, trained_on, target.out.name, words), target, request.cut)
-
-
-def _read_texts(request: HealRequest, report: "Progress") -> "HealTexts":
     from adaptors.healing.texts import gather_heal_texts, load_heal_texts
     from probe.encoding.opening import open_reader
 
-    data = load_heal_texts(request.sources)
-    return gather_heal_texts(open_reader(request.teacher, None, request.store), data, request.store, progress=report)
+    cut, teacher, sources = training.model, healing.teacher, training.dataset or ["docstrings"]
+    training.check_files()
+    check_cut(Path(cut))
+    with TemporaryDirectory() as scratch, working() as report:
+        say(f"loading {', '.join(sources)}, {teacher} and {cut}")
+        data = load_heal_texts(sources)
+        texts = gather_heal_texts(open_reader(teacher, None, store), data, store, progress=report)
+        student = open_trainable(cut, Path(scratch))
+        trained_files(student, student.folder)  # what cannot be saved is not trained
+        options = replace(_read_options(training, healing), progress=report)
+        start = _choose_start(teacher, student, texts, options=options)
+        options = _count_steps(student, texts, options, minutes=healing.minutes)
+        look = HealSample(student.model, texts, options.seed)
+        before = look() if training.similarity_map else None
+        losses = heal(student, texts, options)
+    training.draw(before, look, sides=("student", "teacher"))
+    words = f"## Healed\n\n{start} {_words(teacher, texts, options)} {_describe_losses(losses)}"
+    training.save(Tuned(student, TrainedOn("healed", texts.seen), training.out.name, words))
+
+
+def _read_options(training: TrainFlags, healing: HealFlags) -> "HealOptions":
+    from adaptors.healing.heal import HealOptions
+
+    batch, rate, seed = training.batch or 16, training.rate or 3e-4, training.seed
+    options = HealOptions(healing.steps, batch, training.tokens, rate, seed, is_fast())
+    return replace(options, checkpoints=training.checkpoints, log=training.log)
 
 
 def _choose_start(teacher: str, student: "TrainableEncoder", texts: "HealTexts", *, options: "HealOptions") -> str:

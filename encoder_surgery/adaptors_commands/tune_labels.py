@@ -1,22 +1,15 @@
 """`adaptors tune` on labelled rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from encoder_surgery.adaptors_commands.tune_options import LabelFlags, TrainFlags
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.training_output import (
-    Target,
-    check_target,
-    draw,
-    is_fast,
-    save_and_print,
-    show_epochs,
-    training_section,
-)
+from encoder_surgery.shell.training_output import is_fast, show_epochs, training_section
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -31,11 +24,8 @@ __all__ = ["read_options", "tune_and_save"]
 _KINDS = {"margin": float, "dims": None, "guide": str, "mini_batch": int, "weight": float}
 
 
-def read_options(given: Mapping[str, Any]) -> "TuneOptions":
+def read_options(training: TrainFlags, labels: LabelFlags) -> "TuneOptions":
     """Return how to tune.
-
-    Args:
-        given: What the command was called with.
 
     Raises:
         CallError: A value is malformed.
@@ -44,26 +34,33 @@ def read_options(given: Mapping[str, Any]) -> "TuneOptions":
     from adaptors.finetuning.parameters import Scope
     from adaptors.rows.hard_negatives import MineOptions
 
-    sizes = {name: given[name] for name in ("epochs", "rate", "warm_up", "tokens", "seed")}
-    schedule = Schedule(batch=given["batch"] or 32, bfloat16=is_fast(), **sizes)
-    mining = MineOptions(given["negatives"], *_read_ranks(given["ranks"]), given["negatives_margin"], given["seed"])
-    scope = Scope(given["lora"], given["top"], given["decay"], given["tower"])
-    same = {name: given[name] for name in ("rounds", "cross_encoder", "hold_out", "checkpoints", "log", "report_to")}
-    return TuneOptions(_read_goal(given), scope, schedule, mining=mining, **same)
+    batch, rate, tokens, seed = training.batch or 32, training.rate, training.tokens, training.seed
+    return TuneOptions(
+        _read_goal(labels),
+        Scope(labels.lora, labels.top, labels.decay, labels.tower),
+        Schedule(labels.epochs, batch, rate, labels.warm_up, tokens, seed, is_fast()),
+        labels.rounds,
+        MineOptions(labels.negatives, *_read_ranks(labels.ranks), labels.negatives_margin, seed),
+        cross_encoder=labels.cross_encoder,
+        hold_out=labels.hold_out,
+        checkpoints=training.checkpoints,
+        log=training.log,
+        report_to=labels.report_to,
+    )
 
 
-def _read_goal(given: Mapping[str, Any]) -> "Goal":
+def _read_goal(labels: LabelFlags) -> "Goal":
     from adaptors.finetuning.loss_spec import LossOptions
     from adaptors.finetuning.options import Goal
 
     values: dict[str, Any] = {}
-    for setting in given["set"] or []:
+    for setting in labels.set or []:
         name, found, text = setting.partition("=")
         if name not in _KINDS or not found or name in values:
             raise CallError(f"--set '{setting}': expected NAME=VALUE, each once, of {', '.join(_KINDS)}")
         values[name] = _read_value(name, text)
-    around = tuple(given["around"].split(",")) if given["around"] else ()
-    return Goal(given["loss"], around, LossOptions(given["temperature"], **values))
+    around = tuple(labels.around.split(",")) if labels.around else ()
+    return Goal(labels.loss, around, LossOptions(labels.temperature, **values))
 
 
 def _read_ranks(text: str) -> tuple[int, int]:
@@ -83,7 +80,7 @@ def _read_value(name: str, text: str) -> Any:
         raise CallError(f"--set {name}={text}: expected {expected}") from error
 
 
-def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", *, target: Target) -> None:
+def tune_and_save(training: TrainFlags, labels: LabelFlags) -> None:
     """Tune a model, save it, check it in a fresh process, and print the folder."""
     from adaptors.finetuning.encoder import open_trainable
     from adaptors.finetuning.evaluator import RowSample
@@ -94,27 +91,28 @@ def tune_and_save(model: str, sources: Sequence[str], options: "TuneOptions", *,
     from adaptors.rows.load import load_tuning_data
     from adaptors.training.distributed import is_first
 
-    source = _check_source(sources)
-    check_target(target, options.log)
+    options = read_options(training, labels)
+    source = _check_source(training.dataset or [])
+    training.check_files()
     if options.scope.lora is not None:
         check_peft()
     with TemporaryDirectory() as scratch:
         with working() as report:
-            say(f"loading {source} and {model}")
+            say(f"loading {source} and {training.model}")
             data = load_tuning_data(source)
             for defect in data.defects:
                 say(f"{source}: {defect}")
-            encoder = open_trainable(model, Path(scratch))
+            encoder = open_trainable(training.model, Path(scratch))
             trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
             tuning = replace(_open_guide(options), progress=report)
             look = RowSample(encoder.model, data.rows)
-            before = look() if target.picture else None
+            before = look() if training.similarity_map else None
             rounds = tune(encoder, data, candidate_texts(data), options=tuning)
         if not is_first():
             return
-        draw(target, before, look, sides=("queries", "documents"))
+        training.draw(before, look, sides=("queries", "documents"))
         _report(rounds)
-        save_and_print(_describe(encoder, source, data, options=options, rounds=rounds), target, model)
+        training.save(_describe(encoder, source, data, options=options, rounds=rounds))
 
 
 def _check_source(sources: Sequence[str]) -> str:

@@ -17,16 +17,16 @@ __all__ = ["probe_app"]
 probe_app = app(
     "See what every layer of an encoder knows, ranked by retrieval score.",
     "probe layers --model minilm --dataset docstrings",
+    {
+        "probe layers --model minilm --dataset docstrings --layers 4-6 --pooling own,cls": layers,
+        "probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings": rank,
+        "probe models": models,
+        "probe geometry --model minilm --dataset docstrings": geometry,
+        "probe report layers.json geometry.json --out report.html": report,
+        "probe classify --model minilm --dataset docstrings --limit 500": classify,
+        "probe similarity --model minilm --dataset docstrings --limit 500": similarity,
+        "probe plan --model minilm --texts 8841823 --tokens-per-text 75": plan,
+    },
 )
-probe_app.command(epilog="Example: probe layers --model minilm --dataset docstrings --layers 4-6 --pooling own,cls")(
-    layers
-)
-probe_app.command(epilog="Example: probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings")(rank)
-probe_app.command(epilog="Example: probe models")(models)
-probe_app.command(epilog="Example: probe geometry --model minilm --dataset docstrings")(geometry)
-probe_app.command(epilog="Example: probe report layers.json geometry.json --out report.html")(report)
-probe_app.command(epilog="Example: probe classify --model minilm --dataset docstrings --limit 500")(classify)
-probe_app.command(epilog="Example: probe similarity --model minilm --dataset docstrings --limit 500")(similarity)
-probe_app.command(epilog="Example: probe plan --model minilm --texts 8841823 --tokens-per-text 75")(plan)
 probe_app.add_typer(data_app, name="data")
 probe_app.add_typer(store_app, name="store")

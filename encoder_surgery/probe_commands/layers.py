@@ -2,15 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.engine import EngineOptions
-from encoder_surgery.shell.options import load_ranked, open_store, wants_bm25
-from encoder_surgery.shell.output import check_output, check_plot, command_line, emit, save_plot, say, writes_json
+from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.engine import EngineFlags
+from encoder_surgery.shell.output import LeaderboardFlags, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
@@ -26,63 +25,53 @@ if TYPE_CHECKING:
 
 __all__ = ["layers"]
 
+RankedPoolings = Annotated[
+    str, flag("own, cls, last, max, mean, or tokens: late interaction; several with commas.", "--pooling")
+]
+Lens = Annotated[bool, flag("Map every layer to the final embedding by ridge regression, without labels.", "--lens")]
+Recommend = Annotated[
+    float | None, flag("Name the cheapest layer that is not worse by this margin, judged on train or dev.")
+]
+
 
 @friendly
 def layers(
     model: option.Model = "minilm",
-    dataset: option.DatasetName = "docstrings",
     layers: option.Layers = "all",
-    pooling: option.RankedPoolings = "own",
-    metric: option.MetricName = "ndcg@10",
-    split: option.Split = None,
-    limit: option.Limit = None,
-    lens: option.Lens = False,
-    recommend: option.Recommend = None,
-    dtype: option.Dtype = "auto",
-    device: option.Device = "auto",
-    seed: option.Seed = 0,
-    max_tokens: option.MaxTokens = None,
-    query_prompt: option.QueryPrompt = None,
-    document_prompt: option.DocumentPrompt = None,
-    trust_remote_code: option.Trust = False,
-    baseline: option.Baseline = None,
-    store: option.StoreFolder = None,
-    no_store: option.NoStore = False,
-    engine: option.EngineName = "local",
-    address: option.EngineAddress = None,
-    workers: option.EngineWorkers = None,
-    gpus_per_worker: option.GpusPerWorker = None,
-    format: option.Format = "table",
-    save: option.Save = None,
-    plot: option.Plot = None,
-    debug: option.Debug = False,
+    pooling: RankedPoolings = "own",
+    lens: Lens = False,
+    recommend: Recommend = None,
+    *,
+    data: option.DataFlags,
+    ranking: option.RankFlags,
+    loading: option.EncodeFlags,
+    store: option.StoreFlags,
+    engine: EngineFlags,
+    output: LeaderboardFlags,
 ) -> None:
     """Rank every layer of a model by how well it retrieves, in one pass over the texts.
 
     A layer is probed by zero-shot retrieval: nothing is fitted, unless --lens asks for it. The full model is always in
     the table.
     """
-    check_output(format, save)
-    check_plot(plot)
-    engines = EngineOptions(engine, address, workers, gpus_per_worker)
-    engines.check(pooling.split(","))
-    from probe.experiments.options import RunOptions
-    from probe.metrics.retrieval import Metric
-    from probe.models.options import LoadOptions
+    output.check()
+    poolings = pooling.split(",")
+    engine.check(poolings)
+    from probe.experiments.layers import rank_layers
 
-    options = LoadOptions(dtype, device, max_tokens, query_prompt, document_prompt, trust_remote_code)
-    ranked_by, bm25 = Metric.parse(metric), wants_bm25(baseline)
-    opened = open_store(store, no_store)
-    chosen = engines.pick(dataset, split, limit, trust=trust_remote_code)
-    extras = _Extras(lens, recommend, model, dataset)
-    say(f"loading {dataset} and {model}")
-    data = load_ranked(dataset, split, limit, bm25=bm25)
-    with working() as report, engines.ready():
-        with_examples = writes_json(format, save)
-        ranking = RunOptions(ranked_by, seed, bm25, command_line(), opened, report, with_examples, chosen, options)
-        board = extras.rank(data, ranking, layers, poolings=pooling.split(","))
-    emit(board, format, save)
-    save_plot(board, plot)
+    picked = engine.pick(data, trust=loading.trust_remote_code)
+    options = ranking.options(loading, store, picked, examples=output.writes_json)
+    say(f"loading {data.dataset} and {model}")
+    texts = data.load(bm25=options.bm25)
+    with working() as report, engine.ready():
+        options = replace(options, progress=report)
+        if texts.images and (lens or recommend is not None):
+            raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' holds images: leave them out")
+        extras = _Extras(model, data.dataset, lens, recommend)
+        fit = partial(extras.fit, data=texts, options=options)
+        board = rank_layers(model, texts, layers, poolings=poolings, options=options, extra=fit)
+        board = extras.add_recommendation(board)
+    output.emit(board)
 
 
 @dataclass
@@ -90,31 +79,21 @@ class _Extras:
     """Lenses and a recommendation beside the raw layers, where asked for.
 
     Attributes:
-        lens: Whether every layer is shown with its lens, too.
-        margin: How much worse than the full model still counts as not worse, where a recommendation is asked for.
         model: The model, as typed.
         dataset: The data set, as typed.
+        lens: Whether every layer is shown with its lens, too.
+        margin: How much worse than the full model still counts as not worse, where a recommendation is asked for.
         found: The recommendation, once there is one.
     """
 
-    lens: bool
-    margin: float | None
     model: str
     dataset: str
-    found: "Recommendation | None" = field(default=None, init=False)
-
-    def rank(self, data: "Dataset", ranking: "RunOptions", layers: str, *, poolings: list[str]) -> "Leaderboard":
-        """Return the leaderboard of some layers and poolings; of both towers where there are images."""
-        from probe.experiments.layers import rank_layers
-
-        if data.images and (self.lens or self.margin is not None):
-            raise CallError(f"--lens and --recommend are for texts, '{self.dataset}' holds images: leave them out")
-        extra = partial(self.fit, data=data, ranking=ranking)
-        board = rank_layers(self.model, data, layers, poolings=poolings, options=ranking, extra=extra)
-        return self.add_recommendation(board)
+    lens: bool
+    margin: float | None
+    found: "Recommendation | None" = None
 
     def fit(
-        self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", ranking: "RunOptions"
+        self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"
     ) -> "Sequence[Composite]":
         """Return a lens per hookpoint, and find the recommendation, where asked for."""
         if not self.lens and self.margin is None:
@@ -127,8 +106,8 @@ class _Extras:
 
         held = find_training(self.dataset, data.split)
         if self.margin is not None:
-            self.found = recommend(reader, points, held, margin=self.margin, options=ranking)
-        return fit_lenses(reader, points, FitTexts(data, held), store=ranking.store, progress=ranking.progress)
+            self.found = recommend(reader, points, held, margin=self.margin, options=options)
+        return fit_lenses(reader, points, FitTexts(data, held), store=options.store, progress=options.progress)
 
     def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":
         """Return the leaderboard with the recommendation in its settings, if there is one."""

@@ -5,19 +5,18 @@ from typing import Annotated
 
 import typer
 
-from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.options import Debug
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import check_file, write_text
 from probe.errors import CallError
 
 __all__ = ["report"]
 
 Results = Annotated[list[Path], typer.Argument(help="Results that commands wrote with --save FILE.json.")]
-Page = Annotated[Path, typer.Option("--out", "-o", help="The .html file to write.")]
+Page = Annotated[Path, flag("The .html file to write.", "--out", "-o")]
 
 
 @friendly
-def report(results: Results, out: Page = Path("report.html"), debug: Debug = False) -> None:
+def report(results: Results, out: Page = Path("report.html")) -> None:
     """Show results in a browser: one self-contained page with tables, curves, maps, and queries to look at.
 
     Every result gets a section of its own; nothing is averaged over results. Prints the page's path.

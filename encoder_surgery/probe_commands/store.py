@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from encoder_surgery.shell.app import app, friendly
-from encoder_surgery.shell.options import Debug, StoreFolder, TableOrJson, open_store
-from encoder_surgery.shell.output import check_choice, console, print_json, say
+from encoder_surgery.shell.app import app, flag, friendly
+from encoder_surgery.shell.options import StoreFolder
+from encoder_surgery.shell.output import FormatFlag, as_json, say
 from encoder_surgery.shell.progress import working
 from probe.errors import ProbeError
 
@@ -21,25 +21,22 @@ store_app = app("See, check and empty the store of pooled states.", "probe store
 
 @store_app.command("list", epilog="Example: probe store list")
 @friendly
-def show(store: StoreFolder = None, format: TableOrJson = "table", debug: Debug = False) -> None:
+def show(store: StoreFolder, output: FormatFlag) -> None:
     """List what is stored: model, data set, settings, size, last use."""
-    check_choice("--format", format, ("table", "json"))
+    output.check()
     from probe.store.inventory import list_shelves, store_table
 
     opened = _open(store)
     shelves = list_shelves(opened)
-    if format == "json":
-        print_json([{**vars(shelf), "folder": str(shelf.folder)} for shelf in shelves])
-    else:
-        from probe.results.console import print_whole
-
-        print_whole(store_table(shelves), console())
+    found = [{**vars(shelf), "folder": str(shelf.folder)} for shelf in shelves]
+    output.show(as_json(found), lambda: [store_table(shelves)])
+    if output.format == "table":
         say(f"store: {opened.folder}")
 
 
 @store_app.command(epilog="Example: probe store verify")
 @friendly
-def verify(store: StoreFolder = None, debug: Debug = False) -> None:
+def verify(store: StoreFolder) -> None:
     """Check every checksum; names what is damaged and ends with exit code 1 if anything is. Changes nothing."""
     from probe.store.inventory import verify as verify_store
 
@@ -63,12 +60,12 @@ def verify(store: StoreFolder = None, debug: Debug = False) -> None:
 @store_app.command(epilog="Example: probe store prune --unused-for 30 --dry-run")
 @friendly
 def prune(
-    model: Annotated[str | None, typer.Option("--model", "-m", help="States of this model, as it was typed.")] = None,
-    unused_for: Annotated[float | None, typer.Option(help="States not used for so many days.", min=0)] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All states.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and delete nothing.")] = False,
-    store: StoreFolder = None,
-    debug: Debug = False,
+    model: Annotated[str | None, flag("States of this model, as it was typed.", "--model", "-m")] = None,
+    unused_for: Annotated[float | None, flag("States not used for so many days.", min=0)] = None,
+    everything: Annotated[bool, flag("All states.", "--all")] = False,
+    dry_run: Annotated[bool, flag("Say what would go, and delete nothing.", "--dry-run")] = False,
+    *,
+    store: StoreFolder,
 ) -> None:
     """Delete damaged and half-written files, and the states the options name; nothing else without an option."""
     from probe.store.inventory import find_rubbish, select_shelves
@@ -89,7 +86,7 @@ def prune(
 
 
 def _open(folder: StoreFolder) -> "Store":
-    opened = open_store(folder)
+    opened = folder.open()
     if opened is None:
         raise ProbeError("there is no store: its folder cannot be made")
     return opened

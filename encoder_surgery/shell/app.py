@@ -1,67 +1,93 @@
-"""The frame of every command: its app, its errors and exit codes, and several processes at one command."""
+"""The frame of every command: its app, its options, its errors and exit codes, and several processes at one command."""
 
 import functools
+import inspect
 import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import ParamSpec, TypeVar
+from copy import copy
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, get_args
 
 import typer
 
 from probe.errors import ProbeError
 
-__all__ = ["app", "friendly", "leave_to_first", "shared"]
+__all__ = ["app", "flag", "friendly", "leave_to_first", "shared"]
 
-# Read by the libraries when they are imported.
+Command = Callable[..., None]
+
+# The libraries read these when they are imported.
 _ENVIRONMENT = {
-    # Beside a busy process, spinning threads cost a third of the speed.
+    # Spinning threads cost a third of the speed on a machine that is busy otherwise.
     "OMP_WAIT_POLICY": "PASSIVE",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 
 _SHARED = "shares_work"
-# As torchrun sets them; libraries take them for a call to meet the others.
+# torchrun sets these; a library that sees them waits for the other processes.
 _CALLS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-# Seconds until the launcher has ended this process, because the first one failed.
+# Seconds within which the launcher ends this process if the first one failed.
 _GRACE = 30.0
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
+def app(help: str, example: str, commands: Mapping[str, Command] | None = None) -> typer.Typer:
+    """Return an app whose help ends with an example.
 
-def app(help: str, example: str) -> typer.Typer:
-    """Return an app whose help ends with an example."""
-    return typer.Typer(
+    Args:
+        help: What the app is for.
+        example: A call of it.
+        commands: Its commands, each under the example that its own help ends with.
+    """
+    made = typer.Typer(
         help=help,
         epilog=f"Example: {example}",
         no_args_is_help=True,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    for line, command in (commands or {}).items():
+        made.command(epilog=f"Example: {line}")(command)
+    return made
 
 
-def friendly(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command answer errors with a message on stderr and the right exit code."""
+def flag(help: str, *names: str, **rules: Any) -> Any:
+    """Return an option for `Annotated`.
+
+    Args:
+        help: What `--help` says of it.
+        names: Its names, where they do not follow from the parameter's.
+        rules: Whatever else `typer.Option` takes.
+    """
+    return typer.Option(*names, help=help, **rules)
+
+
+def friendly(command: Command) -> Command:
+    """Make a command out of a function, for typer to call.
+
+    A parameter annotated with a dataclass takes a group of options, one per field. An error becomes a message on stderr
+    and the right exit code; `--debug`, which every command has, shows the traceback instead.
+    """
 
     @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run(*, debug: bool = False, **values: Any) -> None:
         """Run the command."""
         _prepare_process()
-        if not _is_shared(command):
+        if not getattr(command, _SHARED, False):
             leave_to_first()
         try:
             with _silence_others():
-                return command(*args, **kwargs)
+                command(**_group_values(command, values))
         except (typer.Exit, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             raise _failed("interrupted", 130) from None
         except Exception as error:
-            if kwargs.get("debug"):
+            if debug:
                 raise
             if isinstance(error, ProbeError):
                 raise _failed(str(error), error.exit_code) from error
@@ -70,14 +96,46 @@ def friendly(command: Callable[P, R]) -> Callable[P, R]:
             kind = type(error).__name__
             raise _failed(f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1) from error
 
+    options = _list_options(command)
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in options}
     return run
+
+
+def _list_options(command: Command) -> list[inspect.Parameter]:
+    """Return the options of a command: its own, then those of its groups, then `--debug`."""
+    parameters = inspect.signature(command).parameters.values()
+    own = [parameter for parameter in parameters if not is_dataclass(parameter.annotation)]
+    groups: list[Any] = [parameter.annotation for parameter in parameters if is_dataclass(parameter.annotation)]
+    grouped = [_in_panel(option, group) for group in groups for option in inspect.signature(group).parameters.values()]
+    annotation = Annotated[bool, flag("Show the traceback of an error.", "--debug")]
+    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+    return [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in (*own, *grouped, debug)]
+
+
+def _in_panel(option: inspect.Parameter, group: Any) -> inspect.Parameter:
+    """Return an option that `--help` shows in the panel of its group."""
+    kind, info = get_args(option.annotation)
+    info = copy(info)
+    info.rich_help_panel = group.panel
+    return option.replace(annotation=Annotated[kind, info])
+
+
+def _group_values(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a command from the values of its options."""
+    arguments: dict[str, Any] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        group = parameter.annotation
+        is_group = is_dataclass(group)
+        arguments[name] = group(**{one.name: values[one.name] for one in fields(group)}) if is_group else values[name]
+    return arguments
 
 
 def _prepare_process() -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no Δ shows a question mark
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot print Δ prints a question mark
             stream.reconfigure(errors="replace")
 
 
@@ -89,15 +147,10 @@ def _failed(message: str, exit_code: int) -> typer.Exit:
     return typer.Exit(exit_code)
 
 
-def shared(command: Callable[P, R]) -> Callable[P, R]:
+def shared(command: Command) -> Command:
     """Mark a command whose work several processes share."""
     setattr(command, _SHARED, True)
     return command
-
-
-def _is_shared(command: Callable[P, R]) -> bool:
-    """Return whether several processes share a command's work."""
-    return getattr(command, _SHARED, False)
 
 
 def _process_rank() -> int:
@@ -105,7 +158,7 @@ def _process_rank() -> int:
 
 
 def leave_to_first() -> None:
-    """Let the first of several processes do the work as if it were alone, and end the others."""
+    """Let the first of several processes work as if it were alone, and end the others."""
     if _process_rank():
         raise typer.Exit
     for name in _CALLS:
@@ -114,7 +167,7 @@ def leave_to_first() -> None:
 
 @contextmanager
 def _silence_others() -> Iterator[None]:
-    """Keep all processes but the first silent."""
+    """Keep every process but the first silent."""
     if not _process_rank():
         yield
         return
@@ -123,6 +176,6 @@ def _silence_others() -> Iterator[None]:
 
 
 def _report_late(message: str) -> None:
-    """Report an error of a process beside the first, unless the first reports it and the launcher ends all."""
+    """Report an error of a process other than the first, unless the first fails too and the launcher ends them all."""
     time.sleep(_GRACE)
     print(f"error: process {_process_rank()}: {message}", file=sys.__stderr__)

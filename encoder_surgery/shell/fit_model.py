@@ -105,10 +105,10 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         data = load_dataset(request.dataset, request.split)
         resolved = resolve_specs([request.spec], options, request.store)
         _check_single(resolved, request.spec)
-        dims = request.dims or (_final_width(resolved),)
+        width = sum(candidate.reader.model.width for candidate in resolved.candidates)
         training = replace(request.training, progress=report)
         ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
-        plan = FitPlan((request.kind,), dims, training, only_labelled=True)
+        plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
         ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
         encoders = [*resolved.fusions, *ladder.adapted]
         board = rank_candidates(resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=encoders)
@@ -129,7 +129,3 @@ def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:
             f"'{spec}' is read in one tower of two, and no model of both has a place for an adaptor: adaptors rank "
             "scores it"
         )
-
-
-def _final_width(resolved: "ResolvedSpecs") -> int:
-    return sum(candidate.reader.model.width for candidate in resolved.candidates)

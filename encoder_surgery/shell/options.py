@@ -1,157 +1,176 @@
-"""Options that several commands share, so that a flag means and reads the same everywhere; and their values opened."""
+"""Options that several commands share, alone or in groups, so that a flag means and reads the same everywhere.
 
+A group is a frozen dataclass: its fields are options, its methods do what every command does with their values.
+"""
+
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import typer
-
-from encoder_surgery.shell.output import check_choice, say
+from encoder_surgery.shell.app import flag
+from encoder_surgery.shell.output import check_choice, command_line, say
 from probe.errors import CallError, DataError
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
+    from probe.evaluation.scan import Engine
+    from probe.experiments.options import RunOptions
     from probe.io.remote_path import Location
+    from probe.models.options import LoadOptions
     from probe.store.store import Store
 
 __all__ = [
-    "Baseline",
-    "CardDataset",
     "CutPooling",
+    "DataFlags",
     "DatasetName",
-    "Debug",
     "Device",
-    "DocumentPrompt",
-    "Dtype",
-    "EngineAddress",
-    "EngineName",
-    "EngineWorkers",
+    "DeviceFlags",
+    "EncodeFlags",
     "Force",
-    "Format",
-    "FuseRuns",
-    "GpusPerWorker",
     "Labels",
     "Layers",
-    "Lens",
-    "Limit",
     "MaxTokens",
     "MetricName",
     "Model",
-    "NoStore",
-    "Out",
-    "Plot",
+    "OutFolder",
     "Poolings",
-    "Prompt",
-    "QueryPrompt",
-    "RankedPoolings",
-    "Recommend",
-    "Save",
-    "SaveJson",
+    "PromptFlags",
+    "RankFlags",
     "Seed",
     "Split",
     "Steps",
+    "StoreFlags",
     "StoreFolder",
-    "TableOrJson",
+    "TextFlags",
     "TextLimit",
-    "Trust",
-    "load_ranked",
-    "open_store",
+    "TrustFlag",
     "parse_dims",
-    "wants_bm25",
 ]
 
-Model = Annotated[str, typer.Option("--model", "-m", help="Alias (see `probe models`), hub id or folder.")]
-DatasetName = Annotated[
-    str, typer.Option("--dataset", "-d", help="docstrings, a BEIR name, a BEIR folder, zip or URL.")
-]
-CardDataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Score the result on it, for its model card.")]
-CutPooling = Annotated[
-    str | None, typer.Option("--pooling", help="cls, last, max or mean; the model's own when left out.")
-]
-Layers = Annotated[str, typer.Option("--layers", help="all, 0-6 or 1,3,5; 0 = the embeddings.")]
-Lens = Annotated[
-    bool, typer.Option("--lens", help="Map every layer to the final embedding by ridge regression, without labels.")
-]
-Recommend = Annotated[
-    float | None, typer.Option(help="Name the cheapest layer that is not worse by this margin, judged on train or dev.")
-]
-Poolings = Annotated[str, typer.Option("--pooling", help="own, cls, last, max, mean; several with commas.")]
-RankedPoolings = Annotated[
-    str, typer.Option("--pooling", help="own, cls, last, max, mean, or tokens: late interaction; several with commas.")
-]
-MetricName = Annotated[str, typer.Option("--metric", help="ndcg, map, recall, precision or mrr @ a cut-off.")]
-Split = Annotated[str | None, typer.Option(help="Whose judgements to use; test, or the only one, when left out.")]
-Limit = Annotated[int | None, typer.Option(help="Keep about so many documents; every judged one stays.")]
-Dtype = Annotated[str, typer.Option(help="Of the matrix products: auto, float32, bfloat16 or float16.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Seed = Annotated[int, typer.Option(help="Of the intervals and the paired tests.", min=0)]
-MaxTokens = Annotated[int | None, typer.Option(help="Longest input; the model's own when left out.")]
-QueryPrompt = Annotated[str | None, typer.Option(help="Put before queries; the model's own when left out.")]
-DocumentPrompt = Annotated[str | None, typer.Option(help="Put before documents; the model's own when left out.")]
-Prompt = Annotated[
-    str | None, typer.Option("--prompt", help="Put before every text; the model's document prompt when left out.")
-]
-TextLimit = Annotated[
-    int | None, typer.Option("--limit", help="Keep about so many, spread evenly over the labels or scores.")
-]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the model's folder brings.")]
-Baseline = Annotated[str | None, typer.Option(help="bm25 adds a BM25 row (needs the extra bm25).")]
-Format = Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")]
-TableOrJson = Annotated[str, typer.Option("--format", "-f", help="table or json.")]
-Save = Annotated[Path | None, typer.Option(help="Write a file as well; .json, .csv, .md or .txt says how.")]
-Plot = Annotated[Path | None, typer.Option(help="Draw a picture as well; .png, .svg or .pdf (needs the extra plot).")]
-SaveJson = Annotated[Path | None, typer.Option("--save", help="Write the numbers as a .json file as well.")]
-FuseRuns = Annotated[
-    str | None,
-    typer.Option("--fuse-runs", help="Beside every fusion, the rankings fused: rrf, combsum, or both."),
-]
-EngineName = Annotated[
-    str, typer.Option("--engine", help="What reads the documents: local, or ray (needs the extra ray).")
-]
-EngineAddress = Annotated[
-    str | None,
-    typer.Option("--address", help="Of a Ray cluster: HOST:PORT or auto; one is started here when left out."),
-]
-EngineWorkers = Annotated[
-    int | None, typer.Option("--workers", help="Of the Ray cluster; as many as it has room for when left out.")
-]
-GpusPerWorker = Annotated[
-    float | None, typer.Option(help="Of the Ray cluster; 1 where the model runs on a GPU, when left out.")
-]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; named after the model when left out.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-StoreFolder = Annotated[
-    str | None,
-    typer.Option("--store", metavar="FOLDER", help="Folder or URL of the store; in the cache folder when left out."),
-]
-NoStore = Annotated[
-    bool, typer.Option("--no-store", help="Keep no states, read none: for corpora larger than the disk.")
-]
-Labels = Annotated[str, typer.Option(help="Train networks on the judgements of train or dev; none, or a split.")]
-Steps = Annotated[int, typer.Option(help="Batches a network is trained for, at most.", min=1)]
+Model = Annotated[str, flag("Alias (see `probe models`), hub id or folder.", "--model", "-m")]
+DatasetName = Annotated[str, flag("docstrings, a BEIR name, a BEIR folder, zip or URL.", "--dataset", "-d")]
+Split = Annotated[str | None, flag("Whose judgements to use; test, or the only one, when left out.")]
+TextLimit = Annotated[int | None, flag("Keep about so many, spread evenly over the labels or scores.")]
+Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
+Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
+CutPooling = Annotated[str | None, flag("cls, last, max or mean; the model's own when left out.")]
+MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
+Seed = Annotated[int, flag("Of the intervals and the paired tests.", min=0)]
+Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
+MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
+OutFolder = Annotated[Path, flag("Folder to make.", "--out", "-o")]
+Force = Annotated[bool, flag("Replace a folder that this command made.", "--force")]
+Labels = Annotated[str, flag("Train networks on the judgements of train or dev; none, or a split.")]
+Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1)]
 
 
-def open_store(folder: str | None, without: bool = False) -> "Store | None":
-    """Return the store a command uses: the folder or URL asked for, the cache folder's, or none."""
-    from probe.io.locations import locate
-    from probe.store.store import Store
+@dataclass(frozen=True)
+class TrustFlag:
+    """Whether code of a model's folder may run; the base of the groups that say how to load a model."""
 
-    if without and folder is not None:
-        raise CallError("--store and --no-store exclude each other: give one of them")
-    if without:
-        return None
-    if folder is not None:
-        location = locate(folder)
-        if _is_file(location):
-            raise CallError(f"--store '{folder}' is a file: expected a folder, or a new name for one")
-        return Store(location)
-    from probe.data.beir_download import cache_folder
+    panel: ClassVar[str] = "Model"
 
-    try:
-        return Store(cache_folder() / "store")
-    except DataError as error:
-        say(f"warning: {error}; nothing is stored (--no-store says so too)")
-        return None
+    _: KW_ONLY  # shown after the options of derived groups
+    trust_remote_code: Annotated[bool, flag("Run code that the model's folder brings.", "--trust-remote-code")] = False
+
+    def load_options(self, **fixed: Any) -> "LoadOptions":
+        """Return how to load a model.
+
+        Args:
+            fixed: Values of `LoadOptions` that the group has no option for.
+        """
+        from probe.models.options import LoadOptions
+
+        return LoadOptions(**vars(self), **fixed)
+
+
+@dataclass(frozen=True)
+class DeviceFlags(TrustFlag):
+    """Where and in what precision a model computes."""
+
+    dtype: Annotated[str, flag("Of the matrix products: auto, float32, bfloat16 or float16.")] = "auto"
+    device: Device = "auto"
+
+
+@dataclass(frozen=True)
+class PromptFlags(TrustFlag):
+    """How a model reads queries and documents."""
+
+    max_tokens: MaxTokens = None
+    query_prompt: Annotated[str | None, flag("Put before queries; the model's own when left out.")] = None
+    document_prompt: Annotated[str | None, flag("Put before documents; the model's own when left out.")] = None
+
+
+@dataclass(frozen=True)
+class EncodeFlags(PromptFlags, DeviceFlags):
+    """How a model encodes queries and documents."""
+
+
+@dataclass(frozen=True)
+class TextFlags(DeviceFlags):
+    """How a model encodes texts that are neither queries nor documents."""
+
+    max_tokens: MaxTokens = None
+    document_prompt: Annotated[
+        str | None, flag("Put before every text; the model's document prompt when left out.", "--prompt")
+    ] = None
+
+
+@dataclass(frozen=True)
+class DataFlags:
+    """The data set that encoders are ranked on or measured with."""
+
+    panel: ClassVar[str] = "Data"
+
+    dataset: DatasetName = "docstrings"
+    split: Split = None
+    limit: Annotated[int | None, flag("Keep about so many documents; every judged one stays.")] = None
+
+    def load(self, *, bm25: bool = False) -> "Dataset":
+        """Return the data set, and say so if it is larger than asked for.
+
+        Args:
+            bm25: Whether BM25, which takes no images, reads it as well.
+        """
+        from probe.data.dataset import refuse_images
+        from probe.data.loading import load_dataset
+
+        data = load_dataset(self.dataset, self.split, self.limit)
+        if bm25:
+            refuse_images(data, "BM25")
+        if self.limit is not None and len(data.documents) > self.limit:
+            say(f"--limit {self.limit} keeps {len(data.documents)} documents: every judged one stays")
+        return data
+
+
+@dataclass(frozen=True)
+class StoreFolder:
+    """Where the store is."""
+
+    panel: ClassVar[str] = "Store"
+
+    _: KW_ONLY
+    store: Annotated[
+        str | None, flag("Folder or URL of the store; in the cache folder when left out.", metavar="FOLDER")
+    ] = None
+
+    def open(self) -> "Store | None":
+        """Return the store at the folder or URL asked for, or in the cache folder; None if there is no cache folder."""
+        from probe.io.locations import locate
+        from probe.store.store import Store
+
+        if self.store is not None:
+            location = locate(self.store)
+            if _is_file(location):
+                raise CallError(f"--store '{self.store}' is a file: expected a folder, or a new name for one")
+            return Store(location)
+        from probe.data.beir_download import cache_folder
+
+        try:
+            return Store(cache_folder() / "store")
+        except DataError as error:
+            say(f"warning: {error}; nothing is stored (--no-store says so too)")
+            return None
 
 
 def _is_file(location: "Location") -> bool:
@@ -161,33 +180,61 @@ def _is_file(location: "Location") -> bool:
         raise DataError(f"--store '{location}' cannot be reached: {error}") from error
 
 
+@dataclass(frozen=True)
+class StoreFlags(StoreFolder):
+    """Where the store is, and whether it is used at all."""
+
+    _: KW_ONLY
+    no_store: Annotated[bool, flag("Keep no states, read none: for corpora larger than the disk.", "--no-store")] = (
+        False
+    )
+
+    def open(self) -> "Store | None":
+        """Return the store that the command uses, if any."""
+        if self.no_store and self.store is not None:
+            raise CallError("--store and --no-store exclude each other: give one of them")
+        return None if self.no_store else super().open()
+
+
+@dataclass(frozen=True)
+class RankFlags:
+    """How encoders are ranked."""
+
+    panel: ClassVar[str] = "Ranking"
+
+    metric: MetricName = "ndcg@10"
+    seed: Seed = 0
+    baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
+
+    def options(self, loading: EncodeFlags, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RunOptions":
+        """Return how to rank, without a progress bar."""
+        from probe.experiments.options import RunOptions
+
+        return RunOptions(
+            metric=self.metric,
+            seed=self.seed,
+            bm25=self._wants_bm25(),
+            command=command_line(),
+            store=store.open(),
+            examples=examples,
+            engine=engine,
+            load=loading.load_options(),
+        )
+
+    def _wants_bm25(self) -> bool:
+        """Return whether a row of BM25 is asked for, which must be installed then."""
+        if self.baseline is None:
+            return False
+        check_choice("--baseline", self.baseline, ("bm25",))
+        from probe.experiments.bm25 import check_bm25
+
+        check_bm25()
+        return True
+
+
 def parse_dims(text: str) -> tuple[int, ...]:
     """Return dimensions, the greatest first, from numbers with commas."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise CallError(f"--dims '{text}': expected whole numbers, as 512,256,128")
     return tuple(sorted({int(part) for part in parts}, reverse=True))
-
-
-def load_ranked(name: str, split: str | None, limit: int | None, *, bm25: bool) -> "Dataset":
-    """Return the data set that encoders, and perhaps BM25, are ranked on; says where it is greater than asked for."""
-    from probe.data.dataset import refuse_images
-    from probe.data.loading import load_dataset
-
-    data = load_dataset(name, split, limit)
-    if bm25:
-        refuse_images(data, "BM25")
-    if limit is not None and len(data.documents) > limit:
-        say(f"--limit {limit} keeps {len(data.documents)} documents: every judged one stays")
-    return data
-
-
-def wants_bm25(baseline: str | None) -> bool:
-    """Return whether a row of BM25 is asked for, which must be installed then."""
-    if baseline is None:
-        return False
-    check_choice("--baseline", baseline, ("bm25",))
-    from probe.experiments.bm25 import check_bm25
-
-    check_bm25()
-    return True

@@ -5,64 +5,47 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import typer
 
+from encoder_surgery.shell.app import flag
 from probe.errors import CallError, ProbeError
 from probe.io.files import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from probe.results.leaderboard import Leaderboard
+    from probe.results.result import Result
 
 __all__ = [
+    "FormatFlag",
+    "LeaderboardFlags",
+    "ResultFlags",
+    "as_json",
     "check_choice",
     "check_file",
-    "check_json_output",
-    "check_output",
     "check_plot",
     "command_line",
     "console",
-    "emit",
-    "emit_json",
-    "print_json",
-    "save_plot",
     "saving",
     "say",
     "write_text",
-    "writes_json",
 ]
 
-_FORMATS = ("table", "json", "csv", "markdown")
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
-
-
-class _ToJson(Protocol):
-    """A result that can be saved."""
-
-    def to_json(self) -> str:
-        """Return it as JSON."""
-        ...
-
-
-B = TypeVar("B", bound=_ToJson)
 
 
 def check_choice(option: str, value: str, choices: Collection[str]) -> None:
     """Refuse a value that is none of the choices."""
     if value not in choices:
         raise CallError(f"unknown {option} '{value}': expected one of {', '.join(choices)}")
-
-
-def check_output(format: str, save: Path | None) -> None:
-    """Refuse a wrong --format or --save before the work, not after it."""
-    check_choice("--format", format, _FORMATS)
-    check_file("--save", save, _SUFFIXES)
 
 
 def check_file(option: str, file: Path | None, suffixes: Collection[str]) -> None:
@@ -79,15 +62,116 @@ def check_file(option: str, file: Path | None, suffixes: Collection[str]) -> Non
         raise CallError(f"{option} '{file}' cannot be written: permission denied")
 
 
-def writes_json(format: str, save: Path | None) -> bool:
-    """Return whether a result leaves as JSON, which holds more than a table shows."""
-    return format == "json" or (save is not None and _SUFFIXES[save.suffix.lower()] == "json")
+def check_plot(plot: Path | None, option: str = "--plot") -> None:
+    """Refuse a file that cannot be a picture, or any without matplotlib, before the work."""
+    if plot is None:
+        return
+    from probe.plots.picture import SUFFIXES, check_matplotlib
+
+    check_file(option, plot, SUFFIXES)
+    check_matplotlib(option)
 
 
-def check_json_output(format: str, save: Path | None) -> None:
-    """Refuse a wrong --format or --save of a command that prints a table or JSON."""
-    check_choice("--format", format, ("table", "json"))
-    check_file("--save", save, (".json",))
+@dataclass(frozen=True)
+class FormatFlag:
+    """The output of a command that prints a table or JSON."""
+
+    panel: ClassVar[str] = "Output"
+    formats: ClassVar[tuple[str, ...]] = ("table", "json")
+
+    format: Annotated[str, flag("table or json.", "--format", "-f")] = "table"
+
+    def check(self) -> None:
+        """Refuse a wrong value before the work, not after it."""
+        check_choice("--format", self.format, self.formats)
+
+    def show(self, text: str, draw: "Callable[[], Iterable[Table | str]]") -> None:
+        """Print what was found.
+
+        Args:
+            text: As JSON.
+            draw: Returns it as tables, and as lines to print below them.
+        """
+        if self.format == "json":
+            typer.echo(text, nl=False)
+            return
+        from probe.results.console import print_whole
+
+        screen = console()
+        for part in draw():
+            if isinstance(part, str):  # a terminal wraps it between words, a pipe gets it whole
+                screen.print(part, markup=False, soft_wrap=not screen.is_terminal)
+            elif all(column.no_wrap for column in part.columns):
+                print_whole(part, screen)
+            else:
+                screen.print(part)
+
+
+@dataclass(frozen=True)
+class ResultFlags(FormatFlag):
+    """The output of a command whose result can be saved and drawn."""
+
+    suffixes: ClassVar[Mapping[str, str]] = {".json": "json"}
+
+    save: Annotated[Path | None, flag("Write the numbers as a .json file as well.")] = None
+    plot: Annotated[Path | None, flag("Draw a picture as well; .png, .svg or .pdf (needs the extra plot).")] = None
+
+    def check(self) -> None:
+        """Refuse a wrong value before the work, not after it."""
+        super().check()
+        check_file("--save", self.save, self.suffixes)
+        check_plot(self.plot)
+
+    def emit(self, result: "Result") -> None:
+        """Save a result where asked for, print it, and draw it where asked for."""
+        if self.save is not None:
+            write_text(_render(result, self.suffixes[self.save.suffix.lower()]), self.save)
+        if self.format == "table":
+            _print(result, console())
+        else:
+            typer.echo(_render(result, self.format), nl=False)
+        if self.plot is not None:
+            from probe.plots.picture import save_picture
+
+            with saving(self.plot):
+                save_picture(result, self.plot)
+
+
+@dataclass(frozen=True)
+class LeaderboardFlags(ResultFlags):
+    """The output of a command that makes a leaderboard."""
+
+    formats: ClassVar[tuple[str, ...]] = ("table", "json", "csv", "markdown")
+    suffixes: ClassVar[Mapping[str, str]] = _SUFFIXES
+
+    format: Annotated[str, flag("table, json, csv or markdown.", "--format", "-f")] = "table"
+    save: Annotated[Path | None, flag("Write a file as well; .json, .csv, .md or .txt says how.")] = None
+
+    @property
+    def writes_json(self) -> bool:
+        """Whether the leaderboard leaves as JSON, which holds more than a table shows."""
+        return self.format == "json" or (self.save is not None and self.suffixes[self.save.suffix.lower()] == "json")
+
+
+def _render(result: "Result", format: str) -> str:
+    if format == "json":
+        return result.to_json()
+    if format != "table":
+        return cast("Leaderboard", result).render(format)
+    text = io.StringIO()
+    _print(result, console(file=text, width=200))
+    return text.getvalue()
+
+
+def _print(result: "Result", console: "Console") -> None:
+    from probe.results.console import print_result
+
+    print_result(result, console)
+
+
+def as_json(value: Any) -> str:
+    """Return plain values as JSON, to print."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 def command_line() -> str:
@@ -107,33 +191,6 @@ def say(words: str) -> None:
     typer.echo(words, err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print JSON, on stdout."""
-    typer.echo(json.dumps(value, indent=2))
-
-
-def emit(board: "Leaderboard", format: str, save: Path | None) -> None:
-    """Save a leaderboard where asked for, and print it on stdout."""
-    if save is not None:
-        write_text(_draw(board, _SUFFIXES[save.suffix.lower()]), save)
-    if format == "table":
-        from probe.results.console import print_result
-
-        print_result(board, console())
-    else:
-        typer.echo(board.render(format), nl=False)
-
-
-def emit_json(result: B, format: str, save: Path | None, *, draw: "Callable[[B, Console], None]") -> None:
-    """Save a result as JSON where asked for, and print it on stdout, as a table or as JSON."""
-    if save is not None:
-        write_text(result.to_json(), save)
-    if format == "json":
-        typer.echo(result.to_json(), nl=False)
-    else:
-        draw(result, console())
-
-
 def write_text(text: str, file: Path) -> None:
     """Write a file, whole or not at all, and say so."""
     with saving(file):
@@ -148,33 +205,3 @@ def saving(file: Path) -> Iterator[None]:
     except OSError as error:
         raise ProbeError(f"'{file}' cannot be written: {error}") from error
     say(f"saved {file}")
-
-
-def _draw(board: "Leaderboard", format: str) -> str:
-    if format != "table":
-        return board.render(format)
-    from probe.results.console import print_result
-
-    text = io.StringIO()
-    print_result(board, console(file=text, width=200))
-    return text.getvalue()
-
-
-def check_plot(plot: Path | None, option: str = "--plot") -> None:
-    """Refuse a wrong name of a picture, or any without matplotlib, before the work."""
-    if plot is None:
-        return
-    from probe.plots.picture import SUFFIXES, check_matplotlib
-
-    check_file(option, plot, SUFFIXES)
-    check_matplotlib(option)
-
-
-def save_plot(board: Any, plot: Path | None) -> None:
-    """Draw a board where asked for."""
-    if plot is None:
-        return
-    from probe.plots.picture import save_picture
-
-    with saving(plot):
-        save_picture(board, plot)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from encoder_surgery.shell.output import console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import TaskID
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
 
 __all__ = ["working"]
 
@@ -19,29 +19,44 @@ _OWN_LOGGERS = ("probe", "adaptors")
 @contextmanager
 def working() -> Iterator[Callable[[str, int, int], None]]:
     """Show a progress bar with a rate per step on stderr, and the log of our own packages above it."""
-    from encoder_surgery.shell._bars import Bars
-
-    with Bars(console=console(stderr=True)) as bar:
+    with _make_bars() as bars:
         steps: dict[str, TaskID] = {}
 
         def report(step: str, done: int, total: int) -> None:
             name, _, words = step.partition(": ")
-            if name not in steps or (done and bar.tasks[steps[name]].finished):
-                steps[name] = bar.add_task(name, total=total, rate="", words="")
-            task = bar.tasks[steps[name]]
+            if name not in steps or (done and bars.tasks[steps[name]].finished):
+                steps[name] = bars.add_task(name, total=total, rate="", words="")
+            task = bars.tasks[steps[name]]
             unit = "files" if name == "files" else "steps" if name.startswith("training") else "texts"
             speed = task.finished_speed or task.speed
-            bar.update(steps[name], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "", words=words)
+            bars.update(steps[name], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "", words=words)
 
-        with _logging_to(bar.console):
+        with _logging_to(bars.console):
             yield report
+
+
+def _make_bars() -> "Progress":
+    """Return a bar per task; every task has the fields `rate`, beside its bar, and `words`, below all bars."""
+    # Defined here because rich.progress is slow to import, and `--help` shows no bar.
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Bars(Progress):
+        def get_renderables(self) -> "Iterator[RenderableType]":
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:
+                if task.fields["words"]:  # on a line of their own they take no room from the bars
+                    yield Text(task.fields["words"], no_wrap=True, overflow="ellipsis")
+
+    description, rate = TextColumn("{task.description}"), TextColumn("{task.fields[rate]}")
+    columns = (description, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    return Bars(*columns, console=console(stderr=True))
 
 
 class _ConsoleHandler(logging.Handler):
     """Prints log records as plain lines, above a progress bar."""
 
     def __init__(self, console: "Console") -> None:
-        """Print to a console."""
         super().__init__()
         self._console = console
 

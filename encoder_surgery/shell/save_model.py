@@ -1,11 +1,14 @@
 """Score a changed model for its card, save it, check it in a fresh process."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from encoder_surgery.shell.app import flag
+from encoder_surgery.shell.options import Force, StoreFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
@@ -18,31 +21,49 @@ if TYPE_CHECKING:
     from probe.store.store import Store
     from surgery.cutting.blocks import CutModel
 
-__all__ = ["card_scores", "make_and_save", "name_folder", "refuse_for_tower"]
+    Score = Callable[[Dataset, RunOptions], Leaderboard]
+
+__all__ = ["CardFlags", "FolderFlags", "make_and_save", "name_folder", "refuse_for_tower"]
 
 
-def card_scores(
-    dataset: str | None,
-    split: str | None,
-    store: "Store | None",
-    *,
-    score: "Callable[[Dataset, RunOptions], Leaderboard]",
-) -> str:
-    """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
-    if dataset is None:
-        return ""
-    from probe.data.dataset import refuse_images
-    from probe.data.loading import load_dataset
-    from probe.experiments.options import RunOptions
-    from surgery.scoring import card_section
+@dataclass(frozen=True)
+class CardFlags(StoreFlags):
+    """The data set that a changed model is scored on, for its card."""
 
-    with working() as report:
-        data = load_dataset(dataset, split)
-        refuse_images(data, "a changed model")
-        board = score(data, RunOptions(command=command_line(), store=store, progress=report))
-    for row in board.rows:
-        say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
-    return card_section(board)
+    panel: ClassVar[str] = "Score"
+
+    dataset: Annotated[str | None, flag("Score the result on it, for its model card.", "--dataset", "-d")] = None
+
+    def open(self) -> "Store | None":
+        """Return the store that the scoring uses, if any."""
+        return super().open() if self.dataset else None
+
+    def score(self, split: str | None, store: "Store | None", score: "Score") -> str:
+        """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
+        if self.dataset is None:
+            return ""
+        from probe.data.dataset import refuse_images
+        from probe.data.loading import load_dataset
+        from probe.experiments.options import RunOptions
+        from surgery.scoring import card_section
+
+        with working() as report:
+            data = load_dataset(self.dataset, split)
+            refuse_images(data, "a changed model")
+            board = score(data, RunOptions(command=command_line(), store=store, progress=report))
+        for row in board.rows:
+            say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
+        return card_section(board)
+
+
+@dataclass(frozen=True)
+class FolderFlags:
+    """The folder that is made."""
+
+    panel: ClassVar[str] = "Output"
+
+    out: Annotated[Path | None, flag("Folder to make; named after the model when left out.", "--out", "-o")] = None
+    force: Force = False
 
 
 def refuse_for_tower(model: str, options: dict[str, object]) -> None:
@@ -64,8 +85,10 @@ def name_folder(model: str) -> str:
 def make_and_save(
     make: "Callable[[], CutModel]",
     out: Path,
-    score: Callable[[], str],
+    score: "Score",
     *,
+    card: CardFlags,
+    split: str | None,
     pooling: str | None,
     force: bool,
     trust: bool,
@@ -75,7 +98,9 @@ def make_and_save(
     Args:
         make: Cuts the model.
         out: Folder to make.
-        score: Returns the section of the card on its scores.
+        score: Scores the model for its card.
+        card: Says on which data set, if any.
+        split: Of that data set.
         pooling: Of the saved model; its own when left out.
         force: Replace a folder that an earlier save made.
         trust: Whether code that the model's folder brings may run.
@@ -90,9 +115,10 @@ def make_and_save(
     check_out(out, force)
     if pooling and pooling != HEAD:
         check_pooling(pooling)
+    store = card.open()
     changed = make()
     named = select_hookpoints(changed, "last", [pooling or "own"])[0].pooling
-    finish = OutputHead(str(named), scores=score())
+    finish = OutputHead(str(named), scores=card.score(split, store, score))
     if isinstance(changed, CutTower):
         check_head(changed, finish)
     say(f"saving {out} and checking it in a fresh process")

@@ -9,9 +9,12 @@ from encoder_surgery.surgery_commands.keep import keep
 __all__ = ["surgery_app"]
 
 surgery_app = app(
-    "Change an encoder: cut it, keep some of its blocks, fuse several.", "surgery cut --model minilm --after 5"
+    "Change an encoder: cut it, keep some of its blocks, fuse several.",
+    "surgery cut --model minilm --after 5",
+    {
+        "surgery inspect --model minilm": inspect,
+        "surgery cut --model minilm --after 5 --out ./minilm-5": cut,
+        "surgery keep --model minilm --layers 1,2,5,6 --out ./minilm-1-2-5-6": keep,
+        "surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0": fuse,
+    },
 )
-surgery_app.command(epilog="Example: surgery inspect --model minilm")(inspect)
-surgery_app.command(epilog="Example: surgery cut --model minilm --after 5 --out ./minilm-5")(cut)
-surgery_app.command(epilog="Example: surgery keep --model minilm --layers 1,2,5,6 --out ./minilm-1-2-5-6")(keep)
-surgery_app.command(epilog="Example: surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0")(fuse)

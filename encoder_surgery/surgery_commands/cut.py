@@ -1,24 +1,15 @@
 """The command `surgery cut`."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import Annotated
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.options import open_store
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import say
-from encoder_surgery.shell.save_model import card_scores, make_and_save, name_folder, refuse_for_tower
+from encoder_surgery.shell.save_model import CardFlags, FolderFlags, make_and_save, name_folder, refuse_for_tower
 from probe.errors import CallError
 from probe.layers.hookpoint import split_tower
-
-if TYPE_CHECKING:
-    from probe.data.dataset import Dataset
-    from probe.experiments.options import RunOptions
-    from probe.results.leaderboard import Leaderboard
 
 __all__ = ["cut"]
 
@@ -27,56 +18,46 @@ _LENS = "Put a linear map on top that aims at the full model's embedding; fitted
 
 @friendly
 def cut(
-    after: Annotated[int, typer.Option("--after", help="The last block kept, counted from 1.")],
+    after: Annotated[int, flag("The last block kept, counted from 1.")],
     model: option.Model = "minilm",
     pooling: option.CutPooling = None,
-    out: option.Out = None,
-    force: option.Force = False,
-    max_tokens: option.MaxTokens = None,
-    query_prompt: option.QueryPrompt = None,
-    document_prompt: option.DocumentPrompt = None,
-    trust_remote_code: option.Trust = False,
-    lens: Annotated[bool, typer.Option("--lens", help=_LENS)] = False,
-    dataset: option.CardDataset = None,
+    lens: Annotated[bool, flag(_LENS, "--lens")] = False,
     split: option.Split = None,
-    store: option.StoreFolder = None,
-    no_store: option.NoStore = False,
-    debug: option.Debug = False,
+    *,
+    folder: FolderFlags,
+    loading: option.PromptFlags,
+    card: CardFlags,
 ) -> None:
     """Remove the blocks after one and save the rest as an ordinary model; prints its folder."""
     from probe.encoding.opening import open_reader
     from probe.models.loading import load_model
-    from probe.models.options import LoadOptions
     from surgery.cutting.cut import cut as cut_model
     from surgery.scoring import score_cut
 
-    refuse_for_tower(model, {"--lens": lens, "--dataset": dataset})
-    options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
-    folder = out or Path(f"{name_folder(model)}-after-{after}{'-lens' if lens else ''}")
-    opened = open_store(store, no_store) if dataset else None
+    refuse_for_tower(model, {"--lens": lens, "--dataset": card.dataset})
+    options = loading.load_options(dtype="float32", device="cpu")
+    out = folder.out or Path(f"{name_folder(model)}-after-{after}{'-lens' if lens else ''}")
     if lens:
         from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
-        if dataset is None:
+        if card.dataset is None:
             raise CallError("--lens is fitted to the texts of a data set: name one with --dataset")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
-        fit_and_save(FitRequest("lens", spec, (), dataset, split, folder, force, opened), options)
+        fit_and_save(FitRequest("lens", spec, (), card.dataset, split, out, folder.force, card.open()), options)
         return
-
-    def score(data: "Dataset", ranking: "RunOptions") -> "Leaderboard":
-        """Score the layer the model is cut at, as `probe layers` does."""
-        reader = open_reader(model, replace(options, dtype="auto", device="auto"), ranking.store)
-        return score_cut(reader, after, pooling, dataset=data, options=ranking)
-
     make_and_save(
         lambda: cut_model(load_model(model, options), after),
-        folder,
-        lambda: card_scores(dataset, split, opened, score=score),
+        out,
+        lambda data, ranking: score_cut(
+            open_reader(model, loading.load_options(), ranking.store), after, pooling, dataset=data, options=ranking
+        ),
+        card=card,
+        split=split,
         pooling=pooling,
-        force=force,
-        trust=trust_remote_code,
+        force=folder.force,
+        trust=loading.trust_remote_code,
     )
-    say(f"a raw cut can lose most of a model's retrieval skill: {_advise(model, str(folder))}")
+    say(f"a raw cut can lose most of a model's retrieval skill: {_advise(model, str(out))}")
 
 
 def _advise(model: str, folder: str) -> str:

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.options import open_store
+from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.save_model import card_scores
+from encoder_surgery.shell.save_model import CardFlags, FolderFlags
 from probe.errors import CallError
 
 if TYPE_CHECKING:
-    from probe.data.dataset import Dataset
-    from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
-    from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
     from surgery.fusing.model import FusedModel
 
@@ -31,50 +27,47 @@ _SPECS = "Hookpoints, written model\\[@layer]\\[:pooling]; two or more."
 @friendly
 def fuse(
     specs: Annotated[list[str], typer.Argument(help=_SPECS)],
-    method: Annotated[str, typer.Option(help="concat, or mean and weighted for blocks of one width.")] = "concat",
-    weights: Annotated[str | None, typer.Option(help="One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
-    tune_weights: Annotated[bool, typer.Option("--tune-weights", help="Choose them on --split of --dataset.")] = False,
-    split: Annotated[str | None, typer.Option(help="Where weights are chosen: train or dev, never test.")] = None,
-    dataset: option.CardDataset = None,
+    method: Annotated[str, flag("concat, or mean and weighted for blocks of one width.")] = "concat",
+    weights: Annotated[str | None, flag("One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
+    tune_weights: Annotated[bool, flag("Choose them on --split of --dataset.", "--tune-weights")] = False,
+    split: Annotated[str | None, flag("Where weights are chosen: train or dev, never test.")] = None,
     metric: option.MetricName = "ndcg@10",
-    out: option.Out = None,
-    force: option.Force = False,
-    max_tokens: option.MaxTokens = None,
-    query_prompt: option.QueryPrompt = None,
-    document_prompt: option.DocumentPrompt = None,
-    trust_remote_code: option.Trust = False,
-    store: option.StoreFolder = None,
-    no_store: option.NoStore = False,
-    debug: option.Debug = False,
+    *,
+    folder: FolderFlags,
+    loading: option.PromptFlags,
+    card: CardFlags,
 ) -> None:
     """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
     from probe.metrics.retrieval import Metric
-    from probe.models.options import LoadOptions
+    from surgery.fusing.folder import save
     from surgery.fusing.model import fuse as fuse_models
+    from surgery.saving.fresh_process import check_encoder
     from surgery.saving.save import check_out
     from surgery.scoring import score_fused
 
-    _check_tuning(tune_weights, weights, split, dataset=dataset)
+    _check_tuning(tune_weights, weights, split, dataset=card.dataset)
     ranked_by, chosen = Metric.parse(metric), _parse_weights(weights)
-    options = LoadOptions("float32", "cpu", max_tokens, query_prompt, document_prompt, trust_remote_code)
-    scored = replace(options, dtype="auto", device="auto")
-    folder = out or Path("-".join(map(_short_name, specs)))
-    check_out(folder, force)
-    opened = open_store(store, no_store) if dataset else None
+    scored = loading.load_options()
+    out = folder.out or Path("-".join(map(_short_name, specs)))
+    check_out(out, folder.force)
+    store = card.open()
     if tune_weights:
         plain = "concat" if method == "concat" else "mean"
-        equal = fuse_models(specs, plain, None, options=scored, store=opened)
-        chosen = _tune(equal, str(dataset), split, metric=ranked_by, store=opened)
+        equal = fuse_models(specs, plain, None, options=scored, store=store)
+        chosen = _tune(equal, str(card.dataset), split, metric=ranked_by, store=store)
         method = plain if chosen is None or plain == "concat" else "weighted"
 
-    def score(data: "Dataset", ranking: "RunOptions") -> "Leaderboard":
-        """Score the fused model and its parts."""
-        model = fuse_models(specs, method, chosen, options=scored, store=opened)
-        return score_fused(model, data, replace(ranking, metric=ranked_by))
-
-    model = fuse_models(specs, method, chosen, options=options)
-    _save(model, folder, force, scores=card_scores(dataset, None, opened, score=score))
-    typer.echo(folder)
+    model = fuse_models(specs, method, chosen, options=loading.load_options(dtype="float32", device="cpu"))
+    scores = card.score(
+        None,
+        store,
+        lambda data, ranking: score_fused(
+            fuse_models(specs, method, chosen, options=scored, store=store), data, replace(ranking, metric=ranked_by)
+        ),
+    )
+    say(f"saving {out} and checking it in a fresh process")
+    save(model, out, force=folder.force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)
+    typer.echo(out)
 
 
 def _check_tuning(tune: bool, weights: str | None, split: str | None, *, dataset: str | None) -> None:
@@ -121,11 +114,3 @@ def _tune(
         return None
     say(f"weights {', '.join(f'{weight:.2f}' for weight in found.weights)} ({measured})")
     return found.weights
-
-
-def _save(model: "FusedModel", folder: Path, force: bool, *, scores: str) -> None:
-    from surgery.fusing.folder import save
-    from surgery.saving.fresh_process import check_encoder
-
-    say(f"saving {folder} and checking it in a fresh process")
-    save(model, folder, force=force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)

@@ -4,32 +4,19 @@ from dataclasses import asdict
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import friendly
-from encoder_surgery.shell.output import check_choice, console, print_json
+from encoder_surgery.shell.output import FormatFlag, as_json
 
 __all__ = ["inspect"]
 
 
 @friendly
 def inspect(
-    model: option.Model = "minilm",
-    device: option.Device = "auto",
-    trust_remote_code: option.Trust = False,
-    format: option.TableOrJson = "table",
-    debug: option.Debug = False,
+    model: option.Model = "minilm", device: option.Device = "auto", *, trust: option.TrustFlag, output: FormatFlag
 ) -> None:
     """Show a model's layers, parameters and time per block, and what each cut would save."""
-    check_choice("--format", format, ("table", "json"))
+    output.check()
     from probe.models.loading import load_model
-    from probe.models.options import LoadOptions
     from surgery.inspection import inspect_model, inspection_lines, inspection_table
 
-    options = LoadOptions(device=device, dtype="float32", trust_remote_code=trust_remote_code)
-    found = inspect_model(load_model(model, options))
-    if format == "json":
-        print_json(asdict(found))
-        return
-    from probe.results.console import print_whole
-
-    print_whole(inspection_table(found), console())
-    for line in inspection_lines(found):
-        console().print(line, markup=False, soft_wrap=True)
+    found = inspect_model(load_model(model, trust.load_options(device=device, dtype="float32")))
+    output.show(as_json(asdict(found)), lambda: [inspection_table(found), *inspection_lines(found)])

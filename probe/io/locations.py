@@ -119,9 +119,9 @@ def touch(path: Location) -> None:
 
 def remove(path: Location) -> None:
     """Delete a file, which may be gone, or a folder with all that is in it."""
-    if isinstance(path, Path):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif path.is_dir():
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+    elif isinstance(path, RemotePath):
         path.remove_tree()
     else:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path)

@@ -1,14 +1,12 @@
 """Draw a plan, with its numbers in short: 13.2M, 6.8 GB, 9.6 h."""
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from probe.planning.plan import Plan
-from probe.results.console import print_whole
 
-__all__ = ["brief", "duration", "plan_lines", "plan_table", "print_plan", "size"]
+__all__ = ["brief", "duration", "plan_lines", "plan_table", "size"]
 
 # Seconds from which on a time is given in hours as well.
 _LONG = 2 * 86_400
@@ -22,13 +20,6 @@ _SPANS = (
     (60, 60, "min"),
     (0, 1, "s"),
 )
-
-
-def print_plan(plan: Plan, console: Console) -> None:
-    """Print a plan's table and what stands under it."""
-    print_whole(plan_table(plan), console)
-    for line in plan_lines(plan):
-        console.print(line, markup=False, soft_wrap=True)
 
 
 def plan_table(plan: Plan) -> Table:

@@ -4,16 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from probe.report.panel import Line, Panel, curve_panel, dot, lay_out
+from probe.report.panel import MOST_LEVELS, Line, Panel, curve_panel, dot, lay_out
 from probe.report.parts import Section, make_map, make_table
 from probe.results.charts import Point, chart_leaderboard, ladder_curves, pareto_front
-from probe.results.formats import metric_title, significant
+from probe.results.formats import metric_title, show_interval, significant
 from probe.results.leaderboard import Leaderboard, Row
 
 __all__ = ["leaderboard_section"]
 
-# More could not be told apart.
-_MOST_LEVELS = 4
 _MOST_NAMED = 8
 
 
@@ -56,7 +54,7 @@ def _summary(result: Leaderboard) -> Iterable[str]:
     if not result.rows:
         return
     best, metric = result.rows[0], metric_title(result.metric)
-    interval = "" if best.ci95 is None else f" (95 % interval {best.ci95[0]:.3f}–{best.ci95[1]:.3f})"
+    interval = "" if best.ci95 is None else f" (95 % interval {show_interval(best.ci95)})"
     yield f"Best of {len(result.rows)}: {_name(best)} with {metric} {best.scores[result.metric]:.4f}{interval}."
     tested = [row for row in result.rows if row.p_value is not None]
     if tested:
@@ -108,7 +106,7 @@ def _dimension_panel(result: Leaderboard) -> Panel | None:
             (f"{row.encoder}, {row.dim} dimensions", row.scores[result.metric])
             for row in result.rows
             if row.adaptor is None
-        )[:_MOST_LEVELS],
+        )[:MOST_LEVELS],
     )
 
 

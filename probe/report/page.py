@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
 
+from probe.data.texts import spread
 from probe.errors import CallError
 from probe.report.geometry import geometry_section
 from probe.report.labelled import labelled_section
@@ -17,10 +17,8 @@ from probe.results.result import Result
 
 __all__ = ["render_report"]
 
-# Encoders that are shown per query.
+# Encoders that are shown per query, evenly from the best to the worst.
 _MOST_FINDINGS = 14
-
-T = TypeVar("T")
 
 
 def render_report(results: Sequence[tuple[Path, Result]]) -> str:
@@ -31,7 +29,7 @@ def render_report(results: Sequence[tuple[Path, Result]]) -> str:
     environment = Environment(
         loader=PackageLoader("probe", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["spread"] = _spread
+    environment.filters["spread"] = lambda found: [found[index] for index in spread(len(found), _MOST_FINDINGS)]
     page = files("probe") / "report"
     own = {name: Markup((page / file).read_text("utf-8")) for name, file in _OWN.items()}
     sections = [_section(source, result) for source, result in results]
@@ -95,11 +93,3 @@ def _different_settings(results: Sequence[Result]) -> dict[str, list[str]]:
                 seen.setdefault(model["name"], {}).setdefault(key, set()).add(str(model[key]))
     different = {name: [key for key, values in found.items() if len(values) > 1] for name, found in seen.items()}
     return {name: keys for name, keys in different.items() if keys}
-
-
-def _spread(items: Sequence[T]) -> list[T]:
-    """Return at most `_MOST_FINDINGS` items, evenly from the first to the last."""
-    if len(items) <= _MOST_FINDINGS:
-        return list(items)
-    step = (len(items) - 1) / (_MOST_FINDINGS - 1)
-    return [items[round(number * step)] for number in range(_MOST_FINDINGS)]

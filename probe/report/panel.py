@@ -1,12 +1,13 @@
 """Charts as values, and where their parts lie on the page; how they look is the page's work."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from probe.results.charts import Chart, Point
+from probe.results.formats import show_interval
 
-__all__ = ["Dot", "Drawing", "Line", "Panel", "PlacedDot", "curve_panel", "dot", "lay_out", "levels"]
+__all__ = ["MOST_LEVELS", "Dot", "Drawing", "Line", "Panel", "PlacedDot", "curve_panel", "dot", "lay_out"]
 
 # The drawing's own units; the page scales it.
 _WIDTH, _HEIGHT = 640, 340
@@ -17,6 +18,8 @@ _PADDING = 0.04
 _LETTER, _LINE = 7, 14
 # An axis of positive values whose least is below this share of the greatest begins at zero.
 _NEARLY_ZERO = 0.3
+# More levels could not be told apart.
+MOST_LEVELS = 4
 
 
 @dataclass(frozen=True)
@@ -231,10 +234,6 @@ def _round_values(low: float, high: float, whole: bool) -> list[float]:
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-# More could not be told apart.
-_MOST_LEVELS = 4
-
-
 def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
     """Return the panel of a measure by layer, of a chart with at least one curve."""
     return Panel(
@@ -242,19 +241,14 @@ def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
         x_label="layer (0 = embeddings)",
         y_label=measure,
         lines=tuple(Line(curve.name, tuple(map(dot, curve.points))) for curve in chart.curves),
-        levels=levels(chart.singles),
+        levels=tuple((point.name, point.value) for point in chart.singles)[:MOST_LEVELS],
         whole=True,
     )
 
 
-def levels(points: Iterable[Point]) -> tuple[tuple[str, float], ...]:
-    """Return names and heights of the first points."""
-    return tuple((point.name, point.value) for point in points)[:_MOST_LEVELS]
-
-
 def dot(point: Point) -> Dot:
     """Return a point with what it says when pointed at."""
-    interval = "" if point.interval is None else f" ({point.interval[0]:.3f}–{point.interval[1]:.3f})"
+    interval = "" if point.interval is None else f" ({show_interval(point.interval)})"
     cost = "" if point.cost is None else f", {point.cost:.2f} ms per document"
     marks = {"collapsed": point.collapsed, "transductive": point.transductive}
     marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)

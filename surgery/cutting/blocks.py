@@ -77,12 +77,6 @@ def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, *, ch
 def parse_blocks(text: str) -> tuple[int, ...]:
     """Turn `1,2,5-6` into block numbers, in the order written.
 
-    Args:
-        text: Blocks as typed.
-
-    Returns:
-        Their numbers.
-
     Raises:
         CallError: The text is no list of numbers and ranges.
     """
@@ -94,11 +88,7 @@ def parse_blocks(text: str) -> tuple[int, ...]:
 
 
 def check_blocks(blocks: tuple[int, ...], model: LoadedModel) -> tuple[int, ...]:
-    """Return block numbers as they are, where they are blocks of a model in rising order.
-
-    Args:
-        blocks: The numbers, counted from 1.
-        model: The model.
+    """Return block numbers, counted from 1, as they are, where they are blocks of a model in rising order.
 
     Raises:
         CallError: A block is not there, comes twice, or comes before a lower one.
@@ -115,13 +105,7 @@ def check_blocks(blocks: tuple[int, ...], model: LoadedModel) -> tuple[int, ...]
 
 
 def update_layer_counts(config: Any, depth: int, chosen: Sequence[int]) -> None:
-    """Make a config count the chosen blocks: their number, and every list that has an entry per block.
-
-    Args:
-        config: transformers' config of the blocks, changed in place.
-        depth: How many there were.
-        chosen: Those that are left, counted from 1.
-    """
+    """Make a config count the chosen ones of `depth` blocks: their number, and every list of an entry per block."""
     for name, value in config.to_dict().items():
         if isinstance(value, list) and len(value) == depth > 1:
             setattr(config, name, [value[number - 1] for number in chosen])

@@ -13,7 +13,6 @@ from probe.models.saved_json import Description, Part, read_description
 from probe.store.store import Store
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.cut import cut
-from surgery.fusing.card import write_fused_card
 from surgery.fusing.model import FusedModel, refuse_towers
 from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
 from surgery.saving.heads import OutputHead
@@ -29,6 +28,35 @@ _NUMBER = re.compile(r"^[0-9]+_")
 FUSED_MODULE = "surgery.FusedModule"
 # Folders saved before named the file that the class was in.
 FUSED_MODULES = (FUSED_MODULE, "surgery.fused_module.FusedModule")
+
+_CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, feature-extraction]
+---
+
+# {title}
+
+Several hookpoints as one encoder of {width} dimensions, joined by `{method}`; every block is scaled to length 1 first.
+{words}
+
+| block | layer | pooling | weight | query prompt | document prompt | longest input |
+|---|---|---|---|---|---|---|
+{blocks}
+
+```python
+from sentence_transformers import SentenceTransformer  # with encoder-surgery installed, which brings the module
+
+model = SentenceTransformer("path/to/this/folder", trust_remote_code=True)
+queries = model.encode_query(["..."])
+documents = model.encode_document(["..."])
+```
+
+`encode_query` and `encode_document` put every member's own prompt before the text; plain `encode` puts none. Each
+member is a folder of its own, and an ordinary model.
+
+{scores}Made with encoder-surgery.
+"""
 
 
 class _Block(Part):
@@ -123,8 +151,27 @@ def write_fused(
     write_modules(folder, [FUSED_MODULE])
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     write_json(folder / PROVENANCE, {"fused": origins})
-    write_fused_card(model, folder, words, scores=scores)
+    _write_card(model, folder, words, scores=scores)
     return [folder / member for member in members.values()]
+
+
+def _write_card(model: FusedModel, folder: Path, words: str, *, scores: str) -> None:
+    profiles = {reader.model.source.name: reader.model for reader in model.readers}
+    lines = []
+    for point, share in zip(model.fusion.points, model.fusion.shares, strict=True):
+        profile = profiles[point.model]
+        name = profile.source.hub_id or profile.source.folder.resolve().name
+        prompts = f"{profile.query_prompt!r} | {profile.document_prompt!r}"
+        lines.append(f"| {name} | {point.layer} | {point.pooling} | {share:.3f} | {prompts} | {profile.max_tokens} |")
+    text = _CARD.format(
+        title=" + ".join(f"{Path(point.model).name}@{point.layer}:{point.pooling}" for point in model.fusion.points),
+        width=model.width,
+        words=words,
+        method=model.fusion.method,
+        blocks="\n".join(lines),
+        scores=scores and f"{scores.rstrip()}\n\n",
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def open_fused(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> FusedModel:

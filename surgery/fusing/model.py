@@ -116,10 +116,7 @@ def _refuse_tokens(parts: Sequence[str]) -> None:
 
 
 def refuse_towers(specs: Sequence[str]) -> None:
-    """Refuse a tower of a two-tower model among the hookpoints of a fusion.
-
-    Args:
-        specs: Hookpoints as typed.
+    """Refuse a tower of a two-tower model among the hookpoints of a fusion, as typed.
 
     Raises:
         CallError: One of them is read in a tower.

@@ -23,11 +23,7 @@ class FusedModule(InputModule):
     """Tokenises for every member, runs each once, and joins what its hookpoints give. Its weights are frozen."""
 
     def __init__(self, model: FusedModel) -> None:
-        """Wrap a fused model, in float32.
-
-        Args:
-            model: The model.
-        """
+        """Wrap a fused model, in float32."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.members = nn.ModuleList([reader.loaded.module for reader in model.readers])

@@ -64,13 +64,7 @@ scores before you rely on a cut.
 
 
 def write_card(model: CutModel, folder: Path, head: OutputHead) -> None:
-    """Write README.md into a saved model's folder.
-
-    Args:
-        model: The cut model.
-        folder: Its folder.
-        head: What comes after the blocks.
-    """
+    """Write README.md into the folder of a cut model with a head."""
     text = _CARD.format(
         **_origin(model, f"{model.depth} of {model.original_depth} blocks"),
         pooling=head.pooling,
@@ -84,12 +78,7 @@ def write_card(model: CutModel, folder: Path, head: OutputHead) -> None:
 
 
 def write_tower_card(model: CutTower, folder: Path) -> None:
-    """Write README.md into the folder of a model of two towers, one of them cut.
-
-    Args:
-        model: The cut tower.
-        folder: The folder of both.
-    """
+    """Write README.md into the folder of a model of two towers, one of them cut."""
     text = _TOWER_CARD.format(
         **_origin(model, f"{model.depth} of {model.original_depth} {model.tower} blocks"),
         tower=model.tower,

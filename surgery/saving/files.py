@@ -1,11 +1,13 @@
-"""The files of a saved model, whatever kind it is: configs, modules, and what it was cut from."""
+"""The files of a saved model, whatever kind it is: configs, weights, modules, and what it was cut from."""
 
 import json
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from probe.errors import ModelError
 from surgery.cutting.blocks import CutModel
 
 __all__ = [
@@ -18,9 +20,11 @@ __all__ = [
     "write_json",
     "write_modules",
     "write_prompts",
+    "write_weights",
 ]
 
 PROVENANCE = "surgery.json"
+_WEIGHTS = "model.safetensors"
 # Names of the dtype a model computes in where nobody asks for one: today's, and the one before.
 _DTYPES = {"dtype", "torch_dtype"}
 
@@ -62,15 +66,56 @@ def compute_float32(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, **dict.fromkeys(_DTYPES & config.keys() or ["dtype"], "float32")}
 
 
-def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Write modules.json and make a folder for every module but the first.
+def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> None:
+    """Write the tensors a cut model keeps, byte for byte, under the names its config expects.
 
     Args:
-        folder: The model's folder.
-        names: Classes of the modules in order: sentence-transformers' own by their bare names.
+        model: The cut model.
+        path: Name of its block list, as the files have it.
+        source: Folder of the original's weight files.
+        out: Folder to write to.
 
-    Returns:
-        Folders of the modules; the first is the model's.
+    Raises:
+        ModelError: The files name the blocks' tensors in a way of their own.
+    """
+    from safetensors.torch import save_file
+
+    numbers = {block: index for index, block in enumerate(model.blocks)}
+    pattern = re.compile(rf"(?P<head>(?:.*\.)?{re.escape(path)}\.)(?P<block>\d+)(?P<tail>\..+)")
+    tensors: dict[str, Any] = {}
+    seen: set[int] = set()
+    for name, tensor in _read_tensors(source):
+        part = pattern.fullmatch(name)
+        if part is None:
+            tensors[name] = tensor
+            continue
+        block = int(part["block"]) + 1
+        seen.add(block)
+        if block in numbers:
+            tensors[f"{part['head']}{numbers[block]}{part['tail']}"] = tensor
+    if seen != set(range(1, model.original_depth + 1)):
+        raise ModelError(
+            f"the weight files of '{model.source.name}' do not name their tensors {path}.0, ...: load the model "
+            "with transformers, save it with save_pretrained, and cut that folder"
+        )
+    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})
+
+
+def _read_tensors(source: Path) -> Iterator[tuple[str, Any]]:
+    from safetensors import safe_open
+
+    whole = source / _WEIGHTS
+    # Beside them there may be the same weights under names of other programs.
+    for path in [whole] if whole.is_file() else sorted(source.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                yield name, file.get_tensor(name)
+
+
+def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Write modules.json and make a folder for every module but the first, whose folder is the model's.
+
+    Classes are in order, sentence-transformers' own by their bare names. The folders are returned.
     """
     paths = ["", *(f"{i}_{name.rpartition('.')[2]}" for i, name in enumerate(names) if i)]
     types = [name if "." in name else f"sentence_transformers.models.{name}" for name in names]

@@ -5,11 +5,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from probe.data.images import ImageFile
+from probe.data.images import ImageFile, check_pillow
 from probe.encoding.encoder import Encoder
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.reader import LayerReader
@@ -22,9 +23,8 @@ from probe.models.tower_loading import load_other
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.towers import CutTower
 from surgery.saving.heads import OutputHead
-from surgery.saving.samples import draw_images
 
-__all__ = ["check_encoder", "check_pair", "check_saved", "embed_samples"]
+__all__ = ["check_encoder", "check_pair", "check_saved", "draw_images"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
@@ -54,15 +54,8 @@ numpy.save(out, numpy.concatenate(vectors))
 """
 
 
-def embed_samples(model: Encoder) -> Embeddings:
-    """Embed some texts as queries and as documents.
-
-    Args:
-        model: The model, in float32.
-
-    Returns:
-        Float32 `(2 N, D)`: the queries' vectors, then the documents'.
-    """
+def _embed_samples(model: Encoder) -> Embeddings:
+    """Embed some texts as queries, then as documents: float32 `(2 N, D)`."""
     return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
@@ -79,24 +72,20 @@ def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool 
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
     if isinstance(model, CutTower):
-        _check_towers(folder, model, trust)
+        # The other tower must give what it gave in the original.
+        towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
+        check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=partial(_as_saved, model))
         return
-    expected = embed_samples(_last_layer(model, head.pooling))
-    _compare(_as_saved(expected, model), _embed_in_fresh_process(folder, trust))
+    expected = _embed_samples(_last_layer(model, head.pooling))
+    _compare(_as_saved(model, expected), _embed_in_fresh_process(folder, trust))
 
 
 def _last_layer(model: LoadedModel, pooling: str) -> HookpointEncoder:
     return HookpointEncoder((TowerReader if model.tower else LayerReader)(model), model.depth, pooling)
 
 
-def _as_saved(vectors: Embeddings, model: LoadedModel) -> Embeddings:
+def _as_saved(model: LoadedModel, vectors: Embeddings) -> Embeddings:
     return unit(vectors) if read_model_config(model.source.folder).normalizes else vectors
-
-
-def _check_towers(folder: Path, model: CutTower, trust: bool) -> None:
-    """Check the cut tower and the other one, which must give what it gave in the original."""
-    towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
-    check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=lambda vectors: _as_saved(vectors, model))
 
 
 def check_pair(
@@ -121,22 +110,17 @@ def check_pair(
     """
     with tempfile.TemporaryDirectory() as scratch:
         files = draw_images(Path(scratch))
-        expected = np.concatenate([embed_samples(texts), images.encode_document(files)])
+        expected = np.concatenate([_embed_samples(texts), images.encode_document(files)])
         _compare(as_saved(expected), _embed_in_fresh_process(folder, trust, files))
 
 
 def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
-    """Load a saved folder in a process of its own and compare its vectors with those of any encoder.
-
-    Args:
-        folder: The saved folder.
-        encoder: What was saved, in float32, as its folder gives it: scaled to length 1 where that is.
-        trust: Let sentence-transformers import the modules of this package.
+    """Load a saved folder in a process of its own and compare its vectors with those of any encoder, in float32.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
     """
-    _compare(embed_samples(encoder), _embed_in_fresh_process(folder, trust))
+    _compare(_embed_samples(encoder), _embed_in_fresh_process(folder, trust))
 
 
 def _compare(expected: Embeddings, found: Embeddings) -> None:
@@ -160,3 +144,22 @@ def _embed_in_fresh_process(folder: Path, trust: bool, images: Sequence[ImageFil
             raise ModelError(f"sentence-transformers cannot load the saved model ({last}); nothing was kept")
         vectors: Embeddings = np.load(out)
     return vectors
+
+
+def draw_images(folder: Path) -> tuple[ImageFile, ...]:
+    """Draw images of several shapes, none of them square, into a folder.
+
+    Raises:
+        CallError: Pillow is not installed.
+    """
+    check_pillow()
+    from PIL import Image
+
+    across, around = Image.linear_gradient("L"), Image.radial_gradient("L")
+    drawn = {
+        "wide.png": Image.merge("RGB", (across, around, across.rotate(90))).resize((300, 200)),
+        "tall.png": Image.merge("RGB", (around, across.rotate(180), around)).resize((90, 240)),
+    }
+    for name, image in drawn.items():
+        image.save(folder / name)
+    return tuple(ImageFile.of(folder / name, name) for name in drawn)

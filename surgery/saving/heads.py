@@ -63,12 +63,7 @@ class DenseLayer:
 
 
 def write_dense(dense: DenseLayer, folder: Path) -> None:
-    """Write a map into an empty folder.
-
-    Args:
-        dense: The map.
-        folder: Where to.
-    """
+    """Write a map into an empty folder."""
     from safetensors.numpy import save_file
 
     width, dim = dense.weight.shape
@@ -79,13 +74,7 @@ def write_dense(dense: DenseLayer, folder: Path) -> None:
 
 
 def read_dense(folder: Path) -> DenseLayer:
-    """Read a map.
-
-    Args:
-        folder: Where `write_dense` wrote it.
-
-    Returns:
-        The map.
+    """Read the map that `write_dense` wrote.
 
     Raises:
         ModelError: The folder holds none.

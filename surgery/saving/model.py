@@ -18,9 +18,9 @@ from surgery.saving.files import (
     write_json,
     write_modules,
     write_prompts,
+    write_weights,
 )
 from surgery.saving.heads import OutputHead
-from surgery.saving.weights import write_weights
 
 __all__ = ["write_single"]
 
@@ -34,12 +34,7 @@ _POOLING_FLAGS = {
 
 
 def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
-    """Write a cut model of a single tower into an empty folder.
-
-    Args:
-        model: The model.
-        folder: Where to.
-        head: What comes after the blocks.
+    """Write a cut model of a single tower, and the head after its blocks, into an empty folder.
 
     Raises:
         ModelError: The files name their tensors in a way of their own.

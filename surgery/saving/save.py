@@ -19,10 +19,6 @@ __all__ = ["check_out", "save", "save_folder", "write_model"]
 def check_out(out: Path, force: bool) -> None:
     """Refuse to replace anything but a folder of ours, and that without `force`.
 
-    Args:
-        out: Where a model is to go.
-        force: Whether one that is there may be replaced.
-
     Raises:
         CallError: It may not.
     """
@@ -86,7 +82,7 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, chec
     check_out(out, force)
 
     def fill(folder: Path) -> None:
-        """Write the model and check it."""
+        """Write and check it."""
         write(folder)
         check(folder)
 
@@ -98,12 +94,7 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, chec
 
 
 def write_model(model: CutModel, folder: Path, head: OutputHead) -> None:
-    """Write a cut model into an empty folder.
-
-    Args:
-        model: The model, or a tower of one: the folder is that of both towers then.
-        folder: Where to.
-        head: What comes after the blocks.
+    """Write a cut model with its head into an empty folder; of a tower, the model of both towers.
 
     Raises:
         CallError: Of a tower, something else is to come after them than what is there.

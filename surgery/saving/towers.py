@@ -22,19 +22,15 @@ from surgery.saving.files import (
     write_json,
     write_modules,
     write_prompts,
+    write_weights,
 )
 from surgery.saving.heads import OutputHead
-from surgery.saving.weights import write_weights
 
 __all__ = ["check_head", "write_towers"]
 
 
 def check_head(model: CutTower, head: OutputHead) -> None:
-    """Refuse what a folder of two towers has no place for.
-
-    Args:
-        model: The cut tower.
-        head: What is to come after its blocks.
+    """Refuse a head that a folder of two towers has no place for.
 
     Raises:
         CallError: It is another pooling than its own, or modules on top.
@@ -49,12 +45,7 @@ def check_head(model: CutTower, head: OutputHead) -> None:
 
 
 def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
-    """Write a model of two towers, one of them cut, into an empty folder.
-
-    Args:
-        model: The cut tower.
-        folder: Where to.
-        head: What comes after its blocks: its own pooling.
+    """Write a model of two towers, one of them cut, into an empty folder; its head is the tower's own pooling.
 
     Raises:
         CallError: Something else is to come after them.

@@ -12,8 +12,8 @@ from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.tune import Round
+from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import load_tuning_data
-from adaptors.rows.mining import MineOptions
 from adaptors.training.epochs import Epoch
 from encoder_surgery.shell.training_output import show_epochs, training_section
 

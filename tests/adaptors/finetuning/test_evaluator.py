@@ -191,7 +191,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_held_out_queries_are_never_trained_on(
     tiny_folder: Callable[[str], Path], trained: set[str], rounds: int
 ) -> None:
-    from adaptors.rows.mining import MineOptions
+    from adaptors.rows.hard_negatives import MineOptions
 
     data = make_pairs()
     train, held = hold_out(data.rows, 0.25, 0)

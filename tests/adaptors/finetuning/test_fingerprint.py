@@ -13,7 +13,7 @@ from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.tune import tune
-from adaptors.rows.mining import MineOptions
+from adaptors.rows.hard_negatives import MineOptions
 from probe.errors import CallError
 
 DATA = make_pairs()

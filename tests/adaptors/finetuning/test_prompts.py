@@ -91,7 +91,7 @@ def test_the_members_of_a_fusion_put_prompts_of_their_own_and_all_are_trained(
         texts.setdefault(id(tokenizer), set()).update(found)
         return tokenize(tokenizer, found, *args)
 
-    monkeypatch.setattr(fused_module, "tokenise", spy)
+    monkeypatch.setattr(fused_module, "tokenize", spy)
     monkeypatch.setattr("adaptors.training.trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     student = open_trainable(str(fused), Path())
     first, second = student.model[0].model.readers

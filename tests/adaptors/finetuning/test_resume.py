@@ -19,7 +19,7 @@ from adaptors.finetuning.evaluator import HeldOutRows
 from adaptors.finetuning.options import Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.tune import Round, tune
-from adaptors.rows.mining import MineOptions
+from adaptors.rows.hard_negatives import MineOptions
 from adaptors.training.checkpoints import load_finished_round
 
 # Four epochs of five steps, out of six, logged at every second and at the last; some queries have two positives.

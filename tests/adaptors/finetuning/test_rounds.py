@@ -111,7 +111,7 @@ def test_epochs_tell_the_mean_loss_of_their_steps(
 def test_every_round_begins_as_the_best_epoch_of_the_one_before_it_left_it(
     tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adaptors.rows.mining import MineOptions
+    from adaptors.rows.hard_negatives import MineOptions
 
     script = Script(monkeypatch, [0.1, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1])
     options = replace(OPTIONS, rounds=2, mining=MineOptions(1, 0, 9, -5))

@@ -20,8 +20,8 @@ from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.tune import tune
 from adaptors.rows.columns import BINARY, LISTS, SCORED, TRIPLETS
+from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import TuningData
-from adaptors.rows.mining import MineOptions
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise
 from adaptors.training.trainer import EncoderTrainer
 from probe.errors import CallError, TrainingError

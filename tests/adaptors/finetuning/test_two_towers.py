@@ -23,10 +23,8 @@ from adaptors.finetuning.parameters import Scope, choose_weights
 from adaptors.finetuning.trainer import TuningRun
 from adaptors.finetuning.tune import tune
 from adaptors.finetuning.two_towers import PairedModel
-from adaptors.losses.alignment import AlignmentAnisotropyLoss
-from adaptors.rows.hard_negatives import candidate_texts
+from adaptors.rows.hard_negatives import MineOptions, candidate_texts
 from adaptors.rows.load import TuningData, load_tuning_data
-from adaptors.rows.mining import MineOptions
 from adaptors.rows.rows import Pairwise
 from probe.data.loading import load_dataset
 from probe.encoding.opening import open_reader
@@ -209,20 +207,6 @@ def test_a_loss_is_of_the_vectors_that_the_towers_give(
     tune(student, data, (), options=options)
     by_hand = _alignment_anisotropy if loss == "alignment-anisotropy" else _infonce
     assert steps == [pytest.approx(by_hand(queries, documents, 0.5), abs=1e-4)]
-
-
-def test_the_weight_of_each_kind_of_pair_is_its_own(bases: dict[str, Path], drawn: Path) -> None:
-    student, data = opened(bases["clip"]), load_dataset(str(drawn))
-    sides = [student.model.encode([text for _, text in side]) for side in (data.queries, data.documents)]
-    same = sum(_spread(_cosines(side, side), 0.5) for side in sides) / 2
-    cross = _spread(_cosines(*sides), 0.5)
-    vectors = [torch.from_numpy(side) for side in sides]
-    losses = {
-        (a, b): float(AlignmentAnisotropyLoss(student.model, 0.5, a, cross=b).compute_loss_from_embeddings(vectors))
-        for a, b in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
-    }
-    assert losses[1, 0] - losses[0, 0] == pytest.approx(same, abs=1e-5)
-    assert losses[0, 1] - losses[0, 0] == pytest.approx(cross, abs=1e-5)
 
 
 def test_held_out_queries_choose_the_epoch_in_either_direction(bases: dict[str, Path], drawn: Path) -> None:

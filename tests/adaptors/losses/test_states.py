@@ -94,12 +94,24 @@ def test_variance_is_all_explained_by_the_states_and_none_of_it_by_their_mean() 
     assert float(unexplained_variance(states, states.mean(dim=0).expand_as(states))) == pytest.approx(1)
 
 
+def matryoshka_adaptor(network: Residual, neighbours: int) -> MatryoshkaAdaptorLoss:
+    loss = MatryoshkaAdaptorLoss(Model(network), network, DIMS)
+    loss.neighbours = neighbours
+    return loss
+
+
+def ranking_distillation(model: nn.Module, temperature: float) -> RankingDistillationLoss:
+    loss = RankingDistillationLoss(model, DIMS)
+    loss.temperature = temperature
+    return loss
+
+
 def test_the_matryoshka_adaptors_terms() -> None:
     network, columns = residual(), [column(4), column(5)]
     labels = torch.randint(0, 3, (4, 5)).double()
     states = torch.cat([c["sentence_embedding"] for c in columns])
     vectors = network(states)
-    found = MatryoshkaAdaptorLoss(Model(network), network, DIMS, neighbours=3)(columns, labels)
+    found = matryoshka_adaptor(network, neighbours=3)(columns, labels)
     wanted = [[cosine(states[i], states[j]) for j in range(9)] for i in range(9)]
     pair = topk = rank = 0.0
     for dim in DIMS:
@@ -160,7 +172,7 @@ def test_ranking_distillation_is_the_divergence_of_two_softmaxes() -> None:
             p = softmax([cosine(anchors["target"][i], candidates["target"][j]) / 0.2 for j in open_to])
             q = softmax([cosine(left[i, :dim], right[j, :dim]) / 0.2 for j in open_to])
             expected += sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True)) / 3
-    loss = RankingDistillationLoss(Model(network), DIMS, temperature=0.2)
+    loss = ranking_distillation(Model(network), temperature=0.2)
     assert float(loss([anchors, candidates])) == pytest.approx(expected, rel=1e-9)
 
 
@@ -178,9 +190,7 @@ def adaptor_loss(states: Tensor) -> Tensor:
     network = residual()
     labels = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
     columns = [{"sentence_embedding": part} for part in states.split(3)]
-    return torch.stack(
-        list(MatryoshkaAdaptorLoss(Model(network), network, DIMS, neighbours=2)(columns, labels).values())
-    ).sum()
+    return torch.stack(list(matryoshka_adaptor(network, neighbours=2)(columns, labels).values())).sum()
 
 
 def of_two_columns(loss: nn.Module, **more: Tensor) -> Callable[[Tensor], Tensor]:
@@ -191,7 +201,7 @@ GRADIENTS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
     "similarity": lambda model: of_two_columns(SimilarityLoss(model, DIMS), target=torch.eye(3).double()),
     "margin": lambda model: of_two_columns(LOSSES["margin"].make(model, Linear(WIDTH, DIM), DIMS)),
     "ranking": lambda model: of_two_columns(
-        RankingDistillationLoss(model, DIMS, 0.5), target=torch.randn(3, 4).double(), row=torch.arange(3)
+        ranking_distillation(model, temperature=0.5), target=torch.randn(3, 4).double(), row=torch.arange(3)
     ),
     "reconstruction": lambda model: autoencoder_loss,
     "matryoshka adaptor": lambda model: adaptor_loss,

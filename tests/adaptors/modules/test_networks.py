@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from adaptors.fitting.closed_form import fit_pca, fit_spectral
 from adaptors.fitting.network import NETWORK_LOSSES, make_network, prefixes
 from adaptors.modules.base import Network
-from adaptors.modules.block_mixing import Attention, ScalarMix, share_words
+from adaptors.modules.block_mixing import Attention, ScalarMix, describe_shares
 from adaptors.modules.mlp import Autoencoder
 from adaptors.modules.registry import NETWORKS
 from adaptors.modules.rotation import Rotation
@@ -99,7 +99,8 @@ def test_a_scalar_mix_weighs_the_cosines_of_blocks() -> None:
     expected = torch.cat([0.5 * first, 1.5 * second], dim=1)
     assert torch.allclose(mix(DATA.queries), expected, atol=1e-6)
     assert torch.allclose(mix.flatten()(DATA.queries), expected, atol=1e-6)
-    assert share_words(mix, DATA.queries, [name for name, _ in BLOCKS]) == ("weights a@3:mean 0.250, b@2:cls 0.750",)
+    shares = describe_shares(mix, DATA.queries, [name for name, _ in BLOCKS])
+    assert shares == ("weights a@3:mean 0.250, b@2:cls 0.750",)
 
 
 def test_attention_weights_are_shares_and_begin_equal() -> None:

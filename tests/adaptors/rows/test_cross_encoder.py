@@ -12,8 +12,8 @@ from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.tune import tune
 from adaptors.rows.cross_encoder import open_cross_encoder, score_rows
+from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import TuningData
-from adaptors.rows.mining import MineOptions
 from adaptors.rows.rows import Listwise, Pairwise
 from probe.errors import CallError, ModelError
 

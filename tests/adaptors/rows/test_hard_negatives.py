@@ -15,11 +15,10 @@ from sentence_transformers.util import mine_hard_negatives
 from tiny_data import make_dataset, write_beir, write_lines
 from tiny_models import PROMPTS, WORDS
 
-from adaptors.rows import mining
+from adaptors.rows import hard_negatives
 from adaptors.rows.columns import PAIRS
-from adaptors.rows.hard_negatives import candidate_texts, mine_negatives
+from adaptors.rows.hard_negatives import MineOptions, candidate_texts, mine, mine_negatives
 from adaptors.rows.load import TuningData, load_tuning_data
-from adaptors.rows.mining import MineOptions, mine
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
 from probe.encoding.chunk_states import silent
 from probe.errors import CallError, DataError
@@ -213,7 +212,7 @@ def test_lists_and_points_are_mined_for_as_pairs(model: SentenceTransformer) -> 
 def test_nothing_is_printed_and_every_text_is_reported(
     model: SentenceTransformer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mining, "_PIECE", 16)
+    monkeypatch.setattr(hard_negatives, "_PIECE", 16)
     done: dict[str, int] = {}
     totals = set()
 

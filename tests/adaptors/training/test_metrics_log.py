@@ -19,7 +19,7 @@ from tiny_models import make_texts
 from torch import Tensor
 from transformers.trainer_callback import TrainerCallback
 
-from adaptors.training.evaluation_mode import evaluation_mode
+from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import (
     Sample,
     StepMetrics,

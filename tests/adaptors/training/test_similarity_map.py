@@ -34,10 +34,10 @@ def map_of(before: Pair, after: Pair) -> PairMap:
     return PairMap(np.array(cosines(before)), np.array(cosines(after)), ("queries", "documents"))
 
 
-def captured(monkeypatch: pytest.MonkeyPatch, *call: Any) -> PairMap:
+def captured(monkeypatch: pytest.MonkeyPatch, *call: Any, **named: Any) -> PairMap:
     found: list[PairMap] = []
     monkeypatch.setattr("adaptors.training.similarity_map.save_picture", lambda pairs, path: found.append(pairs))
-    similarity_map(*call)
+    similarity_map(*call, **named)
     return found[0]
 
 
@@ -47,7 +47,7 @@ def drawn(picture: Picture) -> list[Any]:
 
 def test_the_map_holds_the_cosines_of_left_and_right(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = make_pair(), make_pair(seed=1)
-    found = captured(monkeypatch, before, after, Path("a.png"), ("student", "teacher"))
+    found = captured(monkeypatch, before, after, Path("a.png"), sides=("student", "teacher"))
     assert np.allclose(found.before, cosines(before), atol=1e-6)
     assert np.allclose(found.after, cosines(after), atol=1e-6)
     assert found.sides == ("student", "teacher")

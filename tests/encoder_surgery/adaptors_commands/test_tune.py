@@ -15,7 +15,7 @@ from typer.testing import Result
 
 from adaptors.finetuning.options import TuneOptions
 from adaptors.training.trainer import EncoderTrainer
-from encoder_surgery.shell.training_output import Target
+from encoder_surgery.adaptors_commands.tune_labels import read_options
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +99,11 @@ def test_what_is_left_out_has_the_values_that_the_help_tells(tmp_path: Path, mon
     given: list[Any] = []
     monkeypatch.setattr("encoder_surgery.adaptors_commands.tune_labels.tune_and_save", lambda *args: given.append(args))
     assert run_command("tune", "-d", "rows.jsonl", "-o", tmp_path / "out").exit_code == 0
-    ((model, sources, options, target),) = given
+    ((training, labels),) = given
+    options = read_options(training, labels)
     schedule = replace(options.schedule, bfloat16=False)
-    assert (model, sources, target) == ("minilm", ["rows.jsonl"], Target(tmp_path / "out", False, None))
+    assert (training.model, training.dataset) == ("minilm", ["rows.jsonl"])
+    assert (training.out, training.force, training.similarity_map) == (tmp_path / "out", False, None)
     assert replace(options, schedule=schedule) == TuneOptions()
     assert options.schedule.batch == 32
 

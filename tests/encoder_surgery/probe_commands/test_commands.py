@@ -368,7 +368,7 @@ def test_data_build_refuses_an_existing_folder(tmp_path: Path) -> None:
 def test_an_interrupt_ends_with_130_and_no_file(
     model: str, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*args: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("probe.experiments.ranking.sweep_fusions", interrupt)
@@ -379,7 +379,7 @@ def test_an_interrupt_ends_with_130_and_no_file(
 
 
 def test_a_fault_of_ours_is_one_line_and_debug_shows_it(model: str, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr("probe.experiments.ranking.sweep_fusions", fail)

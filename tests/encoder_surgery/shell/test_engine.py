@@ -94,10 +94,10 @@ def test_without_the_extra_the_engine_says_what_to_install(monkeypatch: pytest.M
 
 LIGHT = """
 import importlib, pkgutil, sys
-import adaptors, cli, commands, probe, surgery
-for package in (probe, surgery, adaptors, commands):
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+import adaptors, cli, encoder_surgery, probe, surgery
+for package in (probe, surgery, adaptors, encoder_surgery):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
 model, data = sys.argv[1:]
 cli.probe_app(["layers", "-m", model, "-d", data, "--no-store", "--format", "csv"], standalone_mode=False)
 print("ray" in sys.modules)

@@ -24,7 +24,7 @@ from probe.layers.tower_stack import Tower, TowerModule, find_tower
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.models.tower_loading import LoadedTower, load_other
-from surgery.saving.samples import draw_images
+from surgery.saving.fresh_process import draw_images
 
 OPTIONS = LoadOptions("float32", "cpu")
 TOWERS = [(kind, tower) for kind in TOWER_KINDS for tower in ("image", "text")]

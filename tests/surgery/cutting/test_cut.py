@@ -23,9 +23,9 @@ from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.models.published_config import read_model_config
+from surgery.cutting import cut as cut_module
 from surgery.cutting.blocks import parse_blocks
 from surgery.cutting.cut import cut, keep
-from surgery.cutting.cut import cut as cutting
 from surgery.saving.save import save
 
 ROOT = Path(__file__).parents[3]
@@ -217,7 +217,7 @@ def test_blocks_without_the_first_are_refused_where_it_is_another_kind(load_tiny
 def test_a_cut_that_gives_other_states_is_refused_in_process(
     load_tiny: LoadTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy_blocks = cutting._copy_blocks
+    copy_blocks = cut_module._copy_blocks
 
     def spoil(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:
         module = copy_blocks(model, chosen)
@@ -225,7 +225,7 @@ def test_a_cut_that_gives_other_states_is_refused_in_process(
             next(module.get_submodule(model.stack.path).parameters()).add_(0.1)
         return module
 
-    monkeypatch.setattr(cutting, "_copy_blocks", spoil)
+    monkeypatch.setattr(cut_module, "_copy_blocks", spoil)
     with pytest.raises(ModelError, match="other states than layer 2"):
         cut(load_tiny("bert"), 2)
 

@@ -30,9 +30,8 @@ from surgery.cutting.cut import cut, keep
 from surgery.cutting.towers import CutTower
 from surgery.saving import fresh_process as fresh_check
 from surgery.saving import towers as tower_folder
-from surgery.saving.fresh_process import check_saved
+from surgery.saving.fresh_process import check_saved, draw_images
 from surgery.saving.heads import OutputHead, TopModule
-from surgery.saving.samples import draw_images
 from surgery.saving.save import save
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,77 @@
+"""Groups of options: a dataclass stands for its fields on the command line, and reaches the command as one value."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from encoder_surgery.shell.app import app, flag, friendly
+from encoder_surgery.shell.options import EncodeFlags, StoreFlags
+from probe.errors import CallError
+
+
+@dataclass(frozen=True)
+class PaintFlags:
+    """Two options."""
+
+    panel: ClassVar[str] = "Paint"
+
+    colour: Annotated[str, flag("Of the wall.", "--colour", "-c")]
+    coats: Annotated[int, flag("How many.", min=1)] = 2
+
+
+@friendly
+def paint(wall: Annotated[str, flag("Which one.")] = "north", *, paint: PaintFlags) -> None:
+    """Paint a wall."""
+    if paint.colour == "plaid":
+        raise CallError("no colour")
+    typer.echo(f"{wall} {paint}")
+
+
+APP = app("Paint.", "house paint -c red", {"house paint -c red": paint, "house again": paint})
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(APP, ["paint", *arguments], env={"COLUMNS": "80"})
+
+
+def test_a_command_gets_its_groups() -> None:
+    assert run("-c", "red").stdout == "north PaintFlags(colour='red', coats=2)\n"
+    assert run("--coats", "3", "--wall", "south", "-c", "red").stdout == "south PaintFlags(colour='red', coats=3)\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["-c", "red", "--coats", "0"]])
+def test_rules_of_grouped_options_hold(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_help_shows_own_options_first_and_every_group_as_a_panel() -> None:
+    help = run("--help").stdout
+    found = [help.index(words) for words in ("─ Options ─", "--wall", "--debug", "─ Paint ─", "--colour", "--coats")]
+    assert found == sorted(found)
+
+
+def test_an_error_is_a_line_and_a_traceback_with_debug() -> None:
+    failed = run("-c", "plaid")
+    assert (failed.exit_code, failed.stdout, failed.stderr) == (2, "", "error: no colour\n")
+    assert isinstance(run("-c", "plaid", "--debug").exception, CallError)
+
+
+def test_groups_with_one_option_in_common_are_refused() -> None:
+    def both(first: PaintFlags, second: PaintFlags) -> None: ...
+
+    with pytest.raises(ValueError, match="duplicate parameter name: 'colour'"):
+        friendly(both)
+
+
+def test_what_a_group_has_no_option_for_is_given_by_the_command() -> None:
+    options = EncodeFlags(max_tokens=9, query_prompt="q: ").load_options()
+    assert (options.dtype, options.device, options.max_tokens, options.query_prompt) == ("auto", "auto", 9, "q: ")
+
+
+def test_a_store_and_none_exclude_each_other() -> None:
+    assert StoreFlags(no_store=True).open() is None
+    with pytest.raises(CallError, match="--store and --no-store exclude each other"):
+        StoreFlags(store="somewhere", no_store=True).open()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from adaptors.finetuning.encoder import Tower, TrainableEncoder
+from adaptors.finetuning.lora import add_lora, merge_lora
 from probe.errors import CallError
 
 if TYPE_CHECKING:
     from peft import LoraModel
 
-__all__ = ["Scope", "TrainedWeights", "add_lora", "check_peft", "choose_weights"]
+__all__ = ["Scope", "TrainedWeights", "choose_weights"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class TrainedWeights:
 
     def merge_adapters(self) -> None:
         """Add what low-rank matrices learned to the weights they are beside, and take them away."""
-        for adapter in self.adapters:
-            adapter.merge_and_unload()
+        merge_lora(self.adapters)
 
 
 def choose_weights(encoder: TrainableEncoder, scope: Scope) -> TrainedWeights:
@@ -143,34 +143,3 @@ def _factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]
         for name, p in tower.module.named_parameters():
             if tower.stack.needs(name) and id(p) not in above:
                 yield p, scope.decay**tower.stack.depth
-
-
-def check_peft() -> None:
-    """Refuse LoRA where peft is not installed.
-
-    Raises:
-        CallError: It is not.
-    """
-    try:
-        import peft  # noqa: F401
-    except ImportError as error:
-        raise CallError("--lora needs peft: pip install 'encoder-surgery[lora]'") from error
-
-
-def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraModel":
-    """Put low-rank matrices (LoRA: Hu et al., ICLR 2022) beside every linear map of some blocks; they begin as nothing.
-
-    What they give is doubled: alpha is twice the rank.
-
-    Returns:
-        peft's view of the model, which is changed in place; it merges the matrices.
-
-    Raises:
-        CallError: peft is not installed.
-    """
-    check_peft()
-    from peft import LoraConfig, LoraModel
-
-    inside = {id(module) for block in blocks for module in block.modules() if isinstance(module, nn.Linear)}
-    names = [name for name, module in model.named_modules() if id(module) in inside]
-    return LoraModel(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), "default")

@@ -84,7 +84,7 @@ def tune_and_save(training: TrainFlags, labels: LabelFlags) -> None:
     """Tune a model, save it, check it in a fresh process, and print the folder."""
     from adaptors.finetuning.encoder import open_trainable
     from adaptors.finetuning.evaluator import RowSample
-    from adaptors.finetuning.parameters import check_peft
+    from adaptors.finetuning.lora import check_peft
     from adaptors.finetuning.saved import trained_files
     from adaptors.finetuning.tune import tune
     from adaptors.rows.hard_negatives import candidate_texts

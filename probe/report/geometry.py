@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from probe.report.panel import Dot, Line, Panel, lay_out
+from probe.report.curves import Dot, Line, Panel, lay_out
 from probe.report.parts import Section, make_map, make_table
 from probe.results.geometry import GeometryResult, GeometryRow
 from probe.results.grids import Grid

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from probe.report.panel import curve_panel, lay_out
+from probe.report.curves import curve_panel, lay_out
 from probe.report.parts import Section, make_table
 from probe.results.charts import LabelledResult, chart_labelled
 from probe.results.classification import SHUFFLED, ClassificationResult

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from probe.report.panel import MOST_LEVELS, Line, Panel, curve_panel, dot, lay_out
+from probe.report.curves import MOST_LEVELS, Line, Panel, curve_panel, dot, lay_out
 from probe.report.parts import Section, make_map, make_table
 from probe.results.charts import Point, chart_leaderboard, ladder_curves, pareto_front
 from probe.results.formats import metric_title, show_interval, significant

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from probe.report.panel import Drawing
+from probe.report.curves import Drawing
 from probe.results.charts import luminance
 from probe.results.result import Result
 

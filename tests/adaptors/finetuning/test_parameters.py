@@ -12,7 +12,8 @@ from tiny_tuning import QUICK, changed, embed, make_pairs, open_tiny, weights
 from torch import Tensor, nn
 
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
-from adaptors.finetuning.parameters import Scope, TrainedWeights, add_lora, choose_weights
+from adaptors.finetuning.lora import add_lora
+from adaptors.finetuning.parameters import Scope, TrainedWeights, choose_weights
 from adaptors.finetuning.tune import tune
 from adaptors.training.trainer import EncoderTrainer
 from probe.errors import CallError

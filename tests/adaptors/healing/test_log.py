@@ -15,7 +15,6 @@ from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.healing.heal import HealOptions, HealSample, count_steps, heal
-from adaptors.healing.heal import heal as healing
 from adaptors.healing.texts import HealTexts
 from adaptors.training.metrics_log import StepMetrics, append_metrics, pair_geometry
 from probe.errors import CallError
@@ -63,7 +62,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(healing, "_LOG_STEPS", 4)
+    monkeypatch.setattr("adaptors.healing.heal._LOG_STEPS", 4)
 
 
 @pytest.mark.usefixtures("often")

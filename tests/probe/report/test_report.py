@@ -13,8 +13,8 @@ from report_pages import Reported, make_results
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.report.curves import Dot, Line, Panel, lay_out
 from probe.report.page import render_report
-from probe.report.panel import Dot, Line, Panel, lay_out
 from probe.report.parts import make_map, make_table
 from probe.results.leaderboard import Leaderboard
 from probe.results.load import read_result

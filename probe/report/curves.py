@@ -1,4 +1,4 @@
-"""Charts as values, and where their parts lie on the page; how they look is the page's work."""
+"""Curves and other charts of the report as values, and where their parts lie; how they look is the page's work."""
 
 import math
 from collections.abc import Sequence

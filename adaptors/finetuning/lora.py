@@ -1,0 +1,50 @@
+"""Low-rank matrices beside an encoder's linear maps (LoRA: Hu et al., ICLR 2022), through peft."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from peft import LoraModel
+
+__all__ = ["add_lora", "check_peft", "merge_lora"]
+
+
+def check_peft() -> None:
+    """Refuse LoRA where peft is not installed.
+
+    Raises:
+        CallError: It is not.
+    """
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise CallError("--lora needs peft: pip install 'encoder-surgery[lora]'") from error
+
+
+def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraModel":
+    """Put low-rank matrices beside every linear map of some blocks; they begin as nothing.
+
+    What they give is doubled: alpha is twice the rank.
+
+    Returns:
+        peft's view of the model, which is changed in place; it merges the matrices.
+
+    Raises:
+        CallError: peft is not installed.
+    """
+    check_peft()
+    from peft import LoraConfig, LoraModel
+
+    inside = {id(module) for block in blocks for module in block.modules() if isinstance(module, nn.Linear)}
+    names = [name for name, module in model.named_modules() if id(module) in inside]
+    return LoraModel(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), "default")
+
+
+def merge_lora(adapters: "Iterable[LoraModel]") -> None:
+    """Add what low-rank matrices learned to the weights they are beside, and take them away."""
+    for adapter in adapters:
+        adapter.merge_and_unload()

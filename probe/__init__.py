@@ -7,7 +7,7 @@ from typing import Any
 _HOMES = {
     "Capture": "layers.capture",
     "Dataset": "data.dataset",
-    "Encoder": "encoding.encoder",
+    "Encoder": "encoding.protocols",
     "Hookpoint": "layers.hookpoint",
     "LayerReader": "encoding.reader",
     "Leaderboard": "results.leaderboard",

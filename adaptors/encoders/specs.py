@@ -9,7 +9,7 @@ from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
 from probe.data.dataset import Dataset
 from probe.encoding import opening
-from probe.encoding.encoder import Encoder
+from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Composite

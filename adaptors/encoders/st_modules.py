@@ -19,7 +19,7 @@ __all__ = ["NETWORK_MODULE", "NETWORK_MODULES", "is_plain", "read_top", "top_mod
 
 # Imported by sentence-transformers, where this package is installed and the user trusts it.
 NETWORK_MODULE = "adaptors.AdaptorModule"
-# Folders saved before named the file that the class was in.
+# Older folders name the file that held the class.
 NETWORK_MODULES = (NETWORK_MODULE, "adaptors.adaptor_module.AdaptorModule")
 _NORM_WEIGHTS = "model.safetensors"
 

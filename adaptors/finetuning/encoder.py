@@ -41,7 +41,7 @@ class Tower:
         module: The transformer.
         stack: Its layers.
         folder: Where its weight files are, inside the encoder's folder.
-        after: What of its module comes after the blocks and their norm: a two-tower model's projection or head.
+        after: The parts of its module after the blocks and their norm: a two-tower model's projection or head.
         name: `image` or `text`, of a two-tower model.
     """
 

@@ -19,7 +19,7 @@ __all__ = ["HeldOutRows", "RowSample", "hold_out"]
 _SAMPLE = 64
 
 
-# Embedded at every epoch: all judged documents, and others up to so many.
+# Embedded at every epoch: all judged documents, and others up to this many.
 _MOST_DOCUMENTS = 1000
 
 

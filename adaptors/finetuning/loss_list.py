@@ -29,7 +29,7 @@ class ListedLoss:
     """A loss in the list.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         kind: `tuning`, `around` for a wrapper of such a loss, or `states` for networks on stored states.
         formula: In plain text.
         data: The columns it takes, or whether it needs judgements.

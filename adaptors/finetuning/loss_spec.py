@@ -45,7 +45,7 @@ class LossEntry:
     """A loss in the list.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         formula: In plain text; s is the cosine, q a query, d its document, n a negative, t the temperature, L a loss
             inside.
         source: Where it was published.

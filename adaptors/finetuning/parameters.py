@@ -23,7 +23,7 @@ class Scope:
 
     Attributes:
         lora: Rank of low-rank matrices beside the blocks' linear maps, which are then all that is trained.
-        top: Only so many of the last blocks, and what comes after them; all when left out.
+        top: Only this many of the last blocks, and what comes after them; all when left out.
         decay: Factor of the learning rate from a block to the one below it.
         tower: The only tower to train, `image` or `text`, of a two-tower model; both when left out.
     """

@@ -12,19 +12,15 @@ from adaptors.fitting.data import FitData, FitTexts, gather_states, select_fit_d
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED
 from adaptors.fitting.options import TrainOptions
 from probe.data.loading import load_dataset
-from probe.encoding.chunk_states import Progress
-from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ProbeError, TrainingError
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.experiments.specs import ResolvedSpecs
-from probe.layers.hookpoint import Hookpoint
 from probe.results.leaderboard import Leaderboard
-from probe.store.store import Store
 
-__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind", "fit_lenses"]
+__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind"]
 
 
 @dataclass(frozen=True)
@@ -142,21 +138,6 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
     seen = None if kind == "truncate" else data.fitted_on
     facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
     return [AdaptedEncoder(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
-
-
-def fit_lenses(
-    reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, *, store: Store | None, progress: Progress
-) -> list[AdaptedEncoder]:
-    """Fit a lens to each hookpoint of a model but the final embedding, with as many dimensions as that has."""
-    fusions = [Fusion((point,)) for point in points]
-    gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
-    plan = FitPlan((LENS,), (reader.model.width,))
-    return [
-        lens
-        for fusion, data in zip(fusions, gathered, strict=True)
-        if not data.is_final
-        for lens in fit_kind(LENS, fusion, data, plan=plan)
-    ]
 
 
 def _fitting(kind: str, fusion: Fusion, data: FitData, *, dims: Sequence[int]) -> list[int]:

@@ -21,7 +21,7 @@ __all__ = ["fit_distil"]
 _RATE_FACTOR = 2.0
 # Axes the map may draw on, as a multiple of its dimensions.
 _AXES = 1.25
-# The shortest prefix that is trained for, and how many there are: the dimensions, a half and a quarter of them.
+# The shortest prefix to train, and the number of prefixes: all dimensions, a half and a quarter of them.
 _PREFIXES = 3
 
 

@@ -14,7 +14,7 @@ from probe.metrics.vectors import Embeddings
 
 __all__ = ["HeldOutQueries"]
 
-# Searched at every epoch: all judged documents, and others up to so many.
+# Searched at every epoch: all judged documents, and others up to this many.
 _MOST_DOCUMENTS = 20_000
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from adaptors.fitting.compare import fit_lenses
 from adaptors.fitting.data import FitTexts
+from adaptors.fitting.lens import fit_lenses
 from probe.data.dataset import Dataset
 from probe.data.texts import Texts
 from probe.encoding.chunk_states import RunContext

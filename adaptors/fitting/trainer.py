@@ -27,7 +27,7 @@ from adaptors.training.trainer import PlainTrainer
 
 __all__ = ["EPOCH_STEPS", "TrainingTask", "fingerprint", "train"]
 
-# An epoch is so many batches, whatever the size of the corpus: every data set gets the same schedule.
+# An epoch is this many batches, whatever the size of the corpus: every data set gets the same schedule.
 EPOCH_STEPS = 30
 _PATIENCE = 3
 

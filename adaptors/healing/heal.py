@@ -178,7 +178,7 @@ def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainin
 
 
 def count_steps(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions, *, minutes: float) -> int:
-    """Return how many batches, at least 1, fit into so many minutes, by the time of a trial; it changes no weight."""
+    """Return how many batches, at least 1, fit into this many minutes, by the time of a trial; it changes no weight."""
     before = copy.deepcopy(encoder.model.state_dict())
     began = time.perf_counter()
     heal(encoder, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent, log=None))

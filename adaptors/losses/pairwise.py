@@ -150,7 +150,7 @@ def elastic_margins(own: Tensor, mean: float, deviation: float) -> Tensor:
 
 
 def add_angles(cosine: Tensor, angles: Tensor) -> Tensor:
-    """Return cos(arccos(cosine) + angle), `(B,)`; where that is past pi, -1 and on in parallel to the cosine.
+    """Return cos(arccos(cosine) + angle), `(B,)`; past pi it goes on from -1 with the slope of the cosine.
 
     Without the second part a pair that is nearly opposite would be better off moving further apart.
     """

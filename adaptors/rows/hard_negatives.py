@@ -38,9 +38,9 @@ class MineOptions:
 
     Attributes:
         count: Negatives of every pair, its own among them.
-        skip: So many of the nearest documents that the margin leaves are no candidates: some may be relevant, though
+        skip: How many of the nearest documents within the margin to pass over: some may be relevant, though
             they were never judged.
-        depth: So many of the nearest documents are considered, and as many more as a query has positives at most.
+        depth: How many of the nearest documents to consider, beside the largest number of positives of a query.
         margin: No candidate scores higher than the query's lowest positive less this share of that score; below 0,
             candidates may score higher than the positive.
         seed: Of the draw among the candidates.
@@ -54,7 +54,7 @@ class MineOptions:
 
 
 def candidate_texts(data: TuningData) -> tuple[str, ...]:
-    """Return the texts that negatives are looked for among: each once, none empty.
+    """Return the texts to search for negatives: each once, none empty.
 
     Of a data set they are its documents, of a file all documents of its rows.
     """
@@ -202,9 +202,9 @@ def mine(
     options: MineOptions,
     progress: Progress,
 ) -> dict[str, list[str]]:
-    """Draw documents, each there once, out of those that may be negatives of pairs, each there once.
+    """Draw distinct documents from those that may be negatives of distinct pairs.
 
-    The model's prompts are put before queries and documents. Returned is by query one document more than
+    The model's prompts are put before queries and documents. Returns, per query, one document more than
     `options.count`, the nearest first, or as many as there are.
     """
     queries, positives = zip(*pairs, strict=True)

@@ -25,7 +25,7 @@ def heal_and_save(training: TrainFlags, healing: HealFlags, store: "Store | None
     Args:
         training: The cut, the texts that are read, the folder to make.
         healing: The full model, and for how long.
-        store: Where the full model's vectors are kept, if anywhere.
+        store: Store of the full model's vectors, if any.
     """
     from adaptors.encoders.description import TrainedOn
     from adaptors.finetuning.encoder import open_trainable

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adaptors.finetuning.encoder import TrainableEncoder
     from adaptors.finetuning.saved import Tuned
     from adaptors.training.metrics_log import Sample
-    from probe.encoding.encoder import Encoder
+    from probe.encoding.protocols import Encoder
 
 __all__ = ["HealFlags", "LabelFlags", "TrainFlags"]
 
@@ -125,7 +125,7 @@ class LabelFlags:
     lora: Annotated[int | None, flag("Train low-rank matrices of this rank alone (needs the extra lora).", min=1)] = (
         None
     )
-    top: Annotated[int | None, flag("Train so many of the last blocks alone.", min=1)] = None
+    top: Annotated[int | None, flag("Train this many of the last blocks alone.", min=1)] = None
     tower: Annotated[str | None, flag("Train one tower of a two-tower model alone: image or text.")] = None
     decay: Annotated[float, flag("Factor of the learning rate from a block to the one below it.")] = 1.0
     rounds: Annotated[int, flag("How often to mine hard negatives and train on them.", min=0)] = 0

@@ -30,7 +30,7 @@ RankedPoolings = Annotated[
 ]
 Lens = Annotated[bool, flag("Map every layer to the final embedding by ridge regression, without labels.", "--lens")]
 Recommend = Annotated[
-    float | None, flag("Name the cheapest layer that is not worse by this margin, judged on train or dev.")
+    float | None, flag("Name the cheapest layer that is worse by no more than this margin, judged on train or dev.")
 ]
 
 
@@ -100,8 +100,8 @@ class _Extras:
             return ()
         if any(point.pooling == TOKENS for point in points):
             raise CallError("--lens and --recommend need one vector per text: leave 'tokens' out of --pooling")
-        from adaptors.fitting.compare import fit_lenses
         from adaptors.fitting.data import FitTexts, find_training
+        from adaptors.fitting.lens import fit_lenses
         from adaptors.fitting.recommend import recommend
 
         held = find_training(self.dataset, data.split)

@@ -61,7 +61,7 @@ def verify(store: StoreFolder) -> None:
 @friendly
 def prune(
     model: Annotated[str | None, flag("States of this model, as it was typed.", "--model", "-m")] = None,
-    unused_for: Annotated[float | None, flag("States not used for so many days.", min=0)] = None,
+    unused_for: Annotated[float | None, flag("States not used for this many days.", min=0)] = None,
     everything: Annotated[bool, flag("All states.", "--all")] = False,
     dry_run: Annotated[bool, flag("Say what would go, and delete nothing.", "--dry-run")] = False,
     *,

@@ -1,4 +1,4 @@
-"""The frame of every command: its app, its options, its errors and exit codes, and several processes at one command."""
+"""The wrapper around every command: its app, its options, its errors and exit codes, and several processes at one command."""
 
 import functools
 import inspect
@@ -22,7 +22,7 @@ Command = Callable[..., None]
 
 # The libraries read these when they are imported.
 _ENVIRONMENT = {
-    # Spinning threads cost a third of the speed on a machine that is busy otherwise.
+    # Spinning threads cost a third of the speed on an otherwise busy machine.
     "OMP_WAIT_POLICY": "PASSIVE",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -34,7 +34,7 @@ class FitRequest:
         split: The split that is scored.
         out: Folder to make.
         force: Replace one that an earlier save made.
-        store: Where states are kept, if anywhere.
+        store: Store of states, if any.
         labels: The split whose judgements may be used, or `none`.
         training: How a network is trained.
     """

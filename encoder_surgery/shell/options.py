@@ -49,13 +49,13 @@ __all__ = [
 
 Model = Annotated[str, flag("Alias (see `probe models`), hub id or folder.", "--model", "-m")]
 DatasetName = Annotated[str, flag("docstrings, a BEIR name, a BEIR folder, zip or URL.", "--dataset", "-d")]
-Split = Annotated[str | None, flag("Whose judgements to use; test, or the only one, when left out.")]
-TextLimit = Annotated[int | None, flag("Keep about so many, spread evenly over the labels or scores.")]
+Split = Annotated[str | None, flag("Split whose judgements count; test, or the only one, when left out.")]
+TextLimit = Annotated[int | None, flag("Keep about this many texts, spread evenly over labels or scores.")]
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
 CutPooling = Annotated[str | None, flag("cls, last, max or mean; the model's own when left out.")]
 MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
-Seed = Annotated[int, flag("Of the intervals and the paired tests.", min=0)]
+Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
 OutFolder = Annotated[Path, flag("Folder to make.", "--out", "-o")]
@@ -71,7 +71,7 @@ class TrustFlag:
     panel: ClassVar[str] = "Model"
 
     _: KW_ONLY  # shown after the options of derived groups
-    trust_remote_code: Annotated[bool, flag("Run code that the model's folder brings.", "--trust-remote-code")] = False
+    trust_remote_code: Annotated[bool, flag("Run code shipped in the model's folder.", "--trust-remote-code")] = False
 
     def load_options(self, **fixed: Any) -> "LoadOptions":
         """Return how to load a model.
@@ -88,7 +88,7 @@ class TrustFlag:
 class DeviceFlags(TrustFlag):
     """Where and in what precision a model computes."""
 
-    dtype: Annotated[str, flag("Of the matrix products: auto, float32, bfloat16 or float16.")] = "auto"
+    dtype: Annotated[str, flag("Precision of matrix products: auto, float32, bfloat16 or float16.")] = "auto"
     device: Device = "auto"
 
 
@@ -97,8 +97,8 @@ class PromptFlags(TrustFlag):
     """How a model reads queries and documents."""
 
     max_tokens: MaxTokens = None
-    query_prompt: Annotated[str | None, flag("Put before queries; the model's own when left out.")] = None
-    document_prompt: Annotated[str | None, flag("Put before documents; the model's own when left out.")] = None
+    query_prompt: Annotated[str | None, flag("Prefix of queries; the model's own when left out.")] = None
+    document_prompt: Annotated[str | None, flag("Prefix of documents; the model's own when left out.")] = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class TextFlags(DeviceFlags):
 
     max_tokens: MaxTokens = None
     document_prompt: Annotated[
-        str | None, flag("Put before every text; the model's document prompt when left out.", "--prompt")
+        str | None, flag("Prefix of every text; the model's document prompt when left out.", "--prompt")
     ] = None
 
 
@@ -124,7 +124,7 @@ class DataFlags:
 
     dataset: DatasetName = "docstrings"
     split: Split = None
-    limit: Annotated[int | None, flag("Keep about so many documents; every judged one stays.")] = None
+    limit: Annotated[int | None, flag("Keep about this many documents; judged ones always stay.")] = None
 
     def load(self, *, bm25: bool = False) -> "Dataset":
         """Return the data set, and say so if it is larger than asked for.

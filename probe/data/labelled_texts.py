@@ -57,7 +57,7 @@ def load_labelled_texts(name: str, limit: int | None = None, fewest: int = 1) ->
     Args:
         name: `docstrings`, or a JSONL or CSV file with `text` and `label`.
         limit: Keep about this many texts, the same share of every label.
-        fewest: Texts of a label that a limit leaves, where it has so many.
+        fewest: Texts of a label that a limit leaves, where it has this many.
 
     Returns:
         The texts; one that comes again with the same label counts once.

@@ -171,7 +171,7 @@ def select(documents: Documents, always: Container[str], total: int) -> Document
 
 
 def shorten(text: str, longest: int) -> str:
-    """Return a text, or its beginning with an ellipsis where it is longer than so many characters."""
+    """Return a text, or its beginning with an ellipsis where it is longer than this many characters."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 

@@ -81,7 +81,7 @@ def _context() -> Any:
     context = ray.data.DataContext.get_current().copy()
     # A row is a chunk: blocks are as small as they can be, so that each is sent, retried and taken in by itself.
     context.target_max_block_size = 1
-    # A chunk may take a machine long.
+    # A chunk may take a long time on a slow machine.
     context.execution_no_progress_timeout_s = -1
     context.enable_progress_bars = False
     context.print_on_execution_start = False

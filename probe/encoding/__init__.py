@@ -1,1 +1,1 @@
-"""Texts and images to states: readers, MaxSim, early stop."""
+"""Texts and images to states: readers, MaxSim, truncation."""

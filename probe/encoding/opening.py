@@ -89,7 +89,7 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
     Args:
         name: Alias, hub id or folder.
         options: How to load it.
-        store: Where facts of models and states are kept, if anywhere.
+        store: Store of facts of models and states, if any.
 
     Returns:
         Its reader.

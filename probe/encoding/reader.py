@@ -16,10 +16,10 @@ from probe.layers.capture import Capture
 from probe.layers.hookpoint import TOKENS, LayerPooling
 from probe.layers.pooling import POOLINGS, Pooling
 from probe.metrics.vectors import Embeddings
-from probe.models import device
 from probe.models.info import ModelProfile
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
+from probe.models.token_budget import token_budget as default_budget
 from probe.models.tokenization import Batch, TokenizedTexts, pad_batch, plan_batches, tokenize
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class LayerReader:
             load: Loads it when a text has to be read; needless for a loaded one.
         """
         self.model: ModelProfile = model if isinstance(model, ModelProfile) else load_model(model)
-        self.token_budget = token_budget or device.token_budget(self.model.width, self.model.device)
+        self.token_budget = token_budget or default_budget(self.model.width, self.model.device)
         self._load = load
 
     @cached_property
@@ -145,7 +145,7 @@ class LayerReader:
         """Embed prepared texts at every wanted layer and pooling.
 
         Args:
-            texts: What `prepare` gave.
+            texts: The result of `prepare`.
             layer_poolings: Layers and poolings to read.
             on_batch: Called after every batch with its number of texts.
 

@@ -11,8 +11,8 @@ from probe.data.dataset import Dataset
 from probe.data.loading import as_dataset
 from probe.data.texts import chunks
 from probe.encoding.chunk_states import Progress, silent
-from probe.encoding.encoder import Encoder, LateEncoder
 from probe.encoding.maxsim import maxsim
+from probe.encoding.protocols import Encoder, LateEncoder
 from probe.evaluation.records import Evaluation
 from probe.evaluation.scorers import CosineScorer, MaxSimScorer
 from probe.metrics.retrieval import Metric, score_run
@@ -45,7 +45,7 @@ def evaluate(
         dataset: Documents, queries and judgements, or their name or path.
         metrics: What to compute, as `ndcg@10`.
         name: What to call it; its hookpoint or its class when left out.
-        progress: Told about every chunk.
+        progress: Called after every chunk.
 
     Returns:
         Its evaluation.

@@ -76,7 +76,7 @@ def sweep_fusions(
         encoders: What to score, single hookpoints included.
         dataset: Documents, queries and judgements; the judgements are looked at only to score.
         metrics: What to compute.
-        context: The store, and who is told about every batch.
+        context: The store, and the callback of every batch.
         engine: Makes the pass over the documents; the queries are read here.
 
     Returns:

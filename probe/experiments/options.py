@@ -20,8 +20,8 @@ class RunOptions:
         seed: Of folds, intervals and tests.
         bm25: Add a BM25 row to a leaderboard.
         command: What made the result, kept in it.
-        store: Where states are read and kept, if anywhere.
-        progress: Told about every batch.
+        store: Store of states, if any.
+        progress: Called after every batch.
         examples: Keep queries to look at in a leaderboard, with what each encoder found for them.
         engine: Makes a leaderboard's pass over the documents.
         load: How a model that is named, not given, is loaded.
@@ -48,5 +48,5 @@ class RunOptions:
 
     @property
     def context(self) -> RunContext:
-        """Where states are read and kept, and who is told about them."""
+        """The store, and the callback of every batch."""
         return RunContext(self.store, self.progress)

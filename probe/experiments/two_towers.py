@@ -44,7 +44,7 @@ def open_towers(
         model: Alias, hub id or folder; `clip@image` or what reads it where only its layers are to be ranked.
         dataset: What is to be read.
         options: How to load them; the longest input is that of texts.
-        store: Where facts of models and states are kept, if anywhere.
+        store: Store of facts of models and states, if any.
 
     Returns:
         The readers; without a tower in the name, that of the images is the first.

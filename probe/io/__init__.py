@@ -1,1 +1,1 @@
-"""Files, URLs, lines, columns and pixels; no model and no data set is known here."""
+"""Files, URLs, lines, columns and pixels; no model is known here."""

@@ -1,1 +1,1 @@
-"""Hookpoints, layer stacks, poolings and the hooks that read them."""
+"""Hookpoints, layer stacks, poolings, and the hooks that read them and stop the forward early."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_sentence_transformer"]
 
-# There are no files; who needs some is told so.
+# There are no files; an error says so to whoever needs one.
 _NOWHERE = Path("<a model in memory: save it, and name its folder>")
 _TEXTS = {"text", "message"}
 # In the order in which `encode_document` looks for its prompt.

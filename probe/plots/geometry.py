@@ -140,5 +140,5 @@ def _fill_cka(result: GeometryResult, groups: Sequence[_Group], axes: Axes) -> H
 def _name_block(
     axes: Axes, words: str, *, at: tuple[float, float], offset: tuple[float, float], **options: Any
 ) -> None:
-    """Write beside a map: so many points away from a position in it."""
+    """Write beside a map: this many points away from a position in it."""
     axes.annotate(words, at, offset, textcoords="offset points", annotation_clip=False, **options)

@@ -13,7 +13,7 @@ from probe.results.charts import luminance
 
 __all__ = ["as_array", "draw_cells", "name_cells"]
 
-# So many cells side by side have room for numbers of 8 points, in a panel as wide as the page.
+# This many cells side by side have room for numbers of 8 points, in a panel as wide as the page.
 _ROOM = 14
 # Of more cells side by side, white lines between them would hide the colours.
 _FRAMED = 40

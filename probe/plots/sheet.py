@@ -28,7 +28,7 @@ class Band:
     Attributes:
         height: In inches.
         panels: Each draws on the axes it is given, and returns what the legend says of it.
-        columns: Room for so many panels, at least.
+        columns: Room for at least this many panels.
         shared: Whether the panels share their vertical axis.
     """
 

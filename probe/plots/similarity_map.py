@@ -16,7 +16,7 @@ from probe.results.charts import PairMap
 __all__ = ["draw"]
 
 _HEIGHT = 3.4
-# Half a page has room for so many numbers side by side.
+# Half a page has room for this many numbers side by side.
 _ROOM = 8
 
 

@@ -1,4 +1,4 @@
-"""Curves and other charts of the report as values, and where their parts lie; how they look is the page's work."""
+"""Curves and other charts of the report as values, and their layout; the page does the styling."""
 
 import math
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ class Dot:
     Attributes:
         x: Where it lies across.
         y: Its value.
-        tip: What it says when pointed at.
+        tip: Text of its tooltip.
         interval: Its 95 % interval, if it has one.
         label: Written beside it, where it has to be found without pointing.
-        hollow: Whether it is to be looked at with care.
+        hollow: Whether to read it with caution.
     """
 
     x: float
@@ -247,7 +247,7 @@ def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
 
 
 def dot(point: Point) -> Dot:
-    """Return a point with what it says when pointed at."""
+    """Return a point with its tooltip."""
     interval = "" if point.interval is None else f" ({show_interval(point.interval)})"
     cost = "" if point.cost is None else f", {point.cost:.2f} ms per document"
     marks = {"collapsed": point.collapsed, "transductive": point.transductive}

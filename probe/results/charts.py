@@ -27,7 +27,7 @@ __all__ = [
 LabelledResult = ClassificationResult | SimilarityResult
 
 _CONTROLS = {MAJORITY: "the commonest label", SHUFFLED: "shuffled labels"}
-# So many layers of a model make a curve; fewer are compared better one below the other.
+# This many layers of a model make a curve; fewer are compared better one below the other.
 _LEAST = 3
 
 

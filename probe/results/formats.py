@@ -29,7 +29,7 @@ ALPHA = 0.05
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 8
-# So many layers make a curve; fewer are read better as numbers.
+# This many layers make a curve; fewer are read better as numbers.
 _FEWEST_LAYERS = 3
 
 

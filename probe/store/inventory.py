@@ -188,7 +188,7 @@ def select_shelves(
     Args:
         store: The store.
         model: Only this model's, as it was typed.
-        unused_days: Only those not opened for so many days.
+        unused_days: Only those not opened for this many days.
         everything: All of them, where there is no other condition.
 
     Returns:

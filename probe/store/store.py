@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Store:
-    """A folder of shelves; a fault of the disk is said once, and work goes on without the store."""
+    """A folder of shelves; a disk error is reported once, and work goes on without the store."""
 
     def __init__(self, folder: str | Location) -> None:
         """Name the folder, or its URL; it is made when something is first written."""
@@ -58,7 +58,7 @@ class Store:
         return Shelf(self, folder, key)
 
     def read_facts(self, parts: Mapping[str, Any]) -> Any | None:
-        """Return what was stored of a model under all that decides it, or None."""
+        """Return the stored facts of a model, keyed by everything that determines them, or None."""
         path = self._facts(parts)
         try:
             return read_sealed(path) if path.exists() else None

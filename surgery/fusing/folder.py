@@ -26,7 +26,7 @@ _DESCRIPTION = "fused.json"
 _NUMBER = re.compile(r"^[0-9]+_")
 # What sentence-transformers imports, where this package is installed and the user trusts it.
 FUSED_MODULE = "surgery.FusedModule"
-# Folders saved before named the file that the class was in.
+# Older folders name the file that held the class.
 FUSED_MODULES = (FUSED_MODULE, "surgery.fused_module.FusedModule")
 
 _CARD = """---
@@ -92,11 +92,11 @@ def save(
     """Save a model as a folder that sentence-transformers loads.
 
     Args:
-        model: What `cut`, `keep` or `fuse` gave.
+        model: The result of `cut`, `keep` or `fuse`.
         out: Folder to make; it is whole or not there.
         head: What comes after the blocks of a cut model; its own pooling alone when left out.
         force: Replace a folder that an earlier save made.
-        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        check: Called with the finished folder before it gets its name; if it raises, nothing is left behind.
         scores: How a fused model retrieves, in Markdown, for its card; the scores of a cut one are in its head.
 
     Returns:
@@ -118,7 +118,7 @@ def write_fused(
 
     Args:
         model: The model.
-        folder: Where to.
+        folder: Destination folder.
         words: What was trained on top, for its card.
         scores: How it retrieves, in Markdown, for its card.
 
@@ -133,7 +133,7 @@ def write_fused(
     origins = []
     for number, reader in enumerate(model.readers):
         points = model.points_of(reader)
-        # A model needs a block, also where its embeddings alone are read.
+        # A model needs a block, even if only its embeddings are read.
         short = cut(reader.loaded, max(1, *(point.layer_pooling[0] for point in points)))
         name = _NUMBER.sub("", Path(reader.model.source.name).name)
         members[reader.model.source.name] = f"{number}_{name}"
@@ -180,7 +180,7 @@ def open_fused(folder: str | Path, options: LoadOptions | None = None, store: St
     Args:
         folder: A folder that `save` made.
         options: How to load its members; prompts and a longest input hold for all of them.
-        store: Where facts of models are kept, if anywhere.
+        store: Store of facts of models, if any.
 
     Returns:
         The model; in tables it has the folder's name.

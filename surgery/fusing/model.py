@@ -79,7 +79,7 @@ def fuse(
         method: `concat` puts the blocks side by side; `mean` and `weighted` add blocks of one width.
         weights: One positive number per hookpoint; equal when left out.
         options: How to load the models.
-        store: Where facts of models are kept, if anywhere; a model it knows is loaded when it is used.
+        store: Store of facts of models, if any; a model it knows is loaded when it is used.
 
     Returns:
         The encoder; nothing is trained.

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from probe.data.images import ImageFile, check_pillow
-from probe.encoding.encoder import Encoder
 from probe.encoding.encoders import HookpointEncoder
+from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
 from probe.errors import ModelError

@@ -45,7 +45,7 @@ def save(
     """Save a cut model in sentence-transformers' layout.
 
     Args:
-        model: What `cut` or `keep` gave.
+        model: The result of `cut` or `keep`.
         out: Folder to make; it is whole or not there.
         head: What comes after the blocks; the model's own pooling alone when left out.
         force: Replace a folder that an earlier save made.

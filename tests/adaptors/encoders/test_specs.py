@@ -15,8 +15,8 @@ from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.folder import About, save_adapted
 from adaptors.encoders.specs import resolve_specs
 from adaptors.modules.linear import Projection
-from probe.encoding.encoder import Encoder
 from probe.encoding.encoders import HookpointEncoder
+from probe.encoding.protocols import Encoder
 from probe.errors import CallError, ProbeError
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion

@@ -25,7 +25,7 @@ from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.saved import Tuned, save_tuned
 from adaptors.finetuning.tune import tune
 from probe.data.loading import load_dataset
-from probe.encoding.encoder import Encoder
+from probe.encoding.protocols import Encoder
 from probe.errors import CallError, ModelError
 from probe.models.options import LoadOptions
 from surgery.saving.fresh_process import check_encoder

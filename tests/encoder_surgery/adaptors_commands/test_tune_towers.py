@@ -23,9 +23,9 @@ from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.two_towers import PairedModel
 from probe.data.images import ImageFile, open_image
 from probe.data.loading import load_dataset
-from probe.encoding.encoder import Encoder
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.opening import open_reader
+from probe.encoding.protocols import Encoder
 from probe.errors import ModelError
 from probe.models.options import LoadOptions
 from probe.models.training_record import read_learned

@@ -11,9 +11,9 @@ import torch
 from tiny_models import DEPTH, ENCODERS, PROMPTS, WIDTH, WORDS, count_hooks, make_texts, write_model, write_tokenizer
 from torch import nn
 
-from probe.encoding.encoder import Encoder
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import own_pooling, select_hookpoints
+from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.layers.hookpoint import LayerPooling

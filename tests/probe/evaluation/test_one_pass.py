@@ -9,9 +9,9 @@ from sweeps import sweep
 
 from probe.data.dataset import Dataset
 from probe.encoding import chunk_states as states_module
-from probe.encoding.encoder import Encoder
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.evaluation import evaluate as sweep_module
 from probe.evaluation import one_pass

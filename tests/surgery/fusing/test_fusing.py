@@ -13,8 +13,8 @@ from tiny_models import PROMPTS, WORDS, count_hooks, make_texts, write_model, wr
 
 from adaptors.encoders.specs import resolve_specs
 from probe.data.dataset import Dataset
-from probe.encoding.encoder import Encoder
 from probe.encoding.encoders import HookpointEncoder
+from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.evaluation.evaluate import evaluate

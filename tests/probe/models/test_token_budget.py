@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from probe.models import device
-from probe.models.device import token_budget
+from probe.models import token_budget as module
+from probe.models.token_budget import token_budget
 
 CPU = torch.device("cpu")
 
@@ -15,7 +15,7 @@ def with_caches(monkeypatch: pytest.MonkeyPatch, folder: Path, *sizes: str) -> N
     for i, size in enumerate(sizes):
         (folder / f"index{i}").mkdir()
         (folder / f"index{i}" / "size").write_text(f"{size}\n")
-    monkeypatch.setattr(device, "_CPU_CACHES", folder)
+    monkeypatch.setattr(module, "_CPU_CACHES", folder)
 
 
 @pytest.mark.parametrize(

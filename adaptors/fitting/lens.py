@@ -1,0 +1,30 @@
+"""The lens on every layer of a model: a ridge map from each state to the final embedding, without labels."""
+
+from collections.abc import Sequence
+
+from adaptors.encoders.adapted import AdaptedEncoder
+from adaptors.fitting.compare import FitPlan, fit_kind
+from adaptors.fitting.data import FitTexts, gather_states
+from adaptors.fitting.kinds import LENS
+from probe.encoding.chunk_states import Progress
+from probe.encoding.reader import LayerReader
+from probe.evaluation.fusion import Fusion
+from probe.layers.hookpoint import Hookpoint
+from probe.store.store import Store
+
+__all__ = ["fit_lenses"]
+
+
+def fit_lenses(
+    reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, *, store: Store | None, progress: Progress
+) -> list[AdaptedEncoder]:
+    """Fit a lens to each hookpoint of a model but the final embedding, with as many dimensions as that has."""
+    fusions = [Fusion((point,)) for point in points]
+    gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
+    plan = FitPlan((LENS,), (reader.model.width,))
+    return [
+        lens
+        for fusion, data in zip(fusions, gathered, strict=True)
+        if not data.is_final
+        for lens in fit_kind(LENS, fusion, data, plan=plan)
+    ]

@@ -1,4 +1,4 @@
-"""The wrapper around every command: its app, its options, its errors and exit codes, and several processes at one command."""
+"""The wrapper around every command: app, options, errors and exit codes, and several processes at one command."""
 
 import functools
 import inspect

@@ -13,8 +13,10 @@ from tiny_models import make_texts
 from typer.testing import CliRunner, Result
 
 import cli
+from adaptors import load_encoder
 from adaptors.encoders.adapted import AdaptedModel
 from adaptors.encoders.folder import open_adapted
+from adaptors.finetuning.encoder import open_trainable
 from adaptors.modules.base import Adaptor
 from adaptors.modules.block_mixing import Attention
 from adaptors.modules.linear import Linear
@@ -97,6 +99,31 @@ def test_our_loader_opens_it_as_what_it_was(saved: tuple[str, Path, str]) -> Non
     ours = AdaptedModel(FusedModel(opened.readers, opened.encoder.fusion), opened.encoder)
     expected = model.encode_document(TEXTS, show_progress_bar=False)
     assert np.abs(ours.encode_document(TEXTS) - expected).max() < 1e-5
+
+
+# What `modules.json` called our classes before it named them by their packages.
+OLD_NAMES = {
+    "surgery.FusedModule": "surgery.fused_module.FusedModule",
+    "adaptors.AdaptorModule": "adaptors.adaptor_module.AdaptorModule",
+}
+
+
+def test_a_folder_saved_under_the_old_names_still_opens(saved: tuple[str, Path, str], tmp_path: Path) -> None:
+    name, folder, _ = saved
+    old = shutil.copytree(folder, tmp_path / name)
+    text = (old / "modules.json").read_text()
+    assert any(own in text for own in OLD_NAMES) == (name != "linear")
+    for own, before in OLD_NAMES.items():
+        text = text.replace(f'"{own}"', f'"{before}"')
+    (old / "modules.json").write_text(text)
+    models = [SentenceTransformer(str(one), trust_remote_code=name != "linear", device="cpu") for one in (folder, old)]
+    expected, found = (model.encode_query(TEXTS, show_progress_bar=False) for model in models)
+    assert (found == expected).all()
+    assert np.abs(load_encoder(str(old), OPTIONS).encode_query(TEXTS) - expected).max() < 1e-5
+    (tmp_path / "scratch").mkdir()
+    trainable = open_trainable(str(old), tmp_path / "scratch")
+    assert trainable.is_plain == (name == "linear")
+    assert np.abs(trainable.model.encode_query(TEXTS, show_progress_bar=False) - expected).max() < 1e-5
 
 
 def test_rank_scores_it_as_the_fit_said(saved: tuple[str, Path, str], data: Path) -> None:

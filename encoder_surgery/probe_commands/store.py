@@ -45,6 +45,7 @@ def verify(store: StoreFolder) -> None:
     with working() as report:
 
         def count(done: int, total: int) -> None:
+            """Add to the number of checked files, and show it."""
             nonlocal checked
             checked += done
             report("files", done, total)

@@ -23,6 +23,7 @@ def working() -> Iterator[Callable[[str, int, int], None]]:
         steps: dict[str, TaskID] = {}
 
         def report(step: str, done: int, total: int) -> None:
+            """Advance the bar of a step, and show its rate."""
             name, _, words = step.partition(": ")
             if name not in steps or (done and bars.tasks[steps[name]].finished):
                 steps[name] = bars.add_task(name, total=total, rate="", words="")
@@ -43,6 +44,7 @@ def _make_bars() -> "Progress":
 
     class Bars(Progress):
         def get_renderables(self) -> "Iterator[RenderableType]":
+            """Yield the bars, then the line of words of each."""
             yield self.make_tasks_table(self.tasks)
             for task in self.tasks:
                 if task.fields["words"]:  # on a line of their own they take no room from the bars

@@ -128,8 +128,8 @@ def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
 def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: Dataset) -> dict[str, Any]:
     """Return whose judgements and whether the corpus's text were learned, by the weights or by what is on top."""
     below = join_learned(models)
-    told = [*below.labels, *(adaptor.labels.split("+") if adaptor else [])]
-    labels = "+".join(dict.fromkeys(name for name in told if name != "none")) or "none"
+    names = [*below.labels, *(adaptor.labels.split("+") if adaptor else [])]
+    labels = "+".join(dict.fromkeys(name for name in names if name != "none")) or "none"
     return {"labels": labels, "transductive": below.saw(dataset) or (adaptor is not None and adaptor.saw(dataset))}
 
 

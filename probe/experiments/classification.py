@@ -235,13 +235,13 @@ def _score(entries: Sequence[_Entry], config: LinearProbeConfig) -> list[Classif
     truth, predicted = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
     bounds = intervals(truth, predicted, int(truth.max()) + 1, seed=config.seed)
     rows = []
-    for place, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         row = replace(
             entry.row,
-            accuracy=float(scores["accuracy"][place]),
-            accuracy_ci95=bounds["accuracy"][place],
-            macro_f1=float(scores["macro-f1"][place]),
-            macro_f1_ci95=bounds["macro-f1"][place],
+            accuracy=float(scores["accuracy"][index]),
+            accuracy_ci95=bounds["accuracy"][index],
+            macro_f1=float(scores["macro-f1"][index]),
+            macro_f1_ci95=bounds["macro-f1"][index],
         )
         rows.append(_add_selectivity(row, config))
     return rows
@@ -265,12 +265,12 @@ def _test(
     config: LinearProbeConfig,
 ) -> list[ClassificationRow]:
     """Add differences to the full model, where they are of the same labels."""
-    others = [place for place, row in enumerate(rows) if row.control != SHUFFLED and row.encoder != str(full.point)]
-    predicted = np.stack([entries[place].predicted for place in others])
+    others = [index for index, row in enumerate(rows) if row.control != SHUFFLED and row.encoder != str(full.point)]
+    predicted = np.stack([entries[index].predicted for index in others])
     p_values = paired_test(classes, predicted, full.real.predicted, measure=MEASURES[config.metric], seed=config.seed)
     reference = next(_score_of(row, config) for row in rows if row.encoder == str(full.point))
     tested = dict(zip(others, p_values, strict=True))
     return [
-        replace(row, delta=_score_of(row, config) - reference, p_value=tested[place]) if place in tested else row
-        for place, row in enumerate(rows)
+        replace(row, delta=_score_of(row, config) - reference, p_value=tested[index]) if index in tested else row
+        for index, row in enumerate(rows)
     ]

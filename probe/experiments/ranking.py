@@ -125,29 +125,29 @@ def _build_rows(
     p_values = paired_p_values(scores, reference, options.seed)
     against_pca = _compare_with_pca(ordered, options)
     rows = []
-    for place, evaluation in enumerate(ordered):
-        row = _build_row(evaluation, rank=place + 1)
-        row = replace(row, ci95=intervals[place])
+    for index, evaluation in enumerate(ordered):
+        row = _build_row(evaluation, rank=index + 1)
+        row = replace(row, ci95=intervals[index])
         if evaluation.adaptor is None:
             row = replace(row, published=published.get(evaluation.encoder))
         if evaluation is not frozen:
-            row = replace(row, delta=float((scores[place] - reference).mean()), p_value=p_values[place])
-        if place in against_pca:
-            row = replace(row, pca_delta=against_pca[place][0], pca_p_value=against_pca[place][1])
+            row = replace(row, delta=float((scores[index] - reference).mean()), p_value=p_values[index])
+        if index in against_pca:
+            row = replace(row, pca_delta=against_pca[index][0], pca_p_value=against_pca[index][1])
         rows.append(row)
     return tuple(rows)
 
 
 def _compare_with_pca(ordered: Sequence[Evaluation], options: RunOptions) -> dict[int, tuple[float, float | None]]:
-    """Return, per place of another adaptor, its difference to PCA of the same encoder and dimension, and a p-value."""
+    """Return, per index of another adaptor, its difference to PCA of the same encoder and dimension, and a p-value."""
     pca = {(e.encoder, e.dim): e.scores[options.ranked_by] for e in ordered if e.adaptor and e.adaptor.kind == PCA}
     found = {}
-    for place, evaluation in enumerate(ordered):
+    for index, evaluation in enumerate(ordered):
         rival = pca.get((evaluation.encoder, evaluation.dim))
         if evaluation.adaptor is None or evaluation.adaptor.kind == PCA or rival is None:
             continue
         scores = evaluation.scores[options.ranked_by]
-        found[place] = (float((scores - rival).mean()), paired_p_values(scores[None], rival, options.seed)[0])
+        found[index] = (float((scores - rival).mean()), paired_p_values(scores[None], rival, options.seed)[0])
     return found
 
 

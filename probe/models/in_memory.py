@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import find_layers
@@ -24,6 +23,7 @@ from probe.models.training_record import read_learned
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
 
 __all__ = ["read_sentence_transformer"]
 
@@ -72,8 +72,9 @@ def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions
     return assemble(files, nn.Module.eval(module), tokenizer, stack=find_layers(module), max_tokens=options.max_tokens)
 
 
-def _find_transformer(model: Any) -> PreTrainedModel:
+def _find_transformer(model: Any) -> "PreTrainedModel":
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
 
     if not isinstance(model, SentenceTransformer):
         raise CallError(

@@ -1,1 +1,1 @@
-"""An encoder with its adaptor, in memory and as a folder, and the one resolver of specs."""
+"""An encoder with its adaptor, in memory and as a folder; saved folders among specs."""

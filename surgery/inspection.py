@@ -14,6 +14,7 @@ from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
 from probe.layers.hookpoint import TOWERS
 from probe.models.loaded import LoadedModel
+from probe.models.tokenization import Role
 from probe.models.tower_loading import LoadedTower
 from surgery.saving.fresh_process import draw_images
 
@@ -143,7 +144,7 @@ def _measure(model: LoadedModel) -> Sequence[float]:
     layer_poolings = [(layer, str(model.pooling) if model.tower else "cls") for layer in range(model.depth + 1)]
     with tempfile.TemporaryDirectory() as scratch:
         sample = islice(cycle(draw_images(Path(scratch))), _COUNT) if model.tower == "image" else _SAMPLE
-        prepared = reader.prepare(list(sample), "")
+        prepared = reader.prepare(list(sample), Role("document"))
         rounds = [reader.run(prepared, layer_poolings).seconds for _ in range(_ROUNDS)]
     return [1000 * min(seconds[layer] for seconds in rounds) / _COUNT for layer in range(model.depth + 1)]
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from probe.data.training_record import Learned, join_learned, read_learned, write_learned
 from probe.errors import CallError, ModelError
+from probe.io.saved_json import Description, Part, read_description
 from probe.models.info import ModelProfile, find_files
 from probe.models.options import LoadOptions
-from probe.models.saved_json import Description, Part, read_description
-from probe.models.training_record import Learned, join_learned, read_learned, write_learned
 from surgery.saving.files import write_json
 
 __all__ = [

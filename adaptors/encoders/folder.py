@@ -15,13 +15,12 @@ from probe.errors import ModelError
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.layers.hookpoint import Hookpoint
-from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
-from probe.models.published_config import note_left_out
+from probe.models.published_config import read_model_config
 from probe.store.store import Store
 from surgery.cutting.cut import cut
 from surgery.fusing.folder import FUSED_MODULE, is_fused, open_fused, write_fused
-from surgery.fusing.model import FusedModel
+from surgery.fusing.model import FusedModel, widths_of
 from surgery.saving.files import write_json, write_modules
 from surgery.saving.heads import OutputHead
 from surgery.saving.save import save_folder, write_model
@@ -98,20 +97,20 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
     if len(points) == 1 and points[0].layer_pooling[0] > 0:
         layer, pooling = points[0].layer_pooling
         write_model(cut(readers[0].loaded, layer), folder, OutputHead(pooling, top, words, about.scores))
-        members, first = [folder], 3
+        members = [folder]
     else:
         members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, words, scores=about.scores)
         # The fused model's own line of modules.json, and the modules on top after it.
         paths = write_modules(folder, [FUSED_MODULE, *(module.type for module in top), "Normalize"])
         for module, path in zip(top, paths[1:], strict=False):
             module.write(path)
-        first = 1
     description = SavedDescription(
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,
         dataset=about.dataset,
         text_sha256=encoder.adaptor.fitted_on and encoder.adaptor.fitted_on[1],
-        top=[f"{first + index}_{module.type.rpartition('.')[2]}" for index, module in enumerate(top)],
+        # The last module scales the vectors.
+        top=[entry.path for entry in read_model_config(folder).modules[-1 - len(top) : -1]],
         fitted_to=[describe_member(member) for member in members],
     )
     write_json(folder / DESCRIPTION, description.model_dump())
@@ -148,8 +147,8 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         model = open_fused(folder, options, store)
         readers, fusion = model.readers, model.fusion
     else:
-        reader = open_reader(str(folder), options, store)
-        reader.model = _without_note(reader.model, description.top)
+        below = replace(options or LoadOptions(), stop_before=description.top[0] if description.top else None)
+        reader = open_reader(str(folder), below, store)
         readers = (reader,)
         fusion = Fusion((Hookpoint(str(folder), reader.model.depth, own_pooling(reader.model)),))
     if len(description.fitted_to) != len(readers):
@@ -158,8 +157,7 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         )
     for member, reader in zip(description.fitted_to, readers, strict=True):
         check_member(member, reader.model)
-    widths = {reader.model.source.name: reader.model.width for reader in readers}
-    width = fusion.dim([widths[point.model] for point in fusion.points])
+    width = fusion.dim(widths_of(fusion.points, readers))
     # An encoder that was trained itself may have nothing on top.
     module = read_top([Path(folder) / name for name in description.top]) if description.top else Identity(width)
     if module.width != width:
@@ -167,9 +165,3 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
     seen = (description.dataset, description.text_sha256) if description.text_sha256 else None
     facts = AdaptorFacts(description.kind, description.labels, seen, None, module.count_parameters())
     return SavedAdaptor(readers, AdaptedEncoder(fusion, module, module.dim, facts, str(folder)))
-
-
-def _without_note(model: ModelProfile, top: Sequence[str]) -> ModelProfile:
-    """Return a model without the note that the adaptor on top of it is not applied: here it is."""
-    applied = note_left_out([name.partition("_")[2] for name in top])
-    return replace(model, notes=tuple(note for note in model.notes if note != applied))

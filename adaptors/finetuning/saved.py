@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from adaptors.encoders.description import TrainedOn, describe_trained, is_adapted
 from adaptors.finetuning.encoder import TrainableEncoder
+from probe.data.training_record import join_learned, read_learned, write_learned
 from probe.errors import CallError, ModelError
-from probe.models.training_record import join_learned, read_learned, write_learned
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.save import save_folder
 

@@ -7,6 +7,7 @@ from adaptors.fitting.compare import FitPlan, fit_kind
 from adaptors.fitting.data import FitTexts, gather_states
 from adaptors.fitting.kinds import LENS
 from probe.encoding.chunk_states import Progress
+from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
 from probe.evaluation.fusion import Fusion
 from probe.layers.hookpoint import Hookpoint
@@ -21,7 +22,7 @@ def fit_lenses(
     """Fit a lens to each hookpoint of a model but the final embedding, with as many dimensions as that has."""
     fusions = [Fusion((point,)) for point in points]
     gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
-    plan = FitPlan((LENS,), (reader.model.width,))
+    plan = FitPlan((LENS,), (reader.model.width_of(own_pooling(reader.model)),))
     return [
         lens
         for fusion, data in zip(fusions, gathered, strict=True)

@@ -112,7 +112,7 @@ def gather_heal_texts(
         vectors += [
             chunk.vectors[final] for chunk in read_states(teacher, side, [final], context=RunContext(store, progress))
         ]
-        texts += [side.prompt + text for _, text in side.texts]
+        texts += [side.role.prompt + text for _, text in side.texts]
     targets = normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
     seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)
     return HealTexts(tuple(texts), targets, seen)

@@ -94,6 +94,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
     from probe.data.loading import load_dataset
     from probe.experiments.options import RunOptions
     from probe.experiments.ranking import rank_candidates
+    from surgery.fusing.model import widths_of
 
     check_kinds([request.kind])
     if request.labels != "none" and not KINDS[request.kind].uses_labels:
@@ -105,7 +106,9 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         data = load_dataset(request.dataset, request.split)
         resolved = resolve_specs([request.spec], options, request.store)
         _check_single(resolved, request.spec)
-        width = sum(candidate.reader.model.width for candidate in resolved.candidates)
+        readers = [candidate.reader for candidate in resolved.candidates]
+        points = [point for fusion in resolved.fusions for point in fusion.points]
+        width = sum(widths_of(points, readers))
         training = replace(request.training, progress=report)
         ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
         plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)

@@ -105,7 +105,7 @@ class _OpenWorker:
                     reader,
                     self._shelves[name],
                     NumberedTexts(number, texts),
-                    prompt=reader.model.document_prompt,
+                    role=reader.model.as_document,
                     layer_poolings=list(points_of(self._tracker, reader)),
                 ),
             )

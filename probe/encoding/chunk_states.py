@@ -11,8 +11,9 @@ import numpy as np
 from probe.data.dataset import Dataset
 from probe.data.texts import Documents, Texts, chunks
 from probe.encoding.reader import LayerReader, PreparedTexts
-from probe.layers.hookpoint import HEAD, POOLING_NAMES, LayerPooling
+from probe.layers.hookpoint import HEAD, OWN, POOLING_NAMES, LayerPooling
 from probe.metrics.vectors import Embeddings
+from probe.models.tokenization import Role
 from probe.store.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quantize
 from probe.store.keys import CHUNK, shelf_parts
 from probe.store.store import Found, Shelf, Store
@@ -65,13 +66,13 @@ class PromptedTexts:
     Attributes:
         name: `documents` or `queries`.
         texts: The texts.
-        prompt: Put before every text.
+        role: What they are to the model.
         dataset: Name of the data set.
     """
 
     name: str
     texts: Documents
-    prompt: str
+    role: Role
     dataset: str
 
 
@@ -102,12 +103,12 @@ class NumberedTexts:
 
 def prompted_documents(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
     """Return a data set's documents under the model's document prompt."""
-    return PromptedTexts("documents", dataset.documents, reader.model.document_prompt, dataset.name)
+    return PromptedTexts("documents", dataset.documents, reader.model.as_document, dataset.name)
 
 
 def prompted_queries(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
     """Return a data set's judged queries under the model's query prompt."""
-    return PromptedTexts("queries", dataset.queries, reader.model.query_prompt, dataset.name)
+    return PromptedTexts("queries", dataset.queries, reader.model.as_query, dataset.name)
 
 
 def read_states(
@@ -133,7 +134,7 @@ def read_states(
     """
     shelf = open_shelf(reader, side, layer_poolings, store=context.store)
     looked_up = (
-        _look_up(reader, shelf, NumberedTexts(number, texts), prompt=side.prompt, layer_poolings=layer_poolings)
+        _look_up(reader, shelf, NumberedTexts(number, texts), role=side.role, layer_poolings=layer_poolings)
         for number, texts in enumerate(chunks(side.texts, CHUNK))
     )
     for work in _ahead(looked_up):
@@ -158,11 +159,11 @@ def read_texts(
     Returns:
         Float32 `(N, D)` per layer and pooling, parts one after another; and how many texts were too long.
     """
-    prompt = reader.model.document_prompt
+    role = reader.model.as_document
     chunks = [
         chunk
         for name, texts in parts
-        for chunk in read_states(reader, PromptedTexts("texts", texts, prompt, name), layer_poolings, context=context)
+        for chunk in read_states(reader, PromptedTexts("texts", texts, role, name), layer_poolings, context=context)
     ]
     states = {key: np.concatenate([chunk.vectors[key] for chunk in chunks]) for key in layer_poolings}
     return states, sum(chunk.truncated for chunk in chunks)
@@ -173,11 +174,11 @@ def read_chunk(
     shelf: Shelf | None,
     chunk: NumberedTexts,
     *,
-    prompt: str,
+    role: Role,
     layer_poolings: Sequence[LayerPooling],
 ) -> ChunkStates:
     """Return what `read_states` would yield for one chunk: from the shelf, or from the model and then put there."""
-    work = _look_up(reader, shelf, chunk, prompt=prompt, layer_poolings=layer_poolings)
+    work = _look_up(reader, shelf, chunk, role=role, layer_poolings=layer_poolings)
     return _complete(reader, shelf, work, report=lambda done: None)
 
 
@@ -201,7 +202,7 @@ def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, 
         "side": side.name,
         "texts": len(side.texts),
     }
-    return shelf_parts(reader.model, side.prompt, side.texts.text_hash, token_budget=reader.token_budget), about
+    return shelf_parts(reader.model, side.role, side.texts.text_hash, token_budget=reader.token_budget), about
 
 
 def _describe(stored: dict[LayerPooling, int], total: int) -> str:
@@ -229,12 +230,12 @@ def _look_up(
     shelf: Shelf | None,
     chunk: NumberedTexts,
     *,
-    prompt: str,
+    role: Role,
     layer_poolings: Sequence[LayerPooling],
 ) -> _Work:
     found = shelf.find(chunk.number, chunk.texts.text_hash, layer_poolings) if shelf else Found({}, {}, 0)
     missing = tuple(key for key in layer_poolings if key not in found.tensors)
-    prepared = reader.prepare(chunk.texts.texts, prompt) if missing else None
+    prepared = reader.prepare(chunk.texts.texts, role) if missing else None
     return _Work(chunk, found, missing, prepared)
 
 
@@ -255,7 +256,7 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, *, report: 
 
 def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:
     """Return pooled states rounded; tokens, and scores, keep their digits."""
-    return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD) else keep_exact(vectors)
+    return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD, OWN) else keep_exact(vectors)
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
 from probe.encoding.token_states import unpack_tokens
-from probe.layers.hookpoint import HEAD, TOKENS, Hookpoint, LayerPooling, check_pooling
+from probe.layers.hookpoint import HEAD, OWN, TOKENS, Hookpoint, LayerPooling, check_pooling
 from probe.metrics.vectors import Embeddings
+from probe.models.tokenization import Role
 
 __all__ = ["HookpointEncoder", "TokenEncoder"]
 
@@ -19,19 +21,26 @@ class HookpointEncoder:
         Args:
             reader: The model's reader.
             layer: 0 to the model's depth.
-            pooling: One of the poolings.
+            pooling: One of the poolings, or `own`.
 
         Raises:
-            CallError: There is no such pooling.
+            CallError: There is no such pooling, or the model has none of its own.
         """
         self._reader = reader
-        # A head is no pooling but a tower's own.
-        self._layer_pooling = (layer, pooling if pooling == HEAD == reader.model.pooling else check_pooling(pooling))
+        model = reader.model
+        # A head is no pooling but a tower's own; a tower's own vectors are those of its pooling.
+        if pooling == OWN:
+            pooling = own_pooling(model) if model.tower else OWN
+        elif pooling != HEAD or model.pooling != HEAD:
+            check_pooling(pooling)
+        self._layer_pooling = (layer, pooling)
 
     @property
     def hookpoint(self) -> Hookpoint:
-        """Where the model is read."""
-        return Hookpoint(self._reader.model.source.name, *self._layer_pooling)
+        """Where the model is read; the model's own vectors by the name that tables give them."""
+        layer, pooling = self._layer_pooling
+        name = own_pooling(self._reader.model) if pooling == OWN else pooling
+        return Hookpoint(self._reader.model.source.name, layer, name)
 
     @property
     def depth(self) -> int:
@@ -44,14 +53,14 @@ class HookpointEncoder:
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
         """Embed queries with the model's query prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.query_prompt)
+        return self._encode(texts, self._reader.model.as_query)
 
     def encode_document(self, texts: Sequence[str]) -> Embeddings:
         """Embed documents with the model's document prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.document_prompt)
+        return self._encode(texts, self._reader.model.as_document)
 
-    def _encode(self, texts: Sequence[str], prompt: str) -> Embeddings:
-        return self._reader.read(texts, prompt, [self._layer_pooling]).vectors[self._layer_pooling]
+    def _encode(self, texts: Sequence[str], role: Role) -> Embeddings:
+        return self._reader.read(texts, role, [self._layer_pooling]).vectors[self._layer_pooling]
 
 
 class TokenEncoder:
@@ -68,12 +77,12 @@ class TokenEncoder:
 
     def encode_query(self, texts: Sequence[str]) -> list[Embeddings]:
         """Embed queries with the model's query prompt; returns float32 `(T_i, D)` per text."""
-        return self._encode(texts, self._reader.model.query_prompt)
+        return self._encode(texts, self._reader.model.as_query)
 
     def encode_document(self, texts: Sequence[str]) -> list[Embeddings]:
         """Embed documents with the model's document prompt; returns float32 `(T_i, D)` per text."""
-        return self._encode(texts, self._reader.model.document_prompt)
+        return self._encode(texts, self._reader.model.as_document)
 
-    def _encode(self, texts: Sequence[str], prompt: str) -> list[Embeddings]:
-        packed = self._reader.read(texts, prompt, [self._layer_pooling]).vectors[self._layer_pooling]
+    def _encode(self, texts: Sequence[str], role: Role) -> list[Embeddings]:
+        packed = self._reader.read(texts, role, [self._layer_pooling]).vectors[self._layer_pooling]
         return unpack_tokens(packed, len(texts))

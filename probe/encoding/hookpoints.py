@@ -24,7 +24,7 @@ def select_hookpoints(
         One hookpoint per pooling and layer.
 
     Raises:
-        CallError: A layer is out of range, a pooling unknown, or the model's own is none of ours.
+        CallError: A layer is out of range, a pooling unknown, or the model has none of its own.
     """
     numbers = parse_layers(layers, model.depth)
     names = dict.fromkeys(_pooling_of(model, name, tokens) for name in poolings)
@@ -46,14 +46,14 @@ def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
 
 
 def own_pooling(model: ModelProfile) -> str:
-    """Return the pooling the model was trained with.
+    """Return the name of the model's own vectors: a pooling where they rank as its bare states do, else `own`.
 
     Raises:
-        CallError: It is none of ours.
+        CallError: It has none.
     """
     if model.pooling is None:
         name = model.source.name
-        raise CallError(f"'{name}': {model.notes[0]}; name one, as --pooling mean or in the spec {name}:mean")
+        raise CallError(f"'{name}': {model.refusal}: name a pooling, as --pooling mean or in the spec {name}:mean")
     return model.pooling
 
 

@@ -68,5 +68,5 @@ def late_reader(
     device = reader.model.device
     counts = [len(chunk.ids) for chunk in chunks]
     tokens = {key: QueryTokens.join([chunk.vectors[key] for chunk in chunks], counts, device) for key in layer_poolings}
-    parts = shelf_parts(reader.model, side.prompt, side.texts.text_hash, token_budget=reader.token_budget)
+    parts = shelf_parts(reader.model, side.role, side.texts.text_hash, token_budget=reader.token_budget)
     return LateReader(reader, tokens, digest({"queries": parts, "rule": MAXSIM, "tile": TILE})[:16])

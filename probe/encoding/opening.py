@@ -13,12 +13,11 @@ from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
 from probe.errors import CallError
 from probe.io.package_data import VECTOR_LIBRARIES, library_versions
-from probe.layers.hookpoint import TOKENS, split_fusion, split_spec
+from probe.layers.hookpoint import OWN, TOKENS, split_fusion, split_spec
 from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_files, load_model
 from probe.models.options import LoadOptions
-from probe.models.published_config import NOT_APPLIED, first_module
 from probe.store.store import Store
 
 if TYPE_CHECKING:
@@ -52,20 +51,11 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> HookpointEnco
             f"'{spec}' has a vector per token: probe.encoding.encoders.TokenEncoder(LayerReader('{model}'), layer) "
             "reads them"
         )
-    kind = first_module(Path(model))
-    if kind not in (None, "Transformer"):
-        raise CallError(f"'{spec}' is a {kind}, no hookpoint: adaptors.load_encoder opens what surgery saved")
     reader = open_reader(model, options)
-    points = select_hookpoints(reader.model, layers or "last", [pooling or "own"])
+    points = select_hookpoints(reader.model, layers or "last", [pooling or OWN])
     if len(points) > 1:
         raise CallError(f"'{spec}' names {len(points)} layers: expected one, such as {model}@{points[-1].layer}")
-    left_out = next((note for note in reader.model.notes if note.endswith(NOT_APPLIED)), None)
-    if left_out and pooling is None:
-        raise CallError(
-            f"'{spec}': {left_out}: adaptors.load_encoder opens what adaptors saved; of another model name a pooling, "
-            f"which reads its bare states, as in {points[0]}"
-        )
-    return HookpointEncoder(reader, *points[0].layer_pooling)
+    return HookpointEncoder(reader, points[0].layer_pooling[0], pooling or OWN)
 
 
 def as_reader(model: Openable, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
@@ -102,23 +92,23 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
     files = find_files(name, options)
     reader = TowerReader if files.tower else LayerReader
     if store is None:
-        return reader(load_files(files, options.max_tokens))
-    parts = _parts(files, options)
+        return reader(load_files(files))
+    parts = _parts(files)
     known = store.read_facts(parts)
     if known is not None:
         facts = TypeAdapter(ModelFacts).validate_python(known)
-        return reader(build_profile(files, facts), load=partial(load_files, files, options.max_tokens))
-    model = load_files(files, options.max_tokens)
+        return reader(build_profile(files, facts), load=partial(load_files, files, facts))
+    model = load_files(files)
     store.write_facts(parts, {field.name: getattr(model, field.name) for field in fields(ModelFacts)})
     return reader(model)
 
 
-def _parts(files: ModelFiles, options: LoadOptions) -> dict[str, Any]:
+def _parts(files: ModelFiles) -> dict[str, Any]:
     """Return all that decides the facts of a model, as plain values."""
     return {
         "facts": [field.name for field in fields(ModelFacts)],
-        "files": [files.weights_hash, files.config_hash, files.tokenizer_hash],
+        "files": [files.weights_hash, files.config_hash, files.tokenizer_hash, files.files_hash],
         "config": {key: value for key, value in asdict(files.config).items() if key != "transformer"},
-        "max_tokens": options.max_tokens,
+        "max_tokens": files.options.max_tokens,
         "libraries": library_versions(VECTOR_LIBRARIES),
     }

@@ -1,26 +1,28 @@
 """Read an encoder at many hookpoints in one pass over the texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from probe.data.images import refuse_image_files
 from probe.encoding.token_states import Rows, TokenRows, VectorRows, unit_tokens
 from probe.errors import ModelError
 from probe.layers.capture import Capture
-from probe.layers.hookpoint import TOKENS, LayerPooling
+from probe.layers.hookpoint import OWN, TOKENS, LayerPooling
 from probe.layers.pooling import POOLINGS, Pooling
 from probe.metrics.vectors import Embeddings
+from probe.models.device import token_budget as default_budget
 from probe.models.info import ModelProfile
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
-from probe.models.token_budget import token_budget as default_budget
-from probe.models.tokenization import Batch, TokenizedTexts, pad_batch, plan_batches, tokenize
+from probe.models.own_vectors import TailModules
+from probe.models.tokenization import Batch, Role, as_role, pad_features, plan_batches, preprocess
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -51,11 +53,13 @@ class PreparedTexts:
         batches: Longest texts first.
         count: Number of texts.
         truncated: Number of texts longer than the model takes.
+        task: `query` or `document`.
     """
 
     batches: tuple[Batch, ...]
     count: int
     truncated: int
+    task: str
 
 
 class LayerReader:
@@ -77,6 +81,7 @@ class LayerReader:
         self.model: ModelProfile = model if isinstance(model, ModelProfile) else load_model(model)
         self.token_budget = token_budget or default_budget(self.model.width, self.model.device)
         self._load = load
+        self._running: tuple[dict[str, Any], str] | None = None
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -93,13 +98,26 @@ class LayerReader:
 
     def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
         """Return what makes the state at a layer and pooling of its token states."""
+        if layer_pooling[1] == OWN:
+            return self._embed
         return unit_tokens if layer_pooling[1] == TOKENS else POOLINGS[layer_pooling[1]]
+
+    def _embed(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the model's own vectors of the batch that is running."""
+        if self._running is None:
+            raise RuntimeError("a model's own vectors are made while a batch runs")
+        features, task = self._running
+        return self._tail.embed(hidden, features, task)
+
+    @cached_property
+    def _tail(self) -> TailModules:
+        return TailModules(self.loaded.pipeline)
 
     def rows_at(self, layer_pooling: LayerPooling, count: int) -> Rows:
         """Return what gathers the states of `count` texts at a layer and pooling."""
         if layer_pooling[1] == TOKENS:
             return TokenRows(count, self.model.width)
-        return VectorRows(np.zeros(self.model.width, np.float32), count)
+        return VectorRows(np.zeros(self.model.width_of(layer_pooling[1]), np.float32), count)
 
     @property
     def known_tokens(self) -> int:
@@ -107,34 +125,38 @@ class LayerReader:
         known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
         return known
 
-    def tokenize(self, texts: Sequence[str], prompt: str) -> TokenizedTexts:
-        """Return the token ids of texts, the prompt put before each.
+    def check_tokens(self, texts: Iterable[Iterable[int]]) -> None:
+        """Refuse token ids of texts that the model does not know.
 
         Raises:
-            ModelError: The tokenizer gives ids the model does not know.
+            ModelError: There are any.
         """
-        tokens = tokenize(self.loaded.tokenizer, [prompt + text for text in texts], self.model.max_tokens)
-        largest = max((max(ids) for ids in tokens.ids if ids), default=0)
+        largest = max((max(ids, default=0) for ids in texts), default=0)
         if largest >= self.known_tokens:
             raise ModelError(
                 f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows "
                 f"{self.known_tokens} only: they do not belong together"
             )
-        return tokens
 
-    def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
-        """Tokenize N texts, the prompt put before each, and plan their batches; can run beside the model.
+    def prepare(self, texts: Sequence[str], role: Role | str) -> PreparedTexts:
+        """Tokenize N texts as what they are to the model, and plan their batches; can run beside the model.
+
+        Args:
+            texts: The texts.
+            role: What they are; a prompt stands for documents under it.
 
         Raises:
             CallError: One of the texts is an image.
             ModelError: The tokenizer gives ids the model does not know.
         """
         refuse_image_files(texts, self.model.source.name)
-        tokens = self.tokenize(texts, prompt)
+        role = as_role(role)
+        features = preprocess(self.loaded.pipeline, texts, role)
+        self.check_tokens(row["input_ids"].tolist() for row in features.rows)
         pad_id = self.loaded.tokenizer.pad_token_id or 0
-        plan = plan_batches([len(ids) for ids in tokens.ids], self.token_budget)
-        batches = tuple(pad_batch(rows, [tokens.ids[i] for i in rows], pad_id) for rows in plan)
-        return PreparedTexts(batches, len(texts), tokens.truncated)
+        plan = plan_batches(features.lengths, self.token_budget, equal=self.model.equal_lengths)
+        batches = tuple(pad_features(rows, features, pad_id) for rows in plan)
+        return PreparedTexts(batches, len(texts), features.truncated, role.task)
 
     def run(
         self,
@@ -156,29 +178,41 @@ class LayerReader:
             ModelError: A state is not finite.
         """
         rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
-        with Capture(
-            self.loaded.module, self.loaded.stack, group_by_layer(layer_poolings), pooling_at=self.pooling_at
-        ) as capture:
+        with self.capture(layer_poolings) as capture:
             for batch in texts.batches:
-                with torch.inference_mode():
-                    states = capture.run(batch.inputs(self.model.device))
-                for key, state in states.items():
+                for key, state in self.run_batch(capture, batch.inputs(self.model.device), texts.task).items():
                     rows[key].take(batch, state)
                 on_batch(len(batch.rows))
         vectors = {key: gathered.join() for key, gathered in rows.items()}
         _refuse_infinite(vectors, self.model.source.name)
         return LayerStates(vectors, capture.seconds, texts.truncated)
 
+    def capture(self, layer_poolings: Sequence[LayerPooling]) -> Capture:
+        """Return what reads the model at layers and poolings, of one batch after another."""
+        model = self.loaded
+        forward = None if model.pipeline is None else model.pipeline[0]
+        wanted = group_by_layer(layer_poolings)
+        return Capture(model.module, model.stack, wanted, pooling_at=self.pooling_at, forward=forward)
+
+    def run_batch(self, capture: Capture, inputs: dict[str, Any], task: str) -> dict[LayerPooling, Tensor]:
+        """Return the states `(B, D)` of a batch, given its inputs on the model's device."""
+        self._running = (inputs, task)
+        try:
+            with torch.inference_mode():
+                return capture.run(inputs)
+        finally:
+            self._running = None
+
     def read(
         self,
         texts: Sequence[str],
-        prompt: str,
+        role: Role | str,
         layer_poolings: Sequence[LayerPooling],
         *,
         on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
         """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""
-        return self.run(self.prepare(texts, prompt), layer_poolings, on_batch)
+        return self.run(self.prepare(texts, role), layer_poolings, on_batch)
 
 
 def group_by_layer(layer_poolings: Sequence[LayerPooling]) -> dict[int, list[str]]:

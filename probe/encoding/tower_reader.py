@@ -12,7 +12,7 @@ from probe.encoding.reader import LayerReader, PreparedTexts
 from probe.errors import CallError
 from probe.layers.hookpoint import LayerPooling
 from probe.layers.pooling import Pooling
-from probe.models.tokenization import plan_batches
+from probe.models.tokenization import Role, as_role, plan_batches, tokenize
 from probe.models.tower_loading import LoadedTower, TextInputs
 
 __all__ = ["TowerReader"]
@@ -65,7 +65,7 @@ class TowerReader(LayerReader):
         """Return what makes the vector at a layer and pooling of its token states."""
         return self.tower.parts.pooling_at(layer_pooling[1])
 
-    def prepare(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+    def prepare(self, texts: Sequence[str], role: Role | str) -> PreparedTexts:
         """Tokenize texts, the prompt put before each, or line up images, and plan their batches.
 
         Raises:
@@ -74,7 +74,7 @@ class TowerReader(LayerReader):
         """
         if self.model.tower == "image":
             return self._line_up(texts)
-        return self._prepare_texts(texts, prompt)
+        return self._prepare_texts(texts, as_role(role))
 
     def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
         images = tuple(text for text in texts if isinstance(text, ImageFile))
@@ -82,17 +82,19 @@ class TowerReader(LayerReader):
             raise CallError(f"'{self.model.source.name}' reads images, not texts: that side takes the text tower")
         count = self.model.max_tokens
         plan = plan_batches([count] * len(images), self.token_budget)
-        return PreparedTexts(tuple(self._batch(rows, images) for rows in plan), len(images), 0)
+        return PreparedTexts(tuple(self._batch(rows, images) for rows in plan), len(images), 0, "document")
 
     def _batch(self, rows: list[int], images: Sequence[ImageFile]) -> Any:
         mask = torch.ones(len(rows), self.model.max_tokens, dtype=torch.long)
         return _ImageBatch(rows, mask, tuple(images[row] for row in rows), self.loaded.tokenizer)
 
-    def _prepare_texts(self, texts: Sequence[str], prompt: str) -> PreparedTexts:
+    def _prepare_texts(self, texts: Sequence[str], role: Role) -> PreparedTexts:
         if any(isinstance(text, ImageFile) for text in texts):
             raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
-        inputs, tokens = self._text_inputs, self.tokenize(texts, prompt)
+        inputs = self._text_inputs
+        tokens = tokenize(self.loaded.tokenizer, [role.prompt + text for text in texts], inputs.longest)
+        self.check_tokens(tokens.ids)
         lengths = [inputs.longest if inputs.fills else len(ids) for ids in tokens.ids]
         plan = plan_batches(lengths, self.token_budget)
         batches = tuple(inputs.pad(rows, [tokens.ids[i] for i in rows]) for rows in plan)
-        return PreparedTexts(batches, len(texts), tokens.truncated)
+        return PreparedTexts(batches, len(texts), tokens.truncated, role.task)

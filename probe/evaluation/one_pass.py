@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from probe.data.dataset import Dataset
+from probe.data.training_record import Learned, join_learned
 from probe.encoding.chunk_states import RunContext, prompted_queries
 from probe.encoding.maxsim_reader import late_reader
 from probe.encoding.reader import LayerReader
@@ -23,7 +24,6 @@ from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.vectors import Embeddings
-from probe.models.training_record import Learned, join_learned
 from probe.results.query_examples import leaders
 
 __all__ = ["sweep_fusions"]

@@ -9,6 +9,7 @@ from probe.io.files import digest
 from probe.io.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
 from probe.metrics.significance import CONFIDENCE, RESAMPLES
 from probe.models.info import ModelProfile
+from probe.models.tokenization import Role
 from probe.store.keys import encoder_parts, shelf_parts
 
 __all__ = [
@@ -27,7 +28,7 @@ def model_settings(
 
     `truncated` counts the documents and the queries that were longer than it takes.
     """
-    sides = ((model.query_prompt, dataset.queries), (model.document_prompt, dataset.documents))
+    sides = ((model.as_query, dataset.queries), (model.as_document, dataset.documents))
     settings = _model_parts(model, sides, token_budget)
     return {**settings, "truncated_documents": truncated[0], "truncated_queries": truncated[1]}
 
@@ -36,13 +37,13 @@ def text_model_settings(
     model: ModelProfile, texts: Sequence[Documents], truncated: int, *, token_budget: int
 ) -> dict[str, Any]:
     """Return the same where all texts, perhaps in several parts, are of one kind, under the document prompt."""
-    settings = _model_parts(model, [(model.document_prompt, part) for part in texts], token_budget)
+    settings = _model_parts(model, [(model.as_document, part) for part in texts], token_budget)
     del settings["query_prompt"], settings["document_prompt"]
     return {**settings, "prompt": model.document_prompt, "truncated_texts": truncated}
 
 
-def _model_parts(model: ModelProfile, sides: Iterable[tuple[str, Documents]], token_budget: int) -> dict[str, Any]:
-    keys = [digest(shelf_parts(model, prompt, texts.text_hash, token_budget=token_budget)) for prompt, texts in sides]
+def _model_parts(model: ModelProfile, sides: Iterable[tuple[Role, Documents]], token_budget: int) -> dict[str, Any]:
+    keys = [digest(shelf_parts(model, role, texts.text_hash, token_budget=token_budget)) for role, texts in sides]
     return {
         "name": model.source.name,
         "hub_id": model.source.hub_id,

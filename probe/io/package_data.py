@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["LIBRARIES", "VECTOR_LIBRARIES", "library_versions", "read_table"]
 
-VECTOR_LIBRARIES = ("torch", "transformers", "tokenizers", "encoder-surgery")
+VECTOR_LIBRARIES = ("torch", "transformers", "tokenizers", "sentence-transformers", "encoder-surgery")
 LIBRARIES = (*VECTOR_LIBRARIES, "pytrec-eval-terrier")
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,7 @@ class Capture:
         wanted: Mapping[int, Sequence[str]],
         *,
         pooling_at: Callable[[LayerPooling], Pooling] = lambda layer_pooling: POOLINGS[layer_pooling[1]],
+        forward: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
         """Prepare a capture; no hook is set yet.
 
@@ -54,8 +56,10 @@ class Capture:
             stack: Its layer stack.
             wanted: Poolings per layer.
             pooling_at: What a pooling's name means at a layer.
+            forward: Runs the model on a batch's inputs; the model itself when left out.
         """
         self._model = model
+        self._forward = forward or (lambda inputs: model(**inputs))
         self._stack = stack
         self._wanted = dict(wanted)
         self._pooling_at = pooling_at
@@ -119,7 +123,7 @@ class Capture:
             torch.accelerator.synchronize(self._mask.device)
         return time.perf_counter()
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[tuple[int, str], Tensor]:
+    def run(self, inputs: Mapping[str, Any]) -> dict[tuple[int, str], Tensor]:
         """Run one batch up to the deepest wanted layer.
 
         Args:
@@ -137,7 +141,7 @@ class Capture:
         self._mask = inputs["attention_mask"]
         self._started = self._now()
         try:
-            self._model(**inputs)
+            self._forward(dict(inputs))
         except StopForward as stop:
             if stop.capture is not self:
                 raise

@@ -9,6 +9,7 @@ from probe.errors import CallError
 
 __all__ = [
     "HEAD",
+    "OWN",
     "POOLING_NAMES",
     "TOKENS",
     "TOWERS",
@@ -29,6 +30,8 @@ POOLING_NAMES = ("cls", "last", "max", "mean")
 TOKENS = "tokens"
 # The pooling of a tower that brings a module for it (SigLIP's attention over the patches).
 HEAD = "head"
+# Stands where a pooling does: the model's own one, and every module of its folder after that.
+OWN = "own"
 # The towers of a model that has two; `clip@image` names one of them.
 TOWERS = ("image", "text")
 
@@ -75,7 +78,7 @@ def _split_pooling(spec: str) -> tuple[str, str | None]:
     # A colon before a slash or an at sign is part of a folder's name.
     if not colon or os.path.isdir(spec) or "/" in tail or "@" in tail:
         return spec, None
-    return head, tail if tail == HEAD else check_pooling(tail, tokens=True)
+    return head, tail if tail in (HEAD, OWN) else check_pooling(tail, tokens=True)
 
 
 def _split_layers(spec: str) -> tuple[str, str | None]:

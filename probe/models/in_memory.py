@@ -1,10 +1,8 @@
 """A `SentenceTransformer` in memory as a model of ours: what decides its vectors is read off the object itself."""
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from probe.data.training_record import read_learned
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import find_layers
-from probe.models.info import ModelFiles, hash_config, hash_tokenizer, with_options
+from probe.models.info import ModelFiles, hash_config, hash_tokenizer
 from probe.models.loaded import LoadedModel, assemble
 from probe.models.options import LoadOptions
-from probe.models.published_config import ModelConfig, read_model_config
+from probe.models.published_config import ModelConfig, read_model_config, with_options
 from probe.models.sources import ModelSource
-from probe.models.training_record import read_learned
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,8 +28,6 @@ __all__ = ["read_sentence_transformer"]
 # There are no files; an error says so to whoever needs one.
 _NOWHERE = Path("<a model in memory: save it, and name its folder>")
 _TEXTS = {"text", "message"}
-# In the order in which `encode_document` looks for its prompt.
-_DOCUMENT = ("document", "passage", "corpus")
 
 
 def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions) -> LoadedModel:
@@ -42,34 +38,39 @@ def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions
         options: Prompts and a longest input other than its own.
 
     Returns:
-        The model; whatever it does after its pooling is noted and left out.
+        The model.
 
     Raises:
         CallError: This is no `SentenceTransformer`, or an option is wrong.
         ModelError: It is no single transformer that reads texts.
     """
+    from probe.models.pipeline import check_reads_texts, shadow_pipeline
+
     module = _find_transformer(model)
     if (options.dtype, options.device) != ("auto", "auto"):
         raise CallError("a model in memory keeps its dtype and its device: leave them out of LoadOptions")
     name = Path(str(module.config._name_or_path)).name or type(model).__name__
-    tokenizer = _copy_tokenizer(model.tokenizer)
+    shadow = shadow_pipeline(model)
     with TemporaryDirectory() as folder:
-        config = _read_config(model, Path(folder))
+        config = with_options(_read_config(shadow, Path(folder)), options)
         module.config.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        shadow.tokenizer.save_pretrained(folder)
         files = ModelFiles(
             source=ModelSource(name, _NOWHERE),
-            config=with_options(config, options),
+            config=config,
             dtype=module.dtype,
             device=module.device,
-            trust=False,
+            options=options,
             weights_hash=_hash_weights(module),
             config_hash=hash_config(config, None),
             tokenizer_hash=hash_tokenizer(Path(folder), name),
+            files_hash="",
             learned=read_learned(Path(str(module.config._name_or_path))),
             tower=None,
         )
-    return assemble(files, nn.Module.eval(module), tokenizer, stack=find_layers(module), max_tokens=options.max_tokens)
+    nn.Module.eval(model)
+    check_reads_texts(shadow, name)
+    return assemble(files, shadow, find_layers(module))
 
 
 def _find_transformer(model: Any) -> "PreTrainedModel":
@@ -100,43 +101,23 @@ def _flatten(modalities: Iterable[Any]) -> Iterable[Any]:
     return (part for one in modalities for part in ((one,) if isinstance(one, str) else one))
 
 
-def _copy_tokenizer(tokenizer: Any) -> Any:
-    """Return a tokenizer without what earlier calls left in it; the object's own is never touched."""
-    copied = copy.deepcopy(tokenizer)
-    backend = getattr(copied, "backend_tokenizer", None)
-    if backend is not None:
-        backend.no_truncation()
-        backend.no_padding()
-    return copied
-
-
 def _read_config(model: "SentenceTransformer", folder: Path) -> ModelConfig:
     """Have the object's settings read as those of a folder are, so that both are noted alike."""
     names = [type(module).__name__ for module in model]
-    paths = [f"{number}_{name}" if number else "" for number, name in enumerate(names)]
-    modules = [{"type": name, "path": path} for name, path in zip(names, paths, strict=True)]
-    for path, module in zip(paths[1:], list(model)[1:], strict=True):
-        _write(folder / path / "config.json", getattr(module, "get_config_dict", dict)())
+    modules = [{"type": name, "path": f"{number}_{name}" if number else ""} for number, name in enumerate(names)]
     sizes = {"max_seq_length": model.max_seq_length, "do_lower_case": bool(model[0].do_lower_case)}
     _write(folder / "modules.json", modules)
     _write(folder / "sentence_bert_config.json", sizes)
-    prompts = {"query": _prompt(model, ("query",)), "document": _prompt(model, _DOCUMENT)}
-    head = {"prompts": prompts, "similarity_fn_name": model.similarity_fn_name}
+    head = {
+        "prompts": {name: text or "" for name, text in model.prompts.items()},
+        "similarity_fn_name": model.similarity_fn_name,
+        "truncate_dim": model.truncate_dim,
+    }
     _write(folder / "config_sentence_transformers.json", head)
-    config = read_model_config(folder)
-    if model.truncate_dim is None:
-        return config
-    return replace(config, notes=(*config.notes, f"the model's own cut to {model.truncate_dim} dimensions is left out"))
-
-
-def _prompt(model: "SentenceTransformer", names: Iterable[str]) -> str:
-    """Return the prompt that the object puts before a text of one kind."""
-    found = next((name for name in names if name in model.prompts), model.default_prompt_name)
-    return "" if found is None else model.prompts[found] or ""
+    return read_model_config(folder)
 
 
 def _write(path: Path, value: object) -> None:
-    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(value), encoding="utf-8")
 
 

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import torch
 
+from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError
 from probe.io.package_data import library_versions
-from probe.layers.hookpoint import TOWERS, split_tower
-from probe.models.catalog import CatalogEntry, find_entry
+from probe.layers.hookpoint import OWN, TOWERS, split_tower
+from probe.models.catalog import find_entry
 from probe.models.device import pick_device, pick_dtype
 from probe.models.options import LoadOptions
-from probe.models.published_config import ModelConfig, read_model_config
+from probe.models.published_config import ModelConfig, read_model_config, with_catalog, with_options
 from probe.models.sources import ModelSource, find_source, hash_files
-from probe.models.training_record import Learned, read_learned
+from probe.models.tokenization import Role
 
 __all__ = [
+    "NO_LIMIT",
     "PROCESSOR_FILES",
     "TOKENIZER_FILES",
     "TOWER_CONFIGS",
@@ -31,9 +33,12 @@ __all__ = [
     "find_towers",
     "hash_config",
     "hash_tokenizer",
-    "with_options",
 ]
 
+# Longest input of a model that takes any.
+NO_LIMIT = 10**9
+# Of files that sentence-transformers and transformers read.
+_READ_SUFFIXES = {".json", ".txt", ".model", ".py", ".jinja", ".codes", ".spm", ".tsv", ".safetensors", ".bin"}
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 # Where a config of two towers keeps that of each.
 TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
@@ -51,6 +56,8 @@ class _ModelIdentity:
         weights_hash: sha256 of its weight files.
         config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
         tokenizer_hash: sha256 of its tokenizer's files, or of all that decides an image's pixels.
+        files_hash: sha256 of every other file of its folder that can change a vector, and of the options it is opened
+            with.
         learned: What its weights were trained on here.
         tower: `image` or `text` of a two-tower model, whose source has it in its name; None of a model of one.
     """
@@ -61,6 +68,7 @@ class _ModelIdentity:
     weights_hash: str
     config_hash: str
     tokenizer_hash: str
+    files_hash: str
     learned: Learned
     tower: str | None
 
@@ -71,14 +79,19 @@ class ModelFiles(_ModelIdentity):
 
     Attributes:
         config: What they ask for, the catalog's word before theirs, the caller's before both.
-        trust: Whether code in the folder may run.
+        options: How it is to be loaded.
     """
 
     config: ModelConfig
-    trust: bool
+    options: LoadOptions
+
+    @property
+    def trust(self) -> bool:
+        """Whether code in the folder may run."""
+        return self.options.trust_remote_code
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelFacts:
     """Facts that only loading a model shows.
 
@@ -86,9 +99,15 @@ class ModelFacts:
         depth: Number of blocks; layers run from 0 to this.
         width: Dimension of its states; of a tower, whose projection is applied at every layer, of its embeddings.
         parameters: Parameters a model cut after each layer would keep, from layer 0 on.
-        max_tokens: Longest input in tokens.
-        notes: What the model asks for that a hookpoint leaves out.
-        pooling: Its own pooling, or None where it is none of ours.
+        max_tokens: Longest input in tokens; `NO_LIMIT` where nothing limits it.
+        notes: Shown under every table; nothing that changes a score.
+        pooling: What its own vectors are called: a pooling where nothing but that decides their ranking, else `own`;
+            None where it has none.
+        refusal: Why it has none.
+        own_width: Dimension of its own vectors.
+        equal_lengths: Whether padding would change its vectors, so that texts of one length run together.
+        state_hashes: sha256 of all in its weights and config that decides the states of each layer, from 0 on.
+        head_hash: sha256 of all that follows the last layer.
     """
 
     depth: int
@@ -97,6 +116,15 @@ class ModelFacts:
     max_tokens: int
     notes: tuple[str, ...]
     pooling: str | None
+    refusal: str = ""
+    own_width: int = 0
+    equal_lengths: bool = False
+    state_hashes: tuple[str, ...] = ()
+    head_hash: str = ""
+
+    def width_of(self, pooling: str) -> int:
+        """Return the dimension of the vectors that a pooling gives."""
+        return self.own_width if pooling == OWN else self.width
 
 
 @dataclass(frozen=True)
@@ -106,10 +134,22 @@ class ModelProfile(ModelFacts, _ModelIdentity):
     Attributes:
         query_prompt: Put before every query.
         document_prompt: Put before every document.
+        similarity: How its own vectors are compared.
     """
 
     query_prompt: str
     document_prompt: str
+    similarity: str
+
+    @property
+    def as_query(self) -> Role:
+        """How it takes a query."""
+        return Role("query", self.query_prompt)
+
+    @property
+    def as_document(self) -> Role:
+        """How it takes a document."""
+        return Role("document", self.document_prompt)
 
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
@@ -119,6 +159,7 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
         **{field.name: getattr(files, field.name) for field in fields(_ModelIdentity)},
         query_prompt=files.config.query_prompt,
         document_prompt=files.config.document_prompt,
+        similarity=files.config.similarity,
     )
 
 
@@ -136,7 +177,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     if entry is not None:  # before anybody downloads it
         check_tower(model, tower, entry.has_towers)
     source = replace(find_source(model), name=name)
-    config = with_options(_with_catalog(read_model_config(source.folder), source.entry), options)
+    config = with_options(with_catalog(read_model_config(source.folder), source.entry, model), options)
     check_tower(model, tower, bool(find_towers(config.transformer)))
     reads_images = tower == "image"
     return ModelFiles(
@@ -144,13 +185,29 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         config=config,
         dtype=dtype,
         device=device,
-        trust=options.trust_remote_code,
+        options=options,
         weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
         config_hash=hash_config(config, tower),
         tokenizer_hash=(_hash_image_processor if reads_images else hash_tokenizer)(config.transformer, name),
+        files_hash=_hash_folder(source.folder, config, options),
         learned=read_learned(source.folder),
         tower=tower,
     )
+
+
+def _hash_folder(folder: Path, config: ModelConfig, options: LoadOptions) -> str:
+    """Return the sha256 of all files that sentence-transformers may read beside the transformer's weights."""
+    read = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.suffix.lower() in _READ_SUFFIXES
+        and (path.parent != config.transformer or path.suffix != ".safetensors")
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    names = [str(path.relative_to(folder)) for path in read]
+    said = [names, options.attn, options.config, options.stop_before, options.trust_remote_code, config.pooling]
+    return hashlib.sha256(f"{hash_files(read)} {json.dumps(said)}".encode()).hexdigest()
 
 
 def find_towers(folder: Path) -> tuple[str, ...]:
@@ -189,30 +246,6 @@ def _hash_image_processor(folder: Path, name: str) -> str:
         raise ModelError(f"'{name}' holds no image processor: expected preprocessor_config.json beside the weights")
     versions = library_versions(("pillow",))
     return hashlib.sha256(f"{hash_files(files)} {versions}".encode()).hexdigest()
-
-
-def _with_catalog(config: ModelConfig, entry: CatalogEntry | None) -> ModelConfig:
-    if entry is None:
-        return config
-    notes = tuple(note for note in config.notes if "names no pooling" not in note)
-    return replace(
-        config,
-        pooling=entry.pooling,
-        query_prompt=entry.query_prompt,
-        document_prompt=entry.document_prompt,
-        max_tokens=entry.max_tokens,
-        notes=notes,
-    )
-
-
-def with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
-    """Return a model's settings with the prompts that the caller asks for."""
-    query, document = options.query_prompt, options.document_prompt
-    return replace(
-        config,
-        query_prompt=config.query_prompt if query is None else query,
-        document_prompt=config.document_prompt if document is None else document,
-    )
 
 
 def hash_tokenizer(folder: Path, name: str) -> str:

@@ -9,7 +9,9 @@ from torch import nn
 
 from probe.errors import CallError, ModelError, first_line
 from probe.layers.layer_stack import LayerStack
-from probe.models.info import ModelFacts, ModelFiles, ModelProfile, build_profile
+from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
+from probe.models.own_vectors import find_own_vectors
+from probe.models.state_hash import hash_modules, hash_states
 
 __all__ = [
     "LoadedModel",
@@ -21,10 +23,6 @@ __all__ = [
     "refuse_missing",
 ]
 
-# Used where neither the folder nor the tokenizer nor the config names a longest input.
-_DEFAULT_MAX_TOKENS = 512
-# transformers writes about 1e30 where a tokenizer knows no limit.
-_ENDLESS = 10**9
 _NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
 
 
@@ -36,11 +34,13 @@ class LoadedModel(ModelProfile):
         module: The transformer, in evaluation mode; its weights are of the dtype it computes in.
         tokenizer: Its tokenizer.
         stack: Its layers.
+        pipeline: sentence-transformers' model of it, whose first module holds the transformer; None of a tower.
     """
 
     module: nn.Module = field(repr=False)
     tokenizer: Any = field(repr=False)
     stack: LayerStack = field(repr=False)
+    pipeline: Any = field(repr=False, default=None, kw_only=True)
 
 
 def load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
@@ -98,37 +98,71 @@ def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None,
         possible: How many tokens the positions suffice for.
         tokenizer: The tokenizer.
 
+    Returns:
+        The number of tokens.
+
     Raises:
         CallError: The model does not take inputs of the length that is asked for.
+        ModelError: Its own longest input has no room for a single token.
     """
+    least = tokenizer.num_special_tokens_to_add() + 1
     if wanted is not None:
-        least = tokenizer.num_special_tokens_to_add() + 1
         if not least <= wanted <= (possible or wanted):
             most = possible or "any number"
             raise CallError(f"--max-tokens {wanted} is out of range: the model takes {least} to {most}")
         return wanted
-    limits = [n for n in (named or tokenizer.model_max_length, possible) if n and n < _ENDLESS]
-    return int(min(limits, default=_DEFAULT_MAX_TOKENS))
+    limits = [n for n in (tokenizer.model_max_length if named is None else named, possible) if n and n < NO_LIMIT]
+    longest = int(min(limits, default=NO_LIMIT))
+    if longest < least:
+        raise ModelError(
+            f"the model's own longest input is {longest} tokens, and {least} are the fewest that hold a word: correct "
+            "max_seq_length in its sentence_bert_config.json, or pass --max-tokens"
+        )
+    return longest
 
 
-def assemble(
-    files: ModelFiles, module: nn.Module, tokenizer: Any, *, stack: LayerStack, max_tokens: int | None
-) -> LoadedModel:
-    """Put an encoder of one tower together.
+def assemble(files: ModelFiles, pipeline: Any, stack: LayerStack, *, facts: ModelFacts | None = None) -> "LoadedModel":
+    """Put an encoder of one tower together, given sentence-transformers' model of it, in float32.
+
+    Args:
+        files: Its files.
+        pipeline: sentence-transformers' model.
+        stack: The transformer's layers.
+        facts: What an earlier loading showed, if there was one.
 
     Raises:
         CallError: The model does not take inputs of that length.
+        ModelError: Its vectors cannot be had as sentence-transformers gives them.
     """
-    config, inside = files.config, module.config.get_text_config()  # type: ignore[union-attr, operator]
-    facts = ModelFacts(
+    first = pipeline[0]
+    module, tokenizer = first.auto_model, pipeline.tokenizer
+    named = files.config.max_tokens
+    wanted = files.options.max_tokens
+    longest = pick_max_tokens(wanted, named, _count_positions(module), tokenizer=tokenizer)
+    pipeline.max_seq_length = longest
+    if wanted is not None:
+        first.query_length = first.document_length = None
+    facts = facts or _find_facts(files, pipeline, stack, longest=longest)
+    profile = vars(build_profile(files, facts))
+    return LoadedModel(**profile, module=module, tokenizer=tokenizer, stack=stack, pipeline=pipeline)
+
+
+def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest: int) -> ModelFacts:
+    module = pipeline[0].auto_model
+    vectors = find_own_vectors(pipeline, stack, files)
+    return ModelFacts(
         depth=stack.depth,
-        width=int(inside.hidden_size),
+        width=vectors.width,
         parameters=stack.parameters_by_layer(module),
-        max_tokens=pick_max_tokens(max_tokens, config.max_tokens, _count_positions(module), tokenizer=tokenizer),
-        notes=(*config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
-        pooling=config.pooling,
+        max_tokens=longest,
+        notes=(*files.config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
+        pooling=vectors.pooling,
+        refusal=vectors.refusal,
+        own_width=vectors.own_width,
+        equal_lengths=vectors.equal_lengths,
+        state_hashes=hash_states(module, stack),
+        head_hash=hash_modules(list(pipeline)[1:], files.config.truncate_dim),
     )
-    return LoadedModel(**vars(build_profile(files, facts)), module=module, tokenizer=tokenizer, stack=stack)
 
 
 def _count_positions(module: nn.Module) -> int | None:

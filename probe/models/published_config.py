@@ -1,30 +1,31 @@
-"""What a model's folder says about its use: pooling, prompts, longest input (sentence-transformers' files)."""
+"""What a model's folder says about its use: modules, prompts, longest input, similarity (sentence-transformers' files).
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Read without loading anything, so that a run from the store needs neither torch's models nor sentence-transformers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from probe.errors import ModelError
+from probe.errors import CallError, ModelError
+from probe.models.catalog import CatalogEntry
+from probe.models.options import LoadOptions
 
-__all__ = ["NOT_APPLIED", "ModelConfig", "find_transformer", "first_module", "note_left_out", "read_model_config"]
+__all__ = [
+    "SIMILARITIES",
+    "ModelConfig",
+    "ModuleEntry",
+    "find_transformer",
+    "first_module",
+    "read_model_config",
+    "with_catalog",
+    "with_options",
+]
 
-_POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last", "mean_sqrt_len_tokens": "mean"}
-_LEGACY_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
-# The names sentence-transformers documents for it; its version 6 applies none but the first.
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-# Ends the note of modules that a hookpoint leaves out.
-NOT_APPLIED = "after the pooling is not applied"
-_KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 T = TypeVar("T")
 
@@ -40,13 +41,6 @@ class _Module(_Strict):
     path: str = ""
 
 
-class _Pooling(_Strict):
-    """The pooling module's config.json."""
-
-    pooling_mode: str | list[str] | None = None
-    include_prompt: bool = True
-
-
 class _Sizes(_Strict):
     """sentence_bert_config.json."""
 
@@ -58,7 +52,27 @@ class _Head(_Strict):
     """config_sentence_transformers.json."""
 
     prompts: dict[str, str | None] | None = None
+    default_prompt_name: str | None = None
     similarity_fn_name: str | None = None
+    truncate_dim: int | None = None
+
+
+@dataclass(frozen=True)
+class ModuleEntry:
+    """A line of modules.json.
+
+    Attributes:
+        type: The class, as written.
+        path: Its folder inside the model's; empty for the model's own.
+    """
+
+    type: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The class's bare name."""
+        return self.type.rpartition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -67,22 +81,30 @@ class ModelConfig:
 
     Attributes:
         transformer: Folder of the transformer inside the model's.
-        pooling: The model's own pooling, or None where it is none of ours.
+        modules: Its modules; none where there is no modules.json.
+        pooling: The pooling of a folder without modules.json, where somebody else knows it.
         query_prompt: Put before every query.
         document_prompt: Put before every document.
+        prompts: Every prompt the folder names, by its name.
         max_tokens: Longest input in tokens, or None where only the tokenizer knows.
         lower_case: Whether texts are lower-cased before they are tokenized.
         normalizes: Whether its vectors are scaled to length 1.
-        notes: What the folder asks for that a hookpoint leaves out; shown under every table.
+        similarity: How its vectors are compared.
+        truncate_dim: Dimensions its vectors are cut to, if they are.
+        notes: Shown under every table; nothing that changes a score.
     """
 
     transformer: Path
-    pooling: str | None = "mean"
+    modules: tuple[ModuleEntry, ...] = ()
+    pooling: str | None = None
     query_prompt: str = ""
     document_prompt: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
     max_tokens: int | None = None
     lower_case: bool = False
     normalizes: bool = False
+    similarity: str = "cosine"
+    truncate_dim: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -92,30 +114,35 @@ def read_model_config(folder: Path) -> ModelConfig:
     Raises:
         ModelError: One of the files is malformed.
     """
-    modules = _read_modules(folder)
-    types = [module.type.rpartition(".")[2] for module in modules]
+    modules = tuple(ModuleEntry(module.type, module.path) for module in _read_modules(folder))
     transformer = find_transformer(folder)
-    pooling, pooling_notes = _read_pooling(folder, modules, types)
     sizes = _read_sizes(transformer)
     head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())
-    prompts = head.prompts or {}
-    side = next(filter(prompts.get, _DOCUMENT_PROMPTS), "document")
-    notes = [*pooling_notes]
-    if left_out := [name for name in types if name not in _KNOWN_MODULES]:
-        notes.append(note_left_out(left_out))
-    if head.similarity_fn_name not in (None, "cosine"):
-        notes.append(f"the model's own similarity is {head.similarity_fn_name}; ranked by cosine here")
-    if side != "document":
-        notes.append(f"the document prompt is the one the folder calls '{side}'")
+    prompts = {name: text for name, text in (head.prompts or {}).items() if text}
+    similarity = head.similarity_fn_name
     return ModelConfig(
         transformer,
-        pooling,
-        query_prompt=prompts.get("query") or "",
-        document_prompt=prompts.get(side) or "",
+        modules,
+        query_prompt=prompts.get("query", ""),
+        document_prompt=prompts.get("document", ""),
+        prompts=prompts,
         max_tokens=sizes.max_seq_length,
         lower_case=sizes.do_lower_case,
-        normalizes="Normalize" in types,
-        notes=tuple(notes),
+        normalizes=any(module.name == "Normalize" for module in modules),
+        similarity=similarity if similarity in SIMILARITIES else "cosine",
+        truncate_dim=head.truncate_dim,
+        notes=_note_prompts(prompts),
+    )
+
+
+def _note_prompts(prompts: Mapping[str, str]) -> tuple[str, ...]:
+    """Say which prompts neither queries nor documents get by themselves, as sentence-transformers applies them."""
+    others = [name for name in prompts if name not in ("query", "document")]
+    if not others:
+        return ()
+    return (
+        f"prompts under other names, applied on request (--query-prompt-name, --document-prompt-name): "
+        f"{', '.join(others)}",
     )
 
 
@@ -139,11 +166,6 @@ def first_module(folder: Path) -> str | None:
     return modules[0].type.rpartition(".")[2] if modules else None
 
 
-def note_left_out(modules: Sequence[str]) -> str:
-    """Return the note on modules after the pooling; a caller that applies them takes it back."""
-    return f"the model's own {', '.join(modules)} {NOT_APPLIED}"
-
-
 def _read_modules(folder: Path) -> list[_Module]:
     return _read_json(folder / "modules.json", list[_Module], [])
 
@@ -162,22 +184,43 @@ def _read_json(path: Path, kind: Any, default: T) -> T:
     return value
 
 
-def _read_pooling(folder: Path, modules: list[_Module], types: list[str]) -> tuple[str | None, tuple[str, ...]]:
-    if "Pooling" not in types:
-        return "mean", ("the folder names no pooling; mean is sentence-transformers' default",)
-    path = folder / modules[types.index("Pooling")].path / "config.json"
-    config = _read_json(path, _Pooling, _Pooling())
-    flags = config.model_extra or {}
-    mode = config.pooling_mode or [name for flag, name in _LEGACY_FLAGS.items() if flags.get(flag)] or "mean"
-    modes = [mode] if isinstance(mode, str) else mode
-    own = _POOLINGS.get(modes[0]) if len(modes) == 1 else None
-    notes = [] if own else [f"the model's own pooling ({'+'.join(modes)}) is none of ours"]
-    if not config.include_prompt:
-        notes.append("the model leaves the prompt out of its pooling; here it is pooled with the rest")
-    return own, tuple(notes)
-
-
 def _read_sizes(folder: Path) -> _Sizes:
     # The name depends on the class that saved it: sentence_bert_config.json, sentence_roberta_config.json, ...
     found = sorted(folder.glob("sentence_*_config.json"))
     return _read_json(found[0], _Sizes, _Sizes()) if found else _Sizes()
+
+
+def with_catalog(config: ModelConfig, entry: CatalogEntry | None, name: str) -> ModelConfig:
+    """Return a model's settings with those it was published with, where it is called by its alias, `name`.
+
+    Called by its name on the hub it is what sentence-transformers makes of its files; but where a cache holds them
+    without modules.json, its pooling is known from here.
+    """
+    if entry is None:
+        return config
+    if not config.modules:
+        config = replace(config, pooling=entry.pooling, normalizes=True)
+    if name != entry.alias:
+        return config
+    return replace(
+        config, query_prompt=entry.query_prompt, document_prompt=entry.document_prompt, max_tokens=entry.max_tokens
+    )
+
+
+def with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
+    """Return a model's settings with the prompts that the caller asks for."""
+    query = _pick_prompt("query", config, options.query_prompt, name=options.query_prompt_name)
+    document = _pick_prompt("document", config, options.document_prompt, name=options.document_prompt_name)
+    return replace(config, query_prompt=query, document_prompt=document)
+
+
+def _pick_prompt(side: str, config: ModelConfig, text: str | None, *, name: str | None) -> str:
+    if name is None:
+        own: str = getattr(config, f"{side}_prompt")
+        return own if text is None else text
+    if text is not None:
+        raise CallError(f"--{side}-prompt and --{side}-prompt-name say the same thing twice: give one of them")
+    if name not in config.prompts:
+        listed = ", ".join(config.prompts) or "none"
+        raise CallError(f"--{side}-prompt-name {name}: the model's own prompts are: {listed}")
+    return config.prompts[name]

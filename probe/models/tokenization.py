@@ -1,13 +1,48 @@
 """Texts to batches: tokenize in bulk, sort by length, fill each batch up to a budget of tokens."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "TokenizedTexts", "lower_case", "pad_batch", "plan_batches", "tokenize"]
+__all__ = [
+    "Batch",
+    "Features",
+    "Role",
+    "TokenizedTexts",
+    "as_role",
+    "pad_batch",
+    "pad_features",
+    "plan_batches",
+    "preprocess",
+    "tokenize",
+]
+
+# Texts of similar length that are tokenized together.
+_GROUP = 64
+# Filled with the padding's id; every other tensor with 0.
+_IDS = "input_ids"
+_MASK = "attention_mask"
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a text is to a model.
+
+    Attributes:
+        task: `query` or `document`.
+        prompt: Put before the text.
+    """
+
+    task: str
+    prompt: str = ""
+
+
+def as_role(role: Role | str) -> Role:
+    """Return a role as it is, and for a prompt that of documents under it."""
+    return role if isinstance(role, Role) else Role("document", role)
 
 
 @dataclass(frozen=True)
@@ -24,6 +59,26 @@ class TokenizedTexts:
 
 
 @dataclass(frozen=True)
+class Features:
+    """Some texts as sentence-transformers hands them to a model.
+
+    Attributes:
+        rows: Per text, its tensors `(T_i,)` without padding.
+        shared: What belongs to all of them, such as the prompt's length.
+        truncated: Number of texts that were longer than the longest input.
+    """
+
+    rows: list[dict[str, Tensor]]
+    shared: dict[str, Any]
+    truncated: int
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens per text."""
+        return [len(row[_IDS]) for row in self.rows]
+
+
+@dataclass(frozen=True)
 class Batch:
     """Padded texts that run together.
 
@@ -31,15 +86,85 @@ class Batch:
         rows: Indices of the B texts.
         input_ids: `(B, T)`.
         attention_mask: `(B, T)`, 1 where there is a token.
+        others: Further inputs: tensors `(B, T)`, and what belongs to all texts.
     """
 
     rows: list[int]
     input_ids: Tensor
     attention_mask: Tensor
+    others: Mapping[str, Any] = field(default_factory=dict)
 
-    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+    def inputs(self, device: torch.device) -> dict[str, Any]:
         """Return what a model's forward takes, on its device."""
-        return {"input_ids": self.input_ids.to(device), "attention_mask": self.attention_mask.to(device)}
+        features = {_IDS: self.input_ids, _MASK: self.attention_mask, **self.others}
+        return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in features.items()}
+
+
+def preprocess(pipeline: Any, texts: Sequence[str], role: Role) -> Features:
+    """Tokenize N texts as sentence-transformers' model does: prompt, template, longest input and all.
+
+    Args:
+        pipeline: A `SentenceTransformer` that begins with a transformer.
+        texts: The texts.
+        role: What they are to the model.
+
+    Returns:
+        Their features, in their order.
+    """
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    size = _GROUP if pipeline.tokenizer.pad_token_id is not None else 1
+    rows: list[dict[str, Tensor]] = [{}] * len(texts)
+    shared: dict[str, Any] = {}
+    truncated = 0
+    for start in range(0, len(order), size):
+        group = order[start : start + size]
+        features, cut = _preprocess_group(pipeline, [texts[i] for i in group], role)
+        truncated += cut
+        shared = {name: value for name, value in features.items() if not isinstance(value, Tensor)}
+        for index, row in zip(group, _split(features, len(group)), strict=True):
+            rows[index] = row
+    return Features(rows, shared, truncated)
+
+
+def _preprocess_group(pipeline: Any, texts: list[str], role: Role) -> tuple[Any, int]:
+    options: dict[str, Any] = {"prompt": role.prompt, "task": role.task}
+    if pipeline.tokenizer.pad_token_id is None:
+        options["processing_kwargs"] = {"text": {"padding": False}}
+    features = pipeline.preprocess(texts, **options)
+    return features, _count_truncated(pipeline.tokenizer, features, [role.prompt + text for text in texts])
+
+
+def _count_truncated(tokenizer: Any, features: Any, texts: list[str]) -> int:
+    encodings = getattr(features, "encodings", None)
+    if encodings is not None:  # a fast tokenizer keeps what it cut off
+        return sum(bool(encoding.overflowing) for encoding in encodings)
+    # Only texts as long as the longest can have been cut.
+    lengths = features[_IDS].shape[1] if _MASK not in features else features[_MASK].sum(dim=1).tolist()
+    limit = tokenizer.model_max_length
+    full = [text for text, length in zip(texts, lengths, strict=True) if length >= limit]
+    return sum(len(tokenizer(text, truncation=False, verbose=False)[_IDS]) > limit for text in full)
+
+
+def _split(features: Mapping[str, Any], count: int) -> Iterator[dict[str, Tensor]]:
+    """Yield the tensors of every text without its padding."""
+    shape = features[_IDS].shape
+    mask = features.get(_MASK, torch.ones(shape, dtype=torch.long))
+    tensors = {name: value for name, value in features.items() if isinstance(value, Tensor) and value.shape == shape}
+    for row in range(count):
+        tokens = mask[row].bool()
+        yield {name: value[row][tokens] for name, value in {**tensors, _MASK: mask}.items()}
+
+
+def pad_features(rows: list[int], features: Features, pad_id: int) -> Batch:
+    """Make a batch of the B texts in `rows`, padded on the right: what comes first never sees it in a causal model."""
+    chosen = [features.rows[row] for row in rows]
+    fills = {name: pad_id if name == _IDS else 0 for name in chosen[0]}
+    padded = {
+        name: torch.nn.utils.rnn.pad_sequence([row[name] for row in chosen], batch_first=True, padding_value=fill)
+        for name, fill in fills.items()
+    }
+    ids, mask = padded.pop(_IDS), padded.pop(_MASK)
+    return Batch(rows, ids, mask, {**padded, **features.shared})
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenizedTexts:
@@ -61,12 +186,13 @@ def _encode(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
     )
 
 
-def plan_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
+def plan_batches(lengths: Sequence[int], token_budget: int, *, equal: bool = False) -> Iterator[list[int]]:
     """Group texts of similar length so that no padded batch exceeds the budget.
 
     Args:
         lengths: Tokens per text; texts without tokens are left out.
         token_budget: Most tokens of a batch, padding included; one text may exceed it alone.
+        equal: Group texts of one length only, so that nothing is padded.
 
     Yields:
         Indices of the texts of one batch, longest batch first.
@@ -74,6 +200,8 @@ def plan_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int
     order = sorted((i for i, length in enumerate(lengths) if length), key=lambda i: -lengths[i])
     while order:
         size = max(1, token_budget // lengths[order[0]])
+        if equal:
+            size = min(size, sum(lengths[i] == lengths[order[0]] for i in order[:size]))
         yield order[:size]
         order = order[size:]
 
@@ -84,15 +212,3 @@ def pad_batch(rows: list[int], ids: Sequence[list[int]], pad_id: int) -> Batch:
     padded = [tokens + [pad_id] * (longest - len(tokens)) for tokens in ids]
     mask = [[1] * len(tokens) + [0] * (longest - len(tokens)) for tokens in ids]
     return Batch(rows, torch.tensor(padded), torch.tensor(mask))
-
-
-def lower_case(tokenizer: Any) -> None:
-    """Make a tokenizer lower-case its input first, as sentence-transformers' `do_lower_case` asks for; in place."""
-    from tokenizers import normalizers
-
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        tokenizer.do_lower_case = True
-        return
-    own = [backend.normalizer] if backend.normalizer is not None else []
-    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])

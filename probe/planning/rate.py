@@ -58,4 +58,4 @@ def _make_batch(reader: LayerReader, tokens: int) -> PreparedTexts:
     """Return one full batch of random tokens."""
     count = max(1, reader.token_budget // tokens)
     ids = torch.randint(reader.known_tokens, (count, tokens), generator=torch.Generator().manual_seed(0))
-    return PreparedTexts((Batch(list(range(count)), ids, torch.ones_like(ids)),), count, 0)
+    return PreparedTexts((Batch(list(range(count)), ids, torch.ones_like(ids)),), count, 0, "document")

@@ -5,6 +5,7 @@ from typing import Any
 from probe.data.dataset import TITLE_RULE
 from probe.io.package_data import VECTOR_LIBRARIES, library_versions
 from probe.models.info import ModelProfile
+from probe.models.tokenization import Role
 
 __all__ = ["CHUNK", "encoder_parts", "shelf_parts"]
 
@@ -13,10 +14,20 @@ CHUNK = 1024
 ROUNDING = "float16 around their mean (float32 where that overflows)"
 
 
-def shelf_parts(model: ModelProfile, prompt: str, text_hash: str, *, token_budget: int) -> dict[str, Any]:
+def shelf_parts(model: ModelProfile, role: Role, text_hash: str, *, token_budget: int) -> dict[str, Any]:
     """Return everything but layer and pooling that changes a vector, as plain values: equal parts, equal vectors."""
-    versions = library_versions(VECTOR_LIBRARIES)
-    return {**encoder_parts(model, token_budget), "prompt": prompt, "text_sha256": text_hash, "libraries": versions}
+    parts = encoder_parts(model, token_budget)
+    if model.state_hashes:
+        # Of what is in the files, not of the files: a copy of a model shares its states.
+        parts |= {"weights_sha256": model.state_hashes[-1], "config_sha256": model.head_hash}
+    return {
+        **parts,
+        "tokenizer_sha256": [model.tokenizer_hash, model.files_hash],
+        "task": role.task,
+        "prompt": role.prompt,
+        "text_sha256": text_hash,
+        "libraries": library_versions(VECTOR_LIBRARIES),
+    }
 
 
 def encoder_parts(model: ModelProfile, token_budget: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import LayerStack
 from probe.models.loaded import LoadedModel
+from probe.models.state_hash import hash_states
 
 __all__ = [
     "CutModel",
@@ -67,6 +68,7 @@ def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, *, ch
         "parameters": stack.parameters_by_layer(module),
         "weights_hash": _derive(model.weights_hash, chosen),
         "config_hash": _derive(model.config_hash, chosen),
+        "state_hashes": () if model.tower else hash_states(module, stack),
         # In the numbers of the files, where the model is a cut one itself.
         "blocks": tuple(earlier.blocks[number - 1] for number in chosen) if earlier else tuple(chosen),
         "original_depth": earlier.original_depth if earlier else model.depth,

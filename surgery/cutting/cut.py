@@ -63,6 +63,8 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
     chosen = check_blocks(tuple(blocks), model)
     if isinstance(model, LoadedTower):
         return keep_tower(model, chosen)
+    from probe.models.pipeline import shadow_pipeline
+
     module = _copy_blocks(model, chosen)
     config: Any = module.config
     update_layer_counts(config.get_text_config(), model.depth, chosen)
@@ -71,6 +73,7 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
     if is_cut(chosen):
         _check_law(model, module, stack)
     fields = {name: getattr(model, name) for name in LoadedModel.__dataclass_fields__}
+    fields["pipeline"] = shadow_pipeline(model.pipeline, module)
     return CutModel(**{**fields, **describe_cut(model, module, stack, chosen=chosen)})
 
 

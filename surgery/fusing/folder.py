@@ -8,12 +8,12 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.errors import CallError, ModelError
 from probe.evaluation.fusion import Fusion
+from probe.io.saved_json import Description, Part, read_description
 from probe.models.options import LoadOptions
-from probe.models.saved_json import Description, Part, read_description
 from probe.store.store import Store
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.cut import cut
-from surgery.fusing.model import FusedModel, refuse_towers
+from surgery.fusing.model import FusedModel, refuse_towers, widths_of
 from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
 from surgery.saving.heads import OutputHead
 from surgery.saving.save import save as save_cut
@@ -198,7 +198,7 @@ def open_fused(folder: str | Path, options: LoadOptions | None = None, store: St
             for block in description.blocks
         ]
         fusion = Fusion(tuple(points), weights, description.method, str(folder))
-        fusion.dim([readers[block.member].model.width for block in description.blocks])
+        fusion.dim(widths_of(points, list(readers.values())))
     except CallError as error:
         raise ModelError(f"{Path(folder) / _DESCRIPTION} does not fit its members: {error}") from error
     return FusedModel(tuple(readers.values()), fusion)

@@ -12,9 +12,10 @@ from probe.layers.hookpoint import Hookpoint, split_fusion, split_spec, split_to
 from probe.metrics.vectors import Embeddings
 from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
+from probe.models.tokenization import Role
 from probe.store.store import Store
 
-__all__ = ["FusedModel", "fuse", "refuse_towers"]
+__all__ = ["FusedModel", "fuse", "refuse_towers", "widths_of"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class FusedModel:
     @property
     def width(self) -> int:
         """Dimension D of its vectors."""
-        widths = {reader.model.source.name: reader.model.width for reader in self.readers}
-        return self.fusion.dim([widths[point.model] for point in self.fusion.points])
+        return self.fusion.dim(widths_of(self.fusion.points, self.readers))
 
     def points_of(self, reader: LayerReader) -> tuple[Hookpoint, ...]:
         """Return the hookpoints at which one of its models is read."""
@@ -49,19 +49,25 @@ class FusedModel:
 
     def read_queries(self, texts: Sequence[str]) -> list[Embeddings]:
         """Return a block of states `(N, D_i)` per hookpoint, the texts read as queries."""
-        return self._read(texts, [reader.model.query_prompt for reader in self.readers])
+        return self._read(texts, [reader.model.as_query for reader in self.readers])
 
     def read_documents(self, texts: Sequence[str]) -> list[Embeddings]:
         """Return a block of states `(N, D_i)` per hookpoint, the texts read as documents."""
-        return self._read(texts, [reader.model.document_prompt for reader in self.readers])
+        return self._read(texts, [reader.model.as_document for reader in self.readers])
 
-    def _read(self, texts: Sequence[str], prompts: Sequence[str]) -> list[Embeddings]:
+    def _read(self, texts: Sequence[str], roles: Sequence[Role]) -> list[Embeddings]:
         blocks: dict[Hookpoint, Embeddings] = {}
-        for reader, prompt in zip(self.readers, prompts, strict=True):
+        for reader, role in zip(self.readers, roles, strict=True):
             points = self.points_of(reader)
-            states = reader.read(texts, prompt, [point.layer_pooling for point in points]).vectors
+            states = reader.read(texts, role, [point.layer_pooling for point in points]).vectors
             blocks |= {point: states[point.layer_pooling] for point in points}
         return [blocks[point] for point in self.fusion.points]
+
+
+def widths_of(points: Sequence[Hookpoint], readers: Sequence[LayerReader]) -> list[int]:
+    """Return the dimension of the vectors at hookpoints, given the readers of their models."""
+    models = {reader.model.source.name: reader.model for reader in readers}
+    return [models[point.model].width_of(str(point.pooling)) for point in points]
 
 
 def fuse(
@@ -97,7 +103,7 @@ def fuse(
     if len(set(points)) < max(2, len(points)):
         raise CallError(f"'{' '.join(parts)}': expected two hookpoints or more, each one once")
     fusion = Fusion(points, None if weights is None else tuple(weights), method)
-    fusion.dim([readers[point.model].model.width for point in points])
+    fusion.dim(widths_of(points, list(readers.values())))
     return FusedModel(tuple(readers.values()), fusion)
 
 

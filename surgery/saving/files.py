@@ -11,12 +11,14 @@ from probe.errors import ModelError
 from surgery.cutting.blocks import CutModel
 
 __all__ = [
+    "DTYPE_NAMES",
     "PROVENANCE",
     "compute_float32",
     "copy_files",
     "count_blocks",
     "provenance",
     "read_config",
+    "read_settings",
     "write_json",
     "write_modules",
     "write_prompts",
@@ -26,13 +28,19 @@ __all__ = [
 PROVENANCE = "surgery.json"
 _WEIGHTS = "model.safetensors"
 # Names of the dtype a model computes in where nobody asks for one: today's, and the one before.
-_DTYPES = {"dtype", "torch_dtype"}
+DTYPE_NAMES = {"dtype", "torch_dtype"}
 
 
 def read_config(source: Path) -> dict[str, Any]:
     """Return the config.json of a folder."""
     config: dict[str, Any] = json.loads((source / "config.json").read_text("utf-8"))
     return config
+
+
+def read_settings(source: Path, pattern: str) -> dict[str, Any]:
+    """Return the first JSON object in a folder whose file matches, or an empty one."""
+    found = sorted(source.glob(pattern))
+    return json.loads(found[0].read_text("utf-8")) if found else {}
 
 
 def copy_files(source: Path, folder: Path, patterns: Sequence[str]) -> None:
@@ -63,7 +71,7 @@ def compute_float32(config: dict[str, Any]) -> dict[str, Any]:
 
     In half of it, a cut gives other vectors than the layer.
     """
-    return {**config, **dict.fromkeys(_DTYPES & config.keys() or ["dtype"], "float32")}
+    return {**config, **dict.fromkeys(DTYPE_NAMES & config.keys() or ["dtype"], "float32")}
 
 
 def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> None:
@@ -129,10 +137,21 @@ def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
     return [folder / path for path in paths]
 
 
-def write_prompts(model: CutModel, folder: Path) -> None:
-    """Write the model's prompts, and that it is compared by cosine, as sentence-transformers reads them."""
-    prompts = {"query": model.query_prompt, "document": model.document_prompt}
-    write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "cosine"})
+def write_prompts(model: CutModel, folder: Path, *, own: bool = False, similarity: str | None = None) -> None:
+    """Write the model's prompts and its similarity as sentence-transformers reads them.
+
+    Args:
+        model: The model.
+        folder: Its folder.
+        own: Whether its vectors are the original's own, whose number of dimensions is cut as there.
+        similarity: How its vectors are compared; as the original's when left out.
+    """
+    settings = read_settings(model.source.folder, "config_sentence_transformers.json")
+    if not own:
+        settings.pop("truncate_dim", None)
+    prompts = {**(settings.get("prompts") or {}), "query": model.query_prompt, "document": model.document_prompt}
+    changed = {**settings, "prompts": prompts, "similarity_fn_name": similarity or model.similarity}
+    write_json(folder / "config_sentence_transformers.json", changed)
 
 
 def provenance(model: CutModel, pooling: str) -> dict[str, Any]:

@@ -7,15 +7,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from probe.data.images import ImageFile, check_pillow
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
-from probe.errors import ModelError
+from probe.errors import ModelError, first_line
 from probe.metrics.vectors import Embeddings, unit
 from probe.models.loaded import LoadedModel
 from probe.models.published_config import read_model_config
@@ -23,8 +25,9 @@ from probe.models.tower_loading import load_other
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.towers import CutTower
 from surgery.saving.heads import OutputHead
+from surgery.saving.model import scales
 
-__all__ = ["check_encoder", "check_pair", "check_saved", "draw_images"]
+__all__ = ["check_encoder", "check_here", "check_pair", "check_saved", "draw_images"]
 
 # Greatest absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
@@ -44,8 +47,8 @@ from sentence_transformers import SentenceTransformer
 folder, trust, samples, out = sys.argv[1:]
 model = SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
 texts, images = json.load(open(samples))
-# In batches of two, so that the longest text does not fill up all of them.
-options = {"batch_size": 2, "show_progress_bar": False}
+# One by one: of some models padding changes the vectors.
+options = {"batch_size": 1, "show_progress_bar": False}
 vectors = [encode(texts, **options) for encode in (model.encode_query, model.encode_document)]
 if images:
     from PIL import Image
@@ -76,8 +79,34 @@ def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool 
         towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
         check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=partial(_as_saved, model))
         return
-    expected = _embed_samples(_last_layer(model, head.pooling))
-    _compare(_as_saved(model, expected), _embed_in_fresh_process(folder, trust))
+    _compare(_expected(model, head), _embed_in_fresh_process(folder, trust))
+
+
+def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
+    """Load a saved folder in this process and compare its vectors with the model's, as `check_saved` does.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
+    if isinstance(model, CutTower) or model.dtype != torch.float32:
+        check_saved(folder, model, head)
+        return
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        saved = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        options: dict[str, Any] = {"batch_size": 1, "show_progress_bar": False}
+        found = np.concatenate([encode(_SAMPLES, **options) for encode in (saved.encode_query, saved.encode_document)])
+    except Exception as error:  # whatever the folder makes the libraries raise
+        raise ModelError(
+            f"sentence-transformers cannot load the saved model ({first_line(error)}); nothing was kept"
+        ) from error
+    _compare(_expected(model, head), found)
+
+
+def _expected(model: CutModel, head: OutputHead) -> Embeddings:
+    vectors = _embed_samples(_last_layer(model, head.pooling))
+    return unit(vectors) if scales(read_model_config(model.source.folder), head.pooling) else vectors
 
 
 def _last_layer(model: LoadedModel, pooling: str) -> HookpointEncoder:

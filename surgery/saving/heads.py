@@ -29,7 +29,7 @@ class TopModule:
     """
 
     type: str
-    write: Callable[[Path], None]
+    write: Callable[[Path], object] = lambda folder: None
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OutputHead:
     """The head of a saved model: all that comes after its blocks.
 
     Attributes:
-        pooling: Its pooling.
+        pooling: Its pooling; `own` for all the original's own modules.
         top: Modules that map the pooled vectors, scaled to length 1 before and after them.
         words: What was trained, for its card.
         scores: How it retrieves, in Markdown, for its card.

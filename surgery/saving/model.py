@@ -1,29 +1,37 @@
 """Write a cut model of a single tower: transformers' files and sentence-transformers' own modules."""
 
+import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from probe.models.info import TOKENIZER_FILES
+from probe.data.training_record import write_learned
+from probe.layers.hookpoint import OWN
+from probe.models.info import NO_LIMIT, PROCESSOR_FILES, TOKENIZER_FILES
 from probe.models.published_config import ModelConfig, find_transformer, read_model_config
-from probe.models.training_record import write_learned
 from surgery.cutting.blocks import CutModel
 from surgery.saving.cards import write_card
 from surgery.saving.files import (
+    DTYPE_NAMES,
     PROVENANCE,
     compute_float32,
     copy_files,
     count_blocks,
     provenance,
     read_config,
+    read_settings,
     write_json,
     write_modules,
     write_prompts,
     write_weights,
 )
-from surgery.saving.heads import OutputHead
+from surgery.saving.heads import OutputHead, TopModule
 
-__all__ = ["write_single"]
+__all__ = ["scales", "write_single"]
 
+# What makes tokens of texts, and code that belongs to the model.
+_TEXT_FILES = (*TOKENIZER_FILES, *PROCESSOR_FILES, "chat_template*", "*.py")
 # The flags every version of sentence-transformers understands.
 _POOLING_FLAGS = {
     "cls": "pooling_mode_cls_token",
@@ -42,7 +50,8 @@ def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
     source = find_transformer(model.source.folder)
     write_json(folder / "config.json", _cut_config(model, read_config(source)))
     write_weights(model, model.stack.path, source, out=folder)
-    copy_files(source, folder, (*TOKENIZER_FILES, "*.py"))
+    copy_files(source, folder, (*_TEXT_FILES, *model.tokenizer.vocab_files_names.values()))
+    copy_files(model.source.folder, folder, ("*.py",))
     _write_modules(model, read_model_config(model.source.folder), folder, head=head)
     write_json(folder / PROVENANCE, provenance(model, head.pooling))
     write_learned(model.learned, folder)
@@ -61,16 +70,52 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_modules(model: CutModel, config: ModelConfig, folder: Path, *, head: OutputHead) -> None:
-    names = ["Transformer", "Pooling"]
-    if head.top:
-        names += ["Normalize", *(module.type for module in head.top), "Normalize"]
-    elif config.normalizes:
-        names.append("Normalize")
-    paths = write_modules(folder, names)
-    flags = {flag: name == head.pooling for name, flag in _POOLING_FLAGS.items()}
-    write_json(paths[1] / "config.json", {"word_embedding_dimension": model.width, **flags})
-    for module, path in zip(head.top, paths[3:], strict=False):
+    below = _own_modules(model, config) if head.pooling == OWN else [*_pooling_modules(model, config, head.pooling)]
+    top = [TopModule("Normalize"), *head.top, TopModule("Normalize")] if head.top else []
+    if top and below[-1].type.endswith("Normalize"):
+        del top[0]
+    modules = [*below, *top]
+    paths = write_modules(folder, ["Transformer", *(module.type for module in modules)])
+    for module, path in zip(modules, paths[1:], strict=True):
         module.write(path)
-    sizes = {"max_seq_length": model.max_tokens, "do_lower_case": config.lower_case}
-    write_json(folder / "sentence_bert_config.json", sizes)
-    write_prompts(model, folder)
+    _write_settings(model, config, folder)
+    own = head.pooling == OWN and not head.top
+    write_prompts(model, folder, own=own, similarity="cosine" if head.top else None)
+
+
+def _pooling_modules(model: CutModel, config: ModelConfig, pooling: str) -> Iterator[TopModule]:
+    """Yield a bare pooling, and what scales its vectors where the original scales its own."""
+    flags = {flag: name == pooling for name, flag in _POOLING_FLAGS.items()}
+    settings = {"word_embedding_dimension": model.width, **flags}
+    yield TopModule("Pooling", lambda folder: write_json(folder / "config.json", settings))
+    if scales(config, pooling):
+        yield TopModule("Normalize")
+
+
+def _own_modules(model: CutModel, config: ModelConfig) -> list[TopModule]:
+    """Return the original's own modules after its transformer, file by file."""
+    source = model.source.folder
+    return [TopModule(entry.type, partial(_copy_module, source / entry.path)) for entry in config.modules[1:]]
+
+
+def _copy_module(source: Path, folder: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+
+
+def scales(config: ModelConfig, pooling: str) -> bool:
+    """Return whether a model saved with a bare pooling scales its vectors to length 1, as the original does."""
+    return pooling != OWN and config.normalizes and config.similarity == "cosine"
+
+
+def _write_settings(model: CutModel, config: ModelConfig, folder: Path) -> None:
+    """Write sentence-transformers' settings: the original's, but for what the cut decides."""
+    sizes = read_settings(config.transformer, "sentence_*_config.json")
+    for name in ("model_args", "model_kwargs"):
+        if name in sizes:  # computed in the precision of the original's choice, a cut gives other vectors
+            sizes[name] = {key: value for key, value in sizes[name].items() if key not in DTYPE_NAMES}
+    longest = None if model.max_tokens >= NO_LIMIT else model.max_tokens
+    write_json(
+        folder / "sentence_bert_config.json",
+        {**sizes, "max_seq_length": longest, "do_lower_case": config.lower_case},
+    )

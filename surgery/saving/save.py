@@ -9,6 +9,7 @@ from probe.io.files import replace_folder
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.towers import CutTower
 from surgery.saving.files import PROVENANCE
+from surgery.saving.fresh_process import check_here
 from surgery.saving.heads import OutputHead
 from surgery.saving.model import write_single
 from surgery.saving.towers import write_towers
@@ -40,7 +41,7 @@ def save(
     head: OutputHead | None = None,
     *,
     force: bool = False,
-    check: Callable[[Path], object] = lambda folder: None,
+    check: Callable[[Path], object] | None = None,
 ) -> Path:
     """Save a cut model in sentence-transformers' layout.
 
@@ -49,18 +50,20 @@ def save(
         out: Folder to make; it is whole or not there.
         head: What comes after the blocks; the model's own pooling alone when left out.
         force: Replace a folder that an earlier save made.
-        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind. When left
+            out, the folder is loaded here and has to give the vectors that the model gives.
 
     Returns:
         The folder.
 
     Raises:
         CallError: The folder exists, or the model has no pooling of its own and none was given.
-        ModelError: The files cannot be written.
+        ModelError: The files cannot be written, or give other vectors.
     """
     check_out(out, force)
     chosen = head or OutputHead(own_pooling(model))
-    return save_folder(out, lambda folder: write_model(model, folder, chosen), force, check=check)
+    compare = check or (lambda folder: check_here(folder, model, chosen))
+    return save_folder(out, lambda folder: write_model(model, folder, chosen), force, check=compare)
 
 
 def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, check: Callable[[Path], object]) -> Path:

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from probe.data.training_record import write_learned
 from probe.errors import CallError
 from probe.layers.hookpoint import TOWERS
 from probe.models.info import PROCESSOR_FILES, TOKENIZER_FILES, TOWER_CONFIGS
 from probe.models.published_config import find_transformer, read_model_config
 from probe.models.tower_loading import TextInputs, read_text_inputs
-from probe.models.training_record import write_learned
 from surgery.cutting.towers import CutTower
 from surgery.saving.cards import write_tower_card
 from surgery.saving.files import (

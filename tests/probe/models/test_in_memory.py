@@ -20,7 +20,6 @@ from probe.metrics.vectors import Embeddings, unit
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
-from probe.models.published_config import NOT_APPLIED
 from probe.store.keys import shelf_parts
 from surgery.cutting.cut import cut
 from surgery.fusing.folder import save
@@ -95,7 +94,6 @@ def test_what_comes_after_the_pooling_is_noted_as_of_a_folder(held: SentenceTran
     topped.save(str(tmp_path / "topped"))
     notes = load_model(topped).notes
     assert notes == load_model(str(tmp_path / "topped")).notes
-    assert notes[0] == f"the model's own Dense {NOT_APPLIED}"
     topped.truncate_dim = 3
     assert load_model(topped).notes[-1] == "the model's own cut to 3 dimensions is left out"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_models import WORDS, write_tokenizer
 
-from probe.models.tokenization import lower_case, pad_batch, plan_batches, tokenize
+from probe.models.tokenization import pad_batch, plan_batches, tokenize
 
 CPU = torch.device("cpu")
 
@@ -99,18 +99,3 @@ def test_padding_does_not_write_to_the_ids() -> None:
     ids = [[5, 6, 7], [8]]
     pad_batch([0, 1], ids, 0)
     assert ids == [[5, 6, 7], [8]]
-
-
-def test_lower_case_makes_upper_case_words_known(tokenizer: Any) -> None:
-    expected = tokenizer("apple bird")["input_ids"]
-    assert tokenizer("Apple BIRD")["input_ids"] != expected
-    lower_case(tokenizer)
-    assert tokenizer("Apple BIRD")["input_ids"] == expected
-
-
-def test_lower_case_keeps_the_normaliser_there_was(tokenizer: Any) -> None:
-    from tokenizers import normalizers
-
-    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("fowl", "bird")
-    lower_case(tokenizer)
-    assert tokenizer("FOWL")["input_ids"] == tokenizer("bird")["input_ids"]

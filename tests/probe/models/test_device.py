@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from probe.models import token_budget as module
-from probe.models.token_budget import token_budget
+from probe.models import device as module
+from probe.models.device import token_budget
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probe.data.dataset import Dataset
-from probe.models.saved_json import Description, Part, read_description
+from probe.io.saved_json import Description, Part, read_description
 
 __all__ = ["Learned", "join_learned", "read_learned", "write_learned"]
 

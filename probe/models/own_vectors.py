@@ -1,0 +1,175 @@
+"""A model's own vectors at any layer: the modules that follow its transformer, run on the states of that layer."""
+
+import copy
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from probe.errors import ModelError, first_line
+from probe.layers.capture import Capture
+from probe.layers.hookpoint import OWN
+from probe.layers.layer_stack import LayerStack
+from probe.models.info import ModelFiles
+from probe.models.tokenization import Batch, Role, pad_features, preprocess
+
+__all__ = ["OwnVectors", "TailModules", "find_own_vectors"]
+
+_EXAMPLES = (
+    "a",
+    "Which layer of an encoder retrieves best?",
+    "Each block reads what the one before it wrote; whoever cuts a model keeps the first of them, and whatever follows "
+    "the last one is applied to the states of the one where it was cut.",
+)
+# Greatest difference of vectors, for values of about 1.
+_TOLERANCE = 1e-5
+_POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
+# The same in half precision, where the order of the products shows.
+_HALF_TOLERANCE = 2e-2
+
+
+class TailModules:
+    """Everything of a sentence-transformers' model but its first module."""
+
+    def __init__(self, pipeline: Any) -> None:
+        """Share the modules of `pipeline`."""
+        _, *others = pipeline.named_children()
+        self._tail = copy.copy(pipeline)
+        self._tail._modules = OrderedDict(others)
+        self._dim = pipeline.truncate_dim
+        self._dtype = next((p.dtype for p in self._tail.parameters()), torch.float32)
+
+    def embed(self, hidden: Tensor, features: Mapping[str, Any], task: str) -> Tensor:
+        """Return vectors `(B, P)` of token states `(B, T, D)`.
+
+        Args:
+            hidden: The states.
+            features: What the transformer was given, padded like them.
+            task: `query` or `document`.
+        """
+        made = self._tail({**features, "token_embeddings": hidden.to(self._dtype)}, task=task)
+        vectors: Tensor = made["sentence_embedding"]
+        return vectors[:, : self._dim].float()
+
+
+@dataclass(frozen=True)
+class OwnVectors:
+    """What a look at a model's own vectors showed.
+
+    Attributes:
+        width: Dimension of the transformer's states.
+        own_width: Dimension of its own vectors; 0 where it has none.
+        pooling: What they are called; None where it has none.
+        refusal: Why it has none.
+        equal_lengths: Whether padding changes them.
+    """
+
+    width: int
+    own_width: int
+    pooling: str | None
+    refusal: str
+    equal_lengths: bool
+
+
+def find_own_vectors(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
+    """Compare what we read of the last layer with what sentence-transformers gives, on a few texts.
+
+    Args:
+        pipeline: sentence-transformers' model, in float32.
+        stack: The layers of its transformer.
+        files: The model's files.
+
+    Returns:
+        What was seen.
+
+    Raises:
+        ModelError: The two differ, or the model does not read plain texts.
+    """
+    reader = _LastLayer(pipeline, stack)
+    roles = [Role("query", files.config.query_prompt), Role("document", files.config.document_prompt)]
+    width = reader.states(_EXAMPLES[:1], roles[0]).shape[-1]
+    try:
+        expected = [_embed_alone(pipeline, role) for role in roles]
+    except Exception as error:  # whatever foreign modules make of our texts
+        refusal = f"sentence-transformers gives no vectors of it ({type(error).__name__}: {first_line(error)})"
+        return OwnVectors(width, 0, None, refusal, reader.changes_with_padding(roles[0]))
+    alone = [torch.cat([reader.vectors([text], role) for text in _EXAMPLES]) for role in roles]
+    tolerance = _TOLERANCE if pipeline[0].auto_model.dtype == torch.float32 else _HALF_TOLERANCE
+    difference = _differ(torch.cat(alone), torch.cat(expected))
+    if difference > tolerance:
+        raise ModelError(
+            f"the vectors of '{files.source.name}' cannot be read layer by layer: those of its last layer differ by "
+            f"{difference:.1e} from what sentence-transformers gives; rank it as it is through probe.evaluate"
+        )
+    together = [reader.vectors(_EXAMPLES, role) for role in roles]
+    padded = _differ(torch.cat(together), torch.cat(alone)) > tolerance
+    return OwnVectors(width, expected[0].shape[1], _name_of(pipeline, files), "", padded)
+
+
+class _LastLayer:
+    """Reads the last layer of a model."""
+
+    def __init__(self, pipeline: Any, stack: LayerStack) -> None:
+        self._pipeline, self._stack, self._tail = pipeline, stack, TailModules(pipeline)
+        self._device = pipeline[0].auto_model.device
+
+    def vectors(self, texts: Sequence[str], role: Role) -> Tensor:
+        """Return own vectors `(N, P)` of texts in one batch."""
+        batch = self._batch(texts, role)
+        return self._read(batch, lambda hidden, mask: self._tail.embed(hidden, batch.inputs(self._device), role.task))
+
+    def states(self, texts: Sequence[str], role: Role) -> Tensor:
+        """Return token states `(N, T, D)`."""
+        return self._read(self._batch(texts, role), lambda hidden, mask: hidden * mask.unsqueeze(-1))
+
+    def changes_with_padding(self, role: Role) -> bool:
+        """Return whether a text's states depend on the texts beside it."""
+        alone, together = self.states(_EXAMPLES[:1], role), self.states(_EXAMPLES, role)
+        return _differ(together[:1, : alone.shape[1]], alone) > _TOLERANCE
+
+    def _batch(self, texts: Sequence[str], role: Role) -> Batch:
+        features = preprocess(self._pipeline, texts, role)
+        return pad_features(list(range(len(texts))), features, self._pipeline.tokenizer.pad_token_id or 0)
+
+    def _read(self, batch: Batch, pooling: Any) -> Tensor:
+        first, layer = self._pipeline[0], self._stack.depth
+        capture = Capture(
+            first.auto_model, self._stack, {layer: ("it",)}, pooling_at=lambda key: pooling, forward=first
+        )
+        with capture, torch.inference_mode():
+            return capture.run(batch.inputs(self._device))[layer, "it"]
+
+
+def _embed_alone(pipeline: Any, role: Role) -> Tensor:
+    """Embed each example by itself, as sentence-transformers does."""
+    rows = [
+        pipeline.encode([text], prompt=role.prompt, task=role.task, convert_to_tensor=True, show_progress_bar=False)
+        for text in _EXAMPLES
+    ]
+    return torch.cat(rows).float()
+
+
+def _differ(found: Tensor, expected: Tensor) -> float:
+    """Return the greatest difference, for values of about 1; infinite where the shapes differ."""
+    if found.shape != expected.shape:
+        return float("inf")
+    scale = max(1.0, float(expected.abs().max()))
+    difference = float((found - expected).abs().max()) / scale
+    return float("inf") if math.isnan(difference) else difference
+
+
+def _name_of(pipeline: Any, files: ModelFiles) -> str:
+    """Return the bare pooling that ranks as the model's own vectors do, or `own` where there is more to them."""
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    first, *others = list(pipeline)[1:] or [None]
+    plain = isinstance(first, Pooling) and isinstance(first.pooling_mode, str) and pipeline.truncate_dim is None
+    excludes = plain and not first.include_prompt and bool(files.config.query_prompt or files.config.document_prompt)
+    unit = bool(others) and all(isinstance(module, Normalize) for module in others)
+    if not plain or excludes or (others and not unit) or (unit and files.config.similarity != "cosine"):
+        return OWN
+    return _POOLINGS.get(first.pooling_mode, OWN)

@@ -1,0 +1,215 @@
+"""A folder as sentence-transformers loads it: every vector of a model comes out of this object's own modules."""
+
+import copy
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+from probe.errors import CallError, ModelError
+from probe.models.info import ModelFiles
+from probe.models.loaded import explain_load_failure
+from probe.models.published_config import ModuleEntry
+
+__all__ = ["check_reads_texts", "is_foreign", "load_pipeline", "shadow_pipeline"]
+
+_OWN_PREFIX = "sentence_transformers."
+# Classes of this package: whoever opens a folder for them reads what is below.
+_PACKAGE_PREFIXES = ("adaptors.", "surgery.")
+_LAST_STATE = "last_hidden_state"
+
+
+class _CheckedTransformer(Transformer):
+    """A Transformer that remembers which tensors its files lack."""
+
+    missing: tuple[str, ...] = ()
+
+    def _load_model(self, *args: Any, **options: Any) -> Any:
+        made: Any = super()._load_model(*args, **{**options, "output_loading_info": True})
+        model, report = made
+        self.missing = tuple(sorted(report["missing_keys"]))
+        return model
+
+
+def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ...]]:
+    """Load a model in float32 on the processor, as sentence-transformers puts it together.
+
+    Args:
+        files: The model's files, and how they are to be loaded.
+
+    Returns:
+        The model in evaluation mode, and the tensors its transformer's files lack.
+
+    Raises:
+        CallError: A setting that was asked for is none of the model's.
+        ModelError: It cannot be loaded, or does not begin with a transformer that reads texts.
+    """
+    options = _load_options(files)
+    try:
+        model = (_load_modules if files.config.modules else _load_plain)(files, options)
+    except (CallError, ModelError):
+        raise
+    except Exception as error:  # whatever a foreign folder makes the libraries raise
+        raise ModelError(explain_load_failure(files.source.name, error)) from error
+    first = model[0]
+    missing = tuple(getattr(first, "missing", ()))
+    if isinstance(first, _CheckedTransformer):
+        first.__class__ = Transformer
+        first.unpad_inputs = False
+    _check_config(model, files)
+    return model.eval(), missing
+
+
+def is_foreign(entry: ModuleEntry) -> bool:
+    """Return whether a module's class is neither sentence-transformers' own nor of this package."""
+    return not entry.type.startswith((_OWN_PREFIX, *_PACKAGE_PREFIXES))
+
+
+def _load_options(files: ModelFiles) -> dict[str, Any]:
+    weights: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
+    if files.options.attn is not None:
+        weights["attn_implementation"] = files.options.attn
+    settings = {name: _read_value(text) for name, text in files.options.config}
+    return {"model_kwargs": weights, "config_kwargs": settings, "trust_remote_code": files.options.trust_remote_code}
+
+
+def _read_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _load_modules(files: ModelFiles, options: dict[str, Any]) -> SentenceTransformer:
+    entries = _entries_to_load(files)
+    refused = next((entry for entry in entries if is_foreign(entry)), None)
+    if refused and not files.options.trust_remote_code:
+        raise ModelError(
+            f"'{files.source.name}' has a module of the class {refused.type}, which is not sentence-transformers' own: "
+            "pass --trust-remote-code if you have read its code and trust it"
+        )
+    checked = {entry.type: _CheckedTransformer for entry in entries if _is_transformer(entry)}
+    with _folder_of(files, entries) as folder:
+        return SentenceTransformer._load_with_module_classes(str(folder), checked, device="cpu", **options)
+
+
+def _is_transformer(entry: ModuleEntry) -> bool:
+    return entry.name == "Transformer" and entry.type.startswith(_OWN_PREFIX)
+
+
+def _entries_to_load(files: ModelFiles) -> Sequence[ModuleEntry]:
+    """Return the modules up to the one to stop before, or to the first of this package's own."""
+    entries = files.config.modules
+    ends = [
+        number
+        for number, entry in enumerate(entries)
+        if number and (entry.path == files.options.stop_before or entry.type.startswith(_PACKAGE_PREFIXES))
+    ]
+    return entries[: ends[0]] if ends else entries
+
+
+@contextmanager
+def _folder_of(files: ModelFiles, entries: Sequence[ModuleEntry]) -> Iterator[Path]:
+    """Give a model's folder, or one like it whose modules.json ends earlier."""
+    source = files.source.folder
+    if len(entries) == len(files.config.modules):
+        yield source
+        return
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for path in source.iterdir():
+            if path.name != "modules.json":
+                (folder / path.name).symlink_to(path.resolve())
+        listed = [{"idx": i, "name": str(i), "path": entry.path, "type": entry.type} for i, entry in enumerate(entries)]
+        (folder / "modules.json").write_text(json.dumps(listed), encoding="utf-8")
+        yield folder
+
+
+def _load_plain(files: ModelFiles, options: dict[str, Any]) -> SentenceTransformer:
+    """Load a folder of transformers alone, with the pooling that sentence-transformers would put on top."""
+    shared = {"trust_remote_code": options["trust_remote_code"]}
+    first = _CheckedTransformer(
+        str(files.config.transformer),
+        model_kwargs={**shared, **options["model_kwargs"]},
+        processor_kwargs=dict(shared),
+        config_kwargs={**shared, **options["config_kwargs"]},
+    )
+    modules: list[torch.nn.Module] = [first]
+    if first.module_output_name == "token_embeddings":
+        pooling: Any = {"last": "lasttoken"}.get(files.config.pooling or "", files.config.pooling)
+        modules.append(Pooling(first.get_embedding_dimension(), pooling or _default_pooling(first.config)))
+        if files.config.normalizes:
+            modules.append(Normalize())
+    return SentenceTransformer(modules=modules, device="cpu")
+
+
+def _default_pooling(config: Any) -> Any:
+    """Return the pooling that sentence-transformers chooses: the last token of a causal language model, else mean."""
+    classes = getattr(config, "architectures", None) or [""]
+    causal = classes[0].endswith("ForCausalLM") and getattr(config, "is_causal", True)
+    return "lasttoken" if causal else "mean"
+
+
+def _check_config(model: SentenceTransformer, files: ModelFiles) -> None:
+    for name, _ in files.options.config:
+        if not hasattr(model[0].config, name):
+            raise CallError(f"--config {name}: the config of '{files.source.name}' has no such setting")
+
+
+def check_reads_texts(model: SentenceTransformer, name: str) -> None:
+    """Refuse a model whose token states are not those of its transformer's last layer.
+
+    Raises:
+        ModelError: It reads another output, or other inputs than texts.
+    """
+    first: Any = model[0]
+    modality = "message" if "message" in first.modality_config else "text"
+    if modality not in first.modality_config or first.tokenizer is None:
+        raise ModelError(f"'{name}' reads {', '.join(map(str, first.modality_config)) or 'nothing'}, and no texts")
+    read = first.modality_config[modality]
+    output = read["method_output_name"]
+    plain = output in (_LAST_STATE, [_LAST_STATE], (_LAST_STATE,))
+    if (read["method"], plain, first.module_output_name) != ("forward", True, "token_embeddings"):
+        raise ModelError(
+            f"'{name}' takes {output} of its transformer's {read['method']} as {first.module_output_name}, not its "
+            "last layer's token states, so its layers have no vectors to compare: set modality_config in "
+            "sentence_bert_config.json to last_hidden_state where that is meant"
+        )
+    if first.query_expansion is not None:
+        raise ModelError(f"'{name}' expands its queries, as models of late interaction do: it has no vector per text")
+
+
+def shadow_pipeline(pipeline: Any, module: torch.nn.Module | None = None) -> Any:
+    """Return a model of the same modules whose tokenizer and settings change without changing those of `pipeline`.
+
+    Args:
+        pipeline: A `SentenceTransformer` that begins with a transformer.
+        module: A transformer to put in the place of its own.
+    """
+    names = list(pipeline._modules)
+    first = copy.copy(pipeline[0])
+    first.processor = _copy_processor(first.processor)
+    first._prompt_length_mapping = {}
+    if module is not None:
+        first._modules = {**first._modules, "model": module}
+    shadow = copy.copy(pipeline)
+    shadow._modules = OrderedDict({**pipeline._modules, names[0]: first})
+    return shadow
+
+
+def _copy_processor(processor: Any) -> Any:
+    """Return a tokenizer without what earlier calls left in it; the object's own is never touched."""
+    copied = copy.deepcopy(processor)
+    backend = getattr(copied, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_truncation()
+        backend.no_padding()
+    return copied

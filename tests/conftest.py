@@ -55,14 +55,14 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
 
 @pytest.fixture(scope="session")
-def load_tiny(tiny_folder: Callable[[str], Path]) -> "Callable[[str], LoadedModel]":
+def load_tiny(tiny_folder: Callable[[str], Path]) -> "Callable[..., LoadedModel]":
     """Return the loaded model of a family, in float32 on the processor; shared, so never changed."""
     from probe.models.loading import load_model
     from probe.models.options import LoadOptions
 
     @cache
-    def load(family: str) -> "LoadedModel":
-        return load_model(str(tiny_folder(family)), LoadOptions(dtype="float32", device="cpu"))
+    def load(family: str, **options: Any) -> "LoadedModel":
+        return load_model(str(tiny_folder(family)), LoadOptions(dtype="float32", device="cpu", **options))
 
     return load
 

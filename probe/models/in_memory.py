@@ -28,6 +28,8 @@ __all__ = ["read_sentence_transformer"]
 # There are no files; an error says so to whoever needs one.
 _NOWHERE = Path("<a model in memory: save it, and name its folder>")
 _TEXTS = {"text", "message"}
+# In the order in which `encode_document` looks for its prompt.
+_DOCUMENT = ("document", "passage", "corpus")
 
 
 def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions) -> LoadedModel:
@@ -109,12 +111,18 @@ def _read_config(model: "SentenceTransformer", folder: Path) -> ModelConfig:
     _write(folder / "modules.json", modules)
     _write(folder / "sentence_bert_config.json", sizes)
     head = {
-        "prompts": {name: text or "" for name, text in model.prompts.items()},
+        "prompts": {**model.prompts, "query": _prompt(model, ("query",)), "document": _prompt(model, _DOCUMENT)},
         "similarity_fn_name": model.similarity_fn_name,
         "truncate_dim": model.truncate_dim,
     }
     _write(folder / "config_sentence_transformers.json", head)
     return read_model_config(folder)
+
+
+def _prompt(model: "SentenceTransformer", names: Iterable[str]) -> str:
+    """Return the prompt that the object puts before a text of one kind."""
+    found = next((name for name in names if name in model.prompts), model.default_prompt_name)
+    return "" if found is None else model.prompts.get(found) or ""
 
 
 def _write(path: Path, value: object) -> None:

@@ -1,6 +1,6 @@
 """An encoder in memory, and what loading any kind of it shares: longest inputs, and what cannot be loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,7 +155,7 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
         width=vectors.width,
         parameters=stack.parameters_by_layer(module),
         max_tokens=longest,
-        notes=(*files.config.notes, *((_NORM_NOTE,) if stack.final_norm is not None else ())),
+        notes=(*files.config.notes, *_notes(files, stack, vectors.pooling)),
         pooling=vectors.pooling,
         refusal=vectors.refusal,
         own_width=vectors.own_width,
@@ -163,6 +163,13 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
         state_hashes=hash_states(module, stack),
         head_hash=hash_modules(list(pipeline)[1:], files.config.truncate_dim),
     )
+
+
+def _notes(files: ModelFiles, stack: LayerStack, pooling: str | None) -> Iterator[str]:
+    if not files.config.modules and files.config.pooling is None and pooling is not None:
+        yield f"the folder names no pooling; {pooling} is sentence-transformers' default"
+    if stack.final_norm is not None:
+        yield _NORM_NOTE
 
 
 def _count_positions(module: nn.Module) -> int | None:

@@ -115,6 +115,8 @@ def read_model_config(folder: Path) -> ModelConfig:
         ModelError: One of the files is malformed.
     """
     modules = tuple(ModuleEntry(module.type, module.path) for module in _read_modules(folder))
+    for module in modules[1:]:
+        _read_json(folder / module.path / "config.json", dict[str, Any], {})
     transformer = find_transformer(folder)
     sizes = _read_sizes(transformer)
     head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())

@@ -22,6 +22,7 @@ from probe.metrics.vectors import Embeddings
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
+from probe.models.pipeline import shadow_pipeline
 from probe.models.tokenization import tokenize
 
 LoadTiny = Callable[[str], LoadedModel]
@@ -134,7 +135,9 @@ def test_text_without_a_token_is_zeros_and_moves_no_other(bert: LoadedModel, tmp
     from transformers import AutoTokenizer
 
     bare = AutoTokenizer.from_pretrained(write_tokenizer(tmp_path / "bare", wrap=False))
-    model = replace(bert, tokenizer=bare)
+    pipeline = shadow_pipeline(bert.pipeline)
+    pipeline[0].processor = bare
+    model = replace(bert, tokenizer=bare, pipeline=pipeline)
     vectors = read(model, ["apple", "", "bird boat", ""])[2, "max"]
     assert not vectors[[1, 3]].any()
     assert np.abs(vectors[[0, 2]] - read(model, ["apple", "bird boat"])[2, "max"]).max() <= 1e-6
@@ -147,12 +150,14 @@ def test_tokenizer_without_padding_token_reads_alike(bert: LoadedModel, tmp_path
     unpadded.pad_token = None
     assert unpadded.pad_token_id is None
     expected = read(bert, TEXTS)
-    vectors = read(replace(bert, tokenizer=unpadded), TEXTS)
+    pipeline = shadow_pipeline(bert.pipeline)
+    pipeline[0].processor = unpadded
+    vectors = read(replace(bert, tokenizer=unpadded, pipeline=pipeline), TEXTS)
     assert all(np.array_equal(vectors[place], expected[place]) for place in EVERYWHERE)
 
 
 def test_cut_texts_are_counted_prompt_included(load_tiny: LoadTiny) -> None:
-    model = replace(load_tiny("bert"), max_tokens=10)
+    model = load_tiny("bert", max_tokens=10)
     texts = [" ".join(WORDS[:n]) for n in (6, 7, 8, 9, 20)]
     assert LayerReader(model).read(texts, "", [(0, "cls")]).truncated == 2
     assert LayerReader(model).read(texts, "apple bird ", [(0, "cls")]).truncated == 4
@@ -222,8 +227,8 @@ def test_unknown_pooling_is_refused(load_tiny: LoadTiny) -> None:
 
 
 def test_own_pooling_that_is_none_of_ours_asks_for_one(load_tiny: LoadTiny) -> None:
-    model = replace(load_tiny("bert"), pooling=None, notes=("the model's own pooling (cls+mean) is none of ours",))
-    with pytest.raises(CallError, match=r"cls\+mean.*--pooling"):
+    model = replace(load_tiny("bert"), pooling=None, refusal="sentence-transformers gives no vectors of it")
+    with pytest.raises(CallError, match=r"no vectors.*--pooling"):
         own_pooling(model)
     with pytest.raises(CallError, match="--pooling"):
         select_hookpoints(model, "1")

@@ -33,7 +33,7 @@ def held(tiny_folder: Callable[[str], Path]) -> SentenceTransformer:
 
 
 def key_of(model: LoadedModel) -> dict[str, Any]:
-    return shelf_parts(model, model.document_prompt, "texts", token_budget=4096)
+    return shelf_parts(model, model.as_document, "texts", token_budget=4096)
 
 
 def own_row(model: LoadedModel) -> HookpointEncoder:
@@ -89,13 +89,18 @@ def test_the_same_object_has_the_same_key_and_is_not_changed(held: SentenceTrans
     assert first.module is held[0].auto_model
 
 
-def test_what_comes_after_the_pooling_is_noted_as_of_a_folder(held: SentenceTransformer, tmp_path: Path) -> None:
-    topped = SentenceTransformer(modules=[held[0], held[1], Dense(WIDTH, 4), Normalize()], device="cpu")
+@pytest.mark.parametrize("dims", [None, 3])
+def test_what_comes_after_the_pooling_is_part_of_its_own_vectors(
+    dims: int | None, held: SentenceTransformer, tmp_path: Path
+) -> None:
+    topped = SentenceTransformer(modules=[held[0], held[1], Dense(WIDTH, 4), Normalize()], truncate_dim=dims)
     topped.save(str(tmp_path / "topped"))
-    notes = load_model(topped).notes
-    assert notes == load_model(str(tmp_path / "topped")).notes
-    topped.truncate_dim = 3
-    assert load_model(topped).notes[-1] == "the model's own cut to 3 dimensions is left out"
+    texts = [text for text in TEXTS if text]
+    for model in (load_model(topped), load_model(str(tmp_path / "topped"), LoadOptions(dtype="float32"))):
+        assert model.pooling == "own"
+        vectors = own_row(model).encode_query(texts)
+        assert vectors.shape[1] == (dims or 4)
+        assert np.abs(vectors - topped.encode_query(texts)).max() < 1e-5
 
 
 def test_a_state_dict_in_half_precision_is_read_in_it(held: SentenceTransformer) -> None:

@@ -223,7 +223,7 @@ def test_cached_tiny_model_loads_with_the_catalogs_settings(
     shutil.copytree(tiny_folder("bert"), folder, dirs_exist_ok=True)
     change_json(folder / "config_sentence_transformers.json", prompts={"query": "other: "})
     model = load_model("arctic-m", LoadOptions(dtype="float32", device="cpu"))
-    assert (model.pooling, model.document_prompt) == ("cls", "")
+    assert (model.pooling, model.document_prompt) == ("mean", "")
     assert model.query_prompt == "Represent this sentence for searching relevant passages: "
     assert model.source.revision == COMMIT
 

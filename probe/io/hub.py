@@ -17,6 +17,7 @@ __all__ = [
     "fetch_snapshot",
     "find_snapshot",
     "is_known_absent",
+    "is_listed",
     "list_missing",
     "partial_snapshot",
 ]
@@ -141,6 +142,11 @@ def is_known_absent(hub_id: str, folder: Path, name: str) -> bool:
     if listed is not None:
         return name not in listed
     return try_to_load_from_cache(hub_id, name, revision=folder.name) is _CACHED_NO_EXIST
+
+
+def is_listed(hub_id: str, folder: Path) -> bool:
+    """Return whether the cache knows all that a repository has at the commit of a snapshot."""
+    return _listing(hub_id, folder) is not None
 
 
 def _listing(hub_id: str, folder: Path) -> set[str] | None:

@@ -14,7 +14,7 @@ from probe.io.model_files import (
 from probe.io.model_kinds import LAYERLESS, kind_of
 from probe.io.safetensors_files import check_pointer, check_weights, list_weights
 
-__all__ = ["check_folder", "find_fault"]
+__all__ = ["check_folder", "find_fault", "list_pickles"]
 
 _CONFIG = "config.json"
 _OWN = "sentence_transformers."
@@ -50,9 +50,14 @@ def check_folder(folder: Path, name: str) -> None:
     check_weights(weight_files(folder))
 
 
+def list_pickles(folder: Path) -> list[str]:
+    """Return the names of the pickles beside a transformer's config."""
+    return sorted(path.name for path in find_transformer_part(folder).glob("*") if path.suffix in _PICKLES)
+
+
 def _say(folder: Path, fault: str) -> str:
-    pickles = sorted(path.name for path in find_transformer_part(folder).glob("*") if path.suffix in _PICKLES)
-    if fault == "it holds no weights" and pickles:
+    pickles = list_pickles(folder)
+    if fault.startswith("it holds no weights") and pickles:
         return (
             f"holds only the pickle {pickles[0]}, which can run code when opened: expected safetensors. Where you "
             "trust the file, convert it with transformers: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"

@@ -13,11 +13,12 @@ from probe.io.hub import (
     fetch_snapshot,
     find_snapshot,
     is_known_absent,
+    is_listed,
     list_missing,
     partial_snapshot,
 )
 from probe.io.model_files import code_repositories
-from probe.io.model_folder import check_folder, find_fault
+from probe.io.model_folder import check_folder, find_fault, list_pickles
 from probe.models.adapters import has_adapter, merge_adapter
 from probe.models.catalog import PACKAGED_HUB_ID, CatalogEntry, find_entry, find_packaged, is_alias, list_entries
 
@@ -44,7 +45,7 @@ class ModelSource:
         revision: Commit of the hub's repository, where known.
         entry: Its entry in the catalog, if it has one.
         warnings: What is to be said above every table of its rows.
-        refusal: Why its own pooling is not known, so that one has to be named; empty where it is known.
+        refusal: Why its own pooling is not known, so that one has to be named, as a clause; empty where it is known.
     """
 
     name: str
@@ -146,15 +147,16 @@ def _lacks_modules(source: ModelSource) -> bool:
 def _find_on_hub(source: ModelSource, revision: str | None) -> ModelSource:
     hub_id = source.hub_id or ""
     folder = find_offline(hub_id, revision)
-    reason = "the hub's cache is not known to hold all of it"
     if folder is None:
+        reason = "the hub cannot be reached"
         try:
             folder = fetch_snapshot(hub_id, revision)
-            _fetch_code(folder)
         except HubUnreachableError as error:
-            reason, folder = str(error), _find_part(source, revision, str(error))
-    if folder is None:
-        raise ModelError(_say_missing(source, reason))
+            folder, reason = partial_snapshot(hub_id, revision), str(error)
+        if folder is None:
+            raise ModelError(_say_missing(source, reason))
+        _check_part(source, folder, reason)
+        _fetch_code(folder)
     found = replace(source, folder=folder, revision=_revision_of(folder))
     if _lacks_modules(found):
         return replace(found, refusal=_refuse_pooling(found))
@@ -162,19 +164,17 @@ def _find_on_hub(source: ModelSource, revision: str | None) -> ModelSource:
     return replace(found, warnings=_warn_plain(folder, source.name)) if plain else found
 
 
-def _find_part(source: ModelSource, revision: str | None, reason: str) -> Path | None:
-    """Return what the cache holds of a model that was fetched by another library, None if that is nothing.
+def _check_part(source: ModelSource, folder: Path, reason: str) -> None:
+    """Refuse what the cache holds of a model where that is known to be a part, and `reason` is why no more came.
 
     Raises:
-        ModelError: Files are known to be missing.
+        ModelError: It is so.
     """
-    folder = partial_snapshot(source.hub_id or "", revision)
-    if folder is None:
-        return None
-    missing = list_missing(source.hub_id or "", folder)
-    fault = f"{len(missing)} files of it are missing ({missing[0]}, ...)" if missing else find_fault(folder)
-    if fault is None:
-        return folder
+    hub_id = source.hub_id or ""
+    missing = list_missing(hub_id, folder)
+    fault = f"{len(missing)} of its files are missing ({missing[0]}, ...)" if missing else find_fault(folder)
+    if fault is None or (not missing and (is_listed(hub_id, folder) or list_pickles(folder))):
+        return
     raise ModelError(
         f"the hub's cache holds '{source.name}' in part, {fault}, and {reason}: run `hf download {source.hub_id}` "
         "where there is a network"
@@ -192,9 +192,8 @@ def _fetch_code(folder: Path) -> None:
 
 def _refuse_pooling(source: ModelSource) -> str:
     return (
-        f"'{source.name}' lies in the hub's cache without {_MODULES}, as other libraries fetch models, so its own "
-        f"pooling is not known: run `hf download {source.hub_id}` where there is a network, or name a pooling "
-        "(--pooling mean, or mean after a colon)"
+        f"another library fetched it into the hub's cache without {_MODULES}, so nobody knows how it pools (`hf download "
+        f"{source.hub_id}` completes it where there is a network)"
     )
 
 

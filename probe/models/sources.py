@@ -192,8 +192,8 @@ def _fetch_code(folder: Path) -> None:
 
 def _refuse_pooling(source: ModelSource) -> str:
     return (
-        f"another library fetched it into the hub's cache without {_MODULES}, so nobody knows how it pools (`hf download "
-        f"{source.hub_id}` completes it where there is a network)"
+        f"another library fetched it into the hub's cache without {_MODULES}, so nobody knows how it pools (`hf "
+        f"download {source.hub_id}` completes it where there is a network)"
     )
 
 

@@ -10,7 +10,7 @@ __all__ = ["models"]
 def models(output: FormatFlag) -> None:
     """List the aliases: hub id, pooling, prompts, longest input, and which are on this machine now."""
     output.check()
-    from probe.models.listing import list_models, model_notes, models_table
+    from probe.results.known_models import list_models, model_notes, models_table
 
     found = list_models()
     output.show(as_json([vars(model) for model in found]), lambda: [models_table(found), *model_notes(found)])

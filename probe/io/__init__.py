@@ -1,1 +1,1 @@
-"""Files, URLs, lines, columns and pixels; no model is known here."""
+"""Files, URLs, lines, columns, pixels, and what lies on a disk of a model; no model is loaded here."""

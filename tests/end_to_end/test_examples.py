@@ -41,7 +41,7 @@ def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     modules = "asyncio os statistics numpy.fft"  # of two packages, for there are labels by package
     entries = tuple(replace(entry, max_tokens=32) for entry in list_entries())
     # What is first imported below would keep the entries of this page for other files' tests.
-    import_module("probe.models.listing")
+    import_module("probe.results.known_models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.data.docstrings._MODULES", modules)
         patch.setattr("probe.models.catalog.list_entries", lambda: entries)

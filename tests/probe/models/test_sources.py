@@ -9,12 +9,15 @@ import pytest
 from tiny_models import change_json, write_json
 
 from probe.errors import CallError, ModelError
-from probe.models import sources
+from probe.io import hub
+from probe.models import catalog
 from probe.models.sources import find_offline, find_source, hash_files
 
 ARCTIC = "Snowflake/snowflake-arctic-embed-m-v1.5"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# A file of safetensors without any.
+NO_TENSORS = b"\x02\0\0\0\0\0\0\0{}"
 ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 WriteFolder = Callable[..., Path]
@@ -35,13 +38,13 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the package that brings a model, whether it is installed here or not."""
-    monkeypatch.setattr(sources, "_PACKAGED", "a_package_that_is_not_installed")
+    monkeypatch.setattr(catalog, "_PACKAGED", "a_package_that_is_not_installed")
 
 
 def write_folder(folder: Path, *names: str) -> Path:
     folder.mkdir(parents=True)
     for name in names:
-        (folder / name).write_text("{}")
+        (folder / name).write_bytes(NO_TENSORS if name.endswith(".safetensors") else b"{}")
     return folder
 
 
@@ -55,9 +58,8 @@ def write_snapshot(cache: Path, hub_id: str, *names: str) -> Path:
 def write_package(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = write_folder(root / "packaged_model" / "model", "config.json", "model.safetensors")
     (root / "packaged_model" / "__init__.py").write_text("")
-    (folder / "model.safetensors").write_text("abc")
     monkeypatch.syspath_prepend(str(root))
-    monkeypatch.setattr(sources, "_PACKAGED", "packaged_model")
+    monkeypatch.setattr(catalog, "_PACKAGED", "packaged_model")
     return folder
 
 
@@ -69,7 +71,7 @@ def test_folder_is_itself(tmp_path: Path) -> None:
 
 
 def test_relative_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path / "model", "config.json", "model-00001-of-00002.safetensors")
+    write_folder(tmp_path / "model", "config.json", "model.safetensors")
     monkeypatch.chdir(tmp_path)
     assert find_source("./model").folder.resolve() == (tmp_path / "model").resolve()
 
@@ -174,7 +176,7 @@ def test_packaged_model_is_found_when_its_weights_are_upstreams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     folder = write_package(tmp_path, monkeypatch)
-    monkeypatch.setattr(sources, "_PACKAGED_SHA256", ABC_SHA256)
+    monkeypatch.setattr(catalog, "_PACKAGED_SHA256", hash_files([folder / "model.safetensors"]))
     source = find_source(name)
     assert (source.folder, source.hub_id) == (folder, MINILM)
 
@@ -262,12 +264,12 @@ def test_everything_a_two_tower_model_needs_is_downloaded_and_nothing_twice() ->
     wanted = [*(f"0_CLIPModel/{name}" for name in _CLIP_FILES), *_CLIP_FILES, *siglip, "modules.json"]
     needless = ["0_CLIPModel/pytorch_model.bin", "pytorch_model.bin", "onnx/model.onnx", "openvino/model.xml"]
     chosen = filter_repo_objects(
-        [*wanted, *needless], allow_patterns=sources._WANTED, ignore_patterns=sources._UNWANTED
+        [*wanted, *needless], allow_patterns=list(hub.WANTED), ignore_patterns=list(hub.UNWANTED)
     )
     assert list(chosen) == wanted
 
 
-def test_a_folder_named_like_an_alias_is_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_named_like_an_alias_needs_a_separator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tiny_towers import write_towers
 
     from probe.models.info import find_files
@@ -275,9 +277,11 @@ def test_a_folder_named_like_an_alias_is_what_it_holds(tmp_path: Path, monkeypat
 
     write_towers(tmp_path / "minilm")
     monkeypatch.chdir(tmp_path)
-    assert find_files("minilm@text", LoadOptions(device="cpu")).tower == "text"
-    with pytest.raises(CallError, match="'minilm' has two towers"):
-        find_files("minilm", LoadOptions(device="cpu"))
+    assert find_files("./minilm@text", LoadOptions(device="cpu")).tower == "text"
+    with pytest.raises(CallError, match=r"'\./minilm' has two towers"):
+        find_files("./minilm", LoadOptions(device="cpu"))
+    with pytest.raises(CallError, match="'minilm' has a single tower"):
+        find_files("minilm@text", LoadOptions(device="cpu"))
 
 
 def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:
@@ -292,6 +296,6 @@ def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:
 
 def test_a_transformer_under_another_class_name_is_a_transformer(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"x")
+    (tmp_path / "model.safetensors").write_bytes(NO_TENSORS)
     (tmp_path / "modules.json").write_text('[{"path": "", "type": "custom_code.OwnTransformer"}]')
     assert find_source(str(tmp_path)).folder == tmp_path

@@ -1,0 +1,102 @@
+"""Whether a model's folder is whole: weights, configs, and whatever its modules.json names."""
+
+from pathlib import Path
+
+from probe.errors import ModelError
+from probe.io.model_files import (
+    ADAPTER_CONFIG,
+    SavedModule,
+    file_set,
+    find_transformer_part,
+    list_modules,
+    weight_files,
+)
+from probe.io.model_kinds import LAYERLESS, kind_of
+from probe.io.safetensors_files import check_pointer, check_weights, list_weights
+
+__all__ = ["check_folder", "find_fault", "list_pickles"]
+
+_CONFIG = "config.json"
+_OWN = "sentence_transformers."
+# Modules of sentence-transformers that need no file: git keeps no empty folders, so theirs may be missing.
+_WITHOUT_FILES = ("Normalize", "Dropout")
+_WITH_WEIGHTS = (
+    "Dense", "LayerNorm", "CNN", "LSTM", "WeightedLayerPooling", "StaticEmbedding", "WordEmbeddings",
+)  # fmt: skip
+_INPUTS = ("Transformer", "CLIPModel")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+# Longer files are no pointers of Git LFS.
+_POINTER_LENGTH = 1024
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """Refuse a folder that is no dense encoder's, or not whole.
+
+    Args:
+        folder: The folder.
+        name: What the user calls it.
+
+    Raises:
+        ModelError: It is so.
+    """
+    kind = kind_of(folder)
+    kind.check(name)
+    for path in file_set(folder):
+        if path.stat().st_size <= _POINTER_LENGTH:
+            check_pointer(path)
+    fault = find_fault(folder)
+    if fault is not None:
+        raise ModelError(f"'{name}' {_say(folder, fault)}")
+    check_weights(weight_files(folder))
+
+
+def list_pickles(folder: Path) -> list[str]:
+    """Return the names of the pickles beside a transformer's config."""
+    return sorted(path.name for path in find_transformer_part(folder).glob("*") if path.suffix in _PICKLES)
+
+
+def _say(folder: Path, fault: str) -> str:
+    pickles = list_pickles(folder)
+    if fault.startswith("it holds no weights") and pickles:
+        return (
+            f"holds only the pickle {pickles[0]}, which can run code when opened: expected safetensors. Where you "
+            "trust the file, convert it with transformers: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        )
+    return fault.removeprefix("it ")
+
+
+def find_fault(folder: Path) -> str | None:
+    """Return what a folder lacks of what it says it is made of, as a clause about it; None if it is whole.
+
+    Raises:
+        ModelError: A file that says so is malformed.
+    """
+    modules = list_modules(folder)
+    missing = next((fault for module in modules if (fault := _lacks(module, first=module is modules[0]))), None)
+    if missing is not None or kind_of(folder).kind == LAYERLESS:
+        return missing
+    transformer = find_transformer_part(folder)
+    if (transformer / ADAPTER_CONFIG).is_file():
+        return None
+    if not (transformer / _CONFIG).is_file():
+        return f"it holds no {_CONFIG}: expected the folder of a transformers model"
+    weights = list_weights(transformer)
+    return None if weights else "it holds no weights: expected safetensors"
+
+
+def _lacks(module: SavedModule, *, first: bool) -> str | None:
+    """Return what is missing of a module of sentence-transformers; of others nobody knows what they need."""
+    if not module.type.startswith(_OWN) or module.name in _WITHOUT_FILES or (first and module.name in _INPUTS):
+        return None
+    where = f"it lacks what its modules.json names: {module.path or 'its folder'} (a {module.name})"
+    if not module.folder.is_dir():
+        return f"{where} is not there; fetch the whole folder again"
+    if module.name not in ("StaticEmbedding",) and not any(module.folder.glob(f"*{_CONFIG}")):
+        return f"{where} has no {_CONFIG}; fetch the whole folder again"
+    if module.name in _WITH_WEIGHTS and not _has_weights(module.folder):
+        return f"{where} has no weights; fetch the whole folder again"
+    return None
+
+
+def _has_weights(folder: Path) -> bool:
+    return bool(list_weights(folder)) or (folder / "pytorch_model.bin").is_file()

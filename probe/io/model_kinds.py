@@ -1,0 +1,180 @@
+"""What kind of model a folder holds, told by its files: an encoder with layers, one without, or none that embeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probe.errors import ModelError
+from probe.io.model_files import ADAPTER_CONFIG, SavedModule, list_modules, read_object
+
+__all__ = ["LAYERLESS", "TRANSFORMER", "ModelKind", "kind_of"]
+
+TRANSFORMER, LAYERLESS, REFUSED = "transformer", "layerless", "refused"
+
+# Classes of this package may stand in modules.json as well; whoever reads its folders knows them.
+_OWN_PREFIXES = ("sentence_transformers.", "surgery.", "adaptors.")
+_SPARSE = ("SpladePooling", "MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding")
+_LATE = ("MultiVectorMask", "HierarchicalTokenPooling", "LambdaTokenPooling")
+_STATIC = ("StaticEmbedding", "WordEmbeddings", "BoW")
+_ROUTERS = ("Router", "Asym")
+
+_TO_LAYERS = "to read its layers as an encoder's all the same, SentenceTransformer('{name}').save(DIR) makes one of it"
+_CROSS = "is a cross-encoder ({found}): it scores pairs of texts and has no vector for one; " + _TO_LAYERS
+_SPARSE_TEXT = (
+    "is a sparse encoder ({found}): it gives a weight per word of its vocabulary, and only dense vectors are compared "
+    "here; probe rank --baseline bm25 is the lexical row there is"
+)
+_LATE_TEXT = (
+    "is a model of late interaction ({found}): it has a projection, markers and lengths of its own for the vectors of "
+    "its tokens, and they are not read here; name an encoder with one vector per text"
+)
+# What the class of a transformers folder ends in, where it has a head that is no language model's.
+_HEADS = {
+    "ForTokenClassification": "is a token classifier ({found}): it labels words and was not trained to embed; ",
+    "ForQuestionAnswering": "marks answers in texts ({found}) and was not trained to embed; ",
+    "ForMultipleChoice": "chooses among answers ({found}) and was not trained to embed; ",
+}
+# As sentence-transformers' config_sentence_transformers.json names kinds of models.
+_MODEL_TYPES = {"CrossEncoder": _CROSS, "SparseEncoder": _SPARSE_TEXT, "MultiVectorEncoder": _LATE_TEXT}
+_MODEL_TYPES["ColBERT"] = _LATE_TEXT
+
+# Encoder-decoders whose encoder alone sentence-transformers loads.
+_ENCODER_ONLY = """
+    t5 mt5 umt5 udop longt5 prophetnet xlm-prophetnet switch_transformers blenderbot blenderbot-small m2m_100
+    pegasus pegasus_x moonshine whisper marian t5gemma t5gemma2 t5gemma2_text
+"""
+_WITH_DECODER = """
+    bart mbart led bigbird_pegasus plbart mvp fsmt nllb-moe encoder-decoder florence2 seamless_m4t
+"""
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What a folder holds.
+
+    Attributes:
+        kind: `transformer`, which has layers; `layerless`, an encoder without any; `refused`, no dense encoder.
+        name: What it is, in a word or two.
+        refusal: Why it cannot be read and what to do, `{name}` standing for the model; empty where it can.
+        foreign: Full names of its modules' classes that are not sentence-transformers' own.
+    """
+
+    kind: str
+    name: str
+    refusal: str = ""
+    foreign: tuple[str, ...] = ()
+
+    def check(self, name: str) -> None:
+        """Refuse what is no dense encoder.
+
+        Args:
+            name: What the user calls it.
+
+        Raises:
+            ModelError: It is none.
+        """
+        if self.refusal:
+            raise ModelError(f"'{name}' {self.refusal.replace('{name}', name)}")
+
+
+def kind_of(folder: Path) -> ModelKind:
+    """Say what kind of model a folder holds, without loading anything.
+
+    Raises:
+        ModelError: A file that says so is malformed.
+    """
+    modules = list_modules(folder)
+    transformer = modules[0].folder if modules else folder
+    config = read_object(transformer / "config.json")
+    return (
+        _by_model_type(read_object(folder / "config_sentence_transformers.json"), bool(modules))
+        or _by_modules(modules)
+        or (None if modules else _by_architecture(config, read_object(folder / ADAPTER_CONFIG)))
+        or _by_config(config)
+        or _encoder(modules)
+    )
+
+
+def _by_model_type(head: dict[str, Any], has_modules: bool) -> ModelKind | None:
+    """Read what sentence-transformers wrote of the kind; it looks there only where there is a modules.json."""
+    said = head.get("model_type")
+    if said in _MODEL_TYPES:
+        return _refused(said, _MODEL_TYPES[said], f"model_type {said}")
+    if has_modules and said not in (None, "SentenceTransformer"):
+        text = (
+            "calls itself a {found} in config_sentence_transformers.json, a kind of model that is not known here: "
+            "expected SentenceTransformer, or no model_type"
+        )
+        return _refused(str(said), text, str(said))
+    return None
+
+
+def _by_modules(modules: Sequence[SavedModule]) -> ModelKind | None:
+    for module in modules:
+        if module.type.startswith("pylate."):
+            return _refused("late interaction", _LATE_TEXT, module.type)
+        if not module.type.startswith("sentence_transformers."):
+            continue
+        if module.name in _SPARSE:
+            return _refused("sparse encoder", _SPARSE_TEXT, module.name)
+        if module.name in _LATE:
+            return _refused("late interaction", _LATE_TEXT, module.name)
+        if module.name == "LogitScore":
+            return _refused("cross-encoder", _CROSS, module.name)
+    return None
+
+
+def _by_architecture(config: dict[str, Any], adapter: dict[str, Any]) -> ModelKind | None:
+    """Read what transformers wrote of a folder without modules.json: the class, and so the head it was trained with."""
+    architectures = config.get("architectures")
+    found = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    if found == "HF_ColBERT":
+        return _refused("late interaction", _LATE_TEXT, found)
+    if found.endswith("ForSequenceClassification"):
+        return _classifier(config, found)
+    if adapter.get("task_type") == "SEQ_CLS":
+        return _refused("classifier", _CROSS, "an adapter for SEQ_CLS")
+    text = next((text for head, text in _HEADS.items() if found.endswith(head)), None)
+    return _refused(found, text + _TO_LAYERS, found) if text else None
+
+
+def _classifier(config: dict[str, Any], found: str) -> ModelKind:
+    labels = config.get("id2label")
+    count = len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
+    if "sentence_transformers" in config or "sbert_ce_default_activation_function" in config or count == 1:
+        return _refused("cross-encoder", _CROSS, found)
+    text = "is a classifier of {count} labels ({found}), or a cross-encoder: it was not trained to embed; " + _TO_LAYERS
+    return _refused("classifier", text.replace("{count}", str(count)), found)
+
+
+def _by_config(config: dict[str, Any]) -> ModelKind | None:
+    """Read what transformers wrote of the transformer itself."""
+    family = str(config.get("model_type", ""))
+    quantised = config.get("quantization_config")
+    if isinstance(quantised, dict):
+        method = str(quantised.get("quant_method") or "an unnamed method")
+        text = "is quantised ({found}): its weights are not the numbers that its layers compute with; name the original"
+        return _refused("quantised", text, method)
+    whole = config.get("is_encoder_decoder") is True or family in _WITH_DECODER.split()
+    if whole and family not in _ENCODER_ONLY.split():
+        text = (
+            "is an encoder-decoder ({found}) that sentence-transformers reads whole: its vectors come out of the "
+            "decoder, not out of the encoder's layers; name an encoder, or one like T5, of which the encoder is read"
+        )
+        return _refused("encoder-decoder", text, family or "of an unnamed family")
+    return None
+
+
+def _encoder(modules: Sequence[SavedModule]) -> ModelKind:
+    foreign = tuple(dict.fromkeys(module.type for module in modules if not module.type.startswith(_OWN_PREFIXES)))
+    first = modules[0] if modules else None
+    if first is None or first.type in foreign or first.name in ("Transformer", "CLIPModel"):
+        return ModelKind(TRANSFORMER, "transformer", foreign=foreign)
+    if first.name in _ROUTERS:
+        return ModelKind(LAYERLESS, "router", foreign=foreign)
+    return ModelKind(LAYERLESS, "static" if first.name in _STATIC else first.name, foreign=foreign)
+
+
+def _refused(name: str, text: str, found: str) -> ModelKind:
+    return ModelKind(REFUSED, name, text.replace("{found}", found))

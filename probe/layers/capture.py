@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +14,7 @@ from probe.errors import ModelError
 from probe.layers.hookpoint import LayerPooling
 from probe.layers.layer_stack import LayerStack, block_input, first_tensor
 from probe.layers.pooling import POOLINGS, Pooling
+from probe.layers.unchanged import unchanged
 
 __all__ = ["Capture", "StopForward"]
 
@@ -110,6 +112,9 @@ class Capture:
 
     def _pool(self, layer: int, hidden: Tensor) -> None:
         mask = self._mask
+        if hidden.ndim == 3 and mask is not None:
+            # Longformer and its like pad on the right inside their forward, to full blocks.
+            hidden = hidden[:, : mask.shape[1]]
         if hidden.ndim != 3 or mask is None or hidden.shape[:2] != mask.shape:
             raise ModelError(f"layer {layer} gave a shape of {tuple(hidden.shape)}, expected (texts, tokens, width)")
         if self._stack.final_norm is not None:
@@ -141,7 +146,8 @@ class Capture:
         self._mask = inputs["attention_mask"]
         self._started = self._now()
         try:
-            self._forward(dict(inputs))
+            with unchanged(self._model) if self._stack.restless else nullcontext():
+                self._forward(dict(inputs))
         except StopForward as stop:
             if stop.capture is not self:
                 raise

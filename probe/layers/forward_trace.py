@@ -59,6 +59,11 @@ class ForwardTrace:
         position = self._ended.index(last)
         return [name for name in dict.fromkeys(self._ended) if self._begun[name] > position]
 
+    def ended_after(self, last: str) -> list[str]:
+        """Return the modules whose last call ended after that of `last`, in the order they ended."""
+        position = len(self._ended) - 1 - self._ended[::-1].index(last)
+        return list(dict.fromkeys(self._ended[position + 1 :]))
+
     def unread(self, module: nn.Module) -> tuple[str, ...]:
         """Return the parameters inside `module` that belong to nothing that ran."""
         names = [name for name, _ in module.named_parameters()]

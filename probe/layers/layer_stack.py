@@ -1,5 +1,6 @@
 """Find the layer stack of any encoder by its structure and behaviour, never by its name."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from probe.errors import ModelError, first_line
 from probe.layers.forward_trace import ForwardTrace, outermost
+from probe.layers.unchanged import unchanged
 
 __all__ = ["LayerStack", "block_input", "dummy_inputs", "find_layers", "first_tensor"]
 
@@ -19,11 +21,13 @@ class LayerStack:
     Attributes:
         path: Name of the block list inside the model, such as `encoder.layer`.
         blocks: The blocks, in order; block `k` (counted from 1) makes layer `k`.
-        final_norm: The norm between the last block and the model's output, if there is one.
-            It is applied at every depth, because a cut model applies it too.
+        final_norm: The norm between the last block and the model's output, if there is one, with a projection after
+            it where a model has that (OPT). It is applied at every depth, because a cut model applies it too.
         unread: Names of modules that run after the stack only (a pooler), and of parameters that no layer needs.
         joint: What makes the last layer out of the last block's output and of more, where a model of a single
             block does that (DeBERTa-v2's convolution over the embeddings and the first block).
+        width: Dimension D of the model's output, which is that of every layer once the norm is applied.
+        restless: Whether a forward changes the model itself, so that what was read before would change a vector.
     """
 
     path: str
@@ -31,6 +35,8 @@ class LayerStack:
     final_norm: nn.Module | None
     unread: tuple[str, ...]
     joint: nn.Module | None = None
+    width: int = 0
+    restless: bool = False
 
     @property
     def depth(self) -> int:
@@ -53,10 +59,10 @@ class LayerStack:
 
 
 def find_layers(model: nn.Module) -> LayerStack:
-    """Find the layer stack: the one outermost `ModuleList` with `num_hidden_layers` members.
+    """Find the layer stack: the outermost `ModuleList` with `num_hidden_layers` members that makes the model's output.
 
     Args:
-        model: A transformers encoder in evaluation mode.
+        model: A transformers encoder in evaluation mode; it is left as it was.
 
     Returns:
         The stack with its final norm, found on a dummy forward.
@@ -64,28 +70,41 @@ def find_layers(model: nn.Module) -> LayerStack:
     Raises:
         ModelError: There is no such list, or more than one, or the output cannot be explained.
     """
-    path, blocks = _find_blocks(model)
-    trace, output = _trace_dummy_forward(model)
-    last_block = next(name for name, module in model.named_modules() if module is blocks[-1])
-    name, joins = _find_last_step(model, trace, last_block, output=output)
-    last_step = None if name is None else model.get_submodule(name)
-    ran = trace.ran_after(last_block)
-    unread = tuple(other for other in ran if name is None or not f"{other}.".startswith(f"{name}."))
-    return LayerStack(path, blocks, None if joins else last_step, unread, last_step if joins else None)
-
-
-def _find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    expected = _count_hidden_layers(model)
     lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
-    fitting = [name for name, blocks in lists.items() if len(blocks) == expected]
-    outer = outermost(fitting)
-    if len(outer) != 1:
-        found = ", ".join(f"{name} ({len(blocks)})" for name, blocks in lists.items()) or "none"
-        raise ModelError(
-            f"{type(model).__name__} has no single list of its {expected} layers, so its layers cannot be read; "
-            f"module lists found: {found}"
-        )
-    return outer[0], lists[outer[0]]
+    fitting = _find_fitting(model, lists)
+    trace, output, changed = _trace_dummy_forward(model)
+    for path in fitting:
+        _refuse_two_stacks(model, trace, path, lists=lists)
+    path, (steps, joins) = _explain_output(model, trace, {path: lists[path] for path in fitting}, output=output)
+    last_block = _name_last(model, lists[path])
+    above = [n for n in trace.ran_after(last_block) if not any(f"{n}.".startswith(f"{step}.") for step in steps)]
+    modules = [model.get_submodule(name) for name in steps]
+    last_step = None if not modules else modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+    return LayerStack(
+        path,
+        lists[path],
+        None if joins else last_step,
+        (*above, *_find_unused(model, trace, path)),
+        last_step if joins else None,
+        width=output.shape[-1],
+        restless=changed,
+    )
+
+
+def _find_fitting(model: nn.Module, lists: Mapping[str, nn.ModuleList]) -> list[str]:
+    expected = _count_hidden_layers(model)
+    fitting = outermost([name for name, blocks in lists.items() if len(blocks) == expected])
+    if not fitting:
+        raise ModelError(_say_no_single_list(model, lists))
+    return fitting
+
+
+def _say_no_single_list(model: nn.Module, lists: Mapping[str, nn.ModuleList]) -> str:
+    found = ", ".join(f"{name} ({len(blocks)})" for name, blocks in lists.items()) or "none"
+    return (
+        f"{type(model).__name__} has no single list of its {_count_hidden_layers(model)} layers, so its layers cannot "
+        f"be read; module lists found: {found}"
+    )
 
 
 def _count_hidden_layers(model: nn.Module) -> int:
@@ -99,28 +118,35 @@ def _count_hidden_layers(model: nn.Module) -> int:
     return count
 
 
-def _trace_dummy_forward(model: nn.Module) -> tuple[ForwardTrace, Tensor]:
-    """Return the modules that ran on a few tokens, and the model's output."""
+def _trace_dummy_forward(model: nn.Module) -> tuple[ForwardTrace, Tensor, bool]:
+    """Return the modules that ran on a few tokens, the model's output, and whether the model changed itself."""
     trace = ForwardTrace()
     try:
-        with torch.inference_mode(), trace.watching(model):
-            return trace, first_tensor(model(**dummy_inputs(model)))
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        with unchanged(model) as changed, torch.inference_mode(), trace.watching(model):
+            output = first_tensor(model(**dummy_inputs(model)))
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a foreign model makes of plain tokens
         raise ModelError(
             f"{type(model).__name__} does not run on plain token ids and their mask: {first_line(error)}"
         ) from error
+    if not bool(torch.isfinite(output).all()):
+        raise ModelError(f"the weights of {type(model).__name__} give values that are not finite")
+    return trace, output, bool(changed)
 
 
-def dummy_inputs(model: nn.Module) -> dict[str, Tensor]:
-    """Return four arbitrary tokens `(1, 4)` with their mask, on the model's device."""
+def dummy_inputs(model: nn.Module, count: int = 4) -> dict[str, Tensor]:
+    """Return some arbitrary tokens `(1, count)` with their mask, on the model's device."""
     device = next(model.parameters()).device
-    ids = torch.arange(3, 7, device=device).unsqueeze(0)
+    ids = 3 + torch.arange(count, device=device).unsqueeze(0) % 4
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
 def first_tensor(value: Any) -> Tensor:
     """Return the first tensor of a module's output or input, which may be a tensor, a tuple or a ModelOutput."""
     while not isinstance(value, Tensor):
+        if isinstance(value, Mapping):
+            value = tuple(value.values())
         if not hasattr(value, "__getitem__") or len(value) == 0:
             raise ModelError(f"a layer gave a {type(value).__name__} where token states were expected")
         value = value[0]
@@ -132,29 +158,107 @@ def block_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     return first_tensor(args[0] if args else kwargs["hidden_states"])
 
 
-def _find_last_step(
+def _name_last(model: nn.Module, blocks: nn.ModuleList) -> str:
+    return next(name for name, module in model.named_modules() if module is blocks[-1])
+
+
+def _refuse_two_stacks(
+    model: nn.Module, trace: ForwardTrace, path: str, *, lists: Mapping[str, nn.ModuleList]
+) -> None:
+    """Refuse an encoder with its decoder: the states of one stack go on in the other."""
+    ran = [name for name in lists if lists[name] and all(f"{name}.{i}" in trace.calls for i in range(len(lists[name])))]
+    if path not in ran:
+        return
+    others = [name for name in outermost(ran) if name != path and next(lists[name].parameters(), None) is not None]
+    of_two = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+    for name in others:
+        after = f"{name}.0" in trace.ran_after(f"{path}.{len(lists[path]) - 1}")
+        before = f"{path}.0" in trace.ran_after(f"{name}.{len(lists[name]) - 1}")
+        if after or (before and of_two):
+            first, second = (path, name) if after else (name, path)
+            raise ModelError(
+                f"{type(model).__name__} runs {second} on what {first} made: the layers of two stacks are no single "
+                "curve; expected an encoder without its decoder"
+            )
+
+
+def _explain_output(
+    model: nn.Module, trace: ForwardTrace, fitting: Mapping[str, nn.ModuleList], *, output: Tensor
+) -> tuple[str, tuple[list[str], bool]]:
+    """Return the one list whose last block makes the output, with the last steps that `_find_last_steps` found."""
+    explained: dict[str, tuple[list[str], bool]] = {}
+    for path, blocks in fitting.items():
+        try:
+            explained[path] = _find_last_steps(model, trace, _name_last(model, blocks), output=output)
+        except ModelError:
+            if len(fitting) == 1:
+                raise
+    if len(explained) != 1:
+        raise ModelError(
+            _say_no_single_list(model, {n: m for n, m in model.named_modules() if isinstance(m, nn.ModuleList)})
+        )
+    return next(iter(explained.items()))
+
+
+def _find_last_steps(
     model: nn.Module, trace: ForwardTrace, last_block: str, *, output: Tensor
-) -> tuple[str | None, bool]:
-    """Return the module between the last block and the output, if any, and whether it joins more to the block's."""
+) -> tuple[list[str], bool]:
+    """Return the modules between the last block and the output, and whether they join more to the block's states."""
     if last_block not in trace.calls:
-        raise ModelError(f"the layers of {type(model).__name__} do not run in its forward")
-    if not bool(torch.isfinite(output).all()):
-        raise ModelError(f"the weights of {type(model).__name__} give values that are not finite")
+        raise ModelError(
+            f"the layers of {type(model).__name__} do not run as modules in its forward, so that nothing can be read "
+            "between them"
+        )
     hidden = first_tensor(trace.calls[last_block].output)
-    if torch.equal(hidden, output):
-        return None, False
-    for name in reversed(trace.ran_after(last_block)):
+    if _same(hidden, output):
+        return [], False
+    for name in reversed(trace.ended_after(last_block)):
         call = trace.calls[name]
         if _same(call.output, output) and any(_same(value, hidden) for value in call.args):
-            return name, not _same(call.args[0], hidden)
+            return [name], not _same(call.args[0], hidden)
+    steps: list[str] = []
+    for name in outermost(trace.ran_after(last_block)):
+        call = trace.calls[name]
+        if call.args and _same(call.args[0], hidden):
+            steps.append(name)
+            hidden = first_tensor(call.output)
+            if _same(hidden, output):
+                return steps, False
     raise ModelError(
-        f"the output of {type(model).__name__} is neither its last block's nor one module's on top of it, "
+        f"the output of {type(model).__name__} is neither its last block's nor that of modules on top of it, "
         "so a cut model could not be told from it"
     )
 
 
 def _same(value: Any, expected: Tensor) -> bool:
+    """Whether a value holds a tensor, or that tensor with padding of the model's own after it (Longformer)."""
     try:
-        return torch.equal(first_tensor(value), expected)
+        found = first_tensor(value)
     except ModelError:
         return False
+    if found.ndim == expected.ndim == 3:
+        found = found[:, : expected.shape[1]]
+    return torch.equal(found, expected)
+
+
+def _find_unused(model: nn.Module, trace: ForwardTrace, path: str) -> list[str]:
+    """Return the parameters beside the stack in modules that never ran, and on which no state depends."""
+    idle = [name for name in trace.unread(model) if not name.startswith(f"{path}.")]
+    parameters: Sequence[nn.Parameter] = [model.get_parameter(name) for name in idle]
+    if not idle or any(parameter.is_inference() or not parameter.is_floating_point() for parameter in parameters):
+        return []
+    asked = [parameter.requires_grad for parameter in parameters]
+    try:
+        with unchanged(model), torch.inference_mode(False), torch.enable_grad():
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+            output = first_tensor(model(**dummy_inputs(model)))
+            if not output.requires_grad:
+                return idle
+            slopes = torch.autograd.grad(output.sum(), parameters, allow_unused=True)
+    except RuntimeError:  # it cannot be differentiated, so nothing is known of it
+        return []
+    finally:
+        for parameter, before in zip(parameters, asked, strict=True):
+            parameter.requires_grad_(before)
+    return [name for name, slope in zip(idle, slopes, strict=True) if slope is None]

@@ -2,27 +2,25 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import LayerStack
 from probe.models.loaded import LoadedModel
 from probe.models.state_hash import hash_states
+from surgery.cutting.rebuild import Rebuilt
 
 __all__ = [
     "CutModel",
     "check_blocks",
-    "check_shape",
     "describe_cut",
     "is_cut",
     "parse_blocks",
     "refuse_other_states",
-    "update_layer_counts",
 ]
 
 # More than any encoder has; keeps a slip of the finger from filling the memory.
@@ -39,11 +37,15 @@ class CutModel(LoadedModel):
         blocks: The blocks of the model's files that it has, counted from 1.
         original_depth: Number of blocks in the files.
         original_weights_hash: sha256 of the files.
+        config_changes: What its config says otherwise than the original's, by the names of the files.
+        left_out: Tensors that its config does not build, and on which no state depends.
     """
 
     blocks: tuple[int, ...]
     original_depth: int
     original_weights_hash: str
+    config_changes: Mapping[str, Any]
+    left_out: tuple[str, ...]
 
 
 def is_cut(blocks: Sequence[int]) -> bool:
@@ -51,7 +53,9 @@ def is_cut(blocks: Sequence[int]) -> bool:
     return tuple(blocks) == tuple(range(1, len(blocks) + 1))
 
 
-def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, *, chosen: Sequence[int]) -> dict[str, Any]:
+def describe_cut(
+    model: LoadedModel, module: nn.Module, stack: LayerStack, *, chosen: Sequence[int], rebuilt: Rebuilt
+) -> dict[str, Any]:
     """Return the fields of a `CutModel` that are not its original's.
 
     Args:
@@ -59,6 +63,7 @@ def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, *, ch
         module: The original without the other blocks.
         stack: The blocks in it.
         chosen: Their numbers in the original.
+        rebuilt: What its config has to say.
     """
     earlier = model if isinstance(model, CutModel) else None
     return {
@@ -73,6 +78,8 @@ def describe_cut(model: LoadedModel, module: nn.Module, stack: LayerStack, *, ch
         "blocks": tuple(earlier.blocks[number - 1] for number in chosen) if earlier else tuple(chosen),
         "original_depth": earlier.original_depth if earlier else model.depth,
         "original_weights_hash": earlier.original_weights_hash if earlier else model.weights_hash,
+        "config_changes": {**(earlier.config_changes if earlier else {}), **rebuilt.changes},
+        "left_out": (*(earlier.left_out if earlier else ()), *rebuilt.left_out),
     }
 
 
@@ -104,41 +111,6 @@ def check_blocks(blocks: tuple[int, ...], model: LoadedModel) -> tuple[int, ...]
         rising = ",".join(map(str, sorted(set(blocks))))
         raise CallError(f"blocks {','.join(map(str, blocks))}: expected each one once, in rising order, as {rising}")
     return blocks
-
-
-def update_layer_counts(config: Any, depth: int, chosen: Sequence[int]) -> None:
-    """Make a config count the chosen ones of `depth` blocks: their number, and every list of an entry per block."""
-    for name, value in config.to_dict().items():
-        if isinstance(value, list) and len(value) == depth > 1:
-            setattr(config, name, [value[number - 1] for number in chosen])
-    config.num_hidden_layers = len(chosen)
-
-
-def check_shape(module: nn.Module, name: str, chosen: Sequence[int], *, within: str = "") -> None:
-    """Refuse a model that its own config would not build again, tensor for tensor.
-
-    Args:
-        module: The model.
-        name: What the caller calls it.
-        chosen: Its blocks, by their numbers in the original.
-        within: What the names of the tensors begin with that are compared; all of them when left out.
-
-    Raises:
-        ModelError: The config builds other tensors.
-    """
-    config: Any = module.config
-    with torch.device("meta"):
-        built = type(module)(config)
-    expected, found = (
-        {(key, value.shape) for key, value in made.state_dict().items() if key.startswith(within)}
-        for made in (built, module)
-    )
-    wrong = sorted(key for key, _ in expected ^ found)
-    if wrong:
-        raise ModelError(
-            f"'{name}' cannot be reduced to the blocks {','.join(map(str, chosen))}: its first block holds what all "
-            f"of them need ({wrong[0]}); keep block 1"
-        )
 
 
 def refuse_other_states(name: str, layer: int, expected: Tensor, *, found: Tensor) -> None:

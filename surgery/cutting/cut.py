@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,12 +14,11 @@ from probe.models.tower_loading import LoadedTower
 from surgery.cutting.blocks import (
     CutModel,
     check_blocks,
-    check_shape,
     describe_cut,
     is_cut,
     refuse_other_states,
-    update_layer_counts,
 )
+from surgery.cutting.rebuild import fit_config
 from surgery.cutting.towers import keep_tower
 
 __all__ = ["cut", "keep"]
@@ -66,15 +64,13 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
     from probe.models.pipeline import shadow_pipeline
 
     module = _copy_blocks(model, chosen)
-    config: Any = module.config
-    update_layer_counts(config.get_text_config(), model.depth, chosen)
-    check_shape(module, model.source.name, chosen)
+    rebuilt = fit_config(module, model.module, model.source.name, path=model.stack.path, chosen=chosen)
     stack = find_layers(module)
     if is_cut(chosen):
         _check_law(model, module, stack)
     fields = {name: getattr(model, name) for name in LoadedModel.__dataclass_fields__}
     fields["pipeline"] = shadow_pipeline(model.pipeline, module)
-    return CutModel(**{**fields, **describe_cut(model, module, stack, chosen=chosen)})
+    return CutModel(**{**fields, **describe_cut(model, module, stack, chosen=chosen, rebuilt=rebuilt)})
 
 
 def _copy_blocks(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:

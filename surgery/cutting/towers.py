@@ -14,7 +14,9 @@ from probe.layers.capture import Capture
 from probe.layers.tower_stack import Tower
 from probe.models.info import TOWER_CONFIGS
 from probe.models.tower_loading import LoadedTower, example_inputs
-from surgery.cutting.blocks import CutModel, check_shape, describe_cut, is_cut, refuse_other_states, update_layer_counts
+from surgery.cutting.blocks import CutModel, describe_cut, is_cut, refuse_other_states
+from surgery.cutting.config import adopt, block_changes, change_config
+from surgery.cutting.rebuild import Rebuilt, build
 
 __all__ = ["CutTower", "keep_tower"]
 
@@ -50,12 +52,37 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
             f"the config of '{model.source.name}' does not count its {model.depth} blocks (num_hidden_layers), so a "
             "cut of it would not load again"
         )
-    update_layer_counts(counts, model.depth, chosen)
-    check_shape(pair, model.source.name, chosen, within=f"{_inside_pair(parts)}.")
+    rebuilt = _fit_config(pair, model, chosen, within=f"{_inside_pair(parts)}.")
     if is_cut(chosen):
         _check_law(model, module, len(chosen))
     fields = {name: getattr(model, name) for name in LoadedTower.__dataclass_fields__}
-    return CutTower(**{**fields, "parts": parts, **describe_cut(model, module, parts.stack, chosen=chosen)})
+    return CutTower(**{**fields, "parts": parts, **describe_cut(model, module, parts.stack, chosen=chosen, rebuilt=rebuilt)})
+
+
+def _fit_config(pair: Any, model: LoadedTower, chosen: Sequence[int], *, within: str) -> Rebuilt:
+    """Make the config of both towers count the blocks that are left in one, and see that it builds them again."""
+    whole: Any = model.module.model  # type: ignore[union-attr]
+    inner = TOWER_CONFIGS[str(model.tower)]
+
+    def try_out(changes: dict[str, Any]) -> None:
+        """Build the whole model from a config with some changes."""
+        build(whole, change_config(whole.config, changes, inner))
+
+    changes = next(block_changes(whole.config, inner, depth=model.depth, chosen=chosen, try_out=try_out))
+    adopt(pair.config, change_config(whole.config, changes, inner), inner)
+    with torch.device("meta"):
+        built = type(pair)(pair.config)
+    expected, found = (
+        {(key, value.shape) for key, value in made.state_dict().items() if key.startswith(within)}
+        for made in (built, pair)
+    )
+    wrong = sorted(key for key, _ in expected ^ found)
+    if wrong:
+        raise ModelError(
+            f"'{model.source.name}' cannot be reduced to the blocks {','.join(map(str, chosen))}: its config would "
+            f"build other tensors than the rest has ({wrong[0]})"
+        )
+    return Rebuilt(changes)
 
 
 def _inside_pair(parts: Tower) -> str:

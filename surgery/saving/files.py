@@ -1,13 +1,15 @@
 """The files of a saved model, whatever kind it is: configs, weights, modules, and what it was cut from."""
 
+import copy
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from probe.errors import ModelError
+from probe.errors import ModelError, first_line
 from surgery.cutting.blocks import CutModel
 
 __all__ = [
@@ -57,13 +59,9 @@ def count_blocks(model: CutModel, counts: Any, before: dict[str, Any]) -> dict[s
         counts: transformers' config that counts them.
         before: The same as the original's config.json has it.
     """
-    lists = [
-        name for name, value in before.items() if isinstance(value, list) and len(value) == model.original_depth > 1
-    ]
-    if getattr(counts, "layer_types", None):  # made of other settings where the file does not name it
-        lists.append("layer_types")
-    count = counts.attribute_map.get("num_hidden_layers", "num_hidden_layers")
-    return {count: model.depth, **{name: getattr(counts, name) for name in lists}}
+    aliases = {alias: name for alias, name in counts.attribute_map.items() if alias in before}
+    changes = model.config_changes
+    return {**changes, **{alias: changes[name] for alias, name in aliases.items() if name in changes}}
 
 
 def compute_float32(config: dict[str, Any]) -> dict[str, Any]:
@@ -77,36 +75,82 @@ def compute_float32(config: dict[str, Any]) -> dict[str, Any]:
 def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> None:
     """Write the tensors a cut model keeps, byte for byte, under the names its config expects.
 
+    Where the files name the blocks' tensors in a way of their own, and transformers converts them when it loads them,
+    it converts the cut model's tensors back.
+
     Args:
         model: The cut model.
-        path: Name of its block list, as the files have it.
+        path: Name of its block list, as the module has it.
         source: Folder of the original's weight files.
         out: Folder to write to.
 
     Raises:
-        ModelError: The files name the blocks' tensors in a way of their own.
+        ModelError: The files name them in a way that transformers cannot give back.
     """
     from safetensors.torch import save_file
 
-    numbers = {block: index for index, block in enumerate(model.blocks)}
-    pattern = re.compile(rf"(?P<head>(?:.*\.)?{re.escape(path)}\.)(?P<block>\d+)(?P<tail>\..+)")
-    tensors: dict[str, Any] = {}
-    seen: set[int] = set()
-    for name, tensor in _read_tensors(source):
+    names = [name for name, _ in _read_tensors(source)]
+    head = _find_head(model, path, names)
+    if head is None:
+        tensors = _convert_back(model, source)
+    else:
+        tensors = _pick_tensors(model, f"{head}{path}.", source)
+    left_out = {f"{head or ''}{name}" for name in model.left_out}
+    save_file({n: t for n, t in tensors.items() if n not in left_out}, out / _WEIGHTS, metadata={"format": "pt"})
+
+
+def _find_head(model: CutModel, path: str, names: Sequence[str]) -> str | None:
+    """Return what stands before the block list in the files' names: one list there has the module's blocks."""
+    pattern = re.compile(rf"(?P<head>(?:.*\.)?){re.escape(path)}\.(?P<block>\d+)\.(?P<tail>.+)")
+    found: dict[str, dict[int, set[str]]] = {}
+    for name in names:
         part = pattern.fullmatch(name)
-        if part is None:
+        if part:
+            found.setdefault(part["head"], {}).setdefault(int(part["block"]), set()).add(part["tail"])
+    whole = [head for head, blocks in found.items() if blocks.keys() == set(range(model.original_depth))]
+    if len(whole) > 1:
+        # A decoder's blocks beside the encoder's: they have tensors of their own.
+        first = {name.removeprefix(f"{path}.0.") for name in model.module.state_dict() if name.startswith(f"{path}.0.")}
+        whole = [head for head in whole if found[head][model.blocks[0] - 1] == first]
+    return whole[0] if len(whole) == 1 else None
+
+
+def _pick_tensors(model: CutModel, prefix: str, source: Path) -> dict[str, Any]:
+    """Return the tensors of the files but those of the blocks that go, the others' renumbered."""
+    numbers = {str(block - 1): str(index) for index, block in enumerate(model.blocks)}
+    tensors: dict[str, Any] = {}
+    for name, tensor in _read_tensors(source):
+        if not name.startswith(prefix):
             tensors[name] = tensor
             continue
-        block = int(part["block"]) + 1
-        seen.add(block)
+        block, _, tail = name.removeprefix(prefix).partition(".")
         if block in numbers:
-            tensors[f"{part['head']}{numbers[block]}{part['tail']}"] = tensor
-    if seen != set(range(1, model.original_depth + 1)):
-        raise ModelError(
-            f"the weight files of '{model.source.name}' do not name their tensors {path}.0, ...: load the model "
-            "with transformers, save it with save_pretrained, and cut that folder"
-        )
-    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})
+            tensors[f"{prefix}{numbers[block]}.{tail}"] = tensor
+    return tensors
+
+
+def _convert_back(model: CutModel, source: Path) -> dict[str, Any]:
+    """Return a cut model's own tensors as transformers would save them, in the dtype of the files if that is lossless."""
+    module: Any = model.module
+    given = {name: tensor.detach().cpu() for name, tensor in module.state_dict().items() if name not in model.left_out}
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            copy.copy(module).save_pretrained(scratch, state_dict=given)
+        except Exception as error:  # whatever a foreign model raises
+            raise ModelError(
+                f"transformers cannot save the rest of '{model.source.name}': {type(error).__name__}: "
+                f"{first_line(error)}"
+            ) from error
+        saved = dict(_read_tensors(Path(scratch)))
+    stored = {tensor.dtype for _, tensor in _read_tensors(source) if tensor.is_floating_point()}
+    return {name: _as_stored(tensor, stored) for name, tensor in saved.items()}
+
+
+def _as_stored(tensor: Any, dtypes: set[Any]) -> Any:
+    if len(dtypes) != 1 or not tensor.is_floating_point():
+        return tensor
+    narrow = tensor.to(next(iter(dtypes)))
+    return narrow if narrow.to(tensor.dtype).equal(tensor) else tensor
 
 
 def _read_tensors(source: Path) -> Iterator[tuple[str, Any]]:

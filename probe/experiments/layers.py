@@ -9,6 +9,7 @@ from probe.data.loading import as_dataset
 from probe.encoding.hookpoints import with_full_model
 from probe.encoding.opening import Openable, as_reader
 from probe.encoding.reader import LayerReader
+from probe.errors import CallError
 from probe.evaluation.composite import Composite
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
@@ -51,6 +52,8 @@ def rank_layers(
         towers = open_towers(model, images, options.load, store=options.store)
         return rank_towers(towers, images, layers, poolings=poolings, options=options)
     reader = as_reader(model, options.load, options.store)
+    if reader.model.depth == 0:
+        raise CallError(f"'{reader.model.source.name}' is an encoder without layers: probe rank compares it with others")
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
     fusions = extra(reader, points)

@@ -3,6 +3,7 @@
 A group is a frozen dataclass: its fields are options, its methods do what every command does with their values.
 """
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -66,11 +67,22 @@ Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1)
 
 @dataclass(frozen=True)
 class TrustFlag:
-    """Whether code of a model's folder may run; the base of the groups that say how to load a model."""
+    """Which files of a model are loaded, and how; the base of the groups that say more of it."""
 
     panel: ClassVar[str] = "Model"
 
     _: KW_ONLY  # shown after the options of derived groups
+    revision: Annotated[
+        str | None, flag("Commit, branch or tag of a model on the hub; owner/name@revision says it of one.")
+    ] = None
+    attn: Annotated[
+        str | None,
+        flag("Implementation of the attention: eager, sdpa, ...; the model's own when left out."),
+    ] = None
+    config: Annotated[
+        list[str] | None,
+        flag("Change a setting of the model's config; may be repeated.", metavar="KEY=VALUE"),
+    ] = None
     trust_remote_code: Annotated[bool, flag("Run code shipped in the model's folder.", "--trust-remote-code")] = False
 
     def load_options(self, **fixed: Any) -> "LoadOptions":
@@ -81,7 +93,19 @@ class TrustFlag:
         """
         from probe.models.options import LoadOptions
 
-        return LoadOptions(**vars(self), **fixed)
+        return LoadOptions(**{**vars(self), "config": _parse_settings(self.config or ())}, **fixed)
+
+
+def _parse_settings(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return settings of a model's config from what `--config` was given."""
+    pairs = [(key.strip(), value) for key, _, value in (text.partition("=") for text in texts)]
+    for text, (key, _) in zip(texts, pairs, strict=True):
+        if not key or "=" not in text:
+            raise CallError(f"--config '{text}': expected KEY=VALUE, as --config sliding_window=128")
+    repeated = next((key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number])), None)
+    if repeated is not None:
+        raise CallError(f"--config {repeated} is given twice: give it once")
+    return tuple(pairs)
 
 
 @dataclass(frozen=True)
@@ -99,6 +123,8 @@ class PromptFlags(TrustFlag):
     max_tokens: MaxTokens = None
     query_prompt: Annotated[str | None, flag("Prefix of queries; the model's own when left out.")] = None
     document_prompt: Annotated[str | None, flag("Prefix of documents; the model's own when left out.")] = None
+    query_prompt_name: Annotated[str | None, flag("One of the model's own prompts by its name, for queries.")] = None
+    document_prompt_name: Annotated[str | None, flag("The same for documents.")] = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +139,9 @@ class TextFlags(DeviceFlags):
     max_tokens: MaxTokens = None
     document_prompt: Annotated[
         str | None, flag("Prefix of every text; the model's document prompt when left out.", "--prompt")
+    ] = None
+    document_prompt_name: Annotated[
+        str | None, flag("One of the model's own prompts by its name, for every text.", "--prompt-name")
     ] = None
 
 

@@ -19,6 +19,7 @@ from probe.io.staging import follow_umask, staging, sweep
 __all__ = [
     "as_refusal",
     "digest",
+    "find_refusal",
     "hash_files",
     "put_bytes",
     "read_sealed",
@@ -67,7 +68,7 @@ def write_file(path: Path, write: Callable[[Path], object], before: Stamp | None
 
     Args:
         path: Where it goes.
-        write: Writes to the path that it is given.
+        write: Writes to the path that it is given, whose name ends like that of the file.
         before: What `stamp_of` said of the path when it was decided that the file may go there.
 
     Returns:
@@ -78,7 +79,8 @@ def write_file(path: Path, write: Callable[[Path], object], before: Stamp | None
     """
     place = follow_link(path)
     sweep(place.parent)
-    with staging(place) as made, _refusals():
+    with staging(place) as scratch, _refusals():
+        made = scratch.with_name(f"{scratch.name}{path.suffix}")
         write(made)
         follow_umask(made, place)
         if before is not None:
@@ -153,6 +155,16 @@ def as_refusal(error: BaseException) -> OSError | None:
             return OSError("torch could not write a file: is the disk full?")
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def find_refusal(path: Path) -> str:
+    """Return in words why nothing can be made at a path, as far as that can be known before; nothing where it can."""
+    known = path if path.exists() and not path.is_dir() else path.parent
+    while not known.exists() and known != known.parent:
+        known = known.parent
+    if not known.is_dir() and known != path:
+        return f"'{known}' is no folder"
+    return "" if os.access(known, os.W_OK) else f"'{known}' is read-only, or permission is denied"
 
 
 def reason(error: OSError) -> str:

@@ -68,16 +68,22 @@ def _move_plainly(made: Path, path: Path) -> None:
     """Rename without replacing, where the file system has no call for it: the name is taken first."""
     if os.name == "nt":  # replaces nothing there
         made.rename(path)
-    elif not made.is_dir():
-        path.touch(exist_ok=False)
-        made.replace(path)
-    else:
+    elif made.is_dir():
         path.mkdir()
         try:
             made.rename(path)
         except OSError as error:
+            with suppress(OSError):
+                path.rmdir()
             if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
                 raise TargetChanged(path) from None
+            raise
+    else:
+        path.touch(exist_ok=False)
+        try:
+            made.replace(path)
+        except OSError:
+            path.unlink(missing_ok=True)
             raise
 
 

@@ -22,7 +22,6 @@ SCRATCH = ".part"
 # In a staging folder: what is made, and the file that its process holds a lock on.
 MADE, _LOCK = "made", "lock"
 _NAME = re.compile(r"\..*-[0-9a-f]{16}\.part", re.DOTALL)
-_INSIDE = {MADE, _LOCK}
 # Bytes of the target's name in that of its staging folder: file systems take 255, and a name may be all of them.
 _LONGEST = 100
 
@@ -123,7 +122,7 @@ def sweep(parent: Path, names: Iterable[str] | None = None) -> list[Path]:
 def _remove_dead(folder: Path) -> bool:
     """Remove a staging folder unless it is in use; return whether it was removed."""
     with suppress(OSError), _held(folder) as dead:
-        if dead and _INSIDE.issuperset(os.listdir(folder)):
+        if dead:
             shutil.rmtree(folder)
             return True
     return False

@@ -149,8 +149,9 @@ class Twin:
             record = file.record
             if (record.shelf, record.text_hash) != (self.key, text_hash):
                 return Found({}, {}, 0)
-            tensors = {ours: file.read(self.names[ours]) for ours in sorted(wanted)}
-        seconds = {ours[0]: record.seconds[self.names[ours][0]] for ours in tensors}
+            names = {ours: self.names[ours] for ours in sorted(wanted) if self.names[ours] in record.layer_poolings}
+            tensors = {ours: file.read(theirs) for ours, theirs in names.items()}
+        seconds = {ours[0]: record.seconds[theirs[0]] for ours, theirs in names.items() if theirs[0] in record.seconds}
         return Found(tensors, seconds, record.truncated)
 
 
@@ -188,7 +189,10 @@ def _match(
         return {}
     if any(theirs.get(name) != parts.get(name) for name in _SAME):
         return {}
-    names = {content: parse_layer_pooling(name) for name, content in found.items()}
+    try:
+        names = {content: parse_layer_pooling(name) for name, content in found.items()}
+    except (ValueError, TypeError):
+        return {}
     return {ours: names[content] for ours, content in contents.items() if content in names}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from probe.encoding.hookpoints import own_pooling
 from probe.errors import CallError, ModelError
-from probe.io.files import reason, replace_folder
+from probe.io.files import find_refusal, reason, replace_folder
 from probe.io.publishing import stamp_of
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.towers import CutTower
@@ -24,6 +24,9 @@ def check_out(out: Path, force: bool) -> None:
     Raises:
         CallError: It may not.
     """
+    refused = find_refusal(out)
+    if refused:
+        raise CallError(f"'{out}' cannot be made: {refused}")
     if not out.exists():
         return
     if not out.is_dir():

@@ -52,6 +52,7 @@ def terminable() -> Iterator[None]:
         return
 
     def end(number: int, frame: FrameType | None) -> None:
+        """End the command."""
         raise Terminated(number)
 
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]

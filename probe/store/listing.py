@@ -156,7 +156,7 @@ class Twin:
 
 
 def find_twins(
-    shelves: Location, key: str, parts: Mapping[str, Any], contents: Mapping[LayerPooling, str]
+    shelves: Location, key: str, parts: Mapping[str, Any], *, contents: Mapping[LayerPooling, str]
 ) -> list[Twin]:
     """Return the shelves of a store that hold the same states of the same texts.
 

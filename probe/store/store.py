@@ -63,7 +63,8 @@ class Store:
             kept = {**(known or manifest), **({"contents": named} if named else {})}
             self.keep(lambda: _write_json(folder / MANIFEST, kept))
         self.keep(lambda: touch(folder / MANIFEST), quiet=True)
-        return Shelf(self, folder, key, lambda: find_twins(self.folder / "shelves", key, parts, wanted))
+        shelves = self.folder / "shelves"
+        return Shelf(self, folder, key, find_twins=lambda: find_twins(shelves, key, parts, contents=wanted))
 
     def read_facts(self, parts: Mapping[str, Any]) -> Any | None:
         """Return the stored facts of a model, keyed by everything that determines them, or None."""
@@ -97,7 +98,9 @@ class Store:
 class Shelf:
     """The states of one set of texts under one model and its settings."""
 
-    def __init__(self, store: Store, folder: Location, key: str, find_twins: Callable[[], list[Twin]] = list) -> None:
+    def __init__(
+        self, store: Store, folder: Location, key: str, *, find_twins: Callable[[], list[Twin]] = list
+    ) -> None:
         """Use a folder of the store; `Store.shelf` makes these."""
         self._store = store
         self._listing = ShelfListing(folder)

@@ -25,6 +25,7 @@ from encoder_surgery.shell.process import (
 )
 from probe.errors import ProbeError, first_line
 from probe.io.files import as_refusal, reason
+from probe.io.staging import scratch_files
 
 __all__ = ["app", "flag", "friendly", "leave_to_first", "shared"]
 
@@ -102,7 +103,7 @@ def friendly(command: Command) -> Command:
         if not getattr(command, _SHARED, False):
             leave_to_first()
         try:
-            with _silence_others(), terminable():
+            with _silence_others(), terminable(), scratch_files():
                 check_names(values)
                 command(**_group_values(command, values))
             sys.stdout.flush()
@@ -171,6 +172,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     kind, words = type(error).__name__, first_line(error)
     if isinstance(error, MemoryError) or kind == "OutOfMemoryError" or _NO_MEMORY in str(error):
         return f"the memory is used up ({words}): expected more of it, or less to do at once", 1
+    if isinstance(error, RecursionError):
+        return f"what was read is nested too deeply to be data of any kind ({words})", 1
     if isinstance(error, ImportError):
         return f"a package cannot be imported ({words}): is the installation whole?", 1
     return f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1

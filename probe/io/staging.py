@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows: nothing can be said of another process, so nothing of its is removed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["MADE", "SCRATCH", "find_dead", "follow_umask", "is_staging", "scratch_folder", "staging", "sweep"]
+__all__ = ["MADE", "SCRATCH", "find_dead", "follow_umask", "is_staging", "scratch_files", "staging", "sweep"]
 
 # Ends the name of what is still being written.
 SCRATCH = ".part"
@@ -49,13 +49,23 @@ def staging(beside: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Make an empty folder for temporary files, gone afterwards, as are those of processes that were killed."""
-    place = Path(tempfile.gettempdir(), "encoder-surgery")
-    sweep(place.parent)
-    with staging(place) as made:
-        made.mkdir(0o700)
-        yield made
+def scratch_files() -> Iterator[None]:
+    """Have temporary files made in a folder of this process, gone afterwards; those of killed processes go first.
+
+    Where no such folder can be made, whoever needs one says so.
+    """
+    before = tempfile.tempdir
+    with ExitStack() as stack:
+        with suppress(OSError):
+            place = Path(tempfile.gettempdir(), "encoder-surgery")
+            sweep(place.parent)
+            made = stack.enter_context(staging(place))
+            made.mkdir(0o700)
+            tempfile.tempdir = str(made)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _make_locked(parent: Path, name: str) -> tuple[Path, int]:

@@ -140,6 +140,7 @@ FAILURES: dict[str, Callable[[], Exception]] = {
     "torch": lambda: RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
     "memory": MemoryError,
     "allocator": lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    "deep": lambda: RecursionError("maximum recursion depth exceeded"),
     "import": lambda: ImportError("libfoo.so: cannot open shared object file"),
     "pipe": lambda: _chained(ValueError("x")),
 }
@@ -158,6 +159,10 @@ def run(*arguments: str) -> Result:
         ("torch", "error: the system refused: torch could not write a file: is the disk full?\n"),
         ("memory", "error: the memory is used up (MemoryError): expected more of it, or less to do at once\n"),
         ("allocator", "error: the memory is used up (DefaultCPUAllocator: can't allocate memory: you tried to "),
+        (
+            "deep",
+            "error: what was read is nested too deeply to be data of any kind (maximum recursion depth exceeded)\n",
+        ),
         ("import", "error: a package cannot be imported (libfoo.so: cannot open shared object file): is the "),
         ("pipe", "error: unexpected RuntimeError: cannot save (a fault of ours: --debug shows where)\n"),
     ],

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from probe.io import staging as staging_module
 from probe.io.files import replace_folder
-from probe.io.staging import find_dead, scratch_folder, staging, sweep
+from probe.io.staging import find_dead, scratch_files, staging, sweep
 
 CHILD = """
 import sys, time
@@ -85,12 +86,26 @@ def test_a_folder_nobody_can_lock_is_never_taken_for_a_dead_one(
         assert made.is_dir()
 
 
-def test_a_scratch_folder_is_private_and_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging_module.tempfile, "gettempdir", lambda: str(tmp_path))
-    with scratch_folder() as folder:
-        assert folder.stat().st_mode & 0o077 == 0
-        assert list(folder.iterdir()) == []
-    assert hidden(tmp_path) == []
+def test_temporary_files_lie_in_a_private_folder_that_is_gone_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / ".encoder-surgery-0123456789abcdef.part"
+    left.mkdir()
+    (left / "lock").touch()
+    with scratch_files(), tempfile.TemporaryDirectory() as folder:
+        assert Path(folder).parent.stat().st_mode & 0o077 == 0
+        assert Path(folder).is_relative_to(tmp_path)
+        assert not left.exists()
+    assert (hidden(tmp_path), tempfile.gettempdir()) == ([], str(tmp_path))
+
+
+def test_a_machine_without_room_for_temporary_files_still_runs_what_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with scratch_files():
+        assert tempfile.gettempdir() == str(tmp_path / "nowhere")
 
 
 def test_a_sweep_waits_for_nobody(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.options import Force, OutFolder
-from encoder_surgery.shell.output import check_file, check_plot, saving, say
+from encoder_surgery.shell.output import check_file, check_plot, say, write_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,8 +67,7 @@ class TrainFlags:
             return
         from adaptors.training.similarity_map import similarity_map
 
-        with saving(self.similarity_map):
-            similarity_map(before, sample(), self.similarity_map, sides=sides)
+        write_file(self.similarity_map, lambda file: similarity_map(before, sample(), file, sides=sides))
 
     def save(self, tuned: "Tuned") -> None:
         """Save the trained encoder, check it in a fresh process, and print its folder."""

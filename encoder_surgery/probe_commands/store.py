@@ -24,7 +24,7 @@ store_app = app("See, check and empty the store of pooled states.", "probe store
 def show(store: StoreFolder, output: FormatFlag) -> None:
     """List what is stored: model, data set, settings, size, last use."""
     output.check()
-    from probe.store.inventory import list_shelves, store_table
+    from probe.store.inventory import find_leftovers, list_shelves, store_table
 
     opened = _open(store)
     shelves = list_shelves(opened)
@@ -32,6 +32,9 @@ def show(store: StoreFolder, output: FormatFlag) -> None:
     output.show(as_json(found), lambda: [store_table(shelves)])
     if output.format == "table":
         say(f"store: {opened.folder}")
+        left = len(find_leftovers(opened))
+        if left:
+            say(f"{left} files and folders were left half-written by interrupted runs: probe store prune deletes them")
 
 
 @store_app.command(epilog="Example: probe store verify")

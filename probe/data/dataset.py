@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from probe.data.images import shown
+from probe.data.same_texts import SharedIds, SharedIdsBuilder
 from probe.data.texts import Documents, TextHash, Texts, shorten
 from probe.errors import CallError
 from probe.io.html_table import import_pandas, render_table
@@ -13,13 +14,23 @@ from probe.io.html_table import import_pandas, render_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Defects", "Qrels", "refuse_images"]
+__all__ = [
+    "BEIR_ID_RULE",
+    "DEFAULT_DATASET",
+    "ID_RULE",
+    "TITLE_RULE",
+    "Dataset",
+    "Defects",
+    "Qrels",
+    "refuse_images",
+]
 
 Qrels = dict[str, dict[str, int]]
 
 DEFAULT_DATASET = "docstrings"
 TITLE_RULE = "title + ' ' + text"
-ID_RULE = "a document with the query's own id is dropped"
+ID_RULE = "a document with the query's own id and text is dropped"
+BEIR_ID_RULE = "a document with the query's own id is dropped"
 
 _ROWS_SHOWN = 5
 # Locations that a line names.
@@ -41,6 +52,8 @@ class Dataset:
         defects: What is wrong with the files without making them useless, with file and line.
         limited: Whether documents were left out by `limit`.
         images: Which side's texts are images (`ImageFile`): `documents`, `queries`, or neither.
+        drop_same_id: Whether a document with the query's own id is dropped whatever its text, as BEIR does.
+        shared_ids: The ids that queries and documents share; found in the documents when left out.
     """
 
     name: str
@@ -52,6 +65,37 @@ class Dataset:
     defects: tuple[str, ...] = ()
     limited: bool = False
     images: str = ""
+    drop_same_id: bool = False
+    shared_ids: SharedIds | None = None
+
+    @cached_property
+    def dropped(self) -> frozenset[str]:
+        """Ids of queries; the document with such an id is never returned for the query that has it."""
+        return frozenset(self.queries.ids) if self.drop_same_id else self._shared.same
+
+    @property
+    def id_rule(self) -> str:
+        """Which documents are never returned, in words."""
+        return BEIR_ID_RULE if self.drop_same_id else ID_RULE
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The defects, and how many documents have a query's id by accident."""
+        alike = [] if self.drop_same_id else [query for query in self.queries.ids if query in self._shared.other]
+        if not alike:
+            return self.defects
+        named = ", ".join(alike[:_NAMED]) + ", ..." * (len(alike) > _NAMED)
+        kind = "queries with the id of a document that has another text (it stays; --drop-same-id drops it)"
+        return (*self.defects, f"{len(alike)} {kind}: {named}")
+
+    @cached_property
+    def _shared(self) -> SharedIds:
+        if self.shared_ids is not None:
+            return self.shared_ids
+        shared = SharedIdsBuilder(dict(self.queries))
+        for name, text in self.documents if len(self.queries) else ():
+            shared.add(name, text)
+        return shared.build()
 
     @cached_property
     def text_hash(self) -> str:
@@ -70,7 +114,7 @@ class Dataset:
             *([f"synthetic queries: {self.synthetic}"] if self.synthetic else []),
             *(["a part of the corpus"] if self.limited else []),
             f"text {self.text_hash[:12]}, judgements {self.qrels_hash[:12]}",
-            *(f"data defect: {defect}" for defect in self.defects),
+            *(f"data defect: {defect}" for defect in self.notices),
         ]
         title = f"{self.name} ({self.split}): {len(self.documents)} documents, {len(self.queries)} queries"
         header = ("query id", "query", "relevant documents")

@@ -10,7 +10,7 @@ import numpy as np
 from probe.errors import DataError
 from probe.io.text_lines import START, SURROGATE, Mark, label, parse_json, read_lines, replace_surrogates
 
-__all__ = ["Entry", "JsonLines", "Record", "Records", "check_record", "read_unique", "text_of"]
+__all__ = ["Entry", "JsonLines", "Record", "Records", "check_id", "check_record", "read_unique", "text_of"]
 
 Record = dict[str, Any]
 
@@ -102,17 +102,38 @@ def _as_seen_from(location: str, other: str) -> str:
     return spot if location.startswith(f"{file}:") else f"{spot} of {file}"
 
 
+def check_id(value: Any, location: str, name: str = "_id") -> str:
+    """Return an id without white space around it, as corpus, queries and judgements alike have it.
+
+    Args:
+        value: What is there: a text, or a whole number.
+        location: File and line, as messages name them.
+        name: What messages call the id.
+
+    Raises:
+        DataError: It is none, empty, or holds what no metric can tell apart.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f'{location}: expected a text or a whole number as "{name}", found {ascii(value)[:60]}')
+    checked = str(value).strip()
+    if not checked:
+        raise DataError(f'{location}: the id "{name}" is empty: expected a text or a whole number')
+    if SURROGATE.search(checked):
+        raise DataError(f"{location}: half a character (a lone surrogate) in the id {checked!a}")
+    if "\0" in checked:
+        raise DataError(f"{location}: a NUL character in the id {checked!a}, where trec_eval ends it: take it out")
+    return checked
+
+
 def check_record(record: Any, location: str, shown: str) -> Record:
     """Return a record with its id, title and text as strings; messages quote it as `shown`.
 
     Raises:
         DataError: It is none.
     """
-    if not isinstance(record, dict) or not isinstance(record.get("_id"), str | int):
+    if not isinstance(record, dict) or record.get("_id") is None:
         raise DataError(f'{location}: expected an object with "_id" and "text", found {shown[:60]}')
-    record["_id"] = str(record["_id"])
-    if SURROGATE.search(record["_id"]):
-        raise DataError(f"{location}: half a character (a lone surrogate) in the id {record['_id']!a}")
+    record["_id"] = check_id(record["_id"], location)
     for key in ("title", "text"):
         record[key] = _read_string(record, key, location)
     return record

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from probe.data.same_texts import EqualTexts, TextKeys
+
 __all__ = ["BLOCK", "Documents", "TextHash", "Texts", "chunks", "select", "shorten", "spread"]
 
 # Reading may begin at every so-many-th document.
@@ -30,6 +32,10 @@ class Documents(Protocol):
     @property
     def text_hash(self) -> str:
         """sha256 over all ids and texts."""
+
+    @property
+    def equal_texts(self) -> EqualTexts:
+        """Which documents have the text of another one."""
 
 
 class TextHash:
@@ -80,6 +86,11 @@ class Texts:
         """sha256 over all ids and texts."""
         return TextHash.of(self)
 
+    @cached_property
+    def equal_texts(self) -> EqualTexts:
+        """Which of the texts are equal to another one."""
+        return TextKeys(self.texts).find_equal()
+
     @classmethod
     def gather(cls, rows: Iterable[tuple[str, str]]) -> "Texts":
         """Hold rows of id and text in memory."""
@@ -127,14 +138,20 @@ class _Selection:
         return self._survey[0]
 
     @cached_property
-    def _survey(self) -> tuple[str, list[tuple[int, int]]]:
-        """The hash, and per block the row of the corpus where it begins and how many others are still taken."""
-        digest, marks = TextHash(), []
+    def equal_texts(self) -> EqualTexts:
+        """Which of the selected documents have the text of another one."""
+        return self._survey[2]
+
+    @cached_property
+    def _survey(self) -> tuple[str, list[tuple[int, int]], EqualTexts]:
+        """The hash; per block the row where it begins and how many others are still taken; the equal texts."""
+        digest, marks, keys = TextHash(), [], TextKeys()
         for number, (mark, row) in enumerate(self._choose(enumerate(self.documents), self.others)):
             if number % BLOCK == 0:
                 marks.append(mark)
             digest.add(*row)
-        return digest.hexdigest(), marks
+            keys.add(row[1])
+        return digest.hexdigest(), marks, keys.find_equal()
 
     def _choose(
         self, rows: Iterator[tuple[int, tuple[str, str]]], spare: int

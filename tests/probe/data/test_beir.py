@@ -148,6 +148,7 @@ def test_half_a_character_is_replaced_in_texts_and_refused_in_ids(folder: Path) 
 
 
 def test_relevant_documents_with_the_querys_own_id_are_named(folder: Path) -> None:
+    write_lines(folder / "corpus.jsonl", ['{"_id": "1", "text": "uno"}', '{"_id": "2", "text": "two"}'])
     dataset = read_beir(write_qrels(folder, HEADER, "1\t1\t1", "q\t2\t1"))
     assert "1 relevant documents with their query's own id" in dataset.defects[0]
 

@@ -166,15 +166,16 @@ def _read_columns(path: Any, defects: Defects) -> Iterator[Judgement]:
 
 def _find_form(line: str, location: str) -> tuple[_Form, bool]:
     """Return the form of a file by its first line, and whether that is a header."""
-    tabs = "\t" in line
-    cells = _split(line, tabs)
-    fields = _find_fields(cells)
-    if fields is not None:
-        return _Form(len(cells), fields, tabs), True
-    if len(cells) == 4 and _ITERATION.fullmatch(cells[1]) and _read_grade(cells[3]) is not None:
-        return _Form(4, (0, 2, 3), tabs, trec=True), False
-    if len(cells) == 3 and _read_grade(cells[2]) is not None:
-        return _Form(3, (0, 1, 2), tabs), False
+    # TREC's columns may be aligned by tabs and spaces at once.
+    for tabs in (True, False) if "\t" in line else (False,):
+        cells = _split(line, tabs)
+        fields = _find_fields(cells)
+        if fields is not None:
+            return _Form(len(cells), fields, tabs), True
+        if len(cells) == 4 and _ITERATION.fullmatch(cells[1]) and _read_grade(cells[3]) is not None:
+            return _Form(4, (0, 2, 3), tabs, trec=True), False
+        if len(cells) == 3 and _read_grade(cells[2]) is not None:
+            return _Form(3, (0, 1, 2), tabs), False
     raise DataError(
         f"{location}: neither a judgement nor a header that names query-id, corpus-id and score: {line[:60]!r}\n"
         f"(expected {_EXPECTED}, the grade a whole number)"

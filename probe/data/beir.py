@@ -8,9 +8,8 @@ from typing import Any
 from probe.data.beir_download import beir_documents
 from probe.data.corpus import scan_corpus
 from probe.data.dataset import Dataset, Defects
-from probe.data.parquet import open_parquet
 from probe.data.qrels import build_qrels, choose_split, find_qrels, is_hidden, list_splits, read_judgements
-from probe.data.records import JsonLines, Records, read_unique
+from probe.data.records import JsonLines, Records, open_parquet, read_unique
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError, first_line
 from probe.io.locations import is_url, locate

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.dataset import Defects
+from probe.data.dataset import Defects, SharedIds, SharedIdsBuilder
 from probe.data.records import Records, read_unique, text_of
-from probe.data.same_texts import EqualTexts, SharedIds, SharedIdsBuilder, TextKeys
-from probe.data.texts import BLOCK, TextHash, Texts
+from probe.data.texts import BLOCK, EqualTexts, TextHash, TextKeys, Texts
 from probe.errors import DataError
 from probe.io.text_lines import Mark
 

@@ -1,12 +1,12 @@
 """A data set: documents, judged queries and judgements, as a value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from probe.data.images import shown
-from probe.data.same_texts import SharedIds, SharedIdsBuilder
 from probe.data.texts import Documents, TextHash, Texts, shorten
 from probe.errors import CallError
 from probe.io.html_table import import_pandas, render_table
@@ -22,6 +22,8 @@ __all__ = [
     "Dataset",
     "Defects",
     "Qrels",
+    "SharedIds",
+    "SharedIdsBuilder",
     "refuse_images",
 ]
 
@@ -36,6 +38,43 @@ _ROWS_SHOWN = 5
 # Locations that a line names.
 _NAMED = 3
 _LONGEST = 160
+
+
+@dataclass(frozen=True)
+class SharedIds:
+    """Ids that a query and a document have in common.
+
+    Attributes:
+        same: Those whose texts are the same, too: the document is the query itself.
+        other: Those whose texts differ: both were numbered from 1, for instance.
+    """
+
+    same: frozenset[str] = field(default=frozenset())
+    other: frozenset[str] = field(default=frozenset())
+
+
+class SharedIdsBuilder:
+    """Finds the ids that queries and documents share while the documents stream by."""
+
+    def __init__(self, queries: Mapping[str, str]) -> None:
+        """Compare with queries, texts by id."""
+        self._queries = queries
+        self._same: set[str] = set()
+        self._other: set[str] = set()
+
+    def add(self, name: str, *texts: str) -> None:
+        """Take in a document, by its id and its text with and without title; case and white space are no matter."""
+        query = self._queries.get(name)
+        if query is not None:
+            (self._same if _plain(query) in map(_plain, texts) else self._other).add(name)
+
+    def build(self) -> SharedIds:
+        """Return what was found."""
+        return SharedIds(frozenset(self._same), frozenset(self._other))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 @dataclass(frozen=True)
@@ -67,6 +106,17 @@ class Dataset:
     images: str = ""
     drop_same_id: bool = False
     shared_ids: SharedIds | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse ids that trec_eval would take for others.
+
+        Raises:
+            CallError: One has a NUL character, where trec_eval ends it.
+        """
+        held = self.documents.ids if isinstance(self.documents, Texts) else ()
+        found = next((name for name in (*self.queries.ids, *held) if "\0" in name), None)
+        if found is not None:
+            raise CallError(f"a NUL character in the id {found!a}, where trec_eval ends it: take it out")
 
     @cached_property
     def dropped(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from probe.data.same_texts import EqualTexts
+from probe.data.texts import EqualTexts
 from probe.metrics.top_k import Run
 
 __all__ = ["TextTies"]

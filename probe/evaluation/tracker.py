@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probe.data.same_texts import EqualTexts
+from probe.data.dataset import Dataset
+from probe.data.texts import EqualTexts
 from probe.evaluation.composite import Composite, Joint
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.scorers import CosineScorer, MaxSimScorer
@@ -72,6 +73,12 @@ class TopKTracker:
         self._depths = {fusion: max(depth, RUN_DEPTH) if fusion in ranked else depth for fusion in early}
         self._tops = {fusion: TopK(query_ids, self._depths[fusion], dropped) for fusion in early}
         self._ties = TextTies(equal_texts, dropped)
+
+    @classmethod
+    def over(cls, dataset: Dataset, encoders: Sequence[Composite | RunFusion], depth: int) -> "TopKTracker":
+        """Return one for a data set's queries, by its rule of ids."""
+        equal_texts = dataset.documents.equal_texts
+        return cls(encoders, dataset.queries.ids, depth, equal_texts=equal_texts, dropped=dataset.dropped)
 
     def take_queries(self, states: States) -> None:
         """Take in the queries' states `(Q, D)` per hookpoint, before any document; of tokens `(0, D)` will do."""

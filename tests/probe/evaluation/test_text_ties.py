@@ -9,8 +9,7 @@ import pytest
 from tiny_models import make_texts
 
 from probe.data.dataset import Dataset
-from probe.data.same_texts import TextKeys
-from probe.data.texts import Texts
+from probe.data.texts import TextKeys, Texts
 from probe.encoding import chunk_states as states_module
 from probe.encoding.chunk_states import RunContext, silent
 from probe.encoding.hookpoints import select_hookpoints

@@ -13,9 +13,9 @@ from tiny_data import write_beir, write_lines
 from probe.data import beir_download
 from probe.data.dataset import BEIR_ID_RULE, ID_RULE, Dataset
 from probe.data.loading import load_dataset
-from probe.data.same_texts import EqualTexts, TextKeys
 from probe.data.summary import summarize
-from probe.data.texts import Documents, Texts, select
+from probe.data.texts import Documents, EqualTexts, TextKeys, Texts, select
+from probe.errors import CallError
 from probe.evaluation.evaluate import evaluate
 from probe.experiments.bm25 import evaluate_bm25
 from probe.experiments.provenance import dataset_settings
@@ -120,6 +120,13 @@ def test_a_data_set_in_memory_follows_the_rule() -> None:
     dataset = Dataset("held", "test", documents, Texts.gather(QUERIES.items()), {query: {"3": 1} for query in QUERIES})
     assert dataset.dropped == {"2"}
     assert dataset.notices[0].startswith("2 queries with the id of a document that has another text")
+
+
+@pytest.mark.parametrize("side", ["documents", "queries"])
+def test_ids_in_memory_that_metrics_cannot_tell_apart_are_refused(side: str) -> None:
+    texts = {"documents": Texts(("d",), ("text",)), "queries": Texts(("q",), ("text",))}
+    with pytest.raises(CallError, match=r"a NUL character in the id 'a\\x00b'"):
+        Dataset("held", "test", **{**texts, side: Texts(("a\0b",), ("text",))}, qrels={})
 
 
 def test_a_set_that_beir_publishes_is_scored_by_its_rule(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def recommend(
         raise CallError(f"--recommend {margin:g}: expected a margin above 0, as 0.01")
     if held is None:
         raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
-    seen, judged = split_queries(held)
+    seen, judged = split_queries(options.apply_id_rule(held))
     full = max(points, key=lambda point: point.layer_pooling[0])
     lenses = fit_lenses(reader, points, FitTexts(held, seen), store=options.store, progress=options.progress)
     encoders: list[Composite] = [*(Fusion((point,)) for point in points), *lenses]

@@ -33,6 +33,7 @@ def fit(
     checkpoints: Checkpoints = None,
     report_to: Annotated[str, flag("Track the training: tensorboard, wandb, ... (installed by you).")] = "none",
     force: option.Force = False,
+    drop_same_id: option.DropSameId = False,
     max_tokens: option.MaxTokens = None,
     *,
     trust: option.TrustFlag,
@@ -48,5 +49,7 @@ def fit(
 
     lengths = option.parse_dims(dims) if dims else ()
     training = TrainOptions(loss, steps, rate, seed, checkpoints, report_to)
-    request = FitRequest(kind, on, lengths, dataset, split, out, force, store.open(), labels, training)
+    request = FitRequest(
+        kind, on, lengths, dataset, split, out, force, store.open(), labels, training, drop_same_id=drop_same_id
+    )
     fit_and_save(request, trust.load_options(dtype="float32", device="cpu", max_tokens=max_tokens))

@@ -21,6 +21,7 @@ def rank(
     steps: option.Steps = 300,
     metric: option.MetricName = "ndcg@10",
     seed: option.Seed = 0,
+    drop_same_id: option.DropSameId = False,
     *,
     data: option.DataFlags,
     loading: option.DeviceFlags,
@@ -46,7 +47,15 @@ def rank(
     with working() as report:
         texts = data.load()
         resolved = resolve_specs(on, loading.load_options(), opened)
-        options = RunOptions(ranked_by, seed, False, command_line(), opened, report, output.writes_json)
+        options = RunOptions(
+            metric=ranked_by,
+            seed=seed,
+            command=command_line(),
+            store=opened,
+            progress=report,
+            examples=output.writes_json,
+            drop_same_id=drop_same_id,
+        )
         plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
         board = compare_adaptors(resolved, plan, select_fit_data(data.dataset, texts, labels), options=options)
     output.emit(board)

@@ -37,6 +37,7 @@ class FitRequest:
         store: Store of states, if any.
         labels: The split whose judgements may be used, or `none`.
         training: How a network is trained.
+        drop_same_id: Whether a document with the query's own id is dropped whatever its text.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class FitRequest:
     store: "Store | None"
     labels: str = "none"
     training: TrainOptions = field(default_factory=TrainOptions)
+    drop_same_id: bool = False
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
@@ -103,7 +105,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
     if request.training.loss is not None and not KINDS[request.kind].uses_labels:
         raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
     with working() as report:
-        data = load_dataset(request.dataset, request.split)
+        data = load_dataset(request.dataset, request.split, drop_same_id=request.drop_same_id)
         resolved = resolve_specs([request.spec], options, request.store)
         _check_single(resolved, request.spec)
         readers = [candidate.reader for candidate in resolved.candidates]

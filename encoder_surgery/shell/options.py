@@ -26,6 +26,7 @@ __all__ = [
     "DatasetName",
     "Device",
     "DeviceFlags",
+    "DropSameId",
     "EncodeFlags",
     "Force",
     "Labels",
@@ -55,6 +56,9 @@ TextLimit = Annotated[int | None, flag("Keep about this many texts, spread evenl
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
 CutPooling = Annotated[str | None, flag("cls, last, max or mean; the model's own when left out.")]
+DropSameId = Annotated[
+    bool, flag("Drop documents with the query's own id whatever their text, as BEIR does.", "--drop-same-id")
+]
 MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
 Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
@@ -234,6 +238,7 @@ class RankFlags:
     metric: MetricName = "ndcg@10"
     seed: Seed = 0
     baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
+    drop_same_id: DropSameId = False
 
     def options(self, loading: EncodeFlags, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RunOptions":
         """Return how to rank, without a progress bar."""
@@ -248,6 +253,7 @@ class RankFlags:
             examples=examples,
             engine=engine,
             load=loading.load_options(),
+            drop_same_id=self.drop_same_id,
         )
 
     def _wants_bm25(self) -> bool:

@@ -15,6 +15,7 @@ from probe.encoding.maxsim import maxsim
 from probe.encoding.protocols import Encoder, LateEncoder
 from probe.evaluation.records import Evaluation
 from probe.evaluation.scorers import CosineScorer, MaxSimScorer
+from probe.evaluation.text_ties import TextTies
 from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.top_k import TopK
 from probe.metrics.vectors import Embeddings
@@ -60,14 +61,17 @@ def evaluate(
     is_late = np.ndim(queries[0][0]) == 2
     scorer, read = _score_tokens(queries) if is_late else _score_vectors(queries)
     size = _DOCUMENTS if is_late else CHUNK
-    top = TopK(data.queries.ids, max(metric.cutoff for metric in wanted))
+    depth = max(metric.cutoff for metric in wanted)
+    top, ties = TopK(data.queries.ids, depth, data.dropped), TextTies(data.documents.equal_texts, data.dropped)
     for number, chunk in enumerate(chunks(data.documents, size)):
         documents = read(encoder.encode_document(chunk.texts))
         top.add(chunk.ids, scorer.compare(documents))
+        ties.take(number * size, chunk.ids)
         scorer.keep_sample(number * size, documents)
         progress("documents", len(chunk), len(data.documents))
     called = name or str(getattr(encoder, "hookpoint", type(encoder).__name__))
-    return Evaluation(called, scorer.dim, score_run(top.run(), data.qrels, wanted), scorer.collapsed)
+    run = ties.settle(top.run(), depth)
+    return Evaluation(called, scorer.dim, score_run(run, data.qrels, wanted), scorer.collapsed)
 
 
 def _score_vectors(queries: Sequence[Any]) -> tuple[CosineScorer, Callable[[Any], Embeddings]]:

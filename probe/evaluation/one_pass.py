@@ -82,7 +82,7 @@ def sweep_fusions(
     Returns:
         One evaluation per encoder, and per model the documents and the queries longer than it takes.
     """
-    tracker = TopKTracker(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
+    tracker = TopKTracker.over(dataset, encoders, max(metric.cutoff for metric in metrics))
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
     queries: dict[Hookpoint, Embeddings] = {}
     for model in models.values():

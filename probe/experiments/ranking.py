@@ -60,6 +60,7 @@ def rank_candidates(
         The leaderboard.
     """
     options = options or RunOptions()
+    dataset = options.apply_id_rule(dataset)
     metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]

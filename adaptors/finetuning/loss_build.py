@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.finetuning.loss_spec import LossEntry, LossOptions, Wrapper
-from probe.errors import CallError
+from probe.errors import CallError, check_number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,6 +77,6 @@ def _check_options(parts: Sequence[LossEntry], options: LossOptions) -> None:
     unused = options.given() - frozenset().union(*(part.options.keys() for part in parts))
     if unused:
         raise CallError(f"{names} has no {', '.join(sorted(unused))}: leave it out")
-    for option in ("temperature", "mini_batch"):
-        if (value := getattr(options, option)) is not None and value <= 0:
-            raise CallError(f"{option} {value} is out of range: expected more than 0")
+    for option in ("temperature", "mini_batch", "weight"):
+        check_number(option, getattr(options, option), above=0)
+    check_number("margin", options.margin)

@@ -108,17 +108,15 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         data = load_dataset(request.dataset, request.split)
         resolved = resolve_specs([request.spec], options, request.store)
         _check_single(resolved, request.spec)
-        readers = [candidate.reader for candidate in resolved.candidates]
-        points = [point for fusion in resolved.fusions for point in fusion.points]
-        width = sum(widths_of(points, readers))
+        shown = _beside_full(resolved) if KINDS[request.kind].maps_to_final else resolved
+        points = cast("Fusion", shown.baseline).points
+        width = sum(widths_of(points, [candidate.reader for candidate in resolved.candidates]))
         training = replace(request.training, progress=report)
         ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
         plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
         ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
-        if KINDS[request.kind].maps_to_final:
-            resolved = _beside_full(resolved)
-        encoders = [*resolved.fusions, *ladder.adapted]
-        board = rank_candidates(resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=encoders)
+        encoders = [*shown.fusions, *ladder.adapted]
+        board = rank_candidates(shown.candidates, data, str(shown.baseline), options=ranking, fusions=encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
     return max(ladder.adapted, key=lambda encoder: encoder.dim), board
 

@@ -245,6 +245,6 @@ def check_rate(rate: float | None) -> float | None:
 def parse_dims(text: str) -> tuple[int, ...]:
     """Return dimensions, the greatest first, from numbers with commas."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+    if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
         raise CallError(f"--dims '{text}': expected whole numbers, as 512,256,128")
     return tuple(sorted({int(part) for part in parts}, reverse=True))

@@ -278,7 +278,7 @@ def test_a_lens_is_held_against_the_full_model_on_the_screen_and_in_the_card(
     assert [line for line in told if not line.endswith(f" to {full})")] == [
         line for line in told if line.startswith(f"{full}, frozen")
     ]
-    assert sum(line.startswith(f"{cut}, ") for line in told) == 3
+    assert sum(line.startswith(f"{cut}, ") for line in told) == 2
     card = (out / "README.md").read_text(encoding="utf-8")
     (row,) = [line for line in card.splitlines() if f" {full} " in line and line.startswith("|")]
     assert "baseline" in row

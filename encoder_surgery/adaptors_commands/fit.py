@@ -1,12 +1,14 @@
 """The command `adaptors fit`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 
 __all__ = ["fit"]
 
@@ -17,7 +19,15 @@ _KIND_HELP = (
 )
 
 
+def _is_untrained(values: Mapping[str, Any]) -> bool:
+    from adaptors.fitting.kinds import KINDS
+
+    kind = KINDS.get(values["kind"])
+    return kind is not None and not kind.is_trained
+
+
 @friendly
+@refuses(Idle(("steps", "rate", "checkpoints", "report_to"), _is_untrained, "with {kind}, which is not trained"))
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP)],
     on: Annotated[str, flag("What to adapt: one hookpoint, or a fusion by +.", "--on")],
@@ -28,7 +38,7 @@ def fit(
     labels: option.Labels = "none",
     loss: Annotated[str | None, flag("A loss other than the kind's own: similarity, ranking, margin, ...")] = None,
     steps: option.Steps = 300,
-    rate: Annotated[float, flag("Learning rate at the first step.", min=0)] = 1e-3,
+    rate: Annotated[float, flag("Learning rate at the first step.", callback=option.check_rate)] = 1e-3,
     seed: option.Seed = 0,
     checkpoints: Checkpoints = None,
     report_to: Annotated[str, flag("Track the training: tensorboard, wandb, ... (installed by you).")] = "none",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from encoder_surgery.shell.app import app, flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.options import StoreFolder
 from encoder_surgery.shell.output import FormatFlag, as_json, say
 from encoder_surgery.shell.progress import working
@@ -63,6 +64,10 @@ def verify(store: StoreFolder) -> None:
 
 @store_app.command(epilog="Example: probe store prune --unused-for 30 --dry-run")
 @friendly
+@refuses(
+    Idle(("everything",), lambda values: values["model"] is not None, "with --model"),
+    Idle(("everything",), lambda values: values["unused_for"] is not None, "with --unused-for"),
+)
 def prune(
     model: Annotated[str | None, flag("States of this model, as it was typed.", "--model", "-m")] = None,
     unused_for: Annotated[float | None, flag("States not used for this many days.", min=0)] = None,

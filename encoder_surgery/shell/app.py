@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from encoder_surgery.shell.given import CheckedCommand
 from encoder_surgery.shell.process import (
     PIPE_CLOSED,
     Terminated,
@@ -73,6 +74,7 @@ def app(help: str, example: str, commands: Mapping[str, Command] | None = None) 
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    made.command = functools.partial(made.command, cls=CheckedCommand)  # type: ignore[method-assign]
     for line, command in (commands or {}).items():
         made.command(epilog=f"Example: {line}")(command)
     return made

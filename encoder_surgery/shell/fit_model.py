@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from probe.errors import CallError
 
 if TYPE_CHECKING:
     from adaptors.encoders.adapted import AdaptedEncoder
+    from probe.evaluation.fusion import Fusion
     from probe.experiments.specs import ResolvedSpecs
     from probe.models.options import LoadOptions
     from probe.results.leaderboard import Leaderboard
@@ -70,7 +71,8 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
         say(note)
     for row in board.rows:
         fitted = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
-        say(f"{row.encoder}, {fitted}: {board.metric} {row.scores[board.metric]:.4f}")
+        beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
+        say(f"{row.encoder}, {fitted}: {board.metric} {row.scores[board.metric]:.4f}{beside}")
     readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
     model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
     say(f"saving {request.out} and checking it in a fresh process")
@@ -108,17 +110,31 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         data = load_dataset(request.dataset, request.split, drop_same_id=request.drop_same_id)
         resolved = resolve_specs([request.spec], options, request.store)
         _check_single(resolved, request.spec)
-        readers = [candidate.reader for candidate in resolved.candidates]
-        points = [point for fusion in resolved.fusions for point in fusion.points]
-        width = sum(widths_of(points, readers))
+        shown = _beside_full(resolved) if KINDS[request.kind].maps_to_final else resolved
+        points = cast("Fusion", shown.baseline).points
+        width = sum(widths_of(points, [candidate.reader for candidate in resolved.candidates]))
         training = replace(request.training, progress=report)
         ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
         plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
         ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
-        encoders = [*resolved.fusions, *ladder.adapted]
-        board = rank_candidates(resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=encoders)
+        encoders = [*shown.fusions, *ladder.adapted]
+        board = rank_candidates(shown.candidates, data, str(shown.baseline), options=ranking, fusions=encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
     return max(ladder.adapted, key=lambda encoder: encoder.dim), board
+
+
+def _beside_full(resolved: "ResolvedSpecs") -> "ResolvedSpecs":
+    """Return what is adapted with what it aims at, the full model, as the baseline: the cut alone is easily beaten."""
+    from adaptors.fitting.data import final_fusion
+    from probe.experiments.specs import ResolvedSpecs
+
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    full = final_fusion(readers, cast("Fusion", resolved.baseline))
+    if len(full.points) > 1:
+        return ResolvedSpecs(resolved.candidates, tuple(dict.fromkeys((full, *resolved.fusions))), full)
+    (candidate,) = resolved.candidates
+    points = tuple(dict.fromkeys((*full.points, *candidate.hookpoints)))
+    return ResolvedSpecs((replace(candidate, hookpoints=points),), resolved.fusions, full)
 
 
 def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:

@@ -8,9 +8,11 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import typer
+
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.output import check_choice, command_line, say
-from probe.errors import CallError, DataError
+from probe.errors import GREATEST_SEED, CallError, DataError
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
@@ -46,6 +48,7 @@ __all__ = [
     "TextFlags",
     "TextLimit",
     "TrustFlag",
+    "check_rate",
     "parse_dims",
 ]
 
@@ -60,13 +63,13 @@ DropSameId = Annotated[
     bool, flag("Drop documents with the query's own id whatever their text, as BEIR does.", "--drop-same-id")
 ]
 MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
-Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0)]
+Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0, max=GREATEST_SEED)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
 OutFolder = Annotated[Path, flag("Folder to make.", "--out", "-o")]
 Force = Annotated[bool, flag("Replace a folder that this command made.", "--force")]
 Labels = Annotated[str, flag("Train networks on the judgements of train or dev; none, or a split.")]
-Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1)]
+Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1, max=1_000_000)]
 
 
 @dataclass(frozen=True)
@@ -267,9 +270,16 @@ class RankFlags:
         return True
 
 
+def check_rate(rate: float | None) -> float | None:
+    """Refuse a learning rate that teaches nothing; an option's callback."""
+    if rate is not None and not rate > 0:
+        raise typer.BadParameter(f"{rate:g}: expected more than 0")
+    return rate
+
+
 def parse_dims(text: str) -> tuple[int, ...]:
     """Return dimensions, the greatest first, from numbers with commas."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+    if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
         raise CallError(f"--dims '{text}': expected whole numbers, as 512,256,128")
     return tuple(sorted({int(part) for part in parts}, reverse=True))

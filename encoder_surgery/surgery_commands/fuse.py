@@ -9,6 +9,7 @@ import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import CardFlags, FolderFlags
@@ -25,6 +26,7 @@ _SPECS = "Hookpoints, written model\\[@layer]\\[:pooling]; two or more."
 
 
 @friendly
+@refuses(Idle(("metric", "store", "no_store"), lambda values: values["dataset"] is None, "without --dataset"))
 def fuse(
     specs: Annotated[list[str], typer.Argument(help=_SPECS)],
     method: Annotated[str, flag("concat, or mean and weighted for blocks of one width.")] = "concat",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import Progress, RunContext, silent
+from probe.errors import GREATEST_SEED, check_number
 from probe.evaluation.scan import Engine, scan_here
 from probe.metrics.retrieval import Metric
 from probe.models.options import LoadOptions
@@ -41,8 +42,9 @@ class RunOptions:
     load: LoadOptions = field(default_factory=LoadOptions)
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric before any work."""
+        """Refuse an unknown metric, and a seed that is none, before any work."""
         Metric.parse(self.metric)
+        check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
     @property
     def ranked_by(self) -> Metric:

@@ -9,14 +9,14 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from adaptors.encoders.description import TrainedOn, describe_trained, is_adapted
+from adaptors.encoders.description import TrainedOn, describe_trained
 from adaptors.finetuning.encoder import TrainableEncoder
 from probe.data.training_record import join_learned, read_learned, write_learned
-from probe.errors import CallError, ModelError
-from surgery.saving.files import PROVENANCE, write_json
+from probe.errors import ModelError
+from surgery.saving.files import write_json
 from surgery.saving.save import save_folder
 
-__all__ = ["Tuned", "check_cut", "save_tuned", "trained_files"]
+__all__ = ["Tuned", "save_tuned", "trained_files"]
 
 _CARD = "README.md"
 
@@ -36,18 +36,6 @@ class Tuned:
     trained_on: TrainedOn
     title: str
     words: str
-
-
-def check_cut(folder: Path) -> None:
-    """Refuse a folder that is no cut with a lens on top, as `surgery cut --lens` makes it.
-
-    Raises:
-        CallError: It is another folder.
-    """
-    if not (folder / PROVENANCE).is_file() or not is_adapted(folder):
-        raise CallError(
-            f"'{folder}' is no cut with a lens: make one with `surgery cut --model M --after K --lens --dataset D`"
-        )
 
 
 def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] = lambda folder: None) -> Path:

@@ -81,7 +81,7 @@ class Pace(TrainerCallback):
         if self._budget is not None:
             self._before = _read_spent(state.log_history)
             self._began = self._last = self._budget.clock()
-            self._whole = self._before + max(0.0, self._budget.left())
+            self._whole = max(0.0, self._budget.left())
         self._part = int(_PARTS * self.share(state.global_step))
 
     def share(self, step: int) -> float:

@@ -1,7 +1,7 @@
 """`adaptors tune --heal`: teach a cut encoder the vectors of the full model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -78,7 +78,9 @@ def heal_and_save(training: TrainFlags, healing: HealFlags, store: "Store | None
         for line in told:
             say(line)
         words = f"## Healed\n\n{start.words} {_words(teacher, texts, options, result=result)} {' '.join(told)}"
-        training.save(Tuned(student, TrainedOn("healed", texts.seen), training.out.name, words))
+        facts = {"teacher": teacher, "steps": result.steps, "kept": result.kept, "held_out_texts": result.held_out}
+        facts |= {"before": asdict(result.before), "after": asdict(result.after)}
+        training.save(Tuned(student, TrainedOn("healed", texts.seen), training.out.name, words, facts))
 
 
 def _refuse_towers(student: "TrainableEncoder") -> None:

@@ -92,6 +92,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.kinds import KINDS, check_kinds
     from probe.data.loading import load_dataset
+    from probe.evaluation.fusion import Fusion
     from probe.experiments.options import RunOptions
     from probe.experiments.ranking import rank_candidates
     from surgery.fusing.model import widths_of
@@ -107,7 +108,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         resolved = resolve_specs([request.spec], options, request.store)
         _check_single(resolved, request.spec)
         readers = [candidate.reader for candidate in resolved.candidates]
-        points = [point for fusion in resolved.fusions for point in fusion.points]
+        points = resolved.baseline.points if isinstance(resolved.baseline, Fusion) else ()
         width = sum(widths_of(points, readers))
         training = replace(request.training, progress=report)
         ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)

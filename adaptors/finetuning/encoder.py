@@ -25,6 +25,7 @@ from surgery.cutting.cut import cut
 from surgery.fusing.folder import FUSED_MODULES, is_fused
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.heads import OutputHead
+from surgery.saving.origin import inherit
 from surgery.saving.save import write_model
 
 __all__ = ["Tower", "TrainableEncoder", "check_tokens", "cut_texts", "open_trainable"]
@@ -179,7 +180,8 @@ def _write_base(name: str, scratch: Path) -> Path:
 
 
 def _origin(model: LoadedModel | ModelFiles) -> dict[str, Any]:
-    return {"from": model.source.hub_id or str(model.source.folder), "revision": model.source.revision}
+    name = model.source.hub_id or str(model.source.folder.resolve())
+    return {"from": name, "revision": model.source.revision, **inherit(model.source)}
 
 
 def _own_modules(folder: Path) -> dict[str, type[nn.Module]]:

@@ -1,8 +1,7 @@
 """One round of the tuning of an encoder: its checkpoints, its fingerprint, its epochs."""
 
-import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,13 @@ from adaptors.finetuning.options import Goal, TuneOptions
 from adaptors.finetuning.trainer import TuningRun, make_trainer
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Row
-from adaptors.training.checkpoints import check_fingerprint, load_finished_round, save_finished_round
+from adaptors.training.checkpoints import (
+    check_fingerprint,
+    hash_model,
+    hash_texts,
+    load_finished_round,
+    save_finished_round,
+)
 from adaptors.training.distributed import on_first
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
 from adaptors.training.trainer import OPTIMIZER
@@ -71,9 +76,10 @@ def fingerprint(
     """
     return {
         "optimizer": OPTIMIZER,
-        "rows": _hash_texts(map(repr, rows)),
-        "watched": _hash_texts(map(repr, watched)),
-        "weights": _hash_weights(encoder.model),
+        "rows": hash_texts(map(repr, rows)),
+        "watched": hash_texts(map(repr, watched)),
+        "encoder": hash_model(encoder.model),
+        "prompts": dict(encoder.prompts),
         "goal": _describe_goal(options.goal),
         "scope": asdict(options.scope),
         "schedule": asdict(options.schedule),
@@ -84,20 +90,6 @@ def fingerprint(
 def _describe_goal(goal: Goal) -> dict[str, Any]:
     given = {name: getattr(goal.settings, name) for name in sorted(goal.settings.given())}
     settings = {
-        name: _hash_weights(value) if isinstance(value, nn.Module) else str(value) for name, value in given.items()
+        name: hash_model(value) if isinstance(value, nn.Module) else str(value) for name, value in given.items()
     }
     return {"loss": goal.loss, "around": list(goal.around), **settings}
-
-
-def _hash_texts(texts: Iterable[str]) -> str:
-    found = hashlib.sha256()
-    for text in texts:
-        found.update(text.encode())
-    return found.hexdigest()
-
-
-def _hash_weights(model: nn.Module) -> str:
-    found = hashlib.sha256()
-    for _, tensor in sorted(model.state_dict().items()):
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()

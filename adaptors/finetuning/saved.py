@@ -3,22 +3,23 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from adaptors.encoders.description import TrainedOn, describe_trained, is_adapted
+from adaptors.encoders.description import TrainedOn, describe_trained, is_adapted, read_adaptor
 from adaptors.finetuning.encoder import TrainableEncoder
 from probe.data.training_record import join_learned, read_learned, write_learned
-from probe.errors import CallError, ModelError
-from surgery.saving.files import PROVENANCE, write_json
+from probe.errors import ModelError
+from surgery.saving.cards import write_trained_card
+from surgery.saving.files import write_json
+from surgery.saving.origin import add_step
 from surgery.saving.save import save_folder
 
-__all__ = ["Tuned", "check_cut", "save_tuned", "trained_files"]
-
-_CARD = "README.md"
+__all__ = ["Tuned", "save_tuned", "trained_files"]
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,16 @@ class Tuned:
     Attributes:
         encoder: The trained encoder.
         trained_on: Data its weights were trained on.
-        title: Heading of its card, where it has none of its own yet.
+        title: Heading of its card.
         words: Section on its training, in Markdown, for its card.
+        facts: Plain values on the training, kept with the folder: its teacher, how good it was before and after.
     """
 
     encoder: TrainableEncoder
     trained_on: TrainedOn
     title: str
     words: str
-
-
-def check_cut(folder: Path) -> None:
-    """Refuse a folder that is no cut with a lens on top, as `surgery cut --lens` makes it.
-
-    Raises:
-        CallError: It is another folder.
-    """
-    if not (folder / PROVENANCE).is_file() or not is_adapted(folder):
-        raise CallError(
-            f"'{folder}' is no cut with a lens: make one with `surgery cut --model M --after K --lens --dataset D`"
-        )
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] = lambda folder: None) -> Path:
@@ -65,10 +56,21 @@ def _write(tuned: Tuned, folder: Path) -> None:
         save_file(values, path, metadata={"format": "pt"})
     for part in dict.fromkeys(tower.folder for tower in tuned.encoder.towers):
         _say_float32(folder / part / "config.json")
+    _add_steps(tuned, folder)
     _describe(tuned, folder)
-    card = folder / _CARD
-    before = card.read_text(encoding="utf-8") if card.is_file() else _begin_card(tuned.title)
-    card.write_text(f"{before.rstrip()}\n\n{tuned.words.rstrip()}\n", encoding="utf-8")
+    write_trained_card(folder, tuned.title, tuned.words, towers=tuned.encoder.is_paired)
+
+
+def _add_steps(tuned: Tuned, folder: Path) -> None:
+    """Have the folder say what was trained, after the adaptor that was put on top before."""
+    before = read_adaptor(folder) if is_adapted(folder) else None
+    if before is not None and before.kind not in ("tuned", "healed"):
+        add_step(folder, {"did": before.kind, "data": before.dataset.split("+"), "labels": before.labels})
+    seen = [name for name, _ in tuned.trained_on.seen]
+    add_step(
+        folder,
+        {"did": tuned.trained_on.kind, "data": seen, "labels": tuned.trained_on.labels, **tuned.facts},
+    )
 
 
 def _describe(tuned: Tuned, folder: Path) -> None:
@@ -85,12 +87,6 @@ def _say_float32(path: Path) -> None:
     other = {name: "float32" for name in ("dtype", "torch_dtype") if config.get(name) not in (None, "float32")}
     if other:
         write_json(path, {**config, **other})
-
-
-def _begin_card(title: str) -> str:
-    tags = "[sentence-transformers, feature-extraction]"
-    head = f"---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\ntags: {tags}\n---\n"
-    return f"{head}\n# {title}\n"
 
 
 def trained_files(encoder: TrainableEncoder, folder: Path) -> dict[Path, dict[str, Tensor]]:

@@ -17,7 +17,6 @@ from adaptors.finetuning.parameters import TrainedWeights
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Row
 from adaptors.training.callbacks import EarlyStopping
-from adaptors.training.checkpoints import last_checkpoint
 from adaptors.training.distributed import world_size
 from adaptors.training.metrics_log import TrainingLog
 from adaptors.training.trainer import EncoderTrainer, encoder_arguments
@@ -105,8 +104,7 @@ def _arguments(
         batch_sampler=TUNING_LOSSES[options.goal.loss].layout.sampler,
         logging_steps=max(1, every // _LOGS_PER_EPOCH),
         eval_strategy=watched,
-        # Its scores are in the checkpoint of a training that is taken up again.
-        eval_on_start=bool(run.held) and last_checkpoint(folder) is None,
+        eval_on_start=bool(run.held),
         eval_steps=every,
         save_strategy="steps" if options.checkpoints or run.held else "no",
         save_steps=every,

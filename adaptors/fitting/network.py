@@ -66,7 +66,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
         held_out=held_out,
         collator=StateCollator(whiten_targets(data) if choice.form == "rankings" else data, choice.grades),
         evaluator=evaluator,
-        fingerprint=fingerprint(network, data, replace(options, loss=loss)),
+        fingerprint=fingerprint(network, data, replace(options, loss=loss), dims=dims),
     )
     epochs = train(network, task, options)
     # Networks that are linear are returned as a linear map.

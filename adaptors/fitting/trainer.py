@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from adaptors.fitting.options import TrainOptions
 from adaptors.modules.base import Adaptor
 from adaptors.modules.st_module import AdaptorModule, read_weights
 from adaptors.training.callbacks import CollapseMonitor, check_tracking
-from adaptors.training.checkpoints import check_fingerprint
+from adaptors.training.checkpoints import check_fingerprint, hash_tensors
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
 from adaptors.training.trainer import PlainTrainer
 
@@ -107,9 +107,18 @@ def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[
     return epochs
 
 
-def fingerprint(network: Adaptor, data: FitData, options: TrainOptions) -> dict[str, Any]:
-    """Return plain values that a resumed training must have in common with the interrupted one."""
+def fingerprint(network: Adaptor, data: FitData, options: TrainOptions, *, dims: Sequence[int] = ()) -> dict[str, Any]:
+    """Return plain values that a resumed training must have in common with the interrupted one.
+
+    Args:
+        network: The network before the training.
+        data: What it is fitted to.
+        options: Of the training.
+        dims: Dimensions whose scores choose the epoch.
+    """
     return {
+        "weights": hash_tensors(network.state_dict()),
+        "dims": list(dims),
         "kind": network.kind,
         **network.settings(),
         "labels": data.labels,

@@ -1,10 +1,10 @@
 """Heal a cut encoder: train what is left of it to give the full model's vectors, on unlabelled text."""
 
-import copy
+import math
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,28 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.finetuning.parameters import Scope, choose_weights
+from adaptors.healing.held_out import Agreement, HeldOutTexts
 from adaptors.healing.texts import HealTexts, check_width, draw_batches
 from adaptors.losses.distillation import HealLoss
-from adaptors.training.checkpoints import check_fingerprint
+from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_tensors, hash_texts
 from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import TrainingLog
+from adaptors.training.pace import Budget, Pace, has_run_out
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
-from probe.data.texts import TextHash
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError
-from probe.io.files import digest
 
-__all__ = ["HealOptions", "HealSample", "count_steps", "heal"]
+__all__ = ["HealOptions", "HealResult", "HealSample", "heal"]
 
 _LOG_STEPS = 50
 _WARM_UP = 0.05
-_TRIAL = 60
+_FEW_STEPS = 200
+# Where the clock ends a training: more steps than anybody waits for, over batches that come again.
+_ENDLESS, _MOST_BATCHES, _MOST_PASSES = 10**7, 20_000, 20
 _STEP = "training the cut encoder"
 _SAMPLE = 64
 
@@ -68,15 +71,16 @@ class HealOptions:
     """How a cut encoder is healed.
 
     Attributes:
-        steps: Batches.
+        steps: Batches, unless there is a budget.
         batch: Texts in a batch.
         tokens: Longest text while it is trained; the model's own when left out, as its teacher reads it.
-        rate: Greatest learning rate; it rises in the first twentieth of the steps and falls to 0 in a line.
+        rate: Greatest learning rate; it rises in the first twentieth of the way and falls to 0 in a line.
         seed: Of everything that is random.
         bfloat16: Whether the products are computed in bfloat16.
         checkpoints: Folder of the checkpoints, from which an interrupted training resumes.
         progress: Called at every step.
         log: File for the metrics of every fiftieth step, a line of JSON each.
+        budget: The time to end in, whatever the number of steps.
     """
 
     steps: int = 1000
@@ -88,44 +92,133 @@ class HealOptions:
     checkpoints: Path | None = None
     progress: Progress = silent
     log: Path | None = None
+    budget: Budget | None = None
 
 
-def heal(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> tuple[float, ...]:
-    """Train an encoder in place.
+@dataclass(frozen=True)
+class HealResult:
+    """What a healing came to.
+
+    Attributes:
+        steps: Batches that were learned from.
+        kept: Steps behind the state that was kept, the nearest to the teacher; 0 is the start.
+        before: Agreement of the start with the teacher on held-out texts.
+        after: The same of the state that was kept.
+        last: The same of the last step.
+        held_out: Number of held-out texts.
+        losses: The loss at every fiftieth step, and at the last.
+    """
+
+    steps: int
+    kept: int
+    before: Agreement
+    after: Agreement
+    last: Agreement
+    held_out: int
+    losses: tuple[float, ...] = field(repr=False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on steps that were too few, or too many."""
+        if not self.kept:
+            few = f": {self.steps} are too few" if self.steps < _FEW_STEPS else ""
+            return (f"no step came nearer to the teacher than the start, which is what is kept{few}",)
+        if self.kept < self.steps:
+            return (f"the state after {self.kept} of {self.steps} steps was the nearest, and is kept",)
+        if self.steps < _FEW_STEPS:
+            return (f"{self.steps} steps are few, and the last came nearest: more may bring more",)
+        return ()
+
+
+def heal(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> HealResult:
+    """Train an encoder in place; it ends as the state nearest to its teacher on held-out texts, which may be the start.
 
     Args:
         encoder: The cut encoder, its vectors of as many dimensions as the teacher's.
-        texts: Training texts with their targets.
+        texts: Texts with their targets; `texts.hold_out(seed)` says which of them judge.
         options: Of the training.
 
     Returns:
-        The loss at every fiftieth step.
+        What it came to.
 
     Raises:
         ModelError: It has another dimension than its teacher.
         CallError: The folder of checkpoints belongs to another training, the log is no log, or all texts are equal.
-        TrainingError: The loss is not a number.
+        TrainingError: The loss is not a number, or the budget is spent before the first step.
     """
-    model = encoder.model
+    model, budget = encoder.model, options.budget
     check_width(model, texts)
+    train, held = texts.hold_out(options.seed)
+    judge = HeldOutTexts(held, budget.clock) if budget else HeldOutTexts(held)
     with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
-        collator = _TextCollator(model, texts)
-        batches = draw_batches(collator.lengths(), options.batch, options.steps, seed=options.seed)
+        if budget is not None:
+            budget.check()
         folder = options.checkpoints or Path(scratch)
-        check_fingerprint(folder, _fingerprint(texts, options))
+        check_fingerprint(folder, _fingerprint(encoder, texts, options))
         choose_weights(encoder, Scope())
-        trainer = EncoderTrainer(
-            model=model,
-            args=_arguments(folder, options),
-            train_dataset=Dataset.from_dict({"rows": batches}),
-            loss=HealLoss(model),
-            data_collator=collator,  # type: ignore[arg-type]
-            callbacks=[TrainingLog(_STEP, options.progress, options.log)],
-        )
-        trainer.sample = HealSample(model, texts, options.seed)
+        trainer = _make_trainer(encoder, train, judge, folder=folder, options=options)
+        start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
         trainer.run()
+        result = _read_result(trainer, len(held.texts))
+        if not result.kept:
+            # The trainer compares the states that it saved, and saves none before the first step.
+            trainer.restore(start)
     model.cpu().eval()
-    return tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
+    return result
+
+
+class _HealTrainer(EncoderTrainer):
+    """The trainer, whose learning rate follows the clock where that ends the training."""
+
+    pace: Pace
+    has_budget = False
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Return the scheduler of the learning rate."""
+        if self.has_budget and self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, partial(self.pace.rate_factor, _WARM_UP))
+        return self.lr_scheduler or super().create_scheduler(num_training_steps, optimizer)
+
+    def has_ended(self, state: Mapping[str, Any]) -> bool:
+        """Return whether no step is left, or no time."""
+        return super().has_ended(state) or has_run_out(state)
+
+
+def _make_trainer(
+    encoder: TrainableEncoder, texts: HealTexts, judge: HeldOutTexts, *, folder: Path, options: HealOptions
+) -> _HealTrainer:
+    model, budget = encoder.model, options.budget
+    collator = _TextCollator(model, texts)
+    passes = _MOST_PASSES * math.ceil(len(texts.texts) / options.batch)
+    steps = options.steps if budget is None else min(_MOST_BATCHES, passes)
+    pace = Pace(options.steps, budget, lambda: judge.seconds)
+    trainer = _HealTrainer(
+        model=model,
+        args=_arguments(folder, options),
+        train_dataset=Dataset.from_dict(
+            {"rows": draw_batches(collator.lengths(), options.batch, steps, seed=options.seed)}
+        ),
+        loss=HealLoss(model),
+        evaluator=judge,
+        data_collator=collator,  # type: ignore[arg-type]
+        callbacks=[pace, TrainingLog(_STEP, options.progress, options.log, total=pace.expected_steps)],
+    )
+    trainer.pace, trainer.has_budget = pace, budget is not None
+    trainer.sample = HealSample(model, texts, options.seed)
+    return trainer
+
+
+def _read_result(trainer: _HealTrainer, held_out: int) -> HealResult:
+    """Return what a training came to, by its log."""
+    log = trainer.state.log_history
+    measured = {int(entry["step"]): entry for entry in log if "eval_cosine" in entry}
+    # Of equal ones, the first.
+    kept = max(measured, key=lambda step: measured[step]["eval_cosine"])
+    before, after, last = (
+        Agreement(measured[step]["eval_cosine"], measured[step]["eval_neighbours"]) for step in (0, kept, max(measured))
+    )
+    losses = tuple(entry["loss"] for entry in log if "loss" in entry)
+    return HealResult(trainer.state.global_step, kept, before, after, last, held_out, losses)
 
 
 class _TextCollator:
@@ -151,13 +244,17 @@ class _TextCollator:
         return {**tensors, "label": self._texts.targets[numbers]}
 
 
-def _fingerprint(texts: HealTexts, options: HealOptions) -> dict[str, Any]:
-    """Return the settings that a resumed training must share with the interrupted one."""
+def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> dict[str, Any]:
+    """Return what decides the training: a resumed one must have it in common with the interrupted one."""
+    budget = options.budget
     return {
         "optimizer": OPTIMIZER,
-        "texts": TextHash.of((text,) for text in texts.texts),
-        "targets": digest({"sum": texts.targets.double().sum().item(), "shape": list(texts.targets.shape)}),
-        **{name: getattr(options, name) for name in ("steps", "batch", "tokens", "rate", "seed", "bfloat16")},
+        "student": hash_model(encoder.model),
+        "prompts": dict(encoder.prompts),
+        "texts": hash_texts(texts.texts),
+        "teacher": hash_tensors({"targets": texts.targets}),
+        "length": {"steps": options.steps} if budget is None else {"minutes": budget.minutes},
+        **{name: getattr(options, name) for name in ("batch", "tokens", "rate", "seed", "bfloat16")},
     }
 
 
@@ -165,23 +262,21 @@ def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainin
     return encoder_arguments(
         folder,
         per_device_train_batch_size=1,
-        max_steps=options.steps,
+        max_steps=options.steps if options.budget is None else _ENDLESS,
         learning_rate=options.rate,
         warmup_steps=round(_WARM_UP * options.steps),
         seed=options.seed,
         bf16=options.bfloat16,
         logging_steps=_LOG_STEPS,
-        save_strategy="steps" if options.checkpoints else "no",
-        save_steps=max(1, options.steps // 10),
+        # The pace says when.
+        eval_strategy="steps",
+        eval_on_start=True,
+        eval_steps=_ENDLESS,
+        save_strategy="steps",
+        save_steps=_ENDLESS,
+        save_only_model=options.checkpoints is None,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_cosine",
+        greater_is_better=True,
         report_to="none",
     )
-
-
-def count_steps(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions, *, minutes: float) -> int:
-    """Return how many batches, at least 1, fit into this many minutes, by the time of a trial; it changes no weight."""
-    before = copy.deepcopy(encoder.model.state_dict())
-    began = time.perf_counter()
-    heal(encoder, texts, replace(options, steps=_TRIAL, checkpoints=None, progress=silent, log=None))
-    seconds = time.perf_counter() - began
-    encoder.model.load_state_dict(before)
-    return max(1, round(60 * minutes * _TRIAL / seconds))

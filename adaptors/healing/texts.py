@@ -1,16 +1,18 @@
 """Texts that a cut encoder is healed on, with the full model's vectors; no label is read."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import batch_to_device
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors.fitting.data import FitTexts, select_fit_data
+from adaptors.training.evaluation import evaluation_mode
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
@@ -26,14 +28,16 @@ from probe.encoding.chunk_states import (
 )
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
-from probe.errors import DataError, ModelError
+from probe.errors import CallError, DataError, ModelError
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
 from probe.store.store import Store
 
-__all__ = ["HealTexts", "check_width", "draw_batches", "gather_heal_texts", "load_heal_texts"]
+__all__ = ["HealTexts", "check_width", "draw_batches", "embed_texts", "gather_heal_texts", "load_heal_texts"]
 
 # Batches whose texts are sorted by length together, so that little of a batch is padding.
 _WINDOW = 16
+_MOST_HELD_OUT = 256
+_BATCH = 32
 
 
 def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
@@ -96,6 +100,23 @@ class HealTexts:
         """Return one row of every different text."""
         return list({text: row for row, text in enumerate(self.texts)}.values())
 
+    def hold_out(self, seed: int) -> tuple["HealTexts", "HealTexts"]:
+        """Return texts to train on, and different ones that only judge: a tenth, 256 at most.
+
+        Raises:
+            CallError: There are not two different texts.
+        """
+        different = self.distinct_rows()
+        if len(different) < 2:
+            raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
+        count = min(_MOST_HELD_OUT, max(1, len(different) // 10))
+        held = np.random.default_rng(seed).choice(different, count, replace=False).tolist()
+        judging = {self.texts[row] for row in held}
+        return self._pick([row for row, text in enumerate(self.texts) if text not in judging]), self._pick(held)
+
+    def _pick(self, rows: Sequence[int]) -> "HealTexts":
+        return replace(self, texts=tuple(self.texts[row] for row in rows), targets=self.targets[list(rows)])
+
 
 def gather_heal_texts(
     teacher: LayerReader, data: Sequence[FitTexts], store: Store | None = None, *, progress: Progress = silent
@@ -132,7 +153,22 @@ def check_width(model: SentenceTransformer, texts: HealTexts) -> None:
     """
     width = model.get_embedding_dimension()
     if width != texts.targets.shape[1]:
-        raise ModelError(f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}")
+        raise ModelError(
+            f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}: name the model that "
+            "it was cut from as --teacher, or a cut without an adaptor of its own, which gets a map on the way"
+        )
+
+
+def embed_texts(model: SentenceTransformer, texts: Sequence[str]) -> Tensor:
+    """Embed texts, which have their prompts already, with a model as it is in use: unit vectors `(N, D)`."""
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    pieces = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
+    found = []
+    with evaluation_mode(model):
+        for piece in pieces:
+            features = batch_to_device(model.preprocess([texts[row] for row in piece]), model.device)
+            found.append(model(features)["sentence_embedding"].float().cpu())
+    return normalize(torch.cat(found)[torch.tensor(order).argsort()], dim=1)
 
 
 def draw_batches(lengths: Sequence[int], batch: int, steps: int, *, seed: int) -> list[list[int]]:

@@ -26,10 +26,16 @@ class HealLoss(EmbedDistillLoss):
     def forward(self, *args: Any) -> Any:
         """Return both terms, given one column of features and the teacher's unit vectors `(B, F)`.
 
-        The teacher's vectors are exact: with dropout, the model would learn to match them through noise.
+        The teacher's vectors are exact: with dropout, the model would learn to match them through noise. Its modes are
+        as before afterwards: the trainer tells by them whether terms are of the training.
         """
+        modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
-        return super().forward(*args)
+        try:
+            return super().forward(*args)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
 
     def compute_loss_from_embeddings(  # type: ignore[override]
         self, embeddings: Sequence[Tensor], teacher_embeddings: Sequence[Tensor]

@@ -1,24 +1,34 @@
-"""Checkpoints of a training, and the results of its finished rounds."""
+"""Checkpoints of a training, what may share them, and the results of its finished rounds."""
 
+import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptors.training.epochs import Epoch
 from probe.errors import CallError
 from probe.io.files import replace_file
 
-__all__ = ["check_fingerprint", "last_checkpoint", "load_finished_round", "save_finished_round"]
+__all__ = [
+    "check_fingerprint",
+    "hash_model",
+    "hash_tensors",
+    "hash_texts",
+    "last_checkpoint",
+    "load_finished_round",
+    "read_state",
+    "save_finished_round",
+]
 
-_WEIGHTS, _EPOCHS = "finished.safetensors", "finished.json"
-
+_WEIGHTS, _EPOCHS, _STATE = "finished.safetensors", "finished.json", "trainer_state.json"
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +49,43 @@ def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
     if path.exists() and path.read_text(encoding="utf-8") != payload:
         raise CallError(f"{folder} holds checkpoints of another training: name an empty folder, or delete it")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(payload, encoding="utf-8")
+    replace_file(path, lambda scratch: scratch.write_text(payload, encoding="utf-8"))
+
+
+def hash_texts(texts: Iterable[str]) -> str:
+    """Return the sha256 of texts in their order, where each ends included."""
+    found = hashlib.sha256()
+    for text in texts:
+        payload = text.encode()
+        found.update(f"{len(payload)} ".encode() + payload)
+    return found.hexdigest()
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of tensors and their names, whatever their order."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def hash_model(model: nn.Module) -> str:
+    """Return the sha256 of a model's weights, of its modules with their settings, and of its vocabulary and prompts."""
+    vocabulary = getattr(getattr(model, "tokenizer", None), "get_vocab", dict)()
+    facts = [repr(model), json.dumps(sorted(vocabulary.items())), json.dumps(getattr(model, "prompts", None))]
+    return hash_texts([hash_tensors(model.state_dict()), *facts])
+
+
+def read_state(checkpoint: str | Path) -> dict[str, Any]:
+    """Return what the trainer wrote of itself into a checkpoint.
+
+    Raises:
+        OSError: There is nothing.
+        ValueError: It is not whole.
+    """
+    state: dict[str, Any] = json.loads((Path(checkpoint) / _STATE).read_text(encoding="utf-8"))
+    return state
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -47,7 +93,7 @@ def last_checkpoint(folder: Path) -> str | None:
     found: Sequence[Path] = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2]))
     for path in found:
         try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            read_state(path)
         except (OSError, ValueError):
             _log.warning("%s is not whole: the one before it is taken", path)
             continue

@@ -176,7 +176,15 @@ def measure_sample(model: nn.Module, sample: Sample, step: int) -> SampleGeometr
 class TrainingLog(TrainerCallback):
     """Shows every step in the progress line, and what the trainer logs of loss and geometry there and in a file."""
 
-    def __init__(self, name: str, progress: Progress = silent, file: Path | None = None, *, done: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        progress: Progress = silent,
+        file: Path | None = None,
+        *,
+        done: int = 0,
+        total: Callable[[int], int] | None = None,
+    ) -> None:
         """Prepare a log.
 
         Args:
@@ -185,13 +193,14 @@ class TrainingLog(TrainerCallback):
             file: Where every log entry is a line of JSON, `StepMetrics` by name; a training that is taken up again
                 goes on with it, and any other begins it anew.
             done: Steps of earlier rounds, whose lines stay.
+            total: Gives the steps that it will be, after some, where the trainer does not know.
 
         Raises:
             CallError: The file holds something else, or there is no folder for it.
         """
         if file is not None:
             check_log(file)
-        self._name, self._progress, self._file = name, progress, file
+        self._name, self._progress, self._file, self._total = name, progress, file, total
         self._shown, self._done, self._written = name, done, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
@@ -201,7 +210,7 @@ class TrainingLog(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
         """Show the step; an epoch's last one is logged too."""
-        self._progress(self._shown, 1, state.max_steps)
+        self._progress(self._shown, 1, self._steps(state))
         # A training that is taken up again there begins its means anew.
         if args.eval_steps and state.global_step % args.eval_steps == 0:
             control.should_log = True
@@ -216,4 +225,7 @@ class TrainingLog(TrainerCallback):
         if self._file is not None and step > self._written:
             append_metrics(self._file, metrics)
         self._shown = f"{self._name}: {metrics.summary()}"
-        self._progress(self._shown, 0, state.max_steps)
+        self._progress(self._shown, 0, self._steps(state))
+
+    def _steps(self, state: Any) -> int:
+        return int(state.max_steps if self._total is None else self._total(state.global_step))

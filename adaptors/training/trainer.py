@@ -1,6 +1,7 @@
 """sentence-transformers' trainer, as models are trained here."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from sentence_transformers.sentence_transformer.trainer import SentenceTransform
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from sentence_transformers.util import all_gather_with_grad
 from torch import Tensor
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from adaptors.training.callbacks import check_loss
-from adaptors.training.checkpoints import last_checkpoint
+from adaptors.training.checkpoints import last_checkpoint, read_state
 from adaptors.training.distributed import own_part, share_loss, whole, world_size
 from adaptors.training.metrics_log import Sample, measure_sample
 
@@ -23,6 +24,7 @@ __all__ = ["OPTIMIZER", "EncoderTrainer", "PlainTrainer", "encoder_arguments"]
 _WEIGHTS = "trained.safetensors"
 # In fingerprints: a training cannot go on from a checkpoint with other groups of parameters.
 OPTIMIZER = "adamw by learning rate"
+_KNOWN = set(TrainerState.__dataclass_fields__)
 
 
 class PlainTrainer(SentenceTransformerTrainer):
@@ -32,10 +34,31 @@ class PlainTrainer(SentenceTransformerTrainer):
         """Add none."""
 
     def run(self) -> None:
-        """Train, from the newest checkpoint in its folder on."""
+        """Train, from the newest checkpoint in its folder on; of a training that had ended, only the end is loaded."""
         # It writes to stdout, where results go.
         self.remove_callback(PrinterCallback)
-        self.train(resume_from_checkpoint=last_checkpoint(Path(str(self.args.output_dir))))
+        checkpoint = last_checkpoint(Path(str(self.args.output_dir)))
+        # The scores of the start are in the checkpoint: evaluated again, it would count as another epoch.
+        self.args.eval_on_start = self.args.eval_on_start and checkpoint is None
+        if checkpoint is None or not self.has_ended(state := read_state(checkpoint)):
+            self.train(resume_from_checkpoint=checkpoint)
+            return
+        self.state = TrainerState(**{name: state[name] for name in _KNOWN & state.keys()})
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
+            self._load_best_model()
+        else:
+            self._load_from_checkpoint(checkpoint)
+
+    def has_ended(self, state: Mapping[str, Any]) -> bool:
+        """Return whether no step is left after a checkpoint, given what the trainer wrote of itself into it."""
+        kept = [one for one in (state.get("stateful_callbacks") or {}).values() if isinstance(one, dict)]
+        given = [{**one.get("args", {}), **one.get("attributes", {})} for one in kept]
+        lost_patience = any(
+            one["early_stopping_patience_counter"] >= one["early_stopping_patience"]
+            for one in given
+            if "early_stopping_patience" in one
+        )
+        return lost_patience or state["global_step"] >= self.args.max_steps
 
     def _load_best_model(self) -> None:
         # The trainer's own goes on with the last epoch where the best cannot be read.

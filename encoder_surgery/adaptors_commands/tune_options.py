@@ -95,10 +95,12 @@ class HealFlags:
     heal: Annotated[bool, flag("Teach a cut encoder the vectors of the full model, without any label.", "--heal")] = (
         False
     )
-    teacher: Annotated[str, flag("The full model: alias, hub id or folder.")] = "minilm"
+    teacher: Annotated[
+        str | None, flag("The full model: alias, hub id or folder; what the cut says it was cut from when left out.")
+    ] = None
     steps: Annotated[int, flag("Batches.", min=1)] = 1000
     minutes: Annotated[
-        float | None, flag("Instead of --steps: as many batches as fit, by the time that some take.", min=0)
+        float | None, flag("Instead of --steps: end in this time by the clock, setting up and saving included.", min=0)
     ] = None
 
 

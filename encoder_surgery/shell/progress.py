@@ -30,7 +30,9 @@ def working() -> Iterator[Callable[[str, int, int], None]]:
             task = bars.tasks[steps[name]]
             unit = "files" if name == "files" else "steps" if name.startswith("training") else "texts"
             speed = task.finished_speed or task.speed
-            bars.update(steps[name], advance=done, rate=f"{speed:.0f} {unit}/s" if speed else "", words=words)
+            shown = f"{speed:.0f} {unit}/s" if speed else ""
+            # Where the clock ends a training, it turns out on the way how many steps it will be.
+            bars.update(steps[name], total=max(total, task.total or 0), advance=done, rate=shown, words=words)
 
         with _logging_to(bars.console):
             yield report

@@ -13,9 +13,11 @@ from probe.models.options import LoadOptions
 from probe.store.store import Store
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.cut import cut
+from surgery.fusing.card import write_fused_card
 from surgery.fusing.model import FusedModel, refuse_towers, widths_of
 from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
 from surgery.saving.heads import OutputHead
+from surgery.saving.origin import join_origins
 from surgery.saving.save import save as save_cut
 from surgery.saving.save import save_folder, write_model
 
@@ -28,35 +30,6 @@ _NUMBER = re.compile(r"^[0-9]+_")
 FUSED_MODULE = "surgery.FusedModule"
 # Older folders name the file that held the class.
 FUSED_MODULES = (FUSED_MODULE, "surgery.fused_module.FusedModule")
-
-_CARD = """---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags: [sentence-transformers, feature-extraction]
----
-
-# {title}
-
-Several hookpoints as one encoder of {width} dimensions, joined by `{method}`; every block is scaled to length 1 first.
-{words}
-
-| block | layer | pooling | weight | query prompt | document prompt | longest input |
-|---|---|---|---|---|---|---|
-{blocks}
-
-```python
-from sentence_transformers import SentenceTransformer  # with encoder-surgery installed, which brings the module
-
-model = SentenceTransformer("path/to/this/folder", trust_remote_code=True)
-queries = model.encode_query(["..."])
-documents = model.encode_document(["..."])
-```
-
-`encode_query` and `encode_document` put every member's own prompt before the text; plain `encode` puts none. Each
-member is a folder of its own, and an ordinary model.
-
-{scores}Made with encoder-surgery.
-"""
 
 
 class _Block(Part):
@@ -150,28 +123,9 @@ def write_fused(
     write_json(folder / _DESCRIPTION, description.model_dump())
     write_modules(folder, [FUSED_MODULE])
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
-    write_json(folder / PROVENANCE, {"fused": origins})
-    _write_card(model, folder, words, scores=scores)
+    write_json(folder / PROVENANCE, {"fused": origins, **join_origins(origins)})
+    write_fused_card(model, folder, words, scores=scores)
     return [folder / member for member in members.values()]
-
-
-def _write_card(model: FusedModel, folder: Path, words: str, *, scores: str) -> None:
-    profiles = {reader.model.source.name: reader.model for reader in model.readers}
-    lines = []
-    for point, share in zip(model.fusion.points, model.fusion.shares, strict=True):
-        profile = profiles[point.model]
-        name = profile.source.hub_id or profile.source.folder.resolve().name
-        prompts = f"{profile.query_prompt!r} | {profile.document_prompt!r}"
-        lines.append(f"| {name} | {point.layer} | {point.pooling} | {share:.3f} | {prompts} | {profile.max_tokens} |")
-    text = _CARD.format(
-        title=" + ".join(f"{Path(point.model).name}@{point.layer}:{point.pooling}" for point in model.fusion.points),
-        width=model.width,
-        words=words,
-        method=model.fusion.method,
-        blocks="\n".join(lines),
-        scores=scores and f"{scores.rstrip()}\n\n",
-    )
-    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def open_fused(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> FusedModel:

@@ -11,6 +11,7 @@ from typing import Any
 
 from probe.errors import ModelError, first_line
 from surgery.cutting.blocks import CutModel
+from surgery.saving.origin import inherit
 
 __all__ = [
     "DTYPE_NAMES",
@@ -201,7 +202,8 @@ def write_prompts(model: CutModel, folder: Path, *, own: bool = False, similarit
 def provenance(model: CutModel, pooling: str) -> dict[str, Any]:
     """Return what a model was cut from, as plain values."""
     return {
-        "from": model.source.hub_id or str(model.source.folder),
+        "from": model.source.hub_id or str(model.source.folder.resolve()),
+        **inherit(model.source),
         "revision": model.source.revision,
         "blocks": list(model.blocks),
         "original_depth": model.original_depth,

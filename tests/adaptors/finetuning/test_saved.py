@@ -186,7 +186,9 @@ def test_every_training_adds_to_what_was_seen(tuned: dict[str, tuple[TrainableEn
     third = save_tuned(Tuned(student, TrainedOn("tuned", seen, "train"), "x", ""), tmp_path / "third", False)
     assert json.loads((third / "adaptor.json").read_text())["labels"] == "rows.jsonl+train"
     card = (again / "README.md").read_text()
-    assert card.index("## Tuned") < card.index("## Healed")
+    assert card.index("An adaptor (`lens`)") < card.index("Weights were trained on the rows of rows.jsonl")
+    assert "## Tuned" not in card
+    assert card.index("Every weight was taught") < card.index("## Healed")
 
 
 @pytest.mark.parametrize("name", ["bert", "modernbert"])

@@ -14,7 +14,7 @@ from tiny_models import WIDTH, make_texts
 from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
-from adaptors.healing.heal import HealOptions, HealSample, count_steps, heal
+from adaptors.healing.heal import HealOptions, HealSample, heal
 from adaptors.healing.texts import HealTexts
 from adaptors.training.metrics_log import StepMetrics, append_metrics, pair_geometry
 from probe.errors import CallError
@@ -30,6 +30,14 @@ def open_tiny(folder: Path) -> TrainableEncoder:
 def make_heal_texts(count: int = 90) -> HealTexts:
     texts = tuple(make_texts(count, seed=1))
     return HealTexts(texts, normalize(torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(0)), dim=1), ())
+
+
+def make_learnable_texts(tiny_folder: Callable[[str], Path]) -> HealTexts:
+    """Return texts whose targets an encoder comes nearer to step by step: those of one a little unlike it."""
+    teacher, texts = open_tiny(tiny_folder("bert")), make_heal_texts()
+    with torch.no_grad():
+        teacher.towers[0].stack.blocks[-1].output.dense.weight.mul_(-1)
+    return replace(texts, targets=normalize(teacher.model.encode(list(texts.texts), convert_to_tensor=True), dim=1))
 
 
 def test_a_sample_has_different_texts_with_their_own_targets_and_is_fixed_by_the_seed(
@@ -67,13 +75,14 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("often")
 def test_healing_writes_what_its_sample_shows(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    student, texts, file = open_tiny(tiny_folder("bert")), make_heal_texts(), tmp_path / "log.jsonl"
-    losses = heal(student, texts, replace(OPTIONS, log=file))
+    student, texts, file = open_tiny(tiny_folder("bert")), make_learnable_texts(tiny_folder), tmp_path / "log.jsonl"
+    losses = heal(student, texts, replace(OPTIONS, log=file)).losses
     lines = read(file)
     assert [line["step"] for line in lines] == [4, 8, 12, 16, 20]
     assert [line["loss"] for line in lines] == list(losses)
     assert lines[-1]["alignment"] < lines[0]["alignment"]
-    found = pair_geometry(*HealSample(student.model, texts, OPTIONS.seed)())
+    train, _ = texts.hold_out(OPTIONS.seed)
+    found = pair_geometry(*HealSample(student.model, train, OPTIONS.seed)())
     assert [lines[-1][name] for name in found._fields] == pytest.approx(list(found), rel=1e-5)
 
 
@@ -107,15 +116,10 @@ def test_nothing_lost_an_interrupted_healing_goes_on_with_its_log(
 
 
 @pytest.mark.usefixtures("often")
-def test_healing_begins_a_log_anew_and_a_trial_leaves_it_alone(
-    tiny_folder: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_healing_begins_a_log_anew(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
     file, texts = tmp_path / "log.jsonl", make_heal_texts(8)
     append_metrics(file, StepMetrics(50, 0.5, 0.1, 5e-4, 0.4, -2.1, 0.1, 83.0))
-    before = file.read_bytes()
     student, options = open_tiny(tiny_folder("bert")), replace(OPTIONS, steps=4, log=file)
-    count_steps(student, texts, options, minutes=0.001)
-    assert file.read_bytes() == before
     heal(student, texts, options)
     assert [line["step"] for line in read(file)] == [4]
 

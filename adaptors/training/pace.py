@@ -1,0 +1,141 @@
+"""The pace of a training: how far it is, by its steps or by the clock, when it is evaluated, and when it ends."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers.trainer_callback import TrainerCallback
+
+from probe.errors import TrainingError
+
+__all__ = ["Budget", "Pace", "has_run_out"]
+
+_PARTS = 10
+_SPENT, _ENDED = "seconds_spent", "time_is_over"
+
+
+@dataclass
+class Budget:
+    """A time that everything has to be done in, from setting up to saving.
+
+    Attributes:
+        minutes: The time.
+        clock: Gives seconds.
+        reserve: Seconds that are left for what comes after the training.
+        began: When the time began to run.
+    """
+
+    minutes: float
+    clock: Callable[[], float] = time.monotonic
+    reserve: float = 0.0
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self.began = self.clock()
+
+    def left(self) -> float:
+        """Return the seconds that are left for training."""
+        return 60 * self.minutes - self.reserve - self.spent()
+
+    def spent(self) -> float:
+        """Return the seconds that are over."""
+        return self.clock() - self.began
+
+    def check(self) -> None:
+        """Refuse to go on setting up where no time is left to train.
+
+        Raises:
+            TrainingError: There is none.
+        """
+        if self.left() <= 0:
+            raise TrainingError(
+                f"--minutes {self.minutes:g} are over before the first step: setting up took "
+                f"{self.spent():.0f} s, and {self.reserve:.0f} s are needed to save; pass more, or --steps"
+            )
+
+
+class Pace(TrainerCallback):
+    """Has a training evaluated and kept at every tenth of its way, and ended in time.
+
+    The time that an interrupted training took is in its log, and counts when it is taken up again.
+    """
+
+    def __init__(self, steps: int, budget: Budget | None, evaluation: Callable[[], float]) -> None:
+        """Plan a training.
+
+        Args:
+            steps: Its steps, unless there is a budget.
+            budget: Its time, if that is limited.
+            evaluation: Gives the seconds that an evaluation takes.
+        """
+        self._steps, self._budget, self._evaluation = steps, budget, evaluation
+        self._before = self._began = self._whole = 0.0
+        # When the last step or stop ended; how long a step, and a stop to evaluate and keep, take at most.
+        self._last = self._step = self._stop = 0.0
+        self._part, self._ends = 0, False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Take up the time where it was."""
+        if self._budget is not None:
+            self._before = _read_spent(state.log_history)
+            self._began = self._last = self._budget.clock()
+            self._whole = max(0.0, self._budget.left())
+        self._part = int(_PARTS * self.share(state.global_step))
+
+    def share(self, step: int) -> float:
+        """Return how much of the way lies behind after some steps, from 0 to 1."""
+        if self._budget is None:
+            return min(1.0, step / self._steps)
+        return min(1.0, self._spent() / self._whole) if self._whole > 0 else 1.0
+
+    def rate_factor(self, warm_up: float, step: int) -> float:
+        """Return the factor of the learning rate: it rises in a share of the way, and falls to 0 in a line."""
+        share = self.share(step)
+        return share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
+
+    def expected_steps(self, step: int) -> int:
+        """Return how many steps it will be, as far as can be told after some."""
+        return self._steps if self._budget is None else max(step + 1, round(step / max(self.share(step), 1e-9)))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Evaluate, keep and end where it is time to."""
+        self._ends = state.global_step >= state.max_steps
+        if self._budget is not None:
+            now = self._budget.clock()
+            self._step, self._last = max(self._step, now - self._last), now
+            # Another step, and the evaluation of the last, must fit.
+            self._ends |= self._spent() + self._step + max(self._stop, self._evaluation()) >= self._whole
+        part = int(_PARTS * self.share(state.global_step))
+        if self._ends or part > self._part:
+            self._part = part
+            control.should_evaluate = control.should_save = True
+        control.should_log |= self._ends
+        control.should_training_stop |= self._ends
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Note the time, which is kept with the checkpoint."""
+        if self._budget is not None:
+            state.log_history.append({"step": state.global_step, _SPENT: self._spent(), _ENDED: self._ends})
+            if not state.global_step:
+                self._last = self._budget.clock()
+
+    def on_save(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Note how long evaluating and keeping took."""
+        if self._budget is not None:
+            now = self._budget.clock()
+            self._stop, self._last = max(self._stop, now - self._last), now
+
+    def _spent(self) -> float:
+        return self._before + (self._budget.clock() - self._began if self._budget else 0.0)
+
+
+def has_run_out(state: Mapping[str, Any]) -> bool:
+    """Return whether a training had ended by the clock, given what the trainer wrote of itself into a checkpoint."""
+    return any(entry.get(_ENDED) for entry in state["log_history"])
+
+
+def _read_spent(log: Sequence[Mapping[str, Any]]) -> float:
+    """Return the seconds that a training had taken, by its log."""
+    return next((entry[_SPENT] for entry in reversed(log) if _SPENT in entry), 0.0)

@@ -186,11 +186,15 @@ def _explain_output(
 ) -> tuple[str, tuple[list[str], bool]]:
     """Return the one list whose last block makes the output, with the last steps that `_find_last_steps` found."""
     explained: dict[str, tuple[list[str], bool]] = {}
+    # Beside the blocks there may be a list of tables, or one that is not used; of two that work, neither is whole.
+    working = {path for path, blocks in fitting.items() if f"{path}.0" in trace.calls and list(blocks.parameters())}
     for path, blocks in fitting.items():
+        if len(working) > 1 or path not in (working or fitting):
+            continue
         try:
             explained[path] = _find_last_steps(model, trace, _name_last(model, blocks), output=output)
         except ModelError:
-            if len(fitting) == 1:
+            if len(working or fitting) == 1:
                 raise
     if len(explained) != 1:
         raise ModelError(

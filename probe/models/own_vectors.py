@@ -15,6 +15,7 @@ from probe.layers.capture import Capture
 from probe.layers.hookpoint import OWN
 from probe.layers.layer_stack import LayerStack
 from probe.layers.padding import leaks_padding
+from probe.layers.unchanged import unchanged
 from probe.models.info import ModelFiles
 from probe.models.tokenization import Batch, Role, pad_features, preprocess
 
@@ -153,10 +154,14 @@ class _LastLayer:
 
 def _embed_alone(pipeline: Any, role: Role) -> Tensor:
     """Embed each example by itself, as sentence-transformers does."""
-    rows = [
-        pipeline.encode([text], prompt=role.prompt, task=role.task, convert_to_tensor=True, show_progress_bar=False)
-        for text in _EXAMPLES
-    ]
+    rows = []
+    for text in _EXAMPLES:
+        with unchanged(pipeline[0].auto_model):
+            rows.append(
+                pipeline.encode(
+                    [text], prompt=role.prompt, task=role.task, convert_to_tensor=True, show_progress_bar=False
+                )
+            )
     return torch.cat(rows).float()
 
 

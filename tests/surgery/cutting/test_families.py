@@ -14,6 +14,7 @@ from tiny_models import make_texts
 from probe.encoding.truncation import truncate
 from probe.errors import CallError, ModelError
 from probe.layers.capture import Capture
+from probe.layers.unchanged import unchanged
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
@@ -47,7 +48,7 @@ def states(model: LoadedModel, inputs: dict[str, torch.Tensor]) -> dict[int, tor
 def expected_states(model: LoadedModel, inputs: dict[str, torch.Tensor], shift: int) -> dict[int, torch.Tensor]:
     """transformers' own: the final norm is applied at every layer, and the last one is the model's output."""
     norm = model.stack.final_norm or torch.nn.Identity()
-    with torch.inference_mode():
+    with unchanged(model.module), torch.inference_mode():
         output: Any = model.module(**inputs, output_hidden_states=True, return_dict=True)
         hidden = {layer: norm(output.hidden_states[layer - shift]) for layer in range(shift, model.depth)}
     tokens = inputs["input_ids"].shape[1]

@@ -1,9 +1,11 @@
 """An adaptor as a module of sentence-transformers: in training, and in a saved model of several modules."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sentence_transformers.sentence_transformer.modules import Module
@@ -27,8 +29,10 @@ class AdaptorModule(Module):
         self.adaptor = adaptor
 
     def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
-        """Replace `sentence_embedding` `(N, D)` by the vectors of the adaptor, `(N, dim)`."""
-        return {**features, "sentence_embedding": self.adaptor(features["sentence_embedding"])}
+        """Replace `sentence_embedding` `(N, D)` by the vectors of the adaptor, `(N, dim)`, in its own precision."""
+        vectors = features["sentence_embedding"]
+        weight = next(self.adaptor.parameters(), None)
+        return {**features, "sentence_embedding": self.adaptor(vectors if weight is None else vectors.to(weight.dtype))}
 
     def get_embedding_dimension(self) -> int:
         """Return the dimension of its vectors."""
@@ -42,12 +46,22 @@ class AdaptorModule(Module):
     def load(  # type: ignore[override]
         cls, model_name_or_path: str, subfolder: str = "", **options: Any
     ) -> "AdaptorModule":
-        """Load a folder; whatever sentence-transformers asks for beyond the folder is left to it."""
+        """Load a folder, in the dtype that `model_kwargs` names; whatever else is asked for is left to the model."""
         wanted = ("token", "cache_folder", "revision", "local_files_only")
         folder = cls.load_dir_path(model_name_or_path, subfolder, **{k: options[k] for k in wanted if k in options})
         if folder is None:
             raise ModelError(f"'{model_name_or_path}' cannot be found")
-        return cls(read_network(Path(folder)))
+        module = cls(read_network(Path(folder)))
+        dtype = _named_dtype(options.get("model_kwargs") or {})
+        return module if dtype is None else module.to(dtype)
+
+
+def _named_dtype(model_kwargs: Mapping[str, Any]) -> torch.dtype | None:
+    """Return the dtype that transformers would load a model in, asked for so; None where it says nothing of one."""
+    asked = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
+    if isinstance(asked, str):
+        asked = getattr(torch, asked, None)
+    return asked if isinstance(asked, torch.dtype) else None
 
 
 def write_network(network: Adaptor, folder: Path) -> None:

@@ -122,8 +122,8 @@ class LayerReader:
     @property
     def known_tokens(self) -> int:
         """How many token ids the model knows."""
-        known: int = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
-        return known
+        embeddings: Any = self.loaded.module.get_input_embeddings()  # type: ignore[operator]
+        return len(embeddings.weight)
 
     def check_tokens(self, texts: Iterable[Iterable[int]]) -> None:
         """Refuse token ids of texts that the model does not know.

@@ -76,6 +76,12 @@ def _find_model(encoder: nn.Module) -> PreTrainedModel:
     return models[0]
 
 
+def _count_tokens(inputs: dict[str, Any]) -> int | None:
+    """Return how many tokens a batch has; some models pad it further inside their forward, and take that off again."""
+    given = next((inputs[name] for name in ("attention_mask", "input_ids") if inputs.get(name) is not None), None)
+    return None if given is None else int(given.shape[1])
+
+
 @contextmanager
 def _ending_after(model: PreTrainedModel, stack: LayerStack, after: int) -> Iterator[None]:
     """Make the model's forward end where block `after + 1` would begin."""
@@ -91,7 +97,8 @@ def _ending_after(model: PreTrainedModel, stack: LayerStack, after: int) -> Iter
         try:
             forward(*args, **kwargs)
         except _Stop as stopped:
-            hidden = stopped.hidden if stack.final_norm is None else stack.final_norm(stopped.hidden)
+            hidden = stopped.hidden[:, : _count_tokens(kwargs)]
+            hidden = hidden if stack.final_norm is None else stack.final_norm(hidden)
             output = BaseModelOutput(last_hidden_state=hidden)
             return output if kwargs.get("return_dict", True) else output.to_tuple()
         raise ModelError(f"block {after + 1} of {type(model).__name__} never ran")

@@ -162,14 +162,13 @@ def _name_last(model: nn.Module, blocks: nn.ModuleList) -> str:
     return next(name for name, module in model.named_modules() if module is blocks[-1])
 
 
-def _refuse_two_stacks(
-    model: nn.Module, trace: ForwardTrace, path: str, *, lists: Mapping[str, nn.ModuleList]
-) -> None:
+def _refuse_two_stacks(model: nn.Module, trace: ForwardTrace, path: str, *, lists: Mapping[str, nn.ModuleList]) -> None:
     """Refuse an encoder with its decoder: the states of one stack go on in the other."""
     ran = [name for name in lists if lists[name] and all(f"{name}.{i}" in trace.calls for i in range(len(lists[name])))]
-    if path not in ran:
+    stacks = [name for name in outermost(ran) if next(lists[name].parameters(), None) is not None]
+    if path not in stacks:
         return
-    others = [name for name in outermost(ran) if name != path and next(lists[name].parameters(), None) is not None]
+    others = [name for name in stacks if name != path]
     of_two = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
     for name in others:
         after = f"{name}.0" in trace.ran_after(f"{path}.{len(lists[path]) - 1}")
@@ -187,11 +186,15 @@ def _explain_output(
 ) -> tuple[str, tuple[list[str], bool]]:
     """Return the one list whose last block makes the output, with the last steps that `_find_last_steps` found."""
     explained: dict[str, tuple[list[str], bool]] = {}
+    # Beside the blocks there may be a list of tables, or one that is not used; of two that work, neither is whole.
+    working = {path for path, blocks in fitting.items() if f"{path}.0" in trace.calls and list(blocks.parameters())}
     for path, blocks in fitting.items():
+        if len(working) > 1 or path not in (working or fitting):
+            continue
         try:
             explained[path] = _find_last_steps(model, trace, _name_last(model, blocks), output=output)
         except ModelError:
-            if len(fitting) == 1:
+            if len(working or fitting) == 1:
                 raise
     if len(explained) != 1:
         raise ModelError(

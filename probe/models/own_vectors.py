@@ -14,6 +14,8 @@ from probe.errors import ModelError, first_line
 from probe.layers.capture import Capture
 from probe.layers.hookpoint import OWN
 from probe.layers.layer_stack import LayerStack
+from probe.layers.padding import leaks_padding
+from probe.layers.unchanged import unchanged
 from probe.models.info import ModelFiles
 from probe.models.tokenization import Batch, Role, pad_features, preprocess
 
@@ -106,8 +108,14 @@ def find_own_vectors(pipeline: Any, stack: LayerStack, files: ModelFiles) -> Own
             f"{difference:.1e} from what sentence-transformers gives; rank it as it is through probe.evaluate"
         )
     together = [reader.vectors(_EXAMPLES, role) for role in roles]
-    padded = _differ(torch.cat(together), torch.cat(alone)) > tolerance
+    padded = _differ(torch.cat(together), torch.cat(alone)) > tolerance or _leaks(pipeline)
     return OwnVectors(width, expected[0].shape[1], _name_of(pipeline, files), "", padded)
+
+
+def _leaks(pipeline: Any) -> bool:
+    """Whether padding changes states; seen on longer dummies too, as some models attend otherwise from a length on."""
+    first, tokenizer = pipeline[0].auto_model, pipeline.tokenizer
+    return leaks_padding(first, pad_id=tokenizer.pad_token_id or 0, longest=pipeline.max_seq_length)
 
 
 class _LastLayer:
@@ -146,10 +154,14 @@ class _LastLayer:
 
 def _embed_alone(pipeline: Any, role: Role) -> Tensor:
     """Embed each example by itself, as sentence-transformers does."""
-    rows = [
-        pipeline.encode([text], prompt=role.prompt, task=role.task, convert_to_tensor=True, show_progress_bar=False)
-        for text in _EXAMPLES
-    ]
+    rows = []
+    for text in _EXAMPLES:
+        with unchanged(pipeline[0].auto_model):
+            rows.append(
+                pipeline.encode(
+                    [text], prompt=role.prompt, task=role.task, convert_to_tensor=True, show_progress_bar=False
+                )
+            )
     return torch.cat(rows).float()
 
 

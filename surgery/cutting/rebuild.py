@@ -61,7 +61,7 @@ def fit_config(module: nn.Module, original: nn.Module, name: str, *, path: str, 
             made = change_config(whole, changes, inner)
             built, left_out = build(module, made)
         except Exception as error:  # whatever a foreign config or model raises
-            refusals.append(f"its config cannot count them ({type(error).__name__}: {first_line(error)})")
+            refusals.append(f"its config cannot count them ({_reason(error)})")
             continue
         adopt(config, made, inner)
         refusal = _compare(module, built, left_out)
@@ -102,7 +102,7 @@ def _compare(module: nn.Module, built: nn.Module, left_out: Sequence[str]) -> st
     try:
         expected, found = _states(module), _states(built)
     except Exception as error:  # whatever a foreign model raises
-        return f"they do not run by themselves ({type(error).__name__}: {first_line(error)})"
+        return f"they do not run by themselves ({_reason(error)})"
     given = module.state_dict()
     lacking = [name for name, value in built.state_dict().items() if _shape(value) != _shape(given.get(name))]
     for one, other in zip(expected, found, strict=True):
@@ -118,6 +118,14 @@ def _compare(module: nn.Module, built: nn.Module, left_out: Sequence[str]) -> st
             f"blocks (they differ by {difference:.1e})"
         )
     return None
+
+
+def _reason(error: Exception) -> str:
+    """Return a line of an error; a config's validator says what is wrong in its last one."""
+    said = first_line(error)
+    if said.endswith(":"):
+        said = str(error).strip().splitlines()[-1].strip()
+    return f"{type(error).__name__}: {said}"
 
 
 def _states(module: nn.Module) -> list[Tensor]:

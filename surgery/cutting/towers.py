@@ -56,7 +56,9 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
     if is_cut(chosen):
         _check_law(model, module, len(chosen))
     fields = {name: getattr(model, name) for name in LoadedTower.__dataclass_fields__}
-    return CutTower(**{**fields, "parts": parts, **describe_cut(model, module, parts.stack, chosen=chosen, rebuilt=rebuilt)})
+    return CutTower(
+        **{**fields, "parts": parts, **describe_cut(model, module, parts.stack, chosen=chosen, rebuilt=rebuilt)}
+    )
 
 
 def _fit_config(pair: Any, model: LoadedTower, chosen: Sequence[int], *, within: str) -> Rebuilt:

@@ -53,7 +53,9 @@ def rank_layers(
         return rank_towers(towers, images, layers, poolings=poolings, options=options)
     reader = as_reader(model, options.load, options.store)
     if reader.model.depth == 0:
-        raise CallError(f"'{reader.model.source.name}' is an encoder without layers: probe rank compares it with others")
+        raise CallError(
+            f"'{reader.model.source.name}' is an encoder without layers: probe rank compares it with others"
+        )
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
     fusions = extra(reader, points)

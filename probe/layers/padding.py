@@ -72,7 +72,9 @@ def _pads_well(
 def _lengths(model: nn.Module, longest: int) -> tuple[int, ...]:
     config: Any = getattr(model, "config", None)
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    named = {name: value for name, value in getattr(text, "__dict__", {}).items() if any(size in name for size in _SIZES)}
+    named = {
+        name: value for name, value in getattr(text, "__dict__", {}).items() if any(size in name for size in _SIZES)
+    }
     numbers = [n for value in named.values() for n in (value if isinstance(value, list) else [value])]
     sizes = [n for n in numbers if isinstance(n, int) and 1 < n <= _LONGEST]
     wanted = (_SHORT, _LONG, *((min(_LONGEST, _BLOCKS * max(sizes) + 3),) if sizes else ()))

@@ -183,6 +183,11 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     config = replace(config, notes=(*source.warnings, *config.notes))
     check_tower(model, tower, bool(find_towers(config.transformer)))
     kind = kind_of(source.folder)
+    if config.modules and config.modules[0].of_package:
+        raise ModelError(
+            f"'{name}' is a {config.modules[0].name}, no single transformer, so it has no layers: probe rank and "
+            "adaptors.load_encoder open it as it stands"
+        )
     return ModelFiles(
         source=source,
         config=config,

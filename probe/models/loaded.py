@@ -150,19 +150,28 @@ def assemble(files: ModelFiles, pipeline: Any, stack: LayerStack, *, facts: Mode
 def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest: int) -> ModelFacts:
     module = pipeline[0].auto_model
     vectors = find_own_vectors(pipeline, stack, files)
+    refusal = files.source.refusal or _opened_by_others(files)
     return ModelFacts(
         depth=stack.depth,
         width=vectors.width,
         parameters=stack.parameters_by_layer(module),
         max_tokens=longest,
         notes=(*files.config.notes, *_notes(stack)),
-        pooling=None if files.source.refusal else vectors.pooling,
-        refusal=files.source.refusal or vectors.refusal,
+        pooling=None if refusal else vectors.pooling,
+        refusal=refusal or vectors.refusal,
         own_width=vectors.own_width,
         equal_lengths=vectors.equal_lengths,
         state_hashes=hash_states(module, stack),
         head_hash=hash_modules(list(pipeline)[1:], files.config.truncate_dim),
     )
+
+
+def _opened_by_others(files: ModelFiles) -> str:
+    """Say who opens a folder with a module of this package, if there is one that was not left out on purpose."""
+    ours = next((entry for entry in files.config.modules if entry.of_package), None)
+    if ours is None or files.options.stop_before is not None:
+        return ""
+    return f"adaptors.load_encoder and probe rank open it with its {ours.name}, for the folder as it stands"
 
 
 def _notes(stack: LayerStack) -> Iterator[str]:

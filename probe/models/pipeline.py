@@ -22,8 +22,6 @@ from probe.models.published_config import ModuleEntry
 __all__ = ["check_reads_texts", "is_foreign", "load_pipeline", "shadow_pipeline"]
 
 _OWN_PREFIX = "sentence_transformers."
-# Classes of this package: whoever opens a folder for them reads what is below.
-_PACKAGE_PREFIXES = ("adaptors.", "surgery.")
 _LAST_STATE = "last_hidden_state"
 
 
@@ -70,7 +68,7 @@ def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ..
 
 def is_foreign(entry: ModuleEntry) -> bool:
     """Return whether a module's class is neither sentence-transformers' own nor of this package."""
-    return not entry.type.startswith((_OWN_PREFIX, *_PACKAGE_PREFIXES))
+    return not (entry.of_package or entry.type.startswith(_OWN_PREFIX))
 
 
 def _load_options(files: ModelFiles) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def _entries_to_load(files: ModelFiles) -> Sequence[ModuleEntry]:
     ends = [
         number
         for number, entry in enumerate(entries)
-        if number and (entry.path == files.options.stop_before or entry.type.startswith(_PACKAGE_PREFIXES))
+        if number and (entry.path == files.options.stop_before or entry.of_package)
     ]
     return entries[: ends[0]] if ends else entries
 

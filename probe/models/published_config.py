@@ -74,6 +74,11 @@ class ModuleEntry:
         """The class's bare name."""
         return self.type.rpartition(".")[2]
 
+    @property
+    def of_package(self) -> bool:
+        """Whether it is a class of this package, which `adaptors` opens."""
+        return self.type.startswith(("adaptors.", "surgery."))
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from torch import nn
-
 __all__ = ["adopt", "block_changes", "change_config", "inner_config", "named_inside"]
 
 # Raises where the original cannot be built, or cannot run, from a config with these changes.

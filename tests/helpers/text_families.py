@@ -66,17 +66,7 @@ _SPECIAL_IDS = {"pad_index": 1, "bos_index": 0, "eos_index": 2, "unk_index": 3}
 FAMILIES: dict[str, dict[str, Any]] = {
     **{
         name: {}
-        for name in """
-            albert apertus arcee bart beam bert bert-generation biogpt bloom camembert clip_text_model cohere cohere2
-            convbert ctrl cwm data2vec-text deberta deberta-v2 diffllama distilbert doge electra ernie ernie4_5 eurobert
-            exaone4 falcon falcon_mamba fnet gemma gemma2 gemma3_text glm glm4 gpt2 gpt_bigcode gpt_neox
-            gpt_neox_japanese gpt_oss granite granite_swa granitemoe gte helium ibert jais2 jetmoe jina_embeddings_v3
-            layoutlm llama llama4_text longt5 m2m_100 marian mbart megatron-bert minimax mistral mixtral modernbert mpnet
-            mpt mra mt5 mvp nanochat nemotron nomic_bert olmo olmo2 olmoe olmo_hybrid openai-gpt opt pegasus persimmon
-            phi phi3 phimoe plbart qwen2 qwen2_moe qwen3 qwen3_moe rembert roberta roberta-prelayernorm roformer rwkv
-            seed_oss smollm3 splinter squeezebert stablelm starcoder2 switch_transformers t5 tapas tipsv2_text_model
-            ultrabert umt5 visual_bert xglm xlm-roberta xlm-roberta-xl xlnet xlstm xmod yoso
-        """.split()
+        for name in ["albert", "apertus", "arcee", "bart", "beam", "bert", "bert-generation", "biogpt", "bloom", "camembert", "clip_text_model", "cohere", "cohere2", "convbert", "ctrl", "cwm", "data2vec-text", "deberta", "deberta-v2", "diffllama", "distilbert", "doge", "electra", "ernie", "ernie4_5", "eurobert", "exaone4", "falcon", "falcon_mamba", "fnet", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt2", "gpt_bigcode", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "granite", "granite_swa", "granitemoe", "gte", "helium", "ibert", "jais2", "jetmoe", "jina_embeddings_v3", "layoutlm", "llama", "llama4_text", "longt5", "m2m_100", "marian", "mbart", "megatron-bert", "minimax", "mistral", "mixtral", "modernbert", "mpnet", "mpt", "mra", "mt5", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo", "olmo2", "olmoe", "olmo_hybrid", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer", "rwkv", "seed_oss", "smollm3", "splinter", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5", "tapas", "tipsv2_text_model", "ultrabert", "umt5", "visual_bert", "xglm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xlstm", "xmod", "yoso"]
     },
     "bamba": {**_MAMBA, "attn_layer_indices": [1]},
     "big_bird": {"block_size": 4, "num_random_blocks": 1},
@@ -124,10 +114,7 @@ REFUSED: dict[str, str] = {
 }
 
 FEW = tuple(
-    """
-    albert bart bert convbert deberta-v2 esm falcon_h1 fnet gpt2 gpt_neo gte jamba longformer m2m_100 mamba mixtral
-    modernbert mpnet nanochat opt qwen2_moe qwen3 recurrent_gemma t5 yoso
-    """.split()
+    ["albert", "bart", "bert", "convbert", "deberta-v2", "esm", "falcon_h1", "fnet", "gpt2", "gpt_neo", "gte", "jamba", "longformer", "m2m_100", "mamba", "mixtral", "modernbert", "mpnet", "nanochat", "opt", "qwen2_moe", "qwen3", "recurrent_gemma", "t5", "yoso"]
 )
 
 

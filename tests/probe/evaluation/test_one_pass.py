@@ -1,6 +1,6 @@
 """The sweep: one pass, no look at the judgements, the same as encoding every layer by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -137,8 +137,10 @@ def test_costs_grow_with_the_layer(model: LoadedModel, dataset: Dataset) -> None
     assert parameters == sorted(set(parameters))
 
 
-def test_texts_longer_than_the_model_takes_are_counted(model: LoadedModel, dataset: Dataset) -> None:
-    short = replace(model, max_tokens=9)
+def test_texts_longer_than_the_model_takes_are_counted(
+    load_tiny: Callable[..., LoadedModel], dataset: Dataset
+) -> None:
+    short = load_tiny("bert", max_tokens=9)
     limit = short.max_tokens - 2
     result = sweep(LayerReader(short), select_hookpoints(short, "last"), dataset, [NDCG])
     prompt = len(short.document_prompt.replace(":", " :").split())

@@ -15,7 +15,7 @@ from probe.layers.hookpoint import HEAD, OWN, POOLING_NAMES, LayerPooling
 from probe.metrics.vectors import Embeddings
 from probe.models.tokenization import Role
 from probe.store.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quantize
-from probe.store.keys import CHUNK, shelf_parts
+from probe.store.keys import CHUNK, content_ids, shelf_parts
 from probe.store.store import Found, Shelf, Store
 
 __all__ = [
@@ -188,8 +188,14 @@ def open_shelf(
     """Open the shelf of a side, where there is a store, and say how much of it is stored."""
     if store is None:
         return None
-    shelf = store.shelf(*describe_shelf(reader, side))
-    _log.info("%s: %s", side.name, _describe(shelf.count(layer_poolings), -(-len(side.texts) // CHUNK)))
+    shelf = store.shelf(
+        *describe_shelf(reader, side),
+        content_ids(
+            reader.model, side.role, [reader.at(key) for key in layer_poolings], token_budget=reader.token_budget
+        ),
+    )
+    total = -(-len(side.texts) // CHUNK)
+    _log.info("%s: %s", side.name, _describe(shelf.count(layer_poolings, total), total))
     return shelf
 
 

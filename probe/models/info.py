@@ -39,6 +39,7 @@ __all__ = [
 
 # Longest input of a model that takes any.
 NO_LIMIT = 10**9
+_SETTINGS = {"config.json", "config_sentence_transformers.json", "generation_config.json", "modules.json"}
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 # Where a config of two towers keeps that of each.
 TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
@@ -56,8 +57,10 @@ class _ModelIdentity:
         weights_hash: sha256 of its weight files.
         config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
         tokenizer_hash: sha256 of its tokenizer's files, or of all that decides an image's pixels.
+        inputs_hash: sha256 of every file that makes tokens of texts.
         files_hash: sha256 of every other file of its folder that can change a vector, and of the options it is opened
             with.
+        runs_own_code: Whether code of its folder may run.
         learned: What its weights were trained on here.
         tower: `image` or `text` of a two-tower model, whose source has it in its name; None of a model of one.
     """
@@ -68,7 +71,9 @@ class _ModelIdentity:
     weights_hash: str
     config_hash: str
     tokenizer_hash: str
+    inputs_hash: str
     files_hash: str
+    runs_own_code: bool
     learned: Learned
     tower: str | None
 
@@ -110,6 +115,7 @@ class ModelFacts:
         equal_lengths: Whether padding would change its vectors, so that texts of one length run together.
         state_hashes: sha256 of all in its weights and config that decides the states of each layer, from 0 on.
         head_hash: sha256 of all that follows the last layer.
+        settings_hash: sha256 of sentence-transformers' settings of the transformer.
     """
 
     depth: int
@@ -123,6 +129,7 @@ class ModelFacts:
     equal_lengths: bool = False
     state_hashes: tuple[str, ...] = ()
     head_hash: str = ""
+    settings_hash: str = ""
 
     def width_of(self, pooling: str) -> int:
         """Return the dimension of the vectors that a pooling gives."""
@@ -195,7 +202,9 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         device=device,
         options=options,
         **(_hash_whole(source.folder) if kind.kind == LAYERLESS else _hash_parts(config, tower, name)),
+        inputs_hash=_hash_inputs(source.folder, config),
         files_hash=_hash_folder(source.folder, config, options),
+        runs_own_code=options.trust_remote_code,
         learned=read_learned(source.folder),
         tower=tower,
         layerless=kind.name if kind.kind == LAYERLESS else "",
@@ -216,6 +225,14 @@ def _hash_whole(folder: Path) -> dict[str, str]:
     """Return the same of an encoder without layers, whose folder is no transformer's."""
     settings = hash_files(file_set(folder))
     return {"weights_hash": hash_files(weight_files(folder)), "config_hash": settings, "tokenizer_hash": settings}
+
+
+def _hash_inputs(folder: Path, config: ModelConfig) -> str:
+    """Return the sha256 of the files beside a transformer's weights, without those that are read as settings."""
+    read = [path for path in file_set(folder) if path.parent == config.transformer]
+    inputs = [path for path in read if path.name not in _SETTINGS and not path.match("sentence_*_config.json")]
+    names = sorted(path.name for path in inputs)
+    return hashlib.sha256(f"{hash_files(sorted(inputs))} {names}".encode()).hexdigest()
 
 
 def _hash_folder(folder: Path, config: ModelConfig, options: LoadOptions) -> str:

@@ -162,8 +162,15 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
         own_width=vectors.own_width,
         equal_lengths=vectors.equal_lengths,
         state_hashes=hash_states(module, stack),
+        settings_hash=hash_modules([], [_settings(pipeline[0]), files.config.settings, files.config.lower_case]),
         head_hash=hash_modules(list(pipeline)[1:], files.config.truncate_dim),
     )
+
+
+def _settings(first: Any) -> dict[str, Any]:
+    said: dict[str, Any] = first.get_config_dict()
+    # Where it is kept differs between folders; as it is followed, it is a fact of its own.
+    return {name: value for name, value in said.items() if name not in ("max_seq_length", "model_kwargs")}
 
 
 def _opened_by_others(files: ModelFiles) -> str:

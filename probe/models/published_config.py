@@ -95,6 +95,7 @@ class ModelConfig:
         lower_case: Whether texts are lower-cased before they are tokenized.
         normalizes: Whether its vectors are scaled to length 1.
         similarity: How its vectors are compared.
+        settings: Further settings of its transformer.
         truncate_dim: Dimensions its vectors are cut to, if they are.
         notes: Shown under every table; nothing that changes a score.
     """
@@ -109,6 +110,7 @@ class ModelConfig:
     lower_case: bool = False
     normalizes: bool = False
     similarity: str = "cosine"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     truncate_dim: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -137,6 +139,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         lower_case=sizes.do_lower_case,
         normalizes=any(module.name == "Normalize" for module in modules),
         similarity=similarity if similarity in SIMILARITIES else "cosine",
+        settings=dict(sizes.model_extra or {}),
         truncate_dim=head.truncate_dim,
         notes=_note_prompts(prompts),
     )

@@ -137,9 +137,7 @@ def test_costs_grow_with_the_layer(model: LoadedModel, dataset: Dataset) -> None
     assert parameters == sorted(set(parameters))
 
 
-def test_texts_longer_than_the_model_takes_are_counted(
-    load_tiny: Callable[..., LoadedModel], dataset: Dataset
-) -> None:
+def test_texts_longer_than_the_model_takes_are_counted(load_tiny: Callable[..., LoadedModel], dataset: Dataset) -> None:
     short = load_tiny("bert", max_tokens=9)
     limit = short.max_tokens - 2
     result = sweep(LayerReader(short), select_hookpoints(short, "last"), dataset, [NDCG])

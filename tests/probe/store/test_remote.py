@@ -256,7 +256,8 @@ def test_listings_do_not_grow_with_the_chunks(
         list(read_states(reader, prompted_documents(reader, dataset), EVERYWHERE, context=RunContext(store)))
         counts.append(listings() - before)
     assert len(list(tmp_path.glob("2/shelves/*/*.safetensors"))) == 20
-    assert counts == [1, 1]
+    # What is missing is looked for in other shelves, too.
+    assert counts == ([1, 1] if warm else [2, 2])
 
 
 @pytest.mark.parametrize("warm", [False, True])

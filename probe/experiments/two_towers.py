@@ -57,7 +57,7 @@ def open_towers(
         reader = _open(str(model), options, store) if isinstance(model, str | Path) else as_reader(model)
         return Towers((reader,), (open_other(reader, options, store),))
     name = str(model)
-    if not find_towers(find_source(name).folder):
+    if not find_towers(find_source(name, options.revision if options else None).folder):
         raise CallError(
             f"'{dataset.name}' holds images, and '{name}' reads texts only: name a model of two towers, as clip"
         )

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from probe.errors import CallError, ModelError, first_line
+from probe.io.model_files import code_repositories
 from probe.layers.layer_stack import LayerStack
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.own_vectors import find_own_vectors
+from probe.models.sources import ModelSource
 from probe.models.state_hash import hash_modules, hash_states
 
 __all__ = [
@@ -52,7 +54,7 @@ def load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
     try:
         return loader.from_pretrained(str(files.config.transformer), **options)
     except Exception as error:  # whatever a foreign folder makes transformers raise
-        raise ModelError(explain_load_failure(files.source.name, error)) from error
+        raise ModelError(explain_load_failure(files.source, error)) from error
 
 
 def load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
@@ -66,11 +68,13 @@ def load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
     return module.eval(), sorted(report["missing_keys"])
 
 
-def explain_load_failure(name: str, error: Exception) -> str:
-    """Return a line on what transformers raised when it was to load the model called `name`."""
-    said = str(error).strip()
+def explain_load_failure(source: ModelSource, error: Exception) -> str:
+    """Return a line on what transformers raised when it was to load a model."""
+    name, said = source.name, str(error).strip()
     if "trust_remote_code" in said:
-        return f"'{name}' brings code of its own: pass --trust-remote-code if you have read it and trust it"
+        others = " and ".join(code_repositories(source.folder))
+        of = f"code of {others} on the hub" if others else "code of its own"
+        return f"'{name}' brings {of}: pass --trust-remote-code if you have read it and trust it"
     if "ignore_mismatched_sizes" in said:
         return f"'{name}' cannot be loaded: its weights have other shapes than its config says"
     return f"'{name}' cannot be loaded by transformers: {type(error).__name__}: {first_line(error)}"

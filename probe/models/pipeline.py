@@ -56,7 +56,7 @@ def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ..
     except (CallError, ModelError):
         raise
     except Exception as error:  # whatever a foreign folder makes the libraries raise
-        raise ModelError(explain_load_failure(files.source.name, error)) from error
+        raise ModelError(explain_load_failure(files.source, error)) from error
     first = model[0]
     missing = tuple(getattr(first, "missing", ()))
     if isinstance(first, _CheckedTransformer):

@@ -103,7 +103,7 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
     try:
         inputs = example_inputs(processor, texts)
     except Exception as error:  # whatever a foreign processor makes of its own settings
-        raise ModelError(explain_load_failure(files.source.name, error)) from error
+        raise ModelError(explain_load_failure(files.source, error)) from error
     parts = find_tower(module, inputs)
     _drop_unread(module, parts)
     facts = ModelFacts(

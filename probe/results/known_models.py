@@ -7,7 +7,8 @@ from rich.table import Table
 
 from probe.errors import ProbeError
 from probe.layers.hookpoint import TOWERS
-from probe.models.catalog import list_entries
+from probe.models.catalog import CatalogEntry, list_entries
+from probe.models.published_config import read_model_config
 from probe.models.sources import find_offline
 
 __all__ = ["KnownModel", "list_models", "model_notes", "models_table"]
@@ -18,7 +19,18 @@ _EXPLANATION = "here: usable now, without a network; --model takes any other hub
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A catalog entry and whether it is on this machine."""
+    """A catalog entry and what is known of its files.
+
+    Attributes:
+        alias: Short name.
+        hub_id: Name on the Hugging Face hub.
+        pooling: The pooling it was trained with; None of a model of two towers.
+        max_tokens: Longest text, in tokens.
+        query_prompt: Put before every query.
+        document_prompt: Put before every document.
+        offline: Whether its files need no network now.
+        other_prompts: Prompts that its files have under other names, where they are here.
+    """
 
     alias: str
     hub_id: str
@@ -27,18 +39,22 @@ class KnownModel:
     query_prompt: str
     document_prompt: str
     offline: bool
+    other_prompts: dict[str, str]
 
 
 def list_models() -> list[KnownModel]:
     """Return every entry of the catalog, and whether its files need no network now."""
-    return [KnownModel(**vars(entry), offline=_is_offline(entry.hub_id)) for entry in list_entries()]
+    return [_describe(entry) for entry in list_entries()]
 
 
-def _is_offline(hub_id: str) -> bool:
+def _describe(entry: CatalogEntry) -> KnownModel:
     try:
-        return find_offline(hub_id) is not None
-    except ProbeError:
-        return False
+        folder = find_offline(entry.hub_id)
+        prompts = read_model_config(folder).prompts if folder else {}
+    except ProbeError:  # it is said when the model is asked for
+        return KnownModel(**vars(entry), offline=False, other_prompts={})
+    others = {name: text for name, text in prompts.items() if name not in ("query", "document")}
+    return KnownModel(**vars(entry), offline=folder is not None, other_prompts=others)
 
 
 def models_table(models: list[KnownModel]) -> Table:
@@ -54,7 +70,16 @@ def models_table(models: list[KnownModel]) -> Table:
 
 def model_notes(models: list[KnownModel]) -> list[str]:
     """Return what belongs below the table: the prompts by alias, and what its last column means."""
-    return [*_prompt_lines(models), *_tower_lines(models), _EXPLANATION]
+    return [*_prompt_lines(models), *_other_lines(models), *_tower_lines(models), _EXPLANATION]
+
+
+def _other_lines(models: list[KnownModel]) -> list[str]:
+    return [
+        f"{model.alias} has prompts under other names (--query-prompt-name, --document-prompt-name): "
+        + ", ".join(f"{name} {text!r}" for name, text in model.other_prompts.items())
+        for model in models
+        if model.other_prompts
+    ]
 
 
 def _tower_lines(models: list[KnownModel]) -> list[str]:

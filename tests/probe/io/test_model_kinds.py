@@ -1,11 +1,12 @@
 """Kinds of models by their files: encoders with layers, without any, and those that are refused as what they are."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import write_json
+from tiny_models import write_json, write_model
 
 from probe.errors import ModelError
 from probe.io.model_kinds import LAYERLESS, TRANSFORMER, kind_of
@@ -157,3 +158,76 @@ def test_every_family_with_a_decoder_is_known(tmp_path: Path) -> None:
     BartConfig(vocab_size=9, d_model=8).save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "bart"
     assert "encoder-decoder" in refusal(tmp_path)
+
+
+def save_cross_encoder(base: Path, out: Path) -> None:
+    from sentence_transformers import CrossEncoder
+
+    CrossEncoder(str(base), num_labels=1, device="cpu").save_pretrained(str(out))
+
+
+def save_sparse_encoder(base: Path, out: Path) -> None:
+    from sentence_transformers import SparseEncoder
+
+    SparseEncoder(str(base), device="cpu").save_pretrained(str(out), create_model_card=False)
+
+
+def save_multi_vector_encoder(base: Path, out: Path) -> None:
+    from sentence_transformers import MultiVectorEncoder
+
+    MultiVectorEncoder(str(base), device="cpu").save_pretrained(str(out), create_model_card=False)
+
+
+def save_classifier(base: Path, out: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=3).save_pretrained(str(out))
+
+
+@pytest.mark.parametrize(
+    ("save", "words"),
+    [
+        (save_cross_encoder, "is a cross-encoder"),
+        (save_sparse_encoder, "is a sparse encoder"),
+        (save_multi_vector_encoder, "is a model of late interaction"),
+        (save_classifier, "is a classifier of 3 labels"),
+    ],
+)
+def test_what_the_libraries_save_is_refused_as_what_it_is(
+    tmp_path: Path, save: Callable[[Path, Path], None], words: str
+) -> None:
+    save(write_model(tmp_path / "base", "bert"), tmp_path / "saved")
+    assert words in refusal(tmp_path / "saved")
+
+
+def test_a_static_encoder_that_was_saved_is_none_to_refuse(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from transformers import AutoTokenizer
+
+    from probe.models.sources import find_source
+
+    tokenizer = AutoTokenizer.from_pretrained(str(write_model(tmp_path / "base", "bert")))
+    static = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu")
+    static.save_pretrained(str(tmp_path / "static"), create_model_card=False)
+    assert kind_of(tmp_path / "static").name == "static"
+    assert find_source(str(tmp_path / "static")).folder == tmp_path / "static"
+
+
+def test_a_router_that_was_saved_is_none_to_refuse(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    from probe.models.sources import find_source
+
+    base = str(write_model(tmp_path / "base", "bert"))
+    routes = {"query": [Transformer(base), Pooling(32)], "document": [Transformer(base), Pooling(32)]}
+    router = SentenceTransformer(modules=[Router(routes, default_route="document")], device="cpu")
+    router.save_pretrained(str(tmp_path / "router"), create_model_card=False)
+    assert kind_of(tmp_path / "router").name == "router"
+    assert find_source(str(tmp_path / "router")).folder == tmp_path / "router"
+    part = next((tmp_path / "router").glob("document_*Pooling"))
+    (part / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"Pooling\) has no config\.json"):
+        find_source(str(tmp_path / "router"))

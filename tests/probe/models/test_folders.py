@@ -274,3 +274,34 @@ def test_an_adapter_of_another_model_is_refused(folder: Path, tmp_path: Path) ->
     adapter = write_adapter(other, tmp_path / "adapter", named=str(folder))
     with pytest.raises(ModelError, match="adapter"):
         find_source(str(adapter))
+
+
+def test_code_of_another_repository_is_named_where_it_is_refused(folder: Path) -> None:
+    auto_map = {"AutoConfig": "owner/code--config.Own", "AutoModel": "owner/code--model.Own"}
+    change_json(folder / "config.json", model_type="own", auto_map=auto_map)
+    with pytest.raises(ModelError, match=r"brings code of owner/code on the hub: pass --trust-remote-code"):
+        load_model(str(folder), OPTIONS)
+
+
+def test_a_class_that_only_sounds_like_sentence_transformers_own_is_refused(folder: Path) -> None:
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+               {"idx": 1, "name": "1", "path": "1_Pooling", "type": "custom_st.Pooling"}]  # fmt: skip
+    write_json(folder / "modules.json", modules)
+    with pytest.raises(ModelError, match=r"a module of the class custom_st\.Pooling, which is not sentence-transf"):
+        load_model(str(folder), OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["a+b", "a@b", "a:b", "-a", "a b", "a@5:mean", "minilm"])
+def test_a_folder_of_an_odd_name_is_read_by_its_path(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    from probe.layers.hookpoint import Hookpoint, split_fusion
+
+    folder.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for suffix, layer in (("", None), ("@2", 2)):
+        spec = f"./{name}{suffix}:cls"
+        assert split_fusion(spec) == [spec]
+        point = Hookpoint.parse(spec)
+        assert (point.model, point.layer, str(point)) == (f"./{name}", layer, spec)
+    assert find_files(f"./{name}", OPTIONS).source.folder == Path(name)

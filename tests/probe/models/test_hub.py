@@ -190,7 +190,7 @@ def raising(error: Exception) -> Callable[..., str]:
 
 def hub_http() -> Any:
     """Return the HTTP library of the hub's client, which is not the same in all its versions."""
-    return vars(import_module("huggingface_hub.utils"))["httpx"]
+    return getattr(import_module("huggingface_hub.utils"), "httpx")  # noqa: B009
 
 
 def http_error(kind: str) -> Exception:
@@ -332,3 +332,17 @@ def test_the_listing_of_modules_may_not_leave_the_folder(model: Path) -> None:
     write_json(model / "modules.json", [{"path": "../other", "type": "sentence_transformers.models.Transformer"}])
     with pytest.raises(ModelError, match="expected one inside the folder"):
         find_source(str(model))
+
+
+def test_prompts_under_other_names_are_listed(hub: FakeHub, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from probe.results.known_models import list_models, model_notes
+
+    change_json(model / "config_sentence_transformers.json", prompts={"query": "q: ", "clustering": "group: "})
+    hub.add("Snowflake/snowflake-arctic-embed-m-v1.5", model)
+    find_source("arctic-m")
+    go_offline(monkeypatch)
+    found = {known.alias: known for known in list_models()}
+    assert (found["arctic-m"].offline, found["arctic-m"].other_prompts) == (True, {"clustering": "group: "})
+    assert found["mpnet"].other_prompts == {}
+    said = "arctic-m has prompts under other names (--query-prompt-name, --document-prompt-name): clustering 'group: '"
+    assert said in model_notes(list(found.values()))

@@ -227,7 +227,7 @@ def test_missing_pooler_is_no_matter(tmp_path: Path) -> None:
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     weights = write_model(tmp_path) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="is damaged or was cut short"):
         load(tmp_path)
 
 
@@ -243,7 +243,7 @@ def test_missing_tokenizer_is_refused(tmp_path: Path, family: str) -> None:
 @pytest.mark.parametrize("content", ["{", '{"model_type": "no-such-model"}', "{}", "[]"])
 def test_config_of_no_known_model_is_refused(tmp_path: Path, content: str) -> None:
     (write_model(tmp_path) / "config.json").write_text(content)
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match=r"cannot be loaded|is malformed"):
         load(tmp_path)
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
-from adaptors.finetuning.memory import bounded
 from adaptors.finetuning.options import Goal, TuneOptions
 from adaptors.finetuning.trainer import TuningRun, as_dataset, make_trainer
 from adaptors.rows.load import TuningData
@@ -25,9 +24,13 @@ from adaptors.training.checkpoints import (
 )
 from adaptors.training.distributed import is_first, on_first
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
+from adaptors.training.memory import bounded
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer
 
 __all__ = ["fingerprint", "train_round"]
+
+# They read the blocks' states themselves, of whole batches.
+_READ_BLOCKS = frozenset({"matryoshka-2d", "adaptive-layer"})
 
 
 def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> tuple[tuple[Epoch, ...], int]:
@@ -72,8 +75,9 @@ def _bounded(run: TuningRun, data: TuningData, trainer: EncoderTrainer, *, say: 
     if getattr(loss, "uses_gradient_cache", False):
         rows = min(rows, int(getattr(loss, "mini_batch_size", rows)))
     train = as_dataset(data, run.options)
-    columns = [list(train[name]) for name in train.column_names]
-    return bounded(run.encoder, columns, rows, loss=(goal.loss, *goal.around), say=say and is_first())
+    columns = [] if run.encoder.is_paired else [list(train[name]) for name in train.column_names]
+    splits = not run.encoder.is_fused and not _READ_BLOCKS & {goal.loss, *goal.around}
+    return bounded(run.encoder.model, columns, rows, splits=splits, say=say and is_first())
 
 
 def fingerprint(

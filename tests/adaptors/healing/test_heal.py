@@ -268,8 +268,10 @@ def test_a_wrong_call_is_said(
     cut_folder: Path, tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, change: list[str], words: str
 ) -> None:
     folders = {"bert": tiny_folder("bert"), "cut": cut_folder}
-    given = ["-m", cut_folder, "-d", data, "--no-store", "--out", tmp_path / "out"]
-    result = tune(*given, *(part.format(**folders) for part in change))
+    changed = [part.format(**folders) for part in change]
+    given = {"-m": cut_folder, "-d": data, "--out": tmp_path / "out"}
+    kept = [part for name, value in given.items() if name not in changed for part in (name, value)]
+    result = tune("--no-store", *kept, *changed)
     assert result.exit_code == 2, result.stderr
     assert words in result.stderr
     assert not (tmp_path / "out").exists()

@@ -76,7 +76,7 @@ def test_what_was_trained_is_what_the_card_says(saved: dict[str, Path]) -> None:
     assert {name for name in NAMES if "No score was measured" in told[name]} == {"tune", "heal"}
     for name in ("tune", "heal"):
         assert "Blocks 1 of the 3 blocks of `tiny`." in told[name]
-        assert "1. An adaptor (`lens`) was put on top, fitted to the texts of data without labels." in told[name]
+        assert "1. An adaptor (`lens`) was put on top, fitted to the texts of data, without labels." in told[name]
     assert "2. Weights were trained on the rows of pairs.jsonl, with the labels of pairs.jsonl." in told["tune"]
     assert "2. Every weight was taught the full model's vectors of" in told["heal"]
 

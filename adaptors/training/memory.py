@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-
-from adaptors.finetuning.encoder import TrainableEncoder
 
 __all__ = ["bounded", "saved_bytes"]
 
@@ -20,45 +19,43 @@ _log = logging.getLogger(__name__)
 _MOST = 1 << 30
 # The way back itself needs about half as much again.
 _BACKWARD = 1.5
-# They read the blocks' states themselves.
-_READ_BLOCKS = frozenset({"matryoshka-2d", "adaptive-layer"})
 
 
 @contextmanager
 def bounded(
-    encoder: TrainableEncoder, columns: Sequence[Sequence[Any]], rows: int, *, loss: Sequence[str], say: bool
+    model: SentenceTransformer, columns: Sequence[Sequence[Any]], rows: int, *, splits: bool, say: bool
 ) -> Iterator[None]:
     """Train within bounds of memory: a batch that would leave much behind is read in parts, each computed once more.
 
     The loss is of the whole batch as before, and a step takes about a third longer.
 
     Args:
-        encoder: The encoder, its weights chosen.
+        model: The model; which of its weights are trained is chosen.
         columns: Texts of the training rows, column by column.
         rows: Rows that are embedded at once.
-        loss: Names of the loss and of what goes around it.
+        splits: Whether it may read a batch in parts.
         say: Whether to log how much memory it takes.
     """
     texts = [max(column, key=len) for column in columns if column and all(isinstance(text, str) for text in column)]
-    if encoder.is_paired or not texts:
+    if not texts:
         yield
         return
-    each = max(saved_bytes(encoder.model, [text]) for text in texts)
+    each = max(saved_bytes(model, [text]) for text in texts)
     kept, part = each * rows * len(texts), max(1, _MOST // max(1, each))
-    splits = kept > _MOST and not encoder.is_fused and not _READ_BLOCKS & set(loss)
+    splits = splits and kept > _MOST
     if say:
-        size = (_BACKWARD * (min(kept, each * part) if splits else kept) + _held(encoder)) / 1e9
+        size = (_BACKWARD * (min(kept, each * part) if splits else kept) + _held(model)) / 1e9
         how = f"; batches are read in parts of {part} texts, which keeps it low" if splits else ""
         _log.info("training takes about %.1f GB of memory at its longest texts%s", size, how)
     if not splits:
         yield
         return
-    encoder.model.forward = partial(_read_in_parts, encoder.model.forward, part)  # type: ignore[method-assign]
+    model.forward = partial(_read_in_parts, model.forward, part)  # type: ignore[method-assign]
     try:
         yield
     finally:
         # Whoever wrapped it in between left it wrapped.
-        encoder.model.__dict__.pop("forward", None)
+        model.__dict__.pop("forward", None)
 
 
 def _read_in_parts(forward: Any, part: int, features: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -106,8 +103,8 @@ def _restore(modes: dict[nn.Module, bool]) -> None:
         module.training = mode
 
 
-def _held(encoder: TrainableEncoder) -> int:
+def _held(model: nn.Module) -> int:
     """Return the bytes of the weights, and of the gradients and the two moments of those that are trained."""
-    parameters = list(encoder.model.parameters())
+    parameters = list(model.parameters())
     trained = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
     return sum(p.numel() * p.element_size() for p in parameters) + 3 * trained

@@ -9,12 +9,12 @@ import pytest
 import torch
 from tiny_tuning import QUICK, make_pairs, open_tiny, weights
 
-from adaptors.finetuning import memory
 from adaptors.finetuning.loss_spec import LossOptions
-from adaptors.finetuning.memory import bounded, saved_bytes
 from adaptors.finetuning.options import Goal, TuneOptions
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.tune import tune
+from adaptors.training import memory
+from adaptors.training.memory import bounded, saved_bytes
 
 
 def test_what_is_kept_grows_with_the_texts(tiny_folder: Callable[[str], Path]) -> None:
@@ -31,7 +31,7 @@ def embed_large(folder: Path, most: int, monkeypatch: pytest.MonkeyPatch) -> tup
     monkeypatch.setattr(memory, "_MOST", most)
     encoder = open_tiny(folder)
     texts = ["sun moon", "snow", "river stone cloud", "ice", "wood", "gold iron", "sky"]
-    with bounded(encoder, [texts], len(texts), loss=["infonce"], say=False):
+    with bounded(encoder.model, [texts], len(texts), splits=True, say=False):
         vectors = encoder.model(encoder.model.preprocess(texts))["sentence_embedding"]
         (vectors @ vectors.T).square().sum().backward()
     assert "forward" not in vars(encoder.model)
@@ -53,7 +53,7 @@ def test_parts_keep_less(tiny_folder: Callable[[str], Path], monkeypatch: pytest
     texts = ["sun moon star"] * 12
     plain = saved_bytes(encoder.model, texts)
     monkeypatch.setattr(memory, "_MOST", 1)
-    with bounded(encoder, [texts], len(texts), loss=["infonce"], say=False):
+    with bounded(encoder.model, [texts], len(texts), splits=True, say=False):
         assert saved_bytes(encoder.model, texts) < 0.2 * plain
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.finetuning.options import Goal, TuneOptions
-from adaptors.finetuning.trainer import TuningRun, make_trainer
+from adaptors.finetuning.trainer import TuningRun, as_dataset, make_trainer
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Row
 from adaptors.training.checkpoints import (
@@ -21,11 +22,15 @@ from adaptors.training.checkpoints import (
     load_finished_round,
     save_finished_round,
 )
-from adaptors.training.distributed import on_first
+from adaptors.training.distributed import is_first, on_first
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
-from adaptors.training.trainer import OPTIMIZER
+from adaptors.training.memory import bounded
+from adaptors.training.trainer import OPTIMIZER, EncoderTrainer
 
 __all__ = ["fingerprint", "train_round"]
+
+# They read the blocks' states themselves, of whole batches.
+_READ_BLOCKS = frozenset({"matryoshka-2d", "adaptive-layer"})
 
 
 def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> tuple[tuple[Epoch, ...], int]:
@@ -53,7 +58,7 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
             trainer.restore(finished[0])
             return finished[1], trainer.args.max_steps
         start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
-        with cut_texts(run.encoder.model, options.schedule.tokens):
+        with cut_texts(run.encoder.model, options.schedule.tokens), _bounded(run, data, trainer, say=not number):
             trainer.run()
         epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
         if epochs and best_epoch(epochs) == 0:
@@ -61,6 +66,18 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
             trainer.restore(start)
         on_first(lambda: save_finished_round(folder, trainer.trained(), epochs))
     return epochs, trainer.args.max_steps
+
+
+def _bounded(run: TuningRun, data: TuningData, trainer: EncoderTrainer, *, say: bool) -> AbstractContextManager[None]:
+    """Keep the memory of a round within bounds."""
+    loss: Any = trainer.loss
+    goal, rows = run.options.goal, run.options.schedule.batch
+    if getattr(loss, "uses_gradient_cache", False):
+        rows = min(rows, int(getattr(loss, "mini_batch_size", rows)))
+    train = as_dataset(data, run.options)
+    columns = [] if run.encoder.is_paired else [list(train[name]) for name in train.column_names]
+    splits = not run.encoder.is_fused and not _READ_BLOCKS & {goal.loss, *goal.around}
+    return bounded(run.encoder.model, columns, rows, splits=splits, say=say and is_first())
 
 
 def fingerprint(

@@ -120,14 +120,13 @@ class HealResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on steps that were too few, or too many."""
+        few = f"{self.steps} steps are few: more may bring more" if self.steps < _FEW_STEPS else ""
+        kept = ""
         if not self.kept:
-            few = f": {self.steps} are too few" if self.steps < _FEW_STEPS else ""
-            return (f"no step came nearer to the teacher than the start, which is what is kept{few}",)
-        if self.kept < self.steps:
-            return (f"the state after {self.kept} of {self.steps} steps was the nearest, and is kept",)
-        if self.steps < _FEW_STEPS:
-            return (f"{self.steps} steps are few, and the last came nearest: more may bring more",)
-        return ()
+            kept = "no step came nearer to the teacher than the start, which is what is kept"
+        elif self.kept < self.steps:
+            kept = f"the state after {self.kept} of {self.steps} steps was the nearest, and is kept"
+        return tuple(filter(None, [kept, few]))
 
 
 def heal(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> HealResult:

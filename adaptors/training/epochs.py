@@ -1,10 +1,11 @@
 """Losses and scores of a training, epoch by epoch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["Epoch", "best_epoch", "epoch_cells", "read_epochs"]
+__all__ = ["Epoch", "best_epoch", "describe_choice", "epoch_cells", "read_epochs"]
 
 _SCORE = "eval_ndcg@10_"
 
@@ -31,9 +32,26 @@ def best_epoch(epochs: Sequence[Epoch]) -> int:
 
     def rating(epoch: Epoch) -> float:
         """Return the mean score, or the loss with its sign changed."""
-        return sum(epoch.scores.values()) / len(epoch.scores) if epoch.scores else -(epoch.held_out_loss or 0.0)
+        value = -(epoch.held_out_loss or 0.0) if not epoch.scores else sum(epoch.scores.values()) / len(epoch.scores)
+        return -math.inf if math.isnan(value) else value
 
     return max(epochs, key=rating).number
+
+
+def describe_choice(epochs: Sequence[Epoch]) -> str:
+    """Return a sentence on how good a training made what it trained, by what was held out; nothing without epochs."""
+    if not epochs:
+        return ""
+    best, start = next(epoch for epoch in epochs if epoch.number == best_epoch(epochs)), epochs[0]
+    name, before, after = "loss", start.held_out_loss, best.held_out_loss
+    if start.scores:
+        name = "nDCG@10"
+        before, after = (sum(epoch.scores.values()) / len(epoch.scores) for epoch in (start, best))
+    if best is start:
+        return (
+            f"no epoch was better than the start (held-out {name} {before:.4f}), which is what is kept: nothing was won"
+        )
+    return f"held-out {name} {before:.4f} before, {after:.4f} after epoch {best.number}, which is kept"
 
 
 def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, ...]:

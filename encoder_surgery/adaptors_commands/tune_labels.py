@@ -141,6 +141,10 @@ def _report(rounds: Sequence["Round"]) -> None:
             say(note)
         say(f"round {number}: {one.rows:,} rows" if len(rounds) > 1 else f"{one.rows:,} rows")
         show_epochs(one.epochs)
+        if not one.epochs:
+            say(
+                "nothing was held out: whether the encoder is better than it began is not known; the last epoch is kept"
+            )
 
 
 def _describe(
@@ -148,7 +152,12 @@ def _describe(
 ) -> "Tuned":
     from adaptors.finetuning.card import describe_tuning, trained_on
     from adaptors.finetuning.saved import Tuned
+    from adaptors.training.epochs import describe_choice
 
     words = describe_tuning(data, options, rounds)
     sections = "".join(training_section(one.epochs) for one in rounds)
-    return Tuned(encoder, trained_on(source, data), Path(encoder.name).name, words + sections)
+    facts = {"loss": options.goal.loss, "rows": [one.rows for one in rounds]}
+    chosen = [describe_choice(one.epochs) for one in rounds if one.epochs]
+    return Tuned(
+        encoder, trained_on(source, data), Path(encoder.name).name, words + sections, {**facts, "kept": chosen}
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from encoder_surgery.shell.output import console
+from encoder_surgery.shell.output import console, say
 
 if TYPE_CHECKING:
     from adaptors.training.epochs import Epoch
@@ -21,11 +21,11 @@ def is_fast() -> bool:
 
 
 def show_epochs(epochs: "Sequence[Epoch]") -> None:
-    """Print a table of the training, on stderr."""
+    """Print a table of the training, on stderr, and how good it was before and after."""
     from rich import box
     from rich.table import Table
 
-    from adaptors.training.epochs import epoch_cells
+    from adaptors.training.epochs import describe_choice, epoch_cells
 
     if not epochs:
         return
@@ -36,6 +36,7 @@ def show_epochs(epochs: "Sequence[Epoch]") -> None:
     for row in rows:
         table.add_row(*row)
     console(stderr=True).print(table)
+    say(describe_choice(epochs))
 
 
 def training_section(epochs: "Sequence[Epoch]") -> str:

@@ -14,7 +14,7 @@ from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.tune import Round
 from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import load_tuning_data
-from adaptors.training.epochs import Epoch
+from adaptors.training.epochs import Epoch, best_epoch, describe_choice
 from encoder_surgery.shell.training_output import show_epochs, training_section
 
 ROWS = make_pairs()
@@ -118,6 +118,16 @@ def test_every_epoch_is_a_line_of_the_card_and_of_the_screen(capsys: pytest.Capt
         ["0", "–", "–", "0.2500"],
         ["1", "0.12346", "–", "0.5000"],
     ]
+
+
+def test_what_a_training_won_is_said() -> None:
+    assert (
+        describe_choice(epochs(0.1, 0.5, 0.4)) == "held-out nDCG@10 0.1000 before, 0.5000 after epoch 1, which is kept"
+    )
+    assert "no epoch was better than the start (held-out nDCG@10 0.5000)" in describe_choice(epochs(0.5, 0.5))
+    assert describe_choice(losses(0.5, 0.2)) == "held-out loss 0.5000 before, 0.2000 after epoch 1, which is kept"
+    assert describe_choice(()) == ""
+    assert best_epoch(losses(float("nan"), 0.2)) == 1
 
 
 def test_only_of_a_data_set_the_card_knows_whose_judgements_were_looked_at(tmp_path: Path) -> None:

@@ -171,6 +171,29 @@ def test_nothing_lost_an_interrupted_training_goes_on_where_it_was(tmp_path: Pat
     assert len(steps) == 4
 
 
+def test_a_resumed_training_lists_every_epoch_once_and_is_as_patient(tmp_path: Path) -> None:
+    undisturbed = fit_network("mlp", DATA, DIMS, options=TrainOptions(steps=8, checkpoints=tmp_path / "calm"))
+    options = TrainOptions(steps=8, checkpoints=tmp_path / "torn")
+    with pytest.raises(_Interrupted):
+        fit_network("mlp", DATA, DIMS, options=replace(options, progress=interrupt_at(5)))
+    assert fit_network("mlp", DATA, DIMS, options=options).epochs == undisturbed.epochs
+
+
+def test_a_training_that_had_lost_patience_is_not_gone_on_with(tmp_path: Path) -> None:
+    task = replace(similarity_task(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, seed=0))
+    steps: list[int] = []
+    options = TrainOptions(
+        steps=80, rate=0.03, checkpoints=tmp_path, progress=lambda name, done, total: steps.append(done)
+    )
+    ended = []
+    for _ in range(2):
+        network = make_network("linear-original", DATA, 8, seed=0)
+        ended.append((train(network, task, options), weights(network), len(steps)))
+    assert ended[0][0] == ended[1][0]
+    assert torch.equal(ended[0][1], ended[1][1])
+    assert ended[0][2] == ended[1][2] < 80
+
+
 def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
     undisturbed = fit_with(tmp_path / "calm")
     with pytest.raises(_Interrupted):
@@ -178,6 +201,13 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "torn" / "checkpoint-6" / "0_AdaptorModule")
     (tmp_path / "torn" / "checkpoint-6" / "trainer_state.json").unlink()
     assert torch.equal(weights(fit_with(tmp_path / "torn")), weights(undisturbed))
+
+
+def test_checkpoints_of_a_training_that_scores_other_dimensions_are_refused(tmp_path: Path) -> None:
+    options = replace(SHORT, checkpoints=tmp_path)
+    fit_network("mlp", JUDGED, (8, 4), options=options)
+    with pytest.raises(CallError, match="checkpoints of another training"):
+        fit_network("mlp", JUDGED, (8, 2), options=options)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"rate": 0.1}, {"loss": "similarity"}, {"steps": 6}])

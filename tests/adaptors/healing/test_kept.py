@@ -101,7 +101,8 @@ def test_a_healing_that_makes_it_worse_leaves_the_start_and_says_so(
     assert same(weights(student), before)
     assert (result.kept, result.before, result.steps, result.held_out) == (0, result.after, 20, 6)
     assert result.last.cosine < result.before.cosine
-    assert "which is what is kept: 20 are too few" in result.notes[0]
+    assert "than the start, which is what is kept" in result.notes[0]
+    assert "20 steps are few" in result.notes[1]
 
 
 def test_the_state_that_is_kept_is_the_nearest_one(texts: HealTexts, tiny_folder: Callable[[str], Path]) -> None:

@@ -1,0 +1,110 @@
+"""How much memory a training takes: told before it starts, and kept within bounds."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import batch_to_device
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+__all__ = ["bounded", "saved_bytes"]
+
+_log = logging.getLogger(__name__)
+# What an encoder keeps of a batch for the way back, above which it reads it in parts, and computes each once more.
+_MOST = 1 << 30
+# The way back itself needs about half as much again.
+_BACKWARD = 1.5
+
+
+@contextmanager
+def bounded(
+    model: SentenceTransformer, columns: Sequence[Sequence[Any]], rows: int, *, splits: bool, say: bool
+) -> Iterator[None]:
+    """Train within bounds of memory: a batch that would leave much behind is read in parts, each computed once more.
+
+    The loss is of the whole batch as before, and a step takes about a third longer.
+
+    Args:
+        model: The model; which of its weights are trained is chosen.
+        columns: Texts of the training rows, column by column.
+        rows: Rows that are embedded at once.
+        splits: Whether it may read a batch in parts.
+        say: Whether to log how much memory it takes.
+    """
+    texts = [max(column, key=len) for column in columns if column and all(isinstance(text, str) for text in column)]
+    if not texts:
+        yield
+        return
+    each = max(saved_bytes(model, [text]) for text in texts)
+    kept, part = each * rows * len(texts), max(1, _MOST // max(1, each))
+    splits = splits and kept > _MOST
+    if say:
+        size = (_BACKWARD * (min(kept, each * part) if splits else kept) + _held(model)) / 1e9
+        how = f"; batches are read in parts of {part} texts, which keeps it low" if splits else ""
+        _log.info("training takes about %.1f GB of memory at its longest texts%s", size, how)
+    if not splits:
+        yield
+        return
+    model.forward = partial(_read_in_parts, model.forward, part)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        # Whoever wrapped it in between left it wrapped.
+        model.__dict__.pop("forward", None)
+
+
+def _read_in_parts(forward: Any, part: int, features: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Embed a batch; where a loss is to be learned from, in parts of which nothing is kept but the vectors."""
+    tensors = {name: value for name, value in features.items() if isinstance(value, Tensor) and value.ndim}
+    count = max((len(value) for value in tensors.values()), default=0)
+    if not torch.is_grad_enabled() or count <= part or any(len(value) != count for value in tensors.values()):
+        found: dict[str, Any] = forward(features, **options)
+        return found
+
+    def embed(start: int) -> Tensor:
+        """Return the vectors of a part."""
+        piece = {**features, **{name: value[start : start + part] for name, value in tensors.items()}}
+        vectors: Tensor = forward(piece, **options)["sentence_embedding"]
+        return vectors
+
+    pieces = [checkpoint(embed, start, use_reentrant=False) for start in range(0, count, part)]
+    return {**features, "sentence_embedding": torch.cat(pieces)}
+
+
+def saved_bytes(model: Any, texts: Sequence[str]) -> int:
+    """Return the bytes that a model in training keeps of a batch of texts for the way back, its weights aside."""
+    weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    seen: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        """Note a tensor that is kept."""
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    modes = {module: module.training for module in model.modules()}
+    features = batch_to_device(model.preprocess(list(texts)), model.device)
+    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model.train()
+        vectors = model(features)["sentence_embedding"]
+    _restore(modes)
+    del vectors
+    return sum(seen.values())
+
+
+def _restore(modes: dict[nn.Module, bool]) -> None:
+    for module, mode in modes.items():
+        module.training = mode
+
+
+def _held(model: nn.Module) -> int:
+    """Return the bytes of the weights, and of the gradients and the two moments of those that are trained."""
+    parameters = list(model.parameters())
+    trained = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
+    return sum(p.numel() * p.element_size() for p in parameters) + 3 * trained

@@ -1,0 +1,120 @@
+"""Any cut can be healed: its lens is found on the way, its teacher in what it says it was cut from."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from sentence_transformers import SentenceTransformer
+from tiny_data import make_dataset
+from tiny_tuning import run_command
+from torch.nn.functional import normalize
+
+from adaptors.encoders.folder import open_adapted
+from adaptors.finetuning.encoder import open_trainable
+from adaptors.healing.lens import add_lens, has_lens
+from adaptors.healing.teacher import find_teacher
+from adaptors.healing.texts import HealTexts
+from probe.errors import CallError
+
+TEXTS = ("river stone cloud", "sun moon", "milk wood seed star snow", "acid air animal", "bone brain", "dust earth egg")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("raw") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def cuts(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a cut and a kept set of blocks, without lenses."""
+    root = tmp_path_factory.mktemp("cuts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("surgery.saving.fresh_process.check_saved", lambda *_, **__: None)
+        for name, how in {"cut": ["--after", 2], "keep": ["--layers", "1,3"]}.items():
+            result = run_command(name, "-m", tiny_folder("bert"), *how, "--out", root / name, app="surgery")
+            assert result.exit_code == 0, result.stderr
+    return {name: root / name for name in ("cut", "keep")}
+
+
+@pytest.mark.parametrize("name", ["cut", "keep"])
+@pytest.mark.usefixtures("quick_checks")
+def test_a_raw_cut_is_healed_by_what_it_was_cut_from(
+    name: str, cuts: dict[str, Path], data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    out = tmp_path / "healed"
+    result = run_command("tune", "--heal", "-m", cuts[name], "-d", data, "--steps", 3, "--no-store", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "against the teacher's vectors: cosine" in result.stderr
+    assert "3 steps are few" in result.stderr
+    model = SentenceTransformer(str(out), device="cpu")
+    assert [type(module).__name__ for module in model] == ["Transformer", "Pooling", "Normalize", "Dense", "Normalize"]
+    assert open_adapted(out).encoder.adaptor.kind == "healed"
+    (healed,) = json.loads((out / "surgery.json").read_text())["steps"][-1:]
+    assert healed["teacher"] == str(tiny_folder("bert"))
+    assert healed["after"]["cosine"] >= healed["before"]["cosine"]
+    card = ModelCard.load(out / "README.md")
+    assert card.data.library_name == "sentence-transformers"
+    assert "Nothing was trained" not in card.text
+    assert "## Retrieval" not in card.text
+    assert "An adaptor (`lens`) was put on top" in card.text
+    assert f"cosine {healed['after']['cosine']:.4f}" in card.text
+
+
+def test_a_lens_that_is_found_on_the_way_is_the_ridge_regression_to_the_teacher(
+    cuts: dict[str, Path], tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with TemporaryDirectory() as scratch:
+        teacher = open_trainable(str(tiny_folder("bert")), Path(scratch)).model
+    targets = normalize(teacher.encode(list(TEXTS), convert_to_tensor=True), dim=1)
+    wide = torch.cat([targets, targets], dim=1) / 2**0.5
+    student = open_trainable(str(cuts["cut"]), tmp_path)
+    for number, wanted in enumerate((targets, wide)):
+        scratch_folder = tmp_path / str(number)
+        scratch_folder.mkdir()
+        texts = HealTexts(TEXTS, wanted, (("tiny", "0"),))
+        lensed = add_lens(student, texts, scratch_folder, tokens=None, seed=0)
+        assert has_lens(lensed.folder)
+        assert not has_lens(student.folder)
+        assert lensed.name == student.name
+        found = lensed.model.encode(list(TEXTS), convert_to_tensor=True)
+        raw = normalize(student.model.encode(list(TEXTS), convert_to_tensor=True), dim=1)
+        assert found.shape == wanted.shape
+        assert float((found * wanted).sum(dim=1).mean()) > 0.9
+        if not number:
+            assert float((found * wanted).sum(dim=1).mean()) > float((raw * wanted).sum(dim=1).mean())
+
+
+ORIGINS = {
+    "no origin": (None, "does not say what it was cut from: name the full model with --teacher"),
+    "a fusion": ({"fused": []}, "is a fused model: name the full model with --teacher"),
+    "a folder that went": (
+        {"from": "/nowhere/m"},
+        "was cut from '/nowhere/m', which is not there: name the full model",
+    ),
+}
+
+
+@pytest.mark.parametrize(("origin", "words"), ORIGINS.values(), ids=ORIGINS)
+def test_where_no_teacher_is_known_the_way_out_is_said(
+    origin: dict[str, object] | None, words: str, cuts: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(cuts["cut"], tmp_path / "cut"))
+    student = open_trainable(str(folder), tmp_path)
+    assert find_teacher(student, "another") == "another"
+    assert find_teacher(student, None) == json.loads((folder / "surgery.json").read_text())["from"]
+    (folder / "surgery.json").unlink()
+    if origin is not None:
+        (folder / "surgery.json").write_text(json.dumps(origin))
+    with pytest.raises(CallError, match=words):
+        find_teacher(student, None)
+
+
+def test_a_hub_id_is_a_teacher(cuts: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(cuts["cut"], tmp_path / "cut"))
+    (folder / "surgery.json").write_text(json.dumps({"from": "owner/name"}))
+    assert find_teacher(open_trainable(str(folder), tmp_path), None) == "owner/name"

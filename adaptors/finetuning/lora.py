@@ -34,12 +34,15 @@ def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraM
         peft's view of the model, which is changed in place; it merges the matrices.
 
     Raises:
-        CallError: peft is not installed.
+        CallError: peft is not installed, or no map has so great a rank.
     """
     check_peft()
     from peft import LoraConfig, LoraModel
 
-    inside = {id(module) for block in blocks for module in block.modules() if isinstance(module, nn.Linear)}
+    maps = [module for block in blocks for module in block.modules() if isinstance(module, nn.Linear)]
+    if rank > (most := max((min(one.in_features, one.out_features) for one in maps), default=rank)):
+        raise CallError(f"--lora {rank} is out of range: no map in the blocks has a rank above {most}")
+    inside = {id(module) for module in maps}
     names = [name for name, module in model.named_modules() if id(module) in inside]
     return LoraModel(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), "default")
 

@@ -53,6 +53,7 @@ class PenalizedLoss(nn.Module, ABC):
 
     @calculate_loss.setter
     def calculate_loss(self, calculate: Any) -> None:
+        """Put another calculation there, which calls this one."""
         self._cached.calculate_loss = calculate
 
     @property

@@ -21,13 +21,14 @@ from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Pairwise, as_pairs, as_points
 from probe.data.dataset import Defects
 from probe.encoding.chunk_states import Progress, silent
-from probe.errors import CallError, DataError
+from probe.errors import CallError, DataError, check_number
 
 __all__ = ["MineOptions", "candidate_texts", "mine", "mine_negatives"]
 
 _BATCH = 32
 # Between two reports of the progress.
 _PIECE = 16 * _BATCH
+_DEEPEST = 1_000_000
 # Most scores in memory at once.
 _SCORES = 1 << 26
 
@@ -117,6 +118,7 @@ def _check(options: MineOptions) -> None:
     for option in ("skip", "seed"):
         if getattr(options, option) < 0:
             raise CallError(f"{option} {getattr(options, option)} is out of range: expected 0 or more")
+    check_number("depth", options.depth, 1, most=_DEEPEST)
     if options.depth - options.skip < options.count:
         raise CallError(
             f"depth {options.depth} is too little for {options.count} negatives after the first {options.skip}: "

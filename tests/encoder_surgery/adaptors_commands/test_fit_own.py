@@ -82,11 +82,11 @@ def test_fusions_of_models_with_prompts_and_similarities_of_their_own(
     headed: Path, tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    args = ["fit", "pca", "--on", f"{headed}+{tiny_folder('mpnet')}@2:cls", "-d", str(data), "--no-store"]
+    args = ["fit", "pca", "--on", f"{headed}@3:mean+{tiny_folder('mpnet')}@2:cls", "-d", str(data), "--no-store"]
     made = CliRunner().invoke(cli.adaptors_app, [*args, "-o", str(out)])
     assert made.exit_code == 0, made.stderr
     plain = SentenceTransformer(str(out), device="cpu", trust_remote_code=True)
-    assert plain.get_embedding_dimension() == DIM + WIDTH
+    assert plain.get_embedding_dimension() == 2 * WIDTH
     ours, texts = load_encoder(str(out), LoadOptions(dtype="float32", device="cpu")), make_texts(6)
     for side in ("encode_query", "encode_document"):
         assert np.abs(getattr(plain, side)(texts) - getattr(ours, side)(texts)).max() < 1e-5

@@ -37,6 +37,12 @@ WRONG = {
     "ranks from nothing": (["--rounds", "1", "--ranks", "0-9"], "--ranks '0-9'"),
     "ranks backwards": (["--rounds", "1", "--ranks", "9-3"], "--ranks '9-3'"),
     "too few ranks": (["--rounds", "1", "--ranks", "3-5"], "5 negatives after the first 2"),
+    "ranks beyond every corpus": (["--rounds", "1", "--ranks", "1-9999999999"], "depth 1e+10 is out of range"),
+    "a rank that no map has": (
+        ["--lora", "1000"],
+        "--lora 1000 is out of range: no map in the blocks has a",
+    ),
+    "tokens that the model does not read": (["--tokens", "5000"], "--tokens 5000 does nothing: the model reads 66"),
     "more blocks than there are": (["--top", "99"], "--top 99 is out of range: '"),
     "a growing rate": (["--decay", "2"], "--decay 2 is out of range: expected more than 0, and 1 at most"),
     "no rate": (["--rate", "0"], "Invalid value for '--rate'"),

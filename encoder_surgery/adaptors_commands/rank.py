@@ -21,6 +21,7 @@ def rank(
     steps: option.Steps = 300,
     metric: option.MetricName = "ndcg@10",
     seed: option.Seed = 0,
+    similarity: option.Similarity = "own",
     *,
     data: option.DataFlags,
     loading: option.DeviceFlags,
@@ -37,16 +38,26 @@ def rank(
     from adaptors.fitting.options import TrainOptions
     from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
+    from probe.metrics.similarity import check_similarity
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
     chosen = check_kinds(named)
     ranked_by = Metric.parse(metric)
+    check_similarity(similarity)
     opened = store.open()
     say(f"loading {data.dataset} and the models of {', '.join(on)}")
     with working() as report:
         texts = data.load()
         resolved = resolve_specs(on, loading.load_options(), opened)
-        options = RunOptions(ranked_by, seed, False, command_line(), opened, report, output.writes_json)
+        options = RunOptions(
+            metric=ranked_by,
+            seed=seed,
+            command=command_line(),
+            store=opened,
+            progress=report,
+            examples=output.writes_json,
+            similarity=similarity,
+        )
         plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
         board = compare_adaptors(resolved, plan, select_fit_data(data.dataset, texts, labels), options=options)
     output.emit(board)

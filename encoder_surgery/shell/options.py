@@ -37,6 +37,7 @@ __all__ = [
     "PromptFlags",
     "RankFlags",
     "Seed",
+    "Similarity",
     "Split",
     "Steps",
     "StoreFlags",
@@ -55,6 +56,7 @@ Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
 CutPooling = Annotated[str | None, flag("cls, last, max or mean; the model's own when left out.")]
 MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
+Similarity = Annotated[str, flag("What vectors are compared by: own, cosine, dot, euclidean or manhattan.")]
 Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
@@ -205,6 +207,7 @@ class RankFlags:
     metric: MetricName = "ndcg@10"
     seed: Seed = 0
     baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
+    similarity: Similarity = "own"
 
     def options(self, loading: EncodeFlags, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RunOptions":
         """Return how to rank, without a progress bar."""
@@ -219,6 +222,7 @@ class RankFlags:
             examples=examples,
             engine=engine,
             load=loading.load_options(),
+            similarity=self.similarity,
         )
 
     def _wants_bm25(self) -> bool:

@@ -15,7 +15,7 @@ from probe.data.training_record import Learned, join_learned
 from probe.encoding.chunk_states import RunContext, prompted_queries
 from probe.encoding.maxsim_reader import late_reader
 from probe.encoding.reader import LayerReader
-from probe.evaluation.composite import Composite
+from probe.evaluation.composite import Composite, SimilarityChoice
 from probe.evaluation.fusion import RunFusion
 from probe.evaluation.records import AdaptorFacts, Evaluation
 from probe.evaluation.scan import Cost, Engine, Scan, points_of, read_points, scan_here
@@ -23,6 +23,7 @@ from probe.evaluation.tower_pair import TowerPair
 from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.similarity import COSINE, OWN
 from probe.metrics.vectors import Embeddings
 from probe.results.query_examples import leaders
 
@@ -68,6 +69,7 @@ def sweep_fusions(
     metrics: Sequence[Metric],
     context: RunContext,
     engine: Engine = scan_here,
+    similarity: str = OWN,
 ) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
     """Score fusions of several models in one pass over the texts; the models read them side by side.
 
@@ -78,11 +80,18 @@ def sweep_fusions(
         metrics: What to compute.
         context: The store, and the callback of every batch.
         engine: Makes the pass over the documents; the queries are read here.
+        similarity: What vectors are compared by; `own` is every model's.
 
     Returns:
         One evaluation per encoder, and per model the documents and the queries longer than it takes.
     """
-    tracker = TopKTracker(encoders, dataset.queries.ids, max(metric.cutoff for metric in metrics))
+    own = {name: getattr(reader.model, "similarity", COSINE) for name, reader in readers.items()}
+    tracker = TopKTracker(
+        encoders,
+        dataset.queries.ids,
+        max(metric.cutoff for metric in metrics),
+        similarities=SimilarityChoice(similarity, own),
+    )
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
     queries: dict[Hookpoint, Embeddings] = {}
     for model in models.values():

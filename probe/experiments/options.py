@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from probe.encoding.chunk_states import Progress, RunContext, silent
 from probe.evaluation.scan import Engine, scan_here
 from probe.metrics.retrieval import Metric
+from probe.metrics.similarity import OWN, check_similarity
 from probe.models.options import LoadOptions
 from probe.store.store import Store
 
@@ -25,6 +26,8 @@ class RunOptions:
         examples: Keep queries to look at in a leaderboard, with what each encoder found for them.
         engine: Makes a leaderboard's pass over the documents.
         load: How a model that is named, not given, is loaded.
+        similarity: What a leaderboard compares vectors by: `cosine`, `dot`, `euclidean`, `manhattan`; `own` is every
+            model's.
     """
 
     metric: str | Metric = "ndcg@10"
@@ -36,10 +39,12 @@ class RunOptions:
     examples: bool = False
     engine: Engine = scan_here
     load: LoadOptions = field(default_factory=LoadOptions)
+    similarity: str = OWN
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric before any work."""
+        """Refuse an unknown metric or similarity before any work."""
         Metric.parse(self.metric)
+        check_similarity(self.similarity)
 
     @property
     def ranked_by(self) -> Metric:

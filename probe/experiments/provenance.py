@@ -8,6 +8,7 @@ from probe.data.texts import Documents
 from probe.io.files import digest
 from probe.io.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
 from probe.metrics.significance import CONFIDENCE, RESAMPLES
+from probe.metrics.similarity import COSINE
 from probe.models.info import ModelProfile
 from probe.models.tokenization import Role
 from probe.store.keys import encoder_parts, shelf_parts
@@ -15,10 +16,16 @@ from probe.store.keys import encoder_parts, shelf_parts
 __all__ = [
     "dataset_settings",
     "model_settings",
+    "own_similarity",
     "statistics_settings",
     "text_model_settings",
     "text_statistics_settings",
 ]
+
+
+def own_similarity(model: ModelProfile) -> str:
+    """Return the similarity that a model was made for."""
+    return getattr(model, "similarity", COSINE)
 
 
 def model_settings(
@@ -30,7 +37,12 @@ def model_settings(
     """
     sides = ((model.as_query, dataset.queries), (model.as_document, dataset.documents))
     settings = _model_parts(model, sides, token_budget)
-    return {**settings, "truncated_documents": truncated[0], "truncated_queries": truncated[1]}
+    return {
+        **settings,
+        "similarity": own_similarity(model),
+        "truncated_documents": truncated[0],
+        "truncated_queries": truncated[1],
+    }
 
 
 def text_model_settings(

@@ -1,6 +1,6 @@
 """From evaluations to a leaderboard: order, intervals, paired tests against the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,18 +9,21 @@ import numpy as np
 from probe.data.dataset import Dataset
 from probe.encoding.maxsim import MAXSIM
 from probe.encoding.reader import LayerReader
-from probe.evaluation.composite import Composite
+from probe.errors import CallError
+from probe.evaluation.composite import Composite, SimilarityChoice
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions
 from probe.evaluation.records import Evaluation
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
+from probe.experiments.bm25 import BM25, evaluate_bm25
 from probe.experiments.options import RunOptions
-from probe.experiments.provenance import dataset_settings, model_settings, statistics_settings
+from probe.experiments.provenance import dataset_settings, model_settings, own_similarity, statistics_settings
 from probe.experiments.published_scores import find_published, uses_published_settings
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.retrieval import Metric
 from probe.metrics.significance import bootstrap_intervals, paired_p_values
+from probe.metrics.similarity import COSINE, OWN
 from probe.models.info import ModelProfile
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
@@ -58,13 +61,24 @@ def rank_candidates(
 
     Returns:
         The leaderboard.
+
+    Raises:
+        CallError: The baseline is none of them, or a similarity is asked for where tokens have their own.
     """
     options = options or RunOptions()
     metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
+    encoders = [*alone, *fusions]
+    _check(encoders, baseline, options)
     evaluations, truncated = sweep_fusions(
-        readers, [*alone, *fusions], dataset, metrics=metrics, context=options.context, engine=options.engine
+        readers,
+        encoders,
+        dataset,
+        metrics=metrics,
+        context=options.context,
+        engine=options.engine,
+        similarity=options.similarity,
     )
     models = []
     published: dict[str, float | None] = {}
@@ -73,19 +87,18 @@ def rank_candidates(
         models.append(
             model_settings(reader.model, dataset, truncated[reader.model.source.name], token_budget=reader.token_budget)
         )
-        published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.ranked_by)
+        if options.similarity in (OWN, own_similarity(reader.model)):
+            published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.ranked_by)
     if options.bm25:
-        from probe.experiments.bm25 import BM25, evaluate_bm25
-
         evaluations.append(evaluate_bm25(dataset, metrics))
         published[BM25] = find_published(BM25, dataset, options.ranked_by)
     settings = {
         "metric": str(options.ranked_by),
         "metrics": [str(metric) for metric in metrics],
         "baseline": baseline,
-        "similarity": "cosine, float32",
+        "similarity": f"{_similarity_words(encoders, readers, options.similarity)}, float32",
         "towers": PAIRED if any(isinstance(fusion, TowerPair) for fusion in fusions) else None,
-        "late_interaction": MAXSIM if any(p.pooling == TOKENS for e in (*alone, *fusions) for p in e.points) else None,
+        "late_interaction": MAXSIM if _tokens(encoders) else None,
         "late_fusion": _LATE_FUSION if any(isinstance(fusion, RunFusion) for fusion in fusions) else None,
         "ties": "score descending, then document id descending (TREC)",
         "models": models,
@@ -96,6 +109,37 @@ def rank_candidates(
     rows = _build_rows(ordered, baseline, options, published=published)
     examples = _examples(ordered, dataset, options.ranked_by) if options.examples else None
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
+
+
+def _check(encoders: Sequence[Composite | RunFusion], baseline: str, options: RunOptions) -> None:
+    """Refuse, before any text is encoded, what could not be made a table of."""
+    names = dict.fromkeys([*map(str, encoders), *([BM25] if options.bm25 else [])])
+    if baseline not in names:
+        raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(names)}")
+    tokens = _tokens(encoders)
+    if tokens and options.similarity != OWN:
+        raise CallError(
+            f"'{tokens[0]}' has a vector per token, compared by MaxSim: leave out the similarity {options.similarity}, "
+            "or the tokens"
+        )
+
+
+def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:
+    return [point for encoder in encoders for point in encoder.points if point.pooling == TOKENS]
+
+
+def _similarity_words(encoders: Sequence[Composite | RunFusion], readers: Mapping[str, LayerReader], asked: str) -> str:
+    """Return what vectors were compared by; where models differ, which by what."""
+    if asked != OWN:
+        return asked
+    own = {name: own_similarity(reader.model) for name, reader in readers.items()}
+    choice = SimilarityChoice(asked, own)
+    joined = [encoder for encoder in encoders if not isinstance(encoder, RunFusion)]
+    used = dict.fromkeys([*own.values(), *map(choice.of, joined)])
+    if len(used) == 1:
+        return f"{OWN} ({next(iter(used))})"
+    words = ", ".join(f"{name} {similarity}" for name, similarity in own.items())
+    return f"{OWN} ({words}; fusions and adaptors {COSINE})"
 
 
 def _examples(ordered: Sequence[Evaluation], dataset: Dataset, metric: Metric) -> Examples:

@@ -37,6 +37,7 @@ class FitRequest:
         store: Store of states, if any.
         labels: The split whose judgements may be used, or `none`.
         training: How a network is trained.
+        similarity: What vectors are compared by, when they are scored.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class FitRequest:
     store: "Store | None"
     labels: str = "none"
     training: TrainOptions = field(default_factory=TrainOptions)
+    similarity: str = "own"
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
@@ -110,7 +112,13 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         points = [point for fusion in resolved.fusions for point in fusion.points]
         width = sum(widths_of(points, readers))
         training = replace(request.training, progress=report)
-        ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
+        ranking = RunOptions(
+            seed=training.seed,
+            command=command_line(),
+            store=request.store,
+            progress=report,
+            similarity=request.similarity,
+        )
         plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
         ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
         encoders = [*resolved.fusions, *ladder.adapted]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.options import Force, StoreFlags
+from encoder_surgery.shell.options import Force, Similarity, StoreFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
@@ -33,9 +33,14 @@ class CardFlags(StoreFlags):
     panel: ClassVar[str] = "Score"
 
     dataset: Annotated[str | None, flag("Score the result on it, for its model card.", "--dataset", "-d")] = None
+    similarity: Similarity = "own"
 
     def open(self) -> "Store | None":
-        """Return the store that the scoring uses, if any."""
+        """Return the store that the scoring uses, if any; refuse a similarity that is none, or has nothing to do."""
+        from probe.metrics.similarity import OWN, check_similarity
+
+        if check_similarity(self.similarity) != OWN and self.dataset is None:
+            raise CallError(f"--similarity {self.similarity} is for the score: name a data set with --dataset")
         return super().open() if self.dataset else None
 
     def score(self, split: str | None, store: "Store | None", score: "Score") -> str:
@@ -50,7 +55,8 @@ class CardFlags(StoreFlags):
         with working() as report:
             data = load_dataset(self.dataset, split)
             refuse_images(data, "a changed model")
-            board = score(data, RunOptions(command=command_line(), store=store, progress=report))
+            options = RunOptions(command=command_line(), store=store, progress=report, similarity=self.similarity)
+            board = score(data, options)
         for row in board.rows:
             say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
         return card_section(board)

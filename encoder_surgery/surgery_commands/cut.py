@@ -43,7 +43,10 @@ def cut(
         if card.dataset is None:
             raise CallError("--lens is fitted to the texts of a data set: name one with --dataset")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
-        fit_and_save(FitRequest("lens", spec, (), card.dataset, split, out, folder.force, card.open()), options)
+        request = FitRequest(
+            "lens", spec, (), card.dataset, split, out, folder.force, card.open(), similarity=card.similarity
+        )
+        fit_and_save(request, options)
         return
     make_and_save(
         lambda: cut_model(load_model(model, options), after),

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
@@ -18,6 +17,7 @@ from adaptors.rows.rows import Row
 from adaptors.training.checkpoints import check_fingerprint, load_finished_round, save_finished_round
 from adaptors.training.distributed import on_first
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
+from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import OPTIMIZER
 
 __all__ = ["fingerprint", "train_round"]
@@ -40,7 +40,7 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
     options = run.options
-    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+    with tempfile.TemporaryDirectory() as scratch, kept_random_states():
         folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
         on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options=options)))
         trainer = make_trainer(run, data, folder, number=number, done=done)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
@@ -23,6 +22,7 @@ from adaptors.losses.distillation import HealLoss
 from adaptors.training.checkpoints import check_fingerprint
 from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import TrainingLog
+from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
 from probe.data.texts import TextHash
 from probe.encoding.chunk_states import Progress, silent
@@ -108,7 +108,7 @@ def heal(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> t
     """
     model = encoder.model
     check_width(model, texts)
-    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, kept_random_states():
         collator = _TextCollator(model, texts)
         batches = draw_batches(collator.lengths(), options.batch, options.steps, seed=options.seed)
         folder = options.checkpoints or Path(scratch)

@@ -48,7 +48,7 @@ def rank(
     say(f"loading {data.dataset} and the models of {', '.join(on)}")
     with working() as report:
         texts = data.load()
-        resolved = resolve_specs(on, loading.load_options(), opened)
+        resolved = resolve_specs(on, loading.load_options(), opened, similarity=similarity)
         options = RunOptions(
             metric=ranked_by,
             seed=seed,

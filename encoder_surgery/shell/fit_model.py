@@ -106,7 +106,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
     with working() as report:
         data = load_dataset(request.dataset, request.split)
-        resolved = resolve_specs([request.spec], options, request.store)
+        resolved = resolve_specs([request.spec], options, request.store, similarity=request.similarity)
         _check_single(resolved, request.spec)
         readers = [candidate.reader for candidate in resolved.candidates]
         points = [point for fusion in resolved.fusions for point in fusion.points]

@@ -23,7 +23,7 @@ from probe.evaluation.tower_pair import TowerPair
 from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.retrieval import Metric, score_run
-from probe.metrics.similarity import COSINE, OWN
+from probe.metrics.similarity import OWN
 from probe.metrics.vectors import Embeddings
 from probe.results.query_examples import leaders
 
@@ -85,7 +85,7 @@ def sweep_fusions(
     Returns:
         One evaluation per encoder, and per model the documents and the queries longer than it takes.
     """
-    own = {name: getattr(reader.model, "similarity", COSINE) for name, reader in readers.items()}
+    own = {name: reader.model.similarity for name, reader in readers.items()}
     tracker = TopKTracker(
         encoders,
         dataset.queries.ids,

@@ -6,7 +6,7 @@ from pathlib import Path
 from probe.data.captioned_images import find_image_folder
 from probe.data.dataset import Dataset
 from probe.data.loading import as_dataset
-from probe.encoding.hookpoints import with_full_model
+from probe.encoding.hookpoints import for_similarity, with_full_model
 from probe.encoding.opening import Openable, as_reader
 from probe.encoding.reader import LayerReader
 from probe.evaluation.composite import Composite
@@ -50,7 +50,7 @@ def rank_layers(
         images = as_dataset(dataset)
         towers = open_towers(model, images, options.load, store=options.store)
         return rank_towers(towers, images, layers, poolings=poolings, options=options)
-    reader = as_reader(model, options.load, options.store)
+    reader = for_similarity(as_reader(model, options.load, options.store), options.similarity)
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
     fusions = extra(reader, points)

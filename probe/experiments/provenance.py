@@ -8,7 +8,6 @@ from probe.data.texts import Documents
 from probe.io.files import digest
 from probe.io.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
 from probe.metrics.significance import CONFIDENCE, RESAMPLES
-from probe.metrics.similarity import COSINE
 from probe.models.info import ModelProfile
 from probe.models.tokenization import Role
 from probe.store.keys import encoder_parts, shelf_parts
@@ -16,16 +15,10 @@ from probe.store.keys import encoder_parts, shelf_parts
 __all__ = [
     "dataset_settings",
     "model_settings",
-    "own_similarity",
     "statistics_settings",
     "text_model_settings",
     "text_statistics_settings",
 ]
-
-
-def own_similarity(model: ModelProfile) -> str:
-    """Return the similarity that a model was made for."""
-    return getattr(model, "similarity", COSINE)
 
 
 def model_settings(
@@ -39,7 +32,7 @@ def model_settings(
     settings = _model_parts(model, sides, token_budget)
     return {
         **settings,
-        "similarity": own_similarity(model),
+        "similarity": model.similarity,
         "truncated_documents": truncated[0],
         "truncated_queries": truncated[1],
     }

@@ -18,7 +18,7 @@ from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
 from probe.experiments.bm25 import BM25, evaluate_bm25
 from probe.experiments.options import RunOptions
-from probe.experiments.provenance import dataset_settings, model_settings, own_similarity, statistics_settings
+from probe.experiments.provenance import dataset_settings, model_settings, statistics_settings
 from probe.experiments.published_scores import find_published, uses_published_settings
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.retrieval import Metric
@@ -87,7 +87,7 @@ def rank_candidates(
         models.append(
             model_settings(reader.model, dataset, truncated[reader.model.source.name], token_budget=reader.token_budget)
         )
-        if options.similarity in (OWN, own_similarity(reader.model)):
+        if options.similarity in (OWN, reader.model.similarity):
             published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.ranked_by)
     if options.bm25:
         evaluations.append(evaluate_bm25(dataset, metrics))
@@ -132,7 +132,7 @@ def _similarity_words(encoders: Sequence[Composite | RunFusion], readers: Mappin
     """Return what vectors were compared by; where models differ, which by what."""
     if asked != OWN:
         return asked
-    own = {name: own_similarity(reader.model) for name, reader in readers.items()}
+    own = {name: reader.model.similarity for name, reader in readers.items()}
     choice = SimilarityChoice(asked, own)
     joined = [encoder for encoder in encoders if not isinstance(encoder, RunFusion)]
     used = dict.fromkeys([*own.values(), *map(choice.of, joined)])

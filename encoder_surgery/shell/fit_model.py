@@ -109,8 +109,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         resolved = resolve_specs([request.spec], options, request.store, similarity=request.similarity)
         _check_single(resolved, request.spec)
         readers = [candidate.reader for candidate in resolved.candidates]
-        points = [point for fusion in resolved.fusions for point in fusion.points]
-        width = sum(widths_of(points, readers))
+        width = sum(widths_of(resolved.baseline.points, readers))
         training = replace(request.training, progress=report)
         ranking = RunOptions(
             seed=training.seed,

@@ -130,6 +130,8 @@ class ResultFlags(FormatFlag):
             _print(result, console())
         else:
             typer.echo(_render(result, self.format), nl=False)
+            if self.format == "csv":
+                say("\n".join(result.notes()))
         if self.plot is not None:
             from probe.plots.picture import save_picture
 

@@ -49,10 +49,13 @@ class Evaluation:
         collapsed: Whether all documents have the same vector.
         transductive: Whether a fit saw the corpus's text.
         labels: `none`, or the splits or files whose judgements were learned, by what is on top or by the weights.
-        ms_per_text: Milliseconds per document, or None where it was not measured.
+        flops: Operations per document of typical length, where known.
+        ms_per_text: Milliseconds per document, or None where not all encoders were timed side by side.
         parameters: Parameters the encoder needs, where known.
         hookpoint: Where the vectors were read, if at a single one.
+        hookpoints: All that it reads.
         adaptor: What is on top, if anything.
+        notes: What else there is to be said of it.
         leaders: The documents it found first, best first, per query id.
     """
 
@@ -62,10 +65,13 @@ class Evaluation:
     collapsed: bool = False
     transductive: bool = False
     labels: str = "none"
+    flops: int | None = None
     ms_per_text: float | None = None
     parameters: int | None = None
     hookpoint: Hookpoint | None = None
+    hookpoints: tuple[Hookpoint, ...] = ()
     adaptor: AdaptorFacts | None = None
+    notes: tuple[str, ...] = ()
     leaders: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def mean(self, metric: str | Metric) -> float:

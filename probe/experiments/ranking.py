@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Composite, SimilarityChoice
 from probe.evaluation.fusion import Fusion, RunFusion
-from probe.evaluation.one_pass import sweep_fusions
+from probe.evaluation.one_pass import sweep_fusions, typical_tokens
 from probe.evaluation.records import Evaluation
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
@@ -25,12 +26,14 @@ from probe.metrics.retrieval import Metric
 from probe.metrics.significance import bootstrap_intervals, paired_p_values
 from probe.metrics.similarity import COSINE, OWN
 from probe.models.info import ModelProfile
+from probe.results.grids import Reading
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
 
 __all__ = ["Candidate", "rank_candidates"]
 
 _ALWAYS = Metric("recall", 100)
+_COST = "operations of the matrix products per document of about {tokens} tokens, as a share of the baseline's"
 _LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
 
 
@@ -80,27 +83,19 @@ def rank_candidates(
         engine=options.engine,
         similarity=options.similarity,
     )
-    models = []
-    published: dict[str, float | None] = {}
-    for candidate in candidates:
-        reader = candidate.reader
-        models.append(
-            model_settings(reader.model, dataset, truncated[reader.model.source.name], token_budget=reader.token_budget)
-        )
-        if options.similarity in (OWN, reader.model.similarity):
-            published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.ranked_by)
+    models = [
+        model_settings(reader.model, dataset, truncated[name], token_budget=reader.token_budget)
+        for name, reader in readers.items()
+    ]
+    published = _published(candidates, dataset, options)
     if options.bm25:
         evaluations.append(evaluate_bm25(dataset, metrics))
-        published[BM25] = find_published(BM25, dataset, options.ranked_by)
     settings = {
         "metric": str(options.ranked_by),
         "metrics": [str(metric) for metric in metrics],
         "baseline": baseline,
-        "similarity": f"{_similarity_words(encoders, readers, options.similarity)}, float32",
-        "towers": PAIRED if any(isinstance(fusion, TowerPair) for fusion in fusions) else None,
-        "late_interaction": MAXSIM if _tokens(encoders) else None,
-        "late_fusion": _LATE_FUSION if any(isinstance(fusion, RunFusion) for fusion in fusions) else None,
-        "ties": "score descending, then document id descending (TREC)",
+        **_comparison_settings(encoders, readers, options.similarity),
+        "cost": _COST.format(tokens=typical_tokens(dataset)),
         "models": models,
         "dataset": dataset_settings(dataset),
         "statistics": statistics_settings(options.seed),
@@ -128,6 +123,19 @@ def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:
     return [point for encoder in encoders for point in encoder.points if point.pooling == TOKENS]
 
 
+def _comparison_settings(
+    encoders: Sequence[Composite | RunFusion], readers: Mapping[str, LayerReader], similarity: str
+) -> dict[str, Any]:
+    """Return how documents were compared with queries."""
+    return {
+        "similarity": f"{_similarity_words(encoders, readers, similarity)}, float32",
+        "towers": PAIRED if any(isinstance(encoder, TowerPair) for encoder in encoders) else None,
+        "late_interaction": MAXSIM if _tokens(encoders) else None,
+        "late_fusion": _LATE_FUSION if any(isinstance(encoder, RunFusion) for encoder in encoders) else None,
+        "ties": "score descending, then document id descending (TREC)",
+    }
+
+
 def _similarity_words(encoders: Sequence[Composite | RunFusion], readers: Mapping[str, LayerReader], asked: str) -> str:
     """Return what vectors were compared by; where models differ, which by what."""
     if asked != OWN:
@@ -145,6 +153,18 @@ def _similarity_words(encoders: Sequence[Composite | RunFusion], readers: Mappin
 def _examples(ordered: Sequence[Evaluation], dataset: Dataset, metric: Metric) -> Examples:
     scores = np.stack([evaluation.scores[metric] for evaluation in ordered])
     return choose_examples(scores, [evaluation.leaders for evaluation in ordered], dataset)
+
+
+def _published(candidates: Sequence[Candidate], dataset: Dataset, options: RunOptions) -> dict[str, float | None]:
+    """Return published scores per encoder, of those that run as they did when theirs was published."""
+    found: dict[str, float | None] = {}
+    for candidate in candidates:
+        model = candidate.reader.model
+        if options.similarity in (OWN, model.similarity):
+            found |= _published_scores(model, candidate.hookpoints, dataset, metric=options.ranked_by)
+    if options.bm25:
+        found[BM25] = find_published(BM25, dataset, options.ranked_by)
+    return found
 
 
 def _published_scores(
@@ -170,7 +190,7 @@ def _build_rows(
     against_pca = _compare_with_pca(ordered, options)
     rows = []
     for index, evaluation in enumerate(ordered):
-        row = _build_row(evaluation, rank=index + 1)
+        row = _build_row(evaluation, rank=index + 1, reference=frozen.flops)
         row = replace(row, ci95=intervals[index])
         if evaluation.adaptor is None:
             row = replace(row, published=published.get(evaluation.encoder))
@@ -195,7 +215,7 @@ def _compare_with_pca(ordered: Sequence[Evaluation], options: RunOptions) -> dic
     return found
 
 
-def _build_row(evaluation: Evaluation, rank: int) -> Row:
+def _build_row(evaluation: Evaluation, rank: int, *, reference: int | None) -> Row:
     point, adaptor = evaluation.hookpoint, evaluation.adaptor
     row = Row(
         rank=rank,
@@ -207,8 +227,11 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
         transductive=evaluation.transductive,
         scores={str(metric): evaluation.mean(metric) for metric in evaluation.scores},
         collapsed=evaluation.collapsed,
+        cost=evaluation.flops / reference if evaluation.flops is not None and reference else None,
         ms_per_text=evaluation.ms_per_text,
         parameters=evaluation.parameters,
+        hookpoints=tuple(Reading(point.model, *point.layer_pooling) for point in evaluation.hookpoints),
+        note="; ".join(evaluation.notes) or None,
     )
     if adaptor is None:
         return row

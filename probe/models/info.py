@@ -107,6 +107,8 @@ class ModelFacts:
         equal_lengths: Whether padding would change its vectors, so that texts of one length run together.
         state_hashes: sha256 of all in its weights and config that decides the states of each layer, from 0 on.
         head_hash: sha256 of all that follows the last layer.
+        flops: Operations per token up to each layer, from 0 on, without those of attention that grow with the text.
+        attention_width: Width of all heads of its attention together.
     """
 
     depth: int
@@ -120,6 +122,8 @@ class ModelFacts:
     equal_lengths: bool = False
     state_hashes: tuple[str, ...] = ()
     head_hash: str = ""
+    flops: tuple[int, ...] = ()
+    attention_width: int = 0
 
     def width_of(self, pooling: str) -> int:
         """Return the dimension of the vectors that a pooling gives."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from probe.errors import CallError, ModelError, first_line
 from probe.layers.layer_stack import LayerStack
+from probe.layers.operations import attention_width, count_flops
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.own_vectors import find_own_vectors
 from probe.models.state_hash import hash_modules, hash_states
@@ -161,6 +162,8 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
         own_width=vectors.own_width,
         equal_lengths=vectors.equal_lengths,
         state_hashes=hash_states(module, stack),
+        flops=count_flops(module, stack, tokens=0),
+        attention_width=attention_width(module),
         head_hash=hash_modules(list(pipeline)[1:], files.config.truncate_dim),
     )
 

@@ -139,7 +139,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)
     seconds = time.perf_counter() - began
-    seen = None if kind == "truncate" else data.fitted_on
+    seen = () if kind == "truncate" else (data.fitted_on,)
     facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
     return [AdaptedEncoder(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
 

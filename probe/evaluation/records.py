@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.data.dataset import Dataset
+from probe.data.training_record import Learned
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
 
@@ -19,23 +20,20 @@ class AdaptorFacts:
     Attributes:
         kind: Its kind.
         labels: `none`, or the split whose judgements were used, or the file whose labels.
-        fitted_on: Names of the data sets and sha256 of the documents its fit saw, if it saw any; joined by +.
+        seen: Name of every data set whose texts its fit saw, and sha256 of its documents.
         fit_seconds: Time to fit it.
         parameters: Its parameters.
     """
 
     kind: str
     labels: str
-    fitted_on: tuple[str, str] | None
+    seen: tuple[tuple[str, str], ...]
     fit_seconds: float | None
     parameters: int
 
     def saw(self, dataset: Dataset) -> bool:
         """Whether the fit saw texts of a data set's corpus; a limited one is taken for a part of the whole."""
-        if self.fitted_on is None:
-            return False
-        names, hashes = (part.split("+") for part in self.fitted_on)
-        return dataset.name in (self.fitted_on[0], *names) or dataset.documents.text_hash in hashes
+        return Learned(seen=self.seen).saw(dataset)
 
 
 @dataclass(frozen=True)

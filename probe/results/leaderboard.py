@@ -264,6 +264,10 @@ def _against_pca(row: Row) -> str:
 def _flatten(row: Row) -> dict[str, Any]:
     """Return a row's values with a column per metric and per end of the interval."""
     low, high = row.ci95 or (None, None)
-    nested: dict[str, dict[str, Any]] = {"scores": row.scores, "ci95": {"ci95_low": low, "ci95_high": high}}
+    nested: dict[str, dict[str, Any]] = {
+        "scores": row.scores,
+        "ci95": {"ci95_low": low, "ci95_high": high},
+        "hookpoints": {"hookpoints": " ".join(point.spec for point in row.hookpoints)},
+    }
     values = asdict(row).items()
     return {key: value for name, cell in values for key, value in nested.get(name, {name: cell}).items()}

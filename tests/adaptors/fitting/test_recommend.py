@@ -199,8 +199,10 @@ def test_a_limit_is_one_of_the_judging_split_as_well(
 
 
 def test_facts_of_an_adaptor_know_what_it_saw(dataset: Dataset) -> None:
-    facts = AdaptorFacts("pca", "none", ("another", dataset.documents.text_hash), None, 1)
+    facts = AdaptorFacts("pca", "none", (("another", dataset.documents.text_hash),), None, 1)
     assert facts.saw(dataset)
-    assert replace(facts, fitted_on=(dataset.name, "0")).saw(dataset)
-    assert not replace(facts, fitted_on=("another", "0")).saw(dataset)
-    assert not replace(facts, fitted_on=None).saw(dataset)
+    assert replace(facts, seen=((dataset.name, "0"),)).saw(dataset)
+    assert not replace(facts, seen=(("another", "0"),)).saw(dataset)
+    assert not replace(facts, seen=()).saw(dataset)
+    # A plus sign in a name joins nothing.
+    assert not replace(facts, seen=((f"{dataset.name}+more", "0"),)).saw(dataset)

@@ -1,9 +1,23 @@
 """The errors a user can cause or meet, each with the exit code the command line returns; and their words."""
 
+import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-__all__ = ["CallError", "DataError", "ModelError", "ProbeError", "TrainingError", "did_you_mean", "first_line"]
+__all__ = [
+    "GREATEST_SEED",
+    "CallError",
+    "DataError",
+    "ModelError",
+    "ProbeError",
+    "TrainingError",
+    "check_number",
+    "did_you_mean",
+    "first_line",
+]
+
+# numpy and scikit-learn take no greater seeds.
+GREATEST_SEED = 2**32 - 1
 
 # Characters of another library's message that a message of ours quotes at most.
 _LONGEST = 300
@@ -42,3 +56,37 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of another library's error, for a message of one line; its class where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:_LONGEST]
+
+
+def check_number(
+    name: str,
+    value: float | None,
+    least: float | None = None,
+    *,
+    most: float | None = None,
+    above: float | None = None,
+) -> None:
+    """Refuse an option that is no finite number, or out of its range; None is an option that is left out.
+
+    Args:
+        name: What the message calls it.
+        value: The number.
+        least: The least it may be.
+        most: The greatest it may be.
+        above: What it has to be more than, in place of `least`.
+
+    Raises:
+        CallError: It is.
+    """
+    if value is None:
+        return
+    bounds = {"at least": least, "more than": above, "at most": most}
+    fits = (
+        math.isfinite(value)
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+    )
+    if not fits:
+        words = ", ".join(f"{how} {bound:g}" for how, bound in bounds.items() if bound is not None)
+        raise CallError(f"{name} {value:g} is out of range: expected {words or 'a finite number'}")

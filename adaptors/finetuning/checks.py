@@ -1,6 +1,6 @@
 """Refuse a tuning that cannot be done, before anything is embedded."""
 
-from adaptors.finetuning.encoder import TrainableEncoder
+from adaptors.finetuning.encoder import TrainableEncoder, check_tokens
 from adaptors.finetuning.loss_build import make_tuning_loss
 from adaptors.finetuning.loss_catalog import TUNING_LOSSES
 from adaptors.finetuning.options import Goal, TuneOptions
@@ -37,8 +37,8 @@ def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
         raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
     _check_batch(goal.loss, options.schedule.batch)
     _check_processes(goal, options.schedule.batch)
-    if (rate := options.rate) <= 0:
-        raise CallError(f"--rate {rate:g} is out of range: expected more than 0")
+    if not encoder.is_fused:
+        check_tokens(encoder.model, options.schedule.tokens)
 
 
 def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:

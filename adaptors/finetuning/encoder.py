@@ -27,7 +27,7 @@ from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.heads import OutputHead
 from surgery.saving.save import write_model
 
-__all__ = ["Tower", "TrainableEncoder", "cut_texts", "open_trainable"]
+__all__ = ["Tower", "TrainableEncoder", "check_tokens", "cut_texts", "open_trainable"]
 
 _SIZES = "sentence_bert_config.json"
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -115,15 +115,27 @@ def open_trainable(name: str, scratch: Path) -> TrainableEncoder:
     return TrainableEncoder(name, model.float(), folder, _towers(model, folder), prompts)
 
 
+def check_tokens(model: SentenceTransformer, tokens: int | None) -> None:
+    """Refuse a longest text that is longer than what a model reads, and would change nothing.
+
+    Raises:
+        CallError: It is.
+    """
+    longest = model.max_seq_length
+    if tokens is not None and longest is not None and tokens > longest:
+        raise CallError(f"--tokens {tokens} does nothing: the model reads {longest} tokens of a text; leave it out")
+
+
 @contextmanager
 def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
     """Let a model read no more than some tokens of a text for a while; its own longest input when left out.
 
     Raises:
-        CallError: It is a fused model, whose members have their own.
+        CallError: It reads no more than that anyway, or it is a fused model, whose members have their own.
     """
     longest = model.max_seq_length
-    if tokens is None or (longest is not None and tokens >= longest):
+    check_tokens(model, tokens)
+    if tokens is None or tokens == longest:
         yield
         return
     try:

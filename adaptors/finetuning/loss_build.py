@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
-from adaptors.finetuning.loss_spec import LossEntry, LossOptions
-from probe.errors import CallError
+from adaptors.finetuning.loss_spec import LossEntry, LossOptions, Wrapper
+from probe.errors import CallError, check_number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +32,7 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, *, around: Seq
     """
     chosen = _find(name, TUNING_LOSSES, "loss")
     wrappers = [_find(one, WRAPPERS, "wrapper of losses") for one in around]
+    _check_order(wrappers)
     _check_options([chosen, *wrappers], options)
     _check_dims(options.dims, model.get_embedding_dimension())
     loss = chosen.make(options, model)
@@ -40,6 +41,20 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, *, around: Seq
             raise CallError(f"{wrapper.name} cannot go around '{name}', which has a gradient cache: take one without")
         loss = wrapper.make(options, model, loss)
     return loss
+
+
+def _check_order(wrappers: Sequence[Wrapper]) -> None:
+    """Refuse wrappers that go twice over the same, or over prefixes of what already goes over layers."""
+    for outer, inner in ((outer, inner) for number, outer in enumerate(wrappers) for inner in wrappers[:number]):
+        if outer is inner:
+            raise CallError(f"'{outer.name}' comes twice around the loss: expected each wrapper once")
+        if twice := outer.over & inner.over:
+            names = f"'{inner.name}' and '{outer.name}'"
+            raise CallError(f"{names} both repeat the loss over {' and '.join(twice)}: leave one of them out")
+        if "prefixes" in outer.over and "layers" in inner.over:
+            raise CallError(
+                f"'{outer.name}' cannot go around '{inner.name}': name it before, the innermost comes first"
+            )
 
 
 def _check_dims(dims: Sequence[int], width: int) -> None:
@@ -62,6 +77,6 @@ def _check_options(parts: Sequence[LossEntry], options: LossOptions) -> None:
     unused = options.given() - frozenset().union(*(part.options.keys() for part in parts))
     if unused:
         raise CallError(f"{names} has no {', '.join(sorted(unused))}: leave it out")
-    for option in ("temperature", "mini_batch"):
-        if (value := getattr(options, option)) is not None and value <= 0:
-            raise CallError(f"{option} {value} is out of range: expected more than 0")
+    for option in ("temperature", "mini_batch", "weight"):
+        check_number(option, getattr(options, option), above=0)
+    check_number("margin", options.margin)

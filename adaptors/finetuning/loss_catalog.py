@@ -226,6 +226,7 @@ _WRAPPERS = (
         "MatryoshkaLoss",
         _DIMS,
         needs=frozenset({"dims"}),
+        over=frozenset({"prefixes"}),
     ),
     Wrapper(
         "matryoshka-2d",
@@ -235,6 +236,7 @@ _WRAPPERS = (
         _DIMS,
         needs=frozenset({"dims"}),
         cacheable=False,
+        over=frozenset({"prefixes", "layers"}),
     ),
     Wrapper(
         "adaptive-layer",
@@ -242,6 +244,7 @@ _WRAPPERS = (
         "Li et al. 2024 (2D Matryoshka)",
         "AdaptiveLayerLoss",
         cacheable=False,
+        over=frozenset({"layers"}),
     ),
     Wrapper(
         "collapse-guard",

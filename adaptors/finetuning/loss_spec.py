@@ -94,6 +94,8 @@ class Wrapper(LossEntry):
 
     Attributes:
         cacheable: Whether the loss inside may have a gradient cache.
+        over: What it repeats the loss over, `prefixes` of the vectors or `layers`; nothing where it adds a penalty.
     """
 
     cacheable: bool = True
+    over: frozenset[str] = frozenset()

@@ -7,6 +7,7 @@ from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.parameters import Scope
 from adaptors.rows.hard_negatives import MineOptions
 from probe.encoding.chunk_states import Progress, silent
+from probe.errors import GREATEST_SEED, check_number
 
 __all__ = ["Goal", "Schedule", "TuneOptions"]
 
@@ -48,6 +49,15 @@ class Schedule:
     seed: int = 0
     bfloat16: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that are out of range."""
+        check_number("epochs", self.epochs, 1)
+        check_number("batch", self.batch, 1)
+        check_number("--rate", self.rate, above=0)
+        check_number("warm_up", self.warm_up, 0, most=1)
+        check_number("tokens", self.tokens, 1)
+        check_number("seed", self.seed, 0, most=GREATEST_SEED)
+
 
 @dataclass(frozen=True)
 class TuneOptions:
@@ -78,6 +88,11 @@ class TuneOptions:
     log: Path | None = None
     report_to: str = "none"
     progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are out of range."""
+        check_number("rounds", self.rounds, 0)
+        check_number("hold_out", self.hold_out, 0, most=0.9)
 
     @property
     def rate(self) -> float:

@@ -48,7 +48,7 @@ class Split:
 
 
 def split_texts(data: FitData, seed: int) -> Split:
-    """Hold out a tenth of the documents, and of the queries.
+    """Hold out a tenth of the documents, two at least, and of the queries.
 
     Raises:
         CallError: There are too few documents.
@@ -58,9 +58,10 @@ def split_texts(data: FitData, seed: int) -> Split:
         raise CallError(f"{documents} documents are too few to train on: expected {_FEWEST} or more")
     rng = torch.Generator().manual_seed(seed)
     train, held_out = [], []
-    for first, count in ((0, documents), (documents, queries)):
+    # A single document is like itself whatever the network does: its loss would choose the beginning.
+    for first, count, least in ((0, documents, 2), (documents, queries, 1)):
         rows = first + torch.randperm(count, generator=rng)
-        few = max(1, round(count * _HELD_OUT)) if count > 1 else 0
+        few = max(least, round(count * _HELD_OUT)) if count > least else 0
         train.append(rows[few:])
         held_out.append(rows[:few])
     return Split(torch.cat(train), torch.cat(held_out))

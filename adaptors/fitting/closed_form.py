@@ -115,11 +115,13 @@ def fit_lens(data: FitData, dim: int) -> Projection:
         The projection, with a bias.
 
     Raises:
-        CallError: The final embedding has fewer dimensions.
+        CallError: The final embedding has fewer dimensions, or there is a single text.
     """
     if dim > data.targets.shape[1]:
         raise CallError(f"lens: {dim} dimensions of a final embedding that has {data.targets.shape[1]}")
     states, targets = data.texts.double(), data.targets.double()
+    if len(states) < 2:
+        raise CallError(f"lens: {len(states)} text is too few to fit to: expected 2 or more")
     mean, target_mean = states.mean(dim=0), targets.mean(dim=0)
     centred, wanted = states - mean, targets - target_mean
     moments, shared = centred.T @ centred, centred.T @ wanted

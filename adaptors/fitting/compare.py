@@ -9,10 +9,10 @@ import torch
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.data import FitData, FitTexts, gather_states, select_fit_data
-from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED
+from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED, check_kinds
 from adaptors.fitting.options import TrainOptions
 from probe.data.loading import load_dataset
-from probe.errors import CallError, ProbeError, TrainingError
+from probe.errors import CallError, ProbeError, TrainingError, check_number
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.experiments.options import RunOptions
@@ -38,6 +38,14 @@ class FitPlan:
     dims: tuple[int, ...]
     training: TrainOptions = field(default_factory=TrainOptions)
     only_labelled: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse kinds that are unknown, and no dimension at all."""
+        check_kinds(self.kinds)
+        if not self.kinds or not self.dims:
+            raise CallError("there is nothing to fit: expected one kind of adaptor and one dimension at least")
+        for dim in self.dims:
+            check_number("dimensions", dim, 1)
 
 
 @dataclass(frozen=True)
@@ -98,11 +106,13 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
     fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
     adapted: list[AdaptedEncoder] = []
     notes: list[str] = []
+    shortages: dict[str, None] = {}
     left_out: dict[str, list[str]] = {}
     failed: type[ProbeError] = CallError
     for fusion, data in zip(
         fusions, gather_states(readers, fusions, texts, store=options.store, progress=options.progress), strict=True
     ):
+        shortages |= dict.fromkeys(filter(None, [data.shortage]))
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
                 try:
@@ -113,6 +123,7 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
                     continue
                 adapted += fitted
                 notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
+    notes = [*shortages, *notes]
     notes += [f"left out: {reason} ({', '.join(names)})" for reason, names in left_out.items()]
     if not adapted:
         raise failed(f"nothing could be fitted; {'; '.join(notes)}")

@@ -31,6 +31,8 @@ __all__ = ["FitData", "FitTexts", "final_fusion", "find_training", "gather_state
 
 _log = logging.getLogger(__name__)
 
+# Of fewer of a split's judgements nothing is trained: what came out would be called a training on that split.
+_SMALLEST_SHARE = 0.1
 # Splits that are never reported on.
 _TRAINING = ("train", "dev")
 
@@ -47,6 +49,7 @@ class FitData:
         pairs: Rows of a query and of a document judged relevant to it, and the grade `(P, 3)`; empty without labels.
         labels: `none`, or the split the pairs come from.
         fitted_on: Name of the data set, and sha256 of its documents.
+        shortage: A sentence on judgements that cannot be trained on; empty where all can.
     """
 
     documents: Tensor
@@ -56,6 +59,7 @@ class FitData:
     pairs: Tensor
     labels: str
     fitted_on: tuple[str, str]
+    shortage: str = ""
 
     @property
     def is_final(self) -> bool:
@@ -153,7 +157,11 @@ def gather_states(
 
     Returns:
         One value per fusion, all with the same texts.
+
+    Raises:
+        CallError: Hardly any judgement of the training split is of a document that is read.
     """
+    pairs, labels, shortage = _positives(texts)
     finals = [final_fusion(readers, fusion) for fusion in fusions]
     points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
     context = RunContext(store, progress)
@@ -161,7 +169,6 @@ def gather_states(
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if texts.train is not None:
         queries = _read(readers, points, texts.train, make_side=prompted_queries, context=context)
-    pairs, labels = _positives(texts)
     return [
         FitData(
             documents=_join(fusion, documents),
@@ -171,6 +178,7 @@ def gather_states(
             pairs=pairs,
             labels=labels,
             fitted_on=(texts.corpus.name, texts.corpus.documents.text_hash),
+            shortage=shortage,
         )
         for fusion, final in zip(fusions, finals, strict=True)
     ]
@@ -198,17 +206,39 @@ def _join(fusion: Fusion, states: Mapping[Hookpoint, Embeddings]) -> Tensor:
     return fusion.join([torch.from_numpy(states[point]) for point in fusion.points])
 
 
-def _positives(texts: FitTexts) -> tuple[Tensor, str]:
-    """Return rows of queries and documents judged relevant, with grades `(P, 3)`, and the split they come from."""
+def _positives(texts: FitTexts) -> tuple[Tensor, str, str]:
+    """Return rows of queries and documents judged relevant, with grades `(P, 3)`.
+
+    Beside them the split they come from, and a sentence on those that name documents which are not read, if any do.
+    """
     train = texts.train
     if train is None or not texts.labels:
-        return torch.empty(0, 3, dtype=torch.long), "none"
+        return torch.empty(0, 3, dtype=torch.long), "none", ""
     documents = {name: row for row, (name, _) in enumerate(texts.corpus.documents)}
     rows = {name: row for row, name in enumerate(train.queries.ids)}
-    pairs = [
-        (rows[query], documents[document], grade)
-        for query, judged in train.qrels.items()
-        for document, grade in judged.items()
-        if grade > 0 and document in documents and query in rows
+    judged = [
+        (rows[query], document, grade)
+        for query, graded in train.qrels.items()
+        for document, grade in graded.items()
+        if grade > 0 and query in rows
     ]
-    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 3), train.split
+    pairs = [(row, documents[document], grade) for row, document, grade in judged if document in documents]
+    shortage = _describe_shortage(texts, train.split, kept=len(pairs), judged=len(judged))
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 3), train.split, shortage
+
+
+def _describe_shortage(texts: FitTexts, split: str, *, kept: int, judged: int) -> str:
+    """Say how many judgements can be trained on, where some cannot.
+
+    Raises:
+        CallError: They are a small part, and no training worth the name.
+    """
+    if kept == judged:
+        return ""
+    why = "the limit of documents leaves out the others'" if texts.corpus.limited else "the others' are missing"
+    found = f"{kept:,} of {judged:,} judgements of {split} name documents that are read; {why}"
+    if kept < _SMALLEST_SHARE * judged:
+        way_out = "raise --limit, or leave it out" if texts.corpus.limited else "complete the corpus"
+        raise CallError(f"--labels {split}: {found}, which is too little to train on: {way_out}")
+    _log.warning("--labels %s: %s", split, found)
+    return f"labels {split}: {found}"

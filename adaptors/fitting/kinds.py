@@ -30,6 +30,7 @@ class Kind:
         reads_blocks: Whether it needs several hookpoints.
         maps_to_final: Whether it maps to the final embedding, and so to no more dimensions than that has.
         is_default: Whether it stands in the ladder unless it is named.
+        is_trained: Whether it is trained step by step; others are fitted at once.
     """
 
     fit: Callable[[FitData, Sequence[int], TrainOptions], FitResult]
@@ -37,10 +38,11 @@ class Kind:
     reads_blocks: bool = False
     maps_to_final: bool = False
     is_default: bool = True
+    is_trained: bool = True
 
 
 def _closed_form(fit: Callable[[FitData, int], Adaptor]) -> Kind:
-    return Kind(lambda data, dims, options: FitResult(fit(data, max(dims))))
+    return Kind(lambda data, dims, options: FitResult(fit(data, max(dims))), is_trained=False)
 
 
 def _network(kind: str) -> Kind:

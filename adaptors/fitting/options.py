@@ -6,6 +6,7 @@ from pathlib import Path
 from adaptors.modules.base import Adaptor
 from adaptors.training.epochs import Epoch
 from probe.encoding.chunk_states import Progress, silent
+from probe.errors import GREATEST_SEED, check_number
 
 __all__ = ["FitResult", "TrainOptions"]
 
@@ -31,6 +32,12 @@ class TrainOptions:
     checkpoints: Path | None = None
     report_to: str = "none"
     progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are out of range."""
+        check_number("steps", self.steps, 1)
+        check_number("rate", self.rate, above=0)
+        check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
 
 @dataclass(frozen=True)

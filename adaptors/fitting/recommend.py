@@ -81,7 +81,7 @@ def recommend(
     check_margin(margin)
     if held is None:
         raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
-    seen, judged = split_queries(held)
+    seen, judged = split_queries(options.apply_id_rule(held))
     full = with_full_model(reader.model, "last", [str(point.pooling) for point in points])[1]
     points = tuple(dict.fromkeys([*points, full]))
     lenses = fit_lenses(reader, points, FitTexts(held, seen), store=options.store, progress=options.progress)

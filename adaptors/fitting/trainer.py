@@ -150,6 +150,10 @@ def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> Sente
 
 
 def _sample(task: TrainingTask) -> torch.Tensor:
-    """Return the states of the first batch that is held out."""
-    rows = next(iter(task.held_out.values()))[0]
+    """Return the states of the first batch that is held out, each row once; of one to train on where that is one row.
+
+    Anchors are drawn with repetition, and one row over and over looks like a network that collapsed.
+    """
+    held_out, train = (dict.fromkeys(next(iter(batches.values()))[0]) for batches in (task.held_out, task.train))
+    rows = held_out if len(held_out) > 1 else held_out | train
     return task.collator([{"text": list(rows)}])["text_sentence_embedding"]

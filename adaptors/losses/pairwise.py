@@ -42,7 +42,8 @@ class EmbeddingLoss(nn.Module, ABC):
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
         """Return the loss of a batch, one dictionary per column."""
-        columns = [full_precision(self.model(dict(column))["sentence_embedding"]) for column in sentence_features]
+        # The columns themselves, no copies: losses over layers find in them what the first pass left there.
+        columns = [full_precision(self.model(column)["sentence_embedding"]) for column in sentence_features]
         return self.compute_loss_from_embeddings(columns, labels)
 
     @abstractmethod

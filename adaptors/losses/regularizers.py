@@ -46,6 +46,22 @@ class PenalizedLoss(nn.Module, ABC):
         if cached is not None:
             cached.calculate_loss = _PenalizedCache(cached.calculate_loss, self)
 
+    @property
+    def calculate_loss(self) -> Any:
+        """The calculation inside the gradient cache, penalty included; a loss around this one changes it."""
+        return self._cached.calculate_loss
+
+    @calculate_loss.setter
+    def calculate_loss(self, calculate: Any) -> None:
+        self._cached.calculate_loss = calculate
+
+    @property
+    def _cached(self) -> Any:
+        cached = _cached_part(self.loss)
+        if cached is None:
+            raise AttributeError(f"the loss in this {type(self).__name__} has no gradient cache")
+        return cached
+
     @abstractmethod
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
         """Return the penalty of vectors, one `(B, D)` per column, before it is weighted."""

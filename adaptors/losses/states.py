@@ -154,8 +154,12 @@ def cosines(left: Tensor, right: Tensor | None = None) -> Tensor:
 
 
 def unexplained_variance(states: Tensor, decoded: Tensor) -> Tensor:
-    """Return the fraction of variance unexplained: squared error over squared distance to the mean, of `(N, D)`."""
-    return (states - decoded).square().sum() / (states - states.mean(dim=0)).square().sum()
+    """Return the fraction of variance unexplained: squared error over squared distance to the mean, of `(N, D)`.
+
+    It is the squared error alone where all states are equal, which have no variance.
+    """
+    variance = (states - states.mean(dim=0)).square().sum()
+    return (states - decoded).square().sum() / torch.where(variance > 0, variance, torch.ones_like(variance))
 
 
 def _target(column: dict[str, Tensor]) -> Tensor:

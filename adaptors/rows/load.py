@@ -4,7 +4,6 @@ The columns of a file tell its form, and every fault is named by file and line.
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
 from probe.data.dataset import Dataset, Defects
 from probe.data.loading import load_dataset
 from probe.errors import DataError
-from probe.io.column_files import RECORD_FILES, column_names, column_text, read_columns
+from probe.io.column_files import RECORD_FILES, column_names, column_text, finite_number, read_columns
 from probe.io.text_lines import label
 
 __all__ = ["TuningData", "load_tuning_data"]
@@ -78,7 +77,7 @@ def _pair_judged(dataset: Dataset) -> TuningData:
     defects, rows = Defects(), []
     for query, asked in dataset.queries:
         for name, grade in dataset.qrels[query].items():
-            if grade <= 0 or name not in texts or name == query:
+            if grade <= 0 or name not in texts or (name == query and query in dataset.dropped):
                 continue
             if not asked.strip() or not texts[name].strip():
                 defects.add("pairs with an empty text (left out)", f"{query} {name}")
@@ -186,10 +185,7 @@ def _items(record: dict[str, Any], column: str, location: str) -> list[Any]:
 
 
 def _number(value: Any, field: str, location: str) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) or not isinstance(value, str | int | float) else float(value)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
+    number = finite_number(value)
+    if number is None:
         raise DataError(f"{location}: expected a finite number as {field}, found {json.dumps(value)[:60]}")
     return number

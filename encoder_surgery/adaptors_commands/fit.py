@@ -1,12 +1,14 @@
 """The command `adaptors fit`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 
 __all__ = ["fit"]
 
@@ -17,7 +19,15 @@ _KIND_HELP = (
 )
 
 
+def _is_untrained(values: Mapping[str, Any]) -> bool:
+    from adaptors.fitting.kinds import KINDS
+
+    kind = KINDS.get(values["kind"])
+    return kind is not None and not kind.is_trained
+
+
 @friendly
+@refuses(Idle(("steps", "rate", "checkpoints", "report_to"), _is_untrained, "with {kind}, which is not trained"))
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP)],
     on: Annotated[str, flag("What to adapt: one hookpoint, or a fusion by +.", "--on")],
@@ -28,11 +38,12 @@ def fit(
     labels: option.Labels = "none",
     loss: Annotated[str | None, flag("A loss other than the kind's own: similarity, ranking, margin, ...")] = None,
     steps: option.Steps = 300,
-    rate: Annotated[float, flag("Learning rate at the first step.", min=0)] = 1e-3,
+    rate: Annotated[float, flag("Learning rate at the first step.", callback=option.check_rate)] = 1e-3,
     seed: option.Seed = 0,
     checkpoints: Checkpoints = None,
     report_to: Annotated[str, flag("Track the training: tensorboard, wandb, ... (installed by you).")] = "none",
     force: option.Force = False,
+    drop_same_id: option.DropSameId = False,
     max_tokens: option.MaxTokens = None,
     *,
     trust: option.TrustFlag,
@@ -48,5 +59,7 @@ def fit(
 
     lengths = option.parse_dims(dims) if dims else ()
     training = TrainOptions(loss, steps, rate, seed, checkpoints, report_to)
-    request = FitRequest(kind, on, lengths, dataset, split, out, force, store.open(), labels, training)
+    request = FitRequest(
+        kind, on, lengths, dataset, split, out, force, store.open(), labels, training, drop_same_id=drop_same_id
+    )
     fit_and_save(request, trust.load_options(dtype="float32", device="cpu", max_tokens=max_tokens))

@@ -1,9 +1,11 @@
 """The command `adaptors rank`."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import LeaderboardFlags, command_line, say
 from encoder_surgery.shell.progress import working
 
@@ -12,7 +14,24 @@ __all__ = ["rank"]
 Kinds = Annotated[str | None, flag("Kinds with commas, as `adaptors fit -h` names them; all when left out.")]
 
 
+def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Return whether no kind that is asked for has a property; all kinds that there are have some that do."""
+
+    def where(values: Mapping[str, Any]) -> bool:
+        """Look the kinds up; those that are unknown are told of later."""
+        from adaptors.fitting.kinds import KINDS
+
+        named = values["kinds"].split(",") if values["kinds"] else list(KINDS)
+        return all(name in KINDS and not getattr(KINDS[name], what) for name in named)
+
+    return where
+
+
 @friendly
+@refuses(
+    Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
+    Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses judgements"),
+)
 def rank(
     on: Annotated[list[str], flag("What to adapt: a hookpoint, several layers, or a fusion by +.", "--on")],
     dims: Annotated[str, flag("Dimensions to keep, with commas.")] = "512,256,128",
@@ -22,6 +41,7 @@ def rank(
     metric: option.MetricName = "ndcg@10",
     seed: option.Seed = 0,
     similarity: option.Similarity = "own",
+    drop_same_id: option.DropSameId = False,
     *,
     data: option.DataFlags,
     loading: option.DeviceFlags,
@@ -57,6 +77,7 @@ def rank(
             progress=report,
             examples=output.writes_json,
             similarity=similarity,
+            drop_same_id=drop_same_id,
         )
         plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
         board = compare_adaptors(resolved, plan, select_fit_data(data.dataset, texts, labels), options=options)

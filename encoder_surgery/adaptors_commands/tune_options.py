@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 import typer
 
 from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.options import Force, OutFolder
-from encoder_surgery.shell.output import check_file, check_plot, saving, say
+from encoder_surgery.shell.options import Force, OutFolder, check_rate
+from encoder_surgery.shell.output import check_file, check_plot, say, write_file
+from probe.errors import GREATEST_SEED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +26,6 @@ _ROWS = "A BEIR data set or a folder of images with captions, with a split train
 _SETTINGS = "Further options of the loss: margin=0.2, dims=256/128, guide=MODEL, mini_batch=16, weight=0.5."
 
 
-def _check_rate(rate: float | None) -> float | None:
-    if rate is not None and not rate > 0:
-        raise typer.BadParameter(f"{rate:g}: expected more than 0")
-    return rate
-
-
 @dataclass(frozen=True)
 class TrainFlags:
     """Options of every training."""
@@ -43,9 +38,9 @@ class TrainFlags:
     batch: Annotated[int | None, flag("Rows in a batch: 32, or 16 texts with --heal.", min=2)] = None
     tokens: Annotated[int | None, flag("Longest text while training; the model's own when left out.", min=8)] = None
     rate: Annotated[
-        float | None, flag("Greatest learning rate: 2e-5, 5e-4 with --lora, 3e-4 with --heal.", callback=_check_rate)
+        float | None, flag("Greatest learning rate: 2e-5, 5e-4 with --lora, 3e-4 with --heal.", callback=check_rate)
     ] = None
-    seed: Annotated[int, flag("Of everything that is random.", min=0)] = 0
+    seed: Annotated[int, flag("Of everything that is random.", min=0, max=GREATEST_SEED)] = 0
     checkpoints: Annotated[Path | None, flag("Keep the training there, and take up one that was interrupted.")] = None
     log: Annotated[Path | None, flag("Write what every logging step shows, line by line, as .jsonl.")] = None
     similarity_map: Annotated[
@@ -67,8 +62,7 @@ class TrainFlags:
             return
         from adaptors.training.similarity_map import similarity_map
 
-        with saving(self.similarity_map):
-            similarity_map(before, sample(), self.similarity_map, sides=sides)
+        write_file(self.similarity_map, lambda file: similarity_map(before, sample(), file, sides=sides))
 
     def save(self, tuned: "Tuned") -> None:
         """Save the trained encoder, check it in a fresh process, and print its folder."""

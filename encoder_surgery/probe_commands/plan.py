@@ -4,12 +4,14 @@ from typing import Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import FormatFlag, command_line, say
 
 __all__ = ["plan"]
 
 
 @friendly
+@refuses(Idle(("dtype", "device"), lambda values: values["rate"] is not None, "with --rate, which is not measured"))
 def plan(
     texts: Annotated[int, flag("How many texts.")],
     model: option.Model = "minilm",

@@ -1,13 +1,15 @@
 """The command `probe rank`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.engine import EngineFlags
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import LeaderboardFlags, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
@@ -18,7 +20,12 @@ __all__ = ["rank"]
 _SPECS = "Encoders, written model\\[@layers]\\[:pooling], or several joined by + ; the first is the baseline."
 
 
+def _joins_nothing(values: Mapping[str, Any]) -> bool:
+    return bool(values["specs"]) and not any("+" in spec for spec in values["specs"])
+
+
 @friendly
+@refuses(Idle(("fuse_runs",), _joins_nothing, "without a fusion among the encoders, such as a+b"))
 def rank(
     specs: Annotated[list[str] | None, typer.Argument(help=_SPECS)] = None,
     queries: Annotated[str | None, flag("Encoder of the queries, where --documents has another.")] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from encoder_surgery.shell.app import app, flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.options import StoreFolder
 from encoder_surgery.shell.output import FormatFlag, as_json, say
 from encoder_surgery.shell.progress import working
@@ -24,7 +25,7 @@ store_app = app("See, check and empty the store of pooled states.", "probe store
 def show(store: StoreFolder, output: FormatFlag) -> None:
     """List what is stored: model, data set, settings, size, last use."""
     output.check()
-    from probe.store.inventory import list_shelves, store_table
+    from probe.store.inventory import find_leftovers, list_shelves, store_table
 
     opened = _open(store)
     shelves = list_shelves(opened)
@@ -32,6 +33,9 @@ def show(store: StoreFolder, output: FormatFlag) -> None:
     output.show(as_json(found), lambda: [store_table(shelves)])
     if output.format == "table":
         say(f"store: {opened.folder}")
+        left = len(find_leftovers(opened))
+        if left:
+            say(f"{left} files and folders were left half-written by interrupted runs: probe store prune deletes them")
 
 
 @store_app.command(epilog="Example: probe store verify")
@@ -60,6 +64,10 @@ def verify(store: StoreFolder) -> None:
 
 @store_app.command(epilog="Example: probe store prune --unused-for 30 --dry-run")
 @friendly
+@refuses(
+    Idle(("everything",), lambda values: values["model"] is not None, "with --model"),
+    Idle(("everything",), lambda values: values["unused_for"] is not None, "with --unused-for"),
+)
 def prune(
     model: Annotated[str | None, flag("States of this model, as it was typed.", "--model", "-m")] = None,
     unused_for: Annotated[float | None, flag("States not used for this many days.", min=0)] = None,

@@ -2,19 +2,31 @@
 
 import functools
 import inspect
-import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from copy import copy
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_args
 
 import typer
 
-from probe.errors import ProbeError
+from encoder_surgery.shell.given import CheckedCommand
+from encoder_surgery.shell.process import (
+    PIPE_CLOSED,
+    Terminated,
+    check_names,
+    discard_output,
+    end_pipes,
+    is_pipe_closed,
+    open_streams,
+    terminable,
+)
+from probe.errors import ProbeError, first_line
+from probe.io.files import as_refusal, reason
+from probe.io.staging import scratch_files
 
 __all__ = ["app", "flag", "friendly", "leave_to_first", "shared"]
 
@@ -28,11 +40,23 @@ _ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 
+# What torch says where a processor's memory is used up.
+_NO_MEMORY = "can't allocate memory"
 _SHARED = "shares_work"
 # torchrun sets these; a library that sees them waits for the other processes.
 _CALLS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # Seconds within which the launcher ends this process if the first one failed.
 _GRACE = 30.0
+
+
+class _App(typer.Typer):
+    """An app that is a well-behaved process."""
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Run it on the command line."""
+        open_streams()
+        with end_pipes():
+            return super().__call__(*args, **named)
 
 
 def app(help: str, example: str, commands: Mapping[str, Command] | None = None) -> typer.Typer:
@@ -43,13 +67,14 @@ def app(help: str, example: str, commands: Mapping[str, Command] | None = None) 
         example: A call of it.
         commands: Its commands, each under the example that its own help ends with.
     """
-    made = typer.Typer(
+    made = _App(
         help=help,
         epilog=f"Example: {example}",
         no_args_is_help=True,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    made.command = functools.partial(made.command, cls=CheckedCommand)  # type: ignore[method-assign]
     for line, command in (commands or {}).items():
         made.command(epilog=f"Example: {line}")(command)
     return made
@@ -80,21 +105,23 @@ def friendly(command: Command) -> Command:
         if not getattr(command, _SHARED, False):
             leave_to_first()
         try:
-            with _silence_others():
+            with _silence_others(), terminable(), scratch_files():
+                check_names(values)
                 command(**_group_values(command, values))
-        except (typer.Exit, BrokenPipeError):
+            sys.stdout.flush()
+        except typer.Exit:
             raise
-        except KeyboardInterrupt:
-            raise _failed("interrupted", 130) from None
+        except BrokenPipeError as error:
+            if not is_pipe_closed():  # it was another one
+                raise _failed(_describe_refusal(error), 1) from error
+            discard_output()
+            raise typer.Exit(PIPE_CLOSED) from None
+        except (KeyboardInterrupt, Terminated) as error:
+            raise _stopped(error) from None
         except Exception as error:
             if debug:
                 raise
-            if isinstance(error, ProbeError):
-                raise _failed(str(error), error.exit_code) from error
-            if isinstance(error, OSError):
-                raise _failed(f"the system refused: {error}", 1) from error
-            kind = type(error).__name__
-            raise _failed(f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1) from error
+            raise _failed(*_explain(error)) from error
 
     options = _list_options(command)
     run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
@@ -134,17 +161,50 @@ def _group_values(command: Command, values: Mapping[str, Any]) -> dict[str, Any]
 def _prepare_process() -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot print Δ prints a question mark
-            stream.reconfigure(errors="replace")
+    open_streams()
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Return an error in words, and the exit code that it ends with."""
+    if isinstance(error, ProbeError):
+        return str(error), error.exit_code
+    refusal = error if isinstance(error, OSError) else as_refusal(error)
+    if refusal is not None:
+        return _describe_refusal(refusal), 1
+    kind, words = type(error).__name__, first_line(error)
+    if isinstance(error, MemoryError) or kind == "OutOfMemoryError" or _NO_MEMORY in str(error):
+        return f"the memory is used up ({words}): expected more of it, or less to do at once", 1
+    if isinstance(error, RecursionError):
+        return f"what was read is nested too deeply to be data of any kind ({words})", 1
+    if isinstance(error, ImportError):
+        return f"a package cannot be imported ({words}): is the installation whole?", 1
+    return f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1
+
+
+def _describe_refusal(error: OSError) -> str:
+    name = f"'{os.fsdecode(error.filename)}': " if isinstance(error.filename, str | bytes) else ""
+    return f"the system refused: {name}{reason(error)}"
+
+
+def _stopped(error: KeyboardInterrupt | Terminated) -> typer.Exit:
+    """Say that the command was stopped; of several processes the first says it."""
+    words, exit_code = ("terminated", error.exit_code) if isinstance(error, Terminated) else ("interrupted", 130)
+    if not _process_rank():
+        _print_error(words)
+    return typer.Exit(exit_code)
 
 
 def _failed(message: str, exit_code: int) -> typer.Exit:
     if _process_rank():
         _report_late(message)
     else:
-        typer.echo(f"error: {message}", err=True)
+        _print_error(message)
     return typer.Exit(exit_code)
+
+
+def _print_error(message: str) -> None:
+    with suppress(OSError):  # the exit code says it as well
+        typer.echo(f"error: {message}", err=True)
 
 
 def shared(command: Command) -> Command:

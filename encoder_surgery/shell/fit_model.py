@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from probe.errors import CallError
 
 if TYPE_CHECKING:
     from adaptors.encoders.adapted import AdaptedEncoder
+    from probe.evaluation.fusion import Fusion
     from probe.experiments.specs import ResolvedSpecs
     from probe.models.options import LoadOptions
     from probe.results.leaderboard import Leaderboard
@@ -38,6 +39,7 @@ class FitRequest:
         labels: The split whose judgements may be used, or `none`.
         training: How a network is trained.
         similarity: What vectors are compared by, when they are scored.
+        drop_same_id: Whether a document with the query's own id is dropped whatever its text.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class FitRequest:
     labels: str = "none"
     training: TrainOptions = field(default_factory=TrainOptions)
     similarity: str = "own"
+    drop_same_id: bool = False
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
@@ -70,7 +73,8 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
         say(note)
     for row in board.rows:
         fitted = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
-        say(f"{row.encoder}, {fitted}: {board.metric} {row.scores[board.metric]:.4f}")
+        beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
+        say(f"{row.encoder}, {fitted}: {board.metric} {row.scores[board.metric]:.4f}{beside}")
     readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
     model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
     say(f"saving {request.out} and checking it in a fresh process")
@@ -105,11 +109,12 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
     if request.training.loss is not None and not KINDS[request.kind].uses_labels:
         raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
     with working() as report:
-        data = load_dataset(request.dataset, request.split)
+        data = load_dataset(request.dataset, request.split, drop_same_id=request.drop_same_id)
         resolved = resolve_specs([request.spec], options, request.store, similarity=request.similarity)
         _check_single(resolved, request.spec)
-        readers = [candidate.reader for candidate in resolved.candidates]
-        width = sum(widths_of(resolved.baseline.points, readers))
+        shown = _beside_full(resolved) if KINDS[request.kind].maps_to_final else resolved
+        points = cast("Fusion", shown.baseline).points
+        width = sum(widths_of(points, [candidate.reader for candidate in resolved.candidates]))
         training = replace(request.training, progress=report)
         ranking = RunOptions(
             seed=training.seed,
@@ -120,10 +125,24 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         )
         plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
         ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
-        encoders = [*resolved.fusions, *ladder.adapted]
-        board = rank_candidates(resolved.candidates, data, str(resolved.baseline), options=ranking, fusions=encoders)
+        encoders = [*shown.fusions, *ladder.adapted]
+        board = rank_candidates(shown.candidates, data, str(shown.baseline), options=ranking, fusions=encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
     return max(ladder.adapted, key=lambda encoder: encoder.dim), board
+
+
+def _beside_full(resolved: "ResolvedSpecs") -> "ResolvedSpecs":
+    """Return what is adapted with what it aims at, the full model, as the baseline: the cut alone is easily beaten."""
+    from adaptors.fitting.data import final_fusion
+    from probe.experiments.specs import ResolvedSpecs
+
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    full = final_fusion(readers, cast("Fusion", resolved.baseline))
+    if len(full.points) > 1:
+        return ResolvedSpecs(resolved.candidates, tuple(dict.fromkeys((full, *resolved.fusions))), full)
+    (candidate,) = resolved.candidates
+    points = tuple(dict.fromkeys((*full.points, *candidate.hookpoints)))
+    return ResolvedSpecs((replace(candidate, hookpoints=points),), resolved.fusions, full)
 
 
 def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:

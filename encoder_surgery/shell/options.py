@@ -3,13 +3,16 @@
 A group is a frozen dataclass: its fields are options, its methods do what every command does with their values.
 """
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import typer
+
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.output import check_choice, command_line, say
-from probe.errors import CallError, DataError
+from probe.errors import GREATEST_SEED, CallError, DataError
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
@@ -25,6 +28,7 @@ __all__ = [
     "DatasetName",
     "Device",
     "DeviceFlags",
+    "DropSameId",
     "EncodeFlags",
     "Force",
     "Labels",
@@ -45,6 +49,7 @@ __all__ = [
     "TextFlags",
     "TextLimit",
     "TrustFlag",
+    "check_rate",
     "parse_dims",
 ]
 
@@ -55,24 +60,38 @@ TextLimit = Annotated[int | None, flag("Keep about this many texts, spread evenl
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
 CutPooling = Annotated[str | None, flag("cls, last, max or mean; the model's own when left out.")]
+DropSameId = Annotated[
+    bool, flag("Drop documents with the query's own id whatever their text, as BEIR does.", "--drop-same-id")
+]
 MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
 Similarity = Annotated[str, flag("What vectors are compared by: own, cosine, dot, euclidean or manhattan.")]
-Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0)]
+Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0, max=GREATEST_SEED)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
 OutFolder = Annotated[Path, flag("Folder to make.", "--out", "-o")]
 Force = Annotated[bool, flag("Replace a folder that this command made.", "--force")]
 Labels = Annotated[str, flag("Train networks on the judgements of train or dev; none, or a split.")]
-Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1)]
+Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1, max=1_000_000)]
 
 
 @dataclass(frozen=True)
 class TrustFlag:
-    """Whether code of a model's folder may run; the base of the groups that say how to load a model."""
+    """Which files of a model are loaded, and how; the base of the groups that say more of it."""
 
     panel: ClassVar[str] = "Model"
 
     _: KW_ONLY  # shown after the options of derived groups
+    revision: Annotated[
+        str | None, flag("Commit, branch or tag of a model on the hub; owner/name@revision says it of one.")
+    ] = None
+    attn: Annotated[
+        str | None,
+        flag("Implementation of the attention: eager, sdpa, ...; the model's own when left out."),
+    ] = None
+    config: Annotated[
+        list[str] | None,
+        flag("Change a setting of the model's config; may be repeated.", metavar="KEY=VALUE"),
+    ] = None
     trust_remote_code: Annotated[bool, flag("Run code shipped in the model's folder.", "--trust-remote-code")] = False
 
     def load_options(self, **fixed: Any) -> "LoadOptions":
@@ -83,7 +102,19 @@ class TrustFlag:
         """
         from probe.models.options import LoadOptions
 
-        return LoadOptions(**vars(self), **fixed)
+        return LoadOptions(**{**vars(self), "config": _parse_settings(self.config or ())}, **fixed)
+
+
+def _parse_settings(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return settings of a model's config from what `--config` was given."""
+    pairs = [(key.strip(), value) for key, _, value in (text.partition("=") for text in texts)]
+    for text, (key, _) in zip(texts, pairs, strict=True):
+        if not key or "=" not in text:
+            raise CallError(f"--config '{text}': expected KEY=VALUE, as --config sliding_window=128")
+    repeated = next((key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number])), None)
+    if repeated is not None:
+        raise CallError(f"--config {repeated} is given twice: give it once")
+    return tuple(pairs)
 
 
 @dataclass(frozen=True)
@@ -101,6 +132,8 @@ class PromptFlags(TrustFlag):
     max_tokens: MaxTokens = None
     query_prompt: Annotated[str | None, flag("Prefix of queries; the model's own when left out.")] = None
     document_prompt: Annotated[str | None, flag("Prefix of documents; the model's own when left out.")] = None
+    query_prompt_name: Annotated[str | None, flag("One of the model's own prompts by its name, for queries.")] = None
+    document_prompt_name: Annotated[str | None, flag("The same for documents.")] = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +148,9 @@ class TextFlags(DeviceFlags):
     max_tokens: MaxTokens = None
     document_prompt: Annotated[
         str | None, flag("Prefix of every text; the model's document prompt when left out.", "--prompt")
+    ] = None
+    document_prompt_name: Annotated[
+        str | None, flag("One of the model's own prompts by its name, for every text.", "--prompt-name")
     ] = None
 
 
@@ -208,6 +244,7 @@ class RankFlags:
     seed: Seed = 0
     baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
     similarity: Similarity = "own"
+    drop_same_id: DropSameId = False
 
     def options(self, loading: EncodeFlags, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RunOptions":
         """Return how to rank, without a progress bar."""
@@ -223,6 +260,7 @@ class RankFlags:
             engine=engine,
             load=loading.load_options(),
             similarity=self.similarity,
+            drop_same_id=self.drop_same_id,
         )
 
     def _wants_bm25(self) -> bool:
@@ -236,9 +274,16 @@ class RankFlags:
         return True
 
 
+def check_rate(rate: float | None) -> float | None:
+    """Refuse a learning rate that teaches nothing; an option's callback."""
+    if rate is not None and not rate > 0:
+        raise typer.BadParameter(f"{rate:g}: expected more than 0")
+    return rate
+
+
 def parse_dims(text: str) -> tuple[int, ...]:
     """Return dimensions, the greatest first, from numbers with commas."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+    if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
         raise CallError(f"--dims '{text}': expected whole numbers, as 512,256,128")
     return tuple(sorted({int(part) for part in parts}, reverse=True))

@@ -1,12 +1,12 @@
 """The output of a command: where it may go, checked before the work; tables, JSON, files and pictures after it."""
 
+import errno
 import io
 import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
@@ -15,7 +15,9 @@ import typer
 
 from encoder_surgery.shell.app import flag
 from probe.errors import CallError, ProbeError
-from probe.io.files import replace_file
+from probe.io import files
+from probe.io.files import find_refusal, reason
+from probe.io.publishing import Stamp, stamp_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,12 +36,15 @@ __all__ = [
     "check_plot",
     "command_line",
     "console",
-    "saving",
     "say",
+    "write_file",
     "write_text",
 ]
 
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
+
+# What was at each file when it was checked.
+_checked: dict[Path, Stamp | None] = {}
 
 
 def check_choice(option: str, value: str, choices: Collection[str]) -> None:
@@ -56,10 +61,14 @@ def check_file(option: str, file: Path | None, suffixes: Collection[str]) -> Non
         raise CallError(f"{option} '{file}': expected a file ending in {', '.join(suffixes)}")
     if file.is_dir():
         raise CallError(f"{option} '{file}' is a folder: expected a file")
+    if file.exists() and not file.is_file():
+        raise CallError(f"{option} '{file}' is no ordinary file: expected one, or a new name")
     if not file.parent.is_dir():
         raise CallError(f"{option} '{file}': there is no folder '{file.parent}'; make it first")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise CallError(f"{option} '{file}' cannot be written: permission denied")
+    refused = find_refusal(file)
+    if refused:
+        raise CallError(f"{option} '{file}' cannot be written: {refused}")
+    _checked[file.absolute()] = stamp_of(file)
 
 
 def check_plot(plot: Path | None, option: str = "--plot") -> None:
@@ -126,17 +135,17 @@ class ResultFlags(FormatFlag):
         """Save a result where asked for, print it, and draw it where asked for."""
         if self.save is not None:
             write_text(_render(result, self.suffixes[self.save.suffix.lower()]), self.save)
+        if self.plot is not None:
+            from probe.plots.picture import save_picture
+
+            write_file(self.plot, lambda file: save_picture(result, file))
+        # Last: whoever reads it may leave early, and what was to be kept is kept by then.
         if self.format == "table":
             _print(result, console())
         else:
             typer.echo(_render(result, self.format), nl=False)
             if self.format == "csv":
                 say("\n".join(result.notes()))
-        if self.plot is not None:
-            from probe.plots.picture import save_picture
-
-            with saving(self.plot):
-                save_picture(result, self.plot)
 
 
 @dataclass(frozen=True)
@@ -185,7 +194,12 @@ def console(**options: Any) -> "Console":
     """Return a console that adds no colour of its own to words."""
     from rich.console import Console
 
-    return Console(highlight=False, **options)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command, which knows what to do."""
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return Screen(highlight=False, **options)
 
 
 def say(words: str) -> None:
@@ -194,16 +208,27 @@ def say(words: str) -> None:
 
 
 def write_text(text: str, file: Path) -> None:
-    """Write a file, whole or not at all, and say so."""
-    with saving(file):
-        replace_file(file, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+    """Write a file of text, whole or not at all, and say so."""
+    write_file(file, lambda made: made.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
-@contextmanager
-def saving(file: Path) -> Iterator[None]:
-    """Say that a file was saved, or that the system refused."""
+def write_file(file: Path, write: Callable[[Path], object]) -> None:
+    """Write a file, whole or not at all, and say so.
+
+    Args:
+        file: What `check_file` let pass before the work. Where it appeared or changed since, it stays, and the new one
+            lies beside it.
+        write: Writes to a path of the same suffix.
+
+    Raises:
+        ProbeError: It cannot be written, or lies beside its place.
+    """
+    key = file.absolute()
+    before = _checked.pop(key) if key in _checked else stamp_of(file)
     try:
-        yield
+        placed = files.write_file(file, write, before)
     except OSError as error:
-        raise ProbeError(f"'{file}' cannot be written: {error}") from error
-    say(f"saved {file}")
+        raise ProbeError(f"'{file}' cannot be written: {reason(error)}") from error
+    say(f"saved {placed}")
+    if placed != file:
+        raise ProbeError(f"'{file}' was written by something else in the meantime, and stays: see '{placed}' instead")

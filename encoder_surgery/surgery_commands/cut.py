@@ -6,6 +6,7 @@ from typing import Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.save_model import CardFlags, FolderFlags, make_and_save, name_folder, refuse_for_tower
 from probe.errors import CallError
@@ -17,6 +18,7 @@ _LENS = "Put a linear map on top that aims at the full model's embedding; fitted
 
 
 @friendly
+@refuses(Idle(("split", "store", "no_store"), lambda values: values["dataset"] is None, "without --dataset"))
 def cut(
     after: Annotated[int, flag("The last block kept, counted from 1.")],
     model: option.Model = "minilm",
@@ -44,7 +46,16 @@ def cut(
             raise CallError("--lens is fitted to the texts of a data set: name one with --dataset")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
         request = FitRequest(
-            "lens", spec, (), card.dataset, split, out, folder.force, card.open(), similarity=card.similarity
+            "lens",
+            spec,
+            (),
+            card.dataset,
+            split,
+            out,
+            folder.force,
+            card.open(),
+            similarity=card.similarity,
+            drop_same_id=card.drop_same_id,
         )
         fit_and_save(request, options)
         return

@@ -9,6 +9,7 @@ import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import CardFlags, FolderFlags
@@ -25,6 +26,7 @@ _SPECS = "Hookpoints, written model\\[@layer]\\[:pooling]; two or more."
 
 
 @friendly
+@refuses(Idle(("metric", "store", "no_store"), lambda values: values["dataset"] is None, "without --dataset"))
 def fuse(
     specs: Annotated[list[str], typer.Argument(help=_SPECS)],
     method: Annotated[str, flag("concat, or mean and weighted for blocks of one width.")] = "concat",
@@ -54,7 +56,7 @@ def fuse(
     if tune_weights:
         plain = "concat" if method == "concat" else "mean"
         equal = fuse_models(specs, plain, None, options=scored, store=store)
-        chosen = _tune(equal, str(card.dataset), split, metric=ranked_by, store=store)
+        chosen = _tune(equal, card, split, metric=ranked_by, store=store)
         method = plain if chosen is None or plain == "concat" else "weighted"
 
     model = fuse_models(specs, method, chosen, options=loading.load_options(dtype="float32", device="cpu"))
@@ -96,14 +98,14 @@ def _short_name(spec: str) -> str:
 
 
 def _tune(
-    model: "FusedModel", dataset: str, split: str | None, *, metric: "Metric", store: "Store | None"
+    model: "FusedModel", card: CardFlags, split: str | None, *, metric: "Metric", store: "Store | None"
 ) -> tuple[float, ...] | None:
     """Return the weights that are best on a split which is not the test's; None where equal ones are as good."""
     from adaptors.fitting.fusion_weights import tune_weights
     from probe.data.loading import load_dataset
 
     with working() as report:
-        data = load_dataset(dataset, split)
+        data = load_dataset(str(card.dataset), split, drop_same_id=card.drop_same_id)
         found = tune_weights(model, data, metric, store=store, progress=report)
     measured = (
         f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {data.name} ({data.split}); "

@@ -5,12 +5,14 @@ from typing import Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.save_model import CardFlags, FolderFlags, make_and_save, name_folder, refuse_for_tower
 
 __all__ = ["keep"]
 
 
 @friendly
+@refuses(Idle(("split", "store", "no_store"), lambda values: values["dataset"] is None, "without --dataset"))
 def keep(
     layers: Annotated[str, flag("Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
     model: option.Model = "minilm",

@@ -2,37 +2,33 @@
 
 import os
 import zipfile
-from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from probe.data.beir_download import beir_documents
 from probe.data.corpus import scan_corpus
-from probe.data.dataset import Dataset, Defects, Qrels
-from probe.data.parquet import open_parquet
-from probe.data.records import JsonLines, Records, read_unique
+from probe.data.dataset import Dataset, Defects
+from probe.data.qrels import build_qrels, choose_split, find_qrels, is_hidden, list_splits, read_judgements
+from probe.data.records import JsonLines, Records, open_parquet, read_unique
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError, first_line
 from probe.io.locations import is_url, locate
 from probe.io.remote_path import RemotePath
-from probe.io.text_lines import START, UNREADABLE, label, read_lines
+from probe.io.text_lines import UNREADABLE
 
-__all__ = ["CAPTION_FILES", "choose_split", "find_records", "find_root", "list_files", "list_splits", "read_beir"]
-
-# Beyond this a grade is a mistake, and more than trec_eval's integers hold.
-_LARGEST_GRADE = 1_000_000
-
-# Where a judgement is; query id, document id and grade.
-_Judgement = tuple[str, tuple[str, str, int]]
+__all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files", "read_beir"]
 
 
-def read_beir(path: str, split: str | None = None, name: str | None = None) -> Dataset:
+def read_beir(path: str, split: str | None = None, name: str | None = None, *, drop_same_id: bool = False) -> Dataset:
     """Read a data set in BEIR's format.
 
     Args:
         path: A folder with `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv`, a zip that holds one, or the URL of
-            a folder; see `find_records` for other forms of corpus and queries.
+            a folder; see `find_records` for other forms of corpus and queries, `read_judgements` for those of qrels.
         split: Whose judgements to read; `test` when left out, or the only one there is.
         name: The data set's name; the folder's or archive's when left out.
+        drop_same_id: Whether a document with the query's own id is dropped whatever its text. It always is in the sets
+            that BEIR publishes, known by name and number of documents: published scores were made so.
 
     Returns:
         The data set.
@@ -44,56 +40,30 @@ def read_beir(path: str, split: str | None = None, name: str | None = None) -> D
     root = find_root(path)
     chosen = choose_split(list_splits(root), split, path)
     defects = Defects()
-    judgements = list(_read_judgements(root / "qrels" / f"{chosen}.tsv", defects))
-    judged = {document for _, (_, document, _) in judgements}
-    documents, found = scan_corpus(find_records(root, "corpus"), judged, defects)
+    judgements = list(read_judgements(find_qrels(root, chosen, defects), defects))
     queries, synthetic = _read_queries(find_records(root, "queries"), defects)
-    qrels = _build_qrels(judgements, found, set(queries.ids), defects=defects)
+    judged = {judgement.document for judgement in judgements}
+    scan = scan_corpus(find_records(root, "corpus"), judged, dict(queries), defects=defects)
+    name = name or _name_of(path)
+    drop_same_id = drop_same_id or beir_documents(name) == len(scan.corpus)
+    dropped = queries.ids if drop_same_id else scan.shared_ids.same
+    qrels = build_qrels(judgements, scan.judged, set(queries.ids), dropped=frozenset(dropped), defects=defects)
     return Dataset(
-        name=name or _name_of(path),
+        name=name,
         split=chosen,
-        documents=documents,
+        documents=scan.corpus,
         queries=Texts.gather((query, text) for query, text in queries if query in qrels),
         qrels=qrels,
         synthetic=synthetic,
         defects=defects.summarize(),
+        drop_same_id=drop_same_id,
+        shared_ids=scan.shared_ids,
     )
 
 
 def _name_of(path: str) -> str:
     folder = locate(path) if is_url(path) else Path(path.rstrip("/")).resolve()
     return folder.name.removesuffix(".zip")
-
-
-def list_splits(root: Any) -> list[str]:
-    """Return the splits that a data set's folder has judgements of, in alphabetical order."""
-    folder = root / "qrels"
-    if not folder.is_dir():
-        return []
-    return sorted(file.name.removesuffix(".tsv") for file in folder.iterdir() if file.name.endswith(".tsv"))
-
-
-def choose_split(splits: list[str], wanted: str | None, path: str) -> str:
-    """Return the split to read.
-
-    Args:
-        splits: Those there are.
-        wanted: The one that was asked for; `test` when left out, or the only one there is.
-        path: The data set, as messages name it.
-
-    Raises:
-        CallError: It is none of them.
-        DataError: There is none.
-    """
-    if not splits:
-        raise DataError(f"'{path}' has no judgements: expected qrels/test.tsv or another split in it")
-    if wanted is None:
-        wanted = splits[0] if len(splits) == 1 else "test"
-    if wanted not in splits:
-        raise CallError(
-            f"'{path}' has no judgements for the split '{wanted}': it has {', '.join(splits)} (see --split)"
-        )
-    return wanted
 
 
 def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
@@ -106,53 +76,6 @@ def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
         ids.append(record["_id"])
         texts.append(record["text"].strip())
     return Texts(tuple(ids), tuple(texts)), ", ".join(sorted(str(kind) for kind in made if kind))
-
-
-def _build_qrels(
-    judgements: Sequence[_Judgement], documents: Container[str], queries: Container[str], *, defects: Defects
-) -> Qrels:
-    qrels: Qrels = {}
-    for location, (query, document, grade) in judgements:
-        if query not in queries:
-            defects.add("judgements of queries that are not there", location)
-            continue
-        if document not in documents:
-            defects.add("judgements of documents that are not there (kept: they count as not found)", location)
-        if query == document and grade > 0:
-            defects.add("relevant documents with their query's own id (never returned: rename the ids)", location)
-        if grade < 0:
-            defects.add("negative grades (taken as 0)", location)
-        if qrels.get(query, {}).get(document, max(grade, 0)) != max(grade, 0):
-            raise DataError(f"{location}: '{query}' and '{document}' are judged twice, with different grades")
-        qrels.setdefault(query, {})[document] = max(grade, 0)
-    return qrels
-
-
-def _read_judgements(path: Any, defects: Defects) -> Iterator[_Judgement]:
-    first = True
-    for mark, line in read_lines(path):
-        location = f"{label(path)}:{mark.number + 1}"
-        cells = [cell.strip() for cell in line.split("\t")]
-        if len(cells) != 3:
-            raise DataError(
-                f"{location}: expected query-id, corpus-id and score between tabs (not TREC's four columns), "
-                f"found {line[:60]!r}"
-            )
-        header, first = first and not _is_grade(cells[2]), False
-        if header:
-            continue
-        if mark == START:
-            defects.add("qrels files without a header (read from the first line on)", location)
-        if not _is_grade(cells[2]):
-            raise DataError(f"{location}: expected a whole number as the grade, found {cells[2]!r}")
-        yield location, (cells[0], cells[1], int(float(cells[2])))
-
-
-def _is_grade(text: str) -> bool:
-    try:
-        return float(text).is_integer() and abs(float(text)) <= _LARGEST_GRADE
-    except ValueError:
-        return False
 
 
 _FILES = ("{}.jsonl", "{}.jsonl.gz", "{}.parquet")
@@ -187,7 +110,11 @@ def _find_corpus(root: Any, path: str) -> Any:
         raise CallError(f"there is no data set at '{path}': expected a folder there, not packed, that you may read")
     if list_files(root, "corpus"):
         return root
-    inner = [] if isinstance(root, RemotePath) else [child for child in root.iterdir() if child.is_dir()]
+    inner = (
+        []
+        if isinstance(root, RemotePath)
+        else [child for child in root.iterdir() if child.is_dir() and not is_hidden(child)]
+    )
     holding = [child for child in inner if list_files(child, "corpus")]
     if len(holding) == 1:
         return holding[0]
@@ -252,4 +179,5 @@ def list_files(root: Any, kind: str) -> list[Any]:
     folder = root / kind
     if kind not in names or not folder.is_dir():
         return []
-    return sorted((file for file in folder.iterdir() if file.name.endswith(_PARQUET)), key=lambda file: file.name)
+    files = (file for file in folder.iterdir() if file.name.endswith(_PARQUET) and not is_hidden(file))
+    return sorted(files, key=lambda file: file.name)

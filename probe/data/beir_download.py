@@ -6,7 +6,7 @@ from pathlib import Path
 from probe.errors import DataError
 from probe.io.package_data import read_table
 
-__all__ = ["beir_names", "cache_folder", "download_beir"]
+__all__ = ["beir_documents", "beir_names", "cache_folder", "download_beir"]
 
 
 def cache_folder() -> Path:
@@ -34,6 +34,12 @@ def _unwritable(folder: Path, error: object) -> str:
 def beir_names() -> list[str]:
     """Return the names of the data sets BEIR offers for download."""
     return sorted(read_table("data", "beir")["md5"])
+
+
+def beir_documents(name: str) -> int | None:
+    """Return how many documents the data set has that BEIR publishes under a name; None where there is none."""
+    documents: int | None = read_table("data", "beir")["documents"].get(name)
+    return documents
 
 
 def download_beir(name: str) -> Path:

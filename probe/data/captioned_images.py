@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from probe.data.beir import CAPTION_FILES, choose_split, list_files
+from probe.data.beir import CAPTION_FILES, list_files
 from probe.data.dataset import Dataset, Defects, Qrels
 from probe.data.images import ImageFile, check_pillow
+from probe.data.qrels import choose_split
+from probe.data.records import check_id
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError
 from probe.io.text_lines import SURROGATE, label, parse_json, read_lines, replace_surrogates
@@ -102,11 +104,7 @@ def _read_split(record: dict[str, Any], location: str) -> str:
 
 def _read_id(record: dict[str, Any], location: str) -> str | None:
     value = record.get("_id")
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value) or SURROGATE.search(str(value)):
-        raise DataError(f'{location}: expected a text or a number as "_id", found {ascii(value)[:60]}')
-    return str(value)
+    return None if value is None else check_id(value, location)
 
 
 def _refuse_duplicates(captions: list[Caption]) -> None:

@@ -2,20 +2,21 @@
 
 import zlib
 from array import array
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.dataset import Defects
+from probe.data.dataset import Defects, SharedIds, SharedIdsBuilder
 from probe.data.records import Records, read_unique, text_of
-from probe.data.texts import BLOCK, TextHash, Texts
+from probe.data.texts import BLOCK, EqualTexts, TextHash, TextKeys, Texts
 from probe.errors import DataError
 from probe.io.text_lines import Mark
 
-__all__ = ["Corpus", "scan_corpus"]
+__all__ = ["Corpus", "CorpusScan", "scan_corpus"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Corpus:
         count: Number of documents.
         text_hash: sha256 over all ids and texts.
         index: Per `BLOCK` documents, where they begin (offset, number) and their checksum `(B, 3)`.
+        equal_texts: Which documents have the text of another one.
     """
 
     records: Records
     count: int
     text_hash: str
     index: NDArray[np.int64] = field(repr=False, compare=False)
+    equal_texts: EqualTexts = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return self.count
@@ -75,25 +78,52 @@ class Corpus:
         return DataError(f"{self.records.name} was changed while it was read: start again")
 
 
-def scan_corpus(records: Records, judged: Container[str], defects: Defects) -> tuple[Corpus, set[str]]:
-    """Read a corpus once, to the end; return it, and those of the judged ids that it has.
+class CorpusScan(NamedTuple):
+    """What one reading of a corpus found.
+
+    Attributes:
+        corpus: The corpus.
+        judged: The judged ids that it has.
+        shared_ids: The ids that it shares with the queries.
+    """
+
+    corpus: Corpus
+    judged: set[str]
+    shared_ids: SharedIds
+
+
+def scan_corpus(
+    records: Records, judged: Container[str], queries: Mapping[str, str], *, defects: Defects
+) -> CorpusScan:
+    """Read a corpus once, to the end.
+
+    Args:
+        records: Its files.
+        judged: Ids of documents to look for.
+        queries: Texts of queries by id, to find the documents that are one of them.
+        defects: Where faults are noted.
 
     Raises:
         DataError: A record is malformed, or an id comes twice.
     """
     digest, count, found, index = TextHash(), 0, set(), array("q")
+    keys, shared = TextKeys(), SharedIdsBuilder(queries)
     for location, mark, record in read_unique(records):
         row = record["_id"], text_of(record)
         if not row[1]:
             defects.add("empty documents", location)
         if row[0] in judged:
             found.add(row[0])
+        shared.add(row[0], row[1], record["text"])
         digest.add(*row)
+        keys.add(row[1])
         if count % BLOCK == 0:
             index.extend((*mark, 0))
         index[-1] = _add_to(index[-1], row)
         count += 1
-    return Corpus(records, count, digest.hexdigest(), np.array(index, np.int64).reshape(-1, 3)), found
+    blocks = np.array(index, np.int64).reshape(-1, 3)
+    corpus = Corpus(records, count, digest.hexdigest(), blocks, keys.find_equal())
+    return CorpusScan(corpus, found, shared.build())
 
 
 def _add_to(checksum: int, row: tuple[str, str]) -> int:

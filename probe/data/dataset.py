@@ -1,5 +1,6 @@
 """A data set: documents, judged queries and judgements, as a value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -13,18 +14,67 @@ from probe.io.html_table import import_pandas, render_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_DATASET", "ID_RULE", "TITLE_RULE", "Dataset", "Defects", "Qrels", "refuse_images"]
+__all__ = [
+    "BEIR_ID_RULE",
+    "DEFAULT_DATASET",
+    "ID_RULE",
+    "TITLE_RULE",
+    "Dataset",
+    "Defects",
+    "Qrels",
+    "SharedIds",
+    "SharedIdsBuilder",
+    "refuse_images",
+]
 
 Qrels = dict[str, dict[str, int]]
 
 DEFAULT_DATASET = "docstrings"
 TITLE_RULE = "title + ' ' + text"
-ID_RULE = "a document with the query's own id is dropped"
+ID_RULE = "a document with the query's own id and text is dropped"
+BEIR_ID_RULE = "a document with the query's own id is dropped"
 
 _ROWS_SHOWN = 5
 # Locations that a line names.
 _NAMED = 3
 _LONGEST = 160
+
+
+@dataclass(frozen=True)
+class SharedIds:
+    """Ids that a query and a document have in common.
+
+    Attributes:
+        same: Those whose texts are the same, too: the document is the query itself.
+        other: Those whose texts differ: both were numbered from 1, for instance.
+    """
+
+    same: frozenset[str] = field(default=frozenset())
+    other: frozenset[str] = field(default=frozenset())
+
+
+class SharedIdsBuilder:
+    """Finds the ids that queries and documents share while the documents stream by."""
+
+    def __init__(self, queries: Mapping[str, str]) -> None:
+        """Compare with queries, texts by id."""
+        self._queries = queries
+        self._same: set[str] = set()
+        self._other: set[str] = set()
+
+    def add(self, name: str, *texts: str) -> None:
+        """Take in a document, by its id and its text with and without title; case and white space are no matter."""
+        query = self._queries.get(name)
+        if query is not None:
+            (self._same if _plain(query) in map(_plain, texts) else self._other).add(name)
+
+    def build(self) -> SharedIds:
+        """Return what was found."""
+        return SharedIds(frozenset(self._same), frozenset(self._other))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 @dataclass(frozen=True)
@@ -41,6 +91,8 @@ class Dataset:
         defects: What is wrong with the files without making them useless, with file and line.
         limited: Whether documents were left out by `limit`.
         images: Which side's texts are images (`ImageFile`): `documents`, `queries`, or neither.
+        drop_same_id: Whether a document with the query's own id is dropped whatever its text, as BEIR does.
+        shared_ids: The ids that queries and documents share; found in the documents when left out.
     """
 
     name: str
@@ -52,6 +104,48 @@ class Dataset:
     defects: tuple[str, ...] = ()
     limited: bool = False
     images: str = ""
+    drop_same_id: bool = False
+    shared_ids: SharedIds | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse ids that trec_eval would take for others.
+
+        Raises:
+            CallError: One has a NUL character, where trec_eval ends it.
+        """
+        held = self.documents.ids if isinstance(self.documents, Texts) else ()
+        found = next((name for name in (*self.queries.ids, *held) if "\0" in name), None)
+        if found is not None:
+            raise CallError(f"a NUL character in the id {found!a}, where trec_eval ends it: take it out")
+
+    @cached_property
+    def dropped(self) -> frozenset[str]:
+        """Ids of queries; the document with such an id is never returned for the query that has it."""
+        return frozenset(self.queries.ids) if self.drop_same_id else self._shared.same
+
+    @property
+    def id_rule(self) -> str:
+        """Which documents are never returned, in words."""
+        return BEIR_ID_RULE if self.drop_same_id else ID_RULE
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The defects, and how many documents have a query's id by accident."""
+        alike = [] if self.drop_same_id else [query for query in self.queries.ids if query in self._shared.other]
+        if not alike:
+            return self.defects
+        named = ", ".join(alike[:_NAMED]) + ", ..." * (len(alike) > _NAMED)
+        kind = "queries with the id of a document that has another text (it stays; --drop-same-id drops it)"
+        return (*self.defects, f"{len(alike)} {kind}: {named}")
+
+    @cached_property
+    def _shared(self) -> SharedIds:
+        if self.shared_ids is not None:
+            return self.shared_ids
+        shared = SharedIdsBuilder(dict(self.queries))
+        for name, text in self.documents if len(self.queries) else ():
+            shared.add(name, text)
+        return shared.build()
 
     @cached_property
     def text_hash(self) -> str:
@@ -70,7 +164,7 @@ class Dataset:
             *([f"synthetic queries: {self.synthetic}"] if self.synthetic else []),
             *(["a part of the corpus"] if self.limited else []),
             f"text {self.text_hash[:12]}, judgements {self.qrels_hash[:12]}",
-            *(f"data defect: {defect}" for defect in self.defects),
+            *(f"data defect: {defect}" for defect in self.notices),
         ]
         title = f"{self.name} ({self.split}): {len(self.documents)} documents, {len(self.queries)} queries"
         header = ("query id", "query", "relevant documents")

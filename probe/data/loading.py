@@ -16,7 +16,9 @@ from probe.io.locations import is_url
 __all__ = ["as_dataset", "load_dataset"]
 
 
-def load_dataset(name: str, split: str | None = None, limit: int | None = None) -> Dataset:
+def load_dataset(
+    name: str, split: str | None = None, limit: int | None = None, *, drop_same_id: bool = False
+) -> Dataset:
     """Load a data set by name or path.
 
     Args:
@@ -24,6 +26,8 @@ def load_dataset(name: str, split: str | None = None, limit: int | None = None) 
             `DIR:captions` where the captions are searched, not the images.
         split: Whose judgements to use; `test` when left out, or the only one there is.
         limit: Keep about this many documents; every judged one is kept, however many those are.
+        drop_same_id: Drop a document with the query's own id whatever its text, as BEIR does; when left out, its text
+            has to be the query's, too. The data sets that BEIR publishes are always scored by BEIR's rule.
 
     Returns:
         The data set.
@@ -32,7 +36,7 @@ def load_dataset(name: str, split: str | None = None, limit: int | None = None) 
         CallError: There is no such data set or split.
         DataError: Its files are malformed, or it cannot be downloaded.
     """
-    dataset = _load(name, split)
+    dataset = _load(name, split, drop_same_id=drop_same_id)
     if not dataset.qrels:
         raise DataError(f"'{name}' has no judged query for the split '{dataset.split}': nothing can be scored")
     if not len(dataset.documents):
@@ -45,15 +49,15 @@ def as_dataset(dataset: str | Path | Dataset) -> Dataset:
     return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
 
 
-def _load(name: str, split: str | None) -> Dataset:
+def _load(name: str, split: str | None, *, drop_same_id: bool) -> Dataset:
     images = find_image_folder(name)
     if images is not None:
-        return read_image_folder(images, split)
+        return replace(read_image_folder(images, split), drop_same_id=drop_same_id)
     if os.path.exists(name) or is_url(name):
-        return read_beir(name, split)
+        return read_beir(name, split, drop_same_id=drop_same_id)
     if name == DEFAULT_DATASET:
-        return read_docstrings(split)
-    return read_beir(_fetch(name), split, name=name)
+        return replace(read_docstrings(split), drop_same_id=drop_same_id)
+    return read_beir(_fetch(name), split, name=name, drop_same_id=True)
 
 
 def _fetch(name: str) -> str:

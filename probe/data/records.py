@@ -1,16 +1,46 @@
-"""The records of BEIR's files, read as a stream, with every fault named by file and line."""
+"""The records of BEIR's files, JSON lines or Parquet, read as a stream, with every fault named by file and line."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from probe.errors import DataError
-from probe.io.text_lines import START, SURROGATE, Mark, label, parse_json, read_lines, replace_surrogates
+from probe.errors import DataError, first_line
+from probe.io.text_lines import (
+    LONGEST_LINE,
+    START,
+    SURROGATE,
+    UNREADABLE,
+    Mark,
+    label,
+    parse_json,
+    read_lines,
+    replace_surrogates,
+)
 
-__all__ = ["Entry", "JsonLines", "Record", "Records", "check_record", "read_unique", "text_of"]
+__all__ = [
+    "Entry",
+    "JsonLines",
+    "ParquetRows",
+    "Record",
+    "Records",
+    "check_id",
+    "check_record",
+    "open_parquet",
+    "read_unique",
+    "text_of",
+]
+
+_NEEDED = ("_id", "text")
+_COLUMNS = ("_id", "title", "text", "metadata")
+_ROWS_AT_ONCE = 1024
+
+# Read of a column at once; otherwise all that a row group has of it is.
+_BUFFER = 1 << 22
 
 Record = dict[str, Any]
 
@@ -66,6 +96,99 @@ class JsonLines:
             yield Entry(location, mark, check_record(parse_json(line, location), location, line))
 
 
+@dataclass(frozen=True)
+class ParquetRows:
+    """The records of Parquet files, one file after the other.
+
+    Attributes:
+        files: The files, as `pathlib`, `zipfile` or remote paths.
+        groups: Per file, the rows of each row group.
+    """
+
+    files: tuple[Any, ...]
+    groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def name(self) -> str:
+        """The first file's name with its folder's, and how many there are beside it."""
+        more = len(self.files) - 1
+        return f"{label(self.files[0])}{f' (with {more} more)' if more else ''}"
+
+    def entries(self, start: Mark = START) -> Iterator[Entry]:
+        """Yield the records from a mark on; row groups before it are not read.
+
+        Raises:
+            DataError: A file cannot be read, or a row is malformed.
+        """
+        before = 0
+        for path, groups in zip(self.files, self.groups, strict=True):
+            first = max(0, start.offset - before)
+            for number, record in _read_rows(path, groups, first):
+                location = f"{label(path)}:row {number + 1}"
+                mark = Mark(before + number, before + number)
+                yield Entry(location, mark, check_record(record, location, str(record)))
+            before += sum(groups)
+
+
+def open_parquet(files: Sequence[Any]) -> ParquetRows:
+    """Return the records of Parquet files, by the description at the end of each.
+
+    Raises:
+        DataError: A file cannot be read, or has not the columns of a corpus.
+    """
+    return ParquetRows(tuple(files), tuple(_describe(path) for path in files))
+
+
+def _describe(path: Any) -> tuple[int, ...]:
+    with _opened(path) as parquet:
+        names = parquet.schema_arrow.names
+        if missing := [name for name in _NEEDED if name not in names]:
+            raise DataError(
+                f"{label(path)}: there is no column {' and no '.join(missing)}: "
+                f"expected _id, text and perhaps title, found {', '.join(names)}"
+            )
+        groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
+        _refuse_long(groups, path)
+        return tuple(group.num_rows for group in groups)
+
+
+def _refuse_long(groups: Sequence[Any], path: Any) -> None:
+    """Refuse a file whose values are longer on average than a line of JSON may be."""
+    columns = [(group.column(number), group.num_rows) for group in groups for number in range(group.num_columns)]
+    if any(column.total_uncompressed_size > LONGEST_LINE * max(1, rows) for column, rows in columns):
+        raise DataError(f"{label(path)}: texts of more than {LONGEST_LINE >> 20} MiB: split them into passages")
+
+
+def _read_rows(path: Any, groups: Sequence[int], first: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield number and record of the rows from `first` on."""
+    passed, group = 0, 0
+    while group < len(groups) and passed + groups[group] <= first:
+        passed, group = passed + groups[group], group + 1
+    if group < len(groups):
+        rows = enumerate(_read_groups(path, range(group, len(groups))), start=passed)
+        yield from islice(rows, first - passed, None)
+
+
+def _read_groups(path: Any, groups: range) -> Iterator[dict[str, Any]]:
+    with _opened(path) as parquet:
+        columns = [name for name in _COLUMNS if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(_ROWS_AT_ONCE, row_groups=list(groups), columns=columns):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _opened(path: Any) -> Iterator[Any]:
+    from pyarrow.lib import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with path.open("rb") as file:
+            yield ParquetFile(file, buffer_size=_BUFFER)
+    except (ArrowException, UnicodeDecodeError, *UNREADABLE) as error:
+        reason = first_line(error)
+        raise DataError(f"{label(path)}: no Parquet file that can be read ({reason})") from error
+
+
 def read_unique(records: Records) -> Iterator[Entry]:
     """Yield records, and refuse an id that comes twice once all are read.
 
@@ -102,17 +225,38 @@ def _as_seen_from(location: str, other: str) -> str:
     return spot if location.startswith(f"{file}:") else f"{spot} of {file}"
 
 
+def check_id(value: Any, location: str, name: str = "_id") -> str:
+    """Return an id without white space around it, as corpus, queries and judgements alike have it.
+
+    Args:
+        value: What is there: a text, or a whole number.
+        location: File and line, as messages name them.
+        name: What messages call the id.
+
+    Raises:
+        DataError: It is none, empty, or holds what no metric can tell apart.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f'{location}: expected a text or a whole number as "{name}", found {ascii(value)[:60]}')
+    checked = str(value).strip()
+    if not checked:
+        raise DataError(f'{location}: the id "{name}" is empty: expected a text or a whole number')
+    if SURROGATE.search(checked):
+        raise DataError(f"{location}: half a character (a lone surrogate) in the id {checked!a}")
+    if "\0" in checked:
+        raise DataError(f"{location}: a NUL character in the id {checked!a}, where trec_eval ends it: take it out")
+    return checked
+
+
 def check_record(record: Any, location: str, shown: str) -> Record:
     """Return a record with its id, title and text as strings; messages quote it as `shown`.
 
     Raises:
         DataError: It is none.
     """
-    if not isinstance(record, dict) or not isinstance(record.get("_id"), str | int):
+    if not isinstance(record, dict) or record.get("_id") is None:
         raise DataError(f'{location}: expected an object with "_id" and "text", found {shown[:60]}')
-    record["_id"] = str(record["_id"])
-    if SURROGATE.search(record["_id"]):
-        raise DataError(f"{location}: half a character (a lone surrogate) in the id {record['_id']!a}")
+    record["_id"] = check_id(record["_id"], location)
     for key in ("title", "text"):
         record[key] = _read_string(record, key, location)
     return record

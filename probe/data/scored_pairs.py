@@ -1,7 +1,6 @@
 """Sentence pairs with a score each, for similarity: from a file, or pairs made out of the embedded docstrings."""
 
 import json
-import math
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from probe.data.dataset import DEFAULT_DATASET, Defects
 from probe.data.texts import TextHash, Texts, spread
 from probe.errors import CallError, DataError
-from probe.io.column_files import RECORD_FILES, column_text, read_columns
+from probe.io.column_files import RECORD_FILES, column_text, finite_number, read_columns
 
 __all__ = ["DOCSTRING_PAIRS", "FEWEST_PAIRS", "ScoredPairs", "limit_pairs", "load_scored_pairs"]
 
@@ -169,10 +168,7 @@ def _read_file(path: Path) -> ScoredPairs:
 
 
 def _score_of(value: Any, location: str) -> float:
-    try:
-        score = math.nan if isinstance(value, bool) or not isinstance(value, str | int | float) else float(value)
-    except (ValueError, OverflowError):
-        score = math.nan
-    if not math.isfinite(score):
+    score = finite_number(value)
+    if score is None:
         raise DataError(f"{location}: expected a number as the score, found {json.dumps(value)[:60]}")
     return score

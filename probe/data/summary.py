@@ -75,7 +75,7 @@ def summarize(dataset: Dataset) -> DataSummary:
         example_document=_find_example(dataset),
         synthetic=dataset.synthetic,
         text_sha256=dataset.text_hash,
-        defects=dataset.defects,
+        defects=dataset.notices,
     )
 
 

@@ -1,6 +1,7 @@
 """Texts with ids: in memory, or streamed from wherever they lie."""
 
 import hashlib
+from array import array
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,8 +9,11 @@ from itertools import islice
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "Documents", "TextHash", "Texts", "chunks", "select", "shorten", "spread"]
+from probe.data.images import ImageFile
+
+__all__ = ["BLOCK", "Documents", "EqualTexts", "TextHash", "TextKeys", "Texts", "chunks", "select", "shorten", "spread"]
 
 # Reading may begin at every so-many-th document.
 BLOCK = 1024
@@ -30,6 +34,10 @@ class Documents(Protocol):
     @property
     def text_hash(self) -> str:
         """sha256 over all ids and texts."""
+
+    @property
+    def equal_texts(self) -> "EqualTexts":
+        """Which documents have the text of another one."""
 
 
 class TextHash:
@@ -59,6 +67,46 @@ class TextHash:
 
 
 @dataclass(frozen=True)
+class EqualTexts:
+    """The documents of a corpus that have the text of another one.
+
+    Attributes:
+        positions: Where in the corpus they are, in rising order `(M,)`.
+        groups: Which of them are alike: a number per text `(M,)`.
+    """
+
+    positions: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
+class TextKeys:
+    """Eight bytes per text, the same for equal ones; images are equal where their bytes are."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        """Begin with some texts."""
+        self._keys = array("q")
+        for text in texts:
+            self.add(text)
+
+    def add(self, text: str) -> None:
+        """Take in the next text."""
+        self._keys.append(hash(text.removeprefix(text.name) if isinstance(text, ImageFile) else text))
+
+    def find_equal(self) -> EqualTexts:
+        """Return which of the texts are equal to another one."""
+        keys = np.frombuffer(self._keys, np.int64)
+        order = np.argsort(keys, kind="stable")
+        again = keys[order[1:]] == keys[order[:-1]]
+        follows, leads = np.concatenate([[False], again]), np.concatenate([again, [False]])
+        if not len(keys) or not again.any():
+            return EqualTexts(np.empty(0, np.int64), np.empty(0, np.int64))
+        members = follows | leads
+        positions, groups = order[members], np.cumsum(leads & ~follows)[members]
+        rising = np.argsort(positions)
+        return EqualTexts(positions[rising], groups[rising])
+
+
+@dataclass(frozen=True)
 class Texts:
     """Texts with their ids in memory, in file order."""
 
@@ -79,6 +127,11 @@ class Texts:
     def text_hash(self) -> str:
         """sha256 over all ids and texts."""
         return TextHash.of(self)
+
+    @cached_property
+    def equal_texts(self) -> EqualTexts:
+        """Which of the texts are equal to another one."""
+        return TextKeys(self.texts).find_equal()
 
     @classmethod
     def gather(cls, rows: Iterable[tuple[str, str]]) -> "Texts":
@@ -127,14 +180,20 @@ class _Selection:
         return self._survey[0]
 
     @cached_property
-    def _survey(self) -> tuple[str, list[tuple[int, int]]]:
-        """The hash, and per block the row of the corpus where it begins and how many others are still taken."""
-        digest, marks = TextHash(), []
+    def equal_texts(self) -> EqualTexts:
+        """Which of the selected documents have the text of another one."""
+        return self._survey[2]
+
+    @cached_property
+    def _survey(self) -> tuple[str, list[tuple[int, int]], EqualTexts]:
+        """The hash; per block the row where it begins and how many others are still taken; the equal texts."""
+        digest, marks, keys = TextHash(), [], TextKeys()
         for number, (mark, row) in enumerate(self._choose(enumerate(self.documents), self.others)):
             if number % BLOCK == 0:
                 marks.append(mark)
             digest.add(*row)
-        return digest.hexdigest(), marks
+            keys.add(row[1])
+        return digest.hexdigest(), marks, keys.find_equal()
 
     def _choose(
         self, rows: Iterator[tuple[int, tuple[str, str]]], spare: int

@@ -44,9 +44,8 @@ class ModelSetup:
         """
         reader = open_reader(self.name, self.options, store)
         reader.token_budget = self.token_budget
-        here = shelf_parts(
-            reader.model, self.parts["prompt"], self.parts["text_sha256"], token_budget=self.token_budget
-        )
+        role = reader.model.as_document
+        here = shelf_parts(reader.model, role, self.parts["text_sha256"], token_budget=self.token_budget)
         for part, value in self.parts.items():
             if here[part] != value:
                 raise ModelError(

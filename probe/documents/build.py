@@ -8,7 +8,8 @@ from pathlib import Path
 from probe.data.captioned_images import find_image_folder
 from probe.documents.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
 from probe.errors import CallError, DataError
-from probe.io.files import replace_folder
+from probe.io.files import reason, replace_folder
+from probe.io.publishing import Stamp, stamp_of
 
 __all__ = ["SYNTHETIC", "BuiltDataset", "build_dataset"]
 
@@ -48,6 +49,7 @@ def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> Buil
         CallError: A path is missing or of another kind, or `out` exists.
         DataError: A file is malformed, or nothing in the files can be asked for.
     """
+    before = stamp_of(out)
     _check_out(out, paths, force)
     _refuse_images(paths)
     files = sorted({file for path in paths for file in list_documents(path)})
@@ -58,7 +60,7 @@ def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> Buil
             f"{len(passages)} passages in {len(files)} files, none long enough to lend a query: expected passages "
             f"of a sentence of {_QUERY_WORDS.start} words or more and {_FEWEST_REST_WORDS} words after it"
         )
-    _write(out, corpus, queries)
+    _write(out, corpus, queries, before=before)
     return BuiltDataset(out, len(files), len(corpus), len(queries))
 
 
@@ -99,7 +101,9 @@ def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]],
     return corpus, queries
 
 
-def _write(out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dict[str, object]]) -> None:
+def _write(
+    out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dict[str, object]], *, before: Stamp | None
+) -> None:
     def fill(made: Path) -> None:
         """Write the files."""
         (made / "qrels").mkdir()
@@ -109,9 +113,9 @@ def _write(out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dic
         _write_lines(made / "qrels" / "test.tsv", ["query-id\tcorpus-id\tscore", *judged])
 
     try:
-        replace_folder(out, fill)
+        replace_folder(out, fill, before)
     except OSError as error:
-        raise DataError(f"'{out}' cannot be written: {error}") from error
+        raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

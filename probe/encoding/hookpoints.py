@@ -39,6 +39,8 @@ def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
     if name == "own":
         return own_pooling(model)
     source = model.source.name
+    if model.depth == 0:
+        raise CallError(f"'{source}' is an encoder without layers, so it has no token states to pool: leave out '{name}'")
     if model.tower and name == TOKENS:
         raise CallError(
             f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'"

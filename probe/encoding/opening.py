@@ -11,6 +11,7 @@ from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
+from probe.encoding.whole_reader import WholeReader
 from probe.errors import CallError
 from probe.io.package_data import VECTOR_LIBRARIES, library_versions
 from probe.layers.hookpoint import OWN, TOKENS, split_fusion, split_spec
@@ -90,6 +91,8 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
     """
     options = options or LoadOptions()
     files = find_files(name, options)
+    if files.layerless:
+        return WholeReader(files)
     reader = TowerReader if files.tower else LayerReader
     if store is None:
         return reader(load_files(files))

@@ -17,6 +17,7 @@ from probe.encoding.protocols import Encoder, LateEncoder
 from probe.errors import CallError
 from probe.evaluation.records import Evaluation
 from probe.evaluation.scorers import MaxSimScorer, VectorScorer, refuse_infinite
+from probe.evaluation.text_ties import TextTies
 from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.similarity import COSINE, OWN, SIMILARITIES, check_similarity
 from probe.metrics.top_k import TopK
@@ -71,13 +72,16 @@ def evaluate(
     measure = _own_similarity(encoder) if similarity == OWN else similarity
     scorer, read = _score_tokens(queries, called) if is_late else _score_vectors(queries, called, measure)
     size = _DOCUMENTS if is_late else CHUNK
-    top = TopK(data.queries.ids, max(metric.cutoff for metric in wanted))
+    depth = max(metric.cutoff for metric in wanted)
+    top, ties = TopK(data.queries.ids, depth, data.dropped), TextTies(data.documents.equal_texts, data.dropped)
     for number, chunk in enumerate(chunks(data.documents, size)):
         documents = read(encoder.encode_document(chunk.texts))
         top.add(chunk.ids, scorer.compare(documents))
+        ties.take(number * size, chunk.ids)
         scorer.keep_sample(number * size, documents)
         progress("documents", len(chunk), len(data.documents))
-    return Evaluation(called, scorer.dim, score_run(top.run(), data.qrels, wanted), scorer.collapsed)
+    run = ties.settle(top.run(), depth)
+    return Evaluation(called, scorer.dim, score_run(run, data.qrels, wanted), scorer.collapsed)
 
 
 def _own_similarity(encoder: object) -> str:

@@ -97,7 +97,7 @@ def sweep_fusions(
     """
     own = {name: reader.model.similarity for name, reader in readers.items()}
     depth = max(metric.cutoff for metric in metrics)
-    tracker = TopKTracker(encoders, dataset.queries.ids, depth, similarities=SimilarityChoice(similarity, own))
+    tracker = TopKTracker.over(dataset, encoders, depth, similarities=SimilarityChoice(similarity, own))
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
     _scan(tracker, models, dataset, context=context, engine=engine)
     costs = _Costs(models, len(dataset.documents), typical_tokens(dataset))
@@ -206,7 +206,8 @@ class _Costs:
         for name, layer in _deepest(points).items():
             model = self._models[name].reader.model
             tokens = model.max_tokens if model.tower == "image" else min(model.max_tokens, self._tokens)
-            total += text_flops(model.flops[layer], model.attention_width, layer, tokens=tokens)
+            per_token = model.flops[layer] if model.flops else 0  # an encoder without layers looks its vectors up
+            total += text_flops(per_token, model.attention_width, layer, tokens=tokens)
         return total
 
 

@@ -1,13 +1,16 @@
 """The best documents of every encoder while the corpus streams by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from probe.data.dataset import Dataset
+from probe.data.texts import EqualTexts
 from probe.evaluation.composite import Composite, Joint, SimilarityChoice
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.scorers import MaxSimScorer, VectorScorer
+from probe.evaluation.text_ties import TextTies
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.geometry import SAMPLE
 from probe.metrics.similarity import COSINE, DOT
@@ -50,6 +53,8 @@ class TopKTracker:
         query_ids: Sequence[str],
         depth: int,
         *,
+        equal_texts: EqualTexts,
+        dropped: Collection[str] = (),
         similarities: SimilarityChoice | None = None,
     ) -> None:
         """Begin with no document.
@@ -58,6 +63,8 @@ class TopKTracker:
             encoders: The encoders; a single hookpoint is a fusion of one.
             query_ids: Ids of the Q queries.
             depth: Documents to find per query.
+            equal_texts: Which documents have the text of another one, and get its scores.
+            dropped: Ids of queries; the document with such an id is never returned for the query that has it.
             similarities: What the vectors of every encoder are compared by; the cosine when left out.
         """
         self._similarities = similarities or SimilarityChoice()
@@ -69,7 +76,28 @@ class TopKTracker:
         self.query_points = tuple(dict.fromkeys(point for queries, _ in compared for point in queries.points))
         self.document_points = tuple(dict.fromkeys(point for _, documents in compared for point in documents.points))
         self._scorers: dict[_Compared, VectorScorer | MaxSimScorer] = {}
-        self._tops = {fusion: TopK(query_ids, max(depth, RUN_DEPTH) if fusion in ranked else depth) for fusion in early}
+        self._depths = {fusion: max(depth, RUN_DEPTH) if fusion in ranked else depth for fusion in early}
+        self._tops = {fusion: TopK(query_ids, self._depths[fusion], dropped) for fusion in early}
+        self._ties = TextTies(equal_texts, dropped)
+
+    @classmethod
+    def over(
+        cls,
+        dataset: Dataset,
+        encoders: Sequence[Composite | RunFusion],
+        depth: int,
+        *,
+        similarities: SimilarityChoice | None = None,
+    ) -> "TopKTracker":
+        """Return one for a data set's queries, by its rule of ids."""
+        return cls(
+            encoders,
+            dataset.queries.ids,
+            depth,
+            equal_texts=dataset.documents.equal_texts,
+            dropped=dataset.dropped,
+            similarities=similarities,
+        )
 
     def take_queries(self, states: States) -> None:
         """Take in the queries' states `(Q, D)` per hookpoint, before any document; of tokens `(0, D)` will do."""
@@ -101,14 +129,18 @@ class TopKTracker:
         """Take in the best of a chunk, found here or by another process; the order of the chunks is no matter."""
         for scorer, sample in zip(self._scorers.values(), chunk.samples, strict=True):
             scorer.keep_sample(chunk.start, sample)
+        self._ties.take(chunk.start, chunk.ids)
         for top, picked in zip(self._tops.values(), chunk.picked, strict=True):
             top.take(chunk.ids, picked)
 
     def run(self, encoder: Composite | RunFusion) -> Run:
-        """Return what an encoder has found so far."""
-        if isinstance(encoder, RunFusion):
-            return encoder.combine([self._tops[_alone(point)].run() for point in encoder.points])
-        return self._tops[encoder].run()
+        """Return what an encoder has found so far; documents of equal text have equal scores."""
+        if not isinstance(encoder, RunFusion):
+            return self._ties.settle(self._tops[encoder].run(), self._depths[encoder])
+        parts = [_alone(point) for point in encoder.points]
+        fused = encoder.combine([self.run(part) for part in parts])
+        # By their ranks, which no two documents share, equal texts would differ again.
+        return self._ties.settle(fused, sum(self._depths[part] for part in parts))
 
     def dim(self, encoder: Composite | RunFusion) -> int | None:
         """Return the dimension of an encoder's vectors, if it has any."""

@@ -59,6 +59,7 @@ def _rank(dataset: Dataset, depth: int) -> Run:
     run: Run = {}
     for query, tokens in zip(dataset.queries.ids, queries, strict=True):
         scores = index.get_scores(tokens).astype(np.float32) if tokens else np.zeros(len(places), np.float32)
-        best = [i for i in np.lexsort((places, -scores))[: depth + 1] if documents.ids[i] != query][:depth]
+        own = query if query in dataset.dropped else None
+        best = [i for i in np.lexsort((places, -scores))[: depth + 1] if documents.ids[i] != own][:depth]
         run[query] = {documents.ids[i]: float(scores[i]) for i in best if scores[i] > 0}
     return run

@@ -14,7 +14,7 @@ from probe.data.texts import spread
 from probe.encoding.chunk_states import RunContext, prompted_documents, prompted_queries, read_states
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import Openable, as_reader
-from probe.errors import CallError
+from probe.errors import CallError, DataError
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings
 from probe.experiments.ranking import Candidate
@@ -100,8 +100,11 @@ def measure_candidates(candidates: Sequence[Candidate], dataset: Dataset, option
 
     Raises:
         CallError: The data set holds images.
+        DataError: It holds a single document.
     """
     refuse_images(dataset, "probe geometry")
+    if (count := len(dataset.documents)) < 2:
+        raise DataError(f"'{dataset.name}' holds {count} document: expected 2 or more, whose vectors are compared")
     wanted = _choose(dataset)
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []

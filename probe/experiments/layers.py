@@ -9,6 +9,7 @@ from probe.data.loading import as_dataset
 from probe.encoding.hookpoints import for_similarity, with_full_model
 from probe.encoding.opening import Openable, as_reader
 from probe.encoding.reader import LayerReader
+from probe.errors import CallError
 from probe.evaluation.composite import Composite
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
@@ -51,6 +52,9 @@ def rank_layers(
         towers = open_towers(model, images, options.load, store=options.store)
         return rank_towers(towers, images, layers, poolings=poolings, options=options)
     reader = for_similarity(as_reader(model, options.load, options.store), options.similarity)
+    if reader.model.depth == 0:
+        name = reader.model.source.name
+        raise CallError(f"'{name}' is an encoder without layers: probe rank compares it with others")
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
     fusions = extra(reader, points)

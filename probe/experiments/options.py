@@ -1,8 +1,10 @@
 """How an experiment runs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import Progress, RunContext, silent
+from probe.errors import GREATEST_SEED, check_number
 from probe.evaluation.scan import Engine, scan_here
 from probe.metrics.retrieval import Metric
 from probe.metrics.similarity import OWN, check_similarity
@@ -25,6 +27,7 @@ class RunOptions:
         progress: Called after every batch.
         examples: Keep queries to look at in a leaderboard, with what each encoder found for them.
         engine: Makes a leaderboard's pass over the documents.
+        drop_same_id: Drop a document with the query's own id whatever its text, as BEIR does.
         load: How a model that is named, not given, is loaded.
         similarity: What a leaderboard compares vectors by: `cosine`, `dot`, `euclidean`, `manhattan`; `own` is every
             model's.
@@ -38,18 +41,24 @@ class RunOptions:
     progress: Progress = silent
     examples: bool = False
     engine: Engine = scan_here
+    drop_same_id: bool = False
     load: LoadOptions = field(default_factory=LoadOptions)
     similarity: str = OWN
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric or similarity before any work."""
+        """Refuse an unknown metric or similarity, and a seed that is none, before any work."""
         Metric.parse(self.metric)
         check_similarity(self.similarity)
+        check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
     @property
     def ranked_by(self) -> Metric:
         """The metric, parsed."""
         return Metric.parse(self.metric)
+
+    def apply_id_rule(self, dataset: Dataset) -> Dataset:
+        """Return a data set as these options have it scored."""
+        return replace(dataset, drop_same_id=True) if self.drop_same_id else dataset
 
     @property
     def context(self) -> RunContext:

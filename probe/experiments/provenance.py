@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from probe.data.dataset import ID_RULE, TITLE_RULE, Dataset
+from probe.data.dataset import TITLE_RULE, Dataset
 from probe.data.texts import Documents
 from probe.io.files import digest
 from probe.io.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
@@ -75,9 +75,9 @@ def dataset_settings(dataset: Dataset) -> dict[str, Any]:
         "synthetic": dataset.synthetic or None,
         "text_sha256": dataset.text_hash,
         "qrels_sha256": dataset.qrels_hash,
-        "defects": list(dataset.defects),
+        "defects": list(dataset.notices),
         "title_rule": TITLE_RULE,
-        "id_rule": ID_RULE,
+        "id_rule": dataset.id_rule,
     }
 
 

@@ -69,6 +69,7 @@ def rank_candidates(
         CallError: The baseline is none of them, or a similarity is asked for where tokens have their own.
     """
     options = options or RunOptions()
+    dataset = options.apply_id_rule(dataset)
     metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]

@@ -2,18 +2,21 @@
 
 import csv
 import json
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from probe.errors import CallError, DataError
-from probe.io.text_lines import label, replace_surrogates
+from probe.io.text_lines import LONGEST_LINE, bounded_lines, label, replace_surrogates
 
-__all__ = ["RECORD_FILES", "column_names", "column_text", "read_columns"]
+__all__ = ["RECORD_FILES", "column_names", "column_text", "finite_number", "read_columns"]
 
 RECORD_FILES = (".jsonl", ".csv")
 
-_LONGEST_CSV_FIELD = 2**31 - 1
+# Digits of other scripts and Python's underscores are no number in a file.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def column_names(path: Path) -> dict[str, str]:
@@ -25,7 +28,7 @@ def column_names(path: Path) -> dict[str, str]:
     """
     _check_file(path)
     if path.suffix.lower() == ".csv":
-        csv.field_size_limit(_LONGEST_CSV_FIELD)
+        csv.field_size_limit(LONGEST_LINE)
         try:
             header = next(csv.reader((line for _, line in _lines(path)), strict=True), [])
         except csv.Error as error:
@@ -69,6 +72,15 @@ def column_text(record: dict[str, Any], column: str, location: str) -> str:
     return replace_surrogates(value).strip()
 
 
+def finite_number(value: Any) -> float | None:
+    """Return the finite number that a value is, written as JSON or decimal digits are; None where it is none."""
+    if isinstance(value, str):
+        value = float(value) if _NUMBER.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        return None
+    return float(value)
+
+
 def _check_file(path: Path) -> None:
     if not path.is_file():
         raise CallError(f"there is no file '{path}'")
@@ -81,10 +93,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with path.open("rb") as file:
-            for number, data in enumerate(file, start=1):
+            for number, data in enumerate(bounded_lines(file), start=1):
                 yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{label(path)}:{number}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    except OverflowError as error:
+        raise DataError(f"{label(path)}:{number + 1}: {error}") from error
     except OSError as error:
         raise DataError(f"{label(path)}: cannot be read ({error.strerror})") from error
 
@@ -105,7 +119,7 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    csv.field_size_limit(LONGEST_LINE)
     reader = csv.DictReader((line for _, line in _lines(path)), strict=True)
     begun = 1
     try:
@@ -114,6 +128,8 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
             found = ", ".join(map(repr, names)) or "an empty file"
             expected = f"the comma-separated columns {', '.join(columns)}"
             raise DataError(f"{label(path)}:1: expected {expected}, found {found[:80]}")
+        if twice := [name for name in columns if names.count(name) > 1]:
+            raise DataError(f"{label(path)}:1: the column {twice[0]!r} is there twice: expected one of that name")
         reader.fieldnames = names
         begun = reader.line_num + 1
         for row in reader:

@@ -1,31 +1,53 @@
 """Files that are whole or not there, and JSON that knows whether it was damaged."""
 
+import errno
 import hashlib
 import json
-import secrets
-import tempfile
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from probe.errors import ProbeError, first_line
+from probe.io.publishing import Stamp, TargetChanged, exchange, follow_link, move_new
 from probe.io.remote_path import Location, RemotePath
+from probe.io.staging import follow_umask, staging, sweep
 
 __all__ = [
-    "SCRATCH",
+    "as_refusal",
     "digest",
+    "find_refusal",
     "hash_files",
     "put_bytes",
     "read_sealed",
+    "reason",
     "replace_file",
     "replace_folder",
     "seal",
     "unseal",
+    "write_file",
     "write_sealed",
 ]
 
-# Ends the name of a file that is still being written.
-SCRATCH = ".part"
+_REASONS = {
+    errno.ENOSPC: "no space is left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+_OTHERS = (errno.EIO, errno.EMFILE, errno.ENFILE)
+# Names the number that a library in Rust saw, which raises errors of its own.
+_RUST = re.compile(r"\(os error (\d+)\)")
+# torch says of a full disk no more than where its writer failed.
+_TORCH = "inline_container.cc"
+# Tried for a file whose name was taken while it was made.
+_MOST_NAMES = 1000
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -34,13 +56,43 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: The file cannot be written; nothing is left behind.
     """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SCRATCH}")
-    try:
-        write(scratch)
-        scratch.replace(path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+    place = follow_link(path)
+    with staging(place) as made, _refusals():
+        write(made)
+        follow_umask(made, place)
+        made.replace(place)
+
+
+def write_file(path: Path, write: Callable[[Path], object], before: Stamp | None) -> Path:
+    """Write a file that a user named; where another has got its name in the meantime, it gets one beside it.
+
+    Args:
+        path: Where it goes.
+        write: Writes to the path that it is given, whose name ends like that of the file.
+        before: What `stamp_of` said of the path when it was decided that the file may go there.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        OSError: The file cannot be written; nothing is left behind.
+    """
+    place = follow_link(path)
+    sweep(place.parent)
+    with staging(place) as scratch, _refusals():
+        made = scratch.with_name(f"{scratch.name}{path.suffix}")
+        write(made)
+        follow_umask(made, place)
+        if before is not None:
+            with suppress(TargetChanged):
+                exchange(made, place, before)
+                return path
+        for number in range(_MOST_NAMES):
+            free = place.with_name(f"{place.stem}-{number}{place.suffix}") if number else place
+            with suppress(TargetChanged):
+                move_new(made, free)
+                return free if number else path
+    raise TargetChanged(path)
 
 
 def put_bytes(path: Location, data: bytes) -> None:
@@ -51,34 +103,74 @@ def put_bytes(path: Location, data: bytes) -> None:
         replace_file(path, lambda scratch: scratch.write_bytes(data))
 
 
-def replace_folder(out: Path, fill: Callable[[Path], object]) -> None:
+def replace_folder(out: Path, fill: Callable[[Path], object], before: Stamp | None = None) -> None:
     """Write a folder under another name and rename it, so that it is whole or not there.
 
     Args:
-        out: Where the folder goes; one that is there is replaced, and comes back where that fails.
+        out: Where the folder goes.
         fill: Writes into the empty folder it is given; whatever it raises leaves nothing behind.
+        before: What `stamp_of` said of `out` when it was decided that it may be replaced; anything else that is
+            there in the end stays. Left out where nothing was there.
 
     Raises:
+        TargetChanged: Something else is there; it stays.
         OSError: The folder cannot be written.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        made = Path(scratch) / "made"
+    place = follow_link(out)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    sweep(place.parent)
+    with staging(place) as made, _refusals():
         made.mkdir()
         fill(made)
-        _swap(made, out, Path(scratch) / "replaced")
+        follow_umask(made)
+        if before is None:
+            move_new(made, place)
+        else:
+            exchange(made, place, before)
 
 
-def _swap(made: Path, out: Path, aside: Path) -> None:
-    """Put `made` in the place of `out`; where that fails, `out` is there again as it was."""
-    if out.exists():
-        out.rename(aside)
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn errors of libraries that the system caused into those of the system."""
     try:
-        made.rename(out)
-    except BaseException:
-        if aside.exists():
-            aside.rename(out)
+        yield
+    except (OSError, ProbeError):
         raise
+    except Exception as error:
+        refusal = as_refusal(error)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def as_refusal(error: BaseException) -> OSError | None:
+    """Return what the system refused, where that is behind an error of a library; None where it is something else."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (*_REASONS, *_OTHERS):
+            return seen
+        if found := _RUST.search(str(seen)):
+            return OSError(int(found[1]), os.strerror(int(found[1])))
+        if _TORCH in str(seen) and "enforce fail" in str(seen):
+            return OSError("torch could not write a file: is the disk full?")
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def find_refusal(path: Path) -> str:
+    """Return in words why nothing can be made at a path, as far as that can be known before; nothing where it can."""
+    known = path if path.exists() and not path.is_dir() else path.parent
+    while not known.exists() and known != known.parent:
+        known = known.parent
+    if not known.is_dir() and known != path:
+        return f"'{known}' is no folder"
+    return "" if os.access(known, os.W_OK) else f"'{known}' is read-only, or permission is denied"
+
+
+def reason(error: OSError) -> str:
+    """Return in words what the system refused."""
+    known = _REASONS.get(error.errno) if error.errno is not None else None
+    return known or error.strerror or first_line(error)
 
 
 def seal(value: Any) -> str:

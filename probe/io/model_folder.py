@@ -1,5 +1,6 @@
 """Whether a model's folder is whole: weights, configs, and whatever its modules.json names."""
 
+import re
 from pathlib import Path
 
 from probe.errors import ModelError
@@ -9,12 +10,13 @@ from probe.io.model_files import (
     file_set,
     find_transformer_part,
     list_modules,
+    read_object,
     weight_files,
 )
 from probe.io.model_kinds import LAYERLESS, kind_of
-from probe.io.safetensors_files import check_pointer, check_weights, list_weights
+from probe.io.safetensors_files import check_pointer, check_weights, list_tensors, list_weights
 
-__all__ = ["check_folder", "find_fault", "list_pickles"]
+__all__ = ["check_folder", "count_unread_blocks", "find_fault", "list_pickles"]
 
 _CONFIG = "config.json"
 _OWN = "sentence_transformers."
@@ -23,6 +25,9 @@ _WITHOUT_FILES = ("Normalize", "Dropout")
 _WITH_WEIGHTS = (
     "Dense", "LayerNorm", "CNN", "LSTM", "WeightedLayerPooling", "StaticEmbedding", "WordEmbeddings",
 )  # fmt: skip
+# As transformers' configs name the number of blocks, and where the weights name the block.
+_DEPTHS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
+_BLOCK = re.compile(r"(.*?)\.(\d+)\.")
 _INPUTS = ("Transformer", "CLIPModel")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 # Longer files are no pointers of Git LFS.
@@ -48,6 +53,24 @@ def check_folder(folder: Path, name: str) -> None:
     if fault is not None:
         raise ModelError(f"'{name}' {_say(folder, fault)}")
     check_weights(weight_files(folder))
+
+
+def count_unread_blocks(folder: Path) -> int:
+    """Return how many blocks the weights hold beyond those that the config counts, which nothing reads."""
+    transformer = find_transformer_part(folder)
+    config = read_object(transformer / _CONFIG)
+    counted = next((config[name] for name in _DEPTHS if isinstance(config.get(name), int)), None)
+    files = [path for path in list_weights(transformer) if path.suffix == ".safetensors"]
+    if counted is None or config.get("is_encoder_decoder") is True:
+        return 0
+    found: dict[str, set[int]] = {}
+    for name in list_tensors(files):
+        part = _BLOCK.match(name)
+        if part:
+            found.setdefault(part[1], set()).add(int(part[2]))
+    # A list of another kind has other numbers, or fewer.
+    lists = [blocks for blocks in found.values() if blocks == set(range(len(blocks))) and len(blocks) > counted]
+    return len(lists[0]) - counted if len(lists) == 1 else 0
 
 
 def list_pickles(folder: Path) -> list[str]:

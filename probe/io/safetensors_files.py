@@ -7,7 +7,7 @@ from typing import Any
 
 from probe.errors import ModelError
 
-__all__ = ["check_pointer", "check_weights", "list_weights"]
+__all__ = ["check_pointer", "check_weights", "list_tensors", "list_weights"]
 
 _POINTER = b"version https://git-lfs"
 _SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
@@ -81,6 +81,16 @@ def check_pointer(path: Path) -> None:
                 f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder, or fetch it "
                 "with `hf download`"
             )
+
+
+def list_tensors(files: list[Path]) -> list[str]:
+    """Return the names of all tensors in files that were checked."""
+    names: list[str] = []
+    for path in files:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        names += [name for name in header if name != "__metadata__"]
+    return names
 
 
 def _check_length(path: Path) -> None:

@@ -12,7 +12,21 @@ from typing import Any, NamedTuple
 
 from probe.errors import DataError
 
-__all__ = ["START", "SURROGATE", "UNREADABLE", "Mark", "label", "parse_json", "read_lines", "replace_surrogates"]
+__all__ = [
+    "LONGEST_LINE",
+    "START",
+    "SURROGATE",
+    "UNREADABLE",
+    "Mark",
+    "bounded_lines",
+    "label",
+    "parse_json",
+    "read_lines",
+    "replace_surrogates",
+]
+
+# In bytes, 64 MiB. A small archive can hold a line of gigabytes, and a line is read whole.
+LONGEST_LINE = 1 << 26
 
 # What a damaged, encrypted or oddly packed file, a disk or a network makes reading raise.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
@@ -54,7 +68,7 @@ def read_lines(path: Any, start: Mark = START) -> Iterator[tuple[Mark, str]]:
         start: Where to begin.
 
     Raises:
-        DataError: The file is missing, cannot be read, or is not UTF-8.
+        DataError: The file is missing, cannot be read, is not UTF-8, or has a line longer than `LONGEST_LINE`.
     """
     offset, number = start
     try:
@@ -62,15 +76,31 @@ def read_lines(path: Any, start: Mark = START) -> Iterator[tuple[Mark, str]]:
             raise DataError(f"{label(path)} is missing: a BEIR data set has corpus.jsonl, queries.jsonl and qrels/")
         with _open(path) as file:
             file.seek(offset)
-            for data in file:
+            for data in bounded_lines(file):
                 line = data.decode("utf-8" if number else "utf-8-sig")
                 if line.strip():
                     yield Mark(offset, number), line.rstrip("\r\n")
                 offset, number = offset + len(data), number + 1
     except UnicodeDecodeError as error:
         raise DataError(f"{label(path)}:{number + 1}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    except OverflowError as error:
+        raise DataError(f"{label(path)}:{number + 1}: {error}") from error
     except UNREADABLE as error:
         raise DataError(f"{label(path)}:{number + 1}: cannot be read ({error})") from error
+
+
+def bounded_lines(file: Any) -> Iterator[bytes]:
+    """Yield the lines of an open file with their ends, never more than `LONGEST_LINE` bytes at once.
+
+    Raises:
+        OverflowError: One is longer.
+    """
+    while data := file.readline(LONGEST_LINE + 1):
+        if len(data) > LONGEST_LINE:
+            raise OverflowError(
+                f"a line of more than {LONGEST_LINE >> 20} MiB: expected one record or judgement a line; split the text"
+            )
+        yield data
 
 
 @contextmanager

@@ -39,8 +39,10 @@ TOWERS = ("image", "text")
 LayerPooling = tuple[int, str]
 
 # What follows the name of a model.
-_LAYER_AND_POOLING = re.compile(r"(@[^@/]*?)?(:[a-z]+)?$")
+_LAYER_AND_POOLING = re.compile(r"(@[^@/\\]*?)?(:[a-z]+)?$")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
+# A model on the hub at a commit, branch or tag, in whose name there is a letter; what reads as a tower is none.
+_AT_REVISION = re.compile(r"\w[\w.-]*/[\w.-]+@(?=.*[A-Za-z]|[0-9]{40}$)\w[\w./-]*")
 # What follows the at sign: a tower, a layer of one, or the layer of a model of a single tower.
 _TOWER_LAYERS = re.compile(rf"({'|'.join(TOWERS)})(?:\.(.*))?")
 
@@ -58,7 +60,8 @@ def split_spec(spec: str) -> SpecParts:
 
     Args:
         spec: One hookpoint as typed. The name of an existing folder is that folder as it stands. The layers of a tower
-            are written `clip@image.5`; the tower belongs to the model's name, `clip@image`.
+            are written `clip@image.5`; the tower belongs to the model's name, `clip@image`, as the revision of a model
+            on the hub does, `owner/name@v1.0`.
 
     Returns:
         The parts as typed, the model's name unresolved.
@@ -75,15 +78,15 @@ def split_spec(spec: str) -> SpecParts:
 
 def _split_pooling(spec: str) -> tuple[str, str | None]:
     head, colon, tail = spec.rpartition(":")
-    # A colon before a slash or an at sign is part of a folder's name.
-    if not colon or os.path.isdir(spec) or "/" in tail or "@" in tail:
+    # A colon before a slash or an at sign is part of a folder's name, or of a drive's.
+    if not colon or os.path.isdir(spec) or any(mark in tail for mark in "/\\@"):
         return spec, None
     return head, tail if tail in (HEAD, OWN) else check_pooling(tail, tokens=True)
 
 
 def _split_layers(spec: str) -> tuple[str, str | None]:
     head, at, tail = spec.rpartition("@")
-    if not at or os.path.isdir(spec) or "/" in tail:
+    if not at or os.path.isdir(spec) or any(mark in tail for mark in "/\\") or _names_revision(spec, tail):
         return spec, None
     tower = _TOWER_LAYERS.fullmatch(tail)
     if tower and head:
@@ -94,6 +97,12 @@ def _split_layers(spec: str) -> tuple[str, str | None]:
             "towers image.5 or text.5)"
         )
     return head, tail
+
+
+def _names_revision(spec: str, tail: str) -> bool:
+    """Return whether a spec ends in the revision of a model on the hub, `owner/name@v1.0`."""
+    layer = tail in ("last", "all") or _TOWER_LAYERS.fullmatch(tail)
+    return not layer and _AT_REVISION.fullmatch(spec) is not None
 
 
 def model_of(spec: str) -> str:

@@ -1,6 +1,6 @@
 """Exact search: the top k documents per query, kept while the corpus streams by."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,15 +54,16 @@ class TopK:
     Documents come in chunks; only a few times `queries x k` scores and ids are kept between them.
     """
 
-    def __init__(self, query_ids: Sequence[str], k: int) -> None:
+    def __init__(self, query_ids: Sequence[str], k: int, dropped: Collection[str] = ()) -> None:
         """Prepare a search.
 
         Args:
-            query_ids: Ids of the Q queries; a document with the query's own id is never returned.
+            query_ids: Ids of the Q queries.
             k: Documents to keep per query.
+            dropped: Ids of queries; the document with such an id is never returned for the query that has it.
         """
         self._query_ids = query_ids
-        self._rows = {query: row for row, query in enumerate(query_ids)}
+        self._rows = {query: row for row, query in enumerate(query_ids) if query in dropped}
         self._k = k
         # The best k of some chunks each, side by side; cut down to the best k of all when they get many.
         self._scores: list[Embeddings] = [np.empty((len(query_ids), 0), np.float32)]
@@ -74,8 +75,8 @@ class TopK:
 
     def pick(self, ids: Sequence[str], scores: Embeddings) -> Picked:
         """Return what can be among the best k of C documents and of all that were taken in; takes nothing in."""
-        own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
-        if own:
+        if not self._rows.keys().isdisjoint(ids):
+            own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
             scores = scores.copy()
             scores[tuple(zip(*own, strict=True))] = -np.inf
         columns = self._pick(scores, ids)

@@ -86,13 +86,17 @@ def _fingerprint(folder: Path, base: Path) -> str:
 
 
 def _write(folder: Path, part: Path, *, base: Path, out: Path, name: str) -> None:
+    from safetensors.torch import save_model
+
     shutil.copytree(folder, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter_*", ".*", "checkpoint-*"))
     inside = out / part.relative_to(folder)
     inside.mkdir(parents=True, exist_ok=True)
     for path in inside.glob("*.safetensors*"):
         path.unlink()
     model = _merge(part, base, name)
-    model.save_pretrained(str(inside))
+    # transformers would give the tensors back the names that adapters have for them.
+    save_model(model, str(inside / "model.safetensors"), metadata={"format": "pt"})
+    model.config.save_pretrained(str(inside))
     _restore_config(base, inside)
     if not any((inside / file).is_file() for file in ("tokenizer_config.json", "tokenizer.json")):
         for path in file_set(base):
@@ -115,9 +119,11 @@ def _merge(part: Path, base: Path, name: str) -> Any:
     try:
         with _view(part, base) as view:
             model, report = AutoModel.from_pretrained(str(view), **options)
-        missing = [key for key in report["missing_keys"] if "lora" in key or "adapter" in key]
-        if missing:
-            raise ModelError(f"'{name}' is an adapter that lacks {len(missing)} tensors of its own ({missing[0]}, ...)")
+        wrong = sorted({*report["missing_keys"], *report["unexpected_keys"]})
+        if any("lora" in key or "adapter" in key or "base_layer" in key for key in wrong):
+            raise ModelError(
+                f"'{name}' is an adapter that does not fit its base {base}: it has no {wrong[0]}, or no use for it"
+            )
         _unwrap(model)
     except ModelError:
         raise

@@ -11,6 +11,7 @@ import torch
 from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError
 from probe.io.model_files import file_set, weight_files
+from probe.io.model_kinds import LAYERLESS, kind_of
 from probe.io.package_data import library_versions
 from probe.layers.hookpoint import OWN, TOWERS, split_tower
 from probe.models.catalog import find_entry
@@ -79,10 +80,12 @@ class ModelFiles(_ModelIdentity):
     Attributes:
         config: What they ask for, the catalog's word before theirs, the caller's before both.
         options: How it is to be loaded.
+        layerless: What it is, such as a router, where it is an encoder without a stack of layers; else empty.
     """
 
     config: ModelConfig
     options: LoadOptions
+    layerless: str = ""
 
     @property
     def trust(self) -> bool:
@@ -183,20 +186,35 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     config = with_options(with_catalog(read_model_config(source.folder), source.entry, model), options)
     config = replace(config, notes=(*source.warnings, *config.notes))
     check_tower(model, tower, bool(find_towers(config.transformer)))
-    reads_images = tower == "image"
+    kind = kind_of(source.folder)
     return ModelFiles(
         source=source,
         config=config,
         dtype=dtype,
         device=device,
         options=options,
-        weights_hash=hash_files(sorted(config.transformer.glob("*.safetensors"))),
-        config_hash=hash_config(config, tower),
-        tokenizer_hash=(_hash_image_processor if reads_images else hash_tokenizer)(config.transformer, name),
+        **(_hash_whole(source.folder) if kind.kind == LAYERLESS else _hash_parts(config, tower, name)),
         files_hash=_hash_folder(source.folder, config, options),
         learned=read_learned(source.folder),
         tower=tower,
+        layerless=kind.name if kind.kind == LAYERLESS else "",
     )
+
+
+def _hash_parts(config: ModelConfig, tower: str | None, name: str) -> dict[str, str]:
+    """Return the hashes of a transformer's weights, config and tokenizer."""
+    hash_inputs = _hash_image_processor if tower == "image" else hash_tokenizer
+    return {
+        "weights_hash": hash_files(sorted(config.transformer.glob("*.safetensors"))),
+        "config_hash": hash_config(config, tower),
+        "tokenizer_hash": hash_inputs(config.transformer, name),
+    }
+
+
+def _hash_whole(folder: Path) -> dict[str, str]:
+    """Return the same of an encoder without layers, whose folder is no transformer's."""
+    settings = hash_files(file_set(folder))
+    return {"weights_hash": hash_files(weight_files(folder)), "config_hash": settings, "tokenizer_hash": settings}
 
 
 def _hash_folder(folder: Path, config: ModelConfig, options: LoadOptions) -> str:

@@ -156,7 +156,7 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
         width=vectors.width,
         parameters=stack.parameters_by_layer(module),
         max_tokens=longest,
-        notes=(*files.config.notes, *_notes(files, stack, vectors.pooling)),
+        notes=(*files.config.notes, *_notes(stack)),
         pooling=None if files.source.refusal else vectors.pooling,
         refusal=files.source.refusal or vectors.refusal,
         own_width=vectors.own_width,
@@ -168,9 +168,7 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
     )
 
 
-def _notes(files: ModelFiles, stack: LayerStack, pooling: str | None) -> Iterator[str]:
-    if not files.config.modules and files.config.pooling is None and pooling is not None:
-        yield f"the folder names no pooling; {pooling} is sentence-transformers' default"
+def _notes(stack: LayerStack) -> Iterator[str]:
     if stack.final_norm is not None:
         yield _NORM_NOTE
 

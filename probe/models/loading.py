@@ -48,6 +48,10 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
         CallError: The model does not take inputs of that length.
         ModelError: Its layers cannot be read.
     """
+    if files.layerless:
+        raise ModelError(
+            f"'{files.source.name}' is an encoder without layers ({files.layerless}): probe rank compares it with others"
+        )
     if files.tower is not None:
         return load_tower(files, files.options.max_tokens)
     from probe.models.pipeline import check_reads_texts, load_pipeline
@@ -55,8 +59,6 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
     pipeline, missing = load_pipeline(files)
     name = files.source.name
     first: Any = pipeline[0]
-    if not hasattr(first, "auto_model"):
-        raise ModelError(f"'{name}' begins with a {type(first).__name__}, no transformer: it has no layers")
     check_reads_texts(pipeline, name)
     stack = find_layers(first.auto_model)
     refuse_missing(name, [tensor for tensor in missing if stack.needs(tensor)])

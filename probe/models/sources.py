@@ -18,7 +18,7 @@ from probe.io.hub import (
     partial_snapshot,
 )
 from probe.io.model_files import code_repositories
-from probe.io.model_folder import check_folder, find_fault, list_pickles
+from probe.io.model_folder import check_folder, count_unread_blocks, find_fault, list_pickles
 from probe.models.adapters import has_adapter, merge_adapter
 from probe.models.catalog import PACKAGED_HUB_ID, CatalogEntry, find_entry, find_packaged, is_alias, list_entries
 
@@ -96,11 +96,16 @@ def find_source(name: str, revision: str | None = None) -> ModelSource:
 def _checked(source: ModelSource) -> ModelSource:
     """Refuse what cannot be read, and merge an adapter into its base."""
     check_folder(source.folder, source.name)
-    if not has_adapter(source.folder):
+    if has_adapter(source.folder):
+        source = replace(
+            source, folder=merge_adapter(source.folder, source.name, lambda base: find_source(base).folder)
+        )
+        check_folder(source.folder, source.name)
+    unread = count_unread_blocks(source.folder)
+    if not unread:
         return source
-    merged = merge_adapter(source.folder, source.name, lambda base: find_source(base).folder)
-    check_folder(merged, source.name)
-    return replace(source, folder=merged)
+    said = f"the weights of {source.name} hold {unread} blocks more than its config counts: they are not read"
+    return replace(source, warnings=(*source.warnings, said))
 
 
 def _warn_plain(folder: Path, name: str) -> tuple[str, ...]:

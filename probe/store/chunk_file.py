@@ -29,6 +29,7 @@ __all__ = [
     "keep_exact",
     "layer_poolings_in",
     "pack_chunk",
+    "parse_layer_pooling",
     "quantize",
     "stored_layer_poolings",
     "write_chunk",
@@ -91,7 +92,7 @@ class ChunkRecord:
     @property
     def layer_poolings(self) -> set[LayerPooling]:
         """Layers and poolings in the file."""
-        return {_parse_layer_pooling(name) for name in self.checksums}
+        return {parse_layer_pooling(name) for name in self.checksums}
 
 
 def quantize(vectors: Embeddings) -> Stored:
@@ -261,7 +262,8 @@ def _parse_record(metadata: dict[str, str]) -> ChunkRecord:
     return ChunkRecord(**value)
 
 
-def _parse_layer_pooling(name: str) -> LayerPooling:
+def parse_layer_pooling(name: str) -> LayerPooling:
+    """Return the layer and pooling that a tensor is named after."""
     layer, _, pooling = name.partition(":")
     return int(layer), pooling
 

@@ -4,19 +4,29 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from probe.io.files import SCRATCH, read_sealed
+from probe.io.files import read_sealed
 from probe.io.locations import FoundFile, list_folders, list_sizes, remove, walk_files
 from probe.io.remote_path import Location, RemotePath
+from probe.io.staging import SCRATCH, find_dead, is_staging
 from probe.store.chunk_file import ChunkFile, DamagedChunk, MissingChunk, chunk_numbers, stored_layer_poolings
-from probe.store.store import MANIFEST, Store
+from probe.store.listing import MANIFEST, read_manifest
+from probe.store.store import Store
 
-__all__ = ["ShelfSummary", "find_rubbish", "list_shelves", "prune", "select_shelves", "store_table", "verify"]
+__all__ = [
+    "ShelfSummary",
+    "find_leftovers",
+    "find_rubbish",
+    "list_shelves",
+    "prune",
+    "select_shelves",
+    "store_table",
+    "verify",
+]
 
 # A file another process may still be writing is not yet rubbish.
 _STILL_WRITING = 3600.0
@@ -65,7 +75,7 @@ def list_shelves(store: Store) -> list[ShelfSummary]:
 
 
 def _summarize(folder: Location) -> ShelfSummary:
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     about, parts = manifest.get("about", {}), manifest.get("parts", {})
     found = walk_files(folder)
     files = [file for file in found if file.path.suffix == ".safetensors"]
@@ -108,14 +118,6 @@ def _last_use(files: list[FoundFile]) -> float:
     """Return when a shelf's manifest was last written or touched; any file's time, where it has none."""
     manifests = [file.modified for file in files if file.path.name == MANIFEST]
     return max(manifests or [file.modified for file in files] or [time.time()])
-
-
-def _manifest(folder: Location) -> dict[str, Any]:
-    try:
-        manifest = read_sealed(folder / MANIFEST)
-    except (OSError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
 
 
 def verify(store: Store, on_file: OnFile = lambda done, total: None) -> list[str]:
@@ -170,10 +172,17 @@ def _read_all(path: Location) -> None:
 
 
 def find_rubbish(store: Store, on_file: OnFile = lambda done, total: None) -> list[Location]:
-    """Return the paths of what no run can use: damaged files, and files an interrupted run left half-written."""
+    """Return the paths of what no run can use: damaged files, and what an interrupted run left half-written."""
+    return [*find_leftovers(store), *_find_damage(store, on_file)]
+
+
+def find_leftovers(store: Store) -> list[Location]:
+    """Return what interrupted runs left half-written: folders whose process is gone, and old files."""
     old = time.time() - _STILL_WRITING
     parts = [file.path for file in walk_files(store.folder) if _is_scratch(file.path) and file.modified < old]
-    return [*parts, *_find_damage(store, on_file)]
+    if isinstance(store.folder, RemotePath):
+        return [*parts]
+    return [*parts, *find_dead(path for path in sorted(store.folder.rglob(f".*{SCRATCH}")) if is_staging(path.name))]
 
 
 def _is_scratch(path: Location) -> bool:

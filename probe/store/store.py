@@ -7,12 +7,13 @@ is thus whole or not there, and every file can be checked by itself.
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from probe.io.files import digest, read_sealed, write_sealed
-from probe.io.locations import list_names, locate, touch
+from probe.io.locations import locate, touch
 from probe.io.remote_path import Location, RemotePath
+from probe.io.staging import sweep
 from probe.layers.hookpoint import LayerPooling
 from probe.store.chunk_file import (
     SCHEMA,
@@ -22,15 +23,13 @@ from probe.store.chunk_file import (
     MissingChunk,
     Stored,
     chunk_name,
-    chunk_numbers,
     ending_of,
-    stored_layer_poolings,
     write_chunk,
 )
+from probe.store.listing import MANIFEST, Found, ShelfListing, Twin, find_twins, named_contents
 
 __all__ = ["MANIFEST", "Found", "Shelf", "Store"]
 
-MANIFEST = "manifest.json"
 _log = logging.getLogger(__name__)
 
 
@@ -42,20 +41,30 @@ class Store:
         self.folder = locate(folder) if isinstance(folder, str) else folder
         self._writable = True
 
-    def shelf(self, parts: Mapping[str, Any], about: Mapping[str, Any]) -> "Shelf":
+    def shelf(
+        self, parts: Mapping[str, Any], about: Mapping[str, Any], contents: Mapping[LayerPooling, str] | None = None
+    ) -> "Shelf":
         """Open a shelf, making it where it is new.
 
         Args:
             parts: All that decides the vectors, as plain values.
             about: Its description: model, data set, side, number of texts.
+            contents: Content ids of layers and poolings: two that are equal, in whatever shelves, say that the vectors
+                of equal texts are equal. What this shelf lacks is then read from others.
         """
         key = digest({"schema": SCHEMA, **parts})
         folder = self.folder / "shelves" / key[:32]
+        wanted = dict(contents or {})
         manifest = {"schema": SCHEMA, "key": key, "parts": dict(parts), "about": dict(about)}
-        if not _is_manifest(folder / MANIFEST, key):
-            self.keep(lambda: _write_json(folder / MANIFEST, manifest))
+        known = _read_manifest(folder / MANIFEST, key)
+        named = {**(known or {}).get("contents", {}), **named_contents(wanted)}
+        if known is None or named != known.get("contents", {}):
+            # A shelf keeps its description: other commands may have opened it under another name.
+            kept = {**(known or manifest), **({"contents": named} if named else {})}
+            self.keep(lambda: _write_json(folder / MANIFEST, kept))
         self.keep(lambda: touch(folder / MANIFEST), quiet=True)
-        return Shelf(self, folder, key)
+        shelves = self.folder / "shelves"
+        return Shelf(self, folder, key, find_twins=lambda: find_twins(shelves, key, parts, contents=wanted))
 
     def read_facts(self, parts: Mapping[str, Any]) -> Any | None:
         """Return the stored facts of a model, keyed by everything that determines them, or None."""
@@ -86,48 +95,40 @@ class Store:
             _log.warning("the store %s cannot be written (%s): going on without keeping anything", self.folder, error)
 
 
-@dataclass(frozen=True)
-class Found:
-    """What is stored of a chunk.
-
-    Attributes:
-        tensors: Stored states `(N, D)` per layer and pooling.
-        seconds: Time from the start of the forward to each layer.
-        truncated: Texts longer than the model takes, where anything was found.
-    """
-
-    tensors: dict[LayerPooling, Stored]
-    seconds: dict[int, float]
-    truncated: int
-
-
 class Shelf:
-    """The states of one set of texts under one model and its settings.
+    """The states of one set of texts under one model and its settings."""
 
-    Its folder is listed once, not once per chunk.
-    """
-
-    def __init__(self, store: Store, folder: Location, key: str) -> None:
+    def __init__(
+        self, store: Store, folder: Location, key: str, *, find_twins: Callable[[], list[Twin]] = list
+    ) -> None:
         """Use a folder of the store; `Store.shelf` makes these."""
         self._store = store
-        self._listed: dict[str, set[int]] | None = None
-        self._layer_poolings: dict[str, set[LayerPooling]] = {}
+        self._listing = ShelfListing(folder)
+        self._find_twins = find_twins
+        self._twins: list[Twin] | None = None
         self.folder = folder
         self.key = key
 
-    def count(self, layer_poolings: Collection[LayerPooling]) -> dict[LayerPooling, int]:
-        """List the folder anew; return in how many chunks each is stored, by what the files say of themselves."""
-        self._listed, self._layer_poolings = None, {}
-        numbers: dict[LayerPooling, set[int]] = {key: set() for key in layer_poolings}
-        for ending, stored in self._list().items():
-            for layer_pooling in self._layer_poolings_of(ending) & set(layer_poolings):
-                numbers[layer_pooling] |= stored
+    def count(self, layer_poolings: Collection[LayerPooling], total: int | None = None) -> dict[LayerPooling, int]:
+        """List the folder anew; return in how many chunks each is stored, by what the files say of themselves.
+
+        Args:
+            layer_poolings: Layers and poolings wanted.
+            total: Chunks in all, where known: other shelves are not looked at where none is missing.
+        """
+        self._listing.forget()
+        numbers = self._listing.numbers(layer_poolings)
+        if any(total is None or len(found) < total for found in numbers.values()):
+            for twin in self._list_twins():
+                for layer_pooling, found in twin.numbers(layer_poolings).items():
+                    numbers[layer_pooling] |= found
         return {key: len(found) for key, found in numbers.items()}
 
     def find(self, number: int, text_hash: str, layer_poolings: Sequence[LayerPooling]) -> Found:
         """Return what is stored of a chunk; a damaged file is named, removed and counts as not there.
 
         Files that another process wrote since the folder was listed are found where they hold what is still missing.
+        What is not in this shelf is looked for in others that hold the same.
 
         Args:
             number: The chunk's, from 0.
@@ -137,30 +138,25 @@ class Shelf:
         Returns:
             The states found, perhaps none.
         """
-        found, listed = Found({}, {}, 0), self._list()
-        known = [ending for ending in sorted(listed) if number in listed[ending]]
+        found, known = Found({}, {}, 0), self._listing.endings(number)
         for ending in known:
-            held = self._layer_poolings_of(ending)
+            held = self._listing.layer_poolings(ending)
             if not held or held & _missing(layer_poolings, found):
                 found = self._add(self.folder / chunk_name(number, ending), text_hash, layer_poolings, found=found)
         expected = ending_of(_missing(layer_poolings, found))
         if _missing(layer_poolings, found) and expected not in known:
             found = self._add(self.folder / chunk_name(number, expected), text_hash, layer_poolings, found=found)
+        for twin in self._list_twins() if _missing(layer_poolings, found) else ():
+            found = found.joined(twin.read(number, text_hash, _missing(layer_poolings, found)))
         return found
 
-    def _layer_poolings_of(self, ending: str) -> set[LayerPooling]:
-        if ending not in self._layer_poolings:
-            self._layer_poolings[ending] = stored_layer_poolings(self.folder, ending, self._list()[ending])
-        return self._layer_poolings[ending]
-
-    def _list(self) -> dict[str, set[int]]:
-        if self._listed is None:
-            try:
-                self._listed = chunk_numbers(list_names(self.folder))
-            except OSError as error:
-                _log.warning("%s cannot be listed (%s): going on as if it were empty", self.folder, error)
-                self._listed = {}
-        return self._listed
+    def _list_twins(self) -> list[Twin]:
+        """Return the shelves that hold the same; their manifests are read once, and they count as used."""
+        if self._twins is None:
+            self._twins = self._find_twins()
+            for twin in self._twins:
+                self._store.keep(partial(touch, twin.folder / MANIFEST), quiet=True)
+        return self._twins
 
     def _add(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], *, found: Found) -> Found:
         """Return what was found with what a file holds beside it, where it is there and sound."""
@@ -190,9 +186,10 @@ class Shelf:
 
         def write() -> None:
             _make_folder(self.folder)
+            if not isinstance(self.folder, RemotePath):
+                sweep(self.folder, self._listing.take_leftovers())
             write_chunk(path, tensors, record)
-            if self._listed is not None:
-                self._listed.setdefault(ending, set()).add(number)
+            self._listing.add(number, ending)
 
         self._store.keep(write)
 
@@ -201,19 +198,20 @@ def _missing(layer_poolings: Collection[LayerPooling], found: Found) -> set[Laye
     return set(layer_poolings) - found.tensors.keys()
 
 
-def _is_manifest(path: Location, key: str) -> bool:
-    """Whether a shelf's manifest is there and right; a wrong one is named (the shelf's files speak for themselves)."""
+def _read_manifest(path: Location, key: str) -> dict[str, Any] | None:
+    """Return a shelf's manifest where it is there and right; a wrong one is named (its files speak for themselves)."""
     if not path.exists():
-        return False
+        return None
     try:
         manifest = read_sealed(path)
         found = (manifest["schema"], manifest["key"])
+        if found == (SCHEMA, key):
+            return dict(manifest)
     except (ValueError, KeyError, TypeError, OSError) as error:
         _log.warning("%s is damaged (%s): it is written anew", path, error)
-        return False
-    if found != (SCHEMA, key):
-        _log.warning("%s is of another version (schema %s, expected %s): it is written anew", path, found[0], SCHEMA)
-    return found == (SCHEMA, key)
+        return None
+    _log.warning("%s is of another version (schema %s, expected %s): it is written anew", path, found[0], SCHEMA)
+    return None
 
 
 def _write_json(path: Location, value: Any) -> None:

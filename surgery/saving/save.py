@@ -5,7 +5,8 @@ from pathlib import Path
 
 from probe.encoding.hookpoints import own_pooling
 from probe.errors import CallError, ModelError
-from probe.io.files import replace_folder
+from probe.io.files import find_refusal, reason, replace_folder
+from probe.io.publishing import stamp_of
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.towers import CutTower
 from surgery.saving.files import PROVENANCE
@@ -23,6 +24,9 @@ def check_out(out: Path, force: bool) -> None:
     Raises:
         CallError: It may not.
     """
+    refused = find_refusal(out)
+    if refused:
+        raise CallError(f"'{out}' cannot be made: {refused}")
     if not out.exists():
         return
     if not out.is_dir():
@@ -80,8 +84,9 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, chec
 
     Raises:
         CallError: The folder exists.
-        ModelError: The files cannot be written.
+        ModelError: The files cannot be written, or something else was written there in the meantime.
     """
+    before = stamp_of(out)
     check_out(out, force)
 
     def fill(folder: Path) -> None:
@@ -90,9 +95,9 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, chec
         check(folder)
 
     try:
-        replace_folder(out, fill)
+        replace_folder(out, fill, before)
     except OSError as error:
-        raise ModelError(f"'{out}' cannot be written: {error}") from error
+        raise ModelError(f"'{out}' cannot be written: {reason(error)}") from error
     return out
 
 

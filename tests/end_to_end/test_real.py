@@ -46,7 +46,7 @@ def score_exactly(spied: Spied, limit: int | None = None) -> dict[str, float]:
     rows = [places[name] for name in kept]
     found = {}
     for layer, (queries, documents) in enumerate(zip(spied.queries, spied.documents, strict=True)):
-        top = TopK(part.queries.ids, 10)
+        top = TopK(part.queries.ids, 10, part.dropped)
         top.add(kept, cosines(unit(queries), documents[rows]))
         found[f"minilm@{layer}:mean"] = float(score_run(top.run(), part.qrels, [NDCG])[NDCG].mean())
     return found

@@ -56,7 +56,7 @@ def states_of(spied: Spied, asked: list[Tensor], layers: range, labelled: bool =
 def score(spied: Spied, layers: range, module: nn.Module, dim: int = 384) -> float:
     """nDCG@10 of the test queries."""
     data = load_dataset(SCIFACT)
-    top = TopK(data.queries.ids, 10)
+    top = TopK(data.queries.ids, 10, data.dropped)
     sides = [
         module(join([torch.from_numpy(states[layer]) for layer in layers]))[:, :dim].contiguous().numpy()
         for states in (spied.queries, spied.documents)

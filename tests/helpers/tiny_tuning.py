@@ -110,8 +110,10 @@ def tuner(folder: Path, target: Path) -> Callable[..., Result]:
     """Return the command that tunes a model for two epochs at most, with further options."""
 
     def call(*args: object, source: object = pairs_file(), model: object = folder, out: object = target) -> Result:
-        given = [part for pair in (("-m", model), ("-d", source)) for part in pair if pair[1] is not None]
-        return run_command("tune", *given, "--epochs", 2, "--batch", 4, "--rate", 1e-3, "--out", out, *args)
+        usual = {"-m": model, "-d": source, "--epochs": 2, "--batch": 4, "--rate": 1e-3, "--out": out}
+        # What is asked for takes the place of what is usual, but a second data set comes beside the first.
+        kept = [(name, value) for name, value in usual.items() if value is not None and name not in {*args} - {"-d"}]
+        return run_command("tune", *(part for pair in kept for part in pair), *args)
 
     return call
 

@@ -1,5 +1,7 @@
 """Draws: what is held out is never trained on, nothing comes twice in a batch, and the seed decides."""
 
+from dataclasses import replace
+
 import torch
 from tiny_states import CENTRES, make_states
 
@@ -71,3 +73,8 @@ def test_a_pair_is_a_query_and_a_relevant_document_and_neither_comes_twice_in_a_
     assert min(len(batch) for batch in draws["query"]) < 20
     assert rows_of(draws, "query") == {query for query, _ in judged}
     assert draws != draw_pairs(pairs, DOCUMENTS, 20, steps=200, seed=1)
+
+
+def test_two_documents_are_held_out_at_least_for_one_is_like_itself() -> None:
+    few = replace(DATA, documents=DATA.documents[:5], queries=DATA.queries[:0])
+    assert len(split_texts(few, 0).held_out) == 2

@@ -12,7 +12,9 @@ from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, compare_adaptors
 from adaptors.fitting.data import FitTexts, find_training, gather_states
 from adaptors.fitting.kinds import check_kinds
+from adaptors.fitting.options import TrainOptions
 from probe.data.dataset import Dataset
+from probe.data.texts import Texts
 from probe.encoding import chunk_states as states_module
 from probe.errors import CallError
 from probe.evaluation.fusion import Fusion
@@ -156,3 +158,21 @@ def test_wrong_kinds_and_dimensions_are_wrong_calls(resolved: ResolvedSpecs, dat
     with pytest.raises(CallError, match="no more than 32 dimensions"):
         compare_adaptors(resolved, FitPlan(("pca",), (4096,)), FitTexts(dataset), options=RunOptions())
     assert check_kinds(["lens"]) == ("lens", "pca")
+
+
+def test_judgements_of_documents_that_a_limit_leaves_out_are_counted_or_refused(
+    tiny_folder: Callable[[str], Path], dataset: Dataset
+) -> None:
+    resolved = resolve_specs([f"{tiny_folder('bert')}@2:mean"], OPTIONS)
+    names = [name for name, _ in dataset.documents]
+    asked = dataset.queries.ids
+    train = replace(dataset, split="train", qrels={query: {names[row]: 1} for row, query in enumerate(asked)})
+    texts = list(dataset.documents)
+    few = replace(dataset, documents=Texts.gather([texts[0], *texts[8:]]), limited=True)
+    plan = FitPlan(("linear",), (8,), TrainOptions(steps=1))
+    board = compare_adaptors(resolved, plan, FitTexts(few, train, labels=True))
+    first = "labels train: 1 of 8 judgements of train name documents that are read; the limit of documents leaves out"
+    assert board.settings["adaptors"][0].startswith(first)
+    none = replace(few, documents=Texts.gather(texts[8:]))
+    with pytest.raises(CallError, match=r"0 of 8 judgements of train .* too little to train on: raise --limit"):
+        compare_adaptors(resolved, plan, FitTexts(none, train, labels=True))

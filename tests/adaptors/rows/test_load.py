@@ -158,7 +158,7 @@ def test_what_is_not_there_is_a_wrong_call(tmp_path: Path) -> None:
 
 
 def test_a_data_set_gives_a_pair_for_every_relevant_document(tmp_path: Path) -> None:
-    documents = {"d1": "star", "d2": "rain", "d3": "snow", "q2": "cold", "d5": ""}
+    documents = {"d1": "star", "d2": "rain", "d3": "snow", "q2": "ice", "d5": ""}
     qrels = {"q1": {"d1": 2, "d2": 1, "d3": 0, "d5": 1, "gone": 1}, "q2": {"q2": 1, "d3": 1}}
     folder = write_beir(tmp_path / "set", documents, {"q1": "sun", "q2": "ice"}, qrels, "train")
     data = load_tuning_data(str(folder))

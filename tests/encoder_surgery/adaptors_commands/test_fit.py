@@ -265,3 +265,20 @@ def test_a_wrong_call_gets_a_message_and_exit_code_2(
     assert words in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lens_is_held_against_the_full_model_on_the_screen_and_in_the_card(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path
+) -> None:
+    model, out = tiny_folder("bert"), tmp_path / "out"
+    made = run("cut", "-m", model, "--after", 1, "--lens", "-d", data, "--no-store", "-o", out, app="surgery")
+    assert made.exit_code == 0, made.stderr
+    full, cut = f"{model}@3:mean", f"{model}@1:mean"
+    told = [line for line in made.stderr.splitlines() if ": ndcg@10" in line]
+    assert [line for line in told if not line.endswith(f" to {full})")] == [
+        line for line in told if line.startswith(f"{full}, frozen")
+    ]
+    assert sum(line.startswith(f"{cut}, ") for line in told) == 2
+    card = (out / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in card.splitlines() if f" {full} " in line and line.startswith("|")]
+    assert "baseline" in row

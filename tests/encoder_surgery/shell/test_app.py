@@ -71,6 +71,17 @@ def test_what_a_group_has_no_option_for_is_given_by_the_command() -> None:
     assert (options.dtype, options.device, options.max_tokens, options.query_prompt) == ("auto", "auto", 9, "q: ")
 
 
+def test_settings_of_the_config_are_pairs() -> None:
+    options = EncodeFlags(config=["sliding_window=128", "rope.theta= 1=2"], revision="v1").load_options()
+    assert options.config == (("sliding_window", "128"), ("rope.theta", " 1=2"))
+    assert (options.revision, EncodeFlags().load_options().config) == ("v1", ())
+    for wrong in (["sliding_window"], ["=5"]):
+        with pytest.raises(CallError, match="expected KEY=VALUE"):
+            EncodeFlags(config=wrong).load_options()
+    with pytest.raises(CallError, match="--config a is given twice"):
+        EncodeFlags(config=["a=1", "a=2"]).load_options()
+
+
 def test_a_store_and_none_exclude_each_other() -> None:
     assert StoreFlags(no_store=True).open() is None
     with pytest.raises(CallError, match="--store and --no-store exclude each other"):

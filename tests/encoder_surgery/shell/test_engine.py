@@ -29,7 +29,7 @@ def run(*arguments: str) -> Result:
         ([*RAY, "--workers", "0"], "--workers 0 is out of range: expected at least 1"),
         ([*RAY, "--gpus-per-worker", "-1"], "--gpus-per-worker -1: expected 0, a part of a GPU"),
         ([*RAY, "--gpus-per-worker", "1.5"], "--gpus-per-worker 1.5: expected 0, a part"),
-        ([*RAY, "--gpus-per-worker", "nan"], "--gpus-per-worker nan: expected"),
+        ([*RAY, "--gpus-per-worker", "nan"], "--gpus-per-worker nan is out of range: expected a finite number"),
         ([*RAY, "--address", "somewhere"], "--address 'somewhere': expected HOST:PORT"),
         ([*RAY, "--address", "ray://127.0.0.1:10001"], "expected HOST:PORT"),
     ],

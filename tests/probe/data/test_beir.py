@@ -100,6 +100,10 @@ def test_queries_order_and_qrels_order_agree(tmp_path: Path) -> None:
         ('{"_id": "1"}', r"small/corpus.jsonl:1: expected a string as \"text\", found nothing"),
         ('{"_id": "1", "text": 5}', r"small/corpus.jsonl:1: expected a string as \"text\", found a int"),
         ('{"_id": "1", "title": [], "text": "x"}', r"small/corpus.jsonl:1: expected a string as \"title\""),
+        ('{"_id": true, "text": "x"}', r"small/corpus.jsonl:1: expected a text or a whole .*, found True"),
+        ('{"_id": 1.5, "text": "x"}', r"small/corpus.jsonl:1: expected a text or a whole .*, found 1.5"),
+        ('{"_id": " ", "text": "x"}', r"small/corpus.jsonl:1: the id \"_id\" is empty"),
+        ('{"_id": "a\\u0000b", "text": "x"}', r"small/corpus.jsonl:1: a NUL character in the id 'a\\x00b'"),
     ],
 )
 def test_malformed_documents_are_named_by_line(folder: Path, line: str, message: str) -> None:
@@ -112,6 +116,24 @@ def test_duplicate_ids_are_refused(folder: Path) -> None:
     write_lines(folder / "queries.jsonl", ['{"_id": "q", "text": "x"}', "", '{"_id": "q", "text": "y"}'])
     with pytest.raises(DataError, match=r"queries.jsonl:3: the id 'q' is already in line 1"):
         read_beir(str(folder))
+
+
+def test_ids_that_differ_in_white_space_around_them_are_one(folder: Path) -> None:
+    write_lines(folder / "corpus.jsonl", ['{"_id": "d", "text": "x"}', '{"_id": " d", "text": "y"}'])
+    with pytest.raises(DataError, match=r"corpus.jsonl:2: the id 'd' is already in line 1"):
+        read_beir(str(folder))
+
+
+@pytest.mark.parametrize("kind", ["corpus", "queries"])
+def test_a_line_of_gigabytes_in_a_small_archive_is_refused(
+    folder: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probe.io.text_lines.LONGEST_LINE", 1 << 20)
+    with (folder / f"{kind}.jsonl").open("a") as file:
+        file.write(json.dumps({"_id": "bomb", "text": "a" * (1 << 22)}) + "\n")
+    archive = zip_folder(folder, tmp_path / "a.zip")
+    with pytest.raises(DataError, match=rf"{kind}.jsonl:3: a line of more than 1 MiB"):
+        read_beir(str(archive))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +170,7 @@ def test_half_a_character_is_replaced_in_texts_and_refused_in_ids(folder: Path) 
 
 
 def test_relevant_documents_with_the_querys_own_id_are_named(folder: Path) -> None:
+    write_lines(folder / "corpus.jsonl", ['{"_id": "1", "text": "uno"}', '{"_id": "2", "text": "two"}'])
     dataset = read_beir(write_qrels(folder, HEADER, "1\t1\t1", "q\t2\t1"))
     assert "1 relevant documents with their query's own id" in dataset.defects[0]
 

@@ -57,7 +57,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, content: bytes | Exception) -> list[s
 
 def expect(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    reference = {"address": "https://example.org/{name}.zip", "md5": {"scifact": md5}}
+    reference = {"address": "https://example.org/{name}.zip", "md5": {"scifact": md5}, "documents": {}}
     monkeypatch.setattr(download, "read_table", lambda room, name: reference)
 
 

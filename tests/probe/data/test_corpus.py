@@ -12,12 +12,11 @@ from fake_bucket import Bucket, fill_bucket, use_bucket
 from tiny_data import write_beir, write_lines, zip_folder
 
 from probe.data import corpus as corpus_module
-from probe.data import parquet as parquet_records
+from probe.data import records as parquet_records
 from probe.data import texts as texts_module
 from probe.data.corpus import Corpus
 from probe.data.loading import load_dataset
-from probe.data.parquet import ParquetRows
-from probe.data.records import JsonLines
+from probe.data.records import JsonLines, ParquetRows
 from probe.data.texts import Documents, Texts, select
 from probe.errors import DataError
 
@@ -120,6 +119,12 @@ def test_row_groups_before_a_block_are_not_read(folder: Path, monkeypatch: pytes
     monkeypatch.setattr(parquet_records, "_read_groups", note)
     assert documents.read(40, 8).ids == tuple(f"d{i}" for i in range(40, 48))
     assert groups == [("part-2.parquet", range(0, 3))]
+
+
+def test_files_that_systems_leave_behind_are_no_part_of_a_corpus(folder: Path) -> None:
+    FORMS["parquet folder"](folder)
+    (folder / "corpus" / "._part-0.parquet").write_bytes(b"\0\5\26\7")
+    assert len(load_dataset(str(folder)).documents) == COUNT
 
 
 def test_few_bytes_of_a_bucket_are_fetched_for_a_block(

@@ -160,6 +160,25 @@ def test_progress_is_told_per_finished_chunk(outcome: Outcome) -> None:
     assert sum(done for _, done, _ in outcome.engine.told) == 1000
 
 
+def test_a_cluster_ties_equal_texts_and_drops_the_query_itself(
+    tmp_path: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    texts = [*dict.fromkeys(make_texts(90))][:60]
+    documents = {f"d{number}": text for number, text in enumerate([*texts, *reversed(texts)])}
+    # Query d0 is its document, d1 has the id of another text.
+    queries = {"d0": texts[0], "d1": texts[2]}
+    folder = write_beir(tmp_path / "doubled", documents, queries, {"d0": {"d119": 1}, "d1": {"d1": 1}})
+    model = tiny_folder("bert")
+    specs = [f"{model}@1,3:mean", f"{model}@1:mean+{model}@3:cls"]
+    expected = rank_specs(specs, str(folder), None, examples=True)
+    assert_same(rank_specs(specs, str(folder), None, examples=True, engine=RayEngine(workers=1)), expected)
+    assert "1 queries with the id of a document that has another text" in expected.settings["dataset"]["defects"][-1]
+    assert expected.examples
+    for example in expected.examples.queries:
+        for finding in example.findings:
+            assert finding.documents[0] == {"d0": "d119", "d1": "d2"}[example.query]
+
+
 def test_a_selection_out_of_a_zip_needs_no_store(data: Path, tiny_folder: Callable[[str], Path]) -> None:
     archive = str(zip_folder(data, data.parent / "data.zip"))
     specs, engine = [f"{tiny_folder('bert')}@1,3:mean"], RayEngine(workers=1, source=DatasetSource(archive, limit=200))

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 
 from probe.data.dataset import Dataset
+from probe.data.texts import EqualTexts
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.evaluation.composite import Asymmetric, SimilarityChoice
@@ -48,8 +49,14 @@ DOCUMENTS = {A: vectors(2, 30, 8), B: vectors(3, 30, 6)}
 OWN = {"a": "dot", "b": "cosine"}
 
 
+def tracker_of(encoders: "Sequence[Fusion | Asymmetric | RunFusion]", asked: str) -> TopKTracker:
+    none = EqualTexts(np.empty(0, np.int64), np.empty(0, np.int64))
+    choice = SimilarityChoice(asked, OWN)
+    return TopKTracker(encoders, ["q0", "q1", "q2", "q3"], 30, equal_texts=none, similarities=choice)
+
+
 def track(encoder: "Fusion | Asymmetric | RunFusion", asked: str = "own") -> dict[str, dict[str, float]]:
-    tracker = TopKTracker([encoder], ["q0", "q1", "q2", "q3"], 30, similarities=SimilarityChoice(asked, OWN))
+    tracker = tracker_of([encoder], asked)
     tracker.take_queries(QUERIES)
     for start in (0, 13):
         stop = 13 if start == 0 else 30
@@ -79,7 +86,7 @@ def test_a_fusion_is_compared_by_its_vectors(method: str, asked: str) -> None:
     first, second = A, Hookpoint("a", 2, "mean")
     fusion = Fusion((first, second), method=method)
     asked_states, found_states = {**QUERIES, second: vectors(5, 4, 8)}, {**DOCUMENTS, second: vectors(6, 30, 8)}
-    tracker = TopKTracker([fusion], ["q0", "q1", "q2", "q3"], 30, similarities=SimilarityChoice(asked, OWN))
+    tracker = tracker_of([fusion], asked)
     tracker.take_queries(asked_states)
     tracker.take(tracker.find(0, IDS, found_states))
     joined = [fusion.join_arrays([states[p] for p in fusion.points]) for states in (asked_states, found_states)]
@@ -89,7 +96,7 @@ def test_a_fusion_is_compared_by_its_vectors(method: str, asked: str) -> None:
 
 def test_one_table_may_hold_a_hookpoint_by_dot_and_in_a_fusion_by_cosine() -> None:
     alone, fusion = Fusion((A,)), Fusion((A, B))
-    tracker = TopKTracker([alone, fusion], ["q0", "q1", "q2", "q3"], 30, similarities=SimilarityChoice("own", OWN))
+    tracker = tracker_of([alone, fusion], "own")
     tracker.take_queries(QUERIES)
     tracker.take(tracker.find(0, IDS, DOCUMENTS))
     cosines = [compare("cosine", QUERIES[point], DOCUMENTS[point]) for point in (A, B)]
@@ -101,7 +108,7 @@ def test_one_table_may_hold_a_hookpoint_by_dot_and_in_a_fusion_by_cosine() -> No
 
 def test_rankings_that_are_fused_are_each_by_its_own() -> None:
     late = RunFusion((A, B), "rrf")
-    tracker = TopKTracker([late], ["q0", "q1", "q2", "q3"], 30, similarities=SimilarityChoice("own", OWN))
+    tracker = tracker_of([late], "own")
     tracker.take_queries(QUERIES)
     tracker.take(tracker.find(0, IDS, DOCUMENTS))
     assert tracker.run(late) == late.combine([track(Fusion((A,))), track(Fusion((B,)))])

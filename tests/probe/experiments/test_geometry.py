@@ -14,10 +14,12 @@ from typer.testing import CliRunner, Result
 import cli
 from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
+from probe.data.texts import Texts
 from probe.encoding.chunk_states import prompted_documents, prompted_queries, read_states
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
+from probe.errors import DataError
 from probe.experiments.geometry import measure_candidates, measure_geometry
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate
@@ -168,6 +170,12 @@ def test_without_judgements_there_is_no_alignment(reader: LayerReader, dataset: 
     none = {query: dict.fromkeys(found, 0) for query, found in dataset.qrels.items()}
     board = measure_geometry(reader, replace(dataset, qrels=none))
     assert [row.alignment for row in board.rows] == [None] * 4
+
+
+def test_a_single_document_has_nothing_to_be_compared_with(reader: LayerReader, dataset: Dataset) -> None:
+    single = replace(dataset, documents=Texts.gather(list(dataset.documents)[:1]))
+    with pytest.raises(DataError, match="holds 1 document: expected 2 or more"):
+        measure_geometry([reader], single)
 
 
 def test_the_same_numbers_with_and_without_a_store(reader: LayerReader, dataset: Dataset, tmp_path: Path) -> None:

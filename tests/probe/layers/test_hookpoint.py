@@ -163,3 +163,48 @@ def test_parsing_a_spec_does_not_import_torch() -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("owner/name@v1.0", ("owner/name@v1.0", None, None)),
+        ("owner/name@main:cls", ("owner/name@main", None, "cls")),
+        ("owner/name@v1.0@5:mean", ("owner/name@v1.0", "5", "mean")),
+        ("owner/name@refs/pr/1@2", ("owner/name@refs/pr/1", "2", None)),
+        (f"owner/name@{COMMIT}", (f"owner/name@{COMMIT}", None, None)),
+        (f"owner/name@{COMMIT}@last", (f"owner/name@{COMMIT}", "last", None)),
+        ("owner/name@v1@image.5:cls", ("owner/name@v1@image", "5", "cls")),
+        ("owner/name@5", ("owner/name", "5", None)),
+        ("owner/name@last", ("owner/name", "last", None)),
+        ("owner/name@image", ("owner/name@image", None, None)),
+    ],
+)
+def test_a_revision_belongs_to_the_model(spec: str, parts: tuple[str, str | None, str | None]) -> None:
+    assert split_spec(spec) == parts
+    if parts[1] != "last":
+        assert str(Hookpoint.parse(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        (r"C:\models\x@5:mean", (r"C:\models\x", "5", "mean")),
+        (r"C:\models\x", (r"C:\models\x", None, None)),
+        (r"C:\a@b\x:cls", (r"C:\a@b\x", None, "cls")),
+        (r"C:\a@b\x", (r"C:\a@b\x", None, None)),
+        ("C:/models/x@5:mean", ("C:/models/x", "5", "mean")),
+        (r".\x@last", (r".\x", "last", None)),
+    ],
+)
+def test_paths_of_windows_are_paths(spec: str, parts: tuple[str, str | None, str | None]) -> None:
+    assert split_spec(spec) == parts
+
+
+@pytest.mark.parametrize("spec", ["minilm@v1.0", "./folder@v1.0", "owner/name@1-", "owner/name@x y"])
+def test_what_can_be_no_revision_is_no_layer_either(spec: str) -> None:
+    with pytest.raises(CallError, match="is not a layer"):
+        split_spec(spec)

@@ -62,7 +62,7 @@ def test_scores_are_cosines() -> None:
 def test_a_document_with_the_querys_own_id_is_dropped() -> None:
     vectors = np.eye(3, dtype=np.float32)
     scores = cosines(vectors, vectors)
-    top = TopK(["a", "b", "other"], 2)
+    top = TopK(["a", "b", "other"], 2, {"a", "b"})
     top.add(["a", "b"], scores[:, :2])
     top.add(["c"], scores[:, 2:])
     assert np.isfinite(scores).all()

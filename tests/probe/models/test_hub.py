@@ -4,7 +4,9 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_hub import FakeHub, commit_of, serve_hub
@@ -186,10 +188,13 @@ def raising(error: Exception) -> Callable[..., str]:
     return download
 
 
-def http_error(kind: str) -> Exception:
-    from huggingface_hub.utils import httpx
+def hub_http() -> Any:
+    """Return the HTTP library of the hub's client, which is not the same in all its versions."""
+    return vars(import_module("huggingface_hub.utils"))["httpx"]
 
-    error: Exception = getattr(httpx, kind)("407 Proxy Authentication Required")
+
+def http_error(kind: str) -> Exception:
+    error: Exception = getattr(hub_http(), kind)("407 Proxy Authentication Required")
     return error
 
 
@@ -304,8 +309,8 @@ def test_code_in_another_repository_is_fetched_and_found_without_a_network(
 
 def test_gated_models_name_the_way_in(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub.errors import GatedRepoError
-    from huggingface_hub.utils import httpx
 
+    httpx = hub_http()
     answer = httpx.Response(403, request=httpx.Request("GET", "http://hub"))
     monkeypatch.setattr("huggingface_hub.snapshot_download", raising(GatedRepoError("gated", response=answer)))
     with pytest.raises(ModelError, match="gated: accept its terms"):

@@ -1,6 +1,7 @@
 """List, verify, prune."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import RunContext, prompted_documents, prompted_queries, read_states
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
+from probe.io.staging import staging
 from probe.models.loaded import LoadedModel
-from probe.store.inventory import find_rubbish, list_shelves, prune, select_shelves, verify
+from probe.store.inventory import find_leftovers, find_rubbish, list_shelves, prune, select_shelves, verify
 from probe.store.store import MANIFEST, Store
 
 
@@ -72,6 +74,31 @@ def test_rubbish_is_what_no_run_can_use(store: Store) -> None:
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
     assert sorted(find_rubbish(store)) == sorted([old, chunk])
+
+
+def test_what_a_killed_process_left_is_rubbish_and_what_another_writes_is_not(store: Store) -> None:
+    folder = list_shelves(store)[0].folder
+    with staging(folder / "chunk") as made:
+        made.write_bytes(b"half")
+        assert find_leftovers(store) == []
+        dead = folder / ".chunk-0123456789abcdef.part"
+        shutil.copytree(made.parent, dead)
+        assert find_leftovers(store) == find_rubbish(store) == [dead]
+        prune([dead])
+        assert made.exists()
+
+
+def test_the_next_run_that_writes_there_removes_what_a_killed_one_left(
+    store: Store, model: LoadedModel, dataset: Dataset
+) -> None:
+    for shelf in list_shelves(store):
+        (shelf.folder / ".chunk-0123456789abcdef.part").mkdir()
+        (shelf.folder / ".chunk-0123456789abcdef.part" / "lock").touch()
+    reader = LayerReader(model)
+    side = prompted_documents(reader, dataset)
+    list(read_states(reader, side, [(3, "max")], context=RunContext(store)))
+    (left,) = find_leftovers(store)
+    assert left.parent != next(shelf.folder for shelf in list_shelves(store) if shelf.side == "documents")
 
 
 def test_nothing_is_selected_without_a_condition(store: Store) -> None:

@@ -1,0 +1,90 @@
+"""Read an encoder that has no layers, as sentence-transformers runs it: static embeddings, routers."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from probe.data.images import refuse_image_files
+from probe.encoding.reader import LayerReader, LayerStates
+from probe.layers.hookpoint import OWN, LayerPooling
+from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
+from probe.models.tokenization import Role, as_role
+
+__all__ = ["WholeReader"]
+
+# Texts that run together.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Texts as they are, and what they are to the model."""
+
+    texts: list[str]
+    role: Role
+
+
+class WholeReader(LayerReader):
+    """Reads an encoder whose only vectors are its own; a router takes the route of the text's task."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        """Open the model of some files."""
+        from probe.models.pipeline import load_pipeline
+
+        self.pipeline = load_pipeline(files)[0].to(files.device)
+        super().__init__(_profile(files, self.pipeline))
+
+    @cached_property
+    def loaded(self) -> Any:
+        """Nothing that layers could be read of.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"{self.model.source.name} has no layers")
+
+    def prepare(self, texts: Sequence[str], role: Role | str) -> Any:
+        """Line up texts.
+
+        Raises:
+            CallError: One of them is an image.
+        """
+        refuse_image_files(texts, self.model.source.name)
+        return _Texts(list(texts), as_role(role))
+
+    def run(
+        self, texts: Any, layer_poolings: Sequence[LayerPooling], on_batch: Callable[[int], None] = lambda done: None
+    ) -> LayerStates:
+        """Embed prepared texts."""
+        began = time.perf_counter()
+        rows = [np.empty((0, self.model.width), np.float32)]
+        for start in range(0, len(texts.texts), _BATCH):
+            batch = texts.texts[start : start + _BATCH]
+            rows.append(
+                self.pipeline.encode(
+                    batch, prompt=texts.role.prompt, task=texts.role.task, show_progress_bar=False, batch_size=_BATCH
+                ).astype(np.float32)
+            )
+            on_batch(len(batch))
+        vectors = np.concatenate(rows)
+        return LayerStates(dict.fromkeys(layer_poolings, vectors), {0: time.perf_counter() - began}, 0)
+
+
+def _profile(files: ModelFiles, pipeline: Any) -> ModelProfile:
+    width = len(pipeline.encode(["a"], task="document", prompt="", show_progress_bar=False)[0])
+    longest = getattr(pipeline, "max_seq_length", None)
+    facts = ModelFacts(
+        depth=0,
+        width=width,
+        parameters=(sum(p.numel() for p in pipeline.parameters()),),
+        max_tokens=longest if isinstance(longest, int) and longest < NO_LIMIT else NO_LIMIT,
+        notes=files.config.notes,
+        pooling=OWN,
+        own_width=width,
+        state_hashes=(f"{files.weights_hash} {files.files_hash}",),
+    )
+    return build_profile(files, facts)

@@ -1,0 +1,65 @@
+"""Files that a user names are checked before the work and never replace what came meanwhile."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from encoder_surgery.shell import output
+from encoder_surgery.shell.output import check_file, write_file, write_text
+from probe.errors import CallError, ProbeError
+
+SUFFIXES = (".json",)
+
+
+def test_what_was_there_before_the_work_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.json"
+    for text in ("one", "two"):
+        check_file("--save", file, SUFFIXES)
+        write_text(text, file)
+    assert file.read_text() == "two"
+    assert capsys.readouterr().err == f"saved {file}\n" * 2
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_came_meanwhile_stays(tmp_path: Path, there: bool) -> None:
+    file = tmp_path / "a.json"
+    if there:
+        file.write_text("before")
+    check_file("--save", file, SUFFIXES)
+    file.write_text("of another command")
+    with pytest.raises(ProbeError, match=r"a.json' was written by something else in the meantime.*a-1.json"):
+        write_text("ours", file)
+    assert file.read_text() == "of another command"
+    assert (tmp_path / "a-1.json").read_text() == "ours"
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("before")
+    check_file("--save", file, SUFFIXES)
+
+    def fail(made: Path) -> None:
+        made.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ProbeError, match=r"a.json' cannot be written: no space is left on the disk$"):
+        write_file(file, fail)
+    assert file.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_what_is_no_ordinary_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(CallError, match="no ordinary file"):
+        check_file("--save", tmp_path / "a.json", SUFFIXES)
+
+
+def test_nothing_is_remembered_of_a_file_that_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    check_file("--save", file, SUFFIXES)
+    write_text("one", file)
+    write_text("two", file)
+    assert file.read_text() == "two"
+    assert file not in output._checked

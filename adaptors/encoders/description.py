@@ -21,6 +21,7 @@ __all__ = [
     "describe_trained",
     "is_adapted",
     "read_adaptor",
+    "seen_texts",
 ]
 
 DESCRIPTION = "adaptor.json"
@@ -85,6 +86,8 @@ class SavedDescription(Description):
     text_sha256: str | None
     top: list[str]
     fitted_to: list[Member]
+    # Names may hold the plus sign that joins them above; None in folders of before.
+    seen: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,11 +153,24 @@ def describe_trained(folder: Path, trained: TrainedOn, members: Sequence[str]) -
         text_sha256="+".join(text_hash for _, text_hash in learned.seen) or None,
         top=before.top if before else [],
         fitted_to=[describe_member(folder / member) for member in members],
+        seen=learned.seen,
     )
     write_json(folder / DESCRIPTION, description.model_dump())
 
 
 def _learned(description: SavedDescription) -> Learned:
-    names, hashes = description.dataset.split("+"), (description.text_sha256 or "").split("+")
     labels = tuple(name for name in description.labels.split("+") if name != "none")
-    return Learned(labels, tuple(zip(names, hashes, strict=False)) if description.text_sha256 else ())
+    return Learned(labels, seen_texts(description))
+
+
+def seen_texts(description: SavedDescription) -> tuple[tuple[str, str], ...]:
+    """Return the name of every data set whose texts a fit saw, and the sha256 of its documents."""
+    if description.seen is not None:
+        return description.seen
+    if not description.text_sha256:
+        return ()
+    hashes = description.text_sha256.split("+")
+    names = description.dataset.split("+") if len(hashes) > 1 else [description.dataset]
+    # Where a plus sign is part of a name, the hashes alone tell.
+    names = names if len(names) == len(hashes) else [description.dataset] * len(hashes)
+    return tuple(zip(names, hashes, strict=True))

@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptors.encoders.adapted import AdaptedEncoder
-from adaptors.encoders.description import DESCRIPTION, SavedDescription, check_member, describe_member, read_adaptor
+from adaptors.encoders.description import (
+    DESCRIPTION,
+    SavedDescription,
+    check_member,
+    describe_member,
+    read_adaptor,
+    seen_texts,
+)
 from adaptors.encoders.st_modules import is_plain, read_top, top_modules
 from adaptors.modules.base import Identity
 from probe.encoding.hookpoints import own_pooling
@@ -108,7 +115,8 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,
         dataset=about.dataset,
-        text_sha256=encoder.adaptor.fitted_on and encoder.adaptor.fitted_on[1],
+        text_sha256="+".join(found for _, found in encoder.adaptor.seen) or None,
+        seen=encoder.adaptor.seen,
         # The last module scales the vectors.
         top=[entry.path for entry in read_model_config(folder).modules[-1 - len(top) : -1]],
         fitted_to=[describe_member(member) for member in members],
@@ -162,6 +170,5 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
     module = read_top([Path(folder) / name for name in description.top]) if description.top else Identity(width)
     if module.width != width:
         raise ModelError(f"the adaptor in '{folder}' takes {module.width} dimensions, and its models give {width}")
-    seen = (description.dataset, description.text_sha256) if description.text_sha256 else None
-    facts = AdaptorFacts(description.kind, description.labels, seen, None, module.count_parameters())
+    facts = AdaptorFacts(description.kind, description.labels, seen_texts(description), None, module.count_parameters())
     return SavedAdaptor(readers, AdaptedEncoder(fusion, module, module.dim, facts, str(folder)))

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
@@ -25,6 +24,7 @@ from adaptors.training.checkpoints import (
 from adaptors.training.distributed import is_first, on_first
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
 from adaptors.training.memory import bounded
+from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer
 
 __all__ = ["fingerprint", "train_round"]
@@ -50,7 +50,7 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
     options = run.options
-    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+    with tempfile.TemporaryDirectory() as scratch, kept_random_states():
         folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
         on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options=options)))
         trainer = make_trainer(run, data, folder, number=number, done=done)

@@ -20,6 +20,7 @@ from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Row, as_pairs, texts_of
 from adaptors.training.distributed import init, is_first, on_first
 from adaptors.training.epochs import Epoch
+from adaptors.training.random_states import kept_random_states
 from probe.encoding.chunk_states import silent
 from probe.errors import CallError, DataError
 
@@ -92,7 +93,7 @@ def tune(
 
 def _choose(encoder: TrainableEncoder, options: TuneOptions) -> TrainedWeights:
     """Make weights trainable; low-rank matrices begin at random."""
-    with torch.random.fork_rng():
+    with kept_random_states():
         torch.manual_seed(options.schedule.seed)
         return choose_weights(encoder, options.scope)
 

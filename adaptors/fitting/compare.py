@@ -80,12 +80,16 @@ def compare_adaptors(
         CallError: A spec is wrong, or a dimension does not suit any encoder.
     """
     options = options or RunOptions()
-    resolved = specs if isinstance(specs, ResolvedSpecs) else resolve_specs(specs, options.load, options.store)
+    resolved = specs if isinstance(specs, ResolvedSpecs) else _resolve(specs, options)
     data = select_fit_data(texts, load_dataset(texts), labels="none") if isinstance(texts, str) else texts
     fitted = fit_adaptors(resolved, plan, data, options=options)
     encoders = [*resolved.fusions, *fitted.adapted]
     board = rank_candidates(resolved.candidates, data.corpus, str(resolved.baseline), options=options, fusions=encoders)
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
+
+
+def _resolve(specs: Sequence[str], options: RunOptions) -> ResolvedSpecs:
+    return resolve_specs(specs, options.load, options.store, similarity=options.similarity)
 
 
 def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
@@ -146,7 +150,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)
     seconds = time.perf_counter() - began
-    seen = None if kind == "truncate" else data.fitted_on
+    seen = () if kind == "truncate" else (data.fitted_on,)
     facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
     return [AdaptedEncoder(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
 

@@ -92,13 +92,16 @@ class FitTexts:
     labels: bool = False
 
 
-def find_training(name: str, split: str) -> Dataset | None:
-    """Return a data set's training or development split, but never the scored one; None where there is no other."""
+def find_training(name: str, split: str, limit: int | None = None) -> Dataset | None:
+    """Return a data set's training or development split, but never the scored one; None where there is no other.
+
+    With a limit about as many documents are kept, those that the split judges among them.
+    """
     for other in _TRAINING:
         if other == split:
             continue
         try:
-            return load_dataset(name, other)
+            return load_dataset(name, other, limit)
         except CallError:
             _log.debug("%s has no split %s", name, other)
     return None

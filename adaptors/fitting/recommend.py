@@ -11,6 +11,7 @@ from adaptors.fitting.lens import fit_lenses
 from probe.data.dataset import Dataset
 from probe.data.texts import Texts
 from probe.encoding.chunk_states import RunContext
+from probe.encoding.hookpoints import with_full_model
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Composite
@@ -21,7 +22,7 @@ from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.significance import holm, non_inferiority_p_values
 
-__all__ = ["Recommendation", "recommend", "split_queries"]
+__all__ = ["Recommendation", "check_margin", "recommend", "split_queries"]
 
 _ALPHA = 0.05
 
@@ -75,14 +76,14 @@ def recommend(
         The recommendation.
 
     Raises:
-        CallError: The split is not there, or the margin is not positive.
+        CallError: The split is not there, or the margin is none.
     """
-    if margin <= 0:
-        raise CallError(f"--recommend {margin:g}: expected a margin above 0, as 0.01")
+    check_margin(margin)
     if held is None:
         raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
     seen, judged = split_queries(options.apply_id_rule(held))
-    full = max(points, key=lambda point: point.layer_pooling[0])
+    full = with_full_model(reader.model, "last", [str(point.pooling) for point in points])[1]
+    points = tuple(dict.fromkeys([*points, full]))
     lenses = fit_lenses(reader, points, FitTexts(held, seen), store=options.store, progress=options.progress)
     encoders: list[Composite] = [*(Fusion((point,)) for point in points), *lenses]
     evaluations, _ = sweep_fusions(
@@ -91,6 +92,7 @@ def recommend(
         judged,
         metrics=[options.ranked_by],
         context=RunContext(options.store, options.progress),
+        similarity=options.similarity,
     )
     chosen, p_value = _pick(evaluations, full, margin, options=options)
     return Recommendation(
@@ -101,6 +103,16 @@ def recommend(
         queries=len(judged.queries),
         split=judged.split,
     )
+
+
+def check_margin(margin: float) -> None:
+    """Refuse a margin that no score can be worse by, or that every score is.
+
+    Raises:
+        CallError: It is not between 0 and 1, or no number.
+    """
+    if not 0 < margin < 1:
+        raise CallError(f"--recommend {margin:g}: expected a margin above 0 and below 1, as 0.01")
 
 
 def split_queries(dataset: Dataset) -> tuple[Dataset, Dataset]:

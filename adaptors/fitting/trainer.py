@@ -23,6 +23,7 @@ from adaptors.modules.st_module import AdaptorModule, read_weights
 from adaptors.training.callbacks import CollapseMonitor, check_tracking
 from adaptors.training.checkpoints import check_fingerprint, hash_tensors
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
+from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import PlainTrainer
 
 __all__ = ["EPOCH_STEPS", "TrainingTask", "fingerprint", "train"]
@@ -84,7 +85,7 @@ def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[
     """
     check_tracking(options.report_to)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+    with tempfile.TemporaryDirectory() as scratch, kept_random_states():
         folder = options.checkpoints or Path(scratch)
         check_fingerprint(folder, task.fingerprint)
         model = SentenceTransformer(modules=[AdaptorModule(network)], device=None)

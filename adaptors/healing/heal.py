@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
@@ -26,6 +25,7 @@ from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_te
 from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import TrainingLog
 from adaptors.training.pace import Budget, Pace, has_run_out
+from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError
@@ -149,7 +149,7 @@ def heal(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> H
     check_width(model, texts)
     train, held = texts.hold_out(options.seed)
     judge = HeldOutTexts(held, budget.clock) if budget else HeldOutTexts(held)
-    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, kept_random_states():
         if budget is not None:
             budget.check()
         folder = options.checkpoints or Path(scratch)

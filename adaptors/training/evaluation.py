@@ -1,13 +1,12 @@
 """Evaluate a model in the middle of its training: as it is in use, by nDCG@10 of vectors in memory."""
 
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import nn
 
+from adaptors.training.random_states import kept_random_states
 from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.top_k import TopK, cosines
 from probe.metrics.vectors import Embeddings, unit
@@ -25,16 +24,13 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         model: The model; its parts may be in different modes.
     """
     modes = {module: module.training for module in model.modules()}
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        with torch.random.fork_rng(), torch.no_grad():
+        with kept_random_states(), torch.no_grad():
             model.eval()
             yield
     finally:
         for module, mode in modes.items():
             module.training = mode
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def mean_ndcg(

@@ -40,6 +40,7 @@ def rank(
     steps: option.Steps = 300,
     metric: option.MetricName = "ndcg@10",
     seed: option.Seed = 0,
+    similarity: option.Similarity = "own",
     drop_same_id: option.DropSameId = False,
     *,
     data: option.DataFlags,
@@ -57,15 +58,17 @@ def rank(
     from adaptors.fitting.options import TrainOptions
     from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
+    from probe.metrics.similarity import check_similarity
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
     chosen = check_kinds(named)
     ranked_by = Metric.parse(metric)
+    check_similarity(similarity)
     opened = store.open()
     say(f"loading {data.dataset} and the models of {', '.join(on)}")
     with working() as report:
         texts = data.load()
-        resolved = resolve_specs(on, loading.load_options(), opened)
+        resolved = resolve_specs(on, loading.load_options(), opened, similarity=similarity)
         options = RunOptions(
             metric=ranked_by,
             seed=seed,
@@ -73,6 +76,7 @@ def rank(
             store=opened,
             progress=report,
             examples=output.writes_json,
+            similarity=similarity,
             drop_same_id=drop_same_id,
         )
         plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))

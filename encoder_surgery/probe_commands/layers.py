@@ -55,6 +55,10 @@ def layers(
     the table.
     """
     output.check()
+    if recommend is not None:
+        from adaptors.fitting.recommend import check_margin
+
+        check_margin(recommend)
     poolings = pooling.split(",")
     engine.check(poolings)
     from probe.experiments.layers import rank_layers
@@ -67,7 +71,7 @@ def layers(
         options = replace(options, progress=report)
         if texts.images and (lens or recommend is not None):
             raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' holds images: leave them out")
-        extras = _Extras(model, data.dataset, lens, recommend)
+        extras = _Extras(model, data.dataset, lens, recommend, data.limit)
         fit = partial(extras.fit, data=texts, options=options)
         board = rank_layers(model, texts, layers, poolings=poolings, options=options, extra=fit)
         board = extras.add_recommendation(board)
@@ -83,6 +87,7 @@ class _Extras:
         dataset: The data set, as typed.
         lens: Whether every layer is shown with its lens, too.
         margin: How much worse than the full model still counts as not worse, where a recommendation is asked for.
+        limit: How many documents are kept about, where not all are.
         found: The recommendation, once there is one.
     """
 
@@ -90,12 +95,13 @@ class _Extras:
     dataset: str
     lens: bool
     margin: float | None
+    limit: int | None = None
     found: "Recommendation | None" = None
 
     def fit(
         self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"
     ) -> "Sequence[Composite]":
-        """Return a lens per hookpoint, and find the recommendation, where asked for."""
+        """Return a lens per hookpoint, where asked for, and find the recommendation, where that is."""
         if not self.lens and self.margin is None:
             return ()
         if any(point.pooling == TOKENS for point in points):
@@ -104,9 +110,12 @@ class _Extras:
         from adaptors.fitting.lens import fit_lenses
         from adaptors.fitting.recommend import recommend
 
-        held = find_training(self.dataset, data.split)
         if self.margin is not None:
-            self.found = recommend(reader, points, held, margin=self.margin, options=options)
+            judges = find_training(self.dataset, data.split, self.limit)
+            self.found = recommend(reader, points, judges, margin=self.margin, options=options)
+        if not self.lens:
+            return ()
+        held = find_training(self.dataset, data.split)
         return fit_lenses(reader, points, FitTexts(data, held), store=options.store, progress=options.progress)
 
     def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":

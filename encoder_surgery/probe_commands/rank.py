@@ -59,10 +59,12 @@ def rank(
     with working() as report, engine.ready():
         options = replace(options, progress=report)
         if queries and documents:
-            found = resolve_sides(queries, documents, load_options, store=options.store)
+            found = resolve_sides(queries, documents, load_options, store=options.store, similarity=options.similarity)
         else:
             rules = fuse_runs.split(",") if fuse_runs else ()
-            found = resolve_specs(named, load_options, options.store, run_rules=rules, tokens=True)
+            found = resolve_specs(
+                named, load_options, options.store, run_rules=rules, tokens=True, similarity=options.similarity
+            )
         found = pair_towers(found, texts, load_options, store=options.store)
         board = rank_candidates(found.candidates, texts, str(found.baseline), options=options, fusions=found.fusions)
     output.emit(board)

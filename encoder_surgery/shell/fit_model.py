@@ -38,6 +38,7 @@ class FitRequest:
         store: Store of states, if any.
         labels: The split whose judgements may be used, or `none`.
         training: How a network is trained.
+        similarity: What vectors are compared by, when they are scored.
         drop_same_id: Whether a document with the query's own id is dropped whatever its text.
     """
 
@@ -51,6 +52,7 @@ class FitRequest:
     store: "Store | None"
     labels: str = "none"
     training: TrainOptions = field(default_factory=TrainOptions)
+    similarity: str = "own"
     drop_same_id: bool = False
 
 
@@ -108,13 +110,19 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
     with working() as report:
         data = load_dataset(request.dataset, request.split, drop_same_id=request.drop_same_id)
-        resolved = resolve_specs([request.spec], options, request.store)
+        resolved = resolve_specs([request.spec], options, request.store, similarity=request.similarity)
         _check_single(resolved, request.spec)
         shown = _beside_full(resolved) if KINDS[request.kind].maps_to_final else resolved
         points = cast("Fusion", shown.baseline).points
         width = sum(widths_of(points, [candidate.reader for candidate in resolved.candidates]))
         training = replace(request.training, progress=report)
-        ranking = RunOptions(seed=training.seed, command=command_line(), store=request.store, progress=report)
+        ranking = RunOptions(
+            seed=training.seed,
+            command=command_line(),
+            store=request.store,
+            progress=report,
+            similarity=request.similarity,
+        )
         plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
         ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
         encoders = [*shown.fusions, *ladder.adapted]

@@ -41,6 +41,7 @@ __all__ = [
     "PromptFlags",
     "RankFlags",
     "Seed",
+    "Similarity",
     "Split",
     "Steps",
     "StoreFlags",
@@ -63,6 +64,7 @@ DropSameId = Annotated[
     bool, flag("Drop documents with the query's own id whatever their text, as BEIR does.", "--drop-same-id")
 ]
 MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
+Similarity = Annotated[str, flag("What vectors are compared by: own, cosine, dot, euclidean or manhattan.")]
 Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0, max=GREATEST_SEED)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
@@ -241,6 +243,7 @@ class RankFlags:
     metric: MetricName = "ndcg@10"
     seed: Seed = 0
     baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
+    similarity: Similarity = "own"
     drop_same_id: DropSameId = False
 
     def options(self, loading: EncodeFlags, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RunOptions":
@@ -256,6 +259,7 @@ class RankFlags:
             examples=examples,
             engine=engine,
             load=loading.load_options(),
+            similarity=self.similarity,
             drop_same_id=self.drop_same_id,
         )
 

@@ -144,6 +144,8 @@ class ResultFlags(FormatFlag):
             _print(result, console())
         else:
             typer.echo(_render(result, self.format), nl=False)
+            if self.format == "csv":
+                say("\n".join(result.notes()))
 
 
 @dataclass(frozen=True)

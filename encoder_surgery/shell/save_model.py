@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.options import DropSameId, Force, StoreFlags
+from encoder_surgery.shell.options import DropSameId, Force, Similarity, StoreFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
@@ -33,10 +33,15 @@ class CardFlags(StoreFlags):
     panel: ClassVar[str] = "Score"
 
     dataset: Annotated[str | None, flag("Score the result on it, for its model card.", "--dataset", "-d")] = None
+    similarity: Similarity = "own"
     drop_same_id: DropSameId = False
 
     def open(self) -> "Store | None":
-        """Return the store that the scoring uses, if any."""
+        """Return the store that the scoring uses, if any; refuse what has nothing to do without a score."""
+        from probe.metrics.similarity import OWN, check_similarity
+
+        if check_similarity(self.similarity) != OWN and self.dataset is None:
+            raise CallError(f"--similarity {self.similarity} is for the score: name a data set with --dataset")
         if self.drop_same_id and self.dataset is None:
             raise CallError("--drop-same-id says how a data set is scored: name one with --dataset")
         return super().open() if self.dataset else None
@@ -53,7 +58,8 @@ class CardFlags(StoreFlags):
         with working() as report:
             data = load_dataset(self.dataset, split, drop_same_id=self.drop_same_id)
             refuse_images(data, "a changed model")
-            board = score(data, RunOptions(command=command_line(), store=store, progress=report))
+            options = RunOptions(command=command_line(), store=store, progress=report, similarity=self.similarity)
+            board = score(data, options)
         for row in board.rows:
             say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
         return card_section(board)

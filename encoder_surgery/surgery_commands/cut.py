@@ -59,6 +59,7 @@ def cut(
             out,
             folder.force,
             card.open(),
+            similarity=card.similarity,
             drop_same_id=card.drop_same_id,
         )
         fit_and_save(request, options)

@@ -85,12 +85,14 @@ class ChunkStates:
         vectors: Float32 `(C, D)` per layer and pooling, rounded as in the store; tokens as `pack_tokens` joins them.
         seconds: Time from the start of the forward to each layer, summed over the batches.
         truncated: Texts longer than the model takes.
+        timed: Whether all of it was timed now, and nothing at another time.
     """
 
     ids: tuple[str, ...]
     vectors: dict[LayerPooling, Embeddings]
     seconds: dict[int, float]
     truncated: int
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,8 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, *, report: 
             record = ChunkRecord(shelf.key, texts.text_hash, states.truncated, states.seconds, {})
             shelf.put(work.chunk.number, new, record)
         tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
-    return ChunkStates(texts.ids, {key: dequantize(tensor) for key, tensor in tensors.items()}, seconds, truncated)
+    vectors = {key: dequantize(tensor) for key, tensor in tensors.items()}
+    return ChunkStates(texts.ids, vectors, seconds, truncated, timed=not found.tensors)
 
 
 def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:

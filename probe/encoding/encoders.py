@@ -43,6 +43,11 @@ class HookpointEncoder:
         return Hookpoint(self._reader.model.source.name, layer, name)
 
     @property
+    def similarity_fn_name(self) -> str:
+        """How its vectors are compared, by sentence-transformers' name."""
+        return self._reader.model.similarity
+
+    @property
     def depth(self) -> int:
         """Number of blocks of its model."""
         return self._reader.model.depth

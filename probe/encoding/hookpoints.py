@@ -1,12 +1,16 @@
 """The hookpoints of a model, with layers and poolings written out."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
+from probe.encoding.reader import LayerReader
 from probe.errors import CallError
-from probe.layers.hookpoint import HEAD, TOKENS, Hookpoint, check_pooling, parse_layers
+from probe.layers.hookpoint import HEAD, OWN, TOKENS, Hookpoint, check_pooling, parse_layers
+from probe.metrics.similarity import COSINE
 from probe.models.info import ModelProfile
 
-__all__ = ["own_pooling", "select_hookpoints", "with_full_model"]
+__all__ = ["for_similarity", "own_pooling", "select_hookpoints", "with_full_model"]
 
 
 def select_hookpoints(
@@ -59,6 +63,19 @@ def own_pooling(model: ModelProfile) -> str:
         name = model.source.name
         raise CallError(f"'{name}': {model.refusal}: name a pooling, as --pooling mean or in the spec {name}:mean")
     return model.pooling
+
+
+def for_similarity(reader: LayerReader, similarity: str) -> LayerReader:
+    """Return a reader whose model calls its own vectors `own` where they may not rank as its bare states do.
+
+    Both rank alike by the model's similarity and by the cosine, but lengths count in any other one.
+    """
+    model = reader.model
+    if similarity in (OWN, COSINE, model.similarity) or model.tower or model.pooling is None:
+        return reader
+    apart = copy.copy(reader)
+    apart.model = replace(model, pooling=OWN)
+    return apart
 
 
 def with_full_model(

@@ -1,15 +1,16 @@
 """Encoders made of the states at hookpoints, scored from those states without running a model again."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from probe.errors import CallError
 from probe.evaluation.records import AdaptorFacts
 from probe.layers.hookpoint import TOKENS, Hookpoint
+from probe.metrics.similarity import COSINE, OWN
 from probe.metrics.vectors import Embeddings
 
-__all__ = ["Asymmetric", "Composite", "Joint"]
+__all__ = ["Asymmetric", "Composite", "Joint", "SimilarityChoice"]
 
 
 class Joint(Protocol):
@@ -18,6 +19,10 @@ class Joint(Protocol):
     @property
     def points(self) -> tuple[Hookpoint, ...]:
         """The hookpoints, layer and pooling written out."""
+
+    @property
+    def adaptor(self) -> AdaptorFacts | None:
+        """What is on top of the hookpoints, if anything."""
 
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return its vectors `(N, D)`, given blocks `(N, D_i)`."""
@@ -90,3 +95,29 @@ class Asymmetric:
 
     def __str__(self) -> str:
         return f"{self.queries} > {self.documents}"
+
+
+@dataclass(frozen=True)
+class SimilarityChoice:
+    """What the vectors of every encoder are compared by.
+
+    Attributes:
+        asked: One of `probe.metrics.similarity.SIMILARITIES`, or `own`.
+        own: The own similarity of every model, by its name.
+    """
+
+    asked: str = OWN
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, encoder: Composite) -> str:
+        """Return what an encoder's vectors are compared by.
+
+        A fusion or an adaptor gives vectors of length 1, made for the cosine. Where queries have another encoder than
+        the documents, that of the documents decides.
+        """
+        if self.asked != OWN:
+            return self.asked
+        documents = encoder.sides[1]
+        if len(documents.points) > 1 or documents.adaptor is not None:
+            return COSINE
+        return self.own.get(documents.points[0].model, COSINE)

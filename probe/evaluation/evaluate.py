@@ -1,6 +1,7 @@
-"""Score any encoder: vectors by their cosines, tokens by MaxSim."""
+"""Score any encoder: vectors by their similarity, tokens by MaxSim."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from probe.data.texts import chunks
 from probe.encoding.chunk_states import Progress, silent
 from probe.encoding.maxsim import maxsim
 from probe.encoding.protocols import Encoder, LateEncoder
+from probe.errors import CallError
 from probe.evaluation.records import Evaluation
-from probe.evaluation.scorers import CosineScorer, MaxSimScorer
+from probe.evaluation.scorers import MaxSimScorer, VectorScorer, refuse_infinite
 from probe.evaluation.text_ties import TextTies
 from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.similarity import COSINE, OWN, SIMILARITIES, check_similarity
 from probe.metrics.top_k import TopK
 from probe.metrics.vectors import Embeddings
 from probe.store.chunk_file import dequantize, quantize
@@ -34,9 +37,10 @@ def evaluate(
     metrics: Sequence[str | Metric] = ("ndcg@10",),
     *,
     name: str | None = None,
+    similarity: str = OWN,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Score any encoder: vectors by their cosines, a vector per token by MaxSim.
+    """Score any encoder: vectors by their similarity, a vector per token by MaxSim.
 
     Vectors are rounded as those of a hookpoint are, so that equal encoders score alike. All queries are in memory, and
     some documents at a time.
@@ -46,20 +50,27 @@ def evaluate(
         dataset: Documents, queries and judgements, or their name or path.
         metrics: What to compute, as `ndcg@10`.
         name: What to call it; its hookpoint or its class when left out.
+        similarity: `cosine`, `dot`, `euclidean` or `manhattan`; `own` is the encoder's, the cosine where it has none.
         progress: Called after every chunk.
 
     Returns:
         Its evaluation.
 
     Raises:
-        ProbeError: A metric is wrong, or the data cannot be had; no text was encoded.
+        ProbeError: A metric or the similarity is wrong, or the data cannot be had; no text was encoded.
+        ModelError: It gives values that are not finite.
     """
     wanted = [Metric.parse(metric) for metric in metrics]
+    check_similarity(similarity)
     data = as_dataset(dataset)
     queries = [encoder.encode_query(chunk.texts) for chunk in chunks(data.queries, CHUNK)]
     # What one text gives: a vector, or several.
     is_late = np.ndim(queries[0][0]) == 2
-    scorer, read = _score_tokens(queries) if is_late else _score_vectors(queries)
+    called = name or str(getattr(encoder, "hookpoint", type(encoder).__name__))
+    if is_late and similarity != OWN:
+        raise CallError(f"'{called}' has a vector per token, compared by MaxSim: leave out the similarity {similarity}")
+    measure = _own_similarity(encoder) if similarity == OWN else similarity
+    scorer, read = _score_tokens(queries, called) if is_late else _score_vectors(queries, called, measure)
     size = _DOCUMENTS if is_late else CHUNK
     depth = max(metric.cutoff for metric in wanted)
     top, ties = TopK(data.queries.ids, depth, data.dropped), TextTies(data.documents.equal_texts, data.dropped)
@@ -69,26 +80,41 @@ def evaluate(
         ties.take(number * size, chunk.ids)
         scorer.keep_sample(number * size, documents)
         progress("documents", len(chunk), len(data.documents))
-    called = name or str(getattr(encoder, "hookpoint", type(encoder).__name__))
     run = ties.settle(top.run(), depth)
     return Evaluation(called, scorer.dim, score_run(run, data.qrels, wanted), scorer.collapsed)
 
 
-def _score_vectors(queries: Sequence[Any]) -> tuple[CosineScorer, Callable[[Any], Embeddings]]:
+def _own_similarity(encoder: object) -> str:
+    """Return what an encoder says it compares by: one of sentence-transformers, or a hookpoint of ours."""
+    named = getattr(encoder, "similarity_fn_name", None)
+    return named if isinstance(named, str) and named in SIMILARITIES else COSINE
+
+
+def _score_vectors(
+    queries: Sequence[Any], name: str, similarity: str
+) -> tuple[VectorScorer, Callable[[Any], Embeddings]]:
     """Return what compares documents with queries, and what makes of an encoder's output what that compares."""
-    return CosineScorer(np.concatenate([_round(part) for part in queries])), _round
+    # A value that is not finite would be rounded to another one.
+    read = partial(_round, name=name)
+    return VectorScorer(np.concatenate([read(part) for part in queries]), name, similarity), read
 
 
-def _score_tokens(queries: Sequence[Any]) -> tuple[MaxSimScorer, Callable[[Any], Embeddings]]:
+def _score_tokens(queries: Sequence[Any], name: str) -> tuple[MaxSimScorer, Callable[[Any], Embeddings]]:
     """The same for a vector per token."""
-    asked = [states for part in queries for states in _arrays(part)]
-    return MaxSimScorer(asked[0].shape[1]), lambda documents: maxsim(asked, _arrays(documents)).T
+    read = partial(_arrays, name=name)
+    asked = [states for part in queries for states in read(part)]
+    return MaxSimScorer(asked[0].shape[1]), lambda documents: maxsim(asked, read(documents)).T
 
 
-def _round(vectors: Embeddings) -> Embeddings:
-    return dequantize(quantize(np.ascontiguousarray(vectors, dtype=np.float32)))
+def _round(vectors: Embeddings, name: str) -> Embeddings:
+    found = np.ascontiguousarray(vectors, dtype=np.float32)
+    refuse_infinite(found, name)
+    return dequantize(quantize(found))
 
 
-def _arrays(texts: Sequence[object]) -> list[Embeddings]:
+def _arrays(texts: Sequence[object], name: str) -> list[Embeddings]:
     """Return token states as arrays, whether they come as arrays or as tensors of any device."""
-    return [torch.as_tensor(text).float().cpu().numpy().astype(np.float32, copy=False) for text in texts]
+    found = [torch.as_tensor(text).float().cpu().numpy().astype(np.float32, copy=False) for text in texts]
+    for states in found:
+        refuse_infinite(states, name)
+    return found

@@ -15,18 +15,27 @@ from probe.data.training_record import Learned, join_learned
 from probe.encoding.chunk_states import RunContext, prompted_queries
 from probe.encoding.maxsim_reader import late_reader
 from probe.encoding.reader import LayerReader
-from probe.evaluation.composite import Composite
+from probe.evaluation.composite import Composite, SimilarityChoice
 from probe.evaluation.fusion import RunFusion
 from probe.evaluation.records import AdaptorFacts, Evaluation
 from probe.evaluation.scan import Cost, Engine, Scan, points_of, read_points, scan_here
 from probe.evaluation.tower_pair import TowerPair
 from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import TOKENS, Hookpoint
+from probe.layers.operations import text_flops
 from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.similarity import OWN
 from probe.metrics.vectors import Embeddings
+from probe.models.info import ModelProfile
 from probe.results.query_examples import leaders
 
-__all__ = ["sweep_fusions"]
+__all__ = ["sweep_fusions", "typical_tokens"]
+
+# Documents that tell how long one is, and how many letters of them make a token.
+_EXAMPLES = 256
+_LETTERS = 4
+# Tokens around every text.
+_SPECIALS = 2
 
 
 class _Model:
@@ -38,6 +47,7 @@ class _Model:
         self.seconds: Counter[int] = Counter()
         self.truncated_documents = 0
         self.truncated_queries = 0
+        self.timed = True
         self._label = label
 
     def read_queries(self, dataset: Dataset, tracker: TopKTracker, context: RunContext) -> dict[Hookpoint, Embeddings]:
@@ -58,6 +68,7 @@ class _Model:
         """Add what a chunk of documents cost."""
         self.seconds.update(cost.seconds)
         self.truncated_documents += cost.truncated
+        self.timed = self.timed and cost.timed
 
 
 def sweep_fusions(
@@ -68,6 +79,7 @@ def sweep_fusions(
     metrics: Sequence[Metric],
     context: RunContext,
     engine: Engine = scan_here,
+    similarity: str = OWN,
 ) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
     """Score fusions of several models in one pass over the texts; the models read them side by side.
 
@@ -78,44 +90,67 @@ def sweep_fusions(
         metrics: What to compute.
         context: The store, and the callback of every batch.
         engine: Makes the pass over the documents; the queries are read here.
+        similarity: What vectors are compared by; `own` is every model's.
 
     Returns:
         One evaluation per encoder, and per model the documents and the queries longer than it takes.
     """
-    tracker = TopKTracker.over(dataset, encoders, max(metric.cutoff for metric in metrics))
+    own = {name: reader.model.similarity for name, reader in readers.items()}
+    depth = max(metric.cutoff for metric in metrics)
+    tracker = TopKTracker.over(dataset, encoders, depth, similarities=SimilarityChoice(similarity, own))
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
+    _scan(tracker, models, dataset, context=context, engine=engine)
+    costs = _Costs(models, len(dataset.documents), typical_tokens(dataset))
+    evaluations = [_evaluate(encoder, tracker, costs, dataset=dataset, metrics=metrics) for encoder in encoders]
+    return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
+
+
+def _scan(
+    tracker: TopKTracker,
+    models: Mapping[str, _Model],
+    dataset: Dataset,
+    *,
+    context: RunContext,
+    engine: Engine,
+) -> None:
+    """Have the models read the queries and then the documents."""
     queries: dict[Hookpoint, Embeddings] = {}
     for model in models.values():
         queries |= model.read_queries(dataset, tracker, context)
     tracker.take_queries(queries)
-    readers = {name: model.reader for name, model in models.items()}
-    reading = {name: reader for name, reader in readers.items() if points_of(tracker, reader)}
+    reading = {name: model.reader for name, model in models.items() if points_of(tracker, model.reader)}
     for found in engine(Scan(tracker, reading, dataset, context)):
         tracker.take(found.top)
         for name, cost in found.costs.items():
             models[name].add(cost)
-    evaluations = []
-    for encoder in encoders:
-        adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
-        documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
-        run = tracker.run(encoder)
-        milliseconds, _ = _costs(documents, models, len(dataset.documents))
-        _, parameters = _costs(encoder.points, models, len(dataset.documents))
-        evaluations.append(
-            Evaluation(
-                encoder=str(encoder),
-                dim=tracker.dim(encoder),
-                scores=score_run(run, dataset.qrels, metrics),
-                collapsed=tracker.collapsed(encoder),
-                ms_per_text=milliseconds,
-                parameters=parameters,
-                hookpoint=_read_at(encoder),
-                adaptor=adaptor,
-                leaders=leaders(run),
-                **_learned(adaptor, [readers[point.model].model.learned for point in encoder.points], dataset),
-            )
-        )
-    return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
+
+
+def _evaluate(
+    encoder: Composite | RunFusion,
+    tracker: TopKTracker,
+    costs: "_Costs",
+    *,
+    dataset: Dataset,
+    metrics: Sequence[Metric],
+) -> Evaluation:
+    adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
+    documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
+    run = tracker.run(encoder)
+    return Evaluation(
+        encoder=str(encoder),
+        dim=tracker.dim(encoder),
+        scores=score_run(run, dataset.qrels, metrics),
+        collapsed=tracker.collapsed(encoder),
+        flops=costs.flops(documents, adaptor),
+        ms_per_text=costs.milliseconds(documents),
+        parameters=costs.parameters(encoder.points),
+        hookpoint=_read_at(encoder),
+        hookpoints=encoder.points,
+        adaptor=adaptor,
+        notes=() if isinstance(encoder, RunFusion) else getattr(encoder, "notes", ()),
+        leaders=leaders(run),
+        **_learned(adaptor, [costs.model_of(point).learned for point in encoder.points], dataset),
+    )
 
 
 def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
@@ -133,10 +168,52 @@ def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: D
     return {"labels": labels, "transductive": below.saw(dataset) or (adaptor is not None and adaptor.saw(dataset))}
 
 
-def _costs(points: Sequence[Hookpoint], models: Mapping[str, _Model], documents: int) -> tuple[float, int]:
-    """Return milliseconds per document and parameters: every model counts once, to its deepest hookpoint."""
+def typical_tokens(dataset: Dataset) -> int:
+    """Return about how many tokens a document has, from the letters of the first ones."""
+    texts = dataset.documents.read(0, _EXAMPLES).texts
+    return round(sum(map(len, texts)) / len(texts) / _LETTERS) + _SPECIALS
+
+
+class _Costs:
+    """What encoders cost, of all documents that were read; every model counts once, to its deepest hookpoint."""
+
+    def __init__(self, models: Mapping[str, _Model], documents: int, tokens: int) -> None:
+        """Take the models as they are after the pass over that many documents, of so many tokens each."""
+        self._models = models
+        self._documents = documents
+        self._tokens = tokens
+        # A time of another run, of another hour, is none to compare with.
+        self._timed = all(model.timed for model in models.values())
+
+    def model_of(self, point: Hookpoint) -> ModelProfile:
+        """Return the model that is read at a hookpoint."""
+        return self._models[point.model].reader.model
+
+    def parameters(self, points: Sequence[Hookpoint]) -> int:
+        """Return the parameters up to some hookpoints."""
+        return sum(self._models[name].reader.model.parameters[layer] for name, layer in _deepest(points).items())
+
+    def milliseconds(self, points: Sequence[Hookpoint]) -> float | None:
+        """Return the time per document; None where not all models were timed side by side."""
+        if not self._timed:
+            return None
+        seconds = sum(self._models[name].seconds[layer] for name, layer in _deepest(points).items())
+        return 1000 * seconds / self._documents
+
+    def flops(self, points: Sequence[Hookpoint], adaptor: AdaptorFacts | None) -> int:
+        """Return the operations per document, of as many tokens as the model takes of it; an image has all of them."""
+        total = 2 * adaptor.parameters if adaptor else 0
+        for name, layer in _deepest(points).items():
+            model = self._models[name].reader.model
+            tokens = model.max_tokens if model.tower == "image" else min(model.max_tokens, self._tokens)
+            per_token = model.flops[layer] if model.flops else 0  # an encoder without layers looks its vectors up
+            total += text_flops(per_token, model.attention_width, layer, tokens=tokens)
+        return total
+
+
+def _deepest(points: Sequence[Hookpoint]) -> dict[str, int]:
+    """Return the deepest layer of every model."""
     deepest: dict[str, int] = {}
     for point in points:
         deepest[point.model] = max(deepest.get(point.model, 0), point.layer_pooling[0])
-    seconds = sum(models[name].seconds[layer] for name, layer in deepest.items())
-    return 1000 * seconds / documents, sum(models[name].reader.model.parameters[k] for name, k in deepest.items())
+    return deepest

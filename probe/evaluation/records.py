@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.data.dataset import Dataset
+from probe.data.training_record import Learned
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
 
@@ -19,23 +20,20 @@ class AdaptorFacts:
     Attributes:
         kind: Its kind.
         labels: `none`, or the split whose judgements were used, or the file whose labels.
-        fitted_on: Names of the data sets and sha256 of the documents its fit saw, if it saw any; joined by +.
+        seen: Name of every data set whose texts its fit saw, and sha256 of its documents.
         fit_seconds: Time to fit it.
         parameters: Its parameters.
     """
 
     kind: str
     labels: str
-    fitted_on: tuple[str, str] | None
+    seen: tuple[tuple[str, str], ...]
     fit_seconds: float | None
     parameters: int
 
     def saw(self, dataset: Dataset) -> bool:
         """Whether the fit saw texts of a data set's corpus; a limited one is taken for a part of the whole."""
-        if self.fitted_on is None:
-            return False
-        names, hashes = (part.split("+") for part in self.fitted_on)
-        return dataset.name in (self.fitted_on[0], *names) or dataset.documents.text_hash in hashes
+        return Learned(seen=self.seen).saw(dataset)
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,13 @@ class Evaluation:
         collapsed: Whether all documents have the same vector.
         transductive: Whether a fit saw the corpus's text.
         labels: `none`, or the splits or files whose judgements were learned, by what is on top or by the weights.
-        ms_per_text: Milliseconds per document, or None where it was not measured.
+        flops: Operations per document of typical length, where known.
+        ms_per_text: Milliseconds per document, or None where not all encoders were timed side by side.
         parameters: Parameters the encoder needs, where known.
         hookpoint: Where the vectors were read, if at a single one.
+        hookpoints: All that it reads.
         adaptor: What is on top, if anything.
+        notes: What else there is to be said of it.
         leaders: The documents it found first, best first, per query id.
     """
 
@@ -62,10 +63,13 @@ class Evaluation:
     collapsed: bool = False
     transductive: bool = False
     labels: str = "none"
+    flops: int | None = None
     ms_per_text: float | None = None
     parameters: int | None = None
     hookpoint: Hookpoint | None = None
+    hookpoints: tuple[Hookpoint, ...] = ()
     adaptor: AdaptorFacts | None = None
+    notes: tuple[str, ...] = ()
     leaders: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def mean(self, metric: str | Metric) -> float:

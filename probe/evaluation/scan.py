@@ -37,10 +37,12 @@ class Cost:
     Attributes:
         seconds: Time from the start of the forward to each layer, summed over the batches.
         truncated: Documents longer than the model takes.
+        timed: Whether all of it was timed now, and nothing at another time.
     """
 
     seconds: dict[int, float]
     truncated: int
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,5 +100,5 @@ def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[Layer
     vectors = {
         point: chunk.vectors[key] for reader, chunk in states for key, point in points_of(tracker, reader).items()
     }
-    costs = {reader.model.source.name: Cost(chunk.seconds, chunk.truncated) for reader, chunk in states}
+    costs = {reader.model.source.name: Cost(chunk.seconds, chunk.truncated, chunk.timed) for reader, chunk in states}
     return ChunkFound(tracker.find(start, states[0][1].ids, vectors), costs)

@@ -7,12 +7,13 @@ import numpy as np
 
 from probe.data.dataset import Dataset
 from probe.data.texts import EqualTexts
-from probe.evaluation.composite import Composite, Joint
+from probe.evaluation.composite import Composite, Joint, SimilarityChoice
 from probe.evaluation.fusion import Fusion, RunFusion
-from probe.evaluation.scorers import CosineScorer, MaxSimScorer
+from probe.evaluation.scorers import MaxSimScorer, VectorScorer
 from probe.evaluation.text_ties import TextTies
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.geometry import SAMPLE
+from probe.metrics.similarity import COSINE, DOT
 from probe.metrics.top_k import Picked, Run, TopK
 from probe.metrics.vectors import Embeddings
 
@@ -22,6 +23,8 @@ __all__ = ["RUN_DEPTH", "ChunkTopK", "States", "TopKTracker"]
 RUN_DEPTH = 1000
 
 States = Mapping[Hookpoint, Embeddings]
+# An encoder, and what its vectors are compared by.
+_Compared = tuple[Composite, str]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class TopKTracker:
         *,
         equal_texts: EqualTexts,
         dropped: Collection[str] = (),
+        similarities: SimilarityChoice | None = None,
     ) -> None:
         """Begin with no document.
 
@@ -61,30 +65,47 @@ class TopKTracker:
             depth: Documents to find per query.
             equal_texts: Which documents have the text of another one, and get its scores.
             dropped: Ids of queries; the document with such an id is never returned for the query that has it.
+            similarities: What the vectors of every encoder are compared by; the cosine when left out.
         """
+        self._similarities = similarities or SimilarityChoice()
         late = [encoder for encoder in encoders if isinstance(encoder, RunFusion)]
         ranked = dict.fromkeys(_alone(point) for encoder in late for point in encoder.points)
         early = dict.fromkeys([*(encoder for encoder in encoders if not isinstance(encoder, RunFusion)), *ranked])
         self.points = tuple(dict.fromkeys(point for encoder in early for point in encoder.points))
-        compared = [part.sides for encoder in early for part in _compared(encoder)]
+        compared = [part.sides for encoder in early for part, _ in self._compared(encoder)]
         self.query_points = tuple(dict.fromkeys(point for queries, _ in compared for point in queries.points))
         self.document_points = tuple(dict.fromkeys(point for _, documents in compared for point in documents.points))
-        self._scorers: dict[Composite, CosineScorer | MaxSimScorer] = {}
+        self._scorers: dict[_Compared, VectorScorer | MaxSimScorer] = {}
         self._depths = {fusion: max(depth, RUN_DEPTH) if fusion in ranked else depth for fusion in early}
         self._tops = {fusion: TopK(query_ids, self._depths[fusion], dropped) for fusion in early}
         self._ties = TextTies(equal_texts, dropped)
 
     @classmethod
-    def over(cls, dataset: Dataset, encoders: Sequence[Composite | RunFusion], depth: int) -> "TopKTracker":
+    def over(
+        cls,
+        dataset: Dataset,
+        encoders: Sequence[Composite | RunFusion],
+        depth: int,
+        *,
+        similarities: SimilarityChoice | None = None,
+    ) -> "TopKTracker":
         """Return one for a data set's queries, by its rule of ids."""
-        equal_texts = dataset.documents.equal_texts
-        return cls(encoders, dataset.queries.ids, depth, equal_texts=equal_texts, dropped=dataset.dropped)
+        return cls(
+            encoders,
+            dataset.queries.ids,
+            depth,
+            equal_texts=dataset.documents.equal_texts,
+            dropped=dataset.dropped,
+            similarities=similarities,
+        )
 
     def take_queries(self, states: States) -> None:
         """Take in the queries' states `(Q, D)` per hookpoint, before any document; of tokens `(0, D)` will do."""
-        for part in dict.fromkeys(part for encoder in self._tops for part in _compared(encoder)):
+        for part, similarity in dict.fromkeys(pair for encoder in self._tops for pair in self._compared(encoder)):
             queries = _join(part.sides[0], states)
-            self._scorers[part] = MaxSimScorer(queries.shape[1]) if _reads_tokens(part) else CosineScorer(queries)
+            self._scorers[part, similarity] = (
+                MaxSimScorer(queries.shape[1]) if _reads_tokens(part) else VectorScorer(queries, str(part), similarity)
+            )
 
     def find(self, start: int, ids: tuple[str, ...], states: States) -> ChunkTopK:
         """Return what the encoders find in a chunk of C documents; takes nothing in.
@@ -94,20 +115,20 @@ class TopKTracker:
             ids: Ids of its documents.
             states: Their states `(C, D)` per hookpoint; where that is one of tokens, their scores `(C, Q)`.
         """
-        cosines, samples, picked = {}, [], []
-        for encoder, part in self._scorers.items():
-            vectors = _join(encoder.sides[1], states)
-            cosines[encoder] = part.compare(vectors)
+        scores, samples, picked = {}, [], []
+        for compared, scorer in self._scorers.items():
+            vectors = _join(compared[0].sides[1], states)
+            scores[compared] = scorer.compare(vectors)
             samples.append(vectors[: max(0, SAMPLE - start)].copy())
         for encoder, top in self._tops.items():
-            found = [cosines[part] for part in _compared(encoder)]
+            found = [scores[compared] for compared in self._compared(encoder)]
             picked.append(top.pick(ids, _mean(encoder.cosine_shares or (1.0,), found)))
         return ChunkTopK(start, ids, tuple(picked), tuple(samples))
 
     def take(self, chunk: ChunkTopK) -> None:
         """Take in the best of a chunk, found here or by another process; the order of the chunks is no matter."""
-        for part, sample in zip(self._scorers.values(), chunk.samples, strict=True):
-            part.keep_sample(chunk.start, sample)
+        for scorer, sample in zip(self._scorers.values(), chunk.samples, strict=True):
+            scorer.keep_sample(chunk.start, sample)
         self._ties.take(chunk.start, chunk.ids)
         for top, picked in zip(self._tops.values(), chunk.picked, strict=True):
             top.take(chunk.ids, picked)
@@ -125,13 +146,22 @@ class TopKTracker:
         """Return the dimension of an encoder's vectors, if it has any."""
         if isinstance(encoder, RunFusion):
             return None
-        return sum(self._scorers[part].dim for part in _compared(encoder))
+        return sum(self._scorers[compared].dim for compared in self._compared(encoder))
 
     def collapsed(self, encoder: Composite | RunFusion) -> bool:
         """Return whether all documents have the same vector, or the same scores."""
-        blocks = [_alone(point) for point in encoder.points]
-        parts = blocks if isinstance(encoder, RunFusion) else _compared(encoder)
-        return all(self._scorers[part].collapsed for part in parts)
+        parts = [_alone(point) for point in encoder.points] if isinstance(encoder, RunFusion) else [encoder]
+        return all(self._scorers[compared].collapsed for part in parts for compared in self._compared(part))
+
+    def _compared(self, encoder: Composite) -> list[_Compared]:
+        """Return those whose scores make the encoder's: its single blocks, or itself."""
+        similarity = self._similarities.of(encoder)
+        if len(encoder.points) == 1 and encoder.cosine_shares:
+            return [(_alone(encoder.points[0]), similarity)]
+        # The vectors of what has shares are of length 1.
+        if encoder.cosine_shares and similarity in (COSINE, DOT):
+            return [(_alone(point), COSINE) for point in encoder.points]
+        return [(encoder, similarity)]
 
 
 def _alone(point: Hookpoint) -> Composite:
@@ -140,11 +170,6 @@ def _alone(point: Hookpoint) -> Composite:
 
 def _reads_tokens(encoder: Composite) -> bool:
     return any(point.pooling == TOKENS for point in encoder.points)
-
-
-def _compared(encoder: Composite) -> list[Composite]:
-    """Return those whose cosines make the encoder's: its single blocks, or itself."""
-    return [_alone(point) for point in encoder.points] if encoder.cosine_shares else [encoder]
 
 
 def _join(encoder: Joint, states: States) -> Embeddings:

@@ -6,7 +6,7 @@ from pathlib import Path
 from probe.data.captioned_images import find_image_folder
 from probe.data.dataset import Dataset
 from probe.data.loading import as_dataset
-from probe.encoding.hookpoints import with_full_model
+from probe.encoding.hookpoints import for_similarity, with_full_model
 from probe.encoding.opening import Openable, as_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
@@ -51,11 +51,10 @@ def rank_layers(
         images = as_dataset(dataset)
         towers = open_towers(model, images, options.load, store=options.store)
         return rank_towers(towers, images, layers, poolings=poolings, options=options)
-    reader = as_reader(model, options.load, options.store)
+    reader = for_similarity(as_reader(model, options.load, options.store), options.similarity)
     if reader.model.depth == 0:
-        raise CallError(
-            f"'{reader.model.source.name}' is an encoder without layers: probe rank compares it with others"
-        )
+        name = reader.model.source.name
+        raise CallError(f"'{name}' is an encoder without layers: probe rank compares it with others")
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
     fusions = extra(reader, points)

@@ -7,6 +7,7 @@ from probe.encoding.chunk_states import Progress, RunContext, silent
 from probe.errors import GREATEST_SEED, check_number
 from probe.evaluation.scan import Engine, scan_here
 from probe.metrics.retrieval import Metric
+from probe.metrics.similarity import OWN, check_similarity
 from probe.models.options import LoadOptions
 from probe.store.store import Store
 
@@ -28,6 +29,8 @@ class RunOptions:
         engine: Makes a leaderboard's pass over the documents.
         drop_same_id: Drop a document with the query's own id whatever its text, as BEIR does.
         load: How a model that is named, not given, is loaded.
+        similarity: What a leaderboard compares vectors by: `cosine`, `dot`, `euclidean`, `manhattan`; `own` is every
+            model's.
     """
 
     metric: str | Metric = "ndcg@10"
@@ -40,10 +43,12 @@ class RunOptions:
     engine: Engine = scan_here
     drop_same_id: bool = False
     load: LoadOptions = field(default_factory=LoadOptions)
+    similarity: str = OWN
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric, and a seed that is none, before any work."""
+        """Refuse an unknown metric or similarity, and a seed that is none, before any work."""
         Metric.parse(self.metric)
+        check_similarity(self.similarity)
         check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
     @property

@@ -30,7 +30,12 @@ def model_settings(
     """
     sides = ((model.as_query, dataset.queries), (model.as_document, dataset.documents))
     settings = _model_parts(model, sides, token_budget)
-    return {**settings, "truncated_documents": truncated[0], "truncated_queries": truncated[1]}
+    return {
+        **settings,
+        "similarity": model.similarity,
+        "truncated_documents": truncated[0],
+        "truncated_queries": truncated[1],
+    }
 
 
 def text_model_settings(

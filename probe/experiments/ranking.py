@@ -1,33 +1,39 @@
 """From evaluations to a leaderboard: order, intervals, paired tests against the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from probe.data.dataset import Dataset
 from probe.encoding.maxsim import MAXSIM
 from probe.encoding.reader import LayerReader
-from probe.evaluation.composite import Composite
+from probe.errors import CallError
+from probe.evaluation.composite import Composite, SimilarityChoice
 from probe.evaluation.fusion import Fusion, RunFusion
-from probe.evaluation.one_pass import sweep_fusions
+from probe.evaluation.one_pass import sweep_fusions, typical_tokens
 from probe.evaluation.records import Evaluation
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
+from probe.experiments.bm25 import BM25, evaluate_bm25
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings, statistics_settings
 from probe.experiments.published_scores import find_published, uses_published_settings
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.retrieval import Metric
 from probe.metrics.significance import bootstrap_intervals, paired_p_values
+from probe.metrics.similarity import COSINE, OWN
 from probe.models.info import ModelProfile
+from probe.results.grids import Reading
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
 
 __all__ = ["Candidate", "rank_candidates"]
 
 _ALWAYS = Metric("recall", 100)
+_COST = "operations of the matrix products per document of about {tokens} tokens, as a share of the baseline's"
 _LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
 
 
@@ -58,37 +64,39 @@ def rank_candidates(
 
     Returns:
         The leaderboard.
+
+    Raises:
+        CallError: The baseline is none of them, or a similarity is asked for where tokens have their own.
     """
     options = options or RunOptions()
     dataset = options.apply_id_rule(dataset)
     metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
+    encoders = [*alone, *fusions]
+    _check(encoders, baseline, options)
     evaluations, truncated = sweep_fusions(
-        readers, [*alone, *fusions], dataset, metrics=metrics, context=options.context, engine=options.engine
+        readers,
+        encoders,
+        dataset,
+        metrics=metrics,
+        context=options.context,
+        engine=options.engine,
+        similarity=options.similarity,
     )
-    models = []
-    published: dict[str, float | None] = {}
-    for candidate in candidates:
-        reader = candidate.reader
-        models.append(
-            model_settings(reader.model, dataset, truncated[reader.model.source.name], token_budget=reader.token_budget)
-        )
-        published |= _published_scores(reader.model, candidate.hookpoints, dataset, metric=options.ranked_by)
+    models = [
+        model_settings(reader.model, dataset, truncated[name], token_budget=reader.token_budget)
+        for name, reader in readers.items()
+    ]
+    published = _published(candidates, dataset, options)
     if options.bm25:
-        from probe.experiments.bm25 import BM25, evaluate_bm25
-
         evaluations.append(evaluate_bm25(dataset, metrics))
-        published[BM25] = find_published(BM25, dataset, options.ranked_by)
     settings = {
         "metric": str(options.ranked_by),
         "metrics": [str(metric) for metric in metrics],
         "baseline": baseline,
-        "similarity": "cosine, float32",
-        "towers": PAIRED if any(isinstance(fusion, TowerPair) for fusion in fusions) else None,
-        "late_interaction": MAXSIM if any(p.pooling == TOKENS for e in (*alone, *fusions) for p in e.points) else None,
-        "late_fusion": _LATE_FUSION if any(isinstance(fusion, RunFusion) for fusion in fusions) else None,
-        "ties": "score descending, then document id descending (TREC)",
+        **_comparison_settings(encoders, readers, options.similarity),
+        "cost": _COST.format(tokens=typical_tokens(dataset)),
         "models": models,
         "dataset": dataset_settings(dataset),
         "statistics": statistics_settings(options.seed),
@@ -99,9 +107,65 @@ def rank_candidates(
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
 
 
+def _check(encoders: Sequence[Composite | RunFusion], baseline: str, options: RunOptions) -> None:
+    """Refuse, before any text is encoded, what could not be made a table of."""
+    names = dict.fromkeys([*map(str, encoders), *([BM25] if options.bm25 else [])])
+    if baseline not in names:
+        raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(names)}")
+    tokens = _tokens(encoders)
+    if tokens and options.similarity != OWN:
+        raise CallError(
+            f"'{tokens[0]}' has a vector per token, compared by MaxSim: leave out the similarity {options.similarity}, "
+            "or the tokens"
+        )
+
+
+def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:
+    return [point for encoder in encoders for point in encoder.points if point.pooling == TOKENS]
+
+
+def _comparison_settings(
+    encoders: Sequence[Composite | RunFusion], readers: Mapping[str, LayerReader], similarity: str
+) -> dict[str, Any]:
+    """Return how documents were compared with queries."""
+    return {
+        "similarity": f"{_similarity_words(encoders, readers, similarity)}, float32",
+        "towers": PAIRED if any(isinstance(encoder, TowerPair) for encoder in encoders) else None,
+        "late_interaction": MAXSIM if _tokens(encoders) else None,
+        "late_fusion": _LATE_FUSION if any(isinstance(encoder, RunFusion) for encoder in encoders) else None,
+        "ties": "score descending, then document id descending (TREC)",
+    }
+
+
+def _similarity_words(encoders: Sequence[Composite | RunFusion], readers: Mapping[str, LayerReader], asked: str) -> str:
+    """Return what vectors were compared by; where models differ, which by what."""
+    if asked != OWN:
+        return asked
+    own = {name: reader.model.similarity for name, reader in readers.items()}
+    choice = SimilarityChoice(asked, own)
+    joined = [encoder for encoder in encoders if not isinstance(encoder, RunFusion)]
+    used = dict.fromkeys([*own.values(), *map(choice.of, joined)])
+    if len(used) == 1:
+        return f"{OWN} ({next(iter(used))})"
+    words = ", ".join(f"{name} {similarity}" for name, similarity in own.items())
+    return f"{OWN} ({words}; fusions and adaptors {COSINE})"
+
+
 def _examples(ordered: Sequence[Evaluation], dataset: Dataset, metric: Metric) -> Examples:
     scores = np.stack([evaluation.scores[metric] for evaluation in ordered])
     return choose_examples(scores, [evaluation.leaders for evaluation in ordered], dataset)
+
+
+def _published(candidates: Sequence[Candidate], dataset: Dataset, options: RunOptions) -> dict[str, float | None]:
+    """Return published scores per encoder, of those that run as they did when theirs was published."""
+    found: dict[str, float | None] = {}
+    for candidate in candidates:
+        model = candidate.reader.model
+        if options.similarity in (OWN, model.similarity):
+            found |= _published_scores(model, candidate.hookpoints, dataset, metric=options.ranked_by)
+    if options.bm25:
+        found[BM25] = find_published(BM25, dataset, options.ranked_by)
+    return found
 
 
 def _published_scores(
@@ -127,7 +191,7 @@ def _build_rows(
     against_pca = _compare_with_pca(ordered, options)
     rows = []
     for index, evaluation in enumerate(ordered):
-        row = _build_row(evaluation, rank=index + 1)
+        row = _build_row(evaluation, rank=index + 1, reference=frozen.flops)
         row = replace(row, ci95=intervals[index])
         if evaluation.adaptor is None:
             row = replace(row, published=published.get(evaluation.encoder))
@@ -152,7 +216,7 @@ def _compare_with_pca(ordered: Sequence[Evaluation], options: RunOptions) -> dic
     return found
 
 
-def _build_row(evaluation: Evaluation, rank: int) -> Row:
+def _build_row(evaluation: Evaluation, rank: int, *, reference: int | None) -> Row:
     point, adaptor = evaluation.hookpoint, evaluation.adaptor
     row = Row(
         rank=rank,
@@ -164,8 +228,11 @@ def _build_row(evaluation: Evaluation, rank: int) -> Row:
         transductive=evaluation.transductive,
         scores={str(metric): evaluation.mean(metric) for metric in evaluation.scores},
         collapsed=evaluation.collapsed,
+        cost=evaluation.flops / reference if evaluation.flops is not None and reference else None,
         ms_per_text=evaluation.ms_per_text,
         parameters=evaluation.parameters,
+        hookpoints=tuple(Reading(point.model, *point.layer_pooling) for point in evaluation.hookpoints),
+        note="; ".join(evaluation.notes) or None,
     )
     if adaptor is None:
         return row

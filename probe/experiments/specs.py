@@ -7,7 +7,7 @@ from pathlib import Path
 
 from probe.data.dataset import Dataset
 from probe.data.loading import as_dataset
-from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.hookpoints import for_similarity, select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
@@ -19,6 +19,7 @@ from probe.experiments.ranking import Candidate, rank_candidates
 from probe.experiments.two_towers import open_other
 from probe.layers.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
 from probe.metrics.run_fusion import check_rule
+from probe.metrics.similarity import OWN
 from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
@@ -76,7 +77,13 @@ def rank(
     options = options or RunOptions()
     named = _check_specs(specs, baseline)
     resolved = resolve_specs(
-        named, options.load, options.store, run_rules=run_rules, tokens=True, open_saved=open_saved
+        named,
+        options.load,
+        options.store,
+        run_rules=run_rules,
+        tokens=True,
+        open_saved=open_saved,
+        similarity=options.similarity,
     )
     data = as_dataset(dataset)
     resolved = pair_towers(resolved, data, options.load, store=options.store)
@@ -100,6 +107,7 @@ def resolve_specs(
     run_rules: Sequence[str] = (),
     tokens: bool = False,
     open_saved: OpenSaved | None = None,
+    similarity: str = OWN,
 ) -> ResolvedSpecs:
     """Open the models that specs name, each once.
 
@@ -112,6 +120,7 @@ def resolve_specs(
             with tokens, whose vectors cannot be joined, do only that.
         tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
         open_saved: Opens folders that stand by themselves.
+        similarity: What vectors are to be compared by.
 
     Returns:
         The models with their hookpoints, and the fusions.
@@ -127,7 +136,9 @@ def resolve_specs(
         raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
     joined = [spec for spec in specs if spec not in late]
     parts = [split_fusion(spec) for spec in late]
-    readers, groups = _open_groups([*joined, *chain(*parts)], options, store, tokens=tokens, open_saved=open_saved)
+    readers, groups = _open_groups(
+        [*joined, *chain(*parts)], options, store, tokens=tokens, open_saved=open_saved, similarity=similarity
+    )
     encoders = list(dict.fromkeys(encoder for group in groups[: len(joined)] for encoder in group))
     fusions = [encoder.points for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
     found = iter([_alone(group) for group in groups[len(joined) :]])
@@ -147,6 +158,7 @@ def _open_groups(
     *,
     tokens: bool = False,
     open_saved: OpenSaved | None,
+    similarity: str,
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
     """Return readers by name, every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
@@ -160,7 +172,7 @@ def _open_groups(
             groups.append([encoder])
             continue
         for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
-            readers[name] = open_reader(name, options, store)
+            readers[name] = for_similarity(open_reader(name, options, store), similarity)
         points = _cross([_expand(part, readers[part.model].model, tokens) for part in parts])
         groups.append([Fusion(several) for several in points])
     return readers, groups
@@ -188,6 +200,7 @@ def resolve_sides(
     *,
     store: Store | None = None,
     open_saved: OpenSaved | None = None,
+    similarity: str = OWN,
 ) -> ResolvedSpecs:
     """Open an encoder for queries and one for documents, to be ranked as a pair and each by itself.
 
@@ -196,7 +209,7 @@ def resolve_sides(
     Raises:
         CallError: One of them names several encoders.
     """
-    readers, groups = _open_groups([documents, queries], options, store, open_saved=open_saved)
+    readers, groups = _open_groups([documents, queries], options, store, open_saved=open_saved, similarity=similarity)
     for spec, encoders in zip((documents, queries), groups, strict=True):
         if len(encoders) != 1:
             raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")

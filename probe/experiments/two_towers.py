@@ -75,7 +75,7 @@ def open_other(reader: LayerReader, options: LoadOptions | None = None, store: S
 
 def _open(name: str, options: LoadOptions | None, store: Store | None) -> LayerReader:
     options = options or LoadOptions()
-    return open_reader(name, replace(options, max_tokens=None) if name.endswith("@image") else options, store)
+    return open_reader(name, replace(options, max_tokens=None) if split_tower(name)[1] == "image" else options, store)
 
 
 def rank_towers(

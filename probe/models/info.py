@@ -116,6 +116,8 @@ class ModelFacts:
         state_hashes: sha256 of all in its weights and config that decides the states of each layer, from 0 on.
         head_hash: sha256 of all that follows the last layer.
         settings_hash: sha256 of sentence-transformers' settings of the transformer.
+        flops: Operations per token up to each layer, from 0 on, without those of attention that grow with the text.
+        attention_width: Width of all heads of its attention together.
     """
 
     depth: int
@@ -130,6 +132,8 @@ class ModelFacts:
     state_hashes: tuple[str, ...] = ()
     head_hash: str = ""
     settings_hash: str = ""
+    flops: tuple[int, ...] = ()
+    attention_width: int = 0
 
     def width_of(self, pooling: str) -> int:
         """Return the dimension of the vectors that a pooling gives."""

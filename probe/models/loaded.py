@@ -10,6 +10,7 @@ from torch import nn
 from probe.errors import CallError, ModelError, first_line
 from probe.io.model_files import code_repositories
 from probe.layers.layer_stack import LayerStack
+from probe.layers.operations import attention_width, count_flops
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.own_vectors import find_own_vectors
 from probe.models.sources import ModelSource
@@ -167,6 +168,8 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
         equal_lengths=vectors.equal_lengths,
         state_hashes=hash_states(module, stack),
         settings_hash=hash_modules([], [_settings(pipeline[0]), files.config.settings, files.config.lower_case]),
+        flops=count_flops(module, stack, tokens=0),
+        attention_width=attention_width(module),
         head_hash=hash_modules(list(pipeline)[1:], files.config.truncate_dim),
     )
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from probe.data.images import check_pillow
 from probe.errors import CallError, ModelError
 from probe.layers.hookpoint import TOWERS, split_tower
+from probe.layers.operations import attention_width, count_flops
 from probe.layers.tower_stack import Tower, TowerModule, find_tower
 from probe.models.info import ModelFacts, ModelFiles, build_profile
 from probe.models.loaded import (
@@ -113,6 +114,8 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
         max_tokens=texts.longest if texts else parts.tokens,
         notes=(*(note for note in files.config.notes if "pooling" not in note), _NOTE),
         pooling=parts.pooling,
+        flops=count_flops(module, parts.stack, tokens=0, once=parts.steps),
+        attention_width=attention_width(module),
     )
     module.to(files.device, files.dtype)
     profile = vars(build_profile(files, facts))

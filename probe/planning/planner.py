@@ -7,9 +7,9 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.layers.hookpoint import LayerPooling
+from probe.layers.operations import attention_width, count_flops
 from probe.models.loaded import LoadedModel
 from probe.models.tower_loading import LoadedTower
-from probe.planning.cost import attention_width, count_flops
 from probe.planning.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
 from probe.planning.rate import Rate, measure_rate
 from probe.store.forecast import forecast_store

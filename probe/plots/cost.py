@@ -1,4 +1,4 @@
-"""What a score costs: scores against milliseconds, and the front that nothing beats at its cost."""
+"""What a score costs: scores against operations, and the front that nothing beats at its cost."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from probe.plots.curves import Mark, draw_marks
 from probe.plots.style import LineStyle
-from probe.results.charts import Point, pareto_front
+from probe.results.charts import COST, Point, pareto_front
 
 __all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
 
@@ -54,7 +54,7 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
     axes.set_title(
         "score by cost; numbers: layers" if any(e.point.position is not None for e in priced) else "score by cost"
     )
-    axes.set_xlabel("milliseconds per document")
+    axes.set_xlabel(COST)
     axes.set_ylabel(score)
     _scale(axes, [cost for cost, _, _ in known])
     return {FRONT: line}
@@ -66,7 +66,7 @@ def _scale(axes: Axes, costs: Sequence[float]) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if max(costs) / min(costs) > 200 else (1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("milliseconds per document, log scale")
+        axes.set_xlabel(f"{COST}, log scale")
     else:
         axes.set_xlim(left=0)
 

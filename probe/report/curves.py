@@ -249,7 +249,7 @@ def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
 def dot(point: Point) -> Dot:
     """Return a point with its tooltip."""
     interval = "" if point.interval is None else f" ({show_interval(point.interval)})"
-    cost = "" if point.cost is None else f", {point.cost:.2f} ms per document"
+    cost = "" if point.cost is None else f", {point.cost:.0%} of the baseline's operations"
     marks = {"collapsed": point.collapsed, "transductive": point.transductive}
     marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
     tip = f"{point.name}: {point.value:.4f}{interval}{cost}{marked}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from probe.report.curves import MOST_LEVELS, Line, Panel, curve_panel, dot, lay_out
 from probe.report.parts import Section, make_map, make_table
-from probe.results.charts import Point, chart_leaderboard, ladder_curves, pareto_front
+from probe.results.charts import COST, Point, chart_leaderboard, ladder_curves, pareto_front
 from probe.results.formats import metric_title, show_interval, significant
 from probe.results.leaderboard import Leaderboard, Row
 
@@ -116,21 +116,21 @@ def _points(result: Leaderboard) -> list[Point]:
 
 
 def _cost_panel(result: Leaderboard) -> Panel | None:
-    """Return score against time, with the front of what nothing as cheap beats."""
-    timed = [point for point in _points(result) if point.cost is not None]
-    if len({point.cost for point in timed}) < 2:
+    """Return score against operations, with the front of what nothing as cheap beats."""
+    priced = [point for point in _points(result) if point.cost is not None]
+    if len({point.cost for point in priced}) < 2:
         return None
-    front = pareto_front([(point.cost or 0.0, point.value) for point in timed])
+    front = pareto_front([(point.cost or 0.0, point.value) for point in priced])
     named = set(front[:: max(1, -(-len(front) // _MOST_NAMED))])
     dots = [
         replace(dot(point), x=point.cost or 0.0, interval=None, label=_label(point) if number in named else "")
-        for number, point in enumerate(timed)
+        for number, point in enumerate(priced)
     ]
     rest = tuple(dot for number, dot in enumerate(dots) if number not in front)
     best = Line("Pareto front: nothing as cheap scores more", tuple(dots[number] for number in front))
     return Panel(
         title=f"{metric_title(result.metric)} against cost",
-        x_label="milliseconds per document",
+        x_label=COST,
         y_label=metric_title(result.metric),
         lines=(best, Line("others", rest, joined=False)) if rest else (best,),
     )
@@ -140,5 +140,4 @@ def _label(point: Point) -> str:
     """Return a short name."""
     if point.position is None:
         return point.name
-    adaptor = point.name.partition(" with ")[2].partition(",")[0]
-    return f"layer {point.position}" + (f", {adaptor}" if adaptor else "")
+    return f"layer {point.position}" + (f", {point.adaptor}" if point.adaptor else "")

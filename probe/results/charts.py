@@ -12,6 +12,7 @@ from probe.results.leaderboard import Leaderboard, Row
 from probe.results.similarity import SimilarityResult
 
 __all__ = [
+    "COST",
     "Chart",
     "Curve",
     "LabelledResult",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 LabelledResult = ClassificationResult | SimilarityResult
+
+# Name of the axis of what an encoder costs.
+COST = "operations per document, as a share of the baseline's"
 
 _CONTROLS = {MAJORITY: "the commonest label", SHUFFLED: "shuffled labels"}
 # This many layers of a model make a curve; fewer are compared better one below the other.
@@ -40,7 +44,8 @@ class Point:
         value: The number.
         position: Where it stands on the axis: a layer, a dimension; None where it has none.
         interval: Its 95 % interval.
-        cost: Milliseconds per document, where known.
+        cost: Operations per document as a share of the baseline's, where known.
+        adaptor: The kind of adaptor on top, if any.
         transductive: Whether a fit saw the corpus's text.
         collapsed: Whether all vectors are equal.
     """
@@ -50,6 +55,7 @@ class Point:
     position: int | None = None
     interval: tuple[float, float] | None = None
     cost: float | None = None
+    adaptor: str | None = None
     transductive: bool = False
     collapsed: bool = False
 
@@ -104,16 +110,11 @@ def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Char
     rows = [row for row in result.rows if row.encoder not in without]
     families: dict[str, list[Row]] = {}
     for row in rows:
-        families.setdefault(_family(row), []).append(row)
+        families.setdefault(row.series, []).append(row)
     curved = {name: found for name, found in families.items() if name and len({row.layer for row in found}) >= _LEAST}
     curves = [curve for name, found in curved.items() for curve in _curves(name, found, result.metric)]
-    singles = [_point(row, result.metric, None) for row in rows if _family(row) not in curved]
+    singles = [_point(row, result.metric, None) for row in rows if row.series not in curved]
     return Chart(tuple(curves), tuple(singles))
-
-
-def _family(row: Row) -> str:
-    """Return model and pooling of a row that has a layer."""
-    return "" if row.layer is None or row.pooling is None else series_name(row.encoder, row.pooling)
 
 
 def _curves(family: str, rows: Sequence[Row], metric: str) -> list[Curve]:
@@ -166,7 +167,8 @@ def _point(row: Row, metric: str, position: int | None) -> Point:
         value=row.scores[metric],
         position=position,
         interval=row.ci95,
-        cost=row.ms_per_text,
+        cost=row.cost,
+        adaptor=row.adaptor,
         transductive=row.transductive,
         collapsed=row.collapsed,
     )

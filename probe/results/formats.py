@@ -145,9 +145,10 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     else:
         prompts = f"prompts: query {model['query_prompt']!r}, document {model['document_prompt']!r}"
         cut = f"cut to fit: {model['truncated_documents']} documents, {model['truncated_queries']} queries"
+    similarity = f", own similarity {model['similarity']}" if model.get("similarity") else ""
     return [
         f"model: {model['name']} ({where}), weights {model['weights_sha256'][:12]}, tokenizer "
-        f"{model['tokenizer_sha256'][:12]}; own pooling {model['own_pooling']}; {prompts}",
+        f"{model['tokenizer_sha256'][:12]}; own pooling {model['own_pooling']}{similarity}; {prompts}",
         f"{model['name']}: {model['max_tokens']} tokens ({cut}); {model['dtype']} on {model['device']} in "
         f"batches of {model['batches']}; pooled and scored in float32, states rounded to {model['rounding']}; "
         f"vector key {model['vector_key'][:12]}",

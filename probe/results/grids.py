@@ -4,10 +4,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 
-from probe.errors import CallError
 from probe.layers.hookpoint import Hookpoint
 
-__all__ = ["Grid", "cka_grids", "fusion_grids"]
+__all__ = ["Grid", "Reading", "cka_grids", "fusion_grids"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One hookpoint that an encoder reads.
+
+    Attributes:
+        model: The model's name, that of one tower of two with it.
+        layer: The `hidden_states` index.
+        pooling: The pooling.
+    """
+
+    model: str
+    layer: int
+    pooling: str
+
+    @property
+    def spec(self) -> str:
+        """The hookpoint as it is written."""
+        return str(Hookpoint(self.model, self.layer, self.pooling))
+
+    @property
+    def series(self) -> str:
+        """What the layers of one model or tower under one pooling have in common: `minilm:mean`."""
+        return f"{self.model}:{self.pooling}"
 
 
 @dataclass(frozen=True)
@@ -31,14 +55,19 @@ class Grid:
     encoders: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def fusion_grids(scores: Iterable[tuple[str, float]], metric: str) -> tuple[Grid, ...]:
-    """Return a grid per pair of models and poolings of which several layers are fused, by name."""
+def fusion_grids(scores: Iterable[tuple[str, Sequence[Reading], float]], metric: str) -> tuple[Grid, ...]:
+    """Return a grid per pair of models and poolings of which several layers are fused.
+
+    Args:
+        scores: Of encoders: their names, the hookpoints they read and their scores. Those whose names are not their two
+            hookpoints are something else than a plain fusion.
+        metric: What the scores are.
+    """
     found: dict[tuple[str, str], dict[tuple[int, int], tuple[str, float]]] = {}
-    for encoder, score in scores:
-        points = _split(encoder)
-        if len(points) == 2:
-            (first, (left, _)), (second, (right, _)) = ((_label(point), point.layer_pooling) for point in points)
-            found.setdefault((first, second), {})[left, right] = encoder, score
+    for encoder, points, score in scores:
+        if len(points) == 2 and encoder == "+".join(point.spec for point in points):
+            first, second = points
+            found.setdefault((first.series, second.series), {})[first.layer, second.layer] = encoder, score
     return tuple(_fusion_grid(metric, *pair, cells=cells) for pair, cells in sorted(found.items()) if _is_grid(cells))
 
 
@@ -47,17 +76,6 @@ def _fusion_grid(metric: str, first: str, second: str, *, cells: Mapping[tuple[i
     encoders = {encoder: layers for layers, (encoder, _) in cells.items()}
     caption = f"layers of {first} (down) fused with layers of {second} (across)"
     return Grid(metric, caption, first, second, scores, encoders)
-
-
-def _split(encoder: str) -> list[Hookpoint]:
-    try:
-        return [Hookpoint.parse(part) for part in encoder.split("+")]
-    except CallError:
-        return []
-
-
-def _label(point: Hookpoint) -> str:
-    return f"{point.model}:{point.pooling}"
 
 
 def _is_grid(cells: Mapping[tuple[int, int], object]) -> bool:

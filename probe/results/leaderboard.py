@@ -2,16 +2,16 @@
 
 import csv
 import io
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
-from probe.layers.hookpoint import model_of
 from probe.results.formats import (
     curve_lines,
     join_marks,
     metric_title,
     model_lines,
     retrieval_data_line,
+    series_name,
     show_bar,
     show_interval,
     show_number,
@@ -19,7 +19,7 @@ from probe.results.formats import (
     significant,
     statistics_lines,
 )
-from probe.results.grids import Grid, fusion_grids
+from probe.results.grids import Grid, Reading, fusion_grids
 from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
 
@@ -48,11 +48,14 @@ class Row:
         p_value: Of a paired test against the baseline, not corrected.
         published: The score others published for this.
         collapsed: Whether all vectors are equal, so that every ranking is a tie.
-        ms_per_text: Milliseconds per document up to this layer.
+        cost: Operations per document as a share of the baseline's: 0.5 is half as dear.
+        ms_per_text: Milliseconds per document up to this layer, where all rows were timed side by side in this run.
         parameters: Parameters up to this layer.
         fit_seconds: Time to fit the adaptor.
         pca_delta: Difference to PCA at the same dimension.
         pca_p_value: Of a paired test against that PCA.
+        hookpoints: All that the encoder reads.
+        note: What there is to be said of it, as under a table.
     """
 
     rank: int
@@ -69,11 +72,23 @@ class Row:
     p_value: float | None = None
     published: float | None = None
     collapsed: bool = False
+    cost: float | None = None
     ms_per_text: float | None = None
     parameters: int | None = None
     fit_seconds: float | None = None
     pca_delta: float | None = None
     pca_p_value: float | None = None
+    hookpoints: tuple[Reading, ...] = ()
+    note: str | None = None
+
+    @property
+    def series(self) -> str:
+        """What the layers of its model under its pooling have in common; nothing where it has no layer."""
+        if self.layer is None or self.pooling is None:
+            return ""
+        alone = self.hookpoints[0] if len(self.hookpoints) == 1 else None
+        own = next((point for point in self.hookpoints if point.spec == self.encoder), alone)
+        return own.series if own else series_name(self.encoder, self.pooling)
 
 
 _ADAPTOR_COLUMNS = [
@@ -104,7 +119,18 @@ class Leaderboard(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the leaderboard as plain values, in the JSON form's order."""
-        return {**super().to_dict(), "examples": asdict(self.examples) if self.examples else None}
+        values = super().to_dict()
+        values["rows"] = [asdict(row) for row in self._noted()]
+        return {**values, "notices": self.warnings(), "examples": asdict(self.examples) if self.examples else None}
+
+    def _noted(self) -> list[Row]:
+        """Return the rows, each with all that is to be said of it."""
+        return [replace(row, note=self.note_of(row)) for row in self.rows]
+
+    def note_of(self, row: Row) -> str | None:
+        """Return what is to be said of a row, as `baseline, transductive`; None where there is nothing."""
+        said = row.note.split("; ") if row.note else []
+        return "; ".join(dict.fromkeys(part for part in [self._marks(row), *said] if part)) or None
 
     def to_csv(self) -> str:
         """Return the rows as CSV, one column per metric; data set and split stand in every row."""
@@ -118,11 +144,12 @@ class Leaderboard(Result):
     def flat_rows(self) -> list[dict[str, Any]]:
         """Return the rows without nesting: one column per metric, and the data set in every row."""
         data = {f"dataset_{key}": self.settings["dataset"][key] for key in ("name", "split", "synthetic")}
-        return [{**_flatten(row), **data} for row in self.rows]
+        return [{**_flatten(row), **data} for row in self._noted()]
 
     def to_markdown(self) -> str:
         """Return the table and its footer as Markdown."""
         header, cells = self.cells()
+        cells = [[*line[:-1], self.note_of(row) or ""] for line, row in zip(cells, self.rows, strict=True)]
         lines = [header, ["---"] * len(header), *cells]
         table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
         return table + "\n\n" + "\n".join(f"- {line}" for line in self.notes()) + "\n"
@@ -149,9 +176,9 @@ class Leaderboard(Result):
             Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=2),
             *(_score_column(name, drop=6) for name in self.settings["metrics"] if name != self.metric),
             Column("curve", lambda row: show_bar(self.score_of(row), top), left=True, drop=7),
-            Column("ms/text", lambda row: show_number(row.ms_per_text, ".2f"), drop=4),
+            Column("cost", lambda row: show_number(row.cost, ".0%"), drop=4),
             Column("params", lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M", drop=5),
-            Column("note", self._note, left=True, drop=1),
+            Column("note", self._marks, left=True, drop=1),
         ]
 
     def score_of(self, row: Row) -> float:
@@ -161,7 +188,7 @@ class Leaderboard(Result):
     def _is_baseline(self, row: Row) -> bool:
         return bool(row.encoder == self.settings["baseline"]) and row.delta is None
 
-    def _note(self, row: Row) -> str:
+    def _marks(self, row: Row) -> str:
         marks = {
             "baseline": self._is_baseline(row),
             "recommended": row.adaptor is not None and row.adaptor == self.settings.get("recommended"),
@@ -176,7 +203,8 @@ class Leaderboard(Result):
 
     def grids(self) -> tuple[Grid, ...]:
         """Return one map per pair of models and poolings of which several layers are fused."""
-        return fusion_grids([(r.encoder, self.score_of(r)) for r in self.rows if r.adaptor is None], self.metric)
+        frozen = [row for row in self.rows if row.adaptor is None]
+        return fusion_grids([(row.encoder, row.hookpoints, self.score_of(row)) for row in frozen], self.metric)
 
     def notes(self) -> list[str]:
         """Return the footer: everything that decided the numbers, and the warnings."""
@@ -188,7 +216,7 @@ class Leaderboard(Result):
         if settings.get("recommendation"):
             lines.append(f"recommendation: {settings['recommendation']}")
         lines += settings.get("adaptors", [])
-        for key in ("towers", "late_interaction", "late_fusion"):
+        for key in ("towers", "late_interaction", "late_fusion", "cost"):
             if settings.get(key):
                 lines.append(f"{key.replace('_', ' ')}: {settings[key]}")
         lines += statistics_lines(settings)
@@ -204,12 +232,11 @@ class Leaderboard(Result):
         """Return one spark line per model, pooling and adaptor."""
         points = []
         for row in self.rows:
-            if row.layer is not None and row.pooling is not None:
+            if row.layer is not None and row.series:
                 labels = "" if row.labels == "none" else f" ({row.labels})"
-                label = f"{row.pooling} {row.adaptor}{labels} {row.dim}" if row.adaptor else row.pooling
-                points.append(((model_of(row.encoder), label), row.layer, self.score_of(row)))
-        points.sort(key=lambda point: point[0])
-        return curve_lines((f"{model}:{label}", layer, score) for (model, label), layer, score in points)
+                more = f" {row.adaptor}{labels} {row.dim}" if row.adaptor else ""
+                points.append((row.series + more, row.layer, self.score_of(row)))
+        return curve_lines(sorted(points, key=lambda point: point[0]))
 
     def warnings(self) -> list[str]:
         """Return the warnings."""
@@ -237,6 +264,10 @@ def _against_pca(row: Row) -> str:
 def _flatten(row: Row) -> dict[str, Any]:
     """Return a row's values with a column per metric and per end of the interval."""
     low, high = row.ci95 or (None, None)
-    nested: dict[str, dict[str, Any]] = {"scores": row.scores, "ci95": {"ci95_low": low, "ci95_high": high}}
+    nested: dict[str, dict[str, Any]] = {
+        "scores": row.scores,
+        "ci95": {"ci95_low": low, "ci95_high": high},
+        "hookpoints": {"hookpoints": " ".join(point.spec for point in row.hookpoints)},
+    }
     values = asdict(row).items()
     return {key: value for name, cell in values for key, value in nested.get(name, {name: cell}).items()}

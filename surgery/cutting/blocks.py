@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from torch import Tensor, nn
@@ -73,6 +74,7 @@ def describe_cut(
         "parameters": stack.parameters_by_layer(module),
         "weights_hash": _derive(model.weights_hash, chosen),
         "config_hash": _derive(model.config_hash, chosen),
+        "flops": _count_flops(model.flops, chosen),
         "state_hashes": () if model.tower else hash_states(module, stack),
         # In the numbers of the files, where the model is a cut one itself.
         "blocks": tuple(earlier.blocks[number - 1] for number in chosen) if earlier else tuple(chosen),
@@ -81,6 +83,11 @@ def describe_cut(
         "config_changes": {**(earlier.config_changes if earlier else {}), **rebuilt.changes},
         "left_out": (*(earlier.left_out if earlier else ()), *rebuilt.left_out),
     }
+
+
+def _count_flops(flops: Sequence[int], chosen: Sequence[int]) -> tuple[int, ...]:
+    """Return the operations up to each layer of chosen blocks, given those of the whole model."""
+    return tuple(accumulate((flops[number] - flops[number - 1] for number in chosen), initial=flops[0]))
 
 
 def parse_blocks(text: str) -> tuple[int, ...]:

@@ -42,7 +42,7 @@ def folders(bert: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     resolved = resolve_specs([f"{bert}@2:cls"], OPTIONS)
     reader, point = resolved.candidates[0].reader, resolved.candidates[0].hookpoints[0]
     module = Projection.of(torch.eye(WIDTH)[:, :4])
-    adapted = AdaptedEncoder(Fusion((point,)), module, 4, AdaptorFacts("pca", "none", None, None, 0))
+    adapted = AdaptedEncoder(Fusion((point,)), module, 4, AdaptorFacts("pca", "none", (), None, 0))
     return {
         "fused": str(save(fuse([f"{bert}@1:mean", f"{bert}@3:cls"], options=OPTIONS), str(root / "fused"))),
         "adapted": str(save_adapted(adapted, [reader], root / "adapted", about=About("tiny"))),

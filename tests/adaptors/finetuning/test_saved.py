@@ -163,9 +163,7 @@ def test_our_loader_ranks_it_as_what_it_was_trained_on(
     earlier = name in {"lensed", "network", "spectral"}
     dataset = load_dataset(str(data))
     assert facts.saw(dataset) == earlier
-    assert facts.fitted_on == (
-        ("tiny+rows.jsonl", f"{dataset.documents.text_hash}+{'0' * 64}") if earlier else SEEN.seen[0]
-    )
+    assert facts.seen == ((("tiny", dataset.documents.text_hash), *SEEN.seen) if earlier else SEEN.seen)
     row = json.loads(run("probe", "rank", out, "-d", data, "--no-store", "-f", "json").stdout)["rows"][0]
     assert (row["adaptor"], row["labels"], row["transductive"]) == ("tuned", "rows.jsonl", earlier)
     model = SentenceTransformer(str(out), device="cpu", trust_remote_code=True)

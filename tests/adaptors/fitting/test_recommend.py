@@ -15,7 +15,7 @@ import cli
 from adaptors.fitting import recommend as recommend_module
 from adaptors.fitting.recommend import recommend, split_queries
 from probe.data.dataset import Dataset
-from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.hookpoints import select_hookpoints, with_full_model
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.records import AdaptorFacts, Evaluation
@@ -122,10 +122,40 @@ def test_no_leak_the_judging_queries_are_in_no_fit(
     assert not seen["fit"] & seen["judged"]
 
 
+@pytest.mark.parametrize("poolings", [["cls", "mean"], ["cls"], ["mean", "cls"]])
+def test_the_full_model_is_its_own_pooling_whatever_was_asked_for_first(
+    model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, poolings: list[str]
+) -> None:
+    compared: list[Any] = []
+
+    def spy(evaluations: Any, full: Any, margin: float, **named: Any) -> Any:
+        compared.append((full, [e.hookpoint for e in evaluations if e.adaptor is None]))
+        return None, None
+
+    monkeypatch.setattr(recommend_module, "sweep_fusions", fake_sweep({}))
+    monkeypatch.setattr(recommend_module, "_pick", spy)
+    points = select_hookpoints(model, "all", poolings)
+    recommend(LayerReader(model), points, replace(dataset, split="train"), margin=0.01, options=RunOptions())
+    ((full, shown),) = compared
+    assert full == with_full_model(model, "last", ["own"])[1]
+    assert full in shown
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, 1.0, 5.0, float("nan"), float("inf")])
+def test_a_margin_is_a_part_of_a_score(model: LoadedModel, dataset: Dataset, margin: float) -> None:
+    with pytest.raises(CallError, match="above 0 and below 1"):
+        recommend(LayerReader(model), select_hookpoints(model, "all"), dataset, margin=margin, options=RunOptions())
+
+
+@pytest.mark.parametrize("margin", ["1", "5"])
+def test_the_command_refuses_such_a_margin_before_it_loads_anything(margin: str) -> None:
+    result = CliRunner().invoke(cli.probe_app, ["layers", "-m", "./nowhere", "--recommend", margin], prog_name="probe")
+    assert result.exit_code == 2
+    assert "above 0 and below 1" in result.stderr
+
+
 def test_wrong_calls(model: LoadedModel, dataset: Dataset) -> None:
     points = select_hookpoints(model, "all")
-    with pytest.raises(CallError, match="above 0"):
-        recommend(LayerReader(model), points, dataset, margin=0.0, options=RunOptions())
     with pytest.raises(CallError, match="train or dev"):
         recommend(LayerReader(model), points, None, margin=0.01, options=RunOptions())
 
@@ -142,12 +172,37 @@ def test_the_command_says_what_to_cut(
     assert result.exit_code == 0, result.stderr
     line = f"surgery cut --model {model} --after 2 --pooling mean --lens --dataset {data}"
     assert line in result.stderr
-    assert line in json.loads(result.stdout)["settings"]["recommendation"]
+    board = json.loads(result.stdout)
+    assert line in board["settings"]["recommendation"]
+    # Nobody asked for lenses to be shown.
+    assert [row["encoder"] for row in board["rows"] if row["adaptor"]] == []
+
+
+def test_a_limit_is_one_of_the_judging_split_as_well(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_dataset(tmp_path / "tiny")
+    judged = [line for line in (data / "qrels" / "test.tsv").read_text().splitlines() if not line.endswith("0")]
+    for split in ("test", "dev"):
+        (data / "qrels" / f"{split}.tsv").write_text("\n".join(judged) + "\n")
+    sizes = []
+
+    def sweep(readers: Any, encoders: Any, judging: Any, **named: Any) -> Any:
+        sizes.append(len(judging.documents))
+        return fake_sweep({})(readers, encoders)
+
+    monkeypatch.setattr(recommend_module, "sweep_fusions", sweep)
+    call = ["layers", "-m", str(tiny_folder("bert")), "-d", str(data), "--recommend", "0.01", "--no-store"]
+    result = CliRunner().invoke(cli.probe_app, [*call, "--limit", "12"], prog_name="probe")
+    assert result.exit_code == 0, result.stderr
+    assert sizes == [12]
 
 
 def test_facts_of_an_adaptor_know_what_it_saw(dataset: Dataset) -> None:
-    facts = AdaptorFacts("pca", "none", ("another", dataset.documents.text_hash), None, 1)
+    facts = AdaptorFacts("pca", "none", (("another", dataset.documents.text_hash),), None, 1)
     assert facts.saw(dataset)
-    assert replace(facts, fitted_on=(dataset.name, "0")).saw(dataset)
-    assert not replace(facts, fitted_on=("another", "0")).saw(dataset)
-    assert not replace(facts, fitted_on=None).saw(dataset)
+    assert replace(facts, seen=((dataset.name, "0"),)).saw(dataset)
+    assert not replace(facts, seen=(("another", "0"),)).saw(dataset)
+    assert not replace(facts, seen=()).saw(dataset)
+    # A plus sign in a name joins nothing.
+    assert not replace(facts, seen=((f"{dataset.name}+more", "0"),)).saw(dataset)

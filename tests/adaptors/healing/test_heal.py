@@ -247,11 +247,11 @@ def test_the_command_saves_a_model_that_loads_anywhere(
 
 def test_what_was_seen_of_several_data_sets_is_remembered(data: Path) -> None:
     dataset = load_dataset(str(data))
-    facts = AdaptorFacts("healed", "none", ("nfcorpus+tiny", "0+1"), None, 1)
+    facts = AdaptorFacts("healed", "none", (("nfcorpus", "0"), ("tiny", "1")), None, 1)
     assert facts.saw(dataset)
     assert not facts.saw(replace(dataset, name="corpus"))
     assert facts.saw(replace(dataset, name="a+b")) is False
-    seen = replace(facts, fitted_on=("x+y", f"0+{dataset.documents.text_hash}"))
+    seen = replace(facts, seen=(("x", "0"), ("y", dataset.documents.text_hash)))
     assert seen.saw(dataset)
 
 

@@ -20,10 +20,10 @@ from probe.errors import CallError
 from probe.evaluation.fusion import Fusion
 from probe.layers.hookpoint import Hookpoint
 from probe.layers.layer_stack import LayerStack
+from probe.layers.operations import count_flops
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.models.tower_loading import LoadedTower
-from probe.planning.cost import count_flops
 from probe.planning.plan import PlanRequest
 from probe.planning.planner import plan_sweep
 from surgery.cutting.cut import cut

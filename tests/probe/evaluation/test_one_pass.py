@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,16 +10,21 @@ from sweeps import sweep
 
 from probe.data.dataset import Dataset
 from probe.encoding import chunk_states as states_module
+from probe.encoding.chunk_states import RunContext
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.evaluation import evaluate as sweep_module
 from probe.evaluation import one_pass
+from probe.evaluation.composite import Asymmetric
 from probe.evaluation.evaluate import evaluate
+from probe.evaluation.fusion import Fusion
+from probe.layers.operations import count_flops
 from probe.metrics.retrieval import Metric
 from probe.metrics.vectors import Embeddings
 from probe.models.loaded import LoadedModel
+from probe.store.store import Store
 
 NDCG = Metric("ndcg", 10)
 POOLINGS = ("cls", "mean", "max", "last")
@@ -117,8 +123,8 @@ def test_differences_below_float32_are_ties(dataset: Dataset, monkeypatch: pytes
             return np.tile([1.0, 0.0], (len(texts), 1))
 
         def encode_document(self, texts: Sequence[str]) -> Embeddings:
-            # Cosines fall by 1e-9 from document to document: only float64 tells them apart.
-            return np.stack([np.ones(len(texts)), 4.5e-5 * np.sqrt(np.arange(len(texts)))], axis=1)
+            # Cosines fall by less than 1e-9 from document to document: only float64 tells them apart.
+            return np.stack([np.ones(len(texts)), 3e-5 * np.sqrt(np.arange(len(texts)))], axis=1)
 
     runs: list[dict[str, dict[str, float]]] = []
     original = sweep_module.score_run
@@ -135,6 +141,51 @@ def test_costs_grow_with_the_layer(model: LoadedModel, dataset: Dataset) -> None
     assert milliseconds == sorted(milliseconds)
     assert milliseconds[0] > 0
     assert parameters == sorted(set(parameters))
+
+
+def test_operations_are_those_of_the_documents_and_their_layer(
+    load_tiny: Callable[[str], LoadedModel], dataset: Dataset
+) -> None:
+    models = [load_tiny(name) for name in ("bert", "roberta")]
+    tokens = one_pass.typical_tokens(dataset)
+    letters = [len(text) for text in dataset.documents.texts]
+    assert tokens == round(sum(letters) / len(letters) / 4) + 2
+    points = [select_hookpoints(model, "all", ["mean"]) for model in models]
+    alone, other = [Fusion((point,)) for point in points[0]], Fusion((points[1][1],))
+    both = Fusion((points[0][2], points[1][1]))
+    readers = {model.source.name: LayerReader(model) for model in models}
+    encoders = [*alone, other, both, Asymmetric(alone[1], alone[3])]
+    found, _ = one_pass.sweep_fusions(readers, encoders, dataset, metrics=[NDCG], context=RunContext())
+    flops = [evaluation.flops for evaluation in found]
+    assert flops[:4] == [tokens * n for n in count_flops(models[0].module, models[0].stack, tokens)]
+    assert flops[5] == (flops[2] or 0) + (flops[4] or 0)
+    # A cheap encoder of queries makes no document cheaper.
+    assert flops[6] == flops[3]
+
+
+def test_time_is_told_only_where_all_was_timed_now(
+    load_tiny: Callable[[str], LoadedModel], dataset: Dataset, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    readers = {model.source.name: LayerReader(model) for model in map(load_tiny, ("bert", "roberta"))}
+    encoders = [Fusion((select_hookpoints(reader.model, "last", ["mean"])[0],)) for reader in readers.values()]
+
+    def times(*chosen: int) -> list[bool]:
+        """Rank some of the encoders, and say which have a time."""
+        names = [encoders[number].points[0].model for number in chosen]
+        found, _ = one_pass.sweep_fusions(
+            {name: readers[name] for name in names},
+            [encoders[number] for number in chosen],
+            dataset,
+            metrics=[NDCG],
+            context=RunContext(store),
+        )
+        return [evaluation.ms_per_text is not None for evaluation in found]
+
+    assert times(0) == [True]
+    # One of them comes from the store, where it was timed in another hour.
+    assert times(0, 1) == [False, False]
+    assert times(0, 1) == [False, False]
 
 
 def test_texts_longer_than_the_model_takes_are_counted(load_tiny: Callable[..., LoadedModel], dataset: Dataset) -> None:

@@ -10,7 +10,7 @@ import pytest
 from probe.encoding import chunk_states as states
 from probe.encoding.reader import LayerReader
 from probe.evaluation.scan import ChunkFound, Engine, Scan, scan_here
-from probe.evaluation.scorers import CosineScorer
+from probe.evaluation.scorers import VectorScorer
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.metrics.geometry import SAMPLE
@@ -61,7 +61,7 @@ def test_the_corpus_first_documents_tell_of_a_collapse_in_whatever_order_they_co
 ) -> None:
     vectors = np.random.default_rng(0).normal(size=(2 * SAMPLE, 4)).astype(np.float32)
     vectors[:SAMPLE] = 1.0
-    part, spread = CosineScorer(vectors[:1]), CosineScorer(vectors[:1])
+    part, spread = VectorScorer(vectors[:1], "model"), VectorScorer(vectors[:1], "model")
     for start in order(list(range(0, len(vectors), 200))):
         part.keep_sample(start, vectors[start : start + 200])
         spread.keep_sample(start, vectors[::-1][start : start + 200])

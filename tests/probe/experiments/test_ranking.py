@@ -1,5 +1,6 @@
 """Leaderboards from evaluations: order, baseline, statistics, published scores, determinism."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,10 @@ from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
+from probe.experiments import ranking
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import model_settings
@@ -21,6 +24,11 @@ from probe.experiments.published_scores import find_published
 from probe.experiments.ranking import Candidate, rank_candidates
 from probe.metrics.retrieval import Metric
 from probe.models.loaded import LoadedModel
+from probe.models.loading import load_model
+from probe.models.options import LoadOptions
+from surgery.cutting.cut import cut
+from surgery.saving.heads import OutputHead
+from surgery.saving.save import save
 
 
 def test_rows_are_ranked_best_first(model: LoadedModel, dataset: Dataset) -> None:
@@ -115,10 +123,10 @@ def test_key_law_whatever_changes_a_vector_changes_the_key(model: LoadedModel, d
     documents = Texts.gather(dataset.documents)
     other_texts = replace(dataset, documents=Texts(documents.ids, (*documents.texts[:-1], "other")))
     changes: list[tuple[LoadedModel, Dataset]] = [
-        (replace(model, weights_hash="0"), dataset),
+        (replace(model, state_hashes=("0",)), dataset),
         (replace(model, device=torch.device("cuda")), dataset),
         (replace(model, tokenizer_hash="0"), dataset),
-        (replace(model, config_hash="0"), dataset),
+        (replace(model, head_hash="0"), dataset),
         (replace(model, query_prompt="q"), dataset),
         (replace(model, document_prompt="d"), dataset),
         (replace(model, max_tokens=9), dataset),
@@ -161,3 +169,37 @@ def test_published_scores_need_the_same_model_data_and_split(dataset: Dataset) -
     assert find_published("bm25", replace(scifact, name="other"), ndcg) is None
     assert find_published("bm25", dataset, ndcg) is None
     assert find_published("bm25", scifact, Metric("ndcg", 5)) is None
+
+
+def test_a_baseline_that_is_no_row_is_refused_before_anything_is_encoded(
+    model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "sweep_fusions", lambda *_, **__: pytest.fail("texts were encoded"))
+    points = select_hookpoints(model, "1-2", ["mean"])
+    for missing in (f"{model.source.name}@3:mean", "bm25"):
+        with pytest.raises(CallError, match=f"the baseline '{missing}' is no row: expected one of "):
+            rank_candidates([Candidate(LayerReader(model), points)], dataset, missing)
+
+
+def test_cost_is_a_share_of_the_baselines_operations(model: LoadedModel, dataset: Dataset) -> None:
+    board = rank_layers(LayerReader(model), dataset, poolings=["mean", "cls"])
+    costs = {(row.layer, row.pooling): row.cost or 0.0 for row in board.rows}
+    assert [costs[layer, "mean"] for layer in range(4)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert all(costs[layer, "cls"] == costs[layer, "mean"] for layer in range(4))
+    assert board.settings["cost"].startswith("operations of the matrix products per document of about ")
+
+
+def test_folders_of_one_architecture_cost_the_same(
+    tiny_folder: Callable[[str], Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(tiny_folder("bert"), tmp_path / "a+b")
+    cut_to = tmp_path / "cut"
+    options = LoadOptions(dtype="float32", device="cpu")
+    save(cut(load_model(str(copied), options), 2), cut_to, OutputHead("mean"), check=lambda folder: None)
+    readers = [open_reader(str(folder)) for folder in (tiny_folder("bert"), copied, cut_to)]
+    candidates = [Candidate(reader, select_hookpoints(reader.model, "last")) for reader in readers]
+    board = rank_candidates(candidates, dataset, str(candidates[0].hookpoints[0]))
+    costs = {row.hookpoints[0].model: row.cost for row in board.rows}
+    assert [costs[reader.model.source.name] for reader in readers] == pytest.approx([1, 1, 2 / 3])
+    assert board.cells()
+    assert board.notes()

@@ -22,9 +22,9 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.layers.capture import Capture
 from probe.layers.layer_stack import find_layers
+from probe.layers.operations import attention_width, count_flops
 from probe.models.loaded import LoadedModel
 from probe.planning import rate as rate_module
-from probe.planning.cost import attention_width, count_flops
 from probe.planning.plan import Plan, PlanRequest
 from probe.planning.planner import plan_sweep
 from probe.planning.rate import Rate, measure_rate

@@ -1,5 +1,6 @@
 """Pictures: they draw the result's numbers, every kind of result has one, and equal results give equal files."""
 
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -17,8 +18,9 @@ import cli
 from probe import plot
 from probe.errors import CallError
 from probe.plots.picture import save_picture
-from probe.results.charts import pareto_front
+from probe.results.charts import COST, pareto_front
 from probe.results.geometry import GeometryResult, GeometryRow
+from probe.results.grids import Reading
 from probe.results.leaderboard import Leaderboard, Row
 
 SCORES = (0.2, 0.06, 0.05, 0.0, 0.3)
@@ -32,12 +34,14 @@ def settings(**more: Any) -> dict[str, Any]:
 
 def make_row(encoder: str, score: float, **more: Any) -> Row:
     interval = (max(0.0, score - 0.04), score + 0.05)
-    return Row(1, encoder, scores={"ndcg@10": score}, **{"dim": 8, "ci95": interval, **more})
+    points = [part.rpartition("@") for part in encoder.split("+") if re.search(r"@[0-9]+:[a-z]+$", part)]
+    reads = tuple(Reading(name, int(rest.split(":")[0]), rest.split(":")[1]) for name, _, rest in points)
+    return Row(1, encoder, scores={"ndcg@10": score}, **{"dim": 8, "ci95": interval, "hookpoints": reads, **more})
 
 
 def layer_rows(model: str = "tiny", scores: tuple[float, ...] = SCORES, **more: Any) -> list[Row]:
     return [
-        make_row(f"{model}@{layer}:mean", score, layer=layer, pooling="mean", ms_per_text=0.1 + 3 * layer, **more)
+        make_row(f"{model}@{layer}:mean", score, layer=layer, pooling="mean", cost=0.1 + 3 * layer, **more)
         for layer, score in enumerate(scores)
     ]
 
@@ -84,10 +88,8 @@ def geometry(*models: str, alignment: float | None = 0.5, layers: int = 3) -> Ge
 
 
 def fusions() -> Leaderboard:
-    rows = [
-        make_row(f"a@{i}:mean+b@{j}:cls", (i + j) / 10, ms_per_text=1.0 + i + j) for i in range(3) for j in range(2)
-    ]
-    return board_of([*rows, make_row("bm25", 0.15, ms_per_text=None, dim=None, transductive=True)])
+    rows = [make_row(f"a@{i}:mean+b@{j}:cls", (i + j) / 10, cost=1.0 + i + j) for i in range(3) for j in range(2)]
+    return board_of([*rows, make_row("bm25", 0.15, cost=None, dim=None, transductive=True)])
 
 
 BOARDS: dict[str, Callable[[], Any]] = {
@@ -100,9 +102,9 @@ BOARDS: dict[str, Callable[[], Any]] = {
     "one row": lambda: board_of(layer_rows(scores=(0.3,))),
     "one row, score zero, no interval": lambda: board_of([make_row("x", 0.0, ci95=None)]),
     "zero scores": lambda: board_of(layer_rows(scores=(0.0,) * 4)),
-    "no intervals, no costs": lambda: board_of([replace(row, ci95=None, ms_per_text=None) for row in layer_rows()]),
-    "equal costs": lambda: board_of([replace(row, ms_per_text=2.0) for row in layer_rows()]),
-    "a cost of zero": lambda: board_of([replace(row, ms_per_text=float(row.layer or 0)) for row in layer_rows()]),
+    "no intervals, no costs": lambda: board_of([replace(row, ci95=None, cost=None) for row in layer_rows()]),
+    "equal costs": lambda: board_of([replace(row, cost=2.0) for row in layer_rows()]),
+    "a cost of zero": lambda: board_of([replace(row, cost=float(row.layer or 0)) for row in layer_rows()]),
     "fusions": fusions,
     "ladder": ladder,
     "ladder of three": lambda: ladder(("a@1:mean", "b@2:cls", "c@3:mean+" * 9 + "d@4:mean")),
@@ -166,17 +168,17 @@ def test_layers_are_the_numbers_of_the_board() -> None:
 def test_the_cost_picture_has_every_point_and_its_front() -> None:
     board = board_of(layer_rows())
     figure = plot(board)
-    costs = [(row.ms_per_text or 0.0, row.scores["ndcg@10"]) for row in board.rows]
+    costs = [(row.cost or 0.0, row.scores["ndcg@10"]) for row in board.rows]
     front = [costs[place] for place in pareto_front(costs)]
     line, *points = drawn(figure, 1)
     assert list(zip(*line, strict=True))[:-1] == front == [(0.1, 0.2), (12.1, 0.3)]
     assert sorted((x, y) for xs, ys in points for x, y in zip(xs, ys, strict=True)) == sorted(costs)
     assert [text.get_text() for text in figure.axes[1].texts] == ["0", "4"]
-    assert (figure.axes[1].get_xscale(), figure.axes[1].get_xlabel()) == ("log", "milliseconds per document, log scale")
+    assert (figure.axes[1].get_xscale(), figure.axes[1].get_xlabel()) == ("log", f"{COST}, log scale")
 
 
 def test_a_small_span_of_costs_is_linear() -> None:
-    figure = plot(board_of([replace(row, ms_per_text=5.0 + (row.layer or 0)) for row in layer_rows()]))
+    figure = plot(board_of([replace(row, cost=5.0 + (row.layer or 0)) for row in layer_rows()]))
     assert figure.axes[1].get_xscale() == "linear"
 
 
@@ -199,7 +201,7 @@ def test_what_has_no_layer_is_a_level_with_its_name() -> None:
 
 def test_a_level_too_long_for_its_label_is_known_by_its_marker() -> None:
     name = "./" + "long-" * 12
-    figure = plot(board_of([*layer_rows(), make_row(name, 0.4, ms_per_text=20.0)]))
+    figure = plot(board_of([*layer_rows(), make_row(name, 0.4, cost=20.0)]))
     handle = next(
         handle
         for handle, text in zip(figure.legends[0].legend_handles, figure.legends[0].get_texts(), strict=True)
@@ -297,8 +299,8 @@ def test_the_cka_of_two_models_is_one_map_without_numbers_where_it_is_large() ->
 
 def test_labels_of_the_front_do_not_cover_each_other() -> None:
     close = layer_rows(scores=(0.1, 0.101, 0.102, 0.103))
-    rows = [replace(row, ms_per_text=10 + (row.layer or 0) / 100) for row in close]
-    figure = plot(board_of([*rows, make_row("tiny@9:mean", 0.9, layer=9, pooling="mean", ms_per_text=90.0)]))
+    rows = [replace(row, cost=10 + (row.layer or 0) / 100) for row in close]
+    figure = plot(board_of([*rows, make_row("tiny@9:mean", 0.9, layer=9, pooling="mean", cost=90.0)]))
     boxes = [text.get_window_extent() for text in figure.axes[1].texts]
     assert len(boxes) == 5
     assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[:n])

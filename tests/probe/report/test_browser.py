@@ -117,7 +117,7 @@ def test_a_dot_that_is_pointed_at_tells_its_numbers(visit: Visit) -> None:
     assert box is not None
     visit.page.mouse.move(box["x"] + 1, box["y"] + 1)
     assert tip.inner_text() == target.get_attribute("data-tip")
-    assert "ms per document" in tip.inner_text()
+    assert "of the baseline's operations" in tip.inner_text()
     visit.page.mouse.move(2, 2)
     assert not tip.is_visible()
 

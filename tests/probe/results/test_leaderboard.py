@@ -3,13 +3,18 @@
 import csv
 import io
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from probe.results.charts import chart_leaderboard
 from probe.results.console import print_result
+from probe.results.grids import Reading
 from probe.results.leaderboard import Leaderboard, Row
+from probe.results.load import read_result
 
 ROW_KEYS = [
     "rank",
@@ -26,11 +31,14 @@ ROW_KEYS = [
     "p_value",
     "published",
     "collapsed",
+    "cost",
     "ms_per_text",
     "parameters",
     "fit_seconds",
     "pca_delta",
     "pca_p_value",
+    "hookpoints",
+    "note",
 ]
 
 
@@ -100,7 +108,7 @@ def draw(board: Leaderboard, width: int) -> str:
 
 def test_json_has_every_key_of_the_contract(board: Leaderboard) -> None:
     value = json.loads(board.to_json())
-    assert list(value) == ["schema", "kind", "command", "created", "settings", "rows", "examples"]
+    assert list(value) == ["schema", "kind", "command", "created", "settings", "rows", "notices", "examples"]
     assert (value["schema"], value["kind"]) == (1, "leaderboard")
     assert all(list(row) == ROW_KEYS for row in value["rows"])
     assert value["rows"][0]["ci95"] == pytest.approx([0.54508, 0.74508])
@@ -120,6 +128,61 @@ def test_markdown_is_a_table_with_its_footer(board: Leaderboard) -> None:
     assert len({line.count("|") for line in lines[:5]}) == 1
     assert "minilm@5:mean" in lines[3]
     assert "SYNTHETIC" in board.to_markdown()
+
+
+def test_the_note_of_a_row_is_in_every_form(board: Leaderboard) -> None:
+    first = replace(board.rows[0], note="fitted to few texts; more of it")
+    board = replace(board, rows=(first, *board.rows[1:]))
+    notes = ["baseline; fitted to few texts; more of it", None, "collapsed"]
+    assert [row["note"] for row in json.loads(board.to_json())["rows"]] == notes
+    assert [row["note"] or None for row in csv.DictReader(io.StringIO(board.to_csv()))] == notes
+    assert [row["note"] for row in board.flat_rows()] == notes
+    lines = board.to_markdown().splitlines()
+    assert [line.split("|")[-2].strip() or None for line in lines[2:5]] == notes
+    assert json.loads(board.to_json())["notices"] == board.warnings()
+
+
+def test_a_note_that_was_saved_is_not_said_twice(board: Leaderboard, tmp_path: Path) -> None:
+    (tmp_path / "saved.json").write_text(board.to_json())
+    again = read_result(tmp_path / "saved.json")
+    assert again.to_json() == board.to_json()
+
+
+def test_a_plus_or_an_at_sign_in_a_folders_name_splits_no_row(board: Leaderboard) -> None:
+    names = ["./a+b", "./c@text"]
+    rows = [
+        Row(
+            number,
+            f"{name}@{layer}:mean",
+            layer,
+            "mean",
+            8,
+            scores={"ndcg@10": 0.5, "recall@100": 0.5},
+            hookpoints=(Reading(name, layer, "mean"),),
+        )
+        for number, (name, layer) in enumerate([(name, layer) for name in names for layer in range(3)], start=1)
+    ]
+    pairs = [(Reading("./a+b", i, "mean"), Reading("m", j, "cls")) for i in range(2) for j in range(2)]
+    rows += [
+        Row(9, "+".join(point.spec for point in pair), scores={"ndcg@10": 0.4, "recall@100": 0.5}, hookpoints=pair)
+        for pair in pairs
+    ]
+    # A saved folder has its own name, whatever it reads.
+    rows.append(Row(10, "./f+g", scores={"ndcg@10": 0.1, "recall@100": 0.5}, hookpoints=pairs[0]))
+    board = replace(board, rows=tuple(rows))
+    assert [line.split("  ")[0] for line in board.notes()[:2]] == [f"layer curve {name}:mean" for name in names]
+    (grid,) = board.grids()
+    assert (grid.first, grid.second, len(grid.values)) == ("./a+b:mean", "m:cls", 4)
+    assert [curve.name for curve in chart_leaderboard(board).curves] == [f"{name}:mean" for name in names]
+    assert draw(board, 120)
+
+
+def test_a_saved_folder_has_a_series_of_its_own(board: Leaderboard) -> None:
+    row = Row(1, "./x@y", 2, "mean", 8, adaptor="lens", scores={}, hookpoints=(Reading("./x@y", 2, "mean"),))
+    assert row.series == "./x@y:mean"
+    towers = (Reading("clip@text", 2, "last"), Reading("clip@image", 3, "cls"))
+    assert Row(1, "clip@text.2:last", 2, "last", hookpoints=towers).series == "clip@text:last"
+    assert Row(1, "clip@image.3:cls", 3, "cls", hookpoints=towers).series == "clip@image:cls"
 
 
 def test_an_unknown_form_is_refused(board: Leaderboard) -> None:
@@ -156,7 +219,7 @@ def test_a_wide_table_has_every_column(board: Leaderboard) -> None:
         "p",
         "recall@100",
         "curve",
-        "ms/text",
+        "cost",
         "params",
         "note",
     ]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from probe.layers.layer_stack import LayerStack
 
-__all__ = ["attention_width", "count_flops"]
+__all__ = ["attention_width", "count_flops", "text_flops"]
 
 
 def count_flops(
@@ -53,5 +53,19 @@ def _matrices(part: nn.Module) -> Iterator[Tensor]:
 def attention_width(module: nn.Module) -> int:
     """Return the width of all heads of a model's attention together; that of its states, if its config says no more."""
     config = module.config.get_text_config()  # type: ignore[union-attr, operator]
-    heads = getattr(config, "num_attention_heads", None) or 1
-    return int(heads * (getattr(config, "head_dim", None) or config.hidden_size // heads))
+    heads, width = getattr(config, "num_attention_heads", None), getattr(config, "hidden_size", None) or 0
+    if not isinstance(heads, int) or heads < 1:  # a few families have a number per block
+        return int(width)
+    return int(heads * (getattr(config, "head_dim", None) or width // heads))
+
+
+def text_flops(per_token: int, attention: int, layer: int, *, tokens: int) -> int:
+    """Return the operations of one text up to a layer.
+
+    Args:
+        per_token: What `count_flops` counts per token up to the layer for texts of 0 tokens.
+        attention: Width of all heads together.
+        layer: The layer.
+        tokens: Tokens of the text.
+    """
+    return tokens * (per_token + 4 * tokens * attention * layer)

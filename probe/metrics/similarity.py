@@ -1,0 +1,89 @@
+"""How two vectors are compared: the four similarities of sentence-transformers, greater is more alike."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from probe.errors import CallError, did_you_mean
+from probe.metrics.vectors import Embeddings
+
+__all__ = ["COSINE", "DOT", "OWN", "SIMILARITIES", "check_similarity", "compare"]
+
+COSINE = "cosine"
+DOT = "dot"
+# Stands for the similarity that a model was made for.
+OWN = "own"
+
+# Scores in double precision at a time.
+_BLOCK = 1 << 22
+
+
+def check_similarity(name: str) -> str:
+    """Return `name` if vectors can be compared by it, or if it is `own`.
+
+    Raises:
+        CallError: There is no such similarity.
+    """
+    names = (OWN, *SIMILARITIES)
+    if name not in names:
+        hint = did_you_mean(name, names)
+        raise CallError(f"unknown similarity '{name}': expected one of {', '.join(names)} ({hint})")
+    return name
+
+
+def compare(similarity: str, queries: Embeddings, documents: Embeddings) -> Embeddings:
+    """Return how alike every query and every document are.
+
+    They are compared in double precision and rounded once, so that only what differs in float32 has an order: equal
+    vectors tie wherever they stand.
+
+    Args:
+        similarity: One of `SIMILARITIES`.
+        queries: `(Q, D)`.
+        documents: `(C, D)`.
+
+    Returns:
+        Float32 `(Q, C)`; for a distance, its negative.
+    """
+    measure = SIMILARITIES[similarity]
+    asked = _double(queries)
+    scores = np.empty((len(queries), len(documents)), np.float32)
+    step = max(1, _BLOCK // max(1, len(queries)))
+    for start in range(0, len(documents), step):
+        scores[:, start : start + step] = measure(asked, _double(documents[start : start + step])).float().numpy()
+    return scores
+
+
+def _double(vectors: Embeddings) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float64))
+
+
+def _cosine(queries: Tensor, documents: Tensor) -> Tensor:
+    return _dot(normalize(queries, dim=1, eps=_TINY), normalize(documents, dim=1, eps=_TINY))
+
+
+def _dot(queries: Tensor, documents: Tensor) -> Tensor:
+    return queries @ documents.T
+
+
+def _euclidean(queries: Tensor, documents: Tensor) -> Tensor:
+    # By products, equal vectors would be a little apart.
+    return -torch.cdist(queries, documents, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _manhattan(queries: Tensor, documents: Tensor) -> Tensor:
+    return -torch.cdist(queries, documents, p=1.0)
+
+
+# Only a vector of zeros is shorter than this.
+_TINY = float(np.finfo(np.float64).tiny)
+
+SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    COSINE: _cosine,
+    DOT: _dot,
+    "euclidean": _euclidean,
+    "manhattan": _manhattan,
+}

@@ -32,6 +32,7 @@ class FolderForm:
         says: What a refusal has to mention, in small letters.
         trust: Whether the folder's code may run.
         texts: What to embed.
+        after: Where a cut ends.
     """
 
     write: Callable[[Path], object]
@@ -40,6 +41,7 @@ class FolderForm:
     says: str = ""
     trust: bool = False
     texts: Sequence[str] = TEXTS
+    after: int = 2
 
 
 def write_pipeline(
@@ -84,7 +86,9 @@ def _weighted() -> nn.Module:
 
 def _router(folder: Path, apart: bool) -> None:
     """Routes for queries and documents, that share the transformer or have one each."""
-    bare = [write_family(folder.with_name(f"{folder.name}-{i}"), "bert", hidden_act=("gelu", "relu")[i]) for i in (0, 1)]
+    bare = [
+        write_family(folder.with_name(f"{folder.name}-{i}"), "bert", hidden_act=("gelu", "relu")[i]) for i in (0, 1)
+    ]
     first, second = (Transformer(str(path)) for path in bare)
     routes = Router.for_query_document([first, Pooling(WIDTH)], [second if apart else first, Pooling(WIDTH, "cls")])
     SentenceTransformer(modules=[routes], device="cpu").save(str(folder), create_model_card=False)
@@ -132,7 +136,19 @@ def _state(number: int) -> dict[str, Any]:
     return {"text": {"method": "forward", "method_output_name": ["hidden_states", number]}}
 
 
-def _form(*build: Callable[[], nn.Module], own: str = "equal", cut: str | None = "equal", **settings: Any) -> FolderForm:
+def _other_output(way: dict[str, Any], name: str) -> FolderForm:
+    form = _sized(modality_config=way, module_output_name=name)
+    return replace(form, own="refused", cut=None, says="modality_config")
+
+
+def _expanding(strategy: str, **more: Any) -> FolderForm:
+    form = _sized(query_expansion={"strategy": strategy, "length": 12, **more})
+    return replace(form, own="refused", cut=None, says="expand")
+
+
+def _form(
+    *build: Callable[[], nn.Module], own: str = "equal", cut: str | None = "equal", **settings: Any
+) -> FolderForm:
     return FolderForm(_pipeline(*build, **settings), own, cut)
 
 
@@ -167,7 +183,11 @@ PIPELINES: dict[str, FolderForm] = {
     "layer-norm": _form(_MEAN, lambda: made.LayerNorm(WIDTH)),
     "dropout": _form(_MEAN, made.Dropout, Normalize),
     "everything": _form(
-        _pool("cls", "mean"), made.Dropout, _dense(nn.GELU(), 2 * WIDTH), lambda: made.LayerNorm(8), Normalize,
+        _pool("cls", "mean"),
+        made.Dropout,
+        _dense(nn.GELU(), 2 * WIDTH),
+        lambda: made.LayerNorm(8),
+        Normalize,
         **_PROMPTED,
     ),
     "cls-dense": _form(_pool("cls"), _dense()),
@@ -176,7 +196,10 @@ PIPELINES: dict[str, FolderForm] = {
     "lstm": _form(lambda: made.LSTM(WIDTH, 6), lambda: Pooling(12), own="refused", cut=None),
     "cnn": _form(lambda: made.CNN(WIDTH, 4), lambda: Pooling(12), own="either", cut="either"),
     # Similarity, dimensions, prompts.
-    **{f"similarity-{name}": _form(_MEAN, similarity_fn_name=name) for name in ("cosine", "dot", "euclidean", "manhattan")},
+    **{
+        f"similarity-{name}": _form(_MEAN, similarity_fn_name=name)
+        for name in ("cosine", "dot", "euclidean", "manhattan")
+    },
     "dot-normalize": _form(_MEAN, Normalize, similarity_fn_name="dot"),
     "truncated": _form(_MEAN, truncate_dim=5),
     "truncated-normalize": _form(_MEAN, Normalize, truncate_dim=5),
@@ -195,7 +218,7 @@ PIPELINES: dict[str, FolderForm] = {
     "tokenizer-length": _sized(tokenizer_args={"model_max_length": 9}),
     "processor-kwargs": _sized(processor_kwargs={"model_max_length": 9, "truncation_side": "left"}),
     "config-activation": _sized(config_args={"hidden_act": "relu"}),
-    "config-depth": _sized(config_args={"num_hidden_layers": 2}, cut="either"),
+    "config-depth": replace(_sized(config_args={"num_hidden_layers": 2}, cut="either"), after=1),
     "model-attention": _sized(model_args={"attn_implementation": "eager"}),
     "model-dtype": _sized(model_kwargs={"dtype": "float32"}),
     "lower-case": FolderForm(
@@ -206,14 +229,14 @@ PIPELINES: dict[str, FolderForm] = {
     ),
     "max-null": _sized(max_seq_length=None),
     "max-minus-one": replace(_sized(max_seq_length=-1), own="refused", cut=None),
-    "max-one": _sized(max_seq_length=1),
-    "max-two": _sized(max_seq_length=2),
+    "max-one": replace(_sized(max_seq_length=1), own="refused", cut=None, says="max_seq_length"),
+    "max-two": replace(_sized(max_seq_length=2), own="refused", cut=None, says="max_seq_length"),
     "max-beyond-positions": _sized(max_seq_length=400),
-    "other-state": _sized(modality_config=_state(-2), module_output_name="token_embeddings", cut="either"),
-    "first-state": _sized(modality_config=_state(1), module_output_name="token_embeddings", cut="either"),
+    "other-state": _other_output(_state(-2), "token_embeddings"),
+    "first-state": _other_output(_state(1), "token_embeddings"),
     "pooler-output": FolderForm(_pooler, "either", "either"),
-    "query-expansion": _sized(query_expansion={"strategy": "fixed", "length": 12, "attend": True}),
-    "query-expansion-unseen": _sized(query_expansion={"strategy": "min", "length": 12}),
+    "query-expansion": _expanding("fixed", attend=True),
+    "query-expansion-unseen": _expanding("min"),
     "masked-language-task": FolderForm(
         lambda folder: (
             write_pipeline(folder, [Pooling(WIDTH)]),

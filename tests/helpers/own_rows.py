@@ -19,7 +19,7 @@ from probe.errors import ProbeError
 from probe.models.loaded import LoadedModel
 from probe.models.options import LoadOptions
 
-__all__ = ["TEXTS", "Outcome", "compare_cut", "compare_inner", "compare_own", "open_reference"]
+__all__ = ["TEXTS", "Outcome", "compare_cut", "compare_inner", "compare_own", "open_reference", "our_options"]
 
 _TOLERANCE = 1e-5
 _MOST_LINES = 2

@@ -43,7 +43,9 @@ class TinyFamily:
     def build(self, **changes: Any) -> PreTrainedModel:
         """Return a model with every weight drawn anew."""
         ids = special_ids(self.make)
-        named = {f"{role}_id": number for role, number in ids.items() if role in ("pad_token", "eos_token", "bos_token")}
+        named = {
+            f"{role}_id": number for role, number in ids.items() if role in ("pad_token", "eos_token", "bos_token")
+        }
         values = {"vocab_size": count_tokens(self.make), "pad_token_id": None, "bos_token_id": None}
         values |= {"eos_token_id": None, **_COMMON, **named, **self.settings, **changes}
         left_out = {key for key, value in self.settings.items() if value is None}
@@ -105,7 +107,9 @@ FAMILIES: dict[str, TinyFamily] = {
     "convbert": _bert("ConvBert", embedding_size=16, head_ratio=1, conv_kernel_size=3),
     "data2vec-text": _bert("Data2VecText", "roberta"),
     "deberta": _bert("Deberta", **_DISENTANGLED),
-    "deberta-v2": _bert("DebertaV2", **_DISENTANGLED, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True),
+    "deberta-v2": _bert(
+        "DebertaV2", **_DISENTANGLED, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True
+    ),
     "deberta-v2-conv": _bert("DebertaV2", **_DISENTANGLED, conv_kernel_size=3, conv_act="gelu"),
     "distilbert": _bert("DistilBert", "bert-untyped", dim=16, n_layers=3, n_heads=2, hidden_dim=24),
     "electra": _bert("Electra", embedding_size=8),
@@ -172,7 +176,16 @@ FAMILIES: dict[str, TinyFamily] = {
     "jamba": _decoder("Jamba", num_experts=2, num_experts_per_tok=1, attn_layer_period=2, attn_layer_offset=1),
     "lfm2": _decoder("Lfm2", layer_types=["conv", "full_attention", "conv"]),
     "mamba2": _decoder("Mamba2", state_size=4, num_heads=4, head_dim=8, n_groups=1, conv_kernel=2, chunk_size=4),
-    "modernbert-decoder": _decoder("ModernBertDecoder", "bert-untyped", bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3, local_attention=8, global_attn_every_n_layers=2),
+    "modernbert-decoder": _decoder(
+        "ModernBertDecoder",
+        "bert-untyped",
+        bos_token_id=2,
+        eos_token_id=3,
+        cls_token_id=2,
+        sep_token_id=3,
+        local_attention=8,
+        global_attn_every_n_layers=2,
+    ),
     "nemotron": _decoder("Nemotron"),
     "persimmon": _decoder("Persimmon"),
     "recurrent-gemma": _decoder("RecurrentGemma", "gemma", lru_width=16, attention_window_size=4),
@@ -180,7 +193,9 @@ FAMILIES: dict[str, TinyFamily] = {
     "qwen3-both-ways": _decoder("Qwen3", "qwen", is_causal=False),
     "biogpt": _decoder("BioGpt"),
     "bloom": _decoder("Bloom", n_layer=3, n_head=2),
-    "codegen": _decoder("CodeGen", n_embd=16, n_layer=3, n_head=4, num_attention_heads=None, n_positions=40, rotary_dim=4),
+    "codegen": _decoder(
+        "CodeGen", n_embd=16, n_layer=3, n_head=4, num_attention_heads=None, n_positions=40, rotary_dim=4
+    ),
     "cohere": _decoder("Cohere"),
     "ctrl": _decoder("CTRL", n_embd=16, n_layer=3, n_head=2, n_positions=40, dff=24),
     "falcon": _decoder("Falcon", head_dim=None),
@@ -207,7 +222,9 @@ FAMILIES: dict[str, TinyFamily] = {
     "phi": _decoder("Phi"),
     "phi3": _decoder("Phi3"),
     "qwen2": _decoder("Qwen2", "qwen"),
-    "qwen2-moe": _decoder("Qwen2Moe", "qwen", num_experts=2, num_experts_per_tok=1, moe_intermediate_size=8, decoder_sparse_step=1),
+    "qwen2-moe": _decoder(
+        "Qwen2Moe", "qwen", num_experts=2, num_experts_per_tok=1, moe_intermediate_size=8, decoder_sparse_step=1
+    ),
     "qwen3": _decoder("Qwen3", "qwen"),
     "rwkv": _decoder("Rwkv", attention_hidden_size=16, context_length=40),
     "stablelm": _decoder("StableLm"),

@@ -12,7 +12,7 @@ from sentence_transformers.base.modules import Dense, Normalize, Router, Transfo
 from sentence_transformers.sentence_transformer import modules as made
 from sentence_transformers.sentence_transformer.modules import Pooling
 from tiny_families import WIDTH, write_family
-from tiny_models import PROMPTS, change_json, randomise, write_json
+from tiny_models import PROMPTS, change_json, randomise
 from torch import nn
 
 __all__ = ["PIPELINES", "FolderForm", "write_pipeline"]

@@ -1,4 +1,4 @@
-"""Whether a folder's own row is the model: our vectors beside sentence-transformers' and transformers', text by text."""
+"""Whether a folder's own row is the model: our vectors beside those of sentence-transformers and transformers."""
 
 import copy
 import traceback
@@ -41,7 +41,7 @@ class Outcome:
     """What came of a comparison.
 
     Attributes:
-        kind: `equal`, `refused`, `wrong`, `crash`, or `nothing` where sentence-transformers gives nothing to compare with.
+        kind: `equal`, `refused`, `wrong`, `crash`, or `nothing` where there is nothing to compare with.
         words: The difference, the refusal, or what went wrong.
     """
 
@@ -106,13 +106,14 @@ def compare_own(folder: Path, texts: Sequence[str] = TEXTS, *, trust: bool = Fal
 
 
 @guarded
-def compare_inner(folder: Path, norm: str | None, texts: Sequence[str] = TEXTS, *, trust: bool = False) -> Outcome:
+def compare_inner(folder: Path, norm: str | None, shift: int = 0, *, trust: bool = False) -> Outcome:
     """Compare `own` at every inner layer with transformers' hidden states put through the folder's own modules.
 
     Args:
         folder: The model.
-        norm: Name of the model's final norm, applied at every depth; None where there is none.
-        texts: What to embed.
+        norm: Name of the model's final norm, applied at every depth, and of a projection after it behind a `+`; None
+            where there is none.
+        shift: How many layers transformers' list of states leaves out at its beginning.
         trust: Whether the folder's code may run.
     """
     reference = open_reference(folder, trust)
@@ -120,10 +121,10 @@ def compare_inner(folder: Path, norm: str | None, texts: Sequence[str] = TEXTS, 
         return Outcome("nothing")
     depth = probe.load_encoder(str(folder), our_options(trust)).depth
     found = []
-    for layer in range(depth):
+    for layer in range(shift, depth):
         ours = probe.load_encoder(f"{folder}@{layer}", our_options(trust))
-        theirs = partial(_states_at, reference, layer, norm)
-        found.append(_compare_side(ours.encode_query, partial(theirs, "query"), texts, f"@{layer}"))
+        theirs = partial(_states_at, reference, layer - shift, norm, "query")
+        found.append(_compare_side(ours.encode_query, theirs, TEXTS, f"@{layer}"))
     return _worst(found)
 
 
@@ -178,8 +179,8 @@ def _compare_side(
     return Outcome("equal" if apart[worst] <= _TOLERANCE else "wrong", words.strip())
 
 
-def _states_at(model: SentenceTransformer, layer: int, norm: str | None, *rest: str) -> Any:
-    """Return the vector that a pipeline makes of transformers' hidden state at a layer."""
+def _states_at(model: SentenceTransformer, number: int, norm: str | None, *rest: str) -> Any:
+    """Return the vector that a pipeline makes of one of transformers' hidden states."""
     side, text = rest
     prompt = model.prompts.get(side) or None
     features = model.preprocess([text], prompt=prompt, task=side)
@@ -187,10 +188,12 @@ def _states_at(model: SentenceTransformer, layer: int, norm: str | None, *rest: 
     forward = transformer.model.forward
 
     def read(*args: Any, **options: Any) -> Any:
-        """Run the model, and give its state at the layer as its last one."""
+        """Run the model, and give that state as its last one."""
         output = forward(*args, **options, output_hidden_states=True)
-        states = output.hidden_states[layer]
-        output.last_hidden_state = states if norm is None else transformer.model.get_submodule(norm)(states)
+        states = output.hidden_states[number]
+        for name in norm.split("+") if norm else ():
+            states = transformer.model.get_submodule(name)(states)
+        output.last_hidden_state = states
         return output
 
     transformer.model.forward = read

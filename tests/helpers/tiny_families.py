@@ -93,6 +93,9 @@ def _decoder(config: str, make: str = "gpt", model: str | None = None, **setting
 _GPT2 = {"n_embd": WIDTH, "n_layer": DEPTH, "n_head": HEADS, "n_positions": POSITIONS, "n_inner": INNER}
 _FUNNEL = {"num_hidden_layers": None, "d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 24}
 _DISENTANGLED = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+_MODERN = {"local_attention": 8, "global_attn_every_n_layers": 2}
+_ENDS = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+_EXPERTS = {"num_experts": 2, "num_experts_per_tok": 1}
 _GEMMA_LAYERS = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 4}
 
 FAMILIES: dict[str, TinyFamily] = {

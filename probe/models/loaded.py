@@ -200,7 +200,8 @@ def _count_positions(module: nn.Module) -> int | None:
     if not isinstance(positions, int) or positions < 1:
         return None
     words: Any = module.get_input_embeddings()  # type: ignore[operator]
-    others = [m for m in module.modules() if isinstance(m, nn.Embedding) and m is not words]
-    tables = [table for table in others if table.num_embeddings == positions]
+    # Known by what they have, as I-BERT's are of a class of their own.
+    others: list[Any] = [m for m in module.modules() if hasattr(m, "padding_idx") and m is not words]
+    tables = [m for m in others if "weight" in m._parameters and len(m.weight) == positions]
     offsets = [table.padding_idx + 1 for table in tables if table.padding_idx is not None]
     return positions - max(offsets, default=0)

@@ -91,6 +91,23 @@ def find_own_vectors(pipeline: Any, stack: LayerStack, files: ModelFiles) -> Own
     Raises:
         ModelError: The two differ, or the model does not read plain texts.
     """
+    try:
+        return _compare(pipeline, stack, files)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a model makes of tokens that are not its own
+        raise ModelError(_explain_failure(pipeline, files.source.name, error)) from error
+
+
+def _explain_failure(pipeline: Any, name: str, error: Exception) -> str:
+    known, given = len(pipeline[0].auto_model.get_input_embeddings().weight), len(pipeline.tokenizer)
+    if given > known:
+        found = f"the tokenizer of '{name}' has {given} tokens, but the model knows {known} only"
+        return f"{found}: they do not belong together"
+    return f"'{name}' does not run on texts that its own tokenizer gives: {type(error).__name__}: {first_line(error)}"
+
+
+def _compare(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
     reader = _LastLayer(pipeline, stack)
     roles = [Role("query", files.config.query_prompt), Role("document", files.config.document_prompt)]
     width = reader.states(_EXAMPLES[:1], roles[0]).shape[-1]

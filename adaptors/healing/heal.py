@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from datasets import Dataset
@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
@@ -175,7 +176,9 @@ class _HealTrainer(EncoderTrainer):
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Return the scheduler of the learning rate."""
         if self.has_budget and self.lr_scheduler is None:
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, partial(self.pace.rate_factor, _WARM_UP))
+            self.lr_scheduler = LambdaLR(
+                optimizer or cast(Optimizer, self.optimizer), partial(self.pace.rate_factor, _WARM_UP)
+            )
         return self.lr_scheduler or super().create_scheduler(num_training_steps, optimizer)
 
     def has_ended(self, state: Mapping[str, Any]) -> bool:

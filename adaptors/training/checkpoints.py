@@ -72,7 +72,7 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 def hash_model(model: nn.Module) -> str:
     """Return the sha256 of a model's weights, of its modules with their settings, and of its vocabulary and prompts."""
-    vocabulary = getattr(getattr(model, "tokenizer", None), "get_vocab", dict)()
+    vocabulary: dict[str, int] = getattr(getattr(model, "tokenizer", None), "get_vocab", dict)()
     facts = [repr(model), json.dumps(sorted(vocabulary.items())), json.dumps(getattr(model, "prompts", None))]
     return hash_texts([hash_tensors(model.state_dict()), *facts])
 

@@ -44,8 +44,8 @@ def cut(
 
         if after < 1:
             raise CallError(
-                f"--after {after} --lens: layer 0 is the embeddings, which are no encoder by themselves, so a cut keeps "
-                "a block or more: expected --after 1 or a higher one"
+                f"--after {after} --lens: layer 0 is the embeddings, which are no encoder by themselves, so a cut "
+                "keeps a block or more: expected --after 1 or a higher one"
             )
         if card.dataset is None:
             raise CallError("--lens is fitted to the texts of a data set: name one with --dataset")

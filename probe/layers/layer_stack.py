@@ -159,7 +159,8 @@ def block_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
 
 
 def _name_last(model: nn.Module, blocks: nn.ModuleList) -> str:
-    return next(name for name, module in model.named_modules() if module is blocks[-1])
+    last: str = next(name for name, module in model.named_modules() if module is blocks[-1])
+    return last
 
 
 def _refuse_two_stacks(model: nn.Module, trace: ForwardTrace, path: str, *, lists: Mapping[str, nn.ModuleList]) -> None:

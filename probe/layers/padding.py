@@ -94,15 +94,14 @@ def _texts(model: nn.Module, lengths: tuple[int, ...], pad_id: int) -> Iterator[
 
 def _count_known(model: nn.Module) -> int:
     try:
-        return int(model.get_input_embeddings().num_embeddings)  # type: ignore[operator, union-attr]
+        return int(model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
     except (AttributeError, NotImplementedError):  # it embeds in a way of its own
         return 7
 
 
 def _run(model: nn.Module, ids: Tensor, mask: Tensor | None) -> Tensor:
     with unchanged(model):
-        states = first_tensor(model(input_ids=ids, attention_mask=torch.ones_like(ids) if mask is None else mask))
-    return states
+        return first_tensor(model(input_ids=ids, attention_mask=torch.ones_like(ids) if mask is None else mask))
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:

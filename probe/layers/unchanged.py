@@ -31,7 +31,7 @@ def unchanged(model: nn.Module) -> Iterator[list[str]]:
     """
     before = [(owner, _remember(owner)) for owner in _owners(model)]
     copies = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    generators = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    generators = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     changed: list[str] = []
     try:
         yield changed
@@ -39,7 +39,7 @@ def unchanged(model: nn.Module) -> Iterator[list[str]]:
         changed += [type(owner).__name__ for owner, attributes in before if _restore(owner, attributes)]
         changed += [type(buffer).__name__ for buffer, value in copies if _write_back(buffer, value)]
         random.setstate(generators[0])
-        np.random.set_state(generators[1])
+        np.random.set_state(generators[1])  # noqa: NPY002
         torch.set_rng_state(generators[2])
 
 

@@ -13,7 +13,8 @@ from torch import nn
 from probe.data.training_record import read_learned
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import find_layers
-from probe.models.info import ModelFiles, hash_config, hash_tokenizer
+from probe.models.file_hash import hash_config, hash_tokenizer
+from probe.models.info import ModelFiles
 from probe.models.loaded import LoadedModel, assemble
 from probe.models.options import LoadOptions
 from probe.models.published_config import ModelConfig, read_model_config, with_options

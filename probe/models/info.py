@@ -1,8 +1,6 @@
 """Facts of a model: its files, the settings they ask for, and the facts that only loading it shows."""
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -10,21 +8,18 @@ import torch
 
 from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError
-from probe.io.model_files import file_set, weight_files
 from probe.io.model_kinds import LAYERLESS, kind_of
-from probe.io.package_data import library_versions
 from probe.layers.hookpoint import OWN, TOWERS, split_tower
 from probe.models.catalog import find_entry
 from probe.models.device import pick_device, pick_dtype
+from probe.models.file_hash import hash_folder, hash_inputs, hash_parts, hash_whole
 from probe.models.options import LoadOptions
 from probe.models.published_config import ModelConfig, read_model_config, with_catalog, with_options
-from probe.models.sources import ModelSource, find_source, hash_files, is_folder, split_revision
+from probe.models.sources import ModelSource, find_source, is_folder, split_revision
 from probe.models.tokenization import Role
 
 __all__ = [
     "NO_LIMIT",
-    "PROCESSOR_FILES",
-    "TOKENIZER_FILES",
     "TOWER_CONFIGS",
     "ModelFacts",
     "ModelFiles",
@@ -33,17 +28,12 @@ __all__ = [
     "check_tower",
     "find_files",
     "find_towers",
-    "hash_config",
-    "hash_tokenizer",
 ]
 
 # Longest input of a model that takes any.
 NO_LIMIT = 10**9
-_SETTINGS = {"config.json", "config_sentence_transformers.json", "generation_config.json", "modules.json"}
-TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 # Where a config of two towers keeps that of each.
 TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
-PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
@@ -205,47 +195,14 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         dtype=dtype,
         device=device,
         options=options,
-        **(_hash_whole(source.folder) if kind.kind == LAYERLESS else _hash_parts(config, tower, name)),
-        inputs_hash=_hash_inputs(source.folder, config),
-        files_hash=_hash_folder(source.folder, config, options),
+        **(hash_whole(source.folder) if kind.kind == LAYERLESS else hash_parts(config, tower, name)),
+        inputs_hash=hash_inputs(source.folder, config),
+        files_hash=hash_folder(source.folder, config, options),
         runs_own_code=options.trust_remote_code,
         learned=read_learned(source.folder),
         tower=tower,
         layerless=kind.name if kind.kind == LAYERLESS else "",
     )
-
-
-def _hash_parts(config: ModelConfig, tower: str | None, name: str) -> dict[str, str]:
-    """Return the hashes of a transformer's weights, config and tokenizer."""
-    hash_inputs = _hash_image_processor if tower == "image" else hash_tokenizer
-    return {
-        "weights_hash": hash_files(sorted(config.transformer.glob("*.safetensors"))),
-        "config_hash": hash_config(config, tower),
-        "tokenizer_hash": hash_inputs(config.transformer, name),
-    }
-
-
-def _hash_whole(folder: Path) -> dict[str, str]:
-    """Return the same of an encoder without layers, whose folder is no transformer's."""
-    settings = hash_files(file_set(folder))
-    return {"weights_hash": hash_files(weight_files(folder)), "config_hash": settings, "tokenizer_hash": settings}
-
-
-def _hash_inputs(folder: Path, config: ModelConfig) -> str:
-    """Return the sha256 of the files beside a transformer's weights, without those that are read as settings."""
-    read = [path for path in file_set(folder) if path.parent == config.transformer]
-    inputs = [path for path in read if path.name not in _SETTINGS and not path.match("sentence_*_config.json")]
-    names = sorted(path.name for path in inputs)
-    return hashlib.sha256(f"{hash_files(sorted(inputs))} {names}".encode()).hexdigest()
-
-
-def _hash_folder(folder: Path, config: ModelConfig, options: LoadOptions) -> str:
-    """Return the sha256 of all files that sentence-transformers may read beside the transformer's weights."""
-    heads = [path for path in weight_files(folder) if path.parent != config.transformer]
-    read = [*file_set(folder), *heads]
-    names = [os.path.relpath(path, folder) if path.is_relative_to(folder) else path.name for path in read]
-    said = [names, options.attn, options.config, options.stop_before, options.trust_remote_code, config.pooling]
-    return hashlib.sha256(f"{hash_files(read)} {json.dumps(said)}".encode()).hexdigest()
 
 
 def find_towers(folder: Path) -> tuple[str, ...]:
@@ -271,35 +228,3 @@ def check_tower(name: str, tower: str | None, both: bool) -> None:
         raise CallError(
             f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip@{tower}"
         )
-
-
-def _hash_image_processor(folder: Path, name: str) -> str:
-    """Return the sha256 of what decides the pixels that a model sees.
-
-    Raises:
-        ModelError: There are no such files.
-    """
-    files = [folder / file for file in PROCESSOR_FILES if (folder / file).is_file()]
-    if not files:
-        raise ModelError(f"'{name}' holds no image processor: expected preprocessor_config.json beside the weights")
-    versions = library_versions(("pillow",))
-    return hashlib.sha256(f"{hash_files(files)} {versions}".encode()).hexdigest()
-
-
-def hash_tokenizer(folder: Path, name: str) -> str:
-    """Return the sha256 of the files of a tokenizer, whose model is called `name`.
-
-    Raises:
-        ModelError: There are none.
-    """
-    files = sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)})
-    if not files:
-        raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
-    return hash_files(files)
-
-
-def hash_config(config: ModelConfig, tower: str | None) -> str:
-    """Return the sha256 of a transformer's config and code, and of what else decides how it reads."""
-    files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
-    text = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
-    return hashlib.sha256(text.encode()).hexdigest()

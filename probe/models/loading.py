@@ -50,7 +50,8 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
     """
     if files.layerless:
         raise ModelError(
-            f"'{files.source.name}' is an encoder without layers ({files.layerless}): probe rank compares it with others"
+            f"'{files.source.name}' is an encoder without layers ({files.layerless}): "
+            "probe rank compares it with others"
         )
     if files.tower is not None:
         return load_tower(files, files.options.max_tokens)

@@ -63,7 +63,7 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
 
 def _fit_config(pair: Any, model: LoadedTower, chosen: Sequence[int], *, within: str) -> Rebuilt:
     """Make the config of both towers count the blocks that are left in one, and see that it builds them again."""
-    whole: Any = model.module.model  # type: ignore[union-attr]
+    whole: Any = model.module.model
     inner = TOWER_CONFIGS[str(model.tower)]
 
     def try_out(changes: dict[str, Any]) -> None:

@@ -92,10 +92,7 @@ def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> Non
 
     names = [name for name, _ in _read_tensors(source)]
     head = _find_head(model, path, names)
-    if head is None:
-        tensors = _convert_back(model, source)
-    else:
-        tensors = _pick_tensors(model, f"{head}{path}.", source)
+    tensors = _convert_back(model, source) if head is None else _pick_tensors(model, f"{head}{path}.", source)
     left_out = {f"{head or ''}{name}" for name in model.left_out}
     save_file({n: t for n, t in tensors.items() if n not in left_out}, out / _WEIGHTS, metadata={"format": "pt"})
 
@@ -131,7 +128,7 @@ def _pick_tensors(model: CutModel, prefix: str, source: Path) -> dict[str, Any]:
 
 
 def _convert_back(model: CutModel, source: Path) -> dict[str, Any]:
-    """Return a cut model's own tensors as transformers would save them, in the dtype of the files if that is lossless."""
+    """Return a cut model's own tensors as transformers saves them, in the files' dtype where no digit is lost."""
     module: Any = model.module
     given = {name: tensor.detach().cpu() for name, tensor in module.state_dict().items() if name not in model.left_out}
     with tempfile.TemporaryDirectory() as scratch:

@@ -29,14 +29,14 @@ class Restless(nn.Module):
         self.part = nn.ReLU()
         self.total += 1
         torch.manual_seed(1)
-        np.random.seed(1)
+        np.random.seed(1)  # noqa: NPY002
         random.seed(1)
         return states
 
 
 def test_attributes_modules_buffers_and_generators_are_put_back() -> None:
     model = Restless()
-    part, generators = model.part, (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
+    part, generators = model.part, (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())  # noqa: NPY002
     with unchanged(model) as changed:
         model(torch.ones(3))
         assert changed == []
@@ -44,7 +44,7 @@ def test_attributes_modules_buffers_and_generators_are_put_back() -> None:
     assert (model.seen, model.longest, model.part is part, hasattr(model, "latest")) == ([], 0, True, False)
     assert torch.equal(model.total, torch.zeros(2))
     assert torch.equal(torch.get_rng_state(), generators[0])
-    assert np.array_equal(np.random.get_state()[1], generators[1])
+    assert np.array_equal(np.random.get_state()[1], generators[1])  # noqa: NPY002
     assert random.getstate() == generators[2]
 
 

@@ -1,4 +1,4 @@
-"""Every family of transformers for texts: its layers are read as they are and cut as they were read, or it is refused."""
+"""Every family of transformers for texts: its layers are read as they are, cut as they were read, or it is refused."""
 
 import re
 from collections.abc import Callable

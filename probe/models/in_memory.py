@@ -13,7 +13,7 @@ from torch import nn
 from probe.data.training_record import read_learned
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import find_layers
-from probe.models.file_hash import hash_config, hash_tokenizer
+from probe.models.hashes import hash_config, hash_tokenizer
 from probe.models.info import ModelFiles
 from probe.models.loaded import LoadedModel, assemble
 from probe.models.options import LoadOptions

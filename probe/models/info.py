@@ -12,7 +12,7 @@ from probe.io.model_kinds import LAYERLESS, kind_of
 from probe.layers.hookpoint import OWN, TOWERS, split_tower
 from probe.models.catalog import find_entry
 from probe.models.device import pick_device, pick_dtype
-from probe.models.file_hash import hash_folder, hash_inputs, hash_parts, hash_whole
+from probe.models.hashes import hash_folder, hash_inputs, hash_parts, hash_whole
 from probe.models.options import LoadOptions
 from probe.models.published_config import ModelConfig, read_model_config, with_catalog, with_options
 from probe.models.sources import ModelSource, find_source, is_folder, split_revision

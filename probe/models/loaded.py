@@ -11,10 +11,10 @@ from probe.errors import CallError, ModelError, first_line
 from probe.io.model_files import code_repositories
 from probe.layers.layer_stack import LayerStack
 from probe.layers.operations import attention_width, count_flops
+from probe.models.hashes import hash_modules, hash_states
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.own_vectors import find_own_vectors
 from probe.models.sources import ModelSource
-from probe.models.state_hash import hash_modules, hash_states
 
 __all__ = [
     "LoadedModel",

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import LayerStack
+from probe.models.hashes import hash_states
 from probe.models.loaded import LoadedModel
-from probe.models.state_hash import hash_states
 from surgery.cutting.rebuild import Rebuilt
 
 __all__ = [

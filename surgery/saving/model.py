@@ -8,7 +8,7 @@ from typing import Any
 
 from probe.data.training_record import write_learned
 from probe.layers.hookpoint import OWN
-from probe.models.file_hash import PROCESSOR_FILES, TOKENIZER_FILES
+from probe.models.hashes import PROCESSOR_FILES, TOKENIZER_FILES
 from probe.models.info import NO_LIMIT
 from probe.models.published_config import ModelConfig, find_transformer, read_model_config
 from surgery.cutting.blocks import CutModel

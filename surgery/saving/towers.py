@@ -7,7 +7,7 @@ from typing import Any
 from probe.data.training_record import write_learned
 from probe.errors import CallError
 from probe.layers.hookpoint import TOWERS
-from probe.models.file_hash import PROCESSOR_FILES, TOKENIZER_FILES
+from probe.models.hashes import PROCESSOR_FILES, TOKENIZER_FILES
 from probe.models.info import TOWER_CONFIGS
 from probe.models.published_config import find_transformer, read_model_config
 from probe.models.tower_loading import TextInputs, read_text_inputs

@@ -18,6 +18,7 @@ from adaptors.training.callbacks import check_loss
 from adaptors.training.checkpoints import last_checkpoint, read_state
 from adaptors.training.distributed import own_part, share_loss, whole, world_size
 from adaptors.training.metrics_log import Sample, measure_sample
+from probe.io.files import replace_file
 
 __all__ = ["OPTIMIZER", "EncoderTrainer", "PlainTrainer", "encoder_arguments"]
 
@@ -167,7 +168,8 @@ class EncoderTrainer(PlainTrainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in self.trained().items()}, folder / _WEIGHTS)
+        values = {name: tensor.contiguous() for name, tensor in self.trained().items()}
+        replace_file(folder / _WEIGHTS, lambda path: save_file(values, path))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self.restore(load_file(Path(resume_from_checkpoint) / _WEIGHTS))

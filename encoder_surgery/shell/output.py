@@ -133,19 +133,24 @@ class ResultFlags(FormatFlag):
 
     def emit(self, result: "Result") -> None:
         """Save a result where asked for, print it, and draw it where asked for."""
+        try:
+            self._write(result)
+        finally:
+            # Last: whoever reads it may leave early. And always: a disk that is full does not cost the result.
+            if self.format == "table":
+                _print(result, console())
+            else:
+                typer.echo(_render(result, self.format), nl=False)
+                if self.format == "csv":
+                    say("\n".join(result.notes()))
+
+    def _write(self, result: "Result") -> None:
         if self.save is not None:
             write_text(_render(result, self.suffixes[self.save.suffix.lower()]), self.save)
         if self.plot is not None:
             from probe.plots.picture import save_picture
 
             write_file(self.plot, lambda file: save_picture(result, file))
-        # Last: whoever reads it may leave early, and what was to be kept is kept by then.
-        if self.format == "table":
-            _print(result, console())
-        else:
-            typer.echo(_render(result, self.format), nl=False)
-            if self.format == "csv":
-                say("\n".join(result.notes()))
 
 
 @dataclass(frozen=True)

@@ -70,11 +70,22 @@ def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:
         return
     if not force:
         raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
-    inside = {child.name for child in out.iterdir()} if out.is_dir() else set()
-    if not inside or not inside <= _DATASET_FILES:
+    if not _is_ours(out):
         raise CallError(f"'{out}' is not a data set of ours, so --force does not replace it: choose another --out")
     if any(path.resolve().is_relative_to(out.resolve()) for path in paths):
         raise CallError(f"'{out}' holds what is to be read: choose another --out")
+
+
+def _is_ours(out: Path) -> bool:
+    """Whether a folder is a data set that was built here: nothing else is in it, and its queries say so."""
+    inside = {child.name for child in out.iterdir()} if out.is_dir() else set()
+    if inside != _DATASET_FILES:
+        return False
+    try:
+        with (out / "queries.jsonl").open(encoding="utf-8") as queries:
+            return bool(json.loads(queries.readline())["metadata"]["synthetic"] == SYNTHETIC)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _refuse_images(paths: Sequence[Path]) -> None:

@@ -25,7 +25,7 @@ class TargetChanged(OSError):
 
     def __init__(self, path: Path) -> None:
         """Name the path."""
-        words = "something else was written there in the meantime; it stays as it is"
+        words = "something else was written there in the meantime; it stays as it is, so choose another name"
         super().__init__(errno.EEXIST, words, os.fspath(path))
 
 

@@ -66,12 +66,14 @@ def test_the_own_row_is_what_sentence_transformers_gives(written: Callable[[str]
     assert outcome.kind == ("refused" if family in REFUSED else "equal"), outcome
 
 
+@pytest.mark.long
 @each_family
 def test_inner_rows_are_the_hidden_states_of_transformers(written: Callable[[str], Path], family: str) -> None:
     outcome = compare_inner(written(family), NORM_OF.get(family), int(family in LATER))
     assert outcome.kind == ("refused" if family in REFUSED else "equal"), outcome
 
 
+@pytest.mark.long
 @each_family
 def test_a_cut_gives_what_the_row_at_its_layer_gave(
     written: Callable[[str], Path], family: str, tmp_path: Path

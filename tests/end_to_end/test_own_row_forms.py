@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from own_rows import Outcome, compare_cut, compare_inner, compare_own
 
 FORMS = {**PIPELINES, **FILES}
 EITHER = ("equal", "refused")
+# Of every kind of module and setting one, below which layers are read and cut in the quick run too.
+QUICK = ("promptless-weightedmean", "everything", "similarity-dot", "truncated-dense", "query-length", "older-layout")
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
     yield write
     torch.set_num_threads(threads)
+
+
+def long_but_for_a_few(forms: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in forms]
 
 
 def check(outcome: Outcome, expected: str) -> None:
@@ -48,13 +55,13 @@ def test_the_own_row_is_what_sentence_transformers_gives(written: Callable[[str]
         assert wanted.says in outcome.words.replace(str(folder), "").lower()
 
 
-@pytest.mark.parametrize("form", [name for name, form in PIPELINES.items() if form.own == "equal"])
+@pytest.mark.parametrize("form", long_but_for_a_few([n for n, form in PIPELINES.items() if form.own == "equal"]))
 def test_inner_rows_are_hidden_states_through_the_folders_modules(written: Callable[[str], Path], form: str) -> None:
     norm = "encoder.final_layer_norm" if form == "no-limit" else None
     check(compare_inner(written(form), norm), "equal")
 
 
-@pytest.mark.parametrize("form", [name for name, form in FORMS.items() if form.cut])
+@pytest.mark.parametrize("form", long_but_for_a_few([name for name, form in FORMS.items() if form.cut]))
 def test_a_cut_gives_what_the_row_at_its_layer_gave(written: Callable[[str], Path], form: str, tmp_path: Path) -> None:
     wanted = FORMS[form]
     outcome = compare_cut(written(form), wanted.after, tmp_path / "cut", trust=wanted.trust)

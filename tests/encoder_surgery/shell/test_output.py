@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from encoder_surgery.shell import output
-from encoder_surgery.shell.output import check_file, write_file, write_text
+from encoder_surgery.shell.output import ResultFlags, check_file, write_file, write_text
 from probe.errors import CallError, ProbeError
+from probe.results.result import Result
 
 SUFFIXES = (".json",)
 
@@ -63,3 +64,30 @@ def test_nothing_is_remembered_of_a_file_that_was_written(tmp_path: Path) -> Non
     write_text("two", file)
     assert file.read_text() == "two"
     assert file not in output._checked
+
+
+class Painted(Result):
+    """A result of one word."""
+
+    def to_json(self) -> str:
+        """Return it."""
+        return "painted\n"
+
+
+@pytest.mark.parametrize("disturbed", ["full", "taken"])
+def test_a_file_that_cannot_be_written_does_not_cost_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], disturbed: str
+) -> None:
+    flags = ResultFlags(format="json", save=tmp_path / "a.json")
+    flags.check()
+    if disturbed == "taken":
+        (tmp_path / "a.json").write_text("theirs")
+    else:
+        monkeypatch.setattr(Path, "write_text", _refuse)
+    with pytest.raises(ProbeError):
+        flags.emit(Painted.__new__(Painted))
+    assert capsys.readouterr().out == "painted\n"
+
+
+def _refuse(*args: object, **options: object) -> None:
+    raise OSError(28, "No space left on device")

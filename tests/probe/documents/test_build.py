@@ -107,12 +107,14 @@ def test_an_existing_folder_is_not_overwritten_without_force(tmp_path: Path) -> 
     assert load_dataset(str(tmp_path / "out")).queries.texts == ("Another sentence begins it now.",)
 
 
-@pytest.mark.parametrize("out", ["others", "others/deep/..", ".", "a.txt", "empty", "mixed"])
+@pytest.mark.parametrize("out", ["others", "others/deep/..", ".", "a.txt", "empty", "mixed", "published"])
 def test_force_replaces_nothing_but_a_data_set(tmp_path: Path, out: str) -> None:
     file = write_lines(tmp_path / "a.txt", [f"{SENTENCE} {REST}"])
     write_lines(tmp_path / "others" / "deep" / "mine.txt", ["precious"])
     build_dataset([file], tmp_path / "mixed")
     write_lines(tmp_path / "mixed" / "mine.txt", ["precious"])
+    published = build_dataset([file], tmp_path / "published").folder / "queries.jsonl"
+    write_lines(published, ['{"_id": "q1", "text": "a query that somebody asked"}'])
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(CallError, match="choose another --out"):

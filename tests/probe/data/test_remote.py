@@ -155,7 +155,8 @@ def test_a_bucket_that_cannot_be_reached_gets_one_line(
     plain: Path, tiny_folder: Callable[[str], Path], use_bucket: type[Bucket], option: str
 ) -> None:
     use_bucket.broken["list"] = RuntimeError("no credentials")
-    result = run("layers", "-m", tiny_folder("bert"), "-d", plain, option, "fake://bucket/tiny")
+    data = [] if option == "--dataset" else ["-d", plain]
+    result = run("layers", "-m", tiny_folder("bert"), *data, option, "fake://bucket/tiny")
     assert result.exit_code == 1
     assert "fake://bucket/tiny' cannot be reached" in result.stderr
     assert "no credentials" in result.stderr

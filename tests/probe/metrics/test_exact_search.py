@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytrec_eval
 from numpy.typing import NDArray
 
 from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.similarity import SIMILARITIES, compare
 from probe.metrics.top_k import TopK, cosines
 from probe.metrics.vectors import Embeddings, unit
 
@@ -31,9 +33,10 @@ BY_HAND: dict[str, Callable[[Wide, Wide], float]] = {
     "euclidean": lambda query, document: -float(np.sqrt(((query - document) ** 2).sum())),
     "manhattan": lambda query, document: -float(np.abs(query - document).sum()),
 }
-# What is tested, by the names above.
+# What is tested, by the names above: in double precision as encoders are scored, and as it is in a training.
 COMPARED: dict[str, Callable[[Embeddings, Embeddings], Embeddings]] = {
-    "cosine": lambda queries, documents: cosines(unit(queries), documents),
+    **{name: partial(compare, name) for name in SIMILARITIES},
+    "cosine, float32": lambda queries, documents: cosines(unit(queries), documents),
 }
 
 
@@ -95,7 +98,7 @@ def searches() -> list[Search]:
 
 @pytest.mark.parametrize("similarity", COMPARED)
 def test_rankings_and_metrics_are_those_of_a_full_sort(searches: list[Search], similarity: str) -> None:
-    ours, by_hand = COMPARED[similarity], BY_HAND[similarity]
+    ours, by_hand = COMPARED[similarity], BY_HAND[similarity.partition(",")[0]]
     tied = 0
     for search in searches:
         found, expected = search.find(ours), search.sort(by_hand)

@@ -46,7 +46,7 @@ def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
         CallError: The folder holds those of another training.
     """
     path, payload = folder / _FINGERPRINT, json.dumps(dict(fingerprint), sort_keys=True, indent=2)
-    if path.exists() and path.read_text(encoding="utf-8") != payload:
+    if path.exists() and path.read_bytes() != payload.encode():
         raise CallError(f"{folder} holds checkpoints of another training: name an empty folder, or delete it")
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda scratch: scratch.write_text(payload, encoding="utf-8"))

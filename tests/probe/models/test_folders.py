@@ -129,7 +129,7 @@ def test_a_plain_folder_is_read_as_sentence_transformers_reads_it_and_says_so(tm
     plain = write_model(tmp_path / "plain", "qwen3")
     change_json(plain / "config.json", architectures=["Qwen3ForCausalLM"])
     source = find_source(str(plain))
-    assert "holds no modules.json: read as sentence-transformers reads it" in source.warnings[0]
+    assert "has no modules.json: read as sentence-transformers reads it" in source.warnings[0]
     model = load_model(str(plain), OPTIONS)
     assert source.warnings[0] in model.notes
     assert SentenceTransformer(str(plain), device="cpu")[1].pooling_mode in ("lasttoken", ("lasttoken",))

@@ -291,7 +291,7 @@ def test_a_class_that_only_sounds_like_sentence_transformers_own_is_refused(fold
         load_model(str(folder), OPTIONS)
 
 
-@pytest.mark.parametrize("name", ["a+b", "a@b", "a:b", "-a", "a b", "a@5:mean", "minilm"])
+@pytest.mark.parametrize("name", ["a+b", "a@b", "a:b", "-a", "a b", "a@5:mean", "a+b@x", "minilm"])
 def test_a_folder_of_an_odd_name_is_read_by_its_path(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -299,6 +299,7 @@ def test_a_folder_of_an_odd_name_is_read_by_its_path(
 
     folder.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    assert split_fusion(f"./{name}") == [f"./{name}"]
     for suffix, layer in (("", None), ("@2", 2)):
         spec = f"./{name}{suffix}:cls"
         assert split_fusion(spec) == [spec]

@@ -124,7 +124,8 @@ def split_fusion(spec: str) -> list[str]:
     Raises:
         CallError: There is nothing on one side of a plus sign.
     """
-    if os.path.isdir(_LAYER_AND_POOLING.sub("", spec)):
+    without_pooling = spec.rpartition(":")[0] or spec
+    if any(os.path.isdir(name) for name in (spec, without_pooling, _LAYER_AND_POOLING.sub("", spec))):
         return [spec]
     parts = spec.split("+")
     if not all(parts):

@@ -29,7 +29,7 @@ _MODULES = "modules.json"
 _FOLDER = re.compile(r"^[.~/\\]|^[A-Za-z]:|\\|/.*/|/$")
 _HUB_ID_AND_REVISION = re.compile(r"([^@/\\:]+/[^@/\\:]+)@([^@:\\]+)")
 _PLAIN = (
-    "{name} holds no modules.json: read as sentence-transformers reads it, by the mean of its tokens, or by the last "
+    "it has no modules.json: read as sentence-transformers reads it, by the mean of its tokens, or by the last "
     "one of a causal language model; name a pooling where it was trained with another"
 )
 
@@ -82,7 +82,7 @@ def find_source(name: str, revision: str | None = None) -> ModelSource:
     if is_folder(name):
         if revision is not None:
             raise CallError(f"'{name}' is a folder and has no revisions: write owner/name@{revision} for the hub's")
-        return _checked(ModelSource(name, Path(name), warnings=_warn_plain(Path(name), name)))
+        return _checked(ModelSource(name, Path(name), warnings=_warn_plain(Path(name))))
     hub_id, written = split_revision(name)
     if written is not None and revision not in (None, written):
         raise CallError(f"'{name}' and --revision {revision} name two revisions: give one of them")
@@ -104,18 +104,18 @@ def _checked(source: ModelSource) -> ModelSource:
     unread = count_unread_blocks(source.folder)
     if not unread:
         return source
-    said = f"the weights of {source.name} hold {unread} blocks more than its config counts: they are not read"
+    said = f"its weights hold {unread} blocks more than its config counts: they are not read"
     return replace(source, warnings=(*source.warnings, said))
 
 
-def _warn_plain(folder: Path, name: str) -> tuple[str, ...]:
-    return () if (folder / _MODULES).is_file() else (_PLAIN.replace("{name}", name),)
+def _warn_plain(folder: Path) -> tuple[str, ...]:
+    return () if (folder / _MODULES).is_file() else (_PLAIN,)
 
 
 def _warn_shadow(name: str) -> tuple[str, ...]:
     if not os.path.isdir(name):
         return ()
-    return (f"{name} is the catalog's model, not the folder of that name: write ./{name} for the folder",)
+    return (f"this is the catalog's model, not the folder of that name: write ./{name} for the folder",)
 
 
 def _check_hub_id(name: str) -> None:
@@ -166,7 +166,7 @@ def _find_on_hub(source: ModelSource, revision: str | None) -> ModelSource:
     if _lacks_modules(found):
         return replace(found, refusal=_refuse_pooling(found))
     plain = found.entry is None and not (folder / _MODULES).is_file()
-    return replace(found, warnings=_warn_plain(folder, source.name)) if plain else found
+    return replace(found, warnings=_warn_plain(folder)) if plain else found
 
 
 def _check_part(source: ModelSource, folder: Path, reason: str) -> None:

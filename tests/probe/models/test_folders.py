@@ -129,7 +129,7 @@ def test_a_plain_folder_is_read_as_sentence_transformers_reads_it_and_says_so(tm
     plain = write_model(tmp_path / "plain", "qwen3")
     change_json(plain / "config.json", architectures=["Qwen3ForCausalLM"])
     source = find_source(str(plain))
-    assert "holds no modules.json: read as sentence-transformers reads it" in source.warnings[0]
+    assert "has no modules.json: read as sentence-transformers reads it" in source.warnings[0]
     model = load_model(str(plain), OPTIONS)
     assert source.warnings[0] in model.notes
     assert SentenceTransformer(str(plain), device="cpu")[1].pooling_mode in ("lasttoken", ("lasttoken",))
@@ -291,7 +291,7 @@ def test_a_class_that_only_sounds_like_sentence_transformers_own_is_refused(fold
         load_model(str(folder), OPTIONS)
 
 
-@pytest.mark.parametrize("name", ["a+b", "a@b", "a:b", "-a", "a b", "a@5:mean", "minilm"])
+@pytest.mark.parametrize("name", ["a+b", "a@b", "a:b", "-a", "a b", "a@5:mean", "a+b@x", "minilm"])
 def test_a_folder_of_an_odd_name_is_read_by_its_path(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -299,6 +299,7 @@ def test_a_folder_of_an_odd_name_is_read_by_its_path(
 
     folder.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    assert split_fusion(f"./{name}") == [f"./{name}"]
     for suffix, layer in (("", None), ("@2", 2)):
         spec = f"./{name}{suffix}:cls"
         assert split_fusion(spec) == [spec]

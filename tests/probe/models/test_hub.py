@@ -259,7 +259,7 @@ def test_a_repository_that_has_no_modules_is_read_as_sentence_transformers_reads
     for _ in range(2):
         source = find_source(NAME)
         assert source.refusal == ""
-        assert "holds no modules.json: read as sentence-transformers reads it" in source.warnings[0]
+        assert "has no modules.json: read as sentence-transformers reads it" in source.warnings[0]
         go_offline(monkeypatch)
 
 

@@ -22,7 +22,7 @@ from probe.models.info import ModelProfile
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.own_vectors import TailModules
-from probe.models.tokenization import Batch, Role, as_role, pad_features, plan_batches, preprocess
+from probe.models.tokenization import Batch, Features, Role, as_role, pad_features, plan_batches, preprocess
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -149,14 +149,26 @@ class LayerReader:
             CallError: One of the texts is an image.
             ModelError: The tokenizer gives ids the model does not know.
         """
-        refuse_image_files(texts, self.model.source.name)
         role = as_role(role)
-        features = preprocess(self.loaded.pipeline, texts, role)
-        self.check_tokens(row["input_ids"].tolist() for row in features.rows)
-        pad_id = self.loaded.tokenizer.pad_token_id or 0
+        features = self._preprocess(texts, role)
+        pad_id = self._pad_id
         plan = plan_batches(features.lengths, self.token_budget, equal=self.model.equal_lengths)
         batches = tuple(pad_features(rows, features, pad_id) for rows in plan)
         return PreparedTexts(batches, len(texts), features.truncated, role.task)
+
+    def batch(self, texts: Sequence[str], role: Role) -> Batch:
+        """Tokenize N texts as one batch, in their order, as `prepare` does for many."""
+        return pad_features(list(range(len(texts))), self._preprocess(texts, role), self._pad_id)
+
+    @property
+    def _pad_id(self) -> int:
+        return int(self.loaded.tokenizer.pad_token_id or 0)
+
+    def _preprocess(self, texts: Sequence[str], role: Role) -> Features:
+        refuse_image_files(texts, self.model.source.name)
+        features = preprocess(self.loaded.pipeline, texts, role)
+        self.check_tokens(row["input_ids"].tolist() for row in features.rows)
+        return features
 
     def run(
         self,
@@ -180,7 +192,9 @@ class LayerReader:
         rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
         with self.capture(layer_poolings) as capture:
             for batch in texts.batches:
-                for key, state in self.run_batch(capture, batch.inputs(self.model.device), texts.task).items():
+                with torch.inference_mode():
+                    states = self.run_batch(capture, batch.inputs(self.model.device), texts.task)
+                for key, state in states.items():
                     rows[key].take(batch, state)
                 on_batch(len(batch.rows))
         vectors = {key: gathered.join() for key, gathered in rows.items()}
@@ -198,8 +212,7 @@ class LayerReader:
         """Return the states `(B, D)` of a batch, given its inputs on the model's device."""
         self._running = (inputs, task)
         try:
-            with torch.inference_mode():
-                return capture.run(inputs)
+            return capture.run(inputs)
         finally:
             self._running = None
 

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from sentence_transformers.sentence_transformer.modules import InputModule
 from torch import Tensor, nn
 
-from probe.encoding.reader import group_by_layer
 from probe.errors import ModelError
-from probe.layers.capture import Capture
 from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
-from probe.models.tokenization import pad_batch, tokenize
+from probe.models.tokenization import Role
 from surgery.fusing.folder import open_fused, write_fused
 from surgery.fusing.model import FusedModel
 
 __all__ = ["FusedModule"]
+
+_CPU = torch.device("cpu")
 
 
 class FusedModule(InputModule):
@@ -66,24 +67,21 @@ class FusedModule(InputModule):
         Returns:
             Token ids and masks `(N, T)`, those of member i under names that begin with i.
         """
-        features: dict[str, Tensor] = {}
+        features: dict[str, Any] = {"task": options.get("task")}
         for number, reader in enumerate(self.model.readers):
-            own = prompt or _own_prompt(reader.model, options.get("task"))
-            tokenizer = reader.loaded.tokenizer
-            tokens = tokenize(tokenizer, [own + text for text in inputs], reader.model.max_tokens)
-            batch = pad_batch(list(range(len(inputs))), tokens.ids, tokenizer.pad_token_id or 0)
-            features |= {f"{number}_input_ids": batch.input_ids, f"{number}_attention_mask": batch.attention_mask}
+            batch = reader.batch(inputs, _role_of(reader.model, prompt, options.get("task")))
+            features |= {f"{number}_{name}": value for name, value in batch.inputs(_CPU).items()}
         return features
 
-    def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
+    def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Embed what `preprocess` gave, as `sentence_embedding` `(N, D)`."""
         blocks: dict[Any, Tensor] = {}
         for number, reader in enumerate(self.model.readers):
             points = self.model.points_of(reader)
-            inputs = {name: features[f"{number}_{name}"] for name in ("input_ids", "attention_mask")}
-            wanted = group_by_layer([point.layer_pooling for point in points])
-            with Capture(reader.loaded.module, reader.loaded.stack, wanted) as capture:
-                states = capture.run(inputs)
+            start = f"{number}_"
+            inputs = {name.removeprefix(start): value for name, value in features.items() if name.startswith(start)}
+            with reader.capture([point.layer_pooling for point in points]) as capture:
+                states = reader.run_batch(capture, inputs, features.get("task") or "document")
             # A text without a token has no state to pool.
             empty = inputs["attention_mask"].sum(dim=1, keepdim=True) == 0
             blocks |= {point: states[point.layer_pooling].masked_fill(empty, 0.0) for point in points}
@@ -91,5 +89,7 @@ class FusedModule(InputModule):
         return {**features, "sentence_embedding": fusion.join([blocks[point] for point in fusion.points])}
 
 
-def _own_prompt(model: ModelProfile, task: str | None) -> str:
-    return {"query": model.query_prompt, "document": model.document_prompt}.get(task or "", "")
+def _role_of(model: ModelProfile, prompt: str | None, task: str | None) -> Role:
+    """Return what a text is to a member: under the caller's prompt, or its own for the task, or none."""
+    own = {"query": model.query_prompt, "document": model.document_prompt}.get(task or "", "")
+    return Role(task or "document", prompt or own)

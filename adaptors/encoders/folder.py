@@ -151,6 +151,7 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         ModelError: The folder is damaged, or its models are not those the adaptor was fitted to.
     """
     description = read_adaptor(Path(folder))
+    top = read_top([Path(folder) / name for name in description.top]) if description.top else None
     if is_fused(folder):
         model = open_fused(folder, options, store)
         readers, fusion = model.readers, model.fusion
@@ -167,7 +168,7 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         check_member(member, reader.model)
     width = fusion.dim(widths_of(fusion.points, readers))
     # An encoder that was trained itself may have nothing on top.
-    module = read_top([Path(folder) / name for name in description.top]) if description.top else Identity(width)
+    module = top or Identity(width)
     if module.width != width:
         raise ModelError(f"the adaptor in '{folder}' takes {module.width} dimensions, and its models give {width}")
     facts = AdaptorFacts(description.kind, description.labels, seen_texts(description), None, module.count_parameters())

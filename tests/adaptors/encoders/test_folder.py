@@ -80,16 +80,18 @@ def test_rank_scores_the_folder_as_the_fit_said(name: str, data: Path, request: 
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_only_raw_layers_of_the_folder_are_said_to_lack_its_map(
+def test_its_own_last_layer_is_the_folder(
     lensed: Path, data: Path, tmp_path: Path, stored: bool
 ) -> None:
     kept = ["--store", tmp_path / "store"] if stored else ["--no-store"]
     for _ in range(1 + stored):  # the second time its facts come from the store
         whole = run("probe", "rank", lensed, "-d", data, *kept, "--format", "json")
         assert json.loads(whole.stdout)["settings"]["models"][0]["notes"] == []
-    raw = run("probe", "layers", "-m", lensed, "-d", data, *kept, "--format", "json")
-    (note,) = json.loads(raw.stdout)["settings"]["models"][0]["notes"]
-    assert note == "the model's own Dense after the pooling is not applied"
+    (expected,) = json.loads(whole.stdout)["rows"]
+    layers = json.loads(run("probe", "layers", "-m", lensed, "-d", data, *kept, "--format", "json").stdout)
+    (last,) = [row for row in layers["rows"] if row["encoder"] == layers["settings"]["baseline"]]
+    assert last["pooling"] == "own"
+    assert last["scores"] == pytest.approx(expected["scores"], abs=1e-6)
 
 
 def test_sentence_transformers_opens_a_fusion_with_its_map(fused: Path) -> None:

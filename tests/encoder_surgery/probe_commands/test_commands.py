@@ -345,7 +345,7 @@ def test_an_alias_works_from_the_hubs_cache(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     board = json.loads(run("layers", "-m", "arctic-m", "-d", data, "-f", "json").stdout)
     settings = board["settings"]["models"][0]
-    assert board["settings"]["baseline"] == "arctic-m@3:cls"
+    assert board["settings"]["baseline"] == "arctic-m@3:mean"
     assert settings["query_prompt"] == "Represent this sentence for searching relevant passages: "
     assert (settings["hub_id"], settings["revision"]) == ("Snowflake/snowflake-arctic-embed-m-v1.5", "ab" * 20)
 

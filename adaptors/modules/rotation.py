@@ -39,10 +39,11 @@ class Rotation(Network):
         A product of reflections of unit normals V `(D, k)` is I - V T V', where the inverse of T has 1/2 on its
         diagonal, V'V above it and nothing below (the compact WY form, Schreiber and Van Loan 1989).
         """
-        units = nn.functional.normalize(self.normals, dim=1)
+        # No triangular system is solved in half precision.
+        units = nn.functional.normalize(self.normals.float(), dim=1)
         inverse = (units @ units.T).triu(1) + torch.eye(len(units), device=units.device) / 2
         along = torch.linalg.solve_triangular(inverse, units[:, : self.dim], upper=True)
-        turned: Tensor = states[:, : self.dim] - (states @ units.T) @ along
+        turned: Tensor = states[:, : self.dim] - (states @ units.T.to(states.dtype)) @ along.to(states.dtype)
         return turned
 
     def forward(self, states: Tensor) -> Tensor:

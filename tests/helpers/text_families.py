@@ -205,7 +205,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 # What is said of those that are refused, in one line: when they are opened, or when they are cut.
-_TWO_STACKS = "the layers of two stacks are no single curve"
+_TWO_STACKS = "is an encoder-decoder"
 _NO_LIST = "has no single list of its 3 layers"
 REFUSED: dict[str, str] = {
     "albert": _NO_LIST,

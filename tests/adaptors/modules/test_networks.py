@@ -163,3 +163,20 @@ def test_prefixes_are_halves_down_to_32() -> None:
     assert prefixes(512) == (512, 256, 128, 64, 32)
     assert prefixes(100) == (100, 50)
     assert prefixes(8) == (8,)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", NETWORK_LOSSES)
+def test_a_network_computes_in_its_own_precision_whatever_comes_before_it(kind: str, dtype: torch.dtype) -> None:
+    network = make_network(kind, DATA, DIM, seed=0).eval()
+    expected = network(DATA.queries)
+    found = AdaptorModule(network).to(dtype)({"sentence_embedding": DATA.queries})["sentence_embedding"]
+    assert found.dtype == dtype
+    assert torch.cosine_similarity(found.float(), expected, dim=1).min() > 0.99
+
+
+@pytest.mark.parametrize("asked", [{"dtype": torch.bfloat16}, {"torch_dtype": "bfloat16"}])
+def test_a_network_is_loaded_in_the_dtype_that_is_asked_for(tmp_path: Path, asked: dict[str, object]) -> None:
+    write_network(Rotation(8, 8), tmp_path)
+    assert {p.dtype for p in AdaptorModule.load(str(tmp_path), model_kwargs=asked).parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in AdaptorModule.load(str(tmp_path)).parameters()} == {torch.float32}

@@ -92,6 +92,7 @@ def test_keep_names_its_folder_after_the_blocks(model: str, tmp_path: Path, monk
 
 WRONG_CALLS = {
     "cut at the embeddings": ["cut", "--after", "0"],
+    "lens on the embeddings": ["cut", "--after", "0", "--lens", "--dataset", "docstrings"],
     "cut beyond the depth": ["cut", "--after", "4"],
     "no number": ["cut", "--after", "five"],
     "no depth at all": ["cut"],

@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file
 from text_families import write_family
 from tiny_models import change_json, write_model, write_sentence_transformer
+from transformers import AutoModel
 
 from probe.errors import ModelError
+from probe.layers.layer_stack import find_layers
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
@@ -117,8 +119,11 @@ def test_projections_around_the_blocks_belong_to_every_layer(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("depths", [(3, 3), (3, 2), (2, 3)])
 def test_an_encoder_with_its_decoder_is_refused(tmp_path: Path, depths: tuple[int, int]) -> None:
+    sizes = {"encoder_layers": depths[0], "decoder_layers": depths[1]}
+    with pytest.raises(ModelError, match="is an encoder-decoder"):
+        load(tmp_path, "bart", **sizes)
     with pytest.raises(ModelError, match="layers of two stacks are no single curve"):
-        load(tmp_path, "bart", encoder_layers=depths[0], decoder_layers=depths[1])
+        find_layers(AutoModel.from_pretrained(tmp_path / "bart"))
 
 
 def test_blocks_that_compute_by_their_place_are_cut_but_not_moved(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ of a deep model at little cost (Gromov et al., "The Unreasonable Ineffectiveness
 What a cut took from the end is put back there, and what goes is its middle; as many blocks remain as before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,13 @@ class HealStart:
 
 
 def choose_start(
-    encoder: TrainableEncoder, teacher: LayerStack, texts: HealTexts, *, tokens: int | None, seed: int
+    encoder: TrainableEncoder,
+    teacher: LayerStack,
+    texts: HealTexts,
+    *,
+    tokens: int | None,
+    seed: int,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> tuple[HealStart, ...]:
     """Begin as near to the teacher as its blocks allow; the encoder ends as the nearest start.
 
@@ -55,6 +61,7 @@ def choose_start(
         texts: Training texts with their targets.
         tokens: Longest text; the model's own when left out.
         seed: Of the sample.
+        has_time: Asked before every start but the first; where there is none, no other is tried.
 
     Returns:
         Every start that was tried, the cut with its lens first, then with one more of the teacher's blocks each.
@@ -71,6 +78,8 @@ def choose_start(
         if head is None:
             return tuple(tried)
         for own_blocks in _replaceable(blocks, list(teacher.blocks)):
+            if not has_time():
+                break
             blocks[own_blocks].load_state_dict(teacher.blocks[own_blocks - len(blocks)].state_dict())
             found = HealStart(own_blocks, sample.distance(_fit_head(encoder.model, head, sample)))
             if found.distance < min(start.distance for start in tried):

@@ -43,6 +43,10 @@ class Budget:
         """Return the seconds that are over."""
         return self.clock() - self.began
 
+    def is_half_over(self) -> bool:
+        """Return whether half of it is over, so that what is left is for training."""
+        return self.spent() > 30 * self.minutes
+
     def check(self) -> None:
         """Refuse to go on setting up where no time is left to train.
 

@@ -129,7 +129,11 @@ def _begin(
             f"{found}, found here,",
         )
     stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
-    tried = choose_start(student, stack, train, tokens=options.tokens, seed=options.seed)
+    budget = options.budget
+    if budget is not None:
+        budget.check()
+    has_time = (lambda: True) if budget is None else (lambda: not budget.is_half_over())
+    tried = choose_start(student, stack, train, tokens=options.tokens, seed=options.seed, has_time=has_time)
     start, first = min(tried, key=lambda one: one.distance), tried[0]
     if start is first:
         words = f"It began as {found.rstrip(',')} (mean 1 - cos to `{teacher}`: {first.distance:.3f})."

@@ -192,7 +192,8 @@ def _states_at(model: SentenceTransformer, number: int, norm: str | None, *rest:
     def read(*args: Any, **options: Any) -> Any:
         """Run the model, and give that state as its last one."""
         output = forward(*args, **options, output_hidden_states=True)
-        states = output.hidden_states[number]
+        # Some models pad further inside, and take that off their last state alone.
+        states = output.hidden_states[number][:, : features["input_ids"].shape[1]]
         for name in norm.split("+") if norm else ():
             states = transformer.model.get_submodule(name)(states)
         output.last_hidden_state = states

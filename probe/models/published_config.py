@@ -177,7 +177,13 @@ def first_module(folder: Path) -> str | None:
 
 
 def _read_modules(folder: Path) -> list[_Module]:
-    return _read_json(folder / "modules.json", list[_Module], [])
+    path = folder / "modules.json"
+    modules = _read_json(path, list[_Module], [])
+    if not modules and path.is_file():
+        raise ModelError(
+            f"{path} names no modules: expected a transformer first; without the file mean pooling is used"
+        )
+    return modules
 
 
 def _read_json(path: Path, kind: Any, default: T) -> T:

@@ -97,8 +97,8 @@ def compare_own(folder: Path, texts: Sequence[str] = TEXTS, *, trust: bool = Fal
     ours = probe.load_encoder(str(folder), our_options(trust))
     if reference is None:
         return Outcome("nothing", "sentence-transformers does not load it, and we do")
-    sides = [(ours.encode_query, reference.encode_query), (ours.encode_document, reference.encode_document)]
-    found = [_compare_side(mine, partial(_one_by_one, theirs), texts) for mine, theirs in sides]
+    sides = [(ours.encode_query, "encode_query"), (ours.encode_document, "encode_document")]
+    found = [_compare_side(mine, partial(_one_alone, reference, theirs), texts) for mine, theirs in sides]
     similarity = getattr(_loaded(ours), "similarity", None)
     if similarity not in (None, reference.similarity_fn_name):
         found.append(Outcome("wrong", f"ranked by {similarity}, not by {reference.similarity_fn_name}"))
@@ -137,8 +137,8 @@ def compare_cut(folder: Path, after: int, out: Path, *, texts: Sequence[str] = T
     if saved is None:
         return Outcome("wrong", f"plain sentence-transformers does not load the cut after {after}")
     row = probe.load_encoder(f"{folder}@{after}", our_options(trust))
-    sides = [(row.encode_query, saved.encode_query), (row.encode_document, saved.encode_document)]
-    found = [_compare_side(mine, partial(_one_by_one, theirs), texts, f"cut {after}") for mine, theirs in sides]
+    sides = [(row.encode_query, "encode_query"), (row.encode_document, "encode_document")]
+    found = [_compare_side(mine, partial(_one_alone, saved, theirs), texts, f"cut {after}") for mine, theirs in sides]
     own = open_reference(folder, trust)
     if own is not None and own.similarity_fn_name != saved.similarity_fn_name:
         found.append(Outcome("wrong", f"the cut is ranked by {saved.similarity_fn_name}, not {own.similarity_fn_name}"))
@@ -150,8 +150,9 @@ def _loaded(encoder: Any) -> LoadedModel:
     return loaded
 
 
-def _one_by_one(encode: Callable[..., Any], text: str) -> Any:
-    return encode([text], show_progress_bar=False)[0]
+def _one_alone(model: SentenceTransformer, method: str, text: str) -> Any:
+    """Embed a text by a model that has read no other: BigBird's attention never comes back from a short one."""
+    return getattr(copy.deepcopy(model), method)([text], show_progress_bar=False)[0]
 
 
 def _compare_side(
@@ -182,28 +183,27 @@ def _compare_side(
 def _states_at(model: SentenceTransformer, number: int, norm: str | None, *rest: str) -> Any:
     """Return the vector that a pipeline makes of one of transformers' hidden states."""
     side, text = rest
+    model = copy.deepcopy(model).eval()
     prompt = model.prompts.get(side) or None
     features = model.preprocess([text], prompt=prompt, task=side)
-    transformer = copy.copy(model[0])
+    transformer = model[0]
     forward = transformer.model.forward
 
     def read(*args: Any, **options: Any) -> Any:
         """Run the model, and give that state as its last one."""
         output = forward(*args, **options, output_hidden_states=True)
-        states = output.hidden_states[number]
+        # Some models pad further inside, and take that off their last state alone.
+        states = output.hidden_states[number][:, : features["input_ids"].shape[1]]
         for name in norm.split("+") if norm else ():
             states = transformer.model.get_submodule(name)(states)
         output.last_hidden_state = states
         return output
 
     transformer.model.forward = read
-    try:
-        with torch.inference_mode():
-            out = transformer(features)
-            for module in list(model)[1:]:
-                out = module(out)
-    finally:
-        del transformer.model.forward
+    with torch.inference_mode():
+        out = transformer(features)
+        for module in list(model)[1:]:
+            out = module(out)
     vector = out["sentence_embedding"][0]
     return vector if model.truncate_dim is None else vector[: model.truncate_dim]
 

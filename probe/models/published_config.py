@@ -178,7 +178,7 @@ def first_module(folder: Path) -> str | None:
 
 def _read_modules(folder: Path) -> list[_Module]:
     path = folder / "modules.json"
-    modules = _read_json(path, list[_Module], [])
+    modules: list[_Module] = _read_json(path, list[_Module], [])
     if not modules and path.is_file():
         raise ModelError(
             f"{path} names no modules: expected a transformer first; without the file mean pooling is used"

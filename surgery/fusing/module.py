@@ -41,7 +41,12 @@ class FusedModule(InputModule):
         if folder is None:
             raise ModelError(f"'{model_name_or_path}' cannot be found")
         trust = bool(options.get("trust_remote_code"))
-        return cls(open_fused(folder, LoadOptions(dtype="float32", device="cpu", trust_remote_code=trust)))
+        module = cls(open_fused(folder, LoadOptions(dtype="float32", device="cpu", trust_remote_code=trust)))
+        asked = (options.get("model_kwargs") or {}).get("dtype") or (options.get("model_kwargs") or {}).get(
+            "torch_dtype"
+        )
+        dtype = getattr(torch, asked, None) if isinstance(asked, str) else asked
+        return module if dtype is None else module.to(dtype)
 
     def save(self, output_path: str, *args: Any, **options: Any) -> None:
         """Write the model's own files into a folder that is there."""
@@ -86,7 +91,8 @@ class FusedModule(InputModule):
             empty = inputs["attention_mask"].sum(dim=1, keepdim=True) == 0
             blocks |= {point: states[point.layer_pooling].masked_fill(empty, 0.0) for point in points}
         fusion = self.model.fusion
-        return {**features, "sentence_embedding": fusion.join([blocks[point] for point in fusion.points])}
+        joined = fusion.join([blocks[point] for point in fusion.points])
+        return {**features, "sentence_embedding": joined.to(next(self.members.parameters()).dtype)}
 
 
 def _role_of(model: ModelProfile, prompt: str | None, task: str | None) -> Role:

@@ -80,9 +80,7 @@ def test_rank_scores_the_folder_as_the_fit_said(name: str, data: Path, request: 
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_its_own_last_layer_is_the_folder(
-    lensed: Path, data: Path, tmp_path: Path, stored: bool
-) -> None:
+def test_its_own_last_layer_is_the_folder(lensed: Path, data: Path, tmp_path: Path, stored: bool) -> None:
     kept = ["--store", tmp_path / "store"] if stored else ["--no-store"]
     for _ in range(1 + stored):  # the second time its facts come from the store
         whole = run("probe", "rank", lensed, "-d", data, *kept, "--format", "json")

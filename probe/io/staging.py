@@ -75,6 +75,8 @@ def _make_locked(parent: Path, name: str) -> tuple[Path, int]:
         folder.mkdir()
         try:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # taken for a dead one's already
+            continue
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -141,7 +143,8 @@ def _remove_dead(folder: Path) -> bool:
 @contextmanager
 def _held(folder: Path) -> Iterator[bool]:
     """Hold the lock of a staging folder, and say whether nobody else does."""
-    lock = os.open(folder / _LOCK, os.O_RDWR)
+    # Made where it is missing: its process was killed before it made it, or a removal after it was gone.
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         yield _lock(lock) is True
     finally:

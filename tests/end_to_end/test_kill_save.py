@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from probe.io.files import replace_folder
+
 # One process imports and loads everything once and forks a child per kill; the child saves over and over.
 PARENT = """
 import os, random, signal, sys, time
@@ -34,14 +36,16 @@ writers = {
 }
 dice, kills = random.Random(4), 0
 for kind, write in writers.items():
+    began = time.monotonic()
     write(Path(root, kind, "calm"))
+    length = time.monotonic() - began
     for number in range(10):
         child = os.fork()
         if not child:
             for _ in range(1000):
                 write(Path(root, kind, f"out{number % 4}"))
             os._exit(0)
-        time.sleep(dice.uniform(0.002, 0.25))
+        time.sleep(dice.uniform(0.002, 4 * length))
         os.kill(child, signal.SIGKILL)
         kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
 print(kills)
@@ -65,5 +69,8 @@ def test_no_half_written_folder_is_found_under_its_final_name(
         whole = contents(tmp_path / kind / "calm")
         found = [folder for folder in (tmp_path / kind).glob("out*")]
         assert found
+        # What killed processes left is gone once another has written there: only the last one's may be left.
+        replace_folder(tmp_path / kind / "last", lambda folder: None)
+        assert not [path.name for path in (tmp_path / kind).iterdir() if path.name.startswith(".")]
         for folder in found:
             assert contents(folder) == whole

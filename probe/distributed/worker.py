@@ -83,7 +83,9 @@ class _OpenWorker:
         self._documents, self._size = self._setup.corpus.open(), self._setup.corpus.size
         self._readers = {model.name: model.open(self._setup.store) for model in self._setup.models}
         store = self._setup.store
-        self._shelves = {m.name: store.shelf(m.parts, m.about) if store else None for m in self._setup.models}
+        self._shelves = {
+            m.name: store.shelf(m.parts, m.about, m.contents) if store else None for m in self._setup.models
+        }
         self._tracker = copy.deepcopy(self._setup.tracker)
         self._seen: set[int] = set()
 

@@ -1,6 +1,6 @@
 """The setup of a Ray worker: all that it opens, models as they were opened by the caller."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from probe.distributed.corpus import CorpusSetup
@@ -10,8 +10,9 @@ from probe.encoding.reader import LayerReader
 from probe.errors import ModelError
 from probe.evaluation.scan import Scan, points_of
 from probe.evaluation.tracker import TopKTracker
+from probe.layers.hookpoint import LayerPooling
 from probe.models.options import LoadOptions
-from probe.store.keys import shelf_parts
+from probe.store.keys import content_ids, shelf_parts
 from probe.store.store import Store
 
 __all__ = ["ModelSetup", "WorkerSetup", "set_up_workers"]
@@ -27,6 +28,7 @@ class ModelSetup:
         token_budget: Most tokens of a batch.
         parts: All that decides its vectors of the corpus.
         about: What its shelf says of itself.
+        contents: Content ids of the layers and poolings it is read at.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ModelSetup:
     token_budget: int
     parts: dict[str, Any]
     about: dict[str, Any]
+    contents: dict[LayerPooling, str]
 
     def open(self, store: Store | None) -> LayerReader:
         """Open the model; facts of models may be in the store.
@@ -80,13 +83,17 @@ def set_up_workers(scan: Scan, corpus: CorpusSetup, trust: bool) -> WorkerSetup:
 
 def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
     model, side = reader.model, prompted_documents(reader, scan.dataset)
-    options = LoadOptions(
+    options = replace(
+        model.options,
         dtype=str(model.dtype).removeprefix("torch."),
         device=model.device.type,
-        max_tokens=None if model.tower == "image" else model.max_tokens,
         query_prompt=model.query_prompt,
         document_prompt=model.document_prompt,
+        query_prompt_name=None,
+        document_prompt_name=None,
         trust_remote_code=trust,
     )
     open_shelf(reader, side, list(points_of(scan.tracker, reader)), store=scan.context.store)
-    return ModelSetup(model.source.name, options, reader.token_budget, *describe_shelf(reader, side))
+    wanted = list(points_of(scan.tracker, reader))
+    contents = content_ids(model, side.role, map(reader.at, wanted), token_budget=reader.token_budget)
+    return ModelSetup(model.source.name, options, reader.token_budget, *describe_shelf(reader, side), contents)

@@ -51,6 +51,7 @@ class _ModelIdentity:
         files_hash: sha256 of every other file of its folder that can change a vector, and of the options it is opened
             with.
         runs_own_code: Whether code of its folder may run.
+        options: How it is to be loaded.
         learned: What its weights were trained on here.
         tower: `image` or `text` of a two-tower model, whose source has it in its name; None of a model of one.
     """
@@ -64,6 +65,7 @@ class _ModelIdentity:
     inputs_hash: str
     files_hash: str
     runs_own_code: bool
+    options: LoadOptions
     learned: Learned
     tower: str | None
 
@@ -74,12 +76,10 @@ class ModelFiles(_ModelIdentity):
 
     Attributes:
         config: What they ask for, the catalog's word before theirs, the caller's before both.
-        options: How it is to be loaded.
         layerless: What it is, such as a router, where it is an encoder without a stack of layers; else empty.
     """
 
     config: ModelConfig
-    options: LoadOptions
     layerless: str = ""
 
     @property

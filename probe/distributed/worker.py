@@ -86,8 +86,6 @@ class _OpenWorker:
         self._shelves = {
             m.name: store.shelf(m.parts, m.about, m.contents) if store else None for m in self._setup.models
         }
-            m.name: store.shelf(m.parts, m.about, m.contents) if store else None for m in self._setup.models
-        }
         self._tracker = copy.deepcopy(self._setup.tracker)
         self._seen: set[int] = set()
 

@@ -196,9 +196,10 @@ def _name_of(pipeline: Any, files: ModelFiles) -> str:
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
     first, *others = list(pipeline)[1:] or [None]
-    plain = isinstance(first, Pooling) and isinstance(first.pooling_mode, str) and pipeline.truncate_dim is None
+    # Its own class alone: one that is derived from it may do anything.
+    plain = type(first) is Pooling and isinstance(first.pooling_mode, str) and pipeline.truncate_dim is None
     excludes = plain and not first.include_prompt and bool(files.config.query_prompt or files.config.document_prompt)
-    unit = bool(others) and all(isinstance(module, Normalize) for module in others)
+    unit = bool(others) and all(type(module) is Normalize for module in others)
     if not plain or excludes or (others and not unit) or (unit and files.config.similarity != "cosine"):
         return OWN
     return _POOLINGS.get(first.pooling_mode, OWN)

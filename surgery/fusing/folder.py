@@ -59,7 +59,7 @@ def save(
     head: OutputHead | None = None,
     *,
     force: bool = False,
-    check: Callable[[Path], object] = lambda folder: None,
+    check: Callable[[Path], object] | None = None,
     scores: str = "",
 ) -> Path:
     """Save a model as a folder that sentence-transformers loads.
@@ -69,7 +69,8 @@ def save(
         out: Folder to make; it is whole or not there.
         head: What comes after the blocks of a cut model; its own pooling alone when left out.
         force: Replace a folder that an earlier save made.
-        check: Called with the finished folder before it gets its name; if it raises, nothing is left behind.
+        check: Called with the finished folder before it gets its name; if it raises, nothing is left behind. When left
+            out, the folder of a cut model is loaded here and has to give the vectors that the model gives.
         scores: How a fused model retrieves, in Markdown, for its card; the scores of a cut one are in its head.
 
     Returns:
@@ -81,7 +82,13 @@ def save(
     """
     if isinstance(model, CutModel):
         return save_cut(model, Path(out), head, force=force, check=check)
-    return save_folder(Path(out), lambda folder: write_fused(model, folder, scores=scores), force, check=check)
+    return save_folder(
+        Path(out), lambda folder: write_fused(model, folder, scores=scores), force, check=check or _accept
+    )
+
+
+def _accept(folder: Path) -> None:
+    """Accept a folder as it is."""
 
 
 def write_fused(

@@ -115,6 +115,13 @@ def _write_settings(model: CutModel, config: ModelConfig, folder: Path) -> None:
     for name in ("model_args", "model_kwargs"):
         if name in sizes:  # computed in the precision of the original's choice, a cut gives other vectors
             sizes[name] = {key: value for key, value in sizes[name].items() if key not in DTYPE_NAMES}
+    aliases = getattr(model.module.config, "attribute_map", {})
+    for name in ("config_args", "config_kwargs"):
+        if name in sizes:  # what counts the original's blocks would have the cut ones counted so
+            kept = {
+                key: value for key, value in sizes[name].items() if aliases.get(key, key) not in model.config_changes
+            }
+            sizes[name] = kept
     longest = None if model.max_tokens >= NO_LIMIT else model.max_tokens
     write_json(
         folder / "sentence_bert_config.json",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.data.training_record import write_learned
+from probe.errors import ModelError
 from probe.layers.hookpoint import OWN
 from probe.models.hashes import PROCESSOR_FILES, TOKENIZER_FILES
 from probe.models.info import NO_LIMIT
@@ -48,6 +49,8 @@ def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
     Raises:
         ModelError: The files name their tensors in a way of their own.
     """
+    if not model.source.folder.is_dir():
+        raise ModelError(f"'{model.source.name}' was loaded from memory and has no files: save it, and name its folder")
     source = find_transformer(model.source.folder)
     write_json(folder / "config.json", _cut_config(model, read_config(source)))
     write_weights(model, model.stack.path, source, out=folder)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ from adaptors.finetuning.tune import tune
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Pairwise
 from adaptors.training.metrics_log import SampleGeometry
-from probe.models.tokenization import tokenize
-from surgery.fusing import module as fused_module
+from probe.models.tokenization import Role, preprocess
 from surgery.fusing.folder import save
 from surgery.fusing.model import fuse
 
@@ -50,6 +50,8 @@ class Tokenised:
             return call(tokenizer, text, *args, **named)
 
         monkeypatch.setattr(PreTrainedTokenizerFast, "__call__", spy)
+        # What measures the memory of a step reads texts by themselves.
+        monkeypatch.setattr("adaptors.finetuning.rounds._bounded", lambda *args, **options: nullcontext())
 
 
 def prompted(queries: Sequence[str], documents: Sequence[str], prompts: Mapping[str, str]) -> set[str]:
@@ -87,11 +89,12 @@ def test_the_members_of_a_fusion_put_prompts_of_their_own_and_all_are_trained(
 ) -> None:
     texts: dict[int, set[str]] = {}
 
-    def spy(tokenizer: Any, found: list[str], *args: Any) -> Any:
-        texts.setdefault(id(tokenizer), set()).update(found)
-        return tokenize(tokenizer, found, *args)
+    def spy(pipeline: Any, found: Sequence[str], role: Role) -> Any:
+        texts.setdefault(id(pipeline.tokenizer), set()).update(role.prompt + text for text in found)
+        return preprocess(pipeline, found, role)
 
-    monkeypatch.setattr(fused_module, "tokenize", spy)
+    monkeypatch.setattr("probe.encoding.reader.preprocess", spy)
+    monkeypatch.setattr("adaptors.finetuning.rounds._bounded", lambda *args, **options: nullcontext())
     monkeypatch.setattr("adaptors.training.trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     student = open_trainable(str(fused), Path())
     first, second = student.model[0].model.readers

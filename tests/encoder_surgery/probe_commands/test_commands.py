@@ -299,7 +299,6 @@ def broken_data(folder: Path, file: str, line: str) -> Path:
     [
         ("corpus.jsonl", "{", "broken/corpus.jsonl:1: not JSON"),
         ("queries.jsonl", '{"text": "x"}', "broken/queries.jsonl:1: expected an object"),
-        ("qrels/test.tsv", "q0 d0 1", "broken/qrels/test.tsv:1: expected query-id"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore", "no judged query"),
     ],
 )

@@ -169,7 +169,8 @@ def test_same_table_cold_and_warm(model: LoadedModel, dataset: Dataset, store: S
         assert result.truncated_documents == results[0].truncated_documents
         for ours, first in zip(result.evaluations, results[0].evaluations, strict=True):
             assert (ours.scores[metric] == first.scores[metric]).all()
-    assert [e.ms_per_text for e in results[1].evaluations] == [e.ms_per_text for e in results[2].evaluations]
+    # What comes from the store was timed in another run.
+    assert all(e.ms_per_text is None for e in results[2].evaluations)
 
 
 def test_the_next_chunk_is_made_while_one_is_in_use() -> None:

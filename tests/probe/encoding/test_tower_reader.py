@@ -203,7 +203,7 @@ def test_towers_images_and_processors_have_keys_of_their_own(folders: dict[str, 
 
 def test_another_pillow_has_another_key(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_reader(f"{folders['clip']}@image", OPTIONS).model.tokenizer_hash
-    monkeypatch.setattr("probe.models.info.library_versions", lambda names: dict.fromkeys(names, "1"))
+    monkeypatch.setattr("probe.models.hashes.library_versions", lambda names: dict.fromkeys(names, "1"))
     assert open_reader(f"{folders['clip']}@image", OPTIONS).model.tokenizer_hash != before
 
 

@@ -125,7 +125,8 @@ def test_key_law_whatever_changes_a_vector_changes_the_key(model: LoadedModel, d
     changes: list[tuple[LoadedModel, Dataset]] = [
         (replace(model, state_hashes=("0",)), dataset),
         (replace(model, device=torch.device("cuda")), dataset),
-        (replace(model, tokenizer_hash="0"), dataset),
+        (replace(model, inputs_hash="0"), dataset),
+        (replace(model, settings_hash="0"), dataset),
         (replace(model, head_hash="0"), dataset),
         (replace(model, query_prompt="q"), dataset),
         (replace(model, document_prompt="d"), dataset),

@@ -24,6 +24,7 @@ from probe.layers.capture import Capture
 from probe.layers.layer_stack import find_layers
 from probe.layers.operations import attention_width, count_flops
 from probe.models.loaded import LoadedModel
+from probe.models.tokenization import Role
 from probe.planning import rate as rate_module
 from probe.planning.plan import Plan, PlanRequest
 from probe.planning.planner import plan_sweep
@@ -129,7 +130,7 @@ def test_one_pass_costs_its_deepest_layer_and_one_by_one_all_of_them(model: Load
 def fill_store(folder: Path, model: LoadedModel, layers: str, poolings: tuple[str, ...], texts: int) -> Path:
     """Write a shelf by a real sweep and return its folder."""
     words = tuple(make_texts(texts, longest=4))
-    side = PromptedTexts("documents", Texts(tuple(map(str, range(texts))), words), "", "tiny")
+    side = PromptedTexts("documents", Texts(tuple(map(str, range(texts))), words), Role("document"), "tiny")
     places = [point.layer_pooling for point in select_hookpoints(model, layers, poolings)]
     store = Store(folder)
     list(read_states(LayerReader(model), side, places, context=RunContext(store)))
@@ -284,8 +285,8 @@ def test_the_table_has_a_row_per_layer_and_says_what_the_rest_costs(folder: str)
         (["--texts", 0], "--texts 0: expected a number of 1 or more"),
         (["--texts", 5, "--tokens-per-text", 0], "--tokens-per-text 0: expected a number of 1 or more"),
         (["--texts", 5, "--rate", 0], "--rate 0: expected TFLOP/s above 0"),
-        (["--texts", 5, "--rate", "nan"], "--rate nan: expected TFLOP/s above 0"),
-        (["--texts", 5, "--rate", "inf"], "--rate inf: expected TFLOP/s above 0"),
+        (["--texts", 5, "--rate", "nan"], "--rate nan is out of range"),
+        (["--texts", 5, "--rate", "inf"], "--rate inf is out of range"),
         (["--texts", 5, "--layers", 9], "layer 9 is out of range: the model has layers 0 to 3"),
         (["--texts", 5, "--pooling", "sum"], "unknown pooling 'sum'"),
         (["--texts", 5, "--format", "csv"], "unknown --format 'csv'"),
@@ -293,7 +294,8 @@ def test_the_table_has_a_row_per_layer_and_says_what_the_rest_costs(folder: str)
     ],
 )
 def test_wrong_input_gets_one_line_and_exit_code_2(folder: str, options: list[object], message: str) -> None:
-    result = run("--model", folder, *options)
+    named = [] if "--model" in options else ["--model", folder]
+    result = run(*named, *options)
     assert result.exit_code == 2
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert message in line

@@ -16,7 +16,7 @@ import contextlib, io, json, os, random, signal, sys, time
 from pathlib import Path
 import torch, transformers
 torch.set_num_threads(1)
-import transformers.models.bert.modeling_bert, safetensors.numpy, pytrec_eval
+import transformers.models.bert.modeling_bert, sentence_transformers, safetensors.numpy, pytrec_eval
 from typer.testing import CliRunner
 import cli
 import probe.encoding.chunk_states, probe.evaluation.evaluate
@@ -40,7 +40,13 @@ def finish(child, store):
     return json.load(open(f"{root}/{store}.{child}.out"))
 
 def files(store):
-    return {str(path): path.stat().st_mtime_ns for path in Path(root, store).rglob("*.safetensors")}
+    found = {}
+    for folder, _, names in os.walk(Path(root, store)):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # it may be gone, or have its name by now
+                if name.endswith(".safetensors"):
+                    found[os.path.join(folder, name)] = os.stat(os.path.join(folder, name)).st_mtime_ns
+    return found
 
 began = time.monotonic()
 undisturbed = finish(start("calm"), "calm")

@@ -262,10 +262,10 @@ def test_a_chunk_that_costs_every_worker_its_life_is_given_up(worker_setup: Work
 
 def test_a_worker_that_finds_another_model_refuses_to_begin(worker_setup: WorkerSetup) -> None:
     (model,) = worker_setup.models
-    other = replace(model, parts={**model.parts, "weights_sha256": "another"})
+    other = replace(model, parts={**model.parts, "states": "another"})
     (result,) = ask(replace(worker_setup, models=(other,)), [0])
     assert result.fatal
-    assert "gives other vectors here: its weights_sha256 is" in result.fault
+    assert "gives other vectors here: its states is" in result.fault
     (result,) = ask(replace(worker_setup, models=(replace(model, name="/nowhere/at all"),)), [0])
     assert result.fatal
     assert "there is no folder '/nowhere/at all'" in result.fault

@@ -113,6 +113,7 @@ def table(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "ms_per_text"} for row in board["rows"]]
 
 
+@pytest.mark.long
 def test_after_kills_the_table_is_that_of_an_undisturbed_process(outcome: dict[str, Any]) -> None:
     kinds = [kind for kind, _ in outcome["killed"]]
     assert (kinds.count("worker"), kinds.count("driver")) == (7, 3)
@@ -120,12 +121,14 @@ def test_after_kills_the_table_is_that_of_an_undisturbed_process(outcome: dict[s
     assert outcome["resumed"]["settings"] == outcome["calm"]["settings"]
 
 
+@pytest.mark.long
 def test_no_stored_chunk_is_encoded_twice(outcome: dict[str, Any]) -> None:
     counts = [count for _, count in outcome["killed"]]
     assert counts[0] < counts[-1] < CHUNKS, counts
     assert outcome["rewritten"] == 0
 
 
+@pytest.mark.long
 def test_after_kills_the_files_are_those_of_an_undisturbed_process(outcome: dict[str, Any]) -> None:
     calm, killed = outcome["files"]
     assert killed == calm

@@ -179,6 +179,7 @@ def test_a_cluster_ties_equal_texts_and_drops_the_query_itself(
             assert finding.documents[0] == {"d0": "d119", "d1": "d2"}[example.query]
 
 
+@pytest.mark.long
 def test_a_selection_out_of_a_zip_needs_no_store(data: Path, tiny_folder: Callable[[str], Path]) -> None:
     archive = str(zip_folder(data, data.parent / "data.zip"))
     specs, engine = [f"{tiny_folder('bert')}@1,3:mean"], RayEngine(workers=1, source=DatasetSource(archive, limit=200))
@@ -285,6 +286,7 @@ def test_token_states_are_refused(tiny_folder: Callable[[str], Path], data: Path
         )
 
 
+@pytest.mark.long
 def test_images_are_read_by_workers_too(tmp_path: Path) -> None:
     clip, name = str(write_towers(tmp_path / "clip")), str(draw_shapes(tmp_path / "shapes", 72))
     dataset = load_dataset(name)

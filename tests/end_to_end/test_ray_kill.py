@@ -70,7 +70,7 @@ def start_on_cluster():
 
 calm = finish(start("calm"), "calm")
 dice = random.Random(7)
-kinds = ["worker"] * 3 + ["driver"]
+kinds = ["worker"] * 7 + ["driver"] * 3
 dice.shuffle(kinds)
 driver, since = start_on_cluster()
 seen, killed = {}, []
@@ -114,7 +114,7 @@ def table(board: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.long
-def test_after_kills_the_table_is_that_of_an_undisturbed_process(outcome: dict[str, Any]) -> None:
+def test_after_ten_kills_the_table_is_that_of_an_undisturbed_process(outcome: dict[str, Any]) -> None:
     kinds = [kind for kind, _ in outcome["killed"]]
     assert (kinds.count("worker"), kinds.count("driver")) == (7, 3)
     assert table(outcome["resumed"]) == table(outcome["calm"])
@@ -129,7 +129,7 @@ def test_no_stored_chunk_is_encoded_twice(outcome: dict[str, Any]) -> None:
 
 
 @pytest.mark.long
-def test_after_kills_the_files_are_those_of_an_undisturbed_process(outcome: dict[str, Any]) -> None:
+def test_after_ten_kills_the_files_are_those_of_an_undisturbed_process(outcome: dict[str, Any]) -> None:
     calm, killed = outcome["files"]
     assert killed == calm
     assert len(calm) == CHUNKS + 2

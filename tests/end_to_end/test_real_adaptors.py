@@ -40,7 +40,7 @@ def states_of(spied: Spied, asked: list[Tensor], layers: range, labelled: bool =
     documents = [torch.from_numpy(states) for states in spied.documents]
     pairs, labels = NOTHING, "none"
     if labelled:
-        pairs, labels = _positives(FitTexts(load_dataset(SCIFACT), load_dataset(SCIFACT, "train"), labels=True))
+        pairs, labels, _ = _positives(FitTexts(load_dataset(SCIFACT), load_dataset(SCIFACT, "train"), labels=True))
     return FitData(
         documents=join([documents[layer] for layer in layers]),
         queries=join([asked[layer] for layer in layers]),

@@ -10,6 +10,8 @@ from tiny_models import write_json
 import surgery
 from probe.errors import ModelError
 from probe.models.loaded import LoadedModel
+from probe.models.loading import load_model
+from probe.models.options import LoadOptions
 from surgery.saving import model as saving
 
 
@@ -28,3 +30,8 @@ def test_a_folder_that_gives_other_vectors_is_not_kept(
     with pytest.raises(ModelError, match="gives other vectors"):
         surgery.save(surgery.cut(load_tiny("bert"), 2), tmp_path / "cut")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_computes_in_half_precision_is_saved(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    model = load_model(str(tiny_folder("bert")), LoadOptions(dtype="bfloat16", device="cpu"))
+    assert surgery.save(surgery.cut(model, 2), tmp_path / "cut").is_dir()

@@ -1,6 +1,6 @@
 """Read an encoder at many hookpoints in one pass over the texts."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,13 +125,12 @@ class LayerReader:
         embeddings: Any = self.loaded.module.get_input_embeddings()  # type: ignore[operator]
         return len(embeddings.weight)
 
-    def check_tokens(self, texts: Iterable[Iterable[int]]) -> None:
-        """Refuse token ids of texts that the model does not know.
+    def check_tokens(self, largest: int) -> None:
+        """Refuse token ids that the model does not know, given the largest.
 
         Raises:
-            ModelError: There are any.
+            ModelError: It is one.
         """
-        largest = max((max(ids, default=0) for ids in texts), default=0)
         if largest >= self.known_tokens:
             raise ModelError(
                 f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows "
@@ -167,7 +166,9 @@ class LayerReader:
     def _preprocess(self, texts: Sequence[str], role: Role) -> Features:
         refuse_image_files(texts, self.model.source.name)
         features = preprocess(self.loaded.pipeline, texts, role)
-        self.check_tokens(row["input_ids"].tolist() for row in features.rows)
+        self.check_tokens(
+            max((int(row["input_ids"].max()) for row in features.rows if len(row["input_ids"])), default=0)
+        )
         return features
 
     def run(

@@ -93,7 +93,7 @@ class TowerReader(LayerReader):
             raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
         inputs = self._text_inputs
         tokens = tokenize(self.loaded.tokenizer, [role.prompt + text for text in texts], inputs.longest)
-        self.check_tokens(tokens.ids)
+        self.check_tokens(max((max(ids, default=0) for ids in tokens.ids), default=0))
         lengths = [inputs.longest if inputs.fills else len(ids) for ids in tokens.ids]
         plan = plan_batches(lengths, self.token_budget)
         batches = tuple(inputs.pad(rows, [tokens.ids[i] for i in rows]) for rows in plan)

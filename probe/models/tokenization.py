@@ -131,18 +131,18 @@ def _preprocess_group(pipeline: Any, texts: list[str], role: Role) -> tuple[Any,
     if pipeline.tokenizer.pad_token_id is None:
         options["processing_kwargs"] = {"text": {"padding": False}}
     features = pipeline.preprocess(texts, **options)
-    return features, _count_truncated(pipeline.tokenizer, features, [role.prompt + text for text in texts])
+    return features, _count_truncated(pipeline.tokenizer, features, texts, prompt=role.prompt)
 
 
-def _count_truncated(tokenizer: Any, features: Any, texts: list[str]) -> int:
+def _count_truncated(tokenizer: Any, features: Any, texts: list[str], *, prompt: str) -> int:
     encodings = getattr(features, "encodings", None)
     if encodings is not None:  # a fast tokenizer keeps what it cut off
         return sum(bool(encoding.overflowing) for encoding in encodings)
-    # Only texts as long as the longest can have been cut.
-    lengths = features[_IDS].shape[1] if _MASK not in features else features[_MASK].sum(dim=1).tolist()
-    limit = tokenizer.model_max_length
-    full = [text for text, length in zip(texts, lengths, strict=True) if length >= limit]
-    return sum(len(tokenizer(text, truncation=False, verbose=False)[_IDS]) > limit for text in full)
+    # Only texts as long as the longest can have been cut, and those are longer by themselves.
+    longest = features[_IDS].shape[1]
+    lengths = features[_MASK].sum(dim=1).tolist() if _MASK in features else [longest] * len(texts)
+    full = [prompt + text for text, length in zip(texts, lengths, strict=True) if length == longest]
+    return sum(len(tokenizer(text, truncation=False, verbose=False)[_IDS]) > longest for text in full)
 
 
 def _split(features: Mapping[str, Any], count: int) -> Iterator[dict[str, Tensor]]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_models import WORDS, write_tokenizer
 
-from probe.models.tokenization import pad_batch, plan_batches, tokenize
+from probe.models.tokenization import Role, pad_batch, plan_batches, preprocess, tokenize
 
 CPU = torch.device("cpu")
 
@@ -99,3 +99,21 @@ def test_padding_does_not_write_to_the_ids() -> None:
     ids = [[5, 6, 7], [8]]
     pad_batch([0, 1], ids, 0)
     assert ids == [[5, 6, 7], [8]]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_tokenizer_that_keeps_nothing_of_what_it_cut_has_it_counted(tokenizer: Any, masked: bool) -> None:
+    """As slow tokenizers and chat templates are: plain tensors, with or without a mask."""
+
+    class Plain:
+        def __init__(self) -> None:
+            self.tokenizer = tokenizer
+
+        def preprocess(self, texts: list[str], **options: Any) -> dict[str, torch.Tensor]:
+            made = tokenizer(texts, padding=True, truncation=True, max_length=5, return_tensors="pt")
+            return {name: made[name] for name in ("input_ids", *(["attention_mask"] if masked else []))}
+
+    short, cut = " ".join(WORDS[:3]), " ".join(WORDS[:4])
+    assert preprocess(Plain(), [short], Role("document")).truncated == 0
+    assert preprocess(Plain(), [cut, cut], Role("document")).truncated == 2
+    assert preprocess(Plain(), [short, cut], Role("document")).truncated == 1

@@ -151,7 +151,7 @@ class LayerReader:
         role = as_role(role)
         features = self._preprocess(texts, role)
         pad_id = self._pad_id
-        plan = plan_batches(features.lengths, self.token_budget, equal=self.model.equal_lengths)
+        plan = plan_batches(features.lengths, self.token_budget, batching=self.model.batching)
         batches = tuple(pad_features(rows, features, pad_id) for rows in plan)
         return PreparedTexts(batches, len(texts), features.truncated, role.task)
 

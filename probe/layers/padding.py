@@ -1,4 +1,4 @@
-"""Does a text's vector depend on the texts beside it? Found by running a model on padded dummies."""
+"""Does a text's vector depend on the texts beside it? Found by running a model on dummies padded on the right."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from probe.layers.layer_stack import first_tensor
 from probe.layers.unchanged import unchanged
 
-__all__ = ["Batching", "find_batching", "leaks_padding"]
+__all__ = ["Batching", "find_batching"]
 
 Batching = Literal["padded", "equal", "single"]
 
@@ -23,19 +23,13 @@ _ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-8}
 _ROUNDING_OF_HALF = 4e-2
 
 
-def leaks_padding(model: nn.Module, *, pad_id: int, longest: int, side: str = "right") -> bool:
-    """Return whether a text's states depend on how much padding it has, or on the texts it is run with."""
-    return find_batching(model, pad_id=pad_id, longest=longest, side=side) != "padded"
-
-
-def find_batching(model: nn.Module, *, pad_id: int, longest: int, side: str = "right") -> Batching:
+def find_batching(model: nn.Module, *, pad_id: int, longest: int) -> Batching:
     """Find what texts may run together, so that the vector of each depends on itself alone.
 
     Args:
         model: A transformers encoder in evaluation mode; it is left as it was.
         pad_id: The token that fills up the shorter texts of a batch.
         longest: The longest text the model takes, in tokens.
-        side: The side of the padding.
 
     Returns:
         `padded` where texts of any length may run together, `equal` where only those of the same length may, `single`
@@ -49,24 +43,21 @@ def find_batching(model: nn.Module, *, pad_id: int, longest: int, side: str = "r
             return "single"
         for longer, states in zip(texts[1:], alone[1:], strict=True):
             if longer.shape[1] > texts[0].shape[1] and not _pads_well(
-                model, texts[0], longer, expected=(alone[0], states), pad_id=pad_id, side=side
+                model, texts[0], longer, expected=(alone[0], states), pad_id=pad_id
             ):
                 return "equal"
     return "padded"
 
 
 def _pads_well(
-    model: nn.Module, short: Tensor, longer: Tensor, *, expected: tuple[Tensor, Tensor], pad_id: int, side: str
+    model: nn.Module, short: Tensor, longer: Tensor, *, expected: tuple[Tensor, Tensor], pad_id: int
 ) -> bool:
     missing = longer.shape[1] - short.shape[1]
     padding = torch.full((1, missing), pad_id, device=short.device)
-    real, empty = torch.ones_like(short), torch.zeros_like(padding)
-    first, then = ((short, real), (padding, empty)) if side == "right" else ((padding, empty), (short, real))
-    ids = torch.cat([torch.cat([first[0], then[0]], dim=1), longer])
-    mask = torch.cat([torch.cat([first[1], then[1]], dim=1), torch.ones_like(longer)])
+    ids = torch.cat([torch.cat([short, padding], dim=1), longer])
+    mask = torch.cat([torch.cat([torch.ones_like(short), torch.zeros_like(padding)], dim=1), torch.ones_like(longer)])
     found = _run(model, ids, mask)
-    kept = found[:1, : short.shape[1]] if side == "right" else found[:1, missing:]
-    return _agree(kept, expected[0]) and _agree(found[1:], expected[1])
+    return _agree(found[:1, : short.shape[1]], expected[0]) and _agree(found[1:], expected[1])
 
 
 def _lengths(model: nn.Module, longest: int) -> tuple[int, ...]:

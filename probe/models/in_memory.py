@@ -69,7 +69,6 @@ def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions
             tokenizer_hash=hash_tokenizer(Path(folder), name),
             inputs_hash=hash_tokenizer(Path(folder), name),
             files_hash="",
-            runs_own_code=False,
             learned=read_learned(Path(str(module.config._name_or_path))),
             tower=None,
         )

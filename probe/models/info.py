@@ -10,6 +10,7 @@ from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError
 from probe.io.model_kinds import LAYERLESS, kind_of
 from probe.layers.hookpoint import OWN, TOWERS, split_tower
+from probe.layers.padding import Batching
 from probe.models.catalog import find_entry
 from probe.models.device import pick_device, pick_dtype
 from probe.models.hashes import hash_folder, hash_inputs, hash_parts, hash_whole
@@ -50,7 +51,6 @@ class _ModelIdentity:
         inputs_hash: sha256 of every file that makes tokens of texts.
         files_hash: sha256 of every other file of its folder that can change a vector, and of the options it is opened
             with.
-        runs_own_code: Whether code of its folder may run.
         options: How it is to be loaded.
         learned: What its weights were trained on here.
         tower: `image` or `text` of a two-tower model, whose source has it in its name; None of a model of one.
@@ -64,10 +64,14 @@ class _ModelIdentity:
     tokenizer_hash: str
     inputs_hash: str
     files_hash: str
-    runs_own_code: bool
     options: LoadOptions
     learned: Learned
     tower: str | None
+
+    @property
+    def trust(self) -> bool:
+        """Whether code in its folder may run."""
+        return self.options.trust_remote_code
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,6 @@ class ModelFiles(_ModelIdentity):
 
     config: ModelConfig
     layerless: str = ""
-
-    @property
-    def trust(self) -> bool:
-        """Whether code in the folder may run."""
-        return self.options.trust_remote_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,8 @@ class ModelFacts:
             None where it has none.
         refusal: Why it has none.
         own_width: Dimension of its own vectors.
-        equal_lengths: Whether padding would change its vectors, so that texts of one length run together.
+        batching: Which texts may run together so that a vector depends on its text alone: of any length (`padded`), of
+            one length (`equal`), or none (`single`).
         state_hashes: sha256 of all in its weights and config that decides the states of each layer, from 0 on.
         head_hash: sha256 of all that follows the last layer.
         settings_hash: sha256 of sentence-transformers' settings of the transformer.
@@ -118,7 +118,7 @@ class ModelFacts:
     pooling: str | None
     refusal: str = ""
     own_width: int = 0
-    equal_lengths: bool = False
+    batching: Batching = "padded"
     state_hashes: tuple[str, ...] = ()
     head_hash: str = ""
     settings_hash: str = ""
@@ -198,7 +198,6 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         **(hash_whole(source.folder) if kind.kind == LAYERLESS else hash_parts(config, tower, name)),
         inputs_hash=hash_inputs(source.folder, config),
         files_hash=hash_folder(source.folder, config, options),
-        runs_own_code=options.trust_remote_code,
         learned=read_learned(source.folder),
         tower=tower,
         layerless=kind.name if kind.kind == LAYERLESS else "",

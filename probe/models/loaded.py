@@ -165,7 +165,7 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
         pooling=None if refusal else vectors.pooling,
         refusal=refusal or vectors.refusal,
         own_width=vectors.own_width,
-        equal_lengths=vectors.equal_lengths,
+        batching=vectors.batching,
         state_hashes=hash_states(module, stack),
         settings_hash=hash_modules([], [_settings(pipeline[0]), files.config.settings, files.config.lower_case]),
         flops=count_flops(module, stack, tokens=0),

@@ -14,7 +14,7 @@ from probe.errors import ModelError, first_line
 from probe.layers.capture import Capture
 from probe.layers.hookpoint import OWN
 from probe.layers.layer_stack import LayerStack
-from probe.layers.padding import leaks_padding
+from probe.layers.padding import Batching, find_batching
 from probe.layers.unchanged import unchanged
 from probe.models.info import ModelFiles
 from probe.models.tokenization import Batch, Role, pad_features, preprocess
@@ -67,14 +67,14 @@ class OwnVectors:
         own_width: Dimension of its own vectors; 0 where it has none.
         pooling: What they are called; None where it has none.
         refusal: Why it has none.
-        equal_lengths: Whether padding changes them.
+        batching: Which texts may run together.
     """
 
     width: int
     own_width: int
     pooling: str | None
     refusal: str
-    equal_lengths: bool
+    batching: Batching
 
 
 def find_own_vectors(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
@@ -115,7 +115,7 @@ def _compare(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
         expected = [_embed_alone(pipeline, role) for role in roles]
     except Exception as error:  # whatever foreign modules make of our texts
         refusal = f"sentence-transformers gives no vectors of it ({type(error).__name__}: {first_line(error)})"
-        return OwnVectors(width, 0, None, refusal, reader.changes_with_padding(roles[0]))
+        return OwnVectors(width, 0, None, refusal, _batching(pipeline))
     alone = [torch.cat([reader.vectors([text], role) for text in _EXAMPLES]) for role in roles]
     tolerance = _TOLERANCE if pipeline[0].auto_model.dtype == torch.float32 else _HALF_TOLERANCE
     difference = _differ(torch.cat(alone), torch.cat(expected))
@@ -125,14 +125,16 @@ def _compare(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
             f"{difference:.1e} from what sentence-transformers gives; rank it as it is through probe.evaluate"
         )
     together = [reader.vectors(_EXAMPLES, role) for role in roles]
-    padded = _differ(torch.cat(together), torch.cat(alone)) > tolerance or _leaks(pipeline)
-    return OwnVectors(width, expected[0].shape[1], _name_of(pipeline, files), "", padded)
+    batching = _batching(pipeline)
+    if batching == "padded" and _differ(torch.cat(together), torch.cat(alone)) > tolerance:
+        batching = "equal"
+    return OwnVectors(width, expected[0].shape[1], _name_of(pipeline, files), "", batching)
 
 
-def _leaks(pipeline: Any) -> bool:
-    """Whether padding changes states; seen on longer dummies too, as some models attend otherwise from a length on."""
+def _batching(pipeline: Any) -> Batching:
+    """Return what may run together; seen on longer dummies too, as some models attend otherwise from a length on."""
     first, tokenizer = pipeline[0].auto_model, pipeline.tokenizer
-    return leaks_padding(first, pad_id=tokenizer.pad_token_id or 0, longest=pipeline.max_seq_length)
+    return find_batching(first, pad_id=tokenizer.pad_token_id or 0, longest=pipeline.max_seq_length)
 
 
 class _LastLayer:
@@ -150,11 +152,6 @@ class _LastLayer:
     def states(self, texts: Sequence[str], role: Role) -> Tensor:
         """Return token states `(N, T, D)`."""
         return self._read(self._batch(texts, role), lambda hidden, mask: hidden * mask.unsqueeze(-1))
-
-    def changes_with_padding(self, role: Role) -> bool:
-        """Return whether a text's states depend on the texts beside it."""
-        alone, together = self.states(_EXAMPLES[:1], role), self.states(_EXAMPLES, role)
-        return _differ(together[:1, : alone.shape[1]], alone) > _TOLERANCE
 
     def _batch(self, texts: Sequence[str], role: Role) -> Batch:
         features = preprocess(self._pipeline, texts, role)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from probe.layers.padding import Batching
+
 __all__ = [
     "Batch",
     "Features",
@@ -186,21 +188,21 @@ def _encode(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
     )
 
 
-def plan_batches(lengths: Sequence[int], token_budget: int, *, equal: bool = False) -> Iterator[list[int]]:
+def plan_batches(lengths: Sequence[int], token_budget: int, *, batching: Batching = "padded") -> Iterator[list[int]]:
     """Group texts of similar length so that no padded batch exceeds the budget.
 
     Args:
         lengths: Tokens per text; texts without tokens are left out.
         token_budget: Most tokens of a batch, padding included; one text may exceed it alone.
-        equal: Group texts of one length only, so that nothing is padded.
+        batching: Which texts may run together.
 
     Yields:
         Indices of the texts of one batch, longest batch first.
     """
     order = sorted((i for i, length in enumerate(lengths) if length), key=lambda i: -lengths[i])
     while order:
-        size = max(1, token_budget // lengths[order[0]])
-        if equal:
+        size = 1 if batching == "single" else max(1, token_budget // lengths[order[0]])
+        if batching == "equal":
             size = min(size, sum(lengths[i] == lengths[order[0]] for i in order[:size]))
         yield order[:size]
         order = order[size:]

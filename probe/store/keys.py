@@ -34,7 +34,7 @@ def content_ids(
     A model's layer and that of a cut, or of a copy in another folder, have one id. Of a model that runs code of its
     folder, which no hash of tensors covers, nothing is told.
     """
-    if not model.state_hashes or model.runs_own_code:
+    if not model.state_hashes or model.trust:
         return {}
     decided = {**_decided(model, role, token_budget), "libraries": library_versions(VECTOR_LIBRARIES)}
     return {
@@ -56,7 +56,7 @@ def _decided(model: ModelProfile, role: Role, token_budget: int) -> dict[str, An
     parts = encoder_parts(model, token_budget)
     for name in ("weights_sha256", "config_sha256", "tokenizer_sha256"):  # of files, wherever they lie
         del parts[name]
-    code = model.files_hash if model.runs_own_code else ""
+    code = model.files_hash if model.trust else ""
     return {**parts, "inputs": model.inputs_hash, "settings": model.settings_hash, "code": code, **_role(role)}
 
 

@@ -103,7 +103,7 @@ def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
     from sentence_transformers import SentenceTransformer
 
     try:
-        saved = SentenceTransformer(str(folder), device="cpu", trust_remote_code=model.runs_own_code)
+        saved = SentenceTransformer(str(folder), device="cpu", trust_remote_code=model.trust)
         options: dict[str, Any] = {"batch_size": 1, "show_progress_bar": False}
         sides = []
         for encode in (saved.encode_query, saved.encode_document):

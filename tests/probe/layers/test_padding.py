@@ -9,7 +9,7 @@ from text_families import write_family
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from probe.layers.padding import Batching, find_batching, leaks_padding
+from probe.layers.padding import find_batching
 
 
 def load(folder: Path, family: str, **changes: Any) -> nn.Module:
@@ -19,19 +19,12 @@ def load(folder: Path, family: str, **changes: Any) -> nn.Module:
 
 @pytest.mark.parametrize("family", ["fnet", "convbert", "mobilebert", "nystromformer", "yoso", "big_bird"])
 def test_padding_that_leaks_is_seen(tmp_path: Path, family: str) -> None:
-    assert leaks_padding(load(tmp_path, family), pad_id=1, longest=64)
+    assert find_batching(load(tmp_path, family), pad_id=1, longest=64) == "equal"
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet", "longformer", "qwen3", "mamba", "modernbert", "esm"])
 def test_padding_that_is_masked_is_none(tmp_path: Path, family: str) -> None:
-    assert not leaks_padding(load(tmp_path, family), pad_id=1, longest=64)
-
-
-@pytest.mark.parametrize(("family", "batching"), [("gpt2", "equal"), ("bert", "equal"), ("qwen3", "padded")])
-def test_positions_that_count_padding_on_the_left(tmp_path: Path, family: str, batching: Batching) -> None:
-    model = load(tmp_path, family)
-    assert find_batching(model, pad_id=1, longest=64, side="left") == batching
-    assert find_batching(model, pad_id=1, longest=64, side="right") == "padded"
+    assert find_batching(load(tmp_path, family), pad_id=1, longest=64) == "padded"
 
 
 class MeanOfBatch(nn.Module):
@@ -54,15 +47,16 @@ def test_texts_that_change_each_other_run_alone() -> None:
 
 
 def test_half_precision_is_no_leak(tmp_path: Path) -> None:
-    assert not leaks_padding(load(tmp_path, "bert").to(torch.bfloat16), pad_id=1, longest=64)
+    half = load(tmp_path, "bert").to(torch.bfloat16)
+    assert find_batching(half, pad_id=1, longest=64) == "padded"
 
 
 def test_a_model_is_left_as_it_was(tmp_path: Path) -> None:
     model: Any = load(tmp_path, "big_bird")
-    leaks_padding(model, pad_id=1, longest=64)
+    find_batching(model, pad_id=1, longest=64)
     assert model.attention_type == "block_sparse"
 
 
 @pytest.mark.parametrize("longest", [1, 3, 5])
 def test_very_short_inputs_are_no_fault(tmp_path: Path, longest: int) -> None:
-    assert not leaks_padding(load(tmp_path, "bert"), pad_id=1, longest=longest)
+    assert find_batching(load(tmp_path, "bert"), pad_id=1, longest=longest) == "padded"

@@ -117,3 +117,10 @@ def test_a_tokenizer_that_keeps_nothing_of_what_it_cut_has_it_counted(tokenizer:
     assert preprocess(Plain(), [short], Role("document")).truncated == 0
     assert preprocess(Plain(), [cut, cut], Role("document")).truncated == 2
     assert preprocess(Plain(), [short, cut], Role("document")).truncated == 1
+
+
+def test_texts_run_together_as_far_as_their_model_lets_them() -> None:
+    lengths = [3, 5, 3, 0, 5, 4]
+    assert list(plan_batches(lengths, 100, batching="padded")) == [[1, 4, 5, 0, 2]]
+    assert list(plan_batches(lengths, 100, batching="equal")) == [[1, 4], [5], [0, 2]]
+    assert list(plan_batches(lengths, 100, batching="single")) == [[1], [4], [5], [0], [2]]

@@ -24,8 +24,8 @@ from adaptors.training.checkpoints import (
 from adaptors.training.distributed import is_first, on_first
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
 from adaptors.training.memory import bounded
-from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer
+from probe.layers.random_states import kept_random_states
 
 __all__ = ["fingerprint", "train_round"]
 

@@ -20,9 +20,9 @@ from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Row, as_pairs, texts_of
 from adaptors.training.distributed import init, is_first, on_first
 from adaptors.training.epochs import Epoch
-from adaptors.training.random_states import kept_random_states
 from probe.encoding.chunk_states import silent
 from probe.errors import CallError, DataError
+from probe.layers.random_states import kept_random_states
 
 __all__ = ["Round", "tune"]
 

@@ -11,11 +11,11 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor, nn
 
 from probe.data.images import ImageFile, open_image
+from probe.io.model_files import find_transformer_part
 from probe.layers.hookpoint import TOWERS
 from probe.layers.tower_stack import Tower, TowerModule, find_tower
 from probe.models.info import ModelFiles, find_towers
 from probe.models.loaded import pick_max_tokens
-from probe.models.published_config import find_transformer
 from probe.models.tower_loading import load_pair
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class PairedModel(SentenceTransformer):
 
 def has_two_towers(folder: Path) -> bool:
     """Return whether a model's folder holds one of two towers."""
-    return bool(find_towers(find_transformer(folder)))
+    return bool(find_towers(find_transformer_part(folder)))
 
 
 def write_pair(files: ModelFiles, folder: Path) -> None:

@@ -21,10 +21,11 @@ from adaptors.fitting.options import TrainOptions
 from adaptors.modules.base import Adaptor
 from adaptors.modules.st_module import AdaptorModule, read_weights
 from adaptors.training.callbacks import CollapseMonitor, check_tracking
-from adaptors.training.checkpoints import check_fingerprint, hash_tensors
+from adaptors.training.checkpoints import check_fingerprint
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
-from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import PlainTrainer
+from probe.layers.random_states import kept_random_states
+from probe.models.hashes import hash_tensors
 
 __all__ = ["EPOCH_STEPS", "TrainingTask", "fingerprint", "train"]
 

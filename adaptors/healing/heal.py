@@ -22,14 +22,15 @@ from adaptors.finetuning.parameters import Scope, choose_weights
 from adaptors.healing.held_out import Agreement, HeldOutTexts
 from adaptors.healing.texts import HealTexts, check_width, draw_batches
 from adaptors.losses.distillation import HealLoss
-from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_tensors, hash_texts
+from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_texts
 from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import TrainingLog
 from adaptors.training.pace import Budget, Pace, has_run_out
-from adaptors.training.random_states import kept_random_states
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError
+from probe.layers.random_states import kept_random_states
+from probe.models.hashes import hash_tensors
 
 __all__ = ["HealOptions", "HealResult", "HealSample", "heal"]
 

@@ -1,6 +1,5 @@
 """Checkpoints of a training, what may share them, and the results of its finished rounds."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,19 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from adaptors.training.epochs import Epoch
+from probe.data.texts import TextHash
 from probe.errors import CallError
 from probe.io.files import replace_file
+from probe.models.hashes import hash_tensors
 
 __all__ = [
     "check_fingerprint",
     "hash_model",
-    "hash_tensors",
     "hash_texts",
     "last_checkpoint",
     "load_finished_round",
@@ -54,19 +53,9 @@ def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
 
 def hash_texts(texts: Iterable[str]) -> str:
     """Return the sha256 of texts in their order, where each ends included."""
-    found = hashlib.sha256()
+    found = TextHash()
     for text in texts:
-        payload = text.encode()
-        found.update(f"{len(payload)} ".encode() + payload)
-    return found.hexdigest()
-
-
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of tensors and their names, whatever their order."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        found.add(text)
     return found.hexdigest()
 
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from adaptors.training.random_states import kept_random_states
+from probe.layers.random_states import kept_random_states
 from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.top_k import TopK, cosines
 from probe.metrics.vectors import Embeddings, unit
 
-__all__ = ["NDCG", "evaluation_mode", "mean_ndcg"]
+__all__ = ["NDCG", "evaluation_mode", "kept_modes", "mean_ndcg"]
 
 NDCG = Metric("ndcg", 10)
 
@@ -23,11 +23,17 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     Args:
         model: The model; its parts may be in different modes.
     """
+    with kept_modes(model), kept_random_states(), torch.no_grad():
+        model.eval()
+        yield
+
+
+@contextmanager
+def kept_modes(model: nn.Module) -> Iterator[None]:
+    """Give every part of a model its mode back afterwards: training or not."""
     modes = {module: module.training for module in model.modules()}
     try:
-        with kept_random_states(), torch.no_grad():
-            model.eval()
-            yield
+        yield
     finally:
         for module, mode in modes.items():
             module.training = mode

@@ -12,6 +12,9 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from adaptors.training.evaluation import kept_modes
+from probe.layers.random_states import kept_random_states
+
 __all__ = ["bounded", "saved_bytes"]
 
 _log = logging.getLogger(__name__)
@@ -88,19 +91,12 @@ def saved_bytes(model: Any, texts: Sequence[str]) -> int:
             seen[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    modes = {module: module.training for module in model.modules()}
     features = batch_to_device(model.preprocess(list(texts)), model.device)
-    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with kept_modes(model), kept_random_states(), hooks:
         model.train()
-        vectors = model(features)["sentence_embedding"]
-    _restore(modes)
-    del vectors
+        model(features)
     return sum(seen.values())
-
-
-def _restore(modes: dict[nn.Module, bool]) -> None:
-    for module, mode in modes.items():
-        module.training = mode
 
 
 def _held(model: nn.Module) -> int:

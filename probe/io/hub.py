@@ -127,7 +127,7 @@ def partial_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
 
 def list_missing(hub_id: str, folder: Path, wanted: Sequence[str] = WANTED) -> list[str]:
     """Return the wanted files that a repository is known to have and its snapshot in the cache lacks."""
-    from huggingface_hub.utils._paths import filter_repo_objects
+    from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     names = _listing(hub_id, folder) or ()
     asked = filter_repo_objects(names, allow_patterns=list(wanted), ignore_patterns=list(UNWANTED))

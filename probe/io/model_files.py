@@ -17,6 +17,7 @@ __all__ = [
     "file_set",
     "find_transformer_part",
     "list_modules",
+    "read_modules",
     "read_object",
     "weight_files",
 ]
@@ -60,12 +61,17 @@ class SavedModule:
         """The class's bare name."""
         return self.type.rpartition(".")[2]
 
+    @property
+    def of_package(self) -> bool:
+        """Whether it is a class of this package, which `adaptors` opens."""
+        return self.type.startswith(("adaptors.", "surgery."))
 
-def list_modules(folder: Path) -> tuple[SavedModule, ...]:
-    """Return the modules that a folder's modules.json names, routers followed by those of their routes.
+
+def read_modules(folder: Path) -> tuple[SavedModule, ...]:
+    """Return the modules that a folder's modules.json names; none where there is no such file.
 
     Raises:
-        ModelError: modules.json or a router's config is malformed.
+        ModelError: modules.json is malformed, or names nothing.
     """
     path = folder / "modules.json"
     if not path.is_file():
@@ -73,21 +79,36 @@ def list_modules(folder: Path) -> tuple[SavedModule, ...]:
     entries = _read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ModelError(f"{path} is malformed: expected a list of modules, each with its type and its path")
-    pairs = [(str(entry.get("type", "")), str(entry.get("path", ""))) for entry in entries]
-    return tuple(module for kind, inside in pairs for module in _with_routes(folder, kind, inside))
+    if not entries:
+        raise ModelError(
+            f"{path} names no modules: expected a transformer first; without the file mean pooling is used"
+        )
+    return tuple(_module(folder, str(entry.get("type", "")), str(entry.get("path", ""))) for entry in entries)
 
 
-def _with_routes(folder: Path, kind: str, path: str) -> Iterator[SavedModule]:
+def list_modules(folder: Path) -> tuple[SavedModule, ...]:
+    """Return the modules that a folder's modules.json names, routers followed by those of their routes.
+
+    Raises:
+        ModelError: modules.json or a router's config is malformed.
+    """
+    return tuple(inner for module in read_modules(folder) for inner in _with_routes(folder, module))
+
+
+def _module(folder: Path, kind: str, path: str) -> SavedModule:
     if Path(path).is_absolute() or ".." in Path(path).parts:
         raise ModelError(f"{folder / 'modules.json'} names the path '{path}': expected one inside the folder")
-    module = SavedModule(kind, folder / path, path)
+    return SavedModule(kind, folder / path, path)
+
+
+def _with_routes(folder: Path, module: SavedModule) -> Iterator[SavedModule]:
     yield module
     if module.name not in _ROUTERS:
         return
     config = next((found for name in _ROUTER_CONFIGS if (found := read_object(module.folder / name))), {})
     types = config.get("types")
     for inner, inner_kind in (types if isinstance(types, dict) else {}).items():
-        yield from _with_routes(folder, str(inner_kind), str(Path(path, inner)))
+        yield from _with_routes(folder, _module(folder, str(inner_kind), str(Path(module.path, inner))))
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -114,7 +135,7 @@ def _read_json(path: Path) -> Any:
 
 def find_transformer_part(folder: Path) -> Path:
     """Return the folder of the first module, which is the model's own where modules.json names none."""
-    modules = list_modules(folder)
+    modules = read_modules(folder)
     return modules[0].folder if modules else folder
 
 

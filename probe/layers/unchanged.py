@@ -1,13 +1,13 @@
 """Run a model and leave it as it was found, whatever its forward does to it."""
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+
+from probe.layers.random_states import kept_random_states
 
 __all__ = ["unchanged"]
 
@@ -31,16 +31,13 @@ def unchanged(model: nn.Module) -> Iterator[list[str]]:
     """
     before = [(owner, _remember(owner)) for owner in _owners(model)]
     copies = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    generators = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     changed: list[str] = []
     try:
-        yield changed
+        with kept_random_states():
+            yield changed
     finally:
         changed += [type(owner).__name__ for owner, attributes in before if _restore(owner, attributes)]
         changed += [type(buffer).__name__ for buffer, value in copies if _write_back(buffer, value)]
-        random.setstate(generators[0])
-        np.random.set_state(generators[1])  # noqa: NPY002
-        torch.set_rng_state(generators[2])
 
 
 def _owners(model: nn.Module) -> Iterator[Any]:

@@ -7,7 +7,7 @@ folder, have the hashes of the model's own.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ __all__ = [
     "hash_modules",
     "hash_parts",
     "hash_states",
+    "hash_tensors",
     "hash_tokenizer",
     "hash_whole",
 ]
@@ -133,11 +134,11 @@ def hash_states(module: nn.Module, stack: LayerStack) -> tuple[str, ...]:
         if not name.startswith(in_blocks) and stack.needs(name)
     }
     digest = hashlib.sha256(type(module).__name__.encode())
-    _add(digest, around.items())
+    _add(digest, around)
     hashes = []
     for layer in range(stack.depth + 1):
         if layer:
-            _add(digest, stack.blocks[layer - 1].state_dict().items())
+            _add(digest, stack.blocks[layer - 1].state_dict())
         settings = json.dumps(_settings(vars(module)["config"], layer, stack.depth), sort_keys=True, default=str)
         whole = digest.copy()
         whole.update(settings.encode())
@@ -151,7 +152,15 @@ def hash_modules(modules: Iterable[Any], settings: object) -> str:
     for module in modules:
         said: dict[str, Any] = getattr(module, "get_config_dict", dict)()
         digest.update(f"{type(module).__qualname__} {json.dumps(said, sort_keys=True, default=str)}".encode())
-        _add(digest, module.state_dict().items())
+        _add(digest, module.state_dict())
+    return digest.hexdigest()
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of tensors as they are, with their names and dtypes, whatever their order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        _add_tensor(digest, f"{name} {tensor.dtype}", tensor)
     return digest.hexdigest()
 
 
@@ -165,9 +174,12 @@ def _settings(config: Any, layer: int, depth: int) -> dict[str, Any]:
     return {**found, "attention": getattr(config, "_attn_implementation", None)}
 
 
-def _add(digest: Any, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    for name, tensor in sorted(tensors, key=lambda item: item[0]):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        plain = tensor.detach().cpu()
-        plain = plain.float() if plain.is_floating_point() else plain
-        digest.update(plain.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+def _add(digest: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Take in tensors by their values, in whatever precision they are."""
+    for name, tensor in sorted(tensors.items()):
+        _add_tensor(digest, name, tensor.float() if tensor.is_floating_point() else tensor)
+
+
+def _add_tensor(digest: Any, name: str, tensor: Tensor) -> None:
+    digest.update(f"{name} {tuple(tensor.shape)}".encode())
+    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

@@ -1,19 +1,17 @@
 """A `SentenceTransformer` in memory as a model of ours: what decides its vectors is read off the object itself."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from probe.data.training_record import read_learned
 from probe.errors import CallError, ModelError
 from probe.layers.layer_stack import find_layers
-from probe.models.hashes import hash_config, hash_tokenizer
+from probe.models.hashes import hash_config, hash_tensors, hash_tokenizer
 from probe.models.info import ModelFiles
 from probe.models.loaded import LoadedModel, assemble
 from probe.models.options import LoadOptions
@@ -64,7 +62,7 @@ def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions
             dtype=module.dtype,
             device=module.device,
             options=options,
-            weights_hash=_hash_weights(module),
+            weights_hash=hash_tensors(module.state_dict()),
             config_hash=hash_config(config, None),
             tokenizer_hash=hash_tokenizer(Path(folder), name),
             inputs_hash=hash_tokenizer(Path(folder), name),
@@ -129,12 +127,3 @@ def _prompt(model: "SentenceTransformer", names: Iterable[str]) -> str:
 
 def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
-
-
-def _hash_weights(module: nn.Module) -> str:
-    """Return the sha256 over every tensor of a module, with its name, dtype and shape."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -15,11 +15,11 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
 from probe.errors import CallError, ModelError
+from probe.io.model_files import SavedModule
 from probe.models.info import ModelFiles
 from probe.models.loaded import explain_load_failure
-from probe.models.published_config import ModuleEntry
 
-__all__ = ["check_reads_texts", "is_foreign", "load_pipeline", "shadow_pipeline"]
+__all__ = ["check_reads_texts", "load_pipeline", "shadow_pipeline"]
 
 _OWN_PREFIX = "sentence_transformers."
 _LAST_STATE = "last_hidden_state"
@@ -66,7 +66,7 @@ def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ..
     return model.eval(), missing
 
 
-def is_foreign(entry: ModuleEntry) -> bool:
+def _is_foreign(entry: SavedModule) -> bool:
     """Return whether a module's class is neither sentence-transformers' own nor of this package."""
     return not (entry.of_package or entry.type.startswith(_OWN_PREFIX))
 
@@ -88,7 +88,7 @@ def _read_value(text: str) -> Any:
 
 def _load_modules(files: ModelFiles, options: dict[str, Any]) -> SentenceTransformer:
     entries = _entries_to_load(files)
-    refused = next((entry for entry in entries if is_foreign(entry)), None)
+    refused = next((entry for entry in entries if _is_foreign(entry)), None)
     if refused and not files.options.trust_remote_code:
         raise ModelError(
             f"'{files.source.name}' has a module of the class {refused.type}, which is not sentence-transformers' own: "
@@ -99,11 +99,11 @@ def _load_modules(files: ModelFiles, options: dict[str, Any]) -> SentenceTransfo
         return SentenceTransformer._load_with_module_classes(str(folder), checked, device="cpu", **options)
 
 
-def _is_transformer(entry: ModuleEntry) -> bool:
+def _is_transformer(entry: SavedModule) -> bool:
     return entry.name == "Transformer" and entry.type.startswith(_OWN_PREFIX)
 
 
-def _entries_to_load(files: ModelFiles) -> Sequence[ModuleEntry]:
+def _entries_to_load(files: ModelFiles) -> Sequence[SavedModule]:
     """Return the modules up to the one to stop before, or to the first of this package's own."""
     entries = files.config.modules
     ends = [
@@ -115,7 +115,7 @@ def _entries_to_load(files: ModelFiles) -> Sequence[ModuleEntry]:
 
 
 @contextmanager
-def _folder_of(files: ModelFiles, entries: Sequence[ModuleEntry]) -> Iterator[Path]:
+def _folder_of(files: ModelFiles, entries: Sequence[SavedModule]) -> Iterator[Path]:
     """Give a model's folder, or one like it whose modules.json ends earlier."""
     source = files.source.folder
     if len(entries) == len(files.config.modules):

@@ -11,15 +11,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from probe.errors import CallError, ModelError
+from probe.io.model_files import SavedModule, find_transformer_part, read_modules
 from probe.models.catalog import CatalogEntry
 from probe.models.options import LoadOptions
 
 __all__ = [
     "SIMILARITIES",
     "ModelConfig",
-    "ModuleEntry",
-    "find_transformer",
-    "first_module",
     "read_model_config",
     "with_catalog",
     "with_options",
@@ -32,13 +30,6 @@ T = TypeVar("T")
 
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
-
-
-class _Module(_Strict):
-    """One line of modules.json."""
-
-    type: str = ""
-    path: str = ""
 
 
 class _Sizes(_Strict):
@@ -55,29 +46,6 @@ class _Head(_Strict):
     default_prompt_name: str | None = None
     similarity_fn_name: str | None = None
     truncate_dim: int | None = None
-
-
-@dataclass(frozen=True)
-class ModuleEntry:
-    """A line of modules.json.
-
-    Attributes:
-        type: The class, as written.
-        path: Its folder inside the model's; empty for the model's own.
-    """
-
-    type: str
-    path: str
-
-    @property
-    def name(self) -> str:
-        """The class's bare name."""
-        return self.type.rpartition(".")[2]
-
-    @property
-    def of_package(self) -> bool:
-        """Whether it is a class of this package, which `adaptors` opens."""
-        return self.type.startswith(("adaptors.", "surgery."))
 
 
 @dataclass(frozen=True)
@@ -101,7 +69,7 @@ class ModelConfig:
     """
 
     transformer: Path
-    modules: tuple[ModuleEntry, ...] = ()
+    modules: tuple[SavedModule, ...] = ()
     pooling: str | None = None
     query_prompt: str = ""
     document_prompt: str = ""
@@ -121,10 +89,10 @@ def read_model_config(folder: Path) -> ModelConfig:
     Raises:
         ModelError: One of the files is malformed.
     """
-    modules = tuple(ModuleEntry(module.type, module.path) for module in _read_modules(folder))
+    modules = read_modules(folder)
     for module in modules[1:]:
-        _read_json(folder / module.path / "config.json", dict[str, Any], {})
-    transformer = find_transformer(folder)
+        _read_json(module.folder / "config.json", dict[str, Any], {})
+    transformer = find_transformer_part(folder)
     sizes = _read_sizes(transformer)
     head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())
     prompts = {name: text for name, text in (head.prompts or {}).items() if text}
@@ -154,36 +122,6 @@ def _note_prompts(prompts: Mapping[str, str]) -> tuple[str, ...]:
         f"prompts under other names, applied on request (--query-prompt-name, --document-prompt-name): "
         f"{', '.join(others)}",
     )
-
-
-def find_transformer(folder: Path) -> Path:
-    """Return the folder that holds the transformer's config and weights: `folder` or the one modules.json names.
-
-    Raises:
-        ModelError: modules.json is malformed.
-    """
-    modules = _read_modules(folder)
-    return folder / modules[0].path if modules else folder
-
-
-def first_module(folder: Path) -> str | None:
-    """Return the class of the first module that modules.json names, if there is one.
-
-    Raises:
-        ModelError: modules.json is malformed.
-    """
-    modules = _read_modules(folder)
-    return modules[0].type.rpartition(".")[2] if modules else None
-
-
-def _read_modules(folder: Path) -> list[_Module]:
-    path = folder / "modules.json"
-    modules: list[_Module] = _read_json(path, list[_Module], [])
-    if not modules and path.is_file():
-        raise ModelError(
-            f"{path} names no modules: expected a transformer first; without the file mean pooling is used"
-        )
-    return modules
 
 
 def _read_json(path: Path, kind: Any, default: T) -> T:

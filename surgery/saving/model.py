@@ -8,10 +8,11 @@ from typing import Any
 
 from probe.data.training_record import write_learned
 from probe.errors import ModelError
+from probe.io.model_files import find_transformer_part
 from probe.layers.hookpoint import OWN
 from probe.models.hashes import PROCESSOR_FILES, TOKENIZER_FILES
 from probe.models.info import NO_LIMIT
-from probe.models.published_config import ModelConfig, find_transformer, read_model_config
+from probe.models.published_config import ModelConfig, read_model_config
 from surgery.cutting.blocks import CutModel
 from surgery.saving.cards import write_card
 from surgery.saving.files import (
@@ -51,7 +52,7 @@ def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
     """
     if not model.source.folder.is_dir():
         raise ModelError(f"'{model.source.name}' was loaded from memory and has no files: save it, and name its folder")
-    source = find_transformer(model.source.folder)
+    source = find_transformer_part(model.source.folder)
     write_json(folder / "config.json", _cut_config(model, read_config(source)))
     write_weights(model, model.stack.path, source, out=folder)
     copy_files(source, folder, (*_TEXT_FILES, *model.tokenizer.vocab_files_names.values()))

@@ -6,10 +6,11 @@ from typing import Any
 
 from probe.data.training_record import write_learned
 from probe.errors import CallError
+from probe.io.model_files import find_transformer_part
 from probe.layers.hookpoint import TOWERS
 from probe.models.hashes import PROCESSOR_FILES, TOKENIZER_FILES
 from probe.models.info import TOWER_CONFIGS
-from probe.models.published_config import find_transformer, read_model_config
+from probe.models.published_config import read_model_config
 from probe.models.tower_loading import TextInputs, read_text_inputs
 from surgery.cutting.towers import CutTower
 from surgery.saving.cards import write_tower_card
@@ -53,7 +54,7 @@ def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
         ModelError: The files name their tensors in a way of their own.
     """
     check_head(model, head)
-    source = find_transformer(model.source.folder)
+    source = find_transformer_part(model.source.folder)
     write_json(folder / "config.json", _config_of_both(model, read_config(source)))
     write_weights(model, model.path, source, out=folder)
     copy_files(source, folder, (*TOKENIZER_FILES, *PROCESSOR_FILES, "*.py"))

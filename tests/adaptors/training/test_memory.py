@@ -45,7 +45,10 @@ def test_a_batch_that_is_read_in_parts_has_the_same_gradients(
     parts, found = embed_large(tiny_folder("bert"), 1, monkeypatch)
     assert torch.allclose(parts, whole, atol=1e-5)
     assert len(found) == len(expected)
-    assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-4) for one, other in zip(found, expected, strict=True))
+    # Against the greatest of all: some are nothing but rounding, as that of a key's bias, which softmax takes away.
+    largest = max(float(gradient.abs().max()) for gradient in expected)
+    differences = [float((one - other).abs().max()) for one, other in zip(found, expected, strict=True)]
+    assert max(differences) <= 1e-6 * largest
 
 
 def test_parts_keep_less(tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:

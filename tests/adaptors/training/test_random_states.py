@@ -16,7 +16,7 @@ from adaptors.fitting.network import fit_network
 from adaptors.fitting.options import TrainOptions
 from adaptors.healing.heal import HealOptions, heal
 from adaptors.healing.texts import HealTexts
-from adaptors.training.random_states import kept_random_states
+from probe.layers.random_states import kept_random_states
 
 
 def states() -> tuple[object, ...]:

@@ -1,5 +1,6 @@
 """Open a model for reading; one the store knows is not loaded before a text has to pass through it."""
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
-from probe.encoding.whole_reader import WholeReader
+from probe.encoding.whole_reader import WholeReader, load_whole
 from probe.errors import CallError
 from probe.io.package_data import VECTOR_LIBRARIES, library_versions
 from probe.layers.hookpoint import OWN, TOKENS, split_fusion, split_spec
@@ -91,17 +92,16 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
     """
     options = options or LoadOptions()
     files = find_files(name, options)
-    if files.layerless:
-        return WholeReader(files)
-    reader = TowerReader if files.tower else LayerReader
+    reader = WholeReader if files.layerless else TowerReader if files.tower else LayerReader
+    load: Callable[..., Any] = load_whole if files.layerless else load_files
     if store is None:
-        return reader(load_files(files))
+        return reader(load(files))
     parts = _parts(files)
     known = store.read_facts(parts)
     if known is not None:
         facts = TypeAdapter(ModelFacts).validate_python(known)
-        return reader(build_profile(files, facts), load=partial(load_files, files, facts))
-    model = load_files(files)
+        return reader(build_profile(files, facts), load=partial(load, files, facts))
+    model = load(files)
     store.write_facts(parts, {field.name: getattr(model, field.name) for field in fields(ModelFacts)})
     return reader(model)
 
@@ -111,7 +111,8 @@ def _parts(files: ModelFiles) -> dict[str, Any]:
     return {
         "facts": [field.name for field in fields(ModelFacts)],
         "files": [files.weights_hash, files.config_hash, files.tokenizer_hash, files.files_hash],
-        "config": {key: value for key, value in asdict(files.config).items() if key != "transformer"},
+        # Where its modules lie is no matter, and what they are is in the files.
+        "config": {key: value for key, value in asdict(files.config).items() if key not in ("transformer", "modules")},
         "max_tokens": files.options.max_tokens,
         "libraries": library_versions(VECTOR_LIBRARIES),
     }

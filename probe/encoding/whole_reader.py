@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from probe.layers.hookpoint import OWN, LayerPooling
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.tokenization import Role, as_role
 
-__all__ = ["WholeReader"]
+__all__ = ["LoadedWhole", "WholeReader", "load_whole"]
 
 # Texts that run together.
 _BATCH = 64
@@ -28,15 +28,19 @@ class _Texts:
     role: Role
 
 
+@dataclass(frozen=True)
+class LoadedWhole(ModelProfile):
+    """An encoder without layers in memory.
+
+    Attributes:
+        pipeline: sentence-transformers' model of it.
+    """
+
+    pipeline: Any = field(repr=False)
+
+
 class WholeReader(LayerReader):
     """Reads an encoder whose only vectors are its own; a router takes the route of the text's task."""
-
-    def __init__(self, files: ModelFiles) -> None:
-        """Open the model of some files."""
-        from probe.models.pipeline import load_pipeline
-
-        self.pipeline = load_pipeline(files)[0].to(files.device)
-        super().__init__(_profile(files, self.pipeline))
 
     @cached_property
     def loaded(self) -> Any:
@@ -46,6 +50,11 @@ class WholeReader(LayerReader):
             TypeError: Always.
         """
         raise TypeError(f"{self.model.source.name} has no layers")
+
+    @cached_property
+    def _pipeline(self) -> Any:
+        model: Any = self.model if isinstance(self.model, LoadedWhole) or self._load is None else self._load()
+        return model.pipeline
 
     def prepare(self, texts: Sequence[str], role: Role | str) -> Any:
         """Line up texts.
@@ -65,7 +74,7 @@ class WholeReader(LayerReader):
         for start in range(0, len(texts.texts), _BATCH):
             batch = texts.texts[start : start + _BATCH]
             rows.append(
-                self.pipeline.encode(
+                self._pipeline.encode(
                     batch, prompt=texts.role.prompt, task=texts.role.task, show_progress_bar=False, batch_size=_BATCH
                 ).astype(np.float32)
             )
@@ -74,10 +83,27 @@ class WholeReader(LayerReader):
         return LayerStates(dict.fromkeys(layer_poolings, vectors), {0: time.perf_counter() - began}, 0)
 
 
-def _profile(files: ModelFiles, pipeline: Any) -> ModelProfile:
+def load_whole(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedWhole:
+    """Load an encoder without layers whose files were found.
+
+    Args:
+        files: The files, and how they are to be loaded.
+        facts: What an earlier loading of the same files showed, if it is known.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    from probe.models.pipeline import load_pipeline
+
+    pipeline = load_pipeline(files)[0].to(files.device)
+    profile = vars(build_profile(files, facts or _find_facts(files, pipeline)))
+    return LoadedWhole(**profile, pipeline=pipeline)
+
+
+def _find_facts(files: ModelFiles, pipeline: Any) -> ModelFacts:
     width = len(pipeline.encode(["a"], task="document", prompt="", show_progress_bar=False)[0])
     longest = getattr(pipeline, "max_seq_length", None)
-    facts = ModelFacts(
+    return ModelFacts(
         depth=0,
         width=width,
         parameters=(sum(p.numel() for p in pipeline.parameters()),),
@@ -87,4 +113,3 @@ def _profile(files: ModelFiles, pipeline: Any) -> ModelProfile:
         own_width=width,
         state_hashes=(f"{files.weights_hash} {files.files_hash}",),
     )
-    return build_profile(files, facts)

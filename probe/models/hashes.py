@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.errors import ModelError
-from probe.io.model_files import file_set, weight_files
+from probe.io.model_files import weight_files
 from probe.io.package_data import library_versions
 from probe.layers.layer_stack import LayerStack
 from probe.models.options import LoadOptions
@@ -65,24 +65,24 @@ def hash_parts(config: ModelConfig, tower: str | None, name: str) -> dict[str, s
     }
 
 
-def hash_whole(folder: Path) -> dict[str, str]:
-    """Return the same of an encoder without layers, whose folder is no transformer's."""
-    settings = hash_files(file_set(folder))
+def hash_whole(folder: Path, read: list[Path]) -> dict[str, str]:
+    """Return the same of an encoder without layers, whose folder is no transformer's, given its `file_set`."""
+    settings = hash_files(read)
     return {"weights_hash": hash_files(weight_files(folder)), "config_hash": settings, "tokenizer_hash": settings}
 
 
-def hash_inputs(folder: Path, config: ModelConfig) -> str:
+def hash_inputs(read: list[Path], config: ModelConfig) -> str:
     """Return the sha256 of the files beside a transformer's weights, without those that are read as settings."""
-    read = [path for path in file_set(folder) if path.parent == config.transformer]
-    inputs = [path for path in read if path.name not in _SETTINGS and not path.match("sentence_*_config.json")]
+    beside = [path for path in read if path.parent == config.transformer]
+    inputs = [path for path in beside if path.name not in _SETTINGS and not path.match("sentence_*_config.json")]
     names = sorted(path.name for path in inputs)
     return hashlib.sha256(f"{hash_files(sorted(inputs))} {names}".encode()).hexdigest()
 
 
-def hash_folder(folder: Path, config: ModelConfig, options: LoadOptions) -> str:
+def hash_folder(folder: Path, read: list[Path], config: ModelConfig, *, options: LoadOptions) -> str:
     """Return the sha256 of all files that sentence-transformers may read beside the transformer's weights."""
     heads = [path for path in weight_files(folder) if path.parent != config.transformer]
-    read = [*file_set(folder), *heads]
+    read = [*read, *heads]
     names = [os.path.relpath(path, folder) if path.is_relative_to(folder) else path.name for path in read]
     said = [names, options.attn, options.config, options.stop_before, options.trust_remote_code, config.pooling]
     return hashlib.sha256(f"{hash_files(read)} {json.dumps(said)}".encode()).hexdigest()

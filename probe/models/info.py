@@ -8,6 +8,7 @@ import torch
 
 from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError
+from probe.io.model_files import file_set
 from probe.io.model_kinds import LAYERLESS, kind_of
 from probe.layers.hookpoint import OWN, TOWERS, split_tower
 from probe.layers.padding import Batching
@@ -183,7 +184,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     config = with_options(with_catalog(read_model_config(source.folder), source.entry, model), options)
     config = replace(config, notes=(*source.warnings, *config.notes))
     check_tower(model, tower, bool(find_towers(config.transformer)))
-    kind = kind_of(source.folder)
+    kind, read = kind_of(source.folder), file_set(source.folder)
     if config.modules and config.modules[0].of_package:
         raise ModelError(
             f"'{name}' is a {config.modules[0].name}, no single transformer, so it has no layers: probe rank and "
@@ -195,9 +196,9 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         dtype=dtype,
         device=device,
         options=options,
-        **(hash_whole(source.folder) if kind.kind == LAYERLESS else hash_parts(config, tower, name)),
-        inputs_hash=hash_inputs(source.folder, config),
-        files_hash=hash_folder(source.folder, config, options),
+        **(hash_whole(source.folder, read) if kind.kind == LAYERLESS else hash_parts(config, tower, name)),
+        inputs_hash=hash_inputs(read, config),
+        files_hash=hash_folder(source.folder, read, config, options=options),
         learned=read_learned(source.folder),
         tower=tower,
         layerless=kind.name if kind.kind == LAYERLESS else "",

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import nn
 
 from probe.errors import CallError, ModelError, first_line
@@ -20,8 +19,6 @@ __all__ = [
     "LoadedModel",
     "assemble",
     "explain_load_failure",
-    "load_part",
-    "load_weights",
     "pick_max_tokens",
     "refuse_missing",
 ]
@@ -44,29 +41,6 @@ class LoadedModel(ModelProfile):
     tokenizer: Any = field(repr=False)
     stack: LayerStack = field(repr=False)
     pipeline: Any = field(repr=False, default=None, kw_only=True)
-
-
-def load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
-    """Load a part of a model from its folder, by an auto class of transformers.
-
-    Raises:
-        ModelError: It cannot be loaded.
-    """
-    try:
-        return loader.from_pretrained(str(files.config.transformer), **options)
-    except Exception as error:  # whatever a foreign folder makes transformers raise
-        raise ModelError(explain_load_failure(files.source, error)) from error
-
-
-def load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
-    """Load a transformer for evaluation, in float32 on the processor; return it and the tensors its files lack.
-
-    Raises:
-        ModelError: It cannot be loaded.
-    """
-    options = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": files.trust}
-    module, report = load_part(loader, files, output_loading_info=True, **options)
-    return module.eval(), sorted(report["missing_keys"])
 
 
 def explain_load_failure(source: ModelSource, error: Exception) -> str:

@@ -16,8 +16,6 @@ from probe.models.info import ModelFacts, ModelFiles, build_profile
 from probe.models.loaded import (
     LoadedModel,
     explain_load_failure,
-    load_part,
-    load_weights,
     pick_max_tokens,
     refuse_missing,
 )
@@ -76,6 +74,29 @@ class LoadedTower(LoadedModel):
     files: ModelFiles = field(repr=False)
 
 
+def _load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
+    """Load a part of a model from its folder, by an auto class of transformers.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    try:
+        return loader.from_pretrained(str(files.config.transformer), **options)
+    except Exception as error:  # whatever a foreign folder makes transformers raise
+        raise ModelError(explain_load_failure(files.source, error)) from error
+
+
+def _load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
+    """Load a transformer for evaluation, in float32 on the processor; return it and the tensors its files lack.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    options = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": files.trust}
+    module, report = _load_part(loader, files, output_loading_info=True, **options)
+    return module.eval(), sorted(report["missing_keys"])
+
+
 def load_pair(files: ModelFiles) -> nn.Module:
     """Load both towers of a model as transformers' model, in float32 on the processor.
 
@@ -84,7 +105,7 @@ def load_pair(files: ModelFiles) -> nn.Module:
     """
     from transformers import AutoModel
 
-    pair, missing = load_weights(AutoModel, files)
+    pair, missing = _load_weights(AutoModel, files)
     refuse_missing(files.source.name, missing)
     return pair
 
@@ -151,7 +172,7 @@ def _read_image_processor(files: ModelFiles, max_tokens: int | None) -> Any:
     if max_tokens is not None:
         raise CallError(f"--max-tokens {max_tokens}: an image has as many tokens as the model makes of it")
     # Pillow's, wherever torchvision is installed too: pixels do not depend on what else is on a machine.
-    return load_part(AutoImageProcessor, files, backend="pil")
+    return _load_part(AutoImageProcessor, files, backend="pil")
 
 
 def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = None) -> tuple[Any, TextInputs]:
@@ -163,7 +184,7 @@ def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = No
     """
     from transformers import AutoTokenizer
 
-    tokenizer = load_part(AutoTokenizer, files, trust_remote_code=files.trust)
+    tokenizer = _load_part(AutoTokenizer, files, trust_remote_code=files.trust)
     text = config.text_config
     longest = pick_max_tokens(max_tokens, files.config.max_tokens, text.max_position_embeddings, tokenizer=tokenizer)
     # A tokenizer that makes no mask is that of a model which was trained on texts filled up to its longest.

@@ -15,6 +15,7 @@ from probe.data.dataset import Dataset
 from probe.errors import CallError, ModelError
 from probe.experiments.options import RunOptions
 from probe.models.options import LoadOptions
+from probe.store.store import Store
 
 PLAIN = LoadOptions(dtype="float32", device="cpu")
 TEXTS = make_texts(5)
@@ -49,3 +50,17 @@ def test_layers_and_poolings_are_refused_by_what_it_is(saved: Path, dataset: Dat
         load_encoder(f"{saved}:mean", PLAIN)
     with pytest.raises(ModelError, match="without layers"):
         load_model(str(saved), PLAIN)
+
+
+def test_a_warm_run_loads_nothing(
+    saved: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = RunOptions(load=PLAIN, store=Store(str(tmp_path / "store")))
+    first = rank([str(saved)], dataset, options=options)
+
+    def refuse(*args: object) -> None:
+        pytest.fail("the model was loaded")
+
+    monkeypatch.setattr("probe.models.pipeline.load_pipeline", refuse)
+    again = rank([str(saved)], dataset, options=options)
+    assert [row.scores for row in again.rows] == [row.scores for row in first.rows]

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stored_files import FILES
 from tiny_data import make_dataset
 
 # One process imports everything once and forks a child per run, so that ten kills cost seconds.
-CHILD = """
+CHILD = (
+    FILES
+    + """
 import contextlib, io, json, os, random, signal, sys, time
 from pathlib import Path
 import torch, transformers
@@ -39,15 +42,6 @@ def finish(child, store):
     os.waitpid(child, 0)
     return json.load(open(f"{root}/{store}.{child}.out"))
 
-def files(store):
-    found = {}
-    for folder, _, names in os.walk(Path(root, store)):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # it may be gone, or have its name by now
-                if name.endswith(".safetensors"):
-                    found[os.path.join(folder, name)] = os.stat(os.path.join(folder, name)).st_mtime_ns
-    return found
-
 began = time.monotonic()
 undisturbed = finish(start("calm"), "calm")
 length = time.monotonic() - began
@@ -72,6 +66,7 @@ print(json.dumps({"undisturbed": undisturbed, "resumed": resumed, "shared": shar
                   "rewritten": rewritten, "progress": progress, "length": length,
                   "files": [len(files(store)) for store in ("calm", "killed", "shared")]}))
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stored_files import FILES
 from tiny_cluster import two_nodes
 from tiny_data import make_dataset
 
@@ -16,7 +17,9 @@ pytest.importorskip("ray.data", reason="the extra ray is not installed")
 CHUNKS = 94
 
 # One process imports everything once and forks a driver per run. It kills at random counts of stored chunks.
-CHILD = """
+CHILD = (
+    FILES
+    + """
 import contextlib, json, os, random, signal, sys, time
 from pathlib import Path
 import psutil, torch, transformers
@@ -46,15 +49,6 @@ def finish(child, store):
     status = os.waitpid(child, 0)[1]
     assert status == 0, status
     return json.load(open(f"{root}/{store}.{child}.out"))
-
-def files(store):
-    found = {}
-    for folder, _, names in os.walk(Path(root, store)):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # it may be gone, or have its name by now
-                if name.endswith(".safetensors"):
-                    found[os.path.join(folder, name)] = os.stat(os.path.join(folder, name)).st_mtime_ns
-    return found
 
 def workers(since):
     found = []
@@ -92,6 +86,7 @@ print(json.dumps({"calm": calm, "resumed": resumed, "killed": killed,
                   "files": [sorted(os.path.relpath(path, f"{root}/{store}") for path in files(store))
                             for store in ("calm", "killed")]}))
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import typer
 from adaptors.fitting.options import TrainOptions
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.training_output import show_epochs, training_section
+from encoder_surgery.shell.training_output import show_epochs
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     """Fit, score, save, check in a fresh process, and print the folder."""
     from adaptors.encoders.adapted import AdaptedModel
     from adaptors.encoders.folder import About, is_plain_model, save_adapted
+    from adaptors.training.epochs import epochs_section
     from probe.encoding.opening import open_reader
     from surgery.fusing.model import FusedModel
     from surgery.saving.fresh_process import check_encoder
@@ -78,7 +79,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
     model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
     say(f"saving {request.out} and checking it in a fresh process")
-    about = About(board.settings["dataset"]["name"], card_section(board) + training_section(encoder.epochs))
+    about = About(board.settings["dataset"]["name"], card_section(board) + epochs_section(encoder.epochs))
     trust = options.trust_remote_code or not is_plain_model(encoder)
     save_adapted(
         encoder,

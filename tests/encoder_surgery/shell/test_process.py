@@ -34,7 +34,7 @@ def paint(how: str, lines: int = 1, out: Path = Path("house")) -> None:
         for _ in range(lines):
             console().print("wall")
     elif how == "name":
-        typer.echo(str(Path(sys.argv[2])))
+        typer.echo(str(Path(sys.argv[3])))
     elif how == "long":
         with working() as report:
             report("painting", 0, 9)
@@ -51,7 +51,11 @@ house()
 
 def start(*arguments: str | bytes, **options: object) -> "subprocess.Popen[bytes]":
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen([sys.executable, "-c", HOUSE, *arguments], **pipes)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen([sys.executable, "-c", HOUSE, *_command(arguments)], **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def _command(arguments: "tuple[str | bytes, ...]") -> "tuple[str | bytes, ...]":
+    return arguments if arguments == ("--help",) else ("paint", *arguments)
 
 
 @pytest.mark.parametrize("arguments", [["echo"], ["echo", "--lines", "9999"], ["rich", "--lines", "99"], ["--help"]])
@@ -164,7 +168,11 @@ def run(*arguments: str) -> Result:
             "error: what was read is nested too deeply to be data of any kind (maximum recursion depth exceeded)\n",
         ),
         ("import", "error: a package cannot be imported (libfoo.so: cannot open shared object file): is the "),
-        ("pipe", "error: unexpected RuntimeError: cannot save (a fault of ours: --debug shows where)\n"),
+        (
+            "pipe",
+            "error: unexpected RuntimeError: cannot save (internal error, please report; --debug shows the "
+            "traceback)\n",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_no_fault_of_ours(how: str, words: str) -> None:

@@ -151,9 +151,9 @@ def test_the_table_is_the_same_cold_warm_and_without_a_store(model: str, data: s
         for options in (["--store", tmp_path / "s"], ["--store", tmp_path / "s"], ["--no-store"])
     ]
     cold, warm, without = (json.loads(result.stdout) for result in results)
-    assert "documents: 0 of 8 hookpoints are in the store; the model encodes" in results[0].stderr
-    assert "documents: 8 of 8 hookpoints are in the store\n" in results[1].stderr
-    assert "store" not in results[2].stderr
+    assert f"Cache: 0/8 hookpoints of {model}; encoding 8 queries and 40 documents\n" in results[0].stderr
+    assert f"Cache: 8/8 hookpoints of {model}; nothing to encode\n" in results[1].stderr
+    assert "Cache" not in results[2].stderr
     # What comes from the store was timed in another hour.
     assert all(row["ms_per_text"] is None for row in warm["rows"])
     for row in (*cold["rows"], *warm["rows"], *without["rows"]):
@@ -165,7 +165,7 @@ def test_the_table_is_the_same_cold_warm_and_without_a_store(model: str, data: s
 def test_rank_reads_what_layers_stored(model: str, data: str, tmp_path: Path) -> None:
     run("layers", "-m", model, "-d", data, "--store", tmp_path / "s")
     result = run("rank", f"{model}@1", f"{model}@3", "-d", data, "--store", tmp_path / "s", "-f", "json")
-    assert "documents: 2 of 2 hookpoints are in the store" in result.stderr
+    assert f"Cache: 2/2 layers of {model}; nothing to encode" in result.stderr
     assert len(json.loads(result.stdout)["rows"]) == 2
 
 

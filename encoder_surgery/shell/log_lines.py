@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from encoder_surgery.shell.verbosity import verbosity
 from probe.store.cached_side import CachedSide, describe_cached
 
 __all__ = ["CacheLines", "log_to"]
@@ -81,12 +82,12 @@ class _Handler(logging.Handler):
 
 @contextmanager
 def log_to(say: Callable[[str], None], cache: CacheLines) -> Iterator[None]:
-    """Give the log of our own packages to `say`, line by line."""
+    """Give the log of our own packages to `say`, line by line, as far as `--quiet` and `--verbose` ask for it."""
     loggers, handler = [logging.getLogger(name) for name in _OWN_LOGGERS], _Handler(say, cache)
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+        logger.setLevel(verbosity())
     try:
         yield
     finally:

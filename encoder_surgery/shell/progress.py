@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from encoder_surgery.shell.log_lines import CacheLines, log_to
 from encoder_surgery.shell.output import console
 from encoder_surgery.shell.process import Terminated
+from encoder_surgery.shell.verbosity import Verbosity, verbosity
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -29,8 +30,8 @@ Report = Callable[[str, int, int], None]
 def working(checkpoints: Path | None = None) -> Iterator[Report]:
     """Show the progress of every step on stderr, and the log of our own packages.
 
-    A terminal shows a bar per step. Where there is none, a line every 30 seconds says how far the step is. An
-    interruption leaves with a note on what was saved.
+    A terminal shows a bar per step. Where there is none, a line every 30 seconds says how far the step is; `--quiet`
+    shows neither. An interruption leaves with a note on what was saved.
 
     Args:
         checkpoints: Folder of the checkpoints of what is trained, if it has any.
@@ -42,9 +43,8 @@ def working(checkpoints: Path | None = None) -> Iterator[Report]:
     screen = console(stderr=True)
     say = partial(screen.print, markup=False, soft_wrap=True)
     cache, trained = CacheLines(say), False
-    shown = _show_bars(screen) if screen.is_terminal else _show_lines(say, cache)
     try:
-        with shown as show, log_to(say, cache):
+        with _show_steps(screen, say, cache) as show, log_to(say, cache):
 
             def report(step: str, done: int, total: int) -> None:
                 """Show a step."""
@@ -57,6 +57,12 @@ def working(checkpoints: Path | None = None) -> Iterator[Report]:
     except (KeyboardInterrupt, Terminated) as error:
         error.add_note(_describe_saved(cache, trained, checkpoints))
         raise
+
+
+def _show_steps(screen: "Console", say: Callable[[str], None], cache: CacheLines) -> AbstractContextManager[Report]:
+    if verbosity() == Verbosity.QUIET:
+        return nullcontext(lambda step, done, total: None)
+    return _show_bars(screen) if screen.is_terminal else _show_lines(say, cache)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rich.console import Console
 
 import encoder_surgery.shell.progress
 from encoder_surgery.shell.progress import StepLines, working
+from encoder_surgery.shell.verbosity import set_verbosity
 from probe.store.cached_side import CachedSide
 
 WORDS = "loss 0.123 align 0.452 uniform -2.13 cosine 0.124 rank 43.1"
@@ -239,3 +240,17 @@ def test_an_interruption_of_a_training_says_whether_it_goes_on(plain: io.StringI
     (tmp_path / "round" / "checkpoint-5").mkdir(parents=True)
     (tmp_path / "round" / "checkpoint-5" / "trainer_state.json").touch()
     assert interrupted(train, tmp_path) == [f"the last checkpoint is in {tmp_path}; the same command continues"]
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_quiet_leaves_warnings_alone(out: io.StringIO, quiet: bool) -> None:
+    set_verbosity(quiet=quiet, verbose=False)
+    try:
+        with working() as report:
+            report("documents", 5, 10)
+            log_side("minilm", "documents", 0)
+            logging.getLogger("probe.store").warning("a file is damaged")
+    finally:
+        set_verbosity(quiet=False, verbose=False)
+    shown = [words in out.getvalue() for words in ("5/10", "Cache:", "warning: a file is damaged")]
+    assert shown == ([False, False, True] if quiet else [True, True, True])

@@ -110,6 +110,7 @@ def _show_lines(say: Callable[[str], None], cache: CacheLines) -> Iterator[Repor
     """Show a line now and then."""
 
     def say_all(line: str) -> None:
+        """Say a line, and before it what waits."""
         cache.flush()
         say(line)
 

@@ -199,7 +199,7 @@ def statistics_lines(settings: dict[str, Any]) -> list[str]:
     """Return how intervals and tests were made, and by which versions, for a footer."""
     statistics = settings["statistics"]
     return [
-        f"95% CI: {statistics['interval']}; p: {statistics['test']}, against {settings['baseline']}; "
+        f"CI: {statistics['interval']}; p: {statistics['test']}, against {settings['baseline']}; "
         f"{statistics['resamples']} resamples, seed {statistics['seed']}; * = p < {ALPHA} after Holm's correction",
         "versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()),
     ]

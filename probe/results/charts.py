@@ -30,7 +30,7 @@ LabelledResult = ClassificationResult | SimilarityResult
 # Name of the axis of what an encoder costs.
 COST = "operations per document, as a share of the baseline's"
 
-_CONTROLS = {MAJORITY: "the commonest label", SHUFFLED: "shuffled labels"}
+_CONTROLS = {MAJORITY: "the majority-class baseline", SHUFFLED: "shuffled labels"}
 # This many layers of a model make a curve; fewer are compared better one below the other.
 _LEAST = 3
 

@@ -1,5 +1,6 @@
 """What a picture shows, as plain values: points with their intervals, curves, levels, Pareto fronts, maps of pairs."""
 
+import math
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,14 @@ from probe.results.similarity import SimilarityResult
 __all__ = [
     "COST",
     "Chart",
+    "CostAxis",
     "Curve",
     "LabelledResult",
     "PairMap",
     "Point",
     "chart_labelled",
     "chart_leaderboard",
+    "cost_axis",
     "ladder_curves",
     "luminance",
     "pareto_front",
@@ -28,9 +31,14 @@ __all__ = [
 LabelledResult = ClassificationResult | SimilarityResult
 
 # Name of the axis of what an encoder costs.
-COST = "operations per document, as a share of the baseline's"
+COST = "operations per document, % of the baseline"
 
-_CONTROLS = {MAJORITY: "the commonest label", SHUFFLED: "shuffled labels"}
+_CONTROLS = {MAJORITY: "majority-class baseline", SHUFFLED: "shuffled labels"}
+# Costs below this share of the greatest are next to nothing: the embeddings alone, without a block.
+_NOTHING = 1e-3
+# From this ratio of the greatest to the least cost on, a logarithm shows both.
+_WIDE = 3
+_FEW_TICKS = 7
 # This many layers of a model make a curve; fewer are compared better one below the other.
 _LEAST = 3
 
@@ -209,6 +217,60 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
         if best is None or points[number][1] > best[1] or points[number] == best:
             front.append(number)
     return tuple(front)
+
+
+@dataclass(frozen=True)
+class CostAxis:
+    """Positions of costs on an axis.
+
+    Attributes:
+        least: The smallest cost with a position of its own.
+        edge: The position of smaller ones, left of it.
+        logarithmic: Whether equal steps are equal factors.
+        ticks: Positions with their labels; none on a linear axis.
+    """
+
+    least: float
+    edge: float
+    logarithmic: bool
+    ticks: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Name of the axis."""
+        return f"{COST} (log)" if self.logarithmic else COST
+
+    def place(self, cost: float) -> float:
+        """Return the position of a cost."""
+        return cost if cost >= self.least else self.edge
+
+
+def cost_axis(costs: Sequence[float]) -> CostAxis:
+    """Return the axis for some costs, logarithmic where they are far apart.
+
+    Args:
+        costs: At least one; those next to nothing share the left end of a logarithmic axis.
+    """
+    top = max(costs)
+    priced = [cost for cost in costs if cost > _NOTHING * top]
+    least = min(priced, default=0.0)
+    if not priced or top / least < _WIDE:
+        return CostAxis(min(costs), min(costs), logarithmic=False)
+    if len(priced) == len(costs):
+        return CostAxis(least, least, True, _cost_ticks(least, top))
+    edge = least / 2
+    return CostAxis(least, edge, True, ((edge, "≈ 0"), *_cost_ticks(least, top)))
+
+
+def _cost_ticks(least: float, top: float) -> tuple[tuple[float, str], ...]:
+    """Return round costs from the least to the greatest, in steps of 1, 2 and 5 where there is room for them."""
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(top)) + 1)
+    for steps in ((1, 2, 5), (1,)):
+        found = [step * 10.0**power for power in powers for step in steps]
+        found = [cost for cost in found if 0.999 * least <= cost <= 1.001 * top]
+        if len(found) <= _FEW_TICKS:
+            break
+    return tuple((cost, f"{100 * cost:,.10g}") for cost in found)
 
 
 def luminance(colour: Sequence[float]) -> float:

@@ -13,6 +13,8 @@ from probe.results.charts import CostAxis, Point, cost_axis, pareto_front
 
 __all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
 
+# Share of the width left free at both ends, for the label of the first point.
+_MARGIN = 0.08
 FRONT = "Pareto front: nothing cheaper scores as much"
 
 
@@ -65,6 +67,7 @@ def _scale(axes: Axes, scale: CostAxis) -> None:
         axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
         return
     axes.set_xscale("log")
+    axes.margins(x=_MARGIN)
     axes.xaxis.set_major_locator(FixedLocator([place for place, _ in scale.ticks]))
     axes.xaxis.set_major_formatter(FixedFormatter([text for _, text in scale.ticks]))
     axes.xaxis.set_minor_locator(NullLocator())

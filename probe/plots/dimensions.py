@@ -20,8 +20,8 @@ __all__ = ["is_ladder", "ladder_bands"]
 
 _PCA = LineStyle("black", "s", "-")
 _FROZEN = LineStyle(FROZEN.light, "", (0, (7, 2)))
-# Side by side, so that intervals at one dimension do not cover each other: most of the way to the next dimension.
-_SPREAD = 0.6
+# Side by side, so that intervals at one dimension do not cover each other: a good part of the way to the next dimension.
+_SPREAD = 0.4
 
 
 def is_ladder(result: Leaderboard) -> bool:

@@ -14,8 +14,8 @@ from probe.results.charts import Chart, LabelledResult, chart_labelled
 __all__ = ["draw"]
 
 _HEIGHT = 3.6
-# Characters of a line beside the vertical axis.
-_LABEL = 44
+# A longer name of a measure has a line beside the vertical axis for itself.
+_LABEL = 30
 
 
 def draw(result: LabelledResult) -> Picture:
@@ -28,8 +28,12 @@ def draw(result: LabelledResult) -> Picture:
     if not chart.curves:
         raise CallError("nothing to draw: no layer has a number")
     with house_style():
-        panel = partial(_fill, chart, textwrap.fill(f"{result.measure}, 95 % interval", _LABEL))
+        panel = partial(_fill, chart, _label(result.measure))
         return stack([Band(_HEIGHT, (panel,))], _title(result))
+
+
+def _label(measure: str) -> str:
+    return f"{measure},{chr(10) if len(measure) > _LABEL else ' '}95 % interval"
 
 
 def _title(result: LabelledResult) -> str:

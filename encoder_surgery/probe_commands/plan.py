@@ -27,7 +27,6 @@ def plan(
 
     No text is read. The rate is measured here in about a second, or given with --tflops for another machine.
     """
-    output.check()
     from probe.encoding.opening import open_reader
     from probe.planning.plan import PlanRequest
     from probe.planning.planner import plan_sweep

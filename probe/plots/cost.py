@@ -27,8 +27,8 @@ class Priced(NamedTuple):
 
 
 def has_cost(priced: Sequence[Priced]) -> bool:
-    """Whether there is anything to compare."""
-    return len({point.cost for point, _, _ in priced if point.cost is not None}) > 1
+    """Whether costs differ by a hundredth of the baseline's at least."""
+    return len({round(point.cost, 2) for point, _, _ in priced if point.cost is not None}) > 1
 
 
 def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Line2D]:

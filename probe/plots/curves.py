@@ -36,8 +36,7 @@ def curve_styles(curves: Sequence[Curve]) -> list[LineStyle]:
     styles = []
     for curve in curves:
         seen[curve.family] = seen.get(curve.family, -1) + 1
-        adapted = any(point.adaptor for point in curve.points)
-        styles.append(style_of(families.index(curve.family), seen[curve.family], adapted=adapted))
+        styles.append(style_of(families.index(curve.family), seen[curve.family], adapted=curve.is_adapted))
     return styles
 
 

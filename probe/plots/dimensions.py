@@ -20,7 +20,7 @@ __all__ = ["is_ladder", "ladder_bands"]
 
 _PCA = LineStyle("black", "s", "-")
 _FROZEN = LineStyle(FROZEN.light, "", (0, (7, 2)))
-# Side by side, so that intervals at one dimension do not cover each other: a good part of the way to the next dimension.
+# Side by side, so that intervals at one dimension do not cover each other: part of the way to the next dimension.
 _SPREAD = 0.4
 
 

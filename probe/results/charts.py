@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResult
+from probe.results.colours import tone_of
 from probe.results.formats import series_name
 from probe.results.leaderboard import Leaderboard, Row
 from probe.results.similarity import SimilarityResult
@@ -23,6 +24,7 @@ __all__ = [
     "chart_labelled",
     "chart_leaderboard",
     "cost_axis",
+    "curve_tones",
     "ladder_curves",
     "luminance",
     "pareto_front",
@@ -84,6 +86,11 @@ class Curve:
     points: tuple[Point, ...]
     labels: str = "none"
 
+    @property
+    def is_adapted(self) -> bool:
+        """Whether an adaptor is on top."""
+        return any(point.adaptor is not None for point in self.points)
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -111,6 +118,12 @@ class PairMap:
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     sides: tuple[str, str]
+
+
+def curve_tones(curves: Sequence[Curve]) -> list[int]:
+    """Return the index of every curve's colour: its family decides, and whether it is adapted."""
+    families = list(dict.fromkeys(curve.family for curve in curves))
+    return [tone_of(families.index(curve.family), adapted=curve.is_adapted) for curve in curves]
 
 
 def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:

@@ -47,9 +47,12 @@ class TrainingError(ProbeError):
     """A training came to nothing."""
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a phrase with the names that the user may have meant: the nearest ones, or all when none is near."""
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
+def did_you_mean(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:
+    """Return a phrase with the names that the user may have meant: the nearest ones, or all when none is near.
+
+    Of `more` the nearest ones alone are ever named.
+    """
+    near = get_close_matches(name, [*known, *more], n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
 
 

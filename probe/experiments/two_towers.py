@@ -70,7 +70,7 @@ def open_other(reader: LayerReader, options: LoadOptions | None = None, store: S
     Raises:
         CallError: It reads none.
     """
-    return _open(other_tower(reader.model.source.name), options, store)
+    return _open(other_tower(reader.model.source.typed), options, store)
 
 
 def _open(name: str, options: LoadOptions | None, store: Store | None) -> LayerReader:

@@ -14,6 +14,7 @@ __all__ = [
     "check_number",
     "did_you_mean",
     "first_line",
+    "wrong_type",
 ]
 
 # numpy and scikit-learn take no greater seeds.
@@ -45,6 +46,11 @@ class ModelError(ProbeError):
 
 class TrainingError(ProbeError):
     """A training came to nothing."""
+
+
+def wrong_type(argument: str, found: object, expected: str) -> CallError:
+    """Return the error of an argument that is of a wrong type."""
+    return CallError(f"{argument}: found {type(found).__name__}, expected {expected}")
 
 
 def did_you_mean(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:

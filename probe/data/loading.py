@@ -10,7 +10,7 @@ from probe.data.captioned_images import find_image_folder, read_image_folder
 from probe.data.dataset import DEFAULT_DATASET, Dataset
 from probe.data.docstrings import read_docstrings
 from probe.data.texts import select
-from probe.errors import CallError, DataError, did_you_mean
+from probe.errors import CallError, DataError, did_you_mean, wrong_type
 from probe.io.locations import is_url
 
 __all__ = ["as_dataset", "load_dataset"]
@@ -45,8 +45,17 @@ def load_dataset(
 
 
 def as_dataset(dataset: str | Path | Dataset) -> Dataset:
-    """Return a data set that may be given by its name or path."""
-    return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
+    """Return a data set that may be given by its name or path.
+
+    Raises:
+        CallError: It is something else, or there is none of that name.
+        DataError: It cannot be had.
+    """
+    if isinstance(dataset, Dataset):
+        return dataset
+    if not isinstance(dataset, str | Path):
+        raise wrong_type("dataset", dataset, "a name, a folder, a zip or what load_dataset gave")
+    return load_dataset(str(dataset))
 
 
 def _load(name: str, split: str | None, *, drop_same_id: bool) -> Dataset:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from probe.data.dataset import Dataset
+from probe.data.dataset import Dataset, refuse_images
 from probe.encoding.maxsim import MAXSIM
+from probe.encoding.protocols import Encoder, LateEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Composite, SimilarityChoice
+from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions, typical_tokens
 from probe.evaluation.records import Evaluation
@@ -30,7 +32,7 @@ from probe.results.grids import Reading
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
 
-__all__ = ["Candidate", "rank_candidates"]
+__all__ = ["Candidate", "OtherEncoder", "rank_candidates"]
 
 _ALWAYS = Metric("recall", 100)
 _COST = "operations of the matrix products per document of about {tokens} tokens, as a share of the baseline's"
@@ -45,6 +47,19 @@ class Candidate:
     hookpoints: tuple[Hookpoint, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class OtherEncoder:
+    """An encoder of somebody else's, scored by the vectors it gives.
+
+    Attributes:
+        name: What a table calls it.
+        encoder: The encoder.
+    """
+
+    name: str
+    encoder: Encoder | LateEncoder
+
+
 def rank_candidates(
     candidates: Sequence[Candidate],
     dataset: Dataset,
@@ -52,6 +67,7 @@ def rank_candidates(
     *,
     options: RunOptions | None = None,
     fusions: Sequence[Composite | RunFusion] = (),
+    others: Sequence[OtherEncoder] = (),
 ) -> Leaderboard:
     """Rank hookpoints of any number of models, and fusions of them, side by side.
 
@@ -61,6 +77,7 @@ def rank_candidates(
         baseline: The encoder the others are tested against.
         options: How to rank.
         fusions: Fusions of hookpoints of those models, and of their rankings.
+        others: Encoders that are scored by the vectors they give.
 
     Returns:
         The leaderboard.
@@ -74,7 +91,7 @@ def rank_candidates(
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
     encoders = [*alone, *fusions]
-    _check(encoders, baseline, options)
+    _check([*map(str, encoders), *(other.name for other in others)], baseline, options, tokens=_tokens(encoders))
     evaluations, truncated = sweep_fusions(
         readers,
         encoders,
@@ -89,6 +106,7 @@ def rank_candidates(
         for name, reader in readers.items()
     ]
     published = _published(candidates, dataset, options)
+    evaluations += [_evaluate(other, dataset, metrics, options=options) for other in others]
     if options.bm25:
         evaluations.append(evaluate_bm25(dataset, metrics))
     settings = {
@@ -107,17 +125,27 @@ def rank_candidates(
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
 
 
-def _check(encoders: Sequence[Composite | RunFusion], baseline: str, options: RunOptions) -> None:
+def _check(names: Sequence[str], baseline: str, options: RunOptions, *, tokens: Sequence[Hookpoint]) -> None:
     """Refuse, before any text is encoded, what could not be made a table of."""
-    names = dict.fromkeys([*map(str, encoders), *([BM25] if options.bm25 else [])])
-    if baseline not in names:
-        raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(names)}")
-    tokens = _tokens(encoders)
+    rows = dict.fromkeys([*names, *([BM25] if options.bm25 else [])])
+    if baseline not in rows:
+        raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(rows)}")
     if tokens and options.similarity != OWN:
         raise CallError(
             f"'{tokens[0]}' has a vector per token, compared by MaxSim: leave out the similarity {options.similarity}, "
             "or the tokens"
         )
+
+
+def _evaluate(
+    other: OtherEncoder, dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions
+) -> Evaluation:
+    """Score an encoder of somebody else's."""
+    refuse_images(dataset, f"'{other.name}'")
+    found = evaluate(
+        other.encoder, dataset, metrics, name=other.name, similarity=options.similarity, progress=options.progress
+    )
+    return replace(found, notes=(f"vectors of its own encode_query and encode_document ({type(other.encoder).__name__})",))
 
 
 def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:

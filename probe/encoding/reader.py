@@ -124,7 +124,7 @@ class LayerReader:
 
     @property
     def plain_role(self) -> Role:
-        """How it takes a text that is neither a query nor a document: under the model's default prompt, if it has one."""
+        """How it takes a text that is no query and no document: under the model's default prompt, if it has one."""
         return Role("document", default_prompt(self.loaded.pipeline))
 
     @property

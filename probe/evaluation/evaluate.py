@@ -95,7 +95,9 @@ def _as_encoder(encoder: Any) -> "Encoder | LateEncoder":
         return encoder
     if isinstance(encoder, str | Path | LayerReader | LoadedModel):
         return load_encoder(encoder)
-    raise wrong_type("encoder", encoder, "an object with encode_query and encode_document, or a spec as 'minilm@5:mean'")
+    raise wrong_type(
+        "encoder", encoder, "an object with encode_query and encode_document, or a spec as 'minilm@5:mean'"
+    )
 
 
 def _own_similarity(encoder: object) -> str:

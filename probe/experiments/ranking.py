@@ -137,15 +137,15 @@ def _check(names: Sequence[str], baseline: str, options: RunOptions, *, tokens: 
         )
 
 
-def _evaluate(
-    other: OtherEncoder, dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions
-) -> Evaluation:
+def _evaluate(other: OtherEncoder, dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions) -> Evaluation:
     """Score an encoder of somebody else's."""
     refuse_images(dataset, f"'{other.name}'")
     found = evaluate(
         other.encoder, dataset, metrics, name=other.name, similarity=options.similarity, progress=options.progress
     )
-    return replace(found, notes=(f"vectors of its own encode_query and encode_document ({type(other.encoder).__name__})",))
+    return replace(
+        found, notes=(f"vectors of its own encode_query and encode_document ({type(other.encoder).__name__})",)
+    )
 
 
 def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:

@@ -9,8 +9,8 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import Openable, as_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
-from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
 from probe.evaluation.composite import Asymmetric
+from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
 from probe.experiments.given import ResolvedSpecs
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
@@ -115,7 +115,9 @@ def pair_towers(
     if not dataset.images:
         return resolved
     if resolved.others:
-        raise CallError(f"'{resolved.others[0].name}' reads texts only, and '{dataset.name}' holds images: leave it out")
+        raise CallError(
+            f"'{resolved.others[0].name}' reads texts only, and '{dataset.name}' holds images: leave it out"
+        )
     joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
     if joined:
         raise CallError(

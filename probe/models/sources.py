@@ -19,8 +19,8 @@ from probe.io.hub import (
 )
 from probe.io.model_files import code_repositories
 from probe.io.model_folder import check_folder, count_unread_blocks, find_fault, list_pickles
-from probe.models.adapters import has_adapter, merge_adapter
 from probe.layers.hookpoint import split_name, split_tower
+from probe.models.adapters import has_adapter, merge_adapter
 from probe.models.catalog import (
     PACKAGED_HUB_ID,
     CatalogEntry,

@@ -14,6 +14,7 @@ __all__ = [
     "check_number",
     "did_you_mean",
     "first_line",
+    "no_attribute",
     "wrong_type",
 ]
 
@@ -51,6 +52,13 @@ class TrainingError(ProbeError):
 def wrong_type(argument: str, found: object, expected: str) -> CallError:
     """Return the error of an argument that is of a wrong type."""
     return CallError(f"{argument}: found {type(found).__name__}, expected {expected}")
+
+
+def no_attribute(module: str, name: str, known: Sequence[str]) -> AttributeError:
+    """Return the error of a name that a package does not export, with those that the user may have meant."""
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f": did you mean {' or '.join(near)}?" if near else ""
+    return AttributeError(f"module '{module}' has no attribute '{name}'{hint}", name=name)
 
 
 def did_you_mean(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:

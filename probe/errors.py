@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "GREATEST_SEED",
@@ -12,6 +13,7 @@ __all__ = [
     "ProbeError",
     "TrainingError",
     "check_number",
+    "check_type",
     "did_you_mean",
     "first_line",
     "no_attribute",
@@ -52,6 +54,16 @@ class TrainingError(ProbeError):
 def wrong_type(argument: str, found: object, expected: str) -> CallError:
     """Return the error of an argument that is of a wrong type."""
     return CallError(f"{argument}: found {type(found).__name__}, expected {expected}")
+
+
+def check_type(argument: str, found: object, kinds: Any, *, expected: str = "") -> None:
+    """Refuse an argument of another type; `expected` says what it should be, where the type's name does not.
+
+    Raises:
+        CallError: It is of another type.
+    """
+    if not isinstance(found, kinds):
+        raise wrong_type(argument, found, expected or kinds.__name__)
 
 
 def no_attribute(module: str, name: str, known: Sequence[str]) -> AttributeError:

@@ -28,7 +28,7 @@ class _Texts:
     role: Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedWhole(ModelProfile):
     """An encoder without layers in memory.
 

@@ -16,7 +16,7 @@ from probe.encoding.maxsim import maxsim
 from probe.encoding.opening import Openable, load_encoder
 from probe.encoding.protocols import Encoder, LateEncoder
 from probe.encoding.reader import LayerReader
-from probe.errors import CallError, wrong_type
+from probe.errors import CallError, check_type, wrong_type
 from probe.evaluation.records import Evaluation
 from probe.evaluation.scorers import MaxSimScorer, VectorScorer, refuse_infinite
 from probe.evaluation.text_ties import TextTies
@@ -64,7 +64,7 @@ def evaluate(
         ProbeError: A metric or the similarity is wrong, or the data cannot be had; no text was encoded.
         ModelError: It gives values that are not finite.
     """
-    wanted = [Metric.parse(metric) for metric in ([metrics] if isinstance(metrics, str | Metric) else metrics)]
+    wanted = _read_metrics(metrics)
     check_similarity(similarity)
     encoder = _as_encoder(encoder)
     data = as_dataset(dataset)
@@ -88,6 +88,13 @@ def evaluate(
     run = ties.settle(top.run(), depth)
     scores = score_run(run, data.qrels, wanted)
     return Evaluation(called, scorer.dim, scores, scorer.collapsed, leaders=leaders(run))
+
+
+def _read_metrics(metrics: Any) -> list[Metric]:
+    if isinstance(metrics, str | Metric):
+        return [Metric.parse(metrics)]
+    check_type("metrics", metrics, Sequence, expected="a metric as 'ndcg@10', or a list of them")
+    return [Metric.parse(metric) for metric in metrics]
 
 
 def _as_encoder(encoder: Any) -> "Encoder | LateEncoder":

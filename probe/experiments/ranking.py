@@ -59,6 +59,9 @@ class OtherEncoder:
     name: str
     encoder: Encoder | LateEncoder
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def rank_candidates(
     candidates: Sequence[Candidate],

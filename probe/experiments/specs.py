@@ -66,7 +66,7 @@ def rank(
     Raises:
         ProbeError: The call is wrong, or a model or the data cannot be had; no text was encoded.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     given = as_specs(specs)
     first = given[0] if baseline is None else name_baseline(baseline, given)
     resolved = resolve_specs(

@@ -14,7 +14,7 @@ from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
 from probe.experiments.given import ResolvedSpecs
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
-from probe.layers.hookpoint import TOWERS, split_tower
+from probe.layers.hookpoint import TOWERS, Layers, split_tower
 from probe.models.info import find_towers
 from probe.models.options import LoadOptions
 from probe.models.sources import find_source
@@ -83,9 +83,9 @@ def _open(name: str, options: LoadOptions | None, store: Store | None) -> LayerR
 def rank_towers(
     towers: Towers,
     dataset: Dataset,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> Leaderboard:
     """Rank layers of towers, each compared with the whole of the other one; the baseline is both towers whole.

@@ -2,10 +2,12 @@
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
-from probe.errors import CallError
+from probe.errors import CallError, check_type, wrong_type
 
 __all__ = [
     "HEAD",
@@ -15,6 +17,7 @@ __all__ = [
     "TOWERS",
     "Hookpoint",
     "LayerPooling",
+    "Layers",
     "SpecParts",
     "check_pooling",
     "model_of",
@@ -38,6 +41,8 @@ TOWERS = ("image", "text")
 
 # A layer and a pooling of one model.
 LayerPooling = tuple[int, str]
+# Layers as a caller may give them.
+Layers = str | int | Iterable[int]
 
 # What follows a model.
 _LAYER_AND_POOLING = re.compile(r"(@[^@/\\]*?)?(:[a-z]+)?$")
@@ -198,16 +203,25 @@ def check_pooling(name: str, tokens: bool = False) -> str:
     raise CallError(f"unknown pooling '{name}': expected one of {', '.join(names)} (or own)")
 
 
-def parse_layers(text: str, depth: int) -> tuple[int, ...]:
-    """Turn `all`, `last`, `3`, `0-5` or `1,3,5` into layers from 0 to `depth`, each once, in rising order.
+def parse_layers(layers: Layers, depth: int) -> tuple[int, ...]:
+    """Turn `all`, `last`, `3`, `0-5` or `1,3,5`, or numbers, into layers from 0 to `depth`, each once, in rising order.
 
     Raises:
         CallError: The text is no list of layers, or a layer is outside 0..depth.
     """
-    text = re.sub(r"\s*([,-])\s*", r"\1", text.strip())
+    text = re.sub(r"\s*([,-])\s*", r"\1", _write_layers(layers).strip())
     if text == "all":
         return tuple(range(depth + 1))
     return tuple(sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)}))
+
+
+def _write_layers(layers: Layers) -> str:
+    if isinstance(layers, str):
+        return layers
+    numbers = list(layers) if isinstance(layers, Iterable) else [layers]
+    if not all(isinstance(number, Integral) for number in numbers):
+        raise wrong_type("layers", layers, "all, last, a number, 0-5 or 1,3,5, or a list of numbers")
+    return ",".join(map(str, numbers))
 
 
 def _parse_range(part: str, depth: int) -> range:
@@ -252,6 +266,7 @@ class Hookpoint:
         Raises:
             CallError: The spec is malformed or names several layers.
         """
+        check_type("spec", spec, str, expected="a string as 'minilm@5:mean'")
         model, layers, pooling = split_spec(spec)
         if layers is None or layers == "last":
             return cls(model, layers, pooling)

@@ -59,7 +59,7 @@ class TextInputs:
         return pad_batch(rows, ids, self.pad_id)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedTower(LoadedModel):
     """One tower in memory, ready to be read at any layer.
 

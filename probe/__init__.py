@@ -31,7 +31,7 @@ _HOMES = {
     "rank_layers": "experiments.layers",
     "read_result": "results.load",
     "truncate": "encoding.truncation",
-    "write_report": "report.page",
+    "write_report": "report.write",
 }
 
 __all__ = list(_HOMES)

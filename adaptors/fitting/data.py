@@ -148,9 +148,7 @@ def as_fit_texts(texts: str | Path | Dataset | FitTexts, labels: str = "none") -
         return select_fit_data(str(texts), dataset, labels)
     refuse_images(dataset, "an adaptor")
     if labels != "none":
-        raise CallError(
-            f"labels '{labels}': a data set in memory is without its other splits: give its name or path"
-        )
+        raise CallError(f"labels '{labels}': a data set in memory is without its other splits: give its name or path")
     return FitTexts(dataset)
 
 

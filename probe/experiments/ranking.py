@@ -94,7 +94,7 @@ def rank_candidates(
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
     encoders = [*alone, *fusions]
-    _check([*map(str, encoders), *(other.name for other in others)], baseline, options, tokens=_tokens(encoders))
+    _check(encoders, others, baseline, options=options)
     evaluations, truncated = sweep_fusions(
         readers,
         encoders,
@@ -109,9 +109,7 @@ def rank_candidates(
         for name, reader in readers.items()
     ]
     published = _published(candidates, dataset, options)
-    evaluations += [_evaluate(other, dataset, metrics, options=options) for other in others]
-    if options.bm25:
-        evaluations.append(evaluate_bm25(dataset, metrics))
+    evaluations += _evaluate_others(others, dataset, metrics, options=options)
     settings = {
         "metric": str(options.ranked_by),
         "metrics": [str(metric) for metric in metrics],
@@ -128,11 +126,17 @@ def rank_candidates(
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
 
 
-def _check(names: Sequence[str], baseline: str, options: RunOptions, *, tokens: Sequence[Hookpoint]) -> None:
+def _check(
+    encoders: Sequence[Composite | RunFusion], others: Sequence[OtherEncoder], baseline: str, *, options: RunOptions
+) -> None:
     """Refuse, before any text is encoded, what could not be made a table of."""
-    rows = dict.fromkeys([*names, *([BM25] if options.bm25 else [])])
-    if baseline not in rows:
-        raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(rows)}")
+    names = [*dict.fromkeys(map(str, encoders)), *map(str, others), *([BM25] if options.bm25 else [])]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise CallError(f"two encoders are called '{twice}': give one of them a name of its own, as {{'mine': model}}")
+    if baseline not in names:
+        raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(names)}")
+    tokens = _tokens(encoders)
     if tokens and options.similarity != OWN:
         raise CallError(
             f"'{tokens[0]}' has a vector per token, compared by MaxSim: leave out the similarity {options.similarity}, "
@@ -140,15 +144,19 @@ def _check(names: Sequence[str], baseline: str, options: RunOptions, *, tokens: 
         )
 
 
-def _evaluate(other: OtherEncoder, dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions) -> Evaluation:
-    """Score an encoder of somebody else's."""
-    refuse_images(dataset, f"'{other.name}'")
-    found = evaluate(
-        other.encoder, dataset, metrics, name=other.name, similarity=options.similarity, progress=options.progress
-    )
-    return replace(
-        found, notes=(f"vectors of its own encode_query and encode_document ({type(other.encoder).__name__})",)
-    )
+def _evaluate_others(
+    others: Sequence[OtherEncoder], dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions
+) -> list[Evaluation]:
+    """Score encoders of somebody else's, and BM25 if it is asked for."""
+    found = []
+    for other in others:
+        refuse_images(dataset, f"'{other}'")
+        one = evaluate(
+            other.encoder, dataset, metrics, name=other.name, similarity=options.similarity, progress=options.progress
+        )
+        note = f"vectors of its own encode_query and encode_document ({type(other.encoder).__name__})"
+        found.append(replace(one, notes=(note,)))
+    return [*found, evaluate_bm25(dataset, metrics)] if options.bm25 else found
 
 
 def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:

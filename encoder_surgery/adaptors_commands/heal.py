@@ -62,7 +62,7 @@ def heal(
     folder = out or Path(f"{name_folder(cut)}-healed")
     output.check(folder)
     options = _read_options(training, output, steps=steps, budget=budget)
-    with working() as report:
+    with working(output.checkpoint_dir) as report:
         options = replace(options, progress=report)
         result = heal_model(cut, dataset or ["docstrings"], teacher=teacher, store=store.open(), options=options)
     for line in result.describe():

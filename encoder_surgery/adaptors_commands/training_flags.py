@@ -39,8 +39,8 @@ class TrainingOutput:
         from surgery.saving.save import check_out
 
         check_out(out, self.force)
-        check_file("--log", self.log, (".jsonl",))
-        check_plot(self.plot)
+        check_file("--log", self.log, (".jsonl",), force=self.force or self.checkpoint_dir is not None)
+        check_plot(self.plot, force=self.force)
 
     def write(self, result: "TrainingResult", out: Path, beside: str) -> None:
         """Draw where asked for, save the trained encoder, and print its folder.

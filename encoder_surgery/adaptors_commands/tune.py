@@ -16,9 +16,9 @@ from encoder_surgery.adaptors_commands.tune_flags import (
     is_unused,
     read_options,
 )
+from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly, shared
 from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.options import Model
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import name_folder
@@ -46,7 +46,7 @@ _MINING = ("num_negatives", "range_min", "range_max", "relative_margin")
 )
 def tune(
     dataset: Rows,
-    model: Model = "minilm",
+    model: option.Model = "minilm",
     out: OutFolder = None,
     loss: Annotated[str, flag("Loss by name or class, see `adaptors losses`.")] = "infonce",
     epochs: Annotated[int, flag("Maximum epochs.", min=1)] = 3,
@@ -80,7 +80,7 @@ def tune(
     )
     folder = out or Path(f"{name_folder(model)}-tuned")
     output.check(folder)
-    with working() as report:
+    with working(output.checkpoint_dir) as report:
         result = tune_model(model, dataset, options=replace(options, progress=report))
     if not is_first():
         return

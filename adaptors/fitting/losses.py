@@ -15,7 +15,7 @@ from adaptors.losses.states import (
 )
 from adaptors.modules.base import Network
 from adaptors.modules.mlp import Autoencoder, Residual
-from probe.errors import CallError
+from probe.errors import CallError, did_you_mean
 
 __all__ = ["LOSSES", "LossChoice", "choose_loss"]
 
@@ -131,9 +131,13 @@ def choose_loss(name: str, labelled: bool) -> LossChoice:
         CallError: There is none, or it needs labels and there are none, or the other way about.
     """
     if name not in LOSSES:
-        raise CallError(f"unknown loss '{name}': expected one of {', '.join(LOSSES)}")
+        raise CallError(f"unknown loss '{name}': {did_you_mean(name, list(LOSSES))}")
     choice = LOSSES[name]
     if (choice.form == "pairs") != labelled:
-        needs = "judgements: add --labels train" if choice.form == "pairs" else "no judgements: leave out --labels"
+        needs = (
+            "relevance labels: add --labels train"
+            if choice.form == "pairs"
+            else "no relevance labels: leave out --labels"
+        )
         raise CallError(f"the loss '{name}' takes {needs}")
     return choice

@@ -9,7 +9,7 @@ import typer
 from adaptors.fitting.options import TrainOptions
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.training_output import show_epochs, training_section
+from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:
     from adaptors.fitting.fit import FittedModel
@@ -55,6 +55,7 @@ class FitRequest:
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     """Fit, score, save, check in a fresh process, and print the folder."""
     from adaptors.encoders.folder import is_plain_model
+    from adaptors.training.epochs import epochs_section
     from surgery.saving.fresh_process import check_encoder
     from surgery.saving.save import check_out
 
@@ -74,7 +75,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
         request.out,
         force=request.force,
         options=options,
-        words=training_section(encoder.epochs),
+        words=epochs_section(encoder.epochs),
         check=lambda folder, model: check_encoder(folder, model, trust),
     )
     typer.echo(request.out)

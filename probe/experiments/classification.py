@@ -61,7 +61,7 @@ def classify_layers(
         options: How to run.
 
     Returns:
-        The probes, ranked, with a row for the commonest label and one for shuffled labels.
+        The probes, ranked, with a row for the majority-class baseline and one for shuffled labels.
 
     Raises:
         ProbeError: The call is wrong, the model or the texts cannot be had, or a label has too few texts.
@@ -167,8 +167,8 @@ def rank_probes(
 ) -> tuple[ClassificationRow, ...]:
     """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
 
-    All are tested against the baseline, one of them. The best comes first; the commonest label and the baseline on
-    shuffled labels are among the rows.
+    All are tested against the baseline, one of them. The best comes first; the majority-class baseline and the full
+    model on shuffled labels are among the rows.
     """
     classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
     shuffled = np.random.default_rng(config.seed).permutation(classes)
@@ -177,7 +177,7 @@ def rank_probes(
     commonest = np.full_like(classes, np.bincount(classes).argmax())
     entries = [
         *(_Entry(trial.row, classes, trial.real.predicted) for trial in trials),
-        _Entry(ClassificationRow(0, "commonest label", MAJORITY), classes, commonest),
+        _Entry(ClassificationRow(0, "majority-class baseline", MAJORITY), classes, commonest),
         _Entry(_shuffled_row(full), shuffled, full.shuffled.predicted),
     ]
     rows = _test(_score(entries, config), entries, classes, full=full, config=config)

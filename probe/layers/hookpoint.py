@@ -45,7 +45,8 @@ LayerPooling = tuple[int, str]
 Layers = str | int | Iterable[int]
 
 # What follows a model.
-_LAYER_AND_POOLING = re.compile(r"(@[^@/\\]*?)?(:[a-z]+)?$")
+_POOLING = re.compile(r":[a-z]+$")
+_LAYER_AND_POOLING = re.compile(r"(@[^@/\\+]*?)?(:[a-z]+)?$")
 # What a model may be called, before an equals sign.
 _NAME = re.compile(r"\w[\w.-]*")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
@@ -92,8 +93,7 @@ def _begins_path(text: str) -> bool:
 
 def _is_folder(spec: str) -> bool:
     """Return whether a spec is the name of an existing folder, a layer and a pooling after it left aside."""
-    without_pooling = spec.rpartition(":")[0] or spec
-    return any(os.path.isdir(name) for name in (spec, without_pooling, _LAYER_AND_POOLING.sub("", spec)))
+    return any(os.path.isdir(name) for name in (spec, _POOLING.sub("", spec), _LAYER_AND_POOLING.sub("", spec, 1)))
 
 
 def split_spec(spec: str) -> SpecParts:

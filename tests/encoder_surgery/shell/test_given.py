@@ -85,9 +85,9 @@ def test_no_number_is_infinite_or_beyond_all_measure(words: str, name: str, opti
 
 def test_prompts_may_be_empty() -> None:
     result = CliRunner().invoke(cli.probe_app, ["layers", "--query-prompt", "", "--format", "none"])
-    assert result.stderr == "error: unknown --format 'none': expected one of table, json, csv, markdown\n"
+    assert "Invalid value for '--format'" in result.stderr
 
 
 def test_lists_are_given_as_often_as_wanted() -> None:
     result = CliRunner().invoke(cli.adaptors_app, ["rank", "--on", "a", "--on", "b", "--format", "none"])
-    assert "unknown --format 'none'" in result.stderr
+    assert "Invalid value for '--format'" in result.stderr

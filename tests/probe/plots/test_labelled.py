@@ -28,7 +28,7 @@ def trained(**more: Any) -> ClassificationResult:
         for layer in (2, 0, 1)
     ]
     controls = [
-        ClassificationRow(4, "commonest label", "majority", accuracy=0.4, macro_f1=0.1),
+        ClassificationRow(4, "majority-class baseline", "majority", accuracy=0.4, macro_f1=0.1),
         ClassificationRow(
             5, "tiny@2:mean, labels shuffled", "shuffled", 2, "mean", 8, 0.38, (0.3, 0.45), 0.12, (0.1, 0.2)
         ),
@@ -46,7 +46,7 @@ def test_curves_are_the_layers_and_levels_the_controls() -> None:
     (curve,) = chart.curves
     assert [(point.position, point.value) for point in curve.points] == [(0, 0.5), (1, 0.6), (2, 0.7)]
     assert [(level.name, level.value) for level in chart.singles] == [
-        ("the commonest label", 0.4),
+        ("the majority-class baseline", 0.4),
         ("shuffled labels", 0.38),
     ]
 

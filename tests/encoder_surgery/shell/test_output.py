@@ -55,7 +55,17 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
 def test_what_is_no_ordinary_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.json")
     with pytest.raises(CallError, match="not a regular file"):
-        check_file("--save", tmp_path / "a.json", SUFFIXES, force=True)
+        check_file("--save", tmp_path / "a.json", SUFFIXES, force=False)
+
+
+def test_an_existing_file_is_overwritten_with_force_only(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("before")
+    for wanted in ({"save": file}, {"plot": file.with_suffix(".png")}):
+        wanted[next(iter(wanted))].touch()
+        with pytest.raises(CallError, match=r"exists: choose another name, or overwrite it with --force"):
+            ResultFlags(**wanted).check("leaderboard")
+        ResultFlags(**wanted, force=True).check("leaderboard")
 
 
 def test_nothing_is_remembered_of_a_file_that_was_written(tmp_path: Path) -> None:

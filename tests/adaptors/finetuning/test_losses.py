@@ -192,4 +192,4 @@ def test_the_list_as_json_names_form_options_and_library() -> None:
 def test_the_list_takes_no_other_format() -> None:
     shown = CliRunner().invoke(cli.adaptors_app, ["losses", "-f", "csv"])
     assert shown.exit_code == 2
-    assert "Invalid value for '--format'" in shown.stderr
+    assert "error: unknown --format 'csv': expected one of table, json" in shown.stderr

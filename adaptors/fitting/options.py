@@ -8,7 +8,7 @@ from adaptors.training.epochs import Epoch
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import GREATEST_SEED, check_number
 
-__all__ = ["FitResult", "TrainOptions"]
+__all__ = ["FitResult", "TrainOptions", "usual_dims"]
 
 
 @dataclass(frozen=True)
@@ -18,25 +18,25 @@ class TrainOptions:
     Attributes:
         loss: One of `adaptors.fitting.losses.LOSSES`; each kind's own when left out.
         steps: Batches, at most; whole epochs of 30, where there are as many.
-        rate: Learning rate of Adam at the first step, from where it falls to 0 in a line.
+        lr: Learning rate of Adam at the first step, from where it falls to 0 linearly.
         seed: Of everything that is random.
-        checkpoints: Folder of a checkpoint per epoch, in which an interrupted training is taken up again.
+        checkpoint_dir: Checkpoint folder; an interrupted training resumes from it.
         report_to: Tracker of the training, as sentence-transformers' trainer names it.
         progress: Called for every step.
     """
 
     loss: str | None = None
     steps: int = 300
-    rate: float = 1e-3
+    lr: float = 1e-3
     seed: int = 0
-    checkpoints: Path | None = None
+    checkpoint_dir: Path | None = None
     report_to: str = "none"
     progress: Progress = silent
 
     def __post_init__(self) -> None:
         """Refuse numbers that are out of range."""
         check_number("steps", self.steps, 1)
-        check_number("rate", self.rate, above=0)
+        check_number("--lr", self.lr, above=0)
         check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
 
@@ -53,3 +53,8 @@ class FitResult:
     module: Adaptor
     epochs: tuple[Epoch, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def usual_dims(width: int) -> tuple[int, ...]:
+    """Return the dimensions that are tried unless others are named: all of them, a half, a quarter."""
+    return tuple(dict.fromkeys(max(1, width // part) for part in (1, 2, 4)))

@@ -14,12 +14,12 @@ __all__ = ["plan"]
 @refuses(Idle(("dtype", "device"), lambda values: values["tflops"] is not None, "with --tflops: nothing is measured"))
 def plan(
     model: option.Model = "minilm",
-    texts: Annotated[int, flag("Number of texts.")] = 1_000_000,
+    *,
+    texts: Annotated[int, flag("Number of texts.")],
     tokens_per_text: Annotated[int | None, flag("Mean length in tokens; default: the model's maximum.")] = None,
     layers: option.Layers = "all",
     pooling: option.Poolings = "own",
     tflops: Annotated[float | None, flag("TFLOP/s of the device; default: measured here.")] = None,
-    *,
     loading: option.DeviceFlags,
     output: FormatFlag,
 ) -> None:

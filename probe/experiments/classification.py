@@ -27,7 +27,7 @@ from probe.experiments.linear_probe import (
 )
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import text_model_settings, text_statistics_settings
-from probe.layers.hookpoint import Hookpoint
+from probe.layers.hookpoint import Hookpoint, Layers
 from probe.metrics.classification import MEASURES, intervals, measure_all, paired_test
 from probe.metrics.geometry import is_collapsed
 from probe.metrics.vectors import Embeddings
@@ -42,9 +42,9 @@ _LIBRARIES = ("scikit-learn", "scipy", "numpy")
 def classify_layers(
     model: Openable,
     texts: str | Path | LabelledTexts,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     metric: str = "accuracy",
     folds: int = FOLDS,
     options: RunOptions | None = None,
@@ -54,7 +54,7 @@ def classify_layers(
     Args:
         model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`.
         texts: Texts with labels, or their name or file.
-        layers: `all`, `0-6` or `1,3,5`.
+        layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's.
         metric: `accuracy` or `macro-f1`: ranks, and chooses the penalty.
         folds: Of the outer cross-validation.
@@ -66,7 +66,7 @@ def classify_layers(
     Raises:
         ProbeError: The call is wrong, the model or the texts cannot be had, or a label has too few texts.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     config = LinearProbeConfig(metric, folds, options.seed)
     _check_config(config)
     reader = as_reader(model, options.load, options.store)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from probe.errors import DataError
+from probe.errors import DataError, wrong_type
 from probe.results.classification import ClassificationResult
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
@@ -35,8 +35,11 @@ def read_result(path: str | Path) -> Result:
         What the command showed.
 
     Raises:
+        CallError: This is no path.
         DataError: It cannot be read, is empty, or is no result of this program.
     """
+    if not isinstance(path, str | Path):
+        raise wrong_type("result", path, "the path of a .json file")
     payload = _read_json(Path(path))
     kind, schema = payload.get("kind"), payload.get("schema")
     if not isinstance(kind, str) or kind not in _KINDS:

@@ -36,12 +36,12 @@ def saved(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     data = make_dataset(root / "data")
     commands = {
         "cut": ("surgery", "cut", "-m", model, "--after", 2),
-        "keep": ("surgery", "keep", "-m", model, "--layers", "1,3"),
+        "keep": ("surgery", "keep", "-m", model, "--blocks", "1,3"),
         "lens": ("surgery", "cut", "-m", model, "--after", 1, "--lens", "-d", data, "--no-store"),
         "fuse": ("surgery", "fuse", f"{model}@1:mean", f"{model}@2:cls"),
         "fit": ("adaptors", "fit", "mlp", "--on", f"{model}@2", "-d", data, "--steps", 2, "--no-store"),
         "tune": ("adaptors", "tune", "-m", root / "lens", "-d", pairs_file(), "--epochs", 1, "--hold-out", 0),
-        "heal": ("adaptors", "tune", "--heal", "-m", root / "lens", "-d", data, "--steps", 2, "--no-store"),
+        "heal": ("adaptors", "heal", root / "lens", "-d", data, "--steps", 2, "--no-store"),
         "again": ("surgery", "cut", "-m", root / "tune", "--after", 1),
     }
     with pytest.MonkeyPatch.context() as patch:

@@ -89,4 +89,4 @@ def test_prompts_may_be_empty() -> None:
 
 def test_lists_are_given_as_often_as_wanted() -> None:
     result = CliRunner().invoke(cli.adaptors_app, ["rank", "--on", "a", "--on", "b", "--format", "none"])
-    assert "unknown --format 'none'" in result.stderr
+    assert "Invalid value for '--format'" in result.stderr

@@ -289,7 +289,7 @@ def test_the_table_has_a_row_per_layer_and_says_what_the_rest_costs(folder: str)
         (["--texts", 5, "--rate", "inf"], "--rate inf is out of range"),
         (["--texts", 5, "--layers", 9], "layer 9 is out of range: the model has layers 0 to 3"),
         (["--texts", 5, "--pooling", "sum"], "unknown pooling 'sum'"),
-        (["--texts", 5, "--format", "csv"], "unknown --format 'csv'"),
+        (["--texts", 5, "--format", "csv"], "Invalid value for '--format'"),
         (["--texts", 5, "--model", "no-such-model"], "no-such-model"),
     ],
 )

@@ -71,7 +71,7 @@ def _layer_panel(result: Leaderboard) -> Panel | None:
     if not chart.curves:
         return None
     measure = metric_title(result.metric)
-    return curve_panel(f"{measure} by layer", f"{measure}, 95 % interval", chart)
+    return curve_panel(f"{measure} by layer", f"{measure}, 95% CI", chart)
 
 
 def _dimension_panel(result: Leaderboard) -> Panel | None:
@@ -88,7 +88,7 @@ def _dimension_panel(result: Leaderboard) -> Panel | None:
     return Panel(
         title=f"{metric_title(result.metric)} by dimension",
         x_label="dimensions kept (log)",
-        y_label=f"{metric_title(result.metric)}, 95 % interval",
+        y_label=f"{metric_title(result.metric)}, 95% CI",
         lines=tuple(
             _ladder_line(curve, f"{encoder} with {curve.name}" if len(encoders) > 1 else curve.name, kinds)
             for encoder, some in found.items()

@@ -38,6 +38,12 @@ def test_three_tiles_are_the_best_the_best_value_and_the_cheapest() -> None:
     assert cheapest.lines[0] == "under 1% of the baseline's operations"
 
 
+def test_where_nothing_cheaper_is_nearly_as_good_the_best_is_the_best_value() -> None:
+    best, value, _ = leaderboard_tiles(board_of(row("m@6", 0.60, 1.0), row("m@2", 0.50, 0.33)))
+    assert best.name == value.name == "m@6"
+    assert value.lines[-1] == "nothing cheaper has 95% of its score"
+
+
 def test_an_encoder_without_a_price_can_only_be_the_best() -> None:
     best, value, cheapest = leaderboard_tiles(board_of(*LAYERS, row("bm25", 0.9, None, dim=None)))
     assert (best.name, best.tone) == ("bm25", NEUTRAL)

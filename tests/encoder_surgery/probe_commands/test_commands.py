@@ -299,7 +299,7 @@ def broken_data(folder: Path, file: str, line: str) -> Path:
     [
         ("corpus.jsonl", "{", "broken/corpus.jsonl:1: not JSON"),
         ("queries.jsonl", '{"text": "x"}', "broken/queries.jsonl:1: expected an object"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore", "no judged query"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore", "no queries with relevance labels"),
     ],
 )
 def test_malformed_data_gets_file_line_and_exit_code_1(

@@ -172,7 +172,7 @@ def test_a_cluster_ties_equal_texts_and_drops_the_query_itself(
     specs = [f"{model}@1,3:mean", f"{model}@1:mean+{model}@3:cls"]
     expected = rank_specs(specs, str(folder), None, examples=True)
     assert_same(rank_specs(specs, str(folder), None, examples=True, engine=RayEngine(workers=1)), expected)
-    assert "1 queries with the id of a document that has another text" in expected.settings["dataset"]["defects"][-1]
+    assert "1 queries share their id with a document of another text" in expected.settings["dataset"]["defects"][-1]
     assert expected.examples
     for example in expected.examples.queries:
         for finding in example.findings:

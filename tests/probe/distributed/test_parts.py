@@ -121,7 +121,7 @@ def test_a_corpus_that_cannot_be_read_is_told_of(folder: Path) -> None:
     data = load_dataset(str(folder))
     named, nameless = set_up_corpus(data, DatasetSource(str(folder)), 8), set_up_corpus(data, None, 8)
     shutil.rmtree(folder)
-    with pytest.raises(CallError, match="there is no data set"):
+    with pytest.raises(CallError, match="no data set at"):
         named.open()
     with pytest.raises(DataError, match=r"data/corpus\.jsonl is missing"):
         nameless.open().read(0, 8)

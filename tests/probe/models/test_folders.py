@@ -94,12 +94,12 @@ def test_weights_are_listed_apart(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ("1_Pooling", r"lacks what its modules\.json names: 1_Pooling \(a Pooling\) is not there"),
-        ("1_Pooling/config.json", r"1_Pooling \(a Pooling\) has no config\.json"),
-        ("2_Dense/model.safetensors", r"2_Dense \(a Dense\) has no weights"),
-        ("2_Dense/config.json", r"2_Dense \(a Dense\) has no config\.json"),
-        ("config.json", r"holds no config\.json"),
-        ("model.safetensors", "holds no weights"),
+        ("1_Pooling", r"is incomplete: 1_Pooling \(the Pooling in its modules\.json\) is missing"),
+        ("1_Pooling/config.json", r"1_Pooling \(the Pooling in its modules\.json\) has no config\.json"),
+        ("2_Dense/model.safetensors", r"2_Dense \(the Dense in its modules\.json\) has no weights"),
+        ("2_Dense/config.json", r"2_Dense \(the Dense in its modules\.json\) has no config\.json"),
+        ("config.json", r"has no config\.json"),
+        ("model.safetensors", "has no weights"),
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused(folder: Path, broken: str, words: str) -> None:

@@ -227,7 +227,7 @@ def test_missing_pooler_is_no_matter(tmp_path: Path) -> None:
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     weights = write_model(tmp_path) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="is damaged or was cut short"):
+    with pytest.raises(ModelError, match="is damaged or truncated"):
         load(tmp_path)
 
 

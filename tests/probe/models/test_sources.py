@@ -84,13 +84,13 @@ def test_missing_folder_is_a_wrong_call(name: str) -> None:
 
 def test_folder_without_config_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model", "model.safetensors")
-    with pytest.raises(ModelError, match=r"holds no config\.json"):
+    with pytest.raises(ModelError, match=r"has no config\.json"):
         find_source(str(folder))
 
 
 def test_folder_without_weights_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model", "config.json")
-    with pytest.raises(ModelError, match="holds no weights: expected safetensors"):
+    with pytest.raises(ModelError, match="has no weights: expected safetensors"):
         find_source(str(folder))
 
 

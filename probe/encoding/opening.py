@@ -1,4 +1,4 @@
-"""Open a model for reading; one the store knows is not loaded before a text has to pass through it."""
+"""Opening of models for reading; a model known to the store is loaded only if a text has to be encoded."""
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -27,45 +27,45 @@ if TYPE_CHECKING:
 
 __all__ = ["Openable", "as_reader", "load_encoder", "open_reader"]
 
-# What a model may be given as.
+# The accepted forms of a model.
 Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer"
 
 
 def load_encoder(spec: str, options: LoadOptions | None = None) -> HookpointEncoder:
-    """Open one hookpoint of a model as an encoder.
+    """Open a hookpoint as an encoder.
 
     Args:
-        spec: `model[@layer][:pooling]`; layer left out = last, pooling left out = the model's own.
-        options: How to load the model.
+        spec: `model[@layer][:pooling]`; default: the last layer and the model's own pooling.
+        options: Load options.
 
     Returns:
-        The encoder; the blocks above its layer are never run.
+        The encoder; blocks above its layer do not run.
 
     Raises:
-        CallError: The spec is malformed, or names anything but one hookpoint with a vector per text.
-        ModelError: The model cannot be loaded.
+        CallError: If the spec is malformed, or is not a single hookpoint with one vector per text.
+        ModelError: If the model cannot be loaded.
     """
     if len(split_fusion(spec)) > 1:
-        raise CallError(f"'{spec}' is a fusion, no single hookpoint: adaptors.load_encoder opens it")
+        raise CallError(f"'{spec}' is a fusion, not a single hookpoint: use adaptors.load_encoder")
     model, layers, pooling = split_spec(spec)
     if pooling == TOKENS:
         raise CallError(
-            f"'{spec}' has a vector per token: probe.encoding.encoders.TokenEncoder(LayerReader('{model}'), layer) "
-            "reads them"
+            f"'{spec}' has one vector per token: use "
+            f"probe.encoding.encoders.TokenEncoder(LayerReader('{model}'), layer)"
         )
     reader = open_reader(model, options)
     points = select_hookpoints(reader.model, layers or "last", [pooling or OWN])
     if len(points) > 1:
-        raise CallError(f"'{spec}' names {len(points)} layers: expected one, such as {model}@{points[-1].layer}")
+        raise CallError(f"'{spec}' has {len(points)} layers: expected one, such as {model}@{points[-1].layer}")
     return HookpointEncoder(reader, points[0].layer_pooling[0], pooling or OWN)
 
 
 def as_reader(model: Openable, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
-    """Return a reader of a model, however that is given; the options are for one that is named.
+    """Return a reader of a model given in any form; the options apply to models given by name.
 
     Raises:
-        CallError: The name or an option is wrong, or this is no model.
-        ModelError: The files cannot be had, or its layers cannot be read.
+        CallError: If the name or an option is invalid, or the object is not a model.
+        ModelError: If the files are unavailable, or its layers cannot be read.
     """
     if isinstance(model, LayerReader):
         return model
@@ -80,15 +80,15 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
 
     Args:
         name: Alias, hub id or folder.
-        options: How to load it.
-        store: Store of facts of models and states, if any.
+        options: Load options.
+        store: Store of model facts and states, if any.
 
     Returns:
-        Its reader.
+        A reader of the model.
 
     Raises:
-        CallError: The name or an option is wrong.
-        ModelError: The files cannot be had, or its layers cannot be read.
+        CallError: If the name or an option is invalid.
+        ModelError: If the files are unavailable, or its layers cannot be read.
     """
     options = options or LoadOptions()
     files = find_files(name, options)
@@ -107,11 +107,11 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
 
 
 def _parts(files: ModelFiles) -> dict[str, Any]:
-    """Return all that decides the facts of a model, as plain values."""
+    """Return everything that determines the facts of a model, as plain values."""
     return {
         "facts": [field.name for field in fields(ModelFacts)],
         "files": [files.weights_hash, files.config_hash, files.tokenizer_hash, files.files_hash],
-        # Where its modules lie is no matter, and what they are is in the files.
+        # The location of its modules does not matter, and their content is covered by the files.
         "config": {key: value for key, value in asdict(files.config).items() if key not in ("transformer", "modules")},
         "max_tokens": files.options.max_tokens,
         "libraries": library_versions(VECTOR_LIBRARIES),

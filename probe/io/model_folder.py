@@ -111,7 +111,7 @@ def _lacks(module: SavedModule, *, first: bool) -> str | None:
     """Return the missing part of a sentence-transformers module; None for other classes, whose needs are unknown."""
     if not module.type.startswith(_OWN) or module.name in _WITHOUT_FILES or (first and module.name in _INPUTS):
         return None
-    where = f"it is incomplete: {module.path or 'its folder'} (the {module.name} in its modules.json)"
+    where = f"it lacks a part: {module.path or 'its folder'} (the {module.name} in its modules.json)"
     if not module.folder.is_dir():
         return f"{where} is missing; download the whole folder again"
     if module.name not in ("StaticEmbedding",) and not any(module.folder.glob(f"*{_CONFIG}")):

@@ -63,7 +63,7 @@ def test_a_spec_opens_as_an_encoder(bert: str) -> None:
         (":tokens", "TokenEncoder"),
         (":middle", "unknown pooling 'middle'"),
         ("@x", "'x' in"),
-        ("+{bert}@1", "adaptors.load_encoder opens it"),
+        ("+{bert}@1", "use adaptors.load_encoder"),
     ],
 )
 def test_what_is_no_single_hookpoint_is_refused_with_the_way_out(bert: str, end: str, said: str) -> None:

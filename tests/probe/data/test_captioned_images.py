@@ -355,7 +355,7 @@ def test_what_reads_texts_only_refuses_a_data_set_of_images(shapes: str, who: st
 def test_healing_and_building_refuse_images(shapes: str, tmp_path: Path) -> None:
     with pytest.raises(CallError, match="'shapes' contains images, and healing supports only text"):
         load_heal_texts([shapes])
-    with pytest.raises(CallError, match="a data set as it is: see probe data show"):
+    with pytest.raises(CallError, match="is already a data set: see probe data show"):
         build_dataset([Path(shapes)], tmp_path / "out")
 
 
@@ -368,7 +368,7 @@ def test_healing_and_building_refuse_images(shapes: str, tmp_path: Path) -> None
         ("probe geometry -m {model} -d {data} --no-store", "probe geometry supports only text"),
         ("probe classify -m {model} -d {data} --no-store", "labelled data set"),
         ("probe similarity -m {model} -d {data} --no-store", "scored pairs"),
-        ("probe data build {data} --out {out}", "a data set as it is"),
+        ("probe data build {data} --out {out}", "is already a data set"),
         ("adaptors rank --on {model}@1 -d {data} --no-store", "an adaptor supports only text"),
         ("adaptors fit lens --on {model}@1 -d {data} --out {out} --no-store", "an adaptor supports only text"),
         ("surgery cut -m {model} --after 1 -d {data} --out {out} --no-store", "a changed model supports only text"),

@@ -269,7 +269,7 @@ def test_a_worker_that_finds_another_model_refuses_to_begin(worker_setup: Worker
     assert "gives other vectors here: its states is" in result.fault
     (result,) = ask(replace(worker_setup, models=(replace(model, name="/nowhere/at all"),)), [0])
     assert result.fatal
-    assert "there is no folder '/nowhere/at all'" in result.fault
+    assert "folder '/nowhere/at all' not found" in result.fault
 
 
 def test_token_states_are_refused(tiny_folder: Callable[[str], Path], data: Path) -> None:
@@ -314,7 +314,7 @@ def test_what_a_worker_warns_of_comes_with_its_result(worker_setup: WorkerSetup,
     damaged.write_bytes(b"nothing")
     results = ask(stored, [0, 1])
     assert [len(result.warnings) for result in results] == [0, 1]
-    assert "it is redone" in results[1].warnings[0]
+    assert "encoding its texts again" in results[1].warnings[0]
     assert results[1].found
 
 

@@ -1,4 +1,4 @@
-"""Specs as typed become models and hookpoints, each model opened once; and the verb that ranks them."""
+"""Resolution of specs into models and hookpoints, with each model opened once; and ranking of specs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from probe.store.store import Store
 
 __all__ = ["OpenSaved", "ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_specs"]
 
-# Opens a folder that stands by itself, with its models' readers; None where a spec names no such folder.
+# Opens a saved folder, given its models' readers; None if a spec is not a saved folder.
 OpenSaved = Callable[
     [Sequence[SpecParts], LoadOptions | None, Store | None], tuple[tuple[LayerReader, ...], Composite] | None
 ]
@@ -35,12 +35,12 @@ OpenSaved = Callable[
 
 @dataclass(frozen=True)
 class ResolvedSpecs:
-    """The encoders that specs name.
+    """The encoders of specs.
 
     Attributes:
-        candidates: One per model, in the order of first mention.
-        fusions: Encoders of several hookpoints, or with an adaptor on top, and fusions of rankings.
-        baseline: The first spec's encoder; its deepest, where it names several.
+        candidates: One per model, in order of first occurrence.
+        fusions: Encoders of several hookpoints or with an adaptor, and fusions of rankings.
+        baseline: The first spec's encoder; the deepest if the spec has several layers.
     """
 
     candidates: tuple[Candidate, ...]
@@ -57,22 +57,22 @@ def rank(
     options: RunOptions | None = None,
     open_saved: OpenSaved | None = None,
 ) -> Leaderboard:
-    """Rank hookpoints of any number of models, and fusions of them, side by side.
+    """Rank hookpoints of any number of models, and their fusions.
 
     Args:
-        specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
-            out = the model's own, `tokens` ranks by late interaction. Of towers, where the data set holds images.
-        dataset: What to retrieve, or its name or path.
-        baseline: The spec the others are tested against; the first one when left out.
-        run_rules: Beside every fusion, also the fused rankings of its parts by these rules, `rrf` or `combsum`.
-        options: How to rank.
-        open_saved: Opens folders that stand by themselves; `adaptors.rank` passes one that knows them all.
+        specs: `model[@layers][:pooling]` each, or several joined by `+`; default: the last layer and the model's own
+            pooling; `tokens` uses late interaction. For data sets with images, hookpoints of towers.
+        dataset: A data set, or its name or path.
+        baseline: Spec that all others are tested against; default: the first.
+        run_rules: For every fusion, also fuse the rankings of its parts by these rules, `rrf` or `combsum`.
+        options: Run options.
+        open_saved: Opens saved folders; `adaptors.rank` passes a function that opens all kinds.
 
     Returns:
         The leaderboard.
 
     Raises:
-        ProbeError: The call is wrong, or a model or the data cannot be had; no text was encoded.
+        ProbeError: If an argument is invalid, or a model or the data is unavailable; before any encoding.
     """
     options = options or RunOptions()
     named = _check_specs(specs, baseline)
@@ -92,10 +92,10 @@ def rank(
 
 def _check_specs(specs: Sequence[str], baseline: str | None) -> list[str]:
     if isinstance(specs, str) or not specs:
-        raise CallError(f"expected a list of specs, as ['minilm@5:mean', 'minilm'], and found {specs!r}")
+        raise CallError(f"expected a list of specs, such as ['minilm@5:mean', 'minilm'], found {specs!r}")
     others = [spec for spec in specs if not isinstance(spec, str)]
     if others:
-        raise CallError(f"a {type(others[0]).__name__} is no spec, as 'minilm@5:mean': evaluate() scores any encoder")
+        raise CallError(f"expected specs such as 'minilm@5:mean', found a {type(others[0]).__name__}: use evaluate()")
     return list(dict.fromkeys([baseline or specs[0], *specs]))
 
 
@@ -109,31 +109,31 @@ def resolve_specs(
     open_saved: OpenSaved | None = None,
     similarity: str = OWN,
 ) -> ResolvedSpecs:
-    """Open the models that specs name, each once.
+    """Open the models of specs, each once.
 
     Args:
-        specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
-            out = the model's own. Where the parts of a fusion name several layers, each is fused with each.
-        options: How to load the models.
-        store: Store of facts of models, if there is one.
-        run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules; for one
-            with tokens, whose vectors cannot be joined, do only that.
-        tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
-        open_saved: Opens folders that stand by themselves.
-        similarity: What vectors are to be compared by.
+        specs: `model[@layers][:pooling]` each, or several joined by `+`; default: the last layer and the model's own
+            pooling. If parts of a fusion have several layers, all combinations are fused.
+        options: Load options.
+        store: Store of model facts, if any.
+        run_rules: For every fusion of vectors, also fuse the rankings of its parts by these rules; fusions with
+            tokens, whose vectors cannot be joined, fuse only rankings.
+        tokens: Whether token hookpoints (`model:tokens`) are allowed.
+        open_saved: Opens saved folders.
+        similarity: Similarity function of the vectors.
 
     Returns:
         The models with their hookpoints, and the fusions.
 
     Raises:
-        CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
-        ModelError: A model cannot be loaded.
+        CallError: If a spec is malformed, or its layer, pooling or rule does not exist.
+        ModelError: If a model cannot be loaded.
     """
     for rule in run_rules:
         check_rule(rule)
     late = [spec for spec in specs if run_rules and tokens and _joins_tokens(spec)]
     if late and specs[0] in late:
-        raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
+        raise CallError(f"'{specs[0]}' is a fusion of rankings and cannot be the baseline: put another encoder first")
     joined = [spec for spec in specs if spec not in late]
     parts = [split_fusion(spec) for spec in late]
     readers, groups = _open_groups(
@@ -160,7 +160,7 @@ def _open_groups(
     open_saved: OpenSaved | None,
     similarity: str,
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
-    """Return readers by name, every model opened once, and the encoders of every spec."""
+    """Return readers by name, with every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
     groups: list[list[Composite]] = []
     for spec in specs:
@@ -202,17 +202,17 @@ def resolve_sides(
     open_saved: OpenSaved | None = None,
     similarity: str = OWN,
 ) -> ResolvedSpecs:
-    """Open an encoder for queries and one for documents, to be ranked as a pair and each by itself.
+    """Open an encoder for queries and one for documents, ranked as a pair and individually.
 
     The baseline is the documents' encoder on both sides.
 
     Raises:
-        CallError: One of them names several encoders.
+        CallError: If one of them has several encoders.
     """
     readers, groups = _open_groups([documents, queries], options, store, open_saved=open_saved, similarity=similarity)
     for spec, encoders in zip((documents, queries), groups, strict=True):
         if len(encoders) != 1:
-            raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")
+            raise CallError(f"'{spec}' has {len(encoders)} encoders: expected one per side")
     (index,), (asker,) = groups
     return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
 
@@ -220,18 +220,18 @@ def resolve_sides(
 def pair_towers(
     resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
 ) -> ResolvedSpecs:
-    """Pair every hookpoint of a tower with the whole of the other tower; without images nothing changes.
+    """Pair every hookpoint of a tower with the full other tower; without images, return the specs unchanged.
 
     Raises:
-        CallError: A spec names a model that reads texts only, or a fusion.
-        ModelError: A tower cannot be loaded.
+        CallError: If a model supports only text, or a spec is a fusion.
+        ModelError: If a tower cannot be loaded.
     """
     if not dataset.images:
         return resolved
     joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
     if joined:
         raise CallError(
-            f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
+            f"'{joined[0]}' is not a hookpoint of a tower, but '{dataset.name}' has images: use clip@image.5 or similar"
         )
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     for name, reader in list(readers.items()):
@@ -253,22 +253,22 @@ def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookp
 
 def _fuse_rankings(fusions: Sequence[tuple[Hookpoint, ...]], rules: Sequence[str]) -> list[RunFusion]:
     if rules and not fusions:
-        raise CallError("rankings are fused beside fusions: name one, as minilm@6:mean+mpnet:mean")
+        raise CallError("fused rankings need a fusion: add one, such as minilm@6:mean+mpnet:mean")
     return list(dict.fromkeys(RunFusion(points, rule) for points in fusions for rule in rules))
 
 
 def _alone(encoders: Sequence[Composite]) -> list[Hookpoint]:
-    """Return the hookpoints of encoders that are one hookpoint each."""
+    """Return the hookpoints of encoders with a single hookpoint each."""
     if not all(_is_hookpoint(encoder) for encoder in encoders):
-        raise CallError(f"'{encoders[0]}' is no hookpoint: rankings of tokens are fused with those of hookpoints")
+        raise CallError(f"'{encoders[0]}' is not a hookpoint: rankings of tokens can be fused only with hookpoints")
     return [encoder.points[0] for encoder in encoders]
 
 
 def _cross(groups: Sequence[Sequence[Hookpoint]]) -> list[tuple[Hookpoint, ...]]:
-    """Join each hookpoint of every group with each of the others; a hookpoint is not fused with itself."""
+    """Return all combinations of one hookpoint per group, except of a hookpoint with itself."""
     joined = [points for points in product(*groups) if len(set(points)) == len(points)]
     if not joined:
-        raise CallError(f"'{'+'.join(str(group[0]) for group in groups)}' fuses a hookpoint with itself")
+        raise CallError(f"'{'+'.join(str(group[0]) for group in groups)}' fuses a hookpoint with itself: use two")
     return joined
 
 

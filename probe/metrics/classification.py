@@ -101,7 +101,7 @@ def intervals(truth: Classes, predicted: Classes, classes: int, *, seed: int) ->
 
 
 def paired_test(truth: Classes, predicted: Classes, baseline: Classes, *, measure: Measure, seed: int) -> list[float]:
-    """Return two-sided p-values of paired randomization tests over texts (Noreen 1989; Yeh, COLING 2000).
+    """Return two-sided p-values of paired randomisation tests over texts (Noreen 1989; Yeh, COLING 2000).
 
     The predictions of two classifiers are swapped at random, text by text; the p-value is the share of swaps whose
     difference is at least as large as the observed one (which is included).

@@ -68,7 +68,7 @@ def percentile_intervals(values: Scores) -> list[tuple[float, float]]:
 
 
 def swaps(count: int, seed: int) -> Iterator[NDArray[np.int8]]:
-    """Yield the draws of a paired randomization test in batches: 1 for swapped pairs, else 0.
+    """Yield the draws of a paired randomisation test in batches: 1 for swapped pairs, else 0.
 
     Args:
         count: Number of pairs N.
@@ -83,7 +83,7 @@ def swaps(count: int, seed: int) -> Iterator[NDArray[np.int8]]:
 
 
 def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float | None]:
-    """Return two-sided p-values of paired randomization tests (Smucker et al., CIKM 2007).
+    """Return two-sided p-values of paired randomisation tests (Smucker et al., CIKM 2007).
 
     The sign of every query's difference is flipped at random; the p-value is the share of flips whose mean difference
     is at least as large as the observed one (which is included).
@@ -102,7 +102,7 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
 
 
 def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *, seed: int) -> list[float]:
-    """Return one-sided p-values of paired randomization tests against being worse by a margin or more.
+    """Return one-sided p-values of paired randomisation tests against being worse by a margin or more.
 
     The null hypothesis is that an encoder's mean is lower than the baseline's by at least `margin`; the signs of the
     per-query differences plus the margin are flipped at random.

@@ -101,11 +101,11 @@ def test_the_layers_of_a_cut_tower_are_read_like_any(
 REFUSED = {
     "a tower of a model of one": ("probe layers -m minilm@image", "'minilm' is not a two-tower model: remove"),
     "a layer in one": ("probe rank minilm@image.3", "use a two-tower model, such as clip@image"),
-    "no tower named": ("probe layers -m clip", "'clip' has two towers, .* name one, as clip@image or clip@text"),
-    "no tower of a folder": ("probe rank MODEL/clip -d DATA/tiny", "name one, as .*/clip@image or .*/clip@text"),
-    "no tower to inspect": ("surgery inspect -m clip", "'clip' has two towers, .* as clip@image or clip@text"),
-    "no tower to cut": ("surgery cut -m MODEL/clip --after 1", "name one, as .*clip@image"),
-    "no tower to plan": ("probe plan --texts 9 -m clip", "name one, as clip@image or clip@text"),
+    "no tower named": ("probe layers -m clip", "'clip' has two towers, .* choose one, such as clip@image or clip@text"),
+    "no tower of a folder": ("probe rank MODEL/clip -d DATA/tiny", "choose one, such as .*/clip@image or .*/clip@text"),
+    "no tower to inspect": ("surgery inspect -m clip", "'clip' has two towers, .* such as clip@image or clip@text"),
+    "no tower to cut": ("surgery cut -m MODEL/clip --after 1", "choose one, such as .*clip@image"),
+    "no tower to plan": ("probe plan --texts 9 -m clip", "choose one, such as clip@image or clip@text"),
     "a layer too high": ("probe rank MODEL/clip@image.99 -d DATA/shapes", "layer 99 is out of range: .* 0 to 3"),
     "layers too high": ("probe layers -m MODEL/clip@image --layers 9 -d DATA/shapes", "layer 9 is out of range"),
     "a pooling beside a head": (
@@ -124,7 +124,7 @@ REFUSED = {
     "geometry of texts": ("probe geometry -m MODEL/clip@image -d DATA/tiny", "reads images, not texts"),
     "classes of texts": ("probe classify -m MODEL/clip@image -d DATA/labels", "reads images, not texts"),
     "pairs of texts": ("probe similarity -m MODEL/clip@image -d DATA/pairs", "reads images, not texts"),
-    "a plan of images": ("probe plan --texts 9 -m MODEL/clip@image", "a plan is of texts: name the text tower"),
+    "a plan of images": ("probe plan --texts 9 -m MODEL/clip@image", "plans are for texts: use the text tower"),
     "a fusion of towers": ("surgery fuse MODEL/clip@image+MODEL/clip@text", "'.*clip@image' is one tower of two"),
     "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion joins models of a single tower"),
     "a cut at the embeddings": ("surgery cut -m MODEL/clip@image --after 0", "has blocks 1 to 3; layer 0"),
@@ -301,4 +301,4 @@ def test_models_says_which_have_two_towers() -> None:
     assert [alias for alias, entry in known.items() if entry["pooling"] is None] == ["clip", "siglip"]
     table = " ".join(run("probe", "models").stdout.split())
     assert "clip sentence-transformers/clip-ViT-B-32 two towers 77" in table
-    assert "name one, as clip@image or clip@text" in table
+    assert "choose one, such as clip@image or clip@text" in table

@@ -362,8 +362,8 @@ def test_healing_and_building_refuse_images(shapes: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("probe layers -m {model} -d {data} --no-store", "two towers, as clip"),
-        ("probe layers -m {model} -d {data}:captions --no-store", "two towers, as clip"),
+        ("probe layers -m {model} -d {data} --no-store", "two-tower model, such as clip"),
+        ("probe layers -m {model} -d {data}:captions --no-store", "two-tower model, such as clip"),
         ("probe rank {model} -d {data} --no-store --baseline bm25", "BM25 supports only text"),
         ("probe geometry -m {model} -d {data} --no-store", "probe geometry supports only text"),
         ("probe classify -m {model} -d {data} --no-store", "labelled data set"),

@@ -168,7 +168,7 @@ def test_a_footer_names_the_similarity_of_every_model_where_they_differ(load_tin
 
 def test_tokens_have_their_own_similarity(model: LoadedModel, dataset: Dataset) -> None:
     reader = LayerReader(model)
-    with pytest.raises(CallError, match="compared by MaxSim: leave out the similarity dot"):
+    with pytest.raises(CallError, match="compared by MaxSim: remove the similarity dot"):
         rank_layers(reader, dataset, "last", poolings=["tokens"], options=RunOptions(similarity="dot"))
 
 

@@ -400,7 +400,7 @@ def test_a_label_with_too_few_texts_is_named(tiny_folder: Callable[[str], Path],
     lines = ["text,label", *[f"fire {k},a" for k in range(9)], *[f"ice {k},rare" for k in range(4)]]
     result = run("-m", tiny_folder("bert"), "-d", write_lines(tmp_path / "t.csv", lines), "--no-store")
     assert result.exit_code == 1
-    assert "the label 'rare' has 4 of at least 5 texts that 5 folds need" in result.stderr
+    assert "the label 'rare' has 4 texts, but 5 folds need 5" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class TargetChanged(OSError):
 
     def __init__(self, path: Path) -> None:
         """Create the error for a path."""
-        words = "it was changed by another process in the meantime and is kept; choose another name"
+        words = "another process wrote to it in the meantime; it is kept as it is, choose another name"
         super().__init__(errno.EEXIST, words, os.fspath(path))
 
 

@@ -33,7 +33,7 @@ def test_what_comes_while_a_model_is_checked_stays(tmp_path: Path, force: bool, 
         else:
             make_ours(out)
 
-    with pytest.raises(ModelError, match="it was changed by another process in the meantime and is kept"):
+    with pytest.raises(ModelError, match="another process wrote to it in the meantime; it is kept"):
         save_folder(out, write, force, check=come)
     assert os.listdir(tmp_path) == ["out"]
     assert out.read_text() == "precious" if kind == "file" else (out / "old").exists()

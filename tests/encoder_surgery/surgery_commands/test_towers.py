@@ -118,7 +118,7 @@ REFUSED = {
     ),
     "no such tower": ("probe rank clip@video.3", "invalid layer 'video.3' in 'clip@video.3': .*image.5 or text.5"),
     "a model of no such tower": ("probe layers -m clip@video", "unknown model 'clip@video': did you mean clip"),
-    "tokens of an image": ("probe rank MODEL/clip@image:tokens -d DATA/shapes", "leave out ':tokens'"),
+    "tokens of an image": ("probe rank MODEL/clip@image:tokens -d DATA/shapes", "remove ':tokens'"),
     "an image cut short": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 4", "--max-tokens 4 does not apply to images"),
     "texts in an image tower": ("probe layers -m MODEL/clip@image -d DATA/tiny", "reads images, not texts"),
     "geometry of texts": ("probe geometry -m MODEL/clip@image -d DATA/tiny", "reads images, not texts"),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "GREATEST_SEED",
@@ -12,8 +13,11 @@ __all__ = [
     "ProbeError",
     "TrainingError",
     "check_number",
+    "check_type",
     "did_you_mean",
     "first_line",
+    "no_attribute",
+    "wrong_type",
 ]
 
 # The largest seed that numpy and scikit-learn accept.
@@ -47,9 +51,34 @@ class TrainingError(ProbeError):
     """A training run failed or produced nothing usable."""
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a hint with the closest known names, or all known names if none is close."""
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
+def wrong_type(argument: str, found: object, expected: str) -> CallError:
+    """Return the error for an argument of a wrong type."""
+    return CallError(f"{argument}: found {type(found).__name__}, expected {expected}")
+
+
+def check_type(argument: str, found: object, kinds: Any, *, expected: str = "") -> None:
+    """Raise if an argument is of another type; `expected` describes the type if its name does not.
+
+    Raises:
+        CallError: If it is of another type.
+    """
+    if not isinstance(found, kinds):
+        raise wrong_type(argument, found, expected or kinds.__name__)
+
+
+def no_attribute(module: str, name: str, known: Sequence[str]) -> AttributeError:
+    """Return the error for a name that a package does not export, with the closest exported names."""
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f": did you mean {' or '.join(near)}?" if near else ""
+    return AttributeError(f"module '{module}' has no attribute '{name}'{hint}", name=name)
+
+
+def did_you_mean(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:
+    """Return a hint with the closest known names, or all known names if none is close.
+
+    Names in `more` are suggested only if close.
+    """
+    near = get_close_matches(name, [*known, *more], n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
 
 

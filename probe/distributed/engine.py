@@ -142,5 +142,7 @@ class Tally:
         if not faults:
             return
         named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
-        again = "run again to resume; the rest is in the store" if self._stored else "fix the cause and run again"
+        again = (
+            "the other chunks are cached; run the same command for these" if self._stored else "fix it and run again"
+        )
         raise ProbeError(f"no table: {len(faults)} of {len(self._came)} chunks failed: {named}\n({again})")

@@ -23,7 +23,8 @@ class ModelSetup:
     """A model to open in a worker.
 
     Attributes:
-        name: Alias, hub id or folder.
+        name: Name in tables.
+        typed: Alias, hub id or folder, with the name given to it.
         options: Load options, with no value left to the worker's machine.
         token_budget: Maximum tokens per batch.
         parts: Key parts of its vectors of the corpus.
@@ -32,6 +33,7 @@ class ModelSetup:
     """
 
     name: str
+    typed: str
     options: LoadOptions
     token_budget: int
     parts: dict[str, Any]
@@ -45,7 +47,7 @@ class ModelSetup:
             CallError, ModelError: If it cannot be opened here.
             ModelError: If its vectors would differ here.
         """
-        reader = open_reader(self.name, self.options, store)
+        reader = open_reader(self.typed, self.options, store)
         reader.token_budget = self.token_budget
         role = reader.model.as_document
         here = shelf_parts(reader.model, role, self.parts["text_sha256"], token_budget=self.token_budget)
@@ -96,4 +98,5 @@ def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
     open_shelf(reader, side, list(points_of(scan.tracker, reader)), store=scan.context.store)
     wanted = list(points_of(scan.tracker, reader))
     contents = content_ids(model, side.role, map(reader.at, wanted), token_budget=reader.token_budget)
-    return ModelSetup(model.source.name, options, reader.token_budget, *describe_shelf(reader, side), contents)
+    name, typed = model.source.name, model.source.typed
+    return ModelSetup(name, typed, options, reader.token_budget, *describe_shelf(reader, side), contents)

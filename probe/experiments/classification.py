@@ -27,7 +27,7 @@ from probe.experiments.linear_probe import (
 )
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import text_model_settings, text_statistics_settings
-from probe.layers.hookpoint import Hookpoint
+from probe.layers.hookpoint import Hookpoint, Layers
 from probe.metrics.classification import MEASURES, intervals, measure_all, paired_test
 from probe.metrics.geometry import is_collapsed
 from probe.metrics.vectors import Embeddings
@@ -42,9 +42,9 @@ _LIBRARIES = ("scikit-learn", "scipy", "numpy")
 def classify_layers(
     model: Openable,
     texts: str | Path | LabelledTexts,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     metric: str = "accuracy",
     folds: int = FOLDS,
     options: RunOptions | None = None,
@@ -54,19 +54,19 @@ def classify_layers(
     Args:
         model: An alias, a hub id or a folder; a loaded model, its reader, or a `SentenceTransformer`.
         texts: Labelled texts, or their name or file.
-        layers: `all`, `0-6` or `1,3,5`.
+        layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's own.
         metric: `accuracy` or `macro-f1`: used for ranking and to choose the penalty.
         folds: Number of outer cross-validation folds.
         options: Run options.
 
     Returns:
-        The probes, ranked, with a row for the majority class and one for shuffled labels.
+        The probes, ranked, with a row for the majority-class baseline and one for shuffled labels.
 
     Raises:
         ProbeError: If an argument is invalid, the model or the texts are unavailable, or a label has too few texts.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     config = LinearProbeConfig(metric, folds, options.seed)
     _check_config(config)
     reader = as_reader(model, options.load, options.store)
@@ -167,8 +167,8 @@ def rank_probes(
 ) -> tuple[ClassificationRow, ...]:
     """Train and score a probe per hookpoint, once on the labels and once on shuffled labels.
 
-    All are tested against the baseline, which is one of them. Rows are sorted best first; the majority class and the
-    baseline on shuffled labels are included.
+    All are tested against the baseline, which is one of them. Rows are sorted best first; the majority-class baseline
+    and the full model on shuffled labels are included.
     """
     classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
     shuffled = np.random.default_rng(config.seed).permutation(classes)
@@ -177,7 +177,7 @@ def rank_probes(
     commonest = np.full_like(classes, np.bincount(classes).argmax())
     entries = [
         *(_Entry(trial.row, classes, trial.real.predicted) for trial in trials),
-        _Entry(ClassificationRow(0, "commonest label", MAJORITY), classes, commonest),
+        _Entry(ClassificationRow(0, "majority-class baseline", MAJORITY), classes, commonest),
         _Entry(_shuffled_row(full), shuffled, full.shuffled.predicted),
     ]
     rows = _test(_score(entries, config), entries, classes, full=full, config=config)

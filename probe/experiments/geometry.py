@@ -18,7 +18,7 @@ from probe.errors import CallError, DataError
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings
 from probe.experiments.ranking import Candidate
-from probe.layers.hookpoint import Hookpoint, LayerPooling
+from probe.layers.hookpoint import Hookpoint, LayerPooling, Layers
 from probe.metrics.geometry import (
     alignment,
     dominant_dimensions,
@@ -64,9 +64,9 @@ class _Wanted:
 def measure_geometry(
     models: "Openable | Sequence[Openable]",
     dataset: str | Path | Dataset,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> GeometryResult:
     """Measure the geometry of every layer of one or several models.
@@ -75,7 +75,7 @@ def measure_geometry(
         models: One model or several, each an alias, a hub id or a folder; a loaded model, its reader, or a
             `SentenceTransformer`.
         dataset: A data set, or its name or path; its relevance labels define the matching pairs.
-        layers: `all`, `0-6` or `1,3,5`.
+        layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's own.
         options: Run options.
 
@@ -85,7 +85,7 @@ def measure_geometry(
     Raises:
         ProbeError: If an argument is invalid, or a model or the data is unavailable or has images; before any encoding.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
     readers = [as_reader(model, options.load, options.store) for model in given]
     names = Counter(reader.model.source.name for reader in readers)

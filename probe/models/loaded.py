@@ -26,7 +26,7 @@ __all__ = [
 _NORM_NOTE = "the model's final norm is applied at every layer, as in a model cut there"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedModel(ModelProfile):
     """A loaded encoder that can be read at any layer.
 

@@ -21,7 +21,7 @@ from surgery.cutting.rebuild import Rebuilt, build
 __all__ = ["CutTower", "keep_tower"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CutTower(CutModel, LoadedTower):
     """A tower of some of another's blocks; the other tower of the model is whole, in its files."""
 

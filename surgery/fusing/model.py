@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from probe.encoding.encoders import encode_texts
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.fusion import Fusion
+from probe.experiments.given import GivenSpecs, OpenedEncoder, Spec, as_specs, with_readers
+from probe.experiments.ranking import OtherEncoder
 from probe.layers.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
 from probe.metrics.vectors import Embeddings
-from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
 from probe.models.tokenization import Role
 from probe.store.store import Store
@@ -18,7 +20,7 @@ from probe.store.store import Store
 __all__ = ["FusedModel", "fuse", "refuse_towers", "widths_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FusedModel:
     """Several hookpoints as one encoder; the hookpoints of one model share its forward.
 
@@ -39,13 +41,33 @@ class FusedModel:
         """Return the hookpoints at which one of its models is read."""
         return tuple(point for point in self.fusion.points if point.model == reader.model.source.name)
 
-    def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries, each model under its own query prompt; returns float32 `(N, D)` of length 1."""
-        return self.fusion.join_arrays(self.read_queries(texts))
+    @property
+    def composite(self) -> Fusion:
+        """The hookpoints and how they are joined, as a leaderboard scores them."""
+        return self.fusion
 
-    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+    def encode(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed texts that are neither queries nor documents, each model under its default prompt, if it has one.
+
+        Args:
+            texts: N texts, or one.
+
+        Returns:
+            Float32 `(N, D)` of length 1, or `(D,)` of a single string.
+        """
+        return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_plain(found)))
+
+    def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed queries, each model under its own query prompt; returns float32 `(N, D)` of length 1."""
+        return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_queries(found)))
+
+    def encode_document(self, texts: str | Sequence[str]) -> Embeddings:
         """Embed documents, each model under its own document prompt; returns float32 `(N, D)` of length 1."""
-        return self.fusion.join_arrays(self.read_documents(texts))
+        return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_documents(found)))
+
+    def read_plain(self, texts: Sequence[str]) -> list[Embeddings]:
+        """Return a block of states `(N, D_i)` per hookpoint, the texts read as `encode` does."""
+        return self._read(texts, [reader.plain_role for reader in self.readers])
 
     def read_queries(self, texts: Sequence[str]) -> list[Embeddings]:
         """Return a block of states `(N, D_i)` per hookpoint, the texts read as queries."""
@@ -63,6 +85,9 @@ class FusedModel:
             blocks |= {point: states[point.layer_pooling] for point in points}
         return [blocks[point] for point in self.fusion.points]
 
+    def __repr__(self) -> str:
+        return f"FusedModel({str(self.fusion)!r}, method={self.fusion.method!r}, width={self.width})"
+
 
 def widths_of(points: Sequence[Hookpoint], readers: Sequence[LayerReader]) -> list[int]:
     """Return the dimension of the vectors at hookpoints, given the readers of their models."""
@@ -71,7 +96,7 @@ def widths_of(points: Sequence[Hookpoint], readers: Sequence[LayerReader]) -> li
 
 
 def fuse(
-    specs: Sequence[str],
+    specs: GivenSpecs,
     method: str = "concat",
     weights: Sequence[float] | None = None,
     *,
@@ -81,10 +106,11 @@ def fuse(
     """Fuse hookpoints into one encoder.
 
     Args:
-        specs: `model[@layer][:pooling]`, each, or several joined by `+`; two or more in all.
+        specs: `[name=]model[@layer][:pooling]`, each, or several joined by `+`; two or more in all. A folder's path, a
+            model in memory or an encoder of one layer is one, too; `{"mine": model}` names it.
         method: `concat` puts the blocks side by side; `mean` and `weighted` add blocks of one width.
         weights: One positive number per hookpoint; equal when left out.
-        options: How to load the models.
+        options: How to load the models that are named.
         store: Store of facts of models, if any; a model it knows is loaded when it is used.
 
     Returns:
@@ -94,22 +120,42 @@ def fuse(
         CallError: A spec, the method or the weights are wrong, or the blocks do not fit.
         ModelError: A model cannot be loaded.
     """
-    parts = [part for spec in specs for part in split_fusion(spec)]
-    _refuse_tokens(parts)
-    refuse_towers(parts)
-    named = [Hookpoint.parse(part) for part in parts]
-    readers = {name: open_reader(name, options, store) for name in dict.fromkeys(point.model for point in named)}
-    points = tuple(_write_out(point, readers[point.model].model) for point in named)
+    given = [specs] if isinstance(specs, str) else as_specs(specs)
+    parts: list[Spec] = [part for spec in given for part in (split_fusion(spec) if isinstance(spec, str) else [spec])]
+    texts = [part for part in parts if isinstance(part, str)]
+    _refuse_tokens(texts)
+    refuse_towers(texts)
+    named = {part: Hookpoint.parse(part) for part in texts}
+    opened = {name: open_reader(name, options, store) for name in dict.fromkeys(p.model for p in named.values())}
+    found = [
+        _write_out(named[part], opened[named[part].model]) if isinstance(part, str) else _single(part) for part in parts
+    ]
+    readers = with_readers({}, [one.readers[0] for one in found])
+    points = tuple(one.encoder.points[0] for one in found)
     if len(set(points)) < max(2, len(points)):
-        raise CallError(f"'{' '.join(parts)}': expected two hookpoints or more, each one once")
+        raise CallError(f"'{' '.join(map(str, points))}': expected two hookpoints or more, each one once")
     fusion = Fusion(points, None if weights is None else tuple(weights), method)
     fusion.dim(widths_of(points, list(readers.values())))
     return FusedModel(tuple(readers.values()), fusion)
 
 
-def _write_out(point: Hookpoint, model: ModelProfile) -> Hookpoint:
+def _write_out(point: Hookpoint, reader: LayerReader) -> OpenedEncoder:
     layer = "last" if point.layer is None else str(point.layer)
-    return select_hookpoints(model, layer, [point.pooling or "own"])[0]
+    return OpenedEncoder((reader,), Fusion(select_hookpoints(reader.model, layer, [point.pooling or "own"])))
+
+
+def _single(given: OpenedEncoder | OtherEncoder) -> OpenedEncoder:
+    """Return an encoder in memory that is a hookpoint of one model.
+
+    Raises:
+        CallError: It is something else.
+    """
+    if isinstance(given, OtherEncoder) or given.encoder.adaptor is not None or len(given.encoder.points) > 1:
+        name = given.name if isinstance(given, OtherEncoder) else given.encoder
+        raise CallError(f"'{name}' is no single layer of a model, which is all that can be fused")
+    _refuse_tokens([str(given.encoder)])
+    refuse_towers([str(given.encoder)])
+    return given
 
 
 def _refuse_tokens(parts: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Cut an encoder: keep some of its blocks, as a new and complete model."""
+"""Cut an encoder: build a new, complete model from some of its blocks."""
 
 import copy
 from collections.abc import Sequence
@@ -25,21 +25,21 @@ __all__ = ["cut", "keep"]
 
 
 def cut(model: LoadedModel, after: int) -> CutModel:
-    """Remove every block after one.
+    """Remove every block after block `after`.
 
     Args:
         model: The model, or one tower of a model; it is not changed.
-        after: The last block kept, counted from 1: the cut model's output is layer `after`.
+        after: The last block to keep, counted from 1: the cut model's output is layer `after`.
 
     Returns:
         A new model with `after` blocks.
 
     Raises:
-        CallError: There is no such block.
-        ModelError: The rest is no model of its class, or gives other states than the layer it was cut at.
+        CallError: The block does not exist.
+        ModelError: The cut model cannot be built by its class, or its states differ from the layer it was cut at.
     """
     if not 1 <= after <= model.depth:
-        hint = "; layer 0 is the embeddings, which are no encoder by themselves" if after == 0 else ""
+        hint = "; layer 0 is the embeddings only, not an encoder" if after == 0 else ""
         raise CallError(f"cut after {after}: '{model.source.name}' has blocks 1 to {model.depth}{hint}")
     return keep(model, range(1, after + 1))
 
@@ -49,14 +49,14 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
 
     Args:
         model: The model, or one tower of a model; it is not changed.
-        blocks: The blocks to keep, counted from 1, in rising order.
+        blocks: The blocks to keep, counted from 1, in ascending order.
 
     Returns:
-        A new model of those blocks; everything else is as it was. Of a tower, a `CutTower`.
+        A new model with those blocks; everything else is unchanged. For a tower, a `CutTower`.
 
     Raises:
-        CallError: A block is not there, comes twice, or comes before a lower one.
-        ModelError: The rest is no model of its class: a block that the others depend on is missing.
+        CallError: A block does not exist, is repeated or is out of order.
+        ModelError: The remaining blocks do not make a model of its class: they depend on a removed block.
     """
     chosen = check_blocks(tuple(blocks), model)
     if isinstance(model, LoadedTower):
@@ -74,9 +74,9 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
 
 
 def _copy_blocks(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:
-    """Copy a model without ever copying the blocks that go."""
-    going = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
-    module: nn.Module = copy.deepcopy(model.module, {id(block): nn.Identity() for block in going})
+    """Copy a model without copying the removed blocks."""
+    removed = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
+    module: nn.Module = copy.deepcopy(model.module, {id(block): nn.Identity() for block in removed})
     blocks = list(module.get_submodule(model.stack.path).children())
     module.set_submodule(model.stack.path, nn.ModuleList(blocks[number - 1] for number in chosen))
     return module

@@ -129,7 +129,7 @@ REFUSED = {
     "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion joins models of a single tower"),
     "a cut at the embeddings": ("surgery cut -m MODEL/clip@image --after 0", "has blocks 1 to 3; layer 0"),
     "a cut too high": ("surgery cut -m MODEL/clip@text --after 3", "has blocks 1 to 2"),
-    "blocks that fall": ("surgery keep -m MODEL/clip@image --layers 3,1", "in rising order, as 1,3"),
+    "blocks that fall": ("surgery keep -m MODEL/clip@image --layers 3,1", "in ascending order: 1,3"),
     "another pooling": ("surgery cut -m MODEL/clip@image --after 1 --pooling mean", "pools by 'cls' in its own code"),
     "a pooling for a head": ("surgery cut -m MODEL/siglip@image --after 1 --pooling cls", "expected head"),
     "a lens": (
@@ -288,7 +288,7 @@ def test_inspect_says_which_tower_its_numbers_are_of(folder: Callable[[str], Pat
     table = run("surgery", "inspect", "-m", f"{folder('clip')}@image").stdout
     assert "ms/image" in table
     assert "pooling cls, 17 tokens per image" in table
-    assert "the numbers are of the image tower alone: a cut leaves the text tower whole" in table
+    assert "numbers are for the image tower only: a cut keeps the text tower complete" in table
     assert "ms per image" in table
     texts = run("surgery", "inspect", "-m", f"{folder('clip')}@text").stdout
     assert "ms per text of about 16 tokens" in texts

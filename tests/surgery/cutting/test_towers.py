@@ -326,7 +326,7 @@ def test_a_cut_that_gives_other_embeddings_is_refused_in_process(
         return module, parts
 
     monkeypatch.setattr(tower_cutting, "_copy_blocks", spoil)
-    with pytest.raises(ModelError, match="other states than layer 2"):
+    with pytest.raises(ModelError, match="states differ from layer 2"):
         cut(load("clip", "image"), 2)
 
 

@@ -1,4 +1,4 @@
-"""Fuse hookpoints, of one model or of several, into one encoder."""
+"""Fuse hookpoints of one or several models into one encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ __all__ = ["FusedModel", "fuse", "refuse_towers", "widths_of"]
 
 @dataclass(frozen=True)
 class FusedModel:
-    """Several hookpoints as one encoder; the hookpoints of one model share its forward.
+    """Several hookpoints as one encoder; hookpoints of the same model share one forward pass.
 
     Attributes:
-        readers: One per model, each with its own tokenizer, prompts and longest input.
-        fusion: The hookpoints, by the names of those models, and how they are joined.
+        readers: One per model, each with its own tokenizer, prompts and maximum input length.
+        fusion: The hookpoints and the fusion method.
     """
 
     readers: tuple[LayerReader, ...]
@@ -32,27 +32,27 @@ class FusedModel:
 
     @property
     def width(self) -> int:
-        """Dimension D of its vectors."""
+        """Dimension D of the vectors."""
         return self.fusion.dim(widths_of(self.fusion.points, self.readers))
 
     def points_of(self, reader: LayerReader) -> tuple[Hookpoint, ...]:
-        """Return the hookpoints at which one of its models is read."""
+        """Return the hookpoints of one of its models."""
         return tuple(point for point in self.fusion.points if point.model == reader.model.source.name)
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries, each model under its own query prompt; returns float32 `(N, D)` of length 1."""
+        """Embed queries with each model's own query prompt; returns unit vectors, float32 `(N, D)`."""
         return self.fusion.join_arrays(self.read_queries(texts))
 
     def encode_document(self, texts: Sequence[str]) -> Embeddings:
-        """Embed documents, each model under its own document prompt; returns float32 `(N, D)` of length 1."""
+        """Embed documents with each model's own document prompt; returns unit vectors, float32 `(N, D)`."""
         return self.fusion.join_arrays(self.read_documents(texts))
 
     def read_queries(self, texts: Sequence[str]) -> list[Embeddings]:
-        """Return a block of states `(N, D_i)` per hookpoint, the texts read as queries."""
+        """Return one array of states `(N, D_i)` per hookpoint, with the texts encoded as queries."""
         return self._read(texts, [reader.model.as_query for reader in self.readers])
 
     def read_documents(self, texts: Sequence[str]) -> list[Embeddings]:
-        """Return a block of states `(N, D_i)` per hookpoint, the texts read as documents."""
+        """Return one array of states `(N, D_i)` per hookpoint, with the texts encoded as documents."""
         return self._read(texts, [reader.model.as_document for reader in self.readers])
 
     def _read(self, texts: Sequence[str], roles: Sequence[Role]) -> list[Embeddings]:
@@ -81,17 +81,17 @@ def fuse(
     """Fuse hookpoints into one encoder.
 
     Args:
-        specs: `model[@layer][:pooling]`, each, or several joined by `+`; two or more in all.
-        method: `concat` puts the blocks side by side; `mean` and `weighted` add blocks of one width.
-        weights: One positive number per hookpoint; equal when left out.
+        specs: Hookpoints `model[@layer][:pooling]`, also several joined by `+`; at least two in total.
+        method: `concat` concatenates the vectors; `mean` and `weighted` add vectors of the same width.
+        weights: One positive number per hookpoint; default: equal weights.
         options: How to load the models.
-        store: Store of facts of models, if any; a model it knows is loaded when it is used.
+        store: Store with cached model facts, if any; a known model is loaded only when it is used.
 
     Returns:
         The encoder; nothing is trained.
 
     Raises:
-        CallError: A spec, the method or the weights are wrong, or the blocks do not fit.
+        CallError: A spec, the method or the weights are wrong, or the widths do not match.
         ModelError: A model cannot be loaded.
     """
     parts = [part for spec in specs for part in split_fusion(spec)]
@@ -101,7 +101,7 @@ def fuse(
     readers = {name: open_reader(name, options, store) for name in dict.fromkeys(point.model for point in named)}
     points = tuple(_write_out(point, readers[point.model].model) for point in named)
     if len(set(points)) < max(2, len(points)):
-        raise CallError(f"'{' '.join(parts)}': expected two hookpoints or more, each one once")
+        raise CallError(f"'{' '.join(parts)}': expected at least two different hookpoints, without repetition")
     fusion = Fusion(points, None if weights is None else tuple(weights), method)
     fusion.dim(widths_of(points, list(readers.values())))
     return FusedModel(tuple(readers.values()), fusion)
@@ -116,20 +116,20 @@ def _refuse_tokens(parts: Sequence[str]) -> None:
     tokens = [part for part in parts if part.endswith(":tokens")]
     if tokens:
         raise CallError(
-            f"'{tokens[0]}' is a vector per token, and tokenizers cut a text into different tokens: a fusion joins one "
-            "vector per text; name a pooling, such as :mean"
+            f"'{tokens[0]}' gives one vector per token, and tokenizers split a text differently: a fusion needs one "
+            "vector per text; choose a pooling, such as :mean"
         )
 
 
 def refuse_towers(specs: Sequence[str]) -> None:
-    """Refuse a tower of a two-tower model among the hookpoints of a fusion, as typed.
+    """Reject towers of two-tower models among the hookpoints of a fusion.
 
     Raises:
-        CallError: One of them is read in a tower.
+        CallError: A hookpoint is in a tower.
     """
     towers = [spec for spec in specs if split_tower(split_spec(spec).model)[1]]
     if towers:
         raise CallError(
-            f"'{towers[0]}' is one tower of two, in a space that it shares with the other one alone: a fusion joins "
-            "models of a single tower"
+            f"'{towers[0]}' is one tower of two, and its vectors compare only with the other tower's: a fusion needs "
+            "single-tower models"
         )

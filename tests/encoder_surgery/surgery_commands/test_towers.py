@@ -126,7 +126,7 @@ REFUSED = {
     "pairs of texts": ("probe similarity -m MODEL/clip@image -d DATA/pairs", "reads images, not texts"),
     "a plan of images": ("probe plan --texts 9 -m MODEL/clip@image", "a plan is of texts: name the text tower"),
     "a fusion of towers": ("surgery fuse MODEL/clip@image+MODEL/clip@text", "'.*clip@image' is one tower of two"),
-    "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion joins models of a single tower"),
+    "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion needs single-tower models"),
     "a cut at the embeddings": ("surgery cut -m MODEL/clip@image --after 0", "has blocks 1 to 3; layer 0"),
     "a cut too high": ("surgery cut -m MODEL/clip@text --after 3", "has blocks 1 to 2"),
     "blocks that fall": ("surgery keep -m MODEL/clip@image --layers 3,1", "in ascending order: 1,3"),

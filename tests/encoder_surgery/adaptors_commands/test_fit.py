@@ -143,7 +143,7 @@ def test_the_training_is_told_in_a_table_and_in_the_card(saved: tuple[str, Path,
     assert "held-out loss" in said
     card = (folder / "README.md").read_text()
     assert ("| epoch | train loss | held-out loss | nDCG@10 16 | nDCG@10 8 |" in card) == judged
-    assert ("judgements of its split train" in card) == judged
+    assert ("relevance labels of its train split" in card) == judged
     assert ("trust_remote_code" in card) == (name != "linear")
     assert ("weights " in said) == (name == "attention")
 
@@ -165,7 +165,7 @@ def test_an_adaptor_of_another_width_is_refused(saved: tuple[str, Path, str], tm
         write_dense(DenseLayer(np.zeros((16, 8), np.float32), np.zeros(8, np.float32)), other / place)
     else:
         write_network(Mlp(16, 8), other / place)
-    with pytest.raises(ModelError, match=r"takes 16 dimensions, and its models give|holds no layer norm"):
+    with pytest.raises(ModelError, match=r"expects 16 dimensions, but its models give|cannot read a LayerNorm"):
         open_adapted(other, OPTIONS)
 
 

@@ -216,5 +216,5 @@ def test_a_fused_folder_has_no_layers_and_is_no_part(folder: Path, specs: list[s
     with pytest.raises(ModelError, match="probe rank"):
         load_model(str(folder), OPTIONS)
     for spec in (f"{folder}@1", f"{folder}:mean", f"{folder}+{specs[0]}"):
-        with pytest.raises(CallError, match="stands by itself"):
+        with pytest.raises(CallError, match="give the folder alone"):
             resolve_specs([spec], OPTIONS)

@@ -53,8 +53,8 @@ class TrainFlags:
         from surgery.saving.save import check_out
 
         check_out(self.out, self.force)
-        check_file("--log", self.log, (".jsonl",))
-        check_plot(self.similarity_map, "--similarity-map")
+        check_file("--log", self.log, (".jsonl",), force=self.force or self.checkpoints is not None)
+        check_plot(self.similarity_map, force=self.force)
 
     def draw(self, before: "tuple[Tensor, Tensor] | None", sample: "Sample", *, sides: tuple[str, str]) -> None:
         """Draw a sample's similarities before and after the training, where asked for."""

@@ -1,15 +1,18 @@
 """The command `probe classify`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.output import ResultFlags, check_choice, command_line, say
+from encoder_surgery.shell.output import ResultFlags, command_line, say
+from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
 
 __all__ = ["classify"]
 
-Labelled = Annotated[str, flag("docstrings, or a .jsonl or .csv file with text and label.", "--dataset", "-d")]
+Labelled = Annotated[
+    str, flag("docstrings, or a .jsonl or .csv file with text and label.", "--dataset", "-d", panel=MAIN_PANEL)
+]
 
 
 @friendly
@@ -18,14 +21,14 @@ def classify(
     dataset: Labelled = "docstrings",
     layers: option.Layers = "all",
     pooling: option.Poolings = "own",
-    metric: Annotated[str, flag("accuracy or macro-f1: ranks, and chooses the penalty.")] = "accuracy",
-    folds: Annotated[int, flag("Of the outer cross-validation.", min=2)] = 5,
+    metric: Annotated[Literal["accuracy", "macro-f1"], flag("Ranks the layers and chooses the penalty.")] = "accuracy",
+    folds: Annotated[int, flag("Folds of the outer cross-validation.", min=2)] = 5,
     limit: option.TextLimit = None,
     seed: option.Seed = 0,
     *,
     loading: option.TextFlags,
-    store: option.StoreFlags,
     output: ResultFlags,
+    store: option.StoreFlags,
 ) -> None:
     """Train a linear probe on every layer: what labels can be read off its vectors.
 
@@ -33,7 +36,6 @@ def classify(
     labels shows what chance would give.
     """
     output.check()
-    check_choice("--metric", metric, ("accuracy", "macro-f1"))
     from probe.data.labelled_texts import load_labelled_texts
     from probe.experiments.classification import classify_layers
     from probe.experiments.linear_probe import fewest_texts

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import app, flag, friendly
+from encoder_surgery.shell.app import app, friendly
 from encoder_surgery.shell.output import FormatFlag, as_json, say
 
 __all__ = ["data_app"]
@@ -15,14 +15,12 @@ __all__ = ["data_app"]
 
 @friendly
 def show(
-    dataset: Annotated[
-        str, typer.Argument(help="docstrings, a BEIR name, a BEIR folder, zip or URL, a folder of images.")
-    ],
+    dataset: option.DatasetArgument = "docstrings",
     split: option.Split = None,
     *,
     output: FormatFlag,
 ) -> None:
-    """Show what is in a data set: counts, judgements per query, lengths or sizes, an example, defects."""
+    """Summarize a data set: counts, judgements per query, lengths or sizes, an example, defects."""
     output.check()
     from probe.data.loading import load_dataset
     from probe.data.summary import summarize, summary_table
@@ -34,10 +32,10 @@ def show(
 @friendly
 def build(
     files: Annotated[list[Path], typer.Argument(help="Text, Markdown, JSONL or CSV files, or folders of them.")],
-    out: option.OutFolder,
-    force: Annotated[bool, flag("Replace the folder where it exists.", "--force")] = False,
+    out: option.OutFolder = Path("my-data"),
+    force: option.Force = False,
 ) -> None:
-    """Make a BEIR data set of your own documents, with synthetic known-item queries; prints its folder."""
+    """Build a BEIR data set with synthetic known-item queries from your own documents; prints its folder."""
     from probe.documents.build import build_dataset
 
     built = build_dataset(files, out, force)
@@ -47,7 +45,7 @@ def build(
 
 
 data_app = app(
-    "Look at a data set, or build one from your own documents.",
+    "Inspect a data set, or build one from your own documents.",
     "probe data show docstrings",
     {"probe data show docstrings": show, "probe data build README.md --out ./readme-data": build},
 )

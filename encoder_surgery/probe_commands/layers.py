@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["layers"]
 
 RankedPoolings = Annotated[
-    str, flag("own, cls, last, max, mean, or tokens: late interaction; several with commas.", "--pooling")
+    str, flag("own, cls, last, max, mean, or tokens (late interaction); several with commas.", "--pooling")
 ]
-Lens = Annotated[bool, flag("Map every layer to the final embedding by ridge regression, without labels.", "--lens")]
+Lens = Annotated[bool, flag("Add every layer with its lens, a ridge map to the final embedding.", "--lens")]
 Recommend = Annotated[
-    float | None, flag("Name the cheapest layer that is worse by no more than this margin, judged on train or dev.")
+    float | None, flag("Recommend the cheapest layer worse by at most this margin, chosen on train or dev.")
 ]
 
 
@@ -45,9 +45,9 @@ def layers(
     data: option.DataFlags,
     ranking: option.RankFlags,
     loading: option.EncodeFlags,
+    output: LeaderboardFlags,
     store: option.StoreFlags,
     engine: EngineFlags,
-    output: LeaderboardFlags,
 ) -> None:
     """Rank every layer of a model by how well it retrieves, in one pass over the texts.
 

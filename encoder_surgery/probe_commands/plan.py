@@ -11,21 +11,21 @@ __all__ = ["plan"]
 
 
 @friendly
-@refuses(Idle(("dtype", "device"), lambda values: values["rate"] is not None, "with --rate, which is not measured"))
+@refuses(Idle(("dtype", "device"), lambda values: values["tflops"] is not None, "with --tflops: nothing is measured"))
 def plan(
-    texts: Annotated[int, flag("How many texts.")],
     model: option.Model = "minilm",
-    tokens_per_text: Annotated[int | None, flag("Their mean length; the model's longest input when left out.")] = None,
+    texts: Annotated[int, flag("Number of texts.")] = 1_000_000,
+    tokens_per_text: Annotated[int | None, flag("Mean length in tokens; default: the model's maximum.")] = None,
     layers: option.Layers = "all",
     pooling: option.Poolings = "own",
-    rate: Annotated[float | None, flag("TFLOP/s that the device reaches; measured here when left out.")] = None,
+    tflops: Annotated[float | None, flag("TFLOP/s of the device; default: measured here.")] = None,
     *,
     loading: option.DeviceFlags,
     output: FormatFlag,
 ) -> None:
-    """Say what a sweep over many texts would cost, before it runs: operations, time, bytes; layer by layer.
+    """Estimate the cost of a sweep over many texts, layer by layer: operations, time, bytes.
 
-    No text is read. The rate is measured here in about a second, or given with --rate for another machine.
+    No text is read. The rate is measured here in about a second, or given with --tflops for another machine.
     """
     output.check()
     from probe.encoding.opening import open_reader
@@ -33,7 +33,7 @@ def plan(
     from probe.planning.planner import plan_sweep
     from probe.planning.table import plan_lines, plan_table
 
-    request = PlanRequest(texts, tokens_per_text, layers, pooling.split(","), rate)
+    request = PlanRequest(texts, tokens_per_text, layers, pooling.split(","), tflops)
     say(f"loading {model}")
     planned = plan_sweep(open_reader(model, loading.load_options()), request, command_line())
     output.show(planned.to_json(), lambda: [plan_table(planned), *plan_lines(planned)])

@@ -2,22 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
-
-import typer
+from typing import Annotated, Any, Literal
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.completion import complete_specs
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import LeaderboardFlags, say
+from encoder_surgery.shell.positional import positional
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 
 __all__ = ["rank"]
 
 # The backslash keeps rich from reading brackets as markup.
-_SPECS = "Encoders, written model\\[@layers]\\[:pooling], or several joined by + ; the first is the baseline."
+_SPECS = "Encoders: model\\[@layers]\\[:pooling], several joined by + for a fusion; the first is the baseline."
 
 
 def _joins_nothing(values: Mapping[str, Any]) -> bool:
@@ -27,17 +27,19 @@ def _joins_nothing(values: Mapping[str, Any]) -> bool:
 @friendly
 @refuses(Idle(("fuse_runs",), _joins_nothing, "without a fusion among the encoders, such as a+b"))
 def rank(
-    specs: Annotated[list[str] | None, typer.Argument(help=_SPECS)] = None,
-    queries: Annotated[str | None, flag("Encoder of the queries, where --documents has another.")] = None,
-    documents: Annotated[str | None, flag("Encoder of the documents that --queries searches.")] = None,
-    fuse_runs: Annotated[str | None, flag("Beside every fusion, the rankings fused: rrf, combsum, or both.")] = None,
+    specs: Annotated[list[str], positional(_SPECS, "--model", "-m", complete=complete_specs)] = [],  # noqa: B006
+    queries: Annotated[str | None, flag("Encoder of the queries only (asymmetric search).")] = None,
+    documents: Annotated[str | None, flag("Encoder of the documents only (asymmetric search).")] = None,
+    fuse_runs: Annotated[
+        Literal["rrf", "combsum", "rrf,combsum"] | None, flag("Add late fusion of rankings to every fusion.")
+    ] = None,
     *,
     data: option.DataFlags,
     ranking: option.RankFlags,
     loading: option.EncodeFlags,
+    output: LeaderboardFlags,
     store: option.StoreFlags,
     engine: EngineFlags,
-    output: LeaderboardFlags,
 ) -> None:
     """Rank any encoders side by side, each tested against the first one given.
 

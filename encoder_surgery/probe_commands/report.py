@@ -6,22 +6,23 @@ from typing import Annotated
 import typer
 
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.options import Force
 from encoder_surgery.shell.output import check_file, write_text
 from probe.errors import CallError
 
 __all__ = ["report"]
 
-Results = Annotated[list[Path], typer.Argument(help="Results that commands wrote with --save FILE.json.")]
-Page = Annotated[Path, flag("The .html file to write.", "--out", "-o")]
+Results = Annotated[list[Path], typer.Argument(help="Results that commands saved with --save FILE.json.")]
+Page = Annotated[Path, flag("Output .html file.", "--out", "-o")]
 
 
 @friendly
-def report(results: Results, out: Page = Path("report.html")) -> None:
+def report(results: Results, out: Page = Path("report.html"), force: Force = False) -> None:
     """Show results in a browser: one self-contained page with tables, curves, maps, and queries to look at.
 
     Every result gets a section of its own; nothing is averaged over results. Prints the page's path.
     """
-    check_file("--out", out, (".html", ".htm"))
+    check_file("--out", out, (".html", ".htm"), force=force)
     missing = [str(path) for path in results if not path.is_file()]
     if missing:
         raise CallError(f"there is no file '{missing[0]}': expected results written with --save FILE.json")

@@ -5,12 +5,14 @@ from typing import Annotated
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.output import ResultFlags, command_line, say
+from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
 
 __all__ = ["similarity"]
 
 ScoredPairsName = Annotated[
-    str, flag("docstrings, or a .jsonl or .csv file with sentence1, sentence2 and score.", "--dataset", "-d")
+    str,
+    flag("docstrings, or a .jsonl or .csv file with sentence1, sentence2, score.", "--dataset", "-d", panel=MAIN_PANEL),
 ]
 
 
@@ -24,8 +26,8 @@ def similarity(
     seed: option.Seed = 0,
     *,
     loading: option.TextFlags,
-    store: option.StoreFlags,
     output: ResultFlags,
+    store: option.StoreFlags,
 ) -> None:
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
     output.check()

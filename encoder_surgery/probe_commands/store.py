@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["store_app"]
 
-store_app = app("See, check and empty the store of pooled states.", "probe store list")
+store_app = app("Inspect, verify and prune the cached vectors.", "probe store list")
 
 
 @store_app.command("list", epilog="Example: probe store list")
 @friendly
 def show(store: StoreFolder, output: FormatFlag) -> None:
-    """List what is stored: model, data set, settings, size, last use."""
+    """List the cached vectors: model, data set, settings, size, last use."""
     output.check()
     from probe.store.inventory import find_leftovers, list_shelves, store_table
 
@@ -41,7 +41,7 @@ def show(store: StoreFolder, output: FormatFlag) -> None:
 @store_app.command(epilog="Example: probe store verify")
 @friendly
 def verify(store: StoreFolder) -> None:
-    """Check every checksum; names what is damaged and ends with exit code 1 if anything is. Changes nothing."""
+    """Verify every checksum; damaged files are listed, and the exit code is then 1. Changes nothing."""
     from probe.store.inventory import verify as verify_store
 
     opened = _open(store)
@@ -69,14 +69,14 @@ def verify(store: StoreFolder) -> None:
     Idle(("everything",), lambda values: values["unused_for"] is not None, "with --unused-for"),
 )
 def prune(
-    model: Annotated[str | None, flag("States of this model, as it was typed.", "--model", "-m")] = None,
-    unused_for: Annotated[float | None, flag("States not used for this many days.", min=0)] = None,
-    everything: Annotated[bool, flag("All states.", "--all")] = False,
-    dry_run: Annotated[bool, flag("Say what would go, and delete nothing.", "--dry-run")] = False,
+    model: Annotated[str | None, flag("Vectors of this model.", "--model", "-m")] = None,
+    unused_for: Annotated[float | None, flag("Vectors not used for this many days.", min=0)] = None,
+    everything: Annotated[bool, flag("All vectors.", "--all")] = False,
+    dry_run: Annotated[bool, flag("List the files, delete nothing.", "--dry-run")] = False,
     *,
     store: StoreFolder,
 ) -> None:
-    """Delete damaged and half-written files, and the states the options name; nothing else without an option."""
+    """Delete damaged and incomplete files, and the vectors that options select; asks first."""
     from probe.store.inventory import find_rubbish, select_shelves
     from probe.store.inventory import prune as delete
 

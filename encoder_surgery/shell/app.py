@@ -14,6 +14,8 @@ from typing import Annotated, Any, get_args
 import typer
 
 from encoder_surgery.shell.given import CheckedCommand
+from encoder_surgery.shell.panels import ADVANCED_PANEL, RUN_PANEL, show_all
+from encoder_surgery.shell.positional import Positional, both_forms, mark_of
 from encoder_surgery.shell.process import (
     PIPE_CLOSED,
     Terminated,
@@ -24,11 +26,12 @@ from encoder_surgery.shell.process import (
     open_streams,
     terminable,
 )
+from encoder_surgery.shell.verbosity import set_verbosity
 from probe.errors import ProbeError, first_line
 from probe.io.files import as_refusal, reason
 from probe.io.staging import scratch_files
 
-__all__ = ["app", "flag", "friendly", "leave_to_first", "shared"]
+__all__ = ["advanced", "app", "flag", "friendly", "leave_to_first", "shared"]
 
 Command = Callable[..., None]
 
@@ -43,6 +46,12 @@ _ENVIRONMENT = {
 # What torch says where a processor's memory is used up.
 _NO_MEMORY = "can't allocate memory"
 _SHARED = "shares_work"
+# Name, help, panel and option names of the flags that every command has.
+_COMMON = (
+    ("quiet", "Print only warnings and errors on stderr.", RUN_PANEL, "--quiet", "-q"),
+    ("verbose", "Print every detail on stderr.", ADVANCED_PANEL, "--verbose", "-v"),
+    ("debug", "Show the traceback of an error.", ADVANCED_PANEL, "--debug"),
+)
 # torchrun sets these; a library that sees them waits for the other processes.
 _CALLS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # Seconds within which the launcher ends this process if the first one failed.
@@ -71,24 +80,46 @@ def app(help: str, example: str, commands: Mapping[str, Command] | None = None) 
         help=help,
         epilog=f"Example: {example}",
         no_args_is_help=True,
-        add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.command = functools.partial(made.command, cls=CheckedCommand)  # type: ignore[method-assign]
+    made.callback()(_root)
     for line, command in (commands or {}).items():
         made.command(epilog=f"Example: {line}")(command)
     return made
 
 
-def flag(help: str, *names: str, **rules: Any) -> Any:
+def flag(help: str, *names: str, panel: str | None = None, **rules: Any) -> Any:
     """Return an option for `Annotated`.
 
     Args:
-        help: What `--help` says of it.
-        names: Its names, where they do not follow from the parameter's.
-        rules: Whatever else `typer.Option` takes.
+        help: Help text.
+        names: Names of the option, unless they follow from the parameter's.
+        panel: Panel of the help, if it is not that of the option's group.
+        rules: Further arguments of `typer.Option`.
     """
-    return typer.Option(*names, help=help, **rules)
+    return typer.Option(*names, help=help, rich_help_panel=panel, **rules)
+
+
+def advanced(help: str, *names: str, **rules: Any) -> Any:
+    """Return an option for `Annotated` that only `--help-all` shows; arguments as in `flag`."""
+    return flag(help, *names, panel=ADVANCED_PANEL, **rules)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"encoder-surgery {version('encoder-surgery')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, flag("Show the version and exit.", "--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
 
 
 def friendly(command: Command) -> Command:
@@ -99,9 +130,10 @@ def friendly(command: Command) -> Command:
     """
 
     @functools.wraps(command)
-    def run(*, debug: bool = False, **values: Any) -> None:
+    def run(*, debug: bool = False, quiet: bool = False, verbose: bool = False, **values: Any) -> None:
         """Run the command."""
         _prepare_process()
+        set_verbosity(quiet=quiet, verbose=verbose)
         if not getattr(command, _SHARED, False):
             leave_to_first()
         try:
@@ -123,26 +155,47 @@ def friendly(command: Command) -> Command:
                 raise
             raise _failed(*_explain(error)) from error
 
-    options = _list_options(command)
+    options = both_forms(_list_options(command), run)
     run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     run.__annotations__ = {option.name: option.annotation for option in options}
     return run
 
 
 def _list_options(command: Command) -> list[inspect.Parameter]:
-    """Return the options of a command: its own, then those of its groups, then `--debug`."""
+    """Return the parameters of a command: the main ones, those of its groups, then those of every command."""
     parameters = inspect.signature(command).parameters.values()
     own = [parameter for parameter in parameters if not is_dataclass(parameter.annotation)]
     groups: list[Any] = [parameter.annotation for parameter in parameters if is_dataclass(parameter.annotation)]
     grouped = [_in_panel(option, group) for group in groups for option in inspect.signature(group).parameters.values()]
-    annotation = Annotated[bool, flag("Show the traceback of an error.", "--debug")]
-    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
-    return [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in (*own, *grouped, debug)]
+    listed = [*sorted([*own, *grouped], key=_prominence), _help_all(), *(_common(*one) for one in _COMMON)]
+    return [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in listed]
+
+
+def _common(name: str, help: str, panel: str, *names: str) -> inspect.Parameter:
+    """Return a flag that every command has."""
+    annotation = Annotated[bool, flag(help, *names, panel=panel)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+
+
+def _help_all() -> inspect.Parameter:
+    annotation = Annotated[
+        bool, flag("Show all options, the advanced ones too.", "--help-all", callback=show_all, is_eager=True)
+    ]
+    return inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+
+
+def _prominence(option: inspect.Parameter) -> int:
+    """Return the place of a parameter in the help: the encoder, the data set, then the rest in their order."""
+    if mark_of(option):
+        return 0
+    return 1 if option.name == "dataset" else 2
 
 
 def _in_panel(option: inspect.Parameter, group: Any) -> inspect.Parameter:
-    """Return an option that `--help` shows in the panel of its group."""
+    """Return an option that `--help` shows in the panel of its group, unless it has one of its own."""
     kind, info = get_args(option.annotation)
+    if isinstance(info, Positional) or info.rich_help_panel:
+        return option
     info = copy(info)
     info.rich_help_panel = group.panel
     return option.replace(annotation=Annotated[kind, info])
@@ -178,7 +231,7 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"what was read is nested too deeply to be data of any kind ({words})", 1
     if isinstance(error, ImportError):
         return f"a package cannot be imported ({words}): is the installation whole?", 1
-    return f"unexpected {kind}: {error} (a fault of ours: --debug shows where)", 1
+    return f"unexpected {kind}: {error} (internal error, please report; --debug shows the traceback)", 1
 
 
 def _describe_refusal(error: OSError) -> str:

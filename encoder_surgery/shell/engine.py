@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from encoder_surgery.shell.app import flag
+from encoder_surgery.shell.app import advanced, flag
 from encoder_surgery.shell.options import DataFlags
-from encoder_surgery.shell.output import check_choice
+from encoder_surgery.shell.panels import RUN_PANEL
 from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
 
@@ -18,23 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineFlags"]
 
-_LOCAL, _RAY = "local", "ray"
+_LOCAL: Literal["local"] = "local"
 
 
 @dataclass(frozen=True)
 class EngineFlags:
     """Options of the engine."""
 
-    panel: ClassVar[str] = "Engine"
+    panel: ClassVar[str] = RUN_PANEL
 
-    engine: Annotated[str, flag("What reads the documents: local, or ray (needs the extra ray).")] = _LOCAL
-    address: Annotated[str | None, flag("Of a Ray cluster: HOST:PORT or auto; one is started here when left out.")] = (
+    engine: Annotated[Literal["local", "ray"], flag("This process, or a Ray cluster (extra ray).")] = _LOCAL
+    address: Annotated[str | None, advanced("Address of the cluster: HOST:PORT or auto; default: start one here.")] = (
         None
     )
-    workers: Annotated[int | None, flag("Of the Ray cluster; as many as it has room for when left out.")] = None
-    gpus_per_worker: Annotated[
-        float | None, flag("Of the Ray cluster; 1 where the model runs on a GPU, when left out.")
-    ] = None
+    workers: Annotated[int | None, advanced("Number of workers; default: as many as fit.")] = None
+    gpus_per_worker: Annotated[float | None, advanced("GPUs per worker; default: 1 for a model on a GPU.")] = None
 
     def check(self, specs: Sequence[str]) -> None:
         """Refuse values that cannot be, before any work.
@@ -46,7 +44,6 @@ class EngineFlags:
             CallError: A value is wrong, or Ray is not installed.
             ProbeError: Nothing listens at the address.
         """
-        check_choice("--engine", self.engine, (_LOCAL, _RAY))
         workers, gpus = self.workers, self.gpus_per_worker
         if self.engine == _LOCAL:
             for option, value in {"--address": self.address, "--workers": workers, "--gpus-per-worker": gpus}.items():

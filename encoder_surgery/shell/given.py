@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand
 
 from encoder_surgery.shell.idle import idle_options
+from encoder_surgery.shell.panels import hidden_advanced
+from encoder_surgery.shell.positional import join_forms
 
 __all__ = ["CheckedCommand"]
 
@@ -21,6 +23,11 @@ _GREATEST = 10**15
 class CheckedCommand(TyperCommand):
     """A command that refuses what no option could mean, by the option's name and in a line."""
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, without the advanced options unless all are to be shown."""
+        with hidden_advanced(ctx):
+            super().format_help(ctx, formatter)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse what was typed, unless something is wrong with it."""
         names = {parameter.name: _label(parameter) for parameter in self.params}
@@ -31,6 +38,8 @@ class CheckedCommand(TyperCommand):
                 _refuse(_faults(names, values, order))
         rest: list[str] = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
+            fault = join_forms(self.callback, ctx.params, names)
+            _refuse(iter([fault] if fault else []))
             _refuse(_faults_of_numbers(names, ctx.params))
             _refuse(idle_options(self.callback, names, given=values, parsed=ctx.params))
         return rest

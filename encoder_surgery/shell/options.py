@@ -6,12 +6,15 @@ A group is a frozen dataclass: its fields are options, its methods do what every
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.output import check_choice, command_line, say
+from encoder_surgery.shell.app import advanced, flag
+from encoder_surgery.shell.completion import complete_datasets, complete_metrics, complete_models, complete_specs
+from encoder_surgery.shell.output import command_line, say
+from encoder_surgery.shell.panels import MAIN_PANEL, RUN_PANEL
+from encoder_surgery.shell.positional import positional
 from probe.errors import GREATEST_SEED, CallError, DataError
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CutPooling",
     "DataFlags",
+    "DatasetArgument",
     "DatasetName",
     "Device",
     "DeviceFlags",
@@ -33,15 +37,19 @@ __all__ = [
     "Force",
     "Labels",
     "Layers",
+    "Limit",
     "MaxTokens",
     "MetricName",
     "Model",
+    "Models",
     "OutFolder",
     "Poolings",
     "PromptFlags",
     "RankFlags",
     "Seed",
     "Similarity",
+    "Spec",
+    "Specs",
     "Split",
     "Steps",
     "StoreFlags",
@@ -53,25 +61,40 @@ __all__ = [
     "parse_dims",
 ]
 
-Model = Annotated[str, flag("Alias (see `probe models`), hub id or folder.", "--model", "-m")]
-DatasetName = Annotated[str, flag("docstrings, a BEIR name, a BEIR folder, zip or URL.", "--dataset", "-d")]
-Split = Annotated[str | None, flag("Split whose judgements count; test, or the only one, when left out.")]
-TextLimit = Annotated[int | None, flag("Keep about this many texts, spread evenly over labels or scores.")]
+_MODEL = "Alias (see `probe models`), hub id or folder."
+# The backslash keeps rich from reading brackets as markup.
+_SPEC = "Encoder: model\\[@layer]\\[:pooling], several joined by + for a fusion, or a saved folder."
+
+Model = Annotated[str, positional(_MODEL, "--model", "-m", complete=complete_models)]
+Models = Annotated[list[str], positional(_MODEL, "--model", "-m", complete=complete_models)]
+Spec = Annotated[str, positional(_SPEC, "--model", "-m", complete=complete_specs)]
+Specs = Annotated[list[str], positional(_SPEC, "--model", "-m", complete=complete_specs)]
+_DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
+DatasetName = Annotated[str, flag(_DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)]
+DatasetArgument = Annotated[str, positional(_DATASET, "--dataset", "-d", complete=complete_datasets)]
+Split = Annotated[str | None, flag("Split to score; default: test, or the only one.")]
+Limit = Annotated[int | None, flag("Approximate number of documents; judged ones always stay.")]
+TextLimit = Annotated[int | None, flag("Approximate number of texts, spread evenly over labels or scores.")]
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
-CutPooling = Annotated[str | None, flag("cls, last, max or mean; the model's own when left out.")]
-DropSameId = Annotated[
-    bool, flag("Drop documents with the query's own id whatever their text, as BEIR does.", "--drop-same-id")
+CutPooling = Annotated[
+    Literal["cls", "last", "max", "mean"] | None, flag("Pooling of the saved model; default: the model's own.")
 ]
-MetricName = Annotated[str, flag("ndcg, map, recall, precision or mrr @ a cut-off.")]
-Similarity = Annotated[str, flag("What vectors are compared by: own, cosine, dot, euclidean or manhattan.")]
-Seed = Annotated[int, flag("Random seed of intervals and paired tests.", min=0, max=GREATEST_SEED)]
+DropSameId = Annotated[
+    bool,
+    advanced("Drop documents with the query's id, whatever their text.", "--drop-same-id"),
+]
+MetricName = Annotated[
+    str, flag("ndcg, map, recall, precision, mrr or success, @ a cut-off.", autocompletion=complete_metrics)
+]
+Similarity = Annotated[Literal["own", "cosine", "dot", "euclidean", "manhattan"], flag("Similarity of two vectors.")]
+Seed = Annotated[int, flag("Random seed.", metavar="INT", min=0, max=GREATEST_SEED)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
-MaxTokens = Annotated[int | None, flag("Longest input; the model's own when left out.")]
-OutFolder = Annotated[Path, flag("Folder to make.", "--out", "-o")]
-Force = Annotated[bool, flag("Replace a folder that this command made.", "--force")]
-Labels = Annotated[str, flag("Train networks on the judgements of train or dev; none, or a split.")]
-Steps = Annotated[int, flag("Batches a network is trained for, at most.", min=1, max=1_000_000)]
+MaxTokens = Annotated[int | None, flag("Maximum length in tokens; default: the model's own.")]
+OutFolder = Annotated[Path, flag("Output folder.", "--out", "-o")]
+Force = Annotated[bool, flag("Overwrite existing output.", "--force")]
+Labels = Annotated[Literal["none", "train", "dev"], flag("Split whose relevance labels networks may be trained on.")]
+Steps = Annotated[int, flag("Maximum training steps of a network.", min=1, max=1_000_000)]
 
 
 @dataclass(frozen=True)
@@ -81,18 +104,13 @@ class TrustFlag:
     panel: ClassVar[str] = "Model"
 
     _: KW_ONLY  # shown after the options of derived groups
-    revision: Annotated[
-        str | None, flag("Commit, branch or tag of a model on the hub; owner/name@revision says it of one.")
-    ] = None
-    attn: Annotated[
-        str | None,
-        flag("Implementation of the attention: eager, sdpa, ...; the model's own when left out."),
-    ] = None
+    revision: Annotated[str | None, advanced("Commit, branch or tag on the hub.")] = None
+    attn: Annotated[str | None, advanced("Attention: eager, sdpa, ...; default: the model's own.")] = None
     config: Annotated[
         list[str] | None,
-        flag("Change a setting of the model's config; may be repeated.", metavar="KEY=VALUE"),
+        advanced("Override a setting of the model's config; repeatable.", metavar="KEY=VALUE"),
     ] = None
-    trust_remote_code: Annotated[bool, flag("Run code shipped in the model's folder.", "--trust-remote-code")] = False
+    trust_remote_code: Annotated[bool, advanced("Run code from the model's folder.", "--trust-remote-code")] = False
 
     def load_options(self, **fixed: Any) -> "LoadOptions":
         """Return how to load a model.
@@ -121,7 +139,7 @@ def _parse_settings(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 class DeviceFlags(TrustFlag):
     """Where and in what precision a model computes."""
 
-    dtype: Annotated[str, flag("Precision of matrix products: auto, float32, bfloat16 or float16.")] = "auto"
+    dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], flag("Compute dtype.")] = "auto"
     device: Device = "auto"
 
 
@@ -130,10 +148,10 @@ class PromptFlags(TrustFlag):
     """How a model reads queries and documents."""
 
     max_tokens: MaxTokens = None
-    query_prompt: Annotated[str | None, flag("Prefix of queries; the model's own when left out.")] = None
-    document_prompt: Annotated[str | None, flag("Prefix of documents; the model's own when left out.")] = None
-    query_prompt_name: Annotated[str | None, flag("One of the model's own prompts by its name, for queries.")] = None
-    document_prompt_name: Annotated[str | None, flag("The same for documents.")] = None
+    query_prompt: Annotated[str | None, flag("Prompt prefix of queries; default: the model's own.")] = None
+    document_prompt: Annotated[str | None, flag("Prompt prefix of documents; default: the model's own.")] = None
+    query_prompt_name: Annotated[str | None, advanced("Named prompt of the model, for queries.")] = None
+    document_prompt_name: Annotated[str | None, advanced("Named prompt of the model, for documents.")] = None
 
 
 @dataclass(frozen=True)
@@ -146,12 +164,10 @@ class TextFlags(DeviceFlags):
     """How a model encodes texts that are neither queries nor documents."""
 
     max_tokens: MaxTokens = None
-    document_prompt: Annotated[
-        str | None, flag("Prefix of every text; the model's document prompt when left out.", "--prompt")
-    ] = None
-    document_prompt_name: Annotated[
-        str | None, flag("One of the model's own prompts by its name, for every text.", "--prompt-name")
-    ] = None
+    document_prompt: Annotated[str | None, flag("Prompt prefix; default: the model's document prompt.", "--prompt")] = (
+        None
+    )
+    document_prompt_name: Annotated[str | None, advanced("Named prompt of the model.", "--prompt-name")] = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +178,7 @@ class DataFlags:
 
     dataset: DatasetName = "docstrings"
     split: Split = None
-    limit: Annotated[int | None, flag("Keep about this many documents; judged ones always stay.")] = None
+    limit: Limit = None
 
     def load(self, *, bm25: bool = False) -> "Dataset":
         """Return the data set, and say so if it is larger than asked for.
@@ -185,12 +201,10 @@ class DataFlags:
 class StoreFolder:
     """Where the store is."""
 
-    panel: ClassVar[str] = "Store"
+    panel: ClassVar[str] = RUN_PANEL
 
     _: KW_ONLY
-    store: Annotated[
-        str | None, flag("Folder or URL of the store; in the cache folder when left out.", metavar="FOLDER")
-    ] = None
+    store: Annotated[str | None, advanced("Folder or URL of the cached vectors.", metavar="FOLDER")] = None
 
     def open(self) -> "Store | None":
         """Return the store at the folder or URL asked for, or in the cache folder; None if there is no cache folder."""
@@ -223,9 +237,7 @@ class StoreFlags(StoreFolder):
     """Where the store is, and whether it is used at all."""
 
     _: KW_ONLY
-    no_store: Annotated[bool, flag("Keep no states, read none: for corpora larger than the disk.", "--no-store")] = (
-        False
-    )
+    no_store: Annotated[bool, flag("Cache nothing: for corpora larger than the disk.", "--no-store")] = False
 
     def open(self) -> "Store | None":
         """Return the store that the command uses, if any."""
@@ -238,11 +250,11 @@ class StoreFlags(StoreFolder):
 class RankFlags:
     """How encoders are ranked."""
 
-    panel: ClassVar[str] = "Ranking"
+    panel: ClassVar[str] = "Data"
 
     metric: MetricName = "ndcg@10"
     seed: Seed = 0
-    baseline: Annotated[str | None, flag("bm25 adds a BM25 row (needs the extra bm25).")] = None
+    baseline: Annotated[Literal["bm25"] | None, flag("Add a row of BM25 (extra bm25).")] = None
     similarity: Similarity = "own"
     drop_same_id: DropSameId = False
 
@@ -264,10 +276,9 @@ class RankFlags:
         )
 
     def _wants_bm25(self) -> bool:
-        """Return whether a row of BM25 is asked for, which must be installed then."""
+        """Return whether a row of BM25 is requested; it must be installed."""
         if self.baseline is None:
             return False
-        check_choice("--baseline", self.baseline, ("bm25",))
         from probe.experiments.bm25 import check_bm25
 
         check_bm25()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 import typer
 
 from encoder_surgery.shell.app import flag
+from encoder_surgery.shell.verbosity import Verbosity, verbosity
 from probe.errors import CallError, ProbeError
 from probe.io import files
 from probe.io.files import find_refusal, reason
@@ -53,8 +54,8 @@ def check_choice(option: str, value: str, choices: Collection[str]) -> None:
         raise CallError(f"unknown {option} '{value}': expected one of {', '.join(choices)}")
 
 
-def check_file(option: str, file: Path | None, suffixes: Collection[str]) -> None:
-    """Refuse a file that cannot be written, or whose suffix says nothing, before the work."""
+def check_file(option: str, file: Path | None, suffixes: Collection[str], *, force: bool) -> None:
+    """Refuse, before the work, a file that cannot be written, has an unknown suffix, or exists without `--force`."""
     if file is None:
         return
     if file.suffix.lower() not in suffixes:
@@ -62,7 +63,9 @@ def check_file(option: str, file: Path | None, suffixes: Collection[str]) -> Non
     if file.is_dir():
         raise CallError(f"{option} '{file}' is a folder: expected a file")
     if file.exists() and not file.is_file():
-        raise CallError(f"{option} '{file}' is no ordinary file: expected one, or a new name")
+        raise CallError(f"{option} '{file}' is not a regular file: expected one, or a new name")
+    if file.exists() and not force:
+        raise CallError(f"{option} '{file}' exists: choose another name, or overwrite it with --force")
     if not file.parent.is_dir():
         raise CallError(f"{option} '{file}': there is no folder '{file.parent}'; make it first")
     refused = find_refusal(file)
@@ -71,14 +74,14 @@ def check_file(option: str, file: Path | None, suffixes: Collection[str]) -> Non
     _checked[file.absolute()] = stamp_of(file)
 
 
-def check_plot(plot: Path | None, option: str = "--plot") -> None:
-    """Refuse a file that cannot be a picture, or any without matplotlib, before the work."""
+def check_plot(plot: Path | None, *, force: bool) -> None:
+    """Refuse, before the work, a file that cannot be a picture, or any without matplotlib."""
     if plot is None:
         return
     from probe.plots.picture import SUFFIXES, check_matplotlib
 
-    check_file(option, plot, SUFFIXES)
-    check_matplotlib(option)
+    check_file("--plot", plot, SUFFIXES, force=force)
+    check_matplotlib("--plot")
 
 
 @dataclass(frozen=True)
@@ -122,14 +125,15 @@ class ResultFlags(FormatFlag):
 
     suffixes: ClassVar[Mapping[str, str]] = {".json": "json"}
 
-    save: Annotated[Path | None, flag("Write the numbers as a .json file as well.")] = None
-    plot: Annotated[Path | None, flag("Draw a picture as well; .png, .svg or .pdf (needs the extra plot).")] = None
+    save: Annotated[Path | None, flag("Save the result to a .json file.")] = None
+    plot: Annotated[Path | None, flag("Plot to a .png, .svg or .pdf file (extra plot).")] = None
+    force: Annotated[bool, flag("Overwrite existing files.", "--force")] = False
 
     def check(self) -> None:
         """Refuse a wrong value before the work, not after it."""
         super().check()
-        check_file("--save", self.save, self.suffixes)
-        check_plot(self.plot)
+        check_file("--save", self.save, self.suffixes, force=self.force)
+        check_plot(self.plot, force=self.force)
 
     def emit(self, result: "Result") -> None:
         """Save a result where asked for, print it, and draw it where asked for."""
@@ -161,7 +165,7 @@ class LeaderboardFlags(ResultFlags):
     suffixes: ClassVar[Mapping[str, str]] = _SUFFIXES
 
     format: Annotated[str, flag("table, json, csv or markdown.", "--format", "-f")] = "table"
-    save: Annotated[Path | None, flag("Write a file as well; .json, .csv, .md or .txt says how.")] = None
+    save: Annotated[Path | None, flag("Save to a .json, .csv, .md or .txt file.")] = None
 
     @property
     def writes_json(self) -> bool:
@@ -208,8 +212,9 @@ def console(**options: Any) -> "Console":
 
 
 def say(words: str) -> None:
-    """Print words for people, on stderr."""
-    typer.echo(words, err=True)
+    """Print words for people on stderr, unless `--quiet` asks for none."""
+    if verbosity() < Verbosity.QUIET or words.startswith("warning: "):
+        typer.echo(words, err=True)
 
 
 def write_text(text: str, file: Path) -> None:

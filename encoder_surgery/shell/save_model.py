@@ -1,21 +1,25 @@
 """Score a changed model for its card, save it, check it in a fresh process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.options import DropSameId, Force, Similarity, StoreFlags
+from encoder_surgery.shell.completion import complete_datasets
+from encoder_surgery.shell.idle import Idle
+from encoder_surgery.shell.options import DropSameId, Force, Limit, MetricName, Seed, Similarity, StoreFlags
 from encoder_surgery.shell.output import command_line, say
+from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 from probe.layers.hookpoint import HEAD, check_pooling, split_tower
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
+    from probe.encoding.chunk_states import Progress
     from probe.experiments.options import RunOptions
     from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
@@ -23,28 +27,41 @@ if TYPE_CHECKING:
 
     Score = Callable[[Dataset, RunOptions], Leaderboard]
 
-__all__ = ["CardFlags", "FolderFlags", "make_and_save", "name_folder", "refuse_for_tower"]
+__all__ = ["NO_SCORING", "CardFlags", "FolderFlags", "make_and_save", "name_folder", "refuse_for_tower"]
 
 
 @dataclass(frozen=True)
 class CardFlags(StoreFlags):
     """The data set that a changed model is scored on, for its card."""
 
-    panel: ClassVar[str] = "Score"
+    panel: ClassVar[str] = "Scoring"
 
-    dataset: Annotated[str | None, flag("Score the result on it, for its model card.", "--dataset", "-d")] = None
+    dataset: Annotated[
+        str | None,
+        flag("Score on it, for the model card.", "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets),
+    ] = None
+    limit: Limit = None
+    metric: MetricName = "ndcg@10"
+    seed: Seed = 0
     similarity: Similarity = "own"
     drop_same_id: DropSameId = False
 
     def open(self) -> "Store | None":
-        """Return the store that the scoring uses, if any; refuse what has nothing to do without a score."""
-        from probe.metrics.similarity import OWN, check_similarity
-
-        if check_similarity(self.similarity) != OWN and self.dataset is None:
-            raise CallError(f"--similarity {self.similarity} is for the score: name a data set with --dataset")
-        if self.drop_same_id and self.dataset is None:
-            raise CallError("--drop-same-id says how a data set is scored: name one with --dataset")
+        """Return the store of the scoring, or None if nothing is scored."""
         return super().open() if self.dataset else None
+
+    def options(self, store: "Store | None", progress: "Progress") -> "RunOptions":
+        """Return how the scoring runs."""
+        from probe.experiments.options import RunOptions
+
+        return RunOptions(
+            metric=self.metric,
+            seed=self.seed,
+            command=command_line(),
+            store=store,
+            progress=progress,
+            similarity=self.similarity,
+        )
 
     def score(self, split: str | None, store: "Store | None", score: "Score") -> str:
         """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
@@ -52,17 +69,23 @@ class CardFlags(StoreFlags):
             return ""
         from probe.data.dataset import refuse_images
         from probe.data.loading import load_dataset
-        from probe.experiments.options import RunOptions
         from surgery.scoring import card_section
 
         with working() as report:
-            data = load_dataset(self.dataset, split, drop_same_id=self.drop_same_id)
+            data = load_dataset(self.dataset, split, self.limit, drop_same_id=self.drop_same_id)
             refuse_images(data, "a changed model")
-            options = RunOptions(command=command_line(), store=store, progress=report, similarity=self.similarity)
-            board = score(data, options)
+            board = score(data, self.options(store, report))
         for row in board.rows:
             say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
         return card_section(board)
+
+
+# The options of the scoring do nothing where nothing is scored.
+NO_SCORING = Idle(
+    ("split", *(one.name for one in fields(CardFlags) if one.name != "dataset")),
+    lambda values: values["dataset"] is None,
+    "without --dataset",
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,9 @@ class FolderFlags:
 
     panel: ClassVar[str] = "Output"
 
-    out: Annotated[Path | None, flag("Folder to make; named after the model when left out.", "--out", "-o")] = None
+    out: Annotated[
+        Path | None, flag("Output folder; default: named after the model.", "--out", "-o", panel=MAIN_PANEL)
+    ] = None
     force: Force = False
 
 

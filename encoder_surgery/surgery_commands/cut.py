@@ -6,26 +6,33 @@ from typing import Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.idle import Idle, refuses
+from encoder_surgery.shell.idle import refuses
 from encoder_surgery.shell.output import say
-from encoder_surgery.shell.save_model import CardFlags, FolderFlags, make_and_save, name_folder, refuse_for_tower
+from encoder_surgery.shell.save_model import (
+    NO_SCORING,
+    CardFlags,
+    FolderFlags,
+    make_and_save,
+    name_folder,
+    refuse_for_tower,
+)
 from probe.errors import CallError
 from probe.layers.hookpoint import split_tower
 
 __all__ = ["cut"]
 
-_LENS = "Put a linear map on top that aims at the full model's embedding; fitted to --dataset without labels."
+_LENS = "Add a lens: a linear map to the full model's embedding, fitted on --dataset without labels."
 
 
 @friendly
-@refuses(Idle(("split", "store", "no_store"), lambda values: values["dataset"] is None, "without --dataset"))
+@refuses(NO_SCORING)
 def cut(
-    after: Annotated[int, flag("The last block kept, counted from 1.")],
     model: option.Model = "minilm",
+    *,
+    after: Annotated[int, flag("Last block to keep, counted from 1.")],
     pooling: option.CutPooling = None,
     lens: Annotated[bool, flag(_LENS, "--lens")] = False,
     split: option.Split = None,
-    *,
     folder: FolderFlags,
     loading: option.PromptFlags,
     card: CardFlags,

@@ -1,18 +1,19 @@
 """The command `surgery fuse`."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.idle import Idle, refuses
+from encoder_surgery.shell.completion import complete_specs
+from encoder_surgery.shell.idle import refuses
 from encoder_surgery.shell.output import say
+from encoder_surgery.shell.positional import positional
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.save_model import CardFlags, FolderFlags
+from encoder_surgery.shell.save_model import NO_SCORING, CardFlags, FolderFlags
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -22,18 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["fuse"]
 
-_SPECS = "Hookpoints, written model\\[@layer]\\[:pooling]; two or more."
+_SPECS = "Two or more hookpoints: model\\[@layer]\\[:pooling]."
 
 
 @friendly
-@refuses(Idle(("metric", "store", "no_store"), lambda values: values["dataset"] is None, "without --dataset"))
+@refuses(NO_SCORING)
 def fuse(
-    specs: Annotated[list[str], typer.Argument(help=_SPECS)],
-    method: Annotated[str, flag("concat, or mean and weighted for blocks of one width.")] = "concat",
-    weights: Annotated[str | None, flag("One per hookpoint, as 0.3,0.7; equal if left out.")] = None,
-    tune_weights: Annotated[bool, flag("Choose them on --split of --dataset.", "--tune-weights")] = False,
-    split: Annotated[str | None, flag("Where weights are chosen: train or dev, never test.")] = None,
-    metric: option.MetricName = "ndcg@10",
+    specs: Annotated[list[str], positional(_SPECS, "--model", "-m", complete=complete_specs)],
+    method: Annotated[
+        Literal["concat", "mean", "weighted"], flag("How vectors are joined; mean and weighted need equal widths.")
+    ] = "concat",
+    weights: Annotated[str | None, flag("Weights with commas, as 0.3,0.7; default: equal.")] = None,
+    tune_weights: Annotated[bool, flag("Choose the weights on --split of --dataset.", "--tune-weights")] = False,
+    split: Annotated[Literal["train", "dev"] | None, flag("Split that chooses the weights.")] = None,
     *,
     folder: FolderFlags,
     loading: option.PromptFlags,
@@ -48,7 +50,7 @@ def fuse(
     from surgery.scoring import score_fused
 
     _check_tuning(tune_weights, weights, split, dataset=card.dataset)
-    ranked_by, chosen = Metric.parse(metric), _parse_weights(weights)
+    ranked_by, chosen = Metric.parse(card.metric), _parse_weights(weights)
     scored = loading.load_options()
     out = folder.out or Path("-".join(map(_short_name, specs)))
     check_out(out, folder.force)
@@ -64,7 +66,7 @@ def fuse(
         None,
         store,
         lambda data, ranking: score_fused(
-            fuse_models(specs, method, chosen, options=scored, store=store), data, replace(ranking, metric=ranked_by)
+            fuse_models(specs, method, chosen, options=scored, store=store), data, ranking
         ),
     )
     say(f"saving {out} and checking it in a fresh process")

@@ -5,20 +5,27 @@ from typing import Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.save_model import CardFlags, FolderFlags, make_and_save, name_folder, refuse_for_tower
+from encoder_surgery.shell.idle import refuses
+from encoder_surgery.shell.save_model import (
+    NO_SCORING,
+    CardFlags,
+    FolderFlags,
+    make_and_save,
+    name_folder,
+    refuse_for_tower,
+)
 
 __all__ = ["keep"]
 
 
 @friendly
-@refuses(Idle(("split", "store", "no_store"), lambda values: values["dataset"] is None, "without --dataset"))
+@refuses(NO_SCORING)
 def keep(
-    layers: Annotated[str, flag("Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
     model: option.Model = "minilm",
+    *,
+    blocks: Annotated[str, flag("Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
     pooling: option.CutPooling = None,
     split: option.Split = None,
-    *,
     folder: FolderFlags,
     loading: option.PromptFlags,
     card: CardFlags,
@@ -30,13 +37,13 @@ def keep(
     from surgery.scoring import score_kept
 
     refuse_for_tower(model, {"--dataset": card.dataset})
-    blocks = parse_blocks(layers)
+    chosen = parse_blocks(blocks)
     options = loading.load_options(dtype="float32", device="cpu")
     make_and_save(
-        lambda: keep_blocks(load_model(model, options), blocks),
-        folder.out or Path(f"{name_folder(model)}-{'-'.join(map(str, blocks))}"),
+        lambda: keep_blocks(load_model(model, options), chosen),
+        folder.out or Path(f"{name_folder(model)}-{'-'.join(map(str, chosen))}"),
         lambda data, ranking: score_kept(
-            load_model(model, loading.load_options()), blocks, pooling, dataset=data, options=ranking
+            load_model(model, loading.load_options()), chosen, pooling, dataset=data, options=ranking
         ),
         card=card,
         split=split,

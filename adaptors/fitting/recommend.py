@@ -1,4 +1,4 @@
-"""Recommend the cheapest layer that is not worse than the full model, judged on queries that are not the test's."""
+"""Recommend the cheapest layer that is not worse than the full model, judged on queries outside the test split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ _ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The cheapest encoder that is not worse than the full model by a margin or more.
+    """The cheapest encoder that passes a non-inferiority test against the full model.
 
     Attributes:
-        encoder: Its hookpoint, or None where there is none.
+        encoder: Its hookpoint, or None if no candidate passes.
         lens: Whether it needs its lens.
-        p_value: Of the non-inferiority test, corrected by Holm over all candidates.
-        margin: How much worse still counts as not worse.
-        queries: Number of queries that judged.
+        p_value: p-value of the non-inferiority test, Holm-corrected over all candidates.
+        margin: Non-inferiority margin.
+        queries: Number of queries used for the test.
         split: Their split.
     """
 
@@ -49,9 +49,9 @@ class Recommendation:
 
     def words(self) -> str:
         """Return the recommendation as a sentence."""
-        judged = f"judged on {self.queries} queries of {self.split} that no fit saw, Holm over all layers"
+        judged = f"tested on {self.queries} queries of {self.split} not used for fitting, Holm over all layers"
         if self.encoder is None or self.p_value is None:
-            return f"no layer is shown to be within {self.margin:g} of the full model ({judged}): keep all blocks"
+            return f"no layer was shown to be within {self.margin:g} of the full model ({judged}): keep all blocks"
         lens = " with its lens" if self.lens else ""
         return (
             f"{self.encoder}{lens} is not worse than the full model by {self.margin:g} (p {self.p_value:.2g}; {judged})"
@@ -63,24 +63,24 @@ def recommend(
 ) -> Recommendation:
     """Recommend a layer, raw or with its lens.
 
-    The lenses are fitted to half of the held-out queries (their texts alone); the other half judges.
+    The lenses are fitted to the texts of one half of the held-out queries; the test uses the other half.
 
     Args:
         reader: The model's reader.
-        points: Hookpoints of its layers, the full model's own among them.
-        held: A training or development split.
-        margin: How much worse still counts as not worse.
+        points: Hookpoints of its layers, including the full model's own.
+        held: Training or development split.
+        margin: Non-inferiority margin.
         options: Metric, seed, store and progress.
 
     Returns:
         The recommendation.
 
     Raises:
-        CallError: The split is not there, or the margin is none.
+        CallError: There is no such split, or the margin is out of range.
     """
     check_margin(margin)
     if held is None:
-        raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
+        raise CallError("--recommend needs a train or dev split other than the scored one, and the data set has none")
     seen, judged = split_queries(options.apply_id_rule(held))
     full = with_full_model(reader.model, "last", [str(point.pooling) for point in points])[1]
     points = tuple(dict.fromkeys([*points, full]))
@@ -106,17 +106,17 @@ def recommend(
 
 
 def check_margin(margin: float) -> None:
-    """Refuse a margin that no score can be worse by, or that every score is.
+    """Check that a margin is between 0 and 1.
 
     Raises:
-        CallError: It is not between 0 and 1, or no number.
+        CallError: It is not.
     """
     if not 0 < margin < 1:
-        raise CallError(f"--recommend {margin:g}: expected a margin above 0 and below 1, as 0.01")
+        raise CallError(f"--recommend {margin:g}: expected a margin above 0 and below 1, such as 0.01")
 
 
 def split_queries(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Split a data set's queries in two halves by a hash of their ids; the corpus stays whole."""
+    """Split a data set's queries into two halves by a hash of their ids; both keep the whole corpus."""
     first = {name for name in dataset.queries.ids if hashlib.sha256(name.encode()).digest()[0] % 2 == 0}
     return _only(dataset, first), _only(dataset, set(dataset.queries.ids) - first)
 
@@ -134,7 +134,7 @@ def _only(dataset: Dataset, names: set[str]) -> Dataset:
 def _pick(
     evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, *, options: RunOptions
 ) -> tuple[Evaluation | None, float | None]:
-    """Return the shallowest candidate that passes, and its corrected p-value."""
+    """Return the cheapest candidate that passes, and its corrected p-value."""
     reference = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
     depth = full.layer_pooling[0]
     candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
@@ -147,6 +147,6 @@ def _pick(
 
 
 def _cost(evaluation: Evaluation) -> tuple[int, int]:
-    """Blocks first; a raw layer before one with a lens."""
+    """Return the sort key of a candidate: number of blocks, then raw before lens."""
     layer = evaluation.hookpoint.layer_pooling[0] if evaluation.hookpoint else 0
     return layer, int(evaluation.adaptor is not None)

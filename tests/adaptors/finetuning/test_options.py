@@ -28,7 +28,7 @@ WRONG: dict[str, tuple[Callable[..., object], dict[str, object], str]] = {
     "no step": (TrainOptions, {"steps": 0}, "steps 0 is out of range"),
     "an endless rate": (TrainOptions, {"rate": math.inf}, "rate inf is out of range"),
     "a seed that numpy refuses": (RunOptions, {"seed": 2**32}, "seed 4.29497e"),
-    "no dimension": (FitPlan, {"kinds": ("pca",), "dims": ()}, "there is nothing to fit"),
+    "no dimension": (FitPlan, {"kinds": ("pca",), "dims": ()}, "nothing to fit"),
     "a dimension of nothing": (FitPlan, {"kinds": ("pca",), "dims": (0,)}, "dimensions 0 is out of range"),
     "an unknown kind": (FitPlan, {"kinds": ("pac",), "dims": (8,)}, "unknown adaptor 'pac': expected one of truncate"),
 }

@@ -115,7 +115,7 @@ def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path, text: s
     file = tmp_path / "notes.txt"
     file.write_bytes(text.encode("latin-1"))
     for call in (lambda: check_log(file), lambda: continue_log(file, 0)):
-        with pytest.raises(CallError, match="name another file"):
+        with pytest.raises(CallError, match="choose another file"):
             call()
     assert file.read_bytes() == text.encode("latin-1")
 

@@ -195,8 +195,8 @@ def test_what_was_left_out_is_told_with_the_reason(board: dict[str, list[dict[st
     alone = {row["adaptor"] for row in board["rows"] if "+" not in str(row["encoder"])}
     assert not alone & {"scalar-mix", "attention", "lens"}
     told = "\n".join(board["settings"]["adaptors"])  # type: ignore[call-overload]
-    assert "left out: attention: a single hookpoint" in told
-    assert "left out: lens: there is nothing to map" in told
+    assert "skipped: attention: it weights several hookpoints" in told
+    assert "skipped: lens: nothing to map" in told
     assert "variance unexplained" in told
     assert "attention on" in told
 
@@ -214,7 +214,7 @@ def test_a_training_that_comes_to_nothing_leaves_the_others(
     done = run("rank", *on, "--kinds", "mlp,spectral", "--format", "json")
     found = json.loads(done.stdout)
     assert {row["adaptor"] for row in found["rows"]} == {None, "pca", "spectral"}
-    assert "left out: mlp: mlp collapsed" in "\n".join(found["settings"]["adaptors"])
+    assert "skipped: mlp: mlp collapsed" in "\n".join(found["settings"]["adaptors"])
 
 
 def test_a_fit_that_collapses_failed_and_was_no_wrong_call(

@@ -134,11 +134,11 @@ REFUSED = {
     "a pooling for a head": ("surgery cut -m MODEL/siglip@image --after 1 --pooling cls", "expected head"),
     "a lens": (
         "surgery cut -m MODEL/clip@image --after 1 --lens -d DATA/tiny",
-        "--lens is for models of a single tower",
+        "--lens needs a single-tower model",
     ),
     "a card's scores": (
         "surgery keep -m MODEL/clip@text --layers 1 -d DATA/tiny",
-        "--dataset is for models of a single",
+        "--dataset needs a single-tower model",
     ),
     "a longest image": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 5", "an image has as many tokens"),
     "an adaptor on top": (

@@ -40,7 +40,7 @@ def fit_truncate(data: FitData, dim: int) -> Projection:
 
 
 def fit_pca(data: FitData, dim: int) -> Projection:
-    """Rotate to the principal axes of the documents' uncentered states, largest first.
+    """Rotate to the principal axes of the documents' uncentred states, largest first.
 
     At full width the scores do not change.
     """
@@ -87,7 +87,7 @@ def mixed_moments(data: FitData) -> Tensor:
 
 
 def second_moments(states: Tensor) -> Tensor:
-    """Return the uncentered second moments `(D, D)` of states `(N, D)`, in float64."""
+    """Return the uncentred second moments `(D, D)` of states `(N, D)`, in float64."""
     wide = states.double()
     return wide.T @ wide / len(wide)
 

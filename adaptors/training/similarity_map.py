@@ -21,7 +21,7 @@ def similarity_map(
     *,
     sides: tuple[str, str] = ("queries", "documents"),
 ) -> None:
-    """Plot the cosines of all pairs of a sample before and after training, side by side with one color scale.
+    """Plot the cosines of all pairs of a sample before and after training, side by side with one colour scale.
 
     Args:
         before: Both sides `(B, D)` before training; row i of one side is paired with row i of the other.

@@ -1,4 +1,4 @@
-"""Process behavior of commands: signals, closed pipes, output encoding."""
+"""Process behaviour of commands: signals, closed pipes, output encoding."""
 
 import codecs
 import io

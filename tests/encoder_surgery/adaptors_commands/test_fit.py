@@ -153,7 +153,7 @@ def test_modules_that_are_no_adaptor_are_refused(saved: tuple[str, Path, str], t
     other = Path(shutil.copytree(folder, tmp_path / "other"))
     told = json.loads((folder / "adaptor.json").read_text())
     (other / "adaptor.json").write_text(json.dumps({**told, "top": ["1_Pooling"]}))
-    with pytest.raises(ModelError, match="no adaptor is saved as"):
+    with pytest.raises(ModelError, match="unexpected modules on top"):
         open_adapted(other, OPTIONS)
 
 
@@ -250,7 +250,7 @@ WRONG_CALLS = {
     "a loss that needs labels": (["linear", "--loss", "infonce"], "--labels train"),
     "a loss for a closed form": (["spectral", "--loss", "similarity"], "no other loss"),
     "no such kind": (["linear-new"], "unknown adaptor 'linear-new'"),
-    "one hookpoint": (["attention"], "a single hookpoint"),
+    "one hookpoint": (["attention"], "weights several hookpoints"),
     "no steps": (["linear", "--steps", "0"], "--steps"),
 }
 

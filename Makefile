@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-long lint docs pages bench clean
+.PHONY: demo test test-long lint docs pages pictures bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/probe layers --model minilm
@@ -26,6 +26,10 @@ lint: $(INSTALLED)
 # The pages of commands and packages follow from the code; what is written by hand in them stays.
 pages: $(INSTALLED)
 	$(BIN)/python docs/pages.py
+
+# The pictures of README and documentation, out of the results in docs/images/results.
+pictures: $(INSTALLED)
+	$(BIN)/python docs/pictures.py
 
 docs: pages
 	$(BIN)/mkdocs build --strict

@@ -139,7 +139,10 @@ def _names(parameter: Any) -> str:
 
 
 def _type(parameter: Any) -> str:
-    inner = re.sub(r"^list\[(.*)]$", r"\1", parameter.bare_type())
+    from encoder_surgery.shell.given import choices_of
+
+    choices = choices_of(parameter)
+    inner = ", ".join(f"`{choice}`" for choice in choices) or re.sub(r"^list\[(.*)]$", r"\1", parameter.bare_type())
     many = parameter.multiple or parameter.nargs == -1
     return _TYPES.get(inner, inner) + (", one or more" if many else "")
 

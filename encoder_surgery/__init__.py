@@ -10,10 +10,12 @@ __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("probe").__version__
     if name not in _HOMES:
-        raise AttributeError(f"module 'encoder_surgery' has no attribute '{name}'")
+        raise import_module("probe.errors").no_attribute(__name__, name, __all__)
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -12,9 +12,11 @@ _HOMES = {
     "LayerReader": "encoding.reader",
     "Leaderboard": "results.leaderboard",
     "LoadOptions": "models.options",
+    "Metric": "metrics.retrieval",
     "ProbeError": "errors",
     "RunOptions": "experiments.options",
     "Store": "store.store",
+    "build_dataset": "documents.build",
     "classify_layers": "experiments.classification",
     "correlate_layers": "experiments.similarity",
     "evaluate": "evaluation.evaluate",
@@ -29,16 +31,19 @@ _HOMES = {
     "rank_layers": "experiments.layers",
     "read_result": "results.load",
     "truncate": "encoding.truncation",
+    "write_report": "report.write",
 }
 
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("probe.io.package_data").product_version()
     if name not in _HOMES:
-        raise AttributeError(f"module 'probe' has no attribute '{name}'")
+        raise import_module("probe.errors").no_attribute(__name__, name, __all__)
     return getattr(import_module(f"probe.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "GREATEST_SEED",
@@ -12,8 +13,11 @@ __all__ = [
     "ProbeError",
     "TrainingError",
     "check_number",
+    "check_type",
     "did_you_mean",
     "first_line",
+    "no_attribute",
+    "wrong_type",
 ]
 
 # numpy and scikit-learn take no greater seeds.
@@ -47,9 +51,34 @@ class TrainingError(ProbeError):
     """A training came to nothing."""
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a phrase with the names that the user may have meant: the nearest ones, or all when none is near."""
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
+def wrong_type(argument: str, found: object, expected: str) -> CallError:
+    """Return the error of an argument that is of a wrong type."""
+    return CallError(f"{argument}: found {type(found).__name__}, expected {expected}")
+
+
+def check_type(argument: str, found: object, kinds: Any, *, expected: str = "") -> None:
+    """Refuse an argument of another type; `expected` says what it should be, where the type's name does not.
+
+    Raises:
+        CallError: It is of another type.
+    """
+    if not isinstance(found, kinds):
+        raise wrong_type(argument, found, expected or kinds.__name__)
+
+
+def no_attribute(module: str, name: str, known: Sequence[str]) -> AttributeError:
+    """Return the error of a name that a package does not export, with those that the user may have meant."""
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f": did you mean {' or '.join(near)}?" if near else ""
+    return AttributeError(f"module '{module}' has no attribute '{name}'{hint}", name=name)
+
+
+def did_you_mean(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:
+    """Return a phrase with the names that the user may have meant: the nearest ones, or all when none is near.
+
+    Of `more` the nearest ones alone are ever named.
+    """
+    near = get_close_matches(name, [*known, *more], n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
 
 

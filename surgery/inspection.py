@@ -10,10 +10,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from probe.encoding.opening import Openable, as_model
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
 from probe.layers.hookpoint import TOWERS
 from probe.models.loaded import LoadedModel
+from probe.models.options import LoadOptions
 from probe.models.tokenization import Role
 from probe.models.tower_loading import LoadedTower
 from surgery.saving.fresh_process import draw_images
@@ -89,8 +91,24 @@ class Inspection:
     cuts: tuple[CutCost, ...]
 
 
-def inspect_model(model: LoadedModel) -> Inspection:
-    """Inspect a model, or one tower of it; the time per block is measured on a few synthetic texts or images."""
+def inspect_model(model: Openable, options: LoadOptions | None = None) -> Inspection:
+    """Inspect a model, or one tower of it; the time per block is measured on a few synthetic texts or images.
+
+    Args:
+        model: Its name or folder, or the model in memory.
+        options: How to load a model given by name; default: in float32.
+
+    Returns:
+        Structure and costs.
+
+    Raises:
+        CallError: The name is unknown, or the object is not a model.
+        ModelError: The model cannot be loaded.
+    """
+    return _inspect(as_model(model, options or LoadOptions(dtype="float32")))
+
+
+def _inspect(model: LoadedModel) -> Inspection:
     times = _measure(model)
     norm = model.stack.final_norm
     return Inspection(

@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MOST_FILES, MOST_ENTRIES = 16, 18
+# `python -m package` looks for it inside the package, so it stands above everything instead of in a room.
+ENTRY_POINT = "__main__"
 
 # Lowest first. A package imports from itself and from those before it.
 PACKAGES = ("probe", "surgery", "adaptors", "encoder_surgery", "cli")
@@ -46,7 +48,6 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "encoder_surgery": (
         ("shell",),
         ("probe_commands", "surgery_commands", "adaptors_commands"),
-        ("__main__",),
     ),
     "cli": (),
 }
@@ -107,6 +108,8 @@ def nearest_module(name: str, files: dict[str, Path]) -> str | None:
 def height(module: str) -> tuple[int, int]:
     """Return how high a module stands: its package, and its room therein. A package itself stands on its rooms."""
     package, _, rest = module.partition(".")
+    if rest == ENTRY_POINT:
+        return len(PACKAGES), 0
     rooms = ROOMS[package]
     room = rest.partition(".")[0]
     level = next((level for level, names in enumerate(rooms) if room in names), None) if room else len(rooms)
@@ -162,11 +165,24 @@ def test_no_import_goes_in_a_circle() -> None:
 def test_rooms_and_packages_are_small_and_two_levels_deep() -> None:
     for package in PACKAGES:
         if (ROOT / package).is_dir():
-            assert len(entries(ROOT / package)) <= MOST_ENTRIES, package
+            shown = [path for path in entries(ROOT / package) if path.stem != ENTRY_POINT]
+            assert len(shown) <= MOST_ENTRIES, package
     for room in rooms(ROOT):
         shown = [path for path in entries(room) if path.name != "__init__.py"]
         assert len(shown) <= MOST_FILES, room
         assert [path for path in shown if path.is_dir()] == [], room
+
+
+@pytest.mark.parametrize("package", ["probe", "surgery", "adaptors"])
+def test_an_entry_point_calls_one_app_and_does_nothing_else(package: str) -> None:
+    app = f"{package}_app"
+    text = (ROOT / package / f"{ENTRY_POINT}.py").read_text(encoding="utf-8")
+    docstring, *statements = ast.parse(text).body
+    assert isinstance(docstring, ast.Expr)
+    assert [ast.unparse(one) for one in statements] == [
+        f"from encoder_surgery.{package}_commands.app import {app}",
+        f"if __name__ == '__main__':\n    {app}(prog_name='{package}')",
+    ]
 
 
 def test_the_page_of_the_architecture_has_every_room() -> None:
@@ -237,6 +253,15 @@ def test_rooms_of_the_same_height_do_not_know_each_other(toy: Path) -> None:
         (toy / "probe" / room).mkdir()
         (toy / "probe" / room / "page.py").write_text(text)
     assert wrong_way(imports(toy)) == ["probe.report.page -> probe.plots.page"]
+
+
+def test_an_entry_point_imports_from_anywhere_and_is_imported_by_nobody(toy: Path) -> None:
+    (toy / "probe" / "__main__.py").write_text("from encoder_surgery.shell.app import run\n")
+    (toy / "encoder_surgery" / "shell").mkdir(parents=True)
+    (toy / "encoder_surgery" / "shell" / "app.py").touch()
+    assert wrong_way(imports(toy)) == []
+    (toy / "encoder_surgery" / "shell" / "app.py").write_text("import probe.__main__\n")
+    assert wrong_way(imports(toy)) == ["encoder_surgery.shell.app -> probe.__main__"]
 
 
 def test_a_room_without_a_place_in_the_order_is_refused(toy: Path) -> None:

@@ -8,6 +8,8 @@ from torch.nn.functional import normalize
 
 from adaptors.modules.base import Adaptor
 from adaptors.training.epochs import Epoch
+from probe.encoding.encoders import encode_texts
+from probe.encoding.reader import LayerReader
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.layers.hookpoint import Hookpoint
@@ -65,7 +67,7 @@ class AdaptedEncoder:
         return self.name or str(self.fusion)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdaptedModel:
     """An adapted encoder with its models in memory, for texts that are not cached.
 
@@ -77,10 +79,34 @@ class AdaptedModel:
     models: FusedModel
     encoder: AdaptedEncoder
 
-    def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries; returns unit vectors, float32 `(N, dim)`."""
-        return self.encoder.join_arrays(self.models.read_queries(texts))
+    @property
+    def readers(self) -> tuple[LayerReader, ...]:
+        """One per model."""
+        return self.models.readers
 
-    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+    @property
+    def composite(self) -> AdaptedEncoder:
+        """The adaptor on its hookpoints, in the form that leaderboards score."""
+        return self.encoder
+
+    def encode(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed texts that are neither queries nor documents, with each model's default prompt, if any.
+
+        Args:
+            texts: N texts, or a single string.
+
+        Returns:
+            Unit vectors, float32 `(N, dim)`, or `(dim,)` for a single string.
+        """
+        return encode_texts(texts, lambda found: self.encoder.join_arrays(self.models.read_plain(found)))
+
+    def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed queries; returns unit vectors, float32 `(N, dim)`."""
+        return encode_texts(texts, lambda found: self.encoder.join_arrays(self.models.read_queries(found)))
+
+    def encode_document(self, texts: str | Sequence[str]) -> Embeddings:
         """Embed documents; returns unit vectors, float32 `(N, dim)`."""
-        return self.encoder.join_arrays(self.models.read_documents(texts))
+        return encode_texts(texts, lambda found: self.encoder.join_arrays(self.models.read_documents(found)))
+
+    def __repr__(self) -> str:
+        return f"AdaptedModel({str(self.encoder)!r}, adaptor={self.encoder.adaptor.kind!r}, width={self.encoder.dim})"

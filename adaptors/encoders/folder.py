@@ -18,7 +18,7 @@ from adaptors.modules.base import Identity
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
-from probe.errors import ModelError
+from probe.errors import ModelError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.layers.hookpoint import Hookpoint
@@ -64,7 +64,7 @@ class SavedAdaptor:
 def save_adapted(
     encoder: AdaptedEncoder,
     readers: Sequence[LayerReader],
-    out: Path,
+    out: str | Path,
     *,
     about: About,
     force: bool = False,
@@ -91,7 +91,8 @@ def save_adapted(
         CallError: The folder exists.
         ModelError: The files cannot be written.
     """
-    return save_folder(out, lambda folder: _write(encoder, readers, folder, about=about), force, check=check)
+    check_type("encoder", encoder, AdaptedEncoder)
+    return save_folder(Path(out), lambda folder: _write(encoder, readers, folder, about=about), force, check=check)
 
 
 def is_plain_model(encoder: AdaptedEncoder) -> bool:
@@ -151,6 +152,7 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         CallError: The options differ from the prompts or the maximum input length of the fit.
         ModelError: The folder is damaged, or its models have changed since the fit.
     """
+    check_type("folder", folder, str | Path, expected="the path of a folder")
     description = read_adaptor(Path(folder))
     top = read_top([Path(folder) / name for name in description.top]) if description.top else None
     if is_fused(folder):

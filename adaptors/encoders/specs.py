@@ -1,6 +1,7 @@
 """Turn specs, including saved folders, into encoders; the only module that knows every kind of encoder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,14 +10,16 @@ from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
 from probe.data.dataset import Dataset
 from probe.encoding import opening
+from probe.encoding.opening import Openable
 from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Composite
 from probe.evaluation.fusion import Fusion
 from probe.experiments import specs as known
+from probe.experiments.given import GivenSpecs, Rankable, Readable
 from probe.experiments.options import RunOptions
-from probe.layers.hookpoint import SpecParts, split_fusion, split_spec
+from probe.layers.hookpoint import SpecParts, split_fusion, split_name, split_spec
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
@@ -26,13 +29,14 @@ from surgery.fusing.model import FusedModel, refuse_towers
 __all__ = ["load_encoder", "rank", "resolve_sides", "resolve_specs"]
 
 
-def load_encoder(spec: str, options: LoadOptions | None = None) -> Encoder:
+def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder:
     """Open an encoder by its spec.
 
     Args:
-        spec: `model[@layer][:pooling]`, several of them joined by `+`, or the folder of a fused or an adapted model.
-            Default layer: last; default pooling: the model's own.
-        options: How to load its models.
+        model: `[name=]model[@layer][:pooling]`, several of them joined by `+`, or the folder of a fused or an adapted
+            model, as a string or a path. Default layer: last; default pooling: the model's own. A model in memory is
+            read at its last layer, and an encoder is returned unchanged.
+        options: How to load models given by name.
 
     Returns:
         The encoder.
@@ -41,6 +45,9 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> Encoder:
         CallError: The spec is malformed, names several encoders, or is late interaction.
         ModelError: A model cannot be loaded.
     """
+    if not isinstance(model, str | Path):
+        return model if isinstance(model, Readable) else opening.load_encoder(model, options)
+    spec = str(model)
     parts = split_fusion(spec)
     if len(parts) == 1 and not _is_saved(split_spec(spec).model):
         return opening.load_encoder(spec, options)
@@ -59,10 +66,10 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> Encoder:
 
 
 def rank(
-    specs: Sequence[str],
+    specs: GivenSpecs,
     dataset: str | Path | Dataset,
     *,
-    baseline: str | None = None,
+    baseline: "Rankable | None" = None,
     run_rules: Sequence[str] = (),
     options: RunOptions | None = None,
 ) -> Leaderboard:
@@ -70,24 +77,26 @@ def rank(
     return known.rank(specs, dataset, baseline=baseline, run_rules=run_rules, options=options, open_saved=_open_saved)
 
 
-def _is_saved(folder: str) -> bool:
+def _is_saved(model: str) -> bool:
+    folder = split_name(model)[1]
     return is_fused(folder) or is_adapted(folder)
 
 
 def _open_saved(
     parts: Sequence[SpecParts], options: LoadOptions | None, store: Store | None
 ) -> tuple[tuple[LayerReader, ...], Composite] | None:
-    folder = next((part.model for part in parts if _is_saved(part.model)), None)
-    if folder is None:
+    model = next((part.model for part in parts if _is_saved(part.model)), None)
+    if model is None:
         return None
+    name, folder = split_name(model)
     if len(parts) > 1 or parts[0].layers or parts[0].pooling:
         kind = "an adapted encoder" if is_adapted(folder) else "a fused model"
         raise CallError(f"'{folder}' is {kind}: give the folder alone, without layer, pooling or '+'")
     if is_adapted(folder):
         adapted = open_adapted(folder, options, store)
-        return adapted.readers, adapted.encoder
+        return adapted.readers, replace(adapted.encoder, name=name or adapted.encoder.name)
     fused = open_fused(folder, options, store)
-    return fused.readers, fused.fusion
+    return fused.readers, replace(fused.fusion, name=name or fused.fusion.name)
 
 
 # The functions of probe, extended by folders of fused and adapted models.

@@ -3,18 +3,20 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.specs import resolve_specs
-from adaptors.fitting.data import FitData, FitTexts, gather_states, select_fit_data
+from adaptors.fitting.data import FitData, FitTexts, as_fit_texts, gather_states
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED, check_kinds
 from adaptors.fitting.options import TrainOptions
-from probe.data.loading import load_dataset
-from probe.errors import CallError, ProbeError, TrainingError, check_number
+from probe.data.dataset import Dataset
+from probe.errors import CallError, ProbeError, TrainingError, check_number, check_type
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
+from probe.experiments.given import GivenSpecs, as_specs
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.experiments.specs import ResolvedSpecs
@@ -62,15 +64,19 @@ class FittedAdaptors:
 
 
 def compare_adaptors(
-    specs: Sequence[str] | ResolvedSpecs, plan: FitPlan, texts: str | FitTexts, *, options: RunOptions | None = None
+    specs: "GivenSpecs | str | ResolvedSpecs",
+    plan: FitPlan,
+    texts: "str | Path | Dataset | FitTexts",
+    *,
+    options: RunOptions | None = None,
 ) -> Leaderboard:
     """Fit every adaptor and rank them with their frozen encoders.
 
     Args:
-        specs: The encoders to adapt, as specs or resolved.
+        specs: The encoders to adapt, as in `rank`, or resolved.
         plan: Kinds and dimensions.
-        texts: Texts to fit to; their corpus is searched with the queries of its own split. The name or path of a data
-            set means its texts without relevance labels.
+        texts: Texts to fit to; their corpus is searched with the queries of its own split. A data set, its name or its
+            path means its texts without relevance labels.
         options: How to rank.
 
     Returns:
@@ -79,17 +85,19 @@ def compare_adaptors(
     Raises:
         CallError: A spec is wrong, or no dimension is valid for any encoder.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
+    check_type("plan", plan, FitPlan, expected="a FitPlan, as FitPlan(kinds=('pca',), dims=(128,))")
     resolved = specs if isinstance(specs, ResolvedSpecs) else _resolve(specs, options)
-    data = select_fit_data(texts, load_dataset(texts), labels="none") if isinstance(texts, str) else texts
+    data = as_fit_texts(texts)
     fitted = fit_adaptors(resolved, plan, data, options=options)
     encoders = [*resolved.fusions, *fitted.adapted]
     board = rank_candidates(resolved.candidates, data.corpus, str(resolved.baseline), options=options, fusions=encoders)
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
 
 
-def _resolve(specs: Sequence[str], options: RunOptions) -> ResolvedSpecs:
-    return resolve_specs(specs, options.load, options.store, similarity=options.similarity)
+def _resolve(specs: "GivenSpecs | str", options: RunOptions) -> ResolvedSpecs:
+    given = as_specs([specs] if isinstance(specs, str) else specs)
+    return resolve_specs(given, options.load, options.store, similarity=options.similarity)
 
 
 def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
@@ -146,6 +154,8 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
         CallError: The kind does not apply to the fusion or to any of the dimensions.
         TrainingError: The training failed.
     """
+    check_type("fusion", fusion, Fusion)
+    check_type("data", data, FitData, expected="the states that gather_states reads (adaptors.fit reads them itself)")
     dims = _fitting(kind, fusion, data, dims=plan.dims)
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from probe.data.dataset import Dataset, refuse_images
-from probe.data.loading import load_dataset
+from probe.data.loading import as_dataset, load_dataset
 from probe.encoding.chunk_states import (
     Progress,
     PromptedTexts,
@@ -21,13 +22,13 @@ from probe.encoding.chunk_states import (
 )
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
-from probe.errors import CallError
+from probe.errors import CallError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.vectors import Embeddings
 from probe.store.store import Store
 
-__all__ = ["FitData", "FitTexts", "final_fusion", "find_training", "gather_states", "select_fit_data"]
+__all__ = ["FitData", "FitTexts", "as_fit_texts", "final_fusion", "find_training", "gather_states", "select_fit_data"]
 
 _log = logging.getLogger(__name__)
 
@@ -121,12 +122,32 @@ def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
     Raises:
         CallError: The split does not exist, it is the scored one, or the data set has images.
     """
+    check_type("corpus", corpus, Dataset, expected="what load_dataset gave")
     refuse_images(corpus, "an adaptor")
     if labels == "none":
         return FitTexts(corpus, find_training(name, corpus.split))
     if labels not in _TRAINING or labels == corpus.split:
         raise CallError(f"--labels {labels}: expected none, train or dev, and not the scored split ({corpus.split})")
     return FitTexts(corpus, load_dataset(name, labels), labels=True)
+
+
+def as_fit_texts(texts: str | Path | Dataset | FitTexts, labels: str = "none") -> FitTexts:
+    """Return the texts that adaptors may be fitted to, given a data set, or its name or path.
+
+    Of a data set in memory the documents alone are read: nobody knows where its training split is.
+
+    Raises:
+        CallError: This is none, or the judgements of a split are asked for that cannot be had.
+    """
+    if isinstance(texts, FitTexts):
+        return texts
+    dataset = as_dataset(texts)
+    if isinstance(texts, str | Path):
+        return select_fit_data(str(texts), dataset, labels)
+    refuse_images(dataset, "an adaptor")
+    if labels != "none":
+        raise CallError(f"labels '{labels}': a data set in memory is without its other splits: give its name or path")
+    return FitTexts(dataset)
 
 
 def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:

@@ -3,8 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptors.fitting.data import FitTexts
 from adaptors.fitting.lens import fit_lenses
@@ -20,11 +23,39 @@ from probe.evaluation.one_pass import sweep_fusions
 from probe.evaluation.records import Evaluation
 from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import Hookpoint
-from probe.metrics.significance import holm, non_inferiority_p_values
+from probe.metrics.significance import bootstrap_intervals, holm, non_inferiority_p_values
 
-__all__ = ["Recommendation", "check_margin", "recommend", "split_queries"]
+__all__ = ["Nearest", "Recommendation", "check_margin", "recommend", "split_queries"]
 
 _ALPHA = 0.05
+# Step of the search for the smallest passing margin.
+_STEP = 0.0005
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The candidate with the highest score if no candidate passes.
+
+    Attributes:
+        encoder: Its hookpoint.
+        lens: Whether it uses its lens.
+        difference: Its mean difference to the full model.
+        ci95: 95 % interval of the difference; None for a single query.
+        passing: The smallest margin it would pass, to three decimals; None if there is none below 1.
+        resolution: The smallest margin this number of queries can show for a candidate that is equal on average.
+    """
+
+    encoder: Hookpoint
+    lens: bool
+    difference: float
+    ci95: tuple[float, float] | None
+    passing: float | None
+    resolution: float
+
+    @property
+    def name(self) -> str:
+        """The hookpoint, and whether it uses its lens."""
+        return _name(self.encoder, self.lens)
 
 
 @dataclass(frozen=True)
@@ -38,6 +69,7 @@ class Recommendation:
         margin: Non-inferiority margin.
         queries: Number of queries used for the test.
         split: Their split.
+        nearest: The candidate with the highest score if none passes; None without candidates.
     """
 
     encoder: Hookpoint | None
@@ -46,16 +78,33 @@ class Recommendation:
     margin: float
     queries: int
     split: str
+    nearest: Nearest | None = None
 
     def words(self) -> str:
-        """Return the recommendation as a sentence."""
-        judged = f"tested on {self.queries} queries of {self.split} not used for fitting, Holm over all layers"
-        if self.encoder is None or self.p_value is None:
-            return f"no layer was shown to be within {self.margin:g} of the full model ({judged}): keep all blocks"
-        lens = " with its lens" if self.lens else ""
-        return (
-            f"{self.encoder}{lens} is not worse than the full model by {self.margin:g} (p {self.p_value:.2g}; {judged})"
-        )
+        """Return the recommendation in one sentence, or in three if no candidate passes."""
+        basis = f"{self.queries} held-out queries of {self.split}, Holm over all candidates"
+        if self.encoder is not None and self.p_value is not None:
+            chosen = f"{_name(self.encoder, self.lens)} is not worse than the full model by {self.margin:g}"
+            return f"{chosen} (p {self.p_value:.2g}; {basis})"
+        words = f"no layer was shown to be within {self.margin:g} of the full model ({basis}): keep all blocks"
+        return words if self.nearest is None else f"{words}. {self._describe_nearest(self.nearest)}"
+
+    def _describe_nearest(self, nearest: Nearest) -> str:
+        bounds = nearest.ci95
+        interval = "" if bounds is None else f", 95% CI {bounds[0]:+.3f} to {bounds[1]:+.3f}"
+        words = f"The nearest is {nearest.name} ({nearest.difference:+.4f}{interval})"
+        if nearest.difference > -self.margin:
+            return (
+                f"{words}: within the margin on average, but {self.queries} queries are too few; with so many, margins "
+                f"of about {nearest.resolution:.2g} and above can be shown"
+            )
+        if nearest.passing is None:
+            return f"{words}; no margin below 1 would do"
+        return f"{words}; it would need a margin of {nearest.passing:g}"
+
+
+def _name(encoder: Hookpoint, lens: bool) -> str:
+    return f"{encoder} with its lens" if lens else str(encoder)
 
 
 def recommend(
@@ -95,6 +144,7 @@ def recommend(
         similarity=options.similarity,
     )
     chosen, p_value = _pick(evaluations, full, margin, options=options)
+    nearest = _find_nearest(evaluations, full, options) if chosen is None else None
     return Recommendation(
         encoder=None if chosen is None else chosen.hookpoint,
         lens=chosen is not None and chosen.adaptor is not None,
@@ -102,6 +152,7 @@ def recommend(
         margin=margin,
         queries=len(judged.queries),
         split=judged.split,
+        nearest=nearest,
     )
 
 
@@ -135,15 +186,63 @@ def _pick(
     evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, *, options: RunOptions
 ) -> tuple[Evaluation | None, float | None]:
     """Return the cheapest candidate that passes, and its corrected p-value."""
-    reference = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
-    depth = full.layer_pooling[0]
-    candidates = [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
+    candidates, reference = _candidates(evaluations, full), _reference(evaluations, full, options)
     if not candidates:
         return None, None
     scores = np.stack([e.scores[options.ranked_by] for e in candidates])
-    p_values = holm(non_inferiority_p_values(scores, reference.scores[options.ranked_by], margin, seed=options.seed))
+    p_values = holm(non_inferiority_p_values(scores, reference, margin, seed=options.seed))
     passed = [(e, p) for e, p in zip(candidates, p_values, strict=True) if p < _ALPHA]
     return min(passed, key=lambda found: _cost(found[0]), default=(None, None))
+
+
+def _candidates(evaluations: Sequence[Evaluation], full: Hookpoint) -> list[Evaluation]:
+    """Return the evaluations of layers below the full depth, without the embeddings."""
+    depth = full.layer_pooling[0]
+    return [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
+
+
+def _reference(evaluations: Sequence[Evaluation], full: Hookpoint, options: RunOptions) -> NDArray[np.float64]:
+    found = next(e for e in evaluations if e.hookpoint == full and e.adaptor is None)
+    return found.scores[options.ranked_by]
+
+
+def _find_nearest(evaluations: Sequence[Evaluation], full: Hookpoint, options: RunOptions) -> Nearest | None:
+    """Return the candidate with the highest score, with the interval of its difference."""
+    candidates = _candidates(evaluations, full)
+    if not candidates:
+        return None
+    reference = _reference(evaluations, full, options)
+    best = max(candidates, key=lambda e: e.mean(options.ranked_by))
+    point = best.hookpoint or full
+    scores = best.scores[options.ranked_by]
+    differences = scores - reference
+    quantile = NormalDist().inv_cdf(1 - _ALPHA / len(candidates))
+    return Nearest(
+        encoder=point,
+        lens=best.adaptor is not None,
+        difference=float(differences.mean()),
+        ci95=bootstrap_intervals(differences[None], options.seed)[0],
+        passing=_passing_margin(scores, reference, len(candidates), seed=options.seed),
+        resolution=quantile * float(differences.std(ddof=1)) / len(differences) ** 0.5 if len(differences) > 1 else 1.0,
+    )
+
+
+def _passing_margin(
+    scores: NDArray[np.float64], reference: NDArray[np.float64], candidates: int, *, seed: int
+) -> float | None:
+    """Return the smallest margin, to three decimals, with which an encoder passes, whatever the other candidates do."""
+
+    def passes(margin: float) -> bool:
+        """Test with the strictest of Holm's corrections."""
+        return non_inferiority_p_values(scores[None], reference, margin, seed=seed)[0] * candidates < _ALPHA
+
+    low, high = 0.0, 1.0
+    if not passes(high):
+        return None
+    while high - low > _STEP:
+        middle = (low + high) / 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return ceil(high * 1000) / 1000
 
 
 def _cost(evaluation: Evaluation) -> tuple[int, int]:

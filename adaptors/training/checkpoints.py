@@ -19,6 +19,7 @@ from probe.models.hashes import hash_tensors
 
 __all__ = [
     "check_fingerprint",
+    "has_checkpoint",
     "hash_model",
     "hash_texts",
     "last_checkpoint",
@@ -91,6 +92,11 @@ def last_checkpoint(folder: Path) -> str | None:
             continue
         return str(path)
     return None
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a training that keeps its checkpoints somewhere in a folder has one to go on from."""
+    return any(next(folder.rglob(name), None) for name in (_STATE, _EPOCHS))
 
 
 def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:

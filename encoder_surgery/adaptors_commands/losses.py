@@ -14,7 +14,6 @@ _LEGEND = (
 @friendly
 def losses(output: FormatFlag) -> None:
     """List the losses by name: formula, the data they take, and where they were published."""
-    output.check()
     from adaptors.finetuning.loss_list import list_losses, losses_tables
 
     found = list_losses()

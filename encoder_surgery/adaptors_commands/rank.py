@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.output import LeaderboardFlags, command_line, say
+from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
 
 __all__ = ["rank"]
@@ -46,10 +46,10 @@ def rank(
     data: option.DataFlags,
     loading: option.DeviceFlags,
     store: option.StoreFlags,
-    output: LeaderboardFlags,
+    output: ResultFlags,
 ) -> None:
     """Rank kinds of adaptors on hookpoints, dimension by dimension, each beside PCA and the frozen encoder."""
-    output.check()
+    output.check("leaderboard")
     lengths = option.parse_dims(dims)
     from adaptors.encoders.specs import resolve_specs
     from adaptors.fitting.compare import FitPlan, compare_adaptors

@@ -55,7 +55,7 @@ def heal_and_save(training: TrainFlags, healing: HealFlags, store: "Store | None
 
     cut, sources = training.model, training.dataset or ["docstrings"]
     training.check_files()
-    with TemporaryDirectory() as scratch, working() as bars:
+    with TemporaryDirectory() as scratch, working(training.checkpoints) as bars:
         student = open_trainable(cut, Path(scratch))
         _refuse_towers(student)
         teacher = find_teacher(student, healing.teacher)

@@ -97,7 +97,7 @@ def tune_and_save(training: TrainFlags, labels: LabelFlags) -> None:
     if options.scope.lora is not None:
         check_peft()
     with TemporaryDirectory() as scratch:
-        with working() as report:
+        with working(training.checkpoints) as report:
             say(f"loading {source} and {training.model}")
             data = load_tuning_data(source)
             for defect in data.defects:

@@ -35,7 +35,7 @@ def classify(
     Logistic regression, judged on held-out folds; its penalty is chosen inside the training folds. The same on shuffled
     labels shows what chance would give.
     """
-    output.check()
+    output.check("classify")
     from probe.data.labelled_texts import load_labelled_texts
     from probe.experiments.classification import classify_layers
     from probe.experiments.linear_probe import fewest_texts

@@ -21,7 +21,6 @@ def show(
     output: FormatFlag,
 ) -> None:
     """Summarize a data set: counts, judgements per query, lengths or sizes, an example, defects."""
-    output.check()
     from probe.data.loading import load_dataset
     from probe.data.summary import summarize, summary_table
 

@@ -20,7 +20,7 @@ def geometry(
     store: option.StoreFlags,
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
-    output.check()
+    output.check("geometry")
     from probe.experiments.geometry import measure_geometry
     from probe.experiments.options import RunOptions
 

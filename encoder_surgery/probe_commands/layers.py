@@ -4,12 +4,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.engine import EngineFlags
-from encoder_surgery.shell.output import LeaderboardFlags, say
+from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
@@ -45,7 +46,7 @@ def layers(
     data: option.DataFlags,
     ranking: option.RankFlags,
     loading: option.EncodeFlags,
-    output: LeaderboardFlags,
+    output: ResultFlags,
     store: option.StoreFlags,
     engine: EngineFlags,
 ) -> None:
@@ -54,7 +55,7 @@ def layers(
     A layer is probed by zero-shot retrieval: nothing is fitted, unless --lens asks for it. The full model is always in
     the table.
     """
-    output.check()
+    output.check("leaderboard")
     if recommend is not None:
         from adaptors.fitting.recommend import check_margin
 
@@ -75,6 +76,8 @@ def layers(
         fit = partial(extras.fit, data=texts, options=options)
         board = rank_layers(model, texts, layers, poolings=poolings, options=options, extra=fit)
         board = extras.add_recommendation(board)
+    if output.format == "json" and recommend is not None:
+        say(f"recommendation: {board.settings['recommendation']}")
     output.emit(board)
 
 
@@ -122,11 +125,21 @@ class _Extras:
         """Return the leaderboard with the recommendation in its settings, if there is one."""
         if self.found is None:
             return board
-        words = self.found.words()
-        if self.found.encoder is not None:
-            layer, pooling = self.found.encoder.layer_pooling
-            cut = ["surgery", "cut", "--model", self.model, "--after", str(layer), "--pooling", pooling]
-            cut += [*(["--lens"] if self.found.lens else []), "--dataset", self.dataset]
-            words += f": {shlex.join(cut)}"
-        say(f"recommendation: {words}")
+        words = f"{self.found.words()}{self._next_command(self.found)}"
         return replace(board, settings={**board.settings, "recommendation": words})
+
+    def _next_command(self, found: "Recommendation") -> str:
+        """Return what to run next: the cut, or the nearest cut and its healing."""
+        if found.encoder is not None:
+            layer, pooling = found.encoder.layer_pooling
+            lens = ["--lens"] if found.lens else []
+            return f": {shlex.join([*self._cut(layer), '--pooling', pooling, *lens, '-d', self.dataset])}"
+        if found.nearest is None:
+            return ""
+        layer = found.nearest.encoder.layer_pooling[0]
+        folder = f"./{Path(self.model).name}-after-{layer}"
+        heal = shlex.join(["adaptors", "heal", folder, "-d", self.dataset, "--minutes", "15"])
+        return f". To train a cut there: {shlex.join([*self._cut(layer), '--out', folder])} && {heal}"
+
+    def _cut(self, layer: int) -> list[str]:
+        return ["surgery", "cut", self.model, "--after", str(layer)]

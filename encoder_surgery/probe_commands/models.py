@@ -9,7 +9,6 @@ __all__ = ["models"]
 @friendly
 def models(output: FormatFlag) -> None:
     """List the aliases: hub id, pooling, prompts, longest input, and which are on this machine now."""
-    output.check()
     from probe.results.known_models import list_models, model_notes, models_table
 
     found = list_models()

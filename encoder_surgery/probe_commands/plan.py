@@ -14,12 +14,12 @@ __all__ = ["plan"]
 @refuses(Idle(("dtype", "device"), lambda values: values["tflops"] is not None, "with --tflops: nothing is measured"))
 def plan(
     model: option.Model = "minilm",
-    texts: Annotated[int, flag("Number of texts.")] = 1_000_000,
+    *,
+    texts: Annotated[int, flag("Number of texts.")],
     tokens_per_text: Annotated[int | None, flag("Mean length in tokens; default: the model's maximum.")] = None,
     layers: option.Layers = "all",
     pooling: option.Poolings = "own",
     tflops: Annotated[float | None, flag("TFLOP/s of the device; default: measured here.")] = None,
-    *,
     loading: option.DeviceFlags,
     output: FormatFlag,
 ) -> None:
@@ -27,7 +27,6 @@ def plan(
 
     No text is read. The rate is measured here in about a second, or given with --tflops for another machine.
     """
-    output.check()
     from probe.encoding.opening import open_reader
     from probe.planning.plan import PlanRequest
     from probe.planning.planner import plan_sweep

@@ -9,7 +9,7 @@ from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.completion import complete_specs
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.output import LeaderboardFlags, say
+from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.positional import positional
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
@@ -37,7 +37,7 @@ def rank(
     data: option.DataFlags,
     ranking: option.RankFlags,
     loading: option.EncodeFlags,
-    output: LeaderboardFlags,
+    output: ResultFlags,
     store: option.StoreFlags,
     engine: EngineFlags,
 ) -> None:
@@ -46,7 +46,7 @@ def rank(
     Layer left out = the last one, pooling left out = the model's own; minilm@all:mean and minilm@3,5 name several.
     minilm@6:tokens ranks by late interaction, token by token.
     """
-    output.check()
+    output.check("leaderboard")
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engine.check(named)
     from adaptors.encoders.specs import resolve_sides, resolve_specs

@@ -30,7 +30,7 @@ def similarity(
     store: option.StoreFlags,
 ) -> None:
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
-    output.check()
+    output.check("similarity")
     from probe.data.scored_pairs import load_scored_pairs
     from probe.experiments.options import RunOptions
     from probe.experiments.similarity import correlate_layers

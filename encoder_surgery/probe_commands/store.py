@@ -24,7 +24,6 @@ store_app = app("Inspect, verify and prune the cached vectors.", "probe store li
 @friendly
 def show(store: StoreFolder, output: FormatFlag) -> None:
     """List the cached vectors: model, data set, settings, size, last use."""
-    output.check()
     from probe.store.inventory import find_leftovers, list_shelves, store_table
 
     opened = _open(store)

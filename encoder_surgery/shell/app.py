@@ -231,7 +231,7 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"what was read is nested too deeply to be data of any kind ({words})", 1
     if isinstance(error, ImportError):
         return f"a package cannot be imported ({words}): is the installation whole?", 1
-    return f"unexpected {kind}: {error} (internal error, please report; --debug shows the traceback)", 1
+    return f"internal error, please report (--debug for the traceback): {kind}: {words}", 1
 
 
 def _describe_refusal(error: OSError) -> str:
@@ -240,10 +240,10 @@ def _describe_refusal(error: OSError) -> str:
 
 
 def _stopped(error: KeyboardInterrupt | Terminated) -> typer.Exit:
-    """Say that the command was stopped; of several processes the first says it."""
+    """Say that the command was stopped, and what it saved; of several processes the first says it."""
     words, exit_code = ("terminated", error.exit_code) if isinstance(error, Terminated) else ("interrupted", 130)
     if not _process_rank():
-        _print_error(words)
+        _print_error(": ".join([words, *getattr(error, "__notes__", ())]))
     return typer.Exit(exit_code)
 
 

@@ -108,7 +108,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, 
         raise CallError(f"'{request.kind}' uses no judgements: leave out --labels, or take one of {having}")
     if request.training.loss is not None and not KINDS[request.kind].uses_labels:
         raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
-    with working() as report:
+    with working(request.training.checkpoints) as report:
         data = load_dataset(request.dataset, request.split, drop_same_id=request.drop_same_id)
         resolved = resolve_specs([request.spec], options, request.store, similarity=request.similarity)
         _check_single(resolved, request.spec)

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand
@@ -12,7 +12,7 @@ from encoder_surgery.shell.idle import idle_options
 from encoder_surgery.shell.panels import hidden_advanced
 from encoder_surgery.shell.positional import join_forms
 
-__all__ = ["CheckedCommand"]
+__all__ = ["CheckedCommand", "choices_of"]
 
 # An empty value is valid here: no prompt.
 _MAY_BE_EMPTY = frozenset({"query_prompt", "document_prompt"})
@@ -36,6 +36,7 @@ class CheckedCommand(TyperCommand):
             values, _, order = self.make_parser(ctx).parse_args(list(args))
             if not any(parameter.is_eager for parameter in order):
                 _refuse(_faults(names, values, order))
+                _refuse(_faults_of_choices(order, values))
         rest: list[str] = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
             fault = join_forms(self.callback, ctx.params, names)
@@ -70,6 +71,22 @@ def _faults(names: Mapping[str, str], values: Mapping[str, Any], order: list[Any
                 yield f"{names[name]} '{shown}' has bytes that are not UTF-8: expected a text or a path in UTF-8"
             if not text.strip() and name not in _MAY_BE_EMPTY:
                 yield f"{names[name]} is empty: give it a value, or leave it out"
+
+
+def _faults_of_choices(parameters: list[Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values that are none of a parameter's choices: in one line, where typer would draw a box."""
+    for parameter in parameters:
+        choices = choices_of(parameter)
+        value = values.get(parameter.name)
+        for text in value if isinstance(value, list) else [value]:
+            if choices and text not in choices:
+                yield f"unknown {_label(parameter)} '{text}': expected one of {', '.join(choices)}"
+
+
+def choices_of(parameter: Any) -> tuple[str, ...]:
+    """Return the choices of a parameter, if it has any."""
+    kind = parameter.type_descriptor.annotation
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _faults_of_numbers(names: Mapping[str, str], values: Mapping[str, Any]) -> Iterator[str]:

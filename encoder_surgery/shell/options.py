@@ -78,7 +78,7 @@ TextLimit = Annotated[int | None, flag("Approximate number of texts, spread even
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
 CutPooling = Annotated[
-    Literal["cls", "last", "max", "mean"] | None, flag("Pooling of the saved model; default: the model's own.")
+    Literal["cls", "last", "max", "mean", "head"] | None, flag("Pooling of the saved model; default: the model's own.")
 ]
 DropSameId = Annotated[
     bool,

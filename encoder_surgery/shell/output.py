@@ -6,10 +6,10 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -24,15 +24,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from probe.results.leaderboard import Leaderboard
     from probe.results.result import Result
 
 __all__ = [
     "FormatFlag",
-    "LeaderboardFlags",
     "ResultFlags",
     "as_json",
-    "check_choice",
     "check_file",
     "check_plot",
     "command_line",
@@ -46,12 +43,6 @@ _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "ma
 
 # What was at each file when it was checked.
 _checked: dict[Path, Stamp | None] = {}
-
-
-def check_choice(option: str, value: str, choices: Collection[str]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        raise CallError(f"unknown {option} '{value}': expected one of {', '.join(choices)}")
 
 
 def check_file(option: str, file: Path | None, suffixes: Collection[str], *, force: bool) -> None:
@@ -89,13 +80,8 @@ class FormatFlag:
     """The output of a command that prints a table or JSON."""
 
     panel: ClassVar[str] = "Output"
-    formats: ClassVar[tuple[str, ...]] = ("table", "json")
 
-    format: Annotated[str, flag("table or json.", "--format", "-f")] = "table"
-
-    def check(self) -> None:
-        """Refuse a wrong value before the work, not after it."""
-        check_choice("--format", self.format, self.formats)
+    format: Annotated[Literal["table", "json"], flag("Output format.", "--format", "-f")] = "table"
 
     def show(self, text: str, draw: "Callable[[], Iterable[Table | str]]") -> None:
         """Print what was found.
@@ -121,72 +107,88 @@ class FormatFlag:
 
 @dataclass(frozen=True)
 class ResultFlags(FormatFlag):
-    """The output of a command whose result can be saved and drawn."""
+    """The output of a command whose result can be saved and plotted."""
 
-    suffixes: ClassVar[Mapping[str, str]] = {".json": "json"}
-
-    save: Annotated[Path | None, flag("Save the result to a .json file.")] = None
+    format: Annotated[  # type: ignore[assignment]
+        Literal["table", "json", "csv", "markdown"], flag("Output format.", "--format", "-f")
+    ] = "table"
+    details: Annotated[bool, flag("Print all settings below the table.", "--details")] = False
+    columns: Annotated[str | None, flag("Columns of the table, separated by commas; default: all that fit.")] = None
+    save: Annotated[Path | None, flag("Save to a .json, .csv, .md or .txt file.")] = None
     plot: Annotated[Path | None, flag("Plot to a .png, .svg or .pdf file (extra plot).")] = None
     force: Annotated[bool, flag("Overwrite existing files.", "--force")] = False
 
-    def check(self) -> None:
-        """Refuse a wrong value before the work, not after it."""
-        super().check()
-        check_file("--save", self.save, self.suffixes, force=self.force)
+    def check(self, kind: str) -> None:
+        """Refuse a wrong value before the work, not after it; `kind` is that of the result."""
+        check_file("--save", self.save, _SUFFIXES, force=self.force)
         check_plot(self.plot, force=self.force)
+        if self.details and self.format != "table":
+            raise CallError(f"--details is for --format table: {self.format} has all settings")
+        if self.columns is not None:
+            self._check_columns(kind)
+
+    def _check_columns(self, kind: str) -> None:
+        from probe.results.console import check_columns
+        from probe.results.load import column_names
+
+        if self.format not in ("table", "markdown"):
+            raise CallError(f"--columns is for --format table or markdown: {self.format} has all values")
+        # The metrics of a leaderboard are known when it is made.
+        check_columns([name for name in self._wanted() if "@" not in name], column_names(kind))
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Return the names of the columns that are asked for."""
+        return tuple(name.strip().lower() for name in (self.columns or "").split(",") if name.strip())
+
+    @property
+    def writes_json(self) -> bool:
+        """Whether the result is written as JSON, which holds more than a table."""
+        return self.format == "json" or (self.save is not None and _SUFFIXES[self.save.suffix.lower()] == "json")
 
     def emit(self, result: "Result") -> None:
-        """Save a result where asked for, print it, and draw it where asked for."""
+        """Save a result where asked for, print it, and plot it where asked for."""
         try:
             self._write(result)
         finally:
             # Last: whoever reads it may leave early. And always: a disk that is full does not cost the result.
-            if self.format == "table":
-                _print(result, console())
-            else:
-                typer.echo(_render(result, self.format), nl=False)
-                if self.format == "csv":
-                    say("\n".join(result.notes()))
+            self._show(result)
+
+    def _show(self, result: "Result") -> None:
+        """Print a result; where it lacks a column that was asked for, print it with all columns and say so."""
+        from probe.results.console import check_columns
+
+        wanted, known = self._wanted(), [column.name for column in result.columns()] if self.columns else []
+        columns = wanted if set(wanted) <= set(known) else ()
+        if self.format == "table":
+            _print(result, console(), details=self.details, columns=columns)
+        else:
+            typer.echo(result.render(self.format, columns), nl=False)
+        if self.format == "csv":
+            say("\n".join([*result.conclusions(), *result.notes()]))
+        check_columns(wanted, known)
 
     def _write(self, result: "Result") -> None:
         if self.save is not None:
-            write_text(_render(result, self.suffixes[self.save.suffix.lower()]), self.save)
+            write_text(_render(result, _SUFFIXES[self.save.suffix.lower()]), self.save)
         if self.plot is not None:
             from probe.plots.picture import save_picture
 
             write_file(self.plot, lambda file: save_picture(result, file))
 
 
-@dataclass(frozen=True)
-class LeaderboardFlags(ResultFlags):
-    """The output of a command that makes a leaderboard."""
-
-    formats: ClassVar[tuple[str, ...]] = ("table", "json", "csv", "markdown")
-    suffixes: ClassVar[Mapping[str, str]] = _SUFFIXES
-
-    format: Annotated[str, flag("table, json, csv or markdown.", "--format", "-f")] = "table"
-    save: Annotated[Path | None, flag("Save to a .json, .csv, .md or .txt file.")] = None
-
-    @property
-    def writes_json(self) -> bool:
-        """Whether the leaderboard leaves as JSON, which holds more than a table shows."""
-        return self.format == "json" or (self.save is not None and self.suffixes[self.save.suffix.lower()] == "json")
-
-
 def _render(result: "Result", format: str) -> str:
-    if format == "json":
-        return result.to_json()
+    """Return a result as a file has it: in full."""
     if format != "table":
-        return cast("Leaderboard", result).render(format)
+        return result.render(format)
     text = io.StringIO()
-    _print(result, console(file=text, width=200))
+    _print(result, console(file=text, width=200), details=True)
     return text.getvalue()
 
 
-def _print(result: "Result", console: "Console") -> None:
-    from probe.results.console import print_result
+def _print(result: "Result", console: "Console", *, details: bool, columns: tuple[str, ...] = ()) -> None:
+    from probe.results.console import View, print_result
 
-    print_result(result, console)
+    print_result(result, console, View(details=details, columns=columns))
 
 
 def as_json(value: Any) -> str:

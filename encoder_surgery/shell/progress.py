@@ -1,25 +1,74 @@
-"""Progress bars, and the log of our own packages above them."""
+"""Progress of a command on stderr: bars in a terminal, elsewhere a line now and then; above it our packages' log."""
 
-import logging
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encoder_surgery.shell.log_lines import CacheLines, log_to
 from encoder_surgery.shell.output import console
+from encoder_surgery.shell.process import Terminated
+from encoder_surgery.shell.verbosity import Verbosity, verbosity
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
-__all__ = ["working"]
+__all__ = ["SECONDS_BETWEEN_LINES", "StepLines", "working"]
 
-_OWN_LOGGERS = ("probe", "adaptors")
+SECONDS_BETWEEN_LINES = 30.0
+_TRAINING = "training"
+
+# Called with a step's name, the work done since the last call and all of it.
+Report = Callable[[str, int, int], None]
 
 
 @contextmanager
-def working() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar with a rate per step on stderr, and the log of our own packages above it."""
-    with _make_bars() as bars:
+def working(checkpoints: Path | None = None) -> Iterator[Report]:
+    """Show the progress of every step on stderr, and the log of our own packages.
+
+    A terminal shows a bar per step. Where there is none, a line every 30 seconds says how far the step is; `--quiet`
+    shows neither. An interruption leaves with a note on what was saved.
+
+    Args:
+        checkpoints: Folder of the checkpoints of what is trained, if it has any.
+
+    Yields:
+        What is called with a step's name, the work done since the last call, and all of it. What follows ': ' in
+        the name are words that change.
+    """
+    screen = console(stderr=True)
+    say = partial(screen.print, markup=False, soft_wrap=True)
+    cache, trained = CacheLines(say), False
+    try:
+        with _show_steps(screen, say, cache) as show, log_to(say, cache):
+
+            def report(step: str, done: int, total: int) -> None:
+                """Show a step."""
+                nonlocal trained
+                trained = trained or step.startswith(_TRAINING)
+                show(step, done, total)
+
+            yield report
+            cache.close()
+    except (KeyboardInterrupt, Terminated) as error:
+        error.add_note(_describe_saved(cache, trained, checkpoints))
+        raise
+
+
+def _show_steps(screen: "Console", say: Callable[[str], None], cache: CacheLines) -> AbstractContextManager[Report]:
+    if verbosity() == Verbosity.QUIET:
+        return nullcontext(lambda step, done, total: None)
+    return _show_bars(screen) if screen.is_terminal else _show_lines(say, cache)
+
+
+@contextmanager
+def _show_bars(screen: "Console") -> Iterator[Report]:
+    """Show a bar with a rate per step."""
+    with _make_bars(screen) as bars:
         steps: dict[str, TaskID] = {}
 
         def report(step: str, done: int, total: int) -> None:
@@ -28,17 +77,16 @@ def working() -> Iterator[Callable[[str, int, int], None]]:
             if name not in steps or (done and bars.tasks[steps[name]].finished):
                 steps[name] = bars.add_task(name, total=total, rate="", words="")
             task = bars.tasks[steps[name]]
-            unit = "files" if name == "files" else "steps" if name.startswith("training") else "texts"
+            unit = "files" if name == "files" else "steps" if name.startswith(_TRAINING) else "texts"
             speed = task.finished_speed or task.speed
             shown = f"{speed:.0f} {unit}/s" if speed else ""
             # Where the clock ends a training, it turns out on the way how many steps it will be.
             bars.update(steps[name], total=max(total, task.total or 0), advance=done, rate=shown, words=words)
 
-        with _logging_to(bars.console):
-            yield report
+        yield report
 
 
-def _make_bars() -> "Progress":
+def _make_bars(screen: "Console") -> "Progress":
     """Return a bar per task; every task has the fields `rate`, beside its bar, and `words`, below all bars."""
     # Defined here because rich.progress is slow to import, and `--help` shows no bar.
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -54,32 +102,92 @@ def _make_bars() -> "Progress":
 
     description, rate = TextColumn("{task.description}"), TextColumn("{task.fields[rate]}")
     columns = (description, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    return Bars(*columns, console=console(stderr=True))
-
-
-class _ConsoleHandler(logging.Handler):
-    """Prints log records as plain lines, above a progress bar."""
-
-    def __init__(self, console: "Console") -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print a record, a warning marked as one."""
-        mark = "warning: " if record.levelno >= logging.WARNING else ""
-        self._console.print(mark + record.getMessage(), markup=False, soft_wrap=True)
+    return Bars(*columns, console=screen)
 
 
 @contextmanager
-def _logging_to(console: "Console") -> Iterator[None]:
-    loggers, handler = [logging.getLogger(name) for name in _OWN_LOGGERS], _ConsoleHandler(console)
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(level)
+def _show_lines(say: Callable[[str], None], cache: CacheLines) -> Iterator[Report]:
+    """Show a line now and then."""
+
+    def say_all(line: str) -> None:
+        """Say a line, and before it what waits."""
+        cache.flush()
+        say(line)
+
+    yield StepLines(say_all).report
+
+
+@dataclass
+class _Step:
+    """How far a step is now, and how far it was when its rate was last taken."""
+
+    done: int
+    total: int
+    since: float
+    done_then: int
+
+
+class StepLines:
+    """Says every 30 seconds how far the step at work is, at which rate, and how long it will take."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """Give lines to `say`; `clock` returns seconds."""
+        self._say, self._clock = say, clock
+        self._steps: dict[str, _Step] = {}
+        self._said = clock()
+
+    def report(self, step: str, done: int, total: int) -> None:
+        """Advance a step, and say how far it is if the last line is long ago."""
+        name, _, words = step.partition(": ")
+        now, known = self._clock(), self._steps.get(name)
+        if known is None or (done and known.done >= known.total):
+            # What came before the first report is no measure of the rate: models were loaded.
+            known = self._steps[name] = _Step(done, total, now, done)
+        else:
+            known.done, known.total = known.done + done, max(known.total, total)
+        if now - self._said >= SECONDS_BETWEEN_LINES and known.done < known.total:
+            self._say(" ".join(filter(None, [_describe_step(name, known, now), words])))
+            self._said, known.since, known.done_then = now, now, known.done
+
+
+def _describe_step(name: str, step: _Step, now: float) -> str:
+    """Return how far a step is: `documents: 12,400 of 57,638 (212/s, 3 min left)`."""
+    line = f"{name}: {step.done:,} of {step.total:,}"
+    new, seconds = step.done - step.done_then, now - step.since
+    if new <= 0 or seconds <= 0:
+        return line
+    rate = new / seconds
+    shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"{line} ({shown}/s, {_describe_time((step.total - step.done) / rate)} left)"
+
+
+def _describe_time(seconds: float) -> str:
+    """Return a span of time in the unit that tells most."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _describe_saved(cache: CacheLines, trained: bool, checkpoints: Path | None) -> str:
+    """Say what an interrupted command saved, and how it goes on."""
+    if trained:
+        return _describe_training(cache, checkpoints)
+    done, total = cache.count()
+    if not done:
+        return "nothing was saved"
+    if done < total:
+        return f"{done} of {total} chunks are cached; the same command continues"
+    return "all vectors encoded so far are cached; the same command continues"
+
+
+def _describe_training(cache: CacheLines, checkpoints: Path | None) -> str:
+    if checkpoints is not None:
+        from adaptors.training.checkpoints import has_checkpoint
+
+        if has_checkpoint(checkpoints):
+            return f"the last checkpoint is in {checkpoints}; the same command continues"
+        return "no checkpoint was written yet, so the training starts again"
+    if cache.count()[0]:
+        return "the encoded vectors are cached, but nothing of the training was saved"
+    return "nothing was saved"

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from probe.data.dataset import Defects, SharedIds, SharedIdsBuilder
 from probe.data.records import Records, read_unique, text_of
-from probe.data.texts import BLOCK, EqualTexts, TextHash, TextKeys, Texts
+from probe.data.texts import BLOCK, Documents, EqualTexts, TextHash, TextKeys, Texts
 from probe.errors import DataError
 from probe.io.text_lines import Mark
 
-__all__ = ["Corpus", "CorpusScan", "scan_corpus"]
+__all__ = ["Corpus", "CorpusScan", "document_sources", "scan_corpus"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,26 @@ def scan_corpus(
     blocks = np.array(index, np.int64).reshape(-1, 3)
     corpus = Corpus(records, count, digest.hexdigest(), blocks, keys.find_equal())
     return CorpusScan(corpus, found, shared.build())
+
+
+def document_sources(documents: Documents, names: Container[str]) -> dict[str, str]:
+    """Return the files that documents were made from, by id, where the corpus has them in its metadata.
+
+    Args:
+        documents: A corpus; one in memory has no metadata, and one whose first document has none is not read on.
+        names: Ids to look for.
+    """
+    if not isinstance(documents, Corpus):
+        return {}
+    found = {}
+    for number, entry in enumerate(documents.records.entries()):
+        metadata = entry.record.get("metadata")
+        source = metadata.get("source") if isinstance(metadata, dict) else None
+        if number == 0 and not source:
+            return {}
+        if source and entry.record["_id"] in names:
+            found[entry.record["_id"]] = str(source)
+    return found
 
 
 def _add_to(checksum: int, row: tuple[str, str]) -> int:

@@ -77,7 +77,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A retrieval data set in BEIR's terms, for one split.
 
@@ -157,6 +157,10 @@ class Dataset:
         """sha256 over the judgements."""
         rows = [(q, d, str(grade)) for q, docs in self.qrels.items() for d, grade in docs.items()]
         return TextHash.of(sorted(rows))
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.documents)} documents, {len(self.queries)} queries"
+        return f"Dataset({self.name!r}, split={self.split!r}, {counts})"
 
     def _repr_html_(self) -> str:
         """Return the counts and the first judged queries as HTML."""

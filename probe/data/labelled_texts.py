@@ -11,7 +11,7 @@ import numpy as np
 
 from probe.data.dataset import DEFAULT_DATASET, Defects
 from probe.data.texts import TextHash, Texts, spread
-from probe.errors import CallError, DataError
+from probe.errors import CallError, DataError, check_type
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
 
 __all__ = ["PACKAGES", "LabelledTexts", "limit_texts", "load_labelled_texts"]
@@ -51,7 +51,7 @@ class LabelledTexts:
         return TextHash.of((name,) for name in self.labels)
 
 
-def load_labelled_texts(name: str, limit: int | None = None, fewest: int = 1) -> LabelledTexts:
+def load_labelled_texts(name: str | Path, limit: int | None = None, fewest: int = 1) -> LabelledTexts:
     """Load labelled texts by name or path.
 
     Args:
@@ -66,6 +66,7 @@ def load_labelled_texts(name: str, limit: int | None = None, fewest: int = 1) ->
         CallError: There is no such file, or the limit is out of range.
         DataError: The file is malformed, or has fewer than two labels.
     """
+    check_type("texts", name, str | Path, expected="docstrings, or the path of a file")
     texts = _label_docstrings() if name == DEFAULT_DATASET and not os.path.exists(name) else _read_file(Path(name))
     if len(texts.classes) < 2:
         one = f"every text has the label '{texts.labels[0]}'" if texts.labels else "it holds no texts"

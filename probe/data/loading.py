@@ -10,14 +10,14 @@ from probe.data.captioned_images import find_image_folder, read_image_folder
 from probe.data.dataset import DEFAULT_DATASET, Dataset
 from probe.data.docstrings import read_docstrings
 from probe.data.texts import select
-from probe.errors import CallError, DataError, did_you_mean
+from probe.errors import CallError, DataError, check_type, did_you_mean
 from probe.io.locations import is_url
 
 __all__ = ["as_dataset", "load_dataset"]
 
 
 def load_dataset(
-    name: str, split: str | None = None, limit: int | None = None, *, drop_same_id: bool = False
+    name: str | Path, split: str | None = None, limit: int | None = None, *, drop_same_id: bool = False
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -36,6 +36,8 @@ def load_dataset(
         CallError: There is no such data set or split.
         DataError: Its files are malformed, or it cannot be downloaded.
     """
+    check_type("dataset", name, str | Path, expected="a name, a folder or a zip")
+    name = str(name)
     dataset = _load(name, split, drop_same_id=drop_same_id)
     if not dataset.qrels:
         raise DataError(f"'{name}' has no judged query for the split '{dataset.split}': nothing can be scored")
@@ -45,8 +47,16 @@ def load_dataset(
 
 
 def as_dataset(dataset: str | Path | Dataset) -> Dataset:
-    """Return a data set that may be given by its name or path."""
-    return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
+    """Return a data set that may be given by its name or path.
+
+    Raises:
+        CallError: It is something else, or there is none of that name.
+        DataError: It cannot be had.
+    """
+    if isinstance(dataset, Dataset):
+        return dataset
+    check_type("dataset", dataset, str | Path, expected="a name, a folder, a zip or what load_dataset gave")
+    return load_dataset(dataset)
 
 
 def _load(name: str, split: str | None, *, drop_same_id: bool) -> Dataset:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from probe.data.dataset import DEFAULT_DATASET, Defects
 from probe.data.texts import TextHash, Texts, spread
-from probe.errors import CallError, DataError
+from probe.errors import CallError, DataError, check_type
 from probe.io.column_files import RECORD_FILES, column_text, finite_number, read_columns
 
 __all__ = ["DOCSTRING_PAIRS", "FEWEST_PAIRS", "ScoredPairs", "limit_pairs", "load_scored_pairs"]
@@ -63,7 +63,7 @@ class ScoredPairs:
         return TextHash.of((str(left), str(right), repr(score)) for (left, right), score in rows)
 
 
-def load_scored_pairs(name: str, limit: int | None = None) -> ScoredPairs:
+def load_scored_pairs(name: str | Path, limit: int | None = None) -> ScoredPairs:
     """Load scored pairs by name or path.
 
     Args:
@@ -77,6 +77,7 @@ def load_scored_pairs(name: str, limit: int | None = None) -> ScoredPairs:
         CallError: There is no such file, or the limit is out of range.
         DataError: The file is malformed, has too few pairs, or all of one score.
     """
+    check_type("pairs", name, str | Path, expected="docstrings, or the path of a file")
     pairs = _pair_docstrings() if name == DEFAULT_DATASET and not os.path.exists(name) else _read_file(Path(name))
     pairs = pairs if limit is None else limit_pairs(pairs, limit)
     if len(pairs.scores) < FEWEST_PAIRS:

@@ -146,5 +146,7 @@ class Tally:
         if not faults:
             return
         named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
-        again = "run again for the rest, the others are in the store" if self._stored else "mend it and run again"
+        again = (
+            "the other chunks are cached; run the same command for these" if self._stored else "fix it and run again"
+        )
         raise ProbeError(f"no table: {len(faults)} of {len(self._came)} chunks could not be read: {named}\n({again})")

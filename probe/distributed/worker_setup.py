@@ -23,7 +23,8 @@ class ModelSetup:
     """A model that a worker opens.
 
     Attributes:
-        name: Alias, hub id or folder.
+        name: What tables call it.
+        typed: Alias, hub id or folder, and the name that was given to it.
         options: How to load it, nothing left to the machine it is loaded on.
         token_budget: Most tokens of a batch.
         parts: All that decides its vectors of the corpus.
@@ -32,6 +33,7 @@ class ModelSetup:
     """
 
     name: str
+    typed: str
     options: LoadOptions
     token_budget: int
     parts: dict[str, Any]
@@ -45,7 +47,7 @@ class ModelSetup:
             CallError, ModelError: It cannot be opened here.
             ModelError: Its vectors would be others here.
         """
-        reader = open_reader(self.name, self.options, store)
+        reader = open_reader(self.typed, self.options, store)
         reader.token_budget = self.token_budget
         role = reader.model.as_document
         here = shelf_parts(reader.model, role, self.parts["text_sha256"], token_budget=self.token_budget)
@@ -96,4 +98,5 @@ def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
     open_shelf(reader, side, list(points_of(scan.tracker, reader)), store=scan.context.store)
     wanted = list(points_of(scan.tracker, reader))
     contents = content_ids(model, side.role, map(reader.at, wanted), token_budget=reader.token_budget)
-    return ModelSetup(model.source.name, options, reader.token_budget, *describe_shelf(reader, side), contents)
+    name, typed = model.source.name, model.source.typed
+    return ModelSetup(name, typed, options, reader.token_budget, *describe_shelf(reader, side), contents)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from probe.data.captioned_images import find_image_folder
 from probe.documents.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
-from probe.errors import CallError, DataError
+from probe.errors import CallError, DataError, wrong_type
 from probe.io.files import reason, replace_folder
 from probe.io.publishing import Stamp, stamp_of
 
@@ -31,14 +31,14 @@ class BuiltDataset:
     queries: int
 
 
-def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> BuiltDataset:
+def build_dataset(files: str | Path | Sequence[str | Path], out: str | Path, force: bool = False) -> BuiltDataset:
     """Write a BEIR folder from own documents, with synthetic known-item queries.
 
     Long texts are split into passages at paragraphs (Markdown also at headings). Every passage long enough
     lends its first sentence as a query and keeps the rest, so that no query stands in its own document.
 
     Args:
-        paths: Text, Markdown, JSONL or CSV files, or folders of them.
+        files: Text, Markdown, JSONL or CSV files, or folders of them; one or several.
         out: The folder to make.
         force: Replace it where it exists.
 
@@ -49,19 +49,27 @@ def build_dataset(paths: Sequence[Path], out: Path, force: bool = False) -> Buil
         CallError: A path is missing or of another kind, or `out` exists.
         DataError: A file is malformed, or nothing in the files can be asked for.
     """
+    out, paths = Path(out), _as_paths(files)
     before = stamp_of(out)
     _check_out(out, paths, force)
     _refuse_images(paths)
-    files = sorted({file for path in paths for file in list_documents(path)})
-    passages = list(dict.fromkeys(passage for file in files for passage in read_passages(file)))
+    found = sorted({file for path in paths for file in list_documents(path)})
+    passages = list(dict.fromkeys(passage for file in found for passage in read_passages(file)))
     corpus, queries = _take_queries(passages)
     if not queries:
         raise DataError(
-            f"{len(passages)} passages in {len(files)} files, none long enough to lend a query: expected passages "
+            f"{len(passages)} passages in {len(found)} files, none long enough to lend a query: expected passages "
             f"of a sentence of {_QUERY_WORDS.start} words or more and {_FEWEST_REST_WORDS} words after it"
         )
     _write(out, corpus, queries, before=before)
-    return BuiltDataset(out, len(files), len(corpus), len(queries))
+    return BuiltDataset(out, len(found), len(corpus), len(queries))
+
+
+def _as_paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
+    paths = [files] if isinstance(files, str | Path) else files
+    if not isinstance(paths, Sequence) or not paths or not all(isinstance(path, str | Path) for path in paths):
+        raise wrong_type("files", files, "a file or a folder, or a list of them")
+    return [Path(path) for path in paths]
 
 
 def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:

@@ -14,6 +14,7 @@ from probe.encoding.reader import LayerReader, PreparedTexts
 from probe.layers.hookpoint import HEAD, OWN, POOLING_NAMES, LayerPooling
 from probe.metrics.vectors import Embeddings
 from probe.models.tokenization import Role
+from probe.store.cached_side import CachedSide
 from probe.store.chunk_file import ChunkRecord, Stored, dequantize, keep_exact, quantize
 from probe.store.keys import CHUNK, content_ids, shelf_parts
 from probe.store.store import Found, Shelf, Store
@@ -187,7 +188,7 @@ def read_chunk(
 def open_shelf(
     reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], *, store: Store | None
 ) -> Shelf | None:
-    """Open the shelf of a side, where there is a store, and say how much of it is stored."""
+    """Open the shelf of a side, where there is a store, and log how much of it is cached."""
     if store is None:
         return None
     shelf = store.shelf(
@@ -196,8 +197,7 @@ def open_shelf(
             reader.model, side.role, [reader.at(key) for key in layer_poolings], token_budget=reader.token_budget
         ),
     )
-    total = -(-len(side.texts) // CHUNK)
-    _log.info("%s: %s", side.name, _describe(shelf.count(layer_poolings, total), total))
+    _log.info("%s", _look_at(reader.model.source.name, side, shelf, layer_poolings=layer_poolings))
     return shelf
 
 
@@ -213,14 +213,22 @@ def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, 
     return shelf_parts(reader.model, side.role, side.texts.text_hash, token_budget=reader.token_budget), about
 
 
-def _describe(stored: dict[LayerPooling, int], total: int) -> str:
-    """Say what the store holds, given the chunks stored per layer and pooling and the chunks in all."""
-    whole = sum(count == total for count in stored.values())
-    words = f"{whole} of {len(stored)} hookpoints are in the store"
-    begun = max((count for count in stored.values() if count < total), default=0)
-    if begun:
-        words += f" whole, others up to chunk {begun} of {total}"
-    return words if whole == len(stored) else f"{words}; the model encodes what is missing"
+def _look_at(model: str, side: PromptedTexts, shelf: Shelf, *, layer_poolings: Sequence[LayerPooling]) -> CachedSide:
+    """Return how much of a side its shelf holds."""
+    texts = len(side.texts)
+    chunks = -(-texts // CHUNK)
+    stored = shelf.count(layer_poolings, chunks)
+    return CachedSide(
+        model=model,
+        side=side.name,
+        texts=texts,
+        left=max(0, texts - min(stored.values(), default=chunks) * CHUNK),
+        cached=sum(count == chunks for count in stored.values()),
+        wanted=len(stored),
+        unit="layers" if len({layer for layer, _ in stored}) == len(stored) else "hookpoints",
+        chunks=chunks,
+        count=lambda: min(shelf.count(layer_poolings, chunks).values(), default=chunks),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,45 @@
 """One hookpoint of a model as an encoder: of vectors, or of tokens for late interaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
 from probe.encoding.token_states import unpack_tokens
+from probe.errors import CallError, wrong_type
 from probe.layers.hookpoint import HEAD, OWN, TOKENS, Hookpoint, LayerPooling, check_pooling
 from probe.metrics.vectors import Embeddings
 from probe.models.tokenization import Role
 
-__all__ = ["HookpointEncoder", "TokenEncoder"]
+__all__ = ["HookpointEncoder", "TokenEncoder", "encode_texts"]
+
+V = TypeVar("V", Embeddings, list[Embeddings])
+
+
+def encode_texts(texts: str | Sequence[str], encode: Callable[[list[str]], V]) -> V | Embeddings:
+    """Embed texts, or one: of a single string the single vector is returned.
+
+    Raises:
+        CallError: They are no strings.
+    """
+    if isinstance(texts, str):
+        return encode([texts])[0]
+    try:
+        found = list(texts)
+    except TypeError:
+        raise wrong_type("texts", texts, "a string or a list of strings") from None
+    others = [text for text in found if not isinstance(text, str)]
+    if others:
+        raise CallError(f"texts: found {type(others[0]).__name__} in the list, expected strings alone")
+    return encode(found)
 
 
 class HookpointEncoder:
-    """One hookpoint of a model as an encoder; the blocks above its layer are never run."""
+    """One hookpoint of a model as an encoder; the blocks above its layer are never run.
+
+    Attributes:
+        reader: The model's reader.
+    """
 
     def __init__(self, reader: LayerReader, layer: int, pooling: str) -> None:
         """Read `reader`'s model after `layer`.
@@ -26,7 +52,7 @@ class HookpointEncoder:
         Raises:
             CallError: There is no such pooling, or the model has none of its own.
         """
-        self._reader = reader
+        self.reader = reader
         model = reader.model
         # A head is no pooling but a tower's own; a tower's own vectors are those of its pooling.
         if pooling == OWN:
@@ -39,33 +65,48 @@ class HookpointEncoder:
     def hookpoint(self) -> Hookpoint:
         """Where the model is read; the model's own vectors by the name that tables give them."""
         layer, pooling = self._layer_pooling
-        name = own_pooling(self._reader.model) if pooling == OWN else pooling
-        return Hookpoint(self._reader.model.source.name, layer, name)
+        name = own_pooling(self.reader.model) if pooling == OWN else pooling
+        return Hookpoint(self.reader.model.source.name, layer, name)
 
     @property
     def similarity_fn_name(self) -> str:
         """How its vectors are compared, by sentence-transformers' name."""
-        return self._reader.model.similarity
+        return self.reader.model.similarity
 
     @property
     def depth(self) -> int:
         """Number of blocks of its model."""
-        return self._reader.model.depth
+        return self.reader.model.depth
 
     def at(self, layer: int) -> "HookpointEncoder":
         """Return the same model and pooling, read at another layer."""
-        return HookpointEncoder(self._reader, layer, self._layer_pooling[1])
+        return HookpointEncoder(self.reader, layer, self._layer_pooling[1])
 
-    def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries with the model's query prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.as_query)
+    def encode(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed texts that are neither queries nor documents, as sentence-transformers' `encode` does.
 
-    def encode_document(self, texts: Sequence[str]) -> Embeddings:
-        """Embed documents with the model's document prompt; returns float32 `(N, D)`."""
-        return self._encode(texts, self._reader.model.as_document)
+        Args:
+            texts: N texts, or one.
 
-    def _encode(self, texts: Sequence[str], role: Role) -> Embeddings:
-        return self._reader.read(texts, role, [self._layer_pooling]).vectors[self._layer_pooling]
+        Returns:
+            Float32 `(N, D)`, or `(D,)` of a single string.
+        """
+        return self._encode(texts, self.reader.plain_role)
+
+    def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed queries with the model's query prompt; returns float32 `(N, D)`, or `(D,)` of a single string."""
+        return self._encode(texts, self.reader.model.as_query)
+
+    def encode_document(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed documents with the model's document prompt; returns float32 `(N, D)`, or `(D,)` of a single string."""
+        return self._encode(texts, self.reader.model.as_document)
+
+    def _encode(self, texts: str | Sequence[str], role: Role) -> Embeddings:
+        key = self._layer_pooling
+        return encode_texts(texts, lambda found: self.reader.read(found, role, [key]).vectors[key])
+
+    def __repr__(self) -> str:
+        return f"HookpointEncoder({str(self.hookpoint)!r}, width={self.reader.model.width_of(self._layer_pooling[1])})"
 
 
 class TokenEncoder:
@@ -73,21 +114,39 @@ class TokenEncoder:
 
     All tokens count, special tokens too, and each state is scaled to length 1: what `MultiVectorEncoder` of
     sentence-transformers gives for the model cut there, without a projection.
+
+    Attributes:
+        reader: The model's reader.
     """
 
     def __init__(self, reader: LayerReader, layer: int) -> None:
         """Read `reader`'s model after `layer`, 0 to the model's depth."""
-        self._reader = reader
+        self.reader = reader
         self._layer_pooling: LayerPooling = (layer, TOKENS)
 
-    def encode_query(self, texts: Sequence[str]) -> list[Embeddings]:
+    @property
+    def hookpoint(self) -> Hookpoint:
+        """Where the model is read."""
+        return Hookpoint(self.reader.model.source.name, *self._layer_pooling)
+
+    def encode(self, texts: str | Sequence[str]) -> "list[Embeddings] | Embeddings":
+        """Embed texts that are neither queries nor documents; returns float32 `(T_i, D)` per text."""
+        return self._encode(texts, self.reader.plain_role)
+
+    def encode_query(self, texts: str | Sequence[str]) -> "list[Embeddings] | Embeddings":
         """Embed queries with the model's query prompt; returns float32 `(T_i, D)` per text."""
-        return self._encode(texts, self._reader.model.as_query)
+        return self._encode(texts, self.reader.model.as_query)
 
-    def encode_document(self, texts: Sequence[str]) -> list[Embeddings]:
+    def encode_document(self, texts: str | Sequence[str]) -> "list[Embeddings] | Embeddings":
         """Embed documents with the model's document prompt; returns float32 `(T_i, D)` per text."""
-        return self._encode(texts, self._reader.model.as_document)
+        return self._encode(texts, self.reader.model.as_document)
 
-    def _encode(self, texts: Sequence[str], role: Role) -> list[Embeddings]:
-        packed = self._reader.read(texts, role, [self._layer_pooling]).vectors[self._layer_pooling]
+    def _encode(self, texts: str | Sequence[str], role: Role) -> "list[Embeddings] | Embeddings":
+        return encode_texts(texts, lambda found: self._encode_many(found, role))
+
+    def _encode_many(self, texts: list[str], role: Role) -> list[Embeddings]:
+        packed = self.reader.read(texts, role, [self._layer_pooling]).vectors[self._layer_pooling]
         return unpack_tokens(packed, len(texts))
+
+    def __repr__(self) -> str:
+        return f"TokenEncoder({str(self.hookpoint)!r}, width={self.reader.model.width})"

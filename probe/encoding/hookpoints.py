@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from probe.encoding.reader import LayerReader
-from probe.errors import CallError
-from probe.layers.hookpoint import HEAD, OWN, TOKENS, Hookpoint, check_pooling, parse_layers
+from probe.errors import CallError, check_type
+from probe.layers.hookpoint import HEAD, OWN, TOKENS, Hookpoint, Layers, check_pooling, parse_layers
 from probe.metrics.similarity import COSINE
 from probe.models.info import ModelProfile
 
@@ -14,13 +14,13 @@ __all__ = ["for_similarity", "own_pooling", "select_hookpoints", "with_full_mode
 
 
 def select_hookpoints(
-    model: ModelProfile, layers: str, poolings: Sequence[str] = ("own",), *, tokens: bool = False
+    model: ModelProfile, layers: Layers, poolings: str | Sequence[str] = ("own",), *, tokens: bool = False
 ) -> tuple[Hookpoint, ...]:
     """Expand layers and poolings into hookpoints with both written out.
 
     Args:
         model: The model to read.
-        layers: `all`, `last`, `0-6` or `1,3,5`.
+        layers: `all`, `last`, `0-6` or `1,3,5`, or numbers.
         poolings: Names of poolings; `own` is the model's.
         tokens: Whether `tokens` may be among them.
 
@@ -31,6 +31,8 @@ def select_hookpoints(
         CallError: A layer is out of range, a pooling unknown, or the model has none of its own.
     """
     numbers = parse_layers(layers, model.depth)
+    poolings = [poolings] if isinstance(poolings, str) else poolings
+    check_type("poolings", poolings, Sequence, expected="the name of a pooling, or a list of them")
     names = dict.fromkeys(_pooling_of(model, name, tokens) for name in poolings)
     return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
 
@@ -79,7 +81,7 @@ def for_similarity(reader: LayerReader, similarity: str) -> LayerReader:
 
 
 def with_full_model(
-    model: ModelProfile, layers: str, poolings: Sequence[str], *, tokens: bool = False
+    model: ModelProfile, layers: Layers, poolings: str | Sequence[str], *, tokens: bool = False
 ) -> tuple[tuple[Hookpoint, ...], Hookpoint]:
     """Expand layers and poolings into hookpoints, the full model's among them; return all, and that one.
 

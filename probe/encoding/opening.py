@@ -1,7 +1,8 @@
 """Open a model for reading; one the store knows is not loaded before a text has to pass through it."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +14,7 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
 from probe.encoding.whole_reader import WholeReader, load_whole
-from probe.errors import CallError
+from probe.errors import CallError, wrong_type
 from probe.io.package_data import VECTOR_LIBRARIES, library_versions
 from probe.layers.hookpoint import OWN, TOKENS, split_fusion, split_spec
 from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files
@@ -25,18 +26,22 @@ from probe.store.store import Store
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Openable", "as_reader", "load_encoder", "open_reader"]
+__all__ = ["Openable", "as_model", "as_reader", "load_encoder", "name_reader", "open_reader"]
 
 # What a model may be given as.
-Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer"
+Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer | HookpointEncoder"
+_EXPECTED = (
+    "an alias, a hub id, a folder, a SentenceTransformer, a loaded model, or a LayerReader or an encoder of a layer"
+)
 
 
-def load_encoder(spec: str, options: LoadOptions | None = None) -> HookpointEncoder:
+def load_encoder(model: Openable, options: LoadOptions | None = None) -> HookpointEncoder:
     """Open one hookpoint of a model as an encoder.
 
     Args:
-        spec: `model[@layer][:pooling]`; layer left out = last, pooling left out = the model's own.
-        options: How to load the model.
+        model: `[name=]model[@layer][:pooling]`, a string or a path; layer left out = last, pooling left out = the
+            model's own. A model in memory is read at its last layer.
+        options: How to load a model that is named.
 
     Returns:
         The encoder; the blocks above its layer are never run.
@@ -45,18 +50,24 @@ def load_encoder(spec: str, options: LoadOptions | None = None) -> HookpointEnco
         CallError: The spec is malformed, or names anything but one hookpoint with a vector per text.
         ModelError: The model cannot be loaded.
     """
+    if isinstance(model, HookpointEncoder):
+        return model
+    if not isinstance(model, str | Path):
+        reader = as_reader(model, options)
+        return HookpointEncoder(reader, reader.model.depth, OWN)
+    spec = str(model)
     if len(split_fusion(spec)) > 1:
         raise CallError(f"'{spec}' is a fusion, no single hookpoint: adaptors.load_encoder opens it")
-    model, layers, pooling = split_spec(spec)
+    name, layers, pooling = split_spec(spec)
     if pooling == TOKENS:
         raise CallError(
-            f"'{spec}' has a vector per token: probe.encoding.encoders.TokenEncoder(LayerReader('{model}'), layer) "
+            f"'{spec}' has a vector per token: probe.encoding.encoders.TokenEncoder(LayerReader('{name}'), layer) "
             "reads them"
         )
-    reader = open_reader(model, options)
+    reader = open_reader(name, options)
     points = select_hookpoints(reader.model, layers or "last", [pooling or OWN])
     if len(points) > 1:
-        raise CallError(f"'{spec}' names {len(points)} layers: expected one, such as {model}@{points[-1].layer}")
+        raise CallError(f"'{spec}' names {len(points)} layers: expected one, such as {name}@{points[-1].layer}")
     return HookpointEncoder(reader, points[0].layer_pooling[0], pooling or OWN)
 
 
@@ -69,10 +80,37 @@ def as_reader(model: Openable, options: LoadOptions | None = None, store: Store 
     """
     if isinstance(model, LayerReader):
         return model
+    if isinstance(model, HookpointEncoder):
+        return model.reader
     if isinstance(model, str | Path):
         return open_reader(str(model), options, store)
-    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    loaded = model if isinstance(model, LoadedModel) else _read_object(model)
     return (TowerReader if loaded.tower else LayerReader)(loaded)
+
+
+def _read_object(model: Any) -> LoadedModel:
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise wrong_type("model", model, _EXPECTED)
+    return load_model(model)  # type: ignore[arg-type]
+
+
+def as_model(model: Openable, options: LoadOptions | None = None) -> LoadedModel:
+    """Return a model in memory, however it is given; the options are for one that is named.
+
+    Raises:
+        CallError: The name or an option is wrong, or this is no model.
+        ModelError: The files cannot be had, or it has no layers.
+    """
+    return load_model(model, options) if isinstance(model, str | Path) else as_reader(model).loaded
+
+
+def name_reader(reader: LayerReader, name: str) -> LayerReader:
+    """Return a reader of the same model under another name."""
+    other = copy.copy(reader)
+    other.model = replace(reader.model, source=replace(reader.model.source, name=name))
+    return other
 
 
 def open_reader(name: str, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:

@@ -27,7 +27,7 @@ from probe.models.tokenization import Batch, Features, Role, as_role, pad_featur
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["LayerReader", "LayerStates", "PreparedTexts", "group_by_layer"]
+__all__ = ["LayerReader", "LayerStates", "PreparedTexts", "default_prompt", "group_by_layer"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ class LayerReader:
         self._load = load
         self._running: tuple[dict[str, Any], str] | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r})"
+
     @cached_property
     def loaded(self) -> LoadedModel:
         """The model in memory, loaded on first use."""
@@ -118,6 +121,11 @@ class LayerReader:
         if layer_pooling[1] == TOKENS:
             return TokenRows(count, self.model.width)
         return VectorRows(np.zeros(self.model.width_of(layer_pooling[1]), np.float32), count)
+
+    @property
+    def plain_role(self) -> Role:
+        """How it takes a text that is no query and no document: under the model's default prompt, if it has one."""
+        return Role("document", default_prompt(self.loaded.pipeline))
 
     @property
     def known_tokens(self) -> int:
@@ -227,6 +235,12 @@ class LayerReader:
     ) -> LayerStates:
         """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""
         return self.run(self.prepare(texts, role), layer_poolings, on_batch)
+
+
+def default_prompt(pipeline: Any) -> str:
+    """Return the prompt that sentence-transformers puts before a text in `encode`; of a tower, none."""
+    name = None if pipeline is None else pipeline.default_prompt_name
+    return "" if name is None else pipeline.prompts.get(name) or ""
 
 
 def group_by_layer(layer_poolings: Sequence[LayerPooling]) -> dict[int, list[str]]:

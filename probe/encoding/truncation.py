@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from probe.encoding.encoders import HookpointEncoder
-from probe.errors import CallError, ModelError
+from probe.errors import CallError, ModelError, check_type
 from probe.layers.layer_stack import LayerStack, block_input, find_layers
 
 __all__ = ["truncate"]
@@ -51,6 +51,9 @@ def truncate(encoder: E, after: int) -> Iterator[E]:
         _check_depth(after, encoder.depth)
         yield cast(E, encoder.at(after))
         return
+    check_type(
+        "encoder", encoder, nn.Module, expected="a SentenceTransformer, a transformers model or a hookpoint of ours"
+    )
     model = _find_model(encoder)
     stack = find_layers(model)
     _check_depth(after, stack.depth)

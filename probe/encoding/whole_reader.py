@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from probe.data.images import refuse_image_files
-from probe.encoding.reader import LayerReader, LayerStates
+from probe.encoding.reader import LayerReader, LayerStates, default_prompt
 from probe.layers.hookpoint import OWN, LayerPooling
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.tokenization import Role, as_role
@@ -28,7 +28,7 @@ class _Texts:
     role: Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedWhole(ModelProfile):
     """An encoder without layers in memory.
 
@@ -55,6 +55,11 @@ class WholeReader(LayerReader):
     def _pipeline(self) -> Any:
         model: Any = self.model if isinstance(self.model, LoadedWhole) or self._load is None else self._load()
         return model.pipeline
+
+    @property
+    def plain_role(self) -> Role:
+        """How it takes a text that is neither a query nor a document."""
+        return Role("document", default_prompt(self._pipeline))
 
     def prepare(self, texts: Sequence[str], role: Role | str) -> Any:
         """Line up texts.

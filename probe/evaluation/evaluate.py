@@ -13,8 +13,10 @@ from probe.data.loading import as_dataset
 from probe.data.texts import chunks
 from probe.encoding.chunk_states import Progress, silent
 from probe.encoding.maxsim import maxsim
+from probe.encoding.opening import Openable, load_encoder
 from probe.encoding.protocols import Encoder, LateEncoder
-from probe.errors import CallError
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError, check_type, wrong_type
 from probe.evaluation.records import Evaluation
 from probe.evaluation.scorers import MaxSimScorer, VectorScorer, refuse_infinite
 from probe.evaluation.text_ties import TextTies
@@ -22,6 +24,8 @@ from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.similarity import COSINE, OWN, SIMILARITIES, check_similarity
 from probe.metrics.top_k import TopK
 from probe.metrics.vectors import Embeddings
+from probe.models.loaded import LoadedModel
+from probe.results.query_examples import leaders
 from probe.store.chunk_file import dequantize, quantize
 from probe.store.keys import CHUNK
 
@@ -32,9 +36,9 @@ _DOCUMENTS = 128
 
 
 def evaluate(
-    encoder: Encoder | LateEncoder,
+    encoder: "Encoder | LateEncoder | Openable",
     dataset: str | Path | Dataset,
-    metrics: Sequence[str | Metric] = ("ndcg@10",),
+    metrics: "str | Metric | Sequence[str | Metric]" = ("ndcg@10",),
     *,
     name: str | None = None,
     similarity: str = OWN,
@@ -46,9 +50,9 @@ def evaluate(
     some documents at a time.
 
     Args:
-        encoder: Anything with `encode_query` and `encode_document`.
+        encoder: Anything with `encode_query` and `encode_document`; or a model that `load_encoder` opens.
         dataset: Documents, queries and judgements, or their name or path.
-        metrics: What to compute, as `ndcg@10`.
+        metrics: What to compute, as `ndcg@10`; one or several.
         name: What to call it; its hookpoint or its class when left out.
         similarity: `cosine`, `dot`, `euclidean` or `manhattan`; `own` is the encoder's, the cosine where it has none.
         progress: Called after every chunk.
@@ -60,8 +64,9 @@ def evaluate(
         ProbeError: A metric or the similarity is wrong, or the data cannot be had; no text was encoded.
         ModelError: It gives values that are not finite.
     """
-    wanted = [Metric.parse(metric) for metric in metrics]
+    wanted = _read_metrics(metrics)
     check_similarity(similarity)
+    encoder = _as_encoder(encoder)
     data = as_dataset(dataset)
     queries = [encoder.encode_query(chunk.texts) for chunk in chunks(data.queries, CHUNK)]
     # What one text gives: a vector, or several.
@@ -81,7 +86,25 @@ def evaluate(
         scorer.keep_sample(number * size, documents)
         progress("documents", len(chunk), len(data.documents))
     run = ties.settle(top.run(), depth)
-    return Evaluation(called, scorer.dim, score_run(run, data.qrels, wanted), scorer.collapsed)
+    scores = score_run(run, data.qrels, wanted)
+    return Evaluation(called, scorer.dim, scores, scorer.collapsed, leaders=leaders(run))
+
+
+def _read_metrics(metrics: Any) -> list[Metric]:
+    if isinstance(metrics, str | Metric):
+        return [Metric.parse(metrics)]
+    check_type("metrics", metrics, Sequence, expected="a metric as 'ndcg@10', or a list of them")
+    return [Metric.parse(metric) for metric in metrics]
+
+
+def _as_encoder(encoder: Any) -> "Encoder | LateEncoder":
+    if isinstance(encoder, Encoder):
+        return encoder
+    if isinstance(encoder, str | Path | LayerReader | LoadedModel):
+        return load_encoder(encoder)
+    raise wrong_type(
+        "encoder", encoder, "an object with encode_query and encode_document, or a spec as 'minilm@5:mean'"
+    )
 
 
 def _own_similarity(encoder: object) -> str:

@@ -27,7 +27,7 @@ from probe.experiments.linear_probe import (
 )
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import text_model_settings, text_statistics_settings
-from probe.layers.hookpoint import Hookpoint
+from probe.layers.hookpoint import Hookpoint, Layers
 from probe.metrics.classification import MEASURES, intervals, measure_all, paired_test
 from probe.metrics.geometry import is_collapsed
 from probe.metrics.vectors import Embeddings
@@ -42,9 +42,9 @@ _LIBRARIES = ("scikit-learn", "scipy", "numpy")
 def classify_layers(
     model: Openable,
     texts: str | Path | LabelledTexts,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     metric: str = "accuracy",
     folds: int = FOLDS,
     options: RunOptions | None = None,
@@ -54,19 +54,19 @@ def classify_layers(
     Args:
         model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`.
         texts: Texts with labels, or their name or file.
-        layers: `all`, `0-6` or `1,3,5`.
+        layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's.
         metric: `accuracy` or `macro-f1`: ranks, and chooses the penalty.
         folds: Of the outer cross-validation.
         options: How to run.
 
     Returns:
-        The probes, ranked, with a row for the commonest label and one for shuffled labels.
+        The probes, ranked, with a row for the majority-class baseline and one for shuffled labels.
 
     Raises:
         ProbeError: The call is wrong, the model or the texts cannot be had, or a label has too few texts.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     config = LinearProbeConfig(metric, folds, options.seed)
     _check_config(config)
     reader = as_reader(model, options.load, options.store)
@@ -167,8 +167,8 @@ def rank_probes(
 ) -> tuple[ClassificationRow, ...]:
     """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
 
-    All are tested against the baseline, one of them. The best comes first; the commonest label and the baseline on
-    shuffled labels are among the rows.
+    All are tested against the baseline, one of them. The best comes first; the majority-class baseline and the full
+    model on shuffled labels are among the rows.
     """
     classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
     shuffled = np.random.default_rng(config.seed).permutation(classes)
@@ -177,7 +177,7 @@ def rank_probes(
     commonest = np.full_like(classes, np.bincount(classes).argmax())
     entries = [
         *(_Entry(trial.row, classes, trial.real.predicted) for trial in trials),
-        _Entry(ClassificationRow(0, "commonest label", MAJORITY), classes, commonest),
+        _Entry(ClassificationRow(0, "majority-class baseline", MAJORITY), classes, commonest),
         _Entry(_shuffled_row(full), shuffled, full.shuffled.predicted),
     ]
     rows = _test(_score(entries, config), entries, classes, full=full, config=config)

@@ -18,7 +18,7 @@ from probe.errors import CallError, DataError
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings
 from probe.experiments.ranking import Candidate
-from probe.layers.hookpoint import Hookpoint, LayerPooling
+from probe.layers.hookpoint import Hookpoint, LayerPooling, Layers
 from probe.metrics.geometry import (
     alignment,
     dominant_dimensions,
@@ -64,9 +64,9 @@ class _Wanted:
 def measure_geometry(
     models: "Openable | Sequence[Openable]",
     dataset: str | Path | Dataset,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> GeometryResult:
     """Measure the geometry of every layer of a model, or of several to compare them.
@@ -75,7 +75,7 @@ def measure_geometry(
         models: One model or several, each an alias, a hub id or a folder; a model that was loaded, its reader, or a
             `SentenceTransformer`.
         dataset: Whose texts are embedded, or its name or path; its judgements say which pairs belong together.
-        layers: `all`, `0-6` or `1,3,5`.
+        layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's.
         options: How to run.
 
@@ -85,7 +85,7 @@ def measure_geometry(
     Raises:
         ProbeError: The call is wrong, a model or the data cannot be had, or they hold images; no text was encoded.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
     readers = [as_reader(model, options.load, options.store) for model in given]
     names = Counter(reader.model.source.name for reader in readers)

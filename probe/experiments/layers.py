@@ -14,7 +14,7 @@ from probe.evaluation.composite import Composite
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
 from probe.experiments.two_towers import open_towers, rank_towers
-from probe.layers.hookpoint import Hookpoint
+from probe.layers.hookpoint import Hookpoint, Layers
 from probe.results.leaderboard import Leaderboard
 
 __all__ = ["rank_layers"]
@@ -23,9 +23,9 @@ __all__ = ["rank_layers"]
 def rank_layers(
     model: Openable,
     dataset: str | Path | Dataset,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
     extra: Callable[[LayerReader, Sequence[Hookpoint]], Sequence[Composite]] = lambda reader, points: (),
 ) -> Leaderboard:
@@ -35,7 +35,7 @@ def rank_layers(
         model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`. Where
             the data set holds images, a model of two towers, or one of them.
         dataset: What to retrieve, or its name or path.
-        layers: `all`, `0-6` or `1,3,5`.
+        layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's, `tokens` ranks by late interaction.
         options: How to rank.
         extra: Given the reader and the hookpoints, what to rank beside them.
@@ -46,7 +46,7 @@ def rank_layers(
     Raises:
         ProbeError: The call is wrong, or the model or the data cannot be had; no text was encoded.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     if dataset.images if isinstance(dataset, Dataset) else find_image_folder(str(dataset)):
         images = as_dataset(dataset)
         towers = open_towers(model, images, options.load, store=options.store)

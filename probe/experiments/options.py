@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import Progress, RunContext, silent
-from probe.errors import GREATEST_SEED, check_number
+from probe.errors import GREATEST_SEED, check_number, check_type
 from probe.evaluation.scan import Engine, scan_here
 from probe.metrics.retrieval import Metric
 from probe.metrics.similarity import OWN, check_similarity
@@ -48,8 +48,20 @@ class RunOptions:
     def __post_init__(self) -> None:
         """Refuse an unknown metric or similarity, and a seed that is none, before any work."""
         Metric.parse(self.metric)
+        check_type("store", self.store, Store | None, expected="a Store, as Store('states')")
+        check_type("load", self.load, LoadOptions)
         check_similarity(self.similarity)
         check_number("seed", self.seed, 0, most=GREATEST_SEED)
+
+    @classmethod
+    def of(cls, options: "RunOptions | None") -> "RunOptions":
+        """Return options as they are, or the defaults where there are none.
+
+        Raises:
+            CallError: They are something else.
+        """
+        check_type("options", options, RunOptions | None, expected="RunOptions, as RunOptions(metric='recall@10')")
+        return options or cls()
 
     @property
     def ranked_by(self) -> Metric:

@@ -51,6 +51,7 @@ def _model_parts(model: ModelProfile, sides: Iterable[tuple[Role, Documents]], t
     keys = [digest(shelf_parts(model, role, texts.text_hash, token_budget=token_budget)) for role, texts in sides]
     return {
         "name": model.source.name,
+        "path": model.source.path,
         "hub_id": model.source.hub_id,
         "revision": model.source.revision,
         "layers": model.depth,

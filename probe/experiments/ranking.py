@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from probe.data.dataset import Dataset
+from probe.data.dataset import Dataset, refuse_images
 from probe.encoding.maxsim import MAXSIM
+from probe.encoding.protocols import Encoder, LateEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Composite, SimilarityChoice
+from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions, typical_tokens
 from probe.evaluation.records import Evaluation
@@ -30,7 +32,7 @@ from probe.results.grids import Reading
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
 
-__all__ = ["Candidate", "rank_candidates"]
+__all__ = ["Candidate", "OtherEncoder", "rank_candidates"]
 
 _ALWAYS = Metric("recall", 100)
 _COST = "operations of the matrix products per document of about {tokens} tokens, as a share of the baseline's"
@@ -45,6 +47,22 @@ class Candidate:
     hookpoints: tuple[Hookpoint, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class OtherEncoder:
+    """An encoder of somebody else's, scored by the vectors it gives.
+
+    Attributes:
+        name: What a table calls it.
+        encoder: The encoder.
+    """
+
+    name: str
+    encoder: Encoder | LateEncoder
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def rank_candidates(
     candidates: Sequence[Candidate],
     dataset: Dataset,
@@ -52,6 +70,7 @@ def rank_candidates(
     *,
     options: RunOptions | None = None,
     fusions: Sequence[Composite | RunFusion] = (),
+    others: Sequence[OtherEncoder] = (),
 ) -> Leaderboard:
     """Rank hookpoints of any number of models, and fusions of them, side by side.
 
@@ -61,6 +80,7 @@ def rank_candidates(
         baseline: The encoder the others are tested against.
         options: How to rank.
         fusions: Fusions of hookpoints of those models, and of their rankings.
+        others: Encoders that are scored by the vectors they give.
 
     Returns:
         The leaderboard.
@@ -74,7 +94,7 @@ def rank_candidates(
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
     encoders = [*alone, *fusions]
-    _check(encoders, baseline, options)
+    _check(encoders, others, baseline, options=options)
     evaluations, truncated = sweep_fusions(
         readers,
         encoders,
@@ -89,8 +109,7 @@ def rank_candidates(
         for name, reader in readers.items()
     ]
     published = _published(candidates, dataset, options)
-    if options.bm25:
-        evaluations.append(evaluate_bm25(dataset, metrics))
+    evaluations += _evaluate_others(others, dataset, metrics, options=options)
     settings = {
         "metric": str(options.ranked_by),
         "metrics": [str(metric) for metric in metrics],
@@ -107,9 +126,14 @@ def rank_candidates(
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
 
 
-def _check(encoders: Sequence[Composite | RunFusion], baseline: str, options: RunOptions) -> None:
+def _check(
+    encoders: Sequence[Composite | RunFusion], others: Sequence[OtherEncoder], baseline: str, *, options: RunOptions
+) -> None:
     """Refuse, before any text is encoded, what could not be made a table of."""
-    names = dict.fromkeys([*map(str, encoders), *([BM25] if options.bm25 else [])])
+    names = [*dict.fromkeys(map(str, encoders)), *map(str, others), *([BM25] if options.bm25 else [])]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise CallError(f"two encoders are called '{twice}': give one of them a name of its own, as {{'mine': model}}")
     if baseline not in names:
         raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(names)}")
     tokens = _tokens(encoders)
@@ -118,6 +142,21 @@ def _check(encoders: Sequence[Composite | RunFusion], baseline: str, options: Ru
             f"'{tokens[0]}' has a vector per token, compared by MaxSim: leave out the similarity {options.similarity}, "
             "or the tokens"
         )
+
+
+def _evaluate_others(
+    others: Sequence[OtherEncoder], dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions
+) -> list[Evaluation]:
+    """Score encoders of somebody else's, and BM25 if it is asked for."""
+    found = []
+    for other in others:
+        refuse_images(dataset, f"'{other}'")
+        one = evaluate(
+            other.encoder, dataset, metrics, name=other.name, similarity=options.similarity, progress=options.progress
+        )
+        note = f"vectors of its own encode_query and encode_document ({type(other.encoder).__name__})"
+        found.append(replace(one, notes=(note,)))
+    return [*found, evaluate_bm25(dataset, metrics)] if options.bm25 else found
 
 
 def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:

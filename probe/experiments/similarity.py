@@ -15,7 +15,7 @@ from probe.encoding.hookpoints import with_full_model
 from probe.encoding.opening import Openable, as_reader
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import text_model_settings, text_statistics_settings
-from probe.layers.hookpoint import Hookpoint
+from probe.layers.hookpoint import Hookpoint, Layers
 from probe.metrics.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
 from probe.metrics.geometry import is_collapsed
 from probe.metrics.significance import percentile_intervals
@@ -33,9 +33,9 @@ Wide = NDArray[np.float64]
 def correlate_layers(
     model: Openable,
     pairs: str | Path | ScoredPairs,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> SimilarityResult:
     """Correlate cosines with gold scores at every layer of one model; the full model is always among the rows.
@@ -43,7 +43,7 @@ def correlate_layers(
     Args:
         model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`.
         pairs: Pairs of sentences with scores, or their name or file.
-        layers: `all`, `0-6` or `1,3,5`.
+        layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's.
         options: How to run.
 
@@ -53,7 +53,7 @@ def correlate_layers(
     Raises:
         ProbeError: The call is wrong, or the model or the pairs cannot be had; no sentence was encoded.
     """
-    options = options or RunOptions()
+    options = RunOptions.of(options)
     reader = as_reader(model, options.load, options.store)
     points, full = with_full_model(reader.model, layers, poolings)
     scored = pairs if isinstance(pairs, ScoredPairs) else load_scored_pairs(str(pairs))

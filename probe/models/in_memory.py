@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from probe.data.training_record import read_learned
-from probe.errors import CallError, ModelError
+from probe.errors import CallError, ModelError, wrong_type
 from probe.layers.layer_stack import find_layers
 from probe.models.hashes import hash_config, hash_tensors, hash_tokenizer
 from probe.models.info import ModelFiles
@@ -80,10 +80,7 @@ def _find_transformer(model: Any) -> "PreTrainedModel":
     from transformers import PreTrainedModel
 
     if not isinstance(model, SentenceTransformer):
-        raise CallError(
-            f"a {type(model).__name__} is no model: expected a name, a folder, a LayerReader, what load_model gave, or "
-            "a SentenceTransformer"
-        )
+        raise wrong_type("model", model, "an alias, a hub id, a folder or a SentenceTransformer")
     kind = type(model[0]).__name__
     if kind != "Transformer":
         raise ModelError(f"this SentenceTransformer begins with a {kind}, no single transformer: it has no layers")

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from probe.data.training_record import Learned, read_learned
-from probe.errors import CallError, ModelError
+from probe.errors import CallError, ModelError, check_type
 from probe.io.model_files import file_set
 from probe.io.model_kinds import LAYERLESS, kind_of
-from probe.layers.hookpoint import OWN, TOWERS, split_tower
+from probe.layers.hookpoint import OWN, TOWERS, split_name, split_tower
 from probe.layers.padding import Batching
 from probe.models.catalog import find_entry
 from probe.models.device import pick_device, pick_dtype
@@ -131,7 +131,7 @@ class ModelFacts:
         return self.own_width if pooling == OWN else self.width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelProfile(ModelFacts, _ModelIdentity):
     """All that is to be known of a model without its weights in memory.
 
@@ -155,6 +155,14 @@ class ModelProfile(ModelFacts, _ModelIdentity):
         """How it takes a document."""
         return Role("document", self.document_prompt)
 
+    def __repr__(self) -> str:
+        dtype, longest = str(self.dtype).removeprefix("torch."), min(self.max_tokens, NO_LIMIT)
+        limit = "" if longest == NO_LIMIT else f", max_tokens={longest}"
+        return (
+            f"{type(self).__name__}({self.source.name!r}, layers={self.depth}, width={self.width}, "
+            f"pooling={self.pooling!r}{limit}, dtype={dtype}, device={self.device})"
+        )
+
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
     """Put together what a model's files say and what loading it showed."""
@@ -174,16 +182,19 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         CallError: The name or an option is wrong.
         ModelError: The files cannot be had.
     """
+    check_type("options", options, LoadOptions)
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     model, tower = split_tower(name)
-    entry = None if is_folder(model) else find_entry(split_revision(model)[0])
+    bare = split_name(model)[1]
+    entry = None if is_folder(bare) else find_entry(split_revision(bare)[0])
     if entry is not None:  # before anybody downloads it
-        check_tower(model, tower, entry.has_towers)
-    source = replace(find_source(model, options.revision), name=name)
-    config = with_options(with_catalog(read_model_config(source.folder), source.entry, model), options)
+        check_tower(bare, tower, entry.has_towers)
+    source = find_source(model, options.revision)
+    source = replace(source, name=source.name if tower is None else f"{source.name}@{tower}", typed=name)
+    config = with_options(with_catalog(read_model_config(source.folder), source.entry, bare), options)
     config = replace(config, notes=(*source.warnings, *config.notes))
-    check_tower(model, tower, bool(find_towers(config.transformer)))
+    check_tower(bare, tower, bool(find_towers(config.transformer)))
     kind, read = kind_of(source.folder), file_set(source.folder)
     if config.modules and config.modules[0].of_package:
         raise ModelError(

@@ -26,7 +26,7 @@ __all__ = [
 _NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedModel(ModelProfile):
     """An encoder in memory, ready to be read at any layer.
 

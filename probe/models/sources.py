@@ -19,8 +19,18 @@ from probe.io.hub import (
 )
 from probe.io.model_files import code_repositories
 from probe.io.model_folder import check_folder, count_unread_blocks, find_fault, list_pickles
+from probe.layers.hookpoint import split_name, split_tower
 from probe.models.adapters import has_adapter, merge_adapter
-from probe.models.catalog import PACKAGED_HUB_ID, CatalogEntry, find_entry, find_packaged, is_alias, list_entries
+from probe.models.catalog import (
+    PACKAGED_HUB_ID,
+    CatalogEntry,
+    find_entry,
+    find_packaged,
+    full_hub_id,
+    is_alias,
+    list_entries,
+    well_known_names,
+)
 
 __all__ = ["ModelSource", "find_offline", "find_source", "hash_files", "is_folder", "split_revision"]
 
@@ -28,6 +38,8 @@ _MODULES = "modules.json"
 # What a folder's name can have and a hub id cannot.
 _FOLDER = re.compile(r"^[.~/\\]|^[A-Za-z]:|\\|/.*/|/$")
 _HUB_ID_AND_REVISION = re.compile(r"([^@/\\:]+/[^@/\\:]+)@([^@:\\]+)")
+# A name without an owner that the hub could have.
+_BARE = re.compile(r"\w[\w.-]*")
 _PLAIN = (
     "it has no modules.json: read as sentence-transformers reads it, by the mean of its tokens, or by the last "
     "one of a causal language model; name a pooling where it was trained with another"
@@ -39,13 +51,14 @@ class ModelSource:
     """A model's files, found.
 
     Attributes:
-        name: As typed: alias, hub id or folder.
+        name: What tables call it: alias, hub id or folder as typed, or the name it was given (`mine=./folder`).
         folder: Where the files are; of an adapter, where it is merged into its base.
         hub_id: Name on the hub, or None for a folder.
         revision: Commit of the hub's repository, where known.
         entry: Its entry in the catalog, if it has one.
         warnings: What is to be said above every table of its rows.
         refusal: Why its own pooling is not known, so that one has to be named, as a clause; empty where it is known.
+        typed: As typed, with the name it was given and its tower; empty of a model in memory.
     """
 
     name: str
@@ -55,6 +68,12 @@ class ModelSource:
     entry: CatalogEntry | None = None
     warnings: tuple[str, ...] = ()
     refusal: str = ""
+    typed: str = ""
+
+    @property
+    def path(self) -> str | None:
+        """Its folder as typed, without the name it was given; None of a model of the hub or in memory."""
+        return split_name(split_tower(self.typed)[0])[1] if self.typed and self.hub_id is None else None
 
 
 def is_folder(name: str) -> bool:
@@ -68,17 +87,23 @@ def split_revision(name: str) -> tuple[str, str | None]:
     return (found[1], found[2]) if found else (name, None)
 
 
-def find_source(name: str, revision: str | None = None) -> ModelSource:
+def find_source(model: str, revision: str | None = None) -> ModelSource:
     """Find the config and weights of an alias, hub id or folder; the network is asked for what is nowhere here.
 
     Args:
-        name: Alias, hub id with or without a revision (`owner/name@v1.0`), or folder.
+        model: Alias, hub id with or without a revision (`owner/name@v1.0`), folder, or a bare name as
+            sentence-transformers takes it (`all-MiniLM-L6-v2`); with or without a name for it (`mine=./folder`).
         revision: Commit, branch or tag of a model on the hub.
 
     Raises:
         CallError: No such alias, folder or revision.
         ModelError: The files cannot be had, they are not whole, or they are no dense encoder's.
     """
+    given, name = split_name(model)
+    return replace(_find(name, revision), name=given or name, typed=model)
+
+
+def _find(name: str, revision: str | None) -> ModelSource:
     if is_folder(name):
         if revision is not None:
             raise CallError(f"'{name}' is a folder and has no revisions: write owner/name@{revision} for the hub's")
@@ -89,7 +114,8 @@ def find_source(name: str, revision: str | None = None) -> ModelSource:
     entry = find_entry(hub_id)
     if entry is None:
         _check_hub_id(hub_id)
-    found = _find_on_hub(ModelSource(name, Path(), entry.hub_id if entry else hub_id, entry=entry), revision or written)
+    source = ModelSource(name, Path(), entry.hub_id if entry else full_hub_id(hub_id), entry=entry)
+    found = _find_on_hub(source, revision or written)
     return _checked(replace(found, warnings=(*found.warnings, *_warn_shadow(name))))
 
 
@@ -123,9 +149,14 @@ def _check_hub_id(name: str) -> None:
         raise CallError(f"there is no folder '{name}': expected a model's folder, an alias or a hub id (owner/name)")
     if name == "bm25":
         raise CallError("bm25 is no model: add its row with --baseline bm25")
-    if "/" not in name:
-        near = did_you_mean(name, [entry.alias for entry in list_entries()])
-        raise CallError(f"unknown model '{name}': {near} A hub id is written owner/name, a folder ./name.")
+    if "/" not in name and not _BARE.fullmatch(name):
+        raise CallError(_say_unknown(name))
+
+
+def _say_unknown(name: str, why: str = "") -> str:
+    """Return a line on a name without an owner that is no model."""
+    near = did_you_mean(name, [entry.alias for entry in list_entries()], well_known_names())
+    return f"unknown model '{name}': {near}{why} A hub id is written owner/name, a folder ./name."
 
 
 def find_offline(hub_id: str, revision: str | None = None) -> Path | None:
@@ -151,22 +182,33 @@ def _lacks_modules(source: ModelSource) -> bool:
 
 def _find_on_hub(source: ModelSource, revision: str | None) -> ModelSource:
     hub_id = source.hub_id or ""
-    folder = find_offline(hub_id, revision)
-    if folder is None:
-        reason = "the hub cannot be reached"
-        try:
-            folder = fetch_snapshot(hub_id, revision)
-        except HubUnreachableError as error:
-            folder, reason = partial_snapshot(hub_id, revision), str(error)
-        if folder is None:
-            raise ModelError(_say_missing(source, reason))
-        _check_part(source, folder, reason)
-        _fetch_code(folder)
+    folder = find_offline(hub_id, revision) or _fetch(source, revision)
     found = replace(source, folder=folder, revision=_revision_of(folder))
     if _lacks_modules(found):
         return replace(found, refusal=_refuse_pooling(found))
     plain = found.entry is None and not (folder / _MODULES).is_file()
     return replace(found, warnings=_warn_plain(folder)) if plain else found
+
+
+def _fetch(source: ModelSource, revision: str | None) -> Path:
+    hub_id, reason = source.hub_id or "", "the hub cannot be reached"
+    # Of what may be a misspelt alias, nobody has said that it is on the hub.
+    guessed = source.entry is None and "/" not in source.name and source.name not in well_known_names()
+    try:
+        folder: Path | None = fetch_snapshot(hub_id, revision)
+    except HubUnreachableError as error:
+        folder, reason = partial_snapshot(hub_id, revision), str(error)
+    except CallError as error:
+        if not guessed or revision is not None:
+            raise
+        raise CallError(_say_unknown(source.name, f" The hub has no '{hub_id}' either.")) from error
+    if folder is None and guessed:
+        raise CallError(_say_unknown(source.name, f" '{hub_id}' is not on this machine, and {reason}."))
+    if folder is None:
+        raise ModelError(_say_missing(source, reason))
+    _check_part(source, folder, reason)
+    _fetch_code(folder)
+    return folder
 
 
 def _check_part(source: ModelSource, folder: Path, reason: str) -> None:

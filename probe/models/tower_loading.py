@@ -59,7 +59,7 @@ class TextInputs:
         return pad_batch(rows, ids, self.pad_id)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedTower(LoadedModel):
     """One tower in memory, ready to be read at any layer.
 
@@ -152,7 +152,8 @@ def load_other(tower: LoadedTower) -> LoadedTower:
         ModelError: Its layers cannot be read.
     """
     other = next(name for name in TOWERS if name != tower.tower)
-    source = replace(tower.source, name=f"{split_tower(tower.source.name)[0]}@{other}")
+    name, typed = (f"{split_tower(text)[0]}@{other}" for text in (tower.source.name, tower.source.typed))
+    source = replace(tower.source, name=name, typed=typed)
     return load_tower(replace(tower.files, source=source, tower=other))
 
 

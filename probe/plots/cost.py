@@ -5,17 +5,17 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, PercentFormatter
 
 from probe.plots.curves import Mark, draw_marks
 from probe.plots.style import LineStyle
-from probe.results.charts import COST, Point, pareto_front
+from probe.results.charts import CostAxis, Point, cost_axis, pareto_front
 
 __all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
 
-FRONT = "Pareto front"
-# Of the dearest to the cheapest, from which on only a logarithm shows both.
-_WIDE = 20
+# Share of the width left free at both ends, for the label of the first point.
+_MARGIN = 0.08
+FRONT = "Pareto front: nothing cheaper scores as much"
 
 
 class Priced(NamedTuple):
@@ -27,17 +27,18 @@ class Priced(NamedTuple):
 
 
 def has_cost(priced: Sequence[Priced]) -> bool:
-    """Whether there is anything to compare."""
-    return len({point.cost for point, _, _ in priced if point.cost is not None}) > 1
+    """Whether costs differ by a hundredth of the baseline's at least."""
+    return len({round(point.cost, 2) for point, _, _ in priced if point.cost is not None}) > 1
 
 
 def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Line2D]:
     """Draw scores against costs, leaving out what has none; return the front, for a legend."""
     known = [(point.cost, point.value, entry) for entry in priced if (point := entry.point).cost is not None]
+    scale = cost_axis([cost for cost, _, _ in known])
     front = [known[number] for number in pareto_front([(cost, value) for cost, value, _ in known])]
     dearest = max(cost for cost, _, _ in known)
     (line,) = axes.plot(
-        [*(cost for cost, _, _ in front), dearest],
+        [*(scale.place(cost) for cost, _, _ in front), scale.place(dearest)],
         [*(value for _, value, _ in front), front[-1][1]],
         drawstyle="steps-post",
         color="0.7",
@@ -45,30 +46,31 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
         zorder=1.5,
     )
     for cost, value, (point, style, _) in known:
-        draw_marks(axes, [Mark(cost, value, point)], style)
+        draw_marks(axes, [Mark(scale.place(cost), value, point)], style)
     labelled: set[tuple[float, float]] = set()
     for cost, value, entry in front:
         if (cost, value) not in labelled:  # ties are labelled once
-            _mark_front(axes, cost, value, priced=entry)
+            _mark_front(axes, scale.place(cost), value, priced=entry)
         labelled.add((cost, value))
     axes.set_title(
         "score by cost; numbers: layers" if any(e.point.position is not None for e in priced) else "score by cost"
     )
-    axes.set_xlabel(COST)
     axes.set_ylabel(score)
-    _scale(axes, [cost for cost, _, _ in known])
+    _scale(axes, scale)
     return {FRONT: line}
 
 
-def _scale(axes: Axes, costs: Sequence[float]) -> None:
-    if min(costs) > 0 and max(costs) / min(costs) > _WIDE:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if max(costs) / min(costs) > 200 else (1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(f"{COST}, log scale")
-    else:
+def _scale(axes: Axes, scale: CostAxis) -> None:
+    axes.set_xlabel(scale.title)
+    if not scale.logarithmic:
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        return
+    axes.set_xscale("log")
+    axes.margins(x=_MARGIN)
+    axes.xaxis.set_major_locator(FixedLocator([place for place, _ in scale.ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([text for _, text in scale.ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _mark_front(axes: Axes, cost: float, value: float, *, priced: Priced) -> None:

@@ -30,13 +30,13 @@ _NAME = 60
 
 
 def curve_styles(curves: Sequence[Curve]) -> list[LineStyle]:
-    """Return the style of every curve: one colour and marker per family, one line per member."""
+    """Return the style of every curve: colour and marker per family, a line per member, orange if adapted."""
     families = list(dict.fromkeys(curve.family for curve in curves))
     seen: dict[str, int] = {}
     styles = []
     for curve in curves:
         seen[curve.family] = seen.get(curve.family, -1) + 1
-        styles.append(style_of(families.index(curve.family), seen[curve.family]))
+        styles.append(style_of(families.index(curve.family), seen[curve.family], adapted=curve.is_adapted))
     return styles
 
 
@@ -92,11 +92,17 @@ def draw_levels(axes: Axes, points: Sequence[Point]) -> dict[str, Line2D]:
 
 def draw_dots(axes: Axes, points: Sequence[Point], score: str, *, baseline: str) -> dict[str, Line2D]:
     """Draw a line per encoder, the first at the top; return the vertical line of the baseline, if it is there."""
-    style = style_of(0)
-    for number, point in enumerate(points):
-        if point.interval is not None:
-            axes.plot(point.interval, (number, number), color=style.colour, linewidth=1.2, marker="|")
-    draw_marks(axes, [Mark(point.value, number, point) for number, point in enumerate(points)], style)
+    for adapted in (False, True):
+        style = style_of(0, adapted=adapted)
+        marks = [
+            Mark(point.value, number, point)
+            for number, point in enumerate(points)
+            if (point.adaptor is not None) is adapted
+        ]
+        for mark in marks:
+            if mark.point.interval is not None:
+                axes.plot(mark.point.interval, (mark.y, mark.y), color=style.colour, linewidth=1.2, marker="|")
+        draw_marks(axes, marks, style)
     names = [wrap_name(f"#{rank} {point.name}", _NAME) for rank, point in enumerate(points, start=1)]
     axes.set_yticks(range(len(points)), names)
     axes.set_ylim(len(points) - 0.4, -0.6)
@@ -143,7 +149,7 @@ def mark_handles(points: Iterable[Point]) -> dict[str, Line2D]:
     """Return the legend of the marks that are there."""
     found, marks = list(points), {}
     if any(point.transductive for point in found):
-        marks["hollow: transductive"] = Line2D(
+        marks["hollow: fitted on these same documents"] = Line2D(
             [], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"
         )
     if any(point.collapsed for point in found):

@@ -10,17 +10,18 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from probe.plots.curves import Mark, draw_marks, mark_handles, sample
 from probe.plots.sheet import Band, Handles
-from probe.plots.style import GREY, LineStyle, style_of, wrap_name
+from probe.plots.style import LineStyle, style_of, wrap_name
 from probe.results.charts import Curve, ladder_curves
+from probe.results.colours import FROZEN
 from probe.results.formats import metric_title
 from probe.results.leaderboard import PCA, Leaderboard, Row
 
 __all__ = ["is_ladder", "ladder_bands"]
 
 _PCA = LineStyle("black", "s", "-")
-_FROZEN = LineStyle(GREY, "", (0, (7, 2)))
-# Side by side, so that intervals at one dimension do not cover each other: most of the way to the next dimension.
-_SPREAD = 0.6
+_FROZEN = LineStyle(FROZEN.light, "", (0, (7, 2)))
+# Side by side, so that intervals at one dimension do not cover each other: part of the way to the next dimension.
+_SPREAD = 0.4
 
 
 def is_ladder(result: Leaderboard) -> bool:
@@ -53,7 +54,9 @@ def _styles(result: Leaderboard) -> dict[str, LineStyle]:
     kinds = sorted({curve.family for curve in curves} - {PCA})
     labels = sorted({curve.labels for curve in curves}, key=lambda name: (name != "none", name))
     return {
-        curve.name: _PCA if curve.family == PCA else style_of(kinds.index(curve.family), labels.index(curve.labels))
+        curve.name: _PCA
+        if curve.family == PCA
+        else style_of(kinds.index(curve.family), labels.index(curve.labels), adapted=True)
         for curve in curves
     }
 
@@ -84,7 +87,7 @@ def _draw_frozen(axes: Axes, rows: Sequence[Row], metric: str) -> dict[str, Any]
     for row in rows:
         line = axes.axhline(row.scores[metric], color=_FROZEN.colour, linestyle=_FROZEN.line)
         if row.ci95 is not None:
-            axes.axhspan(*row.ci95, color=GREY, alpha=0.1, linewidth=0)
+            axes.axhspan(*row.ci95, color=_FROZEN.colour, alpha=0.08, linewidth=0)
         return {"frozen encoder": line}
     return {}
 

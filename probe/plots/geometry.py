@@ -23,7 +23,7 @@ from probe.results.geometry import GeometryResult, GeometryRow
 __all__ = ["draw"]
 
 _COLUMNS = 3
-_HEIGHT = 2.1
+_HEIGHT = 2.25
 # The lightest colours are lost on white paper.
 _LIGHTEST = 0.85
 # Smaller shares are rounding.
@@ -33,11 +33,11 @@ _SHORT = 20
 _Group = tuple[str, list[GeometryRow]]
 
 _MEASURES: tuple[tuple[str, Callable[[GeometryRow], float | None]], ...] = (
-    ("mean cosine (anisotropy)", lambda row: row.mean_cosine),
-    ("effective rank / dimensions", lambda row: row.effective_rank / row.dim),
-    ("norm, ± standard deviation", lambda row: row.norm),
-    ("alignment (less is closer)", lambda row: row.alignment),
-    ("uniformity (less is more even)", lambda row: row.uniformity),
+    ("mean cosine (anisotropy)\nlower is better", lambda row: row.mean_cosine),
+    ("effective rank / dimensions\nhigher is better", lambda row: row.effective_rank / row.dim),
+    ("norm, ± standard deviation\nneither direction is better", lambda row: row.norm),
+    ("alignment of relevant pairs\nlower is better", lambda row: row.alignment),
+    ("uniformity\nlower is better", lambda row: row.uniformity),
 )
 
 
@@ -106,10 +106,11 @@ def _fill_spectrum(group: _Group, deepest: int, axes: Axes) -> Handles:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(max(_FLOOR, min(share for row in rows for share in row.spectrum)), 1.5)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda axis, _: f"{axis:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
         axis.set_minor_formatter(NullFormatter())
-    axes.set_title(f"spectrum, {name}" if len(name) < _SHORT else "spectrum")
+    axes.set_title((f"spectrum, {name}" if len(name) < _SHORT else "spectrum") + "\nflatter is better")
     axes.set_ylabel("share of the energy")
     axes.set_xlabel("principal axis")
     bar = axes.figure.colorbar(shades, ax=axes, label="layer", pad=0.02, fraction=0.08)

@@ -14,6 +14,8 @@ from probe.results.charts import Chart, LabelledResult, chart_labelled
 __all__ = ["draw"]
 
 _HEIGHT = 3.6
+# A longer name of a measure has a line beside the vertical axis for itself.
+_LABEL = 30
 
 
 def draw(result: LabelledResult) -> Picture:
@@ -26,14 +28,18 @@ def draw(result: LabelledResult) -> Picture:
     if not chart.curves:
         raise CallError("nothing to draw: no layer has a number")
     with house_style():
-        panel = partial(_fill, chart, f"{result.measure}, 95 % interval")
+        panel = partial(_fill, chart, _label(result.measure))
         return stack([Band(_HEIGHT, (panel,))], _title(result))
+
+
+def _label(measure: str) -> str:
+    return f"{measure},{chr(10) if len(measure) > _LABEL else ' '}95 % interval"
 
 
 def _title(result: LabelledResult) -> str:
     data = result.settings["dataset"]
     title = textwrap.fill(f"{result.measure} on {data['name']}", 95)
-    return title + (f"\nSYNTHETIC data: {textwrap.fill(data['synthetic'], 80)}" if data["synthetic"] else "")
+    return title + (f"\nSYNTHETIC data: {textwrap.fill(data['synthetic'], 90)}" if data["synthetic"] else "")
 
 
 def _fill(chart: Chart, measure: str, axes: Axes) -> Handles:

@@ -14,8 +14,9 @@ from probe.plots.curves import curve_styles, draw_curves, draw_dots, draw_levels
 from probe.plots.dimensions import is_ladder, ladder_bands
 from probe.plots.heat_map import as_array, draw_cells, name_cells
 from probe.plots.sheet import Band, Handles, Panel, stack
-from probe.plots.style import GREY, LineStyle, Picture, house_style, result_title
+from probe.plots.style import LineStyle, Picture, house_style, result_title
 from probe.results.charts import Chart, Curve, Point, chart_leaderboard
+from probe.results.colours import ADAPTED, FROZEN
 from probe.results.formats import metric_title
 from probe.results.grids import Grid
 from probe.results.leaderboard import Leaderboard
@@ -26,7 +27,8 @@ __all__ = ["draw"]
 _LEVELS = 3
 # Characters of a name beside a point.
 _SHORT = 34
-_SINGLE = LineStyle(GREY, "P", "none")
+_SINGLE = LineStyle(FROZEN.light, "o", "none")
+_SINGLE_ADAPTED = LineStyle(ADAPTED.light, "o", "none")
 
 
 def draw(result: Leaderboard) -> Picture:
@@ -78,7 +80,7 @@ def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
         styles = [level_style(number) for number in range(len(chart.singles))]
     else:
         labels = [f"#{number}" for number in range(1, len(chart.singles) + 1)]
-        styles = [_SINGLE] * len(chart.singles)
+        styles = [_SINGLE_ADAPTED if point.adaptor else _SINGLE for point in chart.singles]
     return curved + [Priced(*entry) for entry in zip(chart.singles, styles, labels, strict=True)]
 
 

@@ -13,6 +13,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from probe.io.files import replace_file
+from probe.results.colours import COLOURS, NEUTRAL, OTHERS, tone_of
 
 __all__ = [
     "GREY",
@@ -30,7 +31,7 @@ __all__ = [
 
 # Inches, of figures that fill the text width of an A4 page: nothing is scaled down there, and 8 points stay 8 points.
 WIDTH = 7.6
-GREY = "0.35"
+GREY = NEUTRAL.light
 MAP_COLOURS = "cividis"
 
 _SETTINGS: dict[Any, Any] = {
@@ -64,8 +65,6 @@ _METADATA: Mapping[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None},
 }
 
-# Okabe and Ito's palette without its yellow, which is lost on white paper, and its black, which marks what stands out.
-_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
 _MARKERS = ("o", "^", "D", "v", "p", "<", ">", "*", "h", "d")
 _LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (8, 2)))
 
@@ -88,15 +87,17 @@ class Picture(Figure):
         return out.getvalue()
 
 
-def style_of(family: int, variant: int = 0) -> LineStyle:
+def style_of(family: int, variant: int = 0, *, adapted: bool = False) -> LineStyle:
     """Return the style of a curve.
 
     Args:
         family: Decides colour and marker.
         variant: Decides the line, together with how often the colours were used up.
+        adapted: Whether an adaptor is on top.
     """
-    line = variant + 2 * (family // len(_COLOURS))
-    return LineStyle(_COLOURS[family % len(_COLOURS)], _MARKERS[family % len(_MARKERS)], _LINES[line % len(_LINES)])
+    line = variant + 2 * (max(0, family - 1) // len(OTHERS))
+    colour = COLOURS[tone_of(family, adapted=adapted)].light
+    return LineStyle(colour, _MARKERS[family % len(_MARKERS)], _LINES[line % len(_LINES)])
 
 
 @contextmanager

@@ -1,13 +1,12 @@
-"""Curves and other charts of the report as values, and their layout; the page does the styling."""
+"""The layout of charts: every dot in the units of a drawing; the page does the styling."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from probe.results.charts import Chart, Point
-from probe.results.formats import show_interval
+from probe.report.panels import Dot, Panel
 
-__all__ = ["MOST_LEVELS", "Dot", "Drawing", "Line", "Panel", "PlacedDot", "curve_panel", "dot", "lay_out"]
+__all__ = ["Drawing", "PlacedDot", "lay_out"]
 
 # The drawing's own units; the page scales it.
 _WIDTH, _HEIGHT = 640, 340
@@ -18,67 +17,6 @@ _PADDING = 0.04
 _LETTER, _LINE = 7, 14
 # An axis of positive values whose least is below this share of the greatest begins at zero.
 _NEARLY_ZERO = 0.3
-# More levels could not be told apart.
-MOST_LEVELS = 4
-
-
-@dataclass(frozen=True)
-class Dot:
-    """One value.
-
-    Attributes:
-        x: Where it lies across.
-        y: Its value.
-        tip: Text of its tooltip.
-        interval: Its 95 % interval, if it has one.
-        label: Written beside it, where it has to be found without pointing.
-        hollow: Whether to read it with caution.
-    """
-
-    x: float
-    y: float
-    tip: str
-    interval: tuple[float, float] | None = None
-    label: str = ""
-    hollow: bool = False
-
-
-@dataclass(frozen=True)
-class Line:
-    """Dots of one name.
-
-    Attributes:
-        name: What the legend calls it.
-        dots: In the order they are joined.
-        joined: Whether a line runs through them.
-    """
-
-    name: str
-    dots: tuple[Dot, ...]
-    joined: bool = True
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A chart.
-
-    Attributes:
-        title: What it shows.
-        x_label: Name of the horizontal axis, with its unit.
-        y_label: Name of the vertical axis, with its unit.
-        lines: What is drawn.
-        levels: Values without a position across, as a name and a height.
-        whole: Whether only whole numbers lie on the horizontal axis.
-        logarithmic: Whether the vertical axis is.
-    """
-
-    title: str
-    x_label: str
-    y_label: str
-    lines: tuple[Line, ...]
-    levels: tuple[tuple[str, float], ...] = ()
-    whole: bool = False
-    logarithmic: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +79,8 @@ class Drawing:
         across: Positions and words of the horizontal axis.
         up: Positions and words of the vertical axis.
         lines: The dots of every line.
-        levels: Names and heights of what has no position across.
+        levels: Heights of the panel's levels.
+        front: Corners of the panel's staircase.
         box: Left, top, right and bottom of the field.
     """
 
@@ -149,7 +88,8 @@ class Drawing:
     across: tuple[tuple[float, str], ...]
     up: tuple[tuple[float, str], ...]
     lines: tuple[tuple[PlacedDot, ...], ...]
-    levels: tuple[tuple[str, float], ...]
+    levels: tuple[float, ...]
+    front: tuple[tuple[float, float], ...]
     box: tuple[int, int, int, int] = (_LEFT, _TOP, _RIGHT, _BOTTOM)
 
     @property
@@ -186,11 +126,12 @@ def lay_out(panel: Panel) -> Drawing:
     """Place the parts of a panel.
 
     Args:
-        panel: With at least one dot; all heights above zero where its vertical axis is logarithmic.
+        panel: With at least one dot; all values above zero on a logarithmic axis.
     """
     dots = [dot for line in panel.lines for dot in line.dots]
-    heights = [*(y for dot in dots for y in (dot.y, *(dot.interval or ()))), *(y for _, y in panel.levels)]
-    across = _Axis(*_ends([dot.x for dot in dots]), _LEFT, _RIGHT)
+    heights = [*(y for dot in dots for y in (dot.y, *(dot.interval or ()))), *(level.value for level in panel.levels)]
+    positions = [math.log10(dot.x) if panel.logarithmic_across else dot.x for dot in dots]
+    across = _Axis(*_ends(positions), _LEFT, _RIGHT, panel.logarithmic_across)
     logs = [math.log10(y) if panel.logarithmic else y for y in heights]
     up = _Axis(*_ends(logs), _BOTTOM, _TOP, panel.logarithmic)
 
@@ -201,10 +142,11 @@ def lay_out(panel: Panel) -> Drawing:
 
     return Drawing(
         panel,
-        across.ticks(panel.whole),
+        tuple((across.place(x), text) for x, text in panel.ticks) or across.ticks(panel.whole),
         up.ticks(whole=False),
         _name([[place(dot) for dot in line.dots] for line in panel.lines]),
-        tuple((name, up.place(value)) for name, value in panel.levels),
+        tuple(up.place(level.value) for level in panel.levels),
+        tuple((across.place(x), up.place(y)) for x, y in panel.front),
     )
 
 
@@ -232,25 +174,3 @@ def _round_values(low: float, high: float, whole: bool) -> list[float]:
     step = max(1.0, math.ceil(step)) if whole else step
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
-    """Return the panel of a measure by layer, of a chart with at least one curve."""
-    return Panel(
-        title=title,
-        x_label="layer (0 = embeddings)",
-        y_label=measure,
-        lines=tuple(Line(curve.name, tuple(map(dot, curve.points))) for curve in chart.curves),
-        levels=tuple((point.name, point.value) for point in chart.singles)[:MOST_LEVELS],
-        whole=True,
-    )
-
-
-def dot(point: Point) -> Dot:
-    """Return a point with its tooltip."""
-    interval = "" if point.interval is None else f" ({show_interval(point.interval)})"
-    cost = "" if point.cost is None else f", {point.cost:.0%} of the baseline's operations"
-    marks = {"collapsed": point.collapsed, "transductive": point.transductive}
-    marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
-    tip = f"{point.name}: {point.value:.4f}{interval}{cost}{marked}"
-    return Dot(point.position or 0, point.value, tip, point.interval, hollow=any(marks.values()))

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from probe.report.curves import Dot, Line, Panel, lay_out
+from probe.report.curves import lay_out
+from probe.report.panels import Dot, Line, Panel
 from probe.report.parts import Section, make_map, make_table
+from probe.results.colours import tone_of
 from probe.results.geometry import GeometryResult, GeometryRow
 from probe.results.grids import Grid
 
 __all__ = ["geometry_section"]
 
+_LOWER, _HIGHER = "{} by layer (lower is better)", "{} by layer (higher is better)"
 _AXES = 64
 # A spectrum is drawn down to this share; below it is rounding.
 _LEAST_SHARE = 1e-6
@@ -22,10 +25,15 @@ def geometry_section(result: GeometryResult, source: Path) -> Section:
     models = " and ".join(model["name"] for model in result.settings["models"])
     title = f"Geometry of {models} on {data['name']} ({data['split']})"
     panels = [
-        _by_layer(result, "Anisotropy", "mean cosine of all pairs", value=lambda row: row.mean_cosine),
-        _by_layer(result, "Effective rank", "effective rank, dimensions", value=lambda row: row.effective_rank),
-        _by_layer(result, "Alignment of judged pairs", "mean squared distance", value=lambda row: row.alignment),
-        _by_layer(result, "Uniformity", "log mean exp(-2 distance²)", value=lambda row: row.uniformity),
+        _by_layer(result, _LOWER.format("Anisotropy"), "mean cosine of all pairs", value=lambda row: row.mean_cosine),
+        _by_layer(result, _HIGHER.format("Effective rank"), "dimensions", value=lambda row: row.effective_rank),
+        _by_layer(
+            result,
+            _LOWER.format("Alignment of relevant pairs"),
+            "mean squared distance",
+            value=lambda row: row.alignment,
+        ),
+        _by_layer(result, _LOWER.format("Uniformity"), "log mean exp(-2 distance²)", value=lambda row: row.uniformity),
         _spectra(result),
     ]
     return Section(
@@ -33,22 +41,17 @@ def geometry_section(result: GeometryResult, source: Path) -> Section:
         title=title,
         source=source.name,
         summary=tuple(_summary(result)),
-        warnings=tuple(f"collapsed: one vector for all at {row.encoder}" for row in result.rows if row.collapsed),
-        table=make_table(f"{title}, layer by layer", *result.cells(), without=("spectrum",)),
+        warnings=tuple(result.cautions()),
+        table=make_table(
+            f"{title}, layer by layer; ↑ higher is better, ↓ lower is better", result, without=("spectrum",)
+        ),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{grid.measure}: {grid.caption}", grid.values) for grid in result.grids()),
     )
 
 
 def _summary(result: GeometryResult) -> Iterable[str]:
-    for name, rows in result.by_model().items():
-        narrow = max(rows, key=lambda row: row.mean_cosine)
-        last = rows[-1]
-        yield (
-            f"{name}: anisotropy is highest at layer {narrow.layer} (mean cosine {narrow.mean_cosine:.2f}, effective "
-            f"rank {narrow.effective_rank:.0f} of {narrow.dim}); at layer {last.layer} it is {last.mean_cosine:.2f} "
-            f"(effective rank {last.effective_rank:.0f})."
-        )
+    yield from result.conclusions()
     for grid in result.grids():
         yield from _least_alike(grid)
 
@@ -69,13 +72,13 @@ def _by_layer(
     result: GeometryResult, title: str, label: str, *, value: Callable[[GeometryRow], float | None]
 ) -> Panel | None:
     lines = []
-    for name, rows in result.by_model().items():
+    for number, (name, rows) in enumerate(result.by_model().items()):
         known = [(row, found) for row in rows if (found := value(row)) is not None]
         dots = [Dot(row.layer, v, f"{row.encoder}: {v:.4g}", hollow=row.collapsed) for row, v in known]
-        lines.append(Line(name, tuple(dots)))
+        lines.append(Line(name, tuple(dots), tone=tone_of(number)))
     if max(len(one.dots) for one in lines) < 2:
         return None
-    return Panel(f"{title} by layer", "layer (0 = embeddings)", label, tuple(lines), whole=True)
+    return Panel(title, "layer (0 = embeddings)", label, tuple(lines), whole=True)
 
 
 def _spectra(result: GeometryResult) -> Panel | None:
@@ -86,12 +89,12 @@ def _spectra(result: GeometryResult) -> Panel | None:
         for row in (rows[number] for number in chosen):
             shares = [(axis, share) for axis, share in enumerate(row.spectrum[:_AXES], 1) if share > _LEAST_SHARE]
             dots = [Dot(axis, share, f"{row.encoder}, axis {axis}: {share:.2%}") for axis, share in shares]
-            lines.append(Line(row.encoder, tuple(dots)))
+            lines.append(Line(row.encoder, tuple(dots), tone=tone_of(len(lines))))
     lines = [one for one in lines if one.dots]
     if not lines:
         return None
     return Panel(
-        "Spectrum",
+        "Spectrum (flatter is better)",
         "principal axis, largest first",
         "share of the energy",
         tuple(lines),

@@ -3,20 +3,24 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from probe.report.curves import curve_panel, lay_out
+from probe.report.curves import lay_out
+from probe.report.headline import labelled_tiles
+from probe.report.panels import curve_panel
 from probe.report.parts import Section, make_table
 from probe.results.charts import LabelledResult, chart_labelled
 from probe.results.classification import SHUFFLED, ClassificationResult
-from probe.results.formats import show_interval, significant
+from probe.results.formats import show_interval
 
 __all__ = ["labelled_section"]
+
+_SIMILARITY = ("Similarity", "Spearman")
 
 
 def labelled_section(result: LabelledResult, source: Path) -> Section:
     """Return the section of trained probes, or of correlations with gold scores, read from a file."""
     models = " and ".join(model["name"] for model in result.settings["models"])
-    subject = "Trained probes" if isinstance(result, ClassificationResult) else "Similarity"
-    title = f"{subject} of {models}: {result.measure} on {result.settings['dataset']['name']}"
+    subject, score = ("Trained probes", result.measure) if isinstance(result, ClassificationResult) else _SIMILARITY
+    title = f"{subject} of {models} on {result.settings['dataset']['name']}"
     chart, measure = chart_labelled(result), f"{result.measure}, 95 % interval"
     panels = [curve_panel(f"{result.measure} by layer", measure, chart)] if chart.curves else []
     return Section(
@@ -25,20 +29,14 @@ def labelled_section(result: LabelledResult, source: Path) -> Section:
         source=source.name,
         summary=tuple(_summary(result)),
         warnings=tuple(_warnings(result)),
-        table=make_table(f"{title}, best first", *result.cells(), without=("curve",)),
+        table=make_table(f"{title}, best first", result, score, without=("curve",)),
+        tiles=labelled_tiles(result),
         drawings=tuple(map(lay_out, panels)),
     )
 
 
 def _summary(result: LabelledResult) -> Iterable[str]:
-    points = [point for curve in chart_labelled(result).curves for point in curve.points]
-    if not points:
-        return
-    best = max(points, key=lambda point: point.value)
-    yield (
-        f"Best layer: {best.name} with {result.measure} {best.value:.4f} "
-        f"(95 % interval {show_interval(best.interval)})."
-    )
+    yield from result.conclusions()
     yield from (
         f"For comparison, {level.name}: {level.value:.4f} (95 % interval {show_interval(level.interval)})."
         for level in chart_labelled(result).singles
@@ -46,14 +44,7 @@ def _summary(result: LabelledResult) -> Iterable[str]:
 
 
 def _warnings(result: LabelledResult) -> Iterable[str]:
-    data = result.settings["dataset"]
-    if data["synthetic"]:
-        yield f"synthetic ({data['synthetic']}): no person gave these labels or scores"
-    if data["limited"]:
-        yield "only a part of the texts was looked at"
-    if any(row.p_value is not None for row in result.rows) and not significant(result.rows):
-        yield "no significance: no layer differs from the full model by more than chance explains"
-    yield from (f"collapsed: all texts have one vector at {row.encoder}" for row in result.rows if row.collapsed)
+    yield from result.cautions()
     if isinstance(result, ClassificationResult):
         yield from _at_chance(result)
 

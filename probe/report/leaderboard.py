@@ -1,36 +1,50 @@
 """The section of a report on a leaderboard."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
-from probe.report.curves import MOST_LEVELS, Line, Panel, curve_panel, dot, lay_out
+from probe.data.texts import spread
+from probe.report.cost import cost_panel
+from probe.report.curves import lay_out
+from probe.report.headline import leaderboard_tiles
+from probe.report.panels import INK, MOST_LEVELS, Level, Line, Panel, curve_panel, dot
 from probe.report.parts import Section, make_map, make_table
-from probe.results.charts import COST, Point, chart_leaderboard, ladder_curves, pareto_front
-from probe.results.formats import metric_title, show_interval, significant
-from probe.results.leaderboard import Leaderboard, Row
+from probe.results.charts import Curve, chart_leaderboard, ladder_curves
+from probe.results.colours import tone_of
+from probe.results.formats import metric_title
+from probe.results.leaderboard import PCA, Leaderboard, Row
 
 __all__ = ["leaderboard_section"]
 
-_MOST_NAMED = 8
+# Encoders that are shown per query: the baseline, and others evenly from the best to the worst.
+_MOST_COMPARED = 14
 
 
 def leaderboard_section(result: Leaderboard, source: Path) -> Section:
     """Return the section of a leaderboard read from a file."""
     data, metric = result.settings["dataset"], metric_title(result.metric)
-    title = f"{_subject(result)}: {metric} on {data['name']} ({data['split']})"
-    panels = (_layer_panel(result), _dimension_panel(result), _cost_panel(result))
+    title = f"{_subject(result)} on {data['name']} ({data['split']})"
+    panels = (_layer_panel(result), _dimension_panel(result), cost_panel(result))
     return Section(
         result=result,
         title=title,
         source=source.name,
-        summary=tuple(_summary(result)),
-        warnings=tuple(_warnings(result)),
-        table=make_table(f"{title}, best first", *result.cells(), without=("curve",)),
+        summary=tuple(result.conclusions()),
+        warnings=tuple(result.cautions()),
+        table=make_table(f"{title}, best first", result, metric, without=("curve",)),
+        tiles=leaderboard_tiles(result),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{metric}: {grid.caption}", grid.values, ".3f") for grid in result.grids()),
         encoders=tuple(map(_name, result.rows)),
+        compared=_compared(result),
     )
+
+
+def _compared(result: Leaderboard) -> tuple[int, ...]:
+    """Return the indices of the rows that are shown per query: the baseline first, then candidates, the best first."""
+    first = sorted(result.emphasized())[:1]
+    others = [index for index in range(len(result.rows)) if index not in first]
+    return (*first, *(others[place] for place in spread(len(others), _MOST_COMPARED - len(first))))
 
 
 def _subject(result: Leaderboard) -> str:
@@ -50,36 +64,6 @@ def _name(row: Row) -> str:
     return f"{row.encoder} with {row.adaptor}{labels}, {row.dim} dimensions"
 
 
-def _summary(result: Leaderboard) -> Iterable[str]:
-    if not result.rows:
-        return
-    best, metric = result.rows[0], metric_title(result.metric)
-    interval = "" if best.ci95 is None else f" (95 % interval {show_interval(best.ci95)})"
-    yield f"Best of {len(result.rows)}: {_name(best)} with {metric} {best.scores[result.metric]:.4f}{interval}."
-    tested = [row for row in result.rows if row.p_value is not None]
-    if tested:
-        starred = significant(result.rows)
-        better = sum(row.rank in starred and (row.delta or 0) > 0 for row in tested)
-        worse = sum(row.rank in starred and (row.delta or 0) < 0 for row in tested)
-        yield (
-            f"Against the baseline {result.settings['baseline']}, {better} of {len(tested)} are significantly better "
-            f"and {worse} significantly worse (p < 0.05 after Holm's correction)."
-        )
-    if result.settings.get("recommendation"):
-        yield f"Recommendation: {result.settings['recommendation']}."
-
-
-def _warnings(result: Leaderboard) -> Iterable[str]:
-    data = result.settings["dataset"]
-    if data["synthetic"]:
-        yield f"synthetic queries ({data['synthetic']}): nobody asked them, so scores are not those of real searches"
-    if data["limited"]:
-        yield f"a part of the corpus: {data['documents']} documents were searched, and scores are higher than on all"
-    if any(row.p_value is not None for row in result.rows) and not significant(result.rows):
-        yield "no significance: no row differs from the baseline by more than chance explains"
-    yield from result.warnings()
-
-
 def _layer_panel(result: Leaderboard) -> Panel | None:
     chart = chart_leaderboard(result)
     if not chart.curves:
@@ -89,55 +73,35 @@ def _layer_panel(result: Leaderboard) -> Panel | None:
 
 
 def _dimension_panel(result: Leaderboard) -> Panel | None:
-    encoders = dict.fromkeys(row.encoder for row in result.rows if row.adaptor is not None)
-    curves = [
-        (f"{encoder} with {curve.name}" if len(encoders) > 1 else curve.name, curve.points)
+    encoders = list(dict.fromkeys(row.encoder for row in result.rows if row.adaptor is not None))
+    found = {
+        encoder: ladder_curves([row for row in result.rows if row.encoder == encoder], result.metric)
         for encoder in encoders
-        for curve in ladder_curves([row for row in result.rows if row.encoder == encoder], result.metric)
-    ]
-    if max((len(points) for _, points in curves), default=0) < 2:
+    }
+    curves = [curve for some in found.values() for curve in some]
+    if max((len(curve.points) for curve in curves), default=0) < 2:
         return None
+    kinds = sorted({curve.family for curve in curves} - {PCA})
+    dims = sorted({point.position or 0 for curve in curves for point in curve.points})
     return Panel(
         title=f"{metric_title(result.metric)} by dimension",
-        x_label="dimensions kept",
+        x_label="dimensions kept (log)",
         y_label=f"{metric_title(result.metric)}, 95 % interval",
-        lines=tuple(Line(name, tuple(map(dot, points))) for name, points in curves),
+        lines=tuple(
+            _ladder_line(curve, f"{encoder} with {curve.name}" if len(encoders) > 1 else curve.name, kinds)
+            for encoder, some in found.items()
+            for curve in some
+        ),
         levels=tuple(
-            (f"{row.encoder}, {row.dim} dimensions", row.scores[result.metric])
+            Level(f"{row.encoder}, {row.dim} dimensions", row.scores[result.metric], tone=tone_of(0))
             for row in result.rows
             if row.adaptor is None
         )[:MOST_LEVELS],
+        logarithmic_across=True,
+        ticks=tuple((float(dim), str(dim)) for dim in dims),
     )
 
 
-def _points(result: Leaderboard) -> list[Point]:
-    chart = chart_leaderboard(result)
-    return [*chart.singles, *(point for curve in chart.curves for point in curve.points)]
-
-
-def _cost_panel(result: Leaderboard) -> Panel | None:
-    """Return score against operations, with the front of what nothing as cheap beats."""
-    priced = [point for point in _points(result) if point.cost is not None]
-    if len({point.cost for point in priced}) < 2:
-        return None
-    front = pareto_front([(point.cost or 0.0, point.value) for point in priced])
-    named = set(front[:: max(1, -(-len(front) // _MOST_NAMED))])
-    dots = [
-        replace(dot(point), x=point.cost or 0.0, interval=None, label=_label(point) if number in named else "")
-        for number, point in enumerate(priced)
-    ]
-    rest = tuple(dot for number, dot in enumerate(dots) if number not in front)
-    best = Line("Pareto front: nothing as cheap scores more", tuple(dots[number] for number in front))
-    return Panel(
-        title=f"{metric_title(result.metric)} against cost",
-        x_label=COST,
-        y_label=metric_title(result.metric),
-        lines=(best, Line("others", rest, joined=False)) if rest else (best,),
-    )
-
-
-def _label(point: Point) -> str:
-    """Return a short name."""
-    if point.position is None:
-        return point.name
-    return f"layer {point.position}" + (f", {point.adaptor}" if point.adaptor else "")
+def _ladder_line(curve: Curve, name: str, kinds: Sequence[str]) -> Line:
+    tone = INK if curve.family == PCA else tone_of(kinds.index(curve.family), adapted=True)
+    return Line(name, tuple(map(dot, curve.points)), tone=tone, dashed=curve.labels != "none")

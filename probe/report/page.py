@@ -4,40 +4,68 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from probe.data.texts import spread
 from probe.errors import CallError
 from probe.report.geometry import geometry_section
 from probe.report.labelled import labelled_section
 from probe.report.leaderboard import leaderboard_section
 from probe.report.parts import Section
 from probe.results.charts import LabelledResult
+from probe.results.colours import COLOURS, NEUTRAL
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.result import Result
 
 __all__ = ["render_report"]
 
-# Encoders that are shown per query, evenly from the best to the worst.
-_MOST_FINDINGS = 14
 
+def render_report(results: Sequence[tuple[Path, Result]], title: str = "") -> str:
+    """Return one page with a section per result, its style, its script and its data inside.
 
-def render_report(results: Sequence[tuple[Path, Result]]) -> str:
-    """Return one page with a section per result, its style, its script and its data inside."""
+    Args:
+        results: Results and the files they were read from, in the order of their sections.
+        title: Its headline; says which results these are when left out.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("probe", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["spread"] = lambda found: [found[index] for index in spread(len(found), _MOST_FINDINGS)]
     page = files("probe") / "report"
     own = {name: Markup((page / file).read_text("utf-8")) for name, file in _OWN.items()}
     sections = [_section(source, result) for source, result in results]
-    cautions = _cautions([result for _, result in results])
-    return environment.get_template("page.html").render(sections=sections, cautions=cautions, **own) + "\n"
+    values = {
+        "title": title or _title(sections),
+        "sections": sections,
+        "first": next((number for number, section in enumerate(sections) if section.tiles), 0),
+        "cautions": _cautions([result for _, result in results]),
+        "tones": Markup(_tone_style()),
+        **own,
+    }
+    return environment.get_template("page.html").render(values) + "\n"
 
 
 _OWN = {"style": "page.css", "script": "page.js"}
+
+
+def _title(sections: Sequence[Section]) -> str:
+    """Return the title of a page that was given none."""
+    if len(sections) == 1:
+        return sections[0].title
+    names = dict.fromkeys(str(section.result.settings["dataset"]["name"]) for section in sections)
+    return f"{len(sections)} results on {', '.join(names)}"
+
+
+def _tone_style() -> str:
+    """Return the colours of lines and numbers as CSS, for light and for dark pages."""
+    light, dark = (
+        "".join(f"--t{tone}: {getattr(colour, shade)}; " for tone, colour in enumerate((*COLOURS, NEUTRAL)))
+        for shade in ("light", "dark")
+    )
+    return (
+        f':root {{ {light}}}\n@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark}}} }}\n'
+        f':root[data-theme="dark"] {{ {dark}}}\n'
+    )
 
 
 def _section(source: Path, result: Result) -> Section:

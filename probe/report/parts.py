@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from probe.report.curves import Drawing
+from probe.report.headline import Tile
 from probe.results.charts import luminance
-from probe.results.result import Result
+from probe.results.console import EMPTY
+from probe.results.result import Column, Result
 
 __all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]
 
-# A blue of one hue that gets darker with the value, in red, green and blue of 0..255.
-_PALE, _DARK = (235, 243, 251), (8, 48, 107)
-_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M]?( ?[–±] ?[\d.]+| [<\d.]+)?|–?")
+# Cividis at its quarters, as in the pictures: dark blue to yellow, in red, green and blue of 0..255.
+_MAP = ((0, 34, 78), (62, 74, 107), (124, 123, 120), (187, 173, 109), (254, 232, 56))
+_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M%]?( ?[–±] ?[\d.]+| [<\d.]+)?|–?")
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,14 @@ class Section:
         result: The result.
         title: What was done, to what.
         source: The file it was read from.
-        summary: Sentences that say what came of it.
+        summary: Sentences on what the rows show; the first is the verdict.
         warnings: Warnings, as sentences.
         table: The rows.
+        tiles: The headline's numbers.
         drawings: Charts.
         maps: Heat maps.
         encoders: Names of a leaderboard's rows, best first, for its examples.
+        compared: Indices of the encoders that are shown per query, the baseline first.
     """
 
     result: Result
@@ -86,23 +90,49 @@ class Section:
     summary: tuple[str, ...]
     warnings: tuple[str, ...]
     table: ReportTable
+    tiles: tuple[Tile, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     maps: tuple[HeatMap, ...] = ()
     encoders: tuple[str, ...] = ()
+    compared: tuple[int, ...] = ()
 
 
-def make_table(
-    caption: str, header: Sequence[str], cells: Sequence[Sequence[str]], *, without: Sequence[str] = ()
-) -> ReportTable:
-    """Make a table of text cells, leaving out columns by title, and find its columns of numbers."""
-    shown = [column for column, title in enumerate(header) if title not in without]
-    rows = tuple(tuple(row[column] for column in shown) for row in cells)
-    numeric = tuple(all(_NUMBER.fullmatch(row[column]) for row in rows) for column in range(len(shown)))
-    return ReportTable(caption, tuple(header[column] for column in shown), numeric, rows)
+def make_table(caption: str, result: Result, score: str = "", *, without: Sequence[str] = ()) -> ReportTable:
+    """Make the table of a result: the encoder, its score, and the other columns in the order of their worth.
+
+    Args:
+        caption: What it shows; columns with one value in all rows are put behind it.
+        result: Whose rows.
+        score: Title of the column of scores.
+        without: Titles of columns that are left out.
+    """
+    shown, same = [], []
+    header, cells = result.cells()
+    for place, column in enumerate(result.columns()):
+        values = [row[place] for row in cells]
+        if header[place] in without or set(values) == {EMPTY} or not any(values):
+            continue
+        if column.label and len(values) > 1 and len(set(values)) == 1:
+            same += [f"{column.label} {values[0]}"] if values[0] != "none" else []
+        else:
+            shown.append((_worth(column, score), place))
+    places = [place for _, place in sorted(shown)]
+    rows = tuple(tuple(row[place] for place in places) for row in cells)
+    numeric = tuple(all(_NUMBER.fullmatch(row[place]) for row in cells) for place in places)
+    return ReportTable("; ".join([caption, *same]), tuple(header[place] for place in places), numeric, rows)
+
+
+def _worth(column: Column, score: str) -> int:
+    """Return the place of a column: a row's name, its score, what is never dropped from a narrow table; ranks last."""
+    if column.name == "rank":
+        return 100
+    if column.title == score:
+        return -1
+    return -2 if column.left and column.drop == 0 else column.drop
 
 
 def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".2f") -> HeatMap:
-    """Make a map of numbers by layers down and across, the least palest; a cell without a number is None."""
+    """Make a map of numbers by layers down and across, the least darkest; a cell without a number is None."""
     low, high = min(grid.values()), max(grid.values())
     down, across = sorted({row for row, _ in grid}), sorted({column for _, column in grid})
 
@@ -118,7 +148,8 @@ def make_map(caption: str, grid: Mapping[tuple[int, int], float], form: str = ".
 
 
 def _colours(share: float) -> tuple[str, str]:
-    rgb = [round(pale + (dark - pale) * share) for pale, dark in zip(_PALE, _DARK, strict=True)]
-    return "#" + "".join(f"{part:02x}" for part in rgb), "#000000" if luminance(
-        [part / 255 for part in rgb]
-    ) > 0.179 else "#ffffff"
+    step, rest = divmod(share * (len(_MAP) - 1), 1)
+    low, high = _MAP[int(step)], _MAP[min(int(step) + 1, len(_MAP) - 1)]
+    rgb = [round(a + (b - a) * rest) for a, b in zip(low, high, strict=True)]
+    ink = "#000000" if luminance([part / 255 for part in rgb]) > 0.179 else "#ffffff"
+    return "#" + "".join(f"{part:02x}" for part in rgb), ink

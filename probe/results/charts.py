@@ -1,5 +1,6 @@
 """What a picture shows, as plain values: points with their intervals, curves, levels, Pareto fronts, maps of pairs."""
 
+import math
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResult
+from probe.results.colours import tone_of
 from probe.results.formats import series_name
 from probe.results.leaderboard import Leaderboard, Row
 from probe.results.similarity import SimilarityResult
@@ -14,12 +16,15 @@ from probe.results.similarity import SimilarityResult
 __all__ = [
     "COST",
     "Chart",
+    "CostAxis",
     "Curve",
     "LabelledResult",
     "PairMap",
     "Point",
     "chart_labelled",
     "chart_leaderboard",
+    "cost_axis",
+    "curve_tones",
     "ladder_curves",
     "luminance",
     "pareto_front",
@@ -28,9 +33,14 @@ __all__ = [
 LabelledResult = ClassificationResult | SimilarityResult
 
 # Name of the axis of what an encoder costs.
-COST = "operations per document, as a share of the baseline's"
+COST = "operations per document, % of the baseline"
 
-_CONTROLS = {MAJORITY: "the commonest label", SHUFFLED: "shuffled labels"}
+_CONTROLS = {MAJORITY: "majority-class baseline", SHUFFLED: "shuffled labels"}
+# Costs below this share of the greatest are next to nothing: the embeddings alone, without a block.
+_NOTHING = 1e-3
+# From this ratio of the greatest to the least cost on, a logarithm shows both.
+_WIDE = 3
+_FEW_TICKS = 7
 # This many layers of a model make a curve; fewer are compared better one below the other.
 _LEAST = 3
 
@@ -76,6 +86,11 @@ class Curve:
     points: tuple[Point, ...]
     labels: str = "none"
 
+    @property
+    def is_adapted(self) -> bool:
+        """Whether an adaptor is on top."""
+        return any(point.adaptor is not None for point in self.points)
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -103,6 +118,12 @@ class PairMap:
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     sides: tuple[str, str]
+
+
+def curve_tones(curves: Sequence[Curve]) -> list[int]:
+    """Return the index of every curve's colour: its family decides, and whether it is adapted."""
+    families = list(dict.fromkeys(curve.family for curve in curves))
+    return [tone_of(families.index(curve.family), adapted=curve.is_adapted) for curve in curves]
 
 
 def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:
@@ -209,6 +230,60 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
         if best is None or points[number][1] > best[1] or points[number] == best:
             front.append(number)
     return tuple(front)
+
+
+@dataclass(frozen=True)
+class CostAxis:
+    """Positions of costs on an axis.
+
+    Attributes:
+        least: The smallest cost with a position of its own.
+        edge: The position of smaller ones, left of it.
+        logarithmic: Whether equal steps are equal factors.
+        ticks: Positions with their labels; none on a linear axis.
+    """
+
+    least: float
+    edge: float
+    logarithmic: bool
+    ticks: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Name of the axis."""
+        return f"{COST} (log)" if self.logarithmic else COST
+
+    def place(self, cost: float) -> float:
+        """Return the position of a cost."""
+        return cost if cost >= self.least else self.edge
+
+
+def cost_axis(costs: Sequence[float]) -> CostAxis:
+    """Return the axis for some costs, logarithmic where they are far apart.
+
+    Args:
+        costs: At least one; those next to nothing share the left end of a logarithmic axis.
+    """
+    top = max(costs)
+    priced = [cost for cost in costs if cost > _NOTHING * top]
+    least = min(priced, default=0.0)
+    if not priced or top / least < _WIDE:
+        return CostAxis(min(costs), min(costs), logarithmic=False)
+    if len(priced) == len(costs):
+        return CostAxis(least, least, True, _cost_ticks(least, top))
+    edge = least / 2
+    return CostAxis(least, edge, True, ((edge, "≈ 0"), *_cost_ticks(least, top)))
+
+
+def _cost_ticks(least: float, top: float) -> tuple[tuple[float, str], ...]:
+    """Return round costs from the least to the greatest, in steps of 1, 2 and 5 where there is room for them."""
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(top)) + 1)
+    for steps in ((1, 2, 5), (1,)):
+        found = [step * 10.0**power for power in powers for step in steps]
+        found = [cost for cost in found if 0.999 * least <= cost <= 1.001 * top]
+        if len(found) <= _FEW_TICKS:
+            break
+    return tuple((cost, f"{100 * cost:,.10g}") for cost in found)
 
 
 def luminance(colour: Sequence[float]) -> float:

@@ -1,9 +1,12 @@
 """Trained probes of layers and their controls: ranked rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from probe.results.formats import (
+    brief_model_line,
+    brief_statistics_line,
     curve_lines,
     data_line,
     join_marks,
@@ -25,8 +28,8 @@ SHUFFLED = "shuffled"
 _READING = (
     "shuffled: the same procedure on labels that were permuted once: what is left when there is nothing to learn; "
     "selectivity: what shuffling costs (after the control tasks of Hewitt and Liang, EMNLP 2019)",
-    "a trained probe shows what can be read off a layer linearly, not what the model uses; commonest label: what one "
-    "gets without reading the text",
+    "a trained probe shows what can be read off a layer linearly, not what the model uses; majority-class baseline: "
+    "what one gets without reading the text",
 )
 
 
@@ -77,12 +80,16 @@ class ClassificationRow:
     fit_seconds: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassificationResult(Result):
     """Trained probes of any number of layers: best first, controls among them."""
 
     kind: ClassVar[str] = "classify"
     made_up: ClassVar[str] = "labels"
+    column_names: ClassVar[tuple[str, ...]] = (
+        *("rank", "encoder", "dim", "accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "delta", "p", "shuffled"),
+        *("selectivity", "c", "fit", "note"),
+    )
 
     rows: tuple[ClassificationRow, ...]
 
@@ -111,22 +118,29 @@ class ClassificationResult(Result):
 
     def columns(self) -> list[Column]:
         """Return the columns of the table."""
-        starred = significant(self.rows)
+        starred, ranked = significant(self.rows), self._by_accuracy
         return [
-            Column("#", lambda row: str(row.rank)),
+            Column("#", lambda row: str(row.rank), key="rank"),
             Column("encoder", lambda row: row.encoder, left=True),
-            Column("dim", lambda row: show_number(row.dim, "d")),
-            Column("accuracy", lambda row: f"{row.accuracy:.4f}"),
-            Column("95 %", lambda row: show_interval(row.accuracy_ci95)),
-            Column("macro-F1", lambda row: f"{row.macro_f1:.4f}"),
-            Column("95 % (F1)", lambda row: show_interval(row.macro_f1_ci95)),
-            Column("Δ full", lambda row: show_number(row.delta, "+.4f")),
-            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred)),
-            Column("shuffled", lambda row: show_number(self.chance_of(row), ".3f")),
-            Column("selectivity", lambda row: show_number(row.selectivity, "+.3f")),
-            Column("C", lambda row: _show_penalties(row.penalties), left=True),
-            Column("fit s", lambda row: show_number(row.fit_seconds, ".1f")),
-            Column("note", self._note, left=True),
+            Column("dim", lambda row: show_number(row.dim, "d"), drop=7),
+            Column("accuracy", lambda row: f"{row.accuracy:.4f}", drop=0 if ranked else 4),
+            Column(
+                "95% CI", lambda row: show_interval(row.accuracy_ci95), drop=5 if ranked else 8, key="accuracy_ci95"
+            ),
+            Column("macro-F1", lambda row: f"{row.macro_f1:.4f}", drop=4 if ranked else 0, key="macro_f1"),
+            Column(
+                "95% CI (F1)",
+                lambda row: show_interval(row.macro_f1_ci95),
+                drop=8 if ranked else 5,
+                key="macro_f1_ci95",
+            ),
+            Column("Δ full", lambda row: show_number(row.delta, "+.4f"), drop=1, key="delta"),
+            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=1),
+            Column("shuffled", lambda row: show_number(self.chance_of(row), ".3f"), drop=3),
+            Column("selectivity", lambda row: show_number(row.selectivity, "+.3f"), drop=6),
+            Column("C", lambda row: _show_penalties(row.penalties), left=True, drop=10),
+            Column("fit s", lambda row: show_number(row.fit_seconds, ".1f"), drop=9, key="fit"),
+            Column("note", self._note, left=True, drop=2),
         ]
 
     def _note(self, row: ClassificationRow) -> str:
@@ -138,6 +152,43 @@ class ClassificationResult(Result):
                 f"{row.unconverged} fits stopped early": bool(row.unconverged),
             }
         )
+
+    def verdict(self) -> str:
+        """Return how well the layers read the labels, between the majority class and the full model."""
+        full = next((row for row in self.rows if row.encoder == self.settings["baseline"]), None)
+        floor = next((row for row in self.rows if row.control == MAJORITY), None)
+        if full is None or floor is None:
+            return "The full model or the majority-class baseline is missing, so that nothing can be compared."
+        interval, base = self.interval_of(full), self.score_of(floor)
+        top = f"full model {self.score_of(full):.3f}, majority-class baseline {base:.3f}"
+        if full.collapsed or interval is None or interval[0] <= base:
+            return f"Nothing shows that the full model reads the label ({self.measure}: {top})."
+        others = [row for row in self.rows if row.control is None and row is not full and not row.collapsed]
+        if not others:
+            return f"The full model reads the label ({self.measure}: {top})."
+        starred = significant(self.rows)
+        worse = sum(row.rank in starred and (row.delta or 0) < 0 for row in others)
+        tested = (
+            f"; {worse} of {len(others)} are significantly below it" if worse else "; none is significantly below it"
+        )
+        shares = [(self.score_of(row) - base) / (self.score_of(full) - base) for row in others]
+        share = _span([f"{100 * share:.0f}" for share in (min(shares), max(shares))]) + "%"
+        scores = sorted(self.score_of(row) for row in others)
+        span = _span([f"{score:.3f}" for score in (scores[0], scores[-1])])
+        gain = f"{share} of the full model's gain over the majority-class baseline"
+        return f"{_name_layers(others)} {gain} ({self.measure} {span}, {top}){tested}."
+
+    def warnings(self) -> list[str]:
+        """Return the defects of the data, and the rows whose vectors are all equal."""
+        collapsed = ", ".join(row.encoder for row in self.rows if row.collapsed)
+        return [*super().warnings(), *([f"collapsed: all texts have one vector at {collapsed}"] if collapsed else [])]
+
+    def brief(self) -> list[str]:
+        """Return what decided the numbers, in three lines."""
+        data, probe = self.settings["dataset"], self.settings["probe"]
+        texts = f"data: {data['texts']} texts, {len(data['labels'])} labels"
+        folds = f"{probe['folds']} folds, penalty chosen inside the training folds"
+        return [f"{texts}; {folds}", brief_model_line(self.settings["models"]), brief_statistics_line()]
 
     def notes(self) -> list[str]:
         """Return the footer: everything that decided the numbers, and how to read them."""
@@ -157,10 +208,24 @@ class ClassificationResult(Result):
             f"{probe['inner_folds']} inner folds) come from the training folds alone",
             *_READING,
             *statistics_lines(self.settings),
-            *(f"data defect: {defect}" for defect in data["defects"]),
+            *self.warnings(),
         ]
 
 
 def _show_penalties(penalties: tuple[float, ...] | None) -> str:
     """Return the penalties that any fold chose."""
     return " ".join(f"{penalty:g}" for penalty in sorted(set(penalties))) if penalties else "–"
+
+
+def _span(ends: Sequence[str]) -> str:
+    """Return two numbers as a range, or as one where they read the same."""
+    return ends[0] if ends[0] == ends[1] else "–".join(ends)
+
+
+def _name_layers(rows: Sequence[ClassificationRow]) -> str:
+    """Return which layers are spoken of, with the verb."""
+    layers = sorted(row.layer or 0 for row in rows)
+    if len(layers) == 1:
+        return f"Layer {layers[0]} reaches"
+    whole = layers == list(range(layers[0], layers[-1] + 1))
+    return f"Layers {layers[0]}–{layers[-1]} reach" if whole else f"The other {len(rows)} rows reach"

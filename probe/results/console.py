@@ -1,6 +1,8 @@
-"""Any result on a console: a table that fits it, its maps and its footer."""
+"""Any result on a console: a table that fits it, its maps, its verdict, and what decided the numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from rich import box
 from rich.console import Console
@@ -8,28 +10,174 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from probe.results.result import Column, Result
+from probe.errors import CallError
+from probe.results.grids import Grid
 
-__all__ = ["draw_map", "print_result", "print_whole"]
+__all__ = ["EMPTY", "Column", "Printable", "View", "check_columns", "draw_map", "print_result", "print_whole"]
+
+# The cell of a value that does not apply.
+EMPTY = "–"
 
 # From the lowest score to the highest; readable without colour too, because every cell holds its number.
 _SHADES = ("grey23", "grey35", "dark_green", "green4", "green3")
 
 
-def print_result(result: Result, console: Console) -> None:
-    """Print the table, its maps, its footer, and which columns a narrow console left no room for."""
-    columns = result.columns()
-    dropped: list[str] = []
-    while any(column.drop for column in columns) and _measure(_table(columns, result), console) > console.width:
-        least = max(columns, key=lambda column: column.drop)
-        columns.remove(least)
-        dropped.append(least.title)
-    print_whole(_table(columns, result), console)
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: Its header.
+        cell: The text of a row's cell.
+        left: Whether it is set flush left; numbers are not.
+        drop: The column with the greatest leaves a narrow console first, 0 never does.
+        key: Its name on a command line; the title in lower case when left out.
+        label: Put before the value in the table's title, where all rows have the same; None keeps the column.
+    """
+
+    title: str
+    cell: Callable[[Any], str]
+    left: bool = False
+    drop: int = 0
+    key: str = ""
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name on a command line."""
+        return self.key or self.title.lower()
+
+
+class Printable(Protocol):
+    """What can be printed: rows with their columns, and words below them."""
+
+    @property
+    def rows(self) -> Sequence[Any]:
+        """The rows."""
+
+    def columns(self) -> list[Column]:
+        """Return the columns of the table."""
+
+    def title(self) -> str:
+        """Return the title."""
+
+    def grids(self) -> tuple[Grid, ...]:
+        """Return the maps that belong to the table."""
+
+    def emphasized(self) -> Collection[int]:
+        """Return the indices of the rows that stand out."""
+
+    def conclusions(self) -> list[str]:
+        """Return the verdict, and what else was asked for."""
+
+    def cautions(self) -> list[str]:
+        """Return the warnings, in short."""
+
+    def brief(self) -> list[str]:
+        """Return what decided the numbers, in three lines at most."""
+
+    def notes(self) -> list[str]:
+        """Return everything that decided the numbers."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How much of a result is printed.
+
+    Attributes:
+        details: Whether the whole footer stands below the table, and not three lines of it.
+        columns: Names of the columns to show, in this order; all that fit when empty.
+        all_settings: Where all settings are, as the last of the three lines says.
+        all_columns: How hidden columns are shown.
+    """
+
+    details: bool = False
+    columns: tuple[str, ...] = ()
+    all_settings: str = "--details"
+    all_columns: str = "--columns chooses"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The columns of a table that fits, what all rows share, and what is hidden."""
+
+    columns: tuple[Column, ...]
+    shared: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+def print_result(result: Printable, console: Console, view: View | None = None) -> None:
+    """Print the title, the table with its maps, the verdict, the warnings, and what decided the numbers."""
+    view = view or View()
+    layout = _choose(result, view.columns) if view.columns else _fit(result, console)
+    for line in _title_lines([result.title(), *layout.shared], console.width):
+        console.print(Text(line, style="italic"), soft_wrap=True)
+    print_whole(_table(layout.columns, result), console)
     for grid in result.grids():
-        print_whole(draw_map(grid.values, f"{grid.measure}: {grid.caption}"), console)
-    left_out = [f"left out, for want of width: {', '.join(dropped)}"] if dropped else []
-    for line in [*left_out, *result.notes()]:
+        console.print(Text(f"{grid.measure}: {grid.caption}", style="italic"), soft_wrap=True)
+        print_whole(draw_map(grid.values), console)
+    for line in result.conclusions():
+        console.print(Text(line, style="bold"))
+    for line in result.cautions():
+        console.print(Text(line, style="yellow"))
+    for line in [*_hidden_lines(layout.hidden, view), *(result.notes() if view.details else _brief(result, view))]:
         console.print(Text(line, style="dim"))
+
+
+def check_columns(wanted: Sequence[str], known: Collection[str]) -> None:
+    """Refuse names of columns that a table does not have.
+
+    Raises:
+        CallError: One is none of them.
+    """
+    for name in wanted:
+        if name not in known:
+            raise CallError(f"--columns: unknown column '{name}'; expected some of {', '.join(known)}")
+
+
+def _choose(result: Printable, wanted: Sequence[str]) -> _Layout:
+    named = {column.name: column for column in result.columns()}
+    check_columns(wanted, named)
+    return _Layout(tuple(named[name] for name in wanted))
+
+
+def _fit(result: Printable, console: Console) -> _Layout:
+    """Return the columns that fit; empty ones are left out, and those with one value for all rows go to the title."""
+    columns, shared = [], []
+    for column in result.columns():
+        values = {column.cell(row) for row in result.rows}
+        same = len(result.rows) > 1 and len(values) == 1
+        if same and column.label is not None:
+            shared += [f"{column.label} {value}".strip() for value in values if value != EMPTY]
+        elif not same or not values <= {"", EMPTY}:
+            columns.append(column)
+    fitting = [column for column in columns if not column.drop]
+    for column in sorted(columns, key=lambda column: column.drop):
+        if column.drop and _measure(_table([*fitting, column], result), console) <= console.width:
+            fitting.append(column)
+    hidden = tuple(column.name for column in columns if column not in fitting)
+    return _Layout(tuple(column for column in columns if column in fitting), tuple(shared), hidden)
+
+
+def _title_lines(parts: Sequence[str], width: int) -> list[str]:
+    """Join the parts of a title to lines; a part is never cut, so that a name in it can be copied."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        joined = f"{lines[-1]} · {part}"
+        lines[-1:] = [joined] if len(joined) <= width else [lines[-1], part]
+    return lines
+
+
+def _hidden_lines(hidden: Sequence[str], view: View) -> list[str]:
+    if not hidden:
+        return []
+    count = "1 column" if len(hidden) == 1 else f"{len(hidden)} columns"
+    return [f"{count} hidden (terminal too narrow): {', '.join(hidden)}; {view.all_columns}"]
+
+
+def _brief(result: Printable, view: View) -> list[str]:
+    *first, last = result.brief()
+    return [*first, f"{last}; all settings: {view.all_settings}"]
 
 
 def print_whole(table: Table, console: Console) -> None:
@@ -42,10 +190,8 @@ def print_whole(table: Table, console: Console) -> None:
         console.width = width
 
 
-def _table(columns: Sequence[Column], result: Result) -> Table:
-    table = Table(
-        title=result.title(), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold"
-    )
+def _table(columns: Sequence[Column], result: Printable) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column.title, justify="left" if column.left else "right", no_wrap=True)
     emphasized = result.emphasized()
@@ -59,11 +205,11 @@ def _measure(table: Table, console: Console) -> int:
     return Measurement.get(console, endless, table).maximum
 
 
-def draw_map(grid: Mapping[tuple[int, int], float], title: str) -> Table:
+def draw_map(grid: Mapping[tuple[int, int], float]) -> Table:
     """Draw numbers by row and column as a table that is readable without colour too."""
     rows, columns = (sorted({cell[side] for cell in grid}) for side in (0, 1))
     low, high = min(grid.values()), max(grid.values())
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 0), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 0), header_style="bold")
     table.add_column("", justify="right")
     for column in columns:
         table.add_column(str(column), justify="right", no_wrap=True)
@@ -74,7 +220,7 @@ def draw_map(grid: Mapping[tuple[int, int], float], title: str) -> Table:
 
 def _cell(score: float | None, low: float, high: float) -> Text:
     if score is None:
-        return Text("–")
+        return Text(EMPTY)
     share = (score - low) / (high - low) if high > low else 1.0
     shade = _SHADES[min(len(_SHADES) - 1, int(share * len(_SHADES)))]
     best = " bold" if score == high else ""

@@ -8,6 +8,10 @@ from probe.metrics.significance import holm
 
 __all__ = [
     "ALPHA",
+    "SIGNIFICANT",
+    "brief_data_line",
+    "brief_model_line",
+    "brief_statistics_line",
     "curve_lines",
     "data_line",
     "join_marks",
@@ -22,15 +26,19 @@ __all__ = [
     "show_sparks",
     "significant",
     "statistics_lines",
+    "test_words",
 ]
 
 ALPHA = 0.05
+SIGNIFICANT = "significant"
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 8
 # This many layers make a curve; fewer are read better as numbers.
 _FEWEST_LAYERS = 3
+# Models that are named in one line; the others are counted.
+_MOST_MODELS = 3
 
 
 class Tested(Protocol):
@@ -109,6 +117,16 @@ def significant(rows: Sequence[Tested]) -> set[int]:
     return {rank for (rank, _), p in zip(tested, corrected, strict=True) if p < ALPHA}
 
 
+def test_words(p_value: float | None, starred: bool) -> str:
+    """Return what a paired test says, corrected: `significant`, or the p-value that is not."""
+    if p_value is None:
+        return "not tested"
+    if starred:
+        return SIGNIFICANT
+    corrected = " after Holm's correction" if p_value < ALPHA else ""
+    return f"not significant{corrected}, p {show_p_value(p_value)}"
+
+
 def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> str:
     """Return the line on the data, for a footer.
 
@@ -120,7 +138,7 @@ def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> st
     """
     limited = " (limited)" if data["limited"] else ""
     synthetic = f" (SYNTHETIC: {data['synthetic']})" if data["synthetic"] else ""
-    words = "judgements" if judged == "qrels" else judged
+    words = "relevance labels" if judged == "qrels" else judged
     hashes = f"text {data['text_sha256'][:12]}, {words} {data[f'{judged}_sha256'][:12]}"
     return f"data: {count}{limited}{more}{synthetic}; {hashes}"
 
@@ -128,7 +146,28 @@ def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> st
 def retrieval_data_line(data: dict[str, Any]) -> str:
     """Return what was searched, for a footer."""
     count = f"{data['name']} ({data['split']}), {data['documents']} documents"
-    return data_line(data, count, f", {data['queries']} judged queries", judged="qrels")
+    return data_line(data, count, f", {data['queries']} queries with relevance labels", judged="qrels")
+
+
+def brief_data_line(data: dict[str, Any]) -> str:
+    """Return what was searched, in short; its name is in the title."""
+    return f"data: {data['documents']} documents, {data['queries']} queries with relevance labels"
+
+
+def brief_model_line(models: Sequence[dict[str, Any]]) -> str:
+    """Return how models ran, in short."""
+    if len(models) == 1:
+        model = models[0]
+        where = f"{model['dtype']} on {model['device']}"
+        return f"model: {model['name']}, own pooling {model['own_pooling']}, {model['max_tokens']} tokens, {where}"
+    named = [f"{model['name']} ({model['max_tokens']} tokens)" for model in models[:_MOST_MODELS]]
+    more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
+    return f"models: {', '.join(named)}{more}"
+
+
+def brief_statistics_line() -> str:
+    """Return how intervals and tests were made, in short."""
+    return f"95% CI: bootstrap; p: paired test, *: p < {ALPHA} (Holm)"
 
 
 def model_lines(models: Iterable[dict[str, Any]]) -> list[str]:
@@ -160,7 +199,7 @@ def statistics_lines(settings: dict[str, Any]) -> list[str]:
     """Return how intervals and tests were made, and by which versions, for a footer."""
     statistics = settings["statistics"]
     return [
-        f"95 %: {statistics['interval']}; p: {statistics['test']}, against {settings['baseline']}; "
+        f"CI: {statistics['interval']}; p: {statistics['test']}, against {settings['baseline']}; "
         f"{statistics['resamples']} resamples, seed {statistics['seed']}; * = p < {ALPHA} after Holm's correction",
         "versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()),
     ]

@@ -1,21 +1,31 @@
 """The geometry of layers: a row per layer and pooling, and how alike the layers are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from probe.results.formats import model_lines, retrieval_data_line, series_name, show_number, show_sparks
+from probe.results.formats import (
+    brief_model_line,
+    model_lines,
+    retrieval_data_line,
+    series_name,
+    show_number,
+    show_sparks,
+)
 from probe.results.grids import Grid, cka_grids
 from probe.results.result import Column, Result
 
 __all__ = ["GeometryResult", "GeometryRow"]
 
 _AXES = 12
+_DIRECTIONS = "↑ higher, ↓ lower: usually better for retrieval, which `probe layers` measures"
 _READING = (
     "mean cos: over all pairs of texts, 1 = all point one way; eff. rank: exponential of the entropy of the singular "
     "values' shares (Roy and Vetterli); top axis: share of the first principal axis, uncentred; norm: mean ± standard "
     "deviation, as pooled",
-    "alignment: mean squared distance of judged pairs, uniformity: log mean exp(-2 distance²) (Wang and Isola), both "
-    "of vectors of length 1; dominant: dimensions, from 0, with their share of the mean cosine; spectrum: 12 axes",
+    "alignment: mean squared distance of queries and their relevant documents, uniformity: log mean exp(-2 distance²) "
+    "(Wang and Isola), both of vectors of length 1; dominant: dimensions, from 0, with their share of the mean cosine; "
+    "spectrum: 12 axes",
     "CKA: linear, centred (Kornblith et al.); 1 = alike up to rotation, scale and shift",
 )
 
@@ -59,19 +69,19 @@ class GeometryRow:
 
 _COLUMNS = [
     Column("encoder", lambda row: row.encoder + (" collapsed" if row.collapsed else ""), left=True),
-    Column("dim", lambda row: str(row.dim)),
-    Column("mean cos", lambda row: f"{row.mean_cosine:.3f}"),
-    Column("eff. rank", lambda row: f"{row.effective_rank:.1f}"),
-    Column("top axis", lambda row: f"{row.top_share:.3f}"),
-    Column("norm", lambda row: f"{row.norm:.2f} ± {row.norm_deviation:.2f}"),
-    Column("alignment", lambda row: show_number(row.alignment, ".3f")),
-    Column("uniformity", lambda row: f"{row.uniformity:.2f}"),
-    Column("dominant", lambda row: " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant), left=True),
-    Column("spectrum", lambda row: show_sparks(row.spectrum[:_AXES], max(row.spectrum[0], 1e-12)), left=True),
+    Column("dim", lambda row: str(row.dim), drop=4, label="dim"),
+    Column("mean cos ↓", lambda row: f"{row.mean_cosine:.3f}", key="mean_cosine"),
+    Column("eff. rank ↑", lambda row: f"{row.effective_rank:.1f}", drop=1, key="effective_rank"),
+    Column("top axis ↓", lambda row: f"{row.top_share:.3f}", drop=3, key="top_axis"),
+    Column("norm", lambda row: f"{row.norm:.2f} ± {row.norm_deviation:.2f}", drop=5),
+    Column("alignment ↓", lambda row: show_number(row.alignment, ".3f"), drop=2),
+    Column("uniformity ↓", lambda row: f"{row.uniformity:.2f}", drop=2),
+    Column("dominant", lambda row: " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant), left=True, drop=7),
+    Column("spectrum", lambda row: show_sparks(row.spectrum[:_AXES], max(row.spectrum[0], 1e-12)), left=True, drop=6),
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GeometryResult(Result):
     """The geometry of any number of layers, and how alike they are.
 
@@ -81,6 +91,7 @@ class GeometryResult(Result):
     """
 
     kind: ClassVar[str] = "geometry"
+    column_names: ClassVar[tuple[str, ...]] = tuple(column.name for column in _COLUMNS)
 
     rows: tuple[GeometryRow, ...]
     cka: tuple[tuple[float, ...], ...]
@@ -97,9 +108,8 @@ class GeometryResult(Result):
         return {**super().to_dict(), "cka": self.cka}
 
     def title(self) -> str:
-        """Return the data."""
-        data = self.settings["dataset"]
-        return f"geometry on {data['name']} ({data['split']})"
+        """Return the data, and whether they are made up."""
+        return f"geometry on {super().title()}"
 
     def columns(self) -> list[Column]:
         """Return the columns of the table."""
@@ -111,8 +121,40 @@ class GeometryResult(Result):
         groups = {name: [(row.layer, numbers[row.encoder]) for row in rows] for name, rows in self.by_model().items()}
         return cka_grids(groups, self.cka)
 
+    def verdict(self) -> str:
+        """Return the least and the most anisotropic layer of every model."""
+        return "; ".join(_judge_spread(name, rows) for name, rows in self.by_model().items()) + "."
+
+    def warnings(self) -> list[str]:
+        """Return the defects of the data, and the rows whose vectors are all equal."""
+        collapsed = ", ".join(row.encoder for row in self.rows if row.collapsed)
+        return [*super().warnings(), *([f"collapsed: all vectors are equal at {collapsed}"] if collapsed else [])]
+
+    def brief(self) -> list[str]:
+        """Return how to read the table, and what decided the numbers."""
+        settings = self.settings
+        counts = f"{settings['sample']} of {settings['dataset']['documents']} documents"
+        data = f"data: {counts}, {settings['pairs']} relevant pairs"
+        return [_DIRECTIONS, brief_model_line(settings["models"]), data]
+
     def notes(self) -> list[str]:
         """Return the footer: what was measured, how, and on what."""
         settings = self.settings
-        sample = f"measured: {settings['sample']} documents, spread evenly, and {settings['pairs']} judged pairs"
-        return [sample, *_READING, retrieval_data_line(settings["dataset"]), *model_lines(settings["models"])]
+        pairs = f"{settings['pairs']} queries with a relevant document"
+        sample = f"measured: {settings['sample']} documents, spread evenly, and {pairs}"
+        lines = [sample, _DIRECTIONS, *_READING, retrieval_data_line(settings["dataset"])]
+        return [*lines, *model_lines(settings["models"]), *self.warnings()]
+
+
+def _judge_spread(name: str, rows: Sequence[GeometryRow]) -> str:
+    """Return the least and the most anisotropic layer of one model."""
+    known = sorted((row for row in rows if not row.collapsed), key=lambda row: row.mean_cosine)
+    if not known:
+        return f"{name}: all vectors of every layer are equal"
+    least, most = known[0], known[-1]
+    words = f"{name} is least anisotropic at layer {least.layer} (mean cosine {_describe_spread(least)} of {least.dim})"
+    return words if least is most else f"{words}, most at layer {most.layer} ({_describe_spread(most)})"
+
+
+def _describe_spread(row: GeometryRow) -> str:
+    return f"{row.mean_cosine:.2f}, effective rank {row.effective_rank:.0f}"

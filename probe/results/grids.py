@@ -92,5 +92,6 @@ def cka_grids(groups: Mapping[str, Sequence[tuple[int, int]]], cka: Sequence[Seq
     grids = []
     for first, second in combinations_with_replacement(groups, 2):
         values = {(down, across): cka[i][j] for down, i in groups[first] for across, j in groups[second]}
-        grids.append(Grid("CKA", f"layers of {first} (down) and of {second} (across)", first, second, values))
+        caption = f"layers of {first}" if first == second else f"layers of {first} (down) and of {second} (across)"
+        grids.append(Grid("CKA", caption, first, second, values))
     return tuple(grid for grid in grids if len(grid.values) > 1)

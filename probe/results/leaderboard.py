@@ -1,17 +1,19 @@
 """The leaderboard: encoders ranked by their scores, as values, JSON, CSV, Markdown and text."""
 
-import csv
-import io
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
+from probe.results.console import EMPTY
 from probe.results.formats import (
+    brief_data_line,
+    brief_model_line,
+    brief_statistics_line,
     curve_lines,
     join_marks,
     metric_title,
     model_lines,
     retrieval_data_line,
-    series_name,
     show_bar,
     show_interval,
     show_number,
@@ -19,86 +21,19 @@ from probe.results.formats import (
     significant,
     statistics_lines,
 )
-from probe.results.grids import Grid, Reading, fusion_grids
+from probe.results.grids import Grid, fusion_grids
+from probe.results.leaderboard_verdict import leaderboard_verdict
 from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
+from probe.results.row import PCA, Row
 
 __all__ = ["PCA", "Leaderboard", "Row"]
 
-# The kind of adaptor that every other has to beat.
-PCA = "pca"
+# Notes on adaptors that are said below a table; the others are counted.
+_MOST_NOTES = 2
 
 
-@dataclass(frozen=True)
-class Row:
-    """One encoder in a leaderboard; what does not apply is None.
-
-    Attributes:
-        rank: 1 for the best.
-        encoder: Full spec, layer and pooling written out, or a saved folder's path.
-        layer: The `hidden_states` index.
-        pooling: The pooling.
-        dim: Dimension of the vectors.
-        adaptor: Kind of adaptor on top.
-        labels: `none`, or the splits or files whose judgements were used, by what is on top or by the weights below it.
-        transductive: Whether a fit or a training saw the test corpus's text.
-        scores: Mean over judged queries, per metric.
-        ci95: 95 % interval of the leaderboard's metric.
-        delta: Difference to the baseline.
-        p_value: Of a paired test against the baseline, not corrected.
-        published: The score others published for this.
-        collapsed: Whether all vectors are equal, so that every ranking is a tie.
-        cost: Operations per document as a share of the baseline's: 0.5 is half as dear.
-        ms_per_text: Milliseconds per document up to this layer, where all rows were timed side by side in this run.
-        parameters: Parameters up to this layer.
-        fit_seconds: Time to fit the adaptor.
-        pca_delta: Difference to PCA at the same dimension.
-        pca_p_value: Of a paired test against that PCA.
-        hookpoints: All that the encoder reads.
-        note: What there is to be said of it, as under a table.
-    """
-
-    rank: int
-    encoder: str
-    layer: int | None = None
-    pooling: str | None = None
-    dim: int | None = None
-    adaptor: str | None = None
-    labels: str = "none"
-    transductive: bool = False
-    scores: dict[str, float] = field(default_factory=dict)
-    ci95: tuple[float, float] | None = None
-    delta: float | None = None
-    p_value: float | None = None
-    published: float | None = None
-    collapsed: bool = False
-    cost: float | None = None
-    ms_per_text: float | None = None
-    parameters: int | None = None
-    fit_seconds: float | None = None
-    pca_delta: float | None = None
-    pca_p_value: float | None = None
-    hookpoints: tuple[Reading, ...] = ()
-    note: str | None = None
-
-    @property
-    def series(self) -> str:
-        """What the layers of its model under its pooling have in common; nothing where it has no layer."""
-        if self.layer is None or self.pooling is None:
-            return ""
-        alone = self.hookpoints[0] if len(self.hookpoints) == 1 else None
-        own = next((point for point in self.hookpoints if point.spec == self.encoder), alone)
-        return own.series if own else series_name(self.encoder, self.pooling)
-
-
-_ADAPTOR_COLUMNS = [
-    Column("adaptor", lambda row: row.adaptor or "–", left=True),
-    Column("labels", lambda row: row.labels if row.adaptor or row.labels != "none" else "–", left=True, drop=1),
-    Column("fit s", lambda row: show_number(row.fit_seconds, ".1f"), drop=5),
-]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Leaderboard(Result):
     """Ranked rows and everything that decided them.
 
@@ -108,6 +43,10 @@ class Leaderboard(Result):
     """
 
     kind: ClassVar[str] = "leaderboard"
+    column_names: ClassVar[tuple[str, ...]] = (
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "dim", "ci95", "delta", "p", "curve", "cost"),
+        *("params", "note"),
+    )
 
     rows: tuple[Row, ...]
     examples: Examples | None = None
@@ -132,53 +71,49 @@ class Leaderboard(Result):
         said = row.note.split("; ") if row.note else []
         return "; ".join(dict.fromkeys(part for part in [self._marks(row), *said] if part)) or None
 
-    def to_csv(self) -> str:
-        """Return the rows as CSV, one column per metric; data set and split stand in every row."""
-        out = io.StringIO()
-        table = self.flat_rows()
-        writer = csv.DictWriter(out, table[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-        return out.getvalue()
-
     def flat_rows(self) -> list[dict[str, Any]]:
         """Return the rows without nesting: one column per metric, and the data set in every row."""
         data = {f"dataset_{key}": self.settings["dataset"][key] for key in ("name", "split", "synthetic")}
-        return [{**_flatten(row), **data} for row in self._noted()]
+        return [{**row.flatten(), **data} for row in self._noted()]
 
-    def to_markdown(self) -> str:
-        """Return the table and its footer as Markdown."""
-        header, cells = self.cells()
-        cells = [[*line[:-1], self.note_of(row) or ""] for line, row in zip(cells, self.rows, strict=True)]
-        lines = [header, ["---"] * len(header), *cells]
-        table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-        return table + "\n\n" + "\n".join(f"- {line}" for line in self.notes()) + "\n"
-
-    def render(self, format: str) -> str:
-        """Return the leaderboard as `json`, `csv` or `markdown`."""
-        return {"json": self.to_json, "csv": self.to_csv, "markdown": self.to_markdown}[format]()
+    def cells(self, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the cells of every row, as text; a note has all that is to be said of the row."""
+        header, cells = super().cells(columns)
+        if "note" not in header:
+            return header, cells
+        place = header.index("note")
+        noted = zip(cells, self.rows, strict=True)
+        return header, [[*line[:place], self.note_of(row) or "", *line[place + 1 :]] for line, row in noted]
 
     def columns(self) -> list[Column]:
-        """Return the columns of the table."""
+        """Return the columns of the table; the least worth are dropped first."""
         top = max((self.score_of(row) for row in self.rows), default=0.0)
         starred = significant(self.rows)
-        adapted = any(row.adaptor is not None or row.labels != "none" for row in self.rows)
-        against_pca = any(row.pca_delta is not None for row in self.rows)
+        named = len({row.encoder for row in self.rows}) == len(self.rows)  # an encoder's name tells rows apart
         return [
-            Column("#", lambda row: str(row.rank)),
-            Column("encoder", lambda row: row.encoder, left=True),
-            *(_ADAPTOR_COLUMNS if adapted else []),
-            *([Column("Δ pca, p", _against_pca, drop=1)] if against_pca else []),
-            Column("dim", lambda row: show_number(row.dim, "d"), drop=0 if adapted else 8),
+            Column("#", lambda row: str(row.rank), key="rank"),
+            Column("encoder", lambda row: row.encoder, left=True, label=""),
+            *self._adaptor_columns(named),
+            Column("dim", lambda row: show_number(row.dim, "d"), drop=8 if named else 0, label="dim"),
             _score_column(self.metric, drop=0),
-            Column("95 %", lambda row: show_interval(row.ci95), drop=3),
-            Column("Δ base", lambda row: show_number(row.delta, "+.4f"), drop=2),
-            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=2),
-            *(_score_column(name, drop=6) for name in self.settings["metrics"] if name != self.metric),
-            Column("curve", lambda row: show_bar(self.score_of(row), top), left=True, drop=7),
-            Column("cost", lambda row: show_number(row.cost, ".0%"), drop=4),
-            Column("params", lambda row: "–" if row.parameters is None else f"{row.parameters / 1e6:.1f}M", drop=5),
-            Column("note", self._marks, left=True, drop=1),
+            Column("95% CI", lambda row: show_interval(row.ci95), drop=6, key="ci95"),
+            Column("Δ base", lambda row: show_number(row.delta, "+.4f"), drop=1, key="delta"),
+            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=1),
+            *(_score_column(name, drop=7) for name in self.settings["metrics"] if name != self.metric),
+            Column("curve", lambda row: show_bar(self.score_of(row), top), left=True, drop=10),
+            Column("cost", lambda row: show_number(row.cost, ".0%"), drop=3, label="cost"),
+            Column("params", _show_parameters, drop=5, label="params"),
+            Column("note", self._marks, left=True, drop=4),
+        ]
+
+    def _adaptor_columns(self, named: bool) -> list[Column]:
+        if all(row.adaptor is None and row.labels == "none" for row in self.rows):
+            return []
+        return [
+            Column("adaptor", lambda row: row.adaptor or EMPTY, left=True, drop=8 if named else 0, label="adaptor"),
+            Column("labels", lambda row: row.labels, left=True, drop=8 if named else 1, label="labels"),
+            Column("fit s", lambda row: show_number(row.fit_seconds, ".1f"), drop=9, key="fit"),
+            Column("Δ pca, p", _against_pca, drop=2, key="pca"),
         ]
 
     def score_of(self, row: Row) -> float:
@@ -205,6 +140,26 @@ class Leaderboard(Result):
         """Return one map per pair of models and poolings of which several layers are fused."""
         frozen = [row for row in self.rows if row.adaptor is None]
         return fusion_grids([(row.encoder, row.hookpoints, self.score_of(row)) for row in frozen], self.metric)
+
+    def verdict(self) -> str:
+        """Return in one or two sentences what the rows show."""
+        return leaderboard_verdict(self.rows, self.settings)
+
+    def conclusions(self) -> list[str]:
+        """Return the verdict, and the recommendation where one was asked for."""
+        recommended = self.settings.get("recommendation")
+        return [self.verdict(), *([f"Recommendation: {recommended}"] if recommended else [])]
+
+    def cautions(self) -> list[str]:
+        """Return all that makes the numbers mean less than they seem to, in short."""
+        notes = self.settings.get("adaptors", [])
+        more = [f"{len(notes) - _MOST_NOTES} more notes on adaptors"] if len(notes) > _MOST_NOTES else []
+        return [*super().cautions(), *notes[:_MOST_NOTES], *more]
+
+    def brief(self) -> list[str]:
+        """Return what decided the numbers, in three lines."""
+        data, models = self.settings["dataset"], self.settings["models"]
+        return [brief_data_line(data), brief_model_line(models), brief_statistics_line()]
 
     def notes(self) -> list[str]:
         """Return the footer: everything that decided the numbers, and the warnings."""
@@ -240,34 +195,33 @@ class Leaderboard(Result):
 
     def warnings(self) -> list[str]:
         """Return the warnings."""
-        lines = [f"data defect: {defect}" for defect in self.settings["dataset"]["defects"]]
+        lines = super().warnings()
         if any(row.collapsed for row in self.rows):
             names = ", ".join(row.encoder for row in self.rows if row.collapsed)
             lines.append(
                 f"collapsed: all documents have the same vector or scores there, so that every score ties: {names}"
             )
         if any(row.transductive for row in self.rows):
-            lines.append("transductive: fitted on the text of the corpus it is scored on (never on its judgements)")
+            lines.append(_describe_transductive(self.rows))
         if self.settings["dataset"]["queries"] < 2:
-            lines.append("a single query: no interval and no test are possible")
+            lines.append("a single query: no interval and no test is possible")
         return lines
 
 
 def _score_column(metric: str, drop: int) -> Column:
-    return Column(metric_title(metric), lambda row: f"{row.scores[metric]:.4f}", drop=drop)
+    return Column(metric_title(metric), lambda row: f"{row.scores[metric]:.4f}", drop=drop, key=metric)
+
+
+def _show_parameters(row: Row) -> str:
+    return EMPTY if row.parameters is None else f"{row.parameters / 1e6:.1f}M"
 
 
 def _against_pca(row: Row) -> str:
-    return "–" if row.pca_delta is None else f"{row.pca_delta:+.4f} {show_p_value(row.pca_p_value)}"
+    return EMPTY if row.pca_delta is None else f"{row.pca_delta:+.4f} {show_p_value(row.pca_p_value)}"
 
 
-def _flatten(row: Row) -> dict[str, Any]:
-    """Return a row's values with a column per metric and per end of the interval."""
-    low, high = row.ci95 or (None, None)
-    nested: dict[str, dict[str, Any]] = {
-        "scores": row.scores,
-        "ci95": {"ci95_low": low, "ci95_high": high},
-        "hookpoints": {"hookpoints": " ".join(point.spec for point in row.hookpoints)},
-    }
-    values = asdict(row).items()
-    return {key: value for name, cell in values for key, value in nested.get(name, {name: cell}).items()}
+def _describe_transductive(rows: Sequence[Row]) -> str:
+    marked = [row for row in rows if row.transductive]
+    labels = "relevance labels" if all(row.labels == "none" for row in marked) else "the labels of these queries"
+    count = f"transductive ({len(marked)} of {len(rows)} rows)"
+    return f"{count}: fitted on these same documents (not on {labels}); expect less on documents added later"

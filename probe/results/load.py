@@ -6,18 +6,23 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from probe.errors import DataError
+from probe.errors import DataError, wrong_type
 from probe.results.classification import ClassificationResult
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.result import SCHEMA, Result
 from probe.results.similarity import SimilarityResult
 
-__all__ = ["read_result"]
+__all__ = ["column_names", "read_result"]
 
 _KINDS: dict[str, type[Result]] = {
     kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult)
 }
+
+
+def column_names(kind: str) -> tuple[str, ...]:
+    """Return what `--columns` may name of a kind of result; a metric of a leaderboard by its own name as well."""
+    return _KINDS[kind].column_names
 
 
 def read_result(path: str | Path) -> Result:
@@ -30,8 +35,11 @@ def read_result(path: str | Path) -> Result:
         What the command showed.
 
     Raises:
+        CallError: This is no path.
         DataError: It cannot be read, is empty, or is no result of this program.
     """
+    if not isinstance(path, str | Path):
+        raise wrong_type("result", path, "the path of a .json file")
     payload = _read_json(Path(path))
     kind, schema = payload.get("kind"), payload.get("schema")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -45,7 +53,7 @@ def read_result(path: str | Path) -> Result:
         raise DataError(f"{path}: written in form {schema!r}, this version reads form {SCHEMA}: make it again")
     try:
         result: Result = TypeAdapter(_KINDS[kind]).validate_python(payload)
-        result.title(), result.cells(), result.notes()
+        result.title(), result.cells(), result.notes(), result.verdict()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

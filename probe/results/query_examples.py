@@ -1,12 +1,13 @@
 """Queries to look at: how single encoders differ on them, with the documents that each one found."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.data.corpus import document_sources
 from probe.data.dataset import Dataset
 from probe.data.images import shown
 from probe.data.texts import shorten
@@ -67,10 +68,12 @@ class Examples:
     Attributes:
         queries: The queries.
         texts: The beginning of every document that is named, by id.
+        sources: The file that a document was made from, by id, where the data set knows it.
     """
 
     queries: tuple[Example, ...]
     texts: dict[str, str]
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 def leaders(run: "Run") -> dict[str, tuple[str, ...]]:
@@ -106,7 +109,8 @@ def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], datas
         for why, column in _choose(scores)
     )
     named = {doc for one in examples for doc in _documents_of(one)}
-    return Examples(examples, {name: _shorten(text) for name, text in dataset.documents if name in named})
+    beginnings = {name: _shorten(text) for name, text in dataset.documents if name in named}
+    return Examples(examples, beginnings, document_sources(dataset.documents, named))
 
 
 def _choose(scores: NDArray[np.float64]) -> list[tuple[str, int]]:

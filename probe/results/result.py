@@ -1,11 +1,16 @@
-"""The base of every result: rows and all that decided them, as JSON, data frame, HTML and text."""
+"""The base of every result: rows and all that decided them, as JSON, CSV, Markdown, data frame, HTML and text."""
 
+import csv
+import io
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.console import Console
+
 from probe.io.html_table import import_pandas, render_table
+from probe.results.console import Column, View, check_columns, print_result
 from probe.results.grids import Grid
 
 if TYPE_CHECKING:
@@ -15,22 +20,10 @@ __all__ = ["SCHEMA", "Column", "Result", "result_payload"]
 
 SCHEMA = 1
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        title: Its header.
-        cell: The text of a row's cell.
-        left: Whether it is set flush left; numbers are not.
-        drop: The column with the greatest leaves a narrow console first, 0 never does.
-    """
-
-    title: str
-    cell: Callable[[Any], str]
-    left: bool = False
-    drop: int = 0
+# Width of the table that Python prints.
+_WIDTH = 100
+# Defects that are named below a table; the others are counted.
+_MOST_DEFECTS = 2
 
 
 def result_payload(
@@ -47,7 +40,7 @@ def result_payload(
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The result of a command; a kind of result adds the type of its rows and their columns.
 
@@ -61,6 +54,8 @@ class Result:
     kind: ClassVar[str]
     # What is made up where the data set is synthetic.
     made_up: ClassVar[str] = "queries"
+    # What `--columns` may name; a metric by its own name as well.
+    column_names: ClassVar[tuple[str, ...]] = ()
 
     command: str
     created: str
@@ -71,9 +66,38 @@ class Result:
         """Return the columns of the table."""
         raise NotImplementedError
 
+    def verdict(self) -> str:
+        """Return in one or two sentences what the rows show, and no more than they show."""
+        raise NotImplementedError
+
+    def brief(self) -> list[str]:
+        """Return what decided the numbers, in three lines at most."""
+        raise NotImplementedError
+
     def notes(self) -> list[str]:
         """Return the footer: everything that decided the numbers, and how to read them."""
         raise NotImplementedError
+
+    def conclusions(self) -> list[str]:
+        """Return the verdict, and what else was asked for."""
+        return [self.verdict()]
+
+    def warnings(self) -> list[str]:
+        """Return the warnings that the footer ends with."""
+        return [f"data defect: {defect}" for defect in self.settings["dataset"]["defects"]]
+
+    def cautions(self) -> list[str]:
+        """Return all that makes the numbers mean less than they seem to, in short; it is below every table."""
+        data = self.settings["dataset"]
+        lines = [f"synthetic {self.made_up}: {data['synthetic']}"] if data["synthetic"] else []
+        lines += [_describe_limit(data)] if data["limited"] else []
+        lines += [_describe_cut(model) for model in self.settings["models"] if _count_cut(model)]
+        warnings = self.warnings()
+        defects = [line for line in warnings if line.startswith("data defect")]
+        lines += defects[:_MOST_DEFECTS]
+        if len(defects) > _MOST_DEFECTS:
+            lines.append(f"{len(defects) - _MOST_DEFECTS} more data defects")
+        return lines + [line for line in warnings if line not in defects]
 
     def title(self) -> str:
         """Return the data, and whether they are made up."""
@@ -81,10 +105,16 @@ class Result:
         split = f" ({data['split']})" if "split" in data else ""
         return f"{data['name']}{split}{f' · synthetic {self.made_up}' if data['synthetic'] else ''}"
 
-    def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the header and the cells of every row, as text."""
-        columns = self.columns()
-        return [column.title for column in columns], [[column.cell(row) for column in columns] for row in self.rows]
+    def cells(self, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the cells of every row, as text; of all columns, or those of these names.
+
+        Raises:
+            CallError: There is no column of such a name.
+        """
+        named = {column.name: column for column in self.columns()}
+        check_columns(columns, named)
+        chosen = [named[name] for name in columns] or list(named.values())
+        return [column.title for column in chosen], [[column.cell(row) for column in chosen] for row in self.rows]
 
     def grids(self) -> tuple[Grid, ...]:
         """Return the maps that belong to the table."""
@@ -96,18 +126,47 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values in the order of the JSON form; every key of a row is there, null where it is None."""
-        return result_payload(self.kind, self.command, self.created, settings=self.settings, rows=self.rows)
+        payload = result_payload(self.kind, self.command, self.created, settings=self.settings, rows=self.rows)
+        return {**payload, "verdict": self.verdict()}
 
     def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     def flat_rows(self) -> list[dict[str, Any]]:
-        """Return the rows as a data frame has them."""
-        return [asdict(row) for row in self.rows]
+        """Return the rows without nesting, as CSV and data frames have them; the data set stands in every row."""
+        known = self.settings["dataset"]
+        data = {f"dataset_{key}": known[key] for key in ("name", "split", "synthetic") if key in known}
+        return [{**_flatten(asdict(row)), **data} for row in self.rows]
+
+    def to_csv(self) -> str:
+        """Return the rows as CSV, with every value of a row; the data set stands in every row."""
+        out = io.StringIO()
+        table = self.flat_rows()
+        writer = csv.DictWriter(out, table[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+        return out.getvalue()
+
+    def to_markdown(self, columns: Sequence[str] = ()) -> str:
+        """Return the table, its verdict and its footer as Markdown; of all columns, or those of these names.
+
+        Raises:
+            CallError: There is no column of such a name.
+        """
+        header, cells = self.cells(columns)
+        lines = [header, ["---"] * len(header), *cells]
+        table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        words = "\n\n".join(self.conclusions())
+        return f"{table}\n\n{words}\n\n" + "\n".join(f"- {line}" for line in self.notes()) + "\n"
+
+    def render(self, format: str, columns: Sequence[str] = ()) -> str:
+        """Return it as `json`, `csv` or `markdown`; the columns are those of the Markdown table."""
+        forms = {"json": self.to_json, "csv": self.to_csv, "markdown": lambda: self.to_markdown(columns)}
+        return forms[format]()
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the rows as a data frame, numbers as numbers; a leaderboard's columns are those of its CSV.
+        """Return the rows as a data frame, numbers as numbers; its columns are those of the CSV.
 
         Raises:
             CallError: pandas is not installed.
@@ -115,7 +174,45 @@ class Result:
         frame: pd.DataFrame = import_pandas().DataFrame(self.flat_rows())
         return frame.convert_dtypes()
 
+    def __repr__(self) -> str:
+        """Return the table, its verdict and what decided it, as text."""
+        out = io.StringIO()
+        view = View(all_settings=".notes()", all_columns=".to_pandas() has all")
+        print_result(self, Console(file=out, width=_WIDTH, color_system=None, highlight=False), view)
+        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
     def _repr_html_(self) -> str:
         """Return the table and its footer as HTML."""
         about = "Everything that decided these numbers"
-        return render_table(self.title(), *self.cells(), about=about, notes=self.notes())
+        return render_table(self.title(), *self.cells(), about=about, notes=[*self.conclusions(), *self.notes()])
+
+
+def _flatten(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a row's values with two columns per interval, and other sequences as numbers with spaces."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name.endswith("ci95"):
+            flat |= dict(zip((f"{name}_low", f"{name}_high"), value or (None, None), strict=True))
+        else:
+            flat[name] = " ".join(map(_join, value)) if isinstance(value, list | tuple) else value
+    return flat
+
+
+def _join(value: Any) -> str:
+    return ":".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _describe_limit(data: dict[str, Any]) -> str:
+    if "documents" in data:
+        return f"limited to {data['documents']} documents: scores are higher than on the whole corpus"
+    return "limited: a part of the texts"
+
+
+def _count_cut(model: dict[str, Any]) -> int:
+    return sum(model.get(f"truncated_{kind}", 0) for kind in ("documents", "queries", "texts"))
+
+
+def _describe_cut(model: dict[str, Any]) -> str:
+    kinds = [kind for kind in ("documents", "queries", "texts") if model.get(f"truncated_{kind}")]
+    counts = " and ".join(f"{model[f'truncated_{kind}']} {kind}" for kind in kinds)
+    return f"{model['name']}: {counts} cut to {model['max_tokens']} tokens"

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from probe.results.formats import (
+    brief_model_line,
+    brief_statistics_line,
     curve_lines,
     data_line,
     join_marks,
@@ -15,6 +17,7 @@ from probe.results.formats import (
     show_p_value,
     significant,
     statistics_lines,
+    test_words,
 )
 from probe.results.result import Column, Result
 
@@ -54,12 +57,15 @@ class SimilarityRow:
     collapsed: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimilarityResult(Result):
     """Layers ranked by how their cosines agree with gold scores: best first, collapsed ones last."""
 
     kind: ClassVar[str] = "similarity"
     made_up: ClassVar[str] = "scores"
+    column_names: ClassVar[tuple[str, ...]] = (
+        *("rank", "encoder", "dim", "spearman", "ci95", "delta", "p", "pearson", "mean_cosine", "curve", "note"),
+    )
 
     rows: tuple[SimilarityRow, ...]
 
@@ -82,21 +88,53 @@ class SimilarityResult(Result):
         """Return the columns of the table."""
         top, starred = max(row.spearman or 0.0 for row in self.rows), significant(self.rows)
         return [
-            Column("#", lambda row: str(row.rank)),
+            Column("#", lambda row: str(row.rank), key="rank"),
             Column("encoder", lambda row: row.encoder, left=True),
-            Column("dim", lambda row: str(row.dim)),
+            Column("dim", lambda row: str(row.dim), drop=6, label="dim"),
             Column("Spearman", lambda row: show_number(row.spearman, ".4f")),
-            Column("95 %", lambda row: show_interval(row.spearman_ci95)),
-            Column("Δ full", lambda row: show_number(row.delta, "+.4f")),
-            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred)),
-            Column("Pearson", lambda row: show_number(row.pearson, ".4f")),
-            Column("mean cos", lambda row: show_number(row.mean_cosine, ".3f")),
-            Column("curve", lambda row: show_bar(row.spearman or 0.0, top), left=True),
-            Column("note", self._note, left=True),
+            Column("95% CI", lambda row: show_interval(row.spearman_ci95), drop=3, key="ci95"),
+            Column("Δ full", lambda row: show_number(row.delta, "+.4f"), drop=1, key="delta"),
+            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=1),
+            Column("Pearson", lambda row: show_number(row.pearson, ".4f"), drop=4),
+            Column("mean cos", lambda row: show_number(row.mean_cosine, ".3f"), drop=5, key="mean_cosine"),
+            Column("curve", lambda row: show_bar(row.spearman or 0.0, top), left=True, drop=7),
+            Column("note", self._note, left=True, drop=2),
         ]
 
     def _note(self, row: SimilarityRow) -> str:
         return join_marks({"full model": row.encoder == self.settings["baseline"], "collapsed": row.collapsed})
+
+    def verdict(self) -> str:
+        """Return which layer agrees best with the gold scores, and how it compares with the full model."""
+        full = next((row for row in self.rows if row.encoder == self.settings["baseline"]), None)
+        rivals = [row for row in self.rows if row.spearman is not None and row.delta is not None and row is not full]
+        if full is None or full.spearman is None:
+            return "The full model is missing or collapsed, so that nothing can be compared."
+        if not rivals:
+            return f"The full model has nothing to compare with: Spearman {full.spearman:.3f}."
+        starred = significant(self.rows)
+        best, worse = rivals[0], sum(row.rank in starred and (row.delta or 0) < 0 for row in rivals)
+        gap, test = abs(best.delta or 0), test_words(best.p_value, best.rank in starred)
+        counts = f"{worse} of {len(rivals)} layers are significantly below it"
+        if (best.delta or 0) > 0:
+            words = f"{best.encoder} agrees best with the gold scores (Spearman {best.spearman:.3f})"
+            return f"{words}, {gap:.3f} above the full model ({test}); {counts}."
+        words = f"The full model agrees best with the gold scores (Spearman {full.spearman:.3f})"
+        return f"{words}; the next, {best.encoder}, is {gap:.3f} lower ({test}); {counts}."
+
+    def warnings(self) -> list[str]:
+        """Return the defects of the data, and the rows whose vectors are all equal."""
+        collapsed = ", ".join(row.encoder for row in self.rows if row.collapsed)
+        return [
+            *super().warnings(),
+            *([f"collapsed: all sentences have one vector at {collapsed}"] if collapsed else []),
+        ]
+
+    def brief(self) -> list[str]:
+        """Return what decided the numbers, in three lines."""
+        data = self.settings["dataset"]
+        pairs = f"data: {data['pairs']} pairs of {data['sentences']} sentences"
+        return [pairs, brief_model_line(self.settings["models"]), brief_statistics_line()]
 
     def notes(self) -> list[str]:
         """Return the footer: everything that decided the numbers, and how to read them."""
@@ -111,6 +149,5 @@ class SimilarityResult(Result):
             "Spearman: rank correlation of cosine and gold score, ties averaged; for the ties among these gold scores "
             f"at most {settings['highest']:.4f}; mean cos: over the pairs",
             *statistics_lines(settings),
-            *(f"data defect: {defect}" for defect in data["defects"]),
-            *(f"{row.encoder} is collapsed: all sentences have one vector there" for row in self.rows if row.collapsed),
+            *self.warnings(),
         ]

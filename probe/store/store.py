@@ -8,8 +8,10 @@ is thus whole or not there, and every file can be checked by itself.
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from probe.errors import wrong_type
 from probe.io.files import digest, read_sealed, write_sealed
 from probe.io.locations import locate, touch
 from probe.io.remote_path import Location, RemotePath
@@ -38,8 +40,13 @@ class Store:
 
     def __init__(self, folder: str | Location) -> None:
         """Name the folder, or its URL; it is made when something is first written."""
+        if not isinstance(folder, str | Path | RemotePath):
+            raise wrong_type("store", folder, "the path or the URL of a folder")
         self.folder = locate(folder) if isinstance(folder, str) else folder
         self._writable = True
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.folder)!r})"
 
     def shelf(
         self, parts: Mapping[str, Any], about: Mapping[str, Any], contents: Mapping[LayerPooling, str] | None = None

@@ -30,7 +30,7 @@ _MOST_BLOCKS = 10_000
 _TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CutModel(LoadedModel):
     """A model with a subset of another model's blocks.
 

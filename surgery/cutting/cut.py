@@ -2,14 +2,17 @@
 
 import copy
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import nn
 
-from probe.errors import CallError
+from probe.encoding.opening import Openable, as_model
+from probe.errors import CallError, wrong_type
 from probe.layers.capture import Capture
 from probe.layers.layer_stack import LayerStack, dummy_inputs, find_layers
 from probe.models.loaded import LoadedModel
+from probe.models.options import LoadOptions
 from probe.models.tower_loading import LoadedTower
 from surgery.cutting.blocks import (
     CutModel,
@@ -21,15 +24,19 @@ from surgery.cutting.blocks import (
 from surgery.cutting.rebuild import fit_config
 from surgery.cutting.towers import keep_tower
 
-__all__ = ["cut", "keep"]
+__all__ = ["EXACT", "cut", "keep"]
+
+# Load options for models that will be saved.
+EXACT = LoadOptions(dtype="float32", device="cpu")
 
 
-def cut(model: LoadedModel, after: int) -> CutModel:
+def cut(model: Openable, after: int, options: LoadOptions | None = None) -> CutModel:
     """Remove every block after block `after`.
 
     Args:
-        model: The model, or one tower of a model; it is not changed.
+        model: The model, or one tower of a model: its name or folder, or the model in memory, which is not changed.
         after: The last block to keep, counted from 1: the cut model's output is layer `after`.
+        options: How to load a model given by name; default: in float32 on the CPU.
 
     Returns:
         A new model with `after` blocks.
@@ -38,18 +45,22 @@ def cut(model: LoadedModel, after: int) -> CutModel:
         CallError: The block does not exist.
         ModelError: The cut model cannot be built by its class, or its states differ from the layer it was cut at.
     """
-    if not 1 <= after <= model.depth:
+    if not isinstance(after, Integral):
+        raise wrong_type("after", after, "the number of the last block to keep, counted from 1")
+    found = as_model(model, options or EXACT)
+    if not 1 <= after <= found.depth:
         hint = "; layer 0 is the embeddings only, not an encoder" if after == 0 else ""
-        raise CallError(f"cut after {after}: '{model.source.name}' has blocks 1 to {model.depth}{hint}")
-    return keep(model, range(1, after + 1))
+        raise CallError(f"cut after {after}: '{found.source.name}' has blocks 1 to {found.depth}{hint}")
+    return _keep(found, tuple(range(1, after + 1)))
 
 
-def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
+def keep(model: Openable, blocks: Sequence[int], options: LoadOptions | None = None) -> CutModel:
     """Keep a chosen set of blocks.
 
     Args:
-        model: The model, or one tower of a model; it is not changed.
+        model: The model, or one tower of a model: its name or folder, or the model in memory, which is not changed.
         blocks: The blocks to keep, counted from 1, in ascending order.
+        options: How to load a model given by name; default: in float32 on the CPU.
 
     Returns:
         A new model with those blocks; everything else is unchanged. For a tower, a `CutTower`.
@@ -58,7 +69,13 @@ def keep(model: LoadedModel, blocks: Sequence[int]) -> CutModel:
         CallError: A block does not exist, is repeated or is out of order.
         ModelError: The remaining blocks do not make a model of its class: they depend on a removed block.
     """
-    chosen = check_blocks(tuple(blocks), model)
+    if isinstance(blocks, str) or not all(isinstance(block, Integral) for block in blocks):
+        raise wrong_type("blocks", blocks, "block numbers, counted from 1, such as [1, 2, 5, 6]")
+    return _keep(as_model(model, options or EXACT), tuple(blocks))
+
+
+def _keep(model: LoadedModel, blocks: tuple[int, ...]) -> CutModel:
+    chosen = check_blocks(blocks, model)
     if isinstance(model, LoadedTower):
         return keep_tower(model, chosen)
     from probe.models.pipeline import shadow_pipeline

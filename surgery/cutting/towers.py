@@ -21,7 +21,7 @@ from surgery.cutting.rebuild import Rebuilt, build
 __all__ = ["CutTower", "keep_tower"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CutTower(CutModel, LoadedTower):
     """A tower with a subset of another tower's blocks; the model's other tower is complete, in its files."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
-from probe.errors import CallError, ModelError
+from probe.errors import CallError, ModelError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.io.saved_json import Description, Part, read_description
 from probe.models.options import LoadOptions
@@ -80,6 +80,7 @@ def save(
         CallError: The folder exists, or the model has no pooling and none was given.
         ModelError: The files cannot be written.
     """
+    check_type("model", model, CutModel | FusedModel, expected="the result of cut, keep or fuse")
     if isinstance(model, CutModel):
         return save_cut(model, Path(out), head, force=force, check=check)
     return save_folder(
@@ -149,6 +150,7 @@ def open_fused(folder: str | Path, options: LoadOptions | None = None, store: St
     Raises:
         ModelError: The folder is damaged.
     """
+    check_type("folder", folder, str | Path, expected="the path of a folder")
     description = _read(Path(folder))
     names = {block.member: f"{str(folder).rstrip('/')}/{block.member}" for block in description.blocks}
     readers = {member: open_reader(name, options, store) for member, name in names.items()}

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from probe.encoding.encoders import encode_texts
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.fusion import Fusion
+from probe.experiments.given import GivenSpecs, OpenedEncoder, Spec, as_specs, with_readers
+from probe.experiments.ranking import OtherEncoder
 from probe.layers.hookpoint import Hookpoint, split_fusion, split_spec, split_tower
 from probe.metrics.vectors import Embeddings
-from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
 from probe.models.tokenization import Role
 from probe.store.store import Store
@@ -18,7 +20,7 @@ from probe.store.store import Store
 __all__ = ["FusedModel", "fuse", "refuse_towers", "widths_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FusedModel:
     """Several hookpoints as one encoder; hookpoints of the same model share one forward pass.
 
@@ -39,13 +41,33 @@ class FusedModel:
         """Return the hookpoints of one of its models."""
         return tuple(point for point in self.fusion.points if point.model == reader.model.source.name)
 
-    def encode_query(self, texts: Sequence[str]) -> Embeddings:
-        """Embed queries with each model's own query prompt; returns unit vectors, float32 `(N, D)`."""
-        return self.fusion.join_arrays(self.read_queries(texts))
+    @property
+    def composite(self) -> Fusion:
+        """The fusion, in the form that leaderboards score."""
+        return self.fusion
 
-    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+    def encode(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed texts that are neither queries nor documents, with each model's default prompt, if any.
+
+        Args:
+            texts: N texts, or a single string.
+
+        Returns:
+            Unit vectors, float32 `(N, D)`, or `(D,)` for a single string.
+        """
+        return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_plain(found)))
+
+    def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed queries with each model's own query prompt; returns unit vectors, float32 `(N, D)`."""
+        return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_queries(found)))
+
+    def encode_document(self, texts: str | Sequence[str]) -> Embeddings:
         """Embed documents with each model's own document prompt; returns unit vectors, float32 `(N, D)`."""
-        return self.fusion.join_arrays(self.read_documents(texts))
+        return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_documents(found)))
+
+    def read_plain(self, texts: Sequence[str]) -> list[Embeddings]:
+        """Return one array of states `(N, D_i)` per hookpoint, with the texts encoded as in `encode`."""
+        return self._read(texts, [reader.plain_role for reader in self.readers])
 
     def read_queries(self, texts: Sequence[str]) -> list[Embeddings]:
         """Return one array of states `(N, D_i)` per hookpoint, with the texts encoded as queries."""
@@ -63,6 +85,9 @@ class FusedModel:
             blocks |= {point: states[point.layer_pooling] for point in points}
         return [blocks[point] for point in self.fusion.points]
 
+    def __repr__(self) -> str:
+        return f"FusedModel({str(self.fusion)!r}, method={self.fusion.method!r}, width={self.width})"
+
 
 def widths_of(points: Sequence[Hookpoint], readers: Sequence[LayerReader]) -> list[int]:
     """Return the dimension of the vectors at hookpoints, given the readers of their models."""
@@ -71,7 +96,7 @@ def widths_of(points: Sequence[Hookpoint], readers: Sequence[LayerReader]) -> li
 
 
 def fuse(
-    specs: Sequence[str],
+    specs: GivenSpecs,
     method: str = "concat",
     weights: Sequence[float] | None = None,
     *,
@@ -81,10 +106,11 @@ def fuse(
     """Fuse hookpoints into one encoder.
 
     Args:
-        specs: Hookpoints `model[@layer][:pooling]`, also several joined by `+`; at least two in total.
+        specs: Hookpoints `[name=]model[@layer][:pooling]`, also several joined by `+`; at least two in total. Folder
+            paths, models in memory and encoders of one layer are accepted, too; `{"mine": model}` names one.
         method: `concat` concatenates the vectors; `mean` and `weighted` add vectors of the same width.
         weights: One positive number per hookpoint; default: equal weights.
-        options: How to load the models.
+        options: How to load models given by name.
         store: Store with cached model facts, if any; a known model is loaded only when it is used.
 
     Returns:
@@ -94,22 +120,44 @@ def fuse(
         CallError: A spec, the method or the weights are wrong, or the widths do not match.
         ModelError: A model cannot be loaded.
     """
-    parts = [part for spec in specs for part in split_fusion(spec)]
-    _refuse_tokens(parts)
-    refuse_towers(parts)
-    named = [Hookpoint.parse(part) for part in parts]
-    readers = {name: open_reader(name, options, store) for name in dict.fromkeys(point.model for point in named)}
-    points = tuple(_write_out(point, readers[point.model].model) for point in named)
+    given = [specs] if isinstance(specs, str) else as_specs(specs)
+    parts: list[Spec] = [part for spec in given for part in (split_fusion(spec) if isinstance(spec, str) else [spec])]
+    texts = [part for part in parts if isinstance(part, str)]
+    _refuse_tokens(texts)
+    refuse_towers(texts)
+    named = {part: Hookpoint.parse(part) for part in texts}
+    opened = {name: open_reader(name, options, store) for name in dict.fromkeys(p.model for p in named.values())}
+    found = [
+        _write_out(named[part], opened[named[part].model]) if isinstance(part, str) else _single(part) for part in parts
+    ]
+    readers = with_readers({}, [one.readers[0] for one in found])
+    points = tuple(one.encoder.points[0] for one in found)
     if len(set(points)) < max(2, len(points)):
-        raise CallError(f"'{' '.join(parts)}': expected at least two different hookpoints, without repetition")
+        raise CallError(
+            f"'{' '.join(map(str, points))}': expected at least two different hookpoints, without repetition"
+        )
     fusion = Fusion(points, None if weights is None else tuple(weights), method)
     fusion.dim(widths_of(points, list(readers.values())))
     return FusedModel(tuple(readers.values()), fusion)
 
 
-def _write_out(point: Hookpoint, model: ModelProfile) -> Hookpoint:
+def _write_out(point: Hookpoint, reader: LayerReader) -> OpenedEncoder:
     layer = "last" if point.layer is None else str(point.layer)
-    return select_hookpoints(model, layer, [point.pooling or "own"])[0]
+    return OpenedEncoder((reader,), Fusion(select_hookpoints(reader.model, layer, [point.pooling or "own"])))
+
+
+def _single(given: OpenedEncoder | OtherEncoder) -> OpenedEncoder:
+    """Return an encoder in memory that is a hookpoint of one model.
+
+    Raises:
+        CallError: It is something else.
+    """
+    if isinstance(given, OtherEncoder) or given.encoder.adaptor is not None or len(given.encoder.points) > 1:
+        name = given.name if isinstance(given, OtherEncoder) else given.encoder
+        raise CallError(f"'{name}' is no single layer of a model, which is all that can be fused")
+    _refuse_tokens([str(given.encoder)])
+    refuse_towers([str(given.encoder)])
+    return given
 
 
 def _refuse_tokens(parts: Sequence[str]) -> None:

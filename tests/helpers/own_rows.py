@@ -61,7 +61,7 @@ def guarded(compare: Callable[..., Outcome]) -> Callable[..., Outcome]:
             return compare(*args, **options)
         except ProbeError as error:
             said = str(error)
-            known = len(said.splitlines()) <= _MOST_LINES and "fault of ours" not in said
+            known = len(said.splitlines()) <= _MOST_LINES and "internal error" not in said
             return Outcome("refused" if known else "crash", said)
         except Exception:
             return Outcome("crash", traceback.format_exc(limit=-4))

@@ -35,7 +35,7 @@ def cuts(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     root = tmp_path_factory.mktemp("cuts")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("surgery.saving.fresh_process.check_saved", lambda *_, **__: None)
-        for name, how in {"cut": ["--after", 2], "keep": ["--layers", "1,3"]}.items():
+        for name, how in {"cut": ["--after", 2], "keep": ["--blocks", "1,3"]}.items():
             result = run_command(name, "-m", tiny_folder("bert"), *how, "--out", root / name, app="surgery")
             assert result.exit_code == 0, result.stderr
     return {name: root / name for name in ("cut", "keep")}

@@ -180,7 +180,8 @@ def test_ctrl_c_leaves_the_checkpoints_and_the_same_command_goes_on(
 
     monkeypatch.setattr(EncoderTrainer, "training_step", stop)
     stopped = tune(*kept)
-    assert (stopped.exit_code, stopped.stderr.splitlines()[-1]) == (130, "error: interrupted")
+    words = f"error: interrupted: the last checkpoint is in {tmp_path / 'kept'}; the same command continues"
+    assert (stopped.exit_code, stopped.stderr.splitlines()[-1]) == (130, words)
     assert not (tmp_path / "out").exists()
     assert tune(*kept).exit_code == 0
     assert weights(tmp_path / "out") == weights(tmp_path / "whole")

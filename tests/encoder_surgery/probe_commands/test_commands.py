@@ -6,12 +6,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_data import make_dataset, write_beir, write_lines
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.encoding import chunk_states
+from probe.encoding.reader import LayerReader
 from probe.errors import ProbeError
 
 REST = "It then runs through the wide forest and hides under an old fallen tree until night."
@@ -151,9 +154,9 @@ def test_the_table_is_the_same_cold_warm_and_without_a_store(model: str, data: s
         for options in (["--store", tmp_path / "s"], ["--store", tmp_path / "s"], ["--no-store"])
     ]
     cold, warm, without = (json.loads(result.stdout) for result in results)
-    assert "documents: 0 of 8 hookpoints are in the store; the model encodes" in results[0].stderr
-    assert "documents: 8 of 8 hookpoints are in the store\n" in results[1].stderr
-    assert "store" not in results[2].stderr
+    assert f"Cache: 0/8 hookpoints of {model}; encoding 8 queries and 40 documents\n" in results[0].stderr
+    assert f"Cache: 8/8 hookpoints of {model}; nothing to encode\n" in results[1].stderr
+    assert "Cache" not in results[2].stderr
     # What comes from the store was timed in another hour.
     assert all(row["ms_per_text"] is None for row in warm["rows"])
     for row in (*cold["rows"], *warm["rows"], *without["rows"]):
@@ -165,8 +168,31 @@ def test_the_table_is_the_same_cold_warm_and_without_a_store(model: str, data: s
 def test_rank_reads_what_layers_stored(model: str, data: str, tmp_path: Path) -> None:
     run("layers", "-m", model, "-d", data, "--store", tmp_path / "s")
     result = run("rank", f"{model}@1", f"{model}@3", "-d", data, "--store", tmp_path / "s", "-f", "json")
-    assert "documents: 2 of 2 hookpoints are in the store" in result.stderr
+    assert f"Cache: 2/2 layers of {model}; nothing to encode" in result.stderr
     assert len(json.loads(result.stdout)["rows"]) == 2
+
+
+def test_an_interrupted_command_says_what_is_cached_and_continues(
+    model: str, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["layers", "-m", model, "-d", data, "--store", tmp_path / "s"]
+    with monkeypatch.context() as patch:
+        patch.setattr(chunk_states, "CHUNK", 7)
+        ran, run_batches = iter(range(9)), LayerReader.run
+
+        def stop_at_the_fifth(*arguments: Any) -> Any:
+            """Stand in for a user who presses Ctrl-C in the third of six chunks of documents, after two of queries."""
+            if next(ran) == 4:
+                raise KeyboardInterrupt
+            return run_batches(*arguments)
+
+        patch.setattr(LayerReader, "run", stop_at_the_fifth)
+        stopped = run(*command)
+        patch.setattr(LayerReader, "run", run_batches)
+        resumed = run(*command)
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    assert stopped.stderr.endswith("\nerror: interrupted: 4 of 8 chunks are cached; the same command continues\n")
+    assert f"Cache: 4/4 layers of {model} for queries, 0/4 for documents; encoding 26 of 40 documents" in resumed.stderr
 
 
 def test_a_cache_folder_that_cannot_be_made_costs_the_store_only(
@@ -270,7 +296,7 @@ def test_a_wrong_call_gets_a_message_and_exit_code_2(model: str, data: str, opti
 def assert_friendly(result: Result) -> None:
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
-    assert "unexpected" not in result.stderr
+    assert "internal error" not in result.stderr
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 or "Usage:" in result.stderr
     assert isinstance(result.exception, SystemExit)
@@ -378,14 +404,18 @@ def test_an_interrupt_ends_with_130_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fault_of_ours_is_one_line_and_debug_shows_it(model: str, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_one_line_and_debug_shows_it(
+    model: str, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr("probe.experiments.ranking.sweep_fusions", fail)
     result = run("layers", "-m", model, "-d", data)
     assert result.exit_code == 1
-    assert "unexpected ZeroDivisionError: oops" in result.stderr
+    assert result.stderr.endswith(
+        "internal error, please report (--debug for the traceback): ZeroDivisionError: oops\n"
+    )
     assert isinstance(run("layers", "-m", model, "-d", data, "--debug").exception, ZeroDivisionError)
 
 

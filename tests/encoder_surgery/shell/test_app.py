@@ -49,8 +49,16 @@ def test_rules_of_grouped_options_hold(arguments: list[str]) -> None:
 
 def test_help_shows_own_options_first_and_every_group_as_a_panel() -> None:
     help = run("--help").stdout
-    found = [help.index(words) for words in ("─ Options ─", "--wall", "--debug", "─ Paint ─", "--colour", "--coats")]
+    found = [help.index(words) for words in ("─ Options ─", "--wall", "--help-all", "─ Paint ─", "--colour", "--coats")]
     assert found == sorted(found)
+
+
+def test_advanced_options_are_shown_by_help_all_alone() -> None:
+    assert "--debug" not in run("--help").stdout
+    every = run("--help-all")
+    assert every.exit_code == 0
+    assert every.stdout.index("─ Advanced ─") < every.stdout.index("--debug")
+    assert "--debug" not in run("--help").stdout
 
 
 def test_an_error_is_a_line_and_a_traceback_with_debug() -> None:

@@ -23,15 +23,14 @@ COMMANDS = {" ".join(words): one for name, app in APPS.items() for words, one in
 # Without these typer says first that something is missing.
 NEEDED = {
     "surgery cut": ["--after", "1"],
-    "surgery keep": ["--layers", "1"],
+    "surgery keep": ["--blocks", "1"],
     "surgery fuse": ["a", "b"],
     "adaptors fit": ["pca", "--on", "a", "--out", "o"],
     "adaptors rank": ["--on", "a"],
     "adaptors tune": ["--out", "o"],
     "probe plan": ["--texts", "3"],
     "probe report": ["a.json"],
-    "probe data show": ["a"],
-    "probe data build": ["a", "--out", "o"],
+    "probe data build": ["a"],
 }
 
 
@@ -84,8 +83,8 @@ def test_no_number_is_infinite_or_beyond_all_measure(words: str, name: str, opti
 
 
 def test_prompts_may_be_empty() -> None:
-    result = CliRunner().invoke(cli.probe_app, ["layers", "--query-prompt", "", "--format", "none"])
-    assert result.stderr == "error: unknown --format 'none': expected one of table, json, csv, markdown\n"
+    result = CliRunner().invoke(cli.probe_app, ["layers", "--query-prompt", "", "--recommend", "2"])
+    assert result.stderr == "error: --recommend 2: expected a margin above 0 and below 1, as 0.01\n"
 
 
 def test_lists_are_given_as_often_as_wanted() -> None:

@@ -54,13 +54,3 @@ def test_the_line_stands_under_the_table(data: str, tiny_folder: Callable[[str],
     result = run("probe", "rank", tiny_folder("bert"), "--dataset", data)
     assert NOTICE in " ".join(result.stdout.split())
     assert NOTICE in " ".join(run("probe", "data", "show", data).stdout.replace("│", " ").split())
-
-
-@pytest.mark.parametrize("command", [("cut", "--after", 2), ("keep", "--layers", "1,2")])
-def test_the_rule_without_a_data_set_is_a_wrong_call(
-    command: tuple[object, ...], tmp_path: Path, tiny_folder: Callable[[str], Path]
-) -> None:
-    result = run("surgery", *command, "--model", tiny_folder("bert"), "--drop-same-id", "--out", tmp_path / "out")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "--drop-same-id says how a data set is scored: name one with --dataset" in result.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -8,8 +8,12 @@ import cli
 IDLE = {
     "surgery cut --after 5 --split dev": "--split does nothing without --dataset",
     "surgery cut --after 5 --no-store": "--no-store does nothing without --dataset",
-    "surgery keep --layers 1 --split dev": "--split does nothing without --dataset",
-    "surgery keep --layers 1 --store s": "--store does nothing without --dataset",
+    "surgery keep --blocks 1 --split dev": "--split does nothing without --dataset",
+    "surgery cut --after 5 --similarity dot": "--similarity does nothing without --dataset",
+    "surgery cut --after 5 --drop-same-id": "--drop-same-id does nothing without --dataset",
+    "surgery keep --blocks 1 --drop-same-id": "--drop-same-id does nothing without --dataset",
+    "surgery keep --blocks 1 --limit 9": "--limit does nothing without --dataset",
+    "surgery keep --blocks 1 --store s": "--store does nothing without --dataset",
     "surgery fuse a b --metric map": "--metric does nothing without --dataset",
     "adaptors fit pca --on a --out o --steps 300": "--steps does nothing with pca, which is not trained",
     "adaptors fit lens --on a --out o --rate 0.1": "--rate does nothing with lens, which is not trained",
@@ -24,8 +28,8 @@ IDLE = {
     "probe rank a b --fuse-runs rrf": "--fuse-runs does nothing without a fusion among the encoders, such as a+b",
     "probe store prune --all --model a": "--all does nothing with --model",
     "probe store prune --all --unused-for 3": "--all does nothing with --unused-for",
-    "probe plan --texts 3 --rate 1 --device cpu": "--device does nothing with --rate, which is not measured",
-    "probe plan --texts 3 --rate 1 --dtype float32": "--dtype does nothing with --rate, which is not measured",
+    "probe plan --texts 3 --tflops 1 --device cpu": "--device does nothing with --tflops: nothing is measured",
+    "probe plan --texts 3 --tflops 1 --dtype float32": "--dtype does nothing with --tflops: nothing is measured",
 }
 
 

@@ -16,7 +16,7 @@ SUFFIXES = (".json",)
 def test_what_was_there_before_the_work_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.json"
     for text in ("one", "two"):
-        check_file("--save", file, SUFFIXES)
+        check_file("--save", file, SUFFIXES, force=True)
         write_text(text, file)
     assert file.read_text() == "two"
     assert capsys.readouterr().err == f"saved {file}\n" * 2
@@ -27,7 +27,7 @@ def test_what_came_meanwhile_stays(tmp_path: Path, there: bool) -> None:
     file = tmp_path / "a.json"
     if there:
         file.write_text("before")
-    check_file("--save", file, SUFFIXES)
+    check_file("--save", file, SUFFIXES, force=True)
     file.write_text("of another command")
     with pytest.raises(ProbeError, match=r"a.json' was written by something else in the meantime.*a-1.json"):
         write_text("ours", file)
@@ -39,7 +39,7 @@ def test_what_came_meanwhile_stays(tmp_path: Path, there: bool) -> None:
 def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text("before")
-    check_file("--save", file, SUFFIXES)
+    check_file("--save", file, SUFFIXES, force=True)
 
     def fail(made: Path) -> None:
         made.write_text("half")
@@ -53,13 +53,23 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_what_is_no_ordinary_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.json")
-    with pytest.raises(CallError, match="no ordinary file"):
-        check_file("--save", tmp_path / "a.json", SUFFIXES)
+    with pytest.raises(CallError, match="not a regular file"):
+        check_file("--save", tmp_path / "a.json", SUFFIXES, force=False)
+
+
+def test_an_existing_file_is_overwritten_with_force_only(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("before")
+    for wanted in ({"save": file}, {"plot": file.with_suffix(".png")}):
+        wanted[next(iter(wanted))].touch()
+        with pytest.raises(CallError, match=r"exists: choose another name, or overwrite it with --force"):
+            ResultFlags(**wanted).check()
+        ResultFlags(**wanted, force=True).check()
 
 
 def test_nothing_is_remembered_of_a_file_that_was_written(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
-    check_file("--save", file, SUFFIXES)
+    check_file("--save", file, SUFFIXES, force=True)
     write_text("one", file)
     write_text("two", file)
     assert file.read_text() == "two"

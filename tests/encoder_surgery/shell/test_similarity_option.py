@@ -13,7 +13,7 @@ import cli
 
 def run(command: str, **values: object) -> Result:
     package, *words = command.format(**values).split()
-    return CliRunner().invoke(getattr(cli, f"{package}_app"), words, prog_name=package)
+    return CliRunner().invoke(getattr(cli, f"{package}_app"), words, prog_name=package, env={"COLUMNS": "200"})
 
 
 RANKING = {
@@ -40,7 +40,7 @@ def test_a_ranking_is_by_the_similarity_asked_for(
 def test_a_similarity_that_is_none_is_refused_before_anything_is_loaded(command: str) -> None:
     result = run(f"{command} --similarity cos", model="./nowhere", data="./nowhere")
     assert result.exit_code == 2
-    assert "unknown similarity 'cos': expected one of own, cosine" in result.stderr
+    assert "unknown --similarity 'cos': expected one of own, cosine, dot" in result.stderr
 
 
 def test_a_card_says_what_its_scores_were_compared_by(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
@@ -49,11 +49,3 @@ def test_a_card_says_what_its_scores_were_compared_by(tiny_folder: Callable[[str
     result = run(f"{command} --similarity euclidean", **values)
     assert result.exit_code == 0, result.stderr
     assert "; euclidean, float32;" in (tmp_path / "cut" / "README.md").read_text()
-
-
-def test_a_similarity_without_scores_is_refused(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    command = "surgery cut -m {model} --after 2 --similarity dot --out {out}"
-    result = run(command, model=tiny_folder("bert"), out=tmp_path / "cut")
-    assert result.exit_code == 2
-    assert "--similarity dot is for the score: name a data set with --dataset" in result.stderr
-    assert not (tmp_path / "cut").exists()

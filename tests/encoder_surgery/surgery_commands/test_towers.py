@@ -79,7 +79,7 @@ def test_keep_names_its_folder_after_the_tower_and_the_blocks(
     folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("surgery", "keep", "-m", f"{folder('siglip')}@image", "--layers", "1,3", "--pooling", "head")
+    result = run("surgery", "keep", "-m", f"{folder('siglip')}@image", "--blocks", "1,3", "--pooling", "head")
     assert result.stdout.strip() == "siglip-image-1-3"
     assert load_model("./siglip-image-1-3@image", LoadOptions("float32", "cpu")).depth == 2
 
@@ -129,7 +129,7 @@ REFUSED = {
     "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion needs single-tower models"),
     "a cut at the embeddings": ("surgery cut -m MODEL/clip@image --after 0", "has blocks 1 to 3; layer 0"),
     "a cut too high": ("surgery cut -m MODEL/clip@text --after 3", "has blocks 1 to 2"),
-    "blocks that fall": ("surgery keep -m MODEL/clip@image --layers 3,1", "in ascending order: 1,3"),
+    "blocks that fall": ("surgery keep -m MODEL/clip@image --blocks 3,1", "in ascending order: 1,3"),
     "another pooling": ("surgery cut -m MODEL/clip@image --after 1 --pooling mean", "pools by 'cls' in its own code"),
     "a pooling for a head": ("surgery cut -m MODEL/siglip@image --after 1 --pooling cls", "expected head"),
     "a lens": (
@@ -137,7 +137,7 @@ REFUSED = {
         "--lens needs a single-tower model",
     ),
     "a card's scores": (
-        "surgery keep -m MODEL/clip@text --layers 1 -d DATA/tiny",
+        "surgery keep -m MODEL/clip@text --blocks 1 -d DATA/tiny",
         "--dataset needs a single-tower model",
     ),
     "a longest image": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 5", "an image has as many tokens"),

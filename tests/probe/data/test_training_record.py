@@ -42,7 +42,7 @@ def made(tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pytes
         tune = tuner(bert, root / "tuned")
         assert tune("--hold-out", 0, "--epochs", 1, source=data).exit_code == 0
         run("surgery", "cut", "-m", root / "tuned", "--after", 2, "-o", root / "cut")
-        run("surgery", "keep", "-m", root / "tuned", "--layers", "1,3", "-o", root / "kept")
+        run("surgery", "keep", "-m", root / "tuned", "--blocks", "1,3", "-o", root / "kept")
         run("surgery", "fuse", f"{root / 'tuned'}@2:mean", f"{mpnet}@1:cls", "-o", root / "fused")
         on = ["-d", data, "--no-store", "-o"]
         run("adaptors", "fit", "pca", "--on", f"{root / 'cut'}@1:mean", "--dims", 8, *on, root / "fitted")

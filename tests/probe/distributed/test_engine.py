@@ -209,7 +209,7 @@ def test_a_poisoned_chunk_is_named_and_no_table_is_shown(poisoned: tuple[Any, Pa
     named = "chunk 2 (documents d64 to d95): the tokenizer of"
     assert f"warning: {named}" in result.stderr
     assert f"error: no table: 1 of 7 chunks could not be read: {named}" in result.stderr
-    assert "in the store" in result.stderr.splitlines()[-1]
+    assert "the other chunks are cached" in result.stderr.splitlines()[-1]
 
 
 def test_beside_a_poisoned_chunk_the_others_are_stored(poisoned: tuple[Any, Path]) -> None:

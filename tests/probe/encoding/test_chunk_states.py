@@ -103,7 +103,7 @@ def test_another_pooling_is_all_that_is_encoded(
     with caplog.at_level(logging.INFO):
         both = read(spy, dataset, store, more)
     assert {places for _, places in spy.ran} == {((2, "max"),)}
-    assert "documents: 8 of 9 hookpoints are in the store; the model encodes what is missing" in caplog.text
+    assert f"Cache: 8/9 hookpoints of {model.source.name}; encoding 40 documents" in caplog.text
     assert same(both, read(LayerReader(model), dataset, None, more), more)
 
 
@@ -116,7 +116,7 @@ def test_nothing_lost_an_interrupted_run_goes_on_at_the_next_chunk(
     with caplog.at_level(logging.INFO):
         resumed = read(again, dataset, store)
     assert [count for count, _ in again.ran] == [7, 7, 7, 5]
-    assert "0 of 8 hookpoints are in the store whole, others up to chunk 2 of 6; the model" in caplog.text
+    assert f"Cache: 0/8 hookpoints of {model.source.name}; encoding 26 of 40 documents" in caplog.text
     assert same(resumed, read(LayerReader(model), dataset, None))
 
 

@@ -130,7 +130,7 @@ def test_a_grid_of_layers_is_drawn_as_a_map(readers: dict[str, LayerReader], dat
         [Candidate(reader, ()) for reader in readers.values()], dataset, str(grid[-1]), fusions=grid
     )
     (grid_drawn,) = board.grids()
-    table = draw_map(grid_drawn.values, grid_drawn.caption)
+    table = draw_map(grid_drawn.values)
     drawn = StringIO()
     Console(file=drawn, width=400).print(table)
     lines = [line.split() for line in drawn.getvalue().splitlines()]

@@ -271,4 +271,4 @@ def test_a_wrong_call_gets_exit_code_2(tiny_folder: Callable[[str], Path], tmp_p
     data = write_pairs(tmp_path / "t.csv")
     result = run("-m", tiny_folder("bert"), "-d", data, "--no-store", *wrong)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "unexpected" not in result.stderr
+    assert "internal error" not in result.stderr

@@ -46,7 +46,7 @@ def test_curves_are_the_layers_and_levels_the_controls() -> None:
     (curve,) = chart.curves
     assert [(point.position, point.value) for point in curve.points] == [(0, 0.5), (1, 0.6), (2, 0.7)]
     assert [(level.name, level.value) for level in chart.singles] == [
-        ("the commonest label", 0.4),
+        ("majority-class baseline", 0.4),
         ("shuffled labels", 0.38),
     ]
 

@@ -17,8 +17,10 @@ from typer.testing import CliRunner, Result
 import cli
 from probe import plot
 from probe.errors import CallError
+from probe.plots.cost import FRONT
 from probe.plots.picture import save_picture
 from probe.results.charts import COST, pareto_front
+from probe.results.colours import ADAPTED, FROZEN
 from probe.results.geometry import GeometryResult, GeometryRow
 from probe.results.grids import Reading
 from probe.results.leaderboard import Leaderboard, Row
@@ -174,7 +176,23 @@ def test_the_cost_picture_has_every_point_and_its_front() -> None:
     assert list(zip(*line, strict=True))[:-1] == front == [(0.1, 0.2), (12.1, 0.3)]
     assert sorted((x, y) for xs, ys in points for x, y in zip(xs, ys, strict=True)) == sorted(costs)
     assert [text.get_text() for text in figure.axes[1].texts] == ["0", "4"]
-    assert (figure.axes[1].get_xscale(), figure.axes[1].get_xlabel()) == ("log", f"{COST}, log scale")
+    assert (figure.axes[1].get_xscale(), figure.axes[1].get_xlabel()) == ("log", f"{COST} (log)")
+    assert line_style(figure.axes[1].lines[0]) == "steps-post"
+
+
+def line_style(line: Any) -> str:
+    return str(line.get_drawstyle())
+
+
+def test_costs_next_to_nothing_share_the_left_end_of_the_axis() -> None:
+    costs = (0.0, 1e-6, 0.25, 0.5, 1.0)
+    figure = plot(board_of([replace(row, cost=cost) for row, cost in zip(layer_rows(), costs, strict=True)]))
+    axes = figure.axes[1]
+    assert axes.get_xscale() == "log"
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ["≈ 0", "50", "100"]
+    shown = sorted(x for xs, _ in drawn(figure, 1)[1:] for x in xs)
+    assert shown == [0.125, 0.125, 0.25, 0.5, 1.0]
 
 
 def test_a_small_span_of_costs_is_linear() -> None:
@@ -182,15 +200,15 @@ def test_a_small_span_of_costs_is_linear() -> None:
     assert figure.axes[1].get_xscale() == "linear"
 
 
-def test_a_lens_differs_in_its_line_and_is_hollow() -> None:
+def test_a_lens_differs_in_its_colour_and_line_and_is_hollow() -> None:
     figure = plot(BOARDS["lens"]())
     raw, lens = (line for line in figure.axes[0].lines if line.get_linestyle() != "None" and len(line.get_xdata()) > 2)
-    assert raw.get_color() == lens.get_color()
+    assert (raw.get_color(), lens.get_color()) == (FROZEN.light, ADAPTED.light)
     assert (raw.get_linestyle(), lens.get_linestyle()) == ("-", "--")
     fills = {line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_linestyle() == "None"}
-    assert fills == {raw.get_color(), "white"}
+    assert fills == {FROZEN.light, "white"}
     assert "tiny:mean with lens" in words(figure)
-    assert "hollow: transductive" in words(figure)
+    assert "hollow: fitted on these same documents" in words(figure)
 
 
 def test_what_has_no_layer_is_a_level_with_its_name() -> None:
@@ -272,16 +290,17 @@ def test_a_ladder_has_a_panel_per_encoder_with_one_scale() -> None:
 def test_geometry_has_a_panel_per_measure() -> None:
     board = geometry("tiny")
     figure = plot(board)
-    panels = {axes.get_title(): number for number, axes in enumerate(figure.axes)}
+    panels = {axes.get_title().partition("\n")[0]: number for number, axes in enumerate(figure.axes)}
     read = {
         "mean cosine (anisotropy)": [row.mean_cosine for row in board.rows],
         "effective rank / dimensions": [row.effective_rank / 8 for row in board.rows],
         "norm, ± standard deviation": [row.norm for row in board.rows],
-        "alignment (less is closer)": [row.alignment for row in board.rows],
-        "uniformity (less is more even)": [row.uniformity for row in board.rows],
+        "alignment of relevant pairs": [row.alignment for row in board.rows],
+        "uniformity": [row.uniformity for row in board.rows],
     }
     for title, values in read.items():
         assert drawn(figure, panels[title])[0] == ([0, 1, 2], values)
+        assert "better" in figure.axes[panels[title]].get_title()
     spectrum = figure.axes[panels["spectrum, tiny:cls"]]
     assert spectrum.get_yscale() == "log"
     assert [ys for _, ys in drawn(figure, panels["spectrum, tiny:cls"])] == [[0.5, 0.3, 0.2, 0.0]] * 3
@@ -319,7 +338,7 @@ def test_an_svg_holds_its_words_as_text(tmp_path: Path) -> None:
     save_picture(board_of(layer_rows("$o$")), tmp_path / "a.svg")
     root = ET.parse(tmp_path / "a.svg").getroot()
     texts = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
-    expected = {"layer (0 = embeddings)", "nDCG@10, 95 % interval", "$o$:mean", "Pareto front"}
+    expected = {"layer (0 = embeddings)", "nDCG@10, 95 % interval", "$o$:mean", FRONT}
     assert {*expected, "nDCG@10 on notes (test): 3 queries, 1,234 documents"} <= texts
 
 

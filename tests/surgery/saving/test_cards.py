@@ -36,7 +36,7 @@ def saved(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     data = make_dataset(root / "data")
     commands = {
         "cut": ("surgery", "cut", "-m", model, "--after", 2),
-        "keep": ("surgery", "keep", "-m", model, "--layers", "1,3"),
+        "keep": ("surgery", "keep", "-m", model, "--blocks", "1,3"),
         "lens": ("surgery", "cut", "-m", model, "--after", 1, "--lens", "-d", data, "--no-store"),
         "fuse": ("surgery", "fuse", f"{model}@1:mean", f"{model}@2:cls"),
         "fit": ("adaptors", "fit", "mlp", "--on", f"{model}@2", "-d", data, "--steps", 2, "--no-store"),

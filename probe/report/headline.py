@@ -1,0 +1,134 @@
+"""The headline of a result: its best encoder, the best for its price, and the cheapest."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from probe.report.panels import NEUTRAL
+from probe.results.charts import LabelledResult, chart_labelled
+from probe.results.colours import tone_of
+from probe.results.formats import metric_title, show_interval
+from probe.results.leaderboard import Leaderboard, Row
+
+__all__ = ["VALUE_SHARE", "Tile", "labelled_tiles", "leaderboard_tiles"]
+
+# The cheapest encoder with this share of the best score is the best for its price.
+VALUE_SHARE = 0.95
+_VALUE = f"cheapest with at least {VALUE_SHARE:.0%} of the best score"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the headline.
+
+    Attributes:
+        label: What is best about it.
+        score: The number.
+        measure: What the number is.
+        name: The encoder.
+        lines: What else is to be said of it.
+        tone: Index of its colour.
+    """
+
+    label: str
+    score: str
+    measure: str
+    name: str
+    lines: tuple[str, ...]
+    tone: int = 0
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An encoder with its score and its price, None where that is not known; what has no vectors is grey."""
+
+    name: str
+    score: float
+    interval: tuple[float, float] | None
+    price: float | None
+    price_text: str
+    marks: tuple[str, ...] = ()
+    tone: int = 0
+
+    def tile(self, label: str, measure: str, *more: str) -> Tile:
+        """Return it as a tile."""
+        interval = (f"95 % interval {show_interval(self.interval)}",) if self.interval else ()
+        price = (self.price_text,) if self.price_text else ()
+        lines = (*price, *interval, *self.marks, *more)
+        return Tile(label, f"{self.score:.4f}", measure, self.name, lines, self.tone)
+
+
+def leaderboard_tiles(result: Leaderboard) -> tuple[Tile, ...]:
+    """Return the tiles of a leaderboard: cheap means few operations, or few dimensions where all cost the same."""
+    rows = [row for row in result.rows if not row.collapsed]
+    price, words = _price_of(rows)
+    candidates = [
+        _Candidate(
+            name=_name(row),
+            score=result.score_of(row),
+            interval=row.ci95,
+            price=price(row),
+            price_text=words(row) if price(row) is not None else "",
+            marks=_marks(row, result),
+            tone=NEUTRAL if row.dim is None else tone_of(0, adapted=row.adaptor is not None),
+        )
+        for row in rows
+    ]
+    return _tiles(candidates, metric_title(result.metric))
+
+
+def _name(row: Row) -> str:
+    return row.encoder if row.adaptor is None else f"{row.encoder} with {row.adaptor}"
+
+
+def _marks(row: Row, result: Leaderboard) -> tuple[str, ...]:
+    marks = {
+        "this is the baseline": row.encoder == result.settings["baseline"] and row.delta is None,
+        f"trained on the relevance labels of {row.labels}": row.labels != "none",
+        "fitted on these same documents": row.transductive,
+    }
+    return tuple(mark for mark, holds in marks.items() if holds)
+
+
+def _price_of(rows: Sequence[Row]) -> tuple[Callable[[Row], float | None], Callable[[Row], str]]:
+    """Return what encoders differ in that costs something, and how it is said."""
+    if len({_round_cost(row) for row in rows} - {None}) > 1:
+        return _round_cost, _describe_cost
+    return (lambda row: row.dim), lambda row: f"{row.dim} dimensions"
+
+
+def _round_cost(row: Row) -> float | None:
+    """Return the cost to a hundredth: an embedding layer with and without a lens costs next to nothing."""
+    return None if row.cost is None else round(row.cost, 2)
+
+
+def _describe_cost(row: Row) -> str:
+    share = "under 1%" if (row.cost or 0) < 0.005 else f"{row.cost:.0%}"
+    return f"{share} of the baseline's operations"
+
+
+def labelled_tiles(result: LabelledResult) -> tuple[Tile, ...]:
+    """Return the tiles of probes on labelled texts: the fewer blocks, the cheaper."""
+    candidates = [
+        _Candidate(point.name, point.value, point.interval, point.position, f"layer {point.position}")
+        for curve in chart_labelled(result).curves
+        for point in curve.points
+        if not point.collapsed
+    ]
+    return _tiles(candidates, result.measure)
+
+
+def _tiles(candidates: Sequence[_Candidate], measure: str) -> tuple[Tile, ...]:
+    if not candidates:
+        return ()
+    best = max(candidates, key=lambda one: one.score)
+    tiles = [best.tile("Best quality", measure)]
+    priced = [(one.price, one) for one in candidates if one.price is not None]
+    if len({price for price, _ in priced}) > 1:
+        enough = VALUE_SHARE * max(one.score for _, one in priced)
+        value = min((price, -one.score, number) for number, (price, one) in enumerate(priced) if one.score >= enough)
+        cheapest = min((price, -one.score, number) for number, (price, one) in enumerate(priced))
+        tiles += [
+            priced[value[2]][1].tile("Best value", measure, _VALUE),
+            priced[cheapest[2]][1].tile("Cheapest", measure),
+        ]
+    return tuple(tiles)

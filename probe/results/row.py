@@ -1,0 +1,85 @@
+"""A row of a leaderboard."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from probe.results.formats import series_name
+from probe.results.grids import Reading
+
+__all__ = ["PCA", "Row"]
+
+# The kind of adaptor that every other has to beat.
+PCA = "pca"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One encoder in a leaderboard; what does not apply is None.
+
+    Attributes:
+        rank: 1 for the best.
+        encoder: Full spec, layer and pooling written out, or a saved folder's path.
+        layer: The `hidden_states` index.
+        pooling: The pooling.
+        dim: Dimension of the vectors.
+        adaptor: Kind of adaptor on top.
+        labels: `none`, or the splits or files whose judgements were used, by what is on top or by the weights below it.
+        transductive: Whether a fit or a training saw the test corpus's text.
+        scores: Mean over the queries with relevance labels, per metric.
+        ci95: 95 % interval of the leaderboard's metric.
+        delta: Difference to the baseline.
+        p_value: Of a paired test against the baseline, not corrected.
+        published: The score others published for this.
+        collapsed: Whether all vectors are equal, so that every ranking is a tie.
+        cost: Operations per document as a share of the baseline's: 0.5 is half as dear.
+        ms_per_text: Milliseconds per document up to this layer, where all rows were timed side by side in this run.
+        parameters: Parameters up to this layer.
+        fit_seconds: Time to fit the adaptor.
+        pca_delta: Difference to PCA at the same dimension.
+        pca_p_value: Of a paired test against that PCA.
+        hookpoints: All that the encoder reads.
+        note: What there is to be said of it, as under a table.
+    """
+
+    rank: int
+    encoder: str
+    layer: int | None = None
+    pooling: str | None = None
+    dim: int | None = None
+    adaptor: str | None = None
+    labels: str = "none"
+    transductive: bool = False
+    scores: dict[str, float] = field(default_factory=dict)
+    ci95: tuple[float, float] | None = None
+    delta: float | None = None
+    p_value: float | None = None
+    published: float | None = None
+    collapsed: bool = False
+    cost: float | None = None
+    ms_per_text: float | None = None
+    parameters: int | None = None
+    fit_seconds: float | None = None
+    pca_delta: float | None = None
+    pca_p_value: float | None = None
+    hookpoints: tuple[Reading, ...] = ()
+    note: str | None = None
+
+    @property
+    def series(self) -> str:
+        """What the layers of its model under its pooling have in common; nothing where it has no layer."""
+        if self.layer is None or self.pooling is None:
+            return ""
+        alone = self.hookpoints[0] if len(self.hookpoints) == 1 else None
+        own = next((point for point in self.hookpoints if point.spec == self.encoder), alone)
+        return own.series if own else series_name(self.encoder, self.pooling)
+
+    def flatten(self) -> dict[str, Any]:
+        """Return the values with a column per metric and per end of the interval."""
+        low, high = self.ci95 or (None, None)
+        nested: dict[str, dict[str, Any]] = {
+            "scores": self.scores,
+            "ci95": {"ci95_low": low, "ci95_high": high},
+            "hookpoints": {"hookpoints": " ".join(point.spec for point in self.hookpoints)},
+        }
+        values = asdict(self).items()
+        return {key: value for name, cell in values for key, value in nested.get(name, {name: cell}).items()}

@@ -86,7 +86,7 @@ def compare_adaptors(
         CallError: A spec is wrong, or no dimension is valid for any encoder.
     """
     options = RunOptions.of(options)
-    check_type("plan", plan, FitPlan, expected="a FitPlan, as FitPlan(kinds=('pca',), dims=(128,))")
+    check_type("plan", plan, FitPlan, expected="a FitPlan, such as FitPlan(kinds=('pca',), dims=(128,))")
     resolved = specs if isinstance(specs, ResolvedSpecs) else _resolve(specs, options)
     data = as_fit_texts(texts)
     fitted = fit_adaptors(resolved, plan, data, options=options)
@@ -155,7 +155,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
         TrainingError: The training failed.
     """
     check_type("fusion", fusion, Fusion)
-    check_type("data", data, FitData, expected="the states that gather_states reads (adaptors.fit reads them itself)")
+    check_type("data", data, FitData, expected="the result of gather_states (adaptors.fit calls it itself)")
     dims = _fitting(kind, fusion, data, dims=plan.dims)
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)

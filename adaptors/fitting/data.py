@@ -122,7 +122,7 @@ def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
     Raises:
         CallError: The split does not exist, it is the scored one, or the data set has images.
     """
-    check_type("corpus", corpus, Dataset, expected="what load_dataset gave")
+    check_type("corpus", corpus, Dataset, expected="the result of load_dataset")
     refuse_images(corpus, "an adaptor")
     if labels == "none":
         return FitTexts(corpus, find_training(name, corpus.split))
@@ -134,10 +134,10 @@ def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
 def as_fit_texts(texts: str | Path | Dataset | FitTexts, labels: str = "none") -> FitTexts:
     """Return the texts that adaptors may be fitted to, given a data set, or its name or path.
 
-    Of a data set in memory the documents alone are read: nobody knows where its training split is.
+    Of a data set in memory only the documents are used, because its training split is unknown.
 
     Raises:
-        CallError: This is none, or the judgements of a split are asked for that cannot be had.
+        CallError: It is not a data set, or the requested relevance labels are not available.
     """
     if isinstance(texts, FitTexts):
         return texts
@@ -146,7 +146,7 @@ def as_fit_texts(texts: str | Path | Dataset | FitTexts, labels: str = "none") -
         return select_fit_data(str(texts), dataset, labels)
     refuse_images(dataset, "an adaptor")
     if labels != "none":
-        raise CallError(f"labels '{labels}': a data set in memory is without its other splits: give its name or path")
+        raise CallError(f"labels '{labels}': a data set in memory has no other splits: give its name or path")
     return FitTexts(dataset)
 
 

@@ -95,12 +95,12 @@ class Recommendation:
         words = f"The nearest is {nearest.name} ({nearest.difference:+.4f}{interval})"
         if nearest.difference > -self.margin:
             return (
-                f"{words}: within the margin on average, but {self.queries} queries are too few; with so many, margins "
-                f"of about {nearest.resolution:.2g} and above can be shown"
+                f"{words}: within the margin on average, but {self.queries} queries are too few to show it; they can "
+                f"show margins of about {nearest.resolution:.2g} or more"
             )
         if nearest.passing is None:
-            return f"{words}; no margin below 1 would do"
-        return f"{words}; it would need a margin of {nearest.passing:g}"
+            return f"{words}; it passes no margin below 1"
+        return f"{words}; the smallest margin it passes is {nearest.passing:g}"
 
 
 def _name(encoder: Hookpoint, lens: bool) -> str:
@@ -230,7 +230,7 @@ def _find_nearest(evaluations: Sequence[Evaluation], full: Hookpoint, options: R
 def _passing_margin(
     scores: NDArray[np.float64], reference: NDArray[np.float64], candidates: int, *, seed: int
 ) -> float | None:
-    """Return the smallest margin, to three decimals, with which an encoder passes, whatever the other candidates do."""
+    """Return the smallest margin, to three decimals, that an encoder passes regardless of the other candidates."""
 
     def passes(margin: float) -> bool:
         """Test with the strictest of Holm's corrections."""

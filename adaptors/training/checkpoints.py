@@ -95,7 +95,7 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a training that keeps its checkpoints somewhere in a folder has one to go on from."""
+    """Return whether a folder has a checkpoint, in any subfolder, that a training can resume from."""
     return any(next(folder.rglob(name), None) for name in (_STATE, _EPOCHS))
 
 

@@ -74,7 +74,7 @@ def _faults(names: Mapping[str, str], values: Mapping[str, Any], order: list[Any
 
 
 def _faults_of_choices(parameters: list[Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the values that are none of a parameter's choices: in one line, where typer would draw a box."""
+    """Yield errors in values outside a parameter's choices, in one line instead of typer's box."""
     for parameter in parameters:
         choices = choices_of(parameter)
         value = values.get(parameter.name)

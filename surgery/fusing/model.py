@@ -147,14 +147,14 @@ def _write_out(point: Hookpoint, reader: LayerReader) -> OpenedEncoder:
 
 
 def _single(given: OpenedEncoder | OtherEncoder) -> OpenedEncoder:
-    """Return an encoder in memory that is a hookpoint of one model.
+    """Return an encoder in memory after checking that it is a hookpoint of one model.
 
     Raises:
-        CallError: It is something else.
+        CallError: It is not.
     """
     if isinstance(given, OtherEncoder) or given.encoder.adaptor is not None or len(given.encoder.points) > 1:
         name = given.name if isinstance(given, OtherEncoder) else given.encoder
-        raise CallError(f"'{name}' is no single layer of a model, which is all that can be fused")
+        raise CallError(f"'{name}' cannot be fused: expected single layers of models")
     _refuse_tokens([str(given.encoder)])
     refuse_towers([str(given.encoder)])
     return given

@@ -1,4 +1,4 @@
-"""The app `surgery`: its commands in the order of its help."""
+"""The app `surgery`, with its commands in help order."""
 
 from encoder_surgery.shell.app import app
 from encoder_surgery.surgery_commands.cut import cut

@@ -111,7 +111,7 @@ def refuse_for_tower(model: str, options: dict[str, object]) -> None:
 
 
 def name_folder(model: str) -> str:
-    """Return the start of the default output folder for a model, given its alias, hub id or folder, with or without a name."""
+    """Return the start of the default output folder for a model: its name if it has one, else its alias or id."""
     whole, tower = split_tower(model)
     given, rest = split_name(whole)
     name = given or rest

@@ -49,10 +49,10 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class OtherEncoder:
-    """An encoder of somebody else's, scored by the vectors it gives.
+    """A custom encoder, scored by its own vectors.
 
     Attributes:
-        name: What a table calls it.
+        name: Name in tables.
         encoder: The encoder.
     """
 
@@ -80,7 +80,7 @@ def rank_candidates(
         baseline: Encoder that all others are tested against.
         options: Run options.
         fusions: Fusions of hookpoints of those models, and of their rankings.
-        others: Encoders that are scored by the vectors they give.
+        others: Encoder objects, scored by their own vectors.
 
     Returns:
         The leaderboard.
@@ -147,7 +147,7 @@ def _check(
 def _evaluate_others(
     others: Sequence[OtherEncoder], dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions
 ) -> list[Evaluation]:
-    """Score encoders of somebody else's, and BM25 if it is asked for."""
+    """Score encoder objects, and BM25 if requested."""
     found = []
     for other in others:
         refuse_images(dataset, f"'{other}'")

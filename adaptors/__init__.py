@@ -1,4 +1,4 @@
-"""Learn on top of encoders: fit adaptors, compare them, save them; open any encoder by its spec."""
+"""Train on top of encoders: fit, compare and save adaptors, fine-tune models, open any encoder by its spec."""
 
 from importlib import import_module
 from typing import Any
@@ -7,10 +7,12 @@ from typing import Any
 _HOMES = {
     "AdaptorModule": "modules.st_module",
     "FitPlan": "fitting.compare",
+    "FittedModel": "fitting.fit",
     "KINDS": "fitting.kinds",
     "LossOptions": "finetuning.loss_spec",
     "TrainOptions": "fitting.options",
     "compare_adaptors": "fitting.compare",
+    "fit": "fitting.fit",
     "fit_kind": "fitting.compare",
     "list_losses": "finetuning.loss_list",
     "load_encoder": "encoders.specs",

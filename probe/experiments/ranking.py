@@ -104,11 +104,6 @@ def rank_candidates(
         engine=options.engine,
         similarity=options.similarity,
     )
-    models = [
-        model_settings(reader.model, dataset, truncated[name], token_budget=reader.token_budget)
-        for name, reader in readers.items()
-    ]
-    published = _published(candidates, dataset, options)
     evaluations += _evaluate_others(others, dataset, metrics, options=options)
     settings = {
         "metric": str(options.ranked_by),
@@ -116,12 +111,15 @@ def rank_candidates(
         "baseline": baseline,
         **_comparison_settings(encoders, readers, options.similarity),
         "cost": _COST.format(tokens=typical_tokens(dataset)),
-        "models": models,
+        "models": [
+            model_settings(reader.model, dataset, truncated[name], token_budget=reader.token_budget)
+            for name, reader in readers.items()
+        ],
         "dataset": dataset_settings(dataset),
         "statistics": statistics_settings(options.seed),
     }
     ordered = sorted(evaluations, key=lambda e: (-e.mean(options.ranked_by), e.parameters or 0, e.encoder, e.dim or 0))
-    rows = _build_rows(ordered, baseline, options, published=published)
+    rows = _build_rows(ordered, baseline, options, published=_published(candidates, dataset, options))
     examples = _examples(ordered, dataset, options.ranked_by) if options.examples else None
     return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
 

@@ -44,8 +44,9 @@ LayerPooling = tuple[int, str]
 # Layers in all accepted forms.
 Layers = str | int | Iterable[int]
 
-# Characters that may follow a model.
-_LAYER_AND_POOLING = re.compile(r"(@[^@/\\]*?)?(:[a-z]+)?$")
+# Layer and pooling, which may follow a model.
+_POOLING = re.compile(r":[a-z]+$")
+_LAYER_AND_POOLING = re.compile(r"(@[^@/\\+]*?)?(:[a-z]+)?$")
 # Names of models, before an equals sign.
 _NAME = re.compile(r"\w[\w.-]*")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
@@ -92,8 +93,8 @@ def _begins_path(text: str) -> bool:
 
 def _is_folder(spec: str) -> bool:
     """Return whether a spec, without its layer and pooling, is the name of an existing folder."""
-    without_pooling = spec.rpartition(":")[0] or spec
-    return any(os.path.isdir(name) for name in (spec, without_pooling, _LAYER_AND_POOLING.sub("", spec)))
+    return any(os.path.isdir(name) for name in (spec, _POOLING.sub("", spec), _LAYER_AND_POOLING.sub("", spec, 1)))
+
 
 
 def split_spec(spec: str) -> SpecParts:

@@ -241,7 +241,9 @@ def test_store_prune_deletes_what_is_named_after_a_rehearsal(model: str, filled:
     rehearsal = run("store", "prune", "--store", filled, "--model", model, "--dry-run")
     assert len(rehearsal.stdout.splitlines()) == 2
     assert len(list(filled.rglob("*.safetensors"))) == 2
-    assert "deleted 4 files" in run("store", "prune", "--store", filled, "--model", model).stdout
+    refused = run("store", "prune", "--store", filled, "--model", model)
+    assert (refused.exit_code, "add --yes" in refused.stderr) == (2, True)
+    assert "deleted 4 files" in run("store", "prune", "--store", filled, "--model", model, "--yes").stdout
     assert not list(filled.rglob("*.safetensors"))
 
 

@@ -129,19 +129,19 @@ REFUSED = {
     "pairs of texts": ("probe similarity -m MODEL/clip@image -d DATA/pairs", "reads images, not texts"),
     "a plan of images": ("probe plan --texts 9 -m MODEL/clip@image", "plans are for texts: use the text tower"),
     "a fusion of towers": ("surgery fuse MODEL/clip@image+MODEL/clip@text", "'.*clip@image' is one tower of two"),
-    "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion joins models of a single tower"),
+    "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion needs single-tower models"),
     "a cut at the embeddings": ("surgery cut -m MODEL/clip@image --after 0", "has blocks 1 to 3; layer 0"),
     "a cut too high": ("surgery cut -m MODEL/clip@text --after 3", "has blocks 1 to 2"),
-    "blocks that fall": ("surgery keep -m MODEL/clip@image --blocks 3,1", "in rising order, as 1,3"),
+    "blocks that fall": ("surgery keep -m MODEL/clip@image --blocks 3,1", "in ascending order: 1,3"),
     "another pooling": ("surgery cut -m MODEL/clip@image --after 1 --pooling mean", "pools by 'cls' in its own code"),
     "a pooling for a head": ("surgery cut -m MODEL/siglip@image --after 1 --pooling cls", "expected head"),
     "a lens": (
         "surgery cut -m MODEL/clip@image --after 1 --lens -d DATA/tiny",
-        "--lens is for models of a single tower",
+        "--lens needs a single-tower model",
     ),
     "a card's scores": (
         "surgery keep -m MODEL/clip@text --blocks 1 -d DATA/tiny",
-        "--dataset is for models of a single",
+        "--dataset needs a single-tower model",
     ),
     "a longest image": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 5", "does not apply to images"),
     "an adaptor on top": (
@@ -291,7 +291,7 @@ def test_inspect_says_which_tower_its_numbers_are_of(folder: Callable[[str], Pat
     table = run("surgery", "inspect", "-m", f"{folder('clip')}@image").stdout
     assert "ms/image" in table
     assert "pooling cls, 17 tokens per image" in table
-    assert "the numbers are of the image tower alone: a cut leaves the text tower whole" in table
+    assert "numbers are for the image tower only: a cut keeps the text tower complete" in table
     assert "ms per image" in table
     texts = run("surgery", "inspect", "-m", f"{folder('clip')}@text").stdout
     assert "ms per text of about 16 tokens" in texts

@@ -116,8 +116,8 @@ def test_the_commands_of_the_store_take_a_url(
     damaged = run("store", "verify", *kept)
     assert (damaged.exit_code, f"fake://{key}" in damaged.stdout) == (1, True)
     assert "fake://" in run("store", "prune", "--all", "--dry-run", *kept).stdout
-    assert run("store", "prune", *kept).stdout.startswith("deleted 1 files")
-    assert run("store", "prune", "--all", *kept).stdout.startswith("deleted 3 files")
+    assert run("store", "prune", "--yes", *kept).stdout.startswith("deleted 1 files")
+    assert run("store", "prune", "--all", "--yes", *kept).stdout.startswith("deleted 3 files")
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
     told = json.loads(out.read_text())
     assert plain(told) == plain(warm) == plain(without)
     assert [told[key] for key in ("schema", "kind")] == [1, "classify"]
-    assert list(told) == ["schema", "kind", "command", "created", "settings", "rows"]
+    assert list(told) == ["schema", "kind", "command", "created", "settings", "rows", "verdict"]
     assert all(list(row) == ROW_KEYS for row in told["rows"])
     assert told["settings"]["baseline"] == f"{model}@3:mean"
     assert told["settings"]["dataset"]["labels"] == {"a": 24, "b": 24}
@@ -407,7 +407,7 @@ def test_a_label_with_too_few_texts_is_named(tiny_folder: Callable[[str], Path],
     "wrong",
     [
         ["--save", "x.csv"],
-        ["--format", "csv"],
+        ["--format", "xml"],
         ["--layers", "9"],
         ["--metric", "auc"],
         ["--folds", "1"],

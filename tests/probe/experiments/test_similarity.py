@@ -229,7 +229,7 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
 ) -> None:
     model, data, out = tiny_folder("bert"), write_pairs(tmp_path / "t.csv"), tmp_path / "out.json"
     common = ["-m", model, "-d", data, "--dtype", "float32", "--prompt", "fire "]
-    cold = run(*common, "--store", tmp_path / "s", "--save", out)
+    cold = run(*common, "--store", tmp_path / "s", "--save", out, "--details")
     assert cold.exit_code == 0, cold.stderr
     assert all(f"{model}@{layer}:mean" in cold.stdout for layer in range(4))
     assert "ties averaged" in cold.stdout
@@ -239,7 +239,7 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
     )
     warm = json.loads(run(*common, "--store", tmp_path / "s", "-f", "json").stdout)
     told = json.loads(out.read_text())
-    assert list(told) == ["schema", "kind", "command", "created", "settings", "rows"]
+    assert list(told) == ["schema", "kind", "command", "created", "settings", "rows", "verdict"]
     assert [told[key] for key in ("schema", "kind")] == [1, "similarity"]
     assert told["rows"] == warm["rows"] == without["rows"]
     assert told["settings"] == warm["settings"] == without["settings"]
@@ -260,7 +260,7 @@ def test_synthetic_pairs_are_marked_in_table_and_json(tiny_folder: Callable[[str
     "wrong",
     [
         ["--save", "x.csv"],
-        ["--format", "csv"],
+        ["--format", "xml"],
         ["--layers", "9"],
         ["--limit", "2"],
         ["-d", "nowhere.jsonl"],

@@ -250,7 +250,7 @@ def test_the_command_sweeps_both_towers(clip: str, shapes: str) -> None:
     told: dict[str, Any] = json.loads(done.stdout)
     assert len(told["rows"]) == 7
     assert told["settings"]["dataset"]["name"] == "shapes:captions"
-    table = run(*command)
+    table = run(*command, "--details")
     assert table.exit_code == 0
     assert "a layer of one tower is compared with the full other tower" in " ".join(table.stdout.split())
 

@@ -165,13 +165,57 @@ def test_alias_like_no_other_lists_them_all() -> None:
         find_source("zzzz")
 
 
+@pytest.mark.parametrize(
+    ("name", "hub_id"),
+    [
+        ("all-MiniLM-L6-v2", MINILM),
+        ("paraphrase-albert-small-v2", "sentence-transformers/paraphrase-albert-small-v2"),
+        ("some-model_1.0", "sentence-transformers/some-model_1.0"),
+        ("bert-base-uncased", "bert-base-uncased"),
+    ],
+)
+def test_a_bare_name_is_read_as_sentence_transformers_reads_it(name: str, hub_id: str, hub_cache: Path) -> None:
+    folder = write_snapshot(hub_cache, hub_id, "config.json", "model.safetensors")
+    source = find_source(name)
+    assert (source.name, source.hub_id, source.folder) == (name, hub_id, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("all-MiniLM-L6-v3", "did you mean all-MiniLM-L6-v2 or "),
+        ("minlm", "did you mean minilm or .*'sentence-transformers/minlm' is not on this machine"),
+        ("bert-base-uncase", "did you mean bert-base-uncased"),
+    ],
+)
+def test_a_misspelt_bare_name_is_a_wrong_call(name: str, words: str) -> None:
+    with pytest.raises(CallError, match=f"unknown model '{name}': {words}") as caught:
+        find_source(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_known_bare_name_that_is_not_here_is_no_wrong_call() -> None:
+    with pytest.raises(ModelError, match=r"'LaBSE' \(sentence-transformers/LaBSE\) is not on this machine"):
+        find_source("LaBSE")
+
+
+def test_a_model_may_be_given_a_name(tmp_path: Path, hub_cache: Path) -> None:
+    folder = write_folder(tmp_path / "x=y", "config.json", "model.safetensors")
+    source = find_source(f"mine={folder}")
+    assert (source.name, source.folder, source.path, source.typed) == ("mine", folder, str(folder), f"mine={folder}")
+    assert find_source(str(folder)).name == str(folder)
+    write_snapshot(hub_cache, "owner/name", "config.json", "model.safetensors")
+    named = find_source("ours=owner/name")
+    assert (named.name, named.hub_id, named.path) == ("ours", "owner/name", None)
+
+
 @pytest.mark.parametrize("name", ["owner/na me", "owner/name--x", "owner/.."])
 def test_malformed_hub_id_is_a_wrong_call(name: str) -> None:
     with pytest.raises(CallError, match="hub id"):
         find_source(name)
 
 
-@pytest.mark.parametrize("name", ["minilm", MINILM])
+@pytest.mark.parametrize("name", ["minilm", MINILM, "all-MiniLM-L6-v2"])
 def test_packaged_model_is_found_when_its_weights_are_upstreams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

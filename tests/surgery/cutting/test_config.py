@@ -129,7 +129,7 @@ def test_an_encoder_with_its_decoder_is_refused(tmp_path: Path, depths: tuple[in
 def test_blocks_that_compute_by_their_place_are_cut_but_not_moved(tmp_path: Path) -> None:
     model = load(tmp_path, "diffllama")
     save(cut(model, 2), tmp_path / "out")
-    with pytest.raises(ModelError, match="computes by its place"):
+    with pytest.raises(ModelError, match="depends on its position"):
         keep(model, [1, 3])
 
 

@@ -92,8 +92,7 @@ def rank_candidates(
     dataset = options.apply_id_rule(dataset)
     metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
-    alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
-    encoders = [*alone, *fusions]
+    encoders = [*(Fusion((point,)) for candidate in candidates for point in candidate.hookpoints), *fusions]
     _check(encoders, others, baseline, options=options)
     evaluations, truncated = sweep_fusions(
         readers,

@@ -96,7 +96,6 @@ def _is_folder(spec: str) -> bool:
     return any(os.path.isdir(name) for name in (spec, _POOLING.sub("", spec), _LAYER_AND_POOLING.sub("", spec, 1)))
 
 
-
 def split_spec(spec: str) -> SpecParts:
     """Split `[name=]model[@layers][:pooling]`, reading from the right.
 

@@ -82,11 +82,11 @@ def test_a_spec_opens_as_an_encoder(bert: str) -> None:
     ("end", "said"),
     [
         ("@9", "layer 9 is out of range"),
-        ("@1-2", "names 2 layers: expected one, such as"),
+        ("@1-2", "has 2 layers: expected one, such as"),
         (":tokens", "TokenEncoder"),
         (":middle", "unknown pooling 'middle'"),
         ("@x", "'x' in"),
-        ("+{bert}@1", "adaptors.load_encoder opens it"),
+        ("+{bert}@1", "use adaptors.load_encoder"),
     ],
 )
 def test_what_is_no_single_hookpoint_is_refused_with_the_way_out(bert: str, end: str, said: str) -> None:
@@ -126,7 +126,7 @@ def test_geometry_takes_one_model_or_several(bert: str, data: str, tiny_folder: 
     assert [row.encoder for row in alone.rows] == [f"{bert}@1:mean"]
     both = probe.measure_geometry([probe.load_model(bert, FLOAT32), str(tiny_folder("mpnet"))], data, options=RUN)
     assert len(both.rows) == 2 * (DEPTH + 1)
-    with pytest.raises(probe.ProbeError, match="comes twice"):
+    with pytest.raises(probe.ProbeError, match="duplicate model"):
         probe.measure_geometry([bert, probe.LayerReader(bert)], data, options=RUN)
 
 

@@ -86,8 +86,7 @@ def heal(
 
     Args:
         cut: A cut encoder, with a lens or without: its folder, or the result of `cut` or `keep`, which is not changed.
-        data: Text, Markdown, JSONL or CSV files, or data sets or their names, whose texts are read; one or several.
-            Texts themselves are given as `{"mine": texts}`.
+        data: Files or data sets whose texts are read, one or several; texts themselves as `{"mine": texts}`.
         teacher: The full model; what the folder says it was cut from when left out.
         out: Folder to save the encoder in; nothing is saved when left out.
         force: Replace a folder that an earlier save made.
@@ -104,7 +103,6 @@ def heal(
         TrainingError: The loss is not a number, or the time is over before the first step.
     """
     chosen = _choose_options(options, settings)
-    given = load_heal_texts(data)
     if out is not None:
         check_out(Path(out), force)
     budget = chosen.budget
@@ -116,6 +114,7 @@ def heal(
     if budget is not None:
         budget.reserve = _SAVING * budget.spent() + _WRITING
         progress = _checking(progress, budget)
+    given = load_heal_texts(data)
     _log.info("%s learns from %s on %s", student.name, source, ", ".join(one.corpus.name for one in given))
     texts = gather_heal_texts(open_reader(source, None, store), given, store, progress=progress)
     chosen = replace(chosen, progress=progress)
@@ -126,8 +125,7 @@ def heal(
     samples = (*before, look()) if before else ()
     described = Tuned(student, TrainedOn("healed", texts.seen), Path(student.name).name, "")
     result = HealResult(tuned=described, samples=samples, teacher=source, state=state)
-    words = f"## Healed\n\n{start} {_describe(result, texts, chosen)}"
-    result = replace(result, tuned=replace(described, words=words, facts=_facts(result)))
+    result = _with_words(result, f"{start} {_describe(result, texts, chosen)}")
     if out is not None:
         result.save(out, force=force)
     return result
@@ -183,6 +181,11 @@ def _begin(
     words = _describe_start(teacher, tried, found)
     _log.info(words.replace("`", "'"))
     return student, words
+
+
+def _with_words(result: HealResult, words: str) -> HealResult:
+    """Return a result whose card and saved facts say what was done."""
+    return replace(result, tuned=replace(result.tuned, words=f"## Healed\n\n{words}", facts=_facts(result)))
 
 
 def _describe_start(teacher: str, tried: Sequence[HealStart], found: str) -> str:

@@ -85,7 +85,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
     from adaptors.fitting.fit import fit
     from probe.experiments.options import RunOptions
 
-    with working() as report:
+    with working(request.training.checkpoint_dir) as report:
         ranking = RunOptions(
             seed=request.training.seed,
             command=command_line(),

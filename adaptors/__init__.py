@@ -7,10 +7,12 @@ from typing import Any
 _HOMES = {
     "AdaptorModule": "modules.st_module",
     "FitPlan": "fitting.compare",
+    "FittedModel": "fitting.fit",
     "KINDS": "fitting.kinds",
     "LossOptions": "finetuning.loss_spec",
     "TrainOptions": "fitting.options",
     "compare_adaptors": "fitting.compare",
+    "fit": "fitting.fit",
     "fit_kind": "fitting.compare",
     "list_losses": "finetuning.loss_list",
     "load_encoder": "encoders.specs",

@@ -7,7 +7,7 @@ from pathlib import Path
 from adaptors.encoders.description import TrainedOn
 from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.finetuning.options import TuneOptions
-from adaptors.finetuning.tune import Round
+from adaptors.finetuning.rounds import Round
 from adaptors.rows.load import TuningData
 from adaptors.training.epochs import best_epoch
 from probe.data.dataset import Dataset
@@ -50,27 +50,30 @@ def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Rou
 def _weights(options: TuneOptions) -> str:
     scope = options.scope
     of = f" of the {scope.tower} tower" if scope.tower else ""
-    blocks = "every block" if not scope.top else "the last block" if scope.top == 1 else f"the last {scope.top} blocks"
-    slower = f", learning {scope.decay:g} times as fast from block to block downward," if scope.decay < 1 else ""
+    last = scope.last_blocks
+    blocks = "every block" if not last else "the last block" if last == 1 else f"the last {last} blocks"
+    decay = scope.layer_decay
+    slower = f", learning {decay:g} times as fast from block to block downward," if decay < 1 else ""
     if scope.lora is not None:
         return f"Low-rank matrices of rank {scope.lora} beside the linear maps of {blocks}{of}{slower} were"
-    weights = f"The weights of {blocks}{of} and of what comes after them" if scope.top else f"All weights{of}"
+    weights = f"The weights of {blocks}{of} and of what comes after them" if last else f"All weights{of}"
     return f"{weights}{slower} were"
 
 
 def _loss(options: TuneOptions) -> str:
     goal = options.goal
-    around = "".join(f", inside `{name}` ({WRAPPERS[name].formula})" for name in goal.around)
+    around = "".join(f", inside `{name}` ({WRAPPERS[name].formula})" for name in goal.wrap)
     given = "".join(f", {name} {getattr(goal.settings, name)}" for name in sorted(goal.settings.given()))
     return f"Loss: `{goal.loss}` ({TUNING_LOSSES[goal.loss].formula}){around}{given}."
 
 
 def _schedule(options: TuneOptions) -> str:
     schedule = options.schedule
-    length = f" of texts of at most {schedule.tokens} tokens" if schedule.tokens else ""
+    length = f" of texts of at most {schedule.max_tokens} tokens" if schedule.max_tokens else ""
     return (
-        f"Batches of {schedule.batch} rows{length}, at most {schedule.epochs} epochs, learning rate {options.rate:g}, "
-        f"warm-up {schedule.warm_up:g}, seed {schedule.seed}{', products in bfloat16' * schedule.bfloat16}."
+        f"Batches of {schedule.batch_size} rows{length}, at most {schedule.epochs} epochs, peak learning rate "
+        f"{options.lr:g}, warm-up {schedule.warmup_ratio:g}, seed {schedule.seed}"
+        f"{', products in bfloat16' * schedule.bfloat16}."
     )
 
 
@@ -80,8 +83,9 @@ def _mining(options: TuneOptions, rounds: Sequence[Round]) -> str:
     rows = ", ".join(f"{one.rows:,}" for one in rounds)
     mining = options.mining
     return (
-        f"{mining.count} hard negatives of every pair, mined anew in each of {options.rounds} rounds ({rows} rows) at "
-        f"ranks {mining.skip + 1} to {mining.depth}, none above {1 - mining.margin:.0%} of the lowest positive's score."
+        f"{mining.num_negatives} hard negatives of every pair, mined anew in each of {options.rounds} rounds ({rows} "
+        f"rows) at ranks {mining.range_min + 1} to {mining.range_max}, none above {1 - mining.relative_margin:.0%} of "
+        "the lowest positive's score."
     )
 
 

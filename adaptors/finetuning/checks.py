@@ -16,7 +16,7 @@ __all__ = ["check_rows", "check_tuning"]
 
 # They reach into sentence-transformers' own module of one transformer.
 _OF_ONE_PROCESS = frozenset({"matryoshka-2d", "adaptive-layer"})
-_OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist", "gist-cached"}
+_OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist"}
 
 
 def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
@@ -31,14 +31,14 @@ def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
         _check_fused(encoder, goal)
     if encoder.is_paired:
         _check_paired(encoder, options)
-    make_tuning_loss(goal.loss, encoder.model, goal.settings, around=goal.around)
+    make_tuning_loss(goal.loss, encoder.model, goal.settings, wrap=goal.wrap)
     if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
         fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
         raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
-    _check_batch(goal.loss, options.schedule.batch)
-    _check_processes(goal, options.schedule.batch)
+    _check_batch(goal.loss, options.schedule.batch_size)
+    _check_processes(goal, options.schedule.batch_size)
     if not encoder.is_fused:
-        check_tokens(encoder.model, options.schedule.tokens)
+        check_tokens(encoder.model, options.schedule.max_tokens)
 
 
 def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:
@@ -63,7 +63,7 @@ def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:
 def _check_paired(encoder: TrainableEncoder, options: TuneOptions) -> None:
     """Refuse what embeds an image as a text would be, or both in one column."""
     goal = options.goal
-    for name in (goal.loss, *goal.around):
+    for name in (goal.loss, *goal.wrap):
         if name in _OF_ONE_MODEL:
             raise CallError(f"'{name}' is for an encoder of texts, and '{encoder.name}' has two towers: leave it out")
     if not TUNING_LOSSES[goal.loss].layout.has_sides:
@@ -73,21 +73,21 @@ def _check_paired(encoder: TrainableEncoder, options: TuneOptions) -> None:
         )
     if options.cross_encoder is not None:
         raise CallError("a cross-encoder scores pairs of texts: leave it out where images are trained on")
-    if options.schedule.tokens is not None:
-        raise CallError(f"'{encoder.name}' reads captions at the length it was made for: leave out --tokens")
+    if options.schedule.max_tokens is not None:
+        raise CallError(f"'{encoder.name}' reads captions at the length it was made for: leave out --max-tokens")
 
 
 def _check_processes(goal: Goal, batch: int) -> None:
     """Refuse what several processes cannot share."""
     if batch % (count := world_size()):
-        raise CallError(f"--batch {batch}: expected a multiple of {count}, for {count} processes share it")
-    for name in goal.around:
+        raise CallError(f"--batch-size {batch}: expected a multiple of {count}, for {count} processes share it")
+    for name in goal.wrap:
         if name in _OF_ONE_PROCESS and count > 1:
             raise CallError(f"'{name}' changes the model while it computes: start one process, or leave it out")
 
 
 def _check_fused(encoder: TrainableEncoder, goal: Goal) -> None:
-    for name in (goal.loss, *goal.around):
+    for name in (goal.loss, *goal.wrap):
         if name in _OF_ONE_MODEL:
             raise CallError(
                 f"'{name}' is for an encoder of one model, and '{encoder.name}' is a fused one: leave it out"
@@ -97,4 +97,4 @@ def _check_fused(encoder: TrainableEncoder, goal: Goal) -> None:
 def _check_batch(loss: str, batch: int) -> None:
     """Refuse batches in which a loss of classes cannot have two texts of each of two classes or more."""
     if TUNING_LOSSES[loss].layout.sampler == "group_by_label" and (batch < 4 or batch % 2):
-        raise CallError(f"--batch {batch}: the loss '{loss}' needs an even number, 4 at least")
+        raise CallError(f"--batch-size {batch}: the loss '{loss}' needs an even number, 4 at least")

@@ -1,10 +1,13 @@
 """An encoder that is to be trained: sentence-transformers' model of it, and a folder of files made like it."""
 
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
@@ -28,7 +31,7 @@ from surgery.saving.heads import OutputHead
 from surgery.saving.origin import inherit
 from surgery.saving.save import write_model
 
-__all__ = ["Tower", "TrainableEncoder", "check_tokens", "cut_texts", "open_trainable"]
+__all__ = ["Tower", "TrainableEncoder", "check_tokens", "cut_texts", "open_changed", "open_trainable"]
 
 _SIZES = "sentence_bert_config.json"
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -87,12 +90,13 @@ class TrainableEncoder:
         return not set(_module_types(self.folder)) & {*FUSED_MODULES, *NETWORK_MODULES}
 
 
-def open_trainable(name: str, scratch: Path) -> TrainableEncoder:
+def open_trainable(name: str, scratch: Path | None = None) -> TrainableEncoder:
     """Open an encoder for training.
 
     Args:
         name: Alias, hub id or folder; a cut, adapted, fused or tuned one too.
-        scratch: An empty folder, for the files of a model that no command of ours made.
+        scratch: An empty folder, for the files of a model that no command of ours made; when left out, one is made
+            that lasts as long as the encoder's model.
 
     Returns:
         The encoder.
@@ -104,16 +108,36 @@ def open_trainable(name: str, scratch: Path) -> TrainableEncoder:
     whole, tower = split_tower(name)
     if tower:
         raise CallError(f"'{name}' is one tower of a model, and both are trained: name the whole model, {whole}")
-    folder = Path(name)
+    folder, made = Path(name), None
     if not (folder / PROVENANCE).is_file():
+        if scratch is None:
+            made = TemporaryDirectory(prefix="encoder-surgery-", ignore_cleanup_errors=True)
+            scratch = Path(made.name)
         folder = _write_base(name, scratch)
     try:
         # Of a folder's code, nothing but this package's own is run.
         model = _load(folder)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {first_line(error)}") from error
+    if made is not None:
+        weakref.finalize(model, made.cleanup)
     prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
     return TrainableEncoder(name, model.float(), folder, _towers(model, folder), prompts)
+
+
+def open_changed(encoder: TrainableEncoder, change: Callable[[Path], object]) -> TrainableEncoder:
+    """Return an encoder anew, its files copied and changed; they last as long as its model.
+
+    Args:
+        encoder: The encoder; it is not changed.
+        change: Changes the files in the folder it is given.
+    """
+    made = TemporaryDirectory(prefix="encoder-surgery-", ignore_cleanup_errors=True)
+    shutil.copytree(encoder.folder, made.name, dirs_exist_ok=True)
+    change(Path(made.name))
+    opened = open_trainable(made.name)
+    weakref.finalize(opened.model, made.cleanup)
+    return replace(opened, name=encoder.name)
 
 
 def check_tokens(model: SentenceTransformer, tokens: int | None) -> None:
@@ -124,7 +148,7 @@ def check_tokens(model: SentenceTransformer, tokens: int | None) -> None:
     """
     longest = model.max_seq_length
     if tokens is not None and longest is not None and tokens > longest:
-        raise CallError(f"--tokens {tokens} does nothing: the model reads {longest} tokens of a text; leave it out")
+        raise CallError(f"--max-tokens {tokens} does nothing: the model reads {longest} tokens of a text; leave it out")
 
 
 @contextmanager
@@ -142,7 +166,7 @@ def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
     try:
         model.max_seq_length = tokens
     except AttributeError as error:
-        raise CallError("a fused model's members have longest inputs of their own: leave out --tokens") from error
+        raise CallError("a fused model's members have longest inputs of their own: leave out --max-tokens") from error
     try:
         yield
     finally:

@@ -67,7 +67,7 @@ class HeldOutRows(SentenceEvaluator):
         if is_collapsed(documents):
             raise TrainingError(
                 f"the encoder collapsed: all vectors are equal after {max(steps, 0)} steps, so that every ranking is a "
-                "tie; lower --rate, or add --around collapse-guard"
+                "tie; lower --lr, or add --wrap collapse-guard"
             )
         score = mean_ndcg(
             queries,

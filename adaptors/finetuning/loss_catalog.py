@@ -1,11 +1,13 @@
 """Every loss for tuning, with its formula, the data it takes and where it comes from."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
-from adaptors.finetuning.loss_spec import TuningLoss, Wrapper
+from adaptors.finetuning.loss_spec import LossEntry, TuningLoss, Wrapper
 from adaptors.rows.columns import BINARY, CLASSES, LISTS, PAIRS, SCORED, TEXTS, TRIPLETS, TRIPLETS_OR_PAIRS
+from probe.errors import CallError, did_you_mean
 
-__all__ = ["TUNING_LOSSES", "WRAPPERS"]
+__all__ = ["TUNING_LOSSES", "WRAPPERS", "find_loss", "find_wrapper"]
 
 _SCALE = {"temperature": "scale"}
 _TEMPERATURE = {"temperature": "temperature"}
@@ -37,9 +39,10 @@ _HARD_TRIPLETS = {"distance_metric": _cosine_of_batches, "margin": 0.2}
 
 
 _INFONCE = "mean of -log(exp(s(q,d)/t) / sum over all documents x of exp(s(q,x)/t))"
-_OORD = "van den Oord et al. 2018; N-pairs: Sohn, NIPS 2016"
-_GAO = "Gao et al., RepL4NLP 2021 (GradCache)"
-_GUENTHER = "Günther et al. 2023 (Jina 2); Radford et al., ICML 2021 (CLIP)"
+_OORD = (
+    "van den Oord et al. 2018; N-pairs: Sohn, NIPS 2016; symmetric: Radford et al., ICML 2021 (CLIP); GradCache: Gao "
+    "et al., RepL4NLP 2021"
+)
 _HERMANS = "Hermans et al. 2017"
 _GISTS = "infonce over q-d, q-q, d-d, q-n without what the guide puts nearer than d"
 
@@ -49,35 +52,11 @@ _LOSSES = (
         _INFONCE,
         _OORD,
         "MultipleNegativesRankingLoss",
-        _SCALE,
+        {**_SCALE, **_MINI_BATCH, "symmetric": ""},
         layout=PAIRS,
-    ),
-    TuningLoss(
-        "infonce-symmetric",
-        "mean of infonce from q to all documents and from d to all queries",
-        _GUENTHER,
-        "MultipleNegativesRankingLoss",
-        _SCALE,
-        fixed=_BOTH_WAYS,
-        layout=PAIRS,
-    ),
-    TuningLoss(
-        "infonce-cached",
-        "infonce, embedded in mini-batches, for large batches",
-        _GAO,
-        "CachedMultipleNegativesRankingLoss",
-        {**_SCALE, **_MINI_BATCH},
-        fixed=_GATHERED,
-        layout=PAIRS,
-    ),
-    TuningLoss(
-        "infonce-symmetric-cached",
-        "infonce-symmetric, embedded in mini-batches",
-        _GAO,
-        "CachedMultipleNegativesRankingLoss",
-        {**_SCALE, **_MINI_BATCH},
-        fixed={**_GATHERED, **_BOTH_WAYS},
-        layout=PAIRS,
+        cached="CachedMultipleNegativesRankingLoss",
+        cached_fixed=_GATHERED,
+        symmetric=_BOTH_WAYS,
     ),
     TuningLoss(
         "arcface",
@@ -120,19 +99,11 @@ _LOSSES = (
         _GISTS,
         "Solatorio 2024 (GISTEmbed)",
         "GISTEmbedLoss",
-        _GIST,
-        needs=frozenset({"guide"}),
-        layout=TRIPLETS_OR_PAIRS,
-    ),
-    TuningLoss(
-        "gist-cached",
-        "gist, embedded in mini-batches",
-        "Solatorio 2024; Gao et al., RepL4NLP 2021",
-        "CachedGISTEmbedLoss",
         {**_GIST, **_MINI_BATCH},
         needs=frozenset({"guide"}),
-        fixed=_GATHERED,
         layout=TRIPLETS_OR_PAIRS,
+        cached="CachedGISTEmbedLoss",
+        cached_fixed=_GATHERED,
     ),
     TuningLoss(
         "simcse",
@@ -273,3 +244,55 @@ _WRAPPERS = (
 
 TUNING_LOSSES = {loss.name: loss for loss in _LOSSES}
 WRAPPERS = {wrapper.name: wrapper for wrapper in _WRAPPERS}
+
+_Entry = TypeVar("_Entry", bound=LossEntry)
+# Of sentence-transformers' classes with a gradient cache, unless another is asked for.
+_USUAL_MINI_BATCH = 32
+
+
+def find_loss(name: str) -> tuple[TuningLoss, Mapping[str, Any]]:
+    """Return a loss by its name or class, and the settings that the name of a class implies.
+
+    Args:
+        name: One of `TUNING_LOSSES`; or, in whatever case, a class of sentence-transformers: those with a gradient
+            cache (`CachedGISTEmbedLoss`) and symmetric ones, too.
+
+    Raises:
+        CallError: There is none.
+    """
+    if name in TUNING_LOSSES:
+        return TUNING_LOSSES[name], {}
+    for form, implied in _forms(name):
+        for loss in TUNING_LOSSES.values():
+            if form == loss.class_name.lower() and implied.keys() <= loss.options.keys():
+                return loss, implied
+    raise _unknown("loss", name, TUNING_LOSSES.values())
+
+
+def _forms(name: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """Yield the class whose form a class is, with the settings that make it that form."""
+    form, implied = name.lower(), {}
+    if form.startswith("cached"):
+        form, implied = form.removeprefix("cached"), {"mini_batch": _USUAL_MINI_BATCH}
+    yield form, implied
+    yield form.replace("symmetric", ""), {**implied, "symmetric": True}
+
+
+def find_wrapper(name: str) -> Wrapper:
+    """Return a wrapper of losses by its name or class.
+
+    Raises:
+        CallError: There is none.
+    """
+    for wrapper in WRAPPERS.values():
+        if name == wrapper.name or name.lower() == wrapper.class_name.lower():
+            return wrapper
+    raise _unknown("loss wrapper", name, WRAPPERS.values())
+
+
+def _unknown(kind: str, name: str, known: Iterable[_Entry]) -> CallError:
+    names = [entry.name for entry in known]
+    classes = [entry.class_name for entry in known]
+    return CallError(
+        f"unknown {kind} '{name}': {did_you_mean(name, [*names, *classes] if name[:1].isupper() else names)}"
+    )

@@ -21,11 +21,12 @@ class LossOptions:
 
     Attributes:
         temperature: Divides similarities.
-        margin: Between what is near and what is far, in the units of the loss.
-        dims: Lengths of prefixes, for Matryoshka losses.
-        guide: A model that finds false negatives, for GIST losses.
-        mini_batch: Texts embedded at a time, for losses with a gradient cache.
-        weight: Of a penalty.
+        margin: Margin between positives and negatives, in the units of the loss.
+        dims: Prefix lengths of Matryoshka losses.
+        guide: A model that filters false negatives, for GIST losses.
+        mini_batch: Texts per forward pass of the loss's form with a gradient cache (GradCache), for large batches.
+        symmetric: Whether documents are contrasted with all queries as well.
+        weight: Weight of a regularizer.
     """
 
     temperature: float | None = None
@@ -33,11 +34,12 @@ class LossOptions:
     dims: tuple[int, ...] = ()
     guide: Any = None
     mini_batch: int | None = None
+    symmetric: bool = False
     weight: float | None = None
 
     def given(self) -> set[str]:
         """Return the names of the settings that are given."""
-        return {name for name, value in vars(self).items() if value is not None and value != ()}
+        return {name for name, value in vars(self).items() if value is not None and value is not False and value != ()}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class LossEntry:
             inside.
         source: Where it was published.
         factory: Its class, with the module that it is in; a bare name is one of sentence-transformers.
-        options: The options it has, each with the argument of the class for it; `scale` is one over the temperature.
+        options: The options it has, each with the argument of the class for it; `scale` is one over the temperature,
+            an empty argument is one of several.
         needs: The options it cannot do without.
         fixed: Further arguments; a function is called with sentence-transformers' module of losses.
         theirs: Whether it is listed as sentence-transformers' own.
@@ -65,16 +68,30 @@ class LossEntry:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     theirs: bool = True
 
+    @property
+    def class_name(self) -> str:
+        """The name of its class."""
+        return self.factory.rpartition(".")[2]
+
     def make(self, options: LossOptions, *parts: Any) -> "nn.Module":
         """Return the loss of a model; of a model and the loss inside, where it goes around one."""
         library = import_module(_LIBRARY)
-        home, _, name = self.factory.rpartition(".")
-        arguments = {key: value(library) if callable(value) else value for key, value in self.fixed.items()}
+        arguments = {key: value(library) if callable(value) else value for key, value in self._fixed(options).items()}
         for option in options.given() & self.options.keys():
             argument, value = self.options[option], getattr(options, option)
-            arguments[argument] = 1 / value if argument == "scale" else value
+            if argument:
+                arguments[argument] = 1 / value if argument == "scale" else value
+        home, _, name = self._class(options).rpartition(".")
         loss: nn.Module = getattr(import_module(home) if home else library, name)(*parts, **arguments)
         return loss
+
+    def _class(self, options: LossOptions) -> str:
+        """Return the class that settings ask for."""
+        return self.factory
+
+    def _fixed(self, options: LossOptions) -> Mapping[str, Any]:
+        """Return the arguments that settings ask for, beside those of single options."""
+        return self.fixed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +100,26 @@ class TuningLoss(LossEntry):
 
     Attributes:
         layout: The columns it takes.
+        cached: The same loss with a gradient cache, which `mini_batch` asks for.
+        cached_fixed: Further arguments of that.
+        symmetric: The arguments that make it symmetric.
     """
 
     layout: Layout
+    cached: str = ""
+    cached_fixed: Mapping[str, Any] = field(default_factory=dict)
+    symmetric: Mapping[str, Any] = field(default_factory=dict)
+
+    def _class(self, options: LossOptions) -> str:
+        return self.cached if self.cached and options.mini_batch is not None else self.factory
+
+    def _fixed(self, options: LossOptions) -> Mapping[str, Any]:
+        has_cache = self.cached and options.mini_batch is not None
+        return {
+            **self.fixed,
+            **(self.cached_fixed if has_cache else {}),
+            **(self.symmetric if options.symmetric else {}),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

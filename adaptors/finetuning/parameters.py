@@ -23,14 +23,14 @@ class Scope:
 
     Attributes:
         lora: Rank of low-rank matrices beside the blocks' linear maps, which are then all that is trained.
-        top: Only this many of the last blocks, and what comes after them; all when left out.
-        decay: Factor of the learning rate from a block to the one below it.
+        last_blocks: Train only this many of the last blocks, and what comes after them; all when left out.
+        layer_decay: Layer-wise learning-rate decay: factor from a block to the one below it.
         tower: The only tower to train, `image` or `text`, of a two-tower model; both when left out.
     """
 
     lora: int | None = None
-    top: int | None = None
-    decay: float = 1.0
+    last_blocks: int | None = None
+    layer_decay: float = 1.0
     tower: str | None = None
 
 
@@ -73,7 +73,7 @@ def choose_weights(encoder: TrainableEncoder, scope: Scope) -> TrainedWeights:
     towers = _chosen_towers(scope, encoder)
     _check(scope, towers, encoder.name)
     encoder.model.requires_grad_(False)
-    adapters = () if scope.lora is None else tuple(_add_matrices(towers, scope.lora, scope.top))
+    adapters = () if scope.lora is None else tuple(_add_matrices(towers, scope.lora, scope.last_blocks))
     factors: dict[int, float] = {}
     if not adapters:
         factors |= {id(p): 1.0 for p in (*_on_top(encoder), *(p for tower in towers for p in _above(tower)))}
@@ -100,10 +100,10 @@ def _check(scope: Scope, towers: Sequence[Tower], name: str) -> None:
     depth = max(tower.stack.depth for tower in towers)
     if scope.lora is not None and scope.lora < 1:
         raise CallError(f"--lora {scope.lora} is out of range: expected a rank of 1 or more")
-    if scope.top is not None and not 1 <= scope.top <= depth:
-        raise CallError(f"--top {scope.top} is out of range: '{name}' has {depth} blocks")
-    if not 0 < scope.decay <= 1:
-        raise CallError(f"--decay {scope.decay:g} is out of range: expected more than 0, and 1 at most")
+    if scope.last_blocks is not None and not 1 <= scope.last_blocks <= depth:
+        raise CallError(f"--last-blocks {scope.last_blocks} is out of range: '{name}' has {depth} blocks")
+    if not 0 < scope.layer_decay <= 1:
+        raise CallError(f"--layer-decay {scope.layer_decay:g} is out of range: expected more than 0, and 1 at most")
 
 
 def _add_matrices(towers: Sequence[Tower], rank: int, top: int | None) -> "Iterator[LoraModel]":
@@ -135,11 +135,11 @@ def _factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]
 
     Of blocks with low-rank matrices, those are all.
     """
-    for below, block in enumerate(reversed(_chosen_blocks(tower, scope.top))):
+    for below, block in enumerate(reversed(_chosen_blocks(tower, scope.last_blocks))):
         chosen = (p for name, p in block.named_parameters() if scope.lora is None or "lora_" in name)
-        yield from ((p, scope.decay**below) for p in chosen)
-    if scope.top is None and scope.lora is None:
+        yield from ((p, scope.layer_decay**below) for p in chosen)
+    if scope.last_blocks is None and scope.lora is None:
         above = {id(p) for p in (*tower.stack.blocks.parameters(), *_above(tower))}
         for name, p in tower.module.named_parameters():
             if tower.stack.needs(name) and id(p) not in above:
-                yield p, scope.decay**tower.stack.depth
+                yield p, scope.layer_decay**tower.stack.depth

@@ -1,19 +1,27 @@
-"""One round of the tuning of an encoder: its checkpoints, its fingerprint, its epochs."""
+"""The tuning of an encoder, round by round: its held-out rows, its checkpoints, its fingerprint, its epochs."""
 
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from sentence_transformers import CrossEncoder
 from torch import nn
 
+from adaptors.finetuning.checks import check_rows, check_tuning
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
+from adaptors.finetuning.evaluator import HeldOutRows, hold_out
 from adaptors.finetuning.options import Goal, TuneOptions
+from adaptors.finetuning.parameters import TrainedWeights, choose_weights
 from adaptors.finetuning.trainer import TuningRun, as_dataset, make_trainer
+from adaptors.finetuning.two_towers import PairedModel
+from adaptors.rows.cross_encoder import open_cross_encoder, score_rows
+from adaptors.rows.hard_negatives import mine_negatives
 from adaptors.rows.load import TuningData
-from adaptors.rows.rows import Row
+from adaptors.rows.rows import Row, as_pairs, texts_of
 from adaptors.training.checkpoints import (
     check_fingerprint,
     hash_model,
@@ -21,16 +29,121 @@ from adaptors.training.checkpoints import (
     load_finished_round,
     save_finished_round,
 )
-from adaptors.training.distributed import is_first, on_first
+from adaptors.training.distributed import init, is_first, on_first
 from adaptors.training.epochs import Epoch, best_epoch, read_epochs
 from adaptors.training.memory import bounded
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer
+from probe.encoding.chunk_states import silent
+from probe.errors import CallError, DataError
 from probe.layers.random_states import kept_random_states
 
-__all__ = ["fingerprint", "train_round"]
+__all__ = ["Round", "fingerprint", "train_round", "train_rounds"]
 
 # They read the blocks' states themselves, of whole batches.
 _READ_BLOCKS = frozenset({"matryoshka-2d", "adaptive-layer"})
+
+
+@dataclass(frozen=True)
+class Round:
+    """Result of one round of training.
+
+    Attributes:
+        rows: Rows it was trained on.
+        epochs: Its epochs; 0 is before the first step. Empty where no query was held out.
+        notes: On rows that were left out.
+    """
+
+    rows: int
+    epochs: tuple[Epoch, ...]
+    notes: tuple[str, ...] = ()
+
+
+def train_rounds(
+    encoder: TrainableEncoder, data: TuningData, corpus: Sequence[str], *, options: TuneOptions | None = None
+) -> tuple[Round, ...]:
+    """Train an encoder in place; every round ends as its best epoch left it.
+
+    The best epoch is that of the greatest nDCG@10 on held-out queries; of the least loss on held-out rows where
+    labels are scores, which tell no relevant document. It may be the beginning. Two epochs without a better one end
+    a round. Several processes share every batch: the first one alone mines, ranks, writes and reports.
+
+    Args:
+        encoder: The encoder.
+        data: Training rows.
+        corpus: Texts of documents: hard negatives and what held-out queries search come from there.
+        options: Of the training.
+
+    Returns:
+        The rounds, in order; a single one where no negatives are mined.
+
+    Raises:
+        CallError: The loss cannot use the rows, an option is out of range, or checkpoints are of another training.
+        DataError: A row contradicts another, or too few negatives are found.
+        TrainingError: The vectors collapsed, or the loss is not a number.
+    """
+    init()
+    options = options or TuneOptions()
+    if not is_first():
+        options = replace(options, log=None, progress=silent)
+    check_tuning(encoder, options)
+    check_rows(encoder, data)
+    if isinstance(encoder.model, PairedModel):
+        encoder.model.know([*texts_of(data.rows), *corpus])
+    scorer = None if options.cross_encoder is None else open_cross_encoder(options.cross_encoder)
+    rest, held, notes = _split(data, options)
+    if not options.rounds and scorer is None:
+        as_dataset(rest, options)
+    run = TuningRun(encoder, _choose(encoder, options), held, _evaluator(held, corpus), options)
+    rounds: list[Round] = []
+    done = 0
+    for _ in range(max(1, options.rounds)):
+        rows = _mine(run, rest, corpus) if options.rounds else rest
+        rows = _score(rows, scorer, options) if scorer else rows
+        epochs, steps = train_round(run, rows, len(rounds), done=done)
+        rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
+        done += steps
+    run.weights.merge_adapters()
+    encoder.model.cpu().eval()
+    return tuple(rounds)
+
+
+def _choose(encoder: TrainableEncoder, options: TuneOptions) -> TrainedWeights:
+    """Make weights trainable; low-rank matrices begin at random."""
+    with kept_random_states():
+        torch.manual_seed(options.schedule.seed)
+        return choose_weights(encoder, options.scope)
+
+
+def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row], tuple[str, ...]]:
+    """Hold rows out, unless there is nothing to choose an epoch by: say so, and train on all."""
+    train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
+    if held and _evaluator(held, ()) is None:
+        try:
+            as_dataset(replace(data, rows=tuple(held)), options)
+        except (CallError, DataError) as error:
+            reason = str(error).splitlines()[-1]
+            return data, [], (f"nothing is held out, and the last epoch is kept: of the rows to hold out, {reason}",)
+    return replace(data, rows=tuple(train)), held, ()
+
+
+def _evaluator(held: Sequence[Row], corpus: Sequence[str]) -> HeldOutRows | None:
+    try:
+        pairs = as_pairs(held)
+    except (CallError, DataError):
+        return None
+    return HeldOutRows(pairs, corpus) if pairs else None
+
+
+def _score(data: TuningData, scorer: CrossEncoder, options: TuneOptions) -> TuningData:
+    return on_first(lambda: score_rows(data, scorer, options.progress))
+
+
+def _mine(run: TuningRun, data: TuningData, corpus: Sequence[str]) -> TuningData:
+    options = run.options
+    run.encoder.model.eval()
+    return on_first(
+        lambda: mine_negatives(data, run.encoder.model, corpus, options=options.mining, progress=options.progress)
+    )
 
 
 def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> tuple[tuple[Epoch, ...], int]:
@@ -51,14 +164,18 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
     """
     options = run.options
     with tempfile.TemporaryDirectory() as scratch, kept_random_states():
-        folder = options.checkpoints / f"round-{number + 1}" if options.checkpoints else on_first(lambda: Path(scratch))
+        folder = (
+            options.checkpoint_dir / f"round-{number + 1}"
+            if options.checkpoint_dir
+            else on_first(lambda: Path(scratch))
+        )
         on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options=options)))
         trainer = make_trainer(run, data, folder, number=number, done=done)
         if (finished := load_finished_round(folder)) is not None:
             trainer.restore(finished[0])
             return finished[1], trainer.args.max_steps
         start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
-        with cut_texts(run.encoder.model, options.schedule.tokens), _bounded(run, data, trainer, say=not number):
+        with cut_texts(run.encoder.model, options.schedule.max_tokens), _bounded(run, data, trainer, say=not number):
             trainer.run()
         epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
         if epochs and best_epoch(epochs) == 0:
@@ -71,12 +188,12 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
 def _bounded(run: TuningRun, data: TuningData, trainer: EncoderTrainer, *, say: bool) -> AbstractContextManager[None]:
     """Keep the memory of a round within bounds."""
     loss: Any = trainer.loss
-    goal, rows = run.options.goal, run.options.schedule.batch
+    goal, rows = run.options.goal, run.options.schedule.batch_size
     if getattr(loss, "uses_gradient_cache", False):
         rows = min(rows, int(getattr(loss, "mini_batch_size", rows)))
     train = as_dataset(data, run.options)
     columns = [] if run.encoder.is_paired else [list(train[name]) for name in train.column_names]
-    splits = not run.encoder.is_fused and not _READ_BLOCKS & {goal.loss, *goal.around}
+    splits = not run.encoder.is_fused and not _READ_BLOCKS & {goal.loss, *goal.wrap}
     return bounded(run.encoder.model, columns, rows, splits=splits, say=say and is_first())
 
 
@@ -109,4 +226,4 @@ def _describe_goal(goal: Goal) -> dict[str, Any]:
     settings = {
         name: hash_model(value) if isinstance(value, nn.Module) else str(value) for name, value in given.items()
     }
-    return {"loss": goal.loss, "around": list(goal.around), **settings}
+    return {"loss": goal.loss, "wrap": list(goal.wrap), **settings}

@@ -1,25 +1,29 @@
-"""A trained encoder as a folder: that of the encoder it began as, with other weights."""
+"""A trained encoder, and its folder: that of the encoder it began as, with other weights."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
 from adaptors.encoders.description import TrainedOn, describe_trained, is_adapted, read_adaptor
 from adaptors.finetuning.encoder import TrainableEncoder
+from adaptors.training.similarity_map import similarity_map
 from probe.data.training_record import join_learned, read_learned, write_learned
-from probe.errors import ModelError
+from probe.encoding.protocols import Encoder
+from probe.errors import CallError, ModelError
+from surgery.saving import fresh_process
 from surgery.saving.cards import write_trained_card
 from surgery.saving.files import write_json
 from surgery.saving.origin import add_step
 from surgery.saving.save import save_folder
 
-__all__ = ["Tuned", "save_tuned", "trained_files"]
+__all__ = ["TrainingResult", "Tuned", "check_trained", "save_tuned", "trained_files"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,76 @@ class Tuned:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] = lambda folder: None) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """A trained encoder; what a training came to is said by the kinds of results.
+
+    Attributes:
+        tuned: The encoder with its description.
+        samples: A sample's vectors before and after the training, each of both sides `(B, D)`; empty unless they were
+            asked for.
+    """
+
+    sides: ClassVar[tuple[str, str]] = ("queries", "documents")
+
+    tuned: Tuned = field(repr=False)
+    samples: tuple[tuple[Tensor, Tensor], ...] = field(default=(), repr=False)
+
+    @property
+    def encoder(self) -> SentenceTransformer:
+        """The trained encoder."""
+        return self.tuned.encoder.model
+
+    def save(self, out: str | Path, *, force: bool = False) -> Path:
+        """Save the encoder as a folder that is first loaded in a process of its own and has to give the same vectors.
+
+        Args:
+            out: Folder to make; it is whole or not there.
+            force: Replace a folder that an earlier save made.
+
+        Returns:
+            The folder.
+
+        Raises:
+            CallError: The folder exists.
+            ModelError: The files cannot be written, or give other vectors.
+        """
+        return save_tuned(self.tuned, Path(out), force)
+
+    def plot(self, file: str | Path) -> None:
+        """Draw a sample's similarities before and after the training.
+
+        Raises:
+            CallError: No sample was taken, the suffix is no picture's, or matplotlib is not installed.
+        """
+        if not self.samples:
+            raise CallError("there is no sample to draw: train with sample=True")
+        similarity_map(*self.samples, Path(file), sides=self.sides)
+
+
+def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] | None = None) -> Path:
     """Save a trained encoder in the layout of the one it began as; arguments, result and errors as of `save_folder`.
+
+    When `check` is left out, the folder is loaded in a process of its own and has to give the same vectors.
 
     Raises:
         ModelError: The encoder is not made like its folder, too.
     """
-    return save_folder(out, lambda folder: _write(tuned, folder), force, check=check)
+    compare = check or (lambda folder: check_trained(tuned.encoder, folder))
+    return save_folder(out, lambda folder: _write(tuned, folder), force, check=compare)
+
+
+def check_trained(encoder: TrainableEncoder, folder: Path) -> None:
+    """Load the saved folder of a trained encoder in a process of its own and compare its vectors.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
+    model = cast(Encoder, encoder.model)
+    if encoder.is_paired:
+        fresh_process.check_pair(folder, model, model)
+    else:
+        fresh_process.check_encoder(folder, model, not encoder.is_plain)
 
 
 def _write(tuned: Tuned, folder: Path) -> None:

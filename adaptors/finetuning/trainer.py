@@ -65,7 +65,7 @@ def as_dataset(data: TuningData, options: TuneOptions) -> Any:
 def make_trainer(run: TuningRun, data: TuningData, folder: Path, *, number: int, done: int) -> EncoderTrainer:
     """Return the trainer of a round, given its rows, folder of checkpoints, and rounds and steps before it."""
     options, model, train = run.options, run.encoder.model, as_dataset(data, run.options)
-    every = math.ceil(len(train) / options.schedule.batch)
+    every = math.ceil(len(train) / options.schedule.batch_size)
     name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
     log = TrainingLog(name, options.progress, options.log, done=done)
     trainer = EncoderTrainer(
@@ -73,7 +73,7 @@ def make_trainer(run: TuningRun, data: TuningData, folder: Path, *, number: int,
         args=_arguments(folder, run, every, columns=train.column_names),
         train_dataset=train,
         eval_dataset=as_dataset(replace(data, rows=tuple(run.held)), options) if _by_loss(run) else None,
-        loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, around=options.goal.around),
+        loss=make_tuning_loss(options.goal.loss, model, options.goal.settings, wrap=options.goal.wrap),
         evaluator=run.evaluator,
         callbacks=[log, *([EarlyStopping(_PATIENCE)] if run.held else [])],
     )
@@ -93,12 +93,12 @@ def _arguments(
     measure = f"eval_{run.evaluator.primary_metric}" if run.evaluator else "eval_loss"
     return encoder_arguments(
         folder,
-        per_device_train_batch_size=schedule.batch,
-        per_device_eval_batch_size=schedule.batch,
+        per_device_train_batch_size=schedule.batch_size,
+        per_device_eval_batch_size=schedule.batch_size,
         max_steps=steps,
-        learning_rate=options.rate,
-        learning_rate_mapping=run.weights.learning_rates(options.rate),
-        warmup_steps=round(schedule.warm_up * steps),
+        learning_rate=options.lr,
+        learning_rate_mapping=run.weights.learning_rates(options.lr),
+        warmup_steps=round(schedule.warmup_ratio * steps),
         seed=schedule.seed,
         bf16=schedule.bfloat16,
         batch_sampler=TUNING_LOSSES[options.goal.loss].layout.sampler,
@@ -106,7 +106,7 @@ def _arguments(
         eval_strategy=watched,
         eval_on_start=bool(run.held),
         eval_steps=every,
-        save_strategy="steps" if options.checkpoints or run.held else "no",
+        save_strategy="steps" if options.checkpoint_dir or run.held else "no",
         save_steps=every,
         load_best_model_at_end=bool(run.held),
         # What early stopping has counted so far.

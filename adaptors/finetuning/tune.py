@@ -1,130 +1,127 @@
-"""Tune an encoder itself on labelled rows, with sentence-transformers' trainer."""
+"""Tune an encoder on labelled rows: from its name and that of the rows to a result that can be saved."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-import torch
-from sentence_transformers import CrossEncoder
+from adaptors.finetuning.card import describe_tuning, trained_on
+from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
+from adaptors.finetuning.evaluator import RowSample
+from adaptors.finetuning.lora import check_peft
+from adaptors.finetuning.loss_catalog import WRAPPERS
+from adaptors.finetuning.options import Goal, TuneOptions
+from adaptors.finetuning.rounds import Round, train_rounds
+from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
+from adaptors.fitting.options import usual_dims
+from adaptors.rows.hard_negatives import candidate_texts
+from adaptors.rows.load import TuningData, load_tuning_data
+from adaptors.training.distributed import is_first
+from adaptors.training.epochs import Epoch, describe_choice, epochs_section
+from adaptors.training.trainer import is_fast
+from probe.errors import CallError
+from surgery.saving.save import check_out
 
-from adaptors.finetuning.checks import check_rows, check_tuning
-from adaptors.finetuning.encoder import TrainableEncoder
-from adaptors.finetuning.evaluator import HeldOutRows, hold_out
-from adaptors.finetuning.options import TuneOptions
-from adaptors.finetuning.parameters import TrainedWeights, choose_weights
-from adaptors.finetuning.rounds import train_round
-from adaptors.finetuning.trainer import TuningRun, as_dataset
-from adaptors.finetuning.two_towers import PairedModel
-from adaptors.rows.cross_encoder import open_cross_encoder, score_rows
-from adaptors.rows.hard_negatives import mine_negatives
-from adaptors.rows.load import TuningData
-from adaptors.rows.rows import Row, as_pairs, texts_of
-from adaptors.training.distributed import init, is_first, on_first
-from adaptors.training.epochs import Epoch
-from probe.encoding.chunk_states import silent
-from probe.errors import CallError, DataError
-from probe.layers.random_states import kept_random_states
+__all__ = ["TuneResult", "tune"]
 
-__all__ = ["Round", "tune"]
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Round:
-    """Result of one round of training.
+@dataclass(frozen=True, kw_only=True)
+class TuneResult(TrainingResult):
+    """An encoder that was tuned.
 
     Attributes:
-        rows: Rows it was trained on.
-        epochs: Its epochs; 0 is before the first step. Empty where no query was held out.
-        notes: On rows that were left out.
+        rounds: The rounds of its training, in order; a single one where no negatives were mined.
     """
 
-    rows: int
-    epochs: tuple[Epoch, ...]
-    notes: tuple[str, ...] = ()
+    rounds: tuple[Round, ...]
+
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """The epochs of the last round; 0 is before its first step. Empty where nothing was held out."""
+        return self.rounds[-1].epochs
 
 
 def tune(
-    encoder: TrainableEncoder, data: TuningData, corpus: Sequence[str], *, options: TuneOptions | None = None
-) -> tuple[Round, ...]:
-    """Train an encoder in place; every round ends as its best epoch left it.
+    model: str,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    options: TuneOptions | None = None,
+    **settings: Any,
+) -> TuneResult:
+    """Train an encoder itself on labelled rows, with sentence-transformers' trainer.
 
-    The best epoch is that of the greatest nDCG@10 on held-out queries; of the least loss on held-out rows where
-    labels are scores, which tell no relevant document. It may be the beginning. Two epochs without a better one end
-    a round. Several processes share every batch: the first one alone mines, ranks, writes and reports.
+    The best epoch is kept, by nDCG@10 on held-out queries; it may be the beginning.
 
     Args:
-        encoder: The encoder.
-        data: Training rows.
-        corpus: Texts of documents: hard negatives and what held-out queries search come from there.
+        model: Alias, hub id or folder; a cut, fused, adapted or tuned one too.
+        data: A JSONL or CSV file of rows, or a data set with a split `train`, as `load_tuning_data` takes them.
+        out: Folder to save the encoder in; nothing is saved when left out.
+        force: Replace a folder that an earlier save made.
         options: Of the training.
+        settings: Single options in place of `options`, by the names of `adaptors tune`: `loss="hinge"`, `epochs=1`.
 
     Returns:
-        The rounds, in order; a single one where no negatives are mined.
+        The encoder with the epochs of its training.
 
     Raises:
-        CallError: The loss cannot use the rows, an option is out of range, or checkpoints are of another training.
-        DataError: A row contradicts another, or too few negatives are found.
+        CallError: The encoder, the rows or an option is wrong, or the folder exists.
+        DataError: The rows are malformed.
         TrainingError: The vectors collapsed, or the loss is not a number.
     """
-    init()
-    options = options or TuneOptions()
-    if not is_first():
-        options = replace(options, log=None, progress=silent)
-    check_tuning(encoder, options)
-    check_rows(encoder, data)
-    if isinstance(encoder.model, PairedModel):
-        encoder.model.know([*texts_of(data.rows), *corpus])
-    scorer = None if options.cross_encoder is None else open_cross_encoder(options.cross_encoder)
-    rest, held, notes = _split(data, options)
-    if not options.rounds and scorer is None:
-        as_dataset(rest, options)
-    run = TuningRun(encoder, _choose(encoder, options), held, _evaluator(held, corpus), options)
-    rounds: list[Round] = []
-    done = 0
-    for _ in range(max(1, options.rounds)):
-        rows = _mine(run, rest, corpus) if options.rounds else rest
-        rows = _score(rows, scorer, options) if scorer else rows
-        epochs, steps = train_round(run, rows, len(rounds), done=done)
-        rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
-        done += steps
-    run.weights.merge_adapters()
-    encoder.model.cpu().eval()
-    return tuple(rounds)
+    chosen = _choose_options(options, settings)
+    if out is not None:
+        check_out(Path(out), force)
+    if chosen.scope.lora is not None:
+        check_peft()
+    _log.info("loading %s and %s", data, model)
+    rows = load_tuning_data(str(data), columns=chosen.columns)
+    for defect in rows.defects:
+        _log.info("%s: %s", data, defect)
+    encoder = open_trainable(model)
+    trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
+    chosen = replace(chosen, goal=_complete(chosen.goal, encoder))
+    look = RowSample(encoder.model, rows.rows)
+    before = [look()] if chosen.sample else []
+    rounds = train_rounds(encoder, rows, candidate_texts(rows), options=replace(chosen, goal=_open_guide(chosen.goal)))
+    samples = (*before, look()) if before else ()
+    tuned = _describe(encoder, str(data), rows, options=chosen, rounds=rounds)
+    result = TuneResult(tuned=tuned, rounds=rounds, samples=samples)
+    if out is not None and is_first():
+        result.save(out, force=force)
+    return result
 
 
-def _choose(encoder: TrainableEncoder, options: TuneOptions) -> TrainedWeights:
-    """Make weights trainable; low-rank matrices begin at random."""
-    with kept_random_states():
-        torch.manual_seed(options.schedule.seed)
-        return choose_weights(encoder, options.scope)
+def _choose_options(options: TuneOptions | None, settings: dict[str, Any]) -> TuneOptions:
+    if options is not None and settings:
+        raise CallError(f"options and {next(iter(settings))} exclude each other: give one of them")
+    return options or TuneOptions.of(**{"bfloat16": is_fast(), **settings})
 
 
-def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row], tuple[str, ...]]:
-    """Hold rows out, unless there is nothing to choose an epoch by: say so, and train on all."""
-    train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
-    if held and _evaluator(held, ()) is None:
-        try:
-            as_dataset(replace(data, rows=tuple(held)), options)
-        except (CallError, DataError) as error:
-            reason = str(error).splitlines()[-1]
-            return data, [], (f"nothing is held out, and the last epoch is kept: of the rows to hold out, {reason}",)
-    return replace(data, rows=tuple(train)), held, ()
+def _complete(goal: Goal, encoder: TrainableEncoder) -> Goal:
+    """Return an objective with the usual prefix lengths where a wrapper needs some and none are given."""
+    if goal.settings.dims or not any("dims" in WRAPPERS[name].needs for name in goal.wrap):
+        return goal
+    dims = usual_dims(int(encoder.model.get_embedding_dimension() or 0))
+    return replace(goal, settings=replace(goal.settings, dims=dims))
 
 
-def _evaluator(held: Sequence[Row], corpus: Sequence[str]) -> HeldOutRows | None:
-    try:
-        pairs = as_pairs(held)
-    except (CallError, DataError):
-        return None
-    return HeldOutRows(pairs, corpus) if pairs else None
+def _open_guide(goal: Goal) -> Goal:
+    """Return an objective with its guide opened."""
+    if not isinstance(goal.settings.guide, str):
+        return goal
+    return replace(goal, settings=replace(goal.settings, guide=open_trainable(goal.settings.guide).model))
 
 
-def _score(data: TuningData, scorer: CrossEncoder, options: TuneOptions) -> TuningData:
-    return on_first(lambda: score_rows(data, scorer, options.progress))
-
-
-def _mine(run: TuningRun, data: TuningData, corpus: Sequence[str]) -> TuningData:
-    options = run.options
-    run.encoder.model.eval()
-    return on_first(
-        lambda: mine_negatives(data, run.encoder.model, corpus, options=options.mining, progress=options.progress)
-    )
+def _describe(
+    encoder: TrainableEncoder, source: str, data: TuningData, *, options: TuneOptions, rounds: Sequence[Round]
+) -> Tuned:
+    words = describe_tuning(data, options, rounds)
+    sections = "".join(epochs_section(one.epochs) for one in rounds)
+    chosen = [describe_choice(one.epochs) for one in rounds if one.epochs]
+    facts = {"loss": options.goal.loss, "rows": [one.rows for one in rounds], "kept": chosen}
+    return Tuned(encoder, trained_on(source, data), Path(encoder.name).name, words + sections, facts)

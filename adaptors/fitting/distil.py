@@ -88,4 +88,4 @@ def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[E
         evaluator=None,
         fingerprint=fingerprint(network, data, options),
     )
-    return train(network, task, replace(options, rate=options.rate * _RATE_FACTOR))
+    return train(network, task, replace(options, lr=options.lr * _RATE_FACTOR))

@@ -8,7 +8,7 @@ from adaptors.training.epochs import Epoch
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import GREATEST_SEED, check_number
 
-__all__ = ["FitResult", "TrainOptions"]
+__all__ = ["FitResult", "TrainOptions", "usual_dims"]
 
 
 @dataclass(frozen=True)
@@ -18,25 +18,25 @@ class TrainOptions:
     Attributes:
         loss: One of `adaptors.fitting.losses.LOSSES`; default: the kind's own.
         steps: Maximum number of batches, rounded down to whole epochs of 30 batches if there are that many.
-        rate: Initial learning rate of Adam, with linear decay to 0.
+        lr: Initial learning rate of Adam, with linear decay to 0.
         seed: Random seed.
-        checkpoints: Folder for one checkpoint per epoch; an interrupted training resumes from it.
+        checkpoint_dir: Folder for one checkpoint per epoch; an interrupted training resumes from it.
         report_to: Experiment tracker, by its name in transformers.
         progress: Called for every step.
     """
 
     loss: str | None = None
     steps: int = 300
-    rate: float = 1e-3
+    lr: float = 1e-3
     seed: int = 0
-    checkpoints: Path | None = None
+    checkpoint_dir: Path | None = None
     report_to: str = "none"
     progress: Progress = silent
 
     def __post_init__(self) -> None:
         """Check that the numbers are in range."""
         check_number("steps", self.steps, 1)
-        check_number("rate", self.rate, above=0)
+        check_number("--lr", self.lr, above=0)
         check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
 
@@ -53,3 +53,8 @@ class FitResult:
     module: Adaptor
     epochs: tuple[Epoch, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def usual_dims(width: int) -> tuple[int, ...]:
+    """Return the dimensions that are tried unless others are named: all of them, a half, a quarter."""
+    return tuple(dict.fromkeys(max(1, width // part) for part in (1, 2, 4)))

@@ -87,7 +87,7 @@ def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[
     check_tracking(options.report_to)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with tempfile.TemporaryDirectory() as scratch, kept_random_states():
-        folder = options.checkpoints or Path(scratch)
+        folder = options.checkpoint_dir or Path(scratch)
         check_fingerprint(folder, task.fingerprint)
         model = SentenceTransformer(modules=[AdaptorModule(network)], device=None)
         trainer = _Trainer(
@@ -125,7 +125,7 @@ def fingerprint(network: Adaptor, data: FitData, options: TrainOptions, *, dims:
         **network.settings(),
         "labels": data.labels,
         "data": [hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in (data.texts, data.targets, data.pairs)],
-        **{name: getattr(options, name) for name in ("loss", "steps", "rate", "seed")},
+        **{name: getattr(options, name) for name in ("loss", "steps", "lr", "seed")},
     }
 
 
@@ -136,7 +136,7 @@ def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> Sente
         per_device_train_batch_size=1,
         per_device_eval_batch_size=1,
         max_steps=options.steps // every * every,
-        learning_rate=options.rate,
+        learning_rate=options.lr,
         weight_decay=0.0,
         max_grad_norm=0.0,
         seed=options.seed,

@@ -1,285 +1,213 @@
-"""Heal a cut encoder: train what is left of it to give the full model's vectors, on unlabelled text."""
+"""Heal a cut encoder: from its name and that of some texts to a result that can be saved."""
 
-import math
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar
 
-import numpy as np
-from datasets import Dataset
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
-from sentence_transformers.util import batch_to_device
-from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from adaptors.encoders.description import TrainedOn
+from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
+from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
+from adaptors.healing.held_out import Agreement
+from adaptors.healing.lens import add_lens, has_lens
+from adaptors.healing.start import HealStart, choose_start
+from adaptors.healing.teacher import find_teacher
+from adaptors.healing.texts import HealTexts, gather_heal_texts, load_heal_texts
+from adaptors.healing.trainer import HealedState, HealOptions, HealSample, train_student
+from adaptors.training.pace import Budget
+from adaptors.training.trainer import is_fast
+from probe.encoding.chunk_states import Progress
+from probe.encoding.opening import open_reader
+from probe.errors import CallError, did_you_mean
+from probe.models.loading import load_model
+from probe.models.options import LoadOptions
+from probe.store.store import Store
+from surgery.saving.save import check_out
 
-from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
-from adaptors.finetuning.parameters import Scope, choose_weights
-from adaptors.healing.held_out import Agreement, HeldOutTexts
-from adaptors.healing.texts import HealTexts, check_width, draw_batches
-from adaptors.losses.distillation import HealLoss
-from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_texts
-from adaptors.training.evaluation import evaluation_mode
-from adaptors.training.metrics_log import TrainingLog
-from adaptors.training.pace import Budget, Pace, has_run_out
-from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
-from probe.encoding.chunk_states import Progress, silent
-from probe.errors import CallError
-from probe.layers.random_states import kept_random_states
-from probe.models.hashes import hash_tensors
+__all__ = ["HealResult", "heal"]
 
-__all__ = ["HealOptions", "HealResult", "HealSample", "heal"]
+_log = logging.getLogger(__name__)
 
-_LOG_STEPS = 50
-_WARM_UP = 0.05
-_FEW_STEPS = 200
-# Where the clock ends a training: more steps than anybody waits for, over batches that come again.
-_ENDLESS, _MOST_BATCHES, _MOST_PASSES = 10**7, 20_000, 20
-_STEP = "training the cut encoder"
-_SAMPLE = 64
+# Opening a saved folder in a fresh process takes about what opening the student took here, and it is written before.
+_SAVING, _WRITING = 1.5, 2.0
 
 
-class HealSample:
-    """At most 64 different texts; called, it embeds them."""
-
-    def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
-        """Draw a sample of training texts, cut at the longest input that the encoder has now.
-
-        Raises:
-            CallError: There are not two different texts.
-        """
-        different = texts.distinct_rows()
-        if len(different) < 2:
-            raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
-        rows = np.random.default_rng(seed).choice(different, min(_SAMPLE, len(different)), False).tolist()
-        self._model = model
-        self._features = model.preprocess([texts.texts[row] for row in rows])
-        self._targets = texts.targets[rows]
-
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        """Return the encoder's vectors, as it is now, and its teacher's, each `(B, F)`."""
-        features = batch_to_device(dict(self._features), self._model.device)
-        with evaluation_mode(self._model):
-            vectors: Tensor = self._model(features)["sentence_embedding"]
-        return vectors.float().cpu(), self._targets
-
-
-@dataclass(frozen=True)
-class HealOptions:
-    """How a cut encoder is healed.
+@dataclass(frozen=True, kw_only=True)
+class HealResult(TrainingResult):
+    """A cut encoder that was healed.
 
     Attributes:
-        steps: Batches, unless there is a budget.
-        batch: Texts in a batch.
-        tokens: Longest text while it is trained; the model's own when left out, as its teacher reads it.
-        rate: Greatest learning rate; it rises in the first twentieth of the way and falls to 0 in a line.
-        seed: Of everything that is random.
-        bfloat16: Whether the products are computed in bfloat16.
-        checkpoints: Folder of the checkpoints, from which an interrupted training resumes.
-        progress: Called at every step.
-        log: File for the metrics of every fiftieth step, a line of JSON each.
-        budget: The time to end in, whatever the number of steps.
+        teacher: The full model that it learned from.
+        state: The state that was kept, and how near to the teacher it is.
     """
 
-    steps: int = 1000
-    batch: int = 16
-    tokens: int | None = None
-    rate: float = 3e-4
-    seed: int = 0
-    bfloat16: bool = True
-    checkpoints: Path | None = None
-    progress: Progress = silent
-    log: Path | None = None
-    budget: Budget | None = None
+    sides: ClassVar[tuple[str, str]] = ("student", "teacher")
 
-
-@dataclass(frozen=True)
-class HealResult:
-    """What a healing came to.
-
-    Attributes:
-        steps: Batches that were learned from.
-        kept: Steps behind the state that was kept, the nearest to the teacher; 0 is the start.
-        before: Agreement of the start with the teacher on held-out texts.
-        after: The same of the state that was kept.
-        last: The same of the last step.
-        held_out: Number of held-out texts.
-        losses: The loss at every fiftieth step, and at the last.
-    """
-
-    steps: int
-    kept: int
-    before: Agreement
-    after: Agreement
-    last: Agreement
-    held_out: int
-    losses: tuple[float, ...] = field(repr=False)
+    teacher: str
+    state: HealedState
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on steps that were too few, or too many."""
-        few = f"{self.steps} steps are few: more may bring more" if self.steps < _FEW_STEPS else ""
-        kept = ""
-        if not self.kept:
-            kept = "no step came nearer to the teacher than the start, which is what is kept"
-        elif self.kept < self.steps:
-            kept = f"the state after {self.kept} of {self.steps} steps was the nearest, and is kept"
-        return tuple(filter(None, [kept, few]))
+    def before(self) -> Agreement:
+        """Agreement with the teacher on held-out texts, before the training."""
+        return self.state.before
+
+    @property
+    def after(self) -> Agreement:
+        """The same of the state that was kept."""
+        return self.state.after
+
+    def describe(self) -> list[str]:
+        """Return sentences on how near to its teacher the encoder was, and is."""
+        state = self.state
+        lines = [
+            f"On {state.held_out} held-out texts, against the teacher's vectors: {state.before} before, {state.after} "
+            f"after {state.kept} of {state.steps} steps."
+        ]
+        if state.kept != state.steps:
+            lines.append(f"After the last step: {state.last}.")
+        return [*lines, *(f"{note[0].upper()}{note[1:]}." for note in state.notes)]
 
 
-def heal(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> HealResult:
-    """Train an encoder in place; it ends as the state nearest to its teacher on held-out texts, which may be the start.
+def heal(
+    cut: str,
+    data: str | Path | Sequence[str | Path] = "docstrings",
+    *,
+    teacher: str | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    store: Store | None = None,
+    options: HealOptions | None = None,
+    **settings: Any,
+) -> HealResult:
+    """Teach a cut encoder the full model's vectors, without labels.
+
+    The state nearest to the teacher on held-out texts is kept; it may be the beginning.
 
     Args:
-        encoder: The cut encoder, its vectors of as many dimensions as the teacher's.
-        texts: Texts with their targets; `texts.hold_out(seed)` says which of them judge.
+        cut: Folder of a cut encoder, with a lens or without.
+        data: Text, Markdown, JSONL or CSV files, or names of data sets, whose texts are read; one or several.
+        teacher: The full model; what the folder says it was cut from when left out.
+        out: Folder to save the encoder in; nothing is saved when left out.
+        force: Replace a folder that an earlier save made.
+        store: Store of the full model's vectors, if any.
         options: Of the training.
+        settings: Single options in place of `options`: `steps=200`, `lr=1e-4`; `minutes` in place of `steps`.
 
     Returns:
-        What it came to.
+        The encoder, and how near to its teacher it was and is.
 
     Raises:
-        ModelError: It has another dimension than its teacher.
-        CallError: The folder of checkpoints belongs to another training, the log is no log, or all texts are equal.
-        TrainingError: The loss is not a number, or the budget is spent before the first step.
+        CallError: The cut, the texts or an option is wrong, or the folder exists.
+        ModelError: The cut has another dimension than its teacher.
+        TrainingError: The loss is not a number, or the time is over before the first step.
     """
-    model, budget = encoder.model, options.budget
-    check_width(model, texts)
-    train, held = texts.hold_out(options.seed)
-    judge = HeldOutTexts(held, budget.clock) if budget else HeldOutTexts(held)
-    with cut_texts(model, options.tokens), tempfile.TemporaryDirectory() as scratch, kept_random_states():
-        if budget is not None:
-            budget.check()
-        folder = options.checkpoints or Path(scratch)
-        check_fingerprint(folder, _fingerprint(encoder, texts, options))
-        choose_weights(encoder, Scope())
-        trainer = _make_trainer(encoder, train, judge, folder=folder, options=options)
-        start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
-        trainer.run()
-        result = _read_result(trainer, len(held.texts))
-        if not result.kept:
-            # The trainer compares the states that it saved, and saves none before the first step.
-            trainer.restore(start)
-    model.cpu().eval()
+    chosen = _choose_options(options, settings)
+    names = [str(name) for name in ([data] if isinstance(data, str | Path) else data)]
+    if out is not None:
+        check_out(Path(out), force)
+    budget = chosen.budget
+    student = open_trainable(cut)
+    _refuse_towers(student)
+    source = find_teacher(student, teacher)
+    trained_files(student, student.folder)  # what cannot be saved is not trained
+    progress = chosen.progress
+    if budget is not None:
+        budget.reserve = _SAVING * budget.spent() + _WRITING
+        progress = _checking(progress, budget)
+    _log.info("loading %s, and %s, the teacher of %s", ", ".join(names), source, cut)
+    texts = gather_heal_texts(open_reader(source, None, store), load_heal_texts(names), store, progress=progress)
+    chosen = replace(chosen, progress=progress)
+    student, start = _begin(source, student, texts, options=chosen)
+    look = HealSample(student.model, texts, chosen.seed)
+    before = [look()] if chosen.sample else []
+    state = train_student(student, texts, chosen)
+    samples = (*before, look()) if before else ()
+    described = Tuned(student, TrainedOn("healed", texts.seen), Path(cut).name, "")
+    result = HealResult(tuned=described, samples=samples, teacher=source, state=state)
+    words = f"## Healed\n\n{start} {_describe(result, texts, chosen)}"
+    result = replace(result, tuned=replace(described, words=words, facts=_facts(result)))
+    if out is not None:
+        result.save(out, force=force)
     return result
 
 
-class _HealTrainer(EncoderTrainer):
-    """The trainer, whose learning rate follows the clock where that ends the training."""
-
-    pace: Pace
-    has_budget = False
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Return the scheduler of the learning rate."""
-        if self.has_budget and self.lr_scheduler is None:
-            self.lr_scheduler = LambdaLR(
-                optimizer or cast(Optimizer, self.optimizer), partial(self.pace.rate_factor, _WARM_UP)
-            )
-        return self.lr_scheduler or super().create_scheduler(num_training_steps, optimizer)
-
-    def has_ended(self, state: Mapping[str, Any]) -> bool:
-        """Return whether no step is left, or no time."""
-        return super().has_ended(state) or has_run_out(state)
+def _choose_options(options: HealOptions | None, settings: dict[str, Any]) -> HealOptions:
+    if options is not None and settings:
+        raise CallError(f"options and {next(iter(settings))} exclude each other: give one of them")
+    if options is not None:
+        return options
+    known = [*(one.name for one in fields(HealOptions) if one.name != "budget"), "minutes"]
+    for name in settings:
+        if name not in known:
+            raise CallError(f"unknown option '{name}': {did_you_mean(name, known)}")
+    minutes = settings.pop("minutes", None)
+    budget = None if minutes is None else Budget(minutes)
+    return HealOptions(**{"bfloat16": is_fast(), **settings}, budget=budget)
 
 
-def _make_trainer(
-    encoder: TrainableEncoder, texts: HealTexts, judge: HeldOutTexts, *, folder: Path, options: HealOptions
-) -> _HealTrainer:
-    model, budget = encoder.model, options.budget
-    collator = _TextCollator(model, texts)
-    passes = _MOST_PASSES * math.ceil(len(texts.texts) / options.batch)
-    steps = options.steps if budget is None else min(_MOST_BATCHES, passes)
-    pace = Pace(options.steps, budget, lambda: judge.seconds)
-    trainer = _HealTrainer(
-        model=model,
-        args=_arguments(folder, options),
-        train_dataset=Dataset.from_dict(
-            {"rows": draw_batches(collator.lengths(), options.batch, steps, seed=options.seed)}
-        ),
-        loss=HealLoss(model),
-        evaluator=judge,
-        data_collator=collator,  # type: ignore[arg-type]
-        callbacks=[pace, TrainingLog(_STEP, options.progress, options.log, total=pace.expected_steps)],
-    )
-    trainer.pace, trainer.has_budget = pace, budget is not None
-    trainer.sample = HealSample(model, texts, options.seed)
-    return trainer
+def _refuse_towers(student: TrainableEncoder) -> None:
+    if student.is_paired:
+        raise CallError(
+            f"'{student.name}' is a two-tower model, and healing is for text encoders: name a cut of a text encoder"
+        )
 
 
-def _read_result(trainer: _HealTrainer, held_out: int) -> HealResult:
-    """Return what a training came to, by its log."""
-    log = trainer.state.log_history
-    measured = {int(entry["step"]): entry for entry in log if "eval_cosine" in entry}
-    # Of equal ones, the first.
-    kept = max(measured, key=lambda step: measured[step]["eval_cosine"])
-    before, after, last = (
-        Agreement(measured[step]["eval_cosine"], measured[step]["eval_neighbours"]) for step in (0, kept, max(measured))
-    )
-    losses = tuple(entry["loss"] for entry in log if "loss" in entry)
-    return HealResult(trainer.state.global_step, kept, before, after, last, held_out, losses)
+def _checking(report: Progress, budget: Budget) -> Callable[[str, int, int], None]:
+    """Return a progress that ends the setting up where the time is over."""
+
+    def told(step: str, done: int, total: int) -> None:
+        """Check the time, unless it is the training, which ends by itself."""
+        if not step.startswith("training"):
+            budget.check()
+        report(step, done, total)
+
+    return told
 
 
-class _TextCollator:
-    """Turns drawn rows into features and their teacher's vectors."""
-
-    def __init__(self, model: SentenceTransformer, texts: HealTexts) -> None:
-        self.valid_label_columns: list[str] = []
-        self._model = model
-        self._texts = texts
-
-    def lengths(self) -> list[int]:
-        """Return the tokens of every text."""
-        tokenizer: Any = self._model.tokenizer
-        cut = {"truncation": True, "max_length": self._model.max_seq_length}
-        return [len(ids) for ids in tokenizer(list(self._texts.texts), **cut)["input_ids"]]
-
-    def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
-        """Return one drawn batch."""
-        (drawn,) = rows
-        numbers = drawn["rows"]
-        features = self._model.preprocess([self._texts.texts[number] for number in numbers])
-        tensors = {f"text_{name}": value for name, value in features.items() if isinstance(value, Tensor)}
-        return {**tensors, "label": self._texts.targets[numbers]}
-
-
-def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> dict[str, Any]:
-    """Return what decides the training: a resumed one must have it in common with the interrupted one."""
+def _begin(
+    teacher: str, cut: TrainableEncoder, texts: HealTexts, *, options: HealOptions
+) -> tuple[TrainableEncoder, str]:
+    """Put a lens on top of a cut that has none, and the student where it is to begin; return it, and words on where."""
+    train, _ = texts.hold_out(options.seed)
+    student, found = cut, "the cut with its lens"
+    if not has_lens(cut.folder):
+        student, found = add_lens(cut, train, tokens=options.max_tokens, seed=options.seed), f"{found}, fitted here,"
+    stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
     budget = options.budget
-    return {
-        "optimizer": OPTIMIZER,
-        "student": hash_model(encoder.model),
-        "prompts": dict(encoder.prompts),
-        "texts": hash_texts(texts.texts),
-        "teacher": hash_tensors({"targets": texts.targets}),
-        "length": {"steps": options.steps} if budget is None else {"minutes": budget.minutes},
-        **{name: getattr(options, name) for name in ("batch", "tokens", "rate", "seed", "bfloat16")},
-    }
+    if budget is not None:
+        budget.check()
+    has_time = (lambda: True) if budget is None else (lambda: not budget.is_half_over())
+    tried = choose_start(student, stack, train, tokens=options.max_tokens, seed=options.seed, has_time=has_time)
+    words = _describe_start(teacher, tried, found)
+    _log.info(words.replace("`", "'"))
+    return student, words
 
 
-def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainingArguments:
-    return encoder_arguments(
-        folder,
-        per_device_train_batch_size=1,
-        max_steps=options.steps if options.budget is None else _ENDLESS,
-        learning_rate=options.rate,
-        warmup_steps=round(_WARM_UP * options.steps),
-        seed=options.seed,
-        bf16=options.bfloat16,
-        logging_steps=_LOG_STEPS,
-        # The pace says when.
-        eval_strategy="steps",
-        eval_on_start=True,
-        eval_steps=_ENDLESS,
-        save_strategy="steps",
-        save_steps=_ENDLESS,
-        save_only_model=options.checkpoints is None,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_cosine",
-        greater_is_better=True,
-        report_to="none",
+def _describe_start(teacher: str, tried: Sequence[HealStart], found: str) -> str:
+    start, first = min(tried, key=lambda one: one.distance), tried[0]
+    if start is first:
+        return f"It began as {found.rstrip(',')} (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
+    count = first.own_blocks - start.own_blocks
+    blocks = f"{count} blocks" if count > 1 else "block"
+    return (
+        f"Its last {blocks} began as the last of `{teacher}` (mean 1 - cos to its vectors: {start.distance:.3f}; "
+        f"{found.rstrip(',')}: {first.distance:.3f})."
     )
+
+
+def _describe(result: HealResult, texts: HealTexts, options: HealOptions) -> str:
+    names = ", ".join(name for name, _ in texts.seen)
+    longest = f" of at most {options.max_tokens} tokens" if options.max_tokens else ""
+    count = len(texts.texts) - result.state.held_out
+    return (
+        f"Every weight was then trained to give the vectors of `{result.teacher}` on {count:,} texts of {names}, "
+        f"without labels: {result.state.steps:,} batches of {options.batch_size} texts{longest}, peak learning rate "
+        f"{options.lr:g}, seed {options.seed}. {' '.join(result.describe())}"
+    )
+
+
+def _facts(result: HealResult) -> dict[str, Any]:
+    state = result.state
+    facts = {"teacher": result.teacher, "steps": state.steps, "kept": state.kept, "held_out_texts": state.held_out}
+    return {**facts, "before": asdict(state.before), "after": asdict(state.after)}

@@ -1,16 +1,14 @@
 """A lens found on the way: a linear map on top of a raw cut, to its teacher's vectors."""
 
 import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from adaptors.encoders.description import DESCRIPTION, SavedDescription, describe_member, is_adapted, read_adaptor
-from adaptors.finetuning.encoder import TrainableEncoder, cut_texts, open_trainable
+from adaptors.finetuning.encoder import TrainableEncoder, cut_texts, open_changed
 from adaptors.fitting.closed_form import fit_lens
 from adaptors.fitting.data import FitData
 from adaptors.fitting.kinds import LENS
@@ -30,15 +28,12 @@ def has_lens(folder: Path) -> bool:
     return is_adapted(folder) and bool(read_adaptor(folder).top)
 
 
-def add_lens(
-    encoder: TrainableEncoder, texts: HealTexts, scratch: Path, *, tokens: int | None, seed: int
-) -> TrainableEncoder:
+def add_lens(encoder: TrainableEncoder, texts: HealTexts, *, tokens: int | None, seed: int) -> TrainableEncoder:
     """Put a map to the teacher's vectors on top of an encoder: a ridge regression, as `surgery cut --lens` fits it.
 
     Args:
         encoder: The encoder; it is not changed.
         texts: Texts to fit it to, with their teacher's vectors.
-        scratch: An empty folder, for the files of the encoder with its lens.
         tokens: Longest text; the model's own when left out.
         seed: Of the sample of texts.
 
@@ -52,10 +47,13 @@ def add_lens(
     width, targets = vectors.shape[1], texts.targets[rows]
     none, no_pairs = torch.empty(0, width), torch.empty(0, 3, dtype=torch.long)
     lens = fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ("", "")), targets.shape[1])
-    shutil.copytree(encoder.folder, scratch, dirs_exist_ok=True)
-    top = _write_top(DenseLayer(lens.weight.numpy(), lens.bias.numpy()), scratch)
-    _describe(scratch, texts, top, members=[tower.folder for tower in encoder.towers])
-    return replace(open_trainable(str(scratch), scratch), name=encoder.name)
+
+    def put_on(folder: Path) -> None:
+        """Write the map, and say so."""
+        top = _write_top(DenseLayer(lens.weight.numpy(), lens.bias.numpy()), folder)
+        _describe(folder, texts, top, members=[tower.folder for tower in encoder.towers])
+
+    return open_changed(encoder, put_on)
 
 
 def _write_top(lens: DenseLayer, folder: Path) -> str:

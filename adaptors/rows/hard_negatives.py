@@ -38,19 +38,18 @@ class MineOptions:
     """Which documents near a query are taken as its negatives.
 
     Attributes:
-        count: Negatives of every pair, its own among them.
-        skip: How many of the nearest documents within the margin to pass over: some may be relevant, though
-            they were never judged.
-        depth: How many of the nearest documents to consider, beside the largest number of positives of a query.
-        margin: No candidate scores higher than the query's lowest positive less this share of that score; below 0,
-            candidates may score higher than the positive.
-        seed: Of the draw among the candidates.
+        num_negatives: Negatives per pair, its own among them.
+        range_min: Nearest documents within the margin to skip: some may be relevant, though they were never judged.
+        range_max: Nearest documents to consider, beside the largest number of positives of a query.
+        relative_margin: No negative scores higher than the query's lowest positive less this share of that score; below
+            0, negatives may score higher than the positive.
+        seed: Random seed of the draw among the candidates.
     """
 
-    count: int = 5
-    skip: int = 10
-    depth: int = 50
-    margin: float = 0.05
+    num_negatives: int = 5
+    range_min: int = 10
+    range_max: int = 50
+    relative_margin: float = 0.05
     seed: int = 0
 
 
@@ -96,36 +95,39 @@ def mine_negatives(
     options = options or MineOptions()
     _check(options)
     pairs = as_pairs(data.rows)
-    if all(len(pair.negatives) >= options.count for pair in pairs):
+    if all(len(pair.negatives) >= options.num_negatives for pair in pairs):
         raise CallError(
-            f"every pair of '{data.name}' has {options.count} negatives of its own or more: ask for more, or mine none"
+            f"every pair of '{data.name}' already has {options.num_negatives} negatives or more: raise "
+            "--num-negatives, or leave out --rounds"
         )
     mined = _mine_by_key(pairs, model, corpus, options=options, progress=progress)
     defects = Defects()
-    rows = tuple(_complete_pairs(pairs, mined, options.count, seed=options.seed, defects=defects))
+    rows = tuple(_complete_pairs(pairs, mined, options.num_negatives, seed=options.seed, defects=defects))
     if not rows:
         raise DataError(
-            f"no pair of '{data.name}' has {options.count} negatives at ranks {options.skip + 1} to {options.depth} "
-            f"among {len(corpus):,} documents:\nlower the margin ({options.margin:g}), look deeper, skip fewer or ask "
-            "for fewer"
+            f"no pair of '{data.name}' has {options.num_negatives} negatives at ranks {options.range_min + 1} to "
+            f"{options.range_max} among {len(corpus):,} documents:\nlower --relative-margin "
+            f"({options.relative_margin:g}), --range-min or --num-negatives, or raise --range-max"
         )
     return replace(data, rows=rows, defects=(*data.defects, *defects.summarize()))
 
 
 def _check(options: MineOptions) -> None:
-    if options.count < 1:
-        raise CallError(f"count {options.count} is out of range: expected at least 1")
-    for option in ("skip", "seed"):
-        if getattr(options, option) < 0:
-            raise CallError(f"{option} {getattr(options, option)} is out of range: expected 0 or more")
-    check_number("depth", options.depth, 1, most=_DEEPEST)
-    if options.depth - options.skip < options.count:
+    if options.num_negatives < 1:
+        raise CallError(f"--num-negatives {options.num_negatives} is out of range: expected at least 1")
+    check_number("--range-min", options.range_min, 0)
+    check_number("--seed", options.seed, 0)
+    check_number("--range-max", options.range_max, 1, most=_DEEPEST)
+    if options.range_max - options.range_min < options.num_negatives:
         raise CallError(
-            f"depth {options.depth} is too little for {options.count} negatives after the first {options.skip}: "
-            f"expected at least {options.skip + options.count}"
+            f"--range-max {options.range_max} is too small for {options.num_negatives} negatives after rank "
+            f"{options.range_min}: expected at least {options.range_min + options.num_negatives}"
         )
-    if not math.isfinite(options.margin) or options.margin >= 1:
-        raise CallError(f"margin {options.margin:g} is out of range: expected a share of the positive's score, below 1")
+    if not math.isfinite(options.relative_margin) or options.relative_margin >= 1:
+        raise CallError(
+            f"--relative-margin {options.relative_margin:g} is out of range: expected a share of the positive's score, "
+            "below 1"
+        )
 
 
 def _mine_by_key(
@@ -207,7 +209,7 @@ def mine(
     """Draw distinct documents from those that may be negatives of distinct pairs.
 
     The model's prompts are put before queries and documents. Returns, per query, one document more than
-    `options.count`, the nearest first, or as many as there are.
+    `options.num_negatives`, the nearest first, or as many as there are.
     """
     queries, positives = zip(*pairs, strict=True)
     with _silent_and_seeded(options.seed):
@@ -215,10 +217,10 @@ def mine(
             Dataset.from_dict({"query": queries, "documents": positives}),
             _Embedder(model, progress),  # type: ignore[arg-type]
             corpus=list(corpus),
-            range_min=options.skip,
-            range_max=options.depth,
-            relative_margin=options.margin,
-            num_negatives=min(options.count + 1, options.depth - options.skip),
+            range_min=options.range_min,
+            range_max=options.range_max,
+            relative_margin=options.relative_margin,
+            num_negatives=min(options.num_negatives + 1, options.range_max - options.range_min),
             sampling_strategy="random",
             output_format="labeled-list",
             batch_size=_BATCH,

@@ -4,27 +4,21 @@ The columns of a file tell its form, and every fault is named by file and line.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adaptors.rows.forms import Form, find_form
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
 from probe.data.dataset import Dataset, Defects
 from probe.data.loading import load_dataset
-from probe.errors import DataError
+from probe.errors import CallError, DataError
 from probe.io.column_files import RECORD_FILES, column_names, column_text, finite_number, read_columns
-from probe.io.text_lines import label
 
 __all__ = ["TuningData", "load_tuning_data"]
 
-_FORMS = "query, document, label; query, positive[, negative or negative_1, negative_2, ...]; query, documents, labels"
-
-_OWN = {"point-wise": ("document", "label"), "pair-wise": ("positive",), "list-wise": ("documents", "labels")}
-_NUMBERED = re.compile(r"negative_([1-9]\d*)")
-
-_Read = Callable[[dict[str, Any], str], Row]
+_Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,17 +38,19 @@ class TuningData:
     corpus: Dataset | None = None
 
 
-def load_tuning_data(name: str, split: str = "train") -> TuningData:
+def load_tuning_data(name: str, split: str = "train", columns: Mapping[str, str] | None = None) -> TuningData:
     """Load rows to train on, by name or path.
 
     Args:
         name: A JSONL or CSV file, or what `load_dataset` takes.
-        split: Whose judgements to use of a data set.
+        split: Whose relevance labels to use of a data set.
+        columns: Columns of a file under other names: the usual name, and the file's, `{"anchor": "question"}`.
 
     Returns:
-        Of a file, the form its columns tell: `query, document, label`; `query, positive` with `negative` or
-        `negative_1, negative_2, ...`; `query, documents, labels`. Of a data set, a pair for every relevant document;
-        documents that were judged and found not relevant are left out.
+        Of a file, the form its columns tell: `anchor, positive` with `negative` or `negative_1, negative_2, ...`;
+        `query, pos, neg` with lists of texts; `sentence1, sentence2, score`; `query, documents, labels`. `query`,
+        `anchor` and `sentence1` are one, and so are `document` and `sentence2`, `label` and `score`. Of a data set, a
+        pair for every relevant document; documents labelled not relevant are left out.
 
     Raises:
         CallError: There is no such file, data set or split.
@@ -62,8 +58,10 @@ def load_tuning_data(name: str, split: str = "train") -> TuningData:
     """
     path = Path(name)
     if path.suffix.lower() in RECORD_FILES:
-        rows: tuple[Row, ...] = tuple(_read_file(path))
+        rows: tuple[Row, ...] = tuple(_read_file(path, columns or {}))
         data = TuningData(path.name, rows)
+    elif columns:
+        raise CallError(f"--columns names the columns of a file, and '{name}' is a data set: leave it out")
     else:
         data = _pair_judged(load_dataset(name, split))
     if not data.rows:
@@ -86,73 +84,56 @@ def _pair_judged(dataset: Dataset) -> TuningData:
     return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarize()), dataset)
 
 
-def _read_file(path: Path) -> Iterator[Row]:
+def _read_file(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     """Yield the rows of a JSONL or CSV file, all of the form that its columns tell; other columns are left out."""
-    names = column_names(path)
-    form = _form_of(names, path)
-    negatives = _negatives(names) if form == "pair-wise" else []
-    for location, record in read_columns(path, ["query", *_OWN[form], *negatives]):
-        yield _READ[form](record, location)
+    form = find_form(path, column_names(path), columns)
+    for location, record in read_columns(path, list(form.columns.values())):
+        yield from _READ[form.kind](record, form, location)
 
 
-def _form_of(names: Mapping[str, str], path: Path) -> str:
-    found = [form for form, own in _OWN.items() if any(name in names for name in own)]
-    negative = next((name for name in names if name.startswith("negative")), None)
-    if negative and "pair-wise" not in found:
-        found.append("pair-wise")
-    if len(found) != 1:
-        columns = ", ".join(names) or "no columns"
-        fault = f"columns of two forms ({' and '.join(found)})" if found else "columns of no form"
-        raise DataError(f"{label(path)}:1: {fault}: {columns[:80]}\nexpected {_FORMS}")
-    missing = [name for name in ("query", *_OWN[found[0]]) if name not in names]
-    if missing:
-        has = f"{', '.join(names)[:80]} ({found[0]})"
-        raise DataError(f'{label(path)}:1: the column "{missing[0]}" is missing, found {has}\nexpected {_FORMS}')
-    return found[0]
+def _read_point(record: _Record, form: Form, location: str) -> Iterator[Row]:
+    query, document, label = (form.columns[name] for name in ("query", "document", "label"))
+    number = _number(record[label], f'"{label}"', location)
+    yield Pointwise(_text(record, query, location), _text(record, document, location), number, location)
 
 
-def _negatives(names: Mapping[str, str]) -> list[str]:
-    """Return the columns of negatives in order."""
-    found = [name for name in names if name.startswith("negative")]
-    if found == ["negative"]:
-        return found
-    for name in found:
-        if not _NUMBERED.fullmatch(name):
-            raise DataError(
-                f'{names[name]}: the column "{name}": expected negative alone, or negative_1, negative_2, ...'
-            )
-    found.sort(key=lambda name: int(name.removeprefix("negative_")))
-    for number, name in enumerate(found, start=1):
-        if name != f"negative_{number}":
-            raise DataError(
-                f'{names[name]}: the column "{name}" without "negative_{number}": number them without a gap'
-            )
-    return found
+def _read_pair(record: _Record, form: Form, location: str) -> Iterator[Row]:
+    query, positive = (_text(record, form.columns[name], location) for name in ("query", "positive"))
+    yield _pair(query, positive, [_text(record, name, location) for name in form.negatives], location)
 
 
-def _read_point(record: dict[str, Any], location: str) -> Pointwise:
-    query, document = _text(record, "query", location), _text(record, "document", location)
-    return Pointwise(query, document, _number(record["label"], '"label"', location), location)
+def _read_positives(record: _Record, form: Form, location: str) -> Iterator[Row]:
+    """Yield a pair for every positive of a list, all with the negatives of the other."""
+    query = _text(record, form.columns["query"], location)
+    negatives = _texts(record, form.columns["neg"], location) if "neg" in form.columns else []
+    positives = _texts(record, form.columns["pos"], location)
+    if not positives:
+        raise DataError(f'{location}: "{form.columns["pos"]}" is empty: expected a positive or more')
+    for positive in positives:
+        yield _pair(query, positive, negatives, location)
 
 
-def _read_pair(record: dict[str, Any], location: str) -> Pairwise:
-    query, positive = _text(record, "query", location), _text(record, "positive", location)
-    negatives = tuple(_text(record, name, location) for name in record if name.startswith("negative"))
+def _pair(query: str, positive: str, negatives: Sequence[str], location: str) -> Pairwise:
     if positive in negatives:
         raise DataError(f"{location}: the positive is among its own negatives: '{positive[:60]}'")
-    return Pairwise(query, positive, negatives, location=location)
+    return Pairwise(query, positive, tuple(negatives), location=location)
 
 
-def _read_list(record: dict[str, Any], location: str) -> Listwise:
-    query = _text(record, "query", location)
-    found, given = _items(record, "documents", location), _items(record, "labels", location)
-    if len(found) != len(given):
-        raise DataError(f"{location}: {len(found)} documents and {len(given)} labels: expected one label per document")
-    if len(found) < 2:
-        raise DataError(f"{location}: {len(found)} documents in a list: expected two or more to compare")
-    numbered = {f"documents[{number}]": text for number, text in enumerate(found)}
-    documents = tuple(_text(numbered, name, location) for name in numbered)
-    labels = tuple(_number(value, f'"labels[{number}]"', location) for number, value in enumerate(given))
+def _read_list(record: _Record, form: Form, location: str) -> Iterator[Row]:
+    query = _text(record, form.columns["query"], location)
+    documents, given = (
+        _texts(record, form.columns["documents"], location),
+        _items(record, form.columns["labels"], location),
+    )
+    if len(documents) != len(given):
+        raise DataError(
+            f"{location}: {len(documents)} documents and {len(given)} labels: expected one label per document"
+        )
+    if len(documents) < 2:
+        raise DataError(f"{location}: {len(documents)} documents in a list: expected two or more to compare")
+    labels = tuple(
+        _number(value, f'"{form.columns["labels"]}[{number}]"', location) for number, value in enumerate(given)
+    )
     if len(set(documents)) < len(documents):
         raise DataError(f"{location}: a document comes twice in one list: expected each once")
     # A teacher's scores may all be below zero, but they differ.
@@ -160,20 +141,31 @@ def _read_list(record: dict[str, Any], location: str) -> Listwise:
         raise DataError(
             f"{location}: no document of the list is relevant: expected a label above 0, or scores that differ"
         )
-    return Listwise(query, documents, labels, location)
+    yield Listwise(query, tuple(documents), labels, location)
 
 
-_READ: dict[str, _Read] = {"point-wise": _read_point, "pair-wise": _read_pair, "list-wise": _read_list}
+_READ: dict[str, Callable[[_Record, Form, str], Iterator[Row]]] = {
+    "point-wise": _read_point,
+    "pair-wise": _read_pair,
+    "lists of positives": _read_positives,
+    "list-wise": _read_list,
+}
 
 
-def _text(record: dict[str, Any], column: str, location: str) -> str:
+def _texts(record: _Record, column: str, location: str) -> list[str]:
+    """Return the texts of a list."""
+    numbered = {f"{column}[{number}]": text for number, text in enumerate(_items(record, column, location))}
+    return [_text(numbered, name, location) for name in numbered]
+
+
+def _text(record: _Record, column: str, location: str) -> str:
     text = column_text(record, column, location)
     if not text:
         raise DataError(f'{location}: "{column}" is empty: expected a text')
     return text
 
 
-def _items(record: dict[str, Any], column: str, location: str) -> list[Any]:
+def _items(record: _Record, column: str, location: str) -> list[Any]:
     value = record[column]
     try:
         items = json.loads(value) if isinstance(value, str) else value

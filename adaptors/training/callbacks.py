@@ -58,7 +58,7 @@ class CollapseMonitor(TrainerCallback):
         if is_collapsed(vectors):
             raise TrainingError(
                 f"{self._network.kind} collapsed: all vectors are equal after {state.global_step} steps, so every "
-                "ranking is a tie; lower --rate, or choose another loss"
+                "ranking is a tie; lower --lr, or choose another loss"
             )
 
 
@@ -70,7 +70,7 @@ def check_loss(logs: Mapping[str, float] | None, prefix: str, step: int) -> None
     """
     loss = (logs or {}).get("loss", 0.0)
     if not math.isfinite(loss):
-        raise TrainingError(f"{prefix}the loss is {loss} after {step} steps: lower --rate, or choose another loss")
+        raise TrainingError(f"{prefix}the loss is {loss} after {step} steps: lower --lr, or choose another loss")
 
 
 def check_tracking(name: str) -> None:

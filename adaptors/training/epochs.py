@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["Epoch", "best_epoch", "describe_choice", "epoch_cells", "read_epochs"]
+__all__ = ["Epoch", "best_epoch", "describe_choice", "epoch_cells", "epochs_section", "read_epochs"]
 
 _SCORE = "eval_ndcg@10_"
 
@@ -81,3 +81,12 @@ def epoch_cells(epochs: Sequence[Epoch]) -> tuple[list[str], list[list[str]]]:
         for epoch in epochs
     ]
     return header, rows
+
+
+def epochs_section(epochs: Sequence[Epoch]) -> str:
+    """Return a section of a card with every epoch of a training, in Markdown; nothing where there is none."""
+    if not epochs:
+        return ""
+    header, rows = epoch_cells(epochs)
+    lines = [header, ["---:"] * len(header), *rows]
+    return "\n## Training\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

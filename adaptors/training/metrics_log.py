@@ -169,7 +169,7 @@ def measure_sample(model: nn.Module, sample: Sample, step: int) -> SampleGeometr
     with evaluation_mode(model):
         left, right = sample()
     if not (left.isfinite().all() and right.isfinite().all()):
-        raise TrainingError(f"the vectors contain NaN or infinity after {step} steps: lower --rate")
+        raise TrainingError(f"the vectors contain NaN or infinity after {step} steps: lower --lr")
     return pair_geometry(left, right)
 
 

@@ -19,13 +19,19 @@ from adaptors.training.checkpoints import last_checkpoint, read_state
 from adaptors.training.distributed import own_part, share_loss, whole, world_size
 from adaptors.training.metrics_log import Sample, measure_sample
 from probe.io.files import replace_file
+from probe.models.device import pick_device, pick_dtype
 
-__all__ = ["OPTIMIZER", "EncoderTrainer", "PlainTrainer", "encoder_arguments"]
+__all__ = ["OPTIMIZER", "EncoderTrainer", "PlainTrainer", "encoder_arguments", "is_fast"]
 
 _WEIGHTS = "trained.safetensors"
 # In fingerprints: a training cannot resume from a checkpoint with other parameter groups.
 OPTIMIZER = "adamw by learning rate"
 _KNOWN = set(TrainerState.__dataclass_fields__)
+
+
+def is_fast() -> bool:
+    """Return whether this machine multiplies bfloat16 natively."""
+    return pick_dtype("auto", pick_device("auto")) == torch.bfloat16
 
 
 class PlainTrainer(SentenceTransformerTrainer):

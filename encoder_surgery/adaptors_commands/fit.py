@@ -12,7 +12,7 @@ from encoder_surgery.shell.idle import Idle, refuses
 
 __all__ = ["fit"]
 
-Checkpoints = Annotated[Path | None, flag("Keep every epoch there, and take up a training that was interrupted.")]
+Checkpoints = Annotated[Path | None, flag("Checkpoint folder; resumes automatically.")]
 _KIND_HELP = (
     "truncate, pca, spectral, lens, distil, or a network: rotation, linear, scalar-mix, attention, residual, mlp, "
     "autoencoder; linear-original and mlp-original: as in the experiment compared with."
@@ -27,7 +27,7 @@ def _is_untrained(values: Mapping[str, Any]) -> bool:
 
 
 @friendly
-@refuses(Idle(("steps", "rate", "checkpoints", "report_to"), _is_untrained, "with {kind}, which is not trained"))
+@refuses(Idle(("steps", "lr", "checkpoint_dir", "report_to"), _is_untrained, "with {kind}, which is not trained"))
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP)],
     on: Annotated[str, flag("What to adapt: one hookpoint, or a fusion by +.", "--on")],
@@ -38,9 +38,9 @@ def fit(
     labels: option.Labels = "none",
     loss: Annotated[str | None, flag("A loss other than the kind's own: similarity, ranking, margin, ...")] = None,
     steps: option.Steps = 300,
-    rate: Annotated[float, flag("Learning rate at the first step.", callback=option.check_rate)] = 1e-3,
+    lr: Annotated[float, flag("Learning rate at the first step.", callback=option.check_rate)] = 1e-3,
     seed: option.Seed = 0,
-    checkpoints: Checkpoints = None,
+    checkpoint_dir: Checkpoints = None,
     report_to: Annotated[str, flag("Track the training: tensorboard, wandb, ... (installed by you).")] = "none",
     force: option.Force = False,
     drop_same_id: option.DropSameId = False,
@@ -58,7 +58,7 @@ def fit(
     from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
     lengths = option.parse_dims(dims) if dims else ()
-    training = TrainOptions(loss, steps, rate, seed, checkpoints, report_to)
+    training = TrainOptions(loss, steps, lr, seed, checkpoint_dir, report_to)
     request = FitRequest(
         kind, on, lengths, dataset, split, out, force, store.open(), labels, training, drop_same_id=drop_same_id
     )

@@ -15,9 +15,11 @@ __all__ = ["report"]
 Results = Annotated[list[Path], typer.Argument(help="Results that commands saved with --save FILE.json.")]
 Page = Annotated[Path, flag("Output .html file.", "--out", "-o")]
 
+Title = Annotated[str, flag("Title of the page; default: the names of the results.", show_default=False)]
+
 
 @friendly
-def report(results: Results, out: Page = Path("report.html"), force: Force = False) -> None:
+def report(results: Results, out: Page = Path("report.html"), title: Title = "", force: Force = False) -> None:
     """Show results in a browser: one self-contained page with tables, curves, maps, and queries to look at.
 
     Every result gets a section of its own; nothing is averaged over results. Prints the page's path.
@@ -29,6 +31,6 @@ def report(results: Results, out: Page = Path("report.html"), force: Force = Fal
     from probe.report.page import render_report
     from probe.results.load import read_result
 
-    page = render_report([(path, read_result(path)) for path in dict.fromkeys(results)])
+    page = render_report([(path, read_result(path)) for path in dict.fromkeys(results)], title)
     write_text(page, out)
     typer.echo(out)

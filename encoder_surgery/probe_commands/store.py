@@ -1,5 +1,6 @@
 """The commands of `probe store`."""
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.options import StoreFolder
 from encoder_surgery.shell.output import FormatFlag, as_json, say
 from encoder_surgery.shell.progress import working
-from probe.errors import ProbeError
+from probe.errors import CallError, ProbeError
 
 if TYPE_CHECKING:
     from probe.store.store import Store
@@ -66,12 +67,14 @@ def verify(store: StoreFolder) -> None:
 @refuses(
     Idle(("everything",), lambda values: values["model"] is not None, "with --model"),
     Idle(("everything",), lambda values: values["unused_for"] is not None, "with --unused-for"),
+    Idle(("yes",), lambda values: values["dry_run"], "with --dry-run"),
 )
 def prune(
     model: Annotated[str | None, flag("Vectors of this model.", "--model", "-m")] = None,
     unused_for: Annotated[float | None, flag("Vectors not used for this many days.", min=0)] = None,
     everything: Annotated[bool, flag("All vectors.", "--all")] = False,
     dry_run: Annotated[bool, flag("List the files, delete nothing.", "--dry-run")] = False,
+    yes: Annotated[bool, flag("Delete without asking.", "--yes", "-y")] = False,
     *,
     store: StoreFolder,
 ) -> None:
@@ -89,8 +92,23 @@ def prune(
             typer.echo(path)
         say(f"{len(paths)} folders and files would be deleted")
         return
+    _confirm(len(paths), yes)
     files, size = delete(paths)
     typer.echo(f"deleted {files} files, {size / 1e6:.1f} MB")
+
+
+def _confirm(count: int, yes: bool) -> None:
+    """Ask before a deletion.
+
+    Raises:
+        CallError: Nobody can be asked.
+    """
+    if yes or not count:
+        return
+    if not sys.stdin.isatty():
+        raise CallError(f"{count} folders and files would be deleted, and there is no terminal to ask: add --yes")
+    if not typer.confirm(f"Delete {count} folders and files?", err=True):
+        raise typer.Exit(1)
 
 
 def _open(folder: StoreFolder) -> "Store":

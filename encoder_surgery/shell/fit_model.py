@@ -2,22 +2,18 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import typer
 
 from adaptors.fitting.options import TrainOptions
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.training_output import show_epochs, training_section
-from probe.errors import CallError
+from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:
-    from adaptors.encoders.adapted import AdaptedEncoder
-    from probe.evaluation.fusion import Fusion
-    from probe.experiments.specs import ResolvedSpecs
+    from adaptors.fitting.fit import FittedModel
     from probe.models.options import LoadOptions
-    from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
 
 __all__ = ["FitRequest", "fit_and_save"]
@@ -58,103 +54,54 @@ class FitRequest:
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     """Fit, score, save, check in a fresh process, and print the folder."""
-    from adaptors.encoders.adapted import AdaptedModel
-    from adaptors.encoders.folder import About, is_plain_model, save_adapted
-    from probe.encoding.opening import open_reader
-    from surgery.fusing.model import FusedModel
+    from adaptors.encoders.folder import is_plain_model
+    from adaptors.training.epochs import epochs_section
     from surgery.saving.fresh_process import check_encoder
     from surgery.saving.save import check_out
-    from surgery.scoring import card_section
 
     check_out(request.out, request.force)
-    encoder, board = _fit(request, replace(options, dtype="auto", device="auto"))
+    fitted = _fit(request, replace(options, dtype="auto", device="auto"))
+    encoder, board = fitted.encoder, fitted.board
     show_epochs(encoder.epochs)
     for note in board.settings["adaptors"]:
         say(note)
     for row in board.rows:
-        fitted = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
+        with_adaptor = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
         beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
-        say(f"{row.encoder}, {fitted}: {board.metric} {row.scores[board.metric]:.4f}{beside}")
-    readers = tuple(open_reader(name, options) for name in dict.fromkeys(point.model for point in encoder.points))
-    model = AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
+        say(f"{row.encoder}, {with_adaptor}: {board.metric} {row.scores[board.metric]:.4f}{beside}")
     say(f"saving {request.out} and checking it in a fresh process")
-    about = About(board.settings["dataset"]["name"], card_section(board) + training_section(encoder.epochs))
     trust = options.trust_remote_code or not is_plain_model(encoder)
-    save_adapted(
-        encoder,
-        readers,
+    fitted.save(
         request.out,
-        about=about,
         force=request.force,
-        check=lambda folder: check_encoder(folder, model, trust),
+        options=options,
+        words=epochs_section(encoder.epochs),
+        check=lambda folder, model: check_encoder(folder, model, trust),
     )
     typer.echo(request.out)
 
 
-def _fit(request: FitRequest, options: "LoadOptions") -> "tuple[AdaptedEncoder, Leaderboard]":
-    """Return the adapted encoder of the most dimensions, and how it and the frozen one retrieve."""
-    from adaptors.encoders.specs import resolve_specs
-    from adaptors.fitting.compare import FitPlan, fit_adaptors
-    from adaptors.fitting.data import select_fit_data
-    from adaptors.fitting.kinds import KINDS, check_kinds
-    from probe.data.loading import load_dataset
+def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
+    from adaptors.fitting.fit import fit
     from probe.experiments.options import RunOptions
-    from probe.experiments.ranking import rank_candidates
-    from surgery.fusing.model import widths_of
 
-    check_kinds([request.kind])
-    if request.labels != "none" and not KINDS[request.kind].uses_labels:
-        having = ", ".join(name for name, kind in KINDS.items() if kind.uses_labels)
-        raise CallError(f"'{request.kind}' uses no judgements: leave out --labels, or take one of {having}")
-    if request.training.loss is not None and not KINDS[request.kind].uses_labels:
-        raise CallError(f"'{request.kind}' has no other loss than its own: leave out --loss")
-    with working(request.training.checkpoints) as report:
-        data = load_dataset(request.dataset, request.split, drop_same_id=request.drop_same_id)
-        resolved = resolve_specs([request.spec], options, request.store, similarity=request.similarity)
-        _check_single(resolved, request.spec)
-        shown = _beside_full(resolved) if KINDS[request.kind].maps_to_final else resolved
-        points = cast("Fusion", shown.baseline).points
-        width = sum(widths_of(points, [candidate.reader for candidate in resolved.candidates]))
-        training = replace(request.training, progress=report)
+    with working() as report:
         ranking = RunOptions(
-            seed=training.seed,
+            seed=request.training.seed,
             command=command_line(),
             store=request.store,
             progress=report,
             similarity=request.similarity,
+            drop_same_id=request.drop_same_id,
+            load=options,
         )
-        plan = FitPlan((request.kind,), request.dims or (width,), training, only_labelled=True)
-        ladder = fit_adaptors(resolved, plan, select_fit_data(request.dataset, data, request.labels), options=ranking)
-        encoders = [*shown.fusions, *ladder.adapted]
-        board = rank_candidates(shown.candidates, data, str(shown.baseline), options=ranking, fusions=encoders)
-    board = replace(board, settings={**board.settings, "adaptors": list(ladder.notes)})
-    return max(ladder.adapted, key=lambda encoder: encoder.dim), board
-
-
-def _beside_full(resolved: "ResolvedSpecs") -> "ResolvedSpecs":
-    """Return what is adapted with what it aims at, the full model, as the baseline: the cut alone is easily beaten."""
-    from adaptors.fitting.data import final_fusion
-    from probe.experiments.specs import ResolvedSpecs
-
-    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
-    full = final_fusion(readers, cast("Fusion", resolved.baseline))
-    if len(full.points) > 1:
-        return ResolvedSpecs(resolved.candidates, tuple(dict.fromkeys((full, *resolved.fusions))), full)
-    (candidate,) = resolved.candidates
-    points = tuple(dict.fromkeys((*full.points, *candidate.hookpoints)))
-    return ResolvedSpecs((replace(candidate, hookpoints=points),), resolved.fusions, full)
-
-
-def _check_single(resolved: "ResolvedSpecs", spec: str) -> None:
-    from probe.evaluation.fusion import Fusion
-
-    encoders = sum(len(candidate.hookpoints) for candidate in resolved.candidates) + len(resolved.fusions)
-    if encoders != 1 or not isinstance(resolved.baseline, Fusion):
-        raise CallError(
-            f"'{spec}' names {encoders} encoders or a saved one: an adaptor is fitted on one hookpoint or fusion"
-        )
-    if any(candidate.reader.model.tower for candidate in resolved.candidates):
-        raise CallError(
-            f"'{spec}' is read in one tower of two, and no model of both has a place for an adaptor: adaptors rank "
-            "scores it"
+        return fit(
+            request.kind,
+            request.spec,
+            request.dataset,
+            dims=request.dims,
+            split=request.split,
+            labels=request.labels,
+            training=replace(request.training, progress=report),
+            options=ranking,
         )

@@ -15,7 +15,7 @@ from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
-from probe.layers.hookpoint import HEAD, check_pooling, split_tower
+from probe.layers.hookpoint import HEAD, check_pooling, split_name, split_tower
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
@@ -111,8 +111,10 @@ def refuse_for_tower(model: str, options: dict[str, object]) -> None:
 
 
 def name_folder(model: str) -> str:
-    """Return the start of the default output folder for a model, given its alias, hub id or folder."""
-    name, tower = split_tower(model)
+    """Return the start of the default output folder for a model: its name if it has one, else its alias or id."""
+    whole, tower = split_tower(model)
+    given, rest = split_name(whole)
+    name = given or rest
     return name.rstrip("/").rpartition("/")[2] + (f"-{tower}" if tower else "")
 
 

@@ -1,4 +1,4 @@
-"""The epochs of a training, as a table on the console and in a card; and the precision that it computes in."""
+"""The epochs of a training, as a table on the console."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,16 +8,7 @@ from encoder_surgery.shell.output import console, say
 if TYPE_CHECKING:
     from adaptors.training.epochs import Epoch
 
-__all__ = ["is_fast", "show_epochs", "training_section"]
-
-
-def is_fast() -> bool:
-    """Return whether this machine multiplies bfloat16 natively."""
-    import torch
-
-    from probe.models.device import pick_device, pick_dtype
-
-    return pick_dtype("auto", pick_device("auto")) == torch.bfloat16
+__all__ = ["show_epochs"]
 
 
 def show_epochs(epochs: "Sequence[Epoch]") -> None:
@@ -37,14 +28,3 @@ def show_epochs(epochs: "Sequence[Epoch]") -> None:
         table.add_row(*row)
     console(stderr=True).print(table)
     say(describe_choice(epochs))
-
-
-def training_section(epochs: "Sequence[Epoch]") -> str:
-    """Return a section of a card: every epoch of a training, or nothing where there is none."""
-    from adaptors.training.epochs import epoch_cells
-
-    if not epochs:
-        return ""
-    header, rows = epoch_cells(epochs)
-    lines = [header, ["---:"] * len(header), *rows]
-    return "\n## Training\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

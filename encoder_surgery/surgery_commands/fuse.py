@@ -1,6 +1,5 @@
 """The command `surgery fuse`."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,8 +12,9 @@ from encoder_surgery.shell.idle import refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.positional import positional
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.save_model import NO_SCORING, CardFlags, FolderFlags
+from encoder_surgery.shell.save_model import NO_SCORING, CardFlags, FolderFlags, name_folder
 from probe.errors import CallError
+from probe.layers.hookpoint import split_fusion, split_spec
 
 if TYPE_CHECKING:
     from probe.metrics.retrieval import Metric
@@ -96,7 +96,8 @@ def _parse_weights(text: str | None) -> tuple[float, ...] | None:
 
 def _short_name(spec: str) -> str:
     """Return a spec without characters that are awkward in folder names."""
-    return re.sub(r"[@:+]+", "-", spec.rstrip("/").rpartition("/")[2])
+    parts = [split_spec(part) for part in split_fusion(spec)]
+    return "-".join(word for part in parts for word in (name_folder(part.model), part.layers, part.pooling) if word)
 
 
 def _tune(

@@ -30,7 +30,7 @@ class Column:
         title: Its header.
         cell: The text of a row's cell.
         left: Whether it is set flush left; numbers are not.
-        drop: The column with the greatest leaves a narrow console first, 0 never does.
+        drop: Columns with the greatest leave a narrow console first, those of one number together, those of 0 never.
         key: Its name on a command line; the title in lower case when left out.
         label: Put before the value in the table's title, where all rows have the same; None keeps the column.
     """
@@ -152,9 +152,10 @@ def _fit(result: Printable, console: Console) -> _Layout:
         elif not same or not values <= {"", EMPTY}:
             columns.append(column)
     fitting = [column for column in columns if not column.drop]
-    for column in sorted(columns, key=lambda column: column.drop):
-        if column.drop and _measure(_table([*fitting, column], result), console) <= console.width:
-            fitting.append(column)
+    for drop in sorted({column.drop for column in columns} - {0}):
+        more = [*fitting, *(column for column in columns if column.drop == drop)]
+        if _measure(_table(more, result), console) <= console.width:
+            fitting = more
     hidden = tuple(column.name for column in columns if column not in fitting)
     return _Layout(tuple(column for column in columns if column in fitting), tuple(shared), hidden)
 

@@ -39,6 +39,7 @@ _BAR_WIDTH = 8
 _FEWEST_LAYERS = 3
 # Models that are named in one line; the others are counted.
 _MOST_MODELS = 3
+_LONGEST_NAME = 24
 
 
 class Tested(Protocol):
@@ -158,11 +159,16 @@ def brief_model_line(models: Sequence[dict[str, Any]]) -> str:
     """Return how models ran, in short."""
     if len(models) == 1:
         model = models[0]
-        where = f"{model['dtype']} on {model['device']}"
-        return f"model: {model['name']}, own pooling {model['own_pooling']}, {model['max_tokens']} tokens, {where}"
-    named = [f"{model['name']} ({model['max_tokens']} tokens)" for model in models[:_MOST_MODELS]]
+        how = f"own pooling {model['own_pooling']}, {model['max_tokens']} tokens, {model['dtype']} on {model['device']}"
+        return f"model: {_short_name(model['name'])}, {how}"
+    named = [f"{_short_name(model['name'])} ({model['max_tokens']} tokens)" for model in models[:_MOST_MODELS]]
     more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
     return f"models: {', '.join(named)}{more}"
+
+
+def _short_name(name: str) -> str:
+    """Return a model's name, or the end of one that is long: a table has the whole."""
+    return name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME:]}"
 
 
 def brief_statistics_line() -> str:

@@ -74,8 +74,8 @@ _COLUMNS = [
     Column("eff. rank ↑", lambda row: f"{row.effective_rank:.1f}", drop=1, key="effective_rank"),
     Column("top axis ↓", lambda row: f"{row.top_share:.3f}", drop=3, key="top_axis"),
     Column("norm", lambda row: f"{row.norm:.2f} ± {row.norm_deviation:.2f}", drop=5),
-    Column("alignment ↓", lambda row: show_number(row.alignment, ".3f"), drop=2),
-    Column("uniformity ↓", lambda row: f"{row.uniformity:.2f}", drop=2),
+    Column("alignment ↓", lambda row: show_number(row.alignment, ".3f"), drop=2, key="alignment"),
+    Column("uniformity ↓", lambda row: f"{row.uniformity:.2f}", drop=2, key="uniformity"),
     Column("dominant", lambda row: " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant), left=True, drop=7),
     Column("spectrum", lambda row: show_sparks(row.spectrum[:_AXES], max(row.spectrum[0], 1e-12)), left=True, drop=6),
 ]

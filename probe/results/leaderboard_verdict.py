@@ -148,8 +148,8 @@ def _judge_encoders(field: _Field) -> str:
     elif worse == many:
         others = {1: f"than {name}", 2: "than both others"}.get(many, f"than all {many} others")
         words = f"The baseline {field.baseline.encoder} is significantly better {others}"
-        next_best = "which is" if many == 1 else f"the next, {name}, is"
-        return f"{words}; {next_best} {_gap(best.delta or 0)} lower{_saving(best, ' and ')}."
+        next_best = ", which is" if many == 1 else f"; the next, {name}, is"
+        return f"{words}{next_best} {_gap(best.delta or 0)} lower{_saving(best, ' and ')}."
     else:
         gap = "equal" if not best.delta else f"{_gap(best.delta)} lower"
         words = f"The baseline {field.baseline.encoder} scores highest; the next, {name}, is {gap} ({field.test(best)})"

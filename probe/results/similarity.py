@@ -115,7 +115,8 @@ class SimilarityResult(Result):
         starred = significant(self.rows)
         best, worse = rivals[0], sum(row.rank in starred and (row.delta or 0) < 0 for row in rivals)
         gap, test = abs(best.delta or 0), test_words(best.p_value, best.rank in starred)
-        counts = f"{worse} of {len(rivals)} layers are significantly below it"
+        counts = f"{worse} of {len(rivals)} layers are" if worse else "no layer is"
+        counts += " significantly below it"
         if (best.delta or 0) > 0:
             words = f"{best.encoder} agrees best with the gold scores (Spearman {best.spearman:.3f})"
             return f"{words}, {gap:.3f} above the full model ({test}); {counts}."

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import cli
 from adaptors.fitting.options import TrainOptions
-from adaptors.healing.heal import HealOptions
+from adaptors.healing.trainer import HealOptions
 from probe.models.catalog import list_entries
 
 COMMANDS = pages.commands()

@@ -28,11 +28,11 @@ import json, os, sys
 import sentence_transformers, torch, transformers.models.bert.modeling_bert
 import adaptors.fitting.trainer, adaptors.finetuning.tune
 from cli import adaptors_app
-from encoder_surgery.adaptors_commands import tune_labels
+from adaptors.training import trainer
 from surgery.saving import fresh_process as fresh_check
 
 # In float32: bfloat16 rounds a part of a batch otherwise than the whole.
-tune_labels.is_fast = lambda: False
+trainer.is_fast = lambda: False
 
 def run(arguments):
     try:
@@ -103,7 +103,7 @@ def test_every_kind_of_loss_is_the_same_for_two_processes(folder: Path, tmp_path
 @pytest.mark.long
 def test_two_processes_tune_both_towers_as_one(tmp_path: Path) -> None:
     folder, data = write_towers(tmp_path / "clip"), draw_shapes(tmp_path / "drawn", 32)
-    schedule = ("--epochs", 2, "--batch", 4, "--rate", 1e-3, "--hold-out", 0.25)
+    schedule = ("--epochs", 2, "--batch-size", 4, "--lr", 1e-3, "--hold-out", 0.25)
     for count in (1, 2):
         words = [*map(str, ("tune", "-m", folder, "-d", data, *schedule, "-o", tmp_path / str(count)))]
         done = run(count, "-c", COMMANDS, json.dumps({"tune": words}))
@@ -143,18 +143,18 @@ def outcome(folder: Path, tiny_folder: Callable[[str], Path], tmp_path_factory: 
         called: dict[str, tuple[object, ...]] = {
             kind: (fit[0], kind, *fit[2:], *more, "--out", place / kind) for kind, more in FITS.items()
         }
-        how = ("--epochs", 1, "--batch", 4, "--rate", 1e-3, "--hold-out", 0)
-        kept = ("--checkpoints", place / "kept", "--log", place / "log.jsonl")
+        how = ("--epochs", 1, "--batch-size", 4, "--lr", 1e-3, "--hold-out", 0)
+        kept = ("--checkpoint-dir", place / "kept", "--log", place / "log.jsonl")
         called["tune"] = (*tune, *how, *kept, "--out", place / "tune")
         return {name: [*map(str, words)] for name, words in called.items()}
 
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(1), one_thread():
-        patch.setattr("encoder_surgery.adaptors_commands.tune_labels.is_fast", lambda: False)
+        patch.setattr("adaptors.training.trainer.is_fast", lambda: False)
         patch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
         for name, words in arguments(root / "alone").items():
             done = run_command(*words)
             assert (done.exit_code, done.stdout) == (0, f"{root / 'alone' / name}\n"), done.stderr
-    wrong = [*map(str, tune), "--batch", "5", "--out", str(root / "beside" / "wrong")]
+    wrong = [*map(str, tune), "--batch-size", "5", "--out", str(root / "beside" / "wrong")]
     shared = run(2, "-c", COMMANDS, json.dumps({**arguments(root / "beside"), "wrong": wrong}))
     stdout, stderr = by_command(shared.stdout), by_command(shared.stderr)
     assert [*stdout] == [*stderr] == ["", *FITS, "tune", "wrong"], shared.stderr

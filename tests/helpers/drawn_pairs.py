@@ -18,8 +18,8 @@ from adaptors.finetuning.card import describe_tuning, trained_on
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.finetuning.saved import Tuned, save_tuned
-from adaptors.finetuning.tune import tune
 from adaptors.rows.hard_negatives import candidate_texts
 from adaptors.rows.load import load_tuning_data
 from probe.data.dataset import Dataset
@@ -50,7 +50,7 @@ _WIDTH = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
 
 LEARNING = TuneOptions(
     Goal("alignment-anisotropy", settings=LossOptions(temperature=0.1)),
-    schedule=Schedule(epochs=20, batch=64, rate=2e-3),
+    schedule=Schedule(epochs=20, batch_size=64, lr=2e-3),
     hold_out=0.0,
 )
 
@@ -81,9 +81,9 @@ def make_pairs(folder: Path) -> DrawnPairs:
 def tune_on(student: TrainableEncoder, data: Path, options: TuneOptions, out: Path) -> Path:
     """Tune an encoder on a folder of drawings and save it."""
     rows = load_tuning_data(str(data))
-    rounds = tune(student, rows, candidate_texts(rows), options=options)
+    rounds = train_rounds(student, rows, candidate_texts(rows), options=options)
     about = Tuned(student, trained_on(str(data), rows), "clip", describe_tuning(rows, options, rounds))
-    return save_tuned(about, out, False)
+    return save_tuned(about, out, False, check=lambda folder: None)
 
 
 def draw_pairs(folder: Path, said: Mapping[str, str] | None = None, copies: int = _COPIES) -> Path:

@@ -13,7 +13,7 @@ from tiny_tuning import QUICK, make_pairs, make_text, rows_of, weights
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Pairwise, Pointwise
 from adaptors.training.distributed import is_first
@@ -31,7 +31,7 @@ CLASSES = rows_of(*(Pairwise(word, f"{word} {other}") for word in WORDS for othe
 
 CASES: dict[str, tuple[TuningData, TuneOptions]] = {
     "infonce": (PAIRS, replace(OPTIONS, hold_out=0.3)),
-    "infonce-cached": (PAIRS, replace(OPTIONS, goal=Goal("infonce-cached", (), LossOptions(mini_batch=1)))),
+    "infonce-cached": (PAIRS, replace(OPTIONS, goal=Goal("infonce", (), LossOptions(mini_batch=1)))),
     "gist": (PAIRS, replace(OPTIONS, goal=Goal("gist"))),
     "hinge": (PAIRS, replace(OPTIONS, goal=Goal("hinge"))),
     "triplet": (TRIPLES, replace(OPTIONS, goal=Goal("triplet"))),
@@ -53,7 +53,7 @@ def tune_all(folder: Path, out: Path) -> None:
     for name, (data, options) in CASES.items():
         student = students[name]
         goal = replace(options.goal, settings=LossOptions(guide=guide)) if name == "gist" else options.goal
-        tune(student, data, [f"snow {i} wood" for i in range(9)], options=replace(options, goal=goal))
+        train_rounds(student, data, [f"snow {i} wood" for i in range(9)], options=replace(options, goal=goal))
         if is_first():
             save_file(weights(student), out / f"{name}.safetensors")
 

@@ -44,7 +44,7 @@ __all__ = [
 _SCRATCH = TemporaryDirectory(prefix="encoder-surgery-tests-")
 SAMPLE = ["river stone cloud", "sun", "milk wood seed star snow"]
 # Six steps of four rows.
-QUICK = TuneOptions(schedule=Schedule(epochs=1, batch=4, rate=1e-3), hold_out=0.0)
+QUICK = TuneOptions(schedule=Schedule(epochs=1, batch_size=4, lr=1e-3), hold_out=0.0)
 
 
 class Interrupted:
@@ -110,7 +110,7 @@ def tuner(folder: Path, target: Path) -> Callable[..., Result]:
     """Return the command that tunes a model for two epochs at most, with further options."""
 
     def call(*args: object, source: object = pairs_file(), model: object = folder, out: object = target) -> Result:
-        usual = {"-m": model, "-d": source, "--epochs": 2, "--batch": 4, "--rate": 1e-3, "--out": out}
+        usual = {"-m": model, "-d": source, "--epochs": 2, "--batch-size": 4, "--lr": 1e-3, "--out": out}
         # What is asked for takes the place of what is usual, but a second data set comes beside the first.
         kept = [(name, value) for name, value in usual.items() if value is not None and name not in {*args} - {"-d"}]
         return run_command("tune", *(part for pair in kept for part in pair), *args)

@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from adaptors.finetuning.loss_build import make_tuning_loss
-from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS, find_loss
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Listwise, Pairwise, Row
@@ -22,7 +22,7 @@ from probe.errors import CallError
 _DICE = random.Random(1)
 _WORDS = ["sun", "star", "rain", "snow", "ice", "fire", "cloud", "gold", "iron", "lake", "leaf", "milk", "moon"]
 # With a gradient cache, of our own, of sentence-transformers.
-KINDS = ("infonce-cached", "hinge", "cosent")
+KINDS = ("CachedMultipleNegativesRankingLoss", "hinge", "cosent")
 CHAINS = [(name,) for name in WRAPPERS] + list(permutations(WRAPPERS, 2))
 
 
@@ -40,7 +40,7 @@ def tiny(tiny_folder: Callable[[str], Path]) -> SentenceTransformer:
 
 
 def batch(model: Any, name: str, rows: list[Row], count: int) -> tuple[list[dict[str, Tensor]], Tensor | None]:
-    columns = TUNING_LOSSES[name].layout.dataset(TuningData("tiny", tuple(rows)), name).to_dict()
+    columns = find_loss(name)[0].layout.dataset(TuningData("tiny", tuple(rows)), name).to_dict()
     label = next((columns.pop(key) for key in ("label", "score") if key in columns), None)
     texts = [model.preprocess(column[:count]) for column in columns.values()]
     return texts, None if label is None else torch.tensor(label[:count])
@@ -49,10 +49,10 @@ def batch(model: Any, name: str, rows: list[Row], count: int) -> tuple[list[dict
 def step(model: Any, name: str, given: tuple[list[dict[str, Tensor]], Tensor | None], around: Any = ()) -> Tensor:
     """Return the gradient of one step, all numbers of it finite; the loss is finite without gradients, too."""
     options = LossOptions(
-        guide=model if "guide" in TUNING_LOSSES[name].needs else None,
+        guide=model if "guide" in find_loss(name)[0].needs else None,
         dims=(32, 8) if any("matryoshka" in one for one in around) else (),
     )
-    loss = make_tuning_loss(name, model, options, around=around)
+    loss = make_tuning_loss(name, model, options, wrap=around)
     model.zero_grad()
     found = loss([dict(column) for column in given[0]], given[1])
     found.backward()
@@ -77,31 +77,34 @@ def test_every_chain_of_wrappers_makes_a_step_or_is_refused_in_a_line(tiny: Sent
         assert float(gradient.norm()) > 0, around
         made.append(around)
     assert {("collapse-guard", "matryoshka"), ("matryoshka", "collapse-guard"), ("spectral-flattening",)} <= {*made}
-    assert (("matryoshka", "adaptive-layer") in made) == (not name.endswith("-cached"))
+    assert (("matryoshka", "adaptive-layer") in made) == (not name.startswith("Cached"))
     assert not tiny._forward_hooks
 
 
 def test_a_penalty_of_every_prefix_is_the_same_inside_a_gradient_cache(tiny: SentenceTransformer) -> None:
     around = ("collapse-guard", "matryoshka")
-    plain, cached = (step(tiny, name, batch(tiny, name, PAIRS, 4), around) for name in ("infonce", "infonce-cached"))
+    plain, cached = (
+        step(tiny, name, batch(tiny, name, PAIRS, 4), around)
+        for name in ("infonce", "CachedMultipleNegativesRankingLoss")
+    )
     assert torch.allclose(plain, cached, atol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("around", "words"),
     [
-        (("matryoshka", "matryoshka"), "'matryoshka' comes twice around the loss"),
-        (("collapse-guard", "collapse-guard"), "'collapse-guard' comes twice around the loss"),
+        (("matryoshka", "matryoshka"), "'matryoshka' wraps the loss twice"),
+        (("collapse-guard", "collapse-guard"), "'collapse-guard' wraps the loss twice"),
         (("matryoshka", "matryoshka-2d"), "'matryoshka' and 'matryoshka-2d' both repeat the loss over prefixes"),
         (("adaptive-layer", "matryoshka-2d"), "both repeat the loss over layers"),
-        (("adaptive-layer", "matryoshka"), "'matryoshka' cannot go around 'adaptive-layer': name it before"),
+        (("adaptive-layer", "matryoshka"), "'matryoshka' cannot wrap 'adaptive-layer': name it first"),
     ],
 )
 def test_wrappers_that_undo_each_other_are_refused(
     tiny: SentenceTransformer, around: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(CallError, match=words):
-        make_tuning_loss("infonce", tiny, LossOptions(dims=(8,)), around=around)
+        make_tuning_loss("infonce", tiny, LossOptions(dims=(8,)), wrap=around)
 
 
 @pytest.mark.parametrize("name", TUNING_LOSSES)

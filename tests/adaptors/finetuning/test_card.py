@@ -11,11 +11,11 @@ from adaptors.finetuning.card import describe_tuning, trained_on
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
-from adaptors.finetuning.tune import Round
+from adaptors.finetuning.rounds import Round
 from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import load_tuning_data
-from adaptors.training.epochs import Epoch, best_epoch, describe_choice
-from encoder_surgery.shell.training_output import show_epochs, training_section
+from adaptors.training.epochs import Epoch, best_epoch, describe_choice, epochs_section
+from encoder_surgery.shell.training_output import show_epochs
 
 ROWS = make_pairs()
 KEPT = Round(24, ())
@@ -34,9 +34,12 @@ SHORT = Schedule(4, 16, 0.001, 0.2, 64, 7, True)
 
 WORDS: dict[str, tuple[TuneOptions, str]] = {
     "all weights": (TuneOptions(), "All weights were trained on rows (24 rows with judgements or labels)."),
-    "one block": (TuneOptions(scope=Scope(top=1)), "The weights of the last block and of what comes after them were"),
+    "one block": (
+        TuneOptions(scope=Scope(last_blocks=1)),
+        "The weights of the last block and of what comes after them were",
+    ),
     "some blocks": (
-        TuneOptions(scope=Scope(top=2, decay=0.9)),
+        TuneOptions(scope=Scope(last_blocks=2, layer_decay=0.9)),
         "The weights of the last 2 blocks and of what comes after them, learning 0.9 times as fast from block to block "
         "downward, were trained",
     ),
@@ -49,12 +52,12 @@ WORDS: dict[str, tuple[TuneOptions, str]] = {
     ),
     "the tokens": (
         TuneOptions(schedule=SHORT),
-        "Batches of 16 rows of texts of at most 64 tokens, at most 4 epochs, learning rate 0.001, warm-up 0.2, seed 7, "
-        "products in bfloat16.",
+        "Batches of 16 rows of texts of at most 64 tokens, at most 4 epochs, peak learning rate 0.001, warm-up 0.2, "
+        "seed 7, products in bfloat16.",
     ),
     "the model's own tokens": (
         TuneOptions(),
-        "Batches of 32 rows, at most 3 epochs, learning rate 2e-05, warm-up 0.1, seed 0.",
+        "Batches of 32 rows, at most 3 epochs, peak learning rate 2e-05, warm-up 0.1, seed 0.",
     ),
     "the cross-encoder": (TuneOptions(cross_encoder="judge"), " The cross-encoder `judge` scored the rows. "),
     "mined": (
@@ -63,7 +66,7 @@ WORDS: dict[str, tuple[TuneOptions, str]] = {
         "the lowest positive's score.",
     ),
     "mined above the positives": (
-        TuneOptions(rounds=1, mining=MineOptions(margin=-0.5)),
+        TuneOptions(rounds=1, mining=MineOptions(relative_margin=-0.5)),
         "none above 150% of the lowest positive's score.",
     ),
 }
@@ -106,12 +109,12 @@ def test_the_card_says_what_chose_the_epochs(rounds: list[Round], words: str) ->
 
 def test_every_epoch_is_a_line_of_the_card_and_of_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
     found = (Epoch(0, None, None, {32: 0.25}), Epoch(1, 0.123456, None, {32: 0.5}))
-    assert training_section(found) == (
+    assert epochs_section(found) == (
         "\n## Training\n\n"
         "| epoch | train loss | held-out loss | nDCG@10 32 |\n| ---: | ---: | ---: | ---: |\n"
         "| 0 | – | – | 0.2500 |\n| 1 | 0.12346 | – | 0.5000 |\n"
     )
-    assert training_section(()) == ""
+    assert epochs_section(()) == ""
     show_epochs(found)
     lines = [line.split() for line in capsys.readouterr().err.splitlines()]
     assert [line for line in lines if line and line[0] in "01"] == [

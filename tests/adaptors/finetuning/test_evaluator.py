@@ -15,7 +15,7 @@ from tiny_tuning import QUICK, changed, make_pairs, make_text, open_tiny, rows_o
 
 from adaptors.finetuning.evaluator import HeldOutRows, hold_out
 from adaptors.finetuning.options import Goal, Schedule
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
 from adaptors.training.metrics_log import SampleGeometry
 from adaptors.training.trainer import EncoderTrainer
@@ -137,7 +137,7 @@ def test_in_a_training_it_is_asked_in_the_precision_of_the_training(
             hook.remove()
 
     monkeypatch.setattr(HeldOutRows, "__call__", spy)
-    tune(
+    train_rounds(
         student,
         make_pairs(8),
         (),
@@ -152,7 +152,7 @@ def test_a_collapse_ends_it(model: SentenceTransformer) -> None:
         for parameter in model.parameters():
             parameter.zero_()
     rows = [row for row in make_pairs(5).rows if isinstance(row, Pairwise)]
-    with pytest.raises(TrainingError, match=r"collapsed: all vectors are equal after 12 steps.*lower --rate, or add"):
+    with pytest.raises(TrainingError, match=r"collapsed: all vectors are equal after 12 steps.*lower --lr, or add"):
         HeldOutRows(rows, ())(model, steps=12)
 
 
@@ -169,7 +169,7 @@ def test_a_collapse_ends_a_training(tiny_folder: Callable[[str], Path], monkeypa
     monkeypatch.setattr(EncoderTrainer, "training_step", spoil)
     monkeypatch.setattr("adaptors.training.trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     with pytest.raises(TrainingError, match="collapsed: all vectors are equal after 5 steps"):
-        tune(student, make_pairs(), (), options=replace(QUICK, schedule=SCHEDULE, hold_out=0.2))
+        train_rounds(student, make_pairs(), (), options=replace(QUICK, schedule=SCHEDULE, hold_out=0.2))
 
 
 @pytest.fixture
@@ -196,7 +196,9 @@ def test_held_out_queries_are_never_trained_on(
     data = make_pairs()
     train, held = hold_out(data.rows, 0.25, 0)
     options = replace(QUICK, schedule=replace(SCHEDULE, epochs=1), hold_out=0.25, rounds=rounds)
-    (one,) = tune(open_tiny(tiny_folder("bert")), data, (), options=replace(options, mining=MineOptions(1, 0, 9, -5)))
+    (one,) = train_rounds(
+        open_tiny(tiny_folder("bert")), data, (), options=replace(options, mining=MineOptions(1, 0, 9, -5))
+    )
     assert {row.query for row in train} <= trained
     assert not {row.query for row in held} & trained
     assert [epoch.number for epoch in one.epochs] == [0, 1]
@@ -209,7 +211,7 @@ def test_labels_that_are_scores_choose_by_the_loss_on_held_out_rows(tiny_folder:
     options = replace(QUICK, schedule=SCHEDULE, hold_out=0.25, goal=Goal("cosent"))
     student = open_tiny(tiny_folder("bert"))
     before = weights(student)
-    (one,) = tune(student, data, (), options=options)
+    (one,) = train_rounds(student, data, (), options=options)
     assert all(epoch.scores == {} and epoch.held_out_loss is not None for epoch in one.epochs)
     best = min(one.epochs, key=lambda epoch: epoch.held_out_loss or 0)
     assert best.number > 0
@@ -226,7 +228,7 @@ def test_labels_that_are_scores_choose_by_the_loss_on_held_out_rows(tiny_folder:
 def test_held_out_rows_that_no_loss_can_tell_apart_are_trained_on_instead(
     loss: str, rows: list[Row], tiny_folder: Callable[[str], Path], trained: set[str]
 ) -> None:
-    (one,) = tune(
+    (one,) = train_rounds(
         open_tiny(tiny_folder("bert")), rows_of(*rows), (), options=replace(QUICK, goal=Goal(loss), hold_out=0.1)
     )
     assert one.epochs == ()
@@ -238,5 +240,5 @@ def test_lists_of_a_teachers_scores_choose_by_the_loss(tiny_folder: Callable[[st
     dice = random.Random(4)
     rows = [Listwise(make_text(dice), (make_text(dice), make_text(dice)), (dice.random(), -1.5)) for _ in range(12)]
     options = replace(QUICK, schedule=replace(SCHEDULE, epochs=1), hold_out=0.25, goal=Goal("margin-mse"))
-    (one,) = tune(open_tiny(tiny_folder("bert")), rows_of(*rows), (), options=options)
+    (one,) = train_rounds(open_tiny(tiny_folder("bert")), rows_of(*rows), (), options=options)
     assert [epoch.held_out_loss is None for epoch in one.epochs] == [False, False]

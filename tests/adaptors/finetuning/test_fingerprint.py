@@ -12,7 +12,7 @@ from adaptors.finetuning.evaluator import hold_out
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.rows.hard_negatives import MineOptions
 from probe.errors import CallError
 
@@ -30,14 +30,14 @@ def other_guide(tiny_folder: Callable[[str], Path], seed: int) -> Goal:
 
 CHANGES: dict[str, Callable[[TuneOptions], TuneOptions]] = {
     "another seed": lambda options: replace(options, schedule=replace(options.schedule, seed=1)),
-    "another rate": lambda options: replace(options, schedule=replace(options.schedule, rate=2e-3)),
+    "another rate": lambda options: replace(options, schedule=replace(options.schedule, lr=2e-3)),
     "more epochs": lambda options: replace(options, schedule=replace(options.schedule, epochs=5)),
-    "another batch": lambda options: replace(options, schedule=replace(options.schedule, batch=4)),
-    "shorter texts": lambda options: replace(options, schedule=replace(options.schedule, tokens=8)),
-    "another loss": lambda options: replace(options, goal=Goal("infonce-symmetric")),
+    "another batch": lambda options: replace(options, schedule=replace(options.schedule, batch_size=4)),
+    "shorter texts": lambda options: replace(options, schedule=replace(options.schedule, max_tokens=8)),
+    "another loss": lambda options: replace(options, goal=Goal("hinge")),
     "a loss around": lambda options: replace(options, goal=Goal("infonce", ("collapse-guard",))),
     "another temperature": lambda options: replace(options, goal=Goal("infonce", (), LossOptions(0.2))),
-    "other weights": lambda options: replace(options, scope=Scope(top=1)),
+    "other weights": lambda options: replace(options, scope=Scope(last_blocks=1)),
     "other queries": lambda options: replace(options, hold_out=0.3),
     "mined": lambda options: replace(options, rounds=1, mining=MineOptions(1, 0, 20, -5)),
 }
@@ -45,9 +45,9 @@ CHANGES: dict[str, Callable[[TuneOptions], TuneOptions]] = {
 
 @pytest.fixture(scope="module")
 def kept(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> TuneOptions:
-    options = replace(OPTIONS, checkpoints=tmp_path_factory.mktemp("kept"))
+    options = replace(OPTIONS, checkpoint_dir=tmp_path_factory.mktemp("kept"))
     with pytest.raises(KeyboardInterrupt):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, progress=Interrupted(1)))
+        train_rounds(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, progress=Interrupted(1)))
     return options
 
 
@@ -56,7 +56,7 @@ def test_checkpoints_of_other_options_are_refused(
     change: str, kept: TuneOptions, tiny_folder: Callable[[str], Path]
 ) -> None:
     with pytest.raises(CallError, match=r"checkpoints of another training .*: choose an empty folder, or delete it"):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=CHANGES[change](kept))
+        train_rounds(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=CHANGES[change](kept))
 
 
 def test_checkpoints_of_other_rows_or_another_model_are_refused(
@@ -73,15 +73,19 @@ def test_checkpoints_of_other_rows_or_another_model_are_refused(
         (tiny_folder("mpnet"), DATA),
     ):
         with pytest.raises(CallError, match="another training"):
-            tune(open_tiny(folder), data, CORPUS, options=kept)
+            train_rounds(open_tiny(folder), data, CORPUS, options=kept)
     with pytest.raises(CallError, match="another training"):
-        tune(open_tiny(tiny_folder("bert")), DATA, ["another corpus"], options=kept)
+        train_rounds(open_tiny(tiny_folder("bert")), DATA, ["another corpus"], options=kept)
 
 
 def test_checkpoints_of_another_guide_are_refused(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    options = replace(OPTIONS, checkpoints=tmp_path, goal=other_guide(tiny_folder, 0))
+    options = replace(OPTIONS, checkpoint_dir=tmp_path, goal=other_guide(tiny_folder, 0))
     with pytest.raises(KeyboardInterrupt):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, progress=Interrupted(1)))
+        train_rounds(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, progress=Interrupted(1)))
     with pytest.raises(CallError, match="another training"):
-        tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, goal=other_guide(tiny_folder, 1)))
-    tune(open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, goal=other_guide(tiny_folder, 0)))
+        train_rounds(
+            open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, goal=other_guide(tiny_folder, 1))
+        )
+    train_rounds(
+        open_tiny(tiny_folder("bert")), DATA, CORPUS, options=replace(options, goal=other_guide(tiny_folder, 0))
+    )

@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from typer.testing import CliRunner
 
 import cli
 from adaptors.finetuning.loss_build import make_tuning_loss
-from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS, find_loss
 from adaptors.finetuning.loss_list import list_losses
 from adaptors.finetuning.loss_spec import LossOptions, TuningLoss
+from adaptors.finetuning.options import Goal
 from adaptors.fitting.losses import LOSSES
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
@@ -65,7 +67,7 @@ def run(model: Any, loss: nn.Module, given: tuple[list[dict[str, Tensor]], Tenso
 def test_every_loss_runs_forward_and_backward_on_every_form_it_takes(
     tiny: SentenceTransformer, name: str, rows: list[Row]
 ) -> None:
-    chosen = TUNING_LOSSES[name]
+    chosen = find_loss(name)[0]
     if name in ("margin-mse", "distill-kl") and rows is PAIRED:
         with pytest.raises(CallError, match=f"the loss '{name}' cannot use 'tiny'"):
             batch(tiny, chosen, rows)
@@ -77,20 +79,17 @@ def test_every_loss_runs_forward_and_backward_on_every_form_it_takes(
     assert float(gradient.norm()) > 0
 
 
-UNCACHED = [name for name in TUNING_LOSSES if not name.endswith("-cached")]
-
-
 @pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening", "global-orthogonal"])
 @pytest.mark.parametrize("name", TUNING_LOSSES)
 def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
     tiny: SentenceTransformer, name: str, wrapper: str
 ) -> None:
-    chosen, calls = TUNING_LOSSES[name], []
-    options, given = options_of(chosen, tiny), batch(tiny, TUNING_LOSSES[name], LISTS)
+    chosen, calls = find_loss(name)[0], []
+    options, given = options_of(chosen, tiny), batch(tiny, find_loss(name)[0], LISTS)
     counter = tiny.register_forward_hook(lambda *_: calls.append(1))
     bare, bare_gradient = run(tiny, make_tuning_loss(name, tiny, options), given)
     once = len(calls)
-    penalised = make_tuning_loss(name, tiny, LossOptions(guide=options.guide, weight=10.0), around=[wrapper])
+    penalised = make_tuning_loss(name, tiny, LossOptions(guide=options.guide, weight=10.0), wrap=[wrapper])
     found, gradient = run(tiny, penalised, given)
     counter.remove()
     assert not tiny._forward_hooks
@@ -103,23 +102,23 @@ def test_a_penalty_goes_around_every_loss_and_computes_no_vector_again(
 @pytest.mark.parametrize("wrapper", ["collapse-guard", "spectral-flattening", "global-orthogonal"])
 def test_a_penalty_inside_a_gradient_cache_is_the_same(tiny: SentenceTransformer, wrapper: str) -> None:
     given = batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
-    plain, gradient = run(tiny, make_tuning_loss("infonce", tiny, LossOptions(), around=[wrapper]), given)
+    plain, gradient = run(tiny, make_tuning_loss("infonce", tiny, LossOptions(), wrap=[wrapper]), given)
     for dims, around in ((), [wrapper]), ((8, 32), ["matryoshka", wrapper]):
         options = LossOptions(mini_batch=2, dims=dims)
-        cached, cached_gradient = run(tiny, make_tuning_loss("infonce-cached", tiny, options, around=around), given)
+        cached, cached_gradient = run(
+            tiny, make_tuning_loss("CachedMultipleNegativesRankingLoss", tiny, options, wrap=around), given
+        )
         if not dims:
             assert cached == pytest.approx(plain, rel=1e-5)
             assert torch.allclose(cached_gradient, gradient, atol=1e-5)
         assert cached >= plain - 1e-5
 
 
-@pytest.mark.parametrize("name", [*UNCACHED, "infonce-cached"])
+@pytest.mark.parametrize("name", [*TUNING_LOSSES, "CachedMultipleNegativesRankingLoss"])
 def test_matryoshka_goes_around_every_loss(tiny: SentenceTransformer, name: str) -> None:
-    chosen = TUNING_LOSSES[name]
+    chosen = find_loss(name)[0]
     options = LossOptions(dims=(32, 8), guide=options_of(chosen, tiny).guide)
-    found, gradient = run(
-        tiny, make_tuning_loss(name, tiny, options, around=["matryoshka"]), batch(tiny, chosen, LISTS)
-    )
+    found, gradient = run(tiny, make_tuning_loss(name, tiny, options, wrap=["matryoshka"]), batch(tiny, chosen, LISTS))
     assert math.isfinite(found)
     assert float(gradient.norm()) > 0
 
@@ -128,7 +127,7 @@ def test_matryoshka_goes_around_every_loss(tiny: SentenceTransformer, name: str)
 def test_layers_go_around_a_loss(tiny: SentenceTransformer, around: list[str]) -> None:
     options = LossOptions(dims=(32, 8) if "matryoshka-2d" in around else ())
     found, gradient = run(
-        tiny, make_tuning_loss("infonce", tiny, options, around=around), batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
+        tiny, make_tuning_loss("infonce", tiny, options, wrap=around), batch(tiny, TUNING_LOSSES["infonce"], PAIRED)
     )
     assert math.isfinite(found)
     assert float(gradient.norm()) > 0
@@ -144,7 +143,7 @@ def test_layers_go_around_a_loss(tiny: SentenceTransformer, around: list[str]) -
         ("triplet", LossOptions(), lambda loss: (loss.triplet_margin, 0.2)),
         ("hinge", LossOptions(margin=0.4), lambda loss: (loss.margin, 0.4)),
         ("arcface", LossOptions(0.1, 0.4), lambda loss: (loss.temperature + loss.margin, 0.5)),
-        ("infonce-cached", LossOptions(mini_batch=3), lambda loss: (loss.mini_batch_size, 3)),
+        ("CachedMultipleNegativesRankingLoss", LossOptions(mini_batch=3), lambda loss: (loss.mini_batch_size, 3)),
     ],
 )
 def test_options_reach_the_loss(tiny: SentenceTransformer, name: str, options: LossOptions, changed: Any) -> None:
@@ -155,20 +154,21 @@ def test_options_reach_the_loss(tiny: SentenceTransformer, name: str, options: L
 @pytest.mark.parametrize(
     ("name", "options", "around", "words"),
     [
-        ("hingge", LossOptions(), [], "unknown loss 'hingge': expected one of infonce, "),
-        ("hinge", LossOptions(), ["guard"], "unknown wrapper of losses 'guard': expected one of matryoshka, "),
-        ("hinge", LossOptions(temperature=0.1), [], "hinge has no temperature: leave it out"),
-        ("gist", LossOptions(), [], "gist needs guide"),
-        ("hinge", LossOptions(), ["matryoshka"], "matryoshka needs dims"),
-        ("infonce", LossOptions(temperature=0.0), [], "temperature 0 is out of range: expected more than 0"),
-        ("infonce-cached", LossOptions(), ["adaptive-layer"], "adaptive-layer cannot go around 'infonce-cached'"),
+        ("hingge", LossOptions(), [], "unknown loss 'hingge': did you mean hinge"),
+        ("hinge", LossOptions(), ["guard"], "unknown loss wrapper 'guard': did you mean collapse-guard"),
+        ("hinge", LossOptions(temperature=0.1), [], "--temperature does nothing with hinge: leave it out"),
+        ("gist", LossOptions(), [], "gist needs --guide"),
+        ("hinge", LossOptions(), ["matryoshka"], "matryoshka needs --dims"),
+        ("infonce", LossOptions(temperature=0.0), [], "--temperature 0 is out of range: expected more than 0"),
+        ("infonce", LossOptions(mini_batch=2), ["adaptive-layer"], "adaptive-layer cannot wrap 'infonce' with a grad"),
+        ("hinge", LossOptions(symmetric=True), [], "--symmetric does nothing with hinge"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
     tiny: SentenceTransformer, name: str, options: LossOptions, around: list[str], words: str
 ) -> None:
     with pytest.raises(CallError, match=words):
-        make_tuning_loss(name, tiny, options, around=around)
+        make_tuning_loss(name, tiny, options, wrap=around)
 
 
 def test_the_command_lists_every_loss_with_its_formula_whole() -> None:
@@ -189,7 +189,46 @@ def test_the_list_as_json_names_form_options_and_library() -> None:
     assert (hinge["kind"], hinge["options"], hinge["library"]) == ("tuning", ["margin"], "encoder-surgery")
 
 
+CLASSES = {
+    "MultipleNegativesRankingLoss": ("infonce", {}),
+    "multiplenegativesrankingloss": ("infonce", {}),
+    "CachedMultipleNegativesRankingLoss": ("infonce", {"mini_batch": 32}),
+    "MultipleNegativesSymmetricRankingLoss": ("infonce", {"symmetric": True}),
+    "CachedMultipleNegativesSymmetricRankingLoss": ("infonce", {"mini_batch": 32, "symmetric": True}),
+    "CachedGISTEmbedLoss": ("gist", {"mini_batch": 32}),
+    "TripletLoss": ("triplet", {}),
+    "CoSENTLoss": ("cosent", {}),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), CLASSES.items())
+def test_a_loss_is_found_by_its_class_in_sentence_transformers(name: str, expected: tuple[str, dict[str, Any]]) -> None:
+    loss, implied = find_loss(name)
+    assert (loss.name, implied) == expected
+    goal = Goal(name, ("MatryoshkaLoss",), LossOptions(dims=(8,)))
+    assert (goal.loss, goal.wrap) == (expected[0], ("matryoshka",))
+    assert goal.settings == replace(LossOptions(dims=(8,)), **implied)
+
+
+def test_a_setting_goes_before_what_a_class_implies() -> None:
+    assert Goal("CachedGISTEmbedLoss", settings=LossOptions(guide="m", mini_batch=4)).settings.mini_batch == 4
+
+
+@pytest.mark.parametrize("name", ["CachedTripletLoss", "MultipleNegativesRankLoss", "infonce-cached"])
+def test_a_class_that_is_not_there_is_refused_with_the_nearest(name: str) -> None:
+    with pytest.raises(CallError, match=f"unknown loss '{name}': did you mean"):
+        find_loss(name)
+
+
+def test_forms_of_a_loss_are_options(tiny: SentenceTransformer) -> None:
+    made = make_tuning_loss("infonce", tiny, LossOptions(symmetric=True, mini_batch=2))
+    assert (type(made).__name__, made.directions) == (
+        "CachedMultipleNegativesRankingLoss",
+        ("query_to_doc", "doc_to_query"),
+    )
+
+
 def test_the_list_takes_no_other_format() -> None:
     shown = CliRunner().invoke(cli.adaptors_app, ["losses", "-f", "csv"])
     assert shown.exit_code == 2
-    assert shown.stderr == "error: unknown --format 'csv': expected one of table, json\n"
+    assert "error: unknown --format 'csv': expected one of table, json" in shown.stderr

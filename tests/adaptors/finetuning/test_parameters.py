@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.lora import add_lora
 from adaptors.finetuning.parameters import Scope, TrainedWeights, choose_weights
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.training.trainer import EncoderTrainer
 from probe.errors import CallError
 from surgery.fusing.folder import save
@@ -79,7 +79,7 @@ def test_merged_matrices_leave_the_layout_and_the_vectors_as_they_were(
         merge(chosen)
 
     monkeypatch.setattr(TrainedWeights, "merge_adapters", spy)
-    tune(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(lora=2, top=top)))
+    train_rounds(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(lora=2, last_blocks=top)))
     assert changed(student, before) == allowed
     assert torch.allclose(embed(student), seen[0], atol=1e-5)
     assert not torch.allclose(seen[0], start, atol=1e-4)
@@ -126,7 +126,7 @@ def trainable_after(student: TrainableEncoder, scope: Scope) -> set[str]:
 
 def test_the_pooler_is_not_trained_and_the_embeddings_are(bert: TrainableEncoder) -> None:
     before = weights(bert)
-    tune(bert, make_pairs(8), (), options=QUICK)
+    train_rounds(bert, make_pairs(8), (), options=QUICK)
     found = changed(bert, before)
     assert not any("pooler" in name for name in found)
     assert {name for name in before if "pooler" in name}
@@ -138,8 +138,8 @@ def test_the_pooler_is_not_trained_and_the_embeddings_are(bert: TrainableEncoder
 def test_the_top_alone_leaves_all_below_it_bit_by_bit(student: TrainableEncoder, top: int) -> None:
     before = weights(student)
     allowed = within(student, [*last_blocks(student, top), *norms(student)])
-    assert trainable_after(student, Scope(top=top)) == allowed
-    tune(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(top=top)))
+    assert trainable_after(student, Scope(last_blocks=top)) == allowed
+    train_rounds(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(last_blocks=top)))
     found = changed(student, before)
     assert linear_weights(student, last_blocks(student, top)) <= found <= allowed
 
@@ -157,7 +157,7 @@ def rates(student: TrainableEncoder, scope: Scope, monkeypatch: pytest.MonkeyPat
         return made
 
     monkeypatch.setattr(EncoderTrainer, "create_optimizer", spy)
-    tune(student, make_pairs(4), (), options=replace(QUICK, scope=scope))
+    train_rounds(student, make_pairs(4), (), options=replace(QUICK, scope=scope))
     return found
 
 
@@ -165,7 +165,7 @@ def rates(student: TrainableEncoder, scope: Scope, monkeypatch: pytest.MonkeyPat
 def test_every_block_learns_slower_than_the_one_above_it(
     student: TrainableEncoder, lora: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = rates(student, Scope(lora=lora, decay=0.5), monkeypatch)
+    found = rates(student, Scope(lora=lora, layer_decay=0.5), monkeypatch)
     rate, blocks = 1e-3, last_blocks(student, DEPTH)
     for below, block in enumerate(reversed(blocks)):
         names = {name.replace(".weight", "") for name in linear_weights(student, [block])}
@@ -187,7 +187,7 @@ def test_biases_and_norms_do_not_decay(bert: TrainableEncoder, monkeypatch: pyte
 
 
 def test_all_weights_are_in_one_group_alone(student: TrainableEncoder) -> None:
-    factors = choose_weights(student, Scope(decay=0.9)).factors
+    factors = choose_weights(student, Scope(layer_decay=0.9)).factors
     assert set(factors) == trainable(student)
     patterns = TrainedWeights(factors).learning_rates(1.0)
     found = [[rate for pattern, rate in patterns.items() if re.search(pattern, f"model.{name}")] for name in factors]
@@ -198,11 +198,11 @@ def test_all_weights_are_in_one_group_alone(student: TrainableEncoder) -> None:
     ("scope", "words"),
     [
         (Scope(lora=0), "--lora 0 is out of range: expected a rank of 1 or more"),
-        (Scope(top=0), "--top 0 is out of range: '.*' has 3 blocks"),
-        (Scope(top=4), "--top 4 is out of range: '.*' has 3 blocks"),
-        (Scope(decay=0), "--decay 0 is out of range: expected more than 0, and 1 at most"),
-        (Scope(decay=1.5), "--decay 1.5 is out of range"),
-        (Scope(decay=float("nan")), "--decay nan is out of range"),
+        (Scope(last_blocks=0), "--last-blocks 0 is out of range: '.*' has 3 blocks"),
+        (Scope(last_blocks=4), "--last-blocks 4 is out of range: '.*' has 3 blocks"),
+        (Scope(layer_decay=0), "--layer-decay 0 is out of range: expected more than 0, and 1 at most"),
+        (Scope(layer_decay=1.5), "--layer-decay 1.5 is out of range"),
+        (Scope(layer_decay=float("nan")), "--layer-decay nan is out of range"),
     ],
 )
 def test_numbers_out_of_range_are_wrong_calls(bert: TrainableEncoder, scope: Scope, words: str) -> None:
@@ -215,11 +215,11 @@ def test_a_fusion_has_as_many_last_blocks_as_its_deepest_member(
 ) -> None:
     specs = [f"{tiny_folder('bert')}@1:mean", f"{tiny_folder('mpnet')}@2:cls"]
     fused = open_trainable(str(save(fuse(specs), tmp_path / "both")), Path())
-    choose_weights(fused, Scope(top=2))
+    choose_weights(fused, Scope(last_blocks=2))
     for tower in fused.towers:
         assert all(parameter.requires_grad for parameter in tower.stack.blocks.parameters())
-    with pytest.raises(CallError, match="--top 3 is out of range"):
-        choose_weights(fused, Scope(top=3))
+    with pytest.raises(CallError, match="--last-blocks 3 is out of range"):
+        choose_weights(fused, Scope(last_blocks=3))
 
 
 def test_a_model_without_matrices_stays_as_it_is(bert: TrainableEncoder) -> None:

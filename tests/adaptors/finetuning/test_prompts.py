@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.options import Goal
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.rows.load import TuningData
 from adaptors.rows.rows import Pairwise
 from adaptors.training.metrics_log import SampleGeometry
@@ -69,7 +69,7 @@ def test_queries_and_documents_carry_their_prompts_in_training(
 ) -> None:
     monkeypatch.setattr("adaptors.training.trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     spied, (queries, documents) = Tokenised(monkeypatch), sides(ROWS)
-    tune(student, ROWS, (), options=replace(QUICK, goal=Goal(name)))
+    train_rounds(student, ROWS, (), options=replace(QUICK, goal=Goal(name)))
     assert spied.texts - set(PROMPTS.values()) == prompted(queries, documents, PROMPTS)
 
 
@@ -79,7 +79,7 @@ def test_texts_that_are_of_no_side_carry_no_prompt(
 ) -> None:
     monkeypatch.setattr("adaptors.training.trainer.measure_sample", lambda *_: SampleGeometry(0, 0, 0, 0))
     spied, (queries, documents) = Tokenised(monkeypatch), sides(ROWS)
-    tune(student, ROWS, (), options=replace(QUICK, goal=Goal(name)))
+    train_rounds(student, ROWS, (), options=replace(QUICK, goal=Goal(name)))
     assert spied.texts
     assert spied.texts <= {*queries, *documents}
 
@@ -101,7 +101,7 @@ def test_the_members_of_a_fusion_put_prompts_of_their_own_and_all_are_trained(
     second.model = replace(second.model, query_prompt="ask ", document_prompt="")
     before, data = weights(student), make_pairs(8)
     queries, documents = sides(data)
-    tune(student, data, (), options=QUICK)
+    train_rounds(student, data, (), options=QUICK)
     one, two = texts[id(first.loaded.tokenizer)], texts[id(second.loaded.tokenizer)]
     assert one == prompted(queries, documents, PROMPTS)
     assert two == prompted(queries, documents, {"query": "ask ", "document": ""})

@@ -13,12 +13,12 @@ import torch
 from tiny_tuning import QUICK, Interrupted, make_pairs, open_tiny, rows_of, spy_steps, weights
 from torch import Tensor
 
-from adaptors.finetuning import tune as tuning
+from adaptors.finetuning import rounds as tuning
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.evaluator import HeldOutRows
 from adaptors.finetuning.options import Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
-from adaptors.finetuning.tune import Round, tune
+from adaptors.finetuning.rounds import Round, train_rounds
 from adaptors.rows.hard_negatives import MineOptions
 from adaptors.training.checkpoints import load_finished_round
 
@@ -68,7 +68,7 @@ def fused(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
 def run(folder: Path, options: TuneOptions, data: Any = DATA) -> tuple[dict[str, Tensor], tuple[Round, ...]]:
     is_fused = (folder / "fused.json").is_file()
     student = open_trainable(str(folder), Path()) if is_fused else open_tiny(folder)
-    rounds = tune(student, data, [f"snow {i} wood" for i in range(9)], options=options)
+    rounds = train_rounds(student, data, [f"snow {i} wood" for i in range(9)], options=options)
     return weights(student), rounds
 
 
@@ -119,7 +119,7 @@ def test_an_interrupted_tuning_ends_as_an_undisturbed_one(
 ) -> None:
     folder, options, (expected, (whole,)), log = undisturbed(way)
     assert [epoch.number for epoch in whole.epochs] == [0, 1, 2, 3, 4]
-    kept = replace(options, checkpoints=tmp_path / "kept", log=tmp_path / "log.jsonl")
+    kept = replace(options, checkpoint_dir=tmp_path / "kept", log=tmp_path / "log.jsonl")
     steps.clear()
     with pytest.raises(KeyboardInterrupt):
         run(folder, replace(kept, progress=Interrupted(after)))
@@ -143,7 +143,7 @@ def test_rounds_that_are_done_are_not_done_again(
 ) -> None:
     folder, options, (expected, whole), log = undisturbed("mined")
     assert [len(one.epochs) for one in whole] == [5, 5]
-    kept = replace(options, checkpoints=tmp_path / "kept", log=tmp_path / "log.jsonl")
+    kept = replace(options, checkpoint_dir=tmp_path / "kept", log=tmp_path / "log.jsonl")
     with pytest.raises(KeyboardInterrupt):
         run(folder, replace(kept, progress=Interrupted(after)))
     steps.clear()
@@ -158,7 +158,7 @@ def test_an_interruption_between_two_rounds_is_taken_up_at_the_second(
     undisturbed: Callable[[str], Any], tmp_path: Path, steps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, options, (expected, whole), log = undisturbed("mined")
-    kept = replace(options, checkpoints=tmp_path / "kept", log=tmp_path / "log.jsonl")
+    kept = replace(options, checkpoint_dir=tmp_path / "kept", log=tmp_path / "log.jsonl")
     mine, asked = tuning.mine_negatives, []
 
     def stop(*args: Any, **named: Any) -> Any:
@@ -198,7 +198,7 @@ def test_a_finished_round_that_is_damaged_is_done_again_from_its_last_epoch(
     spoil: str, undisturbed: Callable[[str], Any], tmp_path: Path, steps: list[float]
 ) -> None:
     folder, options, (expected, whole), _ = undisturbed("whole")
-    kept = replace(options, checkpoints=tmp_path)
+    kept = replace(options, checkpoint_dir=tmp_path)
     run(folder, kept)
     (tmp_path / "round-1" / spoil).write_bytes(b"{")
     shutil.rmtree(tmp_path / "round-1" / "checkpoint-20")

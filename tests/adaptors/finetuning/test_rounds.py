@@ -15,7 +15,7 @@ from adaptors.finetuning.encoder import TrainableEncoder
 from adaptors.finetuning.evaluator import HeldOutRows
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
-from adaptors.finetuning.tune import Round, tune
+from adaptors.finetuning.rounds import Round, train_rounds
 from adaptors.rows.rows import Pointwise
 from adaptors.training.trainer import EncoderTrainer
 
@@ -41,7 +41,7 @@ class Script:
 
 def run(folder: Path, options: TuneOptions = OPTIONS) -> tuple[TrainableEncoder, tuple[Round, ...]]:
     student = open_tiny(folder)
-    return student, tune(student, DATA, (), options=options)
+    return student, train_rounds(student, DATA, (), options=options)
 
 
 CASES = {
@@ -89,7 +89,7 @@ def test_labels_that_are_scores_choose_the_epoch_of_the_least_loss_on_held_out_r
     monkeypatch.setattr(EncoderTrainer, "evaluation_loop", spy)
     student, dice = open_tiny(tiny_folder("bert")), random.Random(4)
     rows = (Pointwise(make_text(dice), make_text(dice), (0.3, 0.7, 0.9)[i % 3]) for i in range(12))
-    (one,) = tune(student, rows_of(*rows), (), options=replace(OPTIONS, goal=Goal("cosent"), hold_out=0.3))
+    (one,) = train_rounds(student, rows_of(*rows), (), options=replace(OPTIONS, goal=Goal("cosent"), hold_out=0.3))
     assert [epoch.held_out_loss for epoch in one.epochs] == losses
     assert all(torch.equal(tensor, seen[best][name]) for name, tensor in weights(student).items())
     assert not all(torch.equal(tensor, seen[best - 1][name]) for name, tensor in weights(student).items())

@@ -22,8 +22,8 @@ from adaptors.encoders.description import TrainedOn
 from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.parameters import Scope
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.finetuning.saved import Tuned, save_tuned
-from adaptors.finetuning.tune import tune
 from probe.data.loading import load_dataset
 from probe.encoding.protocols import Encoder
 from probe.errors import CallError, ModelError
@@ -70,18 +70,22 @@ def bases(tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pyte
 def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[TrainableEncoder, Path]]:
     """Every base after some training, saved; those of a transformer of its own by low-rank matrices or the top."""
     root, found = tmp_path_factory.mktemp("tuned"), {}
-    scopes = {"bert": Scope(lora=2), "modernbert": Scope(top=1)}
+    scopes = {"bert": Scope(lora=2), "modernbert": Scope(last_blocks=1)}
     for name, base in bases.items():
         student = open_in(base, root / f"{name}-base")
-        tune(student, make_pairs(8), (), options=replace(QUICK, scope=scopes.get(name, Scope())))
+        train_rounds(student, make_pairs(8), (), options=replace(QUICK, scope=scopes.get(name, Scope())))
         about = Tuned(student, SEEN, name, "## Tuned\n\nOn rows.")
-        found[name] = (student, save_tuned(about, root / name, False))
+        found[name] = (student, save_tuned(about, root / name, False, check=accept))
     return found
 
 
 def open_in(folder: Path, scratch: Path) -> TrainableEncoder:
     scratch.mkdir()
     return open_trainable(str(folder), scratch)
+
+
+def accept(folder: Path) -> None:
+    """Accept a folder as it is."""
 
 
 NAMES = ["bert", "modernbert", "lensed", "cut", "network", "spectral", "fused"]
@@ -174,14 +178,18 @@ def test_every_training_adds_to_what_was_seen(tuned: dict[str, tuple[TrainableEn
     first = tuned["lensed"][1]
     student = open_trainable(str(first), tmp_path)
     seen = (("rows.jsonl", "0" * 64), ("other", "1" * 64))
-    again = save_tuned(Tuned(student, TrainedOn("healed", seen), "x", "## Healed"), tmp_path / "again", False)
+    again = save_tuned(
+        Tuned(student, TrainedOn("healed", seen), "x", "## Healed"), tmp_path / "again", False, check=accept
+    )
     told = json.loads((again / "adaptor.json").read_text())
     before = json.loads((first / "adaptor.json").read_text())
     assert (told["kind"], told["labels"], told["top"]) == ("healed", "rows.jsonl", before["top"])
     assert set(told["dataset"].split("+")) == {"tiny", "rows.jsonl", "other"}
     assert told["text_sha256"].split("+")[0] == before["text_sha256"].split("+")[0]
     assert told["text_sha256"].split("+")[-1] == "1" * 64
-    third = save_tuned(Tuned(student, TrainedOn("tuned", seen, "train"), "x", ""), tmp_path / "third", False)
+    third = save_tuned(
+        Tuned(student, TrainedOn("tuned", seen, "train"), "x", ""), tmp_path / "third", False, check=accept
+    )
     assert json.loads((third / "adaptor.json").read_text())["labels"] == "rows.jsonl+train"
     card = (again / "README.md").read_text()
     assert card.index("An adaptor (`lens`)") < card.index("Weights were trained on the rows of rows.jsonl")
@@ -206,8 +214,8 @@ def test_weights_of_half_precision_become_those_that_were_trained(tmp_path: Path
     make_tiny("bert").half().save_pretrained(folder)
     write_sentence_transformer(write_tokenizer(folder), "mean", PROMPTS)
     student = open_in(folder, tmp_path / "scratch")
-    tune(student, make_pairs(), (), options=QUICK)
-    out = save_tuned(Tuned(student, SEEN, "half", ""), tmp_path / "out", False)
+    train_rounds(student, make_pairs(), (), options=QUICK)
+    out = save_tuned(Tuned(student, SEEN, "half", ""), tmp_path / "out", False, check=accept)
     model = SentenceTransformer(str(out), device="cpu")
     assert next(model.parameters()).dtype == torch.float32
     assert model.encode_query(SAMPLE) == pytest.approx(student.model.encode_query(SAMPLE), abs=1e-5)
@@ -222,14 +230,14 @@ def test_a_folder_of_ours_alone_is_replaced_and_only_when_told_to(
     write_lines(out / "old.txt", ["old"])
     about = Tuned(student, SEEN, "x", "New.")
     with pytest.raises(CallError, match="exists"):
-        save_tuned(about, out, False)
-    save_tuned(about, out, True)
+        save_tuned(about, out, False, check=accept)
+    save_tuned(about, out, True, check=accept)
     assert (out / "README.md").read_text().rstrip().endswith("New.")
     assert not (out / "old.txt").exists()
     foreign = tmp_path / "foreign"
     write_lines(foreign / "mine.txt", ["mine"])
     with pytest.raises(CallError, match="was not saved by this command"):
-        save_tuned(about, foreign, True)
+        save_tuned(about, foreign, True, check=accept)
     assert [path.name for path in foreign.iterdir()] == ["mine.txt"]
 
 

@@ -18,7 +18,7 @@ from adaptors.finetuning.loss_catalog import TUNING_LOSSES
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.rows.columns import BINARY, LISTS, SCORED, TRIPLETS
 from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import TuningData
@@ -54,7 +54,7 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def train(student: TrainableEncoder, goal: Goal, data: TuningData, batch: int = 4) -> set[str]:
     """Return the names of what changed."""
     before = weights(student)
-    (one,) = tune(student, data, (), options=replace(QUICK, goal=goal, schedule=Schedule(1, batch, 1e-3)))
+    (one,) = train_rounds(student, data, (), options=replace(QUICK, goal=goal, schedule=Schedule(1, batch, 1e-3)))
     assert one.epochs == ()
     return changed(student, before)
 
@@ -71,8 +71,8 @@ def test_every_loss_trains(
     assert any("encoder.layer.0" in name for name in found)
 
 
-AROUND = {
-    "matryoshka": ("infonce-cached", ["matryoshka"], LossOptions(dims=(32, 8), mini_batch=2)),
+WRAPPED = {
+    "matryoshka": ("CachedMultipleNegativesRankingLoss", ["matryoshka"], LossOptions(dims=(32, 8), mini_batch=2)),
     "matryoshka-2d": ("infonce", ["matryoshka-2d"], LossOptions(dims=(32, 8))),
     "adaptive-layer": ("cosent", ["adaptive-layer"], LossOptions()),
     "collapse-guard": ("triplet", ["collapse-guard"], LossOptions(weight=0.5)),
@@ -80,9 +80,9 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("wrapper", AROUND)
+@pytest.mark.parametrize("wrapper", WRAPPED)
 def test_every_wrapper_trains(wrapper: str, student: TrainableEncoder, losses: list[float]) -> None:
-    name, around, settings = AROUND[wrapper]
+    name, around, settings = WRAPPED[wrapper]
     data = FITTING.get(id(TUNING_LOSSES[name].layout), TRIPLETS_ROWS)
     assert any("encoder.layer.0" in name for name in train(student, Goal(name, tuple(around), settings), data))
     assert len(losses) >= 2
@@ -107,7 +107,7 @@ def test_no_batch_of_a_loss_of_the_batch_has_a_text_twice(
 
 @pytest.mark.parametrize(("name", "batch"), [("batch-hard-triplet", 3), ("batch-semi-hard-triplet", 5)])
 def test_batches_of_classes_that_cannot_be_drawn_are_refused(student: TrainableEncoder, name: str, batch: int) -> None:
-    with pytest.raises(CallError, match=f"--batch {batch}: the loss '{name}' needs an even number, 4 at least"):
+    with pytest.raises(CallError, match=f"--batch-size {batch}: the loss '{name}' needs an even number, 4 at least"):
         train(student, Goal(name), make_pairs(), batch)
 
 
@@ -115,16 +115,16 @@ def test_a_goal_that_is_not_there_is_refused_before_anything_is_embedded(
     student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SentenceTransformer, "encode", None)
-    for goal in (Goal("ndcg"), Goal("infonce", ("matrioshka",)), Goal("gist")):
+    for loss, wrap in (("ndcg", ()), ("infonce", ("matrioshka",)), ("gist", ())):
         with pytest.raises(CallError):
-            tune(student, make_pairs(), (), options=replace(QUICK, goal=goal, rounds=1))
+            train_rounds(student, make_pairs(), (), options=replace(QUICK, goal=Goal(loss, wrap), rounds=1))
     with pytest.raises(CallError, match="needs anchor, positive, negative"):
-        tune(student, make_pairs(), (), options=replace(QUICK, goal=Goal("triplet")))
+        train_rounds(student, make_pairs(), (), options=replace(QUICK, goal=Goal("triplet")))
 
 
 def test_one_query_alone_is_refused(student: TrainableEncoder) -> None:
     with pytest.raises(CallError, match="at least 2 different queries, found 1"):
-        tune(student, rows_of(*(Pairwise("sun", f"star {word}") for word in ("ice", "oil"))), (), options=QUICK)
+        train_rounds(student, rows_of(*(Pairwise("sun", f"star {word}") for word in ("ice", "oil"))), (), options=QUICK)
 
 
 @pytest.mark.parametrize("lora", [None, 2])
@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_dice_did_before(
         student = open_tiny(tiny_folder("bert"))
         torch.rand(3)
         schedule = replace(QUICK.schedule, seed=seed)
-        tune(student, make_pairs(8), (), options=replace(QUICK, schedule=schedule, scope=Scope(lora=lora)))
+        train_rounds(student, make_pairs(8), (), options=replace(QUICK, schedule=schedule, scope=Scope(lora=lora)))
         found.append(weights(student))
     assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
     assert not all(torch.equal(tensor, found[2][name]) for name, tensor in found[0].items())
@@ -146,25 +146,25 @@ def test_the_dice_of_the_caller_are_left_alone(student: TrainableEncoder) -> Non
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    tune(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(lora=1)))
+    train_rounds(student, make_pairs(8), (), options=replace(QUICK, scope=Scope(lora=1)))
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_the_rate_is_the_scopes_own_when_left_out() -> None:
-    assert TuneOptions().rate == 2e-5
-    assert TuneOptions(scope=Scope(lora=4)).rate == 5e-4
-    assert TuneOptions(scope=Scope(lora=4), schedule=Schedule(rate=0.25)).rate == 0.25
+    assert TuneOptions().lr == 2e-5
+    assert TuneOptions(scope=Scope(lora=4)).lr == 5e-4
+    assert TuneOptions(scope=Scope(lora=4), schedule=Schedule(lr=0.25)).lr == 0.25
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-3])
 def test_a_rate_that_teaches_nothing_is_refused(student: TrainableEncoder, rate: float) -> None:
-    with pytest.raises(CallError, match=r"--rate .* is out of range: expected more than 0"):
-        tune(student, make_pairs(), (), options=replace(QUICK, schedule=Schedule(rate=rate)))
+    with pytest.raises(CallError, match=r"--lr .* is out of range: expected more than 0"):
+        train_rounds(student, make_pairs(), (), options=replace(QUICK, schedule=Schedule(lr=rate)))
 
 
 def test_bfloat16_leaves_weights_of_float32_that_embed_in_it(student: TrainableEncoder) -> None:
     before = weights(student)
-    tune(student, make_pairs(), (), options=replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=True)))
+    train_rounds(student, make_pairs(), (), options=replace(QUICK, schedule=Schedule(1, 4, 1e-3, bfloat16=True)))
     assert changed(student, before)
     assert {tensor.dtype for tensor in weights(student).values() if tensor.is_floating_point()} == {torch.float32}
     assert not torch.equal(embed(student), embed(student).bfloat16().float())
@@ -181,7 +181,7 @@ def test_it_learns_what_it_is_shown(student: TrainableEncoder) -> None:
         return float((scores.argmax(dim=1) == torch.arange(len(corpus))).float().mean())
 
     before = right()
-    tune(student, data, (), options=replace(QUICK, schedule=Schedule(20, 16, 3e-3)))
+    train_rounds(student, data, (), options=replace(QUICK, schedule=Schedule(20, 16, 3e-3)))
     assert right() > max(0.9, before)
 
 
@@ -197,7 +197,7 @@ def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monk
 
     monkeypatch.setattr(tuning, "mine_negatives", spy)
     data, corpus = make_pairs(12), tuple(text() for _ in range(20))
-    rounds = tune(student, data, corpus, options=replace(QUICK, rounds=2, mining=MineOptions(2, 0, 20, -5.0)))
+    rounds = train_rounds(student, data, corpus, options=replace(QUICK, rounds=2, mining=MineOptions(2, 0, 20, -5.0)))
     assert [one.rows for one in rounds] == [12, 12]
     (first, before, found), (second, after, _) = mined
     assert found == corpus
@@ -207,7 +207,7 @@ def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monk
 
 def test_what_was_left_out_of_a_round_is_told(student: TrainableEncoder) -> None:
     data = rows_of(*make_pairs(9).rows, Pairwise("sun", "star light", ("ice", "ice", "ice ")))
-    (one,) = tune(
+    (one,) = train_rounds(
         student, data, [text() for _ in range(9)], options=replace(QUICK, rounds=1, mining=MineOptions(2, 0, 18, -5))
     )
     assert "there twice" in one.notes[0]
@@ -216,8 +216,8 @@ def test_what_was_left_out_of_a_round_is_told(student: TrainableEncoder) -> None
 def test_a_loss_that_is_no_number_ends_it(student: TrainableEncoder) -> None:
     with torch.no_grad():
         student.towers[0].stack.blocks[DEPTH - 1].output.dense.weight.fill_(float("inf"))  # type: ignore[union-attr]
-    with pytest.raises(TrainingError, match="the loss is nan after 1 steps: lower --rate"):
-        tune(student, make_pairs(), (), options=QUICK)
+    with pytest.raises(TrainingError, match="the loss is nan after 1 steps: lower --lr"):
+        train_rounds(student, make_pairs(), (), options=QUICK)
 
 
 def test_tokens_cut_the_texts_while_training_alone(student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +229,6 @@ def test_tokens_cut_the_texts_while_training_alone(student: TrainableEncoder, mo
         return step(self, model, inputs, *args)
 
     monkeypatch.setattr(EncoderTrainer, "training_step", spy)
-    tune(student, make_pairs(), (), options=replace(QUICK, schedule=replace(QUICK.schedule, tokens=8)))
+    train_rounds(student, make_pairs(), (), options=replace(QUICK, schedule=replace(QUICK.schedule, max_tokens=8)))
     assert max(lengths) == 8
     assert student.model.max_seq_length == longest

@@ -62,7 +62,7 @@ def test_low_rank_matrices_learn_other_words_for_the_same_drawings(drawn_pairs: 
     data = draw_pairs(tmp_path / "said", said)
     test = load_dataset(str(data), "test")
     assert recall_at_1(embed_sides(drawn_pairs.tuned, test), test) < 0.3
-    schedule = replace(LEARNING.schedule, epochs=6, rate=5e-3)
+    schedule = replace(LEARNING.schedule, epochs=6, lr=5e-3)
     student = open_trainable(str(drawn_pairs.tuned), tmp_path)
     out = tune_on(student, data, replace(LEARNING, scope=Scope(lora=16), schedule=schedule), tmp_path / "lora")
     assert recall_at_1(embed_sides(out, test), test) > 0.9
@@ -75,7 +75,7 @@ def test_low_rank_matrices_learn_most_of_it_between_random_embeddings_and_projec
     test = load_dataset(str(drawn_pairs.data), "test")
     (tmp_path / "scratch").mkdir()
     student = open_trainable(str(drawn_pairs.base), tmp_path / "scratch")
-    schedule = replace(LEARNING.schedule, rate=5e-3)
+    schedule = replace(LEARNING.schedule, lr=5e-3)
     options = replace(LEARNING, scope=Scope(lora=16), schedule=schedule)
     out = tune_on(student, drawn_pairs.data, options, tmp_path / "lora")
     assert recall_at_1(embed_sides(out, test), test) > 0.5

@@ -20,8 +20,8 @@ from adaptors.finetuning.evaluator import hold_out
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal
 from adaptors.finetuning.parameters import Scope, choose_weights
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.finetuning.trainer import TuningRun
-from adaptors.finetuning.tune import tune
 from adaptors.finetuning.two_towers import PairedModel
 from adaptors.rows.hard_negatives import MineOptions, candidate_texts
 from adaptors.rows.load import TuningData, load_tuning_data
@@ -83,7 +83,7 @@ def test_a_projection_learns_as_fast_as_the_last_block_and_the_embeddings_slowes
     bases: dict[str, Path], kind: str
 ) -> None:
     student = opened(bases[kind])
-    chosen = choose_weights(student, Scope(decay=0.5))
+    chosen = choose_weights(student, Scope(layer_decay=0.5))
     factors = {name.partition("model.")[2]: factor for name, factor in chosen.factors.items()}
     ends = {
         "clip": ("visual_projection.weight", "text_projection.weight"),
@@ -110,7 +110,7 @@ def test_only_what_is_chosen_changes(
 ) -> None:
     student = opened(bases["clip"])
     before, maps = weights(student), set().union(*(linear_maps(student, tower) for tower in towers))
-    tune(student, load_tuning_data(str(drawn)), (), options=replace(QUICK, scope=scope))
+    train_rounds(student, load_tuning_data(str(drawn)), (), options=replace(QUICK, scope=scope))
     found = changed(student, before)
     # A bias of attention's keys changes nothing, so nothing but decay would move it, and biases do not decay.
     whole = {
@@ -133,8 +133,8 @@ def test_a_tower_is_chosen_of_two_only(
         choose_weights(opened(bases["clip"]), Scope(tower="video"))
     with pytest.raises(CallError, match="has no towers for images and texts"):
         choose_weights(open_trainable(str(tiny_folder("bert")), tmp_path), Scope(tower="image"))
-    with pytest.raises(CallError, match=r"--top 3 is out of range: .* has 2 blocks"):
-        choose_weights(opened(bases["clip"]), Scope(tower="text", top=3))
+    with pytest.raises(CallError, match=r"--last-blocks 3 is out of range: .* has 2 blocks"):
+        choose_weights(opened(bases["clip"]), Scope(tower="text", last_blocks=3))
 
 
 @pytest.mark.parametrize("kind", TOWER_KINDS)
@@ -193,7 +193,7 @@ def _infonce(queries: Embeddings, documents: Embeddings, t: float) -> float:
 
 @pytest.mark.parametrize("kind", TOWER_KINDS)
 @pytest.mark.parametrize("way", ["", ":captions"])
-@pytest.mark.parametrize("loss", ["alignment-anisotropy", "infonce", "infonce-cached"])
+@pytest.mark.parametrize("loss", ["alignment-anisotropy", "infonce", "CachedMultipleNegativesRankingLoss"])
 def test_a_loss_is_of_the_vectors_that_the_towers_give(
     bases: dict[str, Path], drawn: Path, monkeypatch: pytest.MonkeyPatch, loss: str, way: str, kind: str
 ) -> None:
@@ -201,10 +201,15 @@ def test_a_loss_is_of_the_vectors_that_the_towers_give(
     pairs = [row for row in data.rows if isinstance(row, Pairwise)]
     queries = student.model.encode_query([pair.query for pair in pairs])
     documents = student.model.encode_document([pair.positive for pair in pairs])
-    steps, settings = spy_steps(monkeypatch), LossOptions(0.5, mini_batch=3 if loss == "infonce-cached" else None)
+    steps, settings = (
+        spy_steps(monkeypatch),
+        LossOptions(0.5, mini_batch=3 if loss == "CachedMultipleNegativesRankingLoss" else None),
+    )
     # One step of all rows.
-    options = replace(QUICK, goal=Goal(loss, settings=settings), schedule=replace(QUICK.schedule, batch=len(pairs)))
-    tune(student, data, (), options=options)
+    options = replace(
+        QUICK, goal=Goal(loss, settings=settings), schedule=replace(QUICK.schedule, batch_size=len(pairs))
+    )
+    train_rounds(student, data, (), options=options)
     by_hand = _alignment_anisotropy if loss == "alignment-anisotropy" else _infonce
     assert steps == [pytest.approx(by_hand(queries, documents, 0.5), abs=1e-4)]
 
@@ -213,7 +218,7 @@ def test_held_out_queries_choose_the_epoch_in_either_direction(bases: dict[str, 
     for way in ("", ":captions"):
         student, data = opened(bases["clip"]), load_tuning_data(f"{drawn}{way}")
         expected = _held_out_ndcg(student, data)
-        rounds = tune(student, data, candidate_texts(data), options=replace(QUICK, hold_out=0.25))
+        rounds = train_rounds(student, data, candidate_texts(data), options=replace(QUICK, hold_out=0.25))
         (width,) = rounds[0].epochs[0].scores
         assert rounds[0].epochs[0].scores[width] == pytest.approx(expected, abs=1e-6)
         assert rounds[0].rows == 12
@@ -247,7 +252,7 @@ def test_mined_negatives_are_other_images_and_train(
     before = weights(student)
     mining = MineOptions(2, 0, 8, -3.0)
     options = replace(QUICK, goal=Goal("triplet"), rounds=2, mining=mining)
-    rounds = tune(student, data, candidate_texts(data), options=options)
+    rounds = train_rounds(student, data, candidate_texts(data), options=options)
     assert len(seen) == 2
     assert [one.rows for one in rounds] == [16, 16]
     images = set(candidate_texts(data))

@@ -60,7 +60,7 @@ def test_every_prefix_ranks_more_like_the_whole_states_than_its_start_does(train
 
 
 def test_untrained_it_is_spectral() -> None:
-    untrained = weight_of(DATA, TrainOptions(steps=1, rate=1e-30))
+    untrained = weight_of(DATA, TrainOptions(steps=1, lr=1e-30))
     assert torch.allclose(untrained, fit_spectral(DATA, DIM).weight, atol=1e-5)
 
 
@@ -73,7 +73,7 @@ def inner_layer() -> FitData:
 
 def test_on_an_inner_layer_it_begins_as_the_ridge_regression_to_the_teacher() -> None:
     data = inner_layer()
-    untrained = fit_distil(data, DIM, TrainOptions(steps=1, rate=1e-30)).module
+    untrained = fit_distil(data, DIM, TrainOptions(steps=1, lr=1e-30)).module
     expected = fit_spectral(DATA, DIM)(DATA.texts)
     assert torch.allclose(untrained(data.texts), expected, atol=0.01)
     assert not torch.allclose(fit_spectral(data, DIM)(data.texts), expected, atol=0.5)

@@ -100,6 +100,67 @@ def test_the_cheapest_that_is_not_worse_is_named(
     assert ("keep all blocks" in found.words()) == (expected is None)
 
 
+def noisy_sweep(gap: float, spread: float) -> Callable[..., Any]:
+    """Score layer 2 lower than the full model by a gap on average, differently for every query."""
+    plain, noise = fake_sweep({(2, False): gap}), np.random.default_rng(3).normal(0, spread, 100)
+
+    def sweep(*rest: Any, **named: Any) -> tuple[list[Evaluation], dict[str, object]]:
+        """Stand in for the pass over the texts."""
+        found, rest_of_it = plain(*rest, **named)
+        return [
+            replace(e, scores={NDCG: e.scores[NDCG] + noise - noise.mean()}) if e.hookpoint.layer == 2 else e
+            for e in found
+        ], rest_of_it
+
+    return sweep
+
+
+def recommend_with(monkeypatch: pytest.MonkeyPatch, sweep: Any, model: LoadedModel, dataset: Dataset) -> Any:
+    monkeypatch.setattr(recommend_module, "sweep_fusions", sweep)
+    points = select_hookpoints(model, "all")
+    return recommend(LayerReader(model), points, replace(dataset, split="train"), margin=0.01, options=RunOptions())
+
+
+def test_where_none_is_near_the_nearest_is_named_with_its_interval_and_margin(
+    model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = recommend_with(monkeypatch, noisy_sweep(0.05, 0.05), model, dataset)
+    nearest = found.nearest
+    assert (nearest.encoder.layer, nearest.lens) == (2, False)
+    low, high = nearest.ci95
+    assert nearest.difference == pytest.approx(-0.05)
+    assert low < nearest.difference < high
+    assert -low < nearest.passing < 0.08
+    assert (
+        f"The nearest is {nearest.name} (-0.0500, 95% CI {low:+.3f} to {high:+.3f}); it would need a margin of "
+        f"{nearest.passing:g}"
+    ) in found.words()
+
+
+def test_the_margin_that_is_named_passes_and_a_smaller_one_does_not(
+    model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = noisy_sweep(0.05, 0.05)
+    needed = recommend_with(monkeypatch, sweep, model, dataset).nearest.passing
+    points = select_hookpoints(model, "all")
+    held = replace(dataset, split="train")
+    for margin, passes in ((needed, True), (needed - 0.02, False)):
+        found = recommend(LayerReader(model), points, held, margin=margin, options=RunOptions())
+        assert (found.encoder is not None) is passes
+
+
+def test_where_queries_are_too_few_that_is_said(
+    model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = recommend_with(monkeypatch, noisy_sweep(0.0, 0.2), model, dataset)
+    assert found.encoder is None
+    assert 0.03 < found.nearest.resolution < 0.08
+    assert (
+        f"within the margin on average, but {found.queries} queries are too few; with so many, margins of about "
+        f"{found.nearest.resolution:.2g} and above can be shown"
+    ) in found.words()
+
+
 def test_no_leak_the_judging_queries_are_in_no_fit(
     model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,12 +231,34 @@ def test_the_command_says_what_to_cut(
     call = ["layers", "-m", model, "-d", str(data), "--recommend", "0.01", "--no-store", "--format", "json"]
     result = CliRunner().invoke(cli.probe_app, call, prog_name="probe")
     assert result.exit_code == 0, result.stderr
-    line = f"surgery cut --model {model} --after 2 --pooling mean --lens --dataset {data}"
+    line = f"surgery cut {model} --after 2 --pooling mean --lens -d {data}"
     assert line in result.stderr
     board = json.loads(result.stdout)
     assert line in board["settings"]["recommendation"]
     # Nobody asked for lenses to be shown.
     assert [row["encoder"] for row in board["rows"] if row["adaptor"]] == []
+
+
+def test_the_command_says_how_to_heal_where_nothing_is_near(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_dataset(tmp_path / "tiny")
+    (data / "qrels" / "dev.tsv").write_text((data / "qrels" / "test.tsv").read_text())
+    monkeypatch.setattr(recommend_module, "sweep_fusions", fake_sweep({(2, True): 0.1}))
+    model = str(tiny_folder("bert"))
+    call = ["layers", model, "-d", str(data), "--recommend", "0.01", "--no-store"]
+    result = CliRunner().invoke(cli.probe_app, call, prog_name="probe")
+    assert result.exit_code == 0, result.stderr
+    shown = " ".join(result.stdout.split())
+    folder = "./bert-after-2"
+    assert (
+        f"surgery cut {model} --after 2 --out {folder} && adaptors heal {folder} -d {data} --minutes 15".replace(
+            " ", ""
+        )
+    ) in shown.replace(" ", "")
+    assert "with its lens" in shown
+    assert "lens" not in shown.partition("Recommendation:")[0]
+    assert "recommendation" not in result.stderr
 
 
 def test_a_limit_is_one_of_the_judging_split_as_well(

@@ -77,7 +77,7 @@ def test_no_leak_without_labels_judgements_change_nothing() -> None:
 
 def test_it_learns_what_the_loss_asks_for() -> None:
     network = make_network("linear-original", DATA, 8, seed=0)
-    epochs = train(network, similarity_task(DATA, 40), TrainOptions(steps=40, rate=1e-2))
+    epochs = train(network, similarity_task(DATA, 40), TrainOptions(steps=40, lr=1e-2))
     assert min(epoch.held_out_loss for epoch in epochs) < 0.5 * epochs[0].held_out_loss
 
 
@@ -85,7 +85,7 @@ def test_it_ends_as_the_best_epoch_left_it() -> None:
     """A few texts, learned by heart: what is held out is best in the middle."""
     network = make_network("linear-original", DATA, 8, seed=0)
     task = replace(similarity_task(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, seed=0))
-    epochs = train(network, task, TrainOptions(steps=80, rate=0.03))
+    epochs = train(network, task, TrainOptions(steps=80, lr=0.03))
     best = min(epochs, key=lambda epoch: epoch.held_out_loss)
     assert 0 < best.number < epochs[-1].number
     batch = task.collator([{"text": task.held_out["text"][0]}])
@@ -100,7 +100,7 @@ def test_where_no_epoch_is_better_it_stays_as_it_began() -> None:
     network = make_network("mlp", DATA, 24, seed=0)
     start = weights(network)
     task = replace(similarity_task(DATA, 8), loss=lambda model: SimilarityLoss(model, [24]))
-    epochs = train(network, task, TrainOptions(steps=8, rate=0.1))
+    epochs = train(network, task, TrainOptions(steps=8, lr=0.1))
     assert epochs[0].held_out_loss < min(epoch.held_out_loss for epoch in epochs[1:])
     assert torch.equal(weights(network), start)
 
@@ -122,7 +122,7 @@ def test_labels_raise_the_score_of_held_out_queries() -> None:
         side + 0.3 * loud * torch.randn(side.shape, generator=dice) for side in (JUDGED.documents, JUDGED.queries)
     )
     noisy = replace(JUDGED, documents=documents, queries=queries, targets=torch.cat([documents, queries]))
-    epochs = fit_network("linear", noisy, DIMS, options=TrainOptions(steps=40, rate=1e-2)).epochs
+    epochs = fit_network("linear", noisy, DIMS, options=TrainOptions(steps=40, lr=1e-2)).epochs
     assert max(epoch.scores[8] for epoch in epochs) > epochs[0].scores[8] + 0.05
 
 
@@ -157,7 +157,7 @@ def interrupt_at(step: int) -> Callable[[str, int, int], None]:
 
 
 def fit_with(folder: Path, **changes: object) -> Network:
-    options = replace(TrainOptions(steps=8, checkpoints=folder), **changes)
+    options = replace(TrainOptions(steps=8, checkpoint_dir=folder), **changes)
     return fit_network("mlp", DATA, DIMS, options=options).module  # type: ignore[return-value]
 
 
@@ -172,8 +172,8 @@ def test_nothing_lost_an_interrupted_training_goes_on_where_it_was(tmp_path: Pat
 
 
 def test_a_resumed_training_lists_every_epoch_once_and_is_as_patient(tmp_path: Path) -> None:
-    undisturbed = fit_network("mlp", DATA, DIMS, options=TrainOptions(steps=8, checkpoints=tmp_path / "calm"))
-    options = TrainOptions(steps=8, checkpoints=tmp_path / "torn")
+    undisturbed = fit_network("mlp", DATA, DIMS, options=TrainOptions(steps=8, checkpoint_dir=tmp_path / "calm"))
+    options = TrainOptions(steps=8, checkpoint_dir=tmp_path / "torn")
     with pytest.raises(_Interrupted):
         fit_network("mlp", DATA, DIMS, options=replace(options, progress=interrupt_at(5)))
     assert fit_network("mlp", DATA, DIMS, options=options).epochs == undisturbed.epochs
@@ -183,7 +183,7 @@ def test_a_training_that_had_lost_patience_is_not_gone_on_with(tmp_path: Path) -
     task = replace(similarity_task(DATA, 80), train=draw_texts(torch.arange(8), 8, 80, seed=0))
     steps: list[int] = []
     options = TrainOptions(
-        steps=80, rate=0.03, checkpoints=tmp_path, progress=lambda name, done, total: steps.append(done)
+        steps=80, lr=0.03, checkpoint_dir=tmp_path, progress=lambda name, done, total: steps.append(done)
     )
     ended = []
     for _ in range(2):
@@ -204,7 +204,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_checkpoints_of_a_training_that_scores_other_dimensions_are_refused(tmp_path: Path) -> None:
-    options = replace(SHORT, checkpoints=tmp_path)
+    options = replace(SHORT, checkpoint_dir=tmp_path)
     fit_network("mlp", JUDGED, (8, 4), options=options)
     with pytest.raises(CallError, match="checkpoints of another training"):
         fit_network("mlp", JUDGED, (8, 2), options=options)
@@ -245,7 +245,7 @@ class _Fade(nn.Module):
 def test_a_collapse_stops_the_training_with_a_message() -> None:
     task = replace(similarity_task(DATA, 200), loss=_Fade)
     with pytest.raises(TrainingError, match=r"fading collapsed: all vectors are equal after \d+ steps"):
-        train(_Fading(24, 8), task, TrainOptions(steps=200, rate=0.01))
+        train(_Fading(24, 8), task, TrainOptions(steps=200, lr=0.01))
 
 
 def test_a_loss_that_is_no_number_stops_the_training_with_a_message() -> None:

@@ -22,8 +22,8 @@ from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.saved import trained_files
 from adaptors.fitting.data import select_fit_data
-from adaptors.healing.heal import HealOptions, heal
 from adaptors.healing.texts import HealTexts, draw_batches, gather_heal_texts
+from adaptors.healing.trainer import HealOptions, train_student
 from adaptors.losses.distillation import HealLoss
 from probe.data.loading import load_dataset
 from probe.encoding.chunk_states import prompted_documents, read_states
@@ -32,7 +32,7 @@ from probe.errors import CallError, ModelError, TrainingError
 from probe.evaluation.records import AdaptorFacts
 from probe.models.options import LoadOptions
 
-OPTIONS = HealOptions(steps=30, batch=8, rate=5e-3, bfloat16=False)
+OPTIONS = HealOptions(steps=30, batch_size=8, lr=5e-3, bfloat16=False)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_texts_have_their_prompts_and_the_full_models_vectors(
 def test_it_comes_nearer_to_its_teacher(cut_folder: Path, texts: HealTexts) -> None:
     student = open_spoiled(cut_folder)
     before, longest = distance(student, texts), student.model.max_seq_length
-    heal(student, texts, OPTIONS)
+    train_student(student, texts, OPTIONS)
     assert distance(student, texts) < 0.5 * before
     assert student.model.max_seq_length == longest
 
@@ -159,7 +159,7 @@ def test_it_learns_without_dropout(cut_folder: Path, texts: HealTexts, monkeypat
         return compute(self, *args)
 
     monkeypatch.setattr(HealLoss, "compute_loss_from_embeddings", spy)
-    heal(open_cut(cut_folder), texts, replace(OPTIONS, steps=2))
+    train_student(open_cut(cut_folder), texts, replace(OPTIONS, steps=2))
     assert modes == {False}
 
 
@@ -167,7 +167,7 @@ def test_the_same_seed_gives_the_same_weights(cut_folder: Path, texts: HealTexts
     found = []
     for seed in (0, 0, 1):
         student = open_spoiled(cut_folder)
-        heal(student, texts, replace(OPTIONS, steps=5, seed=seed))
+        train_student(student, texts, replace(OPTIONS, steps=5, seed=seed))
         found.append(weights(student))
     assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
     assert not all(torch.equal(tensor, found[2][name]) for name, tensor in found[0].items())
@@ -177,8 +177,8 @@ def test_nothing_lost_an_interrupted_healing_ends_with_the_same_weights(
     cut_folder: Path, texts: HealTexts, tmp_path: Path
 ) -> None:
     undisturbed = open_spoiled(cut_folder)
-    heal(undisturbed, texts, replace(OPTIONS, steps=20, checkpoints=tmp_path / "whole"))
-    stopped, done = replace(OPTIONS, steps=20, checkpoints=tmp_path / "cut"), []
+    train_student(undisturbed, texts, replace(OPTIONS, steps=20, checkpoint_dir=tmp_path / "whole"))
+    stopped, done = replace(OPTIONS, steps=20, checkpoint_dir=tmp_path / "cut"), []
 
     def stop(step: str, count: int, total: int) -> None:
         done.append(step)
@@ -186,25 +186,25 @@ def test_nothing_lost_an_interrupted_healing_ends_with_the_same_weights(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        heal(open_spoiled(cut_folder), texts, replace(stopped, progress=stop))
+        train_student(open_spoiled(cut_folder), texts, replace(stopped, progress=stop))
     again, told = open_spoiled(cut_folder), []
-    heal(again, texts, replace(stopped, progress=lambda step, count, total: told.append(count)))
+    train_student(again, texts, replace(stopped, progress=lambda step, count, total: told.append(count)))
     assert sum(told) == 8
     expected = weights(undisturbed)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(again).items())
     with pytest.raises(CallError, match="another training"):
-        heal(open_spoiled(cut_folder), texts, replace(stopped, seed=5))
+        train_student(open_spoiled(cut_folder), texts, replace(stopped, seed=5))
 
 
 def test_a_loss_that_is_no_number_ends_it(cut_folder: Path, texts: HealTexts) -> None:
     broken = replace(texts, targets=torch.full_like(texts.targets, float("nan")))
     with pytest.raises(TrainingError, match="the loss is nan"):
-        heal(open_cut(cut_folder), broken, replace(OPTIONS, steps=50))
+        train_student(open_cut(cut_folder), broken, replace(OPTIONS, steps=50))
 
 
 def test_another_width_than_the_teachers_is_refused(cut_folder: Path, texts: HealTexts) -> None:
     with pytest.raises(ModelError, match="32 dimensions, and its teacher of 7"):
-        heal(open_cut(cut_folder), replace(texts, targets=texts.targets[:, :7]), OPTIONS)
+        train_student(open_cut(cut_folder), replace(texts, targets=texts.targets[:, :7]), OPTIONS)
 
 
 def test_what_is_counted_in_a_weight_file_stays_and_what_is_unknown_is_refused(
@@ -221,8 +221,8 @@ def test_what_is_counted_in_a_weight_file_stays_and_what_is_unknown_is_refused(
         trained_files(student, folder)
 
 
-def tune(*args: object) -> Result:
-    return CliRunner().invoke(cli.adaptors_app, ["tune", *map(str, args)])
+def heal_by_command(*args: object) -> Result:
+    return CliRunner().invoke(cli.adaptors_app, ["heal", *map(str, args)])
 
 
 @pytest.mark.usefixtures("quick_checks")
@@ -232,9 +232,12 @@ def test_the_command_saves_a_model_that_loads_anywhere(
     out, other = tmp_path / "healed", tmp_path / "other"
     shutil.copytree(data, other)
     both = ["-d", data, "-d", other, "--no-store"]
-    result = tune("--heal", "-m", cut_folder, "--teacher", tiny_folder("bert"), *both, "--steps", 3, "--out", out)
+    teacher = ("--teacher", tiny_folder("bert"))
+    result = heal_by_command(cut_folder, *teacher, *both, "--steps", 3, "--plot", tmp_path / "map.png", "--out", out)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.strip() == str(out)
+    assert f"compare: probe rank {tiny_folder('bert')} {cut_folder} {out} -d DATASET" in result.stderr
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert SentenceTransformer(str(out), device="cpu").encode(["river stone cloud"]).shape == (1, 32)
     saved = open_adapted(out)
     assert saved.encoder.adaptor.kind == "healed"
@@ -258,10 +261,10 @@ def test_what_was_seen_of_several_data_sets_is_remembered(data: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--teacher", "{bert}"], "--teacher does nothing without --heal"),
-        (["--heal", "-m", "{bert}"], "does not say what it was cut from: name the full model with --teacher"),
-        (["--heal", "-m", "nowhere"], "unknown model 'nowhere'"),
-        (["--heal", "--out", "{cut}"], "exists"),
+        (["{bert}"], "does not say what it was cut from: name the full model with --teacher"),
+        (["nowhere"], "unknown model 'nowhere'"),
+        (["{cut}", "--out", "{cut}"], "exists"),
+        (["{cut}", "--loss", "triplet"], "No such option: --loss"),
     ],
 )
 def test_a_wrong_call_is_said(
@@ -269,9 +272,9 @@ def test_a_wrong_call_is_said(
 ) -> None:
     folders = {"bert": tiny_folder("bert"), "cut": cut_folder}
     changed = [part.format(**folders) for part in change]
-    given = {"-m": cut_folder, "-d": data, "--out": tmp_path / "out"}
+    given = {"-d": data, "--out": tmp_path / "out"}
     kept = [part for name, value in given.items() if name not in changed for part in (name, value)]
-    result = tune("--no-store", *kept, *changed)
+    result = heal_by_command(*changed, "--no-store", *kept)
     assert result.exit_code == 2, result.stderr
     assert words in result.stderr
     assert not (tmp_path / "out").exists()

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
-from adaptors.healing.heal import HealOptions, HealResult, heal
 from adaptors.healing.held_out import Agreement, HeldOutTexts
 from adaptors.healing.texts import HealTexts
+from adaptors.healing.trainer import HealedState, HealOptions, train_student
 from adaptors.training.metrics_log import TrainingLog
 from adaptors.training.pace import Budget
 from probe.errors import CallError, TrainingError
 
-OPTIONS = HealOptions(steps=20, batch=4, rate=5e-3, bfloat16=False)
+OPTIONS = HealOptions(steps=20, batch_size=4, lr=5e-3, bfloat16=False)
 
 
 class Clock:
@@ -97,7 +97,7 @@ def test_a_healing_that_makes_it_worse_leaves_the_start_and_says_so(
 ) -> None:
     student = open_tiny(tiny_folder("bert"))
     before = weights(student)
-    result = heal(student, texts, replace(OPTIONS, rate=0.05))
+    result = train_student(student, texts, replace(OPTIONS, lr=0.05))
     assert same(weights(student), before)
     assert (result.kept, result.before, result.steps, result.held_out) == (0, result.after, 20, 6)
     assert result.last.cosine < result.before.cosine
@@ -107,7 +107,7 @@ def test_a_healing_that_makes_it_worse_leaves_the_start_and_says_so(
 
 def test_the_state_that_is_kept_is_the_nearest_one(texts: HealTexts, tiny_folder: Callable[[str], Path]) -> None:
     student = open_tiny(tiny_folder("bert"), -1)
-    result = heal(student, texts, OPTIONS)
+    result = train_student(student, texts, OPTIONS)
     found = HeldOutTexts(texts.hold_out(OPTIONS.seed)[1]).measure(student.model)
     assert result.after.cosine == pytest.approx(found.cosine, abs=1e-5)
     assert result.after.cosine > result.before.cosine
@@ -116,7 +116,7 @@ def test_the_state_that_is_kept_is_the_nearest_one(texts: HealTexts, tiny_folder
 
 def test_few_steps_and_steps_that_were_too_many_are_said() -> None:
     one = Agreement(0.5, 0.5)
-    said = [HealResult(steps, kept, one, one, one, 9, ()).notes for steps, kept in ((20, 20), (900, 900), (900, 90))]
+    said = [HealedState(steps, kept, one, one, one, 9, ()).notes for steps, kept in ((20, 20), (900, 900), (900, 90))]
     assert said[1] == ()
     assert "20 steps are few" in said[0][0]
     assert "after 90 of 900 steps was the nearest" in said[2][0]
@@ -126,22 +126,22 @@ def test_few_steps_and_steps_that_were_too_many_are_said() -> None:
 def test_checkpoints_of_another_student_or_teacher_are_refused(
     change: str, texts: HealTexts, tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    options = replace(OPTIONS, steps=2, checkpoints=tmp_path)
-    heal(open_tiny(tiny_folder("bert"), -1), texts, options)
+    options = replace(OPTIONS, steps=2, checkpoint_dir=tmp_path)
+    train_student(open_tiny(tiny_folder("bert"), -1), texts, options)
     student = open_tiny(tiny_folder("bert"), -0.5 if change == "student" else -1)
     if change == "prompts":
         student = replace(student, prompts={"query": "another: "})
     # Other vectors with the same sum.
     other = replace(texts, targets=texts.targets.flip(1)) if change == "teacher" else texts
     with pytest.raises(CallError, match="another training"):
-        heal(student, other, options)
+        train_student(student, other, options)
 
 
-def budgeted(folder: Path, texts: HealTexts, clock: Clock, **options: Any) -> tuple[TrainableEncoder, HealResult]:
+def budgeted(folder: Path, texts: HealTexts, clock: Clock, **options: Any) -> tuple[TrainableEncoder, HealedState]:
     student = open_tiny(folder, -1)
     budget = Budget(1, clock, reserve=10)
     clock.now += 5  # setting up
-    return student, heal(student, texts, replace(OPTIONS, budget=budget, progress=clock.tell, **options))
+    return student, train_student(student, texts, replace(OPTIONS, budget=budget, progress=clock.tell, **options))
 
 
 def test_minutes_end_a_healing_by_the_clock(texts: HealTexts, tiny_folder: Callable[[str], Path]) -> None:
@@ -167,13 +167,13 @@ def test_a_healing_by_the_clock_is_taken_up_again_with_the_time_it_has_left(
 
     first.tell = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        budgeted(folder, texts, first, checkpoints=tmp_path)
+        budgeted(folder, texts, first, checkpoint_dir=tmp_path)
     second = Clock(2)
-    _, result = budgeted(folder, texts, second, checkpoints=tmp_path)
+    _, result = budgeted(folder, texts, second, checkpoint_dir=tmp_path)
     assert second.steps <= 12
     assert 18 <= result.steps <= 23
     third = Clock(2)
-    _, again = budgeted(folder, texts, third, checkpoints=tmp_path)
+    _, again = budgeted(folder, texts, third, checkpoint_dir=tmp_path)
     assert (third.steps, again) == (0, result)
 
 
@@ -184,13 +184,13 @@ def test_a_time_that_is_over_before_the_first_step_is_said(
     budget = Budget(1, clock, reserve=30)
     clock.now = 31
     with pytest.raises(TrainingError, match="1 ran out before the first step: setup took 31 s and saving needs 30 s"):
-        heal(open_tiny(tiny_folder("bert")), texts, replace(OPTIONS, budget=budget))
+        train_student(open_tiny(tiny_folder("bert")), texts, replace(OPTIONS, budget=budget))
 
 
 def test_the_rate_falls_with_the_time(
     texts: HealTexts, tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adaptors.healing.heal._LOG_STEPS", 1)
+    monkeypatch.setattr("adaptors.healing.trainer._LOG_STEPS", 1)
     budgeted(tiny_folder("bert"), texts, Clock(2), log=tmp_path / "log.jsonl")
     rates = [json.loads(line)["rate"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert max(rates[:4]) == max(rates)
@@ -207,7 +207,7 @@ def test_terms_of_the_loss_are_logged_with_the_training(
     )
     student = open_tiny(tiny_folder("bert"), -1)
     student.model.train()
-    heal(student, texts, OPTIONS)
+    train_student(student, texts, OPTIONS)
     (trained,) = (logs for logs in seen if "loss" in logs)
     assert trained["loss"] == pytest.approx(trained["distance"] + trained["relations"], rel=1e-3)
     assert not any("eval_distance" in logs for logs in seen)

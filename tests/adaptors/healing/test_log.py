@@ -14,12 +14,12 @@ from tiny_models import WIDTH, make_texts
 from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
-from adaptors.healing.heal import HealOptions, HealSample, heal
 from adaptors.healing.texts import HealTexts
+from adaptors.healing.trainer import HealOptions, HealSample, train_student
 from adaptors.training.metrics_log import StepMetrics, append_metrics, pair_geometry
 from probe.errors import CallError
 
-OPTIONS = HealOptions(steps=20, batch=4, rate=5e-3, bfloat16=False)
+OPTIONS = HealOptions(steps=20, batch_size=4, lr=5e-3, bfloat16=False)
 
 
 def open_tiny(folder: Path) -> TrainableEncoder:
@@ -61,7 +61,7 @@ def test_few_texts_are_all_the_sample_and_equal_ones_are_refused(tiny_folder: Ca
     student, texts = open_tiny(tiny_folder("bert")), make_heal_texts(5)
     assert HealSample(student.model, texts, seed=0)()[0].shape == (5, WIDTH)
     with pytest.raises(CallError, match="at least 2 different texts, found 1"):
-        heal(student, replace(texts, texts=("a",) * 5), OPTIONS)
+        train_student(student, replace(texts, texts=("a",) * 5), OPTIONS)
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -70,13 +70,13 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adaptors.healing.heal._LOG_STEPS", 4)
+    monkeypatch.setattr("adaptors.healing.trainer._LOG_STEPS", 4)
 
 
 @pytest.mark.usefixtures("often")
 def test_healing_writes_what_its_sample_shows(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
     student, texts, file = open_tiny(tiny_folder("bert")), make_learnable_texts(tiny_folder), tmp_path / "log.jsonl"
-    losses = heal(student, texts, replace(OPTIONS, log=file)).losses
+    losses = train_student(student, texts, replace(OPTIONS, log=file)).losses
     lines = read(file)
     assert [line["step"] for line in lines] == [4, 8, 12, 16, 20]
     assert [line["loss"] for line in lines] == list(losses)
@@ -91,8 +91,8 @@ def test_nothing_lost_an_interrupted_healing_goes_on_with_its_log(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     texts, whole, file, told = make_heal_texts(), tmp_path / "whole.jsonl", tmp_path / "log.jsonl", []
-    heal(open_tiny(tiny_folder("bert")), texts, replace(OPTIONS, log=whole))
-    options = replace(OPTIONS, log=file, checkpoints=tmp_path / "kept")
+    train_student(open_tiny(tiny_folder("bert")), texts, replace(OPTIONS, log=whole))
+    options = replace(OPTIONS, log=file, checkpoint_dir=tmp_path / "kept")
 
     def stop(step: str, done: int, total: int) -> None:
         told.append(done)
@@ -100,13 +100,13 @@ def test_nothing_lost_an_interrupted_healing_goes_on_with_its_log(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        heal(open_tiny(tiny_folder("bert")), texts, replace(options, progress=stop))
+        train_student(open_tiny(tiny_folder("bert")), texts, replace(options, progress=stop))
     shutil.rmtree(tmp_path / "kept" / "checkpoint-12")
     done = read(file)
     assert [line["step"] for line in done] == [4, 8, 12]
     # What a finished step said stays, whatever it was.
     file.write_text(file.read_text().replace('"step": 4, "epoch": 0.2', '"step": 4, "epoch": 0.25') + '{"step": 1')
-    heal(open_tiny(tiny_folder("bert")), texts, options)
+    train_student(open_tiny(tiny_folder("bert")), texts, options)
     lines, expected = read(file), read(whole)
     assert lines[0] == {**done[0], "epoch": 0.25}
     # The trainer's own loss begins anew at a checkpoint.
@@ -120,7 +120,7 @@ def test_healing_begins_a_log_anew(tiny_folder: Callable[[str], Path], tmp_path:
     file, texts = tmp_path / "log.jsonl", make_heal_texts(8)
     append_metrics(file, StepMetrics(50, 0.5, 0.1, 5e-4, 0.4, -2.1, 0.1, 83.0))
     student, options = open_tiny(tiny_folder("bert")), replace(OPTIONS, steps=4, log=file)
-    heal(student, texts, options)
+    train_student(student, texts, options)
     assert [line["step"] for line in read(file)] == [4]
 
 
@@ -130,5 +130,5 @@ def test_healing_refuses_a_file_that_is_no_log_before_it_trains(
     told: list[str] = []
     options = replace(OPTIONS, log=tmp_path, progress=lambda step, done, total: told.append(step))
     with pytest.raises(CallError, match="is a folder"):
-        heal(open_tiny(tiny_folder("bert")), make_heal_texts(8), options)
+        train_student(open_tiny(tiny_folder("bert")), make_heal_texts(8), options)
     assert told == []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
@@ -16,6 +17,7 @@ from torch.nn.functional import normalize
 
 from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import open_trainable
+from adaptors.healing.heal import heal
 from adaptors.healing.lens import add_lens, has_lens
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealTexts
@@ -47,7 +49,7 @@ def test_a_raw_cut_is_healed_by_what_it_was_cut_from(
     name: str, cuts: dict[str, Path], data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
 ) -> None:
     out = tmp_path / "healed"
-    result = run_command("tune", "--heal", "-m", cuts[name], "-d", data, "--steps", 3, "--no-store", "--out", out)
+    result = run_command("heal", cuts[name], "-d", data, "--steps", 3, "--no-store", "--out", out)
     assert result.exit_code == 0, result.stderr
     assert "against the teacher's vectors: cosine" in result.stderr
     assert "3 steps are few" in result.stderr
@@ -74,10 +76,8 @@ def test_a_lens_that_is_found_on_the_way_is_the_ridge_regression_to_the_teacher(
     wide = torch.cat([targets, targets], dim=1) / 2**0.5
     student = open_trainable(str(cuts["cut"]), tmp_path)
     for number, wanted in enumerate((targets, wide)):
-        scratch_folder = tmp_path / str(number)
-        scratch_folder.mkdir()
         texts = HealTexts(TEXTS, wanted, (("tiny", "0"),))
-        lensed = add_lens(student, texts, scratch_folder, tokens=None, seed=0)
+        lensed = add_lens(student, texts, tokens=None, seed=0)
         assert has_lens(lensed.folder)
         assert not has_lens(student.folder)
         assert lensed.name == student.name
@@ -118,3 +118,21 @@ def test_a_hub_id_is_a_teacher(cuts: dict[str, Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(cuts["cut"], tmp_path / "cut"))
     (folder / "surgery.json").write_text(json.dumps({"from": "owner/name"}))
     assert find_teacher(open_trainable(str(folder), tmp_path), None) == "owner/name"
+
+
+@pytest.mark.usefixtures("quick_checks")
+def test_a_cut_is_healed_in_python(cuts: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    settings = {"steps": 3, "batch_size": 4, "lr": 1e-3, "bfloat16": False}
+    result = heal(str(cuts["cut"]), data, out=tmp_path / "out", **settings)
+    assert (result.state.steps, result.before.cosine <= result.after.cosine) == (3, True)
+    assert result.describe()[0].startswith(
+        f"On {result.state.held_out} held-out texts, against the teacher's vectors: "
+    )
+    saved = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(list(TEXTS))
+    assert np.abs(saved - result.encoder.encode(list(TEXTS))).max() < 1e-5
+    for wrong, words in (
+        ({"step": 3}, "unknown option 'step': did you mean steps"),
+        ({"lr": 0}, "--lr 0 is out of range"),
+    ):
+        with pytest.raises(CallError, match=words):
+            heal(str(cuts["cut"]), data, **wrong)

@@ -198,8 +198,8 @@ def test_the_card_tells_where_it_began(
 ) -> None:
     monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
     data, out = make_dataset(tmp_path / "data"), tmp_path / "out"
-    args = ["--heal", "-m", cuts[idle], "--teacher", teachers[idle], "-d", data, "--steps", 1, "--no-store", "-o", out]
-    result = CliRunner().invoke(cli.adaptors_app, ["tune", *map(str, args)])
+    args = [cuts[idle], "--teacher", teachers[idle], "-d", data, "--steps", 1, "--no-store", "-o", out]
+    result = CliRunner().invoke(cli.adaptors_app, ["heal", *map(str, args)])
     assert result.exit_code == 0, result.stderr
     assert words in (out / "README.md").read_text()
     assert words in " ".join(result.stderr.split())

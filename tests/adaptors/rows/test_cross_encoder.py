@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassificatio
 
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.rows.cross_encoder import open_cross_encoder, score_rows
 from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import TuningData
@@ -61,7 +61,7 @@ def test_an_encoder_learns_the_scores(cross: Path, tiny_folder: Callable[[str], 
     student = open_trainable(str(tiny_folder("bert")), tmp_path)
     options = TuneOptions(Goal("margin-mse"), schedule=Schedule(2, 2, 1e-3), cross_encoder=str(cross), hold_out=0.0)
     before = torch.from_numpy(student.model.encode("sun"))
-    (one,) = tune(student, DATA, (), options=options)
+    (one,) = train_rounds(student, DATA, (), options=options)
     assert one.rows == 3
     assert not torch.equal(before, torch.from_numpy(student.model.encode("sun")))
 
@@ -77,7 +77,7 @@ def test_mined_negatives_are_scored_too(cross: Path, tiny_folder: Callable[[str]
         cross_encoder=str(cross),
         hold_out=0.0,
     )
-    (one,) = tune(student, TuningData("a", rows), ("stone", "sea", "tree", "moon"), options=options)
+    (one,) = train_rounds(student, TuningData("a", rows), ("stone", "sea", "tree", "moon"), options=options)
     assert one.rows == 3
 
 
@@ -86,7 +86,7 @@ def test_a_loss_without_scores_takes_no_cross_encoder(
 ) -> None:
     student = open_trainable(str(tiny_folder("bert")), tmp_path)
     with pytest.raises(CallError, match=r"'infonce' distils no scores: .* margin-mse, distill-kl"):
-        tune(student, DATA, (), options=TuneOptions(cross_encoder=str(cross)))
+        train_rounds(student, DATA, (), options=TuneOptions(cross_encoder=str(cross)))
 
 
 def test_an_encoder_is_no_cross_encoder(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:

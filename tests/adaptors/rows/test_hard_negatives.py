@@ -26,8 +26,8 @@ from probe.errors import CallError, DataError
 _DICE = random.Random(5)
 CORPUS = tuple(" ".join(_DICE.choices(WORDS[4:], k=_DICE.randint(3, 12))) for _ in range(60))
 # The cosines of a random model lie close together.
-OPTIONS = MineOptions(count=3, skip=2, depth=20, margin=0.002)
-ANY = replace(OPTIONS, margin=-1.0)
+OPTIONS = MineOptions(num_negatives=3, range_min=2, range_max=20, relative_margin=0.002)
+ANY = replace(OPTIONS, relative_margin=-1.0)
 
 
 def ask(number: int) -> str:
@@ -67,29 +67,37 @@ def allowed(model: SentenceTransformer, data: TuningData, options: MineOptions) 
     for query in queries:
         asked = model.encode(PROMPTS["query"] + query).astype(float).tolist()
         scores = {text: plain_cosine(asked, vector) for text, vector in vectors.items()}
-        nearest = sorted(scores, key=lambda text: -scores[text])[: options.depth + most]
+        nearest = sorted(scores, key=lambda text: -scores[text])[: options.range_max + most]
         lowest = min(scores[text] for text in positives(data, query))
-        limit = lowest - abs(lowest) * options.margin
+        limit = lowest - abs(lowest) * options.relative_margin
         left = [text for text in nearest if text not in positives(data, query) and scores[text] <= limit]
-        found[query] = left[options.skip : options.depth]
+        found[query] = left[options.range_min : options.range_max]
     return found
 
 
 @pytest.mark.parametrize(
-    "options", [OPTIONS, replace(ANY, depth=6), replace(OPTIONS, margin=0.0), replace(OPTIONS, skip=0, count=8)]
+    "options",
+    [
+        OPTIONS,
+        replace(ANY, range_max=6),
+        replace(OPTIONS, relative_margin=0.0),
+        replace(OPTIONS, range_min=0, num_negatives=8),
+    ],
 )
 def test_only_what_the_ranks_and_the_margin_leave_is_drawn(model: SentenceTransformer, options: MineOptions) -> None:
     may, mined = allowed(model, PAIRED, options), mine_negatives(PAIRED, model, CORPUS, options=options)
-    assert {row.query for row in mined.rows} == {query for query, texts in may.items() if len(texts) >= options.count}
+    assert {row.query for row in mined.rows} == {
+        query for query, texts in may.items() if len(texts) >= options.num_negatives
+    }
     for row in mined.rows:
         assert isinstance(row, Pairwise)
-        assert len(set(row.negatives)) == options.count
+        assert len(set(row.negatives)) == options.num_negatives
         # The nearest comes first.
         assert [text for text in may[row.query] if text in row.negatives] == list(row.negatives)
 
 
 def test_every_document_that_may_be_drawn_is_drawn_by_some_seed(model: SentenceTransformer) -> None:
-    options = replace(ANY, depth=8)
+    options = replace(ANY, range_max=8)
     may, drawn = allowed(model, PAIRED, options), dict[str, set[str]]()
     for seed in range(12):
         for row in mine_negatives(PAIRED, model, CORPUS, options=replace(options, seed=seed)).rows:
@@ -107,8 +115,8 @@ def test_one_document_more_than_asked_for_is_mined_and_no_positive(model: Senten
 
 def test_the_margin_rules_out_what_the_tests_look_at(model: SentenceTransformer) -> None:
     wide, narrow = (allowed(model, PAIRED, options) for options in (ANY, OPTIONS))
-    assert all(len(texts) >= OPTIONS.count for texts in wide.values())
-    few = [query for query, texts in narrow.items() if len(texts) < OPTIONS.count]
+    assert all(len(texts) >= OPTIONS.num_negatives for texts in wide.values())
+    few = [query for query, texts in narrow.items() if len(texts) < OPTIONS.num_negatives]
     assert 0 < len(few) < len(narrow)
 
 
@@ -141,7 +149,7 @@ def test_the_same_seed_gives_the_same_rows_whatever_was_drawn_before(model: Sent
 
 def test_a_document_relevant_to_the_query_is_never_its_negative_in_any_form(model: SentenceTransformer) -> None:
     changed = (f"  {text.upper()}\n" for text in CORPUS[:9])
-    options = MineOptions(count=6, skip=0, depth=8, margin=-1)
+    options = MineOptions(num_negatives=6, range_min=0, range_max=8, relative_margin=-1)
     other = rows_of(*PAIRED.rows, Pairwise(f" {ask(0)}".upper(), CORPUS[20]))
     near = {text: f"{text} {text}" for text in CORPUS[:9]}
     mined = mine_negatives(other, model, [*changed, *CORPUS[:9], *near.values(), CORPUS[20]], options=options)
@@ -166,11 +174,11 @@ def test_neither_the_query_nor_an_empty_text_is_a_negative(model: SentenceTransf
 
 def test_own_negatives_stay_first_and_all_rows_come_to_the_same_number(model: SentenceTransformer) -> None:
     query, text = ask(0), CORPUS[0]
-    candidates = allowed(model, PAIRED, replace(ANY, depth=7))[query]
+    candidates = allowed(model, PAIRED, replace(ANY, range_max=7))[query]
     assert len(candidates) == 5
     own = (candidates[3], "milk wood", candidates[0])
     data = rows_of(Pairwise(query, text, own[:2]), Pairwise(query, text), Pairwise(query, text, own), *PAIRED.rows[1:])
-    mined = mine_negatives(data, model, CORPUS, options=replace(ANY, count=5, depth=7)).rows
+    mined = mine_negatives(data, model, CORPUS, options=replace(ANY, num_negatives=5, range_max=7)).rows
     negatives = [row.negatives for row in mined if isinstance(row, Pairwise)]
     assert [texts[:2] for texts in negatives[:1]] == [own[:2]]
     assert negatives[2][:3] == own
@@ -236,12 +244,12 @@ def test_nothing_is_printed_and_every_text_is_reported(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (MineOptions(count=0), "count 0 is out of range: expected at least 1"),
-        (MineOptions(skip=-1), "skip -1 is out of range: expected 0 or more"),
-        (MineOptions(seed=-1), "seed -1 is out of range"),
-        (MineOptions(count=5, skip=10, depth=14), "after the first 10: expected at least 15"),
-        (MineOptions(margin=1.0), "margin 1 is out of range"),
-        (MineOptions(margin=float("nan")), "margin nan is out of range"),
+        (MineOptions(num_negatives=0), "--num-negatives 0 is out of range: expected at least 1"),
+        (MineOptions(range_min=-1), "--range-min -1 is out of range: expected at least 0"),
+        (MineOptions(seed=-1), "--seed -1 is out of range"),
+        (MineOptions(num_negatives=5, range_min=10, range_max=14), "after rank 10: expected at least 15"),
+        (MineOptions(relative_margin=1.0), "--relative-margin 1 is out of range"),
+        (MineOptions(relative_margin=float("nan")), "--relative-margin nan is out of range"),
     ],
 )
 def test_options_out_of_range_are_wrong_calls(model: SentenceTransformer, options: MineOptions, words: str) -> None:
@@ -250,21 +258,23 @@ def test_options_out_of_range_are_wrong_calls(model: SentenceTransformer, option
 
 
 def test_as_many_candidates_as_negatives_are_enough(model: SentenceTransformer) -> None:
-    options = replace(ANY, depth=5)
+    options = replace(ANY, range_max=5)
     may = allowed(model, PAIRED, options)
     mined = mine_negatives(PAIRED, model, CORPUS, options=options).rows
     assert [list(row.negatives) for row in mined if isinstance(row, Pairwise)] == [may[row.query] for row in mined]
 
 
 def test_nothing_left_is_said_with_what_to_do(model: SentenceTransformer) -> None:
-    with pytest.raises(DataError, match=r"lower the margin \(0\.9\), look deeper, skip fewer or ask for fewer") as told:
-        mine_negatives(PAIRED, model, CORPUS, options=replace(OPTIONS, margin=0.9))
+    with pytest.raises(
+        DataError, match=r"lower --relative-margin \(0\.9\), --range-min or --num-negatives, or raise --range-max"
+    ) as told:
+        mine_negatives(PAIRED, model, CORPUS, options=replace(OPTIONS, relative_margin=0.9))
     assert len(str(told.value).splitlines()) == 2
 
 
 def test_enough_own_negatives_need_no_mining(model: SentenceTransformer) -> None:
     data = rows_of(Pairwise("sun", "star", ("a", "b", "c")), Pairwise("moon", "night", ("a", "b", "c", "d")))
-    with pytest.raises(CallError, match="every pair of 'rows' has 3 negatives of its own or more"):
+    with pytest.raises(CallError, match="every pair of 'rows' already has 3 negatives or more"):
         mine_negatives(data, model, CORPUS, options=OPTIONS)
 
 

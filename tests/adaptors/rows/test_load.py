@@ -59,6 +59,65 @@ def test_the_columns_tell_the_form(tmp_path: Path, suffix: str, record: dict[str
     assert data.rows[1].location.endswith("/rows.jsonl:2" if suffix == ".jsonl" else "/rows.csv:3")
 
 
+NAMES: dict[str, tuple[dict[str, Any], list[Row]]] = {
+    "sentence-transformers": (
+        {"anchor": "sun", "positive": "star light", "negative": "snow"},
+        [Pairwise("sun", "star light", ("snow",))],
+    ),
+    "scored pairs": (
+        {"sentence1": "sun", "sentence2": "star light", "score": 0.8},
+        [Pointwise("sun", "star light", 0.8)],
+    ),
+    "FlagEmbedding": (
+        {"query": "sun", "pos": ["star light", "day"], "neg": ["snow", "rain"], "prompt": "x", "pos_scores": [1, 2]},
+        [Pairwise("sun", "star light", ("snow", "rain")), Pairwise("sun", "day", ("snow", "rain"))],
+    ),
+    "FlagEmbedding without negatives": ({"query": "sun", "pos": ["day"]}, [Pairwise("sun", "day")]),
+}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+@pytest.mark.parametrize(("record", "expected"), NAMES.values(), ids=NAMES)
+def test_columns_have_the_names_of_other_tools(
+    tmp_path: Path, suffix: str, record: dict[str, Any], expected: list[Row]
+) -> None:
+    assert list(load_tuning_data(str(write(tmp_path, suffix, record))).rows) == expected
+
+
+def test_other_names_of_columns_can_be_given(tmp_path: Path) -> None:
+    record = {"question": "sun", "answer": "day", "wrong": "snow", "query": "moon"}
+    file = str(write(tmp_path, ".csv", record))
+    data = load_tuning_data(file, columns={"anchor": "question", "positive": "answer", "negative_1": "wrong"})
+    assert data.rows == (Pairwise("sun", "day", ("snow",)),)
+
+
+WRONG_NAMES: dict[str, tuple[dict[str, str], str]] = {
+    "an unknown name": (
+        {"positiv": "answer"},
+        "--columns positiv=answer: unknown name 'positiv': did you mean positive",
+    ),
+    "an unknown column": (
+        {"anchor": "question"},
+        r"--columns anchor=question: '.*rows.csv' has no column 'question', found",
+    ),
+    "one name twice": (
+        {"anchor": "query", "query": "positive"},
+        "--columns query=positive: 'query' is 'query' already",
+    ),
+}
+
+
+@pytest.mark.parametrize(("columns", "words"), WRONG_NAMES.values(), ids=WRONG_NAMES)
+def test_names_of_columns_that_cannot_be_are_wrong_calls(tmp_path: Path, columns: dict[str, str], words: str) -> None:
+    with pytest.raises(CallError, match=words):
+        load_tuning_data(str(write(tmp_path, ".csv", {**PAIR, "answer": "x"})), columns=columns)
+
+
+def test_a_data_set_has_no_columns_to_name(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="--columns names the columns of a file"):
+        load_tuning_data(str(make_dataset(tmp_path / "tiny")), columns={"anchor": "question"})
+
+
 def test_negatives_are_read_in_their_order(tmp_path: Path) -> None:
     numbered = {f"negative_{number}": f"text {number}" for number in (10, 2, 1, 9, 3, 4, 5, 6, 7, 8)}
     (row,) = load_tuning_data(str(write(tmp_path, ".csv", {**PAIR, **numbered}))).rows
@@ -69,15 +128,18 @@ def test_negatives_are_read_in_their_order(tmp_path: Path) -> None:
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "no form": (
         {"query": "sun", "text": "star"},
-        r":1: columns of no form: query, text\nexpected query, document, label;",
+        r":1: columns of no known form: found query, text\nexpected anchor, positive\[, negative or .*; or name yours",
     ),
     "two forms": (
         {**POINT, "positive": "x"},
-        r":1: columns of two forms \(point-wise and pair-wise\): query, document, label",
+        r":1: columns of two forms \(point-wise and pair-wise\): found query, document, label",
     ),
-    "no query": ({"positive": "star"}, r':1: the column "query" is missing, found positive \(pair-wise\)\nexpected'),
+    "no query": (
+        {"positive": "star"},
+        r':1: the column "query" or "anchor" or "sentence1" is missing: found positive \(pair-wise\)\nexpected',
+    ),
     "no positive": ({"query": "sun", "negative": "snow"}, r':1: the column "positive" is missing'),
-    "no label": ({"query": "sun", "document": "star"}, r':1: the column "label" is missing'),
+    "no label": ({"query": "sun", "document": "star"}, r':1: the column "label" or "score" is missing'),
     "no labels": ({"query": "sun", "documents": ["a", "b"]}, r':1: the column "labels" is missing'),
     "a gap": ({**PAIR, "negative_1": "a", "negative_3": "b"}, r':1: the column "negative_3" without "negative_2"'),
     "from nought": (
@@ -105,6 +167,16 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "none relevant": (
         {**LIST, "labels": [0, 0, 0]},
         r":\d: no document of the list is relevant: expected a label above 0",
+    ),
+    "two names of one column": (
+        {**PAIR, "anchor": "moon"},
+        r":1: two columns of one meaning, query and anchor: choose with --columns query=query",
+    ),
+    "no positives": ({"query": "sun", "pos": []}, r':\d: "pos" is empty: expected a positive or more'),
+    "no list of positives": ({"query": "sun", "pos": "star"}, r':\d: expected a JSON list as "pos", found "star"'),
+    "an empty negative of several": (
+        {"query": "sun", "pos": ["star"], "neg": ["snow", ""]},
+        r':\d: "neg\[1\]" is empty: expected a text',
     ),
     "twice": ({**LIST, "documents": ["a", "b", "a"]}, r":\d: a document comes twice in one list"),
     "no list": ({**LIST, "documents": "star"}, r':\d: expected a JSON list as "documents", found "star"'),
@@ -134,7 +206,7 @@ JSON_FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a negative more": ([PAIR, {**PAIR, "negative": "a"}], r':1: expected an object with .*"negative"'),
     "no text": ([{**TRIPLE, "negative_1": None}], r':1: expected a string as "negative_1", found null'),
     "a flag": ([{**POINT, "label": True}], r':1: expected a finite number as "label", found true'),
-    "nothing": ([], r":1: columns of no form: no columns"),
+    "nothing": ([], r":1: columns of no known form: found no columns"),
 }
 
 

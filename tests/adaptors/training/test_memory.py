@@ -12,7 +12,7 @@ from tiny_tuning import QUICK, make_pairs, open_tiny, weights
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, TuneOptions
 from adaptors.finetuning.parameters import Scope
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.training import memory
 from adaptors.training.memory import bounded, saved_bytes
 
@@ -70,7 +70,7 @@ def test_an_estimate_is_said_before_the_first_step(
     student = open_tiny(tiny_folder("bert"))
     before = weights(student)
     with caplog.at_level(logging.INFO, "adaptors"):
-        tune(student, make_pairs(), (), options=options)
+        train_rounds(student, make_pairs(), (), options=options)
     (record,) = (one for one in caplog.records if "GB of memory" in one.getMessage())
     assert "encoded in parts of 1 texts" in record.getMessage()
     assert caplog.records.index(record) < said[0]
@@ -84,5 +84,5 @@ def test_losses_that_read_blocks_get_whole_batches(
     monkeypatch.setattr(memory, "_MOST", 1)
     settings = LossOptions(dims=(32, 16)) if around == ("matryoshka-2d",) else LossOptions()
     options: TuneOptions = replace(QUICK, goal=Goal("infonce", around, settings))
-    (one,) = tune(open_tiny(tiny_folder("bert")), make_pairs(), (), options=options)
+    (one,) = train_rounds(open_tiny(tiny_folder("bert")), make_pairs(), (), options=options)
     assert one.rows == 24

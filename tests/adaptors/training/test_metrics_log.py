@@ -254,5 +254,5 @@ def test_trackers_see_the_geometry_of_the_sample(tiny_folder: Callable[[str], Pa
 
 
 def test_vectors_that_are_no_numbers_end_a_training(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="the vectors contain NaN or infinity after 2 steps: lower --rate"):
+    with pytest.raises(TrainingError, match="the vectors contain NaN or infinity after 2 steps: lower --lr"):
         train(tiny_folder("bert"), tmp_path, [], lambda: (draw(), draw() * torch.nan))

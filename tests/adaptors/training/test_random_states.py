@@ -11,11 +11,11 @@ from tiny_states import make_states
 from tiny_tuning import QUICK, make_pairs, open_tiny
 
 from adaptors.finetuning.encoder import TrainableEncoder
-from adaptors.finetuning.tune import tune
+from adaptors.finetuning.rounds import train_rounds
 from adaptors.fitting.network import fit_network
 from adaptors.fitting.options import TrainOptions
-from adaptors.healing.heal import HealOptions, heal
 from adaptors.healing.texts import HealTexts
+from adaptors.healing.trainer import HealOptions, train_student
 from probe.layers.random_states import kept_random_states
 
 
@@ -29,12 +29,12 @@ def fit_a_network(_: TrainableEncoder) -> None:
 
 
 def tune_an_encoder(student: TrainableEncoder) -> None:
-    tune(student, make_pairs(8), (), options=QUICK)
+    train_rounds(student, make_pairs(8), (), options=QUICK)
 
 
 def heal_an_encoder(student: TrainableEncoder) -> None:
     texts = tuple(f"river stone {word}" for word in ("sun", "milk", "wood", "star", "snow", "cloud", "seed", "salt"))
-    heal(student, HealTexts(texts, torch.eye(8, 32), ()), HealOptions(steps=2, batch=4, bfloat16=False))
+    train_student(student, HealTexts(texts, torch.eye(8, 32), ()), HealOptions(steps=2, batch_size=4, bfloat16=False))
 
 
 @pytest.mark.parametrize("train", [fit_a_network, tune_an_encoder, heal_an_encoder])

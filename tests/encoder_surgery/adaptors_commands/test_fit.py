@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 FITS = {
-    "linear": (["linear", "--labels", "train", "--rate", "0.05"], "{bert}@2:mean", Linear),
+    "linear": (["linear", "--labels", "train", "--lr", "0.05"], "{bert}@2:mean", Linear),
     "mlp": (["mlp", "--loss", "similarity"], "{bert}@2:mean", Mlp),
     "attention": (["attention", "--labels", "train"], "{bert}@3:mean+{mpnet}@1:cls", Attention),
 }

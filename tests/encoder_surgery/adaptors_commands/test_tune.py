@@ -15,7 +15,7 @@ from typer.testing import Result
 
 from adaptors.finetuning.options import TuneOptions
 from adaptors.training.trainer import EncoderTrainer
-from encoder_surgery.adaptors_commands.tune_labels import read_options
+from probe.encoding.chunk_states import silent
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_it_prints_a_folder_that_loads_anywhere_and_ranks(
     result = tune("--lora", 2, "--hold-out", 0, "--log", tmp_path / "log.jsonl", source=data)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{out}\n"
-    assert f"probe rank {bert} {out} --dataset D" in result.stderr
+    assert f"compare: probe rank {bert} {out} -d DATASET" in result.stderr
     assert "fresh process" in result.stderr
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
     tuned, base = (SentenceTransformer(str(folder), device="cpu").encode_query(SAMPLE) for folder in (out, bert))
@@ -77,7 +77,7 @@ def test_it_prints_a_folder_that_loads_anywhere_and_ranks(
 def test_the_rows_of_a_file_are_named_and_the_corpus_was_not_seen(
     tune: Callable[..., Result], data: Path, tmp_path: Path
 ) -> None:
-    result = tune("--top", 1, "--decay", 0.5, "--around", "matryoshka", "--set", "dims=32/8", "--hold-out", 0.2)
+    result = tune("--last-blocks", 1, "--layer-decay", 0.5, "--wrap", "matryoshka", "--dims", "32,8", "--hold-out", 0.2)
     assert result.exit_code == 0, result.stderr
     ranked = run_command("rank", tmp_path / "out", "-d", data, "--no-store", "-f", "json", app="probe")
     (row,) = json.loads(ranked.stdout)["rows"]
@@ -95,17 +95,41 @@ def test_the_rows_of_a_file_are_named_and_the_corpus_was_not_seen(
         assert words in card
 
 
-def test_what_is_left_out_has_the_values_that_the_help_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_out_has_the_values_that_python_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
-    monkeypatch.setattr("encoder_surgery.adaptors_commands.tune_labels.tune_and_save", lambda *args: given.append(args))
-    assert run_command("tune", "-d", "rows.jsonl", "-o", tmp_path / "out").exit_code == 0
-    ((training, labels),) = given
-    options = read_options(training, labels)
+
+    def stop(*args: Any, options: TuneOptions) -> None:
+        given.extend((*args, options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adaptors.finetuning.tune.tune", stop)
+    monkeypatch.chdir(tmp_path)
+    assert run_command("tune", "-d", "rows.jsonl").exit_code == 130
+    model, rows, options = given
+    assert (model, rows) == ("minilm", "rows.jsonl")
     schedule = replace(options.schedule, bfloat16=False)
-    assert (training.model, training.dataset) == ("minilm", ["rows.jsonl"])
-    assert (training.out, training.force, training.similarity_map) == (tmp_path / "out", False, None)
-    assert replace(options, schedule=schedule) == TuneOptions()
-    assert options.schedule.batch == 32
+    assert replace(options, schedule=schedule, progress=silent) == TuneOptions()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_folder_is_named_after_the_model(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bert = tiny_folder("bert")
+    result = run_command("tune", "-m", bert, "-d", pairs_file(), "--epochs", 1, "--batch-size", 12)
+    assert (result.exit_code, result.stdout) == (0, f"{bert.name}-tuned\n"), result.stderr
+    assert (tmp_path / f"{bert.name}-tuned" / "modules.json").is_file()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_prefixes_have_the_usual_lengths_unless_others_are_given(tune: Callable[..., Result], tmp_path: Path) -> None:
+    result = tune("--wrap", "MatryoshkaLoss", "--loss", "MultipleNegativesSymmetricRankingLoss", "--epochs", 1)
+    assert result.exit_code == 0, result.stderr
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Loss: `infonce`" in card
+    assert "dims (32, 16, 8)" in card
+    assert "symmetric True" in card
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -125,8 +149,8 @@ def test_a_data_set_is_read_once(tune: Callable[..., Result], data: Path, monkey
 
 @pytest.mark.usefixtures("unchecked")
 def test_mined_rounds_are_told_in_the_words_and_the_card(tune: Callable[..., Result], tmp_path: Path) -> None:
-    mining = ("--rounds", 2, "--negatives", 2, "--ranks", "3-12", "--negatives-margin", "-5")
-    result = tune(*mining, "--similarity-map", tmp_path / "map.png", "--seed", 3)
+    mining = ("--rounds", 2, "--num-negatives", 2, "--range-min", 2, "--range-max", 12, "--relative-margin", "-5")
+    result = tune(*mining, "--plot", tmp_path / "map.png", "--seed", 3)
     assert result.exit_code == 0, result.stderr
     assert "round 1: 22 rows" in result.stderr
     assert "round 2: 22 rows" in result.stderr
@@ -170,7 +194,7 @@ def test_ctrl_c_leaves_the_checkpoints_and_the_same_command_goes_on(
     monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
     assert tune(out=tmp_path / "whole").exit_code == 0
     steps: list[None] = []
-    step, kept = EncoderTrainer.training_step, ("--checkpoints", tmp_path / "kept")
+    step, kept = EncoderTrainer.training_step, ("--checkpoint-dir", tmp_path / "kept")
 
     def stop(trainer: EncoderTrainer, *args: Any) -> Any:
         steps.append(None)

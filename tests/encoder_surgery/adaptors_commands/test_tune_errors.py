@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tiny_data import write_lines
-from tiny_tuning import run_command, tuner
+from tiny_tuning import tuner
 from typer.testing import Result
 
 from surgery.fusing.folder import save
@@ -19,46 +19,51 @@ def tune(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[..., Re
 
 
 WRONG = {
-    "no rows": (["{none}"], "pass one --dataset"),
-    "two data sets": (["-d", "docstrings"], "pass one --dataset"),
+    "no rows": (["{none}"], "Missing option '--dataset' / '-d'"),
+    "two data sets": (["-d", "docstrings"], "--dataset takes one value and is given 2 times"),
     "no training split": (["{docstrings}"], "train"),
-    "an unknown loss": (["--loss", "ndcg"], "unknown loss 'ndcg': expected one of infonce, "),
-    "an unknown wrapper": (["--around", "collapse-guard,cotton"], "unknown wrapper of losses 'cotton'"),
+    "an unknown loss": (["--loss", "ndcg"], "unknown loss 'ndcg': known: infonce, "),
+    "a misspelt class": (["--loss", "MultipleNegativeRankingLoss"], "did you mean MultipleNegativesRankingLoss"),
+    "an unknown wrapper": (["--wrap", "collapse-guard,cotton"], "unknown loss wrapper 'cotton'"),
     "a loss that cannot use the rows": (["--loss", "triplet"], "the loss 'triplet' cannot use 'pairs.jsonl'"),
-    "a loss without its option": (["--loss", "gist"], "gist needs guide"),
-    "an option that no loss has": (["--set", "margin=0.2"], "infonce has no margin: leave it out"),
-    "a setting without a value": (["--set", "margin"], "--set 'margin': expected NAME=VALUE, each once, of margin,"),
-    "an unknown setting": (["--set", "colour=1"], "--set 'colour=1': expected NAME=VALUE"),
-    "a setting twice": (["--set", "margin=1", "--set", "margin=2"], "--set 'margin=2': expected NAME=VALUE, each once"),
-    "a setting of another kind": (["--set", "margin=big"], "--set margin=big: expected a value of type float"),
-    "dimensions of another kind": (["--set", "dims=8,4"], "--set dims=8,4: expected whole numbers as 256/128"),
-    "a temperature of nothing": (["--temperature", "0"], "temperature 0 is out of range"),
-    "ranks that are none": (["--rounds", "1", "--ranks", "11"], "--ranks '11': expected the first and the last rank"),
-    "ranks from nothing": (["--rounds", "1", "--ranks", "0-9"], "--ranks '0-9'"),
-    "ranks backwards": (["--rounds", "1", "--ranks", "9-3"], "--ranks '9-3'"),
-    "too few ranks": (["--rounds", "1", "--ranks", "3-5"], "5 negatives after the first 2"),
-    "ranks beyond every corpus": (["--rounds", "1", "--ranks", "1-9999999999"], "depth 1e+10 is out of range"),
+    "a loss without its option": (["--loss", "gist"], "gist needs --guide"),
+    "an option that the loss has not": (
+        ["--margin", "0.2"],
+        "--margin does nothing with --loss infonce: leave",
+    ),
+    "another": (["--loss", "HingeLoss", "--mini-batch", "2"], "--mini-batch does nothing with --loss HingeLoss"),
+    "dimensions without prefixes": (["--dims", "8"], "--dims does nothing without --wrap matryoshka"),
+    "a margin of another kind": (["--loss", "hinge", "--margin", "big"], "Invalid value for '--margin'"),
+    "dimensions of another kind": (["--wrap", "matryoshka", "--dims", "8/4"], "--dims '8/4': expected whole numbers"),
+    "a temperature of nothing": (["--temperature", "0"], "--temperature 0 is out of range"),
+    "columns of no kind": (["--columns", "anchor"], "--columns 'anchor': expected NAME=COLUMN, each once"),
+    "an unknown column": (["--columns", "anchor=question"], "has no column 'question', found query, positive"),
+    "negatives that are not mined": (["--num-negatives", "3"], "--num-negatives does nothing without --rounds"),
+    "too few ranks": (["--rounds", "1", "--range-min", "2", "--range-max", "5"], "5 negatives after rank 2"),
+    "ranks beyond every corpus": (["--rounds", "1", "--range-max", "9999999999"], "--range-max 1e+10 is out"),
     "a rank that no map has": (
         ["--lora", "1000"],
         "--lora 1000 is out of range: no map in the blocks has a",
     ),
-    "tokens that the model does not read": (["--tokens", "5000"], "--tokens 5000 does nothing: the model reads 66"),
-    "more blocks than there are": (["--top", "99"], "--top 99 is out of range: '"),
-    "a growing rate": (["--decay", "2"], "--decay 2 is out of range: expected more than 0, and 1 at most"),
-    "no rate": (["--rate", "0"], "Invalid value for '--rate'"),
-    "a rate below nothing": (["--rate", "-1"], "Invalid value for '--rate'"),
+    "tokens that the model does not read": (
+        ["--max-tokens", "5000"],
+        "--max-tokens 5000 does nothing: the model reads 66",
+    ),
+    "more blocks than there are": (["--last-blocks", "99"], "--last-blocks 99 is out of range: '"),
+    "a growing rate": (["--layer-decay", "2"], "--layer-decay 2 is out of range: expected more than 0, and 1 at most"),
+    "no rate": (["--lr", "0"], "Invalid value for '--lr'"),
+    "a rate below nothing": (["--lr", "-1"], "Invalid value for '--lr'"),
     "dimensions that the model has not": (
-        ["--around", "matryoshka", "--set", "dims=32/999"],
-        "dims 999 is out of range",
+        ["--wrap", "matryoshka", "--dims", "32,999"],
+        "--dims 999 is out of range",
     ),
     "a log of another kind": (["--log", "log.txt"], "--log 'log.txt': expected a file ending in .jsonl"),
-    "a picture of no kind": (["--similarity-map", "map"], "--similarity-map 'map'"),
+    "a picture of no kind": (["--plot", "map"], "--plot 'map'"),
     "a tracker that is not there": (["--report-to", "nonsense"], "--report-to nonsense is unknown or not installed"),
-    "a teacher": (["--teacher", "minilm"], "--teacher does nothing without --heal: leave it out"),
-    "a loss for healing": (["--heal", "--loss", "triplet"], "--loss does nothing with --heal: leave it out"),
-    "batches that classes cannot fill": (["--loss", "batch-hard-triplet", "--batch", "5"], "--batch 5"),
+    "a teacher": (["--teacher", "minilm"], "No such option: --teacher"),
+    "batches that classes cannot fill": (["--loss", "batch-hard-triplet", "--batch-size", "5"], "--batch-size 5"),
     "an unknown model": (["-m", "nowhere"], "nowhere"),
-    "an unknown guide": (["--loss", "gist", "--set", "guide=nowhere"], "nowhere"),
+    "an unknown guide": (["--loss", "gist", "--guide", "nowhere"], "nowhere"),
     "an unknown data set": (["{nowhere}"], "unknown data set 'nowhere'"),
     "a file that is not there": (["{nowhere.jsonl}"], "there is no file 'nowhere.jsonl'"),
 }
@@ -79,28 +84,6 @@ def test_a_wrong_call_is_said_in_a_line_or_two_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-ALONE: dict[str, tuple[object, ...]] = {
-    **dict.fromkeys(("--epochs", "--lora", "--top", "--rounds", "--negatives"), (1,)),
-    **dict.fromkeys(("--warm-up", "--decay", "--negatives-margin", "--hold-out", "--temperature"), (0.5,)),
-    **dict.fromkeys(("--loss", "--around", "--set", "--ranks", "--cross-encoder", "--report-to"), ("none",)),
-}
-HEALING: dict[str, tuple[object, ...]] = {
-    "--teacher": ("minilm",),
-    "--steps": (3,),
-    "--minutes": (1,),
-    "--store": ("x",),
-}
-
-
-@pytest.mark.parametrize("option", [*ALONE, *HEALING, "--no-store"])
-def test_an_option_that_would_do_nothing_is_refused(option: str, tmp_path: Path) -> None:
-    value = {**ALONE, **HEALING}.get(option, ())
-    result = run_command("tune", "-o", tmp_path / "out", *(["--heal"] if option in ALONE else []), option, *value)
-    assert result.exit_code == 2
-    how = "with" if option in ALONE else "without"
-    assert result.stderr == f"error: {option} does nothing {how} --heal: leave it out\n"
-
-
 DEFECTS = {
     "no positive": ('{"query": "sun"}', 'rows.jsonl:2: expected an object with "query" and "positive", found'),
     "an empty query": ('{"query": " ", "positive": "star"}', 'rows.jsonl:2: "query" is empty: expected a text'),
@@ -109,7 +92,7 @@ DEFECTS = {
 }
 LABELLED = [("sun", 0.5), ("ice", 0.6), ("sun", 0.7)]
 FORMS = {
-    "columns of no form": (['{"question": "sun"}'], "rows.jsonl:1: columns of no form: question", ()),
+    "columns of no form": (['{"question": "sun"}'], "rows.jsonl:1: columns of no known form: found question", ()),
     "an unlabelled query": (
         ['{"query": "sun", "document": "star", "label": 0}', '{"query": "ice", "document": "oil", "label": 1}'],
         "rows.jsonl:1: no document is relevant to 'sun': expected a label above 0",
@@ -161,10 +144,10 @@ def test_the_members_of_a_fusion_have_lengths_of_their_own(
 ) -> None:
     specs = [f"{tiny_folder(family)}@1:mean" for family in ("bert", "mpnet")]
     both = save(fuse(specs), tmp_path / "both")
-    result = tune("--tokens", 8, model=both)
+    result = tune("--max-tokens", 8, model=both)
     assert result.exit_code == 2
-    assert "a fused model's members have longest inputs of their own: leave out --tokens" in result.stderr
-    for args in (["--around", "adaptive-layer"], ["--loss", "gist", "--set", f"guide={tiny_folder('bert')}"]):
+    assert "a fused model's members have longest inputs of their own: leave out --max-tokens" in result.stderr
+    for args in (["--wrap", "adaptive-layer"], ["--loss", "gist", "--guide", str(tiny_folder("bert"))]):
         refused = tune(*args, model=both)
         assert refused.exit_code == 2, refused.stderr
         assert f"'{args[1]}' is for an encoder of one model" in refused.stderr

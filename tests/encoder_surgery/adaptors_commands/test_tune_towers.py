@@ -47,7 +47,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def tune(model: object, data: object, out: Path, *args: object) -> Result:
-    schedule = ("--epochs", 2, "--batch", 8, "--rate", 1e-3, "--hold-out", 0)
+    schedule = ("--epochs", 2, "--batch-size", 8, "--lr", 1e-3, "--hold-out", 0)
     return run_command("tune", "-m", model, "-d", data, *schedule, "--out", out, *args)
 
 
@@ -61,7 +61,7 @@ def tuned(bases: dict[str, Path], drawn: Path, tmp_path_factory: pytest.TempPath
         assert done.exit_code == 0, done.stderr
         assert done.stdout == f"{root / kind}\n"
         assert "checking it in a fresh process" in done.stderr
-        assert f"probe layers --model {root / kind}@image --dataset D" in done.stderr
+        assert f"compare: probe layers {root / kind}@image -d DATASET" in done.stderr
         facts = [json.loads(line) for line in (root / f"{kind}.jsonl").read_text().splitlines()]
         assert facts[-1]["step"] == 4
         assert all(np.isfinite(fact["uniformity"]) for fact in facts)
@@ -113,7 +113,7 @@ def test_the_folder_says_what_it_has_seen(tuned: dict[str, Path], bases: dict[st
 
 
 def test_a_tuned_folder_is_tuned_again(tuned: dict[str, Path], drawn: Path, tmp_path: Path, unchecked: None) -> None:
-    done = tune(tuned["siglip"], f"{drawn}:captions", tmp_path / "again", "--tower", "image", "--top", 1)
+    done = tune(tuned["siglip"], f"{drawn}:captions", tmp_path / "again", "--tower", "image", "--last-blocks", 1)
     assert done.exit_code == 0, done.stderr
     card = (tmp_path / "again" / "README.md").read_text()
     assert card.count("## Tuned") == 1
@@ -156,11 +156,11 @@ def test_an_interrupted_tuning_goes_on_and_another_image_is_another_training(
         yield Interrupted(3)
 
     data = shutil.copytree(drawn, tmp_path / "shapes")
-    kept = ("--checkpoints", tmp_path / "kept")
+    kept = ("--checkpoint-dir", tmp_path / "kept")
     whole = tune(bases["clip"], data, tmp_path / "whole")
     assert whole.exit_code == 0, whole.stderr
     with monkeypatch.context() as patch:
-        patch.setattr("encoder_surgery.adaptors_commands.tune_labels.working", stopping)
+        patch.setattr("encoder_surgery.adaptors_commands.tune.working", stopping)
         stopped = tune(bases["clip"], data, tmp_path / "out", *kept)
         assert stopped.exit_code != 0
         assert (tmp_path / "kept" / "round-1").is_dir()
@@ -191,13 +191,12 @@ def _refused(result: Result, *parts: str) -> None:
     [
         (("--loss", "simcse"), "'simcse' puts both sides of a pair into one column"),
         (("--loss", "batch-hard-triplet"), "take infonce or alignment-anisotropy"),
-        (("--loss", "gist", "--set", "guide=minilm"), "'gist' is for an encoder of texts"),
-        (("--around", "adaptive-layer"), "'adaptive-layer' is for an encoder of texts"),
+        (("--loss", "gist", "--guide", "minilm"), "'gist' is for an encoder of texts"),
+        (("--wrap", "adaptive-layer"), "'adaptive-layer' is for an encoder of texts"),
         (("--loss", "cosent"), "all its labels are 1"),
         (("--loss", "margin-mse"), "the loss 'margin-mse' cannot use"),
         (("--loss", "margin-mse", "--cross-encoder", "nobody/knows"), "a cross-encoder scores pairs of texts"),
-        (("--tokens", 8), "leave out --tokens"),
-        (("--tower", "video"), "--tower video: expected image or text"),
+        (("--max-tokens", 8), "leave out --max-tokens"),
     ],
 )
 def test_what_two_towers_cannot_be_tuned_with_is_refused_in_a_line(
@@ -225,6 +224,6 @@ def test_a_tower_or_an_encoder_of_texts_or_texts_alone_are_refused_in_a_line(
 def test_healing_is_for_encoders_of_texts(
     bases: dict[str, Path], tuned: dict[str, Path], drawn: Path, tmp_path: Path
 ) -> None:
-    heal = ("tune", "--heal", "-d", drawn, "-o", tmp_path / "out", "--no-store")
+    heal = ("-d", drawn, "-o", tmp_path / "out", "--no-store")
     for folder in (bases["clip"], tuned["clip"]):
-        _refused(run_command(*heal, "-m", folder), "has two towers, and healing is for encoders of texts")
+        _refused(run_command("heal", folder, *heal), "is a two-tower model, and healing is for text encoders")

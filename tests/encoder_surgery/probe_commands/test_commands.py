@@ -232,7 +232,7 @@ def test_store_verify_finds_a_flipped_byte_and_the_next_run_mends_it(model: str,
     assert "1 of 5 files are damaged" in damaged.stderr
     mended = run("layers", "-m", model, "-d", data, "--store", filled)
     assert "warning: " in mended.stderr
-    assert "is redone" in mended.stderr
+    assert "encoding its texts again" in mended.stderr
     assert run("store", "verify", "--store", filled).exit_code == 0
 
 
@@ -241,7 +241,9 @@ def test_store_prune_deletes_what_is_named_after_a_rehearsal(model: str, filled:
     rehearsal = run("store", "prune", "--store", filled, "--model", model, "--dry-run")
     assert len(rehearsal.stdout.splitlines()) == 2
     assert len(list(filled.rglob("*.safetensors"))) == 2
-    assert "deleted 4 files" in run("store", "prune", "--store", filled, "--model", model).stdout
+    refused = run("store", "prune", "--store", filled, "--model", model)
+    assert (refused.exit_code, "add --yes" in refused.stderr) == (2, True)
+    assert "deleted 4 files" in run("store", "prune", "--store", filled, "--model", model, "--yes").stdout
     assert not list(filled.rglob("*.safetensors"))
 
 
@@ -325,7 +327,7 @@ def broken_data(folder: Path, file: str, line: str) -> Path:
     [
         ("corpus.jsonl", "{", "broken/corpus.jsonl:1: not JSON"),
         ("queries.jsonl", '{"text": "x"}', "broken/queries.jsonl:1: expected an object"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore", "no judged query"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore", "no queries with relevance labels"),
     ],
 )
 def test_malformed_data_gets_file_line_and_exit_code_1(

@@ -15,16 +15,16 @@ IDLE = {
     "surgery keep --blocks 1 --limit 9": "--limit does nothing without --dataset",
     "surgery keep --blocks 1 --store s": "--store does nothing without --dataset",
     "surgery fuse a b --metric map": "--metric does nothing without --dataset",
-    "adaptors fit pca --on a --out o --steps 300": "--steps does nothing with pca, which is not trained",
-    "adaptors fit lens --on a --out o --rate 0.1": "--rate does nothing with lens, which is not trained",
-    "adaptors fit truncate --on a --out o --checkpoints c": "--checkpoints does nothing with truncate, which is not",
+    "adaptors fit pca --on a --out o --steps 300": "--steps does nothing with pca, which is not",
+    "adaptors fit lens --on a --out o --lr 0.1": "--lr does nothing with lens, which is not",
+    "adaptors fit truncate --on a --out o --checkpoint-dir c": "--checkpoint-dir does nothing with truncate",
     "adaptors fit spectral --on a --out o --report-to none": "--report-to does nothing with spectral, which is not",
     "adaptors rank --on a --kinds pca,lens --steps 3": "--steps does nothing with pca,lens, of which none is trained",
     "adaptors rank --on a --kinds pca --labels train": "--labels does nothing with pca, of which none uses judgements",
-    "adaptors tune -o o --negatives 5": "--negatives does nothing without --rounds",
-    "adaptors tune -o o --ranks 11-50": "--ranks does nothing without --rounds",
-    "adaptors tune -o o --negatives-margin 0.1": "--negatives-margin does nothing without --rounds",
-    "adaptors tune -o o --heal --steps 3 --minutes 2": "--steps does nothing with --minutes",
+    "adaptors tune -d r --num-negatives 5": "--num-negatives does nothing without --rounds",
+    "adaptors tune -d r --range-min 10": "--range-min does nothing without --rounds",
+    "adaptors tune -d r --relative-margin 0.1": "--relative-margin does nothing without --rounds",
+    "adaptors heal cut -o o --steps 3 --minutes 2": "--steps does nothing with --minutes",
     "probe rank a b --fuse-runs rrf": "--fuse-runs does nothing without a fusion among the encoders, such as a+b",
     "probe store prune --all --model a": "--all does nothing with --model",
     "probe store prune --all --unused-for 3": "--all does nothing with --unused-for",
@@ -45,6 +45,6 @@ def test_an_option_that_would_do_nothing_is_refused(line: str, words: str) -> No
 
 def test_a_learning_rate_of_nothing_is_refused() -> None:
     for command in ("fit mlp --on a --out o", "tune --out o"):
-        result = CliRunner().invoke(cli.adaptors_app, [*command.split(), "--rate", "0"])
+        result = CliRunner().invoke(cli.adaptors_app, [*command.split(), "--lr", "0"])
         assert result.exit_code == 2
         assert "expected more than 0" in result.stderr

@@ -8,6 +8,7 @@ import pytest
 from encoder_surgery.shell import output
 from encoder_surgery.shell.output import ResultFlags, check_file, write_file, write_text
 from probe.errors import CallError, ProbeError
+from probe.results.leaderboard import Leaderboard, Row
 from probe.results.result import Result
 
 SUFFIXES = (".json",)
@@ -45,7 +46,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
         made.write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(ProbeError, match=r"a.json' cannot be written: no space is left on the disk$"):
+    with pytest.raises(ProbeError, match=r"a.json' cannot be written: no space left on disk$"):
         write_file(file, fail)
     assert file.read_text() == "before"
     assert os.listdir(tmp_path) == ["a.json"]
@@ -63,8 +64,8 @@ def test_an_existing_file_is_overwritten_with_force_only(tmp_path: Path) -> None
     for wanted in ({"save": file}, {"plot": file.with_suffix(".png")}):
         wanted[next(iter(wanted))].touch()
         with pytest.raises(CallError, match=r"exists: choose another name, or overwrite it with --force"):
-            ResultFlags(**wanted).check()
-        ResultFlags(**wanted, force=True).check()
+            ResultFlags(**wanted).check("leaderboard")
+        ResultFlags(**wanted, force=True).check("leaderboard")
 
 
 def test_nothing_is_remembered_of_a_file_that_was_written(tmp_path: Path) -> None:
@@ -88,8 +89,8 @@ class Painted(Result):
 def test_a_file_that_cannot_be_written_does_not_cost_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], disturbed: str
 ) -> None:
-    flags = ResultFlags(format="json", save=tmp_path / "a.json")
-    flags.check()
+    flags = ResultFlags(format="json", save=tmp_path / "a.json", force=True)
+    flags.check("leaderboard")
     if disturbed == "taken":
         (tmp_path / "a.json").write_text("theirs")
     else:
@@ -101,3 +102,29 @@ def test_a_file_that_cannot_be_written_does_not_cost_the_result(
 
 def _refuse(*args: object, **options: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (ResultFlags(columns="encoder,foo"), "unknown column 'foo'; expected some of rank, encoder, "),
+        (ResultFlags(columns="encoder", format="csv"), "--columns is for --format table or markdown"),
+        (ResultFlags(details=True, format="json"), "--details is for --format table: json has all settings"),
+    ],
+    ids=["unknown", "columns of csv", "details of json"],
+)
+def test_a_view_that_cannot_be_is_refused_before_the_work(flags: ResultFlags, words: str) -> None:
+    with pytest.raises(CallError, match=words):
+        flags.check("leaderboard")
+
+
+def test_a_metric_that_a_table_lacks_costs_nothing_but_the_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"dataset": {"name": "notes", "synthetic": None, "limited": False, "defects": []}, "models": []}
+    settings |= {"metric": "ndcg@10", "metrics": ["ndcg@10"], "baseline": "a"}
+    row = Row(1, "a", scores={"ndcg@10": 0.5})
+    board = Leaderboard("", "", {**settings, "dataset": {**settings["dataset"], "documents": 1, "queries": 2}}, (row,))
+    flags = ResultFlags(columns="encoder,map@5")
+    flags.check("leaderboard")
+    with pytest.raises(CallError, match="unknown column 'map@5'"):
+        flags.emit(board)
+    assert "0.5000" in capsys.readouterr().out

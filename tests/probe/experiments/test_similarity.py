@@ -184,18 +184,18 @@ def test_empty_sentences_and_contradictions_are_defects(tmp_path: Path) -> None:
     lines = ["sentence1,sentence2,score", "a,b,1", "a,b,2", "a,,1"]
     pairs = load_scored_pairs(str(write_lines(tmp_path / "t.csv", lines)))
     assert pairs.defects == (
-        f"1 pairs that come again with another score (kept): {tmp_path.name}/t.csv:3",
+        f"1 duplicate pairs with different scores (kept): {tmp_path.name}/t.csv:3",
         f"1 pairs with an empty sentence: {tmp_path.name}/t.csv:4",
     )
 
 
 HEADER = "sentence1,sentence2,score"
 FAULTS = {
-    "no column": (["sentence1,sentence2,gold", "a,b,1"], "t.csv:1: expected the comma-separated columns sentence1, "),
+    "no column": (["sentence1,sentence2,gold", "a,b,1"], "t.csv:1: expected comma-separated columns sentence1, "),
     "no number": ([HEADER, "a,b,high"], 't.csv:2: expected a number as the score, found "high"'),
     "not finite": ([HEADER, "a,b,nan"], 't.csv:2: expected a number as the score, found "nan"'),
     "too few": ([HEADER, "a,b,1", "b,c,2"], "has 2 pairs: expected at least 3"),
-    "constant": ([HEADER, "a,b,1", "b,c,1.0", "c,a,1"], "all 3 pairs have the score 1: expected scores that differ"),
+    "constant": ([HEADER, "a,b,1", "b,c,1.0", "c,a,1"], "all 3 pairs have the score 1: expected different scores"),
 }
 
 
@@ -229,7 +229,7 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
 ) -> None:
     model, data, out = tiny_folder("bert"), write_pairs(tmp_path / "t.csv"), tmp_path / "out.json"
     common = ["-m", model, "-d", data, "--dtype", "float32", "--prompt", "fire "]
-    cold = run(*common, "--store", tmp_path / "s", "--save", out)
+    cold = run(*common, "--store", tmp_path / "s", "--save", out, "--details")
     assert cold.exit_code == 0, cold.stderr
     assert all(f"{model}@{layer}:mean" in cold.stdout for layer in range(4))
     assert "ties averaged" in cold.stdout
@@ -239,7 +239,7 @@ def test_the_command_is_the_same_cold_warm_and_without_a_store(
     )
     warm = json.loads(run(*common, "--store", tmp_path / "s", "-f", "json").stdout)
     told = json.loads(out.read_text())
-    assert list(told) == ["schema", "kind", "command", "created", "settings", "rows"]
+    assert list(told) == ["schema", "kind", "command", "created", "settings", "rows", "verdict"]
     assert [told[key] for key in ("schema", "kind")] == [1, "similarity"]
     assert told["rows"] == warm["rows"] == without["rows"]
     assert told["settings"] == warm["settings"] == without["settings"]
@@ -260,7 +260,7 @@ def test_synthetic_pairs_are_marked_in_table_and_json(tiny_folder: Callable[[str
     "wrong",
     [
         ["--save", "x.csv"],
-        ["--format", "csv"],
+        ["--format", "xml"],
         ["--layers", "9"],
         ["--limit", "2"],
         ["-d", "nowhere.jsonl"],

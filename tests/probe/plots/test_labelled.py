@@ -28,7 +28,7 @@ def trained(**more: Any) -> ClassificationResult:
         for layer in (2, 0, 1)
     ]
     controls = [
-        ClassificationRow(4, "commonest label", "majority", accuracy=0.4, macro_f1=0.1),
+        ClassificationRow(4, "majority-class baseline", "majority", accuracy=0.4, macro_f1=0.1),
         ClassificationRow(
             5, "tiny@2:mean, labels shuffled", "shuffled", 2, "mean", 8, 0.38, (0.3, 0.45), 0.12, (0.1, 0.2)
         ),

@@ -93,9 +93,11 @@ def board() -> Leaderboard:
         "statistics": statistics,
     }
     rows = (
-        make_row(1, 6, 0.64508, published=0.64508, ms_per_text=31.7, parameters=22_565_376),
-        make_row(2, 5, 0.18, delta=-0.465, p_value=0.0001, ms_per_text=26.5, parameters=20_790_912),
-        make_row(3, 0, 0.1, delta=-0.545, p_value=0.4, collapsed=True, ms_per_text=0.1, parameters=11_918_592),
+        make_row(1, 6, 0.64508, published=0.64508, ms_per_text=31.7, parameters=22_565_376, cost=1.0),
+        make_row(2, 5, 0.18, delta=-0.465, p_value=0.0001, ms_per_text=26.5, parameters=20_790_912, cost=0.84),
+        make_row(
+            3, 0, 0.1, delta=-0.545, p_value=0.4, collapsed=True, ms_per_text=0.1, parameters=11_918_592, cost=0.01
+        ),
     )
     return Leaderboard("probe layers", "2026-01-01T00:00:00+00:00", settings, rows)
 
@@ -108,7 +110,7 @@ def draw(board: Leaderboard, width: int) -> str:
 
 def test_json_has_every_key_of_the_contract(board: Leaderboard) -> None:
     value = json.loads(board.to_json())
-    assert list(value) == ["schema", "kind", "command", "created", "settings", "rows", "notices", "examples"]
+    assert list(value) == ["schema", "kind", "command", "created", "settings", "rows", "verdict", "notices", "examples"]
     assert (value["schema"], value["kind"]) == (1, "leaderboard")
     assert all(list(row) == ROW_KEYS for row in value["rows"])
     assert value["rows"][0]["ci95"] == pytest.approx([0.54508, 0.74508])
@@ -202,9 +204,9 @@ def test_no_line_is_wider_than_the_console(board: Leaderboard, width: int) -> No
     assert max(map(len, draw(board, width).splitlines())) <= width
 
 
-def test_columns_left_out_are_named_least_important_first(board: Leaderboard) -> None:
-    assert "left out, for want of width: dim, curve, recall@100" in draw(board, 80)
-    assert "left out" not in draw(board, 200)
+def test_hidden_columns_are_named(board: Leaderboard) -> None:
+    assert "2 columns hidden (terminal too narrow): ci95, recall@100; --columns chooses" in draw(board, 80)
+    assert "hidden" not in draw(board, 200)
 
 
 def test_a_wide_table_has_every_column(board: Leaderboard) -> None:
@@ -212,9 +214,8 @@ def test_a_wide_table_has_every_column(board: Leaderboard) -> None:
     titles = [
         "#",
         "encoder",
-        "dim",
         "nDCG@10",
-        "95 %",
+        "95% CI",
         "Δ base",
         "p",
         "recall@100",
@@ -247,7 +248,7 @@ def test_the_footer_says_what_decided_the_numbers(board: Leaderboard) -> None:
     footer = "\n".join(board.notes())
     for part in (
         "layer curve minilm:mean  0 ▂▃█ 6",
-        "notes (test), 9 documents, 3 judged queries (SYNTHETIC: known-item)",
+        "notes (test), 9 documents, 3 queries with relevance labels (SYNTHETIC: known-item)",
         "owner/minilm @ 0123456789ab",
         "weights aaaaaaaaaaaa",
         "tokenizer bbbbbbbbbbbb",
@@ -267,4 +268,4 @@ def test_the_footer_says_what_decided_the_numbers(board: Leaderboard) -> None:
 
 def test_text_in_brackets_is_not_taken_for_markup(board: Leaderboard) -> None:
     board.settings["dataset"]["name"] = "[red]notes[/red]"
-    assert "[red]notes[/red] (test), 9 documents" in draw(board, 200)
+    assert "[red]notes[/red] (test)" in draw(board, 200)

@@ -122,7 +122,7 @@ def test_an_encoder_with_its_decoder_is_refused(tmp_path: Path, depths: tuple[in
     sizes = {"encoder_layers": depths[0], "decoder_layers": depths[1]}
     with pytest.raises(ModelError, match="is an encoder-decoder"):
         load(tmp_path, "bart", **sizes)
-    with pytest.raises(ModelError, match="layers of two stacks are no single curve"):
+    with pytest.raises(ModelError, match="its layers form two stacks"):
         find_layers(AutoModel.from_pretrained(tmp_path / "bart"))
 
 

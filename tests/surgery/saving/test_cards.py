@@ -41,7 +41,7 @@ def saved(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
         "fuse": ("surgery", "fuse", f"{model}@1:mean", f"{model}@2:cls"),
         "fit": ("adaptors", "fit", "mlp", "--on", f"{model}@2", "-d", data, "--steps", 2, "--no-store"),
         "tune": ("adaptors", "tune", "-m", root / "lens", "-d", pairs_file(), "--epochs", 1, "--hold-out", 0),
-        "heal": ("adaptors", "tune", "--heal", "-m", root / "lens", "-d", data, "--steps", 2, "--no-store"),
+        "heal": ("adaptors", "heal", root / "lens", "-d", data, "--steps", 2, "--no-store"),
         "again": ("surgery", "cut", "-m", root / "tune", "--after", 1),
     }
     with pytest.MonkeyPatch.context() as patch:

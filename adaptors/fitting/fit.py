@@ -1,0 +1,174 @@
+"""Fit one adaptor on one encoder, score it beside the frozen one, and save the two as a model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
+from adaptors.encoders.folder import About, save_adapted
+from adaptors.encoders.specs import resolve_specs
+from adaptors.fitting.compare import FitPlan, fit_adaptors
+from adaptors.fitting.data import as_fit_texts, final_fusion, select_fit_data
+from adaptors.fitting.kinds import KINDS, check_kinds
+from adaptors.fitting.options import TrainOptions
+from probe.data.dataset import Dataset
+from probe.data.loading import as_dataset, load_dataset
+from probe.encoding.opening import name_reader, open_reader
+from probe.encoding.reader import LayerReader
+from probe.errors import CallError, check_type
+from probe.evaluation.fusion import Fusion
+from probe.experiments.given import Rankable, ResolvedSpecs, as_specs
+from probe.experiments.options import RunOptions
+from probe.experiments.ranking import rank_candidates
+from probe.models.options import LoadOptions
+from probe.results.leaderboard import Leaderboard
+from surgery.cutting.cut import EXACT
+from surgery.fusing.model import FusedModel, widths_of
+from surgery.scoring import card_section
+
+__all__ = ["FittedModel", "fit"]
+
+
+@dataclass(frozen=True, repr=False)
+class FittedModel(AdaptedModel):
+    """An encoder with an adaptor that was fitted on it; the models are in memory.
+
+    Attributes:
+        board: How it retrieves beside the frozen encoder.
+    """
+
+    board: Leaderboard
+
+    def open(self, options: LoadOptions = EXACT) -> AdaptedModel:
+        """Return the same encoder with its models loaded as options say; one that was in memory stays as it is."""
+        readers = tuple(_reopen(reader, options) for reader in self.readers)
+        return AdaptedModel(FusedModel(readers, self.encoder.fusion), self.encoder)
+
+    def save(
+        self,
+        out: str | Path,
+        *,
+        force: bool = False,
+        options: LoadOptions = EXACT,
+        words: str = "",
+        check: Callable[[Path, AdaptedModel], object] = lambda folder, model: None,
+    ) -> Path:
+        """Save it as a model that `load_encoder` opens; a linear adaptor on one hookpoint loads anywhere.
+
+        Args:
+            out: Folder to make; it is whole or not there.
+            force: Replace a folder that an earlier save made.
+            options: How the models are loaded that are written.
+            words: Stands in its card after the scores.
+            check: Is given the finished folder and the model before the folder gets its name.
+
+        Returns:
+            The folder.
+
+        Raises:
+            CallError: The folder exists.
+            ModelError: The files cannot be written.
+        """
+        model = self.open(options)
+        about = About(self.board.settings["dataset"]["name"], card_section(self.board) + words)
+        return save_adapted(
+            self.encoder,
+            model.readers,
+            Path(out),
+            about=about,
+            force=force,
+            check=lambda folder: check(folder, model),
+        )
+
+
+def _reopen(reader: LayerReader, options: LoadOptions) -> LayerReader:
+    source = reader.model.source
+    return name_reader(open_reader(source.typed, options), source.name) if source.typed else reader
+
+
+def fit(
+    kind: str,
+    spec: "Rankable" = "minilm",
+    data: str | Path | Dataset = "docstrings",
+    *,
+    dims: int | Sequence[int] = (),
+    split: str | None = None,
+    labels: str = "none",
+    training: TrainOptions | None = None,
+    options: RunOptions | None = None,
+) -> FittedModel:
+    """Fit one adaptor on one encoder, without labels unless they are asked for, and score it beside the frozen one.
+
+    Args:
+        kind: One of `KINDS`, such as `lens`, `distil` or `pca`.
+        spec: One hookpoint, or a fusion: a spec, or a model or an encoder in memory.
+        data: The data set whose texts are read, or its name or path.
+        dims: Dimensions to score; the result has the greatest. Left out, those of the encoder, or of the final
+            embedding where the adaptor maps to that.
+        split: The split that is scored; `test` when left out.
+        labels: The split whose judgements may be used, `train` or `dev`; or `none`.
+        training: How a network is trained.
+        options: How to run.
+
+    Returns:
+        The encoder with its adaptor.
+
+    Raises:
+        CallError: The kind, the spec, the labels or the dimensions are wrong.
+        TrainingError: The training failed.
+    """
+    options, training = RunOptions.of(options), training or TrainOptions()
+    _check_kind(kind, labels, training)
+    corpus = as_dataset(data) if isinstance(data, Dataset) else load_dataset(data, split)
+    resolved = resolve_specs(as_specs([spec]), options.load, options.store, similarity=options.similarity)
+    _check_single(resolved)
+    shown = _beside_full(resolved) if KINDS[kind].maps_to_final else resolved
+    readers = tuple(candidate.reader for candidate in resolved.candidates)
+    wanted = (dims,) if isinstance(dims, int) else tuple(dims)
+    width = sum(widths_of(cast(Fusion, shown.baseline).points, readers))
+    plan = FitPlan((kind,), wanted or (width,), training, only_labelled=True)
+    dataset = options.apply_id_rule(corpus)
+    texts = as_fit_texts(dataset, labels) if isinstance(data, Dataset) else select_fit_data(str(data), dataset, labels)
+    fitted = fit_adaptors(resolved, plan, texts, options=options)
+    encoders = [*shown.fusions, *fitted.adapted]
+    board = rank_candidates(shown.candidates, dataset, str(shown.baseline), options=options, fusions=encoders)
+    board = replace(board, settings={**board.settings, "adaptors": list(fitted.notes)})
+    best: AdaptedEncoder = max(fitted.adapted, key=lambda encoder: encoder.dim)
+    return FittedModel(FusedModel(readers, best.fusion), best, board)
+
+
+def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:
+    check_type("kind", kind, str, expected="the name of a kind of adaptor, as 'lens'")
+    check_type("training", training, TrainOptions)
+    check_kinds([kind])
+    if labels != "none" and not KINDS[kind].uses_labels:
+        having = ", ".join(name for name, one in KINDS.items() if one.uses_labels)
+        raise CallError(f"'{kind}' uses no judgements: leave out --labels, or take one of {having}")
+    if training.loss is not None and not KINDS[kind].uses_labels:
+        raise CallError(f"'{kind}' has no other loss than its own: leave out --loss")
+
+
+def _beside_full(resolved: ResolvedSpecs) -> ResolvedSpecs:
+    """Return what is adapted with what it aims at, the full model, as the baseline: the cut alone is easily beaten."""
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    full = final_fusion(readers, cast(Fusion, resolved.baseline))
+    if len(full.points) > 1:
+        return ResolvedSpecs(resolved.candidates, tuple(dict.fromkeys((full, *resolved.fusions))), full)
+    (candidate,) = resolved.candidates
+    points = tuple(dict.fromkeys((*full.points, *candidate.hookpoints)))
+    return ResolvedSpecs((replace(candidate, hookpoints=points),), resolved.fusions, full)
+
+
+def _check_single(resolved: ResolvedSpecs) -> None:
+    spec = resolved.baseline
+    encoders = sum(len(candidate.hookpoints) for candidate in resolved.candidates) + len(resolved.fusions)
+    if encoders != 1 or not isinstance(spec, Fusion):
+        raise CallError(
+            f"'{spec}' names {encoders} encoders or a saved one: an adaptor is fitted on one hookpoint or fusion"
+        )
+    if any(candidate.reader.model.tower for candidate in resolved.candidates):
+        raise CallError(
+            f"'{spec}' is read in one tower of two, and no model of both has a place for an adaptor: adaptors rank "
+            "scores it"
+        )

@@ -1,0 +1,295 @@
+"""The training of a cut encoder to give the full model's vectors, on unlabelled text."""
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
+from sentence_transformers.util import batch_to_device
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
+from adaptors.finetuning.parameters import Scope, choose_weights
+from adaptors.healing.held_out import Agreement, HeldOutTexts
+from adaptors.healing.texts import HealTexts, check_width, draw_batches
+from adaptors.losses.distillation import HealLoss
+from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_texts
+from adaptors.training.evaluation import evaluation_mode
+from adaptors.training.metrics_log import TrainingLog
+from adaptors.training.pace import Budget, Pace, has_run_out
+from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
+from probe.encoding.chunk_states import Progress, silent
+from probe.errors import GREATEST_SEED, CallError, check_number
+from probe.layers.random_states import kept_random_states
+from probe.models.hashes import hash_tensors
+
+__all__ = ["HealOptions", "HealSample", "HealedState", "train_student"]
+
+_LOG_STEPS = 50
+_WARM_UP = 0.05
+_FEW_STEPS = 200
+# Where the clock ends a training: more steps than anybody waits for, over batches that come again.
+_ENDLESS, _MOST_BATCHES, _MOST_PASSES = 10**7, 20_000, 20
+_STEP = "training the cut encoder"
+_SAMPLE = 64
+
+
+class HealSample:
+    """At most 64 different texts; called, it embeds them."""
+
+    def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
+        """Draw a sample of training texts, cut at the longest input that the encoder has now.
+
+        Raises:
+            CallError: There are not two different texts.
+        """
+        different = texts.distinct_rows()
+        if len(different) < 2:
+            raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
+        rows = np.random.default_rng(seed).choice(different, min(_SAMPLE, len(different)), False).tolist()
+        self._model = model
+        self._features = model.preprocess([texts.texts[row] for row in rows])
+        self._targets = texts.targets[rows]
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return the encoder's vectors, as it is now, and its teacher's, each `(B, F)`."""
+        features = batch_to_device(dict(self._features), self._model.device)
+        with evaluation_mode(self._model):
+            vectors: Tensor = self._model(features)["sentence_embedding"]
+        return vectors.float().cpu(), self._targets
+
+
+@dataclass(frozen=True)
+class HealOptions:
+    """How a cut encoder is healed.
+
+    Attributes:
+        steps: Training steps, unless there is a budget.
+        batch_size: Texts in a batch.
+        max_tokens: Longest text while it is trained; the model's own when left out, as its teacher reads it.
+        lr: Peak learning rate; it rises in the first twentieth of the way and falls to 0 in a line.
+        seed: Random seed.
+        bfloat16: Whether matrix products are computed in bfloat16.
+        checkpoint_dir: Folder of the checkpoints, from which an interrupted training resumes.
+        progress: Called at every step.
+        log: JSONL file of the metrics of every fiftieth step.
+        budget: The time to end in, whatever the number of steps.
+        sample: Whether a sample's vectors before and after the training are kept, to draw its similarities.
+    """
+
+    steps: int = 1000
+    batch_size: int = 16
+    max_tokens: int | None = None
+    lr: float = 3e-4
+    seed: int = 0
+    bfloat16: bool = True
+    checkpoint_dir: Path | None = None
+    progress: Progress = silent
+    log: Path | None = None
+    budget: Budget | None = None
+    sample: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are out of range."""
+        check_number("--steps", self.steps, 1)
+        check_number("--batch-size", self.batch_size, 1)
+        check_number("--max-tokens", self.max_tokens, 1)
+        check_number("--lr", self.lr, above=0)
+        check_number("--seed", self.seed, 0, most=GREATEST_SEED)
+
+
+@dataclass(frozen=True)
+class HealedState:
+    """What a healing came to.
+
+    Attributes:
+        steps: Batches that were learned from.
+        kept: Steps behind the state that was kept, the nearest to the teacher; 0 is the start.
+        before: Agreement of the start with the teacher on held-out texts.
+        after: The same of the state that was kept.
+        last: The same of the last step.
+        held_out: Number of held-out texts.
+        losses: The loss at every fiftieth step, and at the last.
+    """
+
+    steps: int
+    kept: int
+    before: Agreement
+    after: Agreement
+    last: Agreement
+    held_out: int
+    losses: tuple[float, ...] = field(repr=False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on steps that were too few, or too many."""
+        few = f"{self.steps} steps are few: more may bring more" if self.steps < _FEW_STEPS else ""
+        kept = ""
+        if not self.kept:
+            kept = "no step came nearer to the teacher than the start, which is what is kept"
+        elif self.kept < self.steps:
+            kept = f"the state after {self.kept} of {self.steps} steps was the nearest, and is kept"
+        return tuple(filter(None, [kept, few]))
+
+
+def train_student(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> HealedState:
+    """Train an encoder in place; it ends as the state nearest to its teacher on held-out texts, which may be the start.
+
+    Args:
+        encoder: The cut encoder, its vectors of as many dimensions as the teacher's.
+        texts: Texts with their targets; `texts.hold_out(seed)` says which of them judge.
+        options: Of the training.
+
+    Returns:
+        What it came to.
+
+    Raises:
+        ModelError: It has another dimension than its teacher.
+        CallError: The folder of checkpoints belongs to another training, the log is no log, or all texts are equal.
+        TrainingError: The loss is not a number, or the budget is spent before the first step.
+    """
+    model, budget = encoder.model, options.budget
+    check_width(model, texts)
+    train, held = texts.hold_out(options.seed)
+    judge = HeldOutTexts(held, budget.clock) if budget else HeldOutTexts(held)
+    with cut_texts(model, options.max_tokens), tempfile.TemporaryDirectory() as scratch, kept_random_states():
+        if budget is not None:
+            budget.check()
+        folder = options.checkpoint_dir or Path(scratch)
+        check_fingerprint(folder, _fingerprint(encoder, texts, options))
+        choose_weights(encoder, Scope())
+        trainer = _make_trainer(encoder, train, judge, folder=folder, options=options)
+        start = {name: tensor.clone() for name, tensor in trainer.trained().items()}
+        trainer.run()
+        result = _read_result(trainer, len(held.texts))
+        if not result.kept:
+            # The trainer compares the states that it saved, and saves none before the first step.
+            trainer.restore(start)
+    model.cpu().eval()
+    return result
+
+
+class _HealTrainer(EncoderTrainer):
+    """The trainer, whose learning rate follows the clock where that ends the training."""
+
+    pace: Pace
+    has_budget = False
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Return the scheduler of the learning rate."""
+        if self.has_budget and self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(
+                optimizer or cast(Optimizer, self.optimizer), partial(self.pace.rate_factor, _WARM_UP)
+            )
+        return self.lr_scheduler or super().create_scheduler(num_training_steps, optimizer)
+
+    def has_ended(self, state: Mapping[str, Any]) -> bool:
+        """Return whether no step is left, or no time."""
+        return super().has_ended(state) or has_run_out(state)
+
+
+def _make_trainer(
+    encoder: TrainableEncoder, texts: HealTexts, judge: HeldOutTexts, *, folder: Path, options: HealOptions
+) -> _HealTrainer:
+    model, budget = encoder.model, options.budget
+    collator = _TextCollator(model, texts)
+    passes = _MOST_PASSES * math.ceil(len(texts.texts) / options.batch_size)
+    steps = options.steps if budget is None else min(_MOST_BATCHES, passes)
+    pace = Pace(options.steps, budget, lambda: judge.seconds)
+    trainer = _HealTrainer(
+        model=model,
+        args=_arguments(folder, options),
+        train_dataset=Dataset.from_dict(
+            {"rows": draw_batches(collator.lengths(), options.batch_size, steps, seed=options.seed)}
+        ),
+        loss=HealLoss(model),
+        evaluator=judge,
+        data_collator=collator,  # type: ignore[arg-type]
+        callbacks=[pace, TrainingLog(_STEP, options.progress, options.log, total=pace.expected_steps)],
+    )
+    trainer.pace, trainer.has_budget = pace, budget is not None
+    trainer.sample = HealSample(model, texts, options.seed)
+    return trainer
+
+
+def _read_result(trainer: _HealTrainer, held_out: int) -> HealedState:
+    """Return what a training came to, by its log."""
+    log = trainer.state.log_history
+    measured = {int(entry["step"]): entry for entry in log if "eval_cosine" in entry}
+    # Of equal ones, the first.
+    kept = max(measured, key=lambda step: measured[step]["eval_cosine"])
+    before, after, last = (
+        Agreement(measured[step]["eval_cosine"], measured[step]["eval_neighbours"]) for step in (0, kept, max(measured))
+    )
+    losses = tuple(entry["loss"] for entry in log if "loss" in entry)
+    return HealedState(trainer.state.global_step, kept, before, after, last, held_out, losses)
+
+
+class _TextCollator:
+    """Turns drawn rows into features and their teacher's vectors."""
+
+    def __init__(self, model: SentenceTransformer, texts: HealTexts) -> None:
+        self.valid_label_columns: list[str] = []
+        self._model = model
+        self._texts = texts
+
+    def lengths(self) -> list[int]:
+        """Return the tokens of every text."""
+        tokenizer: Any = self._model.tokenizer
+        cut = {"truncation": True, "max_length": self._model.max_seq_length}
+        return [len(ids) for ids in tokenizer(list(self._texts.texts), **cut)["input_ids"]]
+
+    def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
+        """Return one drawn batch."""
+        (drawn,) = rows
+        numbers = drawn["rows"]
+        features = self._model.preprocess([self._texts.texts[number] for number in numbers])
+        tensors = {f"text_{name}": value for name, value in features.items() if isinstance(value, Tensor)}
+        return {**tensors, "label": self._texts.targets[numbers]}
+
+
+def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> dict[str, Any]:
+    """Return what decides the training: a resumed one must have it in common with the interrupted one."""
+    budget = options.budget
+    return {
+        "optimizer": OPTIMIZER,
+        "student": hash_model(encoder.model),
+        "prompts": dict(encoder.prompts),
+        "texts": hash_texts(texts.texts),
+        "teacher": hash_tensors({"targets": texts.targets}),
+        "length": {"steps": options.steps} if budget is None else {"minutes": budget.minutes},
+        **{name: getattr(options, name) for name in ("batch_size", "max_tokens", "lr", "seed", "bfloat16")},
+    }
+
+
+def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainingArguments:
+    return encoder_arguments(
+        folder,
+        per_device_train_batch_size=1,
+        max_steps=options.steps if options.budget is None else _ENDLESS,
+        learning_rate=options.lr,
+        warmup_steps=round(_WARM_UP * options.steps),
+        seed=options.seed,
+        bf16=options.bfloat16,
+        logging_steps=_LOG_STEPS,
+        # The pace says when.
+        eval_strategy="steps",
+        eval_on_start=True,
+        eval_steps=_ENDLESS,
+        save_strategy="steps",
+        save_steps=_ENDLESS,
+        save_only_model=options.checkpoint_dir is None,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_cosine",
+        greater_is_better=True,
+        report_to="none",
+    )

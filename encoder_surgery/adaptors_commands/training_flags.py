@@ -1,0 +1,60 @@
+"""Options of the commands that train an encoder itself: `adaptors tune` and `adaptors heal`."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from encoder_surgery.shell.app import flag
+from encoder_surgery.shell.options import Force
+from encoder_surgery.shell.output import check_file, check_plot, say, write_file
+
+if TYPE_CHECKING:
+    from adaptors.finetuning.saved import TrainingResult
+
+__all__ = ["BatchSize", "Longest", "OutFolder", "TrainingOutput"]
+
+OutFolder = Annotated[Path | None, flag("Output folder; default: named after the model.", "--out", "-o")]
+BatchSize = Annotated[int, flag("Batch size.", min=2)]
+Longest = Annotated[int | None, flag("Maximum input length while training; default: the model's own.", min=8)]
+
+
+@dataclass(frozen=True)
+class TrainingOutput:
+    """The files of a training."""
+
+    panel: ClassVar[str] = "Output"
+
+    checkpoint_dir: Annotated[Path | None, flag("Checkpoint folder; resumes automatically.")] = None
+    log: Annotated[Path | None, flag("Training metrics, one JSON object per line (.jsonl).")] = None
+    plot: Annotated[Path | None, flag("Picture of a batch's similarities before and after (needs the extra plot).")] = (
+        None
+    )
+    force: Force = False
+
+    def check(self, out: Path) -> None:
+        """Refuse files and folders that cannot be written, before the work."""
+        from surgery.saving.save import check_out
+
+        check_out(out, self.force)
+        check_file("--log", self.log, (".jsonl",), force=self.force or self.checkpoint_dir is not None)
+        check_plot(self.plot, force=self.force)
+
+    def write(self, result: "TrainingResult", out: Path, beside: str) -> None:
+        """Draw where asked for, save the trained encoder, and print its folder.
+
+        Args:
+            result: The trained encoder.
+            out: Folder to make.
+            beside: Encoders to compare it with, as specs.
+        """
+        if self.plot is not None:
+            write_file(self.plot, result.plot)
+        say(f"saving {out} and checking it in a fresh process")
+        result.save(out, force=self.force)
+        spec = shlex.quote(str(out))
+        is_pair = result.tuned.encoder.is_paired
+        say(f"compare: {f'probe layers {spec}@image' if is_pair else f'probe rank {beside} {spec}'} -d DATASET")
+        typer.echo(out)

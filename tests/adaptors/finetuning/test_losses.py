@@ -231,4 +231,4 @@ def test_forms_of_a_loss_are_options(tiny: SentenceTransformer) -> None:
 def test_the_list_takes_no_other_format() -> None:
     shown = CliRunner().invoke(cli.adaptors_app, ["losses", "-f", "csv"])
     assert shown.exit_code == 2
-    assert "Invalid value for '--format'" in shown.stderr
+    assert "error: unknown --format 'csv': expected one of table, json" in shown.stderr

@@ -215,4 +215,4 @@ def _count_cut(model: dict[str, Any]) -> int:
 def _describe_cut(model: dict[str, Any]) -> str:
     kinds = [kind for kind in ("documents", "queries", "texts") if model.get(f"truncated_{kind}")]
     counts = " and ".join(f"{model[f'truncated_{kind}']} {kind}" for kind in kinds)
-    return f"{model['name']}: {counts} cut to {model['max_tokens']} tokens"
+    return f"{model['name']}: {counts} truncated to {model['max_tokens']} tokens"

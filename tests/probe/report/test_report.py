@@ -234,7 +234,7 @@ WRONG_FILES = {
     '{"kind": "recipe", "settings": {}}': "found kind 'recipe'",
     '{"kind": "leaderboard", "schema": 9, "settings": {}}': "form 9, this version reads form 1",
     '{"kind": "leaderboard", "schema": 1, "command": "", "created": "", "rows": [], "settings": {}}': "lack 'dataset'",
-    '{"kind": "geometry", "schema": 1, "settings": {"dataset": {}, "models": []}}': "not as a geometry should be",
+    '{"kind": "geometry", "schema": 1, "settings": {"dataset": {}, "models": []}}': "not a valid geometry result",
     '{"kind": ["x"], "schema": 1, "settings": {}}': "found kind ['x']",
 }
 

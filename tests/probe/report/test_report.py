@@ -232,7 +232,7 @@ WRONG_FILES = {
     '{"a": 1}': "found an object with 'a'",
     '{"kind": "leaderboard", "schema": 1}': "at 'command': Field required",
     '{"kind": "recipe", "settings": {}}': "found kind 'recipe'",
-    '{"kind": "leaderboard", "schema": 9, "settings": {}}': "form 9, this version reads form 1",
+    '{"kind": "leaderboard", "schema": 9, "settings": {}}': "schema 9, but this version reads schema 1",
     '{"kind": "leaderboard", "schema": 1, "command": "", "created": "", "rows": [], "settings": {}}': "lack 'dataset'",
     '{"kind": "geometry", "schema": 1, "settings": {"dataset": {}, "models": []}}': "not a valid geometry result",
     '{"kind": ["x"], "schema": 1, "settings": {}}': "found kind ['x']",

@@ -1,4 +1,4 @@
-"""Learn on top of encoders: fit adaptors, compare them, save them; open any encoder by its spec."""
+"""Train on top of encoders: fit, compare and save adaptors, fine-tune models, open any encoder by its spec."""
 
 from importlib import import_module
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where folders that were saved before look for `AdaptorModule`."""
+"""Import path of `AdaptorModule` in folders saved by earlier versions."""
 
 from adaptors.modules.st_module import AdaptorModule
 

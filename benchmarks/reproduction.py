@@ -1,8 +1,8 @@
-"""Write the table of docs/reproduction.md: the experiment this product has to beat, row by row beside ours.
+"""Write the table of docs/reproduction.md: the published reference experiment beside this package's results.
 
-`MPNET=folder DATA=folder python -m benchmarks.reproduction STORE` fits everything on MiniLM and all-mpnet-base-v2,
-whose 384 + 768 dimensions have the geometry of the original's models, and replaces what stands between the two marks
-of the page. DATA holds nfcorpus.zip and scifact.zip in BEIR's form; STORE is a folder for the encoded texts.
+`MPNET=folder DATA=folder python -m benchmarks.reproduction STORE` fits all adaptors on MiniLM and all-mpnet-base-v2
+(384 + 768 dimensions, like the original's models) and replaces the text between the two marks of the page. DATA holds
+nfcorpus.zip and scifact.zip in BEIR's format; STORE is a folder for cached vectors.
 """
 
 import os
@@ -59,10 +59,10 @@ _LINES = (
     _Line("concat of the two", _CONCAT, "concat of the two", (0.37287, 0.73095)),
     _Line("`mlp-original`", "random mlp-original 512", "MLP 1152 > 768 > 512", (0.31671, 0.63541)),
     _Line("`linear-original`", "random linear-original 512", _SHALLOW, (0.36441, 0.70823)),
-    _Line("`linear`, begun at PCA, the same loss", "similarity linear 512"),
+    _Line("`linear`, initialized with PCA, same loss", "similarity linear 512"),
     *(_Line(f"`{kind}`", f"ladder {kind} 512") for kind in ("truncate", "pca", "spectral", "linear")),
     _Line(f"`{RECOMMENDED}` (recommended)", f"ladder {RECOMMENDED} 512"),
-    _Line("`linear`, judgements of `train`", "ladder linear train 512"),
+    _Line("`linear`, relevance labels of `train`", "ladder linear train 512"),
     *(_Line(f"`{kind}`", f"ladder {kind} {dim}") for dim in (256, 128) for kind in ("pca", RECOMMENDED)),
 )
 

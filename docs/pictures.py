@@ -27,7 +27,10 @@ COMMANDS = {
     "layers": "probe layers minilm -d scifact --lens",
     "fusions": "probe rank minilm@all:mean+minilm@all:cls -d scifact",
     "geometry": "probe geometry minilm -d scifact",
-    "adaptors": "adaptors rank minilm -d scifact --dims 256,128,64 --kinds pca,spectral,truncate,linear,residual --labels train",
+    "adaptors": (
+        "adaptors rank minilm -d scifact --dims 256,128,64 --kinds pca,spectral,truncate,linear,residual "
+        "--labels train --steps 100"
+    ),
     "classify": "probe classify minilm",
     "similarity": "probe similarity minilm",
 }

@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 main = app(
     "Layer probing and model surgery of embedding models.",
-    "encoder-surgery probe layers --model minilm --dataset docstrings",
+    "encoder-surgery probe layers minilm --dataset docstrings",
 )
 main.add_typer(probe_app, name="probe")
 main.add_typer(surgery_app, name="surgery")

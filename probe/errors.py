@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet, each with the exit code the command line returns; and their words."""
+"""Error classes with their exit codes, and helpers for the wording of messages."""
 
 import math
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ __all__ = [
     "wrong_type",
 ]
 
-# numpy and scikit-learn take no greater seeds.
+# The largest seed that numpy and scikit-learn accept.
 GREATEST_SEED = 2**32 - 1
 
-# Characters of another library's message that a message of ours quotes at most.
+# Maximum number of characters quoted from another library's message.
 _LONGEST = 300
 
 
 class ProbeError(Exception):
-    """An error whose message is written for the user: what was found, what was expected, what to do."""
+    """Base class. Its message is written for users: what was found, what was expected, what to do."""
 
     exit_code = 1
 
 
 class CallError(ProbeError):
-    """The call was wrong: an unknown name, a value out of range, a path that is not there."""
+    """The call was wrong: an unknown name, a value out of range, a missing path."""
 
     exit_code = 2
 
@@ -48,42 +48,42 @@ class ModelError(ProbeError):
 
 
 class TrainingError(ProbeError):
-    """A training came to nothing."""
+    """A training run failed or produced nothing usable."""
 
 
 def wrong_type(argument: str, found: object, expected: str) -> CallError:
-    """Return the error of an argument that is of a wrong type."""
+    """Return the error for an argument of a wrong type."""
     return CallError(f"{argument}: found {type(found).__name__}, expected {expected}")
 
 
 def check_type(argument: str, found: object, kinds: Any, *, expected: str = "") -> None:
-    """Refuse an argument of another type; `expected` says what it should be, where the type's name does not.
+    """Raise if an argument is of another type; `expected` describes the type if its name does not.
 
     Raises:
-        CallError: It is of another type.
+        CallError: If it is of another type.
     """
     if not isinstance(found, kinds):
         raise wrong_type(argument, found, expected or kinds.__name__)
 
 
 def no_attribute(module: str, name: str, known: Sequence[str]) -> AttributeError:
-    """Return the error of a name that a package does not export, with those that the user may have meant."""
+    """Return the error for a name that a package does not export, with the closest exported names."""
     near = get_close_matches(name, known, n=3, cutoff=0.6)
     hint = f": did you mean {' or '.join(near)}?" if near else ""
     return AttributeError(f"module '{module}' has no attribute '{name}'{hint}", name=name)
 
 
 def did_you_mean(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:
-    """Return a phrase with the names that the user may have meant: the nearest ones, or all when none is near.
+    """Return a hint with the closest known names, or all known names if none is close.
 
-    Of `more` the nearest ones alone are ever named.
+    Names in `more` are suggested only if close.
     """
     near = get_close_matches(name, [*known, *more], n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of another library's error, for a message of one line; its class where it says nothing."""
+    """Return the first line of an exception's message, or its class name if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:_LONGEST]
 
 
@@ -95,17 +95,17 @@ def check_number(
     most: float | None = None,
     above: float | None = None,
 ) -> None:
-    """Refuse an option that is no finite number, or out of its range; None is an option that is left out.
+    """Raise if an option is not a finite number within its range; None means the option was not given.
 
     Args:
-        name: What the message calls it.
+        name: Name of the option in the message.
         value: The number.
-        least: The least it may be.
-        most: The greatest it may be.
-        above: What it has to be more than, in place of `least`.
+        least: Minimum (inclusive).
+        most: Maximum (inclusive).
+        above: Minimum (exclusive); replaces `least`.
 
     Raises:
-        CallError: It is.
+        CallError: If the value is not finite or out of range.
     """
     if value is None:
         return

@@ -1,4 +1,4 @@
-"""Where folders that were saved before look for `FusedModule`."""
+"""Import path of `FusedModule` in folders saved by earlier versions."""
 
 from surgery.fusing.module import FusedModule
 

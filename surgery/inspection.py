@@ -1,4 +1,4 @@
-"""Look at an encoder before cutting it: blocks, parameters, time, and what each cut would save."""
+"""Inspect an encoder before cutting it: blocks, parameters, time, and the savings of each cut."""
 
 import tempfile
 from collections.abc import Sequence
@@ -31,16 +31,16 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class CutCost:
-    """What a layer's block costs, and what a model cut after it would be.
+    """The cost of a layer's block, and of a model cut after it.
 
     Attributes:
-        layer: 0 for the embeddings alone, up to the depth.
-        block_parameters: Parameters of the block that makes the layer; at 0, of all that is no block's.
-        block_time_share: Its share of the full model's time.
-        parameters: Parameters a model cut here keeps.
-        bytes: Their bytes in float32.
+        layer: Layer number; 0 is the embeddings alone.
+        block_parameters: Parameters of the layer's block; at layer 0, all parameters outside the blocks.
+        block_time_share: The block's share of the full model's time.
+        parameters: Parameters of a model cut here.
+        bytes: Their size in bytes, in float32.
         milliseconds: Time per text of about 130 tokens or per image, up to this layer.
-        time_share: The same as a share of the full model's.
+        time_share: `milliseconds` as a share of the full model's time.
     """
 
     layer: int
@@ -57,21 +57,21 @@ class Inspection:
     """A model's structure and costs.
 
     Attributes:
-        name: As typed.
-        tower: `image` or `text` of a two-tower model, of which this tower alone is shown; None of a model of one.
+        name: The model as given.
+        tower: The tower shown, `image` or `text`, of a two-tower model; None for a single-tower model.
         model_class: Class of the transformer.
         path: Name of the block list inside the model.
         depth: Number of blocks.
-        width: Dimension of the states; of a tower, of its embeddings.
+        width: Dimension of the states; for a tower, of its embeddings.
         pooling: The model's own pooling.
-        max_tokens: Longest input in tokens.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        norm_policy: What becomes of a final norm.
-        projection: Modules that make an embedding of a tower's pooled state; none of a model of one.
+        max_tokens: Maximum input length in tokens.
+        query_prompt: Prompt prefix of queries.
+        document_prompt: Prompt prefix of documents.
+        norm_policy: How a final norm is applied.
+        projection: Modules between a tower's pooled state and its embedding; empty for a single-tower model.
         unread: Modules that no layer needs, such as a pooler.
-        embedding_share: Share of the parameters that are no block's.
-        cuts: What a cut after each layer would be, from layer 0 on.
+        embedding_share: Share of the parameters outside the blocks.
+        cuts: Costs of a cut after each layer, from layer 0.
     """
 
     name: str
@@ -92,18 +92,18 @@ class Inspection:
 
 
 def inspect_model(model: Openable, options: LoadOptions | None = None) -> Inspection:
-    """Inspect a model, or one tower of it; its time per block is measured on a few synthetic texts or images.
+    """Inspect a model, or one tower of it; the time per block is measured on a few synthetic texts or images.
 
     Args:
         model: Its name or folder, or the model in memory.
-        options: How to load a model that is named; in float32 when left out.
+        options: How to load a model given by name; default: in float32.
 
     Returns:
         Structure and costs.
 
     Raises:
-        CallError: The name is wrong, or this is no model.
-        ModelError: It cannot be loaded.
+        CallError: The name is unknown, or the object is not a model.
+        ModelError: The model cannot be loaded.
     """
     return _inspect(as_model(model, options or LoadOptions(dtype="float32")))
 
@@ -141,11 +141,11 @@ def _cost(layer: int, parameters: Sequence[int], times: Sequence[float]) -> CutC
 
 
 def _describe_module(model: LoadedModel) -> dict[str, Any]:
-    """Return names of what is inside a model; those of a tower are as the model of both towers has them."""
+    """Return the names of a model's parts; for a tower, as named in the two-tower model."""
     if not isinstance(model, LoadedTower):
         names = {"path": model.stack.path, "projection": (), "unread": model.stack.unread}
         return {"model_class": type(model.module).__name__, **names}
-    # The other tower has been let go.
+    # The other tower's parameters were freed.
     left = dict(model.module.named_parameters())
     return {
         "model_class": type(model.module.model).__name__,
@@ -156,9 +156,9 @@ def _describe_module(model: LoadedModel) -> dict[str, Any]:
 
 
 def _measure(model: LoadedModel) -> Sequence[float]:
-    """Return the milliseconds per text or image up to each layer, the least of some rounds."""
+    """Return the milliseconds per text or image up to each layer, the minimum of several rounds."""
     reader = (TowerReader if model.tower else LayerReader)(model)
-    # Of a text model any pooling will do, whether it has one or not.
+    # The pooling of a text model does not matter for its time, and it may have none.
     layer_poolings = [(layer, str(model.pooling) if model.tower else "cls") for layer in range(model.depth + 1)]
     with tempfile.TemporaryDirectory() as scratch:
         sample = islice(cycle(draw_images(Path(scratch))), _COUNT) if model.tower == "image" else _SAMPLE
@@ -168,7 +168,7 @@ def _measure(model: LoadedModel) -> Sequence[float]:
 
 
 def inspection_table(found: Inspection) -> Table:
-    """Return a table of what a cut after each layer would be."""
+    """Return a table of the costs and savings of a cut after each layer."""
     table = Table(
         title=found.name, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
@@ -191,15 +191,15 @@ def inspection_table(found: Inspection) -> Table:
 
 
 def inspection_lines(found: Inspection) -> list[str]:
-    """Return what stands under the table."""
+    """Return the lines under the table."""
     return [
         f"{found.model_class}: {found.depth} blocks in {found.path}, {found.width} dimensions, "
         f"{found.embedding_share:.0%} of the parameters in the embeddings",
-        f"norm: {found.norm_policy}; read by no layer: {', '.join(found.unread) or 'nothing'}",
+        f"norm: {found.norm_policy}; modules used by no layer: {', '.join(found.unread) or 'none'}",
         *_tower_lines(found),
         _input_line(found),
-        "block: parameters of the block that makes the layer, and its share of the full model's time; cut here: what a "
-        f"model cut after the layer would keep and save; MB in float32; ms per {_unit(found)}, one of a batch",
+        "block: parameters of the layer's block, with its share of the full model's time; cut here: parameters of a "
+        f"model cut after the layer, with its size and savings; MB in float32; ms per {_unit(found)}, in a batch",
     ]
 
 
@@ -208,8 +208,8 @@ def _tower_lines(found: Inspection) -> list[str]:
         return []
     other = next(tower for tower in TOWERS if tower != found.tower)
     return [
-        f"projection: {', '.join(found.projection) or 'none'}, applied at every depth; the numbers are of the "
-        f"{found.tower} tower alone: a cut leaves the {other} tower whole"
+        f"projection: {', '.join(found.projection) or 'none'}, applied at every depth; numbers are for the "
+        f"{found.tower} tower only: a cut keeps the {other} tower complete"
     ]
 
 

@@ -1,4 +1,4 @@
-"""How a changed model retrieves beside what it was made of, for its card."""
+"""Retrieval scores of a changed model beside the original, for its model card."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,9 +22,9 @@ __all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
 def score_cut(
     reader: LayerReader, after: int, pooling: str | None, *, dataset: Dataset, options: RunOptions
 ) -> Leaderboard:
-    """Rank a layer beside the full model; by the cut law it is what a model cut after it gives.
+    """Rank a layer beside the full model; by the cut law, a model cut after it scores the same.
 
-    The pooling is the original's own when left out.
+    Pooling None is the original's own.
     """
     return rank_layers(reader, dataset, str(after), poolings=[pooling or "own"], options=options)
 
@@ -32,9 +32,9 @@ def score_cut(
 def score_kept(
     model: LoadedModel, blocks: Sequence[int], pooling: str | None, *, dataset: Dataset, options: RunOptions
 ) -> Leaderboard:
-    """Rank a model of chosen blocks beside the full one; the pooling is the original's own when left out."""
+    """Rank a model with chosen blocks beside the full model; pooling None is the original's own."""
     name = f"{model.source.name}, blocks {','.join(map(str, blocks))}"
-    # Not the hub's model any more: no published score is its own.
+    # No longer the hub's model: published scores do not apply.
     kept = replace(keep(model, blocks), source=ModelSource(name, model.source.folder))
     original = Hookpoint(model.source.name, model.depth, own_pooling(model))
     candidates = [
@@ -45,7 +45,7 @@ def score_kept(
 
 
 def score_fused(model: FusedModel, dataset: Dataset, options: RunOptions) -> Leaderboard:
-    """Rank a fused model beside its parts, the first the baseline, and beside equal weights if it has others."""
+    """Rank a fused model beside its parts, the first as baseline, and beside equal weights if its weights differ."""
     fusion = model.fusion
     candidates = [Candidate(reader, model.points_of(reader)) for reader in model.readers]
     if fusion.weights is None:

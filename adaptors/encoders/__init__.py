@@ -1,1 +1,1 @@
-"""An encoder with its adaptor, in memory and as a folder; saved folders among specs."""
+"""Encoders with adaptors, in memory and as saved folders, and specs that include saved folders."""

@@ -1,4 +1,4 @@
-"""An adaptor on top of hookpoints, as an encoder that is ranked from stored states."""
+"""An adaptor on top of hookpoints, as an encoder that can be ranked from cached vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ __all__ = ["AdaptedEncoder", "AdaptedModel"]
 
 @dataclass(frozen=True, eq=False)
 class AdaptedEncoder:
-    """A fusion (or a single hookpoint) with an adaptor on top, cut to some dimensions.
+    """A fusion (or a single hookpoint) with an adaptor on top, truncated to `dim` dimensions.
 
     Attributes:
-        fusion: The hookpoints below; every block is scaled to length 1, whatever the number of hookpoints.
+        fusion: The hookpoints; the vectors of each are scaled to length 1, even for a single hookpoint.
         module: The adaptor.
-        dim: Dimensions of the vectors, which are scaled to length 1 after they are cut to them, not before.
-        adaptor: The facts that a table shows.
-        name: Its name in a table; the fusion when left out.
-        epochs: Losses and scores of every epoch, if it was trained.
-        notes: Sentences for the footer.
+        dim: Dimension of the vectors; they are truncated first and then scaled to length 1.
+        adaptor: Facts about the adaptor for tables.
+        name: Name in tables; default: the fusion's.
+        epochs: Losses and scores by epoch, if the adaptor was trained.
+        notes: Sentences for the table footer.
     """
 
     fusion: Fusion
@@ -48,17 +48,17 @@ class AdaptedEncoder:
 
     @property
     def sides(self) -> "tuple[AdaptedEncoder, AdaptedEncoder]":
-        """Queries and documents are embedded alike."""
+        """The encoder twice: queries and documents are embedded in the same way."""
         return self, self
 
     @property
     def cosine_shares(self) -> None:
-        """None: the adaptor comes between the blocks and the cosine."""
+        """None: the adaptor comes between the hookpoints and the cosine."""
         return None
 
     @torch.inference_mode()
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
-        """Return vectors `(N, dim)` of length 1, given blocks `(N, D_i)`."""
+        """Return unit vectors `(N, dim)` for the states `(N, D_i)` of every hookpoint."""
         states = self.fusion.join([torch.from_numpy(block) for block in blocks])
         vectors: Embeddings = normalize(self.module(states)[:, : self.dim], dim=1).numpy()
         return vectors
@@ -69,11 +69,11 @@ class AdaptedEncoder:
 
 @dataclass(frozen=True, repr=False)
 class AdaptedModel:
-    """An adapted encoder with its models in memory, for texts that are in no store.
+    """An adapted encoder with its models in memory, for texts that are not cached.
 
     Attributes:
-        models: Read the hookpoints.
-        encoder: The adaptor on top of them.
+        models: The fused model that computes the hookpoints.
+        encoder: The adaptor on top.
     """
 
     models: FusedModel
@@ -86,26 +86,26 @@ class AdaptedModel:
 
     @property
     def composite(self) -> AdaptedEncoder:
-        """The adaptor on top of its hookpoints, as a leaderboard scores it."""
+        """The adaptor on its hookpoints, in the form that leaderboards score."""
         return self.encoder
 
     def encode(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed texts that are neither queries nor documents, each model under its default prompt, if it has one.
+        """Embed texts that are neither queries nor documents, with each model's default prompt, if any.
 
         Args:
-            texts: N texts, or one.
+            texts: N texts, or a single string.
 
         Returns:
-            Float32 `(N, dim)` of length 1, or `(dim,)` of a single string.
+            Unit vectors, float32 `(N, dim)`, or `(dim,)` for a single string.
         """
         return encode_texts(texts, lambda found: self.encoder.join_arrays(self.models.read_plain(found)))
 
     def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed queries; returns float32 `(N, dim)` of length 1."""
+        """Embed queries; returns unit vectors, float32 `(N, dim)`."""
         return encode_texts(texts, lambda found: self.encoder.join_arrays(self.models.read_queries(found)))
 
     def encode_document(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed documents; returns float32 `(N, dim)` of length 1."""
+        """Embed documents; returns unit vectors, float32 `(N, dim)`."""
         return encode_texts(texts, lambda found: self.encoder.join_arrays(self.models.read_documents(found)))
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The description in an adapted encoder's folder: its adaptor, and the models it was fitted to."""
+"""The description in an adapted encoder's folder: its adaptor and the models the adaptor was fitted to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ DESCRIPTION = "adaptor.json"
 
 
 class Member(Part):
-    """A model as it was when the adaptor was fitted to it."""
+    """A model's state when the adaptor was fitted to it."""
 
     weights_sha256: str
     config_sha256: str
@@ -39,7 +39,7 @@ class Member(Part):
 
 
 def describe_member(folder: Path) -> Member:
-    """Return the hashes, prompts and longest input of the model in a folder."""
+    """Return the hashes, prompts and maximum input length of the model in a folder."""
     files = find_files(str(folder), LoadOptions(dtype="float32", device="cpu"))
     return Member(
         weights_sha256=files.weights_hash,
@@ -52,27 +52,29 @@ def describe_member(folder: Path) -> Member:
 
 
 def check_member(member: Member, model: ModelProfile) -> None:
-    """Refuse a model that an adaptor was not fitted to.
+    """Check that a model is the one an adaptor was fitted to.
 
     Args:
-        member: The model that the adaptor was fitted to.
-        model: The model in its folder.
+        member: The model the adaptor was fitted to.
+        model: The model in the folder.
 
     Raises:
-        CallError: It was opened with other prompts, or for other inputs.
-        ModelError: It is another model.
+        CallError: It was opened with other prompts or another maximum input length.
+        ModelError: Its files have changed.
     """
     found = (model.weights_hash, model.config_hash, model.tokenizer_hash)
     if found != (member.weights_sha256, member.config_sha256, member.tokenizer_sha256):
-        raise ModelError(f"'{model.source.name}' is not the model its adaptor was fitted to: its files were changed")
+        raise ModelError(
+            f"'{model.source.name}' is not the model its adaptor was fitted to: its files have changed; fit it again"
+        )
     if (model.query_prompt, model.document_prompt) != (member.query_prompt, member.document_prompt):
         raise CallError(
-            f"the adaptor in '{model.source.name}' was fitted under the prompts {member.query_prompt!r} and "
-            f"{member.document_prompt!r}: leave out --query-prompt and --document-prompt"
+            f"the adaptor in '{model.source.name}' was fitted with the prompts {member.query_prompt!r} and "
+            f"{member.document_prompt!r}: remove --query-prompt and --document-prompt"
         )
     if model.max_tokens != member.max_tokens:
         raise CallError(
-            f"the adaptor in '{model.source.name}' was fitted to inputs of {member.max_tokens} tokens: leave out "
+            f"the adaptor in '{model.source.name}' was fitted with at most {member.max_tokens} tokens: remove "
             "--max-tokens"
         )
 
@@ -86,7 +88,7 @@ class SavedDescription(Description):
     text_sha256: str | None
     top: list[str]
     fitted_to: list[Member]
-    # Names may hold the plus sign that joins them above; None in folders of before.
+    # Separate fields, because names may contain the `+` that joins them above; None in older folders.
     seen: tuple[tuple[str, str], ...] | None = None
 
 
@@ -96,8 +98,8 @@ class TrainedOn:
 
     Attributes:
         kind: `tuned` or `healed`.
-        seen: Name of every data set whose texts were read, and sha256 of its documents.
-        labels: `none`, or the split whose judgements were learned.
+        seen: Name of every data set whose texts were used, and the sha256 of its documents.
+        labels: `none`, or the split whose relevance labels were used.
     """
 
     kind: str
@@ -106,12 +108,12 @@ class TrainedOn:
 
     @property
     def learned(self) -> Learned:
-        """The same, as a model's folder says it."""
+        """The same as a training record of a model's folder."""
         return Learned(() if self.labels == "none" else (self.labels,), self.seen)
 
 
 def is_adapted(folder: str | Path) -> bool:
-    """Return whether a folder holds an adapted encoder of ours."""
+    """Return whether a folder holds an adapted encoder saved by this package."""
     return (Path(folder) / DESCRIPTION).is_file()
 
 
@@ -125,23 +127,23 @@ def read_adaptor(folder: Path) -> SavedDescription:
     description = read_description(path, SavedDescription)
     for name in description.top:
         if Path(name).name != name:
-            raise ModelError(f"{path} names '{name}': expected the name of a folder beside it")
+            raise ModelError(f"{path}: module '{name}': expected the name of a subfolder beside this file")
     return description
 
 
 def describe_trained(folder: Path, trained: TrainedOn, members: Sequence[str]) -> None:
-    """Write the description of a folder again after its weights were trained.
+    """Update the description of a folder after its weights were trained.
 
     Args:
         folder: The folder.
         trained: The texts and labels of the training.
-        members: Folders of its models inside it; the empty name is the folder itself.
+        members: Subfolders of its models; the empty name is the folder itself.
 
     Raises:
-        ModelError: It holds a description that cannot be read.
+        ModelError: The existing description cannot be read.
     """
     before = read_adaptor(folder) if is_adapted(folder) else None
-    # An adaptor that was fitted to a text has seen it, whatever it is trained on later.
+    # Texts seen in the fit remain recorded after further training.
     parts = [_learned(before) if before else Learned(), *(read_learned(folder / member) for member in members)]
     learned = join_learned([*parts, trained.learned])
     for member in members:
@@ -164,13 +166,13 @@ def _learned(description: SavedDescription) -> Learned:
 
 
 def seen_texts(description: SavedDescription) -> tuple[tuple[str, str], ...]:
-    """Return the name of every data set whose texts a fit saw, and the sha256 of its documents."""
+    """Return the name of every data set whose texts a fit used, and the sha256 of its documents."""
     if description.seen is not None:
         return description.seen
     if not description.text_sha256:
         return ()
     hashes = description.text_sha256.split("+")
     names = description.dataset.split("+") if len(hashes) > 1 else [description.dataset]
-    # Where a plus sign is part of a name, the hashes alone tell.
+    # If a name contains a `+`, only the hashes identify the data sets.
     names = names if len(names) == len(hashes) else [description.dataset] * len(hashes)
     return tuple(zip(names, hashes, strict=True))

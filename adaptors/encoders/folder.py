@@ -1,4 +1,4 @@
-"""Save an adapted encoder as a model, and open it again."""
+"""Save an adapted encoder as a model folder, and open it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,11 +37,11 @@ __all__ = ["About", "SavedAdaptor", "is_plain_model", "open_adapted", "save_adap
 
 @dataclass(frozen=True)
 class About:
-    """The making of an adaptor, for its card and its description.
+    """Facts about a fit, for the model card and the description.
 
     Attributes:
-        dataset: The data set it was fitted on.
-        scores: How it retrieves, in Markdown; may be empty.
+        dataset: The data set the adaptor was fitted on.
+        scores: Retrieval scores, in Markdown; may be empty.
     """
 
     dataset: str
@@ -50,11 +50,11 @@ class About:
 
 @dataclass(frozen=True)
 class SavedAdaptor:
-    """An adapted encoder that was opened.
+    """An opened adapted encoder.
 
     Attributes:
         readers: One per model.
-        encoder: The encoder, to be ranked; its name is the folder's.
+        encoder: The encoder, named after the folder.
     """
 
     readers: tuple[LayerReader, ...]
@@ -72,16 +72,17 @@ def save_adapted(
 ) -> Path:
     """Save an encoder with an adaptor.
 
-    A linear adaptor on one hookpoint is saved as a cut model of sentence-transformers' own modules, which loads
-    anywhere; on several it follows a fused model; and a network is a module of this package.
+    A linear adaptor on one hookpoint is saved as a cut model with sentence-transformers' own modules, which loads
+    without this package. On several hookpoints it follows a fused model. Non-linear adaptors are a module of this
+    package.
 
     Args:
         encoder: The encoder.
-        readers: Of the models it reads, in float32.
-        out: Folder to make; it is whole or not there.
-        about: Its making.
-        force: Replace a folder that an earlier save made.
-        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        readers: Readers of its models, in float32.
+        out: Folder to create; it is written completely or not at all.
+        about: Facts about the fit.
+        force: Replace a folder written by an earlier save.
+        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved.
 
     Returns:
         The folder.
@@ -95,7 +96,7 @@ def save_adapted(
 
 
 def is_plain_model(encoder: AdaptedEncoder) -> bool:
-    """Return whether it is saved as a model that loads without this package."""
+    """Return whether an encoder is saved as a model that loads without this package."""
     return len(encoder.points) == 1 and encoder.points[0].layer_pooling[0] > 0 and is_plain(encoder.module)
 
 
@@ -108,7 +109,7 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
         members = [folder]
     else:
         members = write_fused(FusedModel(tuple(readers), encoder.fusion), folder, words, scores=about.scores)
-        # The fused model's own line of modules.json, and the modules on top after it.
+        # The fused model's entry of modules.json, followed by the modules on top.
         paths = write_modules(folder, [FUSED_MODULE, *(module.type for module in top), "Normalize"])
         for module, path in zip(top, paths[1:], strict=False):
             module.write(path)
@@ -118,7 +119,7 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
         dataset=about.dataset,
         text_sha256="+".join(found for _, found in encoder.adaptor.seen) or None,
         seen=encoder.adaptor.seen,
-        # The last module scales the vectors.
+        # The last module is the normalization.
         top=[entry.path for entry in read_model_config(folder).modules[-1 - len(top) : -1]],
         fitted_to=[describe_member(member) for member in members],
     )
@@ -127,12 +128,12 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
 
 def _describe_training(encoder: AdaptedEncoder, dataset: str) -> str:
     facts = encoder.adaptor
-    how = "without labels" if facts.labels == "none" else f"with the judgements of its split {facts.labels}"
+    how = "without labels" if facts.labels == "none" else f"with the relevance labels of its {facts.labels} split"
     form = "a linear map" if is_plain(encoder.module) else "a network"
-    needs = "" if is_plain(encoder.module) else " It needs encoder-surgery installed, and `trust_remote_code=True`."
+    needs = "" if is_plain(encoder.module) else " It needs encoder-surgery and `trust_remote_code=True`."
     return (
         f"On top is {form} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {dataset} {how}; "
-        f"nothing below it was trained.{needs}"
+        f"the layers below were not trained.{needs}"
     )
 
 
@@ -140,16 +141,16 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
     """Open an adapted encoder.
 
     Args:
-        folder: A folder that `save_adapted` made.
+        folder: A folder written by `save_adapted`.
         options: How to load its models.
-        store: Store of facts of models, if there is one.
+        store: Store with cached model facts, if any.
 
     Returns:
         The encoder with its models' readers.
 
     Raises:
-        CallError: The options ask for other prompts or inputs than the adaptor was fitted under.
-        ModelError: The folder is damaged, or its models are not those the adaptor was fitted to.
+        CallError: The options differ from the prompts or the maximum input length of the fit.
+        ModelError: The folder is damaged, or its models have changed since the fit.
     """
     check_type("folder", folder, str | Path, expected="the path of a folder")
     description = read_adaptor(Path(folder))
@@ -164,14 +165,15 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
         fusion = Fusion((Hookpoint(str(folder), reader.model.depth, own_pooling(reader.model)),))
     if len(description.fitted_to) != len(readers):
         raise ModelError(
-            f"{Path(folder) / DESCRIPTION} tells of {len(description.fitted_to)} models, not {len(readers)}"
+            f"{Path(folder) / DESCRIPTION} describes {len(description.fitted_to)} models, but the folder has "
+            f"{len(readers)}"
         )
     for member, reader in zip(description.fitted_to, readers, strict=True):
         check_member(member, reader.model)
     width = fusion.dim(widths_of(fusion.points, readers))
-    # An encoder that was trained itself may have nothing on top.
+    # A tuned or healed encoder may have no adaptor on top.
     module = top or Identity(width)
     if module.width != width:
-        raise ModelError(f"the adaptor in '{folder}' takes {module.width} dimensions, and its models give {width}")
+        raise ModelError(f"the adaptor in '{folder}' expects {module.width} dimensions, but its models give {width}")
     facts = AdaptorFacts(description.kind, description.labels, seen_texts(description), None, module.count_parameters())
     return SavedAdaptor(readers, AdaptedEncoder(fusion, module, module.dim, facts, str(folder)))

@@ -1,4 +1,4 @@
-"""Turn specs as typed, those of saved folders too, into encoders; the one place that knows every kind of encoder."""
+"""Turn specs, including saved folders, into encoders; the only module that knows every kind of encoder."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,16 +33,16 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder
     """Open an encoder by its spec.
 
     Args:
-        model: `[name=]model[@layer][:pooling]`, several of them joined by `+`, or a folder that holds a fused or an
-            adapted model, as a string or a path; layer left out = last, pooling left out = the model's own. A model in
-            memory is read at its last layer, and an encoder is returned as it is.
-        options: How to load models that are named.
+        model: `[name=]model[@layer][:pooling]`, several of them joined by `+`, or the folder of a fused or an adapted
+            model, as a string or a path. Default layer: last; default pooling: the model's own. A model in memory is
+            read at its last layer, and an encoder is returned unchanged.
+        options: How to load models given by name.
 
     Returns:
         The encoder.
 
     Raises:
-        CallError: The spec is malformed, or names several encoders or one of tokens.
+        CallError: The spec is malformed, names several encoders, or is late interaction.
         ModelError: A model cannot be loaded.
     """
     if not isinstance(model, str | Path):
@@ -55,13 +55,13 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder
         refuse_towers(parts)
     resolved = resolve_specs([spec], options)
     if len(resolved.fusions) != 1:
-        raise CallError(f"'{spec}' names {len(resolved.fusions)} encoders: expected one")
+        raise CallError(f"'{spec}' means {len(resolved.fusions)} encoders: expected a single one")
     (encoder,) = resolved.fusions
     readers = tuple(candidate.reader for candidate in resolved.candidates)
     if isinstance(encoder, AdaptedEncoder):
         return AdaptedModel(FusedModel(readers, encoder.fusion), encoder)
     if not isinstance(encoder, Fusion):
-        raise CallError(f"'{spec}' is no encoder of texts: expected hookpoints, or a folder")
+        raise CallError(f"'{spec}' is not a text encoder: expected hookpoints or a folder")
     return FusedModel(readers, encoder)
 
 
@@ -73,7 +73,7 @@ def rank(
     run_rules: Sequence[str] = (),
     options: RunOptions | None = None,
 ) -> Leaderboard:
-    """Rank any encoders side by side, as `probe.rank` does; folders of fused and adapted models are specs here, too."""
+    """Rank encoders side by side, like `probe.rank`; folders of fused and adapted models are valid specs too."""
     return known.rank(specs, dataset, baseline=baseline, run_rules=run_rules, options=options, open_saved=_open_saved)
 
 
@@ -91,7 +91,7 @@ def _open_saved(
     name, folder = split_name(model)
     if len(parts) > 1 or parts[0].layers or parts[0].pooling:
         kind = "an adapted encoder" if is_adapted(folder) else "a fused model"
-        raise CallError(f"'{folder}' is {kind}: it stands by itself, without layer, pooling or '+'")
+        raise CallError(f"'{folder}' is {kind}: give the folder alone, without layer, pooling or '+'")
     if is_adapted(folder):
         adapted = open_adapted(folder, options, store)
         return adapted.readers, replace(adapted.encoder, name=name or adapted.encoder.name)
@@ -99,6 +99,6 @@ def _open_saved(
     return fused.readers, replace(fused.fusion, name=name or fused.fusion.name)
 
 
-# Those of probe, which know saved folders here; a folder that holds a fused or an adapted model stands by itself.
+# The functions of probe, extended by folders of fused and adapted models.
 resolve_specs = partial(known.resolve_specs, open_saved=_open_saved)
 resolve_sides = partial(known.resolve_sides, open_saved=_open_saved)

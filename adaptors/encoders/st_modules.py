@@ -1,4 +1,4 @@
-"""An adaptor as modules of a saved model: sentence-transformers' own where it is linear, ours where it is not."""
+"""An adaptor as modules of a saved model: sentence-transformers' own if it is linear, this package's otherwise."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,20 +17,20 @@ from surgery.saving.heads import DenseLayer, TopModule, read_dense, write_dense
 
 __all__ = ["NETWORK_MODULE", "NETWORK_MODULES", "is_plain", "read_top", "top_modules"]
 
-# Imported by sentence-transformers, where this package is installed and the user trusts it.
+# The class that sentence-transformers imports, if this package is installed and the user trusts it.
 NETWORK_MODULE = "adaptors.AdaptorModule"
-# Older folders name the file that held the class.
+# Older folders use the class's former import path.
 NETWORK_MODULES = (NETWORK_MODULE, "adaptors.adaptor_module.AdaptorModule")
 _NORM_WEIGHTS = "model.safetensors"
 
 
 def is_plain(adaptor: Adaptor) -> bool:
-    """Return whether sentence-transformers has modules for it."""
+    """Return whether an adaptor can be saved with sentence-transformers' own modules."""
     return isinstance(adaptor, Projection | Linear)
 
 
 def top_modules(adaptor: Adaptor, dim: int) -> tuple[TopModule, ...]:
-    """Return an adaptor as modules, in order; of one that is linear, no more than `dim` dimensions are kept."""
+    """Return an adaptor as modules in order; a linear one is truncated to `dim` dimensions."""
     if isinstance(adaptor, Projection):
         return (_dense(adaptor.weight, adaptor.bias, dim),)
     if isinstance(adaptor, Linear):
@@ -42,10 +42,10 @@ def top_modules(adaptor: Adaptor, dim: int) -> tuple[TopModule, ...]:
 
 
 def read_top(folders: Sequence[Path]) -> Adaptor:
-    """Return the adaptor that `top_modules` wrote to folders, given them in order.
+    """Return the adaptor written by `top_modules`, given its folders in order.
 
     Raises:
-        ModelError: They were changed.
+        ModelError: The folders have changed.
     """
     kinds = tuple(folder.name.partition("_")[2] for folder in folders)
     if kinds == ("AdaptorModule",):
@@ -53,7 +53,9 @@ def read_top(folders: Sequence[Path]) -> Adaptor:
 
         return read_network(folders[0])
     if kinds not in (("Dense",), ("LayerNorm", "Dense")):
-        raise ModelError(f"{folders[0].parent} holds modules that no adaptor is saved as: {', '.join(kinds)}")
+        raise ModelError(
+            f"{folders[0].parent} has unexpected modules on top ({', '.join(kinds)}): expected an adaptor's"
+        )
     dense = read_dense(folders[-1])
     weight, bias = torch.from_numpy(dense.weight), torch.from_numpy(dense.bias)
     return Projection.of(weight, bias) if len(kinds) == 1 else _read_linear(folders[0], weight, bias)
@@ -77,7 +79,7 @@ def _read_linear(folder: Path, weight: Tensor, bias: Tensor) -> Linear:
         adaptor.norm.weight.copy_(tensors["norm.weight"])
         adaptor.norm.bias.copy_(tensors["norm.bias"])
     except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder} holds no layer norm: {first_line(error)}") from error
+        raise ModelError(f"cannot read a LayerNorm from {folder}: {first_line(error)}") from error
     adaptor.map.weight.copy_(weight.T)
     adaptor.map.bias.copy_(bias)
     return adaptor.eval()

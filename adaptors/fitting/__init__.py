@@ -1,1 +1,1 @@
-"""Adaptors on frozen states: fitted, compared, chosen."""
+"""Fit, compare and choose adaptors on frozen states."""

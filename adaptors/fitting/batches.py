@@ -1,6 +1,6 @@
-"""Batches of stored states, drawn beforehand from a seed: no text is encoded again.
+"""Batches of cached states, drawn in advance from a seed; no text is encoded during training.
 
-Rows count documents first, then queries. A value `(steps, batch)` holds one batch of rows per step.
+Row numbers count documents first, then queries. A `BatchSchedule` has one batch of rows per step.
 """
 
 from collections.abc import Sequence
@@ -23,24 +23,24 @@ __all__ = [
     "split_texts",
 ]
 
-# Documents, and judged queries, of which some are held out.
+# Minimum number of documents, and of queries with relevance labels; some of them are held out.
 _FEWEST = 5
 _HELD_OUT = 0.1
 _HELD_OUT_QUERIES = 0.2
 _ANCHORS = 256
 _CANDIDATES = 1024
 
-# Batches of rows by the name of their column, in the order in which a loss takes them.
+# Batches of rows by column name, in the order of the loss's inputs.
 BatchSchedule = dict[str, list[list[int]]]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows to train on, and rows held out.
+    """Training rows and held-out rows.
 
     Attributes:
-        train: Rows of texts `(N,)`, or pairs of query and document with their grade `(P, 3)`.
-        held_out: The same.
+        train: Rows of texts `(N,)`, or query row, document row and grade `(P, 3)`.
+        held_out: The same for held-out rows.
     """
 
     train: Tensor
@@ -48,17 +48,17 @@ class Split:
 
 
 def split_texts(data: FitData, seed: int) -> Split:
-    """Hold out a tenth of the documents, two at least, and of the queries.
+    """Hold out a tenth of the documents (at least two) and a tenth of the queries.
 
     Raises:
         CallError: There are too few documents.
     """
     documents, queries = len(data.documents), len(data.queries)
     if documents < _FEWEST:
-        raise CallError(f"{documents} documents are too few to train on: expected {_FEWEST} or more")
+        raise CallError(f"cannot train on {documents} documents: expected at least {_FEWEST}")
     rng = torch.Generator().manual_seed(seed)
     train, held_out = [], []
-    # A single document is like itself whatever the network does: its loss would choose the beginning.
+    # A single held-out document has no other to be compared with, so its loss would never improve.
     for first, count, least in ((0, documents, 2), (documents, queries, 1)):
         rows = first + torch.randperm(count, generator=rng)
         few = max(least, round(count * _HELD_OUT)) if count > least else 0
@@ -68,15 +68,16 @@ def split_texts(data: FitData, seed: int) -> Split:
 
 
 def split_pairs(data: FitData, seed: int) -> Split:
-    """Hold out a fifth of the judged queries, with all their judgements.
+    """Hold out a fifth of the queries with relevance labels, with all their labels.
 
     Raises:
-        CallError: There are too few judged queries.
+        CallError: There are too few queries with relevance labels.
     """
     judged = torch.unique(data.pairs[:, 0])
     if len(judged) < _FEWEST:
         raise CallError(
-            f"--labels {data.labels}: {len(judged)} judged queries are too few to train on: expected {_FEWEST} or more"
+            f"--labels {data.labels}: cannot train on {len(judged)} queries with relevance labels: expected at least "
+            f"{_FEWEST}"
         )
     few = max(1, round(len(judged) * _HELD_OUT_QUERIES))
     chosen = judged[torch.randperm(len(judged), generator=torch.Generator().manual_seed(seed))[:few]]
@@ -85,22 +86,22 @@ def split_pairs(data: FitData, seed: int) -> Split:
 
 
 def draw_texts(rows: Tensor, batch: int, steps: int, *, seed: int) -> BatchSchedule:
-    """Draw texts, none twice in a batch."""
+    """Draw batches of texts without repetition inside a batch."""
     rng = torch.Generator().manual_seed(seed)
     return {"text": [rows[torch.randperm(len(rows), generator=rng)[:batch]].tolist() for _ in range(steps)]}
 
 
 def draw_rankings(split: Split, documents: int, steps: int, *, seed: int) -> tuple[BatchSchedule, BatchSchedule]:
-    """Draw columns of anchors, half of them queries where there are some, and of candidate documents for all of them.
+    """Draw batches of anchors (half of them queries, if there are any) and of candidate documents.
 
     Args:
-        split: Rows of texts; anchors are drawn from a side of it, candidates that are held out from both.
-        documents: Number of documents; the rows from there on are queries.
-        steps: Number of batches to train on.
-        seed: Of the random numbers.
+        split: Rows of texts; held-out anchors are ranked against the candidates of both sides.
+        documents: Number of documents; rows from this number on are queries.
+        steps: Number of training batches.
+        seed: Random seed.
 
     Returns:
-        Batches to train on, and one that is held out.
+        The training batches, and one held-out batch.
     """
     rng = torch.Generator().manual_seed(seed)
     known = split.train[split.train < documents]
@@ -126,14 +127,14 @@ def _draw_rankings(
 
 
 def draw_pairs(pairs: Tensor, documents: int, batch: int, *, steps: int, seed: int) -> BatchSchedule:
-    """Draw queries, each with one of its relevant documents; no query and no document comes twice in a batch.
+    """Draw queries, each with one of its relevant documents; queries and documents are unique within a batch.
 
     Args:
-        pairs: Rows of a query and of a document, and the grade `(P, 3)`.
-        documents: Number of documents, which rows of queries come after.
-        batch: Pairs in a batch, at most.
+        pairs: Query row, document row and grade `(P, 3)`.
+        documents: Number of documents; query rows come after them.
+        batch: Maximum number of pairs in a batch.
         steps: Number of batches.
-        seed: Of the random numbers.
+        seed: Random seed.
 
     Returns:
         Columns `query` and `document`.
@@ -146,7 +147,7 @@ def draw_pairs(pairs: Tensor, documents: int, batch: int, *, steps: int, seed: i
     for _ in range(steps):
         picked = torch.randperm(len(queries), generator=rng)[:batch]
         chosen = firsts[picked] + (torch.rand(len(picked), generator=rng) * counts[picked]).long()
-        # A document that was drawn for another query already would be its own negative.
+        # A document drawn for two queries would be its own in-batch negative.
         found = dict(reversed(list(zip(ordered[chosen].tolist(), (documents + queries[picked]).tolist(), strict=True))))
         schedule["query"].append(list(found.values()))
         schedule["document"].append(list(found))
@@ -158,21 +159,21 @@ def _pick(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
 
 
 class StateCollator:
-    """Gives sentence-transformers' trainer stored states under the names it takes vectors by.
+    """A data collator for sentence-transformers' trainer that looks up cached states by row.
 
     Attributes:
-        valid_label_columns: None: labels are looked up, not drawn.
+        valid_label_columns: Empty: labels are looked up, not read from a column.
     """
 
     def __init__(self, data: FitData, with_labels: bool = False) -> None:
-        """Look up rows of documents, then of queries; with labels, also the grades of the first column's rows."""
+        """Prepare lookups of states and, with labels, of the grades of the first column's rows."""
         self.valid_label_columns: list[str] = []
         self._states = data.texts
         self._targets = None if data.is_final else data.targets
         self._grades = _grades(data) if with_labels else None
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
-        """Return one drawn batch: per column, states `(B, D)`, rows `(B,)` and perhaps targets `(B, F)`."""
+        """Return a batch: per column, states `(B, D)`, rows `(B,)` and optional targets `(B, F)`."""
         (drawn,) = rows
         batch: dict[str, Tensor] = {}
         for column, numbers in drawn.items():
@@ -188,7 +189,7 @@ class StateCollator:
 
 
 def _grades(data: FitData) -> dict[tuple[int, int], int]:
-    """Return the grades by rows of query and document."""
+    """Return the grades by query row and document row."""
     queries = data.pairs[:, 0] + len(data.documents)
     return {
         (query, document): grade

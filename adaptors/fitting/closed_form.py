@@ -1,4 +1,4 @@
-"""Closed-form adaptors: no gradient, no labels, seconds."""
+"""Closed-form adaptors: fitted in seconds, without gradients or labels."""
 
 from dataclasses import replace
 
@@ -23,40 +23,40 @@ __all__ = [
     "whitening_scales",
 ]
 
-# Penalties tried, relative to the mean eigenvalue.
+# Ridge penalties tried, relative to the mean eigenvalue.
 _PENALTIES = np.logspace(-8, 2, 41)
 # Chosen on training queries of two data sets.
 _POWER = 0.15
 _QUERY_SHARE = 0.25
-# Eigenvalues below this share of the largest are rounding: their axes are left as they are.
+# Eigenvalues below this share of the largest are rounding errors: their axes are not scaled up further.
 _NOISE = 1e-7
-# Where all states are equal, any penalty above 0 gives the mean.
+# If all states are equal, any positive penalty gives the mean.
 _TINY = 1e-30
 
 
 def fit_truncate(data: FitData, dim: int) -> Projection:
-    """Keep the first `dim` dimensions as they are."""
+    """Keep the first `dim` dimensions unchanged."""
     return Projection(data.documents.shape[1], dim)
 
 
 def fit_pca(data: FitData, dim: int) -> Projection:
     """Rotate to the principal axes of the documents' uncentred states, largest first.
 
-    At full width no score changes.
+    At full width the scores do not change.
     """
     return Projection.of(principal_axes(second_moments(data.documents))[1][:, :dim])
 
 
 def fit_spectral(data: FitData, dim: int, power: float = _POWER) -> Projection:
-    """Rotate to principal axes and divide each by a power of its eigenvalue: a whitening that stops half way.
+    """Rotate to principal axes and divide each by a power of its eigenvalue (partial whitening).
 
-    The axes are those of documents and queries together, a quarter of the weight on the queries, where there are some:
-    what separates queries would be lost in the documents' directions.
+    The axes are those of documents and queries together. Queries, if there are any, have a quarter of the weight;
+    otherwise the directions that separate them would be dominated by the documents.
 
     Args:
         data: States to fit to.
         dim: Dimensions to keep.
-        power: 0 is `pca`, 0.5 whitens.
+        power: 0 is `pca`, 0.5 is full whitening.
 
     Returns:
         The projection.
@@ -66,7 +66,7 @@ def fit_spectral(data: FitData, dim: int, power: float = _POWER) -> Projection:
 
 
 def whiten_targets(data: FitData) -> FitData:
-    """Replace the final embeddings by `spectral` of them, at full width: the teacher of a ranking."""
+    """Replace the targets by their full-width `spectral` map, the teacher of the ranking loss."""
     documents = len(data.documents)
     finals = replace(data, documents=data.targets[:documents], queries=data.targets[documents:])
     values, axes = principal_axes(mixed_moments(finals))
@@ -74,12 +74,12 @@ def whiten_targets(data: FitData) -> FitData:
 
 
 def whitening_scales(values: Tensor, power: float = _POWER) -> Tensor:
-    """Return the scale of every axis, from eigenvalues in falling order."""
+    """Return the scale of each axis, from eigenvalues in descending order."""
     return (values.clamp(min=float(values[0]) * _NOISE) / values[0]) ** -power
 
 
 def mixed_moments(data: FitData) -> Tensor:
-    """Return the second moments `(D, D)` of documents and queries, weighted as `spectral` weights them."""
+    """Return the second moments `(D, D)` of documents and queries with the weights of `spectral`."""
     documents = second_moments(data.documents)
     if len(data.queries) == 0:
         return documents
@@ -95,37 +95,37 @@ def second_moments(states: Tensor) -> Tensor:
 def principal_axes(moments: Tensor) -> tuple[Tensor, Tensor]:
     """Return eigenvalues `(D,)` and eigenvectors (columns) of second moments, largest first, in float32."""
     values, axes = torch.linalg.eigh(moments)
-    # A sign rule, so that the same states give the same axes on every machine.
+    # Fix the signs, so that the same states give the same axes on every machine.
     signs = torch.sign(axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)))
     return values.flip(0).clamp(min=0).float(), (axes * signs).flip(1).float()
 
 
 def fit_lens(data: FitData, dim: int) -> Projection:
-    """Map the states to the model's final embedding by ridge regression; the penalty by generalised cross-validation.
+    """Map states to the final embedding by ridge regression, with the penalty by generalized cross-validation.
 
     GCV(a) = |Y - Y_a|^2 / (N - df(a))^2 with df(a) = sum of s / (s + a) over the eigenvalues s of X'X (Golub, Heath
-    and Wahba, Technometrics 1979). The map goes into the full model's space as it is: queries that went through a lens
-    can search an index that the full model built.
+    and Wahba, Technometrics 1979). The vectors are in the full model's space: queries encoded with a lens can search an
+    index built with the full model.
 
     Args:
         data: States to fit to; their targets are the final embeddings.
-        dim: Dimensions to keep, no more than the final embedding has.
+        dim: Dimensions to keep, at most those of the final embedding.
 
     Returns:
         The projection, with a bias.
 
     Raises:
-        CallError: The final embedding has fewer dimensions, or there is a single text.
+        CallError: The final embedding has fewer dimensions, or there are fewer than two texts.
     """
     if dim > data.targets.shape[1]:
-        raise CallError(f"lens: {dim} dimensions of a final embedding that has {data.targets.shape[1]}")
+        raise CallError(f"lens: {dim} dimensions requested, but the final embedding has {data.targets.shape[1]}")
     states, targets = data.texts.double(), data.targets.double()
     if len(states) < 2:
-        raise CallError(f"lens: {len(states)} text is too few to fit to: expected 2 or more")
+        raise CallError(f"lens: cannot fit to {len(states)} text: expected at least 2")
     mean, target_mean = states.mean(dim=0), targets.mean(dim=0)
     centred, wanted = states - mean, targets - target_mean
     moments, shared = centred.T @ centred, centred.T @ wanted
-    # The penalty needs no more than float32, in which the eigenvectors take a third of the time; the map does.
+    # The penalty only needs float32, where the eigenvectors take a third of the time; the map needs float64.
     values, vectors = torch.linalg.eigh(moments.float())
     along = (vectors.T @ shared.float()).double().square().sum(dim=1)
     penalty = _pick_penalty(values.double().numpy(), along.numpy(), float(wanted.square().sum()), count=len(states))
@@ -136,10 +136,10 @@ def fit_lens(data: FitData, dim: int) -> Projection:
 
 
 def _pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, count: int) -> float:
-    """Return the penalty of least GCV, from the eigenvalues of X'X and the squared projections of X'Y on its axes."""
+    """Return the penalty with the lowest GCV, given eigenvalues of X'X and squared projections of X'Y on its axes."""
     values = values.clip(min=0)
     best, chosen = np.inf, 0.0
-    # Below the rounding of the largest eigenvalue differences are noise.
+    # Differences below the rounding error of the largest eigenvalue are noise.
     for penalty in np.maximum(_PENALTIES * values.mean(), _NOISE * values.max() + _TINY):
         shrunk = values + penalty
         residual = total - (along * (2 / shrunk - values / shrunk**2)).sum()

@@ -1,4 +1,4 @@
-"""Compare adaptors: every kind, on every hookpoint, at every dimension, in one table beside the frozen encoder."""
+"""Compare adaptors of all kinds, hookpoints and dimensions in one table beside the frozen encoder."""
 
 import time
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ class FitPlan:
 
     Attributes:
         kinds: Kinds of adaptors.
-        dims: Dimensions to keep; one adaptor is fitted for the greatest, its first dimensions serve as the others.
+        dims: Dimensions; one adaptor is fitted for the largest, and its prefixes are used for the others.
         training: How networks are trained.
-        only_labelled: Whether a kind that uses judgements is not fitted without them as well.
+        only_labelled: Fit kinds that use relevance labels only with labels, not also without.
     """
 
     kinds: tuple[str, ...]
@@ -42,21 +42,21 @@ class FitPlan:
     only_labelled: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse kinds that are unknown, and no dimension at all."""
+        """Check the kinds and the dimensions."""
         check_kinds(self.kinds)
         if not self.kinds or not self.dims:
-            raise CallError("there is nothing to fit: expected one kind of adaptor and one dimension at least")
+            raise CallError("nothing to fit: expected at least one kind of adaptor and one dimension")
         for dim in self.dims:
             check_number("dimensions", dim, 1)
 
 
 @dataclass(frozen=True)
 class FittedAdaptors:
-    """The adaptors of a plan, fitted.
+    """The fitted adaptors of a plan.
 
     Attributes:
-        adapted: The encoders.
-        notes: Sentences for the footer: findings of an adaptor, and kinds that could not be fitted, with the reason.
+        adapted: The adapted encoders.
+        notes: Sentences for the table footer: results of adaptors, and kinds that could not be fitted with the reason.
     """
 
     adapted: tuple[AdaptedEncoder, ...]
@@ -73,20 +73,20 @@ def compare_adaptors(
     """Fit every adaptor and rank them with their frozen encoders.
 
     Args:
-        specs: The encoders to adapt, as `rank` takes them, or resolved.
+        specs: The encoders to adapt, as in `rank`, or resolved.
         plan: Kinds and dimensions.
-        texts: Texts that the fits may look at; their corpus is searched with the queries of its own split. A data set,
-            its name or its path stands for its texts without judgements.
+        texts: Texts to fit to; their corpus is searched with the queries of its own split. A data set, its name or its
+            path means its texts without relevance labels.
         options: How to rank.
 
     Returns:
         The leaderboard.
 
     Raises:
-        CallError: A spec is wrong, or a dimension does not suit any encoder.
+        CallError: A spec is wrong, or no dimension is valid for any encoder.
     """
     options = RunOptions.of(options)
-    check_type("plan", plan, FitPlan, expected="a FitPlan, as FitPlan(kinds=('pca',), dims=(128,))")
+    check_type("plan", plan, FitPlan, expected="a FitPlan, such as FitPlan(kinds=('pca',), dims=(128,))")
     resolved = specs if isinstance(specs, ResolvedSpecs) else _resolve(specs, options)
     data = as_fit_texts(texts)
     fitted = fit_adaptors(resolved, plan, data, options=options)
@@ -101,13 +101,13 @@ def _resolve(specs: "GivenSpecs | str", options: RunOptions) -> ResolvedSpecs:
 
 
 def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
-    """Fit every adaptor of a plan; arguments as of `compare_adaptors`, resolved.
+    """Fit every adaptor of a plan; the arguments are those of `compare_adaptors`, resolved.
 
-    A kind whose training fails is left out, and a note says so.
+    A kind that cannot be fitted is skipped with a note.
 
     Raises:
         CallError: Nothing could be fitted.
-        TrainingError: The same, and a training failed.
+        TrainingError: Nothing could be fitted because a training failed.
     """
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
@@ -115,7 +115,7 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
     adapted: list[AdaptedEncoder] = []
     notes: list[str] = []
     shortages: dict[str, None] = {}
-    left_out: dict[str, list[str]] = {}
+    skipped: dict[str, list[str]] = {}
     failed: type[ProbeError] = CallError
     for fusion, data in zip(
         fusions, gather_states(readers, fusions, texts, store=options.store, progress=options.progress), strict=True
@@ -126,15 +126,15 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
                 try:
                     fitted = fit_kind(kind, fusion, seen, plan=plan)
                 except (CallError, TrainingError) as error:
-                    left_out.setdefault(f"{kind}: {error}", []).append(str(fusion))
+                    skipped.setdefault(f"{kind}: {error}", []).append(str(fusion))
                     failed = TrainingError if isinstance(error, TrainingError) else failed
                     continue
                 adapted += fitted
                 notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
     notes = [*shortages, *notes]
-    notes += [f"left out: {reason} ({', '.join(names)})" for reason, names in left_out.items()]
+    notes += [f"skipped: {reason} ({', '.join(names)})" for reason, names in skipped.items()]
     if not adapted:
-        raise failed(f"nothing could be fitted; {'; '.join(notes)}")
+        raise failed(f"no adaptor could be fitted; {'; '.join(notes)}")
     return FittedAdaptors(tuple(adapted), tuple(notes))
 
 
@@ -143,19 +143,19 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
 
     Args:
         kind: One of `KINDS`.
-        fusion: The hookpoints below it.
-        data: Its states, and the judgements it may use.
-        plan: Dimensions to keep, of which those it cannot have are left out; how a network is trained.
+        fusion: The hookpoints of the adaptor.
+        data: Their states, and the relevance labels it may use.
+        plan: Dimensions (too large ones are skipped) and training options.
 
     Returns:
         One encoder per dimension, all with the same adaptor.
 
     Raises:
-        CallError: It does not suit the fusion or any of the dimensions.
-        TrainingError: Its training failed.
+        CallError: The kind does not apply to the fusion or to any of the dimensions.
+        TrainingError: The training failed.
     """
     check_type("fusion", fusion, Fusion)
-    check_type("data", data, FitData, expected="the states that gather_states reads (adaptors.fit reads them itself)")
+    check_type("data", data, FitData, expected="the result of gather_states (adaptors.fit calls it itself)")
     dims = _fitting(kind, fusion, data, dims=plan.dims)
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)
@@ -167,13 +167,13 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
 
 def _fitting(kind: str, fusion: Fusion, data: FitData, *, dims: Sequence[int]) -> list[int]:
     if kind == LENS and data.is_final:
-        raise CallError("there is nothing to map: it is the final embedding")
+        raise CallError("nothing to map: the hookpoint is the final embedding")
     if KINDS[kind].reads_blocks and len(fusion.points) == 1:
-        raise CallError("a single hookpoint leaves nothing to weigh: name several, joined by +")
+        raise CallError("it weights several hookpoints, found one: give several, joined by +")
     most = data.targets.shape[1] if KINDS[kind].maps_to_final else data.documents.shape[1]
     fitting = [dim for dim in dims if dim <= most]
     if not fitting:
-        raise CallError(f"it has no more than {most} dimensions: lower --dims")
+        raise CallError(f"it has at most {most} dimensions: lower --dims")
     return fitting
 
 

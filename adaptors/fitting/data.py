@@ -1,4 +1,4 @@
-"""The data of a fit: texts, and their states, read once, from the store where they are there."""
+"""The data of a fit: texts and their states, read once, from the store if they are cached."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -32,25 +32,25 @@ __all__ = ["FitData", "FitTexts", "as_fit_texts", "final_fusion", "find_training
 
 _log = logging.getLogger(__name__)
 
-# Of fewer of a split's judgements nothing is trained: what came out would be called a training on that split.
+# Minimum share of a split's relevance labels; with fewer, "trained on that split" would be misleading.
 _SMALLEST_SHARE = 0.1
-# Splits that are never reported on.
+# Splits that fits may use.
 _TRAINING = ("train", "dev")
 
 
 @dataclass(frozen=True)
 class FitData:
-    """The states an adaptor is fitted to: unit blocks side by side, as a fusion joins them.
+    """The states an adaptor is fitted to: unit vectors of all hookpoints, concatenated as in a fusion.
 
     Attributes:
         documents: States of the N documents `(N, D)`.
-        queries: States of the M queries that may be used `(M, D)`; never those that are searched with.
-        blocks: Name of every block, and its dimension; they sum to D.
-        targets: Final embeddings of documents and queries `(N + M, F)`: the targets of the lens.
-        pairs: Rows of a query and of a document judged relevant to it, and the grade `(P, 3)`; empty without labels.
-        labels: `none`, or the split the pairs come from.
-        fitted_on: Name of the data set, and sha256 of its documents.
-        shortage: A sentence on judgements that cannot be trained on; empty where all can.
+        queries: States of the M training queries `(M, D)`; never the queries that are scored.
+        blocks: Name and dimension of each hookpoint; the dimensions sum to D.
+        targets: Final embeddings of documents and queries `(N + M, F)`, the targets of the lens.
+        pairs: Query row, row of a relevant document, and grade `(P, 3)`; empty without labels.
+        labels: `none`, or the split of the pairs.
+        fitted_on: Name of the data set, and the sha256 of its documents.
+        shortage: A sentence on relevance labels that cannot be used; empty if all can.
     """
 
     documents: Tensor
@@ -64,28 +64,28 @@ class FitData:
 
     @property
     def is_final(self) -> bool:
-        """Whether the states are the final embeddings already."""
+        """Whether the states are the final embeddings."""
         return self.texts.shape == self.targets.shape and torch.equal(self.texts, self.targets)
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Dimension of every block."""
+        """Dimension of each hookpoint."""
         return tuple(width for _, width in self.blocks)
 
     @property
     def texts(self) -> Tensor:
-        """Documents and queries `(N + M, D)`."""
+        """States of documents and queries `(N + M, D)`."""
         return torch.cat([self.documents, self.queries])
 
 
 @dataclass(frozen=True)
 class FitTexts:
-    """The texts that an adaptor may be fitted to.
+    """The texts an adaptor may be fitted to.
 
     Attributes:
-        corpus: Whose documents are read; its judgements and queries are not used.
-        train: A training split of the same corpus, if there is one: its queries are read, never those of the test.
-        labels: Whether the judgements of `train` may be used.
+        corpus: Data set whose documents are used; its queries and relevance labels are not.
+        train: Training split of the same corpus, if any: its queries are used, never those of the test split.
+        labels: Whether the relevance labels of `train` may be used.
     """
 
     corpus: Dataset
@@ -94,9 +94,9 @@ class FitTexts:
 
 
 def find_training(name: str, split: str, limit: int | None = None) -> Dataset | None:
-    """Return a data set's training or development split, but never the scored one; None where there is no other.
+    """Return a data set's training or development split other than the scored one, or None.
 
-    With a limit about as many documents are kept, those that the split judges among them.
+    A limit keeps about that many documents, including those the split has relevance labels for.
     """
     for other in _TRAINING:
         if other == split:
@@ -104,7 +104,7 @@ def find_training(name: str, split: str, limit: int | None = None) -> Dataset | 
         try:
             return load_dataset(name, other, limit)
         except CallError:
-            _log.debug("%s has no split %s", name, other)
+            _log.debug("%s has no %s split", name, other)
     return None
 
 
@@ -112,34 +112,32 @@ def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
     """Return the texts that adaptors may be fitted to.
 
     Args:
-        name: The data set, as typed.
-        corpus: The split of it that is scored.
-        labels: `none`, or `train` or `dev`: the split whose judgements may be used.
+        name: Name or path of the data set.
+        corpus: Its scored split.
+        labels: `none`, or the split whose relevance labels may be used, `train` or `dev`.
 
     Returns:
         The texts.
 
     Raises:
-        CallError: The split is not there, it is the one that is scored, or the data set holds images.
+        CallError: The split does not exist, it is the scored one, or the data set has images.
     """
-    check_type("corpus", corpus, Dataset, expected="what load_dataset gave")
+    check_type("corpus", corpus, Dataset, expected="the result of load_dataset")
     refuse_images(corpus, "an adaptor")
     if labels == "none":
         return FitTexts(corpus, find_training(name, corpus.split))
     if labels not in _TRAINING or labels == corpus.split:
-        raise CallError(
-            f"--labels {labels}: expected none, train or dev, and another split than the scored one ({corpus.split})"
-        )
+        raise CallError(f"--labels {labels}: expected none, train or dev, and not the scored split ({corpus.split})")
     return FitTexts(corpus, load_dataset(name, labels), labels=True)
 
 
 def as_fit_texts(texts: str | Path | Dataset | FitTexts, labels: str = "none") -> FitTexts:
     """Return the texts that adaptors may be fitted to, given a data set, or its name or path.
 
-    Of a data set in memory the documents alone are read: nobody knows where its training split is.
+    Of a data set in memory only the documents are used, because its training split is unknown.
 
     Raises:
-        CallError: This is none, or the judgements of a split are asked for that cannot be had.
+        CallError: It is not a data set, or the requested relevance labels are not available.
     """
     if isinstance(texts, FitTexts):
         return texts
@@ -148,12 +146,12 @@ def as_fit_texts(texts: str | Path | Dataset | FitTexts, labels: str = "none") -
         return select_fit_data(str(texts), dataset, labels)
     refuse_images(dataset, "an adaptor")
     if labels != "none":
-        raise CallError(f"labels '{labels}': a data set in memory is without its other splits: give its name or path")
+        raise CallError(f"labels '{labels}': a data set in memory has no other splits: give its name or path")
     return FitTexts(dataset)
 
 
 def final_fusion(readers: Mapping[str, LayerReader], fusion: Fusion) -> Fusion:
-    """Return the fusion of the final embeddings of the models a fusion reads; itself, where it is one of those."""
+    """Return the fusion of the final embeddings of a fusion's models, or the fusion itself if it is that."""
     models = dict.fromkeys(point.model for point in fusion.points)
     points = [Hookpoint(name, readers[name].model.depth, own_pooling(readers[name].model)) for name in models]
     return fusion if set(points) == set(fusion.points) else Fusion(tuple(points))
@@ -170,17 +168,17 @@ def gather_states(
     """Read the states of several fusions in one pass over the texts.
 
     Args:
-        readers: The models' readers, by the name their hookpoints have.
-        fusions: The hookpoints below the adaptors.
+        readers: Readers by the model names of the hookpoints.
+        fusions: The hookpoints of the adaptors.
         texts: The texts.
-        store: Store of states, if there is one.
+        store: Store of cached states, if any.
         progress: Called for every batch.
 
     Returns:
         One value per fusion, all with the same texts.
 
     Raises:
-        CallError: Hardly any judgement of the training split is of a document that is read.
+        CallError: Too few relevance labels of the training split are for documents in the corpus.
     """
     pairs, labels, shortage = _positives(texts)
     finals = [final_fusion(readers, fusion) for fusion in fusions]
@@ -213,7 +211,7 @@ def _read(
     make_side: Callable[[LayerReader, Dataset], PromptedTexts],
     context: RunContext,
 ) -> dict[Hookpoint, Embeddings]:
-    """Return all states `(N, D)` of one side of a data set, per hookpoint."""
+    """Return all states `(N, D)` of one side of a data set by hookpoint."""
     found: dict[Hookpoint, Embeddings] = {}
     for name, reader in readers.items():
         own = [point for point in points if point.model == name]
@@ -228,9 +226,9 @@ def _join(fusion: Fusion, states: Mapping[Hookpoint, Embeddings]) -> Tensor:
 
 
 def _positives(texts: FitTexts) -> tuple[Tensor, str, str]:
-    """Return rows of queries and documents judged relevant, with grades `(P, 3)`.
+    """Return the relevant pairs, their split, and a sentence on labels of documents that are not in the corpus.
 
-    Beside them the split they come from, and a sentence on those that name documents which are not read, if any do.
+    A pair is a query row, a document row and a grade `(P, 3)`.
     """
     train = texts.train
     if train is None or not texts.labels:
@@ -249,17 +247,17 @@ def _positives(texts: FitTexts) -> tuple[Tensor, str, str]:
 
 
 def _describe_shortage(texts: FitTexts, split: str, *, kept: int, judged: int) -> str:
-    """Say how many judgements can be trained on, where some cannot.
+    """Return a sentence on how many relevance labels can be used, or an empty string if all can.
 
     Raises:
-        CallError: They are a small part, and no training worth the name.
+        CallError: Too few can be used for training.
     """
     if kept == judged:
         return ""
-    why = "the limit of documents leaves out the others'" if texts.corpus.limited else "the others' are missing"
-    found = f"{kept:,} of {judged:,} judgements of {split} name documents that are read; {why}"
+    why = "the rest are excluded by --limit" if texts.corpus.limited else "the rest are missing"
+    found = f"{kept:,} of {judged:,} relevance labels of {split} are for documents in the corpus; {why}"
     if kept < _SMALLEST_SHARE * judged:
-        way_out = "raise --limit, or leave it out" if texts.corpus.limited else "complete the corpus"
-        raise CallError(f"--labels {split}: {found}, which is too little to train on: {way_out}")
+        way_out = "raise or remove --limit" if texts.corpus.limited else "complete the corpus"
+        raise CallError(f"--labels {split}: {found}, too few to train on: {way_out}")
     _log.warning("--labels %s: %s", split, found)
     return f"labels {split}: {found}"

@@ -1,4 +1,4 @@
-"""`distil`: a linear map that learns, without labels, to rank in few dimensions as the whole model does in all."""
+"""`distil`: a linear map to few dimensions, trained without labels to rank like the full model in all dimensions."""
 
 from dataclasses import replace
 
@@ -17,16 +17,16 @@ from adaptors.training.epochs import Epoch
 
 __all__ = ["fit_distil"]
 
-# All chosen on training queries of two data sets; none needs a judgement to fit.
+# Chosen on training queries of two data sets; a fit itself needs no relevance labels.
 _RATE_FACTOR = 2.0
-# Axes the map may draw on, as a multiple of its dimensions.
+# Number of input axes, as a multiple of the output dimensions.
 _AXES = 1.25
-# The shortest prefix to train, and the number of prefixes: all dimensions, a half and a quarter of them.
+# Number of trained prefixes: all dimensions, a half and a quarter of them.
 _PREFIXES = 3
 
 
 class _LinearMap(Adaptor):
-    """A linear map `x W + b` that is trained from a given one on; without a bias, none is trained."""
+    """A trainable linear map `x W + b` with a given start; without a start bias, no bias is trained."""
 
     kind = "distil"
 
@@ -42,18 +42,18 @@ class _LinearMap(Adaptor):
 
 
 def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
-    """Train a linear map so that its prefixes rank documents as the final embeddings do.
+    """Train a linear map whose prefixes rank documents like the final embeddings.
 
-    The teacher is the full-width `spectral` map of those; an anchor (a query or a document) gives a softmax over
-    candidate documents. On final embeddings the map starts as `spectral`, too; on inner layers as the ridge
-    regression to the teacher's first dimensions, for their own axes tell little of it. It minimises the
-    Kullback-Leibler divergence to the teacher, summed over its prefixes (as Matryoshka representation learning does,
-    Kusupati et al., NeurIPS 2022).
+    The teacher is the full-width `spectral` map of the final embeddings; each anchor (a query or a document) defines a
+    softmax over candidate documents. On final embeddings the map starts as `spectral`; on inner layers it starts as the
+    ridge regression to the teacher's first dimensions, because their own axes say little about the teacher. The
+    training minimizes the Kullback-Leibler divergence to the teacher, summed over prefixes (as in Matryoshka
+    representation learning, Kusupati et al., NeurIPS 2022).
 
     Args:
-        data: States to fit to; their judgements are not used.
+        data: States to fit to; their relevance labels are not used.
         dim: Dimensions to keep.
-        options: How to train; the learning rate counts twice, and the loss is its own.
+        options: How to train; the learning rate is doubled, and the loss is fixed.
 
     Returns:
         The projection.
@@ -66,7 +66,7 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
         values, axes = principal_axes(mixed_moments(data))
         axes = axes[:, : round(dim * _AXES)]
         network = _LinearMap(torch.diag(whitening_scales(values))[: axes.shape[1], :dim])
-        # Training on few axes is faster.
+        # Training on fewer axes is faster.
         rotated = replace(whitened, documents=data.documents @ axes, queries=data.queries @ axes)
         epochs = _train(network, rotated, options)
         return FitResult(Projection.of(axes @ network.weight.detach()), epochs)

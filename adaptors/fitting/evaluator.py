@@ -1,4 +1,4 @@
-"""Score a network in training by retrieval, on judged training queries that it is not trained on."""
+"""Score a network during training by retrieval with held-out training queries."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -14,19 +14,19 @@ from probe.metrics.vectors import Embeddings
 
 __all__ = ["HeldOutQueries"]
 
-# Searched at every epoch: all judged documents, and others up to this many.
+# Searched at every epoch: all relevant documents, and other documents up to this many.
 _MOST_DOCUMENTS = 20_000
 
 
 class HeldOutQueries(SentenceEvaluator):
-    """nDCG@10 of held-out queries, per dimension and on average.
+    """nDCG@10 of held-out queries by dimension, and their mean.
 
     Attributes:
-        primary_metric: The average.
+        primary_metric: Name of the mean.
     """
 
     def __init__(self, data: FitData, pairs: Tensor, dims: Sequence[int]) -> None:
-        """Prepare the search of held-out pairs: rows of a query and of a document, with the grade `(P, 3)`."""
+        """Prepare the search for held-out pairs: query row, document row and grade `(P, 3)`."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = str(NDCG)
         self._dims = tuple(dims)
@@ -43,7 +43,7 @@ class HeldOutQueries(SentenceEvaluator):
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Return nDCG@10 per dimension, as `ndcg@10_512`, and on average, as `ndcg@10`."""
+        """Return nDCG@10 by dimension, as `ndcg@10_512`, and their mean, as `ndcg@10`."""
         queries, documents = _embed(model, self._queries), _embed(model, self._documents)
         scores = {dim: self._score(queries[:, :dim], documents[:, :dim]) for dim in self._dims}
         found = {f"{NDCG}_{dim}": score for dim, score in scores.items()}

@@ -1,4 +1,4 @@
-"""Choose the weights of a fusion on a training or development split; test judgements are never used."""
+"""Choose the weights of a fusion on a training or development split; test labels are never used."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -16,7 +16,7 @@ from surgery.fusing.model import FusedModel
 __all__ = ["TunedWeights", "candidate_weights", "tune_weights"]
 
 _SPLITS = ("train", "dev")
-# Steps of .05 for two hookpoints; coarser for more, so that there are never more candidates than this.
+# Steps of .05 for two hookpoints; coarser for more, to limit the number of candidates.
 _FINEST = 20
 _MOST_CANDIDATES = 200
 _SIGNIFICANT = 0.05
@@ -24,14 +24,14 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """The weights found, and how they did.
+    """Chosen weights and their scores.
 
     Attributes:
-        weights: The chosen ones, summing to 1; None where equal weights stay.
-        candidates: How many were tried.
-        score: Mean of the metric with the best candidate, on the queries it was chosen on.
-        equal_score: The same with equal weights.
-        p_value: Of a paired randomisation test between the two, times the number of candidates (Bonferroni).
+        weights: The chosen weights, summing to 1; None for equal weights.
+        candidates: Number of candidates tried.
+        score: Mean metric of the best candidate, on the queries it was chosen on.
+        equal_score: Mean metric with equal weights.
+        p_value: p-value of a paired randomization test between the two, times the number of candidates (Bonferroni).
     """
 
     weights: tuple[float, ...] | None
@@ -49,26 +49,26 @@ def tune_weights(
     store: Store | None = None,
     progress: Progress = silent,
 ) -> TunedWeights:
-    """Choose weights by a grid over all shares, every candidate scored in the same pass over the texts.
+    """Choose weights by grid search, with all candidates scored in one pass over the texts.
 
-    Equal weights stay unless the best candidate is significantly better: the best of many is partly luck.
+    Equal weights are kept unless the best candidate is significantly better: the best of many is partly luck.
 
     Args:
-        model: The fused model; its own weights do not matter.
-        dataset: Texts and judgements of a training or development split.
-        metric: Metric to maximise.
-        store: Store of states, if there is one.
+        model: The fused model; its own weights are ignored.
+        dataset: Training or development split.
+        metric: Metric to maximize.
+        store: Store of cached states, if any.
         progress: Called for every batch.
 
     Returns:
         The weights.
 
     Raises:
-        CallError: The split is neither train nor dev, or the data set holds images.
+        CallError: The split is neither train nor dev, or the data set has images.
     """
     refuse_images(dataset, "surgery fuse")
     if dataset.split not in _SPLITS:
-        raise CallError(f"weights are never chosen on '{dataset.split}': expected --split train or dev")
+        raise CallError(f"weights cannot be chosen on split '{dataset.split}': expected --split train or dev")
     method = "concat" if model.fusion.method == "concat" else "weighted"
     equal = replace(model.fusion, weights=None, method="concat" if method == "concat" else "mean", name=None)
     grid = [replace(equal, weights=weights, method=method) for weights in candidate_weights(len(equal.points))]
@@ -77,7 +77,7 @@ def tune_weights(
         readers, [equal, *grid], dataset, metrics=[metric], context=RunContext(store, progress)
     )
     reference, *others = [evaluation.scores[metric] for evaluation in evaluations]
-    best = max(range(len(grid)), key=lambda place: float(others[place].mean()))
+    best = max(range(len(grid)), key=lambda index: float(others[index].mean()))
     gain = float((others[best] - reference).mean())
     p_value = min(1.0, len(grid) * (paired_p_values(others[best][None], reference, 0)[0] or 1.0))
     keep_equal = gain <= 0 or p_value >= _SIGNIFICANT
@@ -87,7 +87,7 @@ def tune_weights(
 
 
 def candidate_weights(count: int) -> list[tuple[float, ...]]:
-    """Return ways to share 1 among hookpoints in equal steps, each getting something; `_MOST_CANDIDATES` at most."""
+    """Return the grid of positive weights that sum to 1, in equal steps; at most `_MOST_CANDIDATES`."""
     fitting = [steps for steps in range(count, _FINEST + 1) if comb(steps - 1, count - 1) <= _MOST_CANDIDATES]
     steps = max(fitting, default=count)
     cuts = [(0, *inner, steps) for inner in combinations(range(1, steps), count - 1)]

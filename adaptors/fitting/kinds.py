@@ -1,4 +1,4 @@
-"""The kinds of adaptors by name, the simplest first."""
+"""The kinds of adaptors by name, simplest first."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ from probe.results.leaderboard import PCA
 __all__ = ["KINDS", "LENS", "RECOMMENDED", "Kind", "check_kinds"]
 
 LENS = "lens"
-# The preset for every data set: no labels, and the best on the training queries it was chosen on.
+# The default recommendation: needs no labels, and scored best on the training queries it was chosen on.
 RECOMMENDED = "distil"
-# The same networks as in the experiment this ladder is compared with.
+# Networks of the published experiment (Compressed Concatenation), for comparison.
 _ORIGINALS = ("linear-original", "mlp-original")
 
 
@@ -25,12 +25,12 @@ class Kind:
     """A kind of adaptor.
 
     Attributes:
-        fit: Fits one to states, given the greatest of some dimensions and all of them.
-        uses_labels: Whether it is trained on judgements where they may be used.
+        fit: Fits an adaptor, given states, dimensions and training options.
+        uses_labels: Whether it is trained on relevance labels if they may be used.
         reads_blocks: Whether it needs several hookpoints.
-        maps_to_final: Whether it maps to the final embedding, and so to no more dimensions than that has.
-        is_default: Whether it stands in the ladder unless it is named.
-        is_trained: Whether it is trained step by step; others are fitted at once.
+        maps_to_final: Whether it maps to the final embedding, and so to at most its dimensions.
+        is_default: Whether it is compared by default.
+        is_trained: Whether it is trained in steps rather than fitted in closed form.
     """
 
     fit: Callable[[FitData, Sequence[int], TrainOptions], FitResult]
@@ -47,7 +47,7 @@ def _closed_form(fit: Callable[[FitData, int], Adaptor]) -> Kind:
 
 def _network(kind: str) -> Kind:
     def fit(data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
-        """Train it; the imports take seconds."""
+        """Train the network; imported here because the imports take seconds."""
         from adaptors.fitting.network import fit_network
 
         return fit_network(kind, data, dims, options=options)
@@ -72,7 +72,7 @@ KINDS: dict[str, Kind] = {
 
 
 def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds, each once; PCA is always among them, to compare the others with.
+    """Return the kinds without duplicates, always including PCA for comparison.
 
     Raises:
         CallError: A kind is unknown.

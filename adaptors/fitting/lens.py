@@ -1,4 +1,4 @@
-"""The lens on every layer of a model: a ridge map from each state to the final embedding, without labels."""
+"""Lenses for the layers of a model: ridge maps from each layer's state to the final embedding, without labels."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ __all__ = ["fit_lenses"]
 def fit_lenses(
     reader: LayerReader, points: Sequence[Hookpoint], texts: FitTexts, *, store: Store | None, progress: Progress
 ) -> list[AdaptedEncoder]:
-    """Fit a lens to each hookpoint of a model but the final embedding, with as many dimensions as that has."""
+    """Fit a lens to each hookpoint of a model except the final embedding, with the final embedding's dimensions."""
     fusions = [Fusion((point,)) for point in points]
     gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
     plan = FitPlan((LENS,), (reader.model.width_of(own_pooling(reader.model)),))

@@ -1,4 +1,4 @@
-"""The losses a network can be trained with, by name."""
+"""The losses of networks by name."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,21 +24,22 @@ _PAIRS = 512
 _TEMPERATURE = 0.05
 _MARGIN = 2.0
 
-# Given the model that is trained, the network in it, and the lengths of prefixes.
+# Arguments: the trained model, the network in it, and the prefix lengths.
 _Make = Callable[[nn.Module, Network, Sequence[int]], nn.Module]
 
 
 @dataclass(frozen=True)
 class LossChoice:
-    """A loss and the batches it takes.
+    """A loss and its batch format.
 
     Attributes:
-        make: Makes it.
-        formula: In plain text; c is the cosine before, s after, summed over all dimensions, t the temperature.
-        source: Where it was published.
-        form: What a batch holds: `texts`, `rankings` or `pairs`; only pairs are labelled.
-        batch: Texts or pairs in a batch.
-        grades: Whether it looks at the grades of a whole batch.
+        make: Creates the loss.
+        formula: Formula in plain text, summed over all dimensions; c is the cosine before the network, s after it, t
+            the temperature.
+        source: Publication.
+        form: Batch format: `texts`, `rankings` or `pairs`; only pairs need relevance labels.
+        batch: Texts or pairs per batch.
+        grades: Whether it uses the grades of all pairs in a batch.
     """
 
     make: _Make
@@ -50,7 +51,7 @@ class LossChoice:
 
 
 class _ReconstructionAndSimilarity(nn.Module):
-    """An autoencoder's two losses, apart in the trainer's log."""
+    """The two losses of an autoencoder, logged separately."""
 
     def __init__(self, model: nn.Module, network: Network, dims: Sequence[int]) -> None:
         super().__init__()
@@ -58,20 +59,22 @@ class _ReconstructionAndSimilarity(nn.Module):
         self.similarity = SimilarityLoss(model, dims)
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the two."""
+        """Return both losses by name."""
         columns = list(sentence_features)
         return {"reconstruction": self.reconstruction(columns), "similarity": self.similarity(columns)}
 
 
 def _reconstruction(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
     if not isinstance(network, Autoencoder):
-        raise CallError(f"the loss 'reconstruction' is an autoencoder's: '{network.kind}' has no decoder")
+        raise CallError(f"the loss 'reconstruction' needs a decoder, and '{network.kind}' has none: use autoencoder")
     return ReconstructionLoss(network)
 
 
 def _matryoshka_adaptor(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
     if not isinstance(network, Residual):
-        raise CallError(f"the loss 'matryoshka-adaptor' is a residual's: '{network.kind}' adds nothing to its input")
+        raise CallError(
+            f"the loss 'matryoshka-adaptor' needs a residual correction, and '{network.kind}' has none: use residual"
+        )
     return MatryoshkaAdaptorLoss(model, network, dims)
 
 
@@ -104,9 +107,9 @@ LOSSES: dict[str, LossChoice] = {
         "after ListNet, Cao et al., ICML 2007",
         "rankings",
     ),
-    "reconstruction": LossChoice(_reconstruction, _RECONSTRUCTION, "ours", "texts"),
+    "reconstruction": LossChoice(_reconstruction, _RECONSTRUCTION, "encoder-surgery", "texts"),
     "reconstruction+similarity": LossChoice(
-        _ReconstructionAndSimilarity, "reconstruction + similarity", "ours", "texts"
+        _ReconstructionAndSimilarity, "reconstruction + similarity", "encoder-surgery", "texts"
     ),
     "matryoshka-adaptor": LossChoice(_matryoshka_adaptor, _ADAPTOR, _YOON, "texts", 128),
     "matryoshka-adaptor+rank": LossChoice(
@@ -125,15 +128,16 @@ LOSSES: dict[str, LossChoice] = {
 
 
 def choose_loss(name: str, labelled: bool) -> LossChoice:
-    """Return a loss by its name.
+    """Return a loss by name.
 
     Raises:
-        CallError: There is none, or it needs labels and there are none, or the other way about.
+        CallError: The name is unknown, or the loss needs labels and there are none, or vice versa.
     """
     if name not in LOSSES:
         raise CallError(f"unknown loss '{name}': expected one of {', '.join(LOSSES)}")
     choice = LOSSES[name]
     if (choice.form == "pairs") != labelled:
-        needs = "judgements: add --labels train" if choice.form == "pairs" else "no judgements: leave out --labels"
-        raise CallError(f"the loss '{name}' takes {needs}")
+        if labelled:
+            raise CallError(f"the loss '{name}' does not use relevance labels: remove --labels")
+        raise CallError(f"the loss '{name}' needs relevance labels: add --labels train")
     return choice

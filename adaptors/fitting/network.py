@@ -1,4 +1,4 @@
-"""Fit a network: begin at the principal axes, train on stored states, report the result."""
+"""Fit a network: initialize it with principal axes and train it on cached states."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ from adaptors.modules.rotation import Rotation
 __all__ = ["NETWORK_LOSSES", "fit_network", "make_network", "prefixes"]
 
 _SHORTEST = 32
-# Without labels, and with them.
+# Default loss of each kind without and with labels.
 NETWORK_LOSSES: dict[str, tuple[str, str]] = {
     **{kind: ("ranking", "infonce") for kind in NETWORKS},
     **{kind: ("similarity", "infonce") for kind in ("linear-original", "mlp-original")},
@@ -40,19 +40,19 @@ NETWORK_LOSSES: dict[str, tuple[str, str]] = {
 
 
 def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: TrainOptions) -> FitResult:
-    """Train a network; with the judgements, where the data has some.
+    """Train a network, with relevance labels if the data has them.
 
     Args:
         kind: One of `NETWORK_LOSSES`.
         data: States to fit to.
-        dims: Dimensions; its vectors have the greatest, and all are scored at every epoch, where there are judgements.
+        dims: Dimensions; the vectors have the largest, and with labels all are scored at every epoch.
         options: How to train.
 
     Returns:
         The adaptor.
 
     Raises:
-        CallError: The loss does not suit the kind or the data.
+        CallError: The loss does not apply to the kind or the data.
         TrainingError: The training failed.
     """
     labelled, dim = data.labels != "none", max(dims)
@@ -69,15 +69,15 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
         fingerprint=fingerprint(network, data, replace(options, loss=loss), dims=dims),
     )
     epochs = train(network, task, options)
-    # Networks that are linear are returned as a linear map.
+    # Linear networks are returned as a linear map.
     module = network.flatten() if isinstance(network, Rotation | ScalarMix) else network
     return FitResult(module, epochs, _notes(network, data))
 
 
 def make_network(kind: str, data: FitData, dim: int, *, seed: int) -> Network:
-    """Return an untrained network: the principal axes of the documents, or `spectral` where there are labels.
+    """Return an untrained network, initialized with the documents' principal axes or, with labels, as `spectral`.
 
-    The seed is that of weights that begin at random.
+    The seed is for randomly initialized weights.
     """
     factory, width = NETWORKS[kind], data.documents.shape[1]
     with torch.random.fork_rng():
@@ -94,7 +94,7 @@ def make_network(kind: str, data: FitData, dim: int, *, seed: int) -> Network:
 
 
 def prefixes(dim: int) -> tuple[int, ...]:
-    """Return the lengths a loss looks at: the dimensions, and halves of them down to 32."""
+    """Return the prefix lengths of a loss: the dimension, halved repeatedly down to 32."""
     lengths = [dim >> halvings for halvings in range(dim.bit_length()) if dim >> halvings >= _SHORTEST]
     return tuple(lengths) or (dim,)
 
@@ -102,7 +102,7 @@ def prefixes(dim: int) -> tuple[int, ...]:
 def _draw(
     data: FitData, choice: LossChoice, dims: Sequence[int], *, options: TrainOptions
 ) -> tuple[BatchSchedule, BatchSchedule, HeldOutQueries | None]:
-    """Return batches to train on, held-out batches and, where there are judgements, held-out queries."""
+    """Return training batches, held-out batches and, with labels, the evaluator on held-out queries."""
     documents, steps, seed = len(data.documents), options.steps, options.seed
     if choice.form == "pairs":
         pairs = split_pairs(data, seed)

@@ -16,12 +16,12 @@ class TrainOptions:
     """How a network is trained.
 
     Attributes:
-        loss: One of `adaptors.fitting.losses.LOSSES`; each kind's own when left out.
-        steps: Batches, at most; whole epochs of 30, where there are as many.
-        lr: Learning rate of Adam at the first step, from where it falls to 0 linearly.
-        seed: Of everything that is random.
-        checkpoint_dir: Checkpoint folder; an interrupted training resumes from it.
-        report_to: Tracker of the training, as sentence-transformers' trainer names it.
+        loss: One of `adaptors.fitting.losses.LOSSES`; default: the kind's own.
+        steps: Maximum number of batches, rounded down to whole epochs of 30 batches if there are that many.
+        lr: Initial learning rate of Adam, with linear decay to 0.
+        seed: Random seed.
+        checkpoint_dir: Folder for one checkpoint per epoch; an interrupted training resumes from it.
+        report_to: Experiment tracker, by its name in transformers.
         progress: Called for every step.
     """
 
@@ -34,7 +34,7 @@ class TrainOptions:
     progress: Progress = silent
 
     def __post_init__(self) -> None:
-        """Refuse numbers that are out of range."""
+        """Check that the numbers are in range."""
         check_number("steps", self.steps, 1)
         check_number("--lr", self.lr, above=0)
         check_number("seed", self.seed, 0, most=GREATEST_SEED)
@@ -42,12 +42,12 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class FitResult:
-    """An adaptor, and the facts of its making.
+    """A fitted adaptor with facts about the fit.
 
     Attributes:
         module: The adaptor.
-        epochs: Losses and scores of every epoch, if it was trained.
-        notes: Sentences for the footer: weights of hookpoints, unexplained variance.
+        epochs: Losses and scores by epoch, if it was trained.
+        notes: Sentences for the table footer: weights of hookpoints, unexplained variance.
     """
 
     module: Adaptor

@@ -1,4 +1,4 @@
-"""Recommend the cheapest layer that is not worse than the full model, judged on queries that are not the test's."""
+"""Recommend the cheapest layer that is not worse than the full model, judged on queries outside the test split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -28,21 +28,21 @@ from probe.metrics.significance import bootstrap_intervals, holm, non_inferiorit
 __all__ = ["Nearest", "Recommendation", "check_margin", "recommend", "split_queries"]
 
 _ALPHA = 0.05
-# A margin is searched as finely as this.
+# Step of the search for the smallest passing margin.
 _STEP = 0.0005
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """The candidate that scores highest where none is shown to be within the margin.
+    """The candidate with the highest score if no candidate passes.
 
     Attributes:
         encoder: Its hookpoint.
-        lens: Whether it is with its lens.
+        lens: Whether it uses its lens.
         difference: Its mean difference to the full model.
-        ci95: The 95 % interval of that; None of a single query.
-        passing: The smallest margin, to three decimals, that it is shown to be within; None where none below 1 is.
-        resolution: The smallest margin that so many queries show for a candidate that is equal on average.
+        ci95: 95 % interval of the difference; None for a single query.
+        passing: The smallest margin it would pass, to three decimals; None if there is none below 1.
+        resolution: The smallest margin this number of queries can show for a candidate that is equal on average.
     """
 
     encoder: Hookpoint
@@ -54,22 +54,22 @@ class Nearest:
 
     @property
     def name(self) -> str:
-        """The hookpoint, with its lens or without."""
+        """The hookpoint, and whether it uses its lens."""
         return _name(self.encoder, self.lens)
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The cheapest encoder that is not worse than the full model by a margin or more.
+    """The cheapest encoder that passes a non-inferiority test against the full model.
 
     Attributes:
-        encoder: Its hookpoint, or None where there is none.
+        encoder: Its hookpoint, or None if no candidate passes.
         lens: Whether it needs its lens.
-        p_value: Of the non-inferiority test, corrected by Holm over all candidates.
-        margin: How much worse still counts as not worse.
-        queries: Number of queries that judged.
+        p_value: p-value of the non-inferiority test, Holm-corrected over all candidates.
+        margin: Non-inferiority margin.
+        queries: Number of queries used for the test.
         split: Their split.
-        nearest: Where there is none, the candidate that scores highest; None without any candidate.
+        nearest: The candidate with the highest score if none passes; None without candidates.
     """
 
     encoder: Hookpoint | None
@@ -81,12 +81,12 @@ class Recommendation:
     nearest: Nearest | None = None
 
     def words(self) -> str:
-        """Return the recommendation in one sentence, or in three where there is none."""
+        """Return the recommendation in one sentence, or in three if no candidate passes."""
         basis = f"{self.queries} held-out queries of {self.split}, Holm over all candidates"
         if self.encoder is not None and self.p_value is not None:
             chosen = f"{_name(self.encoder, self.lens)} is not worse than the full model by {self.margin:g}"
             return f"{chosen} (p {self.p_value:.2g}; {basis})"
-        words = f"no layer is shown to be within {self.margin:g} of the full model ({basis}): keep all blocks"
+        words = f"no layer was shown to be within {self.margin:g} of the full model ({basis}): keep all blocks"
         return words if self.nearest is None else f"{words}. {self._describe_nearest(self.nearest)}"
 
     def _describe_nearest(self, nearest: Nearest) -> str:
@@ -95,12 +95,12 @@ class Recommendation:
         words = f"The nearest is {nearest.name} ({nearest.difference:+.4f}{interval})"
         if nearest.difference > -self.margin:
             return (
-                f"{words}: within the margin on average, but {self.queries} queries are too few; with so many, margins "
-                f"of about {nearest.resolution:.2g} and above can be shown"
+                f"{words}: within the margin on average, but {self.queries} queries are too few to show it; they can "
+                f"show margins of about {nearest.resolution:.2g} or more"
             )
         if nearest.passing is None:
-            return f"{words}; no margin below 1 would do"
-        return f"{words}; it would need a margin of {nearest.passing:g}"
+            return f"{words}; it passes no margin below 1"
+        return f"{words}; the smallest margin it passes is {nearest.passing:g}"
 
 
 def _name(encoder: Hookpoint, lens: bool) -> str:
@@ -112,24 +112,24 @@ def recommend(
 ) -> Recommendation:
     """Recommend a layer, raw or with its lens.
 
-    The lenses are fitted to half of the held-out queries (their texts alone); the other half judges.
+    The lenses are fitted to the texts of one half of the held-out queries; the test uses the other half.
 
     Args:
         reader: The model's reader.
-        points: Hookpoints of its layers, the full model's own among them.
-        held: A training or development split.
-        margin: How much worse still counts as not worse.
+        points: Hookpoints of its layers, including the full model's own.
+        held: Training or development split.
+        margin: Non-inferiority margin.
         options: Metric, seed, store and progress.
 
     Returns:
         The recommendation.
 
     Raises:
-        CallError: The split is not there, or the margin is none.
+        CallError: There is no such split, or the margin is out of range.
     """
     check_margin(margin)
     if held is None:
-        raise CallError("--recommend judges on a split train or dev, and the data set has none beside the one scored")
+        raise CallError("--recommend needs a train or dev split other than the scored one, and the data set has none")
     seen, judged = split_queries(options.apply_id_rule(held))
     full = with_full_model(reader.model, "last", [str(point.pooling) for point in points])[1]
     points = tuple(dict.fromkeys([*points, full]))
@@ -157,17 +157,17 @@ def recommend(
 
 
 def check_margin(margin: float) -> None:
-    """Refuse a margin that no score can be worse by, or that every score is.
+    """Check that a margin is between 0 and 1.
 
     Raises:
-        CallError: It is not between 0 and 1, or no number.
+        CallError: It is not.
     """
     if not 0 < margin < 1:
-        raise CallError(f"--recommend {margin:g}: expected a margin above 0 and below 1, as 0.01")
+        raise CallError(f"--recommend {margin:g}: expected a margin above 0 and below 1, such as 0.01")
 
 
 def split_queries(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Split a data set's queries in two halves by a hash of their ids; the corpus stays whole."""
+    """Split a data set's queries into two halves by a hash of their ids; both keep the whole corpus."""
     first = {name for name in dataset.queries.ids if hashlib.sha256(name.encode()).digest()[0] % 2 == 0}
     return _only(dataset, first), _only(dataset, set(dataset.queries.ids) - first)
 
@@ -185,7 +185,7 @@ def _only(dataset: Dataset, names: set[str]) -> Dataset:
 def _pick(
     evaluations: Sequence[Evaluation], full: Hookpoint, margin: float, *, options: RunOptions
 ) -> tuple[Evaluation | None, float | None]:
-    """Return the shallowest candidate that passes, and its corrected p-value."""
+    """Return the cheapest candidate that passes, and its corrected p-value."""
     candidates, reference = _candidates(evaluations, full), _reference(evaluations, full, options)
     if not candidates:
         return None, None
@@ -196,7 +196,7 @@ def _pick(
 
 
 def _candidates(evaluations: Sequence[Evaluation], full: Hookpoint) -> list[Evaluation]:
-    """Return the layers that leave blocks out, the embeddings aside."""
+    """Return the evaluations of layers below the full depth, without the embeddings."""
     depth = full.layer_pooling[0]
     return [e for e in evaluations if e.hookpoint is not None and 0 < e.hookpoint.layer_pooling[0] < depth]
 
@@ -207,7 +207,7 @@ def _reference(evaluations: Sequence[Evaluation], full: Hookpoint, options: RunO
 
 
 def _find_nearest(evaluations: Sequence[Evaluation], full: Hookpoint, options: RunOptions) -> Nearest | None:
-    """Return the candidate that scores highest, and how near it is shown to be."""
+    """Return the candidate with the highest score, with the interval of its difference."""
     candidates = _candidates(evaluations, full)
     if not candidates:
         return None
@@ -230,7 +230,7 @@ def _find_nearest(evaluations: Sequence[Evaluation], full: Hookpoint, options: R
 def _passing_margin(
     scores: NDArray[np.float64], reference: NDArray[np.float64], candidates: int, *, seed: int
 ) -> float | None:
-    """Return the smallest margin, to three decimals, with which an encoder passes, whatever the other candidates do."""
+    """Return the smallest margin, to three decimals, that an encoder passes regardless of the other candidates."""
 
     def passes(margin: float) -> bool:
         """Test with the strictest of Holm's corrections."""
@@ -246,6 +246,6 @@ def _passing_margin(
 
 
 def _cost(evaluation: Evaluation) -> tuple[int, int]:
-    """Blocks first; a raw layer before one with a lens."""
+    """Return the sort key of a candidate: number of blocks, then raw before lens."""
     layer = evaluation.hookpoint.layer_pooling[0] if evaluation.hookpoint else 0
     return layer, int(evaluation.adaptor is not None)

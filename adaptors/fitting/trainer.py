@@ -1,4 +1,4 @@
-"""Train a network on stored states, with sentence-transformers' trainer."""
+"""Train a network on cached states with sentence-transformers' trainer."""
 
 import hashlib
 import tempfile
@@ -29,22 +29,22 @@ from probe.models.hashes import hash_tensors
 
 __all__ = ["EPOCH_STEPS", "TrainingTask", "fingerprint", "train"]
 
-# An epoch is this many batches, whatever the size of the corpus: every data set gets the same schedule.
+# An epoch is this many batches for every corpus size, so every data set has the same schedule.
 EPOCH_STEPS = 30
 _PATIENCE = 3
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """A loss, and the batches that it is to be minimised on.
+    """A loss and its batches.
 
     Attributes:
-        loss: Makes the loss, given the model that is trained.
-        train: Batches to learn from.
-        held_out: Batches whose loss is watched.
-        collator: Looks the states up.
-        evaluator: Scores held-out queries; where there is none, the loss on held-out texts chooses the epoch.
-        fingerprint: Values that a resumed training must have in common with the interrupted one.
+        loss: Creates the loss for a model.
+        train: Training batches.
+        held_out: Held-out batches, for the evaluation loss.
+        collator: Looks up the states.
+        evaluator: Scores held-out queries; without it, the loss on held-out texts chooses the best epoch.
+        fingerprint: Values that must be equal to resume an interrupted training.
     """
 
     loss: Callable[[nn.Module], nn.Module]
@@ -56,7 +56,7 @@ class TrainingTask:
 
 
 class _Trainer(PlainTrainer):
-    """The trainer, whose checkpoints hold the network alone."""
+    """A trainer whose checkpoints contain the network only."""
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         self.model.save_pretrained(str(output_dir or self.args.output_dir), create_model_card=False)
@@ -67,10 +67,10 @@ class _Trainer(PlainTrainer):
 
 
 def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[Epoch, ...]:
-    """Train a network in place; it ends as the best epoch left it.
+    """Train a network in place; it ends with the weights of the best epoch.
 
-    The best epoch is that of the greatest nDCG@10 on held-out queries where labels are used, else that of the least
-    loss on held-out texts; it may be the beginning. Three epochs without a better one end the training.
+    With labels, the best epoch has the highest nDCG@10 on held-out queries, otherwise the lowest loss on held-out
+    texts; it may be the start. Early stopping ends the training after three epochs without improvement.
 
     Args:
         network: The network.
@@ -78,11 +78,11 @@ def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[
         options: Steps, learning rate, seed, checkpoints.
 
     Returns:
-        Losses and scores of every epoch; the first entry is the network as it began.
+        Losses and scores of every epoch; the first entry is before training.
 
     Raises:
-        CallError: The folder of checkpoints belongs to another training.
-        TrainingError: The vectors collapsed, or the loss is not a number.
+        CallError: The checkpoint folder belongs to another training.
+        TrainingError: The vectors collapsed, or the loss is not finite.
     """
     check_tracking(options.report_to)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -103,20 +103,20 @@ def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[
         trainer.run()
         epochs = read_epochs(trainer.state.log_history, min(EPOCH_STEPS, options.steps))
     if best_epoch(epochs) == 0:
-        # The trainer compares the epochs that it saved, and saves none before the first step.
+        # The trainer has no checkpoint of the start.
         network.load_state_dict(start)
     network.cpu().eval()
     return epochs
 
 
 def fingerprint(network: Adaptor, data: FitData, options: TrainOptions, *, dims: Sequence[int] = ()) -> dict[str, Any]:
-    """Return plain values that a resumed training must have in common with the interrupted one.
+    """Return the plain values that must be equal to resume an interrupted training.
 
     Args:
-        network: The network before the training.
-        data: What it is fitted to.
-        options: Of the training.
-        dims: Dimensions whose scores choose the epoch.
+        network: The network before training.
+        data: The data of the fit.
+        options: Training options.
+        dims: Dimensions whose scores choose the best epoch.
     """
     return {
         "weights": hash_tensors(network.state_dict()),
@@ -149,7 +149,7 @@ def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> Sente
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=True,
-        # What early stopping has counted so far.
+        # Keeps the early-stopping counter.
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model=f"eval_{task.evaluator.primary_metric}" if task.evaluator else "eval_loss",
         greater_is_better=by_score,
@@ -160,9 +160,9 @@ def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> Sente
 
 
 def _sample(task: TrainingTask) -> torch.Tensor:
-    """Return the states of the first batch that is held out, each row once; of one to train on where that is one row.
+    """Return the states of the first held-out batch without duplicates, plus a training batch if that is one row.
 
-    Anchors are drawn with repetition, and one row over and over looks like a network that collapsed.
+    Anchors are drawn with repetition, and equal rows would look like collapsed vectors.
     """
     held_out, train = (dict.fromkeys(next(iter(batches.values()))[0]) for batches in (task.held_out, task.train))
     rows = held_out if len(held_out) > 1 else held_out | train

@@ -1,1 +1,1 @@
-"""Losses that sentence-transformers does not have."""
+"""Losses that sentence-transformers does not provide."""

@@ -1,4 +1,4 @@
-"""Penalties added to any loss: of vectors that are all alike, or that mostly point along one axis."""
+"""Regularization terms for any loss: against collapsed embeddings and dominant directions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ __all__ = [
     "SpectralFlattening",
 ]
 
-# Keeps the gradient of the root finite where all entries are equal.
+# Keeps the gradient of the square root finite if all entries are equal.
 _TINY = 1e-4
 
 
 class PenalizedLoss(nn.Module, ABC):
-    """A loss and a weighted penalty.
+    """A loss plus a weighted penalty.
 
-    The vectors are those that the inner loss computes: they are caught as they leave the model. A loss with a gradient
-    cache has its penalty inside the cache, where all vectors are at hand.
+    The penalty uses the embeddings of the inner loss, captured with a forward hook. For losses with a gradient cache
+    the penalty is computed inside the cache, where all embeddings of the batch are available.
 
     Attributes:
         model: The model of the inner loss.
-        loss: The inner loss, of sentence-transformers or of ours.
-        weight: Of the penalty.
+        loss: The inner loss, of sentence-transformers or of this package.
+        weight: Weight of the penalty.
     """
 
     def __init__(self, model: nn.Module, loss: nn.Module, weight: float = 1.0) -> None:
@@ -48,12 +48,12 @@ class PenalizedLoss(nn.Module, ABC):
 
     @property
     def calculate_loss(self) -> Any:
-        """The calculation inside the gradient cache, penalty included; a loss around this one changes it."""
+        """The loss computation inside the gradient cache, penalty included; an outer loss may replace it."""
         return self._cached.calculate_loss
 
     @calculate_loss.setter
     def calculate_loss(self, calculate: Any) -> None:
-        """Put another calculation there, which calls this one."""
+        """Replace the computation; the new one calls the old one."""
         self._cached.calculate_loss = calculate
 
     @property
@@ -65,10 +65,10 @@ class PenalizedLoss(nn.Module, ABC):
 
     @abstractmethod
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
-        """Return the penalty of vectors, one `(B, D)` per column, before it is weighted."""
+        """Return the unweighted penalty for embeddings, one `(B, D)` per column."""
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
-        """Return the sum of both."""
+        """Return the loss plus the weighted penalty."""
         columns = list(sentence_features)
         if self.uses_gradient_cache:
             return _total(self.loss(columns, labels))
@@ -84,11 +84,11 @@ class PenalizedLoss(nn.Module, ABC):
 
 
 class _PenalizedCache:
-    """The calculation inside a gradient cache, with the penalty and its gradients added."""
+    """The loss computation of a gradient cache, with the penalty and its gradients added."""
 
     def __init__(self, calculate: Any, owner: PenalizedLoss) -> None:
         self.calculate = calculate
-        # Kept out of the modules: the owner holds the loss that holds this.
+        # Only the method is stored: the owner as a submodule would be a reference cycle.
         self.penalty = owner.penalty
         self.weight = owner.weight
 
@@ -101,7 +101,7 @@ class _PenalizedCache:
 
 
 def _cached_part(loss: nn.Module) -> Any:
-    """Return the innermost loss that computes inside a gradient cache, where there is one."""
+    """Return the innermost loss with a gradient cache, or None."""
     inside: Any = loss
     while inside is not None and getattr(inside, "uses_gradient_cache", False):
         if hasattr(inside, "calculate_loss"):
@@ -111,13 +111,13 @@ def _cached_part(loss: nn.Module) -> Any:
 
 
 def _split(caught: Sequence[Tensor], columns: int) -> list[Tensor]:
-    """Return the first vectors of every column: some losses embed columns together, some embed them several times."""
+    """Return the first embeddings of each column: some losses embed all columns at once, some embed them repeatedly."""
     rows = len(caught[0])
     whole: list[Tensor] = []
     for part in caught:
         whole += torch.split(part, rows)
     if len(whole) < columns:
-        raise ValueError(f"expected the vectors of {columns} columns, caught {len(whole)}")
+        raise ValueError(f"expected embeddings of {columns} columns, captured {len(whole)}")
     return whole[:columns]
 
 
@@ -126,57 +126,57 @@ def _total(found: Tensor | dict[str, Tensor]) -> Tensor:
 
 
 class CollapseGuard(PenalizedLoss):
-    """A loss and weight * G, G being 0 while the matrix of cosines separates texts, and near 1 where it is constant.
+    """A loss + weight * G, where G is 0 if the cosines separate the texts and close to 1 if they are all equal.
 
-    S is the cosines of the first column with the second (of the only one with itself). Let sigma(x) be the standard
-    deviation of a row or column of S, divided by sqrt(B - 1) / B, that of one 1 among zeros, as orthogonal pairs have
-    it: G = mean over all rows and columns x of max(0, 1 - sigma(x) / floor).
+    S is the cosine matrix of the first and the second column (of a single column with itself). sigma(x) is the standard
+    deviation of a row or column of S, relative to that of orthogonal pairs, sqrt(B - 1) / B:
+    G = mean over all rows and columns x of max(0, 1 - sigma(x) / floor).
 
-    A cross entropy over S cannot tell equal vectors from opposite ones: a constant added to a row changes nothing. The
-    hinge on a standard deviation is VICReg's (Bardes et al., ICLR 2022, equation 1), there of every dimension, here of
-    cosines, so that rotations change nothing.
+    A cross entropy over S does not change if a constant is added to a row, so it does not notice that all cosines drift
+    together. The hinge on a standard deviation is VICReg's (Bardes et al., ICLR 2022, equation 1), applied to cosines
+    instead of dimensions, which makes it invariant to rotations.
 
     Attributes:
-        floor: The share of the spread of orthogonal pairs below which the guard acts.
+        floor: Spread, relative to orthogonal pairs, below which the penalty is positive.
     """
 
     floor = 0.5
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
-        """Return G of the first two columns, each `(B, D)`."""
+        """Return G for the first two columns, each `(B, D)`."""
         return _low_spread_penalty(cosines(embeddings[0], embeddings[min(1, len(embeddings) - 1)]), self.floor)
 
 
 class SpectralFlattening(PenalizedLoss):
-    """A loss and weight * F, F the share of the greatest eigenvalue of the Gram matrix beyond what it must have.
+    """A loss + weight * F, where F is the normalized largest eigenvalue of the Gram matrix.
 
-    With U the unit vectors of one column `(B, D)`, the eigenvalues of U U^T / B sum to 1; the greatest is 1 / r at
-    least, r = min(B, D), and 1 where all vectors lie on one axis:
-    F = mean over columns of (greatest - 1 / r) / (1 - 1 / r).
+    With U the unit vectors of one column `(B, D)`, the eigenvalues of U U^T / B sum to 1. The largest is between 1 / r,
+    r = min(B, D), and 1, if all vectors lie on one axis:
+    F = mean over columns of (largest - 1 / r) / (1 - 1 / r).
 
-    That contrastive losses flatten the spectrum by keeping down a bound of that eigenvalue is shown by Gao et al.
-    (SimCSE, EMNLP 2021, section 5); this keeps down the eigenvalue itself.
+    Gao et al. (SimCSE, EMNLP 2021, section 5) show that contrastive losses flatten the spectrum by reducing an upper
+    bound of the largest eigenvalue; this loss reduces the eigenvalue itself.
     """
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
-        """Return F of all columns, each `(B, D)`."""
+        """Return F over all columns, each `(B, D)`."""
         return torch.stack([_top_eigen_share(column) for column in embeddings]).mean()
 
 
 class OrthogonalRegularization(PenalizedLoss):
-    """A loss and weight * R, sentence-transformers' `GlobalOrthogonalRegularizationLoss` of the same vectors.
+    """A loss + weight * R, where R is sentence-transformers' `GlobalOrthogonalRegularizationLoss`.
 
-    R = mean over columns of M_1^2 + max(0, M_2 - 1/D), M_1 and M_2 the mean and the mean square of the cosines of
-    different texts (Zhang et al., ICCV 2017).
+    R = mean over columns of M_1^2 + max(0, M_2 - 1/D), where M_1 and M_2 are the mean and the mean square of the
+    cosines of different texts (Zhang et al., ICCV 2017).
     """
 
     def penalty(self, embeddings: Sequence[Tensor]) -> Tensor:
-        """Return R of all columns, each `(B, D)`."""
+        """Return R over all columns, each `(B, D)`."""
         return _total(GlobalOrthogonalRegularizationLoss(self.model).compute_loss_from_embeddings(list(embeddings)))  # type: ignore[arg-type]
 
 
 def _low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
-    """Return by how much rows and columns of cosines `(B, B)` vary too little, from 0 to 1; 0 for one text alone."""
+    """Return the penalty, from 0 to 1, for low variance in rows and columns of cosines `(B, B)`; 0 for one text."""
     count = len(scores)
     if count == 1:
         return scores.sum() * 0
@@ -186,7 +186,7 @@ def _low_spread_penalty(scores: Tensor, floor: float) -> Tensor:
 
 
 def _top_eigen_share(vectors: Tensor) -> Tensor:
-    """Return F of `(B, D)`: 0 where the vectors are spread evenly over all axes they could have, 1 on one axis."""
+    """Return F of `(B, D)`: 0 for vectors spread evenly over all possible axes, 1 for vectors on one axis."""
     units = normalize(vectors, dim=1)
     count, width = units.shape
     gram = (units @ units.T if count <= width else units.T @ units) / count

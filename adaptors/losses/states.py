@@ -1,7 +1,7 @@
-"""Losses on stored states that sentence-transformers does not have; its trainer takes them as it takes its own.
+"""Losses on stored states, usable with sentence-transformers' trainer like its own.
 
-Every column is a batch of states, `sentence_embedding` `(B, D)`; beside it may stand `target` `(B, F)`, the vectors
-whose cosines are the goal where it is not those of the states themselves.
+Every column is a batch of states, `sentence_embedding` `(B, D)`. An optional `target` `(B, F)` holds the vectors whose
+cosines are to be reproduced; by default they are those of the states.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,15 +28,15 @@ _MASKED = -1e4
 
 
 class _StateLoss(nn.Module):
-    """A loss of prefixes of vectors.
+    """A loss on prefixes of vectors.
 
     Attributes:
-        model: Anything that turns `{"sentence_embedding": states, ...}` into the same with vectors.
+        model: Replaces the states in `{"sentence_embedding": states, ...}` by vectors.
         dims: Lengths of the prefixes.
     """
 
     def __init__(self, model: nn.Module, dims: Sequence[int]) -> None:
-        """Compare prefixes of a model's vectors."""
+        """Wrap a model whose vectors are compared at several lengths."""
         super().__init__()
         self.model = model
         self.dims = tuple(dims)
@@ -48,14 +48,14 @@ class _StateLoss(nn.Module):
 
 
 class SimilarityLoss(_StateLoss):
-    """Mean squared error between the matrices of cosines before and after, summed over dimensions.
+    """Mean squared error between the cosine matrices of states and vectors, summed over dimensions.
 
     L = sum over m of mean over i, j of (cos(c_i, c_j) - cos(y_i[:m], y_j[:m]))^2, c the states or their targets
     (Compressed Concatenation of Small Embedding Models, CIKM 2025).
     """
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
-        """Return the loss; all columns count as one batch."""
+        """Return the loss; all columns form one batch."""
         columns = list(sentence_features)
         wanted = cosines(torch.cat([_target(column) for column in columns]))
         vectors = torch.cat([self.embed(column) for column in columns])
@@ -64,40 +64,40 @@ class SimilarityLoss(_StateLoss):
 
 
 class ReconstructionLoss(nn.Module):
-    """Fraction of variance unexplained of an autoencoder's states."""
+    """Fraction of variance unexplained of an autoencoder."""
 
     def __init__(self, network: Autoencoder) -> None:
-        """Measure an autoencoder."""
+        """Wrap an autoencoder."""
         super().__init__()
         self.network = network
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
-        """Return the loss; all columns count as one batch."""
+        """Return the loss; all columns form one batch."""
         states = torch.cat([column["sentence_embedding"] for column in sentence_features])
         return unexplained_variance(states, self.network.decode(self.network(states)))
 
 
 class MatryoshkaAdaptorLoss(_StateLoss):
-    """The Matryoshka-Adaptor's loss (Yoon et al., EMNLP 2024), one term each for pairs, neighbours, size and ranks.
+    """The Matryoshka-Adaptor's loss (Yoon et al., EMNLP 2024): terms for pairs, neighbours, correction size and ranks.
 
     With y_m the prefix of length m of c + f(c), and Sim the cosine:
-    pair = sum over i, j, m of |Sim(c_i, c_j) - Sim(y_i_m, y_j_m)|, topk the same over the k texts j nearest to i among
-    the originals, rec = sum over i of |f(c_i)|, and, where there are labels `(Q, C)` of the first column against the
-    second, rank = sum over i, m and j, k with l_ij > l_ik of (l_ij - l_ik) log(1 + exp(s_ik - s_ij)).
+    pair = sum over i, j, m of |Sim(c_i, c_j) - Sim(y_i_m, y_j_m)|, topk is the same over the k nearest neighbours j of
+    i by the original states, rec = sum over i of |f(c_i)|, and, given labels `(Q, C)` between the first and the second
+    column, rank = sum over i, m and j, k with l_ij > l_ik of (l_ij - l_ik) log(1 + exp(s_ik - s_ij)).
 
     Attributes:
-        neighbours: k.
+        neighbours: Number of neighbours k.
     """
 
     neighbours = 10
 
     def __init__(self, model: nn.Module, network: Residual, dims: Sequence[int]) -> None:
-        """Compare prefixes of a model's vectors; the corrections are those of the network in it."""
+        """Wrap a model, and the network in it that computes the corrections f(c)."""
         super().__init__(model, dims)
         self.network = network
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the terms."""
+        """Return the terms by name."""
         columns = list(sentence_features)
         states = torch.cat([column["sentence_embedding"] for column in columns])
         vectors = [self.embed(column) for column in columns]
@@ -122,13 +122,14 @@ class MatryoshkaAdaptorLoss(_StateLoss):
 
 
 class RankingDistillationLoss(_StateLoss):
-    """Kullback-Leibler divergence between rankings: softmax over candidates of cosines / temperature, before and after.
+    """Kullback-Leibler divergence between rankings by states and by vectors.
 
-    The first column holds anchors, the second candidates; `row` `(B,)` says which texts they are, for a text is no
-    candidate of itself. The terms of all dimensions are added.
+    A ranking is the softmax over candidates of cosine / temperature. The first column holds anchors, the second
+    candidates; `row` `(B,)` identifies the texts, because a text is not a candidate for itself. The divergences of all
+    dimensions are added.
 
     Attributes:
-        temperature: Divides the cosines of both.
+        temperature: Softmax temperature of both rankings.
     """
 
     temperature = 0.03
@@ -148,15 +149,15 @@ class RankingDistillationLoss(_StateLoss):
 
 
 def cosines(left: Tensor, right: Tensor | None = None) -> Tensor:
-    """Return the cosines `(N, M)` of rows `(N, D)` and `(M, D)`; of rows with themselves, where there is one side."""
+    """Return the cosines `(N, M)` of rows `(N, D)` and `(M, D)`; of the first with themselves if `right` is None."""
     units = normalize(left, dim=1)
     return units @ (units if right is None else normalize(right, dim=1)).T
 
 
 def unexplained_variance(states: Tensor, decoded: Tensor) -> Tensor:
-    """Return the fraction of variance unexplained: squared error over squared distance to the mean, of `(N, D)`.
+    """Return the fraction of variance unexplained of `(N, D)`: squared error over squared distance to the mean.
 
-    It is the squared error alone where all states are equal, which have no variance.
+    If all states are equal, the variance is zero and the squared error is returned.
     """
     variance = (states - states.mean(dim=0)).square().sum()
     return (states - decoded).square().sum() / torch.where(variance > 0, variance, torch.ones_like(variance))

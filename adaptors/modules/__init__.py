@@ -1,1 +1,1 @@
-"""Adaptors: modules on pooled states."""
+"""Adaptor modules on pooled states."""

@@ -1,4 +1,4 @@
-"""Adaptors: small modules on top of frozen states, and those of them that are trained."""
+"""Base classes of adaptors: small modules on top of frozen states."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -9,16 +9,16 @@ __all__ = ["Adaptor", "Identity", "Network"]
 
 
 class Adaptor(nn.Module):
-    """Maps joined states `(N, D)` to vectors `(N, dim)` whose first dimensions serve as shorter vectors.
+    """Map concatenated states `(N, D)` to vectors `(N, dim)` whose prefixes can be used as shorter vectors.
 
     Attributes:
-        kind: Its name on the command line.
+        kind: Name on the command line.
     """
 
     kind: ClassVar[str]
 
     def __init__(self, width: int, dim: int) -> None:
-        """Set the dimension D of the states and that of the vectors."""
+        """Set the dimensions of the states (D) and of the vectors."""
         super().__init__()
         self.width = width
         self.dim = dim
@@ -28,16 +28,16 @@ class Adaptor(nn.Module):
         """Map states `(N, D)` to vectors `(N, dim)`."""
 
     def settings(self) -> dict[str, Any]:
-        """Return the arguments of the constructor, as plain values."""
+        """Return the constructor arguments as plain values."""
         return {"width": self.width, "dim": self.dim}
 
     def count_parameters(self) -> int:
-        """Return the number of its scalars."""
+        """Return the number of parameters, buffers included."""
         return sum(tensor.numel() for tensor in (*self.parameters(), *self.buffers()))
 
 
 class Identity(Adaptor):
-    """Leaves states as they are: on top of an encoder that was trained itself."""
+    """Return states unchanged, for an encoder that was trained itself."""
 
     kind = "identity"
 
@@ -51,18 +51,18 @@ class Identity(Adaptor):
 
 
 class Network(Adaptor):
-    """An adaptor that is trained.
+    """A trainable adaptor.
 
     Attributes:
-        widens: Whether it reads several hookpoints apart, so that one alone gives it nothing to do.
+        widens: Whether it mixes several hookpoints, and so needs more than one.
     """
 
     widens: ClassVar[bool] = False
 
     @abstractmethod
     def init_from_axes(self, axes: Tensor) -> None:
-        """Become the map `prepare(x) A` to the first axes, given all of them, A `(D, D)`."""
+        """Initialize as the map `prepare(x) A` to the first of the axes A `(D, D)`."""
 
     def prepare(self, states: Tensor) -> Tensor:
-        """Return the states `(N, D)` in the form that its axes are taken of."""
+        """Return the states `(N, D)` in the form whose principal axes initialize the network."""
         return states

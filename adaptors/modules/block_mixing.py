@@ -1,4 +1,4 @@
-"""Adaptors that weigh hookpoints - layers and models - against each other; with equal weights they are a linear map."""
+"""Adaptors that weight hookpoints (layers and models); with equal weights they are a linear map."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ _KEY = 64
 
 
 class _Mixing(Network):
-    """Reads the blocks of a fusion apart.
+    """A network that sees the parts of a fused state separately.
 
     Attributes:
-        widths: Dimension of every block; they sum to D.
+        widths: Dimension of each hookpoint; they sum to D.
     """
 
     widens = True
@@ -32,29 +32,29 @@ class _Mixing(Network):
         self.widths = list(widths)
 
     def settings(self) -> dict[str, Any]:
-        """Return the arguments of the constructor, as plain values."""
+        """Return the constructor arguments as plain values."""
         return {**super().settings(), "widths": self.widths}
 
     @abstractmethod
     def shares(self, states: Tensor) -> Tensor:
-        """Return the share of every hookpoint `(n,)`, on average over states `(N, D)`; they sum to 1."""
+        """Return the mean weight of each hookpoint `(n,)` over states `(N, D)`; the weights sum to 1."""
 
 
 class ScalarMix(_Mixing):
-    """One weight per hookpoint, through a softmax (Peters et al., NAACL 2018, equation 1), before fixed axes.
+    """One softmax weight per hookpoint (Peters et al., NAACL 2018, equation 1), before fixed axes.
 
-    The weighted blocks stay side by side where ELMo adds them, so that blocks of different widths can be mixed and
-    equal weights change nothing; ELMo's common factor has no effect on a cosine.
+    The weighted vectors are concatenated where ELMo adds them, so hookpoints of different widths can be mixed and equal
+    weights change nothing; ELMo's common factor has no effect on a cosine.
 
     Attributes:
-        axes: The axes `(D, dim)`; they are not trained.
+        axes: The axes `(D, dim)`; not trained.
     """
 
     kind = "scalar-mix"
     axes: Tensor
 
     def __init__(self, width: int, dim: int, widths: Sequence[int]) -> None:
-        """Begin with equal weights."""
+        """Start with equal weights."""
         super().__init__(width, dim, widths)
         self.register_buffer("axes", torch.eye(width, dim))
         self.weights = nn.Parameter(torch.zeros(len(widths)))
@@ -65,11 +65,11 @@ class ScalarMix(_Mixing):
         self.axes.copy_(axes[:, : self.dim])
 
     def shares(self, states: Tensor) -> Tensor:
-        """See above; they do not depend on the states."""
+        """Return the weights of the hookpoints `(n,)`; they do not depend on the states."""
         return self.weights.softmax(dim=0)
 
     def scale(self) -> Tensor:
-        """Return the factor of every dimension `(D,)`."""
+        """Return the factor of each dimension `(D,)`."""
         factors = self.weights.softmax(dim=0) * len(self.widths)
         return factors.repeat_interleave(torch.tensor(self.widths, device=factors.device))
 
@@ -79,21 +79,22 @@ class ScalarMix(_Mixing):
 
     @torch.no_grad()
     def flatten(self) -> Projection:
-        """Return it as a linear map."""
+        """Return the adaptor as a linear map."""
         return Projection.of(self.scale().unsqueeze(1) * self.axes)
 
 
 class Attention(_Mixing):
     """Learned queries attend over the hookpoints as tokens (multi-head attention, Vaswani et al., 2017).
 
-    The value of a token is a linear map of its block to all dimensions; every head holds an equal part of them, spread
-    so that a prefix has its share of each. The queries begin at zero, so that every head begins with equal weights.
+    The value of a token is a linear map of its hookpoint's vector to all dimensions. Each head owns an equal part of
+    the dimensions, interleaved so that a prefix has dimensions of every head. The queries start at zero, so every head
+    starts with equal weights.
     """
 
     kind = "attention"
 
     def __init__(self, width: int, dim: int, widths: Sequence[int]) -> None:
-        """Make the maps."""
+        """Create the maps."""
         super().__init__(width, dim, widths)
         self.heads = gcd(dim, _HEADS)
         self.values = nn.ParameterList([torch.zeros(block, dim) for block in self.widths])
@@ -107,15 +108,15 @@ class Attention(_Mixing):
             value.copy_(part)
 
     def attend(self, states: Tensor) -> Tensor:
-        """Return the attention weights `(N, heads, n)` of n hookpoints, given states `(N, D)`."""
+        """Return the attention weights `(N, heads, n)` over n hookpoints for states `(N, D)`."""
         blocks = torch.split(states, self.widths, dim=1)
-        # A block's length in a fusion says how many blocks there are, not how much it matters.
+        # The norm of a hookpoint's vector in a fusion depends on the number of hookpoints: undo it.
         keys = torch.stack([key(block * len(blocks) ** 0.5) for key, block in zip(self.keys, blocks, strict=True)], 1)
         logits = torch.einsum("hk,nbk->nhb", self.queries, keys) / _KEY**0.5
         return torch.softmax(logits, dim=2)
 
     def shares(self, states: Tensor) -> Tensor:
-        """See above; the mean over texts and heads."""
+        """Return the attention weights of the hookpoints `(n,)`, averaged over texts and heads."""
         return self.attend(states).mean(dim=(0, 1))
 
     def forward(self, states: Tensor) -> Tensor:
@@ -123,13 +124,13 @@ class Attention(_Mixing):
         blocks = torch.split(states, self.widths, dim=1)
         weights = self.attend(states) * len(blocks)
         values = torch.stack([block @ value for value, block in zip(self.values, blocks, strict=True)], dim=1)
-        # (N, n, dim / heads, heads): neighbouring dimensions belong to different heads.
+        # (N, n, dim / heads, heads): adjacent dimensions belong to different heads.
         parts = values.reshape(len(states), len(blocks), -1, self.heads)
         return torch.einsum("nhb,nbdh->ndh", weights, parts).flatten(1)
 
 
 def describe_shares(network: Network, states: Tensor, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the mean share of every hookpoint over states `(N, D)` as a sentence, where the network has shares."""
+    """Return the mean weights of the hookpoints over states `(N, D)` as a note; empty if the network has none."""
     if not isinstance(network, _Mixing):
         return ()
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Linear adaptors: a fixed map, a trained one behind a LayerNorm, and the original of the latter."""
+"""Linear adaptors: a fixed map, a trained map after a LayerNorm, and the latter's original version."""
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +11,21 @@ _SLOPE = 0.2
 
 
 class Projection(Adaptor):
-    """A linear map `x W + b`, as every closed-form adaptor is."""
+    """A linear map `x W + b`; every closed-form adaptor is one."""
 
     kind = "projection"
     weight: Tensor
     bias: Tensor
 
     def __init__(self, width: int, dim: int) -> None:
-        """Begin as the first dimensions of the identity."""
+        """Start as the first dimensions of the identity."""
         super().__init__(width, dim)
         self.register_buffer("weight", torch.eye(width, dim))
         self.register_buffer("bias", torch.zeros(dim))
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None = None) -> "Projection":
-        """Wrap a matrix `(D, dim)` and perhaps a bias `(dim,)`."""
+        """Wrap a matrix `(D, dim)` and an optional bias `(dim,)`."""
         made = cls(*weight.shape)
         made.weight.copy_(weight)
         if bias is not None:
@@ -43,7 +43,7 @@ class Linear(Network):
     kind = "linear"
 
     def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__(width, dim)
         self.norm = nn.LayerNorm(width)
         self.map = nn.Linear(width, dim)
@@ -56,7 +56,7 @@ class Linear(Network):
 
     @torch.no_grad()
     def prepare(self, states: Tensor) -> Tensor:
-        """Return the states with mean 0 and variance 1 each."""
+        """Return each state with mean 0 and variance 1."""
         normed: Tensor = self.norm(states)
         return normed
 
@@ -67,19 +67,19 @@ class Linear(Network):
 
 
 class LinearOriginal(Network):
-    """LayerNorm, Linear, BatchNorm, LeakyReLU, LayerNorm, begun at random (Compressed Concatenation, CIKM 2025)."""
+    """LayerNorm, Linear, BatchNorm, LeakyReLU, LayerNorm, random weights (Compressed Concatenation, CIKM 2025)."""
 
     kind = "linear-original"
 
     def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__(width, dim)
         self.layers = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, dim), nn.BatchNorm1d(dim), nn.LeakyReLU(_SLOPE), nn.LayerNorm(dim)
         )
 
     def init_from_axes(self, axes: Tensor) -> None:
-        """Stay as it is: the experiment began at random."""
+        """Do nothing: the original experiment starts from random weights."""
 
     def forward(self, states: Tensor) -> Tensor:
         """Map states `(N, D)` to vectors `(N, dim)`."""

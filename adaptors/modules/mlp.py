@@ -1,4 +1,4 @@
-"""Adaptors with a hidden layer; all but the original begin as the linear map to the axes they are given."""
+"""Adaptors with a hidden layer; all but `MlpOriginal` start as the linear map to the given axes."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ __all__ = ["Autoencoder", "Correction", "Mlp", "MlpOriginal", "Residual"]
 
 
 class Correction(nn.Module):
-    """Two layers that give zero until they are trained."""
+    """Two layers whose output is zero before training."""
 
     def __init__(self, width: int, hidden: int, dim: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__()
         self.inner = nn.Linear(width, hidden)
         self.outer = nn.Linear(hidden, dim)
@@ -27,12 +27,12 @@ class Correction(nn.Module):
 
 
 class Mlp(Network):
-    """A hidden layer of two thirds of the width (1,152 > 768 > 512) beside a linear map."""
+    """A hidden layer of two thirds of the width (1,152 > 768 > 512), added to a linear map."""
 
     kind = "mlp"
 
     def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__(width, dim)
         self.skip = nn.Linear(width, dim, bias=False)
         self.correction = Correction(width, _hidden(width), dim)
@@ -49,17 +49,17 @@ class Mlp(Network):
 
 
 class MlpOriginal(Network):
-    """A hidden layer and nothing beside it, begun at random (Compressed Concatenation, CIKM 2025)."""
+    """A hidden layer without a skip connection, random weights (Compressed Concatenation, CIKM 2025)."""
 
     kind = "mlp-original"
 
     def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__(width, dim)
         self.layers = nn.Sequential(nn.Linear(width, _hidden(width)), nn.ReLU(), nn.Linear(_hidden(width), dim))
 
     def init_from_axes(self, axes: Tensor) -> None:
-        """Stay as it is: the experiment began at random."""
+        """Do nothing: the original experiment starts from random weights."""
 
     def forward(self, states: Tensor) -> Tensor:
         """Map states `(N, D)` to vectors `(N, dim)`."""
@@ -68,19 +68,19 @@ class MlpOriginal(Network):
 
 
 class Autoencoder(Mlp):
-    """An encoder, and a decoder that is needed in training only."""
+    """An encoder with a decoder that is used in training only."""
 
     kind = "autoencoder"
 
     def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__(width, dim)
         self.back = nn.Linear(dim, width, bias=False)
         self.back_correction = Correction(dim, _hidden(width), width)
 
     @torch.no_grad()
     def init_from_axes(self, axes: Tensor) -> None:
-        """See `Network`; the decoder begins as the pseudo-inverse."""
+        """See `Network`; the decoder starts as the pseudo-inverse."""
         super().init_from_axes(axes)
         self.back.weight.copy_(torch.linalg.pinv(axes[:, : self.dim]).T)
 
@@ -91,17 +91,17 @@ class Autoencoder(Mlp):
 
 
 class Residual(Network):
-    """The Matryoshka-Adaptor: c' = c + f(c) (Yoon et al., EMNLP 2024), c being the states on their principal axes.
+    """The Matryoshka-Adaptor c' = c + f(c) (Yoon et al., EMNLP 2024), with c the states on their principal axes.
 
     Attributes:
-        axes: The axes `(D, dim)`; they are not trained.
+        axes: The axes `(D, dim)`; not trained.
     """
 
     kind = "residual"
     axes: Tensor
 
     def __init__(self, width: int, dim: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         super().__init__(width, dim)
         self.register_buffer("axes", torch.eye(width, dim))
         self.correction = Correction(width, width, dim)

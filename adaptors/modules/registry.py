@@ -1,4 +1,4 @@
-"""The networks by their kind: no other class is trained, or made of a saved folder."""
+"""The trainable networks by kind: the only classes that are trained or loaded from a saved folder."""
 
 from adaptors.modules.base import Network
 from adaptors.modules.block_mixing import Attention, ScalarMix

@@ -1,4 +1,4 @@
-"""A learned rotation: products of Householder reflections, which leave full-width cosines as they are."""
+"""A learned rotation: a product of Householder reflections, which preserves full-width cosines."""
 
 import torch
 from torch import Tensor, nn
@@ -8,22 +8,22 @@ from adaptors.modules.linear import Projection
 
 __all__ = ["Rotation"]
 
-# Reflections; every pair of equal ones is the identity, which is how they begin.
+# Number of reflections; they start as pairs of equal ones, and each pair is the identity.
 _REFLECTIONS = 32
 
 
 class Rotation(Network):
-    """Principal axes, then reflections x - 2 v (v x) / (v v) one after another (Householder 1958), then a prefix.
+    """Principal axes, then successive reflections x - 2 v (v x) / (v v) (Householder 1958), then a prefix.
 
     Attributes:
-        axes: All axes `(D, D)`; they are not trained.
+        axes: All axes `(D, D)`; not trained.
     """
 
     kind = "rotation"
     axes: Tensor
 
     def __init__(self, width: int, dim: int) -> None:
-        """Begin with pairs of equal reflections, drawn at random."""
+        """Start with random pairs of equal reflections."""
         super().__init__(width, dim)
         self.register_buffer("axes", torch.eye(width))
         self.normals = nn.Parameter(torch.randn(_REFLECTIONS // 2, width).repeat_interleave(2, dim=0))
@@ -39,7 +39,7 @@ class Rotation(Network):
         A product of reflections of unit normals V `(D, k)` is I - V T V', where the inverse of T has 1/2 on its
         diagonal, V'V above it and nothing below (the compact WY form, Schreiber and Van Loan 1989).
         """
-        # No triangular system is solved in half precision.
+        # Triangular solves are not available in half precision.
         units = nn.functional.normalize(self.normals.float(), dim=1)
         inverse = (units @ units.T).triu(1) + torch.eye(len(units), device=units.device) / 2
         along = torch.linalg.solve_triangular(inverse, units[:, : self.dim], upper=True)
@@ -52,5 +52,5 @@ class Rotation(Network):
 
     @torch.no_grad()
     def flatten(self) -> Projection:
-        """Return it as a linear map."""
+        """Return the adaptor as a linear map."""
         return Projection.of(self.reflect(self.axes))

@@ -1,4 +1,4 @@
-"""An adaptor as a module of sentence-transformers: in training, and in a saved model of several modules."""
+"""An adaptor as a sentence-transformers module, for training and in saved models."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _WEIGHTS = "model.safetensors"
 
 
 class AdaptorModule(Module):
-    """Maps the vectors that come before it."""
+    """Apply an adaptor to the embeddings of the preceding modules."""
 
     def __init__(self, adaptor: Adaptor) -> None:
         """Wrap an adaptor."""
@@ -29,35 +29,35 @@ class AdaptorModule(Module):
         self.adaptor = adaptor
 
     def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
-        """Replace `sentence_embedding` `(N, D)` by the vectors of the adaptor, `(N, dim)`, in its own precision."""
+        """Replace `sentence_embedding` `(N, D)` by the adaptor's vectors `(N, dim)`, in the adaptor's dtype."""
         vectors = features["sentence_embedding"]
         weight = next(self.adaptor.parameters(), None)
         return {**features, "sentence_embedding": self.adaptor(vectors if weight is None else vectors.to(weight.dtype))}
 
     def get_embedding_dimension(self) -> int:
-        """Return the dimension of its vectors."""
+        """Return the dimension of the vectors."""
         return self.adaptor.dim
 
     def save(self, output_path: str, *args: Any, **options: Any) -> None:
-        """Write it into a folder that is there."""
+        """Write the adaptor into an existing folder."""
         write_network(self.adaptor, Path(output_path))
 
     @classmethod
     def load(  # type: ignore[override]
         cls, model_name_or_path: str, subfolder: str = "", **options: Any
     ) -> "AdaptorModule":
-        """Load a folder, in the dtype that `model_kwargs` names; whatever else is asked for is left to the model."""
+        """Load a folder or hub repository in the dtype of `model_kwargs`; its other options are for the model."""
         wanted = ("token", "cache_folder", "revision", "local_files_only")
         folder = cls.load_dir_path(model_name_or_path, subfolder, **{k: options[k] for k in wanted if k in options})
         if folder is None:
-            raise ModelError(f"'{model_name_or_path}' cannot be found")
+            raise ModelError(f"'{model_name_or_path}' not found: expected a saved folder or a hub id")
         module = cls(read_network(Path(folder)))
         dtype = _named_dtype(options.get("model_kwargs") or {})
         return module if dtype is None else module.to(dtype)
 
 
 def _named_dtype(model_kwargs: Mapping[str, Any]) -> torch.dtype | None:
-    """Return the dtype that transformers would load a model in, asked for so; None where it says nothing of one."""
+    """Return the dtype in model_kwargs as transformers would read it, or None if none is given."""
     asked = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
     if isinstance(asked, str):
         asked = getattr(torch, asked, None)
@@ -65,27 +65,27 @@ def _named_dtype(model_kwargs: Mapping[str, Any]) -> torch.dtype | None:
 
 
 def write_network(network: Adaptor, folder: Path) -> None:
-    """Write one of `NETWORKS` into a folder that is there."""
+    """Write an instance of one of `NETWORKS` into an existing folder."""
     payload = {"kind": network.kind, "settings": network.settings()}
     (folder / "config.json").write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / _WEIGHTS)
 
 
 def read_weights(network: Adaptor, folder: Path) -> None:
-    """Give an adaptor the weights that `write_network` wrote of one like it."""
+    """Load weights written by `write_network` into an adaptor of the same kind and size."""
     network.load_state_dict(load_file(folder / _WEIGHTS))
 
 
 def read_network(folder: Path) -> Adaptor:
-    """Read what `write_network` wrote; nothing but a class of `NETWORKS` is ever made.
+    """Read an adaptor written by `write_network`; only classes in `NETWORKS` are created.
 
     Raises:
-        ModelError: The folder holds none.
+        ModelError: The folder has no readable adaptor.
     """
     try:
         payload = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         network = NETWORKS[payload["kind"]](**payload["settings"])
         read_weights(network, folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder} holds no adaptor that can be read: {first_line(error)}") from error
+        raise ModelError(f"cannot read an adaptor from {folder}: {first_line(error)}") from error
     return network.eval()

@@ -1,1 +1,1 @@
-"""Shared by all trainings: trainer, callbacks, checkpoints, processes, log."""
+"""Shared by all training: trainer, callbacks, checkpoints, distributed processes, metrics log."""

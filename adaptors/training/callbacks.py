@@ -1,4 +1,4 @@
-"""Callbacks and checks of a training: early stopping, collapse of the vectors, a loss that is not a number."""
+"""Training callbacks and checks: early stopping, collapsed vectors, a loss that is not finite."""
 
 import math
 from collections.abc import Mapping
@@ -17,37 +17,37 @@ __all__ = ["CollapseMonitor", "EarlyStopping", "check_loss", "check_tracking"]
 
 
 class EarlyStopping(EarlyStoppingCallback):
-    """Ends a training after some epochs in a row without a better one; the beginning is one to be better than."""
+    """Early stopping after several epochs without improvement; the score before training counts as the first."""
 
     def on_evaluate(  # type: ignore[override]
         self, args: Any, state: Any, control: Any, metrics: dict[str, float], **options: Any
     ) -> None:
-        """Count the epochs."""
+        """Count the epochs without improvement."""
         super().on_evaluate(args, state, control, metrics, **options)  # type: ignore[no-untyped-call]
         if state.global_step == 0:
-            # The trainer itself looks for the best among the epochs after it.
+            # The trainer itself only considers the epochs after the start.
             state.best_metric = metrics[args.metric_for_best_model]
 
 
 class CollapseMonitor(TrainerCallback):
-    """Shows every step, and checks some vectors at every epoch."""
+    """Report every step, and check for collapsed vectors after every epoch."""
 
     def __init__(self, network: Adaptor, states: Tensor, progress: Progress) -> None:
-        """Watch a network by the vectors it gives to some states `(B, D)`."""
+        """Monitor a network by its vectors for a sample of states `(B, D)`."""
         self._network = network
         self._states = states
         self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Show the step."""
+        """Report the step."""
         self._progress(f"training {self._network.kind}", 1, state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
-        """Stop where the loss is not a number."""
+        """Stop if the loss is not finite."""
         check_loss(logs, f"{self._network.kind}: ", state.global_step)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Stop where all vectors are equal.
+        """Stop if all vectors are equal.
 
         Raises:
             TrainingError: They are.
@@ -57,33 +57,33 @@ class CollapseMonitor(TrainerCallback):
             vectors = self._network(self._states.to(device)).cpu().numpy()
         if is_collapsed(vectors):
             raise TrainingError(
-                f"{self._network.kind} collapsed: all vectors are equal after {state.global_step} steps, so that every "
-                "ranking is a tie; lower --lr, or take another loss"
+                f"{self._network.kind} collapsed: all vectors are equal after {state.global_step} steps, so every "
+                "ranking is a tie; lower --lr, or choose another loss"
             )
 
 
 def check_loss(logs: Mapping[str, float] | None, prefix: str, step: int) -> None:
-    """Stop a training whose loss is not a number in an entry of its log, after some steps.
+    """Check that the loss in a log entry is finite.
 
     Raises:
-        TrainingError: It is not; the message begins with the prefix.
+        TrainingError: It is not; the message starts with the prefix.
     """
     loss = (logs or {}).get("loss", 0.0)
     if not math.isfinite(loss):
-        raise TrainingError(f"{prefix}the loss is {loss} after {step} steps: lower --lr, or take another loss")
+        raise TrainingError(f"{prefix}the loss is {loss} after {step} steps: lower --lr, or choose another loss")
 
 
 def check_tracking(name: str) -> None:
-    """Refuse a tracker, named as sentence-transformers' trainer names it, that is unknown or not installed.
+    """Check that an experiment tracker, by its name in transformers, is installed.
 
     Raises:
-        CallError: It is.
+        CallError: It is unknown or not installed.
     """
     from transformers.integrations.integration_utils import get_available_reporting_integrations
 
     installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
     if name not in ("none", "all", *installed):
-        found = ", ".join(installed) or "none is"
+        found = ", ".join(installed) or "none"
         raise CallError(
-            f"--report-to {name} is unknown or not installed: install it, or take another ({found} installed)"
+            f"--report-to {name} is unknown or not installed: install it, or choose another (installed: {found})"
         )

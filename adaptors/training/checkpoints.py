@@ -1,4 +1,4 @@
-"""Checkpoints of a training, what may share them, and the results of its finished rounds."""
+"""Training checkpoints: fingerprints, the newest complete one, and the results of finished rounds."""
 
 import json
 import logging
@@ -36,24 +36,27 @@ _FINGERPRINT = "fit.json"
 
 
 def check_fingerprint(folder: Path, fingerprint: Mapping[str, Any]) -> None:
-    """Refuse a folder with checkpoints of another training; mark it as this one's otherwise.
+    """Check that a checkpoint folder is new or belongs to the same training, and mark it.
 
     Args:
-        folder: Where checkpoints go.
-        fingerprint: Plain values that two trainings have in common only if one may go on with the other's.
+        folder: Checkpoint folder.
+        fingerprint: Plain values that identify a training: equal only if one can resume from the other's checkpoints.
 
     Raises:
-        CallError: The folder holds those of another training.
+        CallError: The folder has checkpoints of a different training.
     """
     path, payload = folder / _FINGERPRINT, json.dumps(dict(fingerprint), sort_keys=True, indent=2)
     if path.exists() and path.read_bytes() != payload.encode():
-        raise CallError(f"{folder} holds checkpoints of another training: name an empty folder, or delete it")
+        raise CallError(
+            f"'{folder}' has checkpoints of another training (other data or settings): choose an empty folder, or "
+            "delete it"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda scratch: scratch.write_text(payload, encoding="utf-8"))
 
 
 def hash_texts(texts: Iterable[str]) -> str:
-    """Return the sha256 of texts in their order, where each ends included."""
+    """Return the sha256 of texts in order, with their boundaries."""
     found = TextHash()
     for text in texts:
         found.add(text)
@@ -61,52 +64,52 @@ def hash_texts(texts: Iterable[str]) -> str:
 
 
 def hash_model(model: nn.Module) -> str:
-    """Return the sha256 of a model's weights, of its modules with their settings, and of its vocabulary and prompts."""
+    """Return the sha256 of a model's weights, modules and their settings, vocabulary and prompts."""
     vocabulary: dict[str, int] = getattr(getattr(model, "tokenizer", None), "get_vocab", dict)()
     facts = [repr(model), json.dumps(sorted(vocabulary.items())), json.dumps(getattr(model, "prompts", None))]
     return hash_texts([hash_tensors(model.state_dict()), *facts])
 
 
 def read_state(checkpoint: str | Path) -> dict[str, Any]:
-    """Return what the trainer wrote of itself into a checkpoint.
+    """Return the trainer state in a checkpoint.
 
     Raises:
-        OSError: There is nothing.
-        ValueError: It is not whole.
+        OSError: The file does not exist.
+        ValueError: It is incomplete.
     """
     state: dict[str, Any] = json.loads((Path(checkpoint) / _STATE).read_text(encoding="utf-8"))
     return state
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that is whole; its state is written last."""
+    """Return the newest complete checkpoint, or None; the state file is written last."""
     found: Sequence[Path] = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2]))
     for path in found:
         try:
             read_state(path)
         except (OSError, ValueError):
-            _log.warning("%s is not whole: the one before it is taken", path)
+            _log.warning("checkpoint %s is incomplete; resuming from the previous one", path)
             continue
         return str(path)
     return None
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a training that keeps its checkpoints somewhere in a folder has one to go on from."""
+    """Return whether a folder has a checkpoint, in any subfolder, that a training can resume from."""
     return any(next(folder.rglob(name), None) for name in (_STATE, _EPOCHS))
 
 
 def save_finished_round(folder: Path, weights: dict[str, Tensor], epochs: tuple[Epoch, ...]) -> None:
-    """Save the trained weights of a round, by name, and its epochs into the folder of its checkpoints."""
+    """Save a round's trained weights, by name, and its epochs in its checkpoint folder."""
     values = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
     replace_file(folder / _WEIGHTS, lambda path: save_file(values, path))
-    # Written last: where it is, the weights are whole.
+    # Written last: if it exists, the weights are complete.
     payload = json.dumps([asdict(epoch) for epoch in epochs])
     replace_file(folder / _EPOCHS, lambda path: path.write_text(payload, encoding="utf-8"))
 
 
 def load_finished_round(folder: Path) -> tuple[dict[str, Tensor], tuple[Epoch, ...]] | None:
-    """Return what `save_finished_round` wrote, or None where the round is not finished."""
+    """Return the result of a round saved by `save_finished_round`, or None if it is not finished."""
     try:
         payload = json.loads((folder / _EPOCHS).read_text(encoding="utf-8"))
         return load_file(folder / _WEIGHTS), tuple(_read_epoch(entry) for entry in payload)

@@ -1,4 +1,4 @@
-"""Training in several processes, as `torchrun` and `accelerate launch` start them, on shared batches."""
+"""Distributed training (`torchrun`, `accelerate launch`) on shared batches."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,20 +26,20 @@ __all__ = [
     "world_size",
 ]
 
-# Names that losses have for the models they use.
+# Attribute names of models in losses.
 _NAMES = ("model", "sentence_embedder", "guide")
 
 
 T = TypeVar("T")
 
-# The others wait while the first one mines or ranks, however long that takes.
-_PATIENCE = timedelta(days=7)
+# The other processes wait while the first one mines or evaluates, which may take long.
+_TIMEOUT = timedelta(days=7)
 
 
 def init() -> None:
-    """Join the process group, where there are several processes."""
+    """Join the process group if there are several processes."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
-        PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+        PartialState(cpu=not torch.cuda.is_available(), timeout=_TIMEOUT)
 
 
 def world_size() -> int:
@@ -48,24 +48,24 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Return the number of this process, from 0 on."""
+    """Return the rank of this process, starting at 0."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Return whether this process writes and reports."""
+    """Return whether this is the process that writes files and output."""
     return rank() == 0
 
 
 def on_first(make: Callable[[], T]) -> T:
-    """Call a function in the first process, and return its result, or raise its error, in all; both are pickled."""
+    """Call a function in the first process; return its result, or raise its error, in all (both are pickled)."""
     if world_size() == 1:
         return make()
     payload: list[Any] = [None, None]
     if is_first():
         try:
             payload[0] = make()
-        except Exception as error:  # raised below, everywhere
+        except Exception as error:  # raised below in every process
             payload[1] = error
     torch.distributed.broadcast_object_list(payload, src=0)
     if payload[1] is not None:
@@ -75,19 +75,19 @@ def on_first(make: Callable[[], T]) -> T:
 
 
 class SharedModel(nn.Module):
-    """A model that gives the vectors of the whole batch, given a process's part of it.
+    """A model that returns the vectors of the whole batch, given one process's part of it.
 
-    Every process computes the loss of all rows. Gradients of a row's vector come from all processes and are summed;
-    those of the weights are averaged over the processes. So they are those of one process that has all rows.
+    Every process computes the loss of all rows. The gradients of a row's vector are summed over the processes, those of
+    the weights are averaged. The result equals training in one process with all rows.
     """
 
     def __init__(self, model: nn.Module, original: Any, is_trained: bool = True) -> None:
         """Wrap a model.
 
         Args:
-            model: Computes; one that is trained averages its weights' gradients over the processes.
-            original: The SentenceTransformer in it, for whatever losses need beside vectors.
-            is_trained: Whether only what gradients flow through is gathered: held-out rows are whole everywhere.
+            model: The wrapped model; a trained one averages its weights' gradients over the processes.
+            original: The SentenceTransformer in it, for the attributes that losses use.
+            is_trained: Gather vectors only if gradients are enabled; every process has all held-out rows anyway.
         """
         super().__init__()
         self.model = model
@@ -97,7 +97,7 @@ class SharedModel(nn.Module):
         self.device = original.device
 
     def forward(self, features: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
-        """Return the part's features, but `sentence_embedding` `(B, D)` of the whole batch."""
+        """Return the features of the part, with the `sentence_embedding` `(B, D)` of the whole batch."""
         found: dict[str, Tensor] = self.model(features, **options)
         if self.is_trained and not torch.is_grad_enabled():
             return found
@@ -105,8 +105,8 @@ class SharedModel(nn.Module):
 
 
 def share_loss(loss: nn.Module, model: nn.Module) -> None:
-    """Have a loss, and those inside it, use a model that gives whole batches in place of their SentenceTransformer."""
-    # What goes around a loss listens to the model of the loss inside: both have to have the same.
+    """Replace the SentenceTransformer in a loss, and in its inner losses, by a `SharedModel`."""
+    # An outer loss hooks the model of its inner loss, so both must share one object.
     shared: dict[SentenceTransformer, SharedModel] = {}
     for part in list(loss.modules()):
         for name, child in list(part.named_children()):
@@ -116,9 +116,9 @@ def share_loss(loss: nn.Module, model: nn.Module) -> None:
 
 
 class _Part:
-    """Batches of row numbers, of which every process takes an equal share, in order.
+    """A batch sampler that gives every process an equal share of each batch, in order.
 
-    Where a batch does not divide evenly, as the last one may, the rows that are left over are left out.
+    If a batch does not divide evenly (usually the last one), the remaining rows are dropped.
     """
 
     def __init__(self, batches: Any) -> None:
@@ -137,7 +137,7 @@ class _Part:
 
 
 def own_part(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
-    """Return a loader of this process's part of the batches of one that is the same in every process."""
+    """Return a loader of this process's part of each batch, given a loader that is the same in every process."""
     prepared: Any = whole(loader, device)
     part: DataLoader[Any] = DataLoader(
         loader.dataset,
@@ -148,7 +148,7 @@ def own_part(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
 
 
 def whole(loader: DataLoader[Any], device: torch.device) -> DataLoader[Any]:
-    """Return a loader that gives every process the same batches, with tensors on a device."""
+    """Return a loader that gives every process the same complete batches, with tensors on a device."""
     prepared: DataLoader[Any] = prepare_data_loader(
         loader, device, num_processes=1, process_index=0, put_on_device=True, use_seedable_sampler=True
     )

@@ -1,4 +1,4 @@
-"""Losses and scores of a training, epoch by epoch."""
+"""Losses and scores of a training run by epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ _SCORE = "eval_ndcg@10_"
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch.
+    """Losses and scores of one epoch.
 
     Attributes:
-        number: 0 is before the first step.
-        train_loss: Mean over its batches; None at the beginning.
-        held_out_loss: On held-out texts; None where held-out queries are ranked instead.
+        number: Epoch number; 0 is before the first step.
+        train_loss: Mean over its batches; None for epoch 0.
+        held_out_loss: Loss on held-out texts; None if held-out queries are scored instead.
         scores: nDCG@10 on held-out training queries, by dimension; empty without labels.
     """
 
@@ -28,10 +28,10 @@ class Epoch:
 
 
 def best_epoch(epochs: Sequence[Epoch]) -> int:
-    """Return the number of the epoch of the greatest mean score, or of the least held-out loss without scores."""
+    """Return the number of the epoch with the highest mean score or, without scores, the lowest held-out loss."""
 
     def rating(epoch: Epoch) -> float:
-        """Return the mean score, or the loss with its sign changed."""
+        """Return the mean score or the negative loss."""
         value = -(epoch.held_out_loss or 0.0) if not epoch.scores else sum(epoch.scores.values()) / len(epoch.scores)
         return -math.inf if math.isnan(value) else value
 
@@ -39,7 +39,7 @@ def best_epoch(epochs: Sequence[Epoch]) -> int:
 
 
 def describe_choice(epochs: Sequence[Epoch]) -> str:
-    """Return a sentence on how good a training made what it trained, by what was held out; nothing without epochs."""
+    """Return a sentence on the improvement on held-out data, or an empty string without epochs."""
     if not epochs:
         return ""
     best, start = next(epoch for epoch in epochs if epoch.number == best_epoch(epochs)), epochs[0]
@@ -48,16 +48,14 @@ def describe_choice(epochs: Sequence[Epoch]) -> str:
         name = "nDCG@10"
         before, after = (sum(epoch.scores.values()) / len(epoch.scores) for epoch in (start, best))
     if best is start:
-        return (
-            f"no epoch was better than the start (held-out {name} {before:.4f}), which is what is kept: nothing was won"
-        )
-    return f"held-out {name} {before:.4f} before, {after:.4f} after epoch {best.number}, which is kept"
+        return f"no epoch improved on the start (held-out {name} {before:.4f}), so the initial weights were kept"
+    return f"held-out {name}: {before:.4f} before training, {after:.4f} after epoch {best.number} (kept)"
 
 
 def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, ...]:
-    """Return the epochs in the trainer's log, given the steps of one."""
+    """Return the epochs in the trainer's log, given the number of steps per epoch."""
     losses = {int(entry["step"]): entry["loss"] for entry in log if "loss" in entry}
-    # A loss is the mean since the one before it, and the last of an epoch may stand for fewer steps.
+    # A loss is the mean since the previous log entry; the last one of an epoch may cover fewer steps.
     spans = {at: at - before for before, at in pairwise((0, *losses))}
     epochs = []
     for entry in log:
@@ -71,7 +69,7 @@ def read_epochs(log: Sequence[Mapping[str, float]], steps: int) -> tuple[Epoch, 
 
 
 def epoch_cells(epochs: Sequence[Epoch]) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the rows of a table of epochs, as text."""
+    """Return the header and the rows of a table of epochs as text."""
     dims = list(epochs[0].scores) if epochs else []
     header = ["epoch", "train loss", "held-out loss", *(f"nDCG@10 {dim}" for dim in dims)]
     rows = [

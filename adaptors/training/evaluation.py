@@ -1,4 +1,4 @@
-"""Evaluate a model in the middle of its training: as it is in use, by nDCG@10 of vectors in memory."""
+"""Evaluate a model during training: in eval mode, by nDCG@10 of vectors in memory."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ NDCG = Metric("ndcg", 10)
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Let a model embed as it does in use, without gradients; its modes and all random states are as before after it.
+    """Put a model in eval mode without gradients; training modes and random states are restored at the end.
 
     Args:
-        model: The model; its parts may be in different modes.
+        model: The model; its modules may be in different modes.
     """
     with kept_modes(model), kept_random_states(), torch.no_grad():
         model.eval()
@@ -30,7 +30,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def kept_modes(model: nn.Module) -> Iterator[None]:
-    """Give every part of a model its mode back afterwards: training or not."""
+    """Restore the training mode of every module of a model at the end."""
     modes = {module: module.training for module in model.modules()}
     try:
         yield
@@ -47,7 +47,7 @@ def mean_ndcg(
     query_ids: Sequence[str],
     document_ids: Sequence[str],
 ) -> float:
-    """Return the mean nDCG@10 of queries `(Q, D)` among documents `(N, D)`, given grades per query and document."""
+    """Return the mean nDCG@10 of queries `(Q, D)` over documents `(N, D)`, given relevance labels."""
     top = TopK(query_ids, NDCG.cutoff)
     top.add(list(document_ids), cosines(unit(queries), documents))
     return float(score_run(top.run(), qrels, [NDCG])[NDCG].mean())

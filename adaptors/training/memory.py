@@ -1,4 +1,4 @@
-"""How much memory a training takes: told before it starts, and kept within bounds."""
+"""Estimate the memory of a training before it starts, and limit it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from probe.layers.random_states import kept_random_states
 __all__ = ["bounded", "saved_bytes"]
 
 _log = logging.getLogger(__name__)
-# What an encoder keeps of a batch for the way back, above which it reads it in parts, and computes each once more.
+# Activations of a batch in bytes; above this, the batch is encoded in parts with gradient checkpointing.
 _MOST = 1 << 30
-# The way back itself needs about half as much again.
+# The backward pass needs about half as much again.
 _BACKWARD = 1.5
 
 
@@ -28,16 +28,16 @@ _BACKWARD = 1.5
 def bounded(
     model: SentenceTransformer, columns: Sequence[Sequence[Any]], rows: int, *, splits: bool, say: bool
 ) -> Iterator[None]:
-    """Train within bounds of memory: a batch that would leave much behind is read in parts, each computed once more.
+    """Limit the memory of a training: large batches are encoded in parts with gradient checkpointing.
 
-    The loss is of the whole batch as before, and a step takes about a third longer.
+    The loss is still computed on the whole batch; a step takes about a third longer.
 
     Args:
-        model: The model; which of its weights are trained is chosen.
-        columns: Texts of the training rows, column by column.
+        model: The model, with `requires_grad` already set.
+        columns: Texts of the training rows by column.
         rows: Rows that are embedded at once.
-        splits: Whether it may read a batch in parts.
-        say: Whether to log how much memory it takes.
+        splits: Whether a batch may be encoded in parts.
+        say: Whether to log the estimated memory.
     """
     texts = [max(column, key=len) for column in columns if column and all(isinstance(text, str) for text in column)]
     if not texts:
@@ -48,8 +48,8 @@ def bounded(
     splits = splits and kept > _MOST
     if say:
         size = (_BACKWARD * (min(kept, each * part) if splits else kept) + _held(model)) / 1e9
-        how = f"; batches are read in parts of {part} texts, which keeps it low" if splits else ""
-        _log.info("training takes about %.1f GB of memory at its longest texts%s", size, how)
+        how = f"; batches are encoded in parts of {part} texts to save memory" if splits else ""
+        _log.info("training needs about %.1f GB of memory for the longest texts%s", size, how)
     if not splits:
         yield
         return
@@ -57,12 +57,12 @@ def bounded(
     try:
         yield
     finally:
-        # Whoever wrapped it in between left it wrapped.
+        # The trainer may have wrapped it in between.
         model.__dict__.pop("forward", None)
 
 
 def _read_in_parts(forward: Any, part: int, features: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """Embed a batch; where a loss is to be learned from, in parts of which nothing is kept but the vectors."""
+    """Embed a batch; with gradients, in checkpointed parts that keep only the vectors."""
     tensors = {name: value for name, value in features.items() if isinstance(value, Tensor) and value.ndim}
     count = max((len(value) for value in tensors.values()), default=0)
     if not torch.is_grad_enabled() or count <= part or any(len(value) != count for value in tensors.values()):
@@ -70,7 +70,7 @@ def _read_in_parts(forward: Any, part: int, features: dict[str, Any], **options:
         return found
 
     def embed(start: int) -> Tensor:
-        """Return the vectors of a part."""
+        """Return the vectors of one part."""
         piece = {**features, **{name: value[start : start + part] for name, value in tensors.items()}}
         vectors: Tensor = forward(piece, **options)["sentence_embedding"]
         return vectors
@@ -80,12 +80,12 @@ def _read_in_parts(forward: Any, part: int, features: dict[str, Any], **options:
 
 
 def saved_bytes(model: Any, texts: Sequence[str]) -> int:
-    """Return the bytes that a model in training keeps of a batch of texts for the way back, its weights aside."""
+    """Return the bytes a model in training keeps for the backward pass of a batch of texts, without its weights."""
     weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     seen: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        """Note a tensor that is kept."""
+        """Record a saved tensor."""
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             seen[storage.data_ptr()] = storage.nbytes()
@@ -100,7 +100,7 @@ def saved_bytes(model: Any, texts: Sequence[str]) -> int:
 
 
 def _held(model: nn.Module) -> int:
-    """Return the bytes of the weights, and of the gradients and the two moments of those that are trained."""
+    """Return the bytes of all weights, plus gradients and both AdamW moments of the trained ones."""
     parameters = list(model.parameters())
     trained = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
     return sum(p.numel() * p.element_size() for p in parameters) + 3 * trained

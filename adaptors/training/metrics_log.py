@@ -1,4 +1,4 @@
-"""Metrics of a training, step by step: the geometry of a sample, the progress line, the log file."""
+"""Training metrics by step: geometry of a sample, progress line, log file."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ _BEGIN = '{"step": '
 
 
 class SampleGeometry(NamedTuple):
-    """Geometry of the vectors of pairs.
+    """Geometry of the vectors of text pairs.
 
     Attributes:
-        alignment: Mean squared distance of a pair; 0 where both sides are equal (Wang and Isola, ICML 2020).
-        uniformity: Log of the mean of exp(-2 distance^2) over different texts; the lower, the more evenly they fill
-            the sphere (Wang and Isola, ICML 2020).
-        mean_cosine: Of different texts; 1 where all are alike.
-        effective_rank: Directions that are in use; 1 where all are alike (Roy and Vetterli 2007).
+        alignment: Mean squared distance of pairs; 0 if both sides are equal (Wang and Isola, ICML 2020).
+        uniformity: Log of the mean of exp(-2 distance^2) over different texts; lower means more uniform on the sphere
+            (Wang and Isola, ICML 2020).
+        mean_cosine: Mean cosine of different texts; 1 if all vectors are equal.
+        effective_rank: Effective number of dimensions; 1 if all vectors are equal (Roy and Vetterli 2007).
     """
 
     alignment: float
@@ -49,12 +49,12 @@ class SampleGeometry(NamedTuple):
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """Metrics of a training at a step.
+    """Metrics of a training run at a step.
 
     Attributes:
-        step: Steps that were done.
-        epoch: Times that all texts were seen.
-        loss: Mean since the step logged before.
+        step: Number of completed steps.
+        epoch: Number of passes over the training texts.
+        loss: Mean since the previous log entry.
         rate: Learning rate.
         alignment: As in `SampleGeometry`.
         uniformity: As in `SampleGeometry`.
@@ -72,7 +72,7 @@ class StepMetrics:
     effective_rank: float
 
     def summary(self) -> str:
-        """Return the metrics in a few words."""
+        """Return the metrics in one short line."""
         return (
             f"loss {self.loss:.3g} align {self.alignment:.3g} uniform {self.uniformity:.3g} "
             f"cosine {self.mean_cosine:.3g} rank {self.effective_rank:.3g}"
@@ -80,21 +80,21 @@ class StepMetrics:
 
 
 def pair_geometry(left: Tensor, right: Tensor) -> SampleGeometry:
-    """Measure pairs; all but their alignment is measured within each side, and averaged over both.
+    """Measure the geometry of pairs; all but the alignment is measured per side and averaged.
 
     Args:
-        left: One side `(B, D)`, B >= 2; scaled to length 1.
-        right: The other `(B, D)`, row i belonging to row i of the left.
+        left: One side `(B, D)`, B >= 2; unit vectors.
+        right: The other side `(B, D)`; row i is paired with row i of the left side.
 
     Returns:
         The measures, in float64.
 
     Raises:
-        CallError: The sides are of other shapes.
+        CallError: The shapes are wrong or differ.
     """
     if left.shape != right.shape or left.ndim != 2 or len(left) < 2:
         found = f"{tuple(left.shape)} and {tuple(right.shape)}"
-        raise CallError(f"expected two sides of one shape (B, D) with at least 2 rows, found {found}")
+        raise CallError(f"expected two sides of the same shape (B, D) with at least 2 rows, found {found}")
     sides = [side.detach().float().cpu().numpy() for side in (left, right)]
     others = (_mean(value, sides) for value in (uniformity, mean_cosine, effective_rank))
     return SampleGeometry(alignment(*sides), *others)
@@ -105,26 +105,26 @@ def _mean(value: Callable[[Embeddings], float], sides: Sequence[Embeddings]) -> 
 
 
 def check_log(file: Path) -> None:
-    """Refuse a file that cannot hold a log: it must be new, or the log of an earlier training.
+    """Check that a log file is new or the log of an earlier training.
 
     Raises:
-        CallError: There is no folder for it, or it holds something else.
+        CallError: Its folder does not exist, or the file is something else.
     """
     if file.is_dir():
         raise CallError(f"the log '{file}' is a folder: expected a file")
     if not file.parent.is_dir():
-        raise CallError(f"the log '{file}': there is no folder '{file.parent}'; make it first")
+        raise CallError(f"the log '{file}': there is no folder '{file.parent}'; create it first")
     _read(file)
 
 
 def continue_log(file: Path, step: int) -> int:
-    """Open a log for a training: empty where no step is done, else as it is, without a line that was half written.
+    """Prepare a log for a training: emptied for a new one, kept for a resumed one, without an incomplete last line.
 
     Returns:
-        The last step in the log; what is done again of it is not written again.
+        The last step in the log; steps up to it are not written again.
 
     Raises:
-        CallError: The file holds something else.
+        CallError: The file is not a training log.
     """
     lines = _read(file)
     if not step:
@@ -135,46 +135,46 @@ def continue_log(file: Path, step: int) -> int:
 
 
 def append_metrics(file: Path, facts: StepMetrics) -> None:
-    """Add a line to a log; it is in the file when this returns."""
+    """Append a line to a log; it is written when this returns."""
     with file.open("a", encoding="utf-8") as log:
         log.write(json.dumps(asdict(facts)) + "\n")
 
 
 def _read(file: Path) -> list[tuple[int, str]]:
-    """Return the whole lines of a log with their steps."""
+    """Return the complete lines of a log with their steps."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
         if lines and not lines[-1].endswith("\n") and _BEGIN.startswith(lines[-1][: len(_BEGIN)]):
-            lines.pop()  # half of it was written when the training was killed
+            lines.pop()  # incomplete: the training was killed while writing it
         return [(int(json.loads(line)["step"]), line) for line in lines]
     except (ValueError, TypeError, KeyError) as error:
-        raise CallError(f"'{file}' holds something else than the log of a training: name another file") from error
+        raise CallError(f"'{file}' exists and is not a training log: choose another file") from error
 
 
-# Gives both sides of a fixed sample, each `(B, D)`, as the model embeds it now.
+# Returns both sides of a fixed sample, each `(B, D)`, as the model embeds it now.
 Sample = Callable[[], tuple[Tensor, Tensor]]
 
 
 def measure_sample(model: nn.Module, sample: Sample, step: int) -> SampleGeometry:
-    """Measure a sample as a model in training embeds it; the training goes on as if it had not been.
+    """Measure the geometry of a sample during training, without side effects on the training.
 
     Args:
         model: The model.
-        sample: Embeds the sample with it; called in eval mode, without gradients and with random states of its own.
-        step: Steps that were done, for the message.
+        sample: Embeds the sample with the model; called in eval mode, without gradients, with separate random states.
+        step: Number of completed steps, for the message.
 
     Raises:
-        TrainingError: The vectors are not numbers.
+        TrainingError: The vectors are not finite.
     """
     with evaluation_mode(model):
         left, right = sample()
     if not (left.isfinite().all() and right.isfinite().all()):
-        raise TrainingError(f"the vectors are not numbers after {step} steps: lower --lr")
+        raise TrainingError(f"the vectors contain NaN or infinity after {step} steps: lower --lr")
     return pair_geometry(left, right)
 
 
 class TrainingLog(TrainerCallback):
-    """Shows every step in the progress line, and what the trainer logs of loss and geometry there and in a file."""
+    """Report every step, loss and geometry in the progress line, and log loss and geometry to a file."""
 
     def __init__(
         self,
@@ -188,15 +188,15 @@ class TrainingLog(TrainerCallback):
         """Prepare a log.
 
         Args:
-            name: What the progress line calls the training.
+            name: Name of the training in the progress line.
             progress: Called at every step.
-            file: Where every log entry is a line of JSON, `StepMetrics` by name; a training that is taken up again
-                goes on with it, and any other begins it anew.
-            done: Steps of earlier rounds, whose lines stay.
-            total: Gives the steps that it will be, after some, where the trainer does not know.
+            file: JSON lines file, one `StepMetrics` object per entry; appended to by a resumed training, overwritten
+                by a new one.
+            done: Steps of earlier rounds, whose lines are kept.
+            total: Returns the expected number of steps, given the completed ones; default: the trainer's.
 
         Raises:
-            CallError: The file holds something else, or there is no folder for it.
+            CallError: The file is not a training log, or its folder does not exist.
         """
         if file is not None:
             check_log(file)
@@ -204,19 +204,19 @@ class TrainingLog(TrainerCallback):
         self._shown, self._done, self._written = name, done, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Open the file."""
+        """Open the log file."""
         if self._file is not None:
             self._written = continue_log(self._file, self._done + state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Show the step; an epoch's last one is logged too."""
+        """Report the step; the last one of an epoch is logged too."""
         self._progress(self._shown, 1, self._steps(state))
-        # A training that is taken up again there begins its means anew.
+        # A training resumed there starts a new mean.
         if args.eval_steps and state.global_step % args.eval_steps == 0:
             control.should_log = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
-        """Show and write a loss with its geometry."""
+        """Report and write a loss with its geometry."""
         if logs is None or "loss" not in logs:
             return
         step = self._done + state.global_step

@@ -1,4 +1,4 @@
-"""The pace of a training: how far it is, by its steps or by the clock, when it is evaluated, and when it ends."""
+"""Schedule of a training limited by steps or by time: progress, learning rate, evaluations, end."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,13 @@ _SPENT, _ENDED = "seconds_spent", "time_is_over"
 
 @dataclass
 class Budget:
-    """A time that everything has to be done in, from setting up to saving.
+    """A time limit for everything from setup to saving.
 
     Attributes:
-        minutes: The time.
-        clock: Gives seconds.
-        reserve: Seconds that are left for what comes after the training.
-        began: When the time began to run.
+        minutes: The limit.
+        clock: Returns the current time in seconds.
+        reserve: Seconds reserved for the work after training.
+        began: Start time.
     """
 
     minutes: float
@@ -36,52 +36,52 @@ class Budget:
         self.began = self.clock()
 
     def left(self) -> float:
-        """Return the seconds that are left for training."""
+        """Return the seconds left for training."""
         return 60 * self.minutes - self.reserve - self.spent()
 
     def spent(self) -> float:
-        """Return the seconds that are over."""
+        """Return the elapsed seconds."""
         return self.clock() - self.began
 
     def is_half_over(self) -> bool:
-        """Return whether half of it is over, so that what is left is for training."""
+        """Return whether half of the time has passed; the rest is for training."""
         return self.spent() > 30 * self.minutes
 
     def check(self) -> None:
-        """Refuse to go on setting up where no time is left to train.
+        """Check that there is time left for training.
 
         Raises:
             TrainingError: There is none.
         """
         if self.left() <= 0:
             raise TrainingError(
-                f"--minutes {self.minutes:g} are over before the first step: setting up took "
-                f"{self.spent():.0f} s, and {self.reserve:.0f} s are needed to save; pass more, or --steps"
+                f"--minutes {self.minutes:g} ran out before the first step: setup took {self.spent():.0f} s and saving "
+                f"needs {self.reserve:.0f} s; pass a larger --minutes, or --steps instead"
             )
 
 
 class Pace(TrainerCallback):
-    """Has a training evaluated and kept at every tenth of its way, and ended in time.
+    """Evaluate and save a training ten times along the way, and end it in time.
 
-    The time that an interrupted training took is in its log, and counts when it is taken up again.
+    The time an interrupted training took is in its log, and counts when it is resumed.
     """
 
     def __init__(self, steps: int, budget: Budget | None, evaluation: Callable[[], float]) -> None:
         """Plan a training.
 
         Args:
-            steps: Its steps, unless there is a budget.
-            budget: Its time, if that is limited.
-            evaluation: Gives the seconds that an evaluation takes.
+            steps: Number of steps, unless there is a budget.
+            budget: Time limit, if any.
+            evaluation: Returns the seconds an evaluation takes.
         """
         self._steps, self._budget, self._evaluation = steps, budget, evaluation
         self._before = self._began = self._whole = 0.0
-        # When the last step or stop ended; how long a step, and a stop to evaluate and keep, take at most.
+        # End of the last step or pause; longest step; longest pause for evaluation and saving.
         self._last = self._step = self._stop = 0.0
         self._part, self._ends = 0, False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Take up the time where it was."""
+        """Restore the elapsed time of a resumed training."""
         if self._budget is not None:
             self._before = _read_spent(state.log_history)
             self._began = self._last = self._budget.clock()
@@ -89,27 +89,27 @@ class Pace(TrainerCallback):
         self._part = int(_PARTS * self.share(state.global_step))
 
     def share(self, step: int) -> float:
-        """Return how much of the way lies behind after some steps, from 0 to 1."""
+        """Return the completed share of the training after some steps, from 0 to 1."""
         if self._budget is None:
             return min(1.0, step / self._steps)
         return min(1.0, self._spent() / self._whole) if self._whole > 0 else 1.0
 
     def rate_factor(self, warm_up: float, step: int) -> float:
-        """Return the factor of the learning rate: it rises in a share of the way, and falls to 0 in a line."""
+        """Return the learning-rate factor: linear warm-up over a share of the training, then linear decay to 0."""
         share = self.share(step)
         return share / warm_up if share < warm_up else (1 - share) / (1 - warm_up)
 
     def expected_steps(self, step: int) -> int:
-        """Return how many steps it will be, as far as can be told after some."""
+        """Return the expected number of steps, given the completed ones."""
         return self._steps if self._budget is None else max(step + 1, round(step / max(self.share(step), 1e-9)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Evaluate, keep and end where it is time to."""
+        """Evaluate, save and stop when it is time to."""
         self._ends = state.global_step >= state.max_steps
         if self._budget is not None:
             now = self._budget.clock()
             self._step, self._last = max(self._step, now - self._last), now
-            # Another step, and the evaluation of the last, must fit.
+            # One more step and the final evaluation must fit.
             self._ends |= self._spent() + self._step + max(self._stop, self._evaluation()) >= self._whole
         part = int(_PARTS * self.share(state.global_step))
         if self._ends or part > self._part:
@@ -119,14 +119,14 @@ class Pace(TrainerCallback):
         control.should_training_stop |= self._ends
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Note the time, which is kept with the checkpoint."""
+        """Record the elapsed time, which is saved with the checkpoint."""
         if self._budget is not None:
             state.log_history.append({"step": state.global_step, _SPENT: self._spent(), _ENDED: self._ends})
             if not state.global_step:
                 self._last = self._budget.clock()
 
     def on_save(self, args: Any, state: Any, control: Any, **options: Any) -> None:
-        """Note how long evaluating and keeping took."""
+        """Record how long evaluation and saving took."""
         if self._budget is not None:
             now = self._budget.clock()
             self._stop, self._last = max(self._stop, now - self._last), now
@@ -136,10 +136,10 @@ class Pace(TrainerCallback):
 
 
 def has_run_out(state: Mapping[str, Any]) -> bool:
-    """Return whether a training had ended by the clock, given what the trainer wrote of itself into a checkpoint."""
+    """Return whether a training ended by its time limit, given the trainer state in a checkpoint."""
     return any(entry.get(_ENDED) for entry in state["log_history"])
 
 
 def _read_spent(log: Sequence[Mapping[str, Any]]) -> float:
-    """Return the seconds that a training had taken, by its log."""
+    """Return the elapsed seconds recorded in a trainer's log."""
     return next((entry[_SPENT] for entry in reversed(log) if _SPENT in entry), 0.0)

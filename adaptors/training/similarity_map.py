@@ -1,4 +1,4 @@
-"""Picture of the similarities of a sample before and after a training."""
+"""Plot of the similarities of a sample before and after training."""
 
 from pathlib import Path
 
@@ -21,29 +21,31 @@ def similarity_map(
     *,
     sides: tuple[str, str] = ("queries", "documents"),
 ) -> None:
-    """Draw the cosines of all pairs of a sample before and after a training, side by side on one scale of colours.
+    """Plot the cosines of all pairs of a sample before and after training, side by side with one colour scale.
 
     Args:
-        before: Both sides `(B, D)` before the training, row i of one belonging to row i of the other.
-        after: The same after it.
-        path: The picture, whole or not at all: .png, .svg or .pdf. Equal vectors give equal bytes.
-        sides: What the rows are called, and what the columns are.
+        before: Both sides `(B, D)` before training; row i of one side is paired with row i of the other.
+        after: The same after training.
+        path: Image file (.png, .svg or .pdf), written completely or not at all. Equal vectors give equal bytes.
+        sides: Labels of the rows and the columns.
 
     Raises:
-        CallError: The sides do not belong together or are not numbers, the suffix is another, or matplotlib is not
-            installed.
-        OSError: The picture cannot be written.
+        CallError: The shapes do not match, the vectors are not finite, the suffix is not supported, or matplotlib is
+            not installed.
+        OSError: The image cannot be written.
     """
     check_matplotlib("a similarity map")
     save_picture(PairMap(_cosines(*before), _cosines(*after), sides), path)
 
 
 def _cosines(left: Tensor, right: Tensor) -> NDArray[np.float64]:
-    """Return the cosines of all rows of one side with all of the other `(B, B)`."""
+    """Return the cosines `(B, B)` between all rows of both sides."""
     if left.shape != right.shape or left.ndim != 2 or not len(left):
-        raise CallError(f"expected two sides of one shape (B, D), found {tuple(left.shape)} and {tuple(right.shape)}")
+        raise CallError(
+            f"expected two sides of the same shape (B, D), found {tuple(left.shape)} and {tuple(right.shape)}"
+        )
     if not (left.isfinite().all() and right.isfinite().all()):
-        raise CallError("the vectors are not numbers, so that there is nothing to draw")
+        raise CallError("cannot plot the similarities: the vectors contain NaN or infinity")
     first, second = (unit(side.detach().float().cpu().numpy()).astype(np.float64) for side in (left, right))
     cosines: NDArray[np.float64] = (first @ second.T).clip(-1, 1)
     return cosines

@@ -1,4 +1,4 @@
-"""sentence-transformers' trainer, as models are trained here."""
+"""sentence-transformers' trainer, adapted for this package."""
 
 import warnings
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from probe.models.device import pick_device, pick_dtype
 __all__ = ["OPTIMIZER", "EncoderTrainer", "PlainTrainer", "encoder_arguments", "is_fast"]
 
 _WEIGHTS = "trained.safetensors"
-# In fingerprints: a training cannot go on from a checkpoint with other groups of parameters.
+# In fingerprints: a training cannot resume from a checkpoint with other parameter groups.
 OPTIMIZER = "adamw by learning rate"
 _KNOWN = set(TrainerState.__dataclass_fields__)
 
@@ -35,17 +35,17 @@ def is_fast() -> bool:
 
 
 class PlainTrainer(SentenceTransformerTrainer):
-    """The trainer, silent, and without the model card that describes its data set's columns."""
+    """A trainer without console output and without sentence-transformers' model card callback."""
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Add none."""
+        """Add no callback."""
 
     def run(self) -> None:
-        """Train, from the newest checkpoint in its folder on; of a training that had ended, only the end is loaded."""
-        # It writes to stdout, where results go.
+        """Train, resuming from the newest checkpoint; if the training had ended, only load its result."""
+        # It prints to stdout, which is reserved for results.
         self.remove_callback(PrinterCallback)
         checkpoint = last_checkpoint(Path(str(self.args.output_dir)))
-        # The scores of the start are in the checkpoint: evaluated again, it would count as another epoch.
+        # The initial scores are in the checkpoint: another evaluation would count as an epoch.
         self.args.eval_on_start = self.args.eval_on_start and checkpoint is None
         if checkpoint is None or not self.has_ended(state := read_state(checkpoint)):
             self.train(resume_from_checkpoint=checkpoint)
@@ -57,83 +57,83 @@ class PlainTrainer(SentenceTransformerTrainer):
             self._load_from_checkpoint(checkpoint)
 
     def has_ended(self, state: Mapping[str, Any]) -> bool:
-        """Return whether no step is left after a checkpoint, given what the trainer wrote of itself into it."""
+        """Return whether the training had ended, given the trainer state in a checkpoint."""
         kept = [one for one in (state.get("stateful_callbacks") or {}).values() if isinstance(one, dict)]
         given = [{**one.get("args", {}), **one.get("attributes", {})} for one in kept]
-        lost_patience = any(
+        stopped_early = any(
             one["early_stopping_patience_counter"] >= one["early_stopping_patience"]
             for one in given
             if "early_stopping_patience" in one
         )
-        return lost_patience or state["global_step"] >= self.args.max_steps
+        return stopped_early or state["global_step"] >= self.args.max_steps
 
     def _load_best_model(self) -> None:
-        # The trainer's own goes on with the last epoch where the best cannot be read.
+        # The base class would silently continue with the last epoch if the best cannot be read.
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
 
 class EncoderTrainer(PlainTrainer):
-    """The trainer of encoders, whose checkpoints hold the trained weights alone.
+    """A trainer of encoders whose checkpoints contain the trained weights only.
 
     Attributes:
-        sample: Embeds a fixed sample, whose geometry is logged with every loss.
+        sample: Embeds a fixed sample; its geometry is logged with every loss.
     """
 
     sample: Sample | None = None
 
     @property
     def _is_shared(self) -> bool:
-        """Whether batches are shared by processes whose loss does not gather their parts itself."""
+        """Whether several processes share each batch and the loss does not gather across devices itself."""
         loss: Any = self.loss
         return world_size() > 1 and not any(getattr(part, "gather_across_devices", False) for part in loss.modules())
 
     def compute_loss(self, model: Any, *args: Any, **named: Any) -> Any:
-        """Return the loss; of several processes, each returns that of all their rows."""
+        """Return the loss; with several processes, each returns the loss of all rows."""
         if not self._is_shared:
             return super().compute_loss(model, *args, **named)
         if model is self.model_wrapped:
             share_loss(self.loss, model)  # type: ignore[arg-type]
-        # Columns that were embedded as one batch could not be told apart once they are gathered.
+        # Columns embedded as one batch could not be separated after gathering.
         with column_merging_disabled():
             return super().compute_loss(model, *args, **named)
 
     def override_model_in_loss(self, loss: torch.nn.Module, model: Any) -> torch.nn.Module:
-        """Return the loss, which is given the model here where batches are shared."""
+        """Return the loss; for shared batches its model is set in `compute_loss` instead."""
         found: torch.nn.Module = loss if self._is_shared else super().override_model_in_loss(loss, model)
         return found
 
     def get_train_dataloader(self) -> Any:
-        """Return batches; of several processes, each gets its part of the same ones."""
+        """Return the training batches; with several processes, each gets its part of the same batches."""
         if world_size() == 1:
             return super().get_train_dataloader()
         data: Any = self.train_dataset
-        # It keeps processes from waiting for one another: here all have equally many batches anyway.
+        # Not needed: all processes have the same number of batches here.
         self.args.dataloader_drop_last = False
         loader = self._build_dataloader(data, self.args.train_batch_size, dataset_kind="train")
         return own_part(loader, self.args.device)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """Return held-out batches, which every process gets whole."""
+        """Return the held-out batches; every process gets all of them."""
         data: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         if world_size() == 1 or data is None:
             return super().get_eval_dataloader(eval_dataset)
         return whole(self._build_dataloader(data, self.args.eval_batch_size, dataset_kind="eval"), self.args.device)
 
     def evaluation_loop(self, *args: Any, **named: Any) -> Any:
-        """Return the metrics of held-out rows, all of which every process has seen."""
+        """Return the held-out metrics; every process has all rows, so nothing is gathered."""
         if world_size() > 1:
             self.gather_function = _keep
         return super().evaluation_loop(*args, **named)
 
     def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
-        """Return the names of matrices: biases and norms do not decay."""
+        """Return the names of the matrices: biases and norms have no weight decay."""
         return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log a loss together with the geometry of the sample, which trackers then see too.
+        """Log a loss together with the geometry of the sample, also to experiment trackers.
 
         Raises:
-            TrainingError: The loss is not a number, or the vectors are not.
+            TrainingError: The loss or the vectors are not finite.
         """
         check_loss(logs, "", self.state.global_step)
         if self.sample is not None and "loss" in logs:
@@ -141,14 +141,14 @@ class EncoderTrainer(PlainTrainer):
         super().log(logs, start_time)
 
     def collect_features(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Tensor]], Tensor | None]:
-        """Return the features of every column, and the labels, where they are learned of all processes' rows."""
+        """Return the features of every column and the labels, gathered from all processes during training."""
         columns, labels = self._collect(inputs)
         if labels is not None and torch.is_grad_enabled() and self._is_shared:
             labels = all_gather_with_grad(labels)
         return columns, labels
 
     def _collect(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Tensor]], Tensor | None]:
-        """Return the same of this process's rows; a fused model has several inputs in each column."""
+        """Return the features and labels of this process's rows; a fused model has several inputs per column."""
         data: Any = self.train_dataset
         names = [name for name in data.column_names if any(key.startswith(f"{name}_") for key in inputs)]
         if not names:
@@ -160,15 +160,15 @@ class EncoderTrainer(PlainTrainer):
         return columns, inputs.get("label")
 
     def run(self) -> None:
-        """Train, from the newest checkpoint in its folder on."""
+        """Train, resuming from the newest checkpoint."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)
             super().run()
-        # It leaves the model computing in bfloat16.
+        # After mixed-precision training the model would keep computing in bfloat16.
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
 
     def trained(self) -> dict[str, Tensor]:
-        """Return the weights that are trained, by name."""
+        """Return the trained weights by name."""
         return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -182,7 +182,7 @@ class EncoderTrainer(PlainTrainer):
 
     @torch.no_grad()
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Set the trained weights, by name as `trained` gives them."""
+        """Set the trained weights, by name as in `trained`."""
         for name, parameter in self.trained().items():
             parameter.copy_(weights[name])
 
@@ -192,7 +192,7 @@ def _keep(values: Tensor) -> Tensor:
 
 
 def encoder_arguments(folder: Path, **named: Any) -> SentenceTransformerTrainingArguments:
-    """Return the arguments of a training of an encoder: AdamW, two checkpoints at most, nothing on stdout."""
+    """Return training arguments for an encoder: AdamW, at most two checkpoints, no output on stdout."""
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         optim="adamw_torch",

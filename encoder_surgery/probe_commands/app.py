@@ -16,16 +16,16 @@ __all__ = ["probe_app"]
 
 probe_app = app(
     "See what every layer of an encoder knows, ranked by retrieval score.",
-    "probe layers --model minilm --dataset docstrings",
+    "probe layers minilm --dataset docstrings",
     {
-        "probe layers --model minilm --dataset docstrings --layers 4-6 --pooling own,cls": layers,
+        "probe layers minilm --dataset docstrings --layers 4-6 --pooling own,cls": layers,
         "probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings": rank,
         "probe models": models,
-        "probe geometry --model minilm --dataset docstrings": geometry,
+        "probe geometry minilm --dataset docstrings": geometry,
         "probe report layers.json geometry.json --out report.html": report,
-        "probe classify --model minilm --dataset docstrings --limit 500": classify,
-        "probe similarity --model minilm --dataset docstrings --limit 500": similarity,
-        "probe plan --model minilm --texts 8841823 --tokens-per-text 75": plan,
+        "probe classify minilm --dataset docstrings --limit 500": classify,
+        "probe similarity minilm --dataset docstrings --limit 500": similarity,
+        "probe plan minilm --texts 8841823 --tokens-per-text 75": plan,
     },
 )
 probe_app.add_typer(data_app, name="data")

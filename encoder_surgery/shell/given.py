@@ -1,4 +1,4 @@
-"""What was typed, looked at before any command runs: every value once, none empty, in UTF-8, finite where a number."""
+"""Check the arguments of a call before the command runs: no duplicates, not empty, UTF-8, finite numbers."""
 
 import math
 from collections import Counter
@@ -14,25 +14,25 @@ from encoder_surgery.shell.positional import join_forms
 
 __all__ = ["CheckedCommand", "choices_of"]
 
-# Of these an empty value says something: that nothing is put before the texts.
+# An empty value is valid here: no prompt.
 _MAY_BE_EMPTY = frozenset({"query_prompt", "document_prompt"})
-# Numbers beyond this are slips, which libraries would answer with an overflow.
+# Larger numbers are typing errors, which would overflow in libraries.
 _GREATEST = 10**15
 
 
 class CheckedCommand(TyperCommand):
-    """A command that refuses what no option could mean, by the option's name and in a line."""
+    """A command that rejects invalid arguments in one line with the option's name."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, without the advanced options unless all are to be shown."""
+        """Write the help; advanced options are hidden unless all are requested."""
         with hidden_advanced(ctx):
             super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what was typed, unless something is wrong with it."""
+        """Parse the arguments, or end the call with the first error in them."""
         names = {parameter.name: _label(parameter) for parameter in self.params}
         if not ctx.resilient_parsing:
-            # A parser of its own: parsed values keep the last of several, and an empty path is the current folder.
+            # A separate parser, because parsing keeps the last of repeated values and turns an empty path into `.`.
             values, _, order = self.make_parser(ctx).parse_args(list(args))
             if not any(parameter.is_eager for parameter in order):
                 _refuse(_faults(names, values, order))
@@ -47,34 +47,34 @@ class CheckedCommand(TyperCommand):
 
 
 def _refuse(faults: Iterator[str]) -> None:
-    """End the call at the first fault."""
+    """End the call with the first error, if any."""
     for fault in faults:
         typer.echo(f"error: {fault}", err=True)
         raise typer.Exit(2)
 
 
 def _label(parameter: Any) -> str:
-    """Return how a parameter is typed: its longest option, or the name of an argument."""
+    """Return a parameter's name for messages: its longest option, or the name of an argument."""
     name = str(max(parameter.opts, key=len))
     return name if name.startswith("-") else name.upper()
 
 
 def _faults(names: Mapping[str, str], values: Mapping[str, Any], order: list[Any]) -> Iterator[str]:
-    """Yield what is wrong with the values as typed, each a text or several; flags have none."""
+    """Yield errors in the raw values, each a string or a list of strings; flags have no value."""
     times = Counter(parameter.name for parameter in order)
     for name, value in values.items():
         if isinstance(value, str) and times[name] > 1:
-            yield f"{names[name]} takes one value and is given {times[name]} times: leave all but one out"
+            yield f"{names[name]} was given {times[name]} times: expected it once"
         for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else ():
             if any("\udc80" <= letter <= "\udcff" for letter in text):
                 shown = text.encode("utf-8", "replace").decode()
-                yield f"{names[name]} '{shown}' holds bytes that are no UTF-8: expected a text or a path in UTF-8"
+                yield f"{names[name]} '{shown}' has bytes that are not UTF-8: expected a text or a path in UTF-8"
             if not text.strip() and name not in _MAY_BE_EMPTY:
                 yield f"{names[name]} is empty: give it a value, or leave it out"
 
 
 def _faults_of_choices(parameters: list[Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the values that are none of a parameter's choices: in one line, where typer would draw a box."""
+    """Yield errors in values outside a parameter's choices, in one line instead of typer's box."""
     for parameter in parameters:
         choices = choices_of(parameter)
         value = values.get(parameter.name)
@@ -90,9 +90,9 @@ def choices_of(parameter: Any) -> tuple[str, ...]:
 
 
 def _faults_of_numbers(names: Mapping[str, str], values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with parsed numbers that no range excludes, for `nan` is in all of them."""
+    """Yield errors in parsed numbers that range checks miss, such as `nan`."""
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{names[name]} {value} is out of range: expected a finite number"
         elif isinstance(value, int | float) and abs(value) > _GREATEST:
-            yield f"{names[name]} {value} is out of range: expected {_GREATEST:.0e} at most"
+            yield f"{names[name]} {value} is out of range: expected at most {_GREATEST:.0e}"

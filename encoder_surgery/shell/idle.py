@@ -1,4 +1,4 @@
-"""Options that would do nothing in a call, refused by a table of rules that a command is declared with."""
+"""Reject options that would have no effect, by rules declared with each command."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Idle:
-    """A rule on options that say nothing.
+    """A rule on options without effect.
 
     Attributes:
-        options: Names of parameters.
-        where: Whether they do nothing, given all parsed values by name.
-        how: What makes it so, after `does nothing`: the other option by its name; `{name}` stands for a value.
+        options: Parameter names.
+        where: Returns whether they have no effect, given all parsed values by name.
+        how: The reason, which follows `does nothing` in the message; `{name}` is replaced by a parsed value.
     """
 
     options: tuple[str, ...]
@@ -27,10 +27,10 @@ class Idle:
 
 
 def refuses(*rules: Idle) -> Callable[[Command], Command]:
-    """Have a command refuse options that would do nothing."""
+    """Make a command reject options that would have no effect."""
 
     def declare(command: Command) -> Command:
-        """Keep the rules where the command's parser finds them."""
+        """Attach the rules to the command for its parser."""
         setattr(command, _RULES, rules)
         return command
 
@@ -40,13 +40,13 @@ def refuses(*rules: Idle) -> Callable[[Command], Command]:
 def idle_options(
     command: Any, names: Mapping[str, str], *, given: Collection[str], parsed: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield a sentence for every option that was given and does nothing.
+    """Yield a message for every given option that has no effect.
 
     Args:
-        command: What the rules were declared with, or its wrapper.
-        names: How each parameter is typed.
-        given: Names of the parameters that were typed.
-        parsed: Values of all parameters, by name.
+        command: The decorated command, or its wrapper.
+        names: Option name of each parameter.
+        given: Names of the parameters given on the command line.
+        parsed: Values of all parameters by name.
     """
     for rule in getattr(command, _RULES, ()):
         for option in rule.options:

@@ -1,4 +1,4 @@
-"""The log of our own packages on stderr; what it says of cached vectors, as a line per model."""
+"""The packages' log messages on stderr, with messages on cached vectors summarized to a line per model."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ _OWN_LOGGERS = ("probe", "adaptors")
 
 
 class CacheLines:
-    """Says once per model what is cached of its queries and documents; models with nothing to encode share a line."""
+    """One message per model on its cached queries and documents; models with nothing to encode share a message."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        """Give lines to `say`."""
+        """Pass messages to `say`."""
         self._say = say
         self._queries: dict[str, CachedSide] = {}
         self._cached: dict[str, list[CachedSide]] = {}
@@ -24,7 +24,7 @@ class CacheLines:
         self._sides: dict[tuple[str, str, int], CachedSide] = {}
 
     def add(self, side: CachedSide) -> None:
-        """Take in a side; queries wait for the documents, which follow soon."""
+        """Add a side; queries are held back until the documents follow."""
         self._sides[side.model, side.side, side.texts] = side
         if side.side == "queries":
             self._queries[side.model] = side
@@ -32,12 +32,12 @@ class CacheLines:
             self._add([*self._waiting(side.model), side])
 
     def flush(self) -> None:
-        """Say what waits."""
+        """Report the sides held back."""
         for model in list(self._queries):
             self._add(self._waiting(model))
 
     def close(self) -> None:
-        """Say the rest: queries that no documents followed, and models with nothing to encode."""
+        """Report the rest: queries without documents, and models with nothing to encode."""
         self.flush()
         silent = [sides for model, sides in self._cached.items() if model not in self._said]
         if len(silent) == 1:
@@ -64,7 +64,7 @@ class CacheLines:
 
 
 class _Handler(logging.Handler):
-    """Prints log records as plain lines, warnings marked, and what is cached through `CacheLines`."""
+    """A handler that prints records as plain lines, marks warnings, and passes cache messages to `CacheLines`."""
 
     def __init__(self, say: Callable[[str], None], cache: CacheLines) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class _Handler(logging.Handler):
 
 @contextmanager
 def log_to(say: Callable[[str], None], cache: CacheLines) -> Iterator[None]:
-    """Give the log of our own packages to `say`, line by line, as far as `--quiet` and `--verbose` ask for it."""
+    """Pass the packages' log messages to `say`, at the level of `--quiet` and `--verbose`."""
     loggers, handler = [logging.getLogger(name) for name in _OWN_LOGGERS], _Handler(say, cache)
     levels = [logger.level for logger in loggers]
     for logger in loggers:

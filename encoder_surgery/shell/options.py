@@ -229,7 +229,7 @@ def _is_file(location: "Location") -> bool:
     try:
         return location.exists() and not location.is_dir()
     except OSError as error:
-        raise DataError(f"--store '{location}' cannot be reached: {error}") from error
+        raise DataError(f"--store '{location}' is unreachable: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a command behaves as a process: signals, a reader that leaves, bytes that are no text."""
+"""Process behaviour of commands: signals, closed pipes, output encoding."""
 
 import codecs
 import io
@@ -29,24 +29,24 @@ __all__ = [
     "terminable",
 ]
 
-# What a shell reports of a command that wrote to a pipe nobody reads: 128 and the number of SIGPIPE.
+# Exit code of a command killed by SIGPIPE, as shells report it: 128 + 13.
 PIPE_CLOSED = 141
 _ERRORS = "bytes-or-question-mark"
 _ENDING = ("SIGTERM", "SIGHUP")
 
 
 class Terminated(BaseException):
-    """The process was asked to end."""
+    """The process received a signal that asks it to end."""
 
     def __init__(self, number: int) -> None:
-        """Note the signal."""
+        """Store the exit code for the signal."""
         super().__init__(number)
         self.exit_code = 128 + number
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let signals that ask a process to end raise `Terminated`, so that it leaves nothing half-written behind."""
+    """Raise `Terminated` on signals that ask the process to end, so that no incomplete files are left behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -56,7 +56,7 @@ def terminable() -> Iterator[None]:
         raise Terminated(number)
 
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
-    # One that is ignored stays so: nohup ignores SIGHUP.
+    # Ignored signals stay ignored: nohup ignores SIGHUP.
     before = {number: signal.signal(number, end) for number in numbers if signal.getsignal(number) == signal.SIG_DFL}
     try:
         yield
@@ -66,10 +66,10 @@ def terminable() -> Iterator[None]:
 
 
 def open_streams() -> None:
-    """Print names as the bytes they are made of, and a question mark for what a terminal has no letter for."""
+    """Print file names as their original bytes, and a question mark for characters the terminal cannot show."""
     codecs.register_error(_ERRORS, _encode_anyhow)
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # it was closed
+        if getattr(sys, name) is None:  # the stream was closed
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -80,18 +80,18 @@ def _encode_anyhow(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     found = error.object[error.start]
-    # Python keeps a byte that is no text as one of these.
+    # Python decodes an undecodable byte as one of these (surrogateescape).
     known = "\udc80" <= found <= "\udcff"
     return bytes([ord(found) - 0xDC00]) if known else "?", error.start + 1
 
 
 @contextmanager
 def end_pipes() -> Iterator[None]:
-    """End in silence where nobody reads any more, as `head` does, and in words where what is printed cannot be kept."""
+    """End silently if the pipe was closed (as by `head`), and with a message if the output cannot be written."""
     try:
         yield
     except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # other libraries answer with 1
+        if isinstance(error.__context__, BrokenPipeError):  # other libraries exit with code 1
             _leave()
         flush_output()
         raise
@@ -105,7 +105,7 @@ def end_pipes() -> Iterator[None]:
 
 
 def flush_output() -> None:
-    """Write what is printed; the interpreter's own attempt, when it ends, would come too late for words."""
+    """Flush stdout; at interpreter exit it would be too late for a message."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -127,7 +127,7 @@ def _leave() -> None:
 
 
 def discard_output() -> None:
-    """Print nothing any more."""
+    """Discard all further output."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
@@ -137,7 +137,7 @@ def discard_output() -> None:
 
 
 def is_pipe_closed() -> bool:
-    """Whether nobody reads what this process prints; a network may break a pipe, too."""
+    """Return whether the reader of stdout or stderr is gone; a network connection may raise BrokenPipeError, too."""
     return any(_is_closed(stream) for stream in (sys.stdout, sys.stderr))
 
 
@@ -146,20 +146,20 @@ def _is_closed(stream: Any) -> bool:
         asked = select.poll()
         asked.register(stream.fileno(), 0)
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
-    except (OSError, ValueError, AttributeError):  # no file at all, or a system that cannot say
+    except (OSError, ValueError, AttributeError):  # not a file, or no poll on this system
         return True
 
 
 def check_names(values: Mapping[str, Any]) -> None:
-    """Refuse names that other libraries or a terminal cannot take.
+    """Reject names that other libraries or a terminal cannot handle.
 
     Raises:
-        CallError: A value is no text, or a path to be made has characters that nobody sees.
+        CallError: A value is not valid UTF-8, or an output path has invisible characters.
     """
     for value in values.values():
         for text in map(str, value if isinstance(value, list | tuple) else [value]):
             if any("\ud800" <= letter <= "\udfff" for letter in text):
                 shown = os.fsencode(text).decode("utf-8", "backslashreplace")
-                raise CallError(f"'{shown}' has bytes that are no UTF-8: expected text; give the file another name")
+                raise CallError(f"'{shown}' has bytes that are not UTF-8: expected text; rename the file")
         if isinstance(value, Path) and not str(value).isprintable():
-            raise CallError(f"{str(value)!r} has characters that cannot be seen: expected a name without them")
+            raise CallError(f"{str(value)!r} has invisible characters: expected a name without them")

@@ -1,4 +1,4 @@
-"""Score a changed model for its card, save it, check it in a fresh process."""
+"""Score a changed model for its model card, save it, and check it in a fresh process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ __all__ = ["NO_SCORING", "CardFlags", "FolderFlags", "make_and_save", "name_fold
 
 @dataclass(frozen=True)
 class CardFlags(StoreFlags):
-    """The data set that a changed model is scored on, for its card."""
+    """The data set for the scores in a changed model's card."""
 
     panel: ClassVar[str] = "Scoring"
 
@@ -47,11 +47,11 @@ class CardFlags(StoreFlags):
     drop_same_id: DropSameId = False
 
     def open(self) -> "Store | None":
-        """Return the store of the scoring, or None if nothing is scored."""
+        """Return the store for scoring, or None without a data set."""
         return super().open() if self.dataset else None
 
     def options(self, store: "Store | None", progress: "Progress") -> "RunOptions":
-        """Return how the scoring runs."""
+        """Return the run options of the scoring."""
         from probe.experiments.options import RunOptions
 
         return RunOptions(
@@ -64,7 +64,7 @@ class CardFlags(StoreFlags):
         )
 
     def score(self, split: str | None, store: "Store | None", score: "Score") -> str:
-        """Return the section of a card that says how a model retrieves; nothing where no data set was given."""
+        """Return the retrieval section of a model card, or an empty string without a data set."""
         if self.dataset is None:
             return ""
         from probe.data.dataset import refuse_images
@@ -80,7 +80,7 @@ class CardFlags(StoreFlags):
         return card_section(board)
 
 
-# The options of the scoring do nothing where nothing is scored.
+# Without a data set, the scoring options have no effect.
 NO_SCORING = Idle(
     ("split", *(one.name for one in fields(CardFlags) if one.name != "dataset")),
     lambda values: values["dataset"] is None,
@@ -90,7 +90,7 @@ NO_SCORING = Idle(
 
 @dataclass(frozen=True)
 class FolderFlags:
-    """The folder that is made."""
+    """The output folder."""
 
     panel: ClassVar[str] = "Output"
 
@@ -101,17 +101,17 @@ class FolderFlags:
 
 
 def refuse_for_tower(model: str, options: dict[str, object]) -> None:
-    """Refuse options, by name, that were given for one tower of a model of two and cannot be had there."""
+    """Reject options that are not available for one tower of a two-tower model."""
     given = [name for name, value in options.items() if value]
     if split_tower(model)[1] and given:
         raise CallError(
-            f"{given[0]} is for models of a single tower, and '{model}' is one of two: leave it out; probe layers "
+            f"{given[0]} needs a single-tower model, and '{model}' is one of two towers: remove it; probe layers "
             "scores the layers of a tower"
         )
 
 
 def name_folder(model: str) -> str:
-    """Return the name of the folder that is made of a model, given its alias, hub id or folder, or its own name."""
+    """Return the start of the default output folder for a model: its name if it has one, else its alias or id."""
     whole, tower = split_tower(model)
     given, rest = split_name(whole)
     name = given or rest
@@ -129,17 +129,17 @@ def make_and_save(
     force: bool,
     trust: bool,
 ) -> None:
-    """Make a model, score it, save it, check it in a fresh process, and print its folder.
+    """Cut a model, score it, save it, check it in a fresh process, and print its folder.
 
     Args:
         make: Cuts the model.
-        out: Folder to make.
+        out: Folder to create.
         score: Scores the model for its card.
-        card: Says on which data set, if any.
-        split: Of that data set.
-        pooling: Of the saved model; its own when left out.
-        force: Replace a folder that an earlier save made.
-        trust: Whether code that the model's folder brings may run.
+        card: Data set and scoring options, if any.
+        split: Split of the data set.
+        pooling: Pooling of the saved model; default: its own.
+        force: Replace a folder written by an earlier save.
+        trust: Whether code in the model's folder may run.
     """
     from probe.encoding.hookpoints import select_hookpoints
     from surgery.cutting.towers import CutTower

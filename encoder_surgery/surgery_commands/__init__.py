@@ -1,1 +1,1 @@
-"""The commands of `surgery`, one file each."""
+"""The commands of `surgery`, one per file."""

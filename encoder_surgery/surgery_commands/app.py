@@ -1,4 +1,4 @@
-"""The app `surgery`: its commands in the order of its help."""
+"""The app `surgery`, with its commands in help order."""
 
 from encoder_surgery.shell.app import app
 from encoder_surgery.surgery_commands.cut import cut
@@ -10,11 +10,11 @@ __all__ = ["surgery_app"]
 
 surgery_app = app(
     "Change an encoder: cut it, keep some of its blocks, fuse several.",
-    "surgery cut --model minilm --after 5",
+    "surgery cut minilm --after 5",
     {
-        "surgery inspect --model minilm": inspect,
-        "surgery cut --model minilm --after 5 --out ./minilm-5": cut,
-        "surgery keep --model minilm --layers 1,2,5,6 --out ./minilm-1-2-5-6": keep,
+        "surgery inspect minilm": inspect,
+        "surgery cut minilm --after 5 --out ./minilm-5": cut,
+        "surgery keep minilm --blocks 1,2,5,6 --out ./minilm-1-2-5-6": keep,
         "surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0": fuse,
     },
 )

@@ -37,7 +37,7 @@ def cut(
     loading: option.PromptFlags,
     card: CardFlags,
 ) -> None:
-    """Remove the blocks after one and save the rest as an ordinary model; prints its folder."""
+    """Remove all blocks after block --after and save a standard model; prints its folder."""
     from probe.encoding.opening import open_reader
     from probe.models.loading import load_model
     from surgery.cutting.cut import cut as cut_model
@@ -51,11 +51,10 @@ def cut(
 
         if after < 1:
             raise CallError(
-                f"--after {after} --lens: layer 0 is the embeddings, which are no encoder by themselves, so a cut "
-                "keeps a block or more: expected --after 1 or a higher one"
+                f"--after {after} --lens: layer 0 is the embeddings only, not an encoder: expected --after 1 or higher"
             )
         if card.dataset is None:
-            raise CallError("--lens is fitted to the texts of a data set: name one with --dataset")
+            raise CallError("--lens is fitted to the texts of a data set: give one with --dataset")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
         request = FitRequest(
             "lens",
@@ -83,13 +82,13 @@ def cut(
         force=folder.force,
         trust=loading.trust_remote_code,
     )
-    say(f"a raw cut can lose most of a model's retrieval skill: {_advise(model, str(out))}")
+    say(f"a raw cut can lose most of a model's retrieval quality: {_advise(model, str(out))}")
 
 
 def _advise(model: str, folder: str) -> str:
-    """Return commands that show the cost of a cut, and an option that brings some of it back."""
+    """Return a command that shows the loss of a cut, and the option that recovers part of it."""
     tower = split_tower(model)[1]
     if tower:
         command = shlex.join(["probe", "layers", "--model", f"{folder}@{tower}"])
-        return f"see {command} with --dataset D, a folder of images with captions"
-    return f"see {shlex.join(['probe', 'rank', model, folder])}; --lens --dataset D brings much back"
+        return f"measure it with {command} --dataset D (a folder of images with captions)"
+    return f"measure it with {shlex.join(['probe', 'rank', model, folder])}; --lens --dataset D recovers much of it"

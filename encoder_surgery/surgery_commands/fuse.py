@@ -41,7 +41,7 @@ def fuse(
     loading: option.PromptFlags,
     card: CardFlags,
 ) -> None:
-    """Join hookpoints of one or several models into one encoder and save it; prints its folder."""
+    """Fuse hookpoints of one or several models into one encoder and save it; prints its folder."""
     from probe.metrics.retrieval import Metric
     from surgery.fusing.folder import save
     from surgery.fusing.model import fuse as fuse_models
@@ -76,13 +76,13 @@ def fuse(
 
 def _check_tuning(tune: bool, weights: str | None, split: str | None, *, dataset: str | None) -> None:
     if not tune and split is not None:
-        raise CallError("--split says where weights are chosen: it needs --tune-weights")
+        raise CallError("--split is the split that chooses the weights: add --tune-weights, or remove it")
     if tune and dataset is None:
         raise CallError("--tune-weights needs --dataset, and --split train or dev")
     if tune and split not in ("train", "dev"):
-        raise CallError(f"--tune-weights needs --split train or dev, not {split or 'test'}: test judgements only score")
+        raise CallError(f"--tune-weights needs --split train or dev, not {split or 'test'}: test is for scoring only")
     if tune and weights is not None:
-        raise CallError("--weights and --tune-weights exclude each other: give one of them")
+        raise CallError("--weights and --tune-weights exclude each other: give only one of them")
 
 
 def _parse_weights(text: str | None) -> tuple[float, ...] | None:
@@ -91,11 +91,11 @@ def _parse_weights(text: str | None) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise CallError(f"--weights '{text}': expected one number per hookpoint, as 0.3,0.7") from None
+        raise CallError(f"--weights '{text}': expected one number per hookpoint, such as 0.3,0.7") from None
 
 
 def _short_name(spec: str) -> str:
-    """Return a spec without the characters that are awkward in the name of a folder."""
+    """Return a spec without characters that are awkward in folder names."""
     parts = [split_spec(part) for part in split_fusion(spec)]
     return "-".join(word for part in parts for word in (name_folder(part.model), part.layers, part.pooling) if word)
 
@@ -103,7 +103,7 @@ def _short_name(spec: str) -> str:
 def _tune(
     model: "FusedModel", card: CardFlags, split: str | None, *, metric: "Metric", store: "Store | None"
 ) -> tuple[float, ...] | None:
-    """Return the weights that are best on a split which is not the test's; None where equal ones are as good."""
+    """Return the best weights on a train or dev split, or None if equal weights are as good."""
     from adaptors.fitting.fusion_weights import tune_weights
     from probe.data.loading import load_dataset
 
@@ -115,7 +115,7 @@ def _tune(
         f"best of {found.candidates}, corrected p {found.p_value:.2g}"
     )
     if found.weights is None:
-        say(f"equal weights stay: no others are significantly better ({measured})")
+        say(f"keeping equal weights: no others are significantly better ({measured})")
         return None
     say(f"weights {', '.join(f'{weight:.2f}' for weight in found.weights)} ({measured})")
     return found.weights

@@ -13,7 +13,7 @@ __all__ = ["inspect"]
 def inspect(
     model: option.Model = "minilm", device: option.Device = "auto", *, trust: option.TrustFlag, output: FormatFlag
 ) -> None:
-    """Show a model's layers, parameters and time per block, and what each cut would save."""
+    """Show a model's layers, parameters and time per block, and the savings of each cut."""
     from probe.models.loading import load_model
     from surgery.inspection import inspect_model, inspection_lines, inspection_table
 

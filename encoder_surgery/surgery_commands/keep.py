@@ -30,7 +30,7 @@ def keep(
     loading: option.PromptFlags,
     card: CardFlags,
 ) -> None:
-    """Keep chosen blocks and save them as an ordinary model; prints its folder."""
+    """Keep chosen blocks and save a standard model; prints its folder."""
     from probe.models.loading import load_model
     from surgery.cutting.blocks import parse_blocks
     from surgery.cutting.cut import keep as keep_blocks

@@ -1,1 +1,1 @@
-"""Data sets as values, and the formats they are read from."""
+"""Data sets and readers of their formats."""

@@ -1,4 +1,4 @@
-"""Read BEIR's format from a folder, a zip or a URL, with every fault named by file and line."""
+"""Reader of BEIR data sets from a folder, a zip or a URL; errors give the file and line."""
 
 import os
 import zipfile
@@ -23,19 +23,19 @@ def read_beir(path: str, split: str | None = None, name: str | None = None, *, d
     """Read a data set in BEIR's format.
 
     Args:
-        path: A folder with `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv`, a zip that holds one, or the URL of
-            a folder; see `find_records` for other forms of corpus and queries, `read_judgements` for those of qrels.
-        split: Whose judgements to read; `test` when left out, or the only one there is.
-        name: The data set's name; the folder's or archive's when left out.
-        drop_same_id: Whether a document with the query's own id is dropped whatever its text. It always is in the sets
-            that BEIR publishes, known by name and number of documents: published scores were made so.
+        path: Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/SPLIT.tsv`, a zip of such a folder, or the URL of
+            one; see `find_records` for other forms of corpus and queries, `read_judgements` for those of qrels.
+        split: Split of the relevance labels; default: `test`, or the only split.
+        name: Name of the data set; default: the folder's or archive's name.
+        drop_same_id: Whether to drop a document with the query's own id even if its text differs. Always done for
+            BEIR's published data sets (recognized by name and document count), as their published scores do it.
 
     Returns:
         The data set.
 
     Raises:
-        CallError: There is no such split, or the path is no data set.
-        DataError: A file is malformed.
+        CallError: If the split does not exist or the path is not a data set.
+        DataError: If a file is malformed.
     """
     root = find_root(path)
     chosen = choose_split(list_splits(root), split, path)
@@ -80,34 +80,34 @@ def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
 
 _FILES = ("{}.jsonl", "{}.jsonl.gz", "{}.parquet")
 _PARQUET = ".parquet"
-# Of a folder of images; the second is Hugging Face's name.
+# Metadata files of an image folder; the second name is Hugging Face's.
 CAPTION_FILES = ("captions.jsonl", "metadata.jsonl")
 
 
 class ZipFolder(zipfile.Path):
-    """A folder in a zip that other processes can be given."""
+    """A folder in a zip that can be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ZipFolder, (self.root.filename, self.at)
 
 
 def find_root(path: str) -> Any:
-    """Return the folder that holds a data set's corpus: the one named (or a zip, or a URL), or the one folder in it.
+    """Return the folder that holds the corpus: the given folder, zip or URL, or its only subfolder.
 
     Raises:
-        CallError: The path is no data set.
-        DataError: It cannot be reached, or is a damaged zip.
+        CallError: If the path is not a data set.
+        DataError: If the path is unreachable or a damaged zip.
     """
     root = _open_root(path)
     try:
         return _find_corpus(root, path)
     except UNREADABLE as error:
-        raise DataError(f"'{path}' cannot be reached: {first_line(error)}") from error
+        raise DataError(f"'{path}' is unreachable: {first_line(error)}") from error
 
 
 def _find_corpus(root: Any, path: str) -> Any:
     if isinstance(root, RemotePath) and not root.is_dir():
-        raise CallError(f"there is no data set at '{path}': expected a folder there, not packed, that you may read")
+        raise CallError(f"no data set at '{path}': expected a readable, uncompressed folder")
     if list_files(root, "corpus"):
         return root
     inner = (
@@ -120,11 +120,11 @@ def _find_corpus(root: Any, path: str) -> Any:
         return holding[0]
     if holding:
         found = ", ".join(sorted(child.name for child in holding))
-        raise CallError(f"'{path}' holds several data sets ({found}): unpack it and name one folder")
-    hint = f"; own documents become one with `probe data build {path} --out DIR`" if os.path.isdir(path) else ""
+        raise CallError(f"'{path}' contains several data sets ({found}): unzip it and choose one folder")
+    hint = f"; to convert your own documents: `probe data build {path} --out DIR`" if os.path.isdir(path) else ""
     if any((folder / name).exists() for folder in (root, *inner) for name in CAPTION_FILES):
-        hint = "; images with captions are read from the captions' own folder, unpacked, on this machine"
-    raise CallError(f"'{path}' is no BEIR data set: it holds no corpus.jsonl, nor corpus.parquet{hint}")
+        hint = "; for images with captions, use the captions' own folder, unzipped and local"
+    raise CallError(f"'{path}' is not a BEIR data set: it has no corpus.jsonl or corpus.parquet{hint}")
 
 
 def _open_root(path: str) -> Any:
@@ -136,42 +136,42 @@ def _open_root(path: str) -> Any:
     if os.path.isdir(path):
         return Path(path)
     if not os.path.exists(path):
-        raise CallError(f"there is no data set at '{path}': expected a BEIR folder, or a zip of one")
+        raise CallError(f"no data set at '{path}': expected a BEIR folder or a zip of one")
     if not zipfile.is_zipfile(path) and path.lower().endswith(".zip"):
-        raise DataError(f"'{path}' is no zip that can be read: it is damaged, cut short or something else")
+        raise DataError(f"'{path}' is not a readable zip: damaged, truncated or another format")
     if not zipfile.is_zipfile(path):
         raise CallError(
-            f"'{path}' is neither a BEIR folder nor a zip of one; own documents become one with "
+            f"'{path}' is neither a BEIR folder nor a zip of one; to convert your own documents: "
             f"`probe data build {path} --out DIR`"
         )
     return ZipFolder(path)
 
 
 def find_records(root: Any, kind: str) -> Records:
-    """Return the records of a data set's corpus or queries.
+    """Return the records of the corpus or the queries.
 
     Args:
-        root: The data set's folder.
+        root: Folder of the data set.
         kind: `corpus` or `queries`.
 
     Returns:
-        Those of the first there is of `KIND.jsonl`, `KIND.jsonl.gz`, `KIND.parquet` and `KIND/*.parquet`; the first
-        of these where there is none, which says so when it is read.
+        Those of the first existing one of `KIND.jsonl`, `KIND.jsonl.gz`, `KIND.parquet` and `KIND/*.parquet`; if none
+        exists, those of the first, which raises when read.
 
     Raises:
-        DataError: A Parquet file cannot be read, or has not the columns.
+        DataError: If a Parquet file is unreadable or lacks columns.
     """
     try:
         files = list_files(root, kind)
     except UNREADABLE as error:
-        raise DataError(f"{root} cannot be reached: {first_line(error)}") from error
+        raise DataError(f"{root} is unreachable: {first_line(error)}") from error
     if files and files[0].name.endswith(_PARQUET):
         return open_parquet(files)
     return JsonLines(files[0] if files else root / f"{kind}.jsonl")
 
 
 def list_files(root: Any, kind: str) -> list[Any]:
-    """Return the files of a kind, `corpus` or `queries`: one, or the Parquet files of a folder by name."""
+    """Return the files of `corpus` or `queries`: a single file, or the Parquet files of a folder sorted by name."""
     names = {child.name for child in root.iterdir()}
     for name in (form.format(kind) for form in _FILES):
         if name in names:

@@ -1,4 +1,4 @@
-"""Download BEIR's data sets once, checked by their published checksums."""
+"""Download of BEIR data sets, with a cache and checks of the published checksums."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ __all__ = ["beir_documents", "beir_names", "cache_folder", "download_beir"]
 
 
 def cache_folder() -> Path:
-    """Return the folder downloads are kept in: `ENCODER_SURGERY_CACHE`, else the platform's cache folder.
+    """Return the download cache: `ENCODER_SURGERY_CACHE`, else the platform's cache folder.
 
     Raises:
-        DataError: It cannot be made or written.
+        DataError: If the folder cannot be created or written.
     """
     import platformdirs
 
@@ -28,25 +28,25 @@ def cache_folder() -> Path:
 
 
 def _unwritable(folder: Path, error: object) -> str:
-    return f"the cache folder {folder} cannot be written ({error}): set ENCODER_SURGERY_CACHE to another"
+    return f"cannot write to the cache folder {folder} ({error}): set ENCODER_SURGERY_CACHE to another folder"
 
 
 def beir_names() -> list[str]:
-    """Return the names of the data sets BEIR offers for download."""
+    """Return the names of the data sets that BEIR publishes."""
     return sorted(read_table("data", "beir")["md5"])
 
 
 def beir_documents(name: str) -> int | None:
-    """Return how many documents the data set has that BEIR publishes under a name; None where there is none."""
+    """Return the document count of a published BEIR data set, or None for other names."""
     documents: int | None = read_table("data", "beir")["documents"].get(name)
     return documents
 
 
 def download_beir(name: str) -> Path:
-    """Return the zip of a BEIR data set, downloaded where it is not cached; it is never unpacked.
+    """Return the zip of a BEIR data set, downloaded if not cached; it is never unpacked.
 
     Raises:
-        DataError: No network, a wrong checksum, or a cache that cannot be written.
+        DataError: If there is no network, the checksum differs, or the cache is not writable.
     """
     import pooch
     import requests
@@ -58,10 +58,10 @@ def download_beir(name: str) -> Path:
         fetched = pooch.retrieve(address, f"md5:{reference['md5'][name]}", fname=f"{name}.zip", path=folder)
     except requests.RequestException as error:
         raise DataError(
-            f"'{name}' is not cached and {address} cannot be reached: bring the file here and pass --dataset {name}.zip"
+            f"'{name}' is not cached and {address} is unreachable: copy the file here and pass --dataset {name}.zip"
         ) from error
     except ValueError as error:
-        raise DataError(f"{address} is not the published file (its checksum differs); nothing was kept") from error
+        raise DataError(f"checksum mismatch: {address} is not the published file; download discarded") from error
     except OSError as error:
         raise DataError(_unwritable(folder, error)) from error
     return Path(fetched)

@@ -1,4 +1,4 @@
-"""Read a folder of images with captions as a retrieval data set, in either direction."""
+"""Reader of image folders with captions as retrieval data sets, in either direction."""
 
 import os
 import posixpath
@@ -18,7 +18,7 @@ from probe.io.text_lines import SURROGATE, label, parse_json, read_lines, replac
 
 __all__ = ["Caption", "ImageFolder", "find_image_folder", "read_captions", "read_image_folder"]
 
-_EXPECTED = 'expected {"image": "a/b.png", "caption": "what is on it"}'
+_EXPECTED = 'expected {"image": "a/b.png", "caption": "text"}'
 _DEFAULT_SPLIT = "test"
 
 
@@ -26,11 +26,11 @@ class Caption(NamedTuple):
     """A caption of an image.
 
     Attributes:
-        location: File and line, as messages name them.
-        name: Its id: its line's `_id`, or c1, c2, ... by its number among all captions of the file.
+        location: File and line, for messages.
+        name: Its `_id`; default: c1, c2, ... by position in the file.
         text: Its text.
-        image: The image's path relative to the file's folder.
-        split: Which split it belongs to.
+        image: Path of the image, relative to the file's folder.
+        split: Name of its split.
     """
 
     location: str
@@ -41,14 +41,14 @@ class Caption(NamedTuple):
 
 
 def read_captions(path: Path) -> list[Caption]:
-    """Read a file of captions of all splits, in file order.
+    """Read the captions of all splits, in file order.
 
     Args:
-        path: A JSONL file. A line has `image` or `file_name`; `caption` or `text`, a string or several; and where it
-            is wanted `split` and `_id`.
+        path: JSONL file. Each line has `image` or `file_name`; `caption` or `text` (a string or a list); optionally
+            `split` and `_id`.
 
     Raises:
-        DataError: The file cannot be read, a line is malformed, or an id comes twice.
+        DataError: If the file is unreadable, a line is malformed, or an id is not unique.
     """
     found: list[Caption] = []
     for mark, line in read_lines(path):
@@ -64,7 +64,7 @@ def _read_line(record: Any, location: str, number: int) -> Iterator[Caption]:
     image, texts = _read_image_path(record, location), _read_texts(record, location)
     split, own = _read_split(record, location), _read_id(record, location)
     if own is not None and len(texts) > 1:
-        raise DataError(f'{location}: "_id" names one caption, but there are {len(texts)}: give each a line of its own')
+        raise DataError(f'{location}: one "_id" for {len(texts)} captions: put each caption on its own line')
     for offset, text in enumerate(texts):
         yield Caption(location, own or f"c{number + offset}", text, image, split)
 
@@ -72,12 +72,12 @@ def _read_line(record: Any, location: str, number: int) -> Iterator[Caption]:
 def _read_image_path(record: dict[str, Any], location: str) -> str:
     value = record.get("image") or record.get("file_name")
     if value is None or value == "":
-        raise DataError(f'{location}: no image is named: expected its path as "image" (or "file_name")')
+        raise DataError(f'{location}: no image: expected its path as "image" (or "file_name")')
     if not isinstance(value, str) or SURROGATE.search(value):
         raise DataError(f'{location}: expected a path as "image" (or "file_name"), found {ascii(value)[:60]}')
     path = posixpath.normpath(value)
     if os.path.isabs(path) or path.split("/")[0] in (".", ".."):
-        raise DataError(f"{location}: the image '{value}' lies outside the folder of the captions: move it there")
+        raise DataError(f"{location}: image '{value}' is outside the captions' folder: move it into the folder")
     return path
 
 
@@ -85,20 +85,18 @@ def _read_texts(record: dict[str, Any], location: str) -> list[str]:
     value: Any = record.get("text") if record.get("caption") is None else record["caption"]
     texts = value if isinstance(value, list) else [value]
     if value is None or not texts:
-        raise DataError(f'{location}: the image has no caption: expected a text, or several, as "caption" (or "text")')
+        raise DataError(f'{location}: no caption: expected a string or a list as "caption" (or "text")')
     if not all(isinstance(text, str) for text in texts):
-        raise DataError(f'{location}: expected a text, or several, as "caption" (or "text"), found {ascii(value)[:60]}')
+        raise DataError(f'{location}: expected a string or a list as "caption" (or "text"), found {ascii(value)[:60]}')
     if not all(text.strip() for text in texts):
-        raise DataError(f"{location}: a caption is empty: say what is on the image, or drop it")
+        raise DataError(f"{location}: empty caption: write one or remove it")
     return [replace_surrogates(text.strip()) for text in texts]
 
 
 def _read_split(record: dict[str, Any], location: str) -> str:
     value = record.get("split")
     if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise DataError(
-            f'{location}: expected a name as "split", train or test for instance, found {ascii(value)[:60]}'
-        )
+        raise DataError(f'{location}: expected a name such as train or test as "split", found {ascii(value)[:60]}')
     return value.strip() if value else _DEFAULT_SPLIT
 
 
@@ -112,11 +110,9 @@ def _refuse_duplicates(captions: list[Caption]) -> None:
     seen: dict[str, str] = {}
     for location, name, *_ in captions:
         if name in seen:
-            raise DataError(
-                f"{location}: the id '{name}' is already that of a caption at {seen[name]}: give it another _id"
-            )
+            raise DataError(f"{location}: duplicate id '{name}' (first used at {seen[name]}): choose another _id")
         if name in images:
-            raise DataError(f"{location}: the caption's id '{name}' is also an image's name: give it another _id")
+            raise DataError(f"{location}: the caption's id '{name}' is also an image name: choose another _id")
         seen[name] = location
 
 
@@ -124,10 +120,10 @@ _SIDES = ("images", "captions")
 
 
 class ImageFolder(NamedTuple):
-    """A folder of images with captions, and what is searched in it.
+    """A folder of images with captions, and the side that is searched.
 
     Attributes:
-        captions: The file with the captions; images lie relative to its folder.
+        captions: The captions file; image paths are relative to its folder.
         searched: `images` for captions as queries, `captions` for images as queries.
     """
 
@@ -136,16 +132,16 @@ class ImageFolder(NamedTuple):
 
 
 def find_image_folder(name: str) -> ImageFolder | None:
-    """Return the folder of images that a data set's name stands for.
+    """Return the image folder that a data set name refers to.
 
     Args:
-        name: `DIR`, `DIR:images` or `DIR:captions`; what follows the colon is searched.
+        name: `DIR`, `DIR:images` or `DIR:captions`; the part after the colon is the side that is searched.
 
     Returns:
-        The folder; None where the name stands for something else.
+        The folder, or None if the name is not an image folder.
 
     Raises:
-        CallError: The folder is there, but not what is to be searched in it.
+        CallError: If the folder exists but the part after the colon is invalid.
     """
     if os.path.exists(name):
         file = _find_captions(name)
@@ -155,12 +151,10 @@ def find_image_folder(name: str) -> ImageFolder | None:
         return None
     file = _find_captions(folder)
     if file is None and searched in _SIDES:
-        raise CallError(
-            f"'{folder}' holds no images with captions, so nothing is '{searched}' in it: leave :{searched} out"
-        )
+        raise CallError(f"'{folder}' has no images with captions: ':{searched}' does not apply, remove it")
     if file is not None and searched not in _SIDES:
         raise CallError(
-            f"'{folder}' has images and captions: expected :images or :captions after it, found ':{searched}'"
+            f"'{folder}' has images and captions: expected ':images' or ':captions' after it, found ':{searched}'"
         )
     return ImageFolder(file, searched) if file else None
 
@@ -172,18 +166,18 @@ def _find_captions(name: str) -> Path | None:
 
 
 def read_image_folder(source: ImageFolder, split: str | None = None) -> Dataset:
-    """Read images with captions; only those of one split are searched.
+    """Read the images and captions of one split.
 
     Args:
-        source: The folder, and what is searched in it.
-        split: Whose captions to read; `test` when left out, or the only one there is.
+        source: The folder and the side that is searched.
+        split: Split to read; default: `test`, or the only split.
 
     Returns:
-        The data set; every caption is relevant to its own image only.
+        The data set; a caption is relevant to its own image only.
 
     Raises:
-        CallError: There is no such split, or Pillow is not installed.
-        DataError: A line is malformed, or an image is missing or none.
+        CallError: If the split does not exist or Pillow is not installed.
+        DataError: If a line is malformed, or an image is missing or unreadable.
     """
     check_pillow()
     folder = source.captions.parent
@@ -218,18 +212,18 @@ def _read_image(folder: Path, name: str, location: str, *, defects: Defects) -> 
 
     path = folder / name
     if not os.path.isfile(path):
-        raise DataError(f"{location}: the image '{name}' is not in {folder}: put it there, or drop its lines")
+        raise DataError(f"{location}: image '{name}' not found in {folder}: add it or remove its lines")
     try:
         header = read_header(path, name)
         image = ImageFile.of(path, name)
     except (DataError, OSError) as error:
         raise DataError(f"{location}: {error}") from error
     if header.transparent:
-        defects.add("images with transparency (laid on white)", name)
+        defects.add("images with transparency (blended onto white)", name)
     if not header.coloured:
-        defects.add("images without colour (read as RGB)", name)
+        defects.add("greyscale images (read as RGB)", name)
     if header.animated:
-        defects.add("images of several frames (the first is read)", name)
+        defects.add("images with several frames (only the first is used)", name)
     return image
 
 
@@ -239,7 +233,7 @@ def _note_shared(captions: Sequence[Caption], defects: Defects) -> None:
         images[caption.text].add(caption.image)
     for caption in captions:
         if len(images[caption.text]) > 1:
-            defects.add("captions that several images share (each is relevant to its own only)", caption.location)
+            defects.add("captions shared by several images (each is relevant to its own image only)", caption.location)
 
 
 def _judge(captions: Sequence[Caption], searching: bool) -> Qrels:

@@ -1,4 +1,4 @@
-"""A corpus in files: read as a stream, or from any document on."""
+"""A corpus in files, streamed from the start or from any document."""
 
 import zlib
 from array import array
@@ -21,16 +21,16 @@ __all__ = ["Corpus", "CorpusScan", "document_sources", "scan_corpus"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus read from its files, every time anew; refused where it is no longer what it was.
+    """A corpus streamed from its files; raises if the files have changed since it was opened.
 
-    It can be pickled: where the files can be reached, it needs no second look at all of them.
+    It can be pickled: the copy does not scan the files again.
 
     Attributes:
-        records: Its files.
+        records: Records of its files.
         count: Number of documents.
-        text_hash: sha256 over all ids and texts.
-        index: Per `BLOCK` documents, where they begin (offset, number) and their checksum `(B, 3)`.
-        equal_texts: Which documents have the text of another one.
+        text_hash: sha256 of all ids and texts.
+        index: Per `BLOCK` documents, their start (offset, number) and checksum, `(B, 3)`.
+        equal_texts: Documents whose text occurs more than once.
     """
 
     records: Records
@@ -52,10 +52,10 @@ class Corpus:
             raise self._changed()
 
     def read(self, start: int, count: int) -> Texts:
-        """Return documents from number `start` on, without reading what is before their block; fewer come at the end.
+        """Return up to `count` documents from number `start` on, skipping all earlier blocks.
 
         Raises:
-            DataError: The files were changed since the corpus was opened.
+            DataError: If the files have changed since the corpus was opened.
         """
         first, end = start // BLOCK, min(start + count, self.count)
         blocks = range(first, -(-end // BLOCK))
@@ -75,16 +75,16 @@ class Corpus:
         return found
 
     def _changed(self) -> DataError:
-        return DataError(f"{self.records.name} was changed while it was read: start again")
+        return DataError(f"{self.records.name} was changed while being read: run again")
 
 
 class CorpusScan(NamedTuple):
-    """What one reading of a corpus found.
+    """Result of scanning a corpus.
 
     Attributes:
         corpus: The corpus.
-        judged: The judged ids that it has.
-        shared_ids: The ids that it shares with the queries.
+        judged: Ids with relevance labels that exist in the corpus.
+        shared_ids: Ids that the corpus shares with the queries.
     """
 
     corpus: Corpus
@@ -98,13 +98,13 @@ def scan_corpus(
     """Read a corpus once, to the end.
 
     Args:
-        records: Its files.
+        records: Records of its files.
         judged: Ids of documents to look for.
-        queries: Texts of queries by id, to find the documents that are one of them.
-        defects: Where faults are noted.
+        queries: Query texts by id, to find documents that equal a query.
+        defects: Collects defects found.
 
     Raises:
-        DataError: A record is malformed, or an id comes twice.
+        DataError: If a record is malformed or an id is not unique.
     """
     digest, count, found, index = TextHash(), 0, set(), array("q")
     keys, shared = TextKeys(), SharedIdsBuilder(queries)

@@ -1,4 +1,4 @@
-"""A data set: documents, judged queries and judgements, as a value."""
+"""The data set type: documents, queries with relevance labels, and the labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,18 +35,18 @@ ID_RULE = "a document with the query's own id and text is dropped"
 BEIR_ID_RULE = "a document with the query's own id is dropped"
 
 _ROWS_SHOWN = 5
-# Locations that a line names.
+# Maximum number of locations listed in a message.
 _NAMED = 3
 _LONGEST = 160
 
 
 @dataclass(frozen=True)
 class SharedIds:
-    """Ids that a query and a document have in common.
+    """Ids used both by a query and by a document.
 
     Attributes:
-        same: Those whose texts are the same, too: the document is the query itself.
-        other: Those whose texts differ: both were numbered from 1, for instance.
+        same: Ids whose texts are equal: the document is the query itself.
+        other: Ids whose texts differ, for example because both were numbered from 1.
     """
 
     same: frozenset[str] = field(default=frozenset())
@@ -54,22 +54,22 @@ class SharedIds:
 
 
 class SharedIdsBuilder:
-    """Finds the ids that queries and documents share while the documents stream by."""
+    """Collects ids shared by queries and documents while documents are streamed."""
 
     def __init__(self, queries: Mapping[str, str]) -> None:
-        """Compare with queries, texts by id."""
+        """Create a builder for queries, given as texts by id."""
         self._queries = queries
         self._same: set[str] = set()
         self._other: set[str] = set()
 
     def add(self, name: str, *texts: str) -> None:
-        """Take in a document, by its id and its text with and without title; case and white space are no matter."""
+        """Add a document by id, with its text with and without title; case and white space are ignored."""
         query = self._queries.get(name)
         if query is not None:
             (self._same if _plain(query) in map(_plain, texts) else self._other).add(name)
 
     def build(self) -> SharedIds:
-        """Return what was found."""
+        """Return the shared ids."""
         return SharedIds(frozenset(self._same), frozenset(self._other))
 
 
@@ -79,20 +79,20 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """A retrieval data set in BEIR's terms, for one split.
+    """A retrieval data set as in BEIR, for one split.
 
     Attributes:
-        name: Folder's or archive's name, or BEIR's.
-        split: Whose judgements these are.
-        documents: The corpus, each text by the title rule; read as a stream.
-        queries: The judged queries only.
-        qrels: Grade per query id and document id; grade 0 is judged and not relevant.
-        synthetic: How the queries were made, where no person asked them; else empty.
-        defects: What is wrong with the files without making them useless, with file and line.
-        limited: Whether documents were left out by `limit`.
-        images: Which side's texts are images (`ImageFile`): `documents`, `queries`, or neither.
-        drop_same_id: Whether a document with the query's own id is dropped whatever its text, as BEIR does.
-        shared_ids: The ids that queries and documents share; found in the documents when left out.
+        name: Name of the folder or archive, or BEIR's name.
+        split: Split of the relevance labels.
+        documents: The corpus, streamed; each text is built by the title rule.
+        queries: Queries with relevance labels; other queries are dropped.
+        qrels: Grades by query id and document id; grade 0 means judged not relevant.
+        synthetic: How the queries were generated; empty for queries asked by people.
+        defects: Non-fatal defects of the files, with file and line.
+        limited: Whether documents were dropped by `limit`.
+        images: The side that consists of images (`ImageFile`): `documents`, `queries`, or None.
+        drop_same_id: Whether to drop a document with the query's own id even if its text differs, as BEIR does.
+        shared_ids: Ids shared by queries and documents; default: computed from the documents.
     """
 
     name: str
@@ -108,34 +108,34 @@ class Dataset:
     shared_ids: SharedIds | None = None
 
     def __post_init__(self) -> None:
-        """Refuse ids that trec_eval would take for others.
+        """Reject ids that trec_eval would truncate.
 
         Raises:
-            CallError: One has a NUL character, where trec_eval ends it.
+            CallError: If an id contains a NUL character.
         """
         held = self.documents.ids if isinstance(self.documents, Texts) else ()
         found = next((name for name in (*self.queries.ids, *held) if "\0" in name), None)
         if found is not None:
-            raise CallError(f"a NUL character in the id {found!a}, where trec_eval ends it: take it out")
+            raise CallError(f"NUL character in the id {found!a} (trec_eval would truncate it): remove the character")
 
     @cached_property
     def dropped(self) -> frozenset[str]:
-        """Ids of queries; the document with such an id is never returned for the query that has it."""
+        """Ids of queries for which the document with the same id is never returned."""
         return frozenset(self.queries.ids) if self.drop_same_id else self._shared.same
 
     @property
     def id_rule(self) -> str:
-        """Which documents are never returned, in words."""
+        """The rule for documents that are never returned, in words."""
         return BEIR_ID_RULE if self.drop_same_id else ID_RULE
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """The defects, and how many documents have a query's id by accident."""
+        """The defects, and the number of queries that share their id with an unrelated document."""
         alike = [] if self.drop_same_id else [query for query in self.queries.ids if query in self._shared.other]
         if not alike:
             return self.defects
         named = ", ".join(alike[:_NAMED]) + ", ..." * (len(alike) > _NAMED)
-        kind = "queries with the id of a document that has another text (it stays; --drop-same-id drops it)"
+        kind = "queries share their id with a document of another text (kept; to drop it: --drop-same-id)"
         return (*self.defects, f"{len(alike)} {kind}: {named}")
 
     @cached_property
@@ -149,12 +149,12 @@ class Dataset:
 
     @cached_property
     def text_hash(self) -> str:
-        """sha256 over ids and texts of documents and queries."""
+        """Return the sha256 of ids and texts of documents and queries."""
         return TextHash.of([(self.documents.text_hash, self.queries.text_hash)])
 
     @cached_property
     def qrels_hash(self) -> str:
-        """sha256 over the judgements."""
+        """Return the sha256 of the relevance labels."""
         rows = [(q, d, str(grade)) for q, docs in self.qrels.items() for d, grade in docs.items()]
         return TextHash.of(sorted(rows))
 
@@ -163,11 +163,11 @@ class Dataset:
         return f"Dataset({self.name!r}, split={self.split!r}, {counts})"
 
     def _repr_html_(self) -> str:
-        """Return the counts and the first judged queries as HTML."""
+        """Return an HTML table of counts and the first queries."""
         notes = [
             *([f"synthetic queries: {self.synthetic}"] if self.synthetic else []),
             *(["a part of the corpus"] if self.limited else []),
-            f"text {self.text_hash[:12]}, judgements {self.qrels_hash[:12]}",
+            f"text {self.text_hash[:12]}, relevance labels {self.qrels_hash[:12]}",
             *(f"data defect: {defect}" for defect in self.notices),
         ]
         title = f"{self.name} ({self.split}): {len(self.documents)} documents, {len(self.queries)} queries"
@@ -183,10 +183,10 @@ class Dataset:
         return rows
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the judgements with their texts, a row per judged pair of query and document.
+        """Return the relevance labels with their texts, one row per labelled query-document pair.
 
         Raises:
-            CallError: pandas is not installed.
+            CallError: If pandas is not installed.
         """
         pandas = import_pandas()
         queries = dict(self.queries)
@@ -202,29 +202,29 @@ class Dataset:
 
 
 def refuse_images(dataset: Dataset, reader: str) -> None:
-    """Refuse a data set of images before any work; `reader` is what reads texts only.
+    """Raise if a data set contains images; `reader` names the text-only consumer.
 
     Raises:
-        CallError: One side of it is images.
+        CallError: If either side consists of images.
     """
     if dataset.images:
         raise CallError(
-            f"'{dataset.name}' holds images, and {reader} reads texts only: probe layers and probe rank read images"
+            f"'{dataset.name}' contains images, and {reader} supports only text: use probe layers or probe rank"
         )
 
 
 @dataclass
 class Defects:
-    """Faults of a data set's files that leave it usable, by kind."""
+    """Non-fatal defects of a data set's files, by kind."""
 
     locations: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, location: str) -> None:
-        """Note one fault."""
+        """Record one defect."""
         self.locations.setdefault(kind, []).append(location)
 
     def summarize(self) -> tuple[str, ...]:
-        """Return one line per kind, with its first locations."""
+        """Return one line per kind, with the first locations."""
         return tuple(
             f"{len(found)} {kind}: {', '.join(found[:_NAMED])}{', ...' if len(found) > _NAMED else ''}"
             for kind, found in self.locations.items()

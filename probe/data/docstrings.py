@@ -18,7 +18,7 @@ from probe.errors import CallError
 
 __all__ = ["SYNTHETIC", "package_of", "read_docstrings"]
 
-# Read in this order, which is that of the documents.
+# The order of the modules is the order of the documents.
 _MODULES = """
 argparse array ast asyncio base64 bisect calendar codecs collections colorsys concurrent.futures configparser
 contextlib copy csv ctypes dataclasses datetime decimal difflib email.message enum fnmatch fractions functools gc
@@ -44,12 +44,12 @@ torch.special torch.utils.data
 SYNTHETIC = "known-item: summary line finds the rest of its docstring"
 
 _SPLIT = "test"
-# Shorter ones say too little to be told from another, longer ones are no summary.
+# Shorter summaries are ambiguous, longer ones are not summaries.
 _QUERY_WORDS = range(5, 31)
 _FEWEST_DOCUMENT_WORDS = 40
 
 _SIGNATURE = re.compile(r"[\w.]+\(")
-# Text made at import that differs from process to process: addresses, random samples, printed sets.
+# Text generated at import that differs between processes: addresses, random samples, printed sets.
 _UNSTABLE = re.compile(r"\bat 0x[0-9a-f]{6,}|# may vary|``\{'")
 
 
@@ -57,13 +57,13 @@ def read_docstrings(split: str | None = None) -> Dataset:
     """Collect the docstrings of the public names of the modules in `_MODULES`.
 
     Returns:
-        A data set whose queries are the summary lines, and whose documents are the rest of each docstring.
+        A data set with the summary lines as queries and the rest of each docstring as documents.
 
     Raises:
-        CallError: Another split is asked for.
+        CallError: If another split is requested.
     """
     if split not in (None, _SPLIT):
-        raise CallError(f"'{DEFAULT_DATASET}' has no judgements for the split '{split}': it has {_SPLIT}")
+        raise CallError(f"'{DEFAULT_DATASET}' has no split '{split}': use {_SPLIT}")
     documents: dict[str, str] = {}
     queries: dict[str, str] = {}
     seen: set[str] = set()
@@ -72,7 +72,7 @@ def read_docstrings(split: str | None = None) -> Dataset:
             continue
         seen |= {summary, rest}
         documents[name], queries[name] = rest, summary
-    # The document's id must differ from the query's: BEIR's id rule would drop it.
+    # The document id must differ from the query id, or BEIR's id rule would drop the document.
     return Dataset(
         name=DEFAULT_DATASET,
         split=_SPLIT,
@@ -84,7 +84,7 @@ def read_docstrings(split: str | None = None) -> Dataset:
 
 
 def package_of(name: str) -> str:
-    """Return the package of a docstring by its id; all of Python's own modules are one."""
+    """Return the package of a docstring id; all standard modules count as one package."""
     return "standard library" if _is_standard(name) else name.partition(".")[0]
 
 
@@ -109,11 +109,11 @@ def _import(name: str) -> ModuleType | None:
 
 
 def _own(module: ModuleType, name: str) -> object:
-    """Return what a module calls by a name, also where another package has put its own there: Ray does in `inspect`."""
+    """Return the original attribute of a module, even if another package has patched it (Ray does in `inspect`)."""
     value = getattr(module, name, None)
     if not (isinstance(value, FunctionType) and _is_standard(module.__name__)) or _is_standard(value.__module__ or ""):
         return value
-    if module.__name__ in sys.builtin_module_names:  # a second `sys` would begin with streams of its own
+    if module.__name__ in sys.builtin_module_names:  # a second `sys` would open its own streams
         return getattr(module, f"__{name}__", None)
     return getattr(_load_afresh(module.__name__), name, None)
 
@@ -124,7 +124,7 @@ def _is_standard(name: str) -> bool:
 
 @cache
 def _load_afresh(name: str) -> ModuleType | None:
-    """Return a second copy of a module, as it was before anybody changed it."""
+    """Return a second, unpatched copy of a module."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.loader is None:
         return None
@@ -134,11 +134,11 @@ def _load_afresh(name: str) -> ModuleType | None:
 
 
 def _split_docstring(value: object) -> tuple[str, str] | None:
-    """Return the summary and the rest, or None where one of them would not do."""
+    """Return the summary and the rest, or None if either is unsuitable."""
     if not callable(value):
         return None
     paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(value) or "").split("\n\n")]
-    # Compiled functions begin with their signatures, which names what is sought.
+    # Docstrings of compiled functions start with the signature, which contains the answer.
     while paragraphs and _SIGNATURE.match(paragraphs[0]):
         del paragraphs[0]
     summary, rest = (paragraphs or [""])[0], " ".join(part for part in paragraphs[1:] if part)

@@ -1,4 +1,4 @@
-"""An image where a text stands: known by its name and its bytes, opened when a model reads it."""
+"""Images in place of texts: identified by name and content, opened when a model reads them."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,20 +14,20 @@ __all__ = ["ImageFile", "check_pillow", "open_image", "refuse_image_files", "sho
 
 
 class ImageFile(str):
-    """An image that stands where a text would.
+    """An image in place of a text.
 
-    As a string it is its name and the sha256 of its bytes, so that every hash over texts covers what it shows.
+    Its string value is its name and the sha256 of its bytes, so every hash of texts covers the image content.
 
     Attributes:
-        name: Its path relative to the data set's folder.
-        path: Its file.
+        name: Path relative to the data set's folder.
+        path: Path of the file.
     """
 
     name: str
     path: Path
 
     def __new__(cls, text: str, name: str, path: Path) -> "ImageFile":
-        """Take an image whose bytes were read; see `of`."""
+        """Create an image whose hash is known; see `of`."""
         image = super().__new__(cls, text)
         image.name, image.path = name, path
         return image
@@ -37,22 +37,22 @@ class ImageFile(str):
 
     @classmethod
     def of(cls, path: Path, name: str) -> "ImageFile":
-        """Return the image in a file, which is read whole; its name is its path relative to the data set's folder."""
+        """Read an image file and return its ImageFile; `name` is the path relative to the data set's folder."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(f"{name} sha256:{digest}", name, path)
 
 
 def shown(text: str) -> str:
-    """Return a text to show: of an image its name."""
+    """Return a text for display; for an image, its name."""
     return text.name if isinstance(text, ImageFile) else text
 
 
 def check_pillow() -> None:
-    """Refuse images where Pillow is not installed.
+    """Raise if Pillow is not installed.
 
     Raises:
-        CallError: It is not.
+        CallError: If Pillow is not installed.
     """
     try:
         import PIL  # noqa: F401
@@ -61,17 +61,17 @@ def check_pillow() -> None:
 
 
 def open_image(image: ImageFile) -> "Image.Image":
-    """Open an image as a model reads it: upright, in RGB, transparent parts laid on white, of several frames the first.
+    """Open an image as models read it: first frame, upright, in RGB, transparency blended onto white.
 
     Args:
         image: The image.
 
     Returns:
-        Its pixels, decoded.
+        The decoded image.
 
     Raises:
-        CallError: Pillow is not installed.
-        DataError: The file is no image, damaged, cut short or too large to be unpacked safely.
+        CallError: If Pillow is not installed.
+        DataError: If the file is not an image, damaged, truncated or too large to decode safely.
     """
     check_pillow()
     from probe.io.image_pixels import opened, to_rgb
@@ -81,14 +81,14 @@ def open_image(image: ImageFile) -> "Image.Image":
 
 
 def refuse_image_files(texts: Iterable[str], model: str) -> None:
-    """Refuse images among the texts that a model of texts is given.
+    """Raise if texts for a text-only model contain an image.
 
     Raises:
-        CallError: One is an image.
+        CallError: If one of the texts is an image.
     """
     found = next((text for text in texts if isinstance(text, ImageFile)), None)
     if found is not None:
         raise CallError(
-            f"'{found.name}' is an image, and '{model}' reads texts only: name a model with an image tower, as "
+            f"'{found.name}' is an image, and '{model}' supports only text: use a model with an image tower, such as "
             "clip@image"
         )

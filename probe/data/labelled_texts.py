@@ -1,4 +1,4 @@
-"""Texts with a label each, for trained probes: from a file, or the embedded docstrings with their packages."""
+"""Texts with labels for trained probes: from a file, or the embedded docstrings labelled by package."""
 
 import os
 from collections import Counter
@@ -24,12 +24,12 @@ class LabelledTexts:
     """Texts with one label each.
 
     Attributes:
-        name: The file's, or `docstrings`.
+        name: Name of the file, or `docstrings`.
         texts: N texts.
         labels: Their labels `(N,)`.
-        synthetic: Where the labels come from, where no person gave them; else empty.
-        defects: What is wrong with the file without making it useless, with file and line.
-        limited: Whether texts were left out by `limit`.
+        synthetic: How the labels were generated; empty for labels given by people.
+        defects: Non-fatal defects of the file, with file and line.
+        limited: Whether texts were dropped by `limit`.
     """
 
     name: str
@@ -41,13 +41,13 @@ class LabelledTexts:
 
     @cached_property
     def classes(self) -> Counter[str]:
-        """How many texts every label has, the commonest first, then in alphabetical order."""
+        """Number of texts per label, most frequent first, then alphabetical."""
         counts = Counter(self.labels)
         return Counter({name: counts[name] for name in sorted(counts, key=lambda name: (-counts[name], name))})
 
     @cached_property
     def label_hash(self) -> str:
-        """sha256 over the labels."""
+        """Return the sha256 of the labels."""
         return TextHash.of((name,) for name in self.labels)
 
 
@@ -56,26 +56,26 @@ def load_labelled_texts(name: str | Path, limit: int | None = None, fewest: int 
 
     Args:
         name: `docstrings`, or a JSONL or CSV file with `text` and `label`.
-        limit: Keep about this many texts, the same share of every label.
-        fewest: Texts of a label that a limit leaves, where it has this many.
+        limit: Keep about this many texts, the same share of each label.
+        fewest: Minimum number of texts per label kept by `limit`, where available.
 
     Returns:
-        The texts; one that comes again with the same label counts once.
+        The texts; duplicates with the same label count once.
 
     Raises:
-        CallError: There is no such file, or the limit is out of range.
-        DataError: The file is malformed, or has fewer than two labels.
+        CallError: If the file does not exist or the limit is out of range.
+        DataError: If the file is malformed or has fewer than two labels.
     """
     check_type("texts", name, str | Path, expected="docstrings, or the path of a file")
     texts = _label_docstrings() if name == DEFAULT_DATASET and not os.path.exists(name) else _read_file(Path(name))
     if len(texts.classes) < 2:
-        one = f"every text has the label '{texts.labels[0]}'" if texts.labels else "it holds no texts"
-        raise DataError(f"'{name}': {one}; expected texts of two labels or more")
+        one = f"every text has the label '{texts.labels[0]}'" if texts.labels else "it has no texts"
+        raise DataError(f"'{name}': {one}; expected texts with at least two labels")
     return texts if limit is None else limit_texts(texts, limit, fewest)
 
 
 def limit_texts(texts: LabelledTexts, limit: int, fewest: int) -> LabelledTexts:
-    """Keep about `limit` texts, spread evenly over the texts of every label."""
+    """Keep about `limit` texts, spread evenly over the texts of each label."""
     if limit < 1:
         raise CallError(f"--limit {limit} is out of range: expected at least 1 text")
     if limit >= len(texts.labels):
@@ -100,7 +100,7 @@ def _label_docstrings() -> LabelledTexts:
 def _read_file(path: Path) -> LabelledTexts:
     if not path.is_file():
         expected = f"{DEFAULT_DATASET}, or a file ending in {' or '.join(RECORD_FILES)} with text and label"
-        raise CallError(f"there is no labelled data set '{path}': expected {expected}")
+        raise CallError(f"labelled data set '{path}' not found: expected {expected}")
     defects = Defects()
     texts: list[str] = []
     labels: list[str] = []
@@ -109,10 +109,10 @@ def _read_file(path: Path) -> LabelledTexts:
         text, given = column_text(record, "text", location), _label_of(record["label"], location)
         before = seen.setdefault(text, {})
         if given in before:
-            defects.add("texts that come again with the same label (counted once)", location)
+            defects.add("duplicate texts with the same label (counted once)", location)
             continue
         if before:
-            defects.add("texts that come again with another label (kept: nothing can get both right)", location)
+            defects.add("duplicate texts with different labels (kept, although one must be wrong)", location)
         if not text:
             defects.add("empty texts", location)
         before[given] = location
@@ -126,5 +126,5 @@ def _label_of(value: Any, location: str) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{location}: expected a string or a whole number as the label, found {value!r}")
+        raise DataError(f"{location}: expected a string or an integer as the label, found {value!r}")
     return value.strip()

@@ -1,4 +1,4 @@
-"""Load a data set by name, from wherever it lies."""
+"""Loading of data sets by name or path."""
 
 import os
 from dataclasses import replace
@@ -22,40 +22,40 @@ def load_dataset(
     """Load a data set by name or path.
 
     Args:
-        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one; or a folder of images with captions,
-            `DIR:captions` where the captions are searched, not the images.
-        split: Whose judgements to use; `test` when left out, or the only one there is.
-        limit: Keep about this many documents; every judged one is kept, however many those are.
-        drop_same_id: Drop a document with the query's own id whatever its text, as BEIR does; when left out, its text
-            has to be the query's, too. The data sets that BEIR publishes are always scored by BEIR's rule.
+        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one; or a folder of images with captions
+            (`DIR:captions` to search the captions instead of the images).
+        split: Split of the relevance labels; default: `test`, or the only split.
+        limit: Keep about this many documents; documents with relevance labels are always kept.
+        drop_same_id: Drop a document with the query's own id even if its text differs, as BEIR does; by default only
+            if it equals the query. BEIR's published data sets always use BEIR's rule.
 
     Returns:
         The data set.
 
     Raises:
-        CallError: There is no such data set or split.
-        DataError: Its files are malformed, or it cannot be downloaded.
+        CallError: If the data set or split does not exist.
+        DataError: If its files are malformed or cannot be downloaded.
     """
     check_type("dataset", name, str | Path, expected="a name, a folder or a zip")
     name = str(name)
     dataset = _load(name, split, drop_same_id=drop_same_id)
     if not dataset.qrels:
-        raise DataError(f"'{name}' has no judged query for the split '{dataset.split}': nothing can be scored")
+        raise DataError(f"'{name}' has no queries with relevance labels in split '{dataset.split}'; nothing to score")
     if not len(dataset.documents):
-        raise DataError(f"'{name}' has no documents: nothing can be retrieved")
+        raise DataError(f"'{name}' has no documents: nothing to search")
     return dataset if limit is None else _limit(dataset, limit)
 
 
 def as_dataset(dataset: str | Path | Dataset) -> Dataset:
-    """Return a data set that may be given by its name or path.
+    """Return a data set, loading it if given by name or path.
 
     Raises:
-        CallError: It is something else, or there is none of that name.
-        DataError: It cannot be had.
+        CallError: If it is of another type, or does not exist.
+        DataError: If it is unavailable or malformed.
     """
     if isinstance(dataset, Dataset):
         return dataset
-    check_type("dataset", dataset, str | Path, expected="a name, a folder, a zip or what load_dataset gave")
+    check_type("dataset", dataset, str | Path, expected="a name, a folder, a zip or a loaded data set")
     return load_dataset(dataset)
 
 
@@ -74,7 +74,7 @@ def _fetch(name: str) -> str:
     if name in beir_names():
         return str(download_beir(name))
     if os.sep in name or name.endswith(".zip") or name.startswith("."):
-        raise CallError(f"there is no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
+        raise CallError(f"no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
     raise CallError(f"unknown data set '{name}': {did_you_mean(name, [DEFAULT_DATASET, *beir_names()])}")
 
 

@@ -1,4 +1,4 @@
-"""Read judgements in the forms that people have them: BEIR's three columns, TREC's four, JSON lines."""
+"""Reader of relevance labels: BEIR's three columns, TREC's four, or JSON lines."""
 
 import re
 from collections.abc import Container, Iterator, Sequence
@@ -11,17 +11,17 @@ from probe.io.text_lines import START, label, parse_json, read_lines
 
 __all__ = ["Judgement", "build_qrels", "choose_split", "find_qrels", "is_hidden", "list_splits", "read_judgements"]
 
-# In the order in which they are preferred where a split has several.
+# In order of preference if a split has several files.
 _SUFFIXES = [
     f"{suffix}{packed}" for suffix in (".tsv", ".jsonl", ".trec", ".qrels", ".qrel", ".txt") for packed in ("", ".gz")
 ]
 _PROSE = ("readme", "license", "licence")
-# Beyond this a grade is a mistake, and more than trec_eval's integers hold.
+# Larger grades are mistakes and exceed trec_eval's integers.
 _LARGEST_GRADE = 1_000_000
 _GRADE = re.compile(r"[+-]?[0-9]{1,15}(\.0*)?")
 _ITERATION = re.compile(r"[Qq]?[0-9]+")
 
-# What BEIR, mteb, ir_datasets and TREC call the fields, without case and punctuation; the first one there is counts.
+# Field names in BEIR, mteb, ir_datasets and TREC, without case and punctuation; the first match counts.
 _FIELDS = {
     "query": ("queryid", "qid", "topicid", "topic", "query", "q"),
     "document": (
@@ -39,17 +39,17 @@ _FIELDS = {
     ),
     "grade": ("score", "relevance", "grade", "rel", "relevancy", "label", "judgment", "judgement"),
 }
-_EXPECTED = "query-id, corpus-id and score between tabs, or TREC's `query 0 document grade`"
+_EXPECTED = "tab-separated query-id, corpus-id and score, or TREC's `query 0 document grade`"
 
 
 class Judgement(NamedTuple):
-    """How relevant a document is to a query.
+    """Relevance of a document to a query.
 
     Attributes:
-        location: File and line, as messages name them.
+        location: File and line, for messages.
         query: The query's id.
         document: The document's id.
-        grade: From 0, not relevant, on; negative grades mean 0.
+        grade: 0 means not relevant; negative grades count as 0.
     """
 
     location: str
@@ -59,7 +59,7 @@ class Judgement(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """Where the fields of a file with columns are: their numbers, and whether tabs part them or any white space."""
+    """Layout of a file with columns: indices of the fields, and whether they are separated by tabs or white space."""
 
     columns: int
     fields: tuple[int, int, int]
@@ -68,12 +68,12 @@ class _Form(NamedTuple):
 
 
 def is_hidden(path: Any) -> bool:
-    """Whether a file or folder is one that systems put beside those of people: `.x`, `._x`, `__MACOSX`."""
+    """Return whether a name is that of a system file: `.x`, `._x`, `__MACOSX`."""
     return bool(path.name.startswith((".", "__MACOSX")))
 
 
 def list_splits(root: Any) -> list[str]:
-    """Return the splits that a data set's folder has judgements of, in alphabetical order."""
+    """Return the splits with relevance labels in a data set's folder, sorted."""
     return sorted({_split_of(file.name) for file in _list_files(root)})
 
 
@@ -85,7 +85,7 @@ def _list_files(root: Any) -> list[Any]:
 
 
 def _split_of(name: str) -> str:
-    """Return the split that a file of judgements is named after; nothing where it is no such file."""
+    """Return the split of a qrels file by its name; empty for other files."""
     split = next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), "")
     return "" if split.lower().startswith(_PROSE) else split
 
@@ -94,44 +94,42 @@ def choose_split(splits: list[str], wanted: str | None, path: str) -> str:
     """Return the split to read.
 
     Args:
-        splits: Those there are.
-        wanted: The one that was asked for; `test` when left out, or the only one there is.
-        path: The data set, as messages name it.
+        splits: The available splits.
+        wanted: The requested split; default: `test`, or the only split.
+        path: The data set, for messages.
 
     Raises:
-        CallError: It is none of them.
-        DataError: There is none.
+        CallError: If the split is not available.
+        DataError: If there are no splits.
     """
     if not splits:
-        raise DataError(f"'{path}' has no judgements: expected qrels/test.tsv or another split in it")
+        raise DataError(f"'{path}' has no relevance labels: expected qrels/test.tsv or another split")
     if wanted is None:
         wanted = splits[0] if len(splits) == 1 else "test"
     if wanted not in splits:
-        raise CallError(
-            f"'{path}' has no judgements for the split '{wanted}': it has {', '.join(splits)} (see --split)"
-        )
+        raise CallError(f"'{path}' has no split '{wanted}': available are {', '.join(splits)} (see --split)")
     return wanted
 
 
 def find_qrels(root: Any, split: str, defects: Defects) -> Any:
-    """Return the file of a split's judgements; of several the first by form, and the others are noted."""
+    """Return the qrels file of a split, in the preferred form; others are recorded as defects."""
     names = {file.name for file in _list_files(root)}
     files = [root / "qrels" / f"{split}{suffix}" for suffix in _SUFFIXES if f"{split}{suffix}" in names]
     for other in files[1:]:
-        defects.add(f"files of the same judgements in another form (not read: {files[0].name} is)", label(other))
+        defects.add(f"duplicate qrels files in another form (ignored, {files[0].name} is used)", label(other))
     return files[0] if files else root / "qrels" / f"{split}{_SUFFIXES[0]}"
 
 
 def read_judgements(path: Any, defects: Defects) -> Iterator[Judgement]:
-    """Yield the judgements of a file.
+    """Yield the relevance labels in a file.
 
     Args:
-        path: Three columns between tabs (query, document, grade; with a header in any order), TREC's four between any
-            white space, or JSON lines; perhaps packed by gzip.
-        defects: Where faults that leave it usable are noted.
+        path: File with three tab-separated columns (query, document, grade; any order with a header), TREC's four
+            columns separated by white space, or JSON lines; optionally gzipped.
+        defects: Collects non-fatal defects.
 
     Raises:
-        DataError: The file cannot be read, or a line is malformed.
+        DataError: If the file is unreadable or a line is malformed.
     """
     json_lines = path.name.removesuffix(".gz").endswith(".jsonl")
     return _read_objects(path) if json_lines else _read_columns(path, defects)
@@ -157,16 +155,16 @@ def _read_columns(path: Any, defects: Defects) -> Iterator[Judgement]:
             if is_header:
                 continue
             if mark == START and not form.trec:
-                defects.add("qrels files without a header (read from the first line on)", location)
+                defects.add("qrels files without a header (read from the first line)", location)
         cells = _split(line, form.tabs)
         if len(cells) != form.columns or (form.trec and not _ITERATION.fullmatch(cells[1])):
-            raise DataError(f"{location}: expected {_EXPECTED}, as in the first line, found {line[:60]!r}")
+            raise DataError(f"{location}: expected {_EXPECTED}, like the first line, found {line[:60]!r}")
         yield _judge(location, [cells[field] for field in form.fields], ("query-id", "corpus-id", "score"))
 
 
 def _find_form(line: str, location: str) -> tuple[_Form, bool]:
-    """Return the form of a file by its first line, and whether that is a header."""
-    # TREC's columns may be aligned by tabs and spaces at once.
+    """Return the form of a file from its first line, and whether that line is a header."""
+    # TREC's columns may be aligned by a mix of tabs and spaces.
     for tabs in (True, False) if "\t" in line else (False,):
         cells = _split(line, tabs)
         fields = _find_fields(cells)
@@ -177,8 +175,8 @@ def _find_form(line: str, location: str) -> tuple[_Form, bool]:
         if len(cells) == 3 and _read_grade(cells[2]) is not None:
             return _Form(3, (0, 1, 2), tabs), False
     raise DataError(
-        f"{location}: neither a judgement nor a header that names query-id, corpus-id and score: {line[:60]!r}\n"
-        f"(expected {_EXPECTED}, the grade a whole number)"
+        f"{location}: expected a header with query-id, corpus-id and score, or a relevance label; found {line[:60]!r}\n"
+        f"(a label is {_EXPECTED}, with an integer grade)"
     )
 
 
@@ -187,7 +185,7 @@ def _split(line: str, tabs: bool) -> list[str]:
 
 
 def _find_fields(names: Sequence[str]) -> tuple[int, int, int] | None:
-    """Return where query, document and grade are among names of fields; None where one of them is not there."""
+    """Return the indices of query, document and grade among field names, or None if one is missing."""
     keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
     found = [next((keys.index(name) for name in wanted if name in keys), None) for wanted in _FIELDS.values()]
     query, document, grade = found
@@ -197,12 +195,12 @@ def _find_fields(names: Sequence[str]) -> tuple[int, int, int] | None:
 def _judge(location: str, values: Sequence[Any], names: Sequence[str]) -> Judgement:
     grade = _read_grade(values[2])
     if grade is None:
-        raise DataError(f"{location}: expected a whole number as the grade, found {values[2]!r}")
+        raise DataError(f"{location}: expected an integer grade, found {values[2]!r}")
     return Judgement(location, check_id(values[0], location, names[0]), check_id(values[1], location, names[1]), grade)
 
 
 def _read_grade(value: Any) -> int | None:
-    """Return a grade, written as a whole number, `2.0` included; None where it is none."""
+    """Return an integer grade, also from a string such as `2.0`; None for anything else."""
     if isinstance(value, bool) or not _GRADE.fullmatch(str(value).strip()):
         return None
     grade = int(float(value))
@@ -217,36 +215,36 @@ def build_qrels(
     dropped: Container[str],
     defects: Defects,
 ) -> Qrels:
-    """Return the grades per query and document.
+    """Return grades by query and document.
 
     Args:
-        judgements: All that there are.
-        documents: Ids of the judged documents that the corpus has.
+        judgements: All relevance labels.
+        documents: Ids of labelled documents that exist in the corpus.
         queries: Ids of the queries.
-        dropped: Ids of queries whose document of the same id is never returned.
-        defects: Where faults are noted.
+        dropped: Ids of queries for which the document with the same id is never returned.
+        defects: Collects defects found.
 
     Raises:
-        DataError: Two judgements contradict each other.
+        DataError: If two labels contradict each other.
     """
     qrels: Qrels = {}
     for judgement in judgements:
         location, query, document, grade = judgement
         if query not in queries:
-            defects.add("judgements of queries that are not there", location)
+            defects.add("relevance labels for missing queries", location)
             continue
         judged = qrels.setdefault(query, {})
         if document in judged:
             if judged[document] != max(grade, 0):
                 raise _contradict(judgement, judgements)
-            defects.add("judgements that come again with the same grade (counted once)", location)
+            defects.add("duplicate relevance labels with the same grade (counted once)", location)
             continue
         if document not in documents:
-            defects.add("judgements of documents that are not there (kept: they count as not found)", location)
+            defects.add("relevance labels for missing documents (kept: they count as not found)", location)
         if query == document and grade > 0 and query in dropped:
             defects.add("relevant documents with their query's own id (never returned: rename the ids)", location)
         if grade < 0:
-            defects.add("negative grades (taken as 0)", location)
+            defects.add("negative grades (counted as 0)", location)
         judged[document] = max(grade, 0)
     return qrels
 
@@ -255,6 +253,6 @@ def _contradict(judgement: Judgement, judgements: Sequence[Judgement]) -> DataEr
     location, query, document, grade = judgement
     first = next(other for other in judgements if (other.query, other.document) == (query, document))
     return DataError(
-        f"{location}: '{query}' and '{document}' are judged twice, with different grades: {grade} here, {first.grade} "
-        f"in {first.location}; take one of the lines out"
+        f"{location}: conflicting relevance labels for '{query}' and '{document}': {grade} here, {first.grade} "
+        f"in {first.location}; remove one of the lines"
     )

@@ -1,4 +1,4 @@
-"""The records of BEIR's files, JSON lines or Parquet, read as a stream, with every fault named by file and line."""
+"""Streaming reader of BEIR records from JSON lines or Parquet; errors give the file and line."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -39,19 +39,19 @@ _NEEDED = ("_id", "text")
 _COLUMNS = ("_id", "title", "text", "metadata")
 _ROWS_AT_ONCE = 1024
 
-# Read of a column at once; otherwise all that a row group has of it is.
+# Batch size within a column; otherwise a whole row group is read.
 _BUFFER = 1 << 22
 
 Record = dict[str, Any]
 
 
 class Entry(NamedTuple):
-    """A record, and where it is.
+    """A record and its location.
 
     Attributes:
-        location: File and line, as messages name them.
-        mark: Where reading begins to come to it.
-        record: `_id`, `title` and `text` are strings.
+        location: File and line, for messages.
+        mark: Position from which it can be read again.
+        record: `_id`, `title` and `text`, all strings.
     """
 
     location: str
@@ -60,36 +60,36 @@ class Entry(NamedTuple):
 
 
 class Records(Protocol):
-    """Records in one file or several."""
+    """Records in one or several files."""
 
     @property
     def name(self) -> str:
-        """What messages call them."""
+        """Name for messages."""
 
     def entries(self, start: Mark = START) -> Iterator[Entry]:
-        """Yield the records from a mark on, in file order, whatever their ids."""
+        """Yield the records from a mark on, in file order; ids are not checked for uniqueness."""
 
 
 @dataclass(frozen=True)
 class JsonLines:
-    """The records of a JSONL file, plain or packed by gzip.
+    """The records of a JSONL file, plain or gzipped.
 
     Attributes:
-        path: The file, as a `pathlib`, `zipfile` or remote path.
+        path: A `pathlib`, `zipfile` or remote path.
     """
 
     path: Any
 
     @property
     def name(self) -> str:
-        """The file's name with its folder's."""
+        """The file's name with its parent folder's."""
         return label(self.path)
 
     def entries(self, start: Mark = START) -> Iterator[Entry]:
         """Yield the records from a mark on.
 
         Raises:
-            DataError: The file cannot be read, or a line is malformed.
+            DataError: If the file is unreadable or a line is malformed.
         """
         for mark, line in read_lines(self.path, start):
             location = f"{label(self.path)}:{mark.number + 1}"
@@ -98,11 +98,11 @@ class JsonLines:
 
 @dataclass(frozen=True)
 class ParquetRows:
-    """The records of Parquet files, one file after the other.
+    """The records of Parquet files, one file after another.
 
     Attributes:
-        files: The files, as `pathlib`, `zipfile` or remote paths.
-        groups: Per file, the rows of each row group.
+        files: `pathlib`, `zipfile` or remote paths.
+        groups: Per file, the number of rows in each row group.
     """
 
     files: tuple[Any, ...]
@@ -110,15 +110,15 @@ class ParquetRows:
 
     @property
     def name(self) -> str:
-        """The first file's name with its folder's, and how many there are beside it."""
+        """The first file's name with its parent folder's, and the number of further files."""
         more = len(self.files) - 1
         return f"{label(self.files[0])}{f' (with {more} more)' if more else ''}"
 
     def entries(self, start: Mark = START) -> Iterator[Entry]:
-        """Yield the records from a mark on; row groups before it are not read.
+        """Yield the records from a mark on, skipping earlier row groups.
 
         Raises:
-            DataError: A file cannot be read, or a row is malformed.
+            DataError: If a file is unreadable or a row is malformed.
         """
         before = 0
         for path, groups in zip(self.files, self.groups, strict=True):
@@ -131,10 +131,10 @@ class ParquetRows:
 
 
 def open_parquet(files: Sequence[Any]) -> ParquetRows:
-    """Return the records of Parquet files, by the description at the end of each.
+    """Return the records of Parquet files; only their footers are read.
 
     Raises:
-        DataError: A file cannot be read, or has not the columns of a corpus.
+        DataError: If a file is unreadable or lacks columns.
     """
     return ParquetRows(tuple(files), tuple(_describe(path) for path in files))
 
@@ -144,8 +144,8 @@ def _describe(path: Any) -> tuple[int, ...]:
         names = parquet.schema_arrow.names
         if missing := [name for name in _NEEDED if name not in names]:
             raise DataError(
-                f"{label(path)}: there is no column {' and no '.join(missing)}: "
-                f"expected _id, text and perhaps title, found {', '.join(names)}"
+                f"{label(path)}: missing column {' and '.join(missing)}: "
+                f"expected _id, text and optionally title, found {', '.join(names)}"
             )
         groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
         _refuse_long(groups, path)
@@ -153,10 +153,10 @@ def _describe(path: Any) -> tuple[int, ...]:
 
 
 def _refuse_long(groups: Sequence[Any], path: Any) -> None:
-    """Refuse a file whose values are longer on average than a line of JSON may be."""
+    """Reject a file whose values are longer on average than the limit for JSON lines."""
     columns = [(group.column(number), group.num_rows) for group in groups for number in range(group.num_columns)]
     if any(column.total_uncompressed_size > LONGEST_LINE * max(1, rows) for column, rows in columns):
-        raise DataError(f"{label(path)}: texts of more than {LONGEST_LINE >> 20} MiB: split them into passages")
+        raise DataError(f"{label(path)}: texts longer than {LONGEST_LINE >> 20} MiB: split them into passages")
 
 
 def _read_rows(path: Any, groups: Sequence[int], first: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -186,16 +186,16 @@ def _opened(path: Any) -> Iterator[Any]:
             yield ParquetFile(file, buffer_size=_BUFFER)
     except (ArrowException, UnicodeDecodeError, *UNREADABLE) as error:
         reason = first_line(error)
-        raise DataError(f"{label(path)}: no Parquet file that can be read ({reason})") from error
+        raise DataError(f"{label(path)}: not a readable Parquet file ({reason})") from error
 
 
 def read_unique(records: Records) -> Iterator[Entry]:
-    """Yield records, and refuse an id that comes twice once all are read.
+    """Yield all records, then raise if an id was not unique.
 
-    Eight bytes are kept per record, not its id: a corpus need not fit into memory.
+    Keeps eight bytes per record instead of its id, so a corpus need not fit into memory.
 
     Raises:
-        DataError: A record is malformed, or an id comes twice.
+        DataError: If a record is malformed or an id is not unique.
     """
     hashes = array("q")
     for entry in records.entries():
@@ -213,46 +213,46 @@ def _refuse_duplicate(records: Records, suspects: set[int]) -> None:
     for location, _, record in records.entries():
         name = record["_id"]
         if name in seen:
-            raise DataError(f"{location}: the id '{name}' is already in {_as_seen_from(location, seen[name])}")
+            raise DataError(f"{location}: duplicate id '{name}', first used in {_as_seen_from(location, seen[name])}")
         if hash(name) in suspects:
             seen[name] = location
 
 
 def _as_seen_from(location: str, other: str) -> str:
-    """Say where another record is; in the same file its line is enough."""
+    """Return the location of another record; within the same file only its line."""
     file, _, spot = other.rpartition(":")
     spot = f"line {spot}" if spot.isdigit() else spot
     return spot if location.startswith(f"{file}:") else f"{spot} of {file}"
 
 
 def check_id(value: Any, location: str, name: str = "_id") -> str:
-    """Return an id without white space around it, as corpus, queries and judgements alike have it.
+    """Return an id as a stripped string, the same way for corpus, queries and qrels.
 
     Args:
-        value: What is there: a text, or a whole number.
-        location: File and line, as messages name them.
-        name: What messages call the id.
+        value: A string or an integer.
+        location: File and line, for messages.
+        name: Field name for messages.
 
     Raises:
-        DataError: It is none, empty, or holds what no metric can tell apart.
+        DataError: If it is of another type, empty, or contains characters that break metrics.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise DataError(f'{location}: expected a text or a whole number as "{name}", found {ascii(value)[:60]}')
+        raise DataError(f'{location}: expected a string or an integer as "{name}", found {ascii(value)[:60]}')
     checked = str(value).strip()
     if not checked:
-        raise DataError(f'{location}: the id "{name}" is empty: expected a text or a whole number')
+        raise DataError(f'{location}: empty id "{name}": expected a string or an integer')
     if SURROGATE.search(checked):
-        raise DataError(f"{location}: half a character (a lone surrogate) in the id {checked!a}")
+        raise DataError(f"{location}: invalid character (lone surrogate) in the id {checked!a}: remove it")
     if "\0" in checked:
-        raise DataError(f"{location}: a NUL character in the id {checked!a}, where trec_eval ends it: take it out")
+        raise DataError(f"{location}: NUL character in the id {checked!a} (trec_eval would truncate it): remove it")
     return checked
 
 
 def check_record(record: Any, location: str, shown: str) -> Record:
-    """Return a record with its id, title and text as strings; messages quote it as `shown`.
+    """Return a record with id, title and text as strings; messages quote it as `shown`.
 
     Raises:
-        DataError: It is none.
+        DataError: If a field is missing or of another type.
     """
     if not isinstance(record, dict) or record.get("_id") is None:
         raise DataError(f'{location}: expected an object with "_id" and "text", found {shown[:60]}')

@@ -1,4 +1,4 @@
-"""Sentence pairs with a score each, for similarity: from a file, or pairs made out of the embedded docstrings."""
+"""Sentence pairs with similarity scores: from a file, or generated from the embedded docstrings."""
 
 import json
 import os
@@ -26,16 +26,16 @@ FEWEST_PAIRS = 3
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Pairs of sentences with one score each.
+    """Sentence pairs with one score each.
 
     Attributes:
-        name: The file's, or `docstrings`.
-        parts: The sentences, each once, in one part or several; the store keeps every part by itself.
-        pairs: Numbers of both sentences, counted over all parts, per pair.
+        name: Name of the file, or `docstrings`.
+        parts: Unique sentences, in one or several parts; each part has its own store entry.
+        pairs: Indices of both sentences of each pair, counted over all parts.
         scores: Scores of the P pairs.
-        synthetic: How the pairs were made, where no person scored them; else empty.
-        defects: What is wrong with the file without making it useless, with file and line.
-        limited: Whether pairs were left out by `limit`.
+        synthetic: How the pairs were generated; empty for scores given by people.
+        defects: Non-fatal defects of the file, with file and line.
+        limited: Whether pairs were dropped by `limit`.
     """
 
     name: str
@@ -53,12 +53,12 @@ class ScoredPairs:
 
     @cached_property
     def text_hash(self) -> str:
-        """sha256 over all sentences."""
+        """Return the sha256 of all sentences."""
         return TextHash.of((part.text_hash,) for part in self.parts)
 
     @cached_property
     def score_hash(self) -> str:
-        """sha256 over pairs and scores."""
+        """Return the sha256 of pairs and scores."""
         rows = zip(self.pairs, self.scores, strict=True)
         return TextHash.of((str(left), str(right), repr(score)) for (left, right), score in rows)
 
@@ -74,25 +74,25 @@ def load_scored_pairs(name: str | Path, limit: int | None = None) -> ScoredPairs
         The pairs, in the file's order.
 
     Raises:
-        CallError: There is no such file, or the limit is out of range.
-        DataError: The file is malformed, has too few pairs, or all of one score.
+        CallError: If the file does not exist or the limit is out of range.
+        DataError: If the file is malformed, has too few pairs, or only one distinct score.
     """
     check_type("pairs", name, str | Path, expected="docstrings, or the path of a file")
     pairs = _pair_docstrings() if name == DEFAULT_DATASET and not os.path.exists(name) else _read_file(Path(name))
     pairs = pairs if limit is None else limit_pairs(pairs, limit)
     if len(pairs.scores) < FEWEST_PAIRS:
-        raise DataError(f"'{name}' has {len(pairs.scores)} pairs: expected at least {FEWEST_PAIRS} to correlate")
+        raise DataError(f"'{name}' has {len(pairs.scores)} pairs: expected at least {FEWEST_PAIRS} for a correlation")
     if len(set(pairs.scores)) == 1:
         found = f"all {len(pairs.scores)} pairs have the score {pairs.scores[0]:g}"
-        raise DataError(f"'{name}': {found}: expected scores that differ, or nothing can be correlated")
+        raise DataError(f"'{name}': {found}: expected different scores, a correlation is undefined otherwise")
     return pairs
 
 
 def limit_pairs(pairs: ScoredPairs, limit: int) -> ScoredPairs:
-    """Keep `limit` pairs, spread evenly over the scores, and the sentences they have.
+    """Keep `limit` pairs, spread evenly over the scores, with their sentences.
 
     Raises:
-        CallError: The limit is out of range.
+        CallError: If the limit is out of range.
     """
     if limit < FEWEST_PAIRS:
         raise CallError(f"--limit {limit} is out of range: expected at least {FEWEST_PAIRS} pairs")
@@ -121,7 +121,7 @@ def _select(parts: tuple[Texts, ...], used: set[int]) -> tuple[Texts, ...]:
 
 
 def _pair_docstrings() -> ScoredPairs:
-    """Pair every summary line with one docstring, the three scores taking turns."""
+    """Pair every summary line with one docstring, alternating over the three scores."""
     from probe.data.docstrings import package_of, read_docstrings
 
     dataset = read_docstrings()
@@ -149,7 +149,7 @@ def _pair_docstrings() -> ScoredPairs:
 def _read_file(path: Path) -> ScoredPairs:
     if not path.is_file():
         expected = f"a file ending in {' or '.join(RECORD_FILES)} with sentence1, sentence2 and score"
-        raise CallError(f"there are no scored pairs '{path}': expected {DEFAULT_DATASET}, or {expected}")
+        raise CallError(f"scored pairs '{path}' not found: expected {DEFAULT_DATASET}, or {expected}")
     defects = Defects()
     numbers: dict[str, int] = {}
     pairs, scores = [], []
@@ -161,7 +161,7 @@ def _read_file(path: Path) -> ScoredPairs:
         if not all(texts):
             defects.add("pairs with an empty sentence", location)
         if seen.setdefault((left, right), score) != score:
-            defects.add("pairs that come again with another score (kept)", location)
+            defects.add("duplicate pairs with different scores (kept)", location)
         pairs.append((left, right))
         scores.append(score)
     texts_once = Texts(tuple(str(number) for number in range(1, len(numbers) + 1)), tuple(numbers))

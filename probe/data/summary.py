@@ -1,4 +1,4 @@
-"""What is in a data set, at a glance."""
+"""Summary of a data set."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ class DataSummary:
     """Counts, lengths and an example of a data set.
 
     Attributes:
-        name: The data set's name.
-        split: Whose judgements were counted.
+        name: Name of the data set.
+        split: Split of the relevance labels.
         documents: Number of documents.
-        queries: Number of judged queries.
-        judgements: Number of judgements, grade 0 included.
-        relevant_per_query: Least, mean and most relevant documents per query.
-        document_words: Words at the 0th, 25th, 50th, 75th and 100th percentile of documents; None of images.
-        query_words: The same of queries.
-        images: Which side is images, `documents` or `queries`; None where neither is.
-        image_sizes: Of images, what `summarize_images` finds.
-        example_query: The first judged query.
-        example_document: The beginning of a document relevant to it.
-        synthetic: How the queries were made, where no person asked them.
+        queries: Number of queries with relevance labels.
+        judgements: Number of relevance labels, grade 0 included.
+        relevant_per_query: Minimum, mean and maximum number of relevant documents per query.
+        document_words: Words per document at the 0th, 25th, 50th, 75th and 100th percentile; None for images.
+        query_words: The same for queries.
+        images: The side that consists of images, `documents` or `queries`; None without images.
+        image_sizes: For images, the result of `summarize_images`.
+        example_query: The first query.
+        example_document: Beginning of a document relevant to it.
+        synthetic: How the queries were generated; empty for queries asked by people.
         text_sha256: Hash of all texts and ids.
-        defects: What is wrong with the files.
+        defects: Non-fatal defects of the files.
     """
 
     name: str
@@ -88,14 +88,14 @@ def _percentiles(values: list[int]) -> tuple[int, ...]:
 
 
 def summarize_images(images: Documents) -> dict[str, Any]:
-    """Measure images by their headers.
+    """Summarize the sizes and modes of images from their headers.
 
     Returns:
-        `width` and `height` at the 0th, 25th, 50th, 75th and 100th percentile, before images are turned upright;
-        `modes` with their counts, in Pillow's words, the commonest first.
+        `width` and `height` at the 0th, 25th, 50th, 75th and 100th percentile, before EXIF rotation; `modes` (Pillow's
+        names) with their counts, most frequent first.
 
     Raises:
-        DataError: An image cannot be read any more.
+        DataError: If an image is no longer readable.
     """
     from probe.io.image_pixels import read_header
 
@@ -123,12 +123,12 @@ def summary_table(summary: DataSummary) -> Table:
     table.add_column(overflow="fold")
     rows = {
         "documents": f"{summary.documents}{' images' if summary.images == 'documents' else ''}",
-        "judged queries": f"{summary.queries}{' images' if summary.images == 'queries' else ''}",
-        "queries made by": f"machine ({summary.synthetic})" if summary.synthetic else "people, as far as the files say",
-        "judgements": f"{summary.judgements}; relevant per query: {least} to {most}, {mean} on average",
+        "queries": f"{summary.queries}{' images' if summary.images == 'queries' else ''}, with relevance labels",
+        "origin of queries": f"generated ({summary.synthetic})" if summary.synthetic else "not marked as generated",
+        "relevance labels": f"{summary.judgements}; relevant documents per query: {least} to {most}, mean {mean}",
         **_lengths(summary),
-        "a query": summary.example_query,
-        "a document for it": summary.example_document or "none of its documents is here",
+        "example query": summary.example_query,
+        "example document": summary.example_document or "none of its relevant documents is in the corpus",
         "text sha256": summary.text_sha256,
         "defects": "\n".join(summary.defects) or "none found",
     }
@@ -143,8 +143,8 @@ def _lengths(summary: DataSummary) -> dict[str, str]:
     sizes = summary.image_sizes
     if sizes is None:
         return rows
-    pixels = {f"{side} of an image": f"{_spread(sizes[side])} pixels" for side in ("width", "height")}
-    return {**pixels, "modes of images": ", ".join(f"{count} {mode}" for mode, count in sizes["modes"].items()), **rows}
+    pixels = {f"image {side}": f"{_spread(sizes[side])} pixels" for side in ("width", "height")}
+    return {**pixels, "image modes": ", ".join(f"{count} {mode}" for mode, count in sizes["modes"].items()), **rows}
 
 
 def _spread(values: tuple[int, ...]) -> str:

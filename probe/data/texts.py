@@ -1,4 +1,4 @@
-"""Texts with ids: in memory, or streamed from wherever they lie."""
+"""Texts with ids, in memory or streamed."""
 
 import hashlib
 from array import array
@@ -15,12 +15,12 @@ from probe.data.images import ImageFile
 
 __all__ = ["BLOCK", "Documents", "EqualTexts", "TextHash", "TextKeys", "Texts", "chunks", "select", "shorten", "spread"]
 
-# Reading may begin at every so-many-th document.
+# Reading can start at every multiple of this document number.
 BLOCK = 1024
 
 
 class Documents(Protocol):
-    """A corpus that can be read any number of times, from its beginning or from any document on, without being held."""
+    """A streamed corpus that can be read repeatedly, from the start or from any document."""
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -29,26 +29,26 @@ class Documents(Protocol):
         """Yield id and text, in file order."""
 
     def read(self, start: int, count: int) -> "Texts":
-        """Return documents from number `start` on; fewer than `count` come where the corpus ends."""
+        """Return up to `count` documents from number `start` on."""
 
     @property
     def text_hash(self) -> str:
-        """sha256 over all ids and texts."""
+        """Return the sha256 of all ids and texts."""
 
     @property
     def equal_texts(self) -> "EqualTexts":
-        """Which documents have the text of another one."""
+        """Documents whose text occurs more than once."""
 
 
 class TextHash:
-    """A sha256 over rows of strings that tells where each string ends."""
+    """A sha256 of rows of strings that also covers the string boundaries."""
 
     def __init__(self) -> None:
-        """Begin with no row."""
+        """Create a hash without rows."""
         self._digest = hashlib.sha256()
 
     def add(self, *parts: str) -> None:
-        """Take in a row."""
+        """Add a row."""
         for part in parts:
             data = part.encode("utf-8", "surrogatepass")
             self._digest.update(len(data).to_bytes(8, "big") + data)
@@ -59,7 +59,7 @@ class TextHash:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, ...]]) -> str:
-        """Return the hash over all rows."""
+        """Return the hash of all rows."""
         digest = cls()
         for row in rows:
             digest.add(*row)
@@ -68,11 +68,11 @@ class TextHash:
 
 @dataclass(frozen=True)
 class EqualTexts:
-    """The documents of a corpus that have the text of another one.
+    """The documents of a corpus whose text occurs more than once.
 
     Attributes:
-        positions: Where in the corpus they are, in rising order `(M,)`.
-        groups: Which of them are alike: a number per text `(M,)`.
+        positions: Their positions in the corpus, ascending, `(M,)`.
+        groups: A number per distinct text, `(M,)`.
     """
 
     positions: NDArray[np.int64]
@@ -80,20 +80,20 @@ class EqualTexts:
 
 
 class TextKeys:
-    """Eight bytes per text, the same for equal ones; images are equal where their bytes are."""
+    """Eight-byte keys of texts; images are compared by content."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        """Begin with some texts."""
+        """Create keys of the given texts."""
         self._keys = array("q")
         for text in texts:
             self.add(text)
 
     def add(self, text: str) -> None:
-        """Take in the next text."""
+        """Add a text."""
         self._keys.append(hash(text.removeprefix(text.name) if isinstance(text, ImageFile) else text))
 
     def find_equal(self) -> EqualTexts:
-        """Return which of the texts are equal to another one."""
+        """Return the texts that occur more than once."""
         keys = np.frombuffer(self._keys, np.int64)
         order = np.argsort(keys, kind="stable")
         again = keys[order[1:]] == keys[order[:-1]]
@@ -120,22 +120,22 @@ class Texts:
         return zip(self.ids, self.texts, strict=True)
 
     def read(self, start: int, count: int) -> "Texts":
-        """Return texts from number `start` on; fewer than `count` come at the end."""
+        """Return up to `count` texts from number `start` on."""
         return Texts(self.ids[start : start + count], self.texts[start : start + count])
 
     @cached_property
     def text_hash(self) -> str:
-        """sha256 over all ids and texts."""
+        """Return the sha256 of all ids and texts."""
         return TextHash.of(self)
 
     @cached_property
     def equal_texts(self) -> EqualTexts:
-        """Which of the texts are equal to another one."""
+        """Texts that occur more than once."""
         return TextKeys(self.texts).find_equal()
 
     @classmethod
     def gather(cls, rows: Iterable[tuple[str, str]]) -> "Texts":
-        """Hold rows of id and text in memory."""
+        """Collect rows of id and text in memory."""
         ids, texts = [], []
         for name, text in rows:
             ids.append(name)
@@ -144,7 +144,7 @@ class Texts:
 
 
 def chunks(documents: Documents, size: int) -> Iterator[Texts]:
-    """Yield the documents in pieces of `size`, in order; the last one may be smaller."""
+    """Yield the documents in chunks of `size`, in order; the last chunk may be smaller."""
     rows = iter(documents)
     while len(chunk := Texts.gather(islice(rows, size))):
         yield chunk
@@ -152,7 +152,7 @@ def chunks(documents: Documents, size: int) -> Iterator[Texts]:
 
 @dataclass(frozen=True)
 class _Selection:
-    """Some of a corpus's documents."""
+    """A subset of a corpus."""
 
     documents: Documents
     always: Container[str]
@@ -166,7 +166,7 @@ class _Selection:
         return (row for _, row in self._choose(enumerate(self.documents), self.others))
 
     def read(self, start: int, count: int) -> Texts:
-        """Return documents from number `start` on; fewer than `count` come at the end."""
+        """Return up to `count` documents from number `start` on."""
         end = min(start + count, self.count)
         if start >= end:
             return Texts((), ())
@@ -176,17 +176,17 @@ class _Selection:
 
     @cached_property
     def text_hash(self) -> str:
-        """sha256 over the selected ids and texts."""
+        """Return the sha256 of the selected ids and texts."""
         return self._survey[0]
 
     @cached_property
     def equal_texts(self) -> EqualTexts:
-        """Which of the selected documents have the text of another one."""
+        """Selected documents whose text occurs more than once."""
         return self._survey[2]
 
     @cached_property
     def _survey(self) -> tuple[str, list[tuple[int, int]], EqualTexts]:
-        """The hash; per block the row where it begins and how many others are still taken; the equal texts."""
+        """Return the hash; per block its first row and how many optional documents remain; the equal texts."""
         digest, marks, keys = TextHash(), [], TextKeys()
         for number, (mark, row) in enumerate(self._choose(enumerate(self.documents), self.others)):
             if number % BLOCK == 0:
@@ -198,7 +198,7 @@ class _Selection:
     def _choose(
         self, rows: Iterator[tuple[int, tuple[str, str]]], spare: int
     ) -> Iterator[tuple[tuple[int, int], tuple[str, str]]]:
-        """Yield the rows that are taken, each after its number and the others that could be taken before it."""
+        """Yield the selected rows with their number and the count of optional rows before them."""
         for number, row in rows:
             taken = row[0] not in self.always
             if taken and not spare:
@@ -207,7 +207,7 @@ class _Selection:
             spare -= taken
 
     def _rows_from(self, first: int) -> Iterator[tuple[int, tuple[str, str]]]:
-        """Yield the corpus's rows from a number on, block by block."""
+        """Yield the corpus rows from a number on, block by block."""
         for start in range(first // BLOCK * BLOCK, len(self.documents), BLOCK):
             rows = enumerate(self.documents.read(start, BLOCK), start)
             yield from islice(rows, max(0, first - start), None)
@@ -218,11 +218,11 @@ def select(documents: Documents, always: Container[str], total: int) -> Document
 
     Args:
         documents: The whole corpus.
-        always: Ids of documents that are kept, however many they are.
-        total: Documents to reach with the first of the others.
+        always: Ids of documents that are always kept.
+        total: Total number of documents, filled up with the first of the others.
 
     Returns:
-        A view on the corpus, read as a stream like the corpus itself.
+        A streamed view of the corpus.
     """
     kept = sum(name in always for name, _ in documents)
     others = min(max(0, total - kept), len(documents) - kept)
@@ -230,11 +230,11 @@ def select(documents: Documents, always: Container[str], total: int) -> Document
 
 
 def shorten(text: str, longest: int) -> str:
-    """Return a text, or its beginning with an ellipsis where it is longer than this many characters."""
+    """Return a text, truncated with an ellipsis if longer than `longest` characters."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def spread(count: int, wanted: int) -> tuple[int, ...]:
-    """Return at most `wanted` numbers below `count`, spread evenly from the first to the last."""
+    """Return at most `wanted` indices below `count`, spread evenly from first to last."""
     numbers = np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
     return tuple(np.unique(numbers).tolist())

@@ -1,4 +1,4 @@
-"""The texts and judgements that a model's weights were trained on here."""
+"""Record of the texts and relevance labels that a model was trained on by this package."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ _FILE = "learned.json"
 
 
 class _Seen(Part):
-    """Texts of a data set or of a file."""
+    """Texts of a data set or file."""
 
     name: str
     sha256: str
 
 
 class _Description(Description):
-    """What learned.json holds."""
+    """Contents of learned.json."""
 
     labels: list[str]
     seen: list[_Seen]
@@ -28,33 +28,33 @@ class _Description(Description):
 
 @dataclass(frozen=True)
 class Learned:
-    """What weights were trained on here; nothing, as a rule.
+    """Training data of a model's weights; usually empty.
 
     Attributes:
-        labels: The splits or files whose judgements were learned.
-        seen: Name of every data set or file whose texts were seen, and its sha256.
+        labels: Splits or files whose relevance labels were used.
+        seen: Data sets and files whose texts were used, with their sha256.
     """
 
     labels: tuple[str, ...] = ()
     seen: tuple[tuple[str, str], ...] = ()
 
     def saw(self, dataset: Dataset) -> bool:
-        """Whether texts of a data set's corpus were seen; a limited one is taken for a part of the whole."""
+        """Return whether texts of a data set's corpus were used; a limited corpus counts as part of the whole."""
         return any(name == dataset.name or found == dataset.documents.text_hash for name, found in self.seen)
 
 
 def join_learned(parts: Iterable[Learned]) -> Learned:
-    """Return what several models have learned, each thing once."""
+    """Return the union of the training data of several models."""
     parts = list(parts)
     labels = dict.fromkeys(name for part in parts for name in part.labels)
     return Learned(tuple(labels), tuple(dict.fromkeys(seen for part in parts for seen in part.seen)))
 
 
 def read_learned(folder: Path) -> Learned:
-    """Return what the weights in a folder have learned.
+    """Return the training data recorded in a model folder.
 
     Raises:
-        ModelError: The folder says so in a way that cannot be read.
+        ModelError: If the record is malformed.
     """
     if not (folder / _FILE).is_file():
         return Learned()
@@ -63,7 +63,7 @@ def read_learned(folder: Path) -> Learned:
 
 
 def write_learned(learned: Learned, folder: Path) -> None:
-    """Have a model's folder say what its weights have learned; where that is nothing, no file says so."""
+    """Write the record into a model folder; an empty record is not written."""
     if learned == Learned():
         return
     seen = [_Seen(name=name, sha256=found) for name, found in learned.seen]

@@ -1,1 +1,1 @@
-"""The pass over the documents on a Ray cluster."""
+"""Passes over the documents on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""A connection to Ray: to a cluster, or to one that lives as long as the call."""
+"""Connection to a Ray cluster, existing or started for the call."""
 
 import logging
 import os
@@ -13,8 +13,8 @@ from probe.errors import CallError, ProbeError
 __all__ = ["check_address", "check_ray", "connected"]
 
 _SECONDS_TO_REACH = 5
-# Read by Ray when it is imported or started: no usage reports, and no messages but those in its own log files; those
-# of a lost worker would stand on stdout, among the results.
+# Read by Ray on import or start: no usage reports, and messages only in its log files. Those about lost workers would
+# appear on stdout, mixed with the results.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -23,10 +23,10 @@ _ENVIRONMENT = {
 
 
 def check_ray() -> None:
-    """Fail early where the extra is not installed.
+    """Raise early if the extra is not installed.
 
     Raises:
-        CallError: It is not.
+        CallError: If Ray is not installed.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -38,15 +38,15 @@ def check_ray() -> None:
 
 @contextmanager
 def connected(address: str | None, workers: int | None) -> Iterator[None]:
-    """Be connected to Ray; where this process is already, that connection is used and left as it is.
+    """Connect to Ray; an existing connection of this process is reused and kept.
 
     Args:
-        address: `HOST:PORT` of a cluster's head, or `auto`; a cluster of this machine is started when left out.
-        workers: Processors of the cluster that is started; this machine's when left out.
+        address: `HOST:PORT` of the cluster's head, or `auto`; default: start a local cluster.
+        workers: Number of CPUs of the local cluster; default: all CPUs.
 
     Raises:
-        CallError: Ray is not installed, or the address is none.
-        ProbeError: There is no cluster, or it cannot be joined.
+        CallError: If Ray is not installed, or the address is invalid.
+        ProbeError: If there is no cluster at the address, or it cannot be joined.
     """
     check_ray()
     import ray
@@ -73,35 +73,35 @@ def _connect(address: str | None, workers: int | None) -> None:
     try:
         with _no_stderr():
             ray.init(address=address or "local", **quietly)
-    except Exception as error:  # whatever a cluster of another version, or none, makes it raise
+    except Exception as error:  # Ray raises many types for missing or incompatible clusters
         words = " ".join(str(error).split())
         cluster = f"the Ray cluster at '{address}' cannot be joined" if address else "Ray cannot be started here"
         raise ProbeError(f"{cluster}: {words[:300]}") from error
 
 
 def check_address(address: str) -> None:
-    """Refuse an address, unless it is `auto`, where nothing listens, which Ray itself would take long to find out.
+    """Raise if nothing listens at an address other than `auto`; Ray itself would wait long.
 
     Raises:
-        CallError: It is no address.
-        ProbeError: Nothing listens there.
+        CallError: If the address is invalid.
+        ProbeError: If nothing listens there.
     """
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in address:
-        raise CallError(f"--address '{address}': expected HOST:PORT of the cluster's head, as 10.0.0.1:6379, or auto")
+        raise CallError(f"--address '{address}': expected HOST:PORT of the head, such as 10.0.0.1:6379, or auto")
     try:
         socket.create_connection((host, int(port)), _SECONDS_TO_REACH).close()
     except (OSError, OverflowError) as error:
         raise ProbeError(
-            f"no Ray cluster answers at '{address}' ({error}): start one there with `ray start --head --port {port}`"
+            f"no Ray cluster at '{address}' ({error}): start one there with `ray start --head --port {port}`"
         ) from error
 
 
 @contextmanager
 def _no_stderr() -> Iterator[None]:
-    """Drop what the libraries below Python write to stderr meanwhile."""
+    """Discard stderr output of native libraries."""
     saved = os.dup(2)
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), 2)
@@ -113,7 +113,7 @@ def _no_stderr() -> Iterator[None]:
 
 
 def _keep_quiet() -> None:
-    """Leave stderr to us; Ray's own log stays in the files of its session."""
+    """Disable Ray's logging to stderr; its log files are kept."""
     warnings.filterwarnings("ignore", module=r"ray\.")
     logger = logging.getLogger("ray.data")
     logger.handlers = [handler for handler in logger.handlers if "File" in type(handler).__name__]

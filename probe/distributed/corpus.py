@@ -1,6 +1,6 @@
-"""The corpus on a Ray cluster: the numbers of its chunks go out one by one, not too many at a time.
+"""The corpus on a Ray cluster: chunk numbers are sent one by one, with a limit on chunks in progress.
 
-What is here needs no model, so that the processes that run it start quickly.
+This module does not need a model, so its processes start quickly.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ __all__ = ["CorpusSetup", "DatasetSource", "FlowControl", "explain", "number_chu
 
 @dataclass(frozen=True)
 class DatasetSource:
-    """How to load a data set again: the arguments of `load_dataset`."""
+    """Arguments of `load_dataset` to load a data set again."""
 
     name: str
     split: str | None = None
@@ -31,15 +31,15 @@ class DatasetSource:
 
 @dataclass(frozen=True)
 class CorpusSetup:
-    """A corpus that a worker opens.
+    """A corpus to open in a worker.
 
     Attributes:
-        documents: The corpus, where it is a handle on files; None where it has to be loaded by name.
-        source: The data set it belongs to, where that is known by name.
+        documents: The corpus if it is a handle of files; None if it has to be loaded by name.
+        source: Its data set, if known by name.
         count: Number of documents.
-        text_hash: sha256 over all its ids and texts.
-        size: Documents of a chunk.
-        folder: The folder that relative paths start from.
+        text_hash: sha256 of all ids and texts.
+        size: Number of documents per chunk.
+        folder: Base folder of relative paths.
     """
 
     documents: Documents | None
@@ -55,11 +55,11 @@ class CorpusSetup:
         return -(-self.count // self.size)
 
     def open(self) -> Documents:
-        """Return the corpus; relative paths mean from now on what they meant where it was ordered.
+        """Return the corpus; changes the working directory so that relative paths are resolved as in the caller.
 
         Raises:
-            CallError, DataError: It cannot be had here.
-            ModelError: It is another one here.
+            CallError, DataError: If it is unavailable here.
+            ModelError: If its contents differ here.
         """
         if os.path.isdir(self.folder):
             os.chdir(self.folder)
@@ -68,7 +68,7 @@ class CorpusSetup:
         source = self.source or DatasetSource("")
         documents = load_dataset(source.name, source.split, source.limit).documents
         if documents.text_hash != self.text_hash:
-            raise ModelError(f"'{source.name}' has other texts here: give every machine the same files")
+            raise ModelError(f"'{source.name}' has different texts here: use the same files on every machine")
         return documents
 
 
@@ -81,20 +81,20 @@ def _is_here(documents: Documents) -> bool:
 
 
 def set_up_corpus(dataset: Dataset, source: DatasetSource | None, size: int) -> CorpusSetup:
-    """Return how other processes open a data set's documents, by themselves or by name.
+    """Return how other processes open a data set's documents: from a handle or by name.
 
     Raises:
-        CallError: The documents cannot be sent, and have no name.
+        CallError: If the documents cannot be sent and have no name.
     """
     documents = dataset.documents
     sent = documents if _can_be_sent(documents) else None
     if sent is None and source is None:
-        raise CallError("documents in memory cannot be sent to another process: name their data set")
+        raise CallError("documents in memory cannot be sent to another process: pass the data set by name")
     return CorpusSetup(sent, source, len(documents), documents.text_hash, size, os.getcwd())
 
 
 def _can_be_sent(documents: Documents) -> bool:
-    """Return whether a corpus is a handle that another process can use: not texts in memory."""
+    """Return whether a corpus is a handle that other processes can use, not texts in memory."""
     if isinstance(getattr(documents, "documents", documents), Texts):
         return False
     try:
@@ -105,26 +105,26 @@ def _can_be_sent(documents: Documents) -> bool:
 
 
 class FlowControl:
-    """Lets chunks go out only a few ahead of those that are done, and counts how often each was begun."""
+    """Limits the number of chunks in progress, and counts how often each was started."""
 
     def __init__(self, ahead: int) -> None:
-        """Let the first `ahead` chunks through."""
+        """Allow `ahead` chunks at a time."""
         self._limit = ahead
         self._moved = asyncio.Condition()
         self._begun: Counter[int] = Counter()
 
     async def wait(self, number: int) -> None:
-        """Return when a chunk may go out."""
+        """Return once a chunk may be sent."""
         async with self._moved:
             await self._moved.wait_for(lambda: number < self._limit)
 
     async def begin(self, number: int) -> int:
-        """Return how often a chunk was begun, this time included."""
+        """Return how often a chunk was started, including this time."""
         self._begun[number] += 1
         return self._begun[number]
 
     async def close(self, number: int) -> None:
-        """Forget a chunk that is done, and let one more go out."""
+        """Mark a chunk as done, which allows another one."""
         async with self._moved:
             del self._begun[number]
             self._limit += 1
@@ -132,7 +132,7 @@ class FlowControl:
 
 
 def number_chunks(row: dict[str, Any], chunks: int, flow: Any) -> Iterator[dict[str, int]]:
-    """Yield a row per chunk of the corpus: its number, not its texts; Ray Data begins with one empty row."""
+    """Yield a row per chunk with its number, not its texts; Ray Data starts from one empty row."""
     import ray
 
     for number in range(chunks):
@@ -141,6 +141,6 @@ def number_chunks(row: dict[str, Any], chunks: int, flow: Any) -> Iterator[dict[
 
 
 def explain(error: Exception, host: bool = True) -> str:
-    """Return the first line of an error, after the machine's name; its kind, too, where it is none of ours."""
+    """Return the first line of an error after the host name, with its class unless it is a ProbeError."""
     line = first_line(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {first_line(error)}"
     return f"{socket.gethostname()}: {line}" if host else line

@@ -1,4 +1,4 @@
-"""The Ray engine: passes over documents are made by workers of a Ray cluster, and end as if made here."""
+"""The Ray engine: workers of a Ray cluster run passes over documents, with the same results as a local pass."""
 
 import logging
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from probe.store.keys import CHUNK
 __all__ = ["RayEngine", "Tally"]
 
 _log = logging.getLogger(__name__)
-# Faults that a message names.
+# Maximum number of faults listed in a message.
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Makes passes over documents on a Ray cluster; the queries are read by who calls.
+    """Runs passes over documents on a Ray cluster; queries are encoded by the caller.
 
     Attributes:
-        address: `HOST:PORT` of a cluster's head, or `auto`; a cluster of this machine is started when left out.
-        workers: Workers, each with models of its own; as many as the cluster has room for when left out.
-        gpus: GPUs of a worker; 1 when left out and the models run on one.
-        source: The data set by name, for a worker that cannot read the corpus where it is here.
-        trust: Whether code that a model's folder brings may run.
+        address: `HOST:PORT` of the cluster's head, or `auto`; default: start a local cluster.
+        workers: Number of workers, each with its own models; default: as many as fit.
+        gpus: GPUs per worker; default: 1 if the models run on a GPU.
+        source: The data set by name, for workers that cannot read the corpus from this machine.
+        trust: Whether code in a model's folder may run.
     """
 
     address: str | None = None
@@ -40,11 +40,11 @@ class RayEngine:
     trust: bool = False
 
     def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
-        """Yield what the encoders find in every chunk, as the workers finish them.
+        """Yield the results of every chunk as workers finish them.
 
         Raises:
-            CallError: Ray is not installed, or the cluster does not suit the call.
-            ProbeError: There is no cluster, a worker cannot begin, or chunks could not be read.
+            CallError: If Ray is not installed, or the cluster does not match the call.
+            ProbeError: If there is no cluster, a worker cannot start, or chunks failed.
         """
         _refuse_tokens(scan)
         gpus = _gpus_of_worker(self.gpus, scan)
@@ -61,31 +61,29 @@ class RayEngine:
 
 
 def _refuse_tokens(scan: Scan) -> None:
-    """Refuse late interaction, whose queries stay with the reader that compares them."""
+    """Raise for late interaction, whose query tokens stay with the caller's reader."""
     tokens = [str(point) for point in scan.tracker.points if point.pooling == TOKENS]
     if tokens:
-        raise CallError(f"--engine ray compares one vector per text, '{tokens[0]}' is many: leave one of them out")
+        raise CallError(f"--engine ray does not support token vectors: remove '{tokens[0]}' or --engine ray")
 
 
 def _gpus_of_worker(wanted: float | None, scan: Scan) -> float:
-    """Return the GPUs of a worker; the workers run on the kind of device that the queries are read on."""
+    """Return the GPUs per worker; workers use the kind of device that encodes the queries."""
     device = next(iter(scan.readers.values())).model.device.type
     if device not in ("cpu", "cuda"):
-        raise CallError(
-            f"workers of Ray run on a processor or a CUDA GPU, the models here on {device}: use --device cpu"
-        )
+        raise CallError(f"Ray workers run on a CPU or a CUDA GPU, but the models run on {device}: use --device cpu")
     if wanted and device == "cpu":
         raise CallError(
-            f"--gpus-per-worker {wanted:g}, but the queries are read on this machine's processor: start the command on "
+            f"--gpus-per-worker {wanted:g}, but the queries are encoded on a CPU: run the command on "
             "a machine with a GPU"
         )
     if wanted == 0 and device != "cpu":
-        raise CallError("--gpus-per-worker 0, but the queries are read on a GPU: use --device cpu for both")
+        raise CallError("--gpus-per-worker 0, but the queries are encoded on a GPU: use --device cpu for both")
     return wanted if wanted is not None else float(device == "cuda")
 
 
 def _count_workers(wanted: int | None, gpus: float) -> int:
-    """Return how many workers to start."""
+    """Return the number of workers to start."""
     import ray
 
     has = ray.cluster_resources()
@@ -93,30 +91,28 @@ def _count_workers(wanted: int | None, gpus: float) -> int:
     if gpus:
         room = min(room, int(has.get("GPU", 0) / gpus))
     if room < 1:
-        found = f"{has.get('CPU', 0):g} processors and {has.get('GPU', 0):g} GPUs"
-        raise CallError(
-            f"no worker fits into the cluster: it has {found}, a worker takes 1 processor and {gpus:g} GPUs"
-        )
+        found = f"{has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs"
+        raise CallError(f"no worker fits into the cluster: it has {found}, but a worker needs 1 CPU and {gpus:g} GPUs")
     if wanted is not None and wanted > room:
-        _log.warning("the cluster has room for %d of %d workers: the others begin when it has more", room, wanted)
+        _log.warning("the cluster has room for %d of %d workers: the others start when there is room", room, wanted)
     return wanted or room
 
 
 class Tally:
-    """Counts the chunks of a pass; a table is made of all of them or not at all."""
+    """Counts the chunks of a pass, all of which are needed for a table."""
 
     def __init__(self, chunks: int, stored: bool) -> None:
-        """Expect some chunks; `stored` says whether what is done is in a store."""
+        """Expect a number of chunks; `stored` is whether finished chunks are kept in a store."""
         self._came = bytearray(chunks)
         self._stored = stored
         self._faults: list[str] = []
         self._warned: set[str] = set()
 
     def take(self, result: ChunkResult) -> ChunkFound | None:
-        """Return what was found in a chunk, unless it came before or could not be read.
+        """Return the results of a chunk, or None if it is a duplicate or failed.
 
         Raises:
-            ProbeError: No chunk can be read.
+            ProbeError: If the fault affects all chunks.
         """
         for warning in result.warnings:
             self._warn(warning)
@@ -136,17 +132,17 @@ class Tally:
             _log.warning("%s", words)
 
     def check(self) -> None:
-        """Refuse to go on without all chunks.
+        """Raise unless all chunks are complete.
 
         Raises:
-            ProbeError: Some could not be read, or came back from no worker.
+            ProbeError: If chunks failed or were lost.
         """
         missing = [number for number, came in enumerate(self._came) if not came]
-        faults = self._faults + [f"chunk {number}: Ray lost it" for number in missing]
+        faults = self._faults + [f"chunk {number}: lost by Ray" for number in missing]
         if not faults:
             return
         named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
         again = (
             "the other chunks are cached; run the same command for these" if self._stored else "fix it and run again"
         )
-        raise ProbeError(f"no table: {len(faults)} of {len(self._came)} chunks could not be read: {named}\n({again})")
+        raise ProbeError(f"no table: {len(faults)} of {len(self._came)} chunks failed: {named}\n({again})")

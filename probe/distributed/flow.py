@@ -1,4 +1,4 @@
-"""The flow through Ray Data: numbers of chunks go to a pool of workers, and their results come back one by one."""
+"""Flow through Ray Data: chunk numbers go to a pool of workers, results come back one by one."""
 
 import pickle
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from probe.errors import ProbeError
 
 __all__ = ["chunk_results"]
 
-# Chunks per worker that are out and not yet taken in.
+# Number of chunks per worker in progress.
 _AHEAD = 4
 
 
 def chunk_results(setup: WorkerSetup, workers: int, gpus: float) -> Iterator[ChunkResult]:
-    """Yield a result per chunk, in the order the workers finish; only a few are ever under way.
+    """Yield a result per chunk, in the order the workers finish; only a few are in progress at a time.
 
     Raises:
-        ProbeError: Ray gave up.
+        ProbeError: If Ray fails.
     """
     import ray
 
@@ -37,13 +37,13 @@ def chunk_results(setup: WorkerSetup, workers: int, gpus: float) -> Iterator[Chu
 def _next_batch(batches: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
     try:
         return next(batches, None)
-    except Exception as error:  # Ray's errors have no common base
+    except Exception as error:  # Ray's errors share no base class
         words = " ".join(str(error).split())
-        raise ProbeError(f"Ray gave up ({type(error).__name__}): {words[:300]}") from error
+        raise ProbeError(f"Ray failed ({type(error).__name__}): {words[:300]}") from error
 
 
 def _start_flow(ahead: int) -> Any:
-    """Start the flow control on this machine, whose loss ends the run in any case."""
+    """Start the flow control on this machine, whose loss ends the run anyway."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -52,7 +52,7 @@ def _start_flow(ahead: int) -> Any:
 
 
 def _numbers(chunks: int, flow: Any) -> Any:
-    """Return the numbers of the chunks as Ray Data has them; nothing runs before they are asked for."""
+    """Return the chunk numbers as a lazy Ray data set."""
     import ray
 
     with ray.data.DataContext.current(_context()):
@@ -60,7 +60,7 @@ def _numbers(chunks: int, flow: Any) -> Any:
 
 
 def _answer(numbers: Any, setup: Any, flow: Any, *, workers: int, gpus: float) -> Any:
-    """Return the batches of results; nothing runs before they are asked for."""
+    """Return the batches of results as a lazy Ray data set."""
     import ray
 
     answered = numbers.map_batches(
@@ -75,11 +75,11 @@ def _answer(numbers: Any, setup: Any, flow: Any, *, workers: int, gpus: float) -
 
 
 def _context() -> Any:
-    """Return Ray Data's settings: every row by itself, and silence."""
+    """Return Ray Data's settings: one row per block, and no messages."""
     import ray
 
     context = ray.data.DataContext.get_current().copy()
-    # A row is a chunk: blocks are as small as they can be, so that each is sent, retried and taken in by itself.
+    # A row is a chunk: with the smallest blocks, each is sent, retried and returned individually.
     context.target_max_block_size = 1
     # A chunk may take a long time on a slow machine.
     context.execution_no_progress_timeout_s = -1

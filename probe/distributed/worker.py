@@ -1,4 +1,4 @@
-"""The workers of a Ray cluster: each holds the models and reads chunks of the corpus."""
+"""Workers of a Ray cluster: each holds the models and encodes chunks of the corpus."""
 
 import copy
 import logging
@@ -18,20 +18,20 @@ from probe.evaluation.scan import ChunkFound, find_in_chunk, points_of
 __all__ = ["ChunkResult", "ChunkWorker"]
 
 
-# How often a chunk is begun, where the process or the machine that reads it is lost each time.
+# Number of attempts for a chunk whose process or machine was lost.
 _TRIES = 5
 
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What a worker made of a chunk.
+    """Result of a worker for a chunk.
 
     Attributes:
-        number: The chunk's; -1 where it is about none.
-        found: What was found in it, if it could be read.
-        fault: What went wrong, if anything.
-        fatal: Whether no other chunk can be read either.
-        warnings: What was logged meanwhile.
+        number: Number of the chunk; -1 if it concerns none.
+        found: Results, unless it failed.
+        fault: Reason of the failure, if any.
+        fatal: Whether all other chunks would fail too.
+        warnings: Warnings logged in the meantime.
     """
 
     number: int
@@ -42,16 +42,16 @@ class ChunkResult:
 
 
 class ChunkWorker:
-    """Holds the models, opened once, and reads chunks one by one; Ray Data makes its actors of it."""
+    """Holds the models, opened once, and processes chunks one by one; Ray Data runs it as actors."""
 
     def __init__(self, setup: Any, flow: Any) -> None:
-        """Wait for the first chunk, with a reference to the `WorkerSetup` and a handle of the `FlowControl`."""
+        """Wait for the first chunk, given a reference to the `WorkerSetup` and a handle of the `FlowControl`."""
         self._setup = setup
         self._flow = flow
         self._open: _OpenWorker | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        """Return the result of one chunk, pickled, given its row of `number_chunks`."""
+        """Return the pickled result of one chunk, given its row from `number_chunks`."""
         with _warnings_kept() as warnings:
             result = self._answer(int(batch["number"][0]))
         return {"result": [pickle.dumps(replace(result, warnings=tuple(warnings)))]}
@@ -60,23 +60,23 @@ class ChunkWorker:
         import ray
 
         if ray.get(self._flow.begin.remote(number)) > _TRIES:
-            return ChunkResult(number, fault=f"chunk {number}: {_TRIES} workers were lost while they read it")
+            return ChunkResult(number, fault=f"chunk {number}: failed {_TRIES} times because its worker was lost")
         try:
             self._open = self._open or _OpenWorker(self._setup)
         except Exception as error:
-            return ChunkResult(number, fault=f"a worker cannot begin on {explain(error)}", fatal=True)
+            return ChunkResult(number, fault=f"a worker cannot start on {explain(error)}", fatal=True)
         return self._open.answer(number)
 
 
 class _OpenWorker:
-    """A worker's open models, shelves and corpus, and the best that it has seen of all chunks it read."""
+    """A worker's open models, store entries and corpus, and the best scores of all its chunks."""
 
     def __init__(self, setup: Any) -> None:
-        """Open everything that the setup names."""
+        """Open everything in the setup."""
         import ray
         import torch
 
-        # As many threads as cores to each worker would be too many, and the number can decide the last bits.
+        # One thread per core in every worker would be too many, and the thread count can affect the last bits.
         torch.set_num_threads(1)
         os.environ.setdefault("RAYON_NUM_THREADS", "1")
         self._setup: WorkerSetup = ray.get(setup)
@@ -90,7 +90,7 @@ class _OpenWorker:
         self._seen: set[int] = set()
 
     def answer(self, number: int) -> ChunkResult:
-        """Return what was found in a chunk, or what went wrong."""
+        """Return the result of a chunk, or its fault."""
         texts = None
         try:
             texts = self._documents.read(number * self._size, self._size)
@@ -113,7 +113,7 @@ class _OpenWorker:
             )
             for name, reader in self._readers.items()
         ]
-        # What was seen before must not count against itself when it is asked for again.
+        # Earlier scores must not exclude a chunk's own results when it is processed again.
         tracker = copy.deepcopy(self._setup.tracker) if number in self._seen else self._tracker
         found = find_in_chunk(tracker, number * self._size, states)
         tracker.take(found.top)
@@ -123,7 +123,7 @@ class _OpenWorker:
 
 @contextmanager
 def _warnings_kept() -> Iterator[list[str]]:
-    """Collect what our own code warns of."""
+    """Collect the warnings of this package."""
     kept: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: kept.append(record.getMessage())  # type: ignore[method-assign]

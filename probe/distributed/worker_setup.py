@@ -1,4 +1,4 @@
-"""The setup of a Ray worker: all that it opens, models as they were opened by the caller."""
+"""Setup of a Ray worker: everything it opens, with the same models as the caller."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,16 +20,16 @@ __all__ = ["ModelSetup", "WorkerSetup", "set_up_workers"]
 
 @dataclass(frozen=True)
 class ModelSetup:
-    """A model that a worker opens.
+    """A model to open in a worker.
 
     Attributes:
-        name: What tables call it.
-        typed: Alias, hub id or folder, and the name that was given to it.
-        options: How to load it, nothing left to the machine it is loaded on.
-        token_budget: Most tokens of a batch.
-        parts: All that decides its vectors of the corpus.
-        about: What its shelf says of itself.
-        contents: Content ids of the layers and poolings it is read at.
+        name: Name in tables.
+        typed: Alias, hub id or folder, with the name given to it.
+        options: Load options, with no value left to the worker's machine.
+        token_budget: Maximum tokens per batch.
+        parts: Key parts of its vectors of the corpus.
+        about: Description of its store entry.
+        contents: Content ids of the layers and poolings read.
     """
 
     name: str
@@ -41,11 +41,11 @@ class ModelSetup:
     contents: dict[LayerPooling, str]
 
     def open(self, store: Store | None) -> LayerReader:
-        """Open the model; facts of models may be in the store.
+        """Open the model; its facts may be in the store.
 
         Raises:
-            CallError, ModelError: It cannot be opened here.
-            ModelError: Its vectors would be others here.
+            CallError, ModelError: If it cannot be opened here.
+            ModelError: If its vectors would differ here.
         """
         reader = open_reader(self.typed, self.options, store)
         reader.token_budget = self.token_budget
@@ -54,21 +54,21 @@ class ModelSetup:
         for part, value in self.parts.items():
             if here[part] != value:
                 raise ModelError(
-                    f"'{self.name}' gives other vectors here: its {part} is {here[part]}, expected {value}; give every "
-                    "machine the same files, versions and devices"
+                    f"'{self.name}' gives different vectors here: its {part} is {here[part]}, expected {value}; use "
+                    "the same files, versions and devices on every machine"
                 )
         return reader
 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """All that a worker opens.
+    """Everything a worker opens.
 
     Attributes:
-        tracker: The encoders, with the queries taken in.
-        models: The models they read.
+        tracker: The encoders, with the queries added.
+        models: The models.
         corpus: The documents.
-        store: Where states are read and written, if there is a store.
+        store: Store for states, or None.
     """
 
     tracker: TopKTracker
@@ -78,7 +78,7 @@ class WorkerSetup:
 
 
 def set_up_workers(scan: Scan, corpus: CorpusSetup, trust: bool) -> WorkerSetup:
-    """Return what workers are to open for a pass over the documents."""
+    """Return the setup of workers for a pass over the documents."""
     models = tuple(_set_up_model(scan, reader, trust) for reader in scan.readers.values())
     return WorkerSetup(scan.tracker, models, corpus, scan.context.store)
 

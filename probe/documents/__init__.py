@@ -1,1 +1,1 @@
-"""Own documents to a data set."""
+"""Conversion of documents into data sets."""

@@ -1,4 +1,4 @@
-"""Own documents to a BEIR folder: passages, and known-item queries taken out of them."""
+"""Conversion of documents into a BEIR folder of passages with known-item queries taken from them."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _DATASET_FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
 
 @dataclass(frozen=True)
 class BuiltDataset:
-    """What was written."""
+    """Result of building a data set."""
 
     folder: Path
     files: int
@@ -32,22 +32,22 @@ class BuiltDataset:
 
 
 def build_dataset(files: str | Path | Sequence[str | Path], out: str | Path, force: bool = False) -> BuiltDataset:
-    """Write a BEIR folder from own documents, with synthetic known-item queries.
+    """Convert documents into a BEIR folder with synthetic known-item queries.
 
-    Long texts are split into passages at paragraphs (Markdown also at headings). Every passage long enough
-    lends its first sentence as a query and keeps the rest, so that no query stands in its own document.
+    Long texts are split into passages at paragraphs (Markdown also at headings). The first sentence of every passage
+    that is long enough becomes a query and is removed from the passage, so no query occurs in its own document.
 
     Args:
-        files: Text, Markdown, JSONL or CSV files, or folders of them; one or several.
-        out: The folder to make.
-        force: Replace it where it exists.
+        files: Text, Markdown, JSONL or CSV files, or folders with such files; one or several.
+        out: Output folder.
+        force: Whether to replace an existing data set.
 
     Returns:
-        What was written.
+        Counts of what was written.
 
     Raises:
-        CallError: A path is missing or of another kind, or `out` exists.
-        DataError: A file is malformed, or nothing in the files can be asked for.
+        CallError: If a path is missing or of an unsupported type, or `out` exists.
+        DataError: If a file is malformed, or no passage is long enough for a query.
     """
     out, paths = Path(out), _as_paths(files)
     before = stamp_of(out)
@@ -58,8 +58,8 @@ def build_dataset(files: str | Path | Sequence[str | Path], out: str | Path, for
     corpus, queries = _take_queries(passages)
     if not queries:
         raise DataError(
-            f"{len(passages)} passages in {len(found)} files, none long enough to lend a query: expected passages "
-            f"of a sentence of {_QUERY_WORDS.start} words or more and {_FEWEST_REST_WORDS} words after it"
+            f"none of {len(passages)} passages in {len(found)} files is long enough for a query: expected passages "
+            f"with a sentence of {_QUERY_WORDS.start} words or more and {_FEWEST_REST_WORDS} words after it"
         )
     _write(out, corpus, queries, before=before)
     return BuiltDataset(out, len(found), len(corpus), len(queries))
@@ -73,19 +73,19 @@ def _as_paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:
-    """Refuse to replace anything but a data set, and that only with `force`."""
+    """Raise if the output folder exists, unless it is a built data set and `force` is set."""
     if not out.exists():
         return
     if not force:
         raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
     if not _is_ours(out):
-        raise CallError(f"'{out}' is not a data set of ours, so --force does not replace it: choose another --out")
+        raise CallError(f"'{out}' was not made by this command, so --force does not replace it: choose another --out")
     if any(path.resolve().is_relative_to(out.resolve()) for path in paths):
-        raise CallError(f"'{out}' holds what is to be read: choose another --out")
+        raise CallError(f"'{out}' contains the input: choose another --out")
 
 
 def _is_ours(out: Path) -> bool:
-    """Whether a folder is a data set that was built here: nothing else is in it, and its queries say so."""
+    """Return whether a folder is a data set built by this module, without other files."""
     inside = {child.name for child in out.iterdir()} if out.is_dir() else set()
     if inside != _DATASET_FILES:
         return False
@@ -99,7 +99,7 @@ def _is_ours(out: Path) -> bool:
 def _refuse_images(paths: Sequence[Path]) -> None:
     for path in paths:
         if find_image_folder(str(path)) is not None:
-            raise CallError(f"'{path}' holds images with captions, a data set as it is: see probe data show {path}")
+            raise CallError(f"'{path}' has images with captions and is already a data set: see probe data show {path}")
 
 
 def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
@@ -124,7 +124,7 @@ def _write(
     out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dict[str, object]], *, before: Stamp | None
 ) -> None:
     def fill(made: Path) -> None:
-        """Write the files."""
+        """Write the files into the temporary folder."""
         (made / "qrels").mkdir()
         _write_lines(made / "corpus.jsonl", [json.dumps(record, ensure_ascii=False) for record in corpus])
         _write_lines(made / "queries.jsonl", [json.dumps(record, ensure_ascii=False) for record in queries])

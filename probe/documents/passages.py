@@ -1,4 +1,4 @@
-"""Read own files into passages: text, Markdown, JSONL and CSV, split where an encoder would cut them."""
+"""Readers of text, Markdown, JSONL and CSV files into passages that fit an encoder's input."""
 
 import csv
 import re
@@ -15,24 +15,24 @@ __all__ = ["DOCUMENT_FILES", "SENTENCE_END", "Passage", "count_words", "list_doc
 _MARKDOWN = (".md", ".markdown")
 _TEXT = (".txt", ".text", ".rst")
 DOCUMENT_FILES = (*_MARKDOWN, *_TEXT, ".jsonl", ".csv")
-# About what an encoder of 256 tokens takes.
+# Roughly what fits into 256 tokens.
 _PASSAGE_WORDS = 150
 _LONGEST_CSV_FIELD = 2**31 - 1
 
 _HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
-# A character of a script written without spaces counts as a word.
+# In scripts written without spaces, every character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of a file.
+    """A passage of a file.
 
     Attributes:
-        source: The file's name, with the line where the format has records.
-        title: The heading or title above it.
-        text: Its text, white space collapsed.
+        source: File name, with the line in formats with records.
+        title: Heading or title above it.
+        text: Text with collapsed white space.
     """
 
     source: str
@@ -41,35 +41,35 @@ class Passage:
 
 
 def _is_document(file: Path, folder: Path) -> bool:
-    """Whether a file of a folder is to be read: not hidden, and not part of a data set."""
+    """Return whether to read a file of a folder: not hidden, and not part of a data set."""
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     in_dataset = any((parent / "corpus.jsonl").exists() for parent in (file.parent, file.parent.parent))
     return file.is_file() and file.suffix.lower() in DOCUMENT_FILES and not hidden and not in_dataset
 
 
 def list_documents(path: Path) -> list[Path]:
-    """Return the files to read, by name: `path` itself, or what a folder holds that is no part of a data set.
+    """Return the files to read, sorted by name: `path` itself, or a folder's files that are not part of a data set.
 
     Raises:
-        CallError: There is none, or it is of another kind.
+        CallError: If there are none, or the file type is unsupported.
     """
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if _is_document(file, path))
         if not found:
-            raise CallError(f"'{path}' holds no document: expected files ending in {', '.join(DOCUMENT_FILES)}")
+            raise CallError(f"no documents in '{path}': expected files ending in {', '.join(DOCUMENT_FILES)}")
         return found
     if not path.exists():
-        raise CallError(f"there is no file '{path}'")
+        raise CallError(f"file '{path}' not found")
     if path.suffix.lower() not in DOCUMENT_FILES:
-        raise CallError(f"'{path}' is no document this reads: expected a file ending in {', '.join(DOCUMENT_FILES)}")
+        raise CallError(f"unsupported file type of '{path}': expected {', '.join(DOCUMENT_FILES)}")
     return [path]
 
 
 def read_passages(path: Path) -> Iterator[Passage]:
-    """Yield the passages, of about 150 words, of a text, Markdown, JSONL or CSV file in UTF-8.
+    """Yield passages of about 150 words from a text, Markdown, JSONL or CSV file in UTF-8.
 
     Raises:
-        DataError: The file is malformed or cannot be read.
+        DataError: If the file is malformed or unreadable.
     """
     suffix = path.suffix.lower()
     try:
@@ -135,7 +135,7 @@ def _split_markdown(path: Path, text: str) -> Iterator[Passage]:
 
 
 def _split_text(source: str, title: str, text: str) -> Iterator[Passage]:
-    """Pack whole paragraphs, or the sentences of long ones, into passages of about _PASSAGE_WORDS words."""
+    """Pack whole paragraphs, or sentences of long ones, into passages of about _PASSAGE_WORDS words."""
     packed: list[str] = []
     size = 0
     for unit in _split_units(replace_surrogates(text)):
@@ -150,7 +150,7 @@ def _split_text(source: str, title: str, text: str) -> Iterator[Passage]:
 
 
 def _split_units(text: str) -> Iterator[str]:
-    """Yield paragraphs; of a paragraph too long for one passage its sentences, of such a sentence pieces."""
+    """Yield paragraphs, split into sentences if too long for a passage, and those into pieces if still too long."""
     for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
         flat = " ".join(paragraph.split())
         if count_words(flat) <= _PASSAGE_WORDS:
@@ -164,5 +164,5 @@ def _split_units(text: str) -> Iterator[str]:
 
 
 def count_words(text: str) -> int:
-    """Count words; a character of a script written without spaces is one."""
+    """Count words; in scripts written without spaces, every character is one."""
     return sum(1 for _ in _WORD.finditer(text))

@@ -1,1 +1,1 @@
-"""Texts and images to states: readers, MaxSim, truncation."""
+"""Encoding of texts and images: layer readers, MaxSim, truncation."""

@@ -1,4 +1,4 @@
-"""Pooled states of any number of texts, chunk by chunk: from the store, or from the model and then stored."""
+"""Pooled states of texts, chunk by chunk: from the store, or from the model and then stored."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -38,8 +38,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Called with the step's name, the texts done since the last call and the texts in all; what follows ': ' in the
-# name says how the step goes, and changes.
+# Called with the step's name, the texts done since the last call, and the total; the part of the name after ': ' is
+# its changing status.
 Progress = Callable[[str, int, int], None]
 
 
@@ -49,10 +49,10 @@ def silent(step: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What surrounds a run and changes nothing of its numbers.
+    """Environment of a run; it does not affect the numbers.
 
     Attributes:
-        store: Where states are read and written, if there is a store.
+        store: Store for states, or None.
         progress: Called after every batch.
     """
 
@@ -62,12 +62,12 @@ class RunContext:
 
 @dataclass(frozen=True)
 class PromptedTexts:
-    """One side of a data set: its documents, or its queries, under their prompt.
+    """One side of a data set, documents or queries, with its prompt.
 
     Attributes:
         name: `documents` or `queries`.
         texts: The texts.
-        role: What they are to the model.
+        role: Role of the texts.
         dataset: Name of the data set.
     """
 
@@ -79,14 +79,14 @@ class PromptedTexts:
 
 @dataclass(frozen=True)
 class ChunkStates:
-    """States of one chunk of a side.
+    """States of one chunk of texts.
 
     Attributes:
-        ids: Ids of its C texts.
-        vectors: Float32 `(C, D)` per layer and pooling, rounded as in the store; tokens as `pack_tokens` joins them.
+        ids: Ids of the C texts.
+        vectors: Float32 `(C, D)` by layer and pooling, rounded as in the store; tokens as packed by `pack_tokens`.
         seconds: Time from the start of the forward to each layer, summed over the batches.
-        truncated: Texts longer than the model takes.
-        timed: Whether all of it was timed now, and nothing at another time.
+        truncated: Number of texts longer than the maximum length.
+        timed: Whether all of it was computed, and therefore timed, in this run.
     """
 
     ids: tuple[str, ...]
@@ -98,19 +98,19 @@ class ChunkStates:
 
 @dataclass(frozen=True)
 class NumberedTexts:
-    """A chunk of a side: its number, from 0, and its texts."""
+    """A chunk of texts with its number, from 0."""
 
     number: int
     texts: Texts
 
 
 def prompted_documents(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
-    """Return a data set's documents under the model's document prompt."""
+    """Return a data set's documents with the model's document prompt."""
     return PromptedTexts("documents", dataset.documents, reader.model.as_document, dataset.name)
 
 
 def prompted_queries(reader: LayerReader, dataset: Dataset) -> PromptedTexts:
-    """Return a data set's judged queries under the model's query prompt."""
+    """Return a data set's queries with the model's query prompt."""
     return PromptedTexts("queries", dataset.queries, reader.model.as_query, dataset.name)
 
 
@@ -121,19 +121,19 @@ def read_states(
     *,
     context: RunContext = RunContext(),
 ) -> Iterator[ChunkStates]:
-    """Yield the states of a side, chunk by chunk; only what no store holds passes through the model.
+    """Yield the states of one side, chunk by chunk; only states missing from the store are computed.
 
-    Vectors are rounded as the store rounds them, with or without a store, cold or warm: a table does
-    not depend on where its vectors came from. While one chunk runs, the next is read and tokenised.
+    Vectors are rounded as in the store, even without a store, so results do not depend on whether vectors were cached.
+    While the model runs on one chunk, the next is read and tokenized.
 
     Args:
-        reader: The model's reader.
+        reader: Reader of the model.
         side: The texts.
         layer_poolings: Layers and poolings to read.
-        context: The store, and what is called after every batch.
+        context: Store, and callback after every batch.
 
     Yields:
-        States of at most `CHUNK` texts, in the order of the texts.
+        States of at most `CHUNK` texts, in order.
     """
     shelf = open_shelf(reader, side, layer_poolings, store=context.store)
     looked_up = (
@@ -151,16 +151,16 @@ def read_texts(
     *,
     context: RunContext,
 ) -> tuple[dict[LayerPooling, Embeddings], int]:
-    """Return the states of texts under the model's document prompt.
+    """Return the states of texts with the model's document prompt.
 
     Args:
-        reader: The model's reader.
-        parts: Texts, each part with the name of its data set; the store keeps every part by itself.
+        reader: Reader of the model.
+        parts: Texts, each part with the name of its data set; each part has its own store entry.
         layer_poolings: Layers and poolings to read.
-        context: The store, and what is called after every batch.
+        context: Store, and callback after every batch.
 
     Returns:
-        Float32 `(N, D)` per layer and pooling, parts one after another; and how many texts were too long.
+        Float32 `(N, D)` by layer and pooling, parts concatenated; and the number of truncated texts.
     """
     role = reader.model.as_document
     chunks = [
@@ -180,7 +180,7 @@ def read_chunk(
     role: Role,
     layer_poolings: Sequence[LayerPooling],
 ) -> ChunkStates:
-    """Return what `read_states` would yield for one chunk: from the shelf, or from the model and then put there."""
+    """Return the states of one chunk as in `read_states`: stored, or computed and then stored."""
     work = _look_up(reader, shelf, chunk, role=role, layer_poolings=layer_poolings)
     return _complete(reader, shelf, work, report=lambda done: None)
 
@@ -188,7 +188,7 @@ def read_chunk(
 def open_shelf(
     reader: LayerReader, side: PromptedTexts, layer_poolings: Sequence[LayerPooling], *, store: Store | None
 ) -> Shelf | None:
-    """Open the shelf of a side, where there is a store, and log how much of it is cached."""
+    """Open the store entry of one side, if there is a store, and log how much of it is cached."""
     if store is None:
         return None
     shelf = store.shelf(
@@ -202,7 +202,7 @@ def open_shelf(
 
 
 def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a shelf is made of: all that decides the vectors of a side, and its description."""
+    """Return the key parts of an entry (everything that determines its vectors) and its description."""
     about = {
         "model": reader.model.source.name,
         "hub_id": reader.model.source.hub_id,
@@ -214,7 +214,7 @@ def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, 
 
 
 def _look_at(model: str, side: PromptedTexts, shelf: Shelf, *, layer_poolings: Sequence[LayerPooling]) -> CachedSide:
-    """Return how much of a side its shelf holds."""
+    """Return how much of one side is cached."""
     texts = len(side.texts)
     chunks = -(-texts // CHUNK)
     stored = shelf.count(layer_poolings, chunks)
@@ -233,7 +233,7 @@ def _look_at(model: str, side: PromptedTexts, shelf: Shelf, *, layer_poolings: S
 
 @dataclass(frozen=True)
 class _Work:
-    """A chunk, what is stored of it, and its texts ready to run where something is missing."""
+    """A chunk, its stored states, and its prepared texts if states are missing."""
 
     chunk: NumberedTexts
     found: Found
@@ -272,12 +272,12 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, *, report: 
 
 
 def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:
-    """Return pooled states rounded; tokens, and scores, keep their digits."""
+    """Return pooled states in stored form; tokens and scores keep full precision."""
     return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD, OWN) else keep_exact(vectors)
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield the items, each made in another thread while the one before it is in use."""
+    """Yield the items, each computed in another thread while the previous one is in use."""
     with ThreadPoolExecutor(1) as pool:
         coming: Future[tuple[T] | None] = pool.submit(_next, items)
         while (item := coming.result()) is not None:

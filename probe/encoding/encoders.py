@@ -1,4 +1,4 @@
-"""One hookpoint of a model as an encoder: of vectors, or of tokens for late interaction."""
+"""A hookpoint of a model as an encoder: of vectors, or of token vectors for late interaction."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -35,26 +35,26 @@ def encode_texts(texts: str | Sequence[str], encode: Callable[[list[str]], V]) -
 
 
 class HookpointEncoder:
-    """One hookpoint of a model as an encoder; the blocks above its layer are never run.
+    """A hookpoint of a model as an encoder; blocks above its layer do not run.
 
     Attributes:
-        reader: The model's reader.
+        reader: Reader of the model.
     """
 
     def __init__(self, reader: LayerReader, layer: int, pooling: str) -> None:
-        """Read `reader`'s model after `layer`.
+        """Create an encoder that reads a model after `layer`.
 
         Args:
-            reader: The model's reader.
+            reader: Reader of the model.
             layer: 0 to the model's depth.
-            pooling: One of the poolings, or `own`.
+            pooling: Name of a pooling, or `own`.
 
         Raises:
-            CallError: There is no such pooling, or the model has none of its own.
+            CallError: If the pooling is unknown, or the model has no own vectors.
         """
         self.reader = reader
         model = reader.model
-        # A head is no pooling but a tower's own; a tower's own vectors are those of its pooling.
+        # A head is part of a tower, not a pooling, so its vectors are the tower's own.
         if pooling == OWN:
             pooling = own_pooling(model) if model.tower else OWN
         elif pooling != HEAD or model.pooling != HEAD:
@@ -63,23 +63,23 @@ class HookpointEncoder:
 
     @property
     def hookpoint(self) -> Hookpoint:
-        """Where the model is read; the model's own vectors by the name that tables give them."""
+        """The hookpoint; the model's own vectors have the name used in tables."""
         layer, pooling = self._layer_pooling
         name = own_pooling(self.reader.model) if pooling == OWN else pooling
         return Hookpoint(self.reader.model.source.name, layer, name)
 
     @property
     def similarity_fn_name(self) -> str:
-        """How its vectors are compared, by sentence-transformers' name."""
+        """Similarity function of its vectors, by sentence-transformers' name."""
         return self.reader.model.similarity
 
     @property
     def depth(self) -> int:
-        """Number of blocks of its model."""
+        """Number of blocks of the model."""
         return self.reader.model.depth
 
     def at(self, layer: int) -> "HookpointEncoder":
-        """Return the same model and pooling, read at another layer."""
+        """Return an encoder of the same model and pooling at another layer."""
         return HookpointEncoder(self.reader, layer, self._layer_pooling[1])
 
     def encode(self, texts: str | Sequence[str]) -> Embeddings:
@@ -110,17 +110,17 @@ class HookpointEncoder:
 
 
 class TokenEncoder:
-    """One layer of a model as an encoder of tokens; the blocks above it are never run.
+    """A layer of a model as an encoder of token vectors; blocks above it do not run.
 
-    All tokens count, special tokens too, and each state is scaled to length 1: what `MultiVectorEncoder` of
-    sentence-transformers gives for the model cut there, without a projection.
+    All tokens count, including special tokens, and each state is scaled to length 1, as for a `MultiVectorEncoder` of
+    sentence-transformers with the model cut there and no projection.
 
     Attributes:
-        reader: The model's reader.
+        reader: Reader of the model.
     """
 
     def __init__(self, reader: LayerReader, layer: int) -> None:
-        """Read `reader`'s model after `layer`, 0 to the model's depth."""
+        """Create an encoder that reads a model after `layer`, from 0 to the model's depth."""
         self.reader = reader
         self._layer_pooling: LayerPooling = (layer, TOKENS)
 

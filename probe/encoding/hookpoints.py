@@ -1,4 +1,4 @@
-"""The hookpoints of a model, with layers and poolings written out."""
+"""The hookpoints of a model, with explicit layers and poolings."""
 
 import copy
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ __all__ = ["for_similarity", "own_pooling", "select_hookpoints", "with_full_mode
 def select_hookpoints(
     model: ModelProfile, layers: Layers, poolings: str | Sequence[str] = ("own",), *, tokens: bool = False
 ) -> tuple[Hookpoint, ...]:
-    """Expand layers and poolings into hookpoints with both written out.
+    """Expand layers and poolings into explicit hookpoints.
 
     Args:
-        model: The model to read.
+        model: The model.
         layers: `all`, `last`, `0-6` or `1,3,5`, or numbers.
-        poolings: Names of poolings; `own` is the model's.
-        tokens: Whether `tokens` may be among them.
+        poolings: Names of poolings; `own` is the model's own.
+        tokens: Whether `tokens` is allowed.
 
     Returns:
         One hookpoint per pooling and layer.
 
     Raises:
-        CallError: A layer is out of range, a pooling unknown, or the model has none of its own.
+        CallError: If a layer is out of range, a pooling is unknown, or the model has no own vectors.
     """
     numbers = parse_layers(layers, model.depth)
     poolings = [poolings] if isinstance(poolings, str) else poolings
@@ -42,35 +42,33 @@ def _pooling_of(model: ModelProfile, name: str, tokens: bool) -> str:
         return own_pooling(model)
     source = model.source.name
     if model.depth == 0:
-        raise CallError(
-            f"'{source}' is an encoder without layers, so it has no token states to pool: leave out '{name}'"
-        )
+        raise CallError(f"'{source}' is an encoder without layers, so it has no token states to pool: remove '{name}'")
     if model.tower and name == TOKENS:
         raise CallError(
-            f"'{source}' is a tower, whose tokens have no map into the space of both: leave out ':{TOKENS}'"
+            f"'{source}' is a tower, whose token states have no projection into the common space: remove ':{TOKENS}'"
         )
-    # What a head makes of all tokens has no counterpart for another pooling.
+    # A pooling head cannot be replaced by another pooling.
     if HEAD in (name, model.pooling) and name != model.pooling:
-        raise CallError(f"'{name}' is no pooling of '{source}': expected {model.pooling} (or own)")
+        raise CallError(f"unsupported pooling '{name}' of '{source}': expected {model.pooling} (or own)")
     return name if name == HEAD else check_pooling(name, tokens)
 
 
 def own_pooling(model: ModelProfile) -> str:
-    """Return the name of the model's own vectors: a pooling where they rank as its bare states do, else `own`.
+    """Return the name of the model's own vectors: a bare pooling if it ranks equally, else `own`.
 
     Raises:
-        CallError: It has none.
+        CallError: If the model has no own vectors.
     """
     if model.pooling is None:
         name = model.source.name
-        raise CallError(f"'{name}': {model.refusal}: name a pooling, as --pooling mean or in the spec {name}:mean")
+        raise CallError(f"'{name}': {model.refusal}: pass a pooling, such as --pooling mean or the spec {name}:mean")
     return model.pooling
 
 
 def for_similarity(reader: LayerReader, similarity: str) -> LayerReader:
-    """Return a reader whose model calls its own vectors `own` where they may not rank as its bare states do.
+    """Return a reader whose model calls its own vectors `own` if they may rank differently from its bare states.
 
-    Both rank alike by the model's similarity and by the cosine, but lengths count in any other one.
+    Both rank equally under the model's similarity and the cosine, but other similarities depend on lengths.
     """
     model = reader.model
     if similarity in (OWN, COSINE, model.similarity) or model.tower or model.pooling is None:
@@ -83,10 +81,10 @@ def for_similarity(reader: LayerReader, similarity: str) -> LayerReader:
 def with_full_model(
     model: ModelProfile, layers: Layers, poolings: str | Sequence[str], *, tokens: bool = False
 ) -> tuple[tuple[Hookpoint, ...], Hookpoint]:
-    """Expand layers and poolings into hookpoints, the full model's among them; return all, and that one.
+    """Expand layers and poolings into hookpoints, including the full model's; return all, and the full model's.
 
     Raises:
-        CallError: A layer or pooling is wrong.
+        CallError: If a layer or pooling is invalid.
     """
     points = select_hookpoints(model, layers, poolings, tokens=tokens)
     pooling = model.pooling or points[0].layer_pooling[1]

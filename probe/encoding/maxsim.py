@@ -1,4 +1,4 @@
-"""MaxSim: every token of a query looks for the most similar token of a document."""
+"""MaxSim: the sum of every query token's highest similarity to a document's tokens."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from probe.models.tokenization import plan_batches
 
 __all__ = ["MAXSIM", "TILE", "QueryTokens", "maxsim"]
 
-# Most cosines of query tokens with document tokens that are in memory at a time.
+# Maximum number of cosines of query and document tokens in memory at a time.
 TILE = 1 << 20
-# Of a tile's sides, the query tokens are the shorter one.
+# The shorter side of a tile, in query tokens.
 _QUERY_SIDE = 512
 _PROCESSOR = torch.device("cpu")
 
-# For footers; also in the key of stored scores, so that none made by another rule is found.
+# Shown in settings; also part of the key of stored scores.
 MAXSIM = (
     "MaxSim, the sum over a query's tokens of the largest cosine to a token of the document (ColBERT); all tokens "
     "count, special tokens and punctuation too, padding never; queries are not expanded; float32, not rounded"
@@ -30,11 +30,11 @@ MAXSIM = (
 
 @dataclass(frozen=True)
 class QueryTokens:
-    """The tokens of Q queries, to compare documents with.
+    """The tokens of Q queries, for comparison with documents.
 
     Attributes:
-        tokens: Unit vectors of all S tokens `(S, D)`, on the device where documents are compared.
-        owners: Number of each token's query `(S,)`, on the processor.
+        tokens: Unit vectors of all S tokens `(S, D)`, on the device of the comparison.
+        owners: Index of each token's query `(S,)`, on the CPU.
         count: Q.
     """
 
@@ -44,15 +44,15 @@ class QueryTokens:
 
     @classmethod
     def join(cls, chunks: Sequence[Embeddings], counts: Sequence[int], device: torch.device) -> "QueryTokens":
-        """Join queries that were read in chunks.
+        """Join queries that were encoded in chunks.
 
         Args:
-            chunks: Unit vectors of tokens as `pack_tokens` joins them, per chunk.
+            chunks: Unit token vectors packed by `pack_tokens`, per chunk.
             counts: Number of queries per chunk.
-            device: Where documents are compared.
+            device: Device of the comparison.
 
         Returns:
-            The queries, numbered through.
+            The queries, numbered consecutively.
         """
         first = np.cumsum([0, *counts])
         owners = [packed[:, -1].astype(np.int64) + start for packed, start in zip(chunks, first[:-1], strict=True)]
@@ -61,24 +61,24 @@ class QueryTokens:
 
     @property
     def lowest(self) -> Embeddings:
-        """The least score there can be, per query `(Q,)`: -1 per token; what a document without a token gets."""
+        """Minimum score per query `(Q,)`: -1 per token; the score of a document without tokens."""
         return -np.bincount(self.owners.numpy(), minlength=self.count).astype(np.float32)
 
     def score(self, hidden: Tensor, mask: Tensor, tile: int = TILE) -> Tensor:
-        """Return the scores of B documents, which is a pooling: from token states to a vector per text.
+        """Return the scores of B documents; a pooling, from token states to one vector per text.
 
-        Maxima are summed in float64, so that the order of the sum does not show in float32.
+        Maxima are summed in float64, so that the order of summation does not affect the float32 result.
 
         Args:
             hidden: Token states of the documents `(B, T, D)`.
-            mask: 1 for a token, 0 for padding `(B, T)`; at least one token each.
-            tile: Most cosines in memory at a time; one document's with one token, where those are more.
+            mask: 1 for tokens, 0 for padding, `(B, T)`; at least one token per document.
+            tile: Maximum number of cosines in memory at a time (at least those of one document with one token).
 
         Returns:
-            Float32 `(B, Q)`, on the processor.
+            Float32 `(B, Q)`, on the CPU.
         """
         units = unit_tokens(hidden, mask)
-        # A token that is there twice changes no maximum: padding is overwritten, which spares masking the cosines.
+        # A duplicate token changes no maximum, so overwriting the padding avoids masking the cosines.
         documents = torch.where(mask.unsqueeze(-1) == 0, pool_cls(units, mask).unsqueeze(1), units)
         sums = torch.zeros(self.count, len(documents), dtype=torch.float64)
         for asked, found in _tiles(len(self.tokens), documents.shape[0], documents.shape[1], tile=tile):
@@ -88,7 +88,7 @@ class QueryTokens:
 
 
 def _tiles(tokens: int, documents: int, longest: int, *, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Yield query tokens and documents whose cosines fit into a tile."""
+    """Yield slices of query tokens and documents whose cosines fit into a tile."""
     many = max(1, tile // _QUERY_SIDE // longest)
     for first in range(0, documents, many):
         found = slice(first, min(first + many, documents))
@@ -110,13 +110,13 @@ def maxsim(queries: Sequence[Embeddings], documents: Sequence[Embeddings], tile:
     Args:
         queries: Token states `(T_i, D)` of Q queries, of any length; a query without tokens scores 0.
         documents: Token states `(T_j, D)` of C documents.
-        tile: Most cosines in memory at a time; one document's with one token, where those are more.
+        tile: Maximum number of cosines in memory at a time (at least those of one document with one token).
 
     Returns:
-        Float32 scores `(Q, C)`; -1 per query token, the least there can be, for a document without tokens.
+        Float32 scores `(Q, C)`; documents without tokens get -1 per query token, the minimum.
 
     Raises:
-        CallError: Tokens differ in their number of dimensions.
+        CallError: If tokens differ in dimension.
     """
     queries, documents = ([np.asarray(text, np.float32) for text in side] for side in (queries, documents))
     width = _width(queries, documents)
@@ -133,5 +133,5 @@ def maxsim(queries: Sequence[Embeddings], documents: Sequence[Embeddings], tile:
 def _width(queries: Sequence[Embeddings], documents: Sequence[Embeddings]) -> int:
     widths = sorted({text.shape[1] for text in (*queries, *documents)})
     if len(widths) > 1:
-        raise CallError(f"tokens of {widths[0]} dimensions cannot be compared with tokens of {widths[1]}")
+        raise CallError(f"query tokens have {widths[0]} dimensions, document tokens {widths[1]}: expected the same")
     return widths[0] if widths else 1

@@ -1,8 +1,8 @@
-"""Read documents for late interaction: what leaves the model is not their tokens, but their scores.
+"""Reader of documents for late interaction: returns their scores instead of their token states.
 
-A chunk of documents has hundreds of times more token states than vectors. With the queries at hand MaxSim is a
-pooling: token states go in, one vector per document comes out, its score for every query. So it runs inside the
-hook, beside the other poolings of the same pass, and the store keeps scores as it keeps states.
+A chunk of documents has hundreds of times more token states than vectors. With the queries given, MaxSim is a pooling:
+it maps a document's token states to one vector, its score for every query. So it runs inside the hook, together with
+the other poolings of the same pass, and the store keeps scores as it keeps states.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,32 +20,32 @@ __all__ = ["LateReader", "late_reader"]
 
 
 class LateReader(LayerReader):
-    """Reads as another reader does, and where that reads tokens, their scores for some queries."""
+    """A reader that returns, in place of token states, their scores for given queries."""
 
     def __init__(self, reader: LayerReader, queries: Mapping[LayerPooling, QueryTokens], key: str) -> None:
-        """Compare with queries.
+        """Create a reader for given queries.
 
         Args:
-            reader: The model's reader.
-            queries: Token states of the queries per layer that is read for its tokens.
-            key: Tells these queries, and how they were read, from any others.
+            reader: Reader of the model.
+            queries: Token states of the queries, by layer and pooling.
+            key: Identifies the queries and how they were encoded.
         """
         super().__init__(reader.model, reader.token_budget, lambda: reader.loaded)
         self._key = key
         self._queries = {self.at(key): tokens for key, tokens in queries.items()}
 
     def at(self, layer_pooling: LayerPooling) -> LayerPooling:
-        """Return the scores' layer and name where tokens are read, else `layer_pooling` itself."""
+        """Return the layer and name of the scores for token hookpoints, else `layer_pooling` itself."""
         return (layer_pooling[0], f"maxsim-{self._key}") if layer_pooling[1] == TOKENS else layer_pooling
 
     def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
-        """Return what makes the state at a layer of its token states: where there are queries, the scores."""
+        """Return the pooling of token states at a layer: for queries given, their scores."""
         return (
             self._queries[layer_pooling].score if layer_pooling in self._queries else super().pooling_at(layer_pooling)
         )
 
     def rows_at(self, layer_pooling: LayerPooling, count: int) -> Rows:
-        """Return what gathers the states at a layer and pooling."""
+        """Return a collector of states at a layer and pooling."""
         if layer_pooling in self._queries:
             return VectorRows(self._queries[layer_pooling].lowest, count)
         return super().rows_at(layer_pooling, count)
@@ -54,16 +54,16 @@ class LateReader(LayerReader):
 def late_reader(
     reader: LayerReader, side: PromptedTexts, chunks: Sequence[ChunkStates], *, layer_poolings: Sequence[LayerPooling]
 ) -> LateReader:
-    """Return a reader of the documents that queries are compared with.
+    """Return a reader of documents that scores them for the queries.
 
     Args:
-        reader: The model's reader.
+        reader: Reader of the model.
         side: The queries.
-        chunks: Their states, all of them.
-        layer_poolings: Those that were read for their tokens.
+        chunks: All states of the queries.
+        layer_poolings: The token hookpoints.
 
     Returns:
-        The reader; where it keeps scores, the name of the pooling tells all that decided the queries' part.
+        The reader; the name of its score pooling identifies the queries and their encoding.
     """
     device = reader.model.device
     counts = [len(chunk.ids) for chunk in chunks]

@@ -1,4 +1,4 @@
-"""Open a model for reading; one the store knows is not loaded before a text has to pass through it."""
+"""Opening of models for reading; a model known to the store is loaded only if a text has to be encoded."""
 
 import copy
 from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Openable", "as_model", "as_reader", "load_encoder", "name_reader", "open_reader"]
 
-# What a model may be given as.
+# The accepted forms of a model.
 Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer | HookpointEncoder"
 _EXPECTED = (
     "an alias, a hub id, a folder, a SentenceTransformer, a loaded model, or a LayerReader or an encoder of a layer"
@@ -36,19 +36,19 @@ _EXPECTED = (
 
 
 def load_encoder(model: Openable, options: LoadOptions | None = None) -> HookpointEncoder:
-    """Open one hookpoint of a model as an encoder.
+    """Open a hookpoint as an encoder.
 
     Args:
-        model: `[name=]model[@layer][:pooling]`, a string or a path; layer left out = last, pooling left out = the
-            model's own. A model in memory is read at its last layer.
-        options: How to load a model that is named.
+        model: `[name=]model[@layer][:pooling]`, a string or a path; default: the last layer and the model's own
+            pooling. A model in memory is read at its last layer.
+        options: Load options for a model given by name.
 
     Returns:
-        The encoder; the blocks above its layer are never run.
+        The encoder; blocks above its layer do not run.
 
     Raises:
-        CallError: The spec is malformed, or names anything but one hookpoint with a vector per text.
-        ModelError: The model cannot be loaded.
+        CallError: If the spec is malformed, or is not a single hookpoint with one vector per text.
+        ModelError: If the model cannot be loaded.
     """
     if isinstance(model, HookpointEncoder):
         return model
@@ -57,26 +57,25 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Hookpoi
         return HookpointEncoder(reader, reader.model.depth, OWN)
     spec = str(model)
     if len(split_fusion(spec)) > 1:
-        raise CallError(f"'{spec}' is a fusion, no single hookpoint: adaptors.load_encoder opens it")
+        raise CallError(f"'{spec}' is a fusion, not a single hookpoint: use adaptors.load_encoder")
     name, layers, pooling = split_spec(spec)
     if pooling == TOKENS:
         raise CallError(
-            f"'{spec}' has a vector per token: probe.encoding.encoders.TokenEncoder(LayerReader('{name}'), layer) "
-            "reads them"
+            f"'{spec}' has one vector per token: use probe.encoding.encoders.TokenEncoder(LayerReader('{name}'), layer)"
         )
     reader = open_reader(name, options)
     points = select_hookpoints(reader.model, layers or "last", [pooling or OWN])
     if len(points) > 1:
-        raise CallError(f"'{spec}' names {len(points)} layers: expected one, such as {name}@{points[-1].layer}")
+        raise CallError(f"'{spec}' has {len(points)} layers: expected one, such as {name}@{points[-1].layer}")
     return HookpointEncoder(reader, points[0].layer_pooling[0], pooling or OWN)
 
 
 def as_reader(model: Openable, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
-    """Return a reader of a model, however that is given; the options are for one that is named.
+    """Return a reader of a model given in any form; the options apply to models given by name.
 
     Raises:
-        CallError: The name or an option is wrong, or this is no model.
-        ModelError: The files cannot be had, or its layers cannot be read.
+        CallError: If the name or an option is invalid, or the object is not a model.
+        ModelError: If the files are unavailable, or its layers cannot be read.
     """
     if isinstance(model, LayerReader):
         return model
@@ -118,15 +117,15 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
 
     Args:
         name: Alias, hub id or folder.
-        options: How to load it.
-        store: Store of facts of models and states, if any.
+        options: Load options.
+        store: Store of model facts and states, if any.
 
     Returns:
-        Its reader.
+        A reader of the model.
 
     Raises:
-        CallError: The name or an option is wrong.
-        ModelError: The files cannot be had, or its layers cannot be read.
+        CallError: If the name or an option is invalid.
+        ModelError: If the files are unavailable, or its layers cannot be read.
     """
     options = options or LoadOptions()
     files = find_files(name, options)
@@ -145,11 +144,11 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
 
 
 def _parts(files: ModelFiles) -> dict[str, Any]:
-    """Return all that decides the facts of a model, as plain values."""
+    """Return everything that determines the facts of a model, as plain values."""
     return {
         "facts": [field.name for field in fields(ModelFacts)],
         "files": [files.weights_hash, files.config_hash, files.tokenizer_hash, files.files_hash],
-        # Where its modules lie is no matter, and what they are is in the files.
+        # The location of its modules does not matter, and their content is covered by the files.
         "config": {key: value for key, value in asdict(files.config).items() if key not in ("transformer", "modules")},
         "max_tokens": files.options.max_tokens,
         "libraries": library_versions(VECTOR_LIBRARIES),

@@ -1,4 +1,4 @@
-"""The one interface everything that embeds texts has."""
+"""The interface of everything that embeds texts."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -10,7 +10,7 @@ __all__ = ["Encoder", "LateEncoder"]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Anything that turns texts into vectors: a hookpoint, a cut, fused or adapted model, or the user's own."""
+    """Anything that maps texts to vectors: a hookpoint, a cut, fused or adapted model, or a custom encoder."""
 
     def encode_query(self, texts: Sequence[str]) -> Embeddings:
         """Embed queries, prompt included; returns float32 vectors `(N, D)`."""
@@ -20,7 +20,7 @@ class Encoder(Protocol):
 
 
 class LateEncoder(Protocol):
-    """Anything that turns texts into a vector per token: a hookpoint of tokens, a `MultiVectorEncoder`, your own."""
+    """Anything that maps texts to token vectors: a token hookpoint, a `MultiVectorEncoder`, or a custom encoder."""
 
     def encode_query(self, texts: Sequence[str]) -> Sequence[Any]:
         """Embed queries, prompt included; returns an array or tensor `(T_i, D)` per text."""

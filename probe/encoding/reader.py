@@ -1,4 +1,4 @@
-"""Read an encoder at many hookpoints in one pass over the texts."""
+"""Reader of a model at many hookpoints in one pass over the texts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ __all__ = ["LayerReader", "LayerStates", "PreparedTexts", "default_prompt", "gro
 
 @dataclass(frozen=True)
 class LayerStates:
-    """Pooled states of some texts.
+    """Pooled states of texts.
 
     Attributes:
-        vectors: Float32 `(N, D)` per layer and pooling; of tokens, as `pack_tokens` joins them.
+        vectors: Float32 `(N, D)` by layer and pooling; tokens as packed by `pack_tokens`.
         seconds: Time from the start of the forward to each layer, summed over the batches.
-        truncated: Number of texts longer than the model takes.
+        truncated: Number of texts longer than the maximum length.
     """
 
     vectors: dict[LayerPooling, Embeddings]
@@ -47,12 +47,12 @@ class LayerStates:
 
 @dataclass(frozen=True)
 class PreparedTexts:
-    """Texts ready to run: tokenised, sorted by length, in batches.
+    """Texts ready to run: tokenized, sorted by length, in batches.
 
     Attributes:
         batches: Longest texts first.
         count: Number of texts.
-        truncated: Number of texts longer than the model takes.
+        truncated: Number of texts longer than the maximum length.
         task: `query` or `document`.
     """
 
@@ -63,7 +63,7 @@ class PreparedTexts:
 
 
 class LayerReader:
-    """Reads a model at any of its layers, each text passing through it once."""
+    """Reads a model at any of its layers; each text passes through the model once."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class LayerReader:
         token_budget: int | None = None,
         load: Callable[[], LoadedModel] | None = None,
     ) -> None:
-        """Wrap a model.
+        """Create a reader.
 
         Args:
-            model: The model, loaded or only known; or an alias, a hub id, a folder or a `SentenceTransformer`.
-            token_budget: Most tokens of one batch, padding included; left out, what suits model and device.
-            load: Loads it when a text has to be read; needless for a loaded one.
+            model: The model or its profile; or an alias, a hub id, a folder or a `SentenceTransformer`.
+            token_budget: Maximum tokens per batch, padding included; default: chosen for model and device.
+            load: Loads the model on first use; not needed for a loaded one.
         """
         self.model: ModelProfile = model if isinstance(model, ModelProfile) else load_model(model)
         self.token_budget = token_budget or default_budget(self.model.width, self.model.device)
@@ -92,23 +92,23 @@ class LayerReader:
         if isinstance(self.model, LoadedModel):
             return self.model
         if self._load is None:
-            raise ValueError(f"a reader of {self.model.source.name} was given neither the loaded model nor its loader")
+            raise ValueError(f"the reader of {self.model.source.name} has neither the loaded model nor a loader")
         return self._load()
 
     def at(self, layer_pooling: LayerPooling) -> LayerPooling:
-        """Return the layer and pooling whose state stands for a hookpoint's: here its own."""
+        """Return the layer and pooling that is read for a hookpoint: here its own."""
         return layer_pooling
 
     def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
-        """Return what makes the state at a layer and pooling of its token states."""
+        """Return the pooling function at a layer and pooling."""
         if layer_pooling[1] == OWN:
             return self._embed
         return unit_tokens if layer_pooling[1] == TOKENS else POOLINGS[layer_pooling[1]]
 
     def _embed(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the model's own vectors of the batch that is running."""
+        """Return the model's own vectors of the current batch."""
         if self._running is None:
-            raise RuntimeError("a model's own vectors are made while a batch runs")
+            raise RuntimeError("own vectors are available only while a batch runs")
         features, task = self._running
         return self._tail.embed(hidden, features, task)
 
@@ -117,7 +117,7 @@ class LayerReader:
         return TailModules(self.loaded.pipeline)
 
     def rows_at(self, layer_pooling: LayerPooling, count: int) -> Rows:
-        """Return what gathers the states of `count` texts at a layer and pooling."""
+        """Return a collector of the states of `count` texts at a layer and pooling."""
         if layer_pooling[1] == TOKENS:
             return TokenRows(count, self.model.width)
         return VectorRows(np.zeros(self.model.width_of(layer_pooling[1]), np.float32), count)
@@ -129,32 +129,32 @@ class LayerReader:
 
     @property
     def known_tokens(self) -> int:
-        """How many token ids the model knows."""
+        """Size of the model's vocabulary."""
         embeddings: Any = self.loaded.module.get_input_embeddings()  # type: ignore[operator]
         return len(embeddings.weight)
 
     def check_tokens(self, largest: int) -> None:
-        """Refuse token ids that the model does not know, given the largest.
+        """Raise if the largest token id is outside the model's vocabulary.
 
         Raises:
-            ModelError: It is one.
+            ModelError: If it is.
         """
         if largest >= self.known_tokens:
             raise ModelError(
-                f"the tokenizer of '{self.model.source.name}' gives the token {largest}, but the model knows "
-                f"{self.known_tokens} only: they do not belong together"
+                f"the tokenizer of '{self.model.source.name}' gives token id {largest}, but the model's vocabulary has "
+                f"{self.known_tokens} entries: use the matching tokenizer"
             )
 
     def prepare(self, texts: Sequence[str], role: Role | str) -> PreparedTexts:
-        """Tokenize N texts as what they are to the model, and plan their batches; can run beside the model.
+        """Tokenize N texts and plan their batches; can run in parallel with the model.
 
         Args:
             texts: The texts.
-            role: What they are; a prompt stands for documents under it.
+            role: Role of the texts; a string is a document prompt.
 
         Raises:
-            CallError: One of the texts is an image.
-            ModelError: The tokenizer gives ids the model does not know.
+            CallError: If one of the texts is an image.
+            ModelError: If a token id is outside the model's vocabulary.
         """
         role = as_role(role)
         features = self._preprocess(texts, role)
@@ -164,7 +164,7 @@ class LayerReader:
         return PreparedTexts(batches, len(texts), features.truncated, role.task)
 
     def batch(self, texts: Sequence[str], role: Role) -> Batch:
-        """Tokenize N texts as one batch, in their order, as `prepare` does for many."""
+        """Tokenize N texts as one batch, in order, as `prepare` does for many."""
         return pad_features(list(range(len(texts))), self._preprocess(texts, role), self._pad_id)
 
     @property
@@ -185,7 +185,7 @@ class LayerReader:
         layer_poolings: Sequence[LayerPooling],
         on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
-        """Embed prepared texts at every wanted layer and pooling.
+        """Embed prepared texts at all requested layers and poolings.
 
         Args:
             texts: The result of `prepare`.
@@ -193,10 +193,10 @@ class LayerReader:
             on_batch: Called after every batch with its number of texts.
 
         Returns:
-            The states in the order of the texts; zeros for a text without a single token.
+            The states in the order of the texts; zeros for texts without tokens.
 
         Raises:
-            ModelError: A state is not finite.
+            ModelError: If a state is not finite.
         """
         rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
         with self.capture(layer_poolings) as capture:
@@ -211,14 +211,14 @@ class LayerReader:
         return LayerStates(vectors, capture.seconds, texts.truncated)
 
     def capture(self, layer_poolings: Sequence[LayerPooling]) -> Capture:
-        """Return what reads the model at layers and poolings, of one batch after another."""
+        """Return a capture of the model at layers and poolings, for any number of batches."""
         model = self.loaded
         forward = None if model.pipeline is None else model.pipeline[0]
         wanted = group_by_layer(layer_poolings)
         return Capture(model.module, model.stack, wanted, pooling_at=self.pooling_at, forward=forward)
 
     def run_batch(self, capture: Capture, inputs: dict[str, Any], task: str) -> dict[LayerPooling, Tensor]:
-        """Return the states `(B, D)` of a batch, given its inputs on the model's device."""
+        """Return the states `(B, D)` of a batch, given inputs on the model's device."""
         self._running = (inputs, task)
         try:
             return capture.run(inputs)
@@ -233,7 +233,7 @@ class LayerReader:
         *,
         on_batch: Callable[[int], None] = lambda done: None,
     ) -> LayerStates:
-        """Embed texts at every wanted layer and pooling: `prepare` and `run` in one."""
+        """Embed texts at all requested layers and poolings: `prepare` and `run` in one call."""
         return self.run(self.prepare(texts, role), layer_poolings, on_batch)
 
 
@@ -244,11 +244,11 @@ def default_prompt(pipeline: Any) -> str:
 
 
 def group_by_layer(layer_poolings: Sequence[LayerPooling]) -> dict[int, list[str]]:
-    """Return the poolings wanted per layer, as a `Capture` takes them."""
+    """Return the requested poolings by layer, as `Capture` expects them."""
     return {layer: [p for k, p in layer_poolings if k == layer] for layer in sorted({k for k, _ in layer_poolings})}
 
 
 def _refuse_infinite(vectors: dict[LayerPooling, Embeddings], name: str) -> None:
     for (layer, pooling), states in vectors.items():
         if not np.isfinite(states).all():
-            raise ModelError(f"{name}@{layer}:{pooling} gave values that are not finite: try --dtype float32")
+            raise ModelError(f"the values of {name}@{layer}:{pooling} are not finite: try --dtype float32")

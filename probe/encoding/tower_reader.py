@@ -1,4 +1,4 @@
-"""Read one tower of a two-tower model at any of its layers: texts, or images."""
+"""Reader of one tower of a two-tower model at any layer, for texts or images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["TowerReader"]
 
 @dataclass(frozen=True)
 class _ImageBatch:
-    """Images that run together; they are opened when they run, as a chunk of them would fill the memory.
+    """A batch of images, opened only when it runs, because a whole chunk would not fit into memory.
 
     Attributes:
         rows: Indices of the B images.
@@ -33,14 +33,14 @@ class _ImageBatch:
     processor: Any
 
     def inputs(self, device: torch.device) -> dict[str, Tensor]:
-        """Return what a tower's forward takes, on its device."""
+        """Return the keyword arguments of a tower's forward, on its device."""
         opened = [open_image(image) for image in self.images]
         pixels = self.processor(images=opened, return_tensors="pt")["pixel_values"]
         return {"pixel_values": pixels.to(device), "attention_mask": self.attention_mask.to(device)}
 
 
 class TowerReader(LayerReader):
-    """Reads one tower; the vector of a layer is what a tower cut there would give, its projection included."""
+    """Reads one tower; the vector of a layer is that of a tower cut there, including its projection."""
 
     @property
     def tower(self) -> LoadedTower:
@@ -53,24 +53,24 @@ class TowerReader(LayerReader):
     @property
     def _text_inputs(self) -> TextInputs:
         if self.tower.texts is None:
-            raise TypeError(f"{self.model.source.name} is no tower for texts")
+            raise TypeError(f"{self.model.source.name} is not a text tower")
         return self.tower.texts
 
     @property
     def known_tokens(self) -> int:
-        """How many token ids the tower knows."""
+        """Size of the tower's vocabulary."""
         return self._text_inputs.known
 
     def pooling_at(self, layer_pooling: LayerPooling) -> Pooling:
-        """Return what makes the vector at a layer and pooling of its token states."""
+        """Return the function from token states to vectors at a layer and pooling."""
         return self.tower.parts.pooling_at(layer_pooling[1])
 
     def prepare(self, texts: Sequence[str], role: Role | str) -> PreparedTexts:
-        """Tokenize texts, the prompt put before each, or line up images, and plan their batches.
+        """Tokenize texts with their prompt, or list images, and plan their batches.
 
         Raises:
-            CallError: The tower reads texts and is given images, or the other way round.
-            ModelError: The tokenizer gives ids the model does not know.
+            CallError: If a text tower is given images, or an image tower texts.
+            ModelError: If a token id is outside the model's vocabulary.
         """
         if self.model.tower == "image":
             return self._line_up(texts)
@@ -79,7 +79,7 @@ class TowerReader(LayerReader):
     def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
         images = tuple(text for text in texts if isinstance(text, ImageFile))
         if len(images) < len(texts):
-            raise CallError(f"'{self.model.source.name}' reads images, not texts: that side takes the text tower")
+            raise CallError(f"'{self.model.source.name}' reads images, not texts: use the text tower for this side")
         count = self.model.max_tokens
         plan = plan_batches([count] * len(images), self.token_budget)
         return PreparedTexts(tuple(self._batch(rows, images) for rows in plan), len(images), 0, "document")
@@ -90,7 +90,7 @@ class TowerReader(LayerReader):
 
     def _prepare_texts(self, texts: Sequence[str], role: Role) -> PreparedTexts:
         if any(isinstance(text, ImageFile) for text in texts):
-            raise CallError(f"'{self.model.source.name}' reads texts, not images: that side takes the image tower")
+            raise CallError(f"'{self.model.source.name}' reads texts, not images: use the image tower for this side")
         inputs = self._text_inputs
         tokens = tokenize(self.loaded.tokenizer, [role.prompt + text for text in texts], inputs.longest)
         self.check_tokens(max((max(ids, default=0) for ids in tokens.ids), default=0))

@@ -1,4 +1,4 @@
-"""Run an encoder up to a layer only, as a model cut there would, without changing it."""
+"""Running an encoder only up to a layer, like a cut model, without changing it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,34 +18,34 @@ E = TypeVar("E", bound=nn.Module | HookpointEncoder)
 
 
 class _Stop(Exception):
-    """Ends a forward after the last block that runs; carries its states."""
+    """Ends a forward after the last block to run; holds its states."""
 
     def __init__(self, hidden: Tensor) -> None:
-        """Carry token states `(B, T, D)`."""
+        """Hold token states `(B, T, D)`."""
         super().__init__("stopped after the last block that runs")
         self.hidden = hidden
 
 
 @contextmanager
 def truncate(encoder: E, after: int) -> Iterator[E]:
-    """Run an encoder's first blocks only; what follows them (pooling, normalising) is as it was.
+    """Run only an encoder's first blocks, followed by its usual pooling and normalization.
 
         with truncate(SentenceTransformer("all-MiniLM-L6-v2"), after=5) as shorter:
             vectors = shorter.encode_document(texts)
 
-    The weights stay where they are: inside the block a hook ends the forward after block `after`, so the vectors and
-    the time are those of a model cut there. A final norm is applied, as a cut model would apply it.
+    The weights are unchanged: within the with block a hook ends the forward after block `after`, so vectors and time
+    are those of a model cut there. A final norm is applied, as in a cut model.
 
     Args:
-        encoder: A `SentenceTransformer`, a transformers model, or one of our hookpoints.
-        after: The last block that runs, counted from 1.
+        encoder: A `SentenceTransformer`, a transformers model, or a HookpointEncoder.
+        after: Number of the last block to run, counted from 1.
 
     Yields:
-        The encoder itself, truncated until the block ends; for a hookpoint, the one at that layer.
+        The encoder itself, truncated until the with block ends; for a hookpoint, the one at that layer.
 
     Raises:
-        CallError: There is no such block.
-        ModelError: The layers cannot be found.
+        CallError: If the block does not exist.
+        ModelError: If the layers cannot be found.
     """
     if isinstance(encoder, HookpointEncoder):
         _check_depth(after, encoder.depth)
@@ -66,28 +66,28 @@ def truncate(encoder: E, after: int) -> Iterator[E]:
 
 def _check_depth(after: int, depth: int) -> None:
     if not 1 <= after <= depth:
-        raise CallError(f"truncate after {after}: the encoder has blocks 1 to {depth}")
+        raise CallError(f"cannot truncate after {after}: the encoder has blocks 1 to {depth}")
 
 
 def _find_model(encoder: nn.Module) -> PreTrainedModel:
     models = [module for module in encoder.modules() if isinstance(module, PreTrainedModel)]
     if not models:
-        raise ModelError(f"{type(encoder).__name__} holds no transformers model, so its blocks cannot be found")
+        raise ModelError(f"{type(encoder).__name__} contains no transformers model, so its blocks cannot be found")
     inside = set(map(id, models[0].modules()))
     if any(id(model) not in inside for model in models):
-        raise ModelError(f"{type(encoder).__name__} holds several transformers models: truncate one of them")
+        raise ModelError(f"{type(encoder).__name__} contains several transformers models: truncate one of them")
     return models[0]
 
 
 def _count_tokens(inputs: dict[str, Any]) -> int | None:
-    """Return how many tokens a batch has; some models pad it further inside their forward, and take that off again."""
+    """Return the token count of a batch; some models pad it inside their forward and remove the padding again."""
     given = next((inputs[name] for name in ("attention_mask", "input_ids") if inputs.get(name) is not None), None)
     return None if given is None else int(given.shape[1])
 
 
 @contextmanager
 def _ending_after(model: PreTrainedModel, stack: LayerStack, after: int) -> Iterator[None]:
-    """Make the model's forward end where block `after + 1` would begin."""
+    """Make the model's forward end before block `after + 1`."""
 
     def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """End the forward."""
@@ -96,7 +96,7 @@ def _ending_after(model: PreTrainedModel, stack: LayerStack, after: int) -> Iter
     forward, patched = model.forward, vars(model).get("forward")
 
     def forward_until_stopped(*args: Any, **kwargs: Any) -> Any:
-        """Run the model, and return the states it was stopped at as its output."""
+        """Run the model and return the states at the stop as its output."""
         try:
             forward(*args, **kwargs)
         except _Stop as stopped:
@@ -104,7 +104,7 @@ def _ending_after(model: PreTrainedModel, stack: LayerStack, after: int) -> Iter
             hidden = hidden if stack.final_norm is None else stack.final_norm(hidden)
             output = BaseModelOutput(last_hidden_state=hidden)
             return output if kwargs.get("return_dict", True) else output.to_tuple()
-        raise ModelError(f"block {after + 1} of {type(model).__name__} never ran")
+        raise ModelError(f"block {after + 1} of {type(model).__name__} did not run")
 
     handle = stack.blocks[after].register_forward_pre_hook(stop, with_kwargs=True)
     model.forward = forward_until_stopped

@@ -1,4 +1,4 @@
-"""Read an encoder that has no layers, as sentence-transformers runs it: static embeddings, routers."""
+"""Reader of encoders without layers, run by sentence-transformers: static embeddings, routers."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +16,13 @@ from probe.models.tokenization import Role, as_role
 
 __all__ = ["LoadedWhole", "WholeReader", "load_whole"]
 
-# Texts that run together.
+# Number of texts per batch.
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class _Texts:
-    """Texts as they are, and what they are to the model."""
+    """Texts with their role."""
 
     texts: list[str]
     role: Role
@@ -30,21 +30,21 @@ class _Texts:
 
 @dataclass(frozen=True, repr=False)
 class LoadedWhole(ModelProfile):
-    """An encoder without layers in memory.
+    """A loaded encoder without layers.
 
     Attributes:
-        pipeline: sentence-transformers' model of it.
+        pipeline: The SentenceTransformer.
     """
 
     pipeline: Any = field(repr=False)
 
 
 class WholeReader(LayerReader):
-    """Reads an encoder whose only vectors are its own; a router takes the route of the text's task."""
+    """Reads an encoder that has only its own vectors; routers choose the route by the text's task."""
 
     @cached_property
     def loaded(self) -> Any:
-        """Nothing that layers could be read of.
+        """Not available: there are no layers.
 
         Raises:
             TypeError: Always.
@@ -62,10 +62,10 @@ class WholeReader(LayerReader):
         return Role("document", default_prompt(self._pipeline))
 
     def prepare(self, texts: Sequence[str], role: Role | str) -> Any:
-        """Line up texts.
+        """Prepare texts.
 
         Raises:
-            CallError: One of them is an image.
+            CallError: If one of the texts is an image.
         """
         refuse_image_files(texts, self.model.source.name)
         return _Texts(list(texts), as_role(role))
@@ -89,14 +89,14 @@ class WholeReader(LayerReader):
 
 
 def load_whole(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedWhole:
-    """Load an encoder without layers whose files were found.
+    """Load an encoder without layers from its files.
 
     Args:
-        files: The files, and how they are to be loaded.
-        facts: What an earlier loading of the same files showed, if it is known.
+        files: The located files with their settings.
+        facts: Facts from an earlier load of the same files, if known.
 
     Raises:
-        ModelError: It cannot be loaded.
+        ModelError: If it cannot be loaded.
     """
     from probe.models.pipeline import load_pipeline
 

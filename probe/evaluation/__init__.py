@@ -1,1 +1,1 @@
-"""The one pass over the texts: encoders made of states, scorers, top-k trackers."""
+"""The pass over the texts: composite encoders, scorers, top-k trackers."""

@@ -1,4 +1,4 @@
-"""Encoders made of the states at hookpoints, scored from those states without running a model again."""
+"""Encoders composed of states at hookpoints, scored from those states without running a model again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,83 +14,83 @@ __all__ = ["Asymmetric", "Composite", "Joint", "SimilarityChoice"]
 
 
 class Joint(Protocol):
-    """Anything that joins one block of states per hookpoint into vectors. It is hashable."""
+    """Anything that joins one block of states per hookpoint into vectors. Must be hashable."""
 
     @property
     def points(self) -> tuple[Hookpoint, ...]:
-        """The hookpoints, layer and pooling written out."""
+        """The hookpoints, with explicit layer and pooling."""
 
     @property
     def adaptor(self) -> AdaptorFacts | None:
-        """What is on top of the hookpoints, if anything."""
+        """The adaptor on top of the hookpoints, if any."""
 
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
-        """Return its vectors `(N, D)`, given blocks `(N, D_i)`."""
+        """Return vectors `(N, D)` for blocks `(N, D_i)`."""
 
 
 class Composite(Protocol):
-    """Anything that embeds queries and documents from states: a fusion, an adaptor on top of one, or two of them.
+    """Anything that embeds queries and documents from states: a fusion, an adaptor on top of one, or a pair of them.
 
-    Its string is what a table calls it. It is hashable; equal ones are scored once.
+    Its string is its name in tables. Must be hashable; equal ones are scored once.
     """
 
     @property
     def points(self) -> tuple[Hookpoint, ...]:
-        """The hookpoints, layer and pooling written out."""
+        """The hookpoints, with explicit layer and pooling."""
 
     @property
     def sides(self) -> tuple[Joint, Joint]:
-        """The one that embeds queries, and the one that embeds documents; the same twice, unless they differ."""
+        """The encoders of queries and of documents; usually the same."""
 
     @property
     def cosine_shares(self) -> tuple[float, ...] | None:
-        """The weights with which its cosine is the mean of its blocks' cosines; else None."""
+        """The weights if its cosine is a weighted mean of its blocks' cosines, else None."""
 
     @property
     def adaptor(self) -> AdaptorFacts | None:
-        """What is on top of the hookpoints, if anything."""
+        """The adaptor on top of the hookpoints, if any."""
 
 
 @dataclass(frozen=True)
 class Asymmetric:
-    """A cheap encoder for queries in an index that another one built; both have to map into the same space.
+    """Different encoders for queries and documents; both must embed into the same space.
 
     Attributes:
-        queries: Embeds queries.
-        documents: Embeds documents.
+        queries: Encoder of queries.
+        documents: Encoder of documents.
     """
 
     queries: Composite
     documents: Composite
 
     def __post_init__(self) -> None:
-        """Refuse tokens.
+        """Reject token vectors.
 
         Raises:
-            CallError: One side has a vector per token.
+            CallError: If one side has a vector per token.
         """
         tokens = [point for point in self.points if point.pooling == TOKENS]
         if tokens:
-            raise CallError(f"'{tokens[0]}' has a vector per token: expected one per text on both sides")
+            raise CallError(f"'{tokens[0]}' has one vector per token: expected one per text on both sides")
 
     @property
     def points(self) -> tuple[Hookpoint, ...]:
-        """The hookpoints of both."""
+        """The hookpoints of both encoders."""
         return tuple(dict.fromkeys([*self.documents.points, *self.queries.points]))
 
     @property
     def sides(self) -> tuple[Joint, Joint]:
-        """The two."""
+        """Both encoders."""
         return self.queries.sides[0], self.documents.sides[1]
 
     @property
     def cosine_shares(self) -> None:
-        """None: the blocks of the two sides are not each other's."""
+        """None: the blocks of the two sides do not match."""
         return None
 
     @property
     def adaptor(self) -> AdaptorFacts | None:
-        """What is on top of the queries' hookpoints, or of the documents'."""
+        """The adaptor of the queries' encoder, else that of the documents'."""
         return self.queries.adaptor or self.documents.adaptor
 
     def __str__(self) -> str:
@@ -99,21 +99,21 @@ class Asymmetric:
 
 @dataclass(frozen=True)
 class SimilarityChoice:
-    """What the vectors of every encoder are compared by.
+    """Choice of the similarity function for all encoders.
 
     Attributes:
         asked: One of `probe.metrics.similarity.SIMILARITIES`, or `own`.
-        own: The own similarity of every model, by its name.
+        own: The similarity function of each model, by name.
     """
 
     asked: str = OWN
     own: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, encoder: Composite) -> str:
-        """Return what an encoder's vectors are compared by.
+        """Return the similarity function for an encoder.
 
-        A fusion or an adaptor gives vectors of length 1, made for the cosine. Where queries have another encoder than
-        the documents, that of the documents decides.
+        Fusions and adaptors give vectors of length 1, compared by the cosine. If queries and documents have different
+        encoders, that of the documents decides.
         """
         if self.asked != OWN:
             return self.asked

@@ -1,4 +1,4 @@
-"""Score any encoder: vectors by their similarity, tokens by MaxSim."""
+"""Scoring of any encoder: vectors by their similarity, token vectors by MaxSim."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,7 +31,7 @@ from probe.store.keys import CHUNK
 
 __all__ = ["evaluate"]
 
-# Documents whose tokens are in memory at a time.
+# Number of documents whose token vectors are in memory at a time.
 _DOCUMENTS = 128
 
 
@@ -44,36 +44,36 @@ def evaluate(
     similarity: str = OWN,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Score any encoder: vectors by their similarity, a vector per token by MaxSim.
+    """Score any encoder: vectors by their similarity, token vectors by MaxSim.
 
-    Vectors are rounded as those of a hookpoint are, so that equal encoders score alike. All queries are in memory, and
-    some documents at a time.
+    Vectors are rounded like those of a hookpoint, so that equal encoders score equally. All queries are in memory, but
+    only some documents at a time.
 
     Args:
         encoder: Anything with `encode_query` and `encode_document`; or a model that `load_encoder` opens.
-        dataset: Documents, queries and judgements, or their name or path.
-        metrics: What to compute, as `ndcg@10`; one or several.
-        name: What to call it; its hookpoint or its class when left out.
-        similarity: `cosine`, `dot`, `euclidean` or `manhattan`; `own` is the encoder's, the cosine where it has none.
+        dataset: A data set, or its name or path.
+        metrics: Metrics to compute, such as `ndcg@10`; one or several.
+        name: Name in tables; default: its hookpoint or class.
+        similarity: `cosine`, `dot`, `euclidean`, `manhattan`, or `own` (the encoder's; cosine if it has none).
         progress: Called after every chunk.
 
     Returns:
-        Its evaluation.
+        Its scores and metadata.
 
     Raises:
-        ProbeError: A metric or the similarity is wrong, or the data cannot be had; no text was encoded.
-        ModelError: It gives values that are not finite.
+        ProbeError: If a metric or the similarity is invalid, or the data is unavailable; raised before any encoding.
+        ModelError: If values are not finite.
     """
     wanted = _read_metrics(metrics)
     check_similarity(similarity)
     encoder = _as_encoder(encoder)
     data = as_dataset(dataset)
     queries = [encoder.encode_query(chunk.texts) for chunk in chunks(data.queries, CHUNK)]
-    # What one text gives: a vector, or several.
+    # Output for one text: one vector or several.
     is_late = np.ndim(queries[0][0]) == 2
     called = name or str(getattr(encoder, "hookpoint", type(encoder).__name__))
     if is_late and similarity != OWN:
-        raise CallError(f"'{called}' has a vector per token, compared by MaxSim: leave out the similarity {similarity}")
+        raise CallError(f"'{called}' has one vector per token, compared by MaxSim: remove the similarity {similarity}")
     measure = _own_similarity(encoder) if similarity == OWN else similarity
     scorer, read = _score_tokens(queries, called) if is_late else _score_vectors(queries, called, measure)
     size = _DOCUMENTS if is_late else CHUNK
@@ -108,7 +108,7 @@ def _as_encoder(encoder: Any) -> "Encoder | LateEncoder":
 
 
 def _own_similarity(encoder: object) -> str:
-    """Return what an encoder says it compares by: one of sentence-transformers, or a hookpoint of ours."""
+    """Return the similarity function of a sentence-transformers model or a hookpoint."""
     named = getattr(encoder, "similarity_fn_name", None)
     return named if isinstance(named, str) and named in SIMILARITIES else COSINE
 
@@ -116,14 +116,14 @@ def _own_similarity(encoder: object) -> str:
 def _score_vectors(
     queries: Sequence[Any], name: str, similarity: str
 ) -> tuple[VectorScorer, Callable[[Any], Embeddings]]:
-    """Return what compares documents with queries, and what makes of an encoder's output what that compares."""
-    # A value that is not finite would be rounded to another one.
+    """Return a scorer, and a function that converts the encoder's output for it."""
+    # Check before rounding, which would make infinite values finite.
     read = partial(_round, name=name)
     return VectorScorer(np.concatenate([read(part) for part in queries]), name, similarity), read
 
 
 def _score_tokens(queries: Sequence[Any], name: str) -> tuple[MaxSimScorer, Callable[[Any], Embeddings]]:
-    """The same for a vector per token."""
+    """Return the same for token vectors."""
     read = partial(_arrays, name=name)
     asked = [states for part in queries for states in read(part)]
     return MaxSimScorer(asked[0].shape[1]), lambda documents: maxsim(asked, read(documents)).T
@@ -136,7 +136,7 @@ def _round(vectors: Embeddings, name: str) -> Embeddings:
 
 
 def _arrays(texts: Sequence[object], name: str) -> list[Embeddings]:
-    """Return token states as arrays, whether they come as arrays or as tensors of any device."""
+    """Return token states as arrays, given arrays or tensors on any device."""
     found = [torch.as_tensor(text).float().cpu().numpy().astype(np.float32, copy=False) for text in texts]
     for states in found:
         refuse_infinite(states, name)

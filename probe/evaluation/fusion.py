@@ -1,4 +1,4 @@
-"""Fusions: several hookpoints as one encoder, and rankings of several encoders as one ranking."""
+"""Fusions: several hookpoints as one encoder, or the rankings of several encoders as one ranking."""
 
 import math
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ METHODS = ("concat", "mean", "weighted")
 class Fusion:
     """Several hookpoints as one encoder.
 
-    Every block, the vector at one hookpoint, is scaled to length 1 first, or the longest would decide. With shares w
-    (the weights scaled to sum to 1), `concat` puts sqrt(w) times each block side by side, so that its cosine is the
-    mean of the blocks' cosines with weights w; `mean` and `weighted` add w times each block. All vectors have length 1.
+    Every block, the vector at one hookpoint, is first scaled to length 1, so that no block dominates. With shares w
+    (the weights scaled to sum to 1), `concat` concatenates the blocks times sqrt(w), so that its cosine is the weighted
+    mean of the blocks' cosines; `mean` and `weighted` sum the blocks times w. All vectors have length 1.
 
     Attributes:
-        points: The hookpoints, layer and pooling written out; a single one stands for itself.
-        weights: One positive number per hookpoint; equal when left out.
+        points: The hookpoints, with explicit layer and pooling; a fusion of one is the hookpoint itself.
+        weights: One positive number per hookpoint; default: equal weights.
         method: One of `METHODS`; `weighted` is `mean` with weights.
-        name: What a table calls it; its hookpoints joined by `+` when left out.
+        name: Name in tables; default: its hookpoints joined by `+`.
     """
 
     points: tuple[Hookpoint, ...]
@@ -41,29 +41,29 @@ class Fusion:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a fusion.
+        """Validate the fusion.
 
         Raises:
-            CallError: The method is unknown, the weights do not suit it or the hookpoints, or one of several hookpoints
-                has a vector per token.
+            CallError: If the method is unknown, the weights do not match the method or the hookpoints, or one of the
+                hookpoints has one vector per token.
         """
         tokens = [point for point in self.points if point.pooling == TOKENS]
         if tokens and len(self.points) > 1:
             raise CallError(
-                f"'{tokens[0]}' has a vector per token, and a fusion joins one per text: name a pooling, such as :mean"
+                f"'{tokens[0]}' has one vector per token, but a fusion needs one per text: add a pooling, such as :mean"
             )
         if self.method not in METHODS:
             raise CallError(f"unknown method '{self.method}': expected one of {', '.join(METHODS)}")
         if self.method == "mean" and self.weights is not None:
-            raise CallError("the method 'mean' takes no weights: use 'weighted'")
+            raise CallError("the method 'mean' has no weights: use 'weighted'")
         if self.method == "weighted" and self.weights is None:
-            raise CallError("the method 'weighted' needs weights: give them, or use 'mean'")
+            raise CallError("the method 'weighted' needs weights: pass them, or use 'mean'")
         if self.weights is None:
             return
         if len(self.weights) != len(self.points):
             raise CallError(f"{len(self.weights)} weights for {len(self.points)} hookpoints: expected one each")
         if not all(math.isfinite(weight) and weight > 0 for weight in self.weights):
-            raise CallError(f"weights {', '.join(map(str, self.weights))}: expected positive numbers")
+            raise CallError(f"invalid weights {', '.join(map(str, self.weights))}: expected positive numbers")
 
     @cached_property
     def shares(self) -> tuple[float, ...]:
@@ -73,24 +73,24 @@ class Fusion:
 
     @property
     def sides(self) -> "tuple[Fusion, Fusion]":
-        """Queries and documents are embedded alike."""
+        """The same encoder for queries and documents."""
         return self, self
 
     @property
     def cosine_shares(self) -> tuple[float, ...] | None:
-        """The weights with which the cosine of a concatenation is the mean of its blocks' cosines."""
+        """The weights of the blocks' cosines in the cosine of a concatenation; None for other methods."""
         return self.shares if self.method == "concat" else None
 
     @property
     def adaptor(self) -> None:
-        """Nothing is on top."""
+        """None: a fusion has no adaptor."""
         return None
 
     def dim(self, widths: Sequence[int]) -> int:
-        """Return the dimension of its vectors: the sum of the blocks' widths for `concat`, else the one they share.
+        """Return the dimension of its vectors: the sum of the blocks' widths for `concat`, else their common width.
 
         Raises:
-            CallError: They differ where they have to be equal.
+            CallError: If the widths differ although they must be equal.
         """
         if self.method == "concat":
             return sum(widths)
@@ -108,7 +108,7 @@ class Fusion:
         return normalize(total, dim=1)
 
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
-        """Join blocks `(N, D_i)` that are arrays; a single hookpoint's block stays as it is."""
+        """Join blocks `(N, D_i)` given as arrays; a single block is unchanged."""
         if len(blocks) == 1:
             return blocks[0]
         joined: Embeddings = self.join([torch.from_numpy(block) for block in blocks]).numpy()
@@ -120,7 +120,7 @@ class Fusion:
 
 @dataclass(frozen=True)
 class RunFusion:
-    """The rankings of several hookpoints as one ranking (late fusion), to compare a `Fusion` with.
+    """The rankings of several hookpoints as one ranking (late fusion), for comparison with a `Fusion`.
 
     Attributes:
         points: The hookpoints.
@@ -131,7 +131,7 @@ class RunFusion:
     rule: str
 
     def combine(self, runs: Sequence[Run]) -> Run:
-        """Return one run made of one per hookpoint."""
+        """Combine one run per hookpoint into one run."""
         return RUN_FUSIONS[self.rule](runs)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""Score hookpoints, and fusions of them, in one pass over the texts.
+"""Scoring of hookpoints and their fusions in one pass over the texts.
 
-The cosine of a concatenation is the weighted mean of the cosines of its blocks: every layer of one model with every
-layer of another costs no more products than the layers.
+The cosine of a concatenation is the weighted mean of the cosines of its blocks: combining every layer of one model with
+every layer of another needs no more matrix products than the layers alone.
 """
 
 from collections import Counter
@@ -31,18 +31,18 @@ from probe.results.query_examples import leaders
 
 __all__ = ["sweep_fusions", "typical_tokens"]
 
-# Documents that tell how long one is, and how many letters of them make a token.
+# Number of documents sampled for the typical length, and characters per token in them.
 _EXAMPLES = 256
 _LETTERS = 4
-# Tokens around every text.
+# Special tokens of every text.
 _SPECIALS = 2
 
 
 class _Model:
-    """One model's share of the work, and what it cost."""
+    """One model's share of the work, and its cost."""
 
     def __init__(self, reader: LayerReader, label: str) -> None:
-        """Count for a model; `label` tells its progress from that of others."""
+        """Create the record of a model; `label` distinguishes its progress from that of others."""
         self.reader = reader
         self.seconds: Counter[int] = Counter()
         self.truncated_documents = 0
@@ -51,7 +51,7 @@ class _Model:
         self._label = label
 
     def read_queries(self, dataset: Dataset, tracker: TopKTracker, context: RunContext) -> dict[Hookpoint, Embeddings]:
-        """Return the queries' states `(Q, D)` per hookpoint; those of tokens stay with the reader, `(0, D)` stands."""
+        """Return the queries' states `(Q, D)` by hookpoint; token states stay in the reader and are `(0, D)` here."""
         side, points = prompted_queries(self.reader, dataset), points_of(tracker, self.reader, "queries")
         if not points:
             return {}
@@ -65,7 +65,7 @@ class _Model:
         return {point: np.concatenate(states[key]) for key, point in points.items()}
 
     def add(self, cost: Cost) -> None:
-        """Add what a chunk of documents cost."""
+        """Add the cost of a chunk of documents."""
         self.seconds.update(cost.seconds)
         self.truncated_documents += cost.truncated
         self.timed = self.timed and cost.timed
@@ -81,19 +81,19 @@ def sweep_fusions(
     engine: Engine = scan_here,
     similarity: str = OWN,
 ) -> tuple[list[Evaluation], dict[str, tuple[int, int]]]:
-    """Score fusions of several models in one pass over the texts; the models read them side by side.
+    """Score fusions of several models in one pass over the texts, with the models side by side.
 
     Args:
-        readers: The models' readers, by the name their hookpoints have.
-        encoders: What to score, single hookpoints included.
-        dataset: Documents, queries and judgements; the judgements are looked at only to score.
-        metrics: What to compute.
-        context: The store, and the callback of every batch.
-        engine: Makes the pass over the documents; the queries are read here.
-        similarity: What vectors are compared by; `own` is every model's.
+        readers: Readers of the models, by the model names in hookpoints.
+        encoders: Encoders to score, including single hookpoints.
+        dataset: The data set; its relevance labels are used only for scoring.
+        metrics: Metrics to compute.
+        context: Store, and callback after every batch.
+        engine: Runs the pass over the documents; queries are encoded here.
+        similarity: Similarity function of the vectors; `own` is each model's.
 
     Returns:
-        One evaluation per encoder, and per model the documents and the queries longer than it takes.
+        One evaluation per encoder, and the number of truncated documents and queries by model.
     """
     own = {name: reader.model.similarity for name, reader in readers.items()}
     depth = max(metric.cutoff for metric in metrics)
@@ -113,7 +113,7 @@ def _scan(
     context: RunContext,
     engine: Engine,
 ) -> None:
-    """Have the models read the queries and then the documents."""
+    """Encode the queries, then the documents, with all models."""
     queries: dict[Hookpoint, Embeddings] = {}
     for model in models.values():
         queries |= model.read_queries(dataset, tracker, context)
@@ -154,14 +154,14 @@ def _evaluate(
 
 
 def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
-    """Return the one hookpoint an encoder is read at, or is a row of."""
+    """Return the single hookpoint of an encoder, if it has only one."""
     if isinstance(encoder, TowerPair):
         return encoder.probed
     return encoder.points[0] if len(encoder.points) == 1 else None
 
 
 def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: Dataset) -> dict[str, Any]:
-    """Return whose judgements and whether the corpus's text were learned, by the weights or by what is on top."""
+    """Return the labels, and whether the corpus was seen, in the training of the weights or of the adaptor."""
     below = join_learned(models)
     names = [*below.labels, *(adaptor.labels.split("+") if adaptor else [])]
     labels = "+".join(dict.fromkeys(name for name in names if name != "none")) or "none"
@@ -169,44 +169,44 @@ def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: D
 
 
 def typical_tokens(dataset: Dataset) -> int:
-    """Return about how many tokens a document has, from the letters of the first ones."""
+    """Return the approximate number of tokens per document, from the characters of the first documents."""
     texts = dataset.documents.read(0, _EXAMPLES).texts
     return round(sum(map(len, texts)) / len(texts) / _LETTERS) + _SPECIALS
 
 
 class _Costs:
-    """What encoders cost, of all documents that were read; every model counts once, to its deepest hookpoint."""
+    """Cost of encoders over all documents; every model counts once, up to its deepest hookpoint."""
 
     def __init__(self, models: Mapping[str, _Model], documents: int, tokens: int) -> None:
-        """Take the models as they are after the pass over that many documents, of so many tokens each."""
+        """Record the models after a pass over so many documents, of so many tokens each."""
         self._models = models
         self._documents = documents
         self._tokens = tokens
-        # A time of another run, of another hour, is none to compare with.
+        # Times of another run are not comparable.
         self._timed = all(model.timed for model in models.values())
 
     def model_of(self, point: Hookpoint) -> ModelProfile:
-        """Return the model that is read at a hookpoint."""
+        """Return the model of a hookpoint."""
         return self._models[point.model].reader.model
 
     def parameters(self, points: Sequence[Hookpoint]) -> int:
-        """Return the parameters up to some hookpoints."""
+        """Return the number of parameters up to the hookpoints."""
         return sum(self._models[name].reader.model.parameters[layer] for name, layer in _deepest(points).items())
 
     def milliseconds(self, points: Sequence[Hookpoint]) -> float | None:
-        """Return the time per document; None where not all models were timed side by side."""
+        """Return the time per document; None unless all models were timed in this run."""
         if not self._timed:
             return None
         seconds = sum(self._models[name].seconds[layer] for name, layer in _deepest(points).items())
         return 1000 * seconds / self._documents
 
     def flops(self, points: Sequence[Hookpoint], adaptor: AdaptorFacts | None) -> int:
-        """Return the operations per document, of as many tokens as the model takes of it; an image has all of them."""
+        """Return the FLOPs per document, truncated to the model's maximum length; images have a fixed length."""
         total = 2 * adaptor.parameters if adaptor else 0
         for name, layer in _deepest(points).items():
             model = self._models[name].reader.model
             tokens = model.max_tokens if model.tower == "image" else min(model.max_tokens, self._tokens)
-            per_token = model.flops[layer] if model.flops else 0  # an encoder without layers looks its vectors up
+            per_token = model.flops[layer] if model.flops else 0  # an encoder without layers only looks up vectors
             total += text_flops(per_token, model.attention_width, layer, tokens=tokens)
         return total
 

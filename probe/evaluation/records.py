@@ -1,4 +1,4 @@
-"""How one encoder retrieves, as a value."""
+"""Retrieval results of one encoder."""
 
 from dataclasses import dataclass, field
 
@@ -15,14 +15,14 @@ __all__ = ["AdaptorFacts", "Evaluation"]
 
 @dataclass(frozen=True)
 class AdaptorFacts:
-    """The facts of an adaptor that a table shows.
+    """Facts about an adaptor, shown in tables.
 
     Attributes:
         kind: Its kind.
-        labels: `none`, or the split whose judgements were used, or the file whose labels.
-        seen: Name of every data set whose texts its fit saw, and sha256 of its documents.
-        fit_seconds: Time to fit it.
-        parameters: Its parameters.
+        labels: `none`, or the split or file whose relevance labels were used.
+        seen: Data sets whose texts the fit saw, with the sha256 of their documents.
+        fit_seconds: Duration of the fit.
+        parameters: Number of parameters.
     """
 
     kind: str
@@ -32,29 +32,29 @@ class AdaptorFacts:
     parameters: int
 
     def saw(self, dataset: Dataset) -> bool:
-        """Whether the fit saw texts of a data set's corpus; a limited one is taken for a part of the whole."""
+        """Return whether the fit saw texts of a data set's corpus; a limited corpus counts as part of the whole."""
         return Learned(seen=self.seen).saw(dataset)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How one encoder retrieves.
+    """Retrieval results of one encoder.
 
     Attributes:
         encoder: The full spec.
-        dim: Dimension of its vectors, if it has any.
+        dim: Dimension of its vectors, if any.
         scores: One value per query and metric, in the order of the data set's qrels.
         collapsed: Whether all documents have the same vector.
-        transductive: Whether a fit saw the corpus's text.
-        labels: `none`, or the splits or files whose judgements were learned, by what is on top or by the weights.
-        flops: Operations per document of typical length, where known.
-        ms_per_text: Milliseconds per document, or None where not all encoders were timed side by side.
-        parameters: Parameters the encoder needs, where known.
-        hookpoint: Where the vectors were read, if at a single one.
-        hookpoints: All that it reads.
-        adaptor: What is on top, if anything.
-        notes: What else there is to be said of it.
-        leaders: The documents it found first, best first, per query id.
+        transductive: Whether a fit saw the corpus's texts.
+        labels: `none`, or the splits or files whose relevance labels were used to train the adaptor or the weights.
+        flops: FLOPs per document of typical length, if known.
+        ms_per_text: Milliseconds per document, or None unless all encoders were timed side by side.
+        parameters: Number of parameters the encoder needs, if known.
+        hookpoint: Its hookpoint, if there is only one.
+        hookpoints: All its hookpoints.
+        adaptor: Its adaptor, if any.
+        notes: Further notes.
+        leaders: Its top documents, best first, by query id.
     """
 
     encoder: str
@@ -73,5 +73,5 @@ class Evaluation:
     leaders: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def mean(self, metric: str | Metric) -> float:
-        """Return the mean of a metric, or of what `ndcg@10` names, over all judged queries."""
+        """Return the mean of a metric over all queries."""
         return float(self.scores[Metric.parse(metric)].mean())

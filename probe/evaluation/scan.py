@@ -1,4 +1,4 @@
-"""A pass over the documents: in this process, or by anything else that finds the same per chunk."""
+"""A pass over the documents, in this process or by another engine with the same results per chunk."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ __all__ = ["ChunkFound", "Cost", "Engine", "Scan", "find_in_chunk", "points_of",
 
 @dataclass(frozen=True)
 class Scan:
-    """A pass over the documents that is to be made.
+    """A pass over the documents to be run.
 
     Attributes:
-        tracker: The encoders, with the queries taken in.
-        readers: Readers of the models that read documents, by the name their hookpoints have.
-        dataset: Whose documents are read.
-        context: The store, and what is called with the documents done.
+        tracker: Tracker of the encoders, with the queries added.
+        readers: Readers of the models that encode documents, by the model names in hookpoints.
+        dataset: Data set of the documents.
+        context: Store, and callback with the number of documents done.
     """
 
     tracker: TopKTracker
@@ -32,12 +32,12 @@ class Scan:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one chunk of documents cost one model.
+    """Cost of one chunk of documents for one model.
 
     Attributes:
         seconds: Time from the start of the forward to each layer, summed over the batches.
-        truncated: Documents longer than the model takes.
-        timed: Whether all of it was timed now, and nothing at another time.
+        truncated: Number of documents longer than the maximum length.
+        timed: Whether all of it was computed, and therefore timed, in this run.
     """
 
     seconds: dict[int, float]
@@ -47,21 +47,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class ChunkFound:
-    """What was found in one chunk of documents, and what it cost per model."""
+    """Results in one chunk of documents, and the cost by model."""
 
     top: ChunkTopK
     costs: dict[str, Cost]
 
 
 class Engine(Protocol):
-    """Makes passes over documents."""
+    """Runs passes over documents."""
 
     def __call__(self, scan: Scan) -> Iterator[ChunkFound]:
-        """Yield what the encoders find in every chunk, in any order; the caller has the tracker take it in."""
+        """Yield the results in every chunk, in any order; the caller adds them to the tracker."""
 
 
 def scan_here(scan: Scan) -> Iterator[ChunkFound]:
-    """Make a pass in this process; the models read the documents side by side."""
+    """Run a pass in this process, with the models side by side."""
     start = 0
     for states in zip(*[_read_documents(scan, name) for name in scan.readers], strict=True):
         yield find_in_chunk(scan.tracker, start, list(zip(scan.readers.values(), states, strict=True)))
@@ -79,7 +79,7 @@ def _read_documents(scan: Scan, name: str) -> Iterator[ChunkStates]:
 def read_points(
     reader: LayerReader, side: PromptedTexts, tracker: TopKTracker, *, context: RunContext, label: str
 ) -> Iterator[ChunkStates]:
-    """Yield the states of a side at the tracker's hookpoints of a model; `label` tells its progress from others'."""
+    """Yield the states of a side at the tracker's hookpoints of a model; `label` distinguishes its progress."""
     layer_poolings, name = list(points_of(tracker, reader, side.name)), f"{side.name}{label}"
     return read_states(
         reader,
@@ -90,13 +90,13 @@ def read_points(
 
 
 def points_of(tracker: TopKTracker, reader: LayerReader, side: str = "documents") -> dict[LayerPooling, Hookpoint]:
-    """Return a model's hookpoints in a tracker on one side, by the layer and pooling that its reader reads for them."""
+    """Return a model's hookpoints in a tracker on one side, by the layer and pooling its reader reads for them."""
     points = tracker.document_points if side == "documents" else tracker.query_points
     return {reader.at(point.layer_pooling): point for point in points if point.model == reader.model.source.name}
 
 
 def find_in_chunk(tracker: TopKTracker, start: int, states: Sequence[tuple[LayerReader, ChunkStates]]) -> ChunkFound:
-    """Return what the encoders find in the chunk that begins at document `start`, and what it cost per model."""
+    """Return the results in the chunk that starts at document `start`, and the cost by model."""
     vectors = {
         point: chunk.vectors[key] for reader, chunk in states for key, point in points_of(tracker, reader).items()
     }

@@ -1,4 +1,4 @@
-"""Scores of documents while the corpus streams by: similarities of vectors, or the scores of late interaction."""
+"""Scorers of a streamed corpus: similarities of vectors, or scores of late interaction."""
 
 from functools import cached_property
 
@@ -11,20 +11,20 @@ from probe.metrics.vectors import Embeddings
 
 __all__ = ["MaxSimScorer", "VectorScorer", "refuse_infinite"]
 
-# Scores that differ by less, relative to the largest, differ by rounding.
+# Smaller differences of scores, relative to the largest, are due to rounding.
 _ROUNDING = 1e-6
 
 
 class _Sample:
-    """The corpus's first documents, which tell whether all are alike; the order of the chunks is no matter."""
+    """The first documents of the corpus, to test whether all are equal; the order of the chunks does not matter."""
 
     def __init__(self, dim: int) -> None:
-        """Begin with no document."""
+        """Create an empty sample."""
         self.dim = dim
         self._rows: dict[int, Embeddings] = {}
 
     def keep_sample(self, start: int, documents: Embeddings) -> None:
-        """Keep those of the documents, from number `start` on, that are among the corpus's first."""
+        """Keep those of the documents, numbered from `start`, that belong to the sample."""
         if start < SAMPLE:
             self._rows[start] = documents[: SAMPLE - start].copy()
 
@@ -33,18 +33,18 @@ class _Sample:
 
 
 class VectorScorer(_Sample):
-    """The similarities of one encoder's vectors."""
+    """Scorer of one encoder's vectors."""
 
     def __init__(self, queries: Embeddings, name: str, similarity: str = COSINE) -> None:
-        """Compare with query vectors.
+        """Create a scorer for query vectors.
 
         Args:
             queries: `(Q, D)`.
-            name: What the encoder is called.
+            name: Name of the encoder.
             similarity: One of `probe.metrics.similarity.SIMILARITIES`.
 
         Raises:
-            ModelError: A vector is not finite.
+            ModelError: If a vector is not finite.
         """
         super().__init__(int(queries.shape[1]))
         refuse_infinite(queries, name)
@@ -53,16 +53,16 @@ class VectorScorer(_Sample):
         self._similarity = similarity
 
     def compare(self, documents: Embeddings) -> Embeddings:
-        """Return how alike the queries and C documents `(C, D)` are, `(Q, C)`.
+        """Return the similarities `(Q, C)` of the queries and C documents `(C, D)`.
 
         Raises:
-            CallError: They have another dimension than the queries.
-            ModelError: A vector, or what comes of comparing it, is not finite.
+            CallError: If their dimension differs from that of the queries.
+            ModelError: If a vector or a similarity is not finite.
         """
         if documents.shape[1] != self.dim:
             raise CallError(
-                f"queries of {self.dim} dimensions cannot search documents of {documents.shape[1]}: both encoders have "
-                "to map into one space"
+                f"queries of {self.dim} dimensions cannot search documents of {documents.shape[1]}: both encoders must "
+                "embed into the same space"
             )
         refuse_infinite(documents, self._name)
         scores = compare(self._similarity, self._queries, documents)
@@ -71,29 +71,29 @@ class VectorScorer(_Sample):
 
     @cached_property
     def collapsed(self) -> bool:
-        """Whether all documents have one vector; asked for when all were seen."""
+        """Whether all documents have the same vector; call after all documents were added."""
         return is_collapsed(self._sample())
 
 
 class MaxSimScorer(_Sample):
-    """The scores of one encoder of tokens: documents come with them. Its dimension is that of a token's state."""
+    """Scorer of one encoder of token vectors: documents are given as scores. Its dimension is that of a token."""
 
     def compare(self, documents: Embeddings) -> Embeddings:
-        """Return the scores `(Q, C)` of C documents, given as `(C, Q)`."""
+        """Return the scores `(Q, C)` of C documents given as `(C, Q)`."""
         return np.ascontiguousarray(documents.T)
 
     @cached_property
     def collapsed(self) -> bool:
-        """Whether all documents have the same score, for every query; asked for when all were seen."""
+        """Whether all documents have the same score for every query; call after all documents were added."""
         sample = self._sample()
         return len(sample) > 1 and bool((np.ptp(sample, axis=0) <= _ROUNDING * np.abs(sample).max(axis=0)).all())
 
 
 def refuse_infinite(values: Embeddings, name: str) -> None:
-    """Refuse to rank by values of an encoder that have no order.
+    """Raise if values of an encoder are not finite.
 
     Raises:
-        ModelError: One is not a number, or infinite.
+        ModelError: If one is NaN or infinite.
     """
     if not np.isfinite(values).all():
-        raise ModelError(f"'{name}' gave values that are not finite: nothing can be ranked by them")
+        raise ModelError(f"the values of '{name}' are not finite: they cannot be ranked")

@@ -1,7 +1,7 @@
-"""Ties of documents with equal texts: equal scores, wherever in the corpus they lie.
+"""Ties of documents with equal texts: equal scores, regardless of their position in the corpus.
 
-The same text may get vectors that differ in their last bits: its batch and its chunk are others. Such a difference
-would decide the order of documents that nothing tells apart.
+The same text may get vectors that differ in their last bits, because its batch and chunk differ. Such differences would
+decide the order of otherwise identical documents.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,21 +16,21 @@ __all__ = ["TextTies"]
 
 
 class _Groups(NamedTuple):
-    """The documents of equal text: the group of every id, and the ids of every group, the greatest first."""
+    """Documents with equal texts: the group of every id, and the ids of every group, the greatest first."""
 
     group_of: dict[str, int]
     ids: list[list[str]]
 
 
 class TextTies:
-    """Gives documents of equal text the score of the one that was found first."""
+    """Gives documents with equal texts the score of the one that was found first."""
 
     def __init__(self, equal: EqualTexts, dropped: Collection[str] = ()) -> None:
-        """Begin with no document.
+        """Create a tie rule.
 
         Args:
-            equal: Which documents are alike, by their positions in the corpus.
-            dropped: Ids of queries; the document with such an id is never returned for the query that has it.
+            equal: Groups of documents with equal texts, by position in the corpus.
+            dropped: Ids of queries for which the document with the same id is never returned.
         """
         self._equal = equal
         self._dropped = dropped
@@ -38,22 +38,22 @@ class TextTies:
         self._groups: _Groups | None = None
 
     def take(self, start: int, ids: Sequence[str]) -> None:
-        """Take in the ids of a chunk, by the position in the corpus of its first document; their order is no matter."""
+        """Add the ids of a chunk, given the position of its first document; the order of chunks does not matter."""
         low, high = np.searchsorted(self._equal.positions, [start, start + len(ids)])
         for row in range(low, high):
             self._ids[row] = ids[self._equal.positions[row] - start]
             self._groups = None
 
     def settle(self, run: Run, k: int) -> Run:
-        """Return a run in which documents of equal text have equal scores.
+        """Return a run in which documents with equal texts have equal scores.
 
         Args:
-            run: The documents that were found, best first, of every query; not changed.
-            k: Documents to keep of a query where any is one of several with its text.
+            run: Documents found, best first, for every query; not modified.
+            k: Number of documents to keep for queries with ties of equal texts.
 
         Returns:
-            The run; those that were cut off although another one with their text was found are in it, before the
-            cut to k by TREC's order of ties.
+            The run; documents that were cut off although another one with their text was found are added before the cut
+            to k by TREC's tie order.
         """
         groups = self._group_ids()
         if not groups.group_of:

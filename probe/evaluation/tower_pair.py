@@ -1,4 +1,4 @@
-"""A layer of one tower, compared with the whole of the other: images against texts, or texts against images."""
+"""A layer of one tower, compared with the full other tower: images against texts, or texts against images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from probe.models.info import ModelProfile
 
 __all__ = ["PAIRED", "TowerPair", "other_tower", "pair_up", "whole_tower"]
 
-PAIRED = "a layer of one tower is compared with the whole of the other one; time is that of a document"
+PAIRED = "a layer of one tower is compared with the full other tower; time is that of a document"
 
 
 @dataclass(frozen=True)
 class TowerPair(Asymmetric):
-    """Two towers of a model, one for the queries and one for the documents.
+    """Two towers of a model, one for queries and one for documents.
 
     Attributes:
-        probed: The hookpoint whose row this is; the other tower is whole.
+        probed: The hookpoint of this row; the other tower is full.
     """
 
     probed: Hookpoint
@@ -31,26 +31,26 @@ class TowerPair(Asymmetric):
 
 
 def other_tower(name: str) -> str:
-    """Return the name of a tower's other one: `clip@text` of `clip@image`.
+    """Return the name of the other tower: `clip@text` for `clip@image`.
 
     Raises:
-        CallError: It names no tower.
+        CallError: If the name has no tower.
     """
     model, tower = split_tower(name)
     if tower is None:
         raise CallError(
-            f"'{name}' reads texts only, and the data set holds images: name a model of two towers, as clip"
+            f"'{name}' supports only text, but the data set has images: use a two-tower model, such as clip"
         )
     return f"{model}@{next(other for other in TOWERS if other != tower)}"
 
 
 def whole_tower(model: ModelProfile) -> Hookpoint:
-    """Return the hookpoint of a whole tower: its last layer under its own pooling."""
+    """Return the hookpoint of a full tower: its last layer with its own pooling."""
     return Hookpoint(model.source.name, model.depth, own_pooling(model))
 
 
 def pair_up(point: Hookpoint, models: Mapping[str, ModelProfile], dataset: Dataset) -> TowerPair:
-    """Pair a hookpoint of a tower with the whole of the other one, each on the side of its kind."""
+    """Pair a hookpoint of a tower with the full other tower, each on its side of the data set."""
     probed, whole = Fusion((point,)), Fusion((whole_tower(models[other_tower(point.model)]),))
     reads_documents = (split_tower(point.model)[1] == "image") == (dataset.images == "documents")
     return TowerPair(whole, probed, point) if reads_documents else TowerPair(probed, whole, point)

@@ -1,4 +1,4 @@
-"""The best documents of every encoder while the corpus streams by."""
+"""Tracker of the top documents of every encoder over a streamed corpus."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from probe.metrics.vectors import Embeddings
 
 __all__ = ["RUN_DEPTH", "ChunkTopK", "States", "TopKTracker"]
 
-# Documents per query of every ranking that a late fusion is made of.
+# Documents per query in each ranking of a late fusion.
 RUN_DEPTH = 1000
 
 States = Mapping[Hookpoint, Embeddings]
-# An encoder, and what its vectors are compared by.
+# An encoder and its similarity function.
 _Compared = tuple[Composite, str]
 
 
 @dataclass(frozen=True)
 class ChunkTopK:
-    """The best documents of every encoder in one chunk.
+    """The top documents of every encoder in one chunk.
 
     Attributes:
         start: Position in the corpus of its first document.
         ids: Ids of its C documents.
-        picked: Per encoder, what can be among its best.
-        samples: Per compared encoder, vectors of the documents that are among the corpus's first.
+        picked: Candidates for the top documents, by encoder.
+        samples: Vectors of documents in the corpus's first sample, by compared encoder.
     """
 
     start: int
@@ -45,7 +45,7 @@ class ChunkTopK:
 
 
 class TopKTracker:
-    """Any number of encoders over the same states; each block is compared once, however many fusions hold it."""
+    """Tracks any number of encoders over the same states; each block is compared once, however many fusions use it."""
 
     def __init__(
         self,
@@ -57,15 +57,15 @@ class TopKTracker:
         dropped: Collection[str] = (),
         similarities: SimilarityChoice | None = None,
     ) -> None:
-        """Begin with no document.
+        """Create a tracker.
 
         Args:
             encoders: The encoders; a single hookpoint is a fusion of one.
             query_ids: Ids of the Q queries.
-            depth: Documents to find per query.
-            equal_texts: Which documents have the text of another one, and get its scores.
-            dropped: Ids of queries; the document with such an id is never returned for the query that has it.
-            similarities: What the vectors of every encoder are compared by; the cosine when left out.
+            depth: Number of documents to find per query.
+            equal_texts: Documents whose text occurs more than once; they get equal scores.
+            dropped: Ids of queries for which the document with the same id is never returned.
+            similarities: Similarity function of every encoder; default: the cosine.
         """
         self._similarities = similarities or SimilarityChoice()
         late = [encoder for encoder in encoders if isinstance(encoder, RunFusion)]
@@ -89,7 +89,7 @@ class TopKTracker:
         *,
         similarities: SimilarityChoice | None = None,
     ) -> "TopKTracker":
-        """Return one for a data set's queries, by its rule of ids."""
+        """Create a tracker for a data set's queries, with its rule for ids."""
         return cls(
             encoders,
             dataset.queries.ids,
@@ -100,7 +100,7 @@ class TopKTracker:
         )
 
     def take_queries(self, states: States) -> None:
-        """Take in the queries' states `(Q, D)` per hookpoint, before any document; of tokens `(0, D)` will do."""
+        """Add the queries' states `(Q, D)` by hookpoint, before any document; tokens may be `(0, D)`."""
         for part, similarity in dict.fromkeys(pair for encoder in self._tops for pair in self._compared(encoder)):
             queries = _join(part.sides[0], states)
             self._scorers[part, similarity] = (
@@ -108,12 +108,12 @@ class TopKTracker:
             )
 
     def find(self, start: int, ids: tuple[str, ...], states: States) -> ChunkTopK:
-        """Return what the encoders find in a chunk of C documents; takes nothing in.
+        """Return the top documents of a chunk of C documents, without adding them.
 
         Args:
             start: Position in the corpus of its first document.
             ids: Ids of its documents.
-            states: Their states `(C, D)` per hookpoint; where that is one of tokens, their scores `(C, Q)`.
+            states: States `(C, D)` by hookpoint; scores `(C, Q)` for tokens.
         """
         scores, samples, picked = {}, [], []
         for compared, scorer in self._scorers.items():
@@ -126,7 +126,7 @@ class TopKTracker:
         return ChunkTopK(start, ids, tuple(picked), tuple(samples))
 
     def take(self, chunk: ChunkTopK) -> None:
-        """Take in the best of a chunk, found here or by another process; the order of the chunks is no matter."""
+        """Add the top documents of a chunk, from this or another process; the order of the chunks does not matter."""
         for scorer, sample in zip(self._scorers.values(), chunk.samples, strict=True):
             scorer.keep_sample(chunk.start, sample)
         self._ties.take(chunk.start, chunk.ids)
@@ -134,31 +134,31 @@ class TopKTracker:
             top.take(chunk.ids, picked)
 
     def run(self, encoder: Composite | RunFusion) -> Run:
-        """Return what an encoder has found so far; documents of equal text have equal scores."""
+        """Return an encoder's current ranking; documents with equal texts have equal scores."""
         if not isinstance(encoder, RunFusion):
             return self._ties.settle(self._tops[encoder].run(), self._depths[encoder])
         parts = [_alone(point) for point in encoder.points]
         fused = encoder.combine([self.run(part) for part in parts])
-        # By their ranks, which no two documents share, equal texts would differ again.
+        # Ranks are unique, so documents with equal texts would differ again.
         return self._ties.settle(fused, sum(self._depths[part] for part in parts))
 
     def dim(self, encoder: Composite | RunFusion) -> int | None:
-        """Return the dimension of an encoder's vectors, if it has any."""
+        """Return the dimension of an encoder's vectors, if any."""
         if isinstance(encoder, RunFusion):
             return None
         return sum(self._scorers[compared].dim for compared in self._compared(encoder))
 
     def collapsed(self, encoder: Composite | RunFusion) -> bool:
-        """Return whether all documents have the same vector, or the same scores."""
+        """Return whether all documents have the same vector or the same scores."""
         parts = [_alone(point) for point in encoder.points] if isinstance(encoder, RunFusion) else [encoder]
         return all(self._scorers[compared].collapsed for part in parts for compared in self._compared(part))
 
     def _compared(self, encoder: Composite) -> list[_Compared]:
-        """Return those whose scores make the encoder's: its single blocks, or itself."""
+        """Return the encoders whose scores are combined: its single blocks, or itself."""
         similarity = self._similarities.of(encoder)
         if len(encoder.points) == 1 and encoder.cosine_shares:
             return [(_alone(encoder.points[0]), similarity)]
-        # The vectors of what has shares are of length 1.
+        # Vectors of encoders with shares have length 1.
         if encoder.cosine_shares and similarity in (COSINE, DOT):
             return [(_alone(point), COSINE) for point in encoder.points]
         return [(encoder, similarity)]
@@ -177,7 +177,7 @@ def _join(encoder: Joint, states: States) -> Embeddings:
 
 
 def _mean(shares: Sequence[float], cosines: Sequence[Embeddings]) -> Embeddings:
-    """Return the weighted mean of cosines `(Q, C)`; a single one stays as it is."""
+    """Return the weighted mean of cosines `(Q, C)`; a single one is unchanged."""
     if len(cosines) == 1:
         return cosines[0]
     total = np.zeros_like(cosines[0])

@@ -1,1 +1,1 @@
-"""The work of a command: layers ranked, classified, correlated, measured."""
+"""Experiments behind the commands: rank layers, classify, correlate, measure geometry."""

@@ -18,10 +18,10 @@ BM25 = "bm25"
 
 
 def check_bm25() -> None:
-    """Fail early where the extra is not installed.
+    """Raise early if the extra is not installed.
 
     Raises:
-        CallError: It is not.
+        CallError: If bm25s is not installed.
     """
     try:
         import bm25s  # noqa: F401
@@ -31,10 +31,10 @@ def check_bm25() -> None:
 
 
 def evaluate_bm25(dataset: Dataset, metrics: Sequence[Metric]) -> Evaluation:
-    """Score BM25; marked transductive, because its term weights are counted on the corpus itself.
+    """Score BM25; marked transductive, because its term weights come from the corpus itself.
 
     Raises:
-        CallError: The data set holds images.
+        CallError: If the data set has images.
     """
     refuse_images(dataset, "BM25")
     depth = max(metric.cutoff for metric in metrics)

@@ -1,4 +1,4 @@
-"""Train a linear probe on every layer of a model, in one pass over labelled texts."""
+"""Linear probes on every layer of a model, trained in one pass over labelled texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,22 +49,22 @@ def classify_layers(
     folds: int = FOLDS,
     options: RunOptions | None = None,
 ) -> ClassificationResult:
-    """Train a linear probe on every layer of one model; the full model is always among the rows.
+    """Train a linear probe on every layer of one model; the full model is always included.
 
     Args:
-        model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`.
-        texts: Texts with labels, or their name or file.
+        model: An alias, a hub id or a folder; a loaded model, its reader, or a `SentenceTransformer`.
+        texts: Labelled texts, or their name or file.
         layers: `all`, `0-6` or `1,3,5`, or numbers.
-        poolings: Poolings to read at every layer; `own` is the model's.
-        metric: `accuracy` or `macro-f1`: ranks, and chooses the penalty.
-        folds: Of the outer cross-validation.
-        options: How to run.
+        poolings: Poolings to read at every layer; `own` is the model's own.
+        metric: `accuracy` or `macro-f1`: used for ranking and to choose the penalty.
+        folds: Number of outer cross-validation folds.
+        options: Run options.
 
     Returns:
         The probes, ranked, with a row for the majority-class baseline and one for shuffled labels.
 
     Raises:
-        ProbeError: The call is wrong, the model or the texts cannot be had, or a label has too few texts.
+        ProbeError: If an argument is invalid, the model or the texts are unavailable, or a label has too few texts.
     """
     options = RunOptions.of(options)
     config = LinearProbeConfig(metric, folds, options.seed)
@@ -102,8 +102,8 @@ def _check_labels(texts: LabelledTexts, folds: int) -> None:
         name, count = min(few.items(), key=lambda item: item[1])
         others = f" (and {len(few) - 1} other labels)" if len(few) > 1 else ""
         raise DataError(
-            f"the label '{name}'{others} has {count} of at least {fewest} texts that {folds} folds need: "
-            "add texts, take fewer --folds, or leave the label out"
+            f"the label '{name}'{others} has {count} texts, but {folds} folds need {fewest}: "
+            "add texts, reduce --folds, or remove the label"
         )
 
 
@@ -140,7 +140,7 @@ Classes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Trial:
-    """A probe trained on the labels, and one on shuffled labels."""
+    """A probe trained on the labels, and one trained on shuffled labels."""
 
     point: Hookpoint
     row: ClassificationRow
@@ -150,7 +150,7 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A row to be, the labels it is held against `(N,)`, and its predictions `(N,)`."""
+    """A future row, the labels it is scored against `(N,)`, and its predictions `(N,)`."""
 
     row: ClassificationRow
     truth: Classes
@@ -165,10 +165,10 @@ def rank_probes(
     config: LinearProbeConfig,
     progress: Progress = silent,
 ) -> tuple[ClassificationRow, ...]:
-    """Train and judge a probe per hookpoint, once on the labels and once on shuffled ones.
+    """Train and score a probe per hookpoint, once on the labels and once on shuffled labels.
 
-    All are tested against the baseline, one of them. The best comes first; the majority-class baseline and the full
-    model on shuffled labels are among the rows.
+    All are tested against the baseline, which is one of them. Rows are sorted best first; the majority-class baseline
+    and the full model on shuffled labels are included.
     """
     classes = np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
     shuffled = np.random.default_rng(config.seed).permutation(classes)
@@ -223,7 +223,7 @@ def _shuffled_row(full: _Trial) -> ClassificationRow:
 
 
 def _measure(pairs: Sequence[tuple[Classes, Classes]]) -> dict[str, NDArray[np.float64]]:
-    """Return every measure of labels and predictions: per name `(R,)`."""
+    """Return every measure by name, `(R,)`, from pairs of labels and predictions."""
     truth, predicted = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
     return measure_all(truth, predicted, int(truth.max()) + 1)
 
@@ -264,7 +264,7 @@ def _test(
     full: _Trial,
     config: LinearProbeConfig,
 ) -> list[ClassificationRow]:
-    """Add differences to the full model, where they are of the same labels."""
+    """Add differences to the full model for rows with the same labels."""
     others = [index for index, row in enumerate(rows) if row.control != SHUFFLED and row.encoder != str(full.point)]
     predicted = np.stack([entries[index].predicted for index in others])
     p_values = paired_test(classes, predicted, full.real.predicted, measure=MEASURES[config.metric], seed=config.seed)

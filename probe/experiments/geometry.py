@@ -1,4 +1,4 @@
-"""Read a data set through models and measure the geometry of every layer, in one pass over the texts."""
+"""Geometry of every layer of models on a data set, measured in one pass over the texts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,17 +34,17 @@ from probe.results.geometry import GeometryResult, GeometryRow
 
 __all__ = ["SAMPLE", "measure_candidates", "measure_geometry"]
 
-# Documents that are measured, spread evenly over the corpus; and judged pairs, at most.
+# Maximum number of documents measured, spread evenly over the corpus; and of relevant pairs.
 SAMPLE = 2048
 
 
 @dataclass(frozen=True)
 class _Cloud:
-    """What was read at one hookpoint.
+    """Vectors at one hookpoint.
 
     Attributes:
         sample: Documents `(N, D)`.
-        queries: Queries of P judged pairs `(P, D)`.
+        queries: Queries of P relevant pairs `(P, D)`.
         positives: Documents of those pairs `(P, D)`.
     """
 
@@ -55,7 +55,7 @@ class _Cloud:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Rows to keep: documents that are measured, and the two sides of judged pairs."""
+    """Row numbers to keep: measured documents, and both sides of relevant pairs."""
 
     sample: tuple[int, ...]
     pairs: tuple[tuple[int, int], ...]
@@ -69,42 +69,42 @@ def measure_geometry(
     poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> GeometryResult:
-    """Measure the geometry of every layer of a model, or of several to compare them.
+    """Measure the geometry of every layer of one or several models.
 
     Args:
-        models: One model or several, each an alias, a hub id or a folder; a model that was loaded, its reader, or a
+        models: One model or several, each an alias, a hub id or a folder; a loaded model, its reader, or a
             `SentenceTransformer`.
-        dataset: Whose texts are embedded, or its name or path; its judgements say which pairs belong together.
+        dataset: A data set, or its name or path; its relevance labels define the matching pairs.
         layers: `all`, `0-6` or `1,3,5`, or numbers.
-        poolings: Poolings to read at every layer; `own` is the model's.
-        options: How to run.
+        poolings: Poolings to read at every layer; `own` is the model's own.
+        options: Run options.
 
     Returns:
         The measures.
 
     Raises:
-        ProbeError: The call is wrong, a model or the data cannot be had, or they hold images; no text was encoded.
+        ProbeError: If an argument is invalid, or a model or the data is unavailable or has images; before any encoding.
     """
     options = RunOptions.of(options)
     given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
     readers = [as_reader(model, options.load, options.store) for model in given]
     names = Counter(reader.model.source.name for reader in readers)
     if len(names) < len(readers):
-        raise CallError(f"'{names.most_common(1)[0][0]}' comes twice: every model needs a name of its own")
+        raise CallError(f"duplicate model '{names.most_common(1)[0][0]}': expected different models")
     candidates = [Candidate(reader, select_hookpoints(reader.model, layers, poolings)) for reader in readers]
     return measure_candidates(candidates, as_dataset(dataset), options)
 
 
 def measure_candidates(candidates: Sequence[Candidate], dataset: Dataset, options: RunOptions) -> GeometryResult:
-    """Measure hookpoints of any number of models; each model reads every text once.
+    """Measure hookpoints of any number of models; each model encodes every text once.
 
     Raises:
-        CallError: The data set holds images.
-        DataError: It holds a single document.
+        CallError: If the data set has images.
+        DataError: If it has a single document.
     """
     refuse_images(dataset, "probe geometry")
     if (count := len(dataset.documents)) < 2:
-        raise DataError(f"'{dataset.name}' holds {count} document: expected 2 or more, whose vectors are compared")
+        raise DataError(f"'{dataset.name}' has {count} document: expected at least 2 to compare")
     wanted = _choose(dataset)
     clouds: dict[Hookpoint, _Cloud] = {}
     models = []
@@ -148,7 +148,7 @@ def _choose(dataset: Dataset) -> _Wanted:
 def _read(
     candidate: Candidate, dataset: Dataset, wanted: _Wanted, *, context: RunContext
 ) -> tuple[dict[Hookpoint, _Cloud], tuple[int, int]]:
-    """Return the clouds of one model, and its texts that were longer than it takes."""
+    """Return the vectors of one model, and the number of its truncated texts."""
     reader, points = candidate.reader, candidate.hookpoints
     layer_poolings = [point.layer_pooling for point in points]
     chunks = list(read_states(reader, prompted_queries(reader, dataset), layer_poolings, context=context))
@@ -171,7 +171,7 @@ def _read(
 def _pick(
     candidate: Candidate, dataset: Dataset, rows: Sequence[int], *, context: RunContext
 ) -> tuple[dict[LayerPooling, Embeddings], int]:
-    """Return the states of some documents `(R, D)`, in the order of their rows, and how many documents were cut."""
+    """Return the states of selected documents `(R, D)`, in row order, and the number of truncated documents."""
     reader, layer_poolings = candidate.reader, [point.layer_pooling for point in candidate.hookpoints]
     parts: dict[LayerPooling, list[Embeddings]] = {key: [] for key in layer_poolings}
     wanted, first, truncated = np.array(rows), 0, 0

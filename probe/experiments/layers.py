@@ -1,4 +1,4 @@
-"""Rank the layers of a model, or of both towers of one."""
+"""Ranking of the layers of a model, or of both towers of a two-tower model."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,22 +29,22 @@ def rank_layers(
     options: RunOptions | None = None,
     extra: Callable[[LayerReader, Sequence[Hookpoint]], Sequence[Composite]] = lambda reader, points: (),
 ) -> Leaderboard:
-    """Rank the layers of one model; the full model is always among the rows, as the baseline.
+    """Rank the layers of one model, with the full model as the baseline row.
 
     Args:
-        model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`. Where
-            the data set holds images, a model of two towers, or one of them.
-        dataset: What to retrieve, or its name or path.
+        model: An alias, a hub id or a folder; a loaded model, its reader, or a `SentenceTransformer`. For data sets
+            with images, a two-tower model or one of its towers.
+        dataset: A data set, or its name or path.
         layers: `all`, `0-6` or `1,3,5`, or numbers.
-        poolings: Poolings to read at every layer; `own` is the model's, `tokens` ranks by late interaction.
-        options: How to rank.
-        extra: Given the reader and the hookpoints, what to rank beside them.
+        poolings: Poolings to read at every layer; `own` is the model's own, `tokens` uses late interaction.
+        options: Run options.
+        extra: Returns further encoders to rank, given the reader and the hookpoints.
 
     Returns:
         The leaderboard.
 
     Raises:
-        ProbeError: The call is wrong, or the model or the data cannot be had; no text was encoded.
+        ProbeError: If an argument is invalid, or the model or the data is unavailable; before any encoding.
     """
     options = RunOptions.of(options)
     if dataset.images if isinstance(dataset, Dataset) else find_image_folder(str(dataset)):
@@ -54,7 +54,7 @@ def rank_layers(
     reader = for_similarity(as_reader(model, options.load, options.store), options.similarity)
     if reader.model.depth == 0:
         name = reader.model.source.name
-        raise CallError(f"'{name}' is an encoder without layers: probe rank compares it with others")
+        raise CallError(f"'{name}' is an encoder without layers: compare it with others in probe rank")
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
     fusions = extra(reader, points)

@@ -1,7 +1,7 @@
-"""A linear probe: logistic regression on standardised states, judged on texts it never saw.
+"""Linear probes: logistic regression on standardised states, scored on held-out texts.
 
-Everything that is fitted, the scaler and the choice of the penalty included, is fitted on the training part of an
-outer fold alone (nested cross-validation: Varma and Simon, BMC Bioinformatics 2006).
+The scaler and the choice of the penalty are fitted only on the training part of each outer fold (nested
+cross-validation: Varma and Simon, BMC Bioinformatics 2006).
 """
 
 import time
@@ -33,7 +33,7 @@ __all__ = [
 
 FOLDS = 5
 INNER_FOLDS = 3
-# Inverse strengths, as scikit-learn's C; of equally good ones the strongest penalty is taken.
+# Inverse penalties (scikit-learn's C); ties go to the strongest penalty.
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 TOLERANCE = 1e-3
 MOST_STEPS = 1000
@@ -46,12 +46,12 @@ Classes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LinearProbeConfig:
-    """How probes are trained and judged.
+    """Settings of training and scoring.
 
     Attributes:
-        metric: `accuracy` or `macro-f1`; chooses the penalty.
-        folds: Outer folds, stratified.
-        seed: Of the folds.
+        metric: `accuracy` or `macro-f1`, used to choose the penalty.
+        folds: Number of outer folds, stratified.
+        seed: Random seed of the folds.
     """
 
     metric: str = "accuracy"
@@ -61,13 +61,13 @@ class LinearProbeConfig:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What a probe predicts for texts it was not trained on.
+    """Predictions for held-out texts.
 
     Attributes:
-        predicted: Class of every text `(N,)`.
-        penalties: The C that was chosen, per outer fold.
-        unconverged: Outer folds whose fit was stopped before it converged.
-        seconds: Time of all fits.
+        predicted: Predicted class of every text `(N,)`.
+        penalties: The chosen C of each outer fold.
+        unconverged: Number of outer folds whose fit stopped before convergence.
+        seconds: Total time of the fits.
     """
 
     predicted: Classes
@@ -77,7 +77,7 @@ class HeldOut:
 
 
 def fewest_texts(folds: int) -> int:
-    """Return how many texts a label needs, so that every part of every fold has one."""
+    """Return the minimum number of texts per label, so that every part of every fold has one."""
     need = folds
     while need - -(-need // folds) < INNER_FOLDS:
         need += 1
@@ -85,9 +85,9 @@ def fewest_texts(folds: int) -> int:
 
 
 def cross_predict(vectors: Embeddings, truth: Classes, config: LinearProbeConfig) -> HeldOut:
-    """Predict the class of every text by a probe that was trained on the other folds.
+    """Predict the class of every text with a probe trained on the other folds.
 
-    Every class of `truth` `(N,)` comes at least `fewest_texts(config.folds)` times.
+    Every class of `truth` `(N,)` must occur at least `fewest_texts(config.folds)` times.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -104,7 +104,7 @@ def cross_predict(vectors: Embeddings, truth: Classes, config: LinearProbeConfig
 
 
 def probe_all(jobs: Sequence[tuple[Embeddings, Classes]], config: LinearProbeConfig) -> Iterator[HeldOut]:
-    """Train the probes of many states `(N, D)` and classes `(N,)`, some beside each other; yield in their order."""
+    """Train the probes of several states `(N, D)` and classes `(N,)` in parallel; yield the results in order."""
     with _single_threads(), ThreadPoolExecutor(_WORKERS) as pool:
         yield from pool.map(lambda job: cross_predict(job[0], job[1], config), jobs)
 
@@ -123,7 +123,7 @@ def _make_search(config: LinearProbeConfig) -> "GridSearchCV":
 
 @contextmanager
 def _single_threads() -> Iterator[None]:
-    """One thread per fit, so that a sum does not depend on how many there were; fits that stop early are counted."""
+    """Use one thread per fit, so that results do not depend on the number of threads; ignore convergence warnings."""
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 

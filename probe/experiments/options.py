@@ -1,4 +1,4 @@
-"""How an experiment runs."""
+"""Options of an experiment's run."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,21 +16,21 @@ __all__ = ["RunOptions"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run; every verb takes from it what concerns it.
+    """Run options; each experiment uses those that apply to it.
 
     Attributes:
-        metric: Decides the order of a leaderboard, `ndcg@10` or a `Metric`.
-        seed: Of folds, intervals and tests.
+        metric: Metric that sorts a leaderboard: `ndcg@10` or a `Metric`.
+        seed: Random seed of folds, intervals and tests.
         bm25: Add a BM25 row to a leaderboard.
-        command: What made the result, kept in it.
+        command: Command recorded in the result.
         store: Store of states, if any.
         progress: Called after every batch.
-        examples: Keep queries to look at in a leaderboard, with what each encoder found for them.
-        engine: Makes a leaderboard's pass over the documents.
-        drop_same_id: Drop a document with the query's own id whatever its text, as BEIR does.
-        load: How a model that is named, not given, is loaded.
-        similarity: What a leaderboard compares vectors by: `cosine`, `dot`, `euclidean`, `manhattan`; `own` is every
-            model's.
+        examples: Include example queries in a leaderboard, with the documents each encoder found.
+        engine: Engine of a leaderboard's pass over the documents.
+        drop_same_id: Drop a document with the query's own id even if its text differs, as BEIR does.
+        load: Load options for models given by name.
+        similarity: Similarity function of a leaderboard: `cosine`, `dot`, `euclidean`, `manhattan`, or `own` (each
+            model's own).
     """
 
     metric: str | Metric = "ndcg@10"
@@ -46,7 +46,7 @@ class RunOptions:
     similarity: str = OWN
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric or similarity, and a seed that is none, before any work."""
+        """Validate metric, similarity and seed before any work."""
         Metric.parse(self.metric)
         check_type("store", self.store, Store | None, expected="a Store, as Store('states')")
         check_type("load", self.load, LoadOptions)
@@ -69,10 +69,10 @@ class RunOptions:
         return Metric.parse(self.metric)
 
     def apply_id_rule(self, dataset: Dataset) -> Dataset:
-        """Return a data set as these options have it scored."""
+        """Return a data set with the options' rule for equal ids."""
         return replace(dataset, drop_same_id=True) if self.drop_same_id else dataset
 
     @property
     def context(self) -> RunContext:
-        """The store, and the callback of every batch."""
+        """Store, and callback after every batch."""
         return RunContext(self.store, self.progress)

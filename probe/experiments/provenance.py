@@ -1,4 +1,4 @@
-"""What decided the numbers of a table, as its footer and its JSON have it: plain values."""
+"""Settings that determine the numbers of a table, for its footer and JSON, as plain values."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,9 +24,9 @@ __all__ = [
 def model_settings(
     model: ModelProfile, dataset: Dataset, truncated: tuple[int, int], *, token_budget: int
 ) -> dict[str, Any]:
-    """Return what a model contributes to the footer, with the key of its vectors on these texts.
+    """Return a model's settings, with the key of its vectors of these texts.
 
-    `truncated` counts the documents and the queries that were longer than it takes.
+    `truncated` is the number of truncated documents and queries.
     """
     sides = ((model.as_query, dataset.queries), (model.as_document, dataset.documents))
     settings = _model_parts(model, sides, token_budget)
@@ -41,7 +41,7 @@ def model_settings(
 def text_model_settings(
     model: ModelProfile, texts: Sequence[Documents], truncated: int, *, token_budget: int
 ) -> dict[str, Any]:
-    """Return the same where all texts, perhaps in several parts, are of one kind, under the document prompt."""
+    """Return the same if all texts, possibly in several parts, use the document prompt."""
     settings = _model_parts(model, [(model.as_document, part) for part in texts], token_budget)
     del settings["query_prompt"], settings["document_prompt"]
     return {**settings, "prompt": model.document_prompt, "truncated_texts": truncated}
@@ -65,7 +65,7 @@ def _model_parts(model: ModelProfile, sides: Iterable[tuple[Role, Documents]], t
 
 
 def dataset_settings(dataset: Dataset) -> dict[str, Any]:
-    """Return what a data set contributes to the footer."""
+    """Return a data set's settings."""
     return {
         "name": dataset.name,
         "split": dataset.split,
@@ -83,7 +83,7 @@ def dataset_settings(dataset: Dataset) -> dict[str, Any]:
 
 
 def statistics_settings(seed: int) -> dict[str, Any]:
-    """Return how intervals and tests were made."""
+    """Return the methods of intervals and tests over queries."""
     return {
         "interval": f"{CONFIDENCE:.0%} percentile bootstrap over queries",
         "test": "two-sided paired randomisation over queries, uncorrected",
@@ -94,9 +94,9 @@ def statistics_settings(seed: int) -> dict[str, Any]:
 
 
 def text_statistics_settings(unit: str, test: str, seed: int, *, libraries: Sequence[str]) -> dict[str, Any]:
-    """Return how intervals and tests over texts or pairs were made.
+    """Return the methods of intervals and tests over texts or pairs.
 
-    `unit` was resampled, and `libraries` decided the numbers beside those that decided the vectors.
+    `unit` is the resampled unit; `libraries` are further libraries that affect the numbers.
     """
     return {
         "interval": f"{CONFIDENCE:.0%} percentile bootstrap over {unit}",

@@ -1,4 +1,4 @@
-"""Published scores, shown beside ours where model, data set, split and settings are the same."""
+"""Published scores, shown for rows with the same model, data set, split and settings."""
 
 from probe.data.dataset import Dataset
 from probe.io.package_data import read_table
@@ -9,9 +9,9 @@ __all__ = ["find_published"]
 
 
 def find_published(hub_id: str | None, dataset: Dataset, metric: Metric) -> float | None:
-    """Return the published score of a whole model (or `bm25`) with its own settings; None where none is known.
+    """Return the published score of a full model (or `bm25`) with its own settings, or None if unknown.
 
-    A data set is recognised by its name and its numbers of documents and queries.
+    Data sets are recognized by name and by their numbers of documents and queries.
     """
     table = read_table("experiments", "published_scores")
     sizes = table["datasets"].get(dataset.name)
@@ -23,7 +23,7 @@ def find_published(hub_id: str | None, dataset: Dataset, metric: Metric) -> floa
 
 
 def uses_published_settings(hub_id: str, max_tokens: int, prompts: tuple[str, str]) -> bool:
-    """Whether a model runs with the settings its published score was made with, which are the catalog's."""
+    """Return whether a model runs with the settings of its published score, which are the catalog's."""
     entry = find_entry(hub_id)
     return entry is not None and (max_tokens, prompts) == (
         entry.max_tokens,

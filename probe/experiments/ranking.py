@@ -1,4 +1,4 @@
-"""From evaluations to a leaderboard: order, intervals, paired tests against the baseline."""
+"""Leaderboards from evaluations: order, intervals, paired tests against the baseline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,13 +35,13 @@ from probe.results.query_examples import Examples, choose_examples
 __all__ = ["Candidate", "OtherEncoder", "rank_candidates"]
 
 _ALWAYS = Metric("recall", 100)
-_COST = "operations of the matrix products per document of about {tokens} tokens, as a share of the baseline's"
+_COST = "FLOPs of the matrix products per document of about {tokens} tokens, relative to the baseline"
 _LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model and the hookpoints of it that are ranked by themselves; perhaps none, where it is in fusions only."""
+    """A model and its hookpoints ranked as single rows; may be empty if the model occurs only in fusions."""
 
     reader: LayerReader
     hookpoints: tuple[Hookpoint, ...]
@@ -72,13 +72,13 @@ def rank_candidates(
     fusions: Sequence[Composite | RunFusion] = (),
     others: Sequence[OtherEncoder] = (),
 ) -> Leaderboard:
-    """Rank hookpoints of any number of models, and fusions of them, side by side.
+    """Rank hookpoints of any number of models, and their fusions.
 
     Args:
-        candidates: Models and their hookpoints; each model reads every text once.
-        dataset: What to retrieve.
-        baseline: The encoder the others are tested against.
-        options: How to rank.
+        candidates: Models and their hookpoints; each model encodes every text once.
+        dataset: Data set to retrieve from.
+        baseline: Encoder that all others are tested against.
+        options: Run options.
         fusions: Fusions of hookpoints of those models, and of their rankings.
         others: Encoders that are scored by the vectors they give.
 
@@ -86,7 +86,7 @@ def rank_candidates(
         The leaderboard.
 
     Raises:
-        CallError: The baseline is none of them, or a similarity is asked for where tokens have their own.
+        CallError: If the baseline is not among the encoders, or a similarity is set for token vectors.
     """
     options = options or RunOptions()
     dataset = options.apply_id_rule(dataset)
@@ -127,17 +127,17 @@ def rank_candidates(
 def _check(
     encoders: Sequence[Composite | RunFusion], others: Sequence[OtherEncoder], baseline: str, *, options: RunOptions
 ) -> None:
-    """Refuse, before any text is encoded, what could not be made a table of."""
+    """Raise before any encoding if the request cannot be ranked."""
     names = [*dict.fromkeys(map(str, encoders)), *map(str, others), *([BM25] if options.bm25 else [])]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise CallError(f"two encoders are called '{twice}': give one of them a name of its own, as {{'mine': model}}")
+        raise CallError(f"duplicate encoder name '{twice}': name one of them, such as {{'mine': model}}")
     if baseline not in names:
-        raise CallError(f"the baseline '{baseline}' is no row: expected one of {', '.join(names)}")
+        raise CallError(f"unknown baseline '{baseline}': expected one of {', '.join(names)}")
     tokens = _tokens(encoders)
     if tokens and options.similarity != OWN:
         raise CallError(
-            f"'{tokens[0]}' has a vector per token, compared by MaxSim: leave out the similarity {options.similarity}, "
+            f"'{tokens[0]}' has one vector per token, compared by MaxSim: remove the similarity {options.similarity}, "
             "or the tokens"
         )
 
@@ -164,7 +164,7 @@ def _tokens(encoders: Sequence[Composite | RunFusion]) -> list[Hookpoint]:
 def _comparison_settings(
     encoders: Sequence[Composite | RunFusion], readers: Mapping[str, LayerReader], similarity: str
 ) -> dict[str, Any]:
-    """Return how documents were compared with queries."""
+    """Return the settings of comparing documents with queries."""
     return {
         "similarity": f"{_similarity_words(encoders, readers, similarity)}, float32",
         "towers": PAIRED if any(isinstance(encoder, TowerPair) for encoder in encoders) else None,
@@ -175,7 +175,7 @@ def _comparison_settings(
 
 
 def _similarity_words(encoders: Sequence[Composite | RunFusion], readers: Mapping[str, LayerReader], asked: str) -> str:
-    """Return what vectors were compared by; where models differ, which by what."""
+    """Return the similarity function; if models differ, by model."""
     if asked != OWN:
         return asked
     own = {name: reader.model.similarity for name, reader in readers.items()}
@@ -194,7 +194,7 @@ def _examples(ordered: Sequence[Evaluation], dataset: Dataset, metric: Metric) -
 
 
 def _published(candidates: Sequence[Candidate], dataset: Dataset, options: RunOptions) -> dict[str, float | None]:
-    """Return published scores per encoder, of those that run as they did when theirs was published."""
+    """Return published scores by encoder, for rows with the published settings."""
     found: dict[str, float | None] = {}
     for candidate in candidates:
         model = candidate.reader.model
@@ -208,7 +208,7 @@ def _published(candidates: Sequence[Candidate], dataset: Dataset, options: RunOp
 def _published_scores(
     model: ModelProfile, points: Sequence[Hookpoint], dataset: Dataset, *, metric: Metric
 ) -> dict[str, float | None]:
-    """Return the published score of the full model, where it runs with the settings it was published with."""
+    """Return the published score of the full model, if it runs with the published settings."""
     prompts = (model.query_prompt, model.document_prompt)
     hub_id = model.source.hub_id
     if hub_id is None or not uses_published_settings(hub_id, model.max_tokens, prompts):
@@ -220,7 +220,7 @@ def _published_scores(
 def _build_rows(
     ordered: Sequence[Evaluation], baseline: str, options: RunOptions, *, published: dict[str, float | None]
 ) -> tuple[Row, ...]:
-    # Adaptors on the baseline have its name, too.
+    # Adaptors on the baseline share its name.
     frozen = min((e for e in ordered if e.encoder == baseline), key=lambda e: e.adaptor is not None)
     scores, reference = np.stack([e.scores[options.ranked_by] for e in ordered]), frozen.scores[options.ranked_by]
     intervals = bootstrap_intervals(scores, options.seed)
@@ -241,7 +241,7 @@ def _build_rows(
 
 
 def _compare_with_pca(ordered: Sequence[Evaluation], options: RunOptions) -> dict[int, tuple[float, float | None]]:
-    """Return, per index of another adaptor, its difference to PCA of the same encoder and dimension, and a p-value."""
+    """Return each other adaptor's difference to PCA for the same encoder and dimension, with a p-value, by index."""
     pca = {(e.encoder, e.dim): e.scores[options.ranked_by] for e in ordered if e.adaptor and e.adaptor.kind == PCA}
     found = {}
     for index, evaluation in enumerate(ordered):

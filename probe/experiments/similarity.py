@@ -1,4 +1,4 @@
-"""Correlate the cosines of sentence pairs with their gold scores at every layer, in one pass over the sentences."""
+"""Correlation of cosines of sentence pairs with gold scores at every layer, in one pass over the sentences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,20 +38,20 @@ def correlate_layers(
     poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> SimilarityResult:
-    """Correlate cosines with gold scores at every layer of one model; the full model is always among the rows.
+    """Correlate cosines with gold scores at every layer of one model; the full model is always included.
 
     Args:
-        model: An alias, a hub id or a folder; a model that was loaded, its reader, or a `SentenceTransformer`.
-        pairs: Pairs of sentences with scores, or their name or file.
+        model: An alias, a hub id or a folder; a loaded model, its reader, or a `SentenceTransformer`.
+        pairs: Scored sentence pairs, or their name or file.
         layers: `all`, `0-6` or `1,3,5`, or numbers.
-        poolings: Poolings to read at every layer; `own` is the model's.
-        options: How to run.
+        poolings: Poolings to read at every layer; `own` is the model's own.
+        options: Run options.
 
     Returns:
         The layers, ranked by Spearman's correlation.
 
     Raises:
-        ProbeError: The call is wrong, or the model or the pairs cannot be had; no sentence was encoded.
+        ProbeError: If an argument is invalid, or the model or the pairs are unavailable; before any encoding.
     """
     options = RunOptions.of(options)
     reader = as_reader(model, options.load, options.store)
@@ -76,9 +76,9 @@ def correlate_layers(
 def rank_correlations(
     states: Mapping[Hookpoint, Embeddings], baseline: Hookpoint, pairs: ScoredPairs, *, seed: int
 ) -> tuple[SimilarityRow, ...]:
-    """Rank hookpoints, given `(N, D)` of all sentences, by how their cosines agree with the gold scores.
+    """Rank hookpoints by the correlation of their cosines with the gold scores, given `(N, D)` of all sentences.
 
-    All are tested against the baseline, one of them. The best comes first, collapsed ones last.
+    All are tested against the baseline, which is one of them. Rows are sorted best first, collapsed ones last.
     """
     cosines = {point: _cosines(vectors, pairs) for point, vectors in states.items()}
     rows = {point: _describe(point, states[point], cosines[point], gold=pairs.gold) for point in states}
@@ -95,7 +95,7 @@ def rank_correlations(
 def _test(
     rows: Mapping[Hookpoint, SimilarityRow], alive: Sequence[Hookpoint], baseline: Hookpoint, *, resampled: Wide
 ) -> dict[Hookpoint, SimilarityRow]:
-    """Return the rows with their differences to the full model, where that is not collapsed."""
+    """Add differences to the full model, unless that is collapsed."""
     reference = rows[baseline].spearman
     if reference is None:
         return {}
@@ -120,7 +120,7 @@ def _describe(point: Hookpoint, vectors: Embeddings, cosines: Wide, *, gold: Wid
     collapsed = is_collapsed(vectors)
     row = SimilarityRow(0, str(point), layer, pooling, int(vectors.shape[1]), collapsed=collapsed)
     row = replace(row, mean_cosine=float(cosines.mean()))
-    # What is left of equal vectors' cosines is rounding, and would be ranked.
+    # Differences between the cosines of equal vectors are rounding and must not be ranked.
     return row if collapsed else replace(row, spearman=spearman(cosines, gold), pearson=pearson(cosines, gold))
 
 

@@ -1,4 +1,4 @@
-"""Specs as typed become models and hookpoints, each model opened once; and the verb that ranks them."""
+"""Resolution of specs into models and hookpoints, with each model opened once; and ranking of specs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -47,24 +47,24 @@ def rank(
     options: RunOptions | None = None,
     open_saved: OpenSaved | None = None,
 ) -> Leaderboard:
-    """Rank any encoders side by side: hookpoints of any number of models, fusions of them, models in memory.
+    """Rank any encoders: hookpoints of any number of models, their fusions, and models in memory.
 
     Args:
-        specs: `[name=]model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last,
-            pooling left out = the model's own, `tokens` ranks by late interaction. Of towers, where the data set holds
-            images. A folder's path, a loaded model, a `SentenceTransformer`, one of our encoders or anything else with
-            `encode_query` and `encode_document` is a spec, too; `{"mine": model}` names it.
-        dataset: What to retrieve, or its name or path.
-        baseline: The spec the others are tested against, or its name; the first one when left out.
-        run_rules: Beside every fusion, also the fused rankings of its parts by these rules, `rrf` or `combsum`.
-        options: How to rank.
-        open_saved: Opens folders that stand by themselves; `adaptors.rank` passes one that knows them all.
+        specs: `[name=]model[@layers][:pooling]` each, or several joined by `+`; default: the last layer and the
+            model's own pooling; `tokens` uses late interaction. For data sets with images, hookpoints of towers. A
+            folder's path, a loaded model, a `SentenceTransformer`, an encoder of this package or any object with
+            `encode_query` and `encode_document` is a spec too; `{"mine": model}` names it.
+        dataset: A data set, or its name or path.
+        baseline: Spec, or its name, that all others are tested against; default: the first.
+        run_rules: For every fusion, also fuse the rankings of its parts by these rules, `rrf` or `combsum`.
+        options: Run options.
+        open_saved: Opens saved folders; `adaptors.rank` passes a function that opens all kinds.
 
     Returns:
         The leaderboard.
 
     Raises:
-        ProbeError: The call is wrong, or a model or the data cannot be had; no text was encoded.
+        ProbeError: If an argument is invalid, or a model or the data is unavailable; before any encoding.
     """
     options = RunOptions.of(options)
     given = as_specs(specs)
@@ -100,26 +100,26 @@ def resolve_specs(
     open_saved: OpenSaved | None = None,
     similarity: str = OWN,
 ) -> ResolvedSpecs:
-    """Open the models that specs name, each once.
+    """Open the models of specs, each once.
 
     Args:
-        specs: `[name=]model[@layers][:pooling]`, each, or several of them joined by `+`; layers left out = last,
-            pooling left out = the model's own. Where the parts of a fusion name several layers, each is fused with
-            each. Encoders in memory as `as_specs` gives them.
-        options: How to load the models.
-        store: Store of facts of models, if there is one.
-        run_rules: For every fusion that joins vectors, also fuse the rankings of its parts by these rules; for one
-            with tokens, whose vectors cannot be joined, do only that.
-        tokens: Whether a hookpoint may be one of tokens, `model:tokens`, which late interaction ranks.
-        open_saved: Opens folders that stand by themselves.
-        similarity: What vectors are to be compared by.
+        specs: `[name=]model[@layers][:pooling]` each, or several joined by `+`; default: the last layer and the
+            model's own pooling. If parts of a fusion have several layers, all combinations are fused. Encoders in
+            memory are given by `as_specs`.
+        options: Load options.
+        store: Store of model facts, if any.
+        run_rules: For every fusion of vectors, also fuse the rankings of its parts by these rules; fusions with
+            tokens, whose vectors cannot be joined, fuse only rankings.
+        tokens: Whether token hookpoints (`model:tokens`) are allowed.
+        open_saved: Opens saved folders.
+        similarity: Similarity function of the vectors.
 
     Returns:
         The models with their hookpoints, and the fusions.
 
     Raises:
-        CallError: A spec is malformed, or names a layer, a pooling or a rule that is not there.
-        ModelError: A model cannot be loaded.
+        CallError: If a spec is malformed, or its layer, pooling or rule does not exist.
+        ModelError: If a model cannot be loaded.
     """
     for rule in run_rules:
         check_rule(rule)
@@ -127,7 +127,7 @@ def resolve_specs(
     read = [spec for spec in specs if not isinstance(spec, OtherEncoder)]
     late = [spec for spec in read if run_rules and tokens and isinstance(spec, str) and _joins_tokens(spec)]
     if late and specs[0] in late:
-        raise CallError(f"'{specs[0]}' is a fusion of rankings, which is no baseline: name another encoder first")
+        raise CallError(f"'{specs[0]}' is a fusion of rankings and cannot be the baseline: put another encoder first")
     joined = [spec for spec in read if spec not in late]
     parts = [split_fusion(spec) for spec in late]
     readers, groups = _open_groups(
@@ -156,7 +156,7 @@ def _open_groups(
     open_saved: OpenSaved | None,
     similarity: str,
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
-    """Return readers by the names tables give them, every model opened once, and the encoders of every spec."""
+    """Return readers by their names in tables, with every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
     named: dict[str, LayerReader] = {}
     groups: list[list[Composite]] = []
@@ -216,17 +216,17 @@ def resolve_sides(
     open_saved: OpenSaved | None = None,
     similarity: str = OWN,
 ) -> ResolvedSpecs:
-    """Open an encoder for queries and one for documents, to be ranked as a pair and each by itself.
+    """Open an encoder for queries and one for documents, ranked as a pair and individually.
 
     The baseline is the documents' encoder on both sides.
 
     Raises:
-        CallError: One of them names several encoders.
+        CallError: If one of them has several encoders.
     """
     readers, groups = _open_groups([documents, queries], options, store, open_saved=open_saved, similarity=similarity)
     for spec, encoders in zip((documents, queries), groups, strict=True):
         if len(encoders) != 1:
-            raise CallError(f"'{spec}' names {len(encoders)} encoders: expected one per side")
+            raise CallError(f"'{spec}' has {len(encoders)} encoders: expected one per side")
     (index,), (asker,) = groups
     return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
 
@@ -237,22 +237,22 @@ def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookp
 
 def _fuse_rankings(fusions: Sequence[tuple[Hookpoint, ...]], rules: Sequence[str]) -> list[RunFusion]:
     if rules and not fusions:
-        raise CallError("rankings are fused beside fusions: name one, as minilm@6:mean+mpnet:mean")
+        raise CallError("fused rankings need a fusion: add one, such as minilm@6:mean+mpnet:mean")
     return list(dict.fromkeys(RunFusion(points, rule) for points in fusions for rule in rules))
 
 
 def _alone(encoders: Sequence[Composite]) -> list[Hookpoint]:
-    """Return the hookpoints of encoders that are one hookpoint each."""
+    """Return the hookpoints of encoders with a single hookpoint each."""
     if not all(_is_hookpoint(encoder) for encoder in encoders):
-        raise CallError(f"'{encoders[0]}' is no hookpoint: rankings of tokens are fused with those of hookpoints")
+        raise CallError(f"'{encoders[0]}' is not a hookpoint: rankings of tokens can be fused only with hookpoints")
     return [encoder.points[0] for encoder in encoders]
 
 
 def _cross(groups: Sequence[Sequence[Hookpoint]]) -> list[tuple[Hookpoint, ...]]:
-    """Join each hookpoint of every group with each of the others; a hookpoint is not fused with itself."""
+    """Return all combinations of one hookpoint per group, except of a hookpoint with itself."""
     joined = [points for points in product(*groups) if len(set(points)) == len(points)]
     if not joined:
-        raise CallError(f"'{'+'.join(str(group[0]) for group in groups)}' fuses a hookpoint with itself")
+        raise CallError(f"'{'+'.join(str(group[0]) for group in groups)}' fuses a hookpoint with itself: use two")
     return joined
 
 

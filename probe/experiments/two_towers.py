@@ -1,4 +1,4 @@
-"""Rank the layers of two towers by how well images find texts, or texts images."""
+"""Ranking of the layers of two towers by retrieval of texts for images, or images for texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,11 +26,11 @@ __all__ = ["Towers", "open_other", "open_towers", "pair_towers", "rank_towers"]
 
 @dataclass(frozen=True)
 class Towers:
-    """Two towers that map into one space.
+    """Two towers with a common embedding space.
 
     Attributes:
-        swept: Readers of those whose layers are ranked.
-        others: Readers of those that are only compared with.
+        swept: Readers of the towers whose layers are ranked.
+        others: Readers of the towers they are compared with.
     """
 
     swept: tuple[LayerReader, ...]
@@ -43,17 +43,17 @@ def open_towers(
     """Open both towers of a model.
 
     Args:
-        model: Alias, hub id or folder; `clip@image` or what reads it where only its layers are to be ranked.
-        dataset: What is to be read.
-        options: How to load them; the longest input is that of texts.
-        store: Store of facts of models and states, if any.
+        model: Alias, hub id or folder; `clip@image` or a reader of it to rank only one tower.
+        dataset: The data set to encode.
+        options: Load options; the maximum length applies to texts.
+        store: Store of model facts and states, if any.
 
     Returns:
-        The readers; without a tower in the name, that of the images is the first.
+        The readers; if the model's name has no tower, the image tower is first.
 
     Raises:
-        CallError: The model has one tower only.
-        ModelError: It cannot be loaded.
+        CallError: If the model is not a two-tower model.
+        ModelError: If it cannot be loaded.
     """
     if not isinstance(model, str | Path) or split_tower(str(model))[1] is not None:
         reader = _open(str(model), options, store) if isinstance(model, str | Path) else as_reader(model)
@@ -61,16 +61,16 @@ def open_towers(
     name = str(model)
     if not find_towers(find_source(name, options.revision if options else None).folder):
         raise CallError(
-            f"'{dataset.name}' holds images, and '{name}' reads texts only: name a model of two towers, as clip"
+            f"'{dataset.name}' has images, but '{name}' supports only text: use a two-tower model, such as clip"
         )
     return Towers(tuple(_open(f"{name}@{tower}", options, store) for tower in TOWERS))
 
 
 def open_other(reader: LayerReader, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
-    """Open the other tower of the model that a reader reads one of.
+    """Open the other tower of a reader's model.
 
     Raises:
-        CallError: It reads none.
+        CallError: If the reader does not read a tower.
     """
     return _open(other_tower(reader.model.source.typed), options, store)
 
@@ -88,10 +88,10 @@ def rank_towers(
     poolings: str | Sequence[str] = ("own",),
     options: RunOptions | None = None,
 ) -> Leaderboard:
-    """Rank layers of towers, each compared with the whole of the other one; the baseline is both towers whole.
+    """Rank layers of towers, each compared with the full other tower; the baseline is the pair of full towers.
 
     Raises:
-        CallError: A layer or pooling is wrong.
+        CallError: If a layer or pooling is invalid.
     """
     readers = (*towers.swept, *towers.others)
     models = {reader.model.source.name: reader.model for reader in readers}

@@ -1,1 +1,1 @@
-"""Files, URLs, lines, columns, pixels, and what lies on a disk of a model; no model is loaded here."""
+"""Input and output: local and remote files, text lines, columns, images, and model folders. Loads no models."""

@@ -1,4 +1,4 @@
-"""Read JSONL and CSV files with named columns, with every fault named by file and line."""
+"""Readers of JSONL and CSV files with named columns; errors give the file and line."""
 
 import csv
 import json
@@ -15,16 +15,16 @@ __all__ = ["RECORD_FILES", "column_names", "column_text", "finite_number", "read
 
 RECORD_FILES = (".jsonl", ".csv")
 
-# Digits of other scripts and Python's underscores are no number in a file.
+# Python's float() also accepts underscores and digits of other scripts; files may not use them.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def column_names(path: Path) -> dict[str, str]:
-    """Return the columns a file has, in any of its records, each with the file and line where it comes first.
+    """Return all columns of a file, each with the file and line of its first occurrence.
 
     Raises:
-        CallError: There is no such file, or it is of another kind.
-        DataError: A line is malformed.
+        CallError: If the file is missing or of an unsupported type.
+        DataError: If a line is malformed.
     """
     _check_file(path)
     if path.suffix.lower() == ".csv":
@@ -42,18 +42,18 @@ def column_names(path: Path) -> dict[str, str]:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the records of a file, each with all the columns asked for.
+    """Yield the records of a file with the requested columns.
 
     Args:
         path: A JSONL or CSV file in UTF-8, with or without a byte order mark.
-        columns: Names of the columns that must be there; others are left out.
+        columns: Required columns; other columns are dropped.
 
     Yields:
-        Where the record is, as file and line, and its values by column: strings, of JSONL whatever JSON has.
+        The location (file:line) and the values by column: strings for CSV, any JSON value for JSONL.
 
     Raises:
-        CallError: There is no such file, or it is of another kind.
-        DataError: A line is malformed or lacks a column.
+        CallError: If the file is missing or of an unsupported type.
+        DataError: If a line is malformed or lacks a column.
     """
     _check_file(path)
     for location, record in (_read_jsonl if path.suffix.lower() == ".jsonl" else _read_csv)(path, columns):
@@ -61,10 +61,10 @@ def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict
 
 
 def column_text(record: dict[str, Any], column: str, location: str) -> str:
-    """Return a text of a record without white space around it, half characters replaced.
+    """Return a text field, stripped, with lone surrogates replaced.
 
     Raises:
-        DataError: It is no string.
+        DataError: If the value is not a string.
     """
     value = record[column]
     if not isinstance(value, str):
@@ -73,7 +73,7 @@ def column_text(record: dict[str, Any], column: str, location: str) -> str:
 
 
 def finite_number(value: Any) -> float | None:
-    """Return the finite number that a value is, written as JSON or decimal digits are; None where it is none."""
+    """Return a value as a finite float if it is a number or a decimal string, else None."""
     if isinstance(value, str):
         value = float(value) if _NUMBER.fullmatch(value.strip()) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
@@ -83,13 +83,13 @@ def finite_number(value: Any) -> float | None:
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise CallError(f"there is no file '{path}'")
+        raise CallError(f"file '{path}' not found")
     if path.suffix.lower() not in RECORD_FILES:
-        raise CallError(f"'{path}' ends in '{path.suffix}': expected a file ending in {' or '.join(RECORD_FILES)}")
+        raise CallError(f"unsupported file type '{path.suffix}' of '{path}': expected {' or '.join(RECORD_FILES)}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield all lines with their ends, numbered from 1."""
+    """Yield all lines with their line endings, numbered from 1."""
     number = 0
     try:
         with path.open("rb") as file:
@@ -126,10 +126,10 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
         names = [name.strip() for name in reader.fieldnames or ()]
         if not set(columns) <= set(names):
             found = ", ".join(map(repr, names)) or "an empty file"
-            expected = f"the comma-separated columns {', '.join(columns)}"
+            expected = f"comma-separated columns {', '.join(columns)}"
             raise DataError(f"{label(path)}:1: expected {expected}, found {found[:80]}")
         if twice := [name for name in columns if names.count(name) > 1]:
-            raise DataError(f"{label(path)}:1: the column {twice[0]!r} is there twice: expected one of that name")
+            raise DataError(f"{label(path)}:1: duplicate column {twice[0]!r}: rename or remove one")
         reader.fieldnames = names
         begun = reader.line_num + 1
         for row in reader:
@@ -137,7 +137,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
             if None in row or None in row.values():
                 more = "more" if None in row else "fewer"
                 raise DataError(
-                    f"{location}: {more} values than columns; a text with a comma in it goes between quotes"
+                    f"{location}: {more} values than columns; put texts that contain commas in double quotes"
                 )
             yield location, row
             begun = reader.line_num + 1

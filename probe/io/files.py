@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and JSON that knows whether it was damaged."""
+"""Atomic writes of files and folders, JSON with checksums, and messages for operating-system errors."""
 
 import errno
 import hashlib
@@ -33,28 +33,28 @@ __all__ = [
 ]
 
 _REASONS = {
-    errno.ENOSPC: "no space is left on the disk",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than is allowed here",
-    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "no space left on disk",
+    errno.EDQUOT: "disk quota exceeded",
+    errno.EFBIG: "file too large for this file system",
+    errno.EROFS: "read-only file system",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
-    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENAMETOOLONG: "file name too long",
 }
 _OTHERS = (errno.EIO, errno.EMFILE, errno.ENFILE)
-# Names the number that a library in Rust saw, which raises errors of its own.
+# Libraries written in Rust raise their own errors, with the errno in the message.
 _RUST = re.compile(r"\(os error (\d+)\)")
-# torch says of a full disk no more than where its writer failed.
+# torch reports a full disk only as a failed check in this file.
 _TORCH = "inline_container.cc"
-# Tried for a file whose name was taken while it was made.
+# Alternative names tried if the name was taken while the file was written.
 _MOST_NAMES = 1000
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under another name and rename it, so that no reader ever sees half of it.
+    """Write a file atomically: to a temporary file, then rename.
 
     Raises:
-        OSError: The file cannot be written; nothing is left behind.
+        OSError: If the file cannot be written; nothing is left behind.
     """
     place = follow_link(path)
     with staging(place) as made, _refusals():
@@ -64,18 +64,18 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_file(path: Path, write: Callable[[Path], object], before: Stamp | None) -> Path:
-    """Write a file that a user named; where another has got its name in the meantime, it gets one beside it.
+    """Write a user-named file atomically; if the target changed meanwhile, write to a numbered name beside it.
 
     Args:
-        path: Where it goes.
-        write: Writes to the path that it is given, whose name ends like that of the file.
-        before: What `stamp_of` said of the path when it was decided that the file may go there.
+        path: Target path.
+        write: Writes to the given temporary path, which has the target's suffix.
+        before: `stamp_of` the target at the time its overwriting was approved.
 
     Returns:
-        Where it is.
+        The path written.
 
     Raises:
-        OSError: The file cannot be written; nothing is left behind.
+        OSError: If the file cannot be written; nothing is left behind.
     """
     place = follow_link(path)
     sweep(place.parent)
@@ -96,7 +96,7 @@ def write_file(path: Path, write: Callable[[Path], object], before: Stamp | None
 
 
 def put_bytes(path: Location, data: bytes) -> None:
-    """Write a file in one piece, whole or not at all; one that is there is replaced."""
+    """Write a file atomically; an existing file is replaced."""
     if isinstance(path, RemotePath):
         path.write_bytes(data)
     else:
@@ -104,17 +104,17 @@ def put_bytes(path: Location, data: bytes) -> None:
 
 
 def replace_folder(out: Path, fill: Callable[[Path], object], before: Stamp | None = None) -> None:
-    """Write a folder under another name and rename it, so that it is whole or not there.
+    """Write a folder atomically: to a temporary folder, then rename.
 
     Args:
-        out: Where the folder goes.
-        fill: Writes into the empty folder it is given; whatever it raises leaves nothing behind.
-        before: What `stamp_of` said of `out` when it was decided that it may be replaced; anything else that is
-            there in the end stays. Left out where nothing was there.
+        out: Target folder.
+        fill: Writes into the given empty folder; if it raises, nothing is left behind.
+        before: `stamp_of` the target at the time its replacement was approved, or None if it did not exist.
+            Anything else found there at the end is kept.
 
     Raises:
-        TargetChanged: Something else is there; it stays.
-        OSError: The folder cannot be written.
+        TargetChanged: If something else is at the target; it is kept.
+        OSError: If the folder cannot be written.
     """
     place = follow_link(out)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def replace_folder(out: Path, fill: Callable[[Path], object], before: Stamp | No
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn errors of libraries that the system caused into those of the system."""
+    """Convert library errors that were caused by the operating system to OSError."""
     try:
         yield
     except (OSError, ProbeError):
@@ -144,7 +144,7 @@ def _refusals() -> Iterator[None]:
 
 
 def as_refusal(error: BaseException) -> OSError | None:
-    """Return what the system refused, where that is behind an error of a library; None where it is something else."""
+    """Return the OSError behind a library's error, or None if the cause is something else."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (*_REASONS, *_OTHERS):
@@ -152,68 +152,68 @@ def as_refusal(error: BaseException) -> OSError | None:
         if found := _RUST.search(str(seen)):
             return OSError(int(found[1]), os.strerror(int(found[1])))
         if _TORCH in str(seen) and "enforce fail" in str(seen):
-            return OSError("torch could not write a file: is the disk full?")
+            return OSError("torch could not write a file: disk full?")
         seen = seen.__cause__ or seen.__context__
     return None
 
 
 def find_refusal(path: Path) -> str:
-    """Return in words why nothing can be made at a path, as far as that can be known before; nothing where it can."""
+    """Return why nothing can be written at a path, as far as that can be checked in advance; empty if it can."""
     known = path if path.exists() and not path.is_dir() else path.parent
     while not known.exists() and known != known.parent:
         known = known.parent
     if not known.is_dir() and known != path:
-        return f"'{known}' is no folder"
-    return "" if os.access(known, os.W_OK) else f"'{known}' is read-only, or permission is denied"
+        return f"'{known}' is not a folder"
+    return "" if os.access(known, os.W_OK) else f"'{known}' is read-only (or permission denied)"
 
 
 def reason(error: OSError) -> str:
-    """Return in words what the system refused."""
+    """Return the operating system's reason in words."""
     known = _REASONS.get(error.errno) if error.errno is not None else None
     return known or error.strerror or first_line(error)
 
 
 def seal(value: Any) -> str:
-    """Return a value as JSON together with its checksum."""
+    """Return a value as JSON with a checksum."""
     return json.dumps({"value": value, "sha256": digest(value)}, indent=1)
 
 
 def unseal(text: str | bytes) -> Any:
-    """Return the value of sealed JSON.
+    """Return the value of JSON with a checksum.
 
     Raises:
-        ValueError: The text is not what was sealed.
+        ValueError: If the checksum does not match.
     """
     sealed = json.loads(text)
     if not isinstance(sealed, dict) or sealed.get("sha256") != digest(sealed.get("value")):
-        raise ValueError("its checksum is wrong")
+        raise ValueError("checksum mismatch")
     return sealed["value"]
 
 
 def digest(value: Any) -> str:
-    """Return a sha256 over plain values, as they are when they come back from JSON: equal digests, equal values."""
-    # Keys that are numbers come back as strings, which sort in another order.
+    """Return the sha256 of a JSON-serializable value; values that are equal after a JSON round trip hash equally."""
+    # Numeric keys become strings in JSON, which changes their sort order.
     plain = json.loads(json.dumps(value))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def write_sealed(path: Location, value: Any) -> None:
-    """Write a value as sealed JSON, whole or not at all."""
+    """Write a value as JSON with a checksum, atomically."""
     put_bytes(path, f"{seal(value)}\n".encode())
 
 
 def read_sealed(path: Location) -> Any:
-    """Read sealed JSON.
+    """Read JSON with a checksum.
 
     Raises:
-        ValueError: The file is damaged.
-        OSError: It cannot be read.
+        ValueError: If the file is damaged.
+        OSError: If the file cannot be read.
     """
     return unseal(path.read_bytes())
 
 
 def hash_files(paths: list[Path]) -> str:
-    """Return the sha256 over the bytes of several files, in the order given; an unchanged file is read once."""
+    """Return the sha256 of the bytes of several files, in the given order; hashes of unchanged files are cached."""
     states = [(path, path.stat()) for path in paths]
     return _hash_states(tuple((path, state.st_size, state.st_mtime_ns) for path, state in states))
 

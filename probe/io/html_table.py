@@ -1,4 +1,4 @@
-"""What a notebook shows: values as an HTML table with notes, and pandas as the optional library it is."""
+"""HTML tables for notebooks, and the optional pandas import."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _TABLE = """<table><caption style="text-align: left; font-weight: bold">{{ title
 def render_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, about: str, notes: Sequence[str]
 ) -> str:
-    """Return a table as HTML, every text escaped; under it unfold notes, headed by what they are about."""
+    """Return an HTML table with escaped cells and collapsible notes titled `about`."""
     from jinja2 import Environment
 
     table = Environment(autoescape=True).from_string(_TABLE)
@@ -28,10 +28,10 @@ def render_table(
 
 
 def import_pandas() -> Any:
-    """Return pandas.
+    """Return the pandas module.
 
     Raises:
-        CallError: It is not installed.
+        CallError: If pandas is not installed.
     """
     try:
         import pandas

@@ -1,4 +1,4 @@
-"""Snapshots of the hub's repositories: from its local cache, over the network, and words for what fails."""
+"""Snapshots of Hugging Face hub repositories, from the local cache or the network, with readable errors."""
 
 import errno
 import os
@@ -22,8 +22,8 @@ __all__ = [
     "partial_snapshot",
 ]
 
-# All that sentence-transformers reads of a model: configs, vocabularies under every name tokenizers give them, chat
-# templates, code, weights; of modules after the transformer their pickles, too, which it opens with weights alone.
+# All files that sentence-transformers reads of a model: configs, vocabularies, chat templates, code, weights; pickles
+# only for modules after the transformer, loaded with weights_only.
 WANTED = (
     "*.json",
     "*.safetensors",
@@ -39,7 +39,7 @@ WANTED = (
     "*.py",
     "*/pytorch_model.bin",
 )
-# Other programs' weights, a transformer's pickles, what trainings leave behind.
+# Weights of other frameworks, pickles of transformers, leftovers of training.
 UNWANTED = (
     "onnx/*",
     "openvino/*",
@@ -52,7 +52,7 @@ UNWANTED = (
     "runs/*",
     ".*",
 )
-# What a model's code in another repository is made of.
+# Files of a code-only repository.
 CODE = ("*.py",)
 
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
@@ -62,20 +62,20 @@ _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class HubUnreachableError(ModelError):
-    """The hub cannot be asked: there is no network, it is switched off, or the hub itself fails."""
+    """The hub is unreachable: no network, offline mode, or a server error."""
 
 
 def find_snapshot(hub_id: str, revision: str | None = None, wanted: Sequence[str] = WANTED) -> Path | None:
-    """Return the folder of a repository in the hub's cache that holds all that is wanted of it, or None.
+    """Return the cached snapshot folder if it holds all wanted files, else None.
 
     Args:
-        hub_id: Name of the repository, owner/name.
-        revision: A commit, branch or tag.
-        wanted: Patterns of its files; those of `fetch_snapshot`, or the cache misses what was never asked for.
+        hub_id: Repository, owner/name.
+        revision: Commit, branch or tag.
+        wanted: File patterns; use those passed to `fetch_snapshot`, or the cache counts as incomplete.
 
     Raises:
-        CallError: That is no name or no revision.
-        ModelError: The cache cannot be read.
+        CallError: If the repository id or the revision is invalid.
+        ModelError: If the cache cannot be read.
     """
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -83,23 +83,23 @@ def find_snapshot(hub_id: str, revision: str | None = None, wanted: Sequence[str
         return _snapshot(hub_id, revision, wanted, offline=True)
     except LocalEntryNotFoundError:
         return None
-    except Exception as error:  # whatever the hub's client makes of a foreign disk
+    except Exception as error:  # the hub client raises many types on cache problems
         raise _explain(hub_id, revision, error) from error
 
 
 def fetch_snapshot(hub_id: str, revision: str | None = None, wanted: Sequence[str] = WANTED) -> Path:
-    """Download what a repository has of the wanted files, and return their folder.
+    """Download the wanted files of a repository and return their folder.
 
-    Without a network it is what the cache holds, if it is not known to lack anything.
+    Without a network, returns the cached snapshot unless it is known to be incomplete.
 
     Raises:
-        CallError: There is no such repository or revision.
-        HubUnreachableError: The hub cannot be asked, and the cache is not known to hold everything.
-        ModelError: The files cannot be written, or not be had for another reason.
+        CallError: If the repository or revision does not exist.
+        HubUnreachableError: If the hub is unreachable and the cache may be incomplete.
+        ModelError: If the files cannot be downloaded or written.
     """
     try:
         return _snapshot(hub_id, revision, wanted, offline=False)
-    except Exception as error:  # the client's errors and those of its own HTTP library have no common class
+    except Exception as error:  # errors of the client and of its HTTP library share no base class
         raise _explain(hub_id, revision, error) from error
 
 
@@ -107,13 +107,13 @@ def _snapshot(hub_id: str, revision: str | None, wanted: Sequence[str], *, offli
     from huggingface_hub import snapshot_download
 
     if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
-        raise CallError(f"'{revision}' is no revision of '{hub_id}': expected a commit, a branch or a tag")
+        raise CallError(f"invalid revision '{revision}' of '{hub_id}': expected a commit, branch or tag")
     patterns: dict[str, Any] = {"allow_patterns": list(wanted), "ignore_patterns": list(UNWANTED)}
     return Path(snapshot_download(hub_id, revision=revision, local_files_only=offline, **patterns))
 
 
 def partial_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
-    """Return the folder of a repository in the hub's cache, however much of it is missing; None if there is none."""
+    """Return the cached snapshot folder, complete or not; None if nothing is cached."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -126,7 +126,7 @@ def partial_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
 
 
 def list_missing(hub_id: str, folder: Path, wanted: Sequence[str] = WANTED) -> list[str]:
-    """Return the wanted files that a repository is known to have and its snapshot in the cache lacks."""
+    """Return the wanted files that the repository has but its cached snapshot lacks."""
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     names = _listing(hub_id, folder) or ()
@@ -135,7 +135,7 @@ def list_missing(hub_id: str, folder: Path, wanted: Sequence[str] = WANTED) -> l
 
 
 def is_known_absent(hub_id: str, folder: Path, name: str) -> bool:
-    """Return whether the cache knows that a repository has no file of a name at the commit of a snapshot."""
+    """Return whether the cache records that a file does not exist at the snapshot's commit."""
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
 
     listed = _listing(hub_id, folder)
@@ -145,16 +145,16 @@ def is_known_absent(hub_id: str, folder: Path, name: str) -> bool:
 
 
 def is_listed(hub_id: str, folder: Path) -> bool:
-    """Return whether the cache knows all that a repository has at the commit of a snapshot."""
+    """Return whether the repository's file list at the snapshot's commit is cached."""
     return _listing(hub_id, folder) is not None
 
 
 def _listing(hub_id: str, folder: Path) -> set[str] | None:
-    """Return the names of all files of a repository at the commit of a snapshot, where the cache has kept them."""
+    """Return the names of all files of a repository at the snapshot's commit, or None if the list is not cached."""
     try:
         from huggingface_hub import get_cached_repo_tree
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
-    except ImportError:  # of before 2.0
+    except ImportError:  # huggingface_hub < 2.0
         return None
     try:
         return {file.path for file in get_cached_repo_tree(hub_id, revision=folder.name)}
@@ -163,21 +163,21 @@ def _listing(hub_id: str, folder: Path) -> set[str] | None:
 
 
 def _explain(hub_id: str, revision: str | None, error: Exception) -> ProbeError:
-    """Return what is to be said of an error of the hub's client."""
+    """Return the error to raise for an error of the hub client."""
     from huggingface_hub import errors
 
     if isinstance(error, ProbeError):
         return error
-    known: dict[type[Exception], ProbeError] = {  # a class before those it is derived from
-        errors.HFValidationError: CallError(f"'{hub_id}' is no hub id (expected owner/name): {first_line(error)}"),
+    known: dict[type[Exception], ProbeError] = {  # subclasses before their base classes
+        errors.HFValidationError: CallError(f"invalid hub id '{hub_id}' (expected owner/name): {first_line(error)}"),
         errors.GatedRepoError: ModelError(
             f"'{hub_id}' is gated: accept its terms on the hub, then run `hf auth login`"
         ),
         errors.RepositoryNotFoundError: CallError(
-            f"the hub has no model '{hub_id}' (or it is private: `hf auth login`)"
+            f"model '{hub_id}' not found on the hub (or private: run `hf auth login`)"
         ),
         errors.RevisionNotFoundError: CallError(
-            f"'{hub_id}' has no revision '{revision}' on the hub: expected a commit, a branch or a tag"
+            f"revision '{revision}' of '{hub_id}' not found on the hub: expected a commit, branch or tag"
         ),
     }
     said = next((words for kind, words in known.items() if isinstance(error, kind)), None)
@@ -188,13 +188,9 @@ def _explain(hub_id: str, revision: str | None, error: Exception) -> ProbeError:
 def _explain_disk(error: Exception, chain: list[BaseException]) -> ProbeError | None:
     codes = {cause.errno for cause in chain if isinstance(cause, OSError)}
     if codes & _FULL:
-        return ModelError(
-            f"the disk of the hub's cache is full ({_cache()}): make room there, or set HF_HOME to a folder elsewhere"
-        )
+        return ModelError(f"disk full at the hub cache ({_cache()}): free some space, or set HF_HOME to another folder")
     if codes & _READ_ONLY:
-        return ModelError(
-            f"the hub's cache cannot be written or read ({first_line(error)}): set HF_HOME to a folder of yours"
-        )
+        return ModelError(f"no access to the hub cache ({first_line(error)}): set HF_HOME to a folder you can write to")
     return None
 
 
@@ -205,22 +201,22 @@ def _explain_network(hub_id: str, chain: list[BaseException]) -> ProbeError:
     deepest = chain[-1]
     status = next((c.response.status_code for c in chain if isinstance(c, errors.HfHubHTTPError)), None)
     if status is not None and status < 500 and status != _TOO_MANY:
-        return ModelError(f"the hub refuses to give '{hub_id}' (HTTP {status}): `hf auth login` may help")
+        return ModelError(f"the hub denied access to '{hub_id}' (HTTP {status}): try `hf auth login`")
     reasons = {
         "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
-        "ProxyError": f"the proxy refuses ({first_line(deepest)}; see HTTPS_PROXY)",
-        "HfHubHTTPError": f"the hub answers with HTTP {status}",
-        "TimeoutException": "the hub does not answer in time",
-        "TimeoutError": "the hub does not answer in time",
-        "TransportError": "the hub cannot be reached",
-        "ConnectionError": "the hub cannot be reached",
-        "LocalEntryNotFoundError": "the hub cannot be reached",
+        "ProxyError": f"proxy error ({first_line(deepest)}; check HTTPS_PROXY)",
+        "HfHubHTTPError": f"the hub returned HTTP {status}",
+        "TimeoutException": "the hub timed out",
+        "TimeoutError": "the hub timed out",
+        "TransportError": "the hub is unreachable",
+        "ConnectionError": "the hub is unreachable",
+        "LocalEntryNotFoundError": "the hub is unreachable",
     }
     reason = next((words for kind, words in reasons.items() if kind in kinds), None)
     if reason is not None:
         return HubUnreachableError(reason)
     said = f"{type(deepest).__name__}: {first_line(deepest)}"
-    return ModelError(f"'{hub_id}' cannot be fetched from the hub: {said}")
+    return ModelError(f"'{hub_id}' cannot be downloaded from the hub: {said}")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""What is in an image's file: its header, and its pixels in RGB."""
+"""Image headers, and pixels as RGB."""
 
 import warnings
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ _SIXTEEN_BITS = 65535
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image's header says.
+    """Header of an image file.
 
     Attributes:
-        width: In pixels, before it is turned upright.
-        height: The same.
-        mode: Pillow's word for its channels, `RGB` or `L` for instance.
-        transparent: Whether it may have transparent parts.
+        width: In pixels, before EXIF rotation.
+        height: In pixels, before EXIF rotation.
+        mode: Pillow's mode, such as `RGB` or `L`.
+        transparent: Whether it has an alpha channel or a transparent colour.
         coloured: Whether it has more than shades of grey.
         animated: Whether it has several frames.
     """
@@ -40,14 +40,14 @@ class ImageHeader:
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[Image.Image]:
-    """Open an image, called `name` in messages; its pixels are not decoded yet.
+    """Open an image, called `name` in messages, without decoding its pixels.
 
     Raises:
-        DataError: It is none, is damaged, or too large; also where the block finds that out.
+        DataError: If it is not an image, damaged or too large; also for errors raised in the with block.
     """
     try:
         with warnings.catch_warnings():
-            # Said in our own words below.
+            # Reported by _refuse_large instead.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
         with image:
@@ -58,10 +58,10 @@ def opened(path: Path, name: str) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise DataError(_too_large(name, "even more pixels")) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"'{name}' is no image that Pillow knows: it {_beginning(path)}; convert it to PNG") from error
-    except Exception as error:  # a damaged byte makes Pillow's readers raise nearly anything
+        raise DataError(f"'{name}' is not an image (or its format is unsupported): it {_beginning(path)}") from error
+    except Exception as error:  # Pillow's decoders raise nearly any type on damaged files
         raise DataError(
-            f"'{name}' cannot be read as an image ({first_line(error)}): replace it, or drop its lines"
+            f"'{name}' cannot be read as an image ({first_line(error)}): replace the file or remove its records"
         ) from error
 
 
@@ -73,7 +73,7 @@ def _refuse_large(image: Image.Image, name: str) -> None:
 
 def _too_large(name: str, size: str) -> str:
     most = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-    return f"'{name}' has {size}, more than the {most} million that are safe to unpack: make it smaller"
+    return f"'{name}' has {size}, above the safety limit of {most} million: resize the image"
 
 
 def _beginning(path: Path) -> str:
@@ -83,10 +83,10 @@ def _beginning(path: Path) -> str:
 
 
 def read_header(path: Path, name: str) -> ImageHeader:
-    """Return what an image's header says; no pixel is decoded.
+    """Return the header of an image without decoding its pixels.
 
     Raises:
-        DataError: It is no image, or too large.
+        DataError: If it is not an image or too large.
     """
     with opened(path, name) as image:
         return ImageHeader(
@@ -100,10 +100,10 @@ def read_header(path: Path, name: str) -> ImageHeader:
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Return an image of any mode upright and in RGB, transparent parts laid on white.
+    """Return an upright RGB image; transparent parts become white.
 
     Raises:
-        DataError: It is not known which of its values is white.
+        DataError: If the value range is unknown.
     """
     upright = ImageOps.exif_transpose(image)
     if upright.mode.partition(";")[0] in ("I", "F"):
@@ -115,8 +115,8 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _from_wide(image: Image.Image, name: str) -> Image.Image:
-    """Scale pixels of 16 bits to 8; Pillow itself would cut off what is above 255."""
+    """Scale 16-bit pixels to 8 bits; Pillow itself would clip values above 255."""
     values = np.asarray(image)
     if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > _SIXTEEN_BITS:
-        raise DataError(f"'{name}' has pixels that are no 8 or 16 bits, so nobody knows which is white: save it as PNG")
+        raise DataError(f"'{name}' has pixels of an unsupported depth: expected 8 or 16 bits; save it as PNG")
     return Image.fromarray(np.round(values * (255 / _SIXTEEN_BITS)).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Where data sets and stores lie: a folder of this machine, or one that fsspec reaches by a URL."""
+"""Locations of data sets and stores: local folders, or URLs that fsspec supports."""
 
 import os
 import shutil
@@ -16,49 +16,49 @@ _EXPECTED = "expected a folder, or a URL such as s3://bucket/folder, gs://bucket
 
 
 def is_url(name: str) -> bool:
-    """Whether a name is a URL and no path."""
+    """Return whether a name is a URL, not a path."""
     return "://" in name
 
 
 def locate(name: str) -> Location:
-    """Return the path that a name means; nothing has to be there.
+    """Return the path of a folder name or URL; it need not exist.
 
     Args:
-        name: A path, or the URL of anything that fsspec reaches; `file://` is a path too.
+        name: Path or fsspec URL; `file://` URLs become local paths.
 
     Returns:
-        A path that `pathlib` or fsspec reads.
+        A `pathlib.Path` or a `RemotePath`.
 
     Raises:
-        CallError: No file system of that name is known or installed.
-        DataError: The file system cannot be opened.
+        CallError: If the URL's protocol is unknown or its package is not installed.
+        DataError: If the file system cannot be opened.
     """
     if not is_url(name):
         return Path(name)
     if not name.partition("://")[2].strip("/"):
-        raise CallError(f"'{name}' names no folder: {_EXPECTED}")
+        raise CallError(f"'{name}' is not a folder or URL: {_EXPECTED}")
     from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
 
     try:
         files, path = url_to_fs(name)
     except ImportError as error:
-        raise CallError(f"'{name}' needs a package that is not here: {first_line(error)}") from error
+        raise CallError(f"'{name}' needs a package that is not installed: {first_line(error)}") from error
     except ValueError as error:
         raise CallError(f"'{name}' cannot be opened ({first_line(error)}): {_EXPECTED}") from error
-    except Exception as error:  # every backend has errors of its own
+    except Exception as error:  # each backend raises its own types
         raise DataError(f"'{name}' cannot be reached ({type(error).__name__}: {first_line(error)})") from error
     return Path(path) if isinstance(files, LocalFileSystem) else RemotePath(name.rstrip("/"))
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file as a listing shows it.
+    """A file in a listing.
 
     Attributes:
-        path: Where it is.
-        size: Its bytes.
-        modified: When it was written, in seconds since 1970.
+        path: Full path.
+        size: In bytes.
+        modified: Modification time, in seconds since 1970.
     """
 
     path: Location
@@ -67,14 +67,14 @@ class FoundFile:
 
 
 def walk_files(folder: Location) -> list[FoundFile]:
-    """Return every file below a folder, by name; none where there is no such folder."""
+    """Return all files below a folder, sorted by name; empty if the folder does not exist."""
     found = _walk_local(folder) if isinstance(folder, Path) else _walk_remote(folder)
     return sorted(found, key=lambda file: str(file.path))
 
 
 def _walk_local(folder: Path) -> Iterator[FoundFile]:
     for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another process may just have deleted or renamed it
+        with suppress(FileNotFoundError):  # another process may have deleted or renamed it
             state = path.stat()
             if path.is_file():
                 yield FoundFile(path, state.st_size, state.st_mtime)
@@ -86,7 +86,7 @@ def _walk_remote(folder: RemotePath) -> Iterator[FoundFile]:
 
 
 def list_names(folder: Location) -> list[str]:
-    """Return the names of what is in a folder, in one listing; none where there is no such folder."""
+    """Return the names in a folder from one listing; empty if the folder does not exist."""
     try:
         return [path.name for path in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
@@ -94,14 +94,14 @@ def list_names(folder: Location) -> list[str]:
 
 
 def list_folders(folder: Location) -> list[Location]:
-    """Return the folders in a folder; none where there is no such folder."""
+    """Return the subfolders of a folder; empty if the folder does not exist."""
     if isinstance(folder, RemotePath):
         return [*folder.folders()]
     return [path for path in folder.glob("*") if path.is_dir()]
 
 
 def list_sizes(path: Location) -> list[int]:
-    """Return the bytes of a file, or of each file below a folder."""
+    """Return the size in bytes of a file, or of each file below a folder."""
     if path.is_dir():
         return [file.size for file in walk_files(path)]
     if isinstance(path, RemotePath):
@@ -110,7 +110,7 @@ def list_sizes(path: Location) -> list[int]:
 
 
 def touch(path: Location) -> None:
-    """Let a file that is there look as if it were written now."""
+    """Set the modification time of an existing file to now."""
     if isinstance(path, RemotePath):
         path.write_bytes(path.read_bytes())
     else:
@@ -118,7 +118,7 @@ def touch(path: Location) -> None:
 
 
 def remove(path: Location) -> None:
-    """Delete a file, which may be gone, or a folder with all that is in it."""
+    """Delete a file if it exists, or a folder with its contents."""
     if not path.is_dir():
         path.unlink(missing_ok=True)
     elif isinstance(path, RemotePath):

@@ -1,4 +1,4 @@
-"""The files of a model's folder that decide its vectors: its modules, and what its key in the store is made of."""
+"""The files of a model folder that determine its vectors: its modules, and the input of its store key."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _ROUTER_CONFIGS = ("router_config.json", "config.json")
 _ROUTERS = ("Router", "Asym")
 
-# What lies in models' folders and no vector depends on: words, other programs' weights, what trainings leave behind.
+# Files of model folders that no vector depends on: texts, weights of other frameworks, leftovers of training.
 _WORDS = ("readme", "license", "licence", "notice", "citation", "changelog", "usage", "modelcard", "model_card")
 _NEEDLESS_SUFFIXES = """
     .md .rst .html .pdf .png .jpg .jpeg .gif .svg .webp .csv .tsv .parquet .log .onnx .onnx_data .xml .gguf
@@ -38,18 +38,18 @@ _NEEDLESS_NAMES = """
     trainer_state.json training_args.json all_results.json train_results.json eval_results.json
     generation_config.json requirements.txt surgery.json learned.json
 """
-# Folders beside the modules' own that a tokenizer reads.
+# Folders outside the modules that tokenizers read.
 _TEMPLATES = "additional_chat_templates"
 
 
 @dataclass(frozen=True)
 class SavedModule:
-    """A module that a folder names.
+    """An entry of modules.json.
 
     Attributes:
-        type: Its class, as written.
-        folder: Where its files are.
-        path: The same inside the model's folder; empty for the model's own.
+        type: Class path, as written.
+        folder: Folder of its files.
+        path: The same, relative to the model's folder; empty for the model's folder itself.
     """
 
     type: str
@@ -58,46 +58,46 @@ class SavedModule:
 
     @property
     def name(self) -> str:
-        """The class's bare name."""
+        """Return the class name without its package."""
         return self.type.rpartition(".")[2]
 
     @property
     def of_package(self) -> bool:
-        """Whether it is a class of this package, which `adaptors` opens."""
+        """Return whether the class belongs to this package (loaded by `adaptors`)."""
         return self.type.startswith(("adaptors.", "surgery."))
 
 
 def read_modules(folder: Path) -> tuple[SavedModule, ...]:
-    """Return the modules that a folder's modules.json names; none where there is no such file.
+    """Return the modules listed in a folder's modules.json; empty if there is no such file.
 
     Raises:
-        ModelError: modules.json is malformed, or names nothing.
+        ModelError: If modules.json is malformed or lists no modules.
     """
     path = folder / "modules.json"
     if not path.is_file():
         return ()
     entries = _read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ModelError(f"{path} is malformed: expected a list of modules, each with its type and its path")
+        raise ModelError(f"{path} is malformed: expected a list of modules, each with a type and a path")
     if not entries:
         raise ModelError(
-            f"{path} names no modules: expected a transformer first; without the file mean pooling is used"
+            f"{path} lists no modules: expected a transformer first; without the file, mean pooling is used"
         )
     return tuple(_module(folder, str(entry.get("type", "")), str(entry.get("path", ""))) for entry in entries)
 
 
 def list_modules(folder: Path) -> tuple[SavedModule, ...]:
-    """Return the modules that a folder's modules.json names, routers followed by those of their routes.
+    """Return the modules listed in modules.json; routers are followed by the modules of their routes.
 
     Raises:
-        ModelError: modules.json or a router's config is malformed.
+        ModelError: If modules.json or a router's config is malformed.
     """
     return tuple(inner for module in read_modules(folder) for inner in _with_routes(folder, module))
 
 
 def _module(folder: Path, kind: str, path: str) -> SavedModule:
     if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise ModelError(f"{folder / 'modules.json'} names the path '{path}': expected one inside the folder")
+        raise ModelError(f"{folder / 'modules.json'} has the path '{path}': expected a path inside the folder")
     return SavedModule(kind, folder / path, path)
 
 
@@ -112,10 +112,10 @@ def _with_routes(folder: Path, module: SavedModule) -> Iterator[SavedModule]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; an empty one where there is no file.
+    """Return the JSON object in a file; empty if there is no file.
 
     Raises:
-        ModelError: The file holds something else.
+        ModelError: If the file does not hold a JSON object.
     """
     if not path.is_file():
         return {}
@@ -134,19 +134,19 @@ def _read_json(path: Path) -> Any:
 
 
 def find_transformer_part(folder: Path) -> Path:
-    """Return the folder of the first module, which is the model's own where modules.json names none."""
+    """Return the folder of the first module, or the model's own folder without modules.json."""
     modules = read_modules(folder)
     return modules[0].folder if modules else folder
 
 
 def file_set(folder: Path) -> list[Path]:
-    """Return every file but the weights that can change a vector of the model in a folder.
+    """Return all files except weights that can change the model's vectors, in a fixed order for hashing.
 
-    Configs, tokenizers and vocabularies under whatever name, chat templates, modules' folders, code of the folder and
-    of the repositories it names, an adapter's config; for a hash, in a fixed order.
+    These are configs, tokenizers and vocabularies under any name, chat templates, module folders, an adapter's
+     config, and code in the folder and in the repositories it refers to.
 
     Raises:
-        ModelError: A file that says what there is is malformed.
+        ModelError: If a config file is malformed.
     """
     inside = {path for part in _parts(folder) for path in part.iterdir() if _can_matter(path)}
     inside |= {path for path in folder.rglob("*.py") if not _is_hidden(path, folder)}
@@ -155,10 +155,10 @@ def file_set(folder: Path) -> list[Path]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold the weights of the model in a folder: of its modules, and of an adapter on them.
+    """Return the weight files of the model's modules and of an adapter on top of them.
 
     Raises:
-        ModelError: A file that says what there is is malformed.
+        ModelError: If a config file is malformed.
     """
     return list(dict.fromkeys(path for part in _module_folders(folder) for path in _weights_of(part, folder)))
 
@@ -166,7 +166,7 @@ def weight_files(folder: Path) -> list[Path]:
 def _weights_of(part: Path, folder: Path) -> list[Path]:
     adapter = [part / name for name in _ADAPTER_WEIGHTS if (part / name).is_file()][:1]
     weights = list_weights(part)
-    # The pickles of a transformer are never opened, those of a module after it are, with weights alone.
+    # A transformer's pickles are never loaded; those of later modules are, with weights_only.
     if not weights and part != folder and (part / "pytorch_model.bin").is_file():
         weights = [part / "pytorch_model.bin"]
     return [*weights, *adapter]
@@ -177,7 +177,7 @@ def _module_folders(folder: Path) -> list[Path]:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """Return every folder whose own files are read: the model's, its modules', and those of chat templates."""
+    """Return all folders whose files are read: the model's, its modules', and chat template folders."""
     parts = _module_folders(folder)
     return [*parts, *(templates for part in parts if (templates := part / _TEMPLATES).is_dir())]
 
@@ -198,7 +198,7 @@ def _is_hidden(path: Path, folder: Path) -> bool:
 
 
 def code_repositories(folder: Path) -> tuple[str, ...]:
-    """Return the hub's repositories whose code a folder asks for beside its own ("owner/other--file.Class")."""
+    """Return the hub repositories whose code a folder refers to ("owner/other--file.Class")."""
     names = set()
     for part in _module_folders(folder):
         for file in ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
@@ -207,7 +207,7 @@ def code_repositories(folder: Path) -> tuple[str, ...]:
 
 
 def _code_of(value: Any) -> Iterator[str]:
-    """Yield the repositories in the values of an `auto_map`, which may be lists."""
+    """Yield the repositories in the values of an `auto_map`, which may be nested lists."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Whether a model's folder is whole: weights, configs, and whatever its modules.json names."""
+"""Completeness check of a model folder: weights, configs, and everything listed in modules.json."""
 
 import re
 from pathlib import Path
@@ -20,29 +20,29 @@ __all__ = ["check_folder", "count_unread_blocks", "find_fault", "list_pickles"]
 
 _CONFIG = "config.json"
 _OWN = "sentence_transformers."
-# Modules of sentence-transformers that need no file: git keeps no empty folders, so theirs may be missing.
+# sentence-transformers modules without files: git does not keep empty folders, so theirs may be missing.
 _WITHOUT_FILES = ("Normalize", "Dropout")
 _WITH_WEIGHTS = (
     "Dense", "LayerNorm", "CNN", "LSTM", "WeightedLayerPooling", "StaticEmbedding", "WordEmbeddings",
 )  # fmt: skip
-# As transformers' configs name the number of blocks, and where the weights name the block.
+# Names of the block count in transformers configs, and of the block index in weight names.
 _DEPTHS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
 _BLOCK = re.compile(r"(.*?)\.(\d+)\.")
 _INPUTS = ("Transformer", "CLIPModel")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-# Longer files are no pointers of Git LFS.
+# Git LFS pointer files are never longer.
 _POINTER_LENGTH = 1024
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """Refuse a folder that is no dense encoder's, or not whole.
+    """Raise if a folder is not a complete dense encoder.
 
     Args:
         folder: The folder.
-        name: What the user calls it.
+        name: Name of the model in messages.
 
     Raises:
-        ModelError: It is so.
+        ModelError: If it is not a dense encoder or incomplete.
     """
     kind = kind_of(folder)
     kind.check(name)
@@ -51,12 +51,12 @@ def check_folder(folder: Path, name: str) -> None:
             check_pointer(path)
     fault = find_fault(folder)
     if fault is not None:
-        raise ModelError(f"'{name}' {_say(folder, fault)}")
+        raise ModelError(f"'{name}' {_describe(folder, fault)}")
     check_weights(weight_files(folder))
 
 
 def count_unread_blocks(folder: Path) -> int:
-    """Return how many blocks the weights hold beyond those that the config counts, which nothing reads."""
+    """Return the number of blocks in the weights beyond the config's count; they are never loaded."""
     transformer = find_transformer_part(folder)
     config = read_object(transformer / _CONFIG)
     counted = next((config[name] for name in _DEPTHS if isinstance(config.get(name), int)), None)
@@ -68,31 +68,31 @@ def count_unread_blocks(folder: Path) -> int:
         part = _BLOCK.match(name)
         if part:
             found.setdefault(part[1], set()).add(int(part[2]))
-    # A list of another kind has other numbers, or fewer.
+    # A list of another kind has different indices, or fewer.
     lists = [blocks for blocks in found.values() if blocks == set(range(len(blocks))) and len(blocks) > counted]
     return len(lists[0]) - counted if len(lists) == 1 else 0
 
 
 def list_pickles(folder: Path) -> list[str]:
-    """Return the names of the pickles beside a transformer's config."""
+    """Return the names of the pickle files beside a transformer's config."""
     return sorted(path.name for path in find_transformer_part(folder).glob("*") if path.suffix in _PICKLES)
 
 
-def _say(folder: Path, fault: str) -> str:
+def _describe(folder: Path, fault: str) -> str:
     pickles = list_pickles(folder)
-    if fault.startswith("it holds no weights") and pickles:
+    if fault.startswith("it has no weights") and pickles:
         return (
-            f"holds only the pickle {pickles[0]}, which can run code when opened: expected safetensors. Where you "
-            "trust the file, convert it with transformers: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            f"holds only the pickle {pickles[0]}, which can run code when loaded: expected safetensors. If you trust "
+            "the file, convert it with transformers: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
         )
     return fault.removeprefix("it ")
 
 
 def find_fault(folder: Path) -> str | None:
-    """Return what a folder lacks of what it says it is made of, as a clause about it; None if it is whole.
+    """Return the first missing part of a folder as a clause, or None if the folder is complete.
 
     Raises:
-        ModelError: A file that says so is malformed.
+        ModelError: If a config file is malformed.
     """
     modules = list_modules(folder)
     missing = next((fault for module in modules if (fault := _lacks(module, first=module is modules[0]))), None)
@@ -102,22 +102,22 @@ def find_fault(folder: Path) -> str | None:
     if (transformer / ADAPTER_CONFIG).is_file():
         return None
     if not (transformer / _CONFIG).is_file():
-        return f"it holds no {_CONFIG}: expected the folder of a transformers model"
+        return f"it has no {_CONFIG}: expected a transformers model folder"
     weights = list_weights(transformer)
-    return None if weights else "it holds no weights: expected safetensors"
+    return None if weights else "it has no weights: expected safetensors"
 
 
 def _lacks(module: SavedModule, *, first: bool) -> str | None:
-    """Return what is missing of a module of sentence-transformers; of others nobody knows what they need."""
+    """Return the missing part of a sentence-transformers module; None for other classes, whose needs are unknown."""
     if not module.type.startswith(_OWN) or module.name in _WITHOUT_FILES or (first and module.name in _INPUTS):
         return None
-    where = f"it lacks what its modules.json names: {module.path or 'its folder'} (a {module.name})"
+    where = f"it lacks a part: {module.path or 'its folder'} (the {module.name} in its modules.json)"
     if not module.folder.is_dir():
-        return f"{where} is not there; fetch the whole folder again"
+        return f"{where} is missing; download the whole folder again"
     if module.name not in ("StaticEmbedding",) and not any(module.folder.glob(f"*{_CONFIG}")):
-        return f"{where} has no {_CONFIG}; fetch the whole folder again"
+        return f"{where} has no {_CONFIG}; download the whole folder again"
     if module.name in _WITH_WEIGHTS and not _has_weights(module.folder):
-        return f"{where} has no weights; fetch the whole folder again"
+        return f"{where} has no weights; download the whole folder again"
     return None
 
 

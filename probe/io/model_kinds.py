@@ -1,4 +1,4 @@
-"""What kind of model a folder holds, told by its files: an encoder with layers, one without, or none that embeds."""
+"""Detection of a model's kind from its files: an encoder with layers, one without, or not an embedding model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,34 +12,33 @@ __all__ = ["LAYERLESS", "TRANSFORMER", "ModelKind", "kind_of"]
 
 TRANSFORMER, LAYERLESS, REFUSED = "transformer", "layerless", "refused"
 
-# Classes of this package may stand in modules.json as well; whoever reads its folders knows them.
+# Classes of this package are allowed in modules.json too; `adaptors` loads them.
 _OWN_PREFIXES = ("sentence_transformers.", "surgery.", "adaptors.")
 _SPARSE = ("SpladePooling", "MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding")
 _LATE = ("MultiVectorMask", "HierarchicalTokenPooling", "LambdaTokenPooling")
 _STATIC = ("StaticEmbedding", "WordEmbeddings", "BoW")
 _ROUTERS = ("Router", "Asym")
 
-_TO_LAYERS = "to read its layers as an encoder's all the same, SentenceTransformer('{name}').save(DIR) makes one of it"
-_CROSS = "is a cross-encoder ({found}): it scores pairs of texts and has no vector for one; " + _TO_LAYERS
+_TO_LAYERS = "to read its layers anyway, convert it with SentenceTransformer('{name}').save(DIR)"
+_CROSS = "is a cross-encoder ({found}): it scores pairs of texts and has no vector for a single text; " + _TO_LAYERS
 _SPARSE_TEXT = (
-    "is a sparse encoder ({found}): it gives a weight per word of its vocabulary, and only dense vectors are compared "
-    "here; probe rank --baseline bm25 is the lexical row there is"
+    "is a sparse encoder ({found}): only dense vectors are supported; for a lexical row, use probe rank --baseline bm25"
 )
 _LATE_TEXT = (
-    "is a model of late interaction ({found}): it has a projection, markers and lengths of its own for the vectors of "
-    "its tokens, and they are not read here; name an encoder with one vector per text"
+    "is a late-interaction model ({found}): its projection, markers and lengths for token vectors "
+    "are unsupported; use an encoder with one vector per text"
 )
-# What the class of a transformers folder ends in, where it has a head that is no language model's.
+# Class suffixes of transformers folders with a head other than a language model's.
 _HEADS = {
-    "ForTokenClassification": "is a token classifier ({found}): it labels words and was not trained to embed; ",
-    "ForQuestionAnswering": "marks answers in texts ({found}) and was not trained to embed; ",
-    "ForMultipleChoice": "chooses among answers ({found}) and was not trained to embed; ",
+    "ForTokenClassification": "is a token classifier ({found}), not trained to embed; ",
+    "ForQuestionAnswering": "is a question-answering model ({found}), not trained to embed; ",
+    "ForMultipleChoice": "is a multiple-choice model ({found}), not trained to embed; ",
 }
-# As sentence-transformers' config_sentence_transformers.json names kinds of models.
+# Model kinds in sentence-transformers' config_sentence_transformers.json.
 _MODEL_TYPES = {"CrossEncoder": _CROSS, "SparseEncoder": _SPARSE_TEXT, "MultiVectorEncoder": _LATE_TEXT}
 _MODEL_TYPES["ColBERT"] = _LATE_TEXT
 
-# Encoder-decoders whose encoder alone sentence-transformers loads.
+# Encoder-decoders of which sentence-transformers loads only the encoder.
 _ENCODER_ONLY = """
     t5 mt5 umt5 udop longt5 prophetnet xlm-prophetnet switch_transformers blenderbot blenderbot-small m2m_100
     pegasus pegasus_x moonshine whisper marian t5gemma t5gemma2 t5gemma2_text
@@ -51,13 +50,13 @@ _WITH_DECODER = """
 
 @dataclass(frozen=True)
 class ModelKind:
-    """What a folder holds.
+    """Kind of the model in a folder.
 
     Attributes:
-        kind: `transformer`, which has layers; `layerless`, an encoder without any; `refused`, no dense encoder.
-        name: What it is, in a word or two.
-        refusal: Why it cannot be read and what to do, `{name}` standing for the model; empty where it can.
-        foreign: Full names of its modules' classes that are not sentence-transformers' own.
+        kind: `transformer` (has layers), `layerless` (an encoder without layers), or `refused` (not a dense encoder).
+        name: Name of the kind, in a word or two.
+        refusal: Why it is unsupported and what to do, with `{name}` for the model; empty if supported.
+        foreign: Full class names of its modules that are not part of sentence-transformers.
     """
 
     kind: str
@@ -66,23 +65,23 @@ class ModelKind:
     foreign: tuple[str, ...] = ()
 
     def check(self, name: str) -> None:
-        """Refuse what is no dense encoder.
+        """Raise if the model is not a dense encoder.
 
         Args:
-            name: What the user calls it.
+            name: Name of the model in messages.
 
         Raises:
-            ModelError: It is none.
+            ModelError: If it is not a dense encoder.
         """
         if self.refusal:
             raise ModelError(f"'{name}' {self.refusal.replace('{name}', name)}")
 
 
 def kind_of(folder: Path) -> ModelKind:
-    """Say what kind of model a folder holds, without loading anything.
+    """Return the kind of model in a folder, without loading it.
 
     Raises:
-        ModelError: A file that says so is malformed.
+        ModelError: If a config file is malformed.
     """
     modules = list_modules(folder)
     transformer = modules[0].folder if modules else folder
@@ -97,13 +96,13 @@ def kind_of(folder: Path) -> ModelKind:
 
 
 def _by_model_type(head: dict[str, Any], has_modules: bool) -> ModelKind | None:
-    """Read what sentence-transformers wrote of the kind; it looks there only where there is a modules.json."""
+    """Read sentence-transformers' model_type, which it uses only in folders with a modules.json."""
     said = head.get("model_type")
     if said in _MODEL_TYPES:
         return _refused(said, _MODEL_TYPES[said], f"model_type {said}")
     if has_modules and said not in (None, "SentenceTransformer"):
         text = (
-            "calls itself a {found} in config_sentence_transformers.json, a kind of model that is not known here: "
+            "has the unknown model_type {found} in config_sentence_transformers.json: "
             "expected SentenceTransformer, or no model_type"
         )
         return _refused(str(said), text, str(said))
@@ -126,7 +125,7 @@ def _by_modules(modules: Sequence[SavedModule]) -> ModelKind | None:
 
 
 def _by_architecture(config: dict[str, Any], adapter: dict[str, Any]) -> ModelKind | None:
-    """Read what transformers wrote of a folder without modules.json: the class, and so the head it was trained with."""
+    """Read the architecture of a folder without modules.json: the class, hence the head it was trained with."""
     architectures = config.get("architectures")
     found = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     if found == "HF_ColBERT":
@@ -144,25 +143,25 @@ def _classifier(config: dict[str, Any], found: str) -> ModelKind:
     count = len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
     if "sentence_transformers" in config or "sbert_ce_default_activation_function" in config or count == 1:
         return _refused("cross-encoder", _CROSS, found)
-    text = "is a classifier of {count} labels ({found}), or a cross-encoder: it was not trained to embed; " + _TO_LAYERS
+    text = "is a classifier with {count} labels ({found}) or a cross-encoder, not trained to embed; " + _TO_LAYERS
     return _refused("classifier", text.replace("{count}", str(count)), found)
 
 
 def _by_config(config: dict[str, Any]) -> ModelKind | None:
-    """Read what transformers wrote of the transformer itself."""
+    """Read the transformers config."""
     family = str(config.get("model_type", ""))
     quantised = config.get("quantization_config")
     if isinstance(quantised, dict):
-        method = str(quantised.get("quant_method") or "an unnamed method")
-        text = "is quantised ({found}): its weights are not the numbers that its layers compute with; name the original"
+        method = str(quantised.get("quant_method") or "unknown method")
+        text = "is quantized ({found}): stored weights differ from those the layers compute with; use the original"
         return _refused("quantised", text, method)
     whole = config.get("is_encoder_decoder") is True or family in _WITH_DECODER.split()
     if whole and family not in _ENCODER_ONLY.split():
         text = (
-            "is an encoder-decoder ({found}) that sentence-transformers reads whole: its vectors come out of the "
-            "decoder, not out of the encoder's layers; name an encoder, or one like T5, of which the encoder is read"
+            "is an encoder-decoder ({found}) whose vectors sentence-transformers takes from the decoder, not from "
+            "the encoder's layers: use an encoder, or an encoder-decoder like T5 of which only the encoder is loaded"
         )
-        return _refused("encoder-decoder", text, family or "of an unnamed family")
+        return _refused("encoder-decoder", text, family or "unknown family")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Data of installed packages: the tables shipped with this one, and versions of those that decide numbers."""
+"""Package data: tables shipped with this package, and versions of the libraries that affect numbers."""
 
 import json
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ LIBRARIES = (*VECTOR_LIBRARIES, "pytrec-eval-terrier")
 
 @cache
 def read_table(room: str, name: str) -> Any:
-    """Return a JSON file in a room of `probe`, named without suffix; callers share the value, so never change it."""
+    """Return a JSON file of a room of `probe`, given without suffix; the value is shared, do not modify it."""
     return json.loads((files("probe") / room / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the installed versions by name."""
+    """Return the installed version of each package."""
     return {name: _version(name) for name in names}
 
 

@@ -1,4 +1,4 @@
-"""Renaming that never replaces what it should not: files and folders get their name whole, and nothing is lost."""
+"""Atomic renames that never overwrite an unexpected file or folder."""
 
 import ctypes
 import errno
@@ -13,24 +13,24 @@ __all__ = ["Stamp", "TargetChanged", "exchange", "follow_link", "move_new", "sta
 
 _HERE = -100  # AT_FDCWD
 _NO_REPLACE, _EXCHANGE = 1, 2
-# What the kernel, or the file system, answers where it does not know a flag.
+# Errors of kernels and file systems that do not support the flag.
 _UNKNOWN = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
-# Of everything at and below a path: its name, and of files their size, time of change and inode.
+# For every entry at and below a path: its name; for files also size, modification time and inode.
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class TargetChanged(OSError):
-    """Something appeared or changed at a path while what should go there was made."""
+    """The target appeared or changed while its replacement was being written."""
 
     def __init__(self, path: Path) -> None:
-        """Name the path."""
-        words = "something else was written there in the meantime; it stays as it is, so choose another name"
+        """Create the error for a path."""
+        words = "another process wrote to it in the meantime; it is kept as it is, choose another name"
         super().__init__(errno.EEXIST, words, os.fspath(path))
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Return what tells whether anything at or below a path was changed; None where nothing is there."""
+    """Return a fingerprint of everything at and below a path, to detect changes; None if nothing exists."""
     place = follow_link(path)
     if not os.path.lexists(place):
         return None
@@ -39,23 +39,23 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def follow_link(path: Path) -> Path:
-    """Return where a link leads, which stays a link; any other path as it is."""
+    """Return the target of a symbolic link; any other path unchanged."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _describe(path: Path, name: str) -> tuple[str, int, int, int]:
     state = path.lstat()
-    # A folder's own values change with its place on some file systems.
+    # On some file systems a folder's own values change when it is moved.
     known = (state.st_size, state.st_mtime_ns, state.st_ino)
     return (name, -1, 0, 0) if stat.S_ISDIR(state.st_mode) else (name, *known)
 
 
 def move_new(made: Path, path: Path) -> None:
-    """Rename a file or folder to a name at which nothing is.
+    """Rename a file or folder to a name that does not exist yet.
 
     Raises:
-        TargetChanged: Something is there.
-        OSError: It cannot be renamed.
+        TargetChanged: If the name exists.
+        OSError: If it cannot be renamed.
     """
     try:
         if not _rename(made, path, _NO_REPLACE):
@@ -65,8 +65,8 @@ def move_new(made: Path, path: Path) -> None:
 
 
 def _move_plainly(made: Path, path: Path) -> None:
-    """Rename without replacing, where the file system has no call for it: the name is taken first."""
-    if os.name == "nt":  # replaces nothing there
+    """Rename without overwriting where the file system has no call for it: reserve the name first."""
+    if os.name == "nt":  # rename never overwrites on Windows
         made.rename(path)
     elif made.is_dir():
         path.mkdir()
@@ -88,16 +88,16 @@ def _move_plainly(made: Path, path: Path) -> None:
 
 
 def exchange(made: Path, path: Path, before: Stamp) -> None:
-    """Put a file or folder in the place of another, which is at `made` afterwards.
+    """Swap a file or folder with an existing one, which is at `made` afterwards.
 
     Args:
-        made: The new one.
-        path: The old one.
-        before: What was at `path` when it was decided that it may go.
+        made: The new file or folder.
+        path: The existing one.
+        before: `stamp_of(path)` at the time its replacement was approved.
 
     Raises:
-        TargetChanged: It is no longer that; it stays where it is.
-        OSError: They cannot be renamed; both are where they were.
+        TargetChanged: If it has changed since; it is kept.
+        OSError: If they cannot be renamed; both are unchanged.
     """
     try:
         swapped = _rename(made, path, _EXCHANGE)
@@ -111,7 +111,7 @@ def exchange(made: Path, path: Path, before: Stamp) -> None:
 
 
 def _exchange_plainly(made: Path, path: Path, before: Stamp) -> None:
-    """Rename one after the other; whenever this is cut short, the old one is beside its place, under a name to see."""
+    """Rename one after the other; if interrupted, the old one remains beside its place under a visible name."""
     aside = path.with_name(f"{path.name[:100]}.replaced-{secrets.token_hex(4)}")
     path.rename(aside)
     try:
@@ -119,17 +119,17 @@ def _exchange_plainly(made: Path, path: Path, before: Stamp) -> None:
             raise TargetChanged(path)
         move_new(made, path)
     except BaseException:
-        with suppress(TargetChanged):  # then the old one stays where it can be seen
+        with suppress(TargetChanged):  # then the old one remains under its visible name
             move_new(aside, path)
         raise
     aside.rename(made)
 
 
 def _rename(old: Path, new: Path, flag: int) -> bool:
-    """Rename as Linux does with a flag; return False where nobody knows the flag.
+    """Rename with a flag of Linux's renameat2; return False if the flag is not supported.
 
     Raises:
-        OSError: The names cannot be changed.
+        OSError: If renaming fails.
     """
     call = _find_call()
     if call is None:

@@ -1,4 +1,4 @@
-"""Files anywhere fsspec reaches, under their URLs, with as much of `pathlib`'s ways as data sets and stores need."""
+"""Remote files and folders that fsspec supports, with the part of `pathlib`'s interface used here."""
 
 import io
 import time
@@ -13,19 +13,19 @@ from probe.errors import first_line
 
 __all__ = ["Location", "RemotePath", "modified_time"]
 
-# Fetched at once where a file is read as a stream.
+# Block size of streamed reads.
 _BUFFER = 1 << 22
 
-# Where the file systems of fsspec say when a file was written.
+# Keys under which fsspec's file systems report the modification time.
 _MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 
 @dataclass(frozen=True, order=True)
 class RemotePath:
-    """A file or folder by its URL; whatever its file system raises comes out as an OSError.
+    """A remote file or folder; errors of its file system are raised as OSError.
 
     Attributes:
-        url: With its protocol, such as `s3://bucket/folder/file`.
+        url: URL with its protocol, such as `s3://bucket/folder/file`.
     """
 
     url: str
@@ -38,30 +38,30 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part of the URL."""
+        """Return the last part of the URL."""
         return self.url.rstrip("/").rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
-        """The end of the name from its last dot on, or nothing."""
+        """Return the suffix with its dot, or an empty string."""
         stem, dot, end = self.name.rpartition(".")
         return dot + end if stem else ""
 
     @property
     def parent(self) -> "RemotePath":
-        """The folder that it is in."""
+        """Return the parent folder."""
         return RemotePath(self.url.rstrip("/").rpartition("/")[0])
 
     def exists(self) -> bool:
-        """Whether there is a file, or a folder with anything in it."""
+        """Return whether it is a file or a non-empty folder."""
         return self._kind() is not None
 
     def is_dir(self) -> bool:
-        """Whether it is a folder."""
+        """Return whether it is a folder."""
         return self._kind() == "directory"
 
     def _kind(self) -> str | None:
-        """Return `file`, `directory` or None; `exists` of fsspec takes a network that is down for a missing file."""
+        """Return `file`, `directory` or None; fsspec's `exists` mistakes a network error for a missing file."""
         with self._reached() as (files, path):
             files.invalidate_cache()
             try:
@@ -70,33 +70,33 @@ class RemotePath:
                 return None
 
     def iterdir(self) -> Iterator["RemotePath"]:
-        """Yield what is in the folder, as it is now and not as it was when it was last listed."""
+        """Yield the current contents of the folder, bypassing fsspec's listing cache."""
         return (path for path, _ in self._list())
 
     def folders(self) -> list["RemotePath"]:
-        """Return the folders in the folder; none where there is no folder."""
+        """Return the subfolders; empty if the folder does not exist."""
         try:
             return [path for path, kind in self._list() if kind == "directory"]
         except FileNotFoundError:
             return []
 
     def _list(self) -> list[tuple["RemotePath", str]]:
-        """Return what is in the folder, and of what type each is."""
+        """Return the contents of the folder with their types."""
         with self._reached() as (files, path):
             files.invalidate_cache()
             found = [(_below(path, about["name"]), about["type"]) for about in files.ls(path, detail=True)]
         return [(self / name, kind) for name, kind in found if name]
 
     def size(self) -> int:
-        """Return how many bytes the file has."""
+        """Return the size in bytes."""
         with self._reached() as (files, path):
             size = files.size(path)
         if size is None:
-            raise OSError(f"{self.url}: nobody says how large it is")
+            raise OSError(f"{self.url}: file size unknown")
         return int(size)
 
     def find(self) -> list[tuple["RemotePath", dict[str, Any]]]:
-        """Return every file below the folder, with what its file system says of it; none where there is no folder."""
+        """Return every file below the folder with its metadata; empty if the folder does not exist."""
         with self._reached() as (files, path):
             files.invalidate_cache()
             try:
@@ -106,25 +106,25 @@ class RemotePath:
             return [(self / below, about) for name, about in found.items() if (below := _below(path, name))]
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """Open the file for reading; `mode` is `rb`, as pathlib has it too."""
+        """Open the file for reading; `mode` must be `rb`."""
         if mode != "rb":
-            raise ValueError(f"a remote file is opened to read bytes ('rb'), not with '{mode}'")
+            raise ValueError(f"remote files can only be opened with 'rb', not with '{mode}'")
         return io.BufferedReader(_Stream(self, self.size()), _BUFFER)
 
     def read_bytes(self, start: int | None = None, end: int | None = None) -> bytes:
-        """Return the file, or its bytes from `start` to before `end`."""
+        """Return the bytes of the file, or those from `start` up to `end`."""
         with self._reached() as (files, path):
             return bytes(files.cat_file(path, start=start, end=end))
 
     def write_bytes(self, data: bytes) -> None:
-        """Put the whole file in one go: an object store shows all of it or what was there before."""
+        """Write the whole file at once; object stores make this atomic."""
         with self._reached() as (files, path):
-            if path.startswith("/"):  # no bucket but a tree, whose folders have to be there
+            if path.startswith("/"):  # a file system with folders, not a bucket
                 files.makedirs(files._parent(path), exist_ok=True)
             files.pipe_file(path, data)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Delete the file, which may be gone where `missing_ok` says so."""
+        """Delete the file; with `missing_ok`, it may be missing."""
         try:
             with self._reached() as (files, path):
                 files.rm_file(path)
@@ -133,44 +133,44 @@ class RemotePath:
                 raise
 
     def remove_tree(self) -> None:
-        """Delete the folder with all that is in it."""
+        """Delete the folder with its contents."""
         with self._reached() as (files, path):
             files.rm(path, recursive=True)
 
     @contextmanager
     def _reached(self) -> Iterator[tuple[Any, str]]:
-        """Give the file system, and the path as it names it."""
+        """Yield the file system and the path within it."""
         from fsspec.core import url_to_fs
 
         try:
             yield url_to_fs(self.url)
         except OSError:
             raise
-        except Exception as error:  # every backend has errors of its own
+        except Exception as error:  # each backend raises its own types
             raise OSError(f"{self.url}: {type(error).__name__}: {first_line(error)}") from error
 
 
-# Where a data set or a store lies.
+# Location of a data set or a store.
 Location = Path | RemotePath
 
 
 class _Stream(io.RawIOBase):
-    """A remote file of which nothing is fetched but what is read."""
+    """A remote file read lazily: only the bytes read are fetched."""
 
     def __init__(self, path: RemotePath, size: int) -> None:
         super().__init__()
         self._path, self._size, self._position = path, size, 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fetch as much as the buffer takes, and return how much that was."""
+        """Fill the buffer and return the number of bytes read."""
         end = min(self._position + len(buffer), self._size)
         data = self._path.read_bytes(self._position, end) if end > self._position else b""
         buffer[: len(data)] = data
@@ -178,22 +178,22 @@ class _Stream(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another position, and return it; nothing is fetched."""
+        """Change the position and return it; nothing is fetched."""
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         return self._position
 
     def tell(self) -> int:
-        """Return the position."""
+        """Return the current position."""
         return self._position
 
 
 def _below(folder: str, name: str) -> str:
-    """Return a name as seen from its folder; nothing where it is the folder itself."""
+    """Return a name relative to a folder; empty for the folder itself."""
     return name.rstrip("/").removeprefix(folder.rstrip("/")).lstrip("/")
 
 
 def modified_time(about: dict[str, Any]) -> float:
-    """Return when a file was written, in seconds since 1970; now, where its file system does not say."""
+    """Return the modification time in seconds since 1970, or now if the file system reports none."""
     value = next((about[key] for key in _MODIFIED if about.get(key) is not None), None)
     if isinstance(value, str):
         value = datetime.fromisoformat(value)

@@ -1,4 +1,4 @@
-"""Weight files as they lie on a disk: pointers to them, files cut short, shards that are not there."""
+"""Checks of weight files: Git LFS pointers, truncated files, missing shards."""
 
 import json
 import re
@@ -12,22 +12,22 @@ __all__ = ["check_pointer", "check_weights", "list_tensors", "list_weights"]
 _POINTER = b"version https://git-lfs"
 _SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 _INDEX = ".safetensors.index.json"
-# A header of safetensors is no longer than this.
+# Maximum header length of safetensors files.
 _LONGEST_HEADER = 100_000_000
 
 
 def list_weights(folder: Path, stem: str = "model") -> list[Path]:
-    """Return the files of a folder that hold its weights: the whole, else the shards of an index, else all there are.
+    """Return the weight files of a folder: the single file, else the shards of the index, else all there are.
 
     Args:
-        folder: Where they are.
-        stem: What their names begin with, as transformers names them.
+        folder: Folder with the weights.
+        stem: Prefix of the file names in transformers.
 
     Returns:
-        The files, in the order of their names; those an index names that are not there are among them.
+        The files, sorted by name, including files that the index lists but that do not exist.
 
     Raises:
-        ModelError: The index of shards is malformed or missing.
+        ModelError: If the index of the shards is malformed or missing.
     """
     whole, index = folder / f"{stem}.safetensors", folder / f"{stem}{_INDEX}"
     if whole.is_file():
@@ -37,7 +37,7 @@ def list_weights(folder: Path, stem: str = "model") -> list[Path]:
     others = sorted(folder.glob("*.safetensors"))
     if any(_SHARD.search(path.name) for path in others):
         raise ModelError(
-            f"{folder} holds shards of weights without their index ({index.name}): fetch the whole folder again"
+            f"{folder} has sharded weights without their index ({index.name}): download the whole folder again"
         )
     return [path for path in others if not path.name.startswith("adapter_")]
 
@@ -47,21 +47,21 @@ def _read_index(path: Path) -> list[str]:
     try:
         names: Any = json.loads(path.read_bytes())["weight_map"].values()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is malformed: expected the file of each tensor under 'weight_map'") from error
+        raise ModelError(f"{path} is malformed: expected a file for each tensor under 'weight_map'") from error
     return [str(name) for name in names]
 
 
 def check_weights(files: list[Path]) -> None:
-    """Refuse weights that are not whole.
+    """Raise if weight files are incomplete.
 
     Raises:
-        ModelError: A shard is missing, a file is the pointer of Git LFS, or one ends before its tensors do.
+        ModelError: If a shard is missing, a file is a Git LFS pointer, or a file is truncated.
     """
     missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise ModelError(
-            f"{files[0].parent} holds {len(files) - len(missing)} of its {len(files)} weight files: {missing[0]} is "
-            "missing; fetch the whole folder again"
+            f"{files[0].parent} has {len(files) - len(missing)} of {len(files)} weight files: {missing[0]} is "
+            "missing; download the whole folder again"
         )
     for path in files:
         check_pointer(path)
@@ -70,21 +70,21 @@ def check_weights(files: list[Path]) -> None:
 
 
 def check_pointer(path: Path) -> None:
-    """Refuse a file that only points to another, as Git leaves them without LFS.
+    """Raise if a file is a Git LFS pointer.
 
     Raises:
-        ModelError: It is one.
+        ModelError: If it is a pointer.
     """
     with path.open("rb") as file:
         if file.read(len(_POINTER)) == _POINTER:
             raise ModelError(
-                f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder, or fetch it "
+                f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder, or download it "
                 "with `hf download`"
             )
 
 
 def list_tensors(files: list[Path]) -> list[str]:
-    """Return the names of all tensors in files that were checked."""
+    """Return the names of all tensors in checked files."""
     names: list[str] = []
     for path in files:
         with path.open("rb") as file:
@@ -109,4 +109,4 @@ def _check_length(path: Path) -> None:
 
 
 def _damage(path: Path, size: int) -> str:
-    return f"{path} is damaged or was cut short ({size} bytes, not what its header says): fetch it again"
+    return f"{path} is damaged or truncated (its {size} bytes do not match its header): download it again"

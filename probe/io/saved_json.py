@@ -1,4 +1,4 @@
-"""Read the description in a saved folder."""
+"""Reading of description files in saved folders."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -13,13 +13,13 @@ FORMAT = 1
 
 
 class Part(BaseModel):
-    """A part of a description: nothing missing, nothing unknown, no value of another type."""
+    """A part of a description; unknown fields and type conversions are errors."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class Description(Part):
-    """What a description file holds at least."""
+    """Fields that every description file has."""
 
     format: int = FORMAT
 
@@ -28,15 +28,15 @@ D = TypeVar("D", bound=Description)
 
 
 def read_description(path: Path, kind: type[D]) -> D:
-    """Read a description of some kind.
+    """Read and validate a description file.
 
     Raises:
-        ModelError: The file is malformed, or of another version.
+        ModelError: If the file is malformed or of another format version.
     """
     try:
         found = kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise ModelError(f"{path} is malformed: {first_line(error)}") from error
     if found.format != FORMAT:
-        raise ModelError(f"{path} has format {found.format}, and this version reads {FORMAT}: update it")
+        raise ModelError(f"{path} has format {found.format}, expected {FORMAT}: update encoder-surgery")
     return found

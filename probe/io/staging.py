@@ -1,4 +1,4 @@
-"""Folders of work in progress: hidden, locked while in use; the next writer removes those whose process is gone."""
+"""Temporary folders for atomic writes: hidden and locked while in use; leftovers of killed processes are removed."""
 
 import os
 import re
@@ -11,33 +11,33 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing can be said of another process, so nothing of its is removed
+except ImportError:  # Windows: no file locks, so leftovers are never removed
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["MADE", "SCRATCH", "find_dead", "follow_umask", "is_staging", "scratch_files", "staging", "sweep"]
 
-# Ends the name of what is still being written.
+# Suffix of the names of staging folders.
 SCRATCH = ".part"
 
-# In a staging folder: what is made, and the file that its process holds a lock on.
+# Inside a staging folder: the file being written, and the lock file.
 MADE, _LOCK = "made", "lock"
 _NAME = re.compile(r"\..*-[0-9a-f]{16}\.part", re.DOTALL)
-# Bytes of the target's name in that of its staging folder: file systems take 255, and a name may be all of them.
+# Bytes of the target's name used in the staging folder's name: file systems allow 255 in total.
 _LONGEST = 100
 
 
 @contextmanager
 def staging(beside: Path) -> Iterator[Path]:
-    """Make a hidden folder beside a path, locked as long as this process needs it; it is gone afterwards.
+    """Create a hidden, locked folder beside a path; it is removed afterwards.
 
     Args:
-        beside: What is to be made; its folder is there.
+        beside: Target path; its parent folder must exist.
 
     Yields:
-        A path in the new folder, at which nothing is yet.
+        An unused path in the new folder.
 
     Raises:
-        OSError: The folder cannot be made.
+        OSError: If the folder cannot be created.
     """
     name = os.fsdecode(os.fsencode(beside.name)[:_LONGEST])
     folder, lock = _make_locked(beside.parent, name)
@@ -50,9 +50,9 @@ def staging(beside: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_files() -> Iterator[None]:
-    """Have temporary files made in a folder of this process, gone afterwards; those of killed processes go first.
+    """Put temporary files into a folder of this process, removed afterwards; first remove those of killed processes.
 
-    Where no such folder can be made, whoever needs one says so.
+    If the folder cannot be created, the error is raised by the code that needs it.
     """
     before = tempfile.tempdir
     with ExitStack() as stack:
@@ -69,34 +69,34 @@ def scratch_files() -> Iterator[None]:
 
 
 def _make_locked(parent: Path, name: str) -> tuple[Path, int]:
-    """Return a new folder, and the open file that marks it as in use."""
+    """Create a folder and return it with the file descriptor of its lock."""
     while True:
         folder = parent / f".{name}-{secrets.token_hex(8)}{SCRATCH}"
         folder.mkdir()
         try:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError:  # taken for a dead one's already
+        except FileNotFoundError:  # already removed as a leftover by another process
             continue
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        # Another process may have found it before it was locked, and taken it for a dead one's.
+        # Another process may have removed it as a leftover before it was locked.
         if _lock(lock) is not False and (folder / _LOCK).exists():
             return folder, lock
         os.close(lock)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a staging folder, as far as the system lets it."""
+    """Remove a staging folder; ignore errors."""
     with suppress(OSError):
         (folder / _LOCK).unlink()
-        folder.rmdir()  # nearly always empty by now, and not worth a listing
+        folder.rmdir()  # nearly always empty, so try this before listing it
         return
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(file: int) -> bool | None:
-    """Lock an open file; return False where another process has it locked, None where nobody can lock."""
+    """Lock an open file; return False if another process holds the lock, None without lock support."""
     if fcntl is None:
         return None
     try:
@@ -109,19 +109,19 @@ def _lock(file: int) -> bool | None:
 
 
 def is_staging(name: str) -> bool:
-    """Whether a name is that of a staging folder."""
+    """Return whether a name is that of a staging folder."""
     return _NAME.fullmatch(name) is not None
 
 
 def sweep(parent: Path, names: Iterable[str] | None = None) -> list[Path]:
-    """Remove what processes that are gone left behind in a folder.
+    """Remove the leftovers of killed processes from a folder.
 
     Args:
         parent: The folder.
-        names: What is in it, where that is known.
+        names: Contents of the folder, if already known.
 
     Returns:
-        The staging folders that were removed.
+        The removed staging folders.
     """
     if names is None:
         try:
@@ -142,8 +142,8 @@ def _remove_dead(folder: Path) -> bool:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a staging folder, and say whether nobody else does."""
-    # Made where it is missing: its process was killed before it made it, or a removal after it was gone.
+    """Hold the lock of a staging folder; yield whether no other process holds it."""
+    # Create the lock file if missing: its process was killed before creating it, or during removal.
     lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         yield _lock(lock) is True
@@ -152,7 +152,7 @@ def _held(folder: Path) -> Iterator[bool]:
 
 
 def find_dead(folders: Iterable[Path]) -> list[Path]:
-    """Return those of some staging folders that no process uses any more; nothing is removed."""
+    """Return the staging folders that no process uses any more; nothing is removed."""
     dead = []
     for folder in folders:
         with suppress(OSError), _held(folder) as free:
@@ -161,11 +161,11 @@ def find_dead(folders: Iterable[Path]) -> list[Path]:
 
 
 def follow_umask(path: Path, before: Path | None = None) -> None:
-    """Give a new file, or a folder with all in it, the permissions of any new file; libraries make some private.
+    """Set default permissions on a new file, or on a folder and its contents; some libraries create private files.
 
     Args:
-        path: What was made, in a folder that `staging` made.
-        before: A file whose permissions it takes over, where that is there.
+        path: Path created by `staging`.
+        before: File whose permissions to copy, if it exists.
     """
     mode = path.parent.stat().st_mode & 0o777
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""The lines of text files, read as a stream, with every fault named by file and line."""
+"""Streaming reader of text lines; errors give the file and line."""
 
 import gzip
 import json
@@ -25,21 +25,21 @@ __all__ = [
     "replace_surrogates",
 ]
 
-# In bytes, 64 MiB. A small archive can hold a line of gigabytes, and a line is read whole.
+# 64 MiB. Lines are read whole, and a small archive can contain a line of gigabytes.
 LONGEST_LINE = 1 << 26
 
-# What a damaged, encrypted or oddly packed file, a disk or a network makes reading raise.
+# Raised while reading damaged, encrypted or unusual archives, and by disks and networks.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-# Half a character, which JSON can write and UTF-8 cannot.
+# Lone surrogates, which JSON can express and UTF-8 cannot.
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Mark(NamedTuple):
-    """A position in a file that reading can begin at.
+    """A position in a file at which reading can start.
 
     Attributes:
-        offset: Bytes before it; in Parquet files, rows.
-        number: Lines or rows before it.
+        offset: Number of bytes before it; in Parquet files, of rows.
+        number: Number of lines or rows before it.
     """
 
     offset: int
@@ -50,25 +50,25 @@ START = Mark(0, 0)
 
 
 def label(path: Any) -> str:
-    """Return a file's name with its folder's, as messages show it."""
+    """Return a file's name with its parent folder's, for messages."""
     parts = str(path).split(os.sep)
     return "/".join(parts[-3:] if "qrels" in parts[-2:-1] else parts[-2:])
 
 
 def replace_surrogates(text: str) -> str:
-    """Return a text with the replacement character for every half character in it."""
+    """Return a text with every lone surrogate replaced by the replacement character."""
     return SURROGATE.sub("\ufffd", text)
 
 
 def read_lines(path: Any, start: Mark = START) -> Iterator[tuple[Mark, str]]:
-    """Yield the lines of a file that are not blank, with where they begin.
+    """Yield the non-blank lines of a file with their positions.
 
     Args:
-        path: The file, as a `pathlib`, `zipfile` or remote path; what ends in `.gz` is unpacked.
-        start: Where to begin.
+        path: A `pathlib`, `zipfile` or remote path; `.gz` files are decompressed.
+        start: Start position.
 
     Raises:
-        DataError: The file is missing, cannot be read, is not UTF-8, or has a line longer than `LONGEST_LINE`.
+        DataError: If the file is missing, unreadable, not UTF-8, or has a line longer than `LONGEST_LINE`.
     """
     offset, number = start
     try:
@@ -90,15 +90,15 @@ def read_lines(path: Any, start: Mark = START) -> Iterator[tuple[Mark, str]]:
 
 
 def bounded_lines(file: Any) -> Iterator[bytes]:
-    """Yield the lines of an open file with their ends, never more than `LONGEST_LINE` bytes at once.
+    """Yield the lines of an open file with their endings.
 
     Raises:
-        OverflowError: One is longer.
+        OverflowError: If a line has more than `LONGEST_LINE` bytes.
     """
     while data := file.readline(LONGEST_LINE + 1):
         if len(data) > LONGEST_LINE:
             raise OverflowError(
-                f"a line of more than {LONGEST_LINE >> 20} MiB: expected one record or judgement a line; split the text"
+                f"line longer than {LONGEST_LINE >> 20} MiB: expected one record or judgement per line; split the text"
             )
         yield data
 
@@ -111,12 +111,12 @@ def _open(path: Any) -> Iterator[Any]:
 
 
 def parse_json(line: str, location: str) -> Any:
-    """Return what a line of JSON holds; messages name its file and line, `location`.
+    """Parse a line of JSON; `location` is its file:line in messages.
 
     Raises:
-        DataError: It is no JSON.
+        DataError: If it is not valid JSON.
     """
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{location}: not JSON ({error}); expected one object a line") from error
+        raise DataError(f"{location}: not JSON ({error}); expected one object per line") from error

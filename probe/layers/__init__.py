@@ -1,1 +1,1 @@
-"""Hookpoints, layer stacks, poolings, and the hooks that read them and stop the forward early."""
+"""Hookpoints, layer stacks, poolings, and hooks that read layers and stop the forward early."""

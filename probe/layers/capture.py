@@ -1,4 +1,4 @@
-"""Capture: hook layers, pool inside the hook, stop after the deepest wanted layer."""
+"""Capture: hook layers, pool inside the hook, stop after the deepest requested layer."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +20,10 @@ __all__ = ["Capture", "StopForward"]
 
 
 class StopForward(Exception):
-    """Raised by a hook of a `Capture` to end the forward early; swallowed by that same capture alone."""
+    """Raised by a hook of a `Capture` to end the forward early; caught only by that capture."""
 
     def __init__(self, capture: "Capture") -> None:
-        """Name the capture whose deepest layer has been read."""
+        """Create the exception for a capture whose deepest layer has been read."""
         super().__init__("stopped after the deepest wanted layer")
         self.capture = capture
 
@@ -31,15 +31,15 @@ class StopForward(Exception):
 class Capture:
     """Context manager that reads pooled states at any layers of a model.
 
-    The hooks live from `__enter__` to `__exit__`. Every wanted layer is pooled as it passes by, so that
-    memory is layers x batch x dimension and never holds the token states of two layers (but where a pooling gives
-    token states, which is for a batch of queries).
+    The hooks exist from `__enter__` to `__exit__`. Every requested layer is pooled as soon as it is computed, so memory
+    is layers x batch x dimension and never holds the token states of two layers (except for token poolings, used for
+    a batch of queries).
 
         with Capture(model, stack, {3: ("mean",), 6: ("mean", "cls")}) as capture:
             states = capture.run(inputs)  # {(3, "mean"): (B, D), ...}
 
-    Layer `k` is read where block `k + 1` takes it in (the last one where the last block gives it
-    out), which is what `hidden_states[k]` is, also where a model works on states between blocks.
+    Layer `k` is read at the input of block `k + 1` (the last one at the output of the last block). This equals
+    `hidden_states[k]` even if a model changes states between blocks.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Capture:
         pooling_at: Callable[[LayerPooling], Pooling] = lambda layer_pooling: POOLINGS[layer_pooling[1]],
         forward: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
-        """Prepare a capture; no hook is set yet.
+        """Create a capture without registering hooks.
 
         Args:
             model: The whole model.
             stack: Its layer stack.
-            wanted: Poolings per layer.
-            pooling_at: What a pooling's name means at a layer.
-            forward: Runs the model on a batch's inputs; the model itself when left out.
+            wanted: Requested poolings by layer.
+            pooling_at: Returns the pooling function of a name at a layer.
+            forward: Runs the model on a batch's inputs; default: the model itself.
         """
         self._model = model
         self._forward = forward or (lambda inputs: model(**inputs))
@@ -107,16 +107,16 @@ class Capture:
         self._pool(layer, hidden)
         if layer == self._deepest:
             raise StopForward(self)
-        # The reading itself is not the encoder's cost: the clock steps over it.
+        # Pooling is not part of the encoder's cost, so its time is excluded.
         self._started += self._now() - began
 
     def _pool(self, layer: int, hidden: Tensor) -> None:
         mask = self._mask
         if hidden.ndim == 3 and mask is not None:
-            # Longformer and its like pad on the right inside their forward, to full blocks.
+            # Longformer and similar models pad to full blocks inside their forward, on the right.
             hidden = hidden[:, : mask.shape[1]]
         if hidden.ndim != 3 or mask is None or hidden.shape[:2] != mask.shape:
-            raise ModelError(f"layer {layer} gave a shape of {tuple(hidden.shape)}, expected (texts, tokens, width)")
+            raise ModelError(f"layer {layer} has the shape {tuple(hidden.shape)}, expected (texts, tokens, width)")
         if self._stack.final_norm is not None:
             hidden = self._stack.final_norm(hidden)
         hidden = hidden.float()
@@ -129,19 +129,19 @@ class Capture:
         return time.perf_counter()
 
     def run(self, inputs: Mapping[str, Any]) -> dict[tuple[int, str], Tensor]:
-        """Run one batch up to the deepest wanted layer.
+        """Run one batch up to the deepest requested layer.
 
         Args:
-            inputs: What the model's forward takes; `attention_mask` `(B, T)` is among it.
+            inputs: Keyword arguments of the model's forward, including `attention_mask` `(B, T)`.
 
         Returns:
-            Float32 states `(B, D)` per layer and pooling.
+            Float32 states `(B, D)` by layer and pooling.
 
         Raises:
-            ModelError: A wanted layer never ran, or gave no token states.
+            ModelError: If a requested layer did not run or has no token states.
         """
         if not self._handles:
-            raise RuntimeError("a Capture reads inside its with-block only")
+            raise RuntimeError("a Capture can be used only inside its with block")
         self._states = {}
         self._mask = inputs["attention_mask"]
         self._started = self._now()
@@ -155,6 +155,6 @@ class Capture:
             self._mask = None
         missing = [layer for layer in self._wanted if not any(key[0] == layer for key in self._states)]
         if missing:
-            raise ModelError(f"layers {missing} never ran in the forward of {type(self._model).__name__}")
+            raise ModelError(f"layers {missing} did not run in the forward of {type(self._model).__name__}")
         states, self._states = self._states, {}
         return states

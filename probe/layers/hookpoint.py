@@ -1,4 +1,4 @@
-"""Hookpoints: where an embedding is read, written `model@layer:pooling` or `name=model@layer:pooling`."""
+"""Hookpoints: places where an embedding is read, written `model@layer:pooling` or `name=model@layer:pooling`."""
 
 import os
 import re
@@ -28,15 +28,15 @@ __all__ = [
     "split_tower",
 ]
 
-# The keys of `probe.layers.pooling.POOLINGS`, named here so that parsing a spec does not import torch.
+# The keys of `probe.layers.pooling.POOLINGS`, repeated here so that parsing a spec does not import torch.
 POOLING_NAMES = ("cls", "last", "max", "mean")
-# Stands where a pooling does, and means none: a vector per token, for late interaction.
+# In place of a pooling: no pooling, but one vector per token, for late interaction.
 TOKENS = "tokens"
-# The pooling of a tower that brings a module for it (SigLIP's attention over the patches).
+# The pooling of a tower that has a module for it (SigLIP's attention over the patches).
 HEAD = "head"
-# Stands where a pooling does: the model's own one, and every module of its folder after that.
+# In place of a pooling: the model's own pooling and all modules after it.
 OWN = "own"
-# The towers of a model that has two; `clip@image` names one of them.
+# The towers of a two-tower model, as in `clip@image`.
 TOWERS = ("image", "text")
 
 # A layer and a pooling of one model.
@@ -44,19 +44,20 @@ LayerPooling = tuple[int, str]
 # Layers as a caller may give them.
 Layers = str | int | Iterable[int]
 
-# What follows a model.
-_LAYER_AND_POOLING = re.compile(r"(@[^@/\\]*?)?(:[a-z]+)?$")
+# Layer and pooling, which may follow a model.
+_POOLING = re.compile(r":[a-z]+$")
+_LAYER_AND_POOLING = re.compile(r"(@[^@/\\+]*?)?(:[a-z]+)?$")
 # What a model may be called, before an equals sign.
 _NAME = re.compile(r"\w[\w.-]*")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
-# A model on the hub at a commit, branch or tag, in whose name there is a letter; what reads as a tower is none.
+# A hub model at a commit, branch or tag; the revision contains a letter and does not look like a tower.
 _AT_REVISION = re.compile(r"\w[\w.-]*/[\w.-]+@(?=.*[A-Za-z]|[0-9]{40}$)\w[\w./-]*")
-# What follows the at sign: a tower, a layer of one, or the layer of a model of a single tower.
+# After the at sign: a tower, a layer of a tower, or a layer of a single-tower model.
 _TOWER_LAYERS = re.compile(rf"({'|'.join(TOWERS)})(?:\.(.*))?")
 
 
 class SpecParts(NamedTuple):
-    """A spec taken apart; what was left out is None. A name that was given to the model is part of `model`."""
+    """The parts of a spec; None for omitted ones. A name given to the model is part of `model`."""
 
     model: str
     layers: str | None
@@ -92,35 +93,34 @@ def _begins_path(text: str) -> bool:
 
 def _is_folder(spec: str) -> bool:
     """Return whether a spec is the name of an existing folder, a layer and a pooling after it left aside."""
-    without_pooling = spec.rpartition(":")[0] or spec
-    return any(os.path.isdir(name) for name in (spec, without_pooling, _LAYER_AND_POOLING.sub("", spec)))
+    return any(os.path.isdir(name) for name in (spec, _POOLING.sub("", spec), _LAYER_AND_POOLING.sub("", spec, 1)))
 
 
 def split_spec(spec: str) -> SpecParts:
-    """Take `[name=]model[@layers][:pooling]` apart, reading from the right.
+    """Split `[name=]model[@layers][:pooling]`, reading from the right.
 
     Args:
-        spec: One hookpoint as typed. The name of an existing folder is that folder as it stands. The layers of a tower
-            are written `clip@image.5`; the tower belongs to the model, `clip@image`, as the revision of a model on the
-            hub does, `owner/name@v1.0`, and as a name that is given to it does, `mine=clip@image`.
+        spec: One hookpoint. The name of an existing folder is taken as a whole. Layers of a tower are written
+            `clip@image.5`; the tower is part of the model (`clip@image`), as are the revision of a hub model
+            (`owner/name@v1.0`) and a name given to it (`mine=clip@image`).
 
     Returns:
-        The parts as typed, the model unresolved.
+        The parts, with the model unresolved.
 
     Raises:
-        CallError: The name, the pooling or the layer is not one.
+        CallError: If the name, the pooling or the layer is invalid.
     """
     name, rest = split_name(spec)
     model, pooling = _split_pooling(rest)
     model, layers = _split_layers(model)
     if not model:
-        raise CallError(f"'{spec}' names no model: expected model[@layer][:pooling], such as minilm@5:mean")
+        raise CallError(f"no model in '{spec}': expected model[@layer][:pooling], such as minilm@5:mean")
     return SpecParts(model if name is None else f"{name}={model}", layers, pooling)
 
 
 def _split_pooling(spec: str) -> tuple[str, str | None]:
     head, colon, tail = spec.rpartition(":")
-    # A colon before a slash or an at sign is part of a folder's name, or of a drive's.
+    # A colon before a slash or an at sign belongs to a folder's name or a drive.
     if not colon or os.path.isdir(spec) or any(mark in tail for mark in "/\\@"):
         return spec, None
     return head, tail if tail in (HEAD, OWN) else check_pooling(tail, tokens=True)
@@ -135,36 +135,36 @@ def _split_layers(spec: str) -> tuple[str, str | None]:
         head, tail = f"{head}@{tower[1]}", tower[2]
     if tail is not None and not _LAYERS.fullmatch(tail):
         raise CallError(
-            f"'{tail}' in '{spec}' is not a layer: expected a number, last, all, 0-5 or 1,3,5 (of a model of two "
-            "towers image.5 or text.5)"
+            f"invalid layer '{tail}' in '{spec}': expected a number, last, all, 0-5 or 1,3,5 (image.5 or text.5 for "
+            "a two-tower model)"
         )
     return head, tail
 
 
 def _names_revision(spec: str, tail: str) -> bool:
-    """Return whether a spec ends in the revision of a model on the hub, `owner/name@v1.0`."""
+    """Return whether a spec ends in the revision of a hub model, as in `owner/name@v1.0`."""
     layer = tail in ("last", "all") or _TOWER_LAYERS.fullmatch(tail)
     return not layer and _AT_REVISION.fullmatch(spec) is not None
 
 
 def model_of(spec: str) -> str:
-    """Return the model of a hookpoint whose layer is written out: `minilm` of `minilm@5:mean`, or its tower."""
+    """Return the model of a hookpoint with an explicit layer: `minilm` for `minilm@5:mean`, or its tower."""
     model, _, rest = spec.rpartition("@")
     tower = _TOWER_LAYERS.fullmatch(rest.partition(":")[0])
     return f"{model}@{tower[1]}" if tower else model
 
 
 def split_tower(name: str) -> tuple[str, str | None]:
-    """Return a model's name, and its tower where one is named (`clip@image`); an existing folder's stays whole."""
+    """Return a model's name and its tower, if given (`clip@image`); the name of an existing folder is not split."""
     model, _, tower = name.rpartition("@")
     return (model, tower) if model and tower in TOWERS and not os.path.isdir(name) else (name, None)
 
 
 def split_fusion(spec: str) -> list[str]:
-    """Split a spec at the plus signs between its hookpoints; those in the name of an existing folder are none.
+    """Split a spec at the plus signs between its hookpoints, but not within the name of an existing folder.
 
     Raises:
-        CallError: There is nothing on one side of a plus sign.
+        CallError: If one side of a plus sign is empty.
     """
     pieces = spec.split("+")
     parts: list[str] = []
@@ -176,7 +176,7 @@ def split_fusion(spec: str) -> list[str]:
         pieces = pieces[count:]
     if not all(parts):
         raise CallError(
-            f"'{spec}' joins nothing: expected hookpoints on both sides of '+', as minilm@6:mean+mpnet:mean"
+            f"incomplete fusion '{spec}': expected hookpoints on both sides of '+', such as minilm@6:mean+mpnet:mean"
         )
     return parts
 
@@ -187,27 +187,27 @@ def _is_named_folder(spec: str) -> bool:
 
 
 def check_pooling(name: str, tokens: bool = False) -> str:
-    """Return `name` if it is a pooling; `tokens` will do, too, where the flag says so.
+    """Return `name` if it is a known pooling; `tokens` is allowed only if the flag is set.
 
     Raises:
-        CallError: There is no such pooling.
+        CallError: If the pooling is unknown.
     """
     names = (*POOLING_NAMES, TOKENS) if tokens else POOLING_NAMES
     if name in names:
         return name
     if name == TOKENS:
         raise CallError(
-            f"'{TOKENS}' gives a vector per token where one per text is needed: expected one of "
-            f"{', '.join(names)} (or own); probe rank and probe layers score tokens"
+            f"'{TOKENS}' gives one vector per token, but one per text is needed: expected one of "
+            f"{', '.join(names)} (or own); use probe rank or probe layers to score tokens"
         )
     raise CallError(f"unknown pooling '{name}': expected one of {', '.join(names)} (or own)")
 
 
 def parse_layers(layers: Layers, depth: int) -> tuple[int, ...]:
-    """Turn `all`, `last`, `3`, `0-5` or `1,3,5`, or numbers, into layers from 0 to `depth`, each once, in rising order.
+    """Parse `all`, `last`, `3`, `0-5` or `1,3,5`, or numbers, into unique layers from 0 to `depth`, ascending.
 
     Raises:
-        CallError: The text is no list of layers, or a layer is outside 0..depth.
+        CallError: If the list is invalid, or a layer is outside 0..depth.
     """
     text = re.sub(r"\s*([,-])\s*", r"\1", _write_layers(layers).strip())
     if text == "all":
@@ -229,10 +229,10 @@ def _parse_range(part: str, depth: int) -> range:
         return range(depth, depth + 1)
     bounds = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
     if bounds is None:
-        raise CallError(f"'{part}' is not a layer: expected all, last, a number, 0-5 or 1,3,5")
+        raise CallError(f"invalid layer '{part}': expected all, last, a number, 0-5 or 1,3,5")
     first, last = int(bounds[1]), int(bounds[2] or bounds[1])
     if last < first:
-        raise CallError(f"layers '{part}' run backwards: expected {last}-{first}")
+        raise CallError(f"descending range '{part}' of layers: use {last}-{first}")
     if last > depth:
         raise CallError(f"layer {last} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
     return range(first, last + 1)
@@ -240,13 +240,13 @@ def _parse_range(part: str, depth: int) -> range:
 
 @dataclass(frozen=True)
 class Hookpoint:
-    """Where an embedding is read.
+    """A place where an embedding is read.
 
     Attributes:
-        model: Alias, hub id or folder, as typed, or the name given to it; `clip@image` of one tower.
-        layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last one.
-        pooling: `cls`, `last`, `max` or `mean`; `tokens` = a vector per token; `head` = what a tower pools with, where
-            that is a module of its own; None = the model's own.
+        model: Alias, hub id or folder, as given, or the name given to it; `clip@image` for one tower.
+        layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last layer.
+        pooling: `cls`, `last`, `max` or `mean`; `tokens` = one vector per token; `head` = a tower's pooling module;
+            None = the model's own.
     """
 
     model: str
@@ -258,33 +258,33 @@ class Hookpoint:
         """Parse `[name=]model[@layer][:pooling]` with a single layer.
 
         Args:
-            spec: The hookpoint as typed.
+            spec: The hookpoint.
 
         Returns:
-            The value; `str()` of it is `spec` again.
+            The hookpoint; its `str()` is `spec` again.
 
         Raises:
-            CallError: The spec is malformed or names several layers.
+            CallError: If the spec is malformed or has several layers.
         """
         check_type("spec", spec, str, expected="a string as 'minilm@5:mean'")
         model, layers, pooling = split_spec(spec)
         if layers is None or layers == "last":
             return cls(model, layers, pooling)
         if not layers.isdecimal():
-            raise CallError(f"'{spec}' names several layers: expected one, such as {model}@5")
+            raise CallError(f"several layers in '{spec}': expected one, such as {model}@5")
         if str(int(layers)) != layers:
             raise CallError(f"layer '{layers}' in '{spec}' has leading zeros: write {int(layers)}")
         return cls(model, int(layers), pooling)
 
     @property
     def layer_pooling(self) -> LayerPooling:
-        """Layer and pooling of a hookpoint that has both written out.
+        """Layer and pooling of a hookpoint in which both are given.
 
         Raises:
-            ValueError: One of them was left out.
+            ValueError: If one of them is missing.
         """
         if not isinstance(self.layer, int) or self.pooling is None:
-            raise ValueError(f"{self} leaves its layer or its pooling to the model")
+            raise ValueError(f"{self} has no explicit layer or pooling")
         return self.layer, self.pooling
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Find the layer stack of any encoder by its structure and behaviour, never by its name."""
+"""Detection of an encoder's layer stack from its structure and behaviour, independent of names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ __all__ = ["LayerStack", "block_input", "dummy_inputs", "find_layers", "first_te
 
 @dataclass(frozen=True)
 class LayerStack:
-    """The blocks of an encoder and what surrounds them.
+    """The blocks of an encoder and the modules around them.
 
     Attributes:
-        path: Name of the block list inside the model, such as `encoder.layer`.
-        blocks: The blocks, in order; block `k` (counted from 1) makes layer `k`.
-        final_norm: The norm between the last block and the model's output, if there is one, with a projection after
-            it where a model has that (OPT). It is applied at every depth, because a cut model applies it too.
-        unread: Names of modules that run after the stack only (a pooler), and of parameters that no layer needs.
-        joint: What makes the last layer out of the last block's output and of more, where a model of a single
-            block does that (DeBERTa-v2's convolution over the embeddings and the first block).
-        width: Dimension D of the model's output, which is that of every layer once the norm is applied.
-        restless: Whether a forward changes the model itself, so that what was read before would change a vector.
+        path: Name of the block list in the model, such as `encoder.layer`.
+        blocks: The blocks, in order; block `k` (counted from 1) computes layer `k`.
+        final_norm: The norm between the last block and the model's output, if any, followed by a projection in some
+            models (OPT). It is applied at every depth, because a cut model applies it too.
+        unread: Names of modules that run only after the stack (a pooler), and of parameters that no layer uses.
+        joint: Module that combines the last block's output with other states into the last layer, in models with a
+            single block (DeBERTa-v2's convolution over the embeddings and the first block).
+        width: Dimension D of the model's output, and of every layer after the norm.
+        restless: Whether a forward changes the model itself, so that earlier inputs could change later vectors.
     """
 
     path: str
@@ -40,35 +40,35 @@ class LayerStack:
 
     @property
     def depth(self) -> int:
-        """Number of blocks; layers run from 0 to this."""
+        """Number of blocks; layers are numbered from 0 to this."""
         return len(self.blocks)
 
     def needs(self, parameter: str) -> bool:
-        """Whether any layer depends on the named parameter of the model."""
+        """Return whether any layer depends on a parameter of the model."""
         return not any(f"{parameter}.".startswith(f"{name}.") for name in self.unread)
 
     def count_parameters(self, model: nn.Module, layer: int) -> int:
-        """Count the parameters a model cut after `layer` keeps: not those above, nor what only reads the full stack."""
+        """Count the parameters kept by a cut after `layer`: no later blocks, and no modules of the full stack only."""
         removed = {id(p) for block in list(self.blocks)[layer:] for p in block.parameters()}
         kept = [p for name, p in model.named_parameters() if self.needs(name) and id(p) not in removed]
         return sum(p.numel() for p in kept)
 
     def parameters_by_layer(self, model: nn.Module) -> tuple[int, ...]:
-        """Count the parameters a model cut after each layer would keep, from layer 0 to `depth`."""
+        """Count the parameters that a cut after each layer keeps, from layer 0 to `depth`."""
         return tuple(self.count_parameters(model, layer) for layer in range(self.depth + 1))
 
 
 def find_layers(model: nn.Module) -> LayerStack:
-    """Find the layer stack: the outermost `ModuleList` with `num_hidden_layers` members that makes the model's output.
+    """Find the layer stack: the outermost `ModuleList` of length `num_hidden_layers` that computes the model's output.
 
     Args:
-        model: A transformers encoder in evaluation mode; it is left as it was.
+        model: A transformers encoder in evaluation mode; left unchanged.
 
     Returns:
-        The stack with its final norm, found on a dummy forward.
+        The stack with its final norm, found with a dummy forward.
 
     Raises:
-        ModelError: There is no such list, or more than one, or the output cannot be explained.
+        ModelError: If there is no such list, or several, or the output cannot be explained.
     """
     lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
     fitting = _find_fitting(model, lists)
@@ -102,7 +102,7 @@ def _find_fitting(model: nn.Module, lists: Mapping[str, nn.ModuleList]) -> list[
 def _say_no_single_list(model: nn.Module, lists: Mapping[str, nn.ModuleList]) -> str:
     found = ", ".join(f"{name} ({len(blocks)})" for name, blocks in lists.items()) or "none"
     return (
-        f"{type(model).__name__} has no single list of its {_count_hidden_layers(model)} layers, so its layers cannot "
+        f"{type(model).__name__} has no single list of its {_count_hidden_layers(model)} layers, so they cannot "
         f"be read; module lists found: {found}"
     )
 
@@ -113,7 +113,7 @@ def _count_hidden_layers(model: nn.Module) -> int:
     count = getattr(text_config, "num_hidden_layers", None)
     if not isinstance(count, int) or count < 1:
         raise ModelError(
-            f"the config of {type(model).__name__} says num_hidden_layers = {count}: expected a number of 1 or more"
+            f"num_hidden_layers is {count} in the config of {type(model).__name__}: expected an integer of 1 or more"
         )
     return count
 
@@ -126,35 +126,35 @@ def _trace_dummy_forward(model: nn.Module) -> tuple[ForwardTrace, Tensor, bool]:
             output = first_tensor(model(**dummy_inputs(model)))
     except ModelError:
         raise
-    except Exception as error:  # whatever a foreign model makes of plain tokens
+    except Exception as error:  # models raise many types on unexpected inputs
         raise ModelError(
-            f"{type(model).__name__} does not run on plain token ids and their mask: {first_line(error)}"
+            f"{type(model).__name__} does not run on token ids with a mask: {first_line(error)}"
         ) from error
     if not bool(torch.isfinite(output).all()):
-        raise ModelError(f"the weights of {type(model).__name__} give values that are not finite")
+        raise ModelError(f"the outputs of {type(model).__name__} are not finite: check its weights")
     return trace, output, bool(changed)
 
 
 def dummy_inputs(model: nn.Module, count: int = 4) -> dict[str, Tensor]:
-    """Return some arbitrary tokens `(1, count)` with their mask, on the model's device."""
+    """Return arbitrary tokens `(1, count)` with their mask, on the model's device."""
     device = next(model.parameters()).device
     ids = 3 + torch.arange(count, device=device).unsqueeze(0) % 4
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
 def first_tensor(value: Any) -> Tensor:
-    """Return the first tensor of a module's output or input, which may be a tensor, a tuple or a ModelOutput."""
+    """Return the first tensor of a module's input or output: a tensor, a tuple or a ModelOutput."""
     while not isinstance(value, Tensor):
         if isinstance(value, Mapping):
             value = tuple(value.values())
         if not hasattr(value, "__getitem__") or len(value) == 0:
-            raise ModelError(f"a layer gave a {type(value).__name__} where token states were expected")
+            raise ModelError(f"a layer returned a {type(value).__name__}, expected token states")
         value = value[0]
     return value
 
 
 def block_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """Return the token states that a block is called with."""
+    """Return the token states passed to a block."""
     return first_tensor(args[0] if args else kwargs["hidden_states"])
 
 
@@ -164,7 +164,7 @@ def _name_last(model: nn.Module, blocks: nn.ModuleList) -> str:
 
 
 def _refuse_two_stacks(model: nn.Module, trace: ForwardTrace, path: str, *, lists: Mapping[str, nn.ModuleList]) -> None:
-    """Refuse an encoder with its decoder: the states of one stack go on in the other."""
+    """Raise for an encoder with a decoder, where one stack continues from the states of another."""
     ran = [name for name in lists if lists[name] and all(f"{name}.{i}" in trace.calls for i in range(len(lists[name])))]
     stacks = [name for name in outermost(ran) if next(lists[name].parameters(), None) is not None]
     if path not in stacks:
@@ -177,17 +177,17 @@ def _refuse_two_stacks(model: nn.Module, trace: ForwardTrace, path: str, *, list
         if after or (before and of_two):
             first, second = (path, name) if after else (name, path)
             raise ModelError(
-                f"{type(model).__name__} runs {second} on what {first} made: the layers of two stacks are no single "
-                "curve; expected an encoder without its decoder"
+                f"{type(model).__name__} runs {second} on the output of {first}, so its layers form two stacks: "
+                "expected an encoder without a decoder"
             )
 
 
 def _explain_output(
     model: nn.Module, trace: ForwardTrace, fitting: Mapping[str, nn.ModuleList], *, output: Tensor
 ) -> tuple[str, tuple[list[str], bool]]:
-    """Return the one list whose last block makes the output, with the last steps that `_find_last_steps` found."""
+    """Return the one list whose last block computes the output, with the last steps found by `_find_last_steps`."""
     explained: dict[str, tuple[list[str], bool]] = {}
-    # Beside the blocks there may be a list of tables, or one that is not used; of two that work, neither is whole.
+    # There may be other lists, of tables or unused; if two lists explain the output, neither is the whole stack.
     working = {path for path, blocks in fitting.items() if f"{path}.0" in trace.calls and list(blocks.parameters())}
     for path, blocks in fitting.items():
         if len(working) > 1 or path not in (working or fitting):
@@ -207,11 +207,10 @@ def _explain_output(
 def _find_last_steps(
     model: nn.Module, trace: ForwardTrace, last_block: str, *, output: Tensor
 ) -> tuple[list[str], bool]:
-    """Return the modules between the last block and the output, and whether they join more to the block's states."""
+    """Return the modules between the last block and the output, and whether they add other states."""
     if last_block not in trace.calls:
         raise ModelError(
-            f"the layers of {type(model).__name__} do not run as modules in its forward, so that nothing can be read "
-            "between them"
+            f"the layers of {type(model).__name__} are not called as modules in its forward, so they cannot be hooked"
         )
     hidden = first_tensor(trace.calls[last_block].output)
     if _same(hidden, output):
@@ -229,13 +228,13 @@ def _find_last_steps(
             if _same(hidden, output):
                 return steps, False
     raise ModelError(
-        f"the output of {type(model).__name__} is neither its last block's nor that of modules on top of it, "
-        "so a cut model could not be told from it"
+        f"the output of {type(model).__name__} is not that of its last block or of modules on top of it, "
+        "so a cut cannot be verified"
     )
 
 
 def _same(value: Any, expected: Tensor) -> bool:
-    """Whether a value holds a tensor, or that tensor with padding of the model's own after it (Longformer)."""
+    """Return whether a value contains a tensor, possibly followed by padding added by the model (Longformer)."""
     try:
         found = first_tensor(value)
     except ModelError:
@@ -246,7 +245,7 @@ def _same(value: Any, expected: Tensor) -> bool:
 
 
 def _find_unused(model: nn.Module, trace: ForwardTrace, path: str) -> list[str]:
-    """Return the parameters beside the stack in modules that never ran, and on which no state depends."""
+    """Return the parameters outside the stack that belong to modules that never ran and that no state depends on."""
     idle = [name for name in trace.unread(model) if not name.startswith(f"{path}.")]
     parameters: Sequence[nn.Parameter] = [model.get_parameter(name) for name in idle]
     if not idle or any(parameter.is_inference() or not parameter.is_floating_point() for parameter in parameters):
@@ -260,7 +259,7 @@ def _find_unused(model: nn.Module, trace: ForwardTrace, path: str) -> list[str]:
             if not output.requires_grad:
                 return idle
             slopes = torch.autograd.grad(output.sum(), parameters, allow_unused=True)
-    except RuntimeError:  # it cannot be differentiated, so nothing is known of it
+    except RuntimeError:  # not differentiable, so nothing is known
         return []
     finally:
         for parameter, before in zip(parameters, asked, strict=True):

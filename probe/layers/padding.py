@@ -1,4 +1,4 @@
-"""Does a text's vector depend on the texts beside it? Found by running a model on dummies padded on the right."""
+"""Test whether a text's vector depends on the other texts of its batch, with right-padded dummy inputs."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -13,27 +13,27 @@ __all__ = ["Batching", "find_batching"]
 
 Batching = Literal["padded", "equal", "single"]
 
-# Tokens of the shorter of two texts, and of the longer one at least: no power of two, no multiple of a block.
+# Lengths of the shorter and at least of the longer text: not powers of two or multiples of a block.
 _SHORT, _LONG = 5, 27
-# Where a config speaks of blocks, windows or chunks of tokens, the longer text fills several of the longest.
+# If a config has blocks, windows or chunks of tokens, the longer text fills several of the longest.
 _BLOCKS, _LONGEST = 12, 1024
 _SIZES = ("block_size", "window", "chunk", "landmark", "segment_means", "stride", "ratio")
-# Relative differences that rounding makes: batches of another shape add up in another order.
+# Relative differences due to rounding: batches of different shapes sum in a different order.
 _ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-8}
 _ROUNDING_OF_HALF = 4e-2
 
 
 def find_batching(model: nn.Module, *, pad_id: int, longest: int) -> Batching:
-    """Find what texts may run together, so that the vector of each depends on itself alone.
+    """Find which texts may share a batch so that each vector depends on its text alone.
 
     Args:
-        model: A transformers encoder in evaluation mode; it is left as it was.
-        pad_id: The token that fills up the shorter texts of a batch.
-        longest: The longest text the model takes, in tokens.
+        model: A transformers encoder in evaluation mode; left unchanged.
+        pad_id: Padding token.
+        longest: Maximum length of the model, in tokens.
 
     Returns:
-        `padded` where texts of any length may run together, `equal` where only those of the same length may, `single`
-        where the states of a text differ even then (experts of a limited capacity).
+        `padded` if texts of any length may share a batch, `equal` if only texts of equal length may, `single` if the
+        states differ even then (experts with limited capacity).
     """
     lengths = _lengths(model, longest)
     texts = list(_texts(model, (lengths[0], *lengths), pad_id))
@@ -73,7 +73,7 @@ def _lengths(model: nn.Module, longest: int) -> tuple[int, ...]:
 
 
 def _texts(model: nn.Module, lengths: tuple[int, ...], pad_id: int) -> Iterator[Tensor]:
-    """Yield ids `(1, T)` of drawn tokens, none of them the padding, on the model's device."""
+    """Yield ids `(1, T)` of random tokens other than the padding, on the model's device."""
     generator = torch.Generator().manual_seed(11)
     known = _count_known(model)
     possible = torch.tensor([token for token in range(min(3, known - 2), min(known, 1000)) if token != pad_id])
@@ -86,7 +86,7 @@ def _texts(model: nn.Module, lengths: tuple[int, ...], pad_id: int) -> Iterator[
 def _count_known(model: nn.Module) -> int:
     try:
         return int(model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
-    except (AttributeError, NotImplementedError):  # it embeds in a way of its own
+    except (AttributeError, NotImplementedError):  # no standard embedding table
         return 7
 
 
@@ -96,7 +96,7 @@ def _run(model: nn.Module, ids: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:
-    """Whether states `(B, T, D)` are the same but for rounding, token by token."""
+    """Return whether states `(B, T, D)` agree up to rounding, token by token."""
     if found.shape != expected.shape:
         return False
     tolerance = _ROUNDING.get(found.dtype, _ROUNDING_OF_HALF)

@@ -1,7 +1,7 @@
 """Poolings: pure functions from token states to one vector per text.
 
-Each takes token states `(B, T, D)` and their mask `(B, T)`, 1 for a token and 0 for padding, which may be on either
-side, and returns `(B, D)`.
+Each takes token states `(B, T, D)` and their mask `(B, T)`, 1 for tokens and 0 for padding on either side, and returns
+`(B, D)`.
 """
 
 from collections.abc import Callable
@@ -19,24 +19,24 @@ def _take(hidden: Tensor, positions: Tensor) -> Tensor:
 
 
 def pool_cls(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the first real token of every text."""
+    """Return the first non-padding token of every text."""
     return _take(hidden, mask.long().argmax(dim=1))
 
 
 def pool_last(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the last real token of every text, on whichever side the padding is."""
+    """Return the last non-padding token of every text."""
     from_the_end = mask.long().flip(1).argmax(dim=1)
     return _take(hidden, mask.shape[1] - 1 - from_the_end)
 
 
 def pool_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of the real tokens of every text; zeros for a text without tokens."""
+    """Return the mean over the non-padding tokens of every text; zeros for a text without tokens."""
     padding = mask.unsqueeze(-1) == 0
     return hidden.masked_fill(padding, 0.0).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def pool_max(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the largest value of every dimension over the real tokens of every text; zeros for one without."""
+    """Return the maximum per dimension over the non-padding tokens of every text; zeros for a text without tokens."""
     padding = mask.unsqueeze(-1) == 0
     largest = hidden.masked_fill(padding, float("-inf")).max(dim=1).values
     return largest.masked_fill(mask.sum(dim=1, keepdim=True) == 0, 0.0)

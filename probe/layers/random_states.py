@@ -1,4 +1,4 @@
-"""The random generators of whoever calls: models and trainings seed them, and nobody asked them to."""
+"""Protection of the caller's random generators, which some models and trainings seed."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ __all__ = ["kept_random_states"]
 
 @contextmanager
 def kept_random_states() -> Iterator[None]:
-    """Give Python's, numpy's and torch's random generators their states back afterwards, on all devices."""
+    """Restore the states of the random generators of Python, numpy and torch (all devices) afterwards."""
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     devices = range(torch.accelerator.device_count()) if accelerator else ()

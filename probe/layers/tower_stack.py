@@ -1,4 +1,4 @@
-"""Find one tower of a two-tower model by its behaviour: its blocks, and what makes an embedding of the last one."""
+"""Detection of one tower of a two-tower model from its behaviour: its blocks and its embedding head."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from probe.layers.pooling import POOLINGS, Pooling
 
 __all__ = ["Tower", "TowerModule", "find_tower"]
 
-# Greatest relative difference between an embedding and what is put together here of its parts.
+# Maximum relative difference between an embedding and its reconstruction from the detected parts.
 _TOLERANCE = 1e-4
-# What a module may make of a shape that is not meant for it.
+# Errors raised by modules on inputs of an unexpected shape.
 _MISFITS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, ModelError)
 
 
 class TowerModule(nn.Module):
-    """One tower of a model, run as the model itself runs it."""
+    """One tower of a model, run through the model's own method."""
 
     def __init__(self, model: nn.Module, tower: str) -> None:
-        """Run `tower` of a model, `image` or `text`.
+        """Wrap the `image` or `text` tower of a model.
 
         Raises:
-            ModelError: The model does not embed such inputs.
+            ModelError: If the model cannot embed such inputs.
         """
         super().__init__()
         self.model = model
@@ -36,13 +36,13 @@ class TowerModule(nn.Module):
         self.config: Any = model.config
         if not callable(getattr(model, f"get_{tower}_features", None)):
             raise ModelError(
-                f"{type(model).__name__} has no get_{tower}_features, so it embeds no {tower}s by themselves"
+                f"{type(model).__name__} has no get_{tower}_features, so it cannot embed {tower}s separately"
             )
 
     def forward(self, **inputs: Tensor) -> Tensor:
         """Return the embeddings `(B, P)` of `pixel_values` `(B, 3, H, W)`, or of `input_ids` `(B, T)`.
 
-        The mask of an image's tokens, all of them, is for who reads the layers.
+        The mask of an image's tokens (all ones) is for the readers of the layers.
         """
         if self.tower == "image":
             inputs = {"pixel_values": inputs["pixel_values"]}
@@ -55,10 +55,10 @@ class Tower:
     """One tower.
 
     Attributes:
-        stack: Its blocks; the final norm is applied at every layer, as a tower cut there applies it.
-        pooling: Its own pooling: one of ours, or `head`, a module of its own.
-        steps: What makes the embedding of a pooled state, or of the token states where the first of them pools.
-        tokens: How many tokens its blocks pass on; of texts, as many as there were.
+        stack: Its blocks; the final norm is applied at every layer, as in a cut tower.
+        pooling: Its own pooling: a standard one, or `head`, a module of the model.
+        steps: Modules from the pooled state to the embedding; the first one may itself pool token states.
+        tokens: Number of tokens its blocks pass on; for texts, the number of input tokens.
         width: P, the dimension of its embeddings.
     """
 
@@ -69,7 +69,7 @@ class Tower:
     width: int
 
     def pooling_at(self, name: str) -> Pooling:
-        """Return what makes embeddings `(B, P)` of normed token states, the projection included."""
+        """Return the function from normed token states to embeddings `(B, P)`, including the projection."""
         own = _pool(name)
         weight = next((p for step in self.steps for p in step.parameters()), None)
 
@@ -88,14 +88,14 @@ def _pool(name: str) -> Pooling:
 
 
 def find_tower(module: TowerModule, inputs: Mapping[str, Tensor]) -> Tower:
-    """Find the blocks of a tower, and explain its embedding by what runs after them.
+    """Find the blocks of a tower, and explain its embedding by the modules after them.
 
     Args:
         module: The tower.
-        inputs: Two different inputs, of texts with their `attention_mask` `(2, T)`.
+        inputs: Two different inputs; texts with their `attention_mask` `(2, T)`.
 
     Raises:
-        ModelError: There is no single list of its blocks, or the embedding cannot be told from them.
+        ModelError: If there is no single list of blocks, or they do not explain the embedding.
     """
     trace = ForwardTrace()
     with torch.inference_mode(), trace.watching(module):
@@ -115,13 +115,13 @@ def find_tower(module: TowerModule, inputs: Mapping[str, Tensor]) -> Tower:
             if _makes(tower, hidden, mask, embedding=embedding):
                 return tower
     raise ModelError(
-        f"the {module.tower} embedding of {type(module.model).__name__} is none of our poolings of its last block's "
-        f"states with {', '.join(after) or 'nothing'} on top, so a cut tower could not be told from it"
+        f"unsupported pooling: the {module.tower} embedding of {type(module.model).__name__} is no known pooling of "
+        f"its last block's states followed by {', '.join(after) or 'nothing'}, so a cut tower cannot be verified"
     )
 
 
 def _find_blocks(module: TowerModule, trace: ForwardTrace) -> tuple[str, nn.ModuleList]:
-    """Return the one outermost list of modules that ran one after another, each on what the one before made."""
+    """Return the one outermost list of modules that ran one after another, each on the output of the previous one."""
     lists = {name: m for name, m in module.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
     ran = [name for name, blocks in lists.items() if all(f"{name}.{i}" in trace.calls for i in range(len(blocks)))]
     outer = outermost(ran)
@@ -134,7 +134,7 @@ def _find_blocks(module: TowerModule, trace: ForwardTrace) -> tuple[str, nn.Modu
 
 
 def _is_norm(module: nn.Module, hidden: Tensor) -> bool:
-    """Whether a module gives the same for states of any length, which is what a norm is for."""
+    """Return whether a module's output is independent of the scale of its input, as for a norm."""
     with torch.inference_mode():
         try:
             once, twice = first_tensor(module(hidden)), first_tensor(module(2 * hidden))
@@ -144,7 +144,7 @@ def _is_norm(module: nn.Module, hidden: Tensor) -> bool:
 
 
 def _makes(tower: Tower, hidden: Tensor, mask: Tensor, *, embedding: Tensor) -> bool:
-    """Whether a tower's parts, put together, give its embedding."""
+    """Return whether the parts of a tower reproduce its embedding."""
     state = hidden if tower.stack.final_norm is None else first_tensor(tower.stack.final_norm(hidden))
     try:
         made = tower.pooling_at(tower.pooling)(state.float(), mask)

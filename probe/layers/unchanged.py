@@ -1,4 +1,4 @@
-"""Run a model and leave it as it was found, whatever its forward does to it."""
+"""Running a model without leaving changes in it, even if its forward modifies it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +11,23 @@ from probe.layers.random_states import kept_random_states
 
 __all__ = ["unchanged"]
 
-# What torch keeps in every module for itself; hooks that are set meanwhile are their owners' to remove.
+# Attributes that torch keeps in every module; hooks set in the meantime are left to their owners.
 _TORCHS_OWN = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
 _CONTAINERS = (dict, list, set)
 
 
 @contextmanager
 def unchanged(model: nn.Module) -> Iterator[list[str]]:
-    """Undo, when the with-block ends, what forwards did to a model: other attributes, caches, modules and buffers.
+    """Undo all changes that forwards make to a model (attributes, caches, modules, buffers) when the block ends.
 
-    BigBird replaces its attention for good once it has seen a short text: without this, a vector would depend on the
-    texts that came before. The random generators are left as they were, too, since models seed them.
+    BigBird replaces its attention permanently after a short text: without this, vectors would depend on earlier texts.
+    The random generators are restored too, since some models seed them.
 
     Args:
-        model: Any model; its parameters are not looked at, as no forward changes them.
+        model: Any model; its parameters are not checked, since no forward changes them.
 
     Yields:
-        A list that is empty until the block ends, and then names the classes of what had changed.
+        A list, filled at the end of the block with the class names of changed objects.
     """
     before = [(owner, _remember(owner)) for owner in _owners(model)]
     copies = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
@@ -51,7 +51,7 @@ def _owners(model: nn.Module) -> Iterator[Any]:
 
 
 def _remember(owner: Any) -> dict[str, tuple[Any, Any]]:
-    """Return every attribute of a module or config, with a copy of what it holds where that can change in place."""
+    """Return all attributes of a module or config, with copies of those that can change in place."""
     return {
         name: (value, value.copy() if isinstance(value, _CONTAINERS) else None)
         for name, value in vars(owner).items()
@@ -64,7 +64,7 @@ def _is_torchs(owner: Any, name: str) -> bool:
 
 
 def _restore(owner: Any, attributes: dict[str, tuple[Any, Any]]) -> bool:
-    """Give an owner its attributes back; return whether any had changed."""
+    """Restore an object's attributes; return whether any had changed."""
     now = vars(owner)
     new = [name for name in now if name not in attributes and not _is_torchs(owner, name)]
     for name in new:
@@ -81,7 +81,7 @@ def _restore(owner: Any, attributes: dict[str, tuple[Any, Any]]) -> bool:
 
 
 def _holds(container: Any, content: Any) -> bool:
-    """Whether a container holds the very objects of its copy; tensors are never compared by value."""
+    """Return whether a container holds the same objects as its copy; tensors are compared by identity."""
     if isinstance(container, set):
         return bool(container == content)
     if len(container) != len(content):

@@ -1,7 +1,7 @@
-"""Accuracy and macro-F1 with intervals and paired tests, out of per-text counts; pure functions.
+"""Accuracy and macro-F1 with intervals and paired tests, from per-text counts; pure functions.
 
-Both measures follow from three counts per class (hits, predictions, examples), and a resample of the texts only sums
-other texts' counts. So a bootstrap of any number of classifiers is one sparse product.
+Both measures follow from three counts per class (hits, predictions, examples), and a resample only sums the counts of
+other texts. So the bootstrap of any number of classifiers is one sparse matrix product.
 """
 
 from collections.abc import Callable
@@ -24,15 +24,15 @@ Measure = Callable[[Wide], Wide]
 
 
 def _counter(truth: Classes, predicted: Classes, classes: int) -> "csr_matrix":
-    """Return what every text adds to the counts of every class, for any number of classifiers.
+    """Return the contribution of every text to the counts of every class, for any number of classifiers.
 
     Args:
-        truth: Class of every text, from 0, `(R, N)`.
+        truth: Class index of every text, `(R, N)`.
         predicted: Predicted class `(R, N)`.
         classes: Number of classes K.
 
     Returns:
-        Sparse, 0 or 1, `(R * 3 * K, N)`: hit, predicted, an example. Times how often each text counts, it gives counts.
+        Sparse 0/1 matrix `(R * 3 * K, N)` of hits, predictions and examples; times text weights, it gives counts.
     """
     from scipy.sparse import coo_matrix
 
@@ -48,21 +48,21 @@ def _counter(truth: Classes, predicted: Classes, classes: int) -> "csr_matrix":
 
 
 def _count(counts_of: "csr_matrix", weights: NDArray[Any], classes: int) -> Wide:
-    """Return hits, predictions and examples `(B, R, 3, K)`, each text counted as often as `weights` `(B, N)` say."""
+    """Return hits, predictions and examples `(B, R, 3, K)`, with every text weighted by `weights` `(B, N)`."""
     counts: Wide = (counts_of @ weights.T.astype(np.float64)).T
     return counts.reshape(len(weights), -1, 3, classes)
 
 
 def accuracy(counts: Wide) -> Wide:
-    """Return the share of texts whose class was predicted, `(...)` of counts `(..., 3, K)`."""
+    """Return the share of correctly predicted texts, `(...)`, from counts `(..., 3, K)`."""
     share: Wide = counts[..., 0, :].sum(axis=-1) / counts[..., 2, :].sum(axis=-1)
     return share
 
 
 def macro_f1(counts: Wide) -> Wide:
-    """Return the mean over classes of F1 = 2 hits / (predictions + examples), `(...)` of counts `(..., 3, K)`.
+    """Return the mean over classes of F1 = 2 hits / (predictions + examples), `(...)`, from counts `(..., 3, K)`.
 
-    A class with neither examples nor predictions is left out, as scikit-learn's `f1_score(average="macro")` does.
+    Classes with neither examples nor predictions are skipped, as in scikit-learn's `f1_score(average="macro")`.
     """
     hits, both = counts[..., 0, :], counts[..., 1, :] + counts[..., 2, :]
     f1 = np.divide(2 * hits, both, out=np.zeros_like(both), where=both > 0)
@@ -74,7 +74,7 @@ MEASURES: dict[str, Measure] = {"accuracy": accuracy, "macro-f1": macro_f1}
 
 
 def measure_all(truth: Classes, predicted: Classes, classes: int) -> dict[str, Wide]:
-    """Return every measure of classifiers: per name `(R,)`, of truth and predictions `(R, N)` and K classes."""
+    """Return every measure by name, `(R,)`, from truth and predictions `(R, N)` with K classes."""
     counts = _count(_counter(truth, predicted, classes), np.ones((1, truth.shape[1])), classes)[0]
     return {name: measure(counts) for name, measure in MEASURES.items()}
 
@@ -83,13 +83,13 @@ def intervals(truth: Classes, predicted: Classes, classes: int, *, seed: int) ->
     """Return percentile bootstrap intervals over texts (Efron 1979) of every measure.
 
     Args:
-        truth: Class of every text, from 0, `(R, N)`.
-        predicted: Predicted class `(R, N)`; all rows see the same resamples.
+        truth: Class index of every text, `(R, N)`.
+        predicted: Predicted class `(R, N)`; all rows share the same resamples.
         classes: Number of classes K.
-        seed: Of the resampling.
+        seed: Random seed of the resampling.
 
     Returns:
-        The 95 % interval per measure and row.
+        The 95 % intervals by measure and row.
     """
     counts_of = _counter(truth, predicted, classes)
     found: dict[str, list[Wide]] = {name: [] for name in MEASURES}
@@ -104,14 +104,14 @@ def paired_test(truth: Classes, predicted: Classes, baseline: Classes, *, measur
     """Return two-sided p-values of paired randomisation tests over texts (Noreen 1989; Yeh, COLING 2000).
 
     The predictions of two classifiers are swapped at random, text by text; the p-value is the share of swaps whose
-    difference is at least as large as the one observed, the observed one counted in.
+    difference is at least as large as the observed one (which is included).
 
     Args:
-        truth: Class of every text, from 0, `(N,)`.
+        truth: Class index of every text, `(N,)`.
         predicted: Predicted class `(R, N)`.
-        baseline: Class that the classifier to compare with predicted `(N,)`.
-        measure: What differs.
-        seed: Of the swaps, the same for every row.
+        baseline: Class predicted by the baseline `(N,)`.
+        measure: Measure to compare.
+        seed: Random seed of the swaps, the same for every row.
 
     Returns:
         The p-value per row, at least 1 / (RESAMPLES + 1).
@@ -123,7 +123,7 @@ def paired_test(truth: Classes, predicted: Classes, baseline: Classes, *, measur
     everything = np.ones((1, len(truth)))
     own = _count(mine, everything, classes)
     other = own + _count(moved, everything, classes)
-    # A tolerance, because the same sum in another order differs in its last bits.
+    # Tolerance for floating-point sums in different order.
     observed = np.abs(measure(own) - measure(other)) - 1e-9
     extreme = np.zeros(len(predicted), np.int64)
     for drawn in swaps(len(truth), seed):

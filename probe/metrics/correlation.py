@@ -1,4 +1,4 @@
-"""Correlations of scores with gold scores, their bootstrap and paired tests; pure functions."""
+"""Correlations with gold scores, their bootstrap and paired tests; pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ Wide = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Ties:
-    """Values in rising order, in groups of equal ones."""
+    """Values in ascending order, grouped by equality."""
 
     values: Wide
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Indices of the values, the smallest first."""
+        """Indices of the values in ascending order."""
         return np.argsort(self.values, kind="stable")
 
     @cached_property
@@ -31,13 +31,13 @@ class _Ties:
         return np.concatenate([[True], ordered[1:] != ordered[:-1]])
 
     def ranks(self, counts: NDArray[np.int64]) -> Wide:
-        """Return every value's rank, ties averaged, where it comes as often as counted.
+        """Return the average rank of every value, with values repeated by their counts.
 
         Args:
-            counts: How often each value comes `(B, P)`.
+            counts: Number of repetitions of each value, `(B, P)`.
 
         Returns:
-            Ranks less one half `(B, P)`, so that their mean is half the number of values.
+            Ranks minus one half, `(B, P)`, so their mean is half the number of values.
         """
         sizes = np.add.reduceat(counts[:, self.order], np.flatnonzero(self._fresh), axis=1).astype(np.float64)
         middles = np.cumsum(sizes, axis=1) - sizes / 2
@@ -48,13 +48,13 @@ class _Ties:
 
 
 def spearman(values: Wide, gold: Wide) -> float | None:
-    """Return Spearman's correlation of `(P,)` and `(P,)`, ties averaged as in scipy; None where one is constant."""
+    """Return Spearman's correlation of `(P,)` and `(P,)` with averaged ties, as in scipy; None if one is constant."""
     once = np.ones((1, len(gold)), np.int64)
     return pearson(_Ties(values).ranks(once)[0], _Ties(gold).ranks(once)[0])
 
 
 def pearson(values: Wide, gold: Wide) -> float | None:
-    """Return Pearson's correlation of `(P,)` and `(P,)`, None where one of them is constant."""
+    """Return Pearson's correlation of `(P,)` and `(P,)`; None if one is constant."""
     if np.ptp(values) == 0 or np.ptp(gold) == 0:
         return None
     left, right = values - values.mean(), gold - gold.mean()
@@ -62,20 +62,20 @@ def pearson(values: Wide, gold: Wide) -> float | None:
 
 
 def highest_spearman(gold: Wide) -> float | None:
-    """Return the Spearman correlation of values without ties that are in perfect order; ties of `gold` lower it."""
+    """Return the highest Spearman correlation that values without ties can reach; ties in `gold` lower it."""
     return spearman(np.arange(len(gold), dtype=np.float64), np.sort(gold))
 
 
 def resample_spearman(rows: Sequence[Wide], gold: Wide, seed: int) -> Wide:
-    """Return Spearman correlations of bootstrap resamples of the pairs, ranked anew in every resample.
+    """Return Spearman correlations of bootstrap resamples of the pairs; ranks are recomputed in every resample.
 
     Args:
-        rows: R times values `(P,)`; all see the same resamples.
+        rows: R arrays of values `(P,)`; all share the same resamples.
         gold: `(P,)`.
-        seed: Of the resampling.
+        seed: Random seed of the resampling.
 
     Returns:
-        `(RESAMPLES, R)`; 0 where a resample is constant.
+        `(RESAMPLES, R)`; 0 for constant resamples.
     """
     tied, gold_ties = [_Ties(values) for values in rows], _Ties(gold)
     found = []
@@ -86,7 +86,7 @@ def resample_spearman(rows: Sequence[Wide], gold: Wide, seed: int) -> Wide:
 
 
 def _correlate(left: Wide, right: Wide, counts: NDArray[np.int64]) -> Wide:
-    """Return the correlation of ranks `(B, P)` that come as often as counted: `(B,)`."""
+    """Return the correlation `(B,)` of ranks `(B, P)` weighted by their counts."""
     mean = counts.shape[1] / 2
     left, right = left - mean, right - mean
     weighted = counts * left
@@ -99,17 +99,17 @@ def _correlate(left: Wide, right: Wide, counts: NDArray[np.int64]) -> Wide:
 def paired_bootstrap(resampled: Wide, baseline: Wide) -> list[float]:
     """Return two-sided p-values of paired bootstrap tests (Efron and Tibshirani 1993, chapter 15).
 
-    Twice the share of resamples in which the difference is on the other side of 0, the observed one counted in.
+    The p-value is twice the share of resamples whose difference has the opposite sign (the observed one is included).
 
     Args:
-        resampled: One column per row of the table `(RESAMPLES, R)`.
-        baseline: The same resamples of what they are compared with `(RESAMPLES,)`.
+        resampled: Resampled correlations, one column per row of the table, `(RESAMPLES, R)`.
+        baseline: Resampled correlations of the baseline, `(RESAMPLES,)`.
 
     Returns:
         The p-value per row, at most 1.
     """
     differences = resampled - baseline[:, None]
-    # A tolerance, because equal rankings differ in their last bits.
+    # Tolerance for equal rankings that differ in their last bits.
     below, above = (differences < 1e-12).sum(axis=0), (differences > -1e-12).sum(axis=0)
     fewer = np.minimum(below, above)
     return [min(1.0, 2 * (int(count) + 1) / (RESAMPLES + 1)) for count in fewer]

@@ -1,4 +1,4 @@
-"""What a cloud of vectors looks like, and how alike two clouds of the same texts are; pure functions, in float64."""
+"""Shape of a set of vectors, and similarity of two sets for the same texts; pure functions in float64."""
 
 import math
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ _Wide = NDArray[np.float64]
 
 
 def spectrum(vectors: Embeddings) -> _Wide:
-    """Return the share of every principal axis in the energy of vectors of length 1.
+    """Return the share of every principal axis in the energy of unit vectors.
 
     Args:
         vectors: `(N, D)`; scaled to length 1, not centred.
 
     Returns:
-        `(min(N, D),)`, largest first, summing to 1; zeros where every vector is zero.
+        `(min(N, D),)`, descending, summing to 1; zeros if every vector is zero.
     """
     values: _Wide = np.asarray(np.linalg.svd(_wide(vectors), compute_uv=False), np.float64)
     energies: _Wide = values**2
@@ -39,14 +39,14 @@ def spectrum(vectors: Embeddings) -> _Wide:
 
 
 def alignment(queries: Embeddings, documents: Embeddings) -> float:
-    """Return the mean squared distance of pairs that belong together (Wang and Isola, ICML 2020, alpha 2).
+    """Return the mean squared distance of matching pairs (Wang and Isola, ICML 2020, alpha 2).
 
     Args:
         queries: `(N, D)`, scaled to length 1.
-        documents: `(N, D)`, row i belonging to row i of the queries.
+        documents: `(N, D)`; row i matches row i of the queries.
 
     Returns:
-        From 0, all pairs equal, to 4.
+        From 0 (all pairs equal) to 4.
     """
     return float(((_wide(queries) - _wide(documents)) ** 2).sum(axis=1).mean())
 
@@ -58,25 +58,25 @@ def uniformity(vectors: Embeddings) -> float:
         vectors: `(N, D)`, N >= 2, scaled to length 1.
 
     Returns:
-        0 where all are equal; the lower, the more evenly they fill the sphere, to -4.
+        0 if all are equal; lower values mean a more uniform distribution on the sphere, down to -4.
     """
     units = _wide(vectors)
     cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
     lengths = (units**2).sum(axis=1)
-    # Of unit vectors the squared distance is 2 - 2 cos; a zero vector has length 0.
+    # For unit vectors the squared distance is 2 - 2 cos; a zero vector has length 0.
     pairs = np.add.outer(lengths, lengths)[np.triu_indices(len(units), 1)]
     return math.log(float(np.exp(-2 * (pairs - 2 * cosines)).mean()))
 
 
 def dominant_dimensions(vectors: Embeddings, count: int = 3) -> tuple[tuple[int, float], ...]:
-    """Return the dimensions that make up most of the mean cosine (Timkey and van Schijndel, EMNLP 2021).
+    """Return the dimensions that contribute most to the mean cosine (Timkey and van Schijndel, EMNLP 2021).
 
     Args:
         vectors: `(N, D)`, scaled to length 1.
-        count: How many.
+        count: Number of dimensions.
 
     Returns:
-        Dimension, counted from 0, and its share of |mean vector|^2, the greatest first.
+        Dimension index and its share of |mean vector|^2, in descending order.
     """
     energies = _wide(vectors).mean(axis=0) ** 2
     total = float(energies.sum())
@@ -85,15 +85,15 @@ def dominant_dimensions(vectors: Embeddings, count: int = 3) -> tuple[tuple[int,
 
 
 def linear_cka(clouds: Sequence[Embeddings]) -> _Wide:
-    """Return the linear centred kernel alignment of clouds of the same texts (Kornblith et al., ICML 2019, equation 4).
+    """Return the linear centred kernel alignment of vectors of the same texts (Kornblith et al., ICML 2019, eq. 4).
 
-    CKA = |Y'X|^2 / (|X'X| |Y'Y|) of centred X and Y, norms of Frobenius.
+    CKA = |Y'X|^2 / (|X'X| |Y'Y|) for centred X and Y, with Frobenius norms.
 
     Args:
-        clouds: L clouds `(N, D_l)` as pooled, all of the same texts in the same order.
+        clouds: L arrays `(N, D_l)`, for the same texts in the same order.
 
     Returns:
-        `(L, L)`, from 0 to 1; 1 where one is a rotation of the other, scaled and shifted; 0 where one has no variance.
+        `(L, L)`, from 0 to 1; 1 if one is a rotation of the other, scaled and shifted; 0 if one has no variance.
     """
     centred = [cloud - cloud.mean(axis=0) for cloud in (cloud.astype(np.float64) for cloud in clouds)]
     own = [float(np.linalg.norm(cloud.T @ cloud)) for cloud in centred]
@@ -111,7 +111,7 @@ def _wide(vectors: Embeddings) -> _Wide:
     return unit(vectors).astype(np.float64)
 
 
-# Vectors looked at; a collapse shows on any sample.
+# Number of vectors tested; a collapse shows in any sample.
 SAMPLE = 512
 
 
@@ -123,13 +123,13 @@ def mean_cosine(vectors: Embeddings) -> float:
 
 
 def effective_rank(vectors: Embeddings) -> float:
-    """Return the exponential of the entropy of the singular values' shares (Roy and Vetterli 2007).
+    """Return the exponential of the entropy of the normalized singular values (Roy and Vetterli 2007).
 
     Args:
         vectors: `(N, D)`; scaled to length 1, not centred.
 
     Returns:
-        1 for a single direction, up to min(N, D); 0 when every vector is zero.
+        1 for a single direction, up to min(N, D); 0 if every vector is zero.
     """
     values = np.linalg.svd(_wide(vectors), compute_uv=False)
     if values.sum() == 0:
@@ -139,16 +139,16 @@ def effective_rank(vectors: Embeddings) -> float:
 
 
 def is_collapsed(vectors: Embeddings) -> bool:
-    """Whether the vectors `(N, D)` are all equal up to their length, or all zero."""
+    """Return whether the vectors `(N, D)` are all equal up to scale, or all zero."""
     sample = vectors[:SAMPLE]
     if len(sample) < 2:
         return False
-    # Anisotropic states reach mean cosines of .9999 and still rank well: only rounding is allowed for.
+    # Anisotropic states reach mean cosines of .9999 and still rank well, so only rounding is tolerated.
     return mean_cosine(sample) > 1 - 1e-6 or (_has_one_direction(sample) and effective_rank(sample) < 1.01)
 
 
 def _has_one_direction(vectors: Embeddings) -> bool:
-    """Whether one direction can hold nearly all of the energy: a cheap bound that spares the singular values."""
+    """Return whether one direction may hold nearly all of the energy: a cheap bound that avoids the singular values."""
     gram = unit(vectors).T @ unit(vectors)
     trace = float(np.trace(gram))
     return trace == 0 or float((gram**2).sum()) > 0.9 * trace**2

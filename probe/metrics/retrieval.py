@@ -1,4 +1,4 @@
-"""Retrieval metrics per query, computed by pytrec_eval (which BEIR uses too)."""
+"""Retrieval metrics per query, computed by pytrec_eval (as in BEIR)."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _TREC_NAMES = {
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric at a cut-off, written `ndcg@10`."""
+    """A metric at a cutoff, written `ndcg@10`."""
 
     name: str
     cutoff: int
@@ -34,11 +34,11 @@ class Metric:
     def parse(cls, text: "str | Metric") -> "Metric":
         """Parse `ndcg@10`, `map@100`, `recall@100`, `precision@5`, `mrr@10` or `success@1`, in any case.
 
-        Success is 1 where a relevant document is among the first k: what papers on images and texts call recall@k.
-        What is a metric already stays what it is.
+        Success is 1 if one of the first k documents is relevant; image retrieval papers call it recall@k. A Metric is
+        returned unchanged.
 
         Raises:
-            CallError: There is no such metric, or it has no cut-off.
+            CallError: If the metric is unknown or has no cutoff.
         """
         if isinstance(text, Metric):
             return text
@@ -48,7 +48,7 @@ class Metric:
         name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
         if parts is None or name not in _TREC_NAMES:
             hint = f"such as {name}@10" if name in _TREC_NAMES else did_you_mean(name, list(_TREC_NAMES))
-            raise CallError(f"unknown metric '{text}': expected a name and a cut-off, ndcg@10 for one ({hint})")
+            raise CallError(f"unknown metric '{text}': expected a name and a cutoff, such as ndcg@10 ({hint})")
         return cls(name, int(parts[2]))
 
     def __str__(self) -> str:
@@ -56,14 +56,14 @@ class Metric:
 
 
 def score_run(run: Run, qrels: Qrels, metrics: Sequence[Metric]) -> dict[Metric, NDArray[np.float64]]:
-    """Score a ranking query by query.
+    """Score a ranking, query by query.
 
-    Ties are ranked as TREC does: score descending, then document id descending.
+    Ties are ordered as in TREC: by descending score, then by descending document id.
 
     Args:
-        run: Scores per query and document; not changed.
-        qrels: Judgements; every judged query counts, a query the run does not have scores 0.
-        metrics: What to compute.
+        run: Scores by query and document; not modified.
+        qrels: Relevance labels; labelled queries that are missing from the run score 0.
+        metrics: Metrics to compute.
 
     Returns:
         One value per query and metric, in the order of `qrels`.
@@ -76,7 +76,7 @@ def _score(run: Run, qrels: Qrels, metric: Metric) -> NDArray[np.float64]:
 
     trec_name = _TREC_NAMES[metric.name]
     measure = trec_name if metric.name == "mrr" else f"{trec_name}.{metric.cutoff}"
-    # trec_eval's reciprocal rank knows no cut-off: it gets the top of the ranking only.
+    # trec_eval's reciprocal rank has no cutoff, so it gets only the top of the ranking.
     ranked = {query: _top(docs, metric.cutoff) for query, docs in run.items()} if metric.name == "mrr" else run
     scores = pytrec_eval.RelevanceEvaluator(qrels, {measure}).evaluate(ranked)
     key = measure.replace(".", "_")

@@ -1,4 +1,4 @@
-"""Late fusion: several rankings of the same documents as one."""
+"""Late fusion: combination of several rankings of the same documents."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ from probe.metrics.top_k import Run
 
 __all__ = ["RUN_FUSIONS", "check_rule", "comb_sum", "fuse_runs", "reciprocal_rank"]
 
-# The constant of Cormack, Clarke and Buettcher.
+# Constant of Cormack, Clarke and Buettcher.
 _RANK_OFFSET = 60
 
 
@@ -15,26 +15,26 @@ def fuse_runs(runs: Sequence[Run], rule: str = "rrf") -> Run:
     """Fuse rankings of the same queries.
 
     Args:
-        runs: Scores per query id and document id, one run per encoder; documents a run lacks count nothing in it.
+        runs: Scores by query id and document id, one run per encoder; missing documents contribute 0.
         rule: `rrf` (reciprocal rank fusion) or `combsum`.
 
     Returns:
-        A run with every document any of them found, best first, ties by document id descending.
+        A run with the documents of all runs, best first, ties by descending document id.
 
     Raises:
-        CallError: There is no such rule, no run, or the runs are of different queries.
+        CallError: If the rule is unknown, or there are no runs, or their queries differ.
     """
     check_rule(rule)
     if not runs or any(run.keys() != runs[0].keys() for run in runs):
-        raise CallError("runs are fused where there is at least one and all are of the same queries")
+        raise CallError("expected at least one run, all for the same queries")
     return RUN_FUSIONS[rule](runs)
 
 
 def check_rule(rule: str) -> str:
-    """Return `rule` if rankings can be fused by it.
+    """Return `rule` if it is a known fusion rule.
 
     Raises:
-        CallError: There is no such rule.
+        CallError: If it is unknown.
     """
     if rule not in RUN_FUSIONS:
         raise CallError(f"unknown rule '{rule}': expected one of {', '.join(RUN_FUSIONS)}")
@@ -42,12 +42,12 @@ def check_rule(rule: str) -> str:
 
 
 def reciprocal_rank(runs: Sequence[Run]) -> Run:
-    """Add 1 / (60 + rank) over the runs, rank 1 the best (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+    """Sum 1 / (60 + rank) over the runs, with rank 1 the best (Cormack, Clarke and Buettcher, SIGIR 2009)."""
     return _add(runs, lambda found: {doc: 1 / (_RANK_OFFSET + rank) for rank, doc in enumerate(_order(found), 1)})
 
 
 def comb_sum(runs: Sequence[Run]) -> Run:
-    """Add the scores over the runs, each query's scaled to 0..1 first (CombSUM, Fox and Shaw, TREC-2)."""
+    """Sum the scores over the runs, scaled to 0..1 per query (CombSUM, Fox and Shaw, TREC-2)."""
     return _add(runs, _scale)
 
 

@@ -1,4 +1,4 @@
-"""Honest statistics over queries: intervals, paired tests, correction for many comparisons."""
+"""Statistics over queries: confidence intervals, paired tests, correction for multiple comparisons."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -28,11 +28,11 @@ Scores = NDArray[np.float64]
 def bootstrap_intervals(scores: Scores, seed: int) -> list[tuple[float, float] | None]:
     """Return percentile bootstrap intervals of means over queries (Efron 1979).
 
-    Every row sees the same resamples of the queries, which are drawn once.
+    All rows share the same resamples of the queries.
 
     Args:
         scores: One row per encoder, one value per query `(R, Q)`.
-        seed: Of the resampling.
+        seed: Random seed of the resampling.
 
     Returns:
         The 95 % interval per row, or None for fewer than two queries.
@@ -45,14 +45,14 @@ def bootstrap_intervals(scores: Scores, seed: int) -> list[tuple[float, float] |
 
 
 def resamples(count: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield bootstrap resamples, some at a time, as how often each of `count` items was drawn.
+    """Yield bootstrap resamples in batches, as the number of times each of `count` items was drawn.
 
     Args:
-        count: Items N.
-        seed: Of the resampling.
+        count: Number of items N.
+        seed: Random seed of the resampling.
 
     Yields:
-        Whole numbers `(B, N)`, each row summing to N; `RESAMPLES` rows in all.
+        Integers `(B, N)`, each row summing to N; `RESAMPLES` rows in total.
     """
     rng = np.random.default_rng(seed)
     share = np.full(count, 1 / count)
@@ -61,21 +61,21 @@ def resamples(count: int, seed: int) -> Iterator[NDArray[np.int64]]:
 
 
 def percentile_intervals(values: Scores) -> list[tuple[float, float]]:
-    """Return the 95 % interval per column of resampled values `(B, R)`."""
+    """Return the 95 % interval of each column of resampled values `(B, R)`."""
     tail = (1 - CONFIDENCE) / 2
     bounds = np.quantile(values, [tail, 1 - tail], axis=0)
     return [(float(low), float(high)) for low, high in bounds.T]
 
 
 def swaps(count: int, seed: int) -> Iterator[NDArray[np.int8]]:
-    """Yield the draws of a paired randomisation test, some at a time: 1 where a pair is swapped, else 0.
+    """Yield the draws of a paired randomisation test in batches: 1 for swapped pairs, else 0.
 
     Args:
-        count: Pairs N.
-        seed: Of the draws.
+        count: Number of pairs N.
+        seed: Random seed of the draws.
 
     Yields:
-        0 or 1 `(B, N)`; `RESAMPLES` rows in all.
+        0 or 1, `(B, N)`; `RESAMPLES` rows in total.
     """
     rng = np.random.default_rng(seed)
     for _ in range(RESAMPLES // _ROWS_AT_ONCE):
@@ -85,13 +85,13 @@ def swaps(count: int, seed: int) -> Iterator[NDArray[np.int8]]:
 def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float | None]:
     """Return two-sided p-values of paired randomisation tests (Smucker et al., CIKM 2007).
 
-    The sign of every query's difference is flipped at random; the p-value is the share of flips
-    whose mean difference is at least as large as the one observed, the observed one counted in.
+    The sign of every query's difference is flipped at random; the p-value is the share of flips whose mean difference
+    is at least as large as the observed one (which is included).
 
     Args:
         scores: One row per encoder, one value per query `(R, Q)`.
-        baseline: The same queries under the baseline `(Q,)`.
-        seed: Of the flips, the same for every row.
+        baseline: Values of the baseline for the same queries `(Q,)`.
+        seed: Random seed of the flips, the same for every row.
 
     Returns:
         The p-value per row, at least 1 / (RESAMPLES + 1), or None for fewer than two queries.
@@ -104,14 +104,14 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
 def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *, seed: int) -> list[float]:
     """Return one-sided p-values of paired randomisation tests against being worse by a margin or more.
 
-    The null hypothesis is that an encoder's mean is lower than the baseline's by at least `margin`; the signs of
-    every query's difference plus the margin are flipped at random.
+    The null hypothesis is that an encoder's mean is lower than the baseline's by at least `margin`; the signs of the
+    per-query differences plus the margin are flipped at random.
 
     Args:
         scores: One row per encoder, one value per query `(R, Q)`.
-        baseline: The same queries under the baseline `(Q,)`.
-        margin: How much worse still counts as not worse, above 0.
-        seed: Of the flips, the same for every row.
+        baseline: Values of the baseline for the same queries `(Q,)`.
+        margin: Non-inferiority margin, above 0.
+        seed: Random seed of the flips, the same for every row.
 
     Returns:
         The p-value per row, at least 1 / (RESAMPLES + 1).
@@ -120,8 +120,8 @@ def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *,
 
 
 def _flip_signs(differences: Scores, statistic: Callable[[Scores], Scores], seed: int) -> list[float]:
-    """Return per row of `(R, Q)` the share of random signs whose sum is as extreme as the observed one."""
-    # A tolerance, because the same sum in another order differs in its last bits.
+    """Return per row of `(R, Q)` the share of random sign flips with a sum at least as extreme as the observed one."""
+    # Tolerance for floating-point sums in different order.
     observed = statistic(differences.sum(axis=1)) - 1e-9
     extreme = np.zeros(len(differences), np.int64)
     for drawn in swaps(differences.shape[1], seed):
@@ -130,7 +130,7 @@ def _flip_signs(differences: Scores, statistic: Callable[[Scores], Scores], seed
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for the number of comparisons (Holm 1979), in the same order, each at most 1."""
+    """Return p-values corrected for multiple comparisons (Holm 1979), in the same order, at most 1."""
     order = np.argsort(p_values, kind="stable")
     scaled = np.arange(len(order), 0, -1) * np.array(p_values)[order]
     corrected = np.empty(len(order))

@@ -1,4 +1,4 @@
-"""How two vectors are compared: the four similarities of sentence-transformers, greater is more alike."""
+"""Similarity functions of vectors: the four of sentence-transformers; larger means more similar."""
 
 from collections.abc import Callable
 
@@ -14,18 +14,18 @@ __all__ = ["COSINE", "DOT", "OWN", "SIMILARITIES", "check_similarity", "compare"
 
 COSINE = "cosine"
 DOT = "dot"
-# Stands for the similarity that a model was made for.
+# The similarity function of the model's own config.
 OWN = "own"
 
-# Scores in double precision at a time.
+# Number of scores computed in float64 at a time.
 _BLOCK = 1 << 22
 
 
 def check_similarity(name: str) -> str:
-    """Return `name` if vectors can be compared by it, or if it is `own`.
+    """Return `name` if it is a known similarity function or `own`.
 
     Raises:
-        CallError: There is no such similarity.
+        CallError: If it is unknown.
     """
     names = (OWN, *SIMILARITIES)
     if name not in names:
@@ -35,10 +35,9 @@ def check_similarity(name: str) -> str:
 
 
 def compare(similarity: str, queries: Embeddings, documents: Embeddings) -> Embeddings:
-    """Return how alike every query and every document are.
+    """Return the similarity of every query to every document.
 
-    They are compared in double precision and rounded once, so that only what differs in float32 has an order: equal
-    vectors tie wherever they stand.
+    Computed in float64 and rounded once to float32, so that equal vectors tie regardless of their position.
 
     Args:
         similarity: One of `SIMILARITIES`.
@@ -46,7 +45,7 @@ def compare(similarity: str, queries: Embeddings, documents: Embeddings) -> Embe
         documents: `(C, D)`.
 
     Returns:
-        Float32 `(Q, C)`; for a distance, its negative.
+        Float32 `(Q, C)`; distances are negated.
     """
     measure = SIMILARITIES[similarity]
     asked = _double(queries)
@@ -70,7 +69,7 @@ def _dot(queries: Tensor, documents: Tensor) -> Tensor:
 
 
 def _euclidean(queries: Tensor, documents: Tensor) -> Tensor:
-    # By products, equal vectors would be a little apart.
+    # Computed as products, equal vectors would have a small distance.
     return -torch.cdist(queries, documents, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -78,7 +77,7 @@ def _manhattan(queries: Tensor, documents: Tensor) -> Tensor:
     return -torch.cdist(queries, documents, p=1.0)
 
 
-# Only a vector of zeros is shorter than this.
+# Only a zero vector is shorter than this.
 _TINY = float(np.finfo(np.float64).tiny)
 
 SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

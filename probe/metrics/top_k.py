@@ -1,4 +1,4 @@
-"""Exact search: the top k documents per query, kept while the corpus streams by."""
+"""Exact search: the top k documents per query over a streamed corpus."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ __all__ = ["Picked", "Run", "TopK", "cosines", "tie_order"]
 
 Run = dict[str, dict[str, float]]
 
-# The ids of documents, as references to their strings.
+# Document ids, as references to their strings.
 _Ids = NDArray[np.object_]
-# From the rows that are tied to every column's rank among equal scores in them.
+# Maps the rows with ties to every column's rank among equal scores in them.
 _RanksOf = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 _CHUNKS_HELD = 8
 
 
 def tie_order(document_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return every document's rank among equal scores `(N,)`: TREC puts the greatest id first."""
+    """Return every document's rank among equal scores `(N,)`: the greatest id first, as in TREC."""
     order = sorted(range(len(document_ids)), key=document_ids.__getitem__, reverse=True)
     ranks = np.empty(len(document_ids), np.int64)
     ranks[order] = np.arange(len(document_ids))
@@ -37,7 +37,7 @@ def cosines(queries: Embeddings, documents: Embeddings) -> Embeddings:
 
 @dataclass(frozen=True)
 class Picked:
-    """The documents of a chunk that can still be among the best k of a query.
+    """The documents of a chunk that may be among the top k of a query.
 
     Attributes:
         columns: Their columns in the chunk `(Q, M)`, in any order; M is at most k.
@@ -49,32 +49,32 @@ class Picked:
 
 
 class TopK:
-    """The best k documents of every query, ties broken as TREC does.
+    """The top k documents of every query, with ties broken as in TREC.
 
-    Documents come in chunks; only a few times `queries x k` scores and ids are kept between them.
+    Documents are added in chunks; only a few times `queries x k` scores and ids are kept in between.
     """
 
     def __init__(self, query_ids: Sequence[str], k: int, dropped: Collection[str] = ()) -> None:
-        """Prepare a search.
+        """Create a search.
 
         Args:
             query_ids: Ids of the Q queries.
-            k: Documents to keep per query.
-            dropped: Ids of queries; the document with such an id is never returned for the query that has it.
+            k: Number of documents to keep per query.
+            dropped: Ids of queries for which the document with the same id is never returned.
         """
         self._query_ids = query_ids
         self._rows = {query: row for row, query in enumerate(query_ids) if query in dropped}
         self._k = k
-        # The best k of some chunks each, side by side; cut down to the best k of all when they get many.
+        # The top k of each chunk, side by side; reduced to the overall top k when there are many.
         self._scores: list[Embeddings] = [np.empty((len(query_ids), 0), np.float32)]
         self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
     def add(self, ids: Sequence[str], scores: Embeddings) -> None:
-        """Take in the next C documents, by their ids and every query's score of them, float32 `(Q, C)`."""
+        """Add C documents, given their ids and their scores for every query, float32 `(Q, C)`."""
         self.take(ids, self.pick(ids, scores))
 
     def pick(self, ids: Sequence[str], scores: Embeddings) -> Picked:
-        """Return what can be among the best k of C documents and of all that were taken in; takes nothing in."""
+        """Return the documents of a chunk that may be among the top k, without adding them."""
         if not self._rows.keys().isdisjoint(ids):
             own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
             scores = scores.copy()
@@ -83,17 +83,17 @@ class TopK:
         return Picked(columns.astype(np.int32), np.take_along_axis(scores, columns, 1))
 
     def take(self, ids: Sequence[str], picked: Picked) -> None:
-        """Take in what was picked of a chunk, here or by another process; the order of the chunks is no matter."""
+        """Add picked documents, from this or another process; the order of the chunks does not matter."""
         self._scores.append(picked.scores)
         self._names.append(np.array(ids, object)[picked.columns])
         if len(self._scores) > _CHUNKS_HELD:
             self._settle()
 
     def _pick(self, scores: Embeddings, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Return the columns of a chunk `(Q, C)` that can still be among the best k."""
+        """Return the columns of a chunk `(Q, C)` that may be among the top k."""
         best = self._scores[0]
         if best.shape[1] == self._k:
-            # As many as reach the worst of the best k so far, in the row where most do.
+            # As many as reach the worst of the current top k, in the row with the most.
             most = int((scores >= best.min(axis=1, keepdims=True)).sum(axis=1).max())
             if most < min(self._k, scores.shape[1]):
                 columns: NDArray[np.int64] = torch.from_numpy(scores).topk(most, dim=1, sorted=False).indices.numpy()
@@ -101,31 +101,31 @@ class TopK:
         return self._cut(scores, lambda tied: np.broadcast_to(tie_order(ids), (len(tied), len(ids))))
 
     def _settle(self) -> None:
-        """Keep the best k of all chunks so far."""
+        """Reduce the chunks so far to the overall top k."""
         scores, names = np.concatenate(self._scores, axis=1), np.concatenate(self._names, axis=1)
         columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
         self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
 
     def _cut(self, scores: Embeddings, ranks_of: _RanksOf) -> NDArray[np.int64]:
-        """Return the columns of the best k of every row `(Q, C)`, in any order.
+        """Return the columns of the top k of every row `(Q, C)`, in any order.
 
         Args:
-            scores: The scores `(Q, C)`.
-            ranks_of: Gives the ranks among equal scores `(R, C)` of some R rows; asked for tied rows only.
+            scores: Scores `(Q, C)`.
+            ranks_of: Returns the ranks among equal scores `(R, C)` of R rows; called for rows with ties only.
         """
         width = scores.shape[1]
         if width <= self._k:
             return np.broadcast_to(np.arange(width), scores.shape)
         top = torch.from_numpy(scores).topk(self._k + 1, dim=1)
         columns: NDArray[np.int64] = top.indices[:, : self._k].numpy().copy()
-        # topk breaks ties as it likes: a row tied across its cut is sorted in full.
+        # topk breaks ties arbitrarily: a row with a tie at its cutoff is sorted in full.
         tied = np.flatnonzero((top.values[:, self._k - 1] == top.values[:, self._k]).numpy())
         if len(tied):
             columns[tied] = np.lexsort((ranks_of(tied), -scores[tied]), axis=-1)[:, : self._k]
         return columns
 
     def run(self) -> Run:
-        """Return the ranking so far: float32 scores per query id and document id, best first."""
+        """Return the current ranking: float32 scores by query id and document id, best first."""
         self._settle()
         order = np.argsort(-self._scores[0], axis=1, kind="stable")
         scores, names = np.take_along_axis(self._scores[0], order, 1), np.take_along_axis(self._names[0], order, 1)
@@ -134,6 +134,6 @@ class TopK:
 
 
 def _name(ids: _Ids, scores: Embeddings, tied: bool) -> dict[str, float]:
-    """Return the scores per id, best first, without what was ruled out."""
+    """Return the scores by id, best first, without excluded documents."""
     pairs = [(score, name) for score, name in zip(scores.tolist(), ids, strict=True) if score != -np.inf]
     return {name: score for score, name in (sorted(pairs, reverse=True) if tied else pairs)}

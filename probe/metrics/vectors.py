@@ -1,4 +1,4 @@
-"""Vectors as every part of the product has them: float32, one per text."""
+"""Vectors in the form used everywhere: float32, one per text."""
 
 import numpy as np
 from numpy.typing import NDArray

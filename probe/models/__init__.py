@@ -1,1 +1,1 @@
-"""Where models are found, what they ask for, how they are loaded."""
+"""Finding, configuring and loading models."""

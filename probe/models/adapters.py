@@ -1,4 +1,4 @@
-"""Adapters of PEFT (LoRA and its kin): a folder that holds one becomes the model that it makes of its base."""
+"""PEFT adapters (such as LoRA): an adapter's folder is merged into its base model."""
 
 import hashlib
 import json
@@ -19,26 +19,26 @@ from probe.io.safetensors_files import check_weights
 __all__ = ["has_adapter", "merge_adapter"]
 
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-# Of a base they say how sentence-transformers uses the base, not what an adapter's folder asks for.
+# These describe how sentence-transformers uses the base, so an adapter's folder does not need them.
 _USES = ("modules.json", "config_sentence_transformers.json", "config.json", "sentence_")
 _PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "CPT")
 
 
 def has_adapter(folder: Path) -> bool:
-    """Return whether a folder's transformer is an adapter, with or without the weights of its base beside it."""
+    """Return whether a folder's transformer is an adapter, with or without the weights of its base in the folder."""
     return (find_transformer_part(folder) / ADAPTER_CONFIG).is_file()
 
 
 def merge_adapter(folder: Path, name: str, find_base: Callable[[str], Path]) -> Path:
-    """Return a folder of the model that an adapter makes of its base, in the cache folder; it is merged only once.
+    """Merge an adapter into its base and return the merged model's folder in the cache; repeated calls reuse it.
 
     Args:
-        folder: The model's folder.
-        name: What the user calls it.
-        find_base: Returns the folder of a base by its path or its name on the hub.
+        folder: Folder of the adapter.
+        name: Name of the model in messages.
+        find_base: Returns the folder of a base model from its path or hub id.
 
     Raises:
-        ModelError: peft is not installed, the base or the adapter's weights are missing, or they do not fit.
+        ModelError: If peft is not installed, the base or the adapter's weights are missing, or they do not fit.
     """
     part = find_transformer_part(folder)
     config = read_object(part / ADAPTER_CONFIG)
@@ -54,13 +54,13 @@ def _check(config: dict[str, Any], part: Path, name: str) -> None:
     kind = str(config.get("peft_type", "LORA"))
     if kind in _PROMPTS:
         raise ModelError(
-            f"'{name}' is an adapter of the type {kind}, which puts learned vectors before every text: only those "
-            "that change weights, as LoRA does, can be merged"
+            f"'{name}' is a {kind} adapter, which adds learned vectors to the input: only adapters that change "
+            "weights, such as LoRA, can be merged"
         )
     if find_spec("peft") is None:
         raise ModelError(f"'{name}' is a {kind} adapter: pip install 'encoder-surgery[lora]' to merge it into its base")
     if not any((part / weights).is_file() for weights in _WEIGHTS):
-        raise ModelError(f"'{name}' names an adapter without its weights: expected {_WEIGHTS[0]} in {part}")
+        raise ModelError(f"'{name}' is an adapter without weights: expected {_WEIGHTS[0]} in {part}")
     check_weights([part / weights for weights in _WEIGHTS if (part / weights).is_file()])
 
 
@@ -68,18 +68,18 @@ def _find_base(config: dict[str, Any], part: Path, *, name: str, find_base: Call
     base = str(config.get("base_model_name_or_path") or "")
     beside = part / base
     if not base:
-        raise ModelError(f"'{name}' is an adapter that names no base model: set base_model_name_or_path in its config")
+        raise ModelError(f"'{name}' is an adapter without a base model: set base_model_name_or_path in its config")
     if not Path(base).is_dir() and beside.is_dir():
         return beside
     try:
         found = find_base(base)
-    except Exception as error:  # whatever the search makes of a foreign machine's path
-        raise ModelError(f"'{name}' is an adapter of '{base}', which cannot be had: {first_line(error)}") from error
+    except Exception as error:  # the base may be a path of another machine, which fails in many ways
+        raise ModelError(f"the base '{base}' of adapter '{name}' is unavailable: {first_line(error)}") from error
     return find_transformer_part(found)
 
 
 def _fingerprint(folder: Path, base: Path) -> str:
-    """Return what is another one when a file of the adapter or of its base is: its path, size or time."""
+    """Return a hash that changes when the path, size or time of a file of the adapter or its base changes."""
     files = [*file_set(folder), *weight_files(folder), *file_set(base), *weight_files(base)]
     facts = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
@@ -94,7 +94,7 @@ def _write(folder: Path, part: Path, *, base: Path, out: Path, name: str) -> Non
     for path in inside.glob("*.safetensors*"):
         path.unlink()
     model = _merge(part, base, name)
-    # transformers would give the tensors back the names that adapters have for them.
+    # transformers would save the tensors under the names adapters use.
     save_model(model, str(inside / "model.safetensors"), metadata={"format": "pt"})
     model.config.save_pretrained(str(inside))
     _restore_config(base, inside)
@@ -105,7 +105,7 @@ def _write(folder: Path, part: Path, *, base: Path, out: Path, name: str) -> Non
 
 
 def _restore_config(base: Path, inside: Path) -> None:
-    """Let the merged model be of the class that its base was saved as: its default pooling depends on that."""
+    """Save the merged model with the class of its base, which determines the default pooling."""
     written, before = read_object(inside / "config.json"), read_object(base / "config.json")
     kept = {key: before[key] for key in ("architectures", "auto_map") if key in before}
     (inside / "config.json").write_text(json.dumps(written | kept, indent=2), encoding="utf-8")
@@ -121,29 +121,27 @@ def _merge(part: Path, base: Path, name: str) -> Any:
             model, report = AutoModel.from_pretrained(str(view), **options)
         wrong = sorted({*report["missing_keys"], *report["unexpected_keys"]})
         if any("lora" in key or "adapter" in key or "base_layer" in key for key in wrong):
-            raise ModelError(
-                f"'{name}' is an adapter that does not fit its base {base}: it has no {wrong[0]}, or no use for it"
-            )
+            raise ModelError(f"adapter '{name}' does not fit its base {base}: {wrong[0]} is missing or unexpected")
         _unwrap(model)
     except ModelError:
         raise
-    except Exception as error:  # whatever a foreign folder makes the libraries raise
+    except Exception as error:  # libraries raise many types on unexpected folders
         raise ModelError(
-            f"'{name}' is an adapter that does not fit its base {base}: {type(error).__name__}: {first_line(error)}"
+            f"adapter '{name}' does not fit its base {base}: {type(error).__name__}: {first_line(error)}"
         ) from error
     return model
 
 
 @contextmanager
 def _view(part: Path, base: Path) -> Iterator[Path]:
-    """Give a folder with the adapter's files whose config names the base by where it is."""
+    """Yield a folder with the adapter's files whose config points to the base's actual folder."""
     with TemporaryDirectory() as scratch:
         view = Path(scratch)
         for path in part.glob("adapter_model.*"):
             (view / path.name).symlink_to(path.resolve())
         config = read_object(part / ADAPTER_CONFIG) | {"base_model_name_or_path": str(base.resolve())}
         (view / ADAPTER_CONFIG).write_text(json.dumps(config), encoding="utf-8")
-        # Beside the weights of its base an adapter's config may name where they came from.
+        # An adapter saved with its base's weights may name the base's original location.
         if base == part:
             for path in [part / "config.json", *weight_files(part)]:
                 if not (view / path.name).exists():
@@ -152,7 +150,7 @@ def _view(part: Path, base: Path) -> Iterator[Path]:
 
 
 def _unwrap(model: Any) -> None:
-    """Merge every adapted module of a model into what it adapts, in place."""
+    """Merge every adapted module of a model, in place."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import ModulesToSaveWrapper
 

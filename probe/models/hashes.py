@@ -1,7 +1,7 @@
-"""Hashes of all that decides a model's vectors: of its files, and of the tensors and settings that came out of them.
+"""Hashes of everything that determines a model's vectors: files, tensors and settings.
 
-Those of tensors go layer by layer: a cut model's layers, and those of the same model in half precision or in another
-folder, have the hashes of the model's own.
+Tensors are hashed per layer, so a cut model, or the same model in half precision or in another folder, has the same
+hashes at the layers they share.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ __all__ = [
     "hash_whole",
 ]
 
-# Settings of transformers' config that change no state, or that count the blocks.
+# Config entries that change no state, or that count the blocks.
 _IDLE = {
     "_attn_implementation_autoset",
     "_name_or_path",
@@ -66,13 +66,13 @@ def hash_parts(config: ModelConfig, tower: str | None, name: str) -> dict[str, s
 
 
 def hash_whole(folder: Path, read: list[Path]) -> dict[str, str]:
-    """Return the same of an encoder without layers, whose folder is no transformer's, given its `file_set`."""
+    """Return the same hashes for an encoder without layers, given its `file_set`."""
     settings = hash_files(read)
     return {"weights_hash": hash_files(weight_files(folder)), "config_hash": settings, "tokenizer_hash": settings}
 
 
 def hash_inputs(read: list[Path], config: ModelConfig) -> str:
-    """Return the sha256 of the files beside a transformer's weights, without those that are read as settings."""
+    """Return the sha256 of the files beside a transformer's weights, except files that are parsed as settings."""
     beside = [path for path in read if path.parent == config.transformer]
     inputs = [path for path in beside if path.name not in _SETTINGS and not path.match("sentence_*_config.json")]
     names = sorted(path.name for path in inputs)
@@ -80,7 +80,7 @@ def hash_inputs(read: list[Path], config: ModelConfig) -> str:
 
 
 def hash_folder(folder: Path, read: list[Path], config: ModelConfig, *, options: LoadOptions) -> str:
-    """Return the sha256 of all files that sentence-transformers may read beside the transformer's weights."""
+    """Return the sha256 of all files except weights that sentence-transformers may read."""
     heads = [path for path in weight_files(folder) if path.parent != config.transformer]
     read = [*read, *heads]
     names = [os.path.relpath(path, folder) if path.is_relative_to(folder) else path.name for path in read]
@@ -89,39 +89,39 @@ def hash_folder(folder: Path, read: list[Path], config: ModelConfig, *, options:
 
 
 def _hash_image_processor(folder: Path, name: str) -> str:
-    """Return the sha256 of what decides the pixels that a model sees.
+    """Return the sha256 of everything that determines the pixels a model receives.
 
     Raises:
-        ModelError: There are no such files.
+        ModelError: If the folder has no image processor.
     """
     files = [folder / file for file in PROCESSOR_FILES if (folder / file).is_file()]
     if not files:
-        raise ModelError(f"'{name}' holds no image processor: expected preprocessor_config.json beside the weights")
+        raise ModelError(f"'{name}' has no image processor: expected preprocessor_config.json beside the weights")
     versions = library_versions(("pillow",))
     return hashlib.sha256(f"{hash_files(files)} {versions}".encode()).hexdigest()
 
 
 def hash_tokenizer(folder: Path, name: str) -> str:
-    """Return the sha256 of the files of a tokenizer, whose model is called `name`.
+    """Return the sha256 of a tokenizer's files; `name` is the model's name in messages.
 
     Raises:
-        ModelError: There are none.
+        ModelError: If the folder has no tokenizer.
     """
     files = sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)})
     if not files:
-        raise ModelError(f"'{name}' holds no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
+        raise ModelError(f"'{name}' has no tokenizer: expected tokenizer.json or a vocabulary beside the weights")
     return hash_files(files)
 
 
 def hash_config(config: ModelConfig, tower: str | None) -> str:
-    """Return the sha256 of a transformer's config and code, and of what else decides how it reads."""
+    """Return the sha256 of a transformer's config and code, and of the other settings of its input."""
     files = [config.transformer / "config.json", *sorted(config.transformer.glob("*.py"))]
     text = f"{hash_files(files)} {config.lower_case}" + (f" {tower}" if tower else "")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_states(module: nn.Module, stack: LayerStack) -> tuple[str, ...]:
-    """Return the sha256 of all that decides the states of each layer, from layer 0 to the last.
+    """Return the sha256 of everything that determines the states of each layer, from layer 0 to the last.
 
     Args:
         module: The transformer, in float32.
@@ -147,7 +147,7 @@ def hash_states(module: nn.Module, stack: LayerStack) -> tuple[str, ...]:
 
 
 def hash_modules(modules: Iterable[Any], settings: object) -> str:
-    """Return the sha256 of modules of sentence-transformers: classes, settings and tensors."""
+    """Return the sha256 of sentence-transformers modules: classes, settings and tensors."""
     digest = hashlib.sha256(json.dumps(settings, default=str).encode())
     for module in modules:
         said: dict[str, Any] = getattr(module, "get_config_dict", dict)()
@@ -157,7 +157,7 @@ def hash_modules(modules: Iterable[Any], settings: object) -> str:
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of tensors as they are, with their names and dtypes, whatever their order."""
+    """Return the sha256 of tensors with their names and dtypes, independent of their order."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         _add_tensor(digest, f"{name} {tensor.dtype}", tensor)
@@ -165,7 +165,7 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _settings(config: Any, layer: int, depth: int) -> dict[str, Any]:
-    """Return the settings that can change the states of a layer; of lists with an entry per block, those up to it."""
+    """Return the settings that can change the states of a layer; lists with one entry per block are cut at it."""
     counts = {config.attribute_map.get("num_hidden_layers", "num_hidden_layers")} | _IDLE
     found = {name: value for name, value in config.to_dict().items() if name not in counts}
     for name, value in found.items():
@@ -175,7 +175,7 @@ def _settings(config: Any, layer: int, depth: int) -> dict[str, Any]:
 
 
 def _add(digest: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Take in tensors by their values, in whatever precision they are."""
+    """Add tensors by value, independent of their precision."""
     for name, tensor in sorted(tensors.items()):
         _add_tensor(digest, name, tensor.float() if tensor.is_floating_point() else tensor)
 

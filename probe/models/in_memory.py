@@ -1,4 +1,4 @@
-"""A `SentenceTransformer` in memory as a model of ours: what decides its vectors is read off the object itself."""
+"""A `SentenceTransformer` object as a LoadedModel: settings and hashes are read from the object itself."""
 
 import json
 from collections.abc import Iterable
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
 __all__ = ["read_sentence_transformer"]
 
-# There are no files; an error says so to whoever needs one.
+# There are no files; this path appears in errors.
 _NOWHERE = Path("<a model in memory: save it, and name its folder>")
 _TEXTS = {"text", "message"}
-# In the order in which `encode_document` looks for its prompt.
+# In the order in which `encode_document` looks up its prompt.
 _DOCUMENT = ("document", "passage", "corpus")
 
 
 def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions) -> LoadedModel:
-    """Take a `SentenceTransformer` as it is: its weights, dtype, device, tokenizer, prompts, pooling, longest input.
+    """Wrap a `SentenceTransformer` with its weights, dtype, device, tokenizer, prompts, pooling and maximum length.
 
     Args:
-        model: The object; it is put into evaluation mode, as its own `encode` does, and not changed otherwise.
-        options: Prompts and a longest input other than its own.
+        model: The object; switched to evaluation mode, as its own `encode` does, and otherwise unchanged.
+        options: Prompts and maximum length that override its own.
 
     Returns:
         The model.
 
     Raises:
-        CallError: This is no `SentenceTransformer`, or an option is wrong.
-        ModelError: It is no single transformer that reads texts.
+        CallError: If it is not a `SentenceTransformer` or an option is invalid.
+        ModelError: If it is not a single transformer that reads texts.
     """
     from probe.models.pipeline import check_reads_texts, shadow_pipeline
 
     module = _find_transformer(model)
     if (options.dtype, options.device) != ("auto", "auto"):
-        raise CallError("a model in memory keeps its dtype and its device: leave them out of LoadOptions")
+        raise CallError("a model in memory keeps its dtype and device: remove them from LoadOptions")
     name = Path(str(module.config._name_or_path)).name or type(model).__name__
     shadow = shadow_pipeline(model)
     with TemporaryDirectory() as folder:
@@ -83,25 +83,27 @@ def _find_transformer(model: Any) -> "PreTrainedModel":
         raise wrong_type("model", model, "an alias, a hub id, a folder or a SentenceTransformer")
     kind = type(model[0]).__name__
     if kind != "Transformer":
-        raise ModelError(f"this SentenceTransformer begins with a {kind}, no single transformer: it has no layers")
+        raise ModelError(
+            f"this SentenceTransformer starts with a {kind}, not with a single transformer: it has no layers"
+        )
     others = sorted({str(part) for part in _flatten(model.modalities)} - _TEXTS)
     if others or not isinstance(model[0].auto_model, PreTrainedModel) or model.tokenizer is None:
         found = f"{', '.join(others)} too" if others else f"through a {type(model[0].auto_model).__name__}"
         raise ModelError(
-            f"this SentenceTransformer reads {found}, and only texts through PyTorch are read from memory: give the "
-            "name or the folder of its files"
+            f"this SentenceTransformer reads {found}; models in memory must read only texts, in PyTorch: pass the "
+            "name or folder of its files instead"
         )
     module: PreTrainedModel = model[0].auto_model
     return module
 
 
 def _flatten(modalities: Iterable[Any]) -> Iterable[Any]:
-    """Return single kinds of inputs, where some may come together."""
+    """Return the single modalities; some are given as groups."""
     return (part for one in modalities for part in ((one,) if isinstance(one, str) else one))
 
 
 def _read_config(model: "SentenceTransformer", folder: Path) -> ModelConfig:
-    """Have the object's settings read as those of a folder are, so that both are noted alike."""
+    """Write the object's settings and read them like those of a folder, so that both have the same form."""
     names = [type(module).__name__ for module in model]
     modules = [{"type": name, "path": f"{number}_{name}" if number else ""} for number, name in enumerate(names)]
     sizes = {"max_seq_length": model.max_seq_length, "do_lower_case": bool(model[0].do_lower_case)}
@@ -117,7 +119,7 @@ def _read_config(model: "SentenceTransformer", folder: Path) -> ModelConfig:
 
 
 def _prompt(model: "SentenceTransformer", names: Iterable[str]) -> str:
-    """Return the prompt that the object puts before a text of one kind."""
+    """Return the prompt that the object uses for one kind of text."""
     found = next((name for name in names if name in model.prompts), model.default_prompt_name)
     return "" if found is None else model.prompts.get(found) or ""
 

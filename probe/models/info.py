@@ -1,4 +1,4 @@
-"""Facts of a model: its files, the settings they ask for, and the facts that only loading it shows."""
+"""Facts about a model: its files, their settings, and properties known only after loading."""
 
 import json
 from dataclasses import dataclass, fields, replace
@@ -32,29 +32,29 @@ __all__ = [
     "find_towers",
 ]
 
-# Longest input of a model that takes any.
+# Maximum length of a model without a limit.
 NO_LIMIT = 10**9
-# Where a config of two towers keeps that of each.
+# Entries of a two-tower config that hold the configs of the towers.
 TOWER_CONFIGS = {"image": "vision_config", "text": "text_config"}
 
 
 @dataclass(frozen=True)
 class _ModelIdentity:
-    """What is known of a model before it is loaded.
+    """Facts known before a model is loaded.
 
     Attributes:
-        source: Where its files are.
-        dtype: What the encoder computes in; pooling and scores are float32 always.
-        device: Where it runs.
+        source: Location of its files.
+        dtype: Dtype of the encoder; pooling and scores always use float32.
+        device: Device of the encoder.
         weights_hash: sha256 of its weight files.
-        config_hash: sha256 of its config, of code its folder brings, and of whether it lower-cases.
-        tokenizer_hash: sha256 of its tokenizer's files, or of all that decides an image's pixels.
-        inputs_hash: sha256 of every file that makes tokens of texts.
-        files_hash: sha256 of every other file of its folder that can change a vector, and of the options it is opened
+        config_hash: sha256 of its config, of code in its folder, and of lower-casing.
+        tokenizer_hash: sha256 of its tokenizer's files, or of everything that determines an image's pixels.
+        inputs_hash: sha256 of all files used to tokenize texts.
+        files_hash: sha256 of all other files of its folder that can change a vector, and of the options it is loaded
             with.
-        options: How it is to be loaded.
-        learned: What its weights were trained on here.
-        tower: `image` or `text` of a two-tower model, whose source has it in its name; None of a model of one.
+        options: Load options.
+        learned: Training data of its weights, if trained by this package.
+        tower: `image` or `text` for one tower, whose name is part of the source's name; None otherwise.
     """
 
     source: ModelSource
@@ -77,11 +77,11 @@ class _ModelIdentity:
 
 @dataclass(frozen=True)
 class ModelFiles(_ModelIdentity):
-    """A model's files, found and hashed, and how they are to be loaded; nothing is in memory yet.
+    """A model's files, located and hashed but not loaded, with load options.
 
     Attributes:
-        config: What they ask for, the catalog's word before theirs, the caller's before both.
-        layerless: What it is, such as a router, where it is an encoder without a stack of layers; else empty.
+        config: Settings; options override the catalog, which overrides the files.
+        layerless: Kind of an encoder without layers, such as a router; else empty.
     """
 
     config: ModelConfig
@@ -90,25 +90,25 @@ class ModelFiles(_ModelIdentity):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """Facts that only loading a model shows.
+    """Facts known only after loading a model.
 
     Attributes:
-        depth: Number of blocks; layers run from 0 to this.
-        width: Dimension of its states; of a tower, whose projection is applied at every layer, of its embeddings.
-        parameters: Parameters a model cut after each layer would keep, from layer 0 on.
-        max_tokens: Longest input in tokens; `NO_LIMIT` where nothing limits it.
-        notes: Shown under every table; nothing that changes a score.
-        pooling: What its own vectors are called: a pooling where nothing but that decides their ranking, else `own`;
-            None where it has none.
-        refusal: Why it has none.
+        depth: Number of blocks; layers are numbered from 0 to this.
+        width: Dimension of its states; for a tower, of its embeddings (its projection is applied at every layer).
+        parameters: Number of parameters kept by a cut after each layer, from layer 0 on.
+        max_tokens: Maximum input length in tokens; `NO_LIMIT` without a limit.
+        notes: Notes under every table; they change no score.
+        pooling: Name of its own vectors: a bare pooling if that alone determines their ranking, else `own`; None if it
+            has none.
+        refusal: Why it has no own vectors.
         own_width: Dimension of its own vectors.
-        batching: Which texts may run together so that a vector depends on its text alone: of any length (`padded`), of
-            one length (`equal`), or none (`single`).
-        state_hashes: sha256 of all in its weights and config that decides the states of each layer, from 0 on.
-        head_hash: sha256 of all that follows the last layer.
+        batching: Which texts may share a batch so that a vector depends on its text alone: any lengths (`padded`),
+            equal lengths (`equal`), or none (`single`).
+        state_hashes: sha256 of all weights and settings that determine the states of each layer, from 0 on.
+        head_hash: sha256 of everything after the last layer.
         settings_hash: sha256 of sentence-transformers' settings of the transformer.
-        flops: Operations per token up to each layer, from 0 on, without those of attention that grow with the text.
-        attention_width: Width of all heads of its attention together.
+        flops: FLOPs per token up to each layer, from 0 on, without the part of attention that grows with the text.
+        attention_width: Total width of all attention heads.
     """
 
     depth: int
@@ -127,18 +127,18 @@ class ModelFacts:
     attention_width: int = 0
 
     def width_of(self, pooling: str) -> int:
-        """Return the dimension of the vectors that a pooling gives."""
+        """Return the dimension of a pooling's vectors."""
         return self.own_width if pooling == OWN else self.width
 
 
 @dataclass(frozen=True, repr=False)
 class ModelProfile(ModelFacts, _ModelIdentity):
-    """All that is to be known of a model without its weights in memory.
+    """All facts about a model, without its weights.
 
     Attributes:
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        similarity: How its own vectors are compared.
+        query_prompt: Prefix of every query.
+        document_prompt: Prefix of every document.
+        similarity: Similarity function of its own vectors.
     """
 
     query_prompt: str
@@ -147,12 +147,12 @@ class ModelProfile(ModelFacts, _ModelIdentity):
 
     @property
     def as_query(self) -> Role:
-        """How it takes a query."""
+        """Role of queries."""
         return Role("query", self.query_prompt)
 
     @property
     def as_document(self) -> Role:
-        """How it takes a document."""
+        """Role of documents."""
         return Role("document", self.document_prompt)
 
     def __repr__(self) -> str:
@@ -165,7 +165,7 @@ class ModelProfile(ModelFacts, _ModelIdentity):
 
 
 def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
-    """Put together what a model's files say and what loading it showed."""
+    """Combine the facts known before and after loading."""
     return ModelProfile(
         **vars(facts),
         **{field.name: getattr(files, field.name) for field in fields(_ModelIdentity)},
@@ -176,11 +176,11 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
 
 
 def find_files(name: str, options: LoadOptions) -> ModelFiles:
-    """Find the files of an alias, hub id, folder or tower (`clip@image`), and say how they are to be loaded.
+    """Find the files of an alias, hub id, folder or tower (`clip@image`), with their settings.
 
     Raises:
-        CallError: The name or an option is wrong.
-        ModelError: The files cannot be had.
+        CallError: If the name or an option is invalid.
+        ModelError: If the files are not available.
     """
     check_type("options", options, LoadOptions)
     device = pick_device(options.device)
@@ -188,7 +188,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     model, tower = split_tower(name)
     bare = split_name(model)[1]
     entry = None if is_folder(bare) else find_entry(split_revision(bare)[0])
-    if entry is not None:  # before anybody downloads it
+    if entry is not None:  # before any download
         check_tower(bare, tower, entry.has_towers)
     source = find_source(model, options.revision)
     source = replace(source, name=source.name if tower is None else f"{source.name}@{tower}", typed=name)
@@ -198,8 +198,8 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     kind, read = kind_of(source.folder), file_set(source.folder)
     if config.modules and config.modules[0].of_package:
         raise ModelError(
-            f"'{name}' is a {config.modules[0].name}, no single transformer, so it has no layers: probe rank and "
-            "adaptors.load_encoder open it as it stands"
+            f"'{name}' is a {config.modules[0].name}, not a single transformer, so it has no layers: use probe rank or "
+            "adaptors.load_encoder, which load it as a whole"
         )
     return ModelFiles(
         source=source,
@@ -217,7 +217,7 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
 
 
 def find_towers(folder: Path) -> tuple[str, ...]:
-    """Return the towers of the model in a folder: `image` and `text`, or none where it has a single one."""
+    """Return the towers of the model in a folder: `image` and `text`, or none for other models."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -227,15 +227,15 @@ def find_towers(folder: Path) -> tuple[str, ...]:
 
 
 def check_tower(name: str, tower: str | None, both: bool) -> None:
-    """Refuse a tower that is not there, and a model that has both without the name of one.
+    """Raise if a tower does not exist, or if a two-tower model is given without a tower.
 
     Raises:
-        CallError: It is so.
+        CallError: If the tower is missing or does not exist.
     """
     if tower is None and both:
         named = " or ".join(f"{name}@{other}" for other in TOWERS)
-        raise CallError(f"'{name}' has two towers, one for images and one for texts: name one, as {named}")
+        raise CallError(f"'{name}' has two towers, for images and texts: choose one, such as {named}")
     if tower is not None and not both:
         raise CallError(
-            f"'{name}' has a single tower, for texts: leave out '@{tower}', or name a model of two, as clip@{tower}"
+            f"'{name}' is not a two-tower model: remove '@{tower}', or use a two-tower model, such as clip@{tower}"
         )

@@ -1,4 +1,4 @@
-"""An encoder in memory, and what loading any kind of it shares: longest inputs, and what cannot be loaded."""
+"""Loaded encoders, and helpers of loading: maximum lengths and load errors."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,18 +23,18 @@ __all__ = [
     "refuse_missing",
 ]
 
-_NORM_NOTE = "the model's final norm is applied at every layer, as a model cut there would apply it"
+_NORM_NOTE = "the model's final norm is applied at every layer, as in a model cut there"
 
 
 @dataclass(frozen=True, repr=False)
 class LoadedModel(ModelProfile):
-    """An encoder in memory, ready to be read at any layer.
+    """A loaded encoder that can be read at any layer.
 
     Attributes:
-        module: The transformer, in evaluation mode; its weights are of the dtype it computes in.
+        module: The transformer, in evaluation mode, with weights in the compute dtype.
         tokenizer: Its tokenizer.
         stack: Its layers.
-        pipeline: sentence-transformers' model of it, whose first module holds the transformer; None of a tower.
+        pipeline: The SentenceTransformer around it, whose first module holds the transformer; None for a tower.
     """
 
     module: nn.Module = field(repr=False)
@@ -44,74 +44,74 @@ class LoadedModel(ModelProfile):
 
 
 def explain_load_failure(source: ModelSource, error: Exception) -> str:
-    """Return a line on what transformers raised when it was to load a model."""
+    """Return a one-line explanation of an error raised while transformers loaded a model."""
     name, said = source.name, str(error).strip()
     if "trust_remote_code" in said:
         others = " and ".join(code_repositories(source.folder))
-        of = f"code of {others} on the hub" if others else "code of its own"
-        return f"'{name}' brings {of}: pass --trust-remote-code if you have read it and trust it"
+        of = f"code from {others} on the hub" if others else "its own code"
+        return f"'{name}' needs {of}: pass --trust-remote-code if you have read and trust it"
     if "ignore_mismatched_sizes" in said:
-        return f"'{name}' cannot be loaded: its weights have other shapes than its config says"
+        return f"'{name}' cannot be loaded: the shapes of its weights do not match its config"
     return f"'{name}' cannot be loaded by transformers: {type(error).__name__}: {first_line(error)}"
 
 
 def refuse_missing(name: str, missing: Sequence[str]) -> None:
-    """Refuse a model whose files lack weights that its config asks for.
+    """Raise if weights required by the config are missing.
 
     Raises:
-        ModelError: There are any.
+        ModelError: If any tensors are missing.
     """
     if missing:
         raise ModelError(
-            f"'{name}' holds no weights for {len(missing)} tensors its config asks for ({missing[0]}, ...): "
-            "they would be random. The config and the weights do not belong together."
+            f"'{name}' lacks weights for {len(missing)} tensors of its config ({missing[0]}, ...), which would be "
+            "random: use matching config and weights"
         )
 
 
 def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None, *, tokenizer: Any) -> int:
-    """Return the longest input: as asked, as sentence-transformers says, or as tokenizer and positions allow.
+    """Return the maximum input length: as requested, else from the model's folder, else from tokenizer and positions.
 
     Args:
-        wanted: What the caller asks for.
-        named: What the model's folder says.
-        possible: How many tokens the positions suffice for.
+        wanted: Requested length.
+        named: Length in the model's folder.
+        possible: Number of tokens that the position embeddings support.
         tokenizer: The tokenizer.
 
     Returns:
-        The number of tokens.
+        The maximum number of tokens.
 
     Raises:
-        CallError: The model does not take inputs of the length that is asked for.
-        ModelError: Its own longest input has no room for a single token.
+        CallError: If the model does not support the requested length.
+        ModelError: If the model's own length leaves no room for a single token.
     """
     least = tokenizer.num_special_tokens_to_add() + 1
     if wanted is not None:
         if not least <= wanted <= (possible or wanted):
             most = possible or "any number"
-            raise CallError(f"--max-tokens {wanted} is out of range: the model takes {least} to {most}")
+            raise CallError(f"--max-tokens {wanted} is out of range: the model supports {least} to {most}")
         return wanted
     limits = [n for n in (tokenizer.model_max_length if named is None else named, possible) if n and n < NO_LIMIT]
     longest = int(min(limits, default=NO_LIMIT))
     if longest < least:
         raise ModelError(
-            f"the model's own longest input is {longest} tokens, and {least} are the fewest that hold a word: correct "
+            f"the model's own maximum length is {longest} tokens, but one word needs {least}: correct "
             "max_seq_length in its sentence_bert_config.json, or pass --max-tokens"
         )
     return longest
 
 
 def assemble(files: ModelFiles, pipeline: Any, stack: LayerStack, *, facts: ModelFacts | None = None) -> "LoadedModel":
-    """Put an encoder of one tower together, given sentence-transformers' model of it, in float32.
+    """Build a single-tower encoder from a SentenceTransformer in float32.
 
     Args:
-        files: Its files.
-        pipeline: sentence-transformers' model.
+        files: The model's files.
+        pipeline: The SentenceTransformer.
         stack: The transformer's layers.
-        facts: What an earlier loading showed, if there was one.
+        facts: Facts from an earlier load, if known.
 
     Raises:
-        CallError: The model does not take inputs of that length.
-        ModelError: Its vectors cannot be had as sentence-transformers gives them.
+        CallError: If the model does not support the requested length.
+        ModelError: If its vectors differ from those of sentence-transformers.
     """
     first = pipeline[0]
     module, tokenizer = first.auto_model, pipeline.tokenizer
@@ -150,16 +150,16 @@ def _find_facts(files: ModelFiles, pipeline: Any, stack: LayerStack, *, longest:
 
 def _settings(first: Any) -> dict[str, Any]:
     said: dict[str, Any] = first.get_config_dict()
-    # Where it is kept differs between folders; as it is followed, it is a fact of its own.
+    # Folders store it in different places, so the resolved value is a fact.
     return {name: value for name, value in said.items() if name not in ("max_seq_length", "model_kwargs")}
 
 
 def _opened_by_others(files: ModelFiles) -> str:
-    """Say who opens a folder with a module of this package, if there is one that was not left out on purpose."""
+    """Return a hint on loading a folder with a module of this package; empty if it has none or excludes it."""
     ours = next((entry for entry in files.config.modules if entry.of_package), None)
     if ours is None or files.options.stop_before is not None:
         return ""
-    return f"adaptors.load_encoder and probe rank open it with its {ours.name}, for the folder as it stands"
+    return f"adaptors.load_encoder and probe rank load the folder as a whole, with its {ours.name}"
 
 
 def _notes(stack: LayerStack) -> Iterator[str]:
@@ -168,13 +168,13 @@ def _notes(stack: LayerStack) -> Iterator[str]:
 
 
 def _count_positions(module: nn.Module) -> int | None:
-    """Return how many tokens the positions suffice for; RoBERTa-like models lose those up to the padding id."""
+    """Return the number of positions; RoBERTa-like models lose those up to the padding id."""
     config: Any = module.config
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions < 1:
         return None
     words: Any = module.get_input_embeddings()  # type: ignore[operator]
-    # Known by what they have, as I-BERT's are of a class of their own.
+    # Detected by attributes, because I-BERT has its own class.
     others: list[Any] = [m for m in module.modules() if hasattr(m, "padding_idx") and m is not words]
     tables = [m for m in others if "weight" in m._parameters and len(m.weight) == positions]
     offsets = [table.padding_idx + 1 for table in tables if table.padding_idx is not None]

@@ -1,4 +1,4 @@
-"""Load an encoder: its weights, its tokenizer, its layer stack and everything that decides its vectors."""
+"""Loading of an encoder: weights, tokenizer, layer stack and everything else that determines its vectors."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,15 @@ def load_model(model: "str | Path | SentenceTransformer", options: LoadOptions |
     """Load an encoder by alias, hub id or folder.
 
     Args:
-        model: Alias, hub id or folder; `clip@image` of one tower. A `SentenceTransformer` is taken as it is in memory.
-        options: How to load it.
+        model: Alias, hub id or folder; `clip@image` for one tower. A `SentenceTransformer` object is used as it is.
+        options: Load options.
 
     Returns:
-        The model, its own settings resolved: what the caller asks for, else the catalog, else its folder.
+        The model with resolved settings: options override the catalog, which overrides its folder.
 
     Raises:
-        CallError: The name or an option is wrong.
-        ModelError: The files cannot be had, or its layers cannot be read.
+        CallError: If the name or an option is invalid.
+        ModelError: If the files are not available or its layers cannot be read.
     """
     options = options or LoadOptions()
     if not isinstance(model, str | Path):
@@ -38,20 +38,20 @@ def load_model(model: "str | Path | SentenceTransformer", options: LoadOptions |
 
 
 def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedModel:
-    """Load an encoder whose files were found.
+    """Load an encoder from its files.
 
     Args:
-        files: The files, and how they are to be loaded.
-        facts: What an earlier loading of the same files showed, if it is known.
+        files: The located files with their settings.
+        facts: Facts from an earlier load of the same files, if known.
 
     Raises:
-        CallError: The model does not take inputs of that length.
-        ModelError: Its layers cannot be read.
+        CallError: If the model does not support the requested length.
+        ModelError: If its layers cannot be read.
     """
     if files.layerless:
         raise ModelError(
             f"'{files.source.name}' is an encoder without layers ({files.layerless}): "
-            "probe rank compares it with others"
+            "compare it with others in probe rank"
         )
     if files.tower is not None:
         return load_tower(files, files.options.max_tokens)
@@ -64,7 +64,7 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
     stack = find_layers(first.auto_model)
     refuse_missing(name, [tensor for tensor in missing if stack.needs(tensor)])
     model = assemble(files, pipeline, stack, facts=facts)
-    # Cast once, not in every product as autocast does: half the memory traffic between the products, too.
+    # Cast once instead of in every product as autocast does: this also halves the memory traffic in between.
     first.auto_model.to(files.device, files.dtype)
     for module in list(pipeline)[1:]:
         module.to(files.device)

@@ -1,4 +1,4 @@
-"""How to load a model."""
+"""Options for loading a model."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ __all__ = ["LoadOptions"]
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How to load a model; None leaves the model's own value.
+    """Options for loading a model; None means the model's own value.
 
     Attributes:
-        dtype: `auto`, `float32`, `bfloat16` or `float16`: what the encoder computes in.
-        device: `auto`, `cpu`, `cuda`, ...
-        max_tokens: Longest input in tokens.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        query_prompt_name: Name of one of the model's own prompts, to be put before every query.
-        document_prompt_name: Name of one of the model's own prompts, to be put before every document.
-        trust_remote_code: Run code that the model's folder brings.
-        revision: Commit, branch or tag of a model on the hub.
-        attn: Implementation of the attention, such as `eager` or `sdpa`.
-        config: Settings of transformers' config to change: names, dots between nested ones, and values as JSON or text.
-        stop_before: A module's folder inside the model's: it and what comes after it are left out.
+        dtype: Compute dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        device: Device: `auto`, `cpu`, `cuda`, ...
+        max_tokens: Maximum input length in tokens.
+        query_prompt: Prefix of every query.
+        document_prompt: Prefix of every document.
+        query_prompt_name: Name of one of the model's prompts, used for queries.
+        document_prompt_name: Name of one of the model's prompts, used for documents.
+        trust_remote_code: Whether code in the model's folder may run.
+        revision: Commit, branch or tag on the hub.
+        attn: Attention implementation, such as `eager` or `sdpa`.
+        config: Overrides of the transformers config: dotted names, and values as JSON or text.
+        stop_before: Folder of a module, relative to the model's; it and all later modules are dropped.
     """
 
     dtype: str = "auto"

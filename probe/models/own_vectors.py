@@ -1,4 +1,4 @@
-"""A model's own vectors at any layer: the modules that follow its transformer, run on the states of that layer."""
+"""A model's own vectors at any layer: the modules after its transformer, run on the states of that layer."""
 
 import copy
 import math
@@ -27,15 +27,15 @@ _EXAMPLES = (
     "Each block reads what the one before it wrote; whoever cuts a model keeps the first of them, and whatever follows "
     "the last one is applied to the states of the one where it was cut.",
 )
-# Greatest difference of vectors, for values of about 1.
+# Maximum difference of vectors with values of about 1.
 _TOLERANCE = 1e-5
 _POOLINGS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
-# The same in half precision, where the order of the products shows.
+# The same in half precision, where the order of operations matters more.
 _HALF_TOLERANCE = 2e-2
 
 
 class TailModules:
-    """Everything of a sentence-transformers' model but its first module."""
+    """All modules of a SentenceTransformer after the first."""
 
     def __init__(self, pipeline: Any) -> None:
         """Share the modules of `pipeline`."""
@@ -49,8 +49,8 @@ class TailModules:
         """Return vectors `(B, P)` of token states `(B, T, D)`.
 
         Args:
-            hidden: The states.
-            features: What the transformer was given, padded like them.
+            hidden: Token states.
+            features: The transformer's inputs, padded like the states.
             task: `query` or `document`.
         """
         made = self._tail({**features, "token_embeddings": hidden.to(self._dtype)}, task=task)
@@ -60,14 +60,14 @@ class TailModules:
 
 @dataclass(frozen=True)
 class OwnVectors:
-    """What a look at a model's own vectors showed.
+    """Result of checking a model's own vectors.
 
     Attributes:
         width: Dimension of the transformer's states.
-        own_width: Dimension of its own vectors; 0 where it has none.
-        pooling: What they are called; None where it has none.
+        own_width: Dimension of its own vectors; 0 if it has none.
+        pooling: Their name; None if it has none.
         refusal: Why it has none.
-        batching: Which texts may run together.
+        batching: Which texts may share a batch.
     """
 
     width: int
@@ -78,33 +78,33 @@ class OwnVectors:
 
 
 def find_own_vectors(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
-    """Compare what we read of the last layer with what sentence-transformers gives, on a few texts.
+    """Compare own vectors at the last layer with those of sentence-transformers, on a few texts.
 
     Args:
-        pipeline: sentence-transformers' model, in float32.
+        pipeline: The SentenceTransformer, in float32.
         stack: The layers of its transformer.
         files: The model's files.
 
     Returns:
-        What was seen.
+        The result of the check.
 
     Raises:
-        ModelError: The two differ, or the model does not read plain texts.
+        ModelError: If the two differ, or the model does not read plain texts.
     """
     try:
         return _compare(pipeline, stack, files)
     except ModelError:
         raise
-    except Exception as error:  # whatever a model makes of tokens that are not its own
+    except Exception as error:  # models fail in many ways on unexpected tokens
         raise ModelError(_explain_failure(pipeline, files.source.name, error)) from error
 
 
 def _explain_failure(pipeline: Any, name: str, error: Exception) -> str:
     known, given = len(pipeline[0].auto_model.get_input_embeddings().weight), len(pipeline.tokenizer)
     if given > known:
-        found = f"the tokenizer of '{name}' has {given} tokens, but the model knows {known} only"
-        return f"{found}: they do not belong together"
-    return f"'{name}' does not run on texts that its own tokenizer gives: {type(error).__name__}: {first_line(error)}"
+        found = f"the tokenizer of '{name}' has {given} tokens, but the model has {known}"
+        return f"{found}: use the matching tokenizer"
+    return f"'{name}' fails on texts from its own tokenizer: {type(error).__name__}: {first_line(error)}"
 
 
 def _compare(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
@@ -113,16 +113,16 @@ def _compare(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
     width = reader.states(_EXAMPLES[:1], roles[0]).shape[-1]
     try:
         expected = [_embed_alone(pipeline, role) for role in roles]
-    except Exception as error:  # whatever foreign modules make of our texts
-        refusal = f"sentence-transformers gives no vectors of it ({type(error).__name__}: {first_line(error)})"
+    except Exception as error:  # custom modules may raise anything
+        refusal = f"sentence-transformers cannot encode with it ({type(error).__name__}: {first_line(error)})"
         return OwnVectors(width, 0, None, refusal, _batching(pipeline))
     alone = [torch.cat([reader.vectors([text], role) for text in _EXAMPLES]) for role in roles]
     tolerance = _TOLERANCE if pipeline[0].auto_model.dtype == torch.float32 else _HALF_TOLERANCE
     difference = _differ(torch.cat(alone), torch.cat(expected))
     if difference > tolerance:
         raise ModelError(
-            f"the vectors of '{files.source.name}' cannot be read layer by layer: those of its last layer differ by "
-            f"{difference:.1e} from what sentence-transformers gives; rank it as it is through probe.evaluate"
+            f"'{files.source.name}' cannot be read layer by layer: the vectors of its last layer differ by "
+            f"{difference:.1e} from those of sentence-transformers; rank the whole model with probe.evaluate"
         )
     together = [reader.vectors(_EXAMPLES, role) for role in roles]
     batching = _batching(pipeline)
@@ -132,13 +132,13 @@ def _compare(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
 
 
 def _batching(pipeline: Any) -> Batching:
-    """Return what may run together; seen on longer dummies too, as some models attend otherwise from a length on."""
+    """Return which texts may share a batch, tested on long inputs too: attention may change with length."""
     first, tokenizer = pipeline[0].auto_model, pipeline.tokenizer
     return find_batching(first, pad_id=tokenizer.pad_token_id or 0, longest=pipeline.max_seq_length)
 
 
 class _LastLayer:
-    """Reads the last layer of a model."""
+    """Reader of a model's last layer."""
 
     def __init__(self, pipeline: Any, stack: LayerStack) -> None:
         self._pipeline, self._stack, self._tail = pipeline, stack, TailModules(pipeline)
@@ -167,7 +167,7 @@ class _LastLayer:
 
 
 def _embed_alone(pipeline: Any, role: Role) -> Tensor:
-    """Embed each example by itself, as sentence-transformers does."""
+    """Embed each example in its own batch, with sentence-transformers."""
     rows = []
     for text in _EXAMPLES:
         with unchanged(pipeline[0].auto_model):
@@ -180,7 +180,7 @@ def _embed_alone(pipeline: Any, role: Role) -> Tensor:
 
 
 def _differ(found: Tensor, expected: Tensor) -> float:
-    """Return the greatest difference, for values of about 1; infinite where the shapes differ."""
+    """Return the maximum difference, for values of about 1; infinite if the shapes differ."""
     if found.shape != expected.shape:
         return float("inf")
     scale = max(1.0, float(expected.abs().max()))
@@ -189,11 +189,11 @@ def _differ(found: Tensor, expected: Tensor) -> float:
 
 
 def _name_of(pipeline: Any, files: ModelFiles) -> str:
-    """Return the bare pooling that ranks as the model's own vectors do, or `own` where there is more to them."""
+    """Return the bare pooling that ranks as the model's own vectors do, or `own` if they need more modules."""
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
     first, *others = list(pipeline)[1:] or [None]
-    # Its own class alone: one that is derived from it may do anything.
+    # Only the class itself; subclasses may do anything.
     plain = type(first) is Pooling and isinstance(first.pooling_mode, str) and pipeline.truncate_dim is None
     excludes = plain and not first.include_prompt and bool(files.config.query_prompt or files.config.document_prompt)
     unit = bool(others) and all(type(module) is Normalize for module in others)

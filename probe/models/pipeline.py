@@ -1,4 +1,4 @@
-"""A folder as sentence-transformers loads it: every vector of a model comes out of this object's own modules."""
+"""Loading of a folder by sentence-transformers; all vectors of a model come from the modules of this object."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ _LAST_STATE = "last_hidden_state"
 
 
 class _CheckedTransformer(Transformer):
-    """A Transformer that remembers which tensors its files lack."""
+    """A Transformer that records which tensors its files lack."""
 
     missing: tuple[str, ...] = ()
 
@@ -38,24 +38,24 @@ class _CheckedTransformer(Transformer):
 
 
 def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ...]]:
-    """Load a model in float32 on the processor, as sentence-transformers puts it together.
+    """Load a model with sentence-transformers, in float32 on the CPU.
 
     Args:
-        files: The model's files, and how they are to be loaded.
+        files: The model's files with their settings.
 
     Returns:
-        The model in evaluation mode, and the tensors its transformer's files lack.
+        The model in evaluation mode, and the tensors that its transformer's files lack.
 
     Raises:
-        CallError: A setting that was asked for is none of the model's.
-        ModelError: It cannot be loaded, or does not begin with a transformer that reads texts.
+        CallError: If a requested setting does not exist in the model's config.
+        ModelError: If it cannot be loaded, or does not start with a transformer that reads texts.
     """
     options = _load_options(files)
     try:
         model = (_load_modules if files.config.modules else _load_plain)(files, options)
     except (CallError, ModelError):
         raise
-    except Exception as error:  # whatever a foreign folder makes the libraries raise
+    except Exception as error:  # libraries raise many types on unexpected folders
         raise ModelError(explain_load_failure(files.source, error)) from error
     first = model[0]
     missing = tuple(getattr(first, "missing", ()))
@@ -67,7 +67,7 @@ def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ..
 
 
 def _is_foreign(entry: SavedModule) -> bool:
-    """Return whether a module's class is neither sentence-transformers' own nor of this package."""
+    """Return whether a module's class belongs neither to sentence-transformers nor to this package."""
     return not (entry.of_package or entry.type.startswith(_OWN_PREFIX))
 
 
@@ -91,8 +91,8 @@ def _load_modules(files: ModelFiles, options: dict[str, Any]) -> SentenceTransfo
     refused = next((entry for entry in entries if _is_foreign(entry)), None)
     if refused and not files.options.trust_remote_code:
         raise ModelError(
-            f"'{files.source.name}' has a module of the class {refused.type}, which is not sentence-transformers' own: "
-            "pass --trust-remote-code if you have read its code and trust it"
+            f"'{files.source.name}' has a module of the custom class {refused.type}: "
+            "pass --trust-remote-code if you have read and trust its code"
         )
     checked = {entry.type: _CheckedTransformer for entry in entries if _is_transformer(entry)}
     with _folder_of(files, entries) as folder:
@@ -104,7 +104,7 @@ def _is_transformer(entry: SavedModule) -> bool:
 
 
 def _entries_to_load(files: ModelFiles) -> Sequence[SavedModule]:
-    """Return the modules up to the one to stop before, or to the first of this package's own."""
+    """Return the modules before `stop_before`, or before the first one of this package."""
     entries = files.config.modules
     ends = [
         number
@@ -116,7 +116,7 @@ def _entries_to_load(files: ModelFiles) -> Sequence[SavedModule]:
 
 @contextmanager
 def _folder_of(files: ModelFiles, entries: Sequence[SavedModule]) -> Iterator[Path]:
-    """Give a model's folder, or one like it whose modules.json ends earlier."""
+    """Yield a model's folder, or a copy whose modules.json ends earlier."""
     source = files.source.folder
     if len(entries) == len(files.config.modules):
         yield source
@@ -132,7 +132,7 @@ def _folder_of(files: ModelFiles, entries: Sequence[SavedModule]) -> Iterator[Pa
 
 
 def _load_plain(files: ModelFiles, options: dict[str, Any]) -> SentenceTransformer:
-    """Load a folder of transformers alone, with the pooling that sentence-transformers would put on top."""
+    """Load a plain transformers folder with the pooling that sentence-transformers would add."""
     shared = {"trust_remote_code": options["trust_remote_code"]}
     first = _CheckedTransformer(
         str(files.config.transformer),
@@ -150,7 +150,7 @@ def _load_plain(files: ModelFiles, options: dict[str, Any]) -> SentenceTransform
 
 
 def _default_pooling(config: Any) -> Any:
-    """Return the pooling that sentence-transformers chooses: the last token of a causal language model, else mean."""
+    """Return the default pooling of sentence-transformers: the last token for causal language models, else mean."""
     classes = getattr(config, "architectures", None) or [""]
     causal = classes[0].endswith("ForCausalLM") and getattr(config, "is_causal", True)
     return "lasttoken" if causal else "mean"
@@ -159,38 +159,38 @@ def _default_pooling(config: Any) -> Any:
 def _check_config(model: SentenceTransformer, files: ModelFiles) -> None:
     for name, _ in files.options.config:
         if not hasattr(model[0].config, name):
-            raise CallError(f"--config {name}: the config of '{files.source.name}' has no such setting")
+            raise CallError(f"--config {name}: no such setting in the config of '{files.source.name}'")
 
 
 def check_reads_texts(model: SentenceTransformer, name: str) -> None:
-    """Refuse a model whose token states are not those of its transformer's last layer.
+    """Raise if a model does not use the token states of its transformer's last layer.
 
     Raises:
-        ModelError: It reads another output, or other inputs than texts.
+        ModelError: If it uses another output, or reads other inputs than texts.
     """
     first: Any = model[0]
     modality = "message" if "message" in first.modality_config else "text"
     if modality not in first.modality_config or first.tokenizer is None:
-        raise ModelError(f"'{name}' reads {', '.join(map(str, first.modality_config)) or 'nothing'}, and no texts")
+        raise ModelError(f"'{name}' reads {', '.join(map(str, first.modality_config)) or 'nothing'}, not texts")
     read = first.modality_config[modality]
     output = read["method_output_name"]
     plain = output in (_LAST_STATE, [_LAST_STATE], (_LAST_STATE,))
     if (read["method"], plain, first.module_output_name) != ("forward", True, "token_embeddings"):
         raise ModelError(
-            f"'{name}' takes {output} of its transformer's {read['method']} as {first.module_output_name}, not its "
-            "last layer's token states, so its layers have no vectors to compare: set modality_config in "
-            "sentence_bert_config.json to last_hidden_state where that is meant"
+            f"'{name}' uses {output} of its transformer's {read['method']} as {first.module_output_name}, not the "
+            "token states of its last layer, so its layers have no comparable vectors: set modality_config in "
+            "sentence_bert_config.json to last_hidden_state if that is intended"
         )
     if first.query_expansion is not None:
-        raise ModelError(f"'{name}' expands its queries, as models of late interaction do: it has no vector per text")
+        raise ModelError(f"'{name}' expands queries, as late-interaction models do: it has no vector per text")
 
 
 def shadow_pipeline(pipeline: Any, module: torch.nn.Module | None = None) -> Any:
-    """Return a model of the same modules whose tokenizer and settings change without changing those of `pipeline`.
+    """Return a model with the same modules whose tokenizer and settings can be changed independently of `pipeline`.
 
     Args:
-        pipeline: A `SentenceTransformer` that begins with a transformer.
-        module: A transformer to put in the place of its own.
+        pipeline: A `SentenceTransformer` that starts with a transformer.
+        module: Transformer that replaces its own.
     """
     names = list(pipeline._modules)
     first = copy.copy(pipeline[0])
@@ -204,7 +204,7 @@ def shadow_pipeline(pipeline: Any, module: torch.nn.Module | None = None) -> Any
 
 
 def _copy_processor(processor: Any) -> Any:
-    """Return a tokenizer without what earlier calls left in it; the object's own is never touched."""
+    """Return a copy of a tokenizer without state from earlier calls; the original is never modified."""
     copied = copy.deepcopy(processor)
     backend = getattr(copied, "backend_tokenizer", None)
     if backend is not None:

@@ -1,6 +1,6 @@
-"""What a model's folder says about its use: modules, prompts, longest input, similarity (sentence-transformers' files).
+"""Settings in a model's folder: modules, prompts, maximum length, similarity (sentence-transformers' config files).
 
-Read without loading anything, so that a run from the store needs neither torch's models nor sentence-transformers.
+Read without loading the model, so that runs from the store need neither torch models nor sentence-transformers.
 """
 
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ class _Strict(BaseModel):
 
 
 class _Sizes(_Strict):
-    """sentence_bert_config.json."""
+    """Fields of sentence_bert_config.json."""
 
     max_seq_length: int | None = None
     do_lower_case: bool = False
 
 
 class _Head(_Strict):
-    """config_sentence_transformers.json."""
+    """Fields of config_sentence_transformers.json."""
 
     prompts: dict[str, str | None] | None = None
     default_prompt_name: str | None = None
@@ -50,22 +50,22 @@ class _Head(_Strict):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """How a model's folder wants it to be used.
+    """Settings of a model's folder.
 
     Attributes:
-        transformer: Folder of the transformer inside the model's.
-        modules: Its modules; none where there is no modules.json.
-        pooling: The pooling of a folder without modules.json, where somebody else knows it.
-        query_prompt: Put before every query.
-        document_prompt: Put before every document.
-        prompts: Every prompt the folder names, by its name.
-        max_tokens: Longest input in tokens, or None where only the tokenizer knows.
-        lower_case: Whether texts are lower-cased before they are tokenized.
+        transformer: Folder of the transformer, relative to the model's.
+        modules: Its modules; empty without a modules.json.
+        pooling: Pooling of a folder without modules.json, if known from the catalog.
+        query_prompt: Prefix of every query.
+        document_prompt: Prefix of every document.
+        prompts: All prompts of the folder, by name.
+        max_tokens: Maximum input length in tokens, or None if only the tokenizer defines it.
+        lower_case: Whether texts are lower-cased before tokenization.
         normalizes: Whether its vectors are scaled to length 1.
-        similarity: How its vectors are compared.
-        settings: Further settings of its transformer.
-        truncate_dim: Dimensions its vectors are cut to, if they are.
-        notes: Shown under every table; nothing that changes a score.
+        similarity: Similarity function of its vectors.
+        settings: Other settings of its transformer.
+        truncate_dim: Number of dimensions its vectors are truncated to, if any.
+        notes: Notes under every table; they change no score.
     """
 
     transformer: Path
@@ -84,10 +84,10 @@ class ModelConfig:
 
 
 def read_model_config(folder: Path) -> ModelConfig:
-    """Read sentence-transformers' files of a model, or its defaults where there are none.
+    """Read sentence-transformers' config files of a model, with its defaults for missing files.
 
     Raises:
-        ModelError: One of the files is malformed.
+        ModelError: If one of the files is malformed.
     """
     modules = read_modules(folder)
     for module in modules[1:]:
@@ -114,14 +114,11 @@ def read_model_config(folder: Path) -> ModelConfig:
 
 
 def _note_prompts(prompts: Mapping[str, str]) -> tuple[str, ...]:
-    """Say which prompts neither queries nor documents get by themselves, as sentence-transformers applies them."""
+    """Return a note on prompts that are used neither for queries nor for documents by default."""
     others = [name for name in prompts if name not in ("query", "document")]
     if not others:
         return ()
-    return (
-        f"prompts under other names, applied on request (--query-prompt-name, --document-prompt-name): "
-        f"{', '.join(others)}",
-    )
+    return (f"prompts used only on request (--query-prompt-name, --document-prompt-name): {', '.join(others)}",)
 
 
 def _read_json(path: Path, kind: Any, default: T) -> T:
@@ -145,10 +142,10 @@ def _read_sizes(folder: Path) -> _Sizes:
 
 
 def with_catalog(config: ModelConfig, entry: CatalogEntry | None, name: str) -> ModelConfig:
-    """Return a model's settings with those it was published with, where it is called by its alias, `name`.
+    """Return a model's settings with its published ones, if `name` is its alias.
 
-    Called by its name on the hub it is what sentence-transformers makes of its files; but where a cache holds them
-    without modules.json, its pooling is known from here.
+    For a hub id, sentence-transformers' settings apply; only if the cached files lack modules.json, the pooling comes
+    from the catalog.
     """
     if entry is None:
         return config
@@ -162,7 +159,7 @@ def with_catalog(config: ModelConfig, entry: CatalogEntry | None, name: str) -> 
 
 
 def with_options(config: ModelConfig, options: LoadOptions) -> ModelConfig:
-    """Return a model's settings with the prompts that the caller asks for."""
+    """Return a model's settings with the prompts of the options."""
     query = _pick_prompt("query", config, options.query_prompt, name=options.query_prompt_name)
     document = _pick_prompt("document", config, options.document_prompt, name=options.document_prompt_name)
     return replace(config, query_prompt=query, document_prompt=document)
@@ -173,8 +170,8 @@ def _pick_prompt(side: str, config: ModelConfig, text: str | None, *, name: str 
         own: str = getattr(config, f"{side}_prompt")
         return own if text is None else text
     if text is not None:
-        raise CallError(f"--{side}-prompt and --{side}-prompt-name say the same thing twice: give one of them")
+        raise CallError(f"--{side}-prompt and --{side}-prompt-name exclude each other: pass one of them")
     if name not in config.prompts:
         listed = ", ".join(config.prompts) or "none"
-        raise CallError(f"--{side}-prompt-name {name}: the model's own prompts are: {listed}")
+        raise CallError(f"--{side}-prompt-name {name} is unknown: the model's prompts are: {listed}")
     return config.prompts[name]

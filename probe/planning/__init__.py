@@ -1,1 +1,1 @@
-"""Operations, hours and bytes of a run, before it runs."""
+"""Estimates of FLOPs, hours and bytes before a run."""

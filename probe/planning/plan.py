@@ -1,4 +1,4 @@
-"""What a sweep over many texts will cost, on paper: operations, time, bytes."""
+"""Cost estimate of a sweep over many texts: FLOPs, time, bytes."""
 
 import json
 import math
@@ -16,17 +16,17 @@ __all__ = ["Plan", "PlanRequest", "PlanRow", "PlannedModel", "SearchCost", "Swee
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What is to be planned.
+    """Request for a plan.
 
     Attributes:
-        texts: How many texts.
-        tokens_per_text: Their mean length, special tokens and prompt included; None = the model's longest input.
+        texts: Number of texts.
+        tokens_per_text: Mean length, including special tokens and prompt; None = the model's maximum length.
         layers: `all`, `0-6` or `1,3,5`.
-        poolings: Names of poolings; `own` is the model's.
-        teraflops: Rate to plan with, in 10^12 operations a second; measured here where it is None.
+        poolings: Names of poolings; `own` is the model's own.
+        teraflops: Speed in TFLOP/s; None = measured on this machine.
 
     Raises:
-        CallError: A number is out of range.
+        CallError: If a number is out of range.
     """
 
     texts: int
@@ -41,22 +41,22 @@ class PlanRequest:
         if self.tokens_per_text is not None and self.tokens_per_text < 1:
             raise CallError(f"--tokens-per-text {self.tokens_per_text}: expected a number of 1 or more")
         if self.teraflops is not None and not 0 < self.teraflops < math.inf:
-            raise CallError(f"--rate {self.teraflops:g}: expected TFLOP/s above 0, such as 0.2 for two processor cores")
+            raise CallError(f"--tflops {self.teraflops:g}: expected TFLOP/s above 0, such as 0.2 for two CPU cores")
 
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """The model, as far as its costs depend on it.
+    """Properties of the model that determine its cost.
 
     Attributes:
-        name: As typed.
-        hub_id: Its id on the hub, None for a folder.
+        name: As given.
+        hub_id: Hub id, None for a folder.
         layers: Number of blocks.
         width: Dimension of the states.
-        attention_width: Width of all heads of a block together.
-        max_tokens: Longest input in tokens.
-        dtype: What a measured rate was measured in.
-        device: Where it was measured.
+        attention_width: Total width of a block's attention heads.
+        max_tokens: Maximum input length in tokens.
+        dtype: Dtype of a measured speed.
+        device: Device of a measured speed.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Workload:
     """The texts.
 
     Attributes:
-        texts: How many.
-        tokens_asked: Tokens per text as asked for, None where nothing was.
-        tokens_per_text: Tokens per text that the model sees.
-        tokens: All of them.
+        texts: Number of texts.
+        tokens_asked: Requested tokens per text, or None.
+        tokens_per_text: Tokens per text after truncation.
+        tokens: Total number of tokens.
     """
 
     texts: int
@@ -88,12 +88,12 @@ class Workload:
 
 @dataclass(frozen=True)
 class SweepCost:
-    """All planned layers, on one device.
+    """Cost of all planned layers, on one device.
 
     Attributes:
-        flops: Operations of one pass up to the deepest layer.
-        seconds: Their time.
-        seconds_one_by_one: Time of a pass for each layer.
+        flops: FLOPs of one pass up to the deepest layer.
+        seconds: Time of that pass.
+        seconds_one_by_one: Total time of one pass per layer.
     """
 
     flops: int
@@ -103,12 +103,12 @@ class SweepCost:
 
 @dataclass(frozen=True)
 class SearchCost:
-    """An exact search of one query over one hookpoint.
+    """Cost of an exact search for one query at one hookpoint.
 
     Attributes:
-        bytes_stored: What is read from the store.
-        bytes_float32: What the same vectors take in memory, in float32.
-        flops: Operations of the cosines.
+        bytes_stored: Bytes read from the store.
+        bytes_float32: Size of the same vectors in memory, in float32.
+        flops: FLOPs of the cosines.
     """
 
     bytes_stored: int
@@ -118,14 +118,14 @@ class SearchCost:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One layer alone, as a model that was cut there.
+    """Cost of one layer alone, as a model cut there.
 
     Attributes:
         layer: The `hidden_states` index, 0 = the embeddings.
-        parameters: Parameters that a model cut here keeps.
-        flops_per_token: Operations per token up to here.
-        flops_per_text: The same per text.
-        flops: The same for all texts.
+        parameters: Parameters kept by a cut here.
+        flops_per_token: FLOPs per token up to this layer.
+        flops_per_text: FLOPs per text.
+        flops: FLOPs for all texts.
         seconds: Time for all texts, on one device.
     """
 
@@ -139,18 +139,18 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan: what it is of, what it costs, and a row per layer.
+    """A plan with a row per layer.
 
     Attributes:
-        command: The command line, or the call, that made it.
-        created: When, in ISO 8601.
+        command: Command line or call that made it.
+        created: Time, in ISO 8601.
         model: The model.
         work: The texts.
-        rate: Operations per second.
-        sweep: All layers together.
-        store: What is stored.
-        search: An exact search.
-        rows: One per planned layer, from the lowest on.
+        rate: Speed in FLOP/s.
+        sweep: Cost of all layers together.
+        store: Size of the store entry.
+        search: Cost of an exact search.
+        rows: One per planned layer, in ascending order.
     """
 
     command: str
@@ -165,10 +165,10 @@ class Plan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything but the rows, as plain values."""
+        """Everything except the rows, as plain values."""
         return {name: asdict(getattr(self, name)) for name in ("model", "work", "rate", "sweep", "store", "search")}
 
     def to_json(self) -> str:
-        """Return it as JSON, under the head of every result."""
+        """Return the plan as JSON, with the common head of all results."""
         payload = result_payload("plan", self.command, self.created, settings=self.settings, rows=self.rows)
         return json.dumps(payload, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Plan a sweep: count its operations, find its rate, forecast its store."""
+"""Planning of a sweep: count its FLOPs, measure its speed, estimate its store entry."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,13 +21,13 @@ _FLOAT32 = 4
 
 
 def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
-    """Plan a sweep over texts that need not exist yet; the model is loaded for its shapes and to measure its rate.
+    """Plan a sweep over texts that need not exist yet; the model is loaded for its shapes and to measure its speed.
 
     Raises:
-        CallError: A layer is out of range, a pooling unknown, the model's own is none of ours, or it reads images.
+        CallError: If a layer is out of range, a pooling is unknown or unsupported, or the model reads images.
     """
     if reader.model.tower == "image":
-        raise CallError(f"'{reader.model.source.name}' reads images, and a plan is of texts: name the text tower")
+        raise CallError(f"'{reader.model.source.name}' reads images, but plans are for texts: use the text tower")
     model = reader.loaded
     layer_poolings = [point.layer_pooling for point in select_hookpoints(model, request.layers, request.poolings)]
     work = _workload(request, model)
@@ -56,7 +56,7 @@ def plan_sweep(reader: LayerReader, request: PlanRequest, command: str) -> Plan:
 
 def _workload(request: PlanRequest, model: LoadedModel) -> Workload:
     asked = request.tokens_per_text
-    # A tower may fill every text up to its longest.
+    # Some towers pad every text to the maximum length.
     fills = isinstance(model, LoadedTower) and model.texts is not None and model.texts.fills
     tokens = model.max_tokens if fills else min(asked or model.max_tokens, model.max_tokens)
     return Workload(request.texts, asked, tokens, request.texts * tokens)
@@ -70,7 +70,7 @@ def _rate(
     layer_poolings: Sequence[LayerPooling],
     flops: Sequence[int],
 ) -> Rate:
-    """Return the rate that was given, or measure that of the whole model, whatever layers are planned."""
+    """Return the given speed, or measure that of the full model, independent of the planned layers."""
     if request.teraflops is not None:
         return Rate(request.teraflops * _TERA, "given")
     last = (reader.model.depth, layer_poolings[-1][1])

@@ -1,4 +1,4 @@
-"""How fast a model runs on this machine, measured on synthetic texts of one length."""
+"""Speed of a model on this machine, measured on synthetic texts of equal length."""
 
 import time
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ _SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Rate:
-    """Operations per second, and where the number comes from.
+    """Speed in FLOP/s, with its origin.
 
     Attributes:
-        flops_per_second: Operations of the kind that a plan counts.
+        flops_per_second: FLOP/s, counted as in a plan.
         source: `measured` or `given`.
-        texts: Texts that were timed, None where the rate was given.
-        seconds: What they took, None where the rate was given.
+        texts: Number of texts timed, None if given.
+        seconds: Their total time, None if given.
     """
 
     flops_per_second: float
@@ -35,18 +35,18 @@ class Rate:
 def measure_rate(
     reader: LayerReader, tokens: int, layer_poolings: Sequence[LayerPooling], *, flops_per_text: int
 ) -> Rate:
-    """Time whole batches, as large as the reader makes them, for about a second.
+    """Time whole batches of the reader's size for about a second.
 
-    The forward, the pooling and what brings the states back are timed; tokenising and the store are not.
+    Includes the forward, the pooling and the transfer of the states, but not tokenization and the store.
 
     Args:
-        reader: The model's reader.
+        reader: Reader of the model.
         tokens: Tokens per text.
-        layer_poolings: Layers and poolings to read; the last layer is among them.
-        flops_per_text: Operations up to the last layer.
+        layer_poolings: Layers and poolings to read, including the last layer.
+        flops_per_text: FLOPs up to the last layer.
     """
     batch = _make_batch(reader, tokens)
-    reader.run(batch, layer_poolings)  # The first run is slower: it allocates.
+    reader.run(batch, layer_poolings)  # the first run is slower: it allocates memory
     texts, began, seconds = 0, time.perf_counter(), 0.0
     while seconds < _SECONDS:
         reader.run(batch, layer_poolings)

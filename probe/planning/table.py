@@ -1,4 +1,4 @@
-"""Draw a plan, with its numbers in short: 13.2M, 6.8 GB, 9.6 h."""
+"""Rendering of a plan with short numbers: 13.2M, 6.8 GB, 9.6 h."""
 
 from rich import box
 from rich.table import Table
@@ -8,11 +8,11 @@ from probe.planning.plan import Plan
 
 __all__ = ["brief", "duration", "plan_lines", "plan_table", "size"]
 
-# Seconds from which on a time is given in hours as well.
+# Minimum number of seconds for adding the time in hours.
 _LONG = 2 * 86_400
 _STEP = 1000
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
-# From how many seconds on a unit is used, and how long it is; the longest first.
+# Units with their length in seconds and the minimum time they are used for, longest first.
 _SPANS = (
     (2 * 365 * 86_400, 365 * 86_400, "years"),
     (2 * 86_400, 86_400, "days"),
@@ -23,10 +23,10 @@ _SPANS = (
 
 
 def plan_table(plan: Plan) -> Table:
-    """Return a table of what each layer alone costs."""
+    """Return a table with the cost of each layer alone."""
     title = Text(f"{plan.model.name}: {plan.work.texts:,} texts of {plan.work.tokens_per_text} tokens")
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("layer", "cut here", "FLOP/token", "FLOP/text", "FLOP in all", "time alone"):
+    for name in ("layer", "cut here", "FLOP/token", "FLOP/text", "total FLOP", "time alone"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in plan.rows:
         counts = (row.parameters, row.flops_per_token, row.flops_per_text, row.flops)
@@ -35,25 +35,25 @@ def plan_table(plan: Plan) -> Table:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Return what stands under the table."""
+    """Return the lines under the table."""
     return [
         _tokens_line(plan),
         _rate_line(plan),
         _sweep_line(plan),
         *_store_lines(plan),
-        "cut here: parameters of a model cut after the layer, and the FLOP and time of that model; counted are the "
-        "matrix products, 2 x weights + 4 x tokens x width of the heads per token and block; tokenising, padding, the "
-        "table of embeddings and the disk are not",
+        "cut here: parameters, FLOP and time of a model cut after the layer. Counted are the matrix products: "
+        "2 x weights + 4 x tokens x width of the heads, per token and block; tokenization, padding, embedding "
+        "lookups and disk access are not",
     ]
 
 
 def _tokens_line(plan: Plan) -> str:
     work, longest = plan.work, plan.model.max_tokens
-    line = f"tokens: {brief(work.tokens)} in all, {work.tokens_per_text} per text"
+    line = f"tokens: {brief(work.tokens)} in total, {work.tokens_per_text} per text"
     if work.tokens_asked is None:
-        return f"{line}, the longest the model takes: --tokens-per-text plans with the mean of yours"
+        return f"{line}, the model's maximum: pass your mean length with --tokens-per-text"
     if work.tokens_asked > longest:
-        return f"{line}: the model cuts texts at {longest} tokens ({work.tokens_asked} were asked for)"
+        return f"{line}: the model truncates texts at {longest} tokens ({work.tokens_asked} requested)"
     return line
 
 
@@ -68,24 +68,24 @@ def _rate_line(plan: Plan) -> str:
 def _sweep_line(plan: Plan) -> str:
     sweep, count = plan.sweep, len(plan.rows)
     hours = f" ({sweep.seconds / 3600:,.0f} h)" if sweep.seconds > _LONG else ""
-    line = f"time: {duration(sweep.seconds)} of one device{hours}"
+    line = f"time: {duration(sweep.seconds)} on one device{hours}"
     if count == 1:
         return line
-    return f"{line} for {count} layers in one pass; one by one {duration(sweep.seconds_one_by_one)}"
+    return f"{line} for {count} layers in one pass; one pass per layer: {duration(sweep.seconds_one_by_one)}"
 
 
 def _store_lines(plan: Plan) -> list[str]:
     store, search = plan.store, plan.search
     return [
-        f"store: {size(store.bytes_per_hookpoint)} per hookpoint of {plan.model.width} dimensions in float16, "
+        f"store: {size(store.bytes_per_hookpoint)} per hookpoint with {plan.model.width} dimensions in float16, "
         f"{size(store.bytes)} for {store.hookpoints}, in {store.files:,} files",
-        f"exact search: one query reads {size(search.bytes_stored)} of the store; the vectors take "
+        f"exact search: one query reads {size(search.bytes_stored)} from the store; the vectors take "
         f"{size(search.bytes_float32)} of memory as float32; {brief(search.flops, ' ')}FLOP",
     ]
 
 
 def brief(number: float, gap: str = "") -> str:
-    """Return a number of zero or more in three digits, with a decimal prefix after the gap: `13.2M`."""
+    """Return a non-negative number with three digits and a decimal prefix after the gap: `13.2M`."""
     power = 0
     while _round(number) >= _STEP and power < len(_PREFIXES) - 1:
         number, power = number / _STEP, power + 1
@@ -98,13 +98,13 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it: `9.60 h`."""
+    """Return a time in a suitable unit: `9.60 h`."""
     length, unit = next((length, unit) for least, length, unit in _SPANS if seconds >= least)
     return f"{_digits(_round(seconds / length))} {unit}"
 
 
 def _round(number: float) -> float:
-    """Return a number with three digits that count; a greater one whole."""
+    """Return a number with three significant digits; larger ones rounded to an integer."""
     return float(f"{number:.3g}") if number < _STEP else float(round(number))
 
 

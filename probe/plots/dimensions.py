@@ -79,7 +79,7 @@ def _fill(result: Leaderboard, rows: Sequence[Row], axes: Axes, *, styles: Mappi
     _scale(axes, dims)
     axes.set_title(_title(rows, 46 if len({row.encoder for row in result.rows}) > 1 else 100))
     axes.set_ylim(*_limits(result))
-    axes.set_ylabel(f"{metric_title(result.metric)}, 95 % interval")
+    axes.set_ylabel(f"{metric_title(result.metric)}, 95% CI")
     return {**handles, **mark_handles(point for curve in curves for point in curve.points)}
 
 

@@ -107,7 +107,7 @@ def _fill_spectrum(group: _Group, deepest: int, axes: Axes) -> Handles:
     axes.set_yscale("log")
     axes.set_ylim(max(_FLOOR, min(share for row in rows for share in row.spectrum)), 1.5)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda axis, _: f"{axis:g}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_formatter(NullFormatter())
     axes.set_title((f"spectrum, {name}" if len(name) < _SHORT else "spectrum") + "\nflatter is better")

@@ -33,7 +33,7 @@ def draw(result: LabelledResult) -> Picture:
 
 
 def _label(measure: str) -> str:
-    return f"{measure},{chr(10) if len(measure) > _LABEL else ' '}95 % interval"
+    return f"{measure},{chr(10) if len(measure) > _LABEL else ' '}95% CI"
 
 
 def _title(result: LabelledResult) -> str:

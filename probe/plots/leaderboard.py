@@ -68,7 +68,7 @@ def _bands(result: Leaderboard) -> list[Band]:
 
 
 def _score(result: Leaderboard) -> str:
-    return f"{metric_title(result.metric)}, 95 % interval"
+    return f"{metric_title(result.metric)}, 95% CI"
 
 
 def _priced(chart: Chart, are_levels: bool) -> list[Priced]:

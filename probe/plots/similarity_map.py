@@ -16,8 +16,8 @@ from probe.results.charts import PairMap
 __all__ = ["draw"]
 
 _HEIGHT = 3.4
-# Half a page has room for this many numbers side by side.
-_ROOM = 8
+# Half a page has room for this many numbers in cells side by side, and for this many below them.
+_ROOM, _NUMBERED = 8, 16
 
 
 def draw(pairs: PairMap) -> Picture:
@@ -56,6 +56,6 @@ def _fill(
 
 
 def _numbers(count: int) -> list[str]:
-    """Return the number of every pair, counted from 1; of many pairs only some have theirs."""
-    shown = spread(count, _ROOM)
+    """Return the number of every pair, counted from 1; of many pairs only some have one."""
+    shown = range(count) if count <= _NUMBERED else spread(count, _ROOM)
     return [str(number + 1) if number in shown else "" for number in range(count)]

@@ -83,7 +83,7 @@ def _by_layer(
 
 def _spectra(result: GeometryResult) -> Panel | None:
     """Return the spectra of the first, the middle and the last two layers of every model."""
-    lines = []
+    lines: list[Line] = []
     for rows in result.by_model().values():
         chosen = sorted({0, len(rows) // 2, max(0, len(rows) - 2), len(rows) - 1})
         for row in (rows[number] for number in chosen):

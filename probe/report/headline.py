@@ -1,5 +1,6 @@
 """The headline of a result: its best encoder, the best for its price, and the cheapest."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ __all__ = ["VALUE_SHARE", "Tile", "labelled_tiles", "leaderboard_tiles"]
 # The cheapest encoder with this share of the best score is the best for its price.
 VALUE_SHARE = 0.95
 _VALUE = f"cheapest with at least {VALUE_SHARE:.0%} of the best score"
+_NONE = f"nothing cheaper has {VALUE_SHARE:.0%} of its score"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class _Candidate:
 
     def tile(self, label: str, measure: str, *more: str) -> Tile:
         """Return it as a tile."""
-        interval = (f"95 % interval {show_interval(self.interval)}",) if self.interval else ()
+        interval = (f"95% CI {show_interval(self.interval)}",) if self.interval else ()
         price = (self.price_text,) if self.price_text else ()
         lines = (*price, *interval, *self.marks, *more)
         return Tile(label, f"{self.score:.4f}", measure, self.name, lines, self.tone)
@@ -125,10 +127,16 @@ def _tiles(candidates: Sequence[_Candidate], measure: str) -> tuple[Tile, ...]:
     priced = [(one.price, one) for one in candidates if one.price is not None]
     if len({price for price, _ in priced}) > 1:
         enough = VALUE_SHARE * max(one.score for _, one in priced)
-        value = min((price, -one.score, number) for number, (price, one) in enumerate(priced) if one.score >= enough)
-        cheapest = min((price, -one.score, number) for number, (price, one) in enumerate(priced))
+        value, cheapest = _cheapest(priced, enough), _cheapest(priced)
         tiles += [
-            priced[value[2]][1].tile("Best value", measure, _VALUE),
-            priced[cheapest[2]][1].tile("Cheapest", measure),
+            value.tile("Best value", measure, _NONE if value is best else _VALUE),
+            cheapest.tile("Cheapest", measure),
         ]
     return tuple(tiles)
+
+
+def _cheapest(priced: Sequence[tuple[float, _Candidate]], enough: float = -math.inf) -> _Candidate:
+    """Return the cheapest encoder of those that score enough; of equally cheap ones the best."""
+    return min((entry for entry in priced if entry[1].score >= enough), key=lambda entry: (entry[0], -entry[1].score))[
+        1
+    ]

@@ -21,7 +21,7 @@ def labelled_section(result: LabelledResult, source: Path) -> Section:
     models = " and ".join(model["name"] for model in result.settings["models"])
     subject, score = ("Trained probes", result.measure) if isinstance(result, ClassificationResult) else _SIMILARITY
     title = f"{subject} of {models} on {result.settings['dataset']['name']}"
-    chart, measure = chart_labelled(result), f"{result.measure}, 95 % interval"
+    chart, measure = chart_labelled(result), f"{result.measure}, 95% CI"
     panels = [curve_panel(f"{result.measure} by layer", measure, chart)] if chart.curves else []
     return Section(
         result=result,
@@ -38,7 +38,7 @@ def labelled_section(result: LabelledResult, source: Path) -> Section:
 def _summary(result: LabelledResult) -> Iterable[str]:
     yield from result.conclusions()
     yield from (
-        f"For comparison, {level.name}: {level.value:.4f} (95 % interval {show_interval(level.interval)})."
+        f"For comparison, {level.name}: {level.value:.4f} (95% CI {show_interval(level.interval)})."
         for level in chart_labelled(result).singles
     )
 

@@ -35,7 +35,7 @@ def leaderboard_section(result: Leaderboard, source: Path) -> Section:
         tiles=leaderboard_tiles(result),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{metric}: {grid.caption}", grid.values, ".3f") for grid in result.grids()),
-        encoders=tuple(map(_name, result.rows)),
+        encoders=tuple(_name(row, result) for row in result.rows),
         compared=_compared(result),
     )
 
@@ -57,11 +57,13 @@ def _subject(result: Leaderboard) -> str:
     return f"Fusions of {models}" if result.grids() else f"Encoders of {models}"
 
 
-def _name(row: Row) -> str:
+def _name(row: Row, result: Leaderboard) -> str:
     if row.adaptor is None:
         return row.encoder
+    alike = [one for one in result.rows if (one.encoder, one.adaptor) == (row.encoder, row.adaptor)]
     labels = "" if row.labels == "none" else f", labels of {row.labels}"
-    return f"{row.encoder} with {row.adaptor}{labels}, {row.dim} dimensions"
+    dims = f", {row.dim} dimensions" if len({one.dim for one in alike}) > 1 else ""
+    return f"{row.encoder} with {row.adaptor}{labels}{dims}"
 
 
 def _layer_panel(result: Leaderboard) -> Panel | None:
@@ -69,7 +71,7 @@ def _layer_panel(result: Leaderboard) -> Panel | None:
     if not chart.curves:
         return None
     measure = metric_title(result.metric)
-    return curve_panel(f"{measure} by layer", f"{measure}, 95 % interval", chart)
+    return curve_panel(f"{measure} by layer", f"{measure}, 95% CI", chart)
 
 
 def _dimension_panel(result: Leaderboard) -> Panel | None:
@@ -86,7 +88,7 @@ def _dimension_panel(result: Leaderboard) -> Panel | None:
     return Panel(
         title=f"{metric_title(result.metric)} by dimension",
         x_label="dimensions kept (log)",
-        y_label=f"{metric_title(result.metric)}, 95 % interval",
+        y_label=f"{metric_title(result.metric)}, 95% CI",
         lines=tuple(
             _ladder_line(curve, f"{encoder} with {curve.name}" if len(encoders) > 1 else curve.name, kinds)
             for encoder, some in found.items()

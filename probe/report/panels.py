@@ -23,7 +23,7 @@ class Dot:
         x: Where it lies across.
         y: Its value.
         tip: Text of its tooltip.
-        interval: Its 95 % interval, if it has one.
+        interval: Its 95% CI, if it has one.
         label: Written beside it, where it has to be found without pointing.
         hollow: Whether to read it with caution.
     """

@@ -1,1 +1,1 @@
-"""Pooled states on the disk: keys, chunks, inventory."""
+"""On-disk cache of pooled states: keys, chunk files, inventory."""

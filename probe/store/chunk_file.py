@@ -1,4 +1,4 @@
-"""One file of the store: pooled states of one chunk of texts, every tensor with its checksum; and its name."""
+"""A file of the store: pooled states of one chunk of texts, with a checksum per tensor; and its file name."""
 
 import hashlib
 import json
@@ -37,26 +37,26 @@ __all__ = [
 
 SCHEMA = 1
 
-# Number of the chunk, and an ending per set of layers and poolings.
+# File names: number of the chunk, and a suffix per set of layers and poolings.
 _NAME = re.compile(r"(\d+)-(.+)\.safetensors")
 
-# Ends the name of the tensor that holds a centre.
+# Suffix of tensor names that hold a centre.
 _CENTRE = ":centre"
 
-# Greatest change of a vector by rounding, relative to its distance from the centre; float16 keeps 11 bits.
+# Maximum change of a vector by rounding, relative to its distance from the centre; float16 has 11 bits.
 _ROUNDING = 2**-10
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Vectors as they are stored: their mean, and how each differs from it.
+    """Vectors in stored form: their mean, and the differences from it.
 
-    The states of an inner layer may all point nearly the same way, and only what tells them apart ranks them: float16
-    has digits enough for the difference, not for the whole.
+    The states of an inner layer may all have nearly the same direction, and their differences decide the ranking:
+    float16 is precise enough for the differences, not for the whole vectors.
 
     Attributes:
-        values: Differences from the centre `(N, D)`: float16, or float32 where that cannot hold them.
-        centre: Float32 `(D,)`; zeros beside float32 values.
+        values: Differences from the centre `(N, D)`: float16, or float32 if float16 is not precise enough.
+        centre: Float32 `(D,)`; zeros with float32 values.
     """
 
     values: NDArray[np.float16] | NDArray[np.float32]
@@ -64,22 +64,22 @@ class Stored:
 
 
 class DamagedChunk(Exception):
-    """A file of the store is not what was written."""
+    """A file of the store is damaged."""
 
 
 class MissingChunk(DamagedChunk):
-    """A file of the store is not there."""
+    """A file of the store is missing."""
 
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """What a file of the store says of itself.
+    """Metadata of a file of the store.
 
     Attributes:
-        shelf: Key of the shelf it belongs to.
-        text_hash: sha256 over the ids and texts whose states it holds.
-        truncated: Texts longer than the model takes.
-        seconds: Time from the start of the forward to each layer, summed over the batches.
+        shelf: Key of its entry.
+        text_hash: sha256 of the ids and texts of the chunk.
+        truncated: Number of texts longer than the maximum length.
+        seconds: Time from the start of the forward to each layer, summed over batches.
         checksums: sha256 per tensor, named `layer:pooling`.
     """
 
@@ -96,20 +96,20 @@ class ChunkRecord:
 
 
 def quantize(vectors: Embeddings) -> Stored:
-    """Return vectors `(N, D)` as they are stored: in float16, unless a value would overflow or lose its digits."""
+    """Return vectors `(N, D)` in stored form: float16, unless values would overflow or lose precision."""
     centre = (vectors.sum(axis=0, dtype=np.float64) / max(1, len(vectors))).astype(np.float32)
     apart = vectors - centre
     with np.errstate(over="ignore", invalid="ignore"):
         small = Stored(apart.astype(np.float16), centre)
         change = np.linalg.norm(dequantize(small) - vectors, axis=1)
-    # A text without a token is exactly zero, and has to stay so.
+    # The vector of a text without tokens is exactly zero and must remain so.
     if vectors.any(axis=1).all() and (change <= _ROUNDING * np.linalg.norm(apart, axis=1)).all():
         return small
     return keep_exact(vectors)
 
 
 def keep_exact(vectors: Embeddings) -> Stored:
-    """Return vectors `(N, D)` as they are stored where not a digit may be lost."""
+    """Return vectors `(N, D)` in stored form without loss of precision."""
     return Stored(vectors, np.zeros(vectors.shape[1], np.float32))
 
 
@@ -120,12 +120,12 @@ def dequantize(stored: Stored) -> Embeddings:
 
 
 def write_chunk(path: Location, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:
-    """Write a file of the store, whole or not at all."""
+    """Write a file of the store atomically."""
     put_bytes(path, pack_chunk(tensors, record))
 
 
 def pack_chunk(tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> bytes:
-    """Return what a file of the store holds: stored states `(N, D)`, and their record with its checksums filled in."""
+    """Return the content of a file: stored states `(N, D)`, and their record with checksums."""
     from safetensors.numpy import save
 
     named = {f"{layer}:{pooling}": stored for (layer, pooling), stored in tensors.items()}
@@ -136,7 +136,7 @@ def pack_chunk(tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> b
 
 
 def layer_poolings_in(path: Location) -> set[LayerPooling]:
-    """Return the layers and poolings a file of the store says it holds; none where it cannot be read."""
+    """Return the layers and poolings in a file by its metadata; empty if the file is unreadable."""
     try:
         with ChunkFile(path) as file:
             return file.record.layer_poolings
@@ -145,17 +145,17 @@ def layer_poolings_in(path: Location) -> set[LayerPooling]:
 
 
 def ending_of(layer_poolings: Iterable[LayerPooling]) -> str:
-    """Return what ends the names of files that hold these layers and poolings."""
+    """Return the suffix of names of files with these layers and poolings."""
     return digest({"places": sorted(f"{layer}:{pooling}" for layer, pooling in layer_poolings)})[:12]
 
 
 def chunk_name(number: int, ending: str) -> str:
-    """Return the name of the file of a chunk, numbered from 0, with the ending of what it holds."""
+    """Return the file name of a chunk, numbered from 0, with the suffix of its contents."""
     return f"{number:06d}-{ending}.safetensors"
 
 
 def chunk_numbers(names: Iterable[str]) -> dict[str, set[int]]:
-    """Return the chunks that the files in a shelf's folder are named after, per ending."""
+    """Return the chunk numbers by suffix, parsed from the file names in an entry's folder."""
     numbers: dict[str, set[int]] = {}
     for name in names:
         if match := _NAME.fullmatch(name):
@@ -164,13 +164,13 @@ def chunk_numbers(names: Iterable[str]) -> dict[str, set[int]]:
 
 
 def stored_layer_poolings(folder: Location, ending: str, numbers: Iterable[int]) -> set[LayerPooling]:
-    """Return the layers and poolings in a shelf's files of one ending, by the first that can be read."""
+    """Return the layers and poolings in an entry's files with one suffix, from the first readable file."""
     found = (layer_poolings_in(folder / chunk_name(number, ending)) for number in sorted(numbers))
     return next((layer_poolings for layer_poolings in found if layer_poolings), set())
 
 
 class _LoadedFile:
-    """A file of the store that is in memory, asked as safetensors asks one on the disk."""
+    """A file of the store in memory, with the interface of safetensors' open file."""
 
     def __init__(self, data: bytes) -> None:
         from safetensors.numpy import load
@@ -180,7 +180,7 @@ class _LoadedFile:
         self._metadata: dict[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
 
     def metadata(self) -> dict[str, str]:
-        """Return what was said beside the tensors."""
+        """Return the metadata."""
         return self._metadata
 
     def get_tensor(self, name: str) -> NDArray[Any]:
@@ -191,17 +191,17 @@ class _LoadedFile:
 class ChunkFile:
     """An open file of the store.
 
-    On the disk it is read through a memory map: a tensor that is not asked for is not touched. A remote one is read
-    whole.
+    Local files are memory-mapped, so only requested tensors are read. Remote files are read whole.
+
 
     Attributes:
-        record: What the file says of itself, once it is open.
+        record: The file's metadata, available once open.
     """
 
     record: ChunkRecord
 
     def __init__(self, path: Location) -> None:
-        """Name the file."""
+        """Create a closed file at a path."""
         self._path = path
         self._stack = ExitStack()
 
@@ -213,11 +213,11 @@ class ChunkFile:
         return self
 
     def _fetch(self) -> bytes:
-        """Return a remote file; one that the network refuses may be as good as ever, so it is not called damaged."""
+        """Return a remote file; network errors do not mean that the file is damaged."""
         try:
             return self._path.read_bytes()
         except FileNotFoundError as error:
-            raise MissingChunk(f"{self._path} is not there") from error
+            raise MissingChunk(f"{self._path} is missing") from error
 
     def _map(self) -> Any:
         from safetensors import safe_open
@@ -235,35 +235,35 @@ class ChunkFile:
         try:
             yield
         except FileNotFoundError as error:
-            raise MissingChunk(f"{self._path} is not there") from error
+            raise MissingChunk(f"{self._path} is missing") from error
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._stack.close()
             raise DamagedChunk(f"{self._path} is damaged ({error})") from error
 
     def read(self, layer_pooling: LayerPooling) -> Stored:
-        """Return the stored states `(N, D)` at a layer and pooling that the file holds.
+        """Return the stored states `(N, D)` at a layer and pooling in the file.
 
         Raises:
-            DamagedChunk: They are not what was written.
+            DamagedChunk: If the checksum does not match.
         """
         name = f"{layer_pooling[0]}:{layer_pooling[1]}"
         with self._naming_damage():
             stored = Stored(self._file.get_tensor(name), self._file.get_tensor(f"{name}{_CENTRE}"))
             if _checksum(stored) != self.record.checksums[name]:
-                raise ValueError(f"the checksum of {name} is wrong")
+                raise ValueError(f"checksum mismatch of {name}")
         return stored
 
 
 def _parse_record(metadata: dict[str, str]) -> ChunkRecord:
     value = unseal(metadata["record"])
     if value.pop("schema") != SCHEMA:
-        raise ValueError("it was written by another version")
+        raise ValueError("written by another version")
     value["seconds"] = {int(layer): seconds for layer, seconds in value["seconds"].items()}
     return ChunkRecord(**value)
 
 
 def parse_layer_pooling(name: str) -> LayerPooling:
-    """Return the layer and pooling that a tensor is named after."""
+    """Return the layer and pooling encoded in a tensor's name."""
     layer, _, pooling = name.partition(":")
     return int(layer), pooling
 

@@ -1,4 +1,4 @@
-"""How large a shelf of the store will be."""
+"""Estimate of the size of a store entry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ _FLOAT16, _FLOAT32 = 2, 4
 
 @dataclass(frozen=True)
 class StoreForecast:
-    """A shelf that holds some hookpoints of all texts, written by one sweep.
+    """A store entry with some hookpoints of all texts, written by one sweep.
 
     Attributes:
-        hookpoints: How many.
-        bytes: Their size on disk; a chunk whose states float16 cannot hold takes twice its share.
-        bytes_per_hookpoint: The size of a shelf that holds one alone.
-        files: One per chunk of texts, and the manifest.
-        chunk_texts: Texts of a chunk.
-        overhead_per_file: Bytes of a file beside its rows: centres, checksums, names.
+        hookpoints: Number of hookpoints.
+        bytes: Size on disk; chunks that do not fit float16 take twice as much.
+        bytes_per_hookpoint: Size of an entry with a single hookpoint.
+        files: One per chunk of texts, plus the manifest.
+        chunk_texts: Number of texts per chunk.
+        overhead_per_file: Bytes of a file besides its rows: centres, checksums, names.
     """
 
     hookpoints: int
@@ -37,7 +37,7 @@ class StoreForecast:
 
 
 def forecast_store(layer_poolings: Sequence[LayerPooling], texts: int, width: int) -> StoreForecast:
-    """Forecast a shelf: a float16 row per text and hookpoint, and what every file holds beside its rows."""
+    """Estimate an entry: a float16 row per text and hookpoint, plus the overhead of its files."""
     chunks = -(-texts // CHUNK)
     rows = texts * width * _FLOAT16
     overhead = _overhead(layer_poolings, width)
@@ -52,7 +52,7 @@ def forecast_store(layer_poolings: Sequence[LayerPooling], texts: int, width: in
 
 
 def _overhead(layer_poolings: Sequence[LayerPooling], width: int) -> int:
-    """Return the bytes of a file beside its rows, by packing one of a single text."""
+    """Return the bytes of a file besides its rows, measured on a packed file with a single text."""
     row = Stored(np.zeros((1, width), np.float16), np.zeros(width, np.float32))
     record = ChunkRecord(_HASH, _HASH, CHUNK, {layer: 1 / 3 for layer, _ in layer_poolings}, {})
     return len(pack_chunk(dict.fromkeys(layer_poolings, row), record)) - len(layer_poolings) * width * _FLOAT16

@@ -1,4 +1,4 @@
-"""What is in a store: list and draw its shelves, check every checksum, delete."""
+"""Inventory of a store: list entries, verify checksums, delete."""
 
 import time
 from collections.abc import Callable
@@ -28,31 +28,31 @@ __all__ = [
     "verify",
 ]
 
-# A file another process may still be writing is not yet rubbish.
+# Younger files may still be in use by another process.
 _STILL_WRITING = 3600.0
 _DAY = 86_400.0
 
 
-# Called with the files checked since the last call, and the files in all.
+# Called with the number of files checked since the last call, and the total.
 OnFile = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class ShelfSummary:
-    """A shelf at a glance.
+    """Summary of a store entry.
 
     Attributes:
-        folder: Its folder.
-        model: The model as it was typed, or `?` where the manifest cannot be read.
+        folder: Folder of the entry.
+        model: Model as given, or `?` if the manifest is unreadable.
         dataset: Name of the data set.
         side: `documents` or `queries`.
-        texts: Number of texts of the whole side.
-        dtype: What the encoder computed in.
-        max_tokens: Longest input in tokens.
-        hookpoints: Number of layers and poolings of which anything is stored.
-        chunks: Number of chunks of which anything is stored.
+        texts: Number of texts of that side.
+        dtype: Compute dtype of the encoder.
+        max_tokens: Maximum input length in tokens.
+        hookpoints: Number of layers and poolings with stored states.
+        chunks: Number of chunks with stored states.
         bytes: Size on disk.
-        used: When it was last opened, in ISO 8601.
+        used: Time of last use, in ISO 8601.
     """
 
     folder: Location
@@ -69,7 +69,7 @@ class ShelfSummary:
 
 
 def list_shelves(store: Store) -> list[ShelfSummary]:
-    """Return the shelves of a store by model, data set and side; none where the store is not there yet."""
+    """Return the entries of a store by model, data set and side; empty if the store does not exist."""
     found = [_summarize(folder) for folder in list_folders(store.folder / "shelves")]
     return sorted(found, key=lambda shelf: (shelf.model, shelf.dataset, shelf.side, shelf.folder.name))
 
@@ -99,7 +99,7 @@ def _summarize(folder: Location) -> ShelfSummary:
 
 
 def store_table(shelves: list[ShelfSummary]) -> Table:
-    """Return the shelves as a rich table with their sizes in megabytes."""
+    """Return the entries as a rich table with sizes in megabytes."""
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption_justify="left")
     for title in ("model", "data set", "side", "dtype"):
         table.add_column(title, no_wrap=True)
@@ -110,18 +110,18 @@ def store_table(shelves: list[ShelfSummary]) -> Table:
         words = (shelf.model, shelf.dataset, shelf.side, shelf.dtype)
         table.add_row(*map(Text, words), *map(str, numbers), f"{shelf.bytes / 1e6:.1f}", shelf.used[:16])
     total = sum(shelf.bytes for shelf in shelves) / 1e6
-    table.caption = f"{len(shelves)} shelves, {total:.1f} MB"
+    table.caption = f"{len(shelves)} entries, {total:.1f} MB"
     return table
 
 
 def _last_use(files: list[FoundFile]) -> float:
-    """Return when a shelf's manifest was last written or touched; any file's time, where it has none."""
+    """Return the modification time of an entry's manifest; without a manifest, of its newest file."""
     manifests = [file.modified for file in files if file.path.name == MANIFEST]
     return max(manifests or [file.modified for file in files] or [time.time()])
 
 
 def verify(store: Store, on_file: OnFile = lambda done, total: None) -> list[str]:
-    """Check every checksum of a store, changing nothing; return one message per damaged file."""
+    """Verify every checksum of a store without changing anything; return one message per damaged file."""
     return list(_find_damage(store, on_file).values())
 
 
@@ -144,17 +144,17 @@ def _list_files(store: Store) -> list[Location]:
 
 
 def _check(path: Location) -> str | None:
-    """Say how a file is damaged.
+    """Return how a file is damaged, or None.
 
     Raises:
-        OSError: A remote file cannot be read, which says nothing about it.
+        OSError: If a remote file cannot be read, so its state is unknown.
     """
     try:
         if path.suffix == ".json":
             read_sealed(path)
         else:
             _read_all(path)
-    except (FileNotFoundError, MissingChunk):  # another process has just deleted it
+    except (FileNotFoundError, MissingChunk):  # deleted by another process in the meantime
         return None
     except DamagedChunk as error:
         return str(error)
@@ -172,12 +172,12 @@ def _read_all(path: Location) -> None:
 
 
 def find_rubbish(store: Store, on_file: OnFile = lambda done, total: None) -> list[Location]:
-    """Return the paths of what no run can use: damaged files, and what an interrupted run left half-written."""
+    """Return the paths of unusable files: damaged files and leftovers of interrupted runs."""
     return [*find_leftovers(store), *_find_damage(store, on_file)]
 
 
 def find_leftovers(store: Store) -> list[Location]:
-    """Return what interrupted runs left half-written: folders whose process is gone, and old files."""
+    """Return the leftovers of interrupted runs: staging folders of dead processes, and old files."""
     old = time.time() - _STILL_WRITING
     parts = [file.path for file in walk_files(store.folder) if _is_scratch(file.path) and file.modified < old]
     if isinstance(store.folder, RemotePath):
@@ -192,16 +192,16 @@ def _is_scratch(path: Location) -> bool:
 def select_shelves(
     store: Store, model: str | None = None, unused_days: float | None = None, *, everything: bool = False
 ) -> list[Location]:
-    """Return the folders of shelves to delete; a shelf has to meet every condition given.
+    """Return the folders of entries to delete; an entry has to meet all given conditions.
 
     Args:
         store: The store.
-        model: Only this model's, as it was typed.
-        unused_days: Only those not opened for this many days.
-        everything: All of them, where there is no other condition.
+        model: Only entries of this model, by its name as given.
+        unused_days: Only entries not used for this many days.
+        everything: All entries, if no other condition is given.
 
     Returns:
-        Folders, none where there is no condition at all.
+        Folders; empty without any condition.
     """
     if model is None and unused_days is None and not everything:
         return []
@@ -214,7 +214,7 @@ def _meets(shelf: ShelfSummary, model: str | None, unused_days: float | None) ->
 
 
 def prune(paths: list[Location]) -> tuple[int, int]:
-    """Delete files and folders; return how many files those were, and their bytes."""
+    """Delete files and folders; return the number of files deleted and their bytes."""
     sizes = [size for path in paths for size in list_sizes(path)]
     for path in paths:
         remove(path)

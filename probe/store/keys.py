@@ -1,4 +1,4 @@
-"""What a key of the store is made of: everything but layer and pooling that changes a vector."""
+"""Keys of the store: everything except layer and pooling that changes a vector."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,13 +12,13 @@ from probe.models.tokenization import Role
 
 __all__ = ["CHUNK", "content_ids", "encoder_parts", "shelf_parts"]
 
-# Texts whose states make one file of the store; batches never cross it.
+# Number of texts per file of the store; batches never span two chunks.
 CHUNK = 1024
 ROUNDING = "float16 around their mean (float32 where that overflows)"
 
 
 def shelf_parts(model: ModelProfile, role: Role, text_hash: str, *, token_budget: int) -> dict[str, Any]:
-    """Return everything but layer and pooling that changes a vector, as plain values: equal parts, equal vectors."""
+    """Return everything except layer and pooling that changes a vector, as plain values: equal parts, equal vectors."""
     if model.state_hashes:
         decided = {**_decided(model, role, token_budget), "states": model.state_hashes[-1], "head": model.head_hash}
     else:
@@ -29,10 +29,10 @@ def shelf_parts(model: ModelProfile, role: Role, text_hash: str, *, token_budget
 def content_ids(
     model: ModelProfile, role: Role, layer_poolings: Iterable[LayerPooling], *, token_budget: int
 ) -> dict[LayerPooling, str]:
-    """Return what decides the vectors of any text at layers and poolings: equal ids, equal vectors.
+    """Return a key per layer and pooling that determines the vectors of any text: equal keys, equal vectors.
 
-    A model's layer and that of a cut, or of a copy in another folder, have one id. Of a model that runs code of its
-    folder, which no hash of tensors covers, nothing is told.
+    A layer of a model has the same key as that of its cut, or of a copy in another folder. Models that run code from
+    their folder get no keys, because no hash of tensors covers the code.
     """
     if not model.state_hashes or model.trust:
         return {}
@@ -52,9 +52,9 @@ def content_ids(
 
 
 def _decided(model: ModelProfile, role: Role, token_budget: int) -> dict[str, Any]:
-    """Return all but the tensors that decides a model's states of a text."""
+    """Return everything except tensors that determines a model's states of a text."""
     parts = encoder_parts(model, token_budget)
-    for name in ("weights_sha256", "config_sha256", "tokenizer_sha256"):  # of files, wherever they lie
+    for name in ("weights_sha256", "config_sha256", "tokenizer_sha256"):  # hashes of files, independent of the folder
         del parts[name]
     code = model.files_hash if model.trust else ""
     return {**parts, "inputs": model.inputs_hash, "settings": model.settings_hash, "code": code, **_role(role)}
@@ -65,7 +65,7 @@ def _role(role: Role) -> dict[str, str]:
 
 
 def encoder_parts(model: ModelProfile, token_budget: int) -> dict[str, Any]:
-    """Return what a model contributes to its vectors, whatever the texts."""
+    """Return the model's part of the key of its vectors, independent of the texts."""
     return {
         "weights_sha256": model.weights_hash,
         "config_sha256": model.config_hash,

@@ -1,4 +1,4 @@
-"""What the folders of shelves hold, by layer and pooling; and other shelves with the same states of the same texts."""
+"""Contents of entry folders by layer and pooling; and other entries with the same states of the same texts."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ from probe.store.chunk_file import (
 __all__ = ["MANIFEST", "Found", "ShelfListing", "Twin", "find_twins", "named_contents", "read_manifest"]
 
 MANIFEST = "manifest.json"
-# Where one of these differs, equal content ids say nothing: other texts, or vectors that were rounded otherwise.
+# If one of these differs, equal content ids do not apply: other texts, or vectors rounded differently.
 _SAME = ("text_sha256", "rounding")
 
 _log = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """What is stored of a chunk.
+    """Stored states of a chunk.
 
     Attributes:
-        tensors: Stored states `(N, D)` per layer and pooling.
+        tensors: Stored states `(N, D)` by layer and pooling.
         seconds: Time from the start of the forward to each layer.
-        truncated: Texts longer than the model takes, where anything was found.
+        truncated: Number of texts longer than the maximum length, if anything was found.
     """
 
     tensors: dict[LayerPooling, Stored]
@@ -45,49 +45,49 @@ class Found:
     truncated: int
 
     def joined(self, other: "Found") -> "Found":
-        """Return both; where they hold the same, this one's stays."""
+        """Return the union; where both have the same states, this one's are used."""
         if not other.tensors:
             return self
         return Found({**other.tensors, **self.tensors}, {**other.seconds, **self.seconds}, other.truncated)
 
 
 class ShelfListing:
-    """The chunks that the files in a shelf's folder hold; the folder is listed once, not once per chunk."""
+    """The chunks stored in an entry's folder; the folder is listed once, not once per chunk."""
 
     def __init__(self, folder: Location) -> None:
-        """Name the folder; it is listed when something is first asked."""
+        """Create the listing; the folder is listed on first use."""
         self._folder = folder
         self._numbers: dict[str, set[int]] | None = None
         self._layer_poolings: dict[str, set[LayerPooling]] = {}
         self._leftovers: list[str] = []
 
     def take_leftovers(self) -> list[str]:
-        """Return the names of staging folders that were there when the folder was listed, once."""
+        """Return, once, the names of staging folders seen when the folder was listed."""
         found, self._leftovers = self._leftovers, []
         return found
 
     def forget(self) -> None:
-        """Have the folder listed anew."""
+        """Discard the listing, so that the folder is listed again."""
         self._numbers, self._layer_poolings = None, {}
 
     def add(self, number: int, ending: str) -> None:
-        """Enter a file that was just written."""
+        """Add a newly written file."""
         if self._numbers is not None:
             self._numbers.setdefault(ending, set()).add(number)
 
     def endings(self, number: int) -> list[str]:
-        """Return the endings of the files of a chunk."""
+        """Return the suffixes of the files of a chunk."""
         listed = self._list()
         return [ending for ending in sorted(listed) if number in listed[ending]]
 
     def layer_poolings(self, ending: str) -> set[LayerPooling]:
-        """Return the layers and poolings in the files of an ending, by what the first of them says of itself."""
+        """Return the layers and poolings of files with a suffix, from the metadata of the first of them."""
         if ending not in self._layer_poolings:
             self._layer_poolings[ending] = stored_layer_poolings(self._folder, ending, self._list()[ending])
         return self._layer_poolings[ending]
 
     def numbers(self, layer_poolings: Collection[LayerPooling]) -> dict[LayerPooling, set[int]]:
-        """Return the chunks in which each is stored."""
+        """Return the chunk numbers stored for each layer and pooling."""
         found: dict[LayerPooling, set[int]] = {key: set() for key in layer_poolings}
         for ending, stored in self._list().items():
             for layer_pooling in self.layer_poolings(ending) & set(layer_poolings):
@@ -101,20 +101,20 @@ class ShelfListing:
                 self._numbers = chunk_numbers(names)
                 self._leftovers = [name for name in names if is_staging(name)]
             except OSError as error:
-                _log.warning("%s cannot be listed (%s): going on as if it were empty", self._folder, error)
+                _log.warning("cannot list %s (%s): continuing as if it were empty", self._folder, error)
                 self._numbers = {}
         return self._numbers
 
 
 @dataclass(frozen=True)
 class Twin:
-    """Another shelf that holds some of the same states, perhaps as those of another layer.
+    """Another entry with some of the same states, possibly at another layer.
 
     Attributes:
-        folder: Its folder.
-        key: Its key.
-        names: Layer and pooling there, by layer and pooling here.
-        listing: What its folder holds.
+        folder: Folder of the entry.
+        key: Key of the entry.
+        names: Its layer and pooling, by layer and pooling of the requesting entry.
+        listing: Contents of its folder.
     """
 
     folder: Location
@@ -123,13 +123,13 @@ class Twin:
     listing: ShelfListing = field(repr=False, compare=False)
 
     def numbers(self, layer_poolings: Collection[LayerPooling]) -> dict[LayerPooling, set[int]]:
-        """Return the chunks in which each, by its name here, is stored there."""
+        """Return the chunk numbers stored there, by layer and pooling of the requesting entry."""
         names = {ours: self.names[ours] for ours in layer_poolings if ours in self.names}
         found = self.listing.numbers(set(names.values()))
         return {ours: found[theirs] for ours, theirs in names.items()}
 
     def read(self, number: int, text_hash: str, wanted: Collection[LayerPooling]) -> Found:
-        """Return what is stored there of a chunk under the names here; nothing is changed, and damage is only named."""
+        """Return the states stored there for a chunk, under the requesting entry's names; damage is only logged."""
         found = Found({}, {}, 0)
         for ending in self.listing.endings(number):
             held = self.listing.layer_poolings(ending)
@@ -141,7 +141,7 @@ class Twin:
             except MissingChunk:
                 continue
             except (DamagedChunk, OSError) as error:
-                _log.warning("%s: it is not used", error)
+                _log.warning("%s: file ignored", error)
         return found
 
     def _read(self, path: Location, text_hash: str, wanted: Collection[LayerPooling]) -> Found:
@@ -158,18 +158,18 @@ class Twin:
 def find_twins(
     shelves: Location, key: str, parts: Mapping[str, Any], *, contents: Mapping[LayerPooling, str]
 ) -> list[Twin]:
-    """Return the shelves of a store that hold the same states of the same texts.
+    """Return the entries of a store with the same states of the same texts.
 
     Args:
-        shelves: The folder of all shelves.
-        key: Key of the shelf that asks.
-        parts: Its parts.
+        shelves: Folder of all entries.
+        key: Key of the requesting entry.
+        parts: Parts of its key.
         contents: Content ids by layer and pooling: equal ids, equal vectors of equal texts.
     """
     try:
         folders = list_folders(shelves) if contents else []
     except OSError as error:
-        _log.warning("%s cannot be listed (%s): going on without other shelves", shelves, error)
+        _log.warning("cannot list %s (%s): continuing without other entries", shelves, error)
         return []
     twins = []
     for folder in sorted(folders, key=str):
@@ -183,7 +183,7 @@ def find_twins(
 def _match(
     manifest: Mapping[str, Any], parts: Mapping[str, Any], contents: Mapping[LayerPooling, str]
 ) -> dict[LayerPooling, LayerPooling]:
-    """Return the names that another shelf has for layers and poolings, by those here."""
+    """Return another entry's layers and poolings by those of the requesting entry."""
     theirs, found = manifest.get("parts"), manifest.get("contents")
     if not isinstance(theirs, dict) or not isinstance(found, dict):
         return {}
@@ -197,7 +197,7 @@ def _match(
 
 
 def read_manifest(folder: Location) -> dict[str, Any]:
-    """Return what a shelf says of itself; nothing where it cannot be read."""
+    """Return the manifest of an entry; empty if it is unreadable."""
     try:
         manifest = read_sealed(folder / MANIFEST)
     except (OSError, ValueError):
@@ -206,5 +206,5 @@ def read_manifest(folder: Location) -> dict[str, Any]:
 
 
 def named_contents(contents: Mapping[LayerPooling, str]) -> dict[str, str]:
-    """Return content ids as a manifest has them."""
+    """Return content ids in the form used in a manifest."""
     return {f"{layer}:{pooling}": content for (layer, pooling), content in contents.items()}

@@ -1,8 +1,8 @@
-"""The store: the resumable home of pooled states, on the disk or wherever fsspec reaches.
+"""The store: a resumable cache of pooled states, local or at any location that fsspec supports.
 
-A store has one shelf per model, settings and set of texts. A shelf holds the states in files of one chunk
-of texts each, which are written under another name and renamed, or put into an object store in one piece; a file
-is thus whole or not there, and every file can be checked by itself.
+A store has one entry (a `Shelf`) per model, settings and set of texts. An entry's files hold the states of one chunk of
+texts each. They are written atomically (renamed, or put into an object store in one piece), and every file can be
+verified by itself.
 """
 
 import logging
@@ -36,10 +36,10 @@ _log = logging.getLogger(__name__)
 
 
 class Store:
-    """A folder of shelves; a disk error is reported once, and work goes on without the store."""
+    """A folder of entries; a disk error is reported once, and work continues without the store."""
 
     def __init__(self, folder: str | Location) -> None:
-        """Name the folder, or its URL; it is made when something is first written."""
+        """Create a store at a folder or URL; the folder is created on first write."""
         if not isinstance(folder, str | Path | RemotePath):
             raise wrong_type("store", folder, "the path or the URL of a folder")
         self.folder = locate(folder) if isinstance(folder, str) else folder
@@ -51,13 +51,13 @@ class Store:
     def shelf(
         self, parts: Mapping[str, Any], about: Mapping[str, Any], contents: Mapping[LayerPooling, str] | None = None
     ) -> "Shelf":
-        """Open a shelf, making it where it is new.
+        """Open an entry, creating it if new.
 
         Args:
-            parts: All that decides the vectors, as plain values.
-            about: Its description: model, data set, side, number of texts.
-            contents: Content ids of layers and poolings: two that are equal, in whatever shelves, say that the vectors
-                of equal texts are equal. What this shelf lacks is then read from others.
+            parts: Everything that determines the vectors, as plain values.
+            about: Description: model, data set, side, number of texts.
+            contents: Content ids of layers and poolings: equal ids in any entries mean equal vectors of equal texts.
+                States missing from this entry are then read from others.
         """
         key = digest({"schema": SCHEMA, **parts})
         folder = self.folder / "shelves" / key[:32]
@@ -66,7 +66,7 @@ class Store:
         known = _read_manifest(folder / MANIFEST, key)
         named = {**(known or {}).get("contents", {}), **named_contents(wanted)}
         if known is None or named != known.get("contents", {}):
-            # A shelf keeps its description: other commands may have opened it under another name.
+            # An entry keeps its first description, even if opened later under another name.
             kept = {**(known or manifest), **({"contents": named} if named else {})}
             self.keep(lambda: _write_json(folder / MANIFEST, kept))
         self.keep(lambda: touch(folder / MANIFEST), quiet=True)
@@ -79,18 +79,18 @@ class Store:
         try:
             return read_sealed(path) if path.exists() else None
         except (ValueError, OSError) as error:
-            _log.warning("%s is damaged (%s): the model is loaded anew", path, error)
+            _log.warning("%s is damaged (%s): loading the model again", path, error)
             return None
 
     def write_facts(self, parts: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Keep what loading a model showed."""
+        """Store the facts found by loading a model."""
         self.keep(lambda: _write_json(self._facts(parts), dict(facts)))
 
     def _facts(self, parts: Mapping[str, Any]) -> Location:
         return self.folder / "models" / f"{digest({'schema': SCHEMA, **parts})[:32]}.json"
 
     def keep(self, write: Callable[[], object], quiet: bool = False) -> None:
-        """Write to the store unless the disk refuses, which is said once, or not at all where `quiet`."""
+        """Run a write; a disk error is logged once, or never if `quiet`."""
         if not self._writable:
             return
         try:
@@ -99,16 +99,16 @@ class Store:
             if quiet:
                 return
             self._writable = False
-            _log.warning("the store %s cannot be written (%s): going on without keeping anything", self.folder, error)
+            _log.warning("cannot write to the store %s (%s): continuing without storing vectors", self.folder, error)
 
 
 class Shelf:
-    """The states of one set of texts under one model and its settings."""
+    """A store entry: the states of one set of texts under one model and its settings."""
 
     def __init__(
         self, store: Store, folder: Location, key: str, *, find_twins: Callable[[], list[Twin]] = list
     ) -> None:
-        """Use a folder of the store; `Store.shelf` makes these."""
+        """Create an entry at a folder of the store; use `Store.shelf` instead."""
         self._store = store
         self._listing = ShelfListing(folder)
         self._find_twins = find_twins
@@ -117,11 +117,11 @@ class Shelf:
         self.key = key
 
     def count(self, layer_poolings: Collection[LayerPooling], total: int | None = None) -> dict[LayerPooling, int]:
-        """List the folder anew; return in how many chunks each is stored, by what the files say of themselves.
+        """List the folder again; return the number of chunks stored for each layer and pooling, by file metadata.
 
         Args:
-            layer_poolings: Layers and poolings wanted.
-            total: Chunks in all, where known: other shelves are not looked at where none is missing.
+            layer_poolings: Requested layers and poolings.
+            total: Total number of chunks, if known: other entries are read only if some are missing.
         """
         self._listing.forget()
         numbers = self._listing.numbers(layer_poolings)
@@ -132,18 +132,18 @@ class Shelf:
         return {key: len(found) for key, found in numbers.items()}
 
     def find(self, number: int, text_hash: str, layer_poolings: Sequence[LayerPooling]) -> Found:
-        """Return what is stored of a chunk; a damaged file is named, removed and counts as not there.
+        """Return the stored states of a chunk; a damaged file is logged, deleted and treated as missing.
 
-        Files that another process wrote since the folder was listed are found where they hold what is still missing.
-        What is not in this shelf is looked for in others that hold the same.
+        Files written by other processes since the folder was listed are used if they have missing states. Those missing
+        from this entry are read from other entries that have the same.
 
         Args:
-            number: The chunk's, from 0.
-            text_hash: sha256 over its ids and texts.
-            layer_poolings: Layers and poolings wanted.
+            number: Number of the chunk, from 0.
+            text_hash: sha256 of its ids and texts.
+            layer_poolings: Requested layers and poolings.
 
         Returns:
-            The states found, perhaps none.
+            The states found, possibly none.
         """
         found, known = Found({}, {}, 0), self._listing.endings(number)
         for ending in known:
@@ -158,7 +158,7 @@ class Shelf:
         return found
 
     def _list_twins(self) -> list[Twin]:
-        """Return the shelves that hold the same; their manifests are read once, and they count as used."""
+        """Return the entries with the same states; their manifests are read once, and they count as used."""
         if self._twins is None:
             self._twins = self._find_twins()
             for twin in self._twins:
@@ -166,16 +166,16 @@ class Shelf:
         return self._twins
 
     def _add(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], *, found: Found) -> Found:
-        """Return what was found with what a file holds beside it, where it is there and sound."""
+        """Return found states plus those of another file, if it exists and is intact."""
         try:
             return self._read(path, text_hash, layer_poolings, found=found)
         except MissingChunk:
             pass
         except DamagedChunk as error:
-            _log.warning("%s: it is redone", error)
+            _log.warning("%s: encoding its texts again", error)
             self._store.keep(path.unlink, quiet=True)
         except OSError as error:
-            _log.warning("%s cannot be read (%s): the model encodes its texts again", path, error)
+            _log.warning("cannot read %s (%s): encoding its texts again", path, error)
         return found
 
     def _read(self, path: Location, text_hash: str, layer_poolings: Sequence[LayerPooling], *, found: Found) -> Found:
@@ -187,7 +187,7 @@ class Shelf:
         return Found({**found.tensors, **new}, {**record.seconds, **found.seconds}, record.truncated)
 
     def put(self, number: int, tensors: Mapping[LayerPooling, Stored], record: ChunkRecord) -> None:
-        """Store states of a chunk, numbered from 0, and what their file says of itself."""
+        """Store the states of a chunk, numbered from 0, with their metadata."""
         ending = ending_of(tensors)
         path = self.folder / chunk_name(number, ending)
 
@@ -206,7 +206,7 @@ def _missing(layer_poolings: Collection[LayerPooling], found: Found) -> set[Laye
 
 
 def _read_manifest(path: Location, key: str) -> dict[str, Any] | None:
-    """Return a shelf's manifest where it is there and right; a wrong one is named (its files speak for themselves)."""
+    """Return an entry's manifest if it is valid; an invalid one is logged (the files have their own metadata)."""
     if not path.exists():
         return None
     try:
@@ -215,9 +215,9 @@ def _read_manifest(path: Location, key: str) -> dict[str, Any] | None:
         if found == (SCHEMA, key):
             return dict(manifest)
     except (ValueError, KeyError, TypeError, OSError) as error:
-        _log.warning("%s is damaged (%s): it is written anew", path, error)
+        _log.warning("%s is damaged (%s): writing it again", path, error)
         return None
-    _log.warning("%s is of another version (schema %s, expected %s): it is written anew", path, found[0], SCHEMA)
+    _log.warning("%s has another version (schema %s, expected %s): writing it again", path, found[0], SCHEMA)
     return None
 
 
@@ -227,6 +227,6 @@ def _write_json(path: Location, value: Any) -> None:
 
 
 def _make_folder(folder: Location) -> None:
-    """Make a folder where there are folders; a remote one comes with its first file."""
+    """Create a local folder; remote folders are created with their first file."""
     if not isinstance(folder, RemotePath):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Blocks removed from an encoder, or from one tower of a two-tower model; the cut law."""
+"""Remove blocks from an encoder or from one tower of a two-tower model, and check the cut law."""

@@ -1,4 +1,4 @@
-"""Chosen blocks of an encoder: their numbers, the config that counts them, and the checks that a cut has to pass."""
+"""Block numbers, the description of a cut model, and the checks every cut must pass."""
 
 import hashlib
 import re
@@ -24,22 +24,22 @@ __all__ = [
     "refuse_other_states",
 ]
 
-# More than any encoder has; keeps a slip of the finger from filling the memory.
+# More than any encoder has, so that a typo cannot exhaust memory.
 _MOST_BLOCKS = 10_000
-# Greatest absolute difference of states, for values of about 1.
+# Maximum absolute difference of states, for values of about 1.
 _TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, repr=False)
 class CutModel(LoadedModel):
-    """A model of some of another's blocks.
+    """A model with a subset of another model's blocks.
 
     Attributes:
-        blocks: The blocks of the model's files that it has, counted from 1.
-        original_depth: Number of blocks in the files.
-        original_weights_hash: sha256 of the files.
-        config_changes: What its config says otherwise than the original's, by the names of the files.
-        left_out: Tensors that its config does not build, and on which no state depends.
+        blocks: Blocks kept, numbered from 1 as in the original files.
+        original_depth: Number of blocks in the original files.
+        original_weights_hash: sha256 of the original weight files.
+        config_changes: Config values that differ from the original's, under the names used in its files.
+        left_out: Tensors that its config does not build and that no state depends on.
     """
 
     blocks: tuple[int, ...]
@@ -50,21 +50,21 @@ class CutModel(LoadedModel):
 
 
 def is_cut(blocks: Sequence[int]) -> bool:
-    """Return whether blocks are the first ones, so that the last of them makes a layer of the whole model."""
+    """Return whether the blocks are the first ones, so that the output of the last one is a layer of the full model."""
     return tuple(blocks) == tuple(range(1, len(blocks) + 1))
 
 
 def describe_cut(
     model: LoadedModel, module: nn.Module, stack: LayerStack, *, chosen: Sequence[int], rebuilt: Rebuilt
 ) -> dict[str, Any]:
-    """Return the fields of a `CutModel` that are not its original's.
+    """Return the fields in which a `CutModel` differs from the original.
 
     Args:
-        model: The original.
-        module: The original without the other blocks.
-        stack: The blocks in it.
+        model: The original model.
+        module: A copy of the original with the chosen blocks only.
+        stack: Its blocks.
         chosen: Their numbers in the original.
-        rebuilt: What its config has to say.
+        rebuilt: Config changes and omitted tensors.
     """
     earlier = model if isinstance(model, CutModel) else None
     return {
@@ -76,7 +76,7 @@ def describe_cut(
         "config_hash": _derive(model.config_hash, chosen),
         "flops": _count_flops(model.flops, chosen),
         "state_hashes": () if model.tower else hash_states(module, stack),
-        # In the numbers of the files, where the model is a cut one itself.
+        # If the model is a cut itself: block numbers of the original files.
         "blocks": tuple(earlier.blocks[number - 1] for number in chosen) if earlier else tuple(chosen),
         "original_depth": earlier.original_depth if earlier else model.depth,
         "original_weights_hash": earlier.original_weights_hash if earlier else model.weights_hash,
@@ -86,58 +86,60 @@ def describe_cut(
 
 
 def _count_flops(flops: Sequence[int], chosen: Sequence[int]) -> tuple[int, ...]:
-    """Return the operations up to each layer of chosen blocks, given those of the whole model."""
+    """Return the cumulative FLOPs per layer of the chosen blocks, given those of the full model."""
     return tuple(accumulate((flops[number] - flops[number - 1] for number in chosen), initial=flops[0]))
 
 
 def parse_blocks(text: str) -> tuple[int, ...]:
-    """Turn `1,2,5-6` into block numbers, in the order written.
+    """Parse block numbers such as `1,2,5-6`, keeping their order.
 
     Raises:
-        CallError: The text is no list of numbers and ranges.
+        CallError: The text is not a list of numbers and ranges.
     """
     parts = [re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip()) for part in text.split(",")]
     bounds = [(int(part[1]), int(part[2] or part[1])) for part in parts if part]
     if not all(parts) or any(not 0 <= last - first < _MOST_BLOCKS for first, last in bounds):
-        raise CallError(f"'{text}' names no blocks: expected numbers and rising ranges, such as 1,2,5-6")
+        raise CallError(f"cannot read the blocks '{text}': expected numbers and ascending ranges, such as 1,2,5-6")
     return tuple(block for first, last in bounds for block in range(first, last + 1))
 
 
 def check_blocks(blocks: tuple[int, ...], model: LoadedModel) -> tuple[int, ...]:
-    """Return block numbers, counted from 1, as they are, where they are blocks of a model in rising order.
+    """Return block numbers unchanged after checking that they exist, are unique and ascend; the first block is 1.
 
     Raises:
-        CallError: A block is not there, comes twice, or comes before a lower one.
+        CallError: A block does not exist, is repeated or is out of order.
     """
     if not blocks:
-        raise CallError("no block is named: a model needs at least one")
+        raise CallError("no blocks given: expected at least one")
     outside = [block for block in blocks if not 1 <= block <= model.depth]
     if outside:
-        raise CallError(f"block {outside[0]} is not there: '{model.source.name}' has blocks 1 to {model.depth}")
+        raise CallError(f"block {outside[0]} does not exist: '{model.source.name}' has blocks 1 to {model.depth}")
     if list(blocks) != sorted(set(blocks)):
-        rising = ",".join(map(str, sorted(set(blocks))))
-        raise CallError(f"blocks {','.join(map(str, blocks))}: expected each one once, in rising order, as {rising}")
+        ascending = ",".join(map(str, sorted(set(blocks))))
+        raise CallError(
+            f"blocks {','.join(map(str, blocks))}: expected each block once, in ascending order: {ascending}"
+        )
     return blocks
 
 
 def refuse_other_states(name: str, layer: int, expected: Tensor, *, found: Tensor) -> None:
-    """Refuse a cut that gives other states than the layer it was cut at, seen on a few tokens.
+    """Reject a cut whose states differ from the layer it was cut at, compared on a few tokens.
 
     Args:
-        name: What the caller calls the model.
-        layer: Where it was cut.
-        expected: States of the whole model there `(B, D)`.
-        found: States of the cut one.
+        name: The model's name in messages.
+        layer: Layer it was cut at.
+        expected: States of the full model at that layer `(B, D)`.
+        found: States of the cut model.
 
     Raises:
-        ModelError: The cut law is broken.
+        ModelError: The states differ (the cut law).
     """
     scale = max(1.0, float(expected.abs().max()))
     difference = float((found - expected).abs().max()) / scale
     if not difference <= _TOLERANCE:
         raise ModelError(
-            f"'{name}' cannot be cut after {layer}: the rest gives other states than layer {layer} of the whole model "
-            f"(they differ by {difference:.1e})"
+            f"'{name}' cannot be cut after {layer}: the cut model's states differ from layer {layer} of the full model "
+            f"(by {difference:.1e})"
         )
 
 

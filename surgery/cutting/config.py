@@ -1,21 +1,21 @@
-"""What a config says of its model's blocks, found by what the config and the model make of it, not by names alone."""
+"""Find the config fields that describe a model's blocks by trying them out, not by name alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = ["adopt", "block_changes", "change_config", "inner_config", "named_inside"]
 
-# Raises where the original cannot be built, or cannot run, from a config with these changes.
+# Raises if the original model cannot be built, or cannot run, from a config with these changes.
 TryOut = Callable[[dict[str, Any]], object]
 
 
 def inner_config(config: Any, inner: str | None) -> Any:
-    """Return the config that counts the blocks: a config inside the config where it has a name."""
+    """Return the config that counts the blocks: the nested config named `inner`, or the config itself."""
     return getattr(config, inner) if inner else config
 
 
 def change_config(config: Any, changes: Mapping[str, Any], inner: str | None) -> Any:
-    """Return a config anew, as its folder would give it, with other values where its blocks are counted."""
+    """Return a new config, as if loaded from its folder, with changed values for the blocks."""
     values = config.to_dict()
     counting = values[inner] if inner else values
     for name, value in changes.items():
@@ -28,7 +28,7 @@ def change_config(config: Any, changes: Mapping[str, Any], inner: str | None) ->
 
 
 def adopt(config: Any, made: Any, inner: str | None) -> None:
-    """Make a config, in place, say what another one does: a model's modules all hold the one object."""
+    """Overwrite a config in place with another one's values; all modules of a model share the one object."""
     if inner:
         counting = getattr(config, inner)
         vars(counting).clear()
@@ -41,17 +41,17 @@ def adopt(config: Any, made: Any, inner: str | None) -> None:
 def block_changes(
     config: Any, inner: str | None, *, depth: int, chosen: Sequence[int], try_out: TryOut
 ) -> Iterator[dict[str, Any]]:
-    """Yield what a config may have to say of the chosen ones of `depth` blocks, the likeliest first.
+    """Yield candidate config changes for the chosen blocks out of `depth`, most likely first.
 
-    A list of an entry per block is one without whose last entry the original is no model any more; another list may
-    be as long by accident (DeBERTa's `pos_att_type`). Some configs name blocks by their numbers, counted from 0.
+    A list has one entry per block if the original fails to build or run without its last entry; another list may have
+    the same length by coincidence (DeBERTa's `pos_att_type`). Some configs number blocks from 0.
 
     Args:
-        config: The original's.
-        inner: Where in it the blocks are counted.
+        config: The original model's config.
+        inner: Name of the nested config that counts the blocks, if any.
         depth: Number of blocks.
-        chosen: Blocks, counted from 1.
-        try_out: Builds and runs the original from a config with some changes.
+        chosen: Blocks, numbered from 1.
+        try_out: Builds and runs the original from a config with the given changes.
     """
     counting = inner_config(config, inner)
     values = config.to_dict()
@@ -85,7 +85,7 @@ def _is_by_number(value: Any, depth: int) -> bool:
 
 
 def _with_one_more(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
-    """Return a table by block number with an entry for a block that is not there."""
+    """Return a dict keyed by block number with an extra entry for a block that does not exist."""
     key, entry = next(iter(value.items()))
     return {**value, type(key)(depth): entry}
 
@@ -101,12 +101,12 @@ def _are_numbers(value: Any, depth: int) -> bool:
 def _fails(try_out: TryOut, changes: dict[str, Any]) -> bool:
     try:
         try_out(changes)
-    except Exception:  # whatever a foreign model raises where an entry is missing
+    except Exception:  # third-party model code may raise anything if an entry is missing
         return True
     return False
 
 
 def named_inside(config: Any) -> str | None:
-    """Return the name of the config inside a config that tells of its text model, if there is one."""
+    """Return the name of the nested config that describes the text model, or None."""
     text = config.get_text_config()
     return next((name for name, value in vars(config).items() if value is text), None)

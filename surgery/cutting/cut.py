@@ -1,4 +1,4 @@
-"""Cut an encoder: keep some of its blocks, as a new and complete model."""
+"""Cut an encoder: build a new, complete model from some of its blocks."""
 
 import copy
 from collections.abc import Sequence
@@ -26,30 +26,30 @@ from surgery.cutting.towers import keep_tower
 
 __all__ = ["EXACT", "cut", "keep"]
 
-# How a model that is to be saved is loaded.
+# Load options for models that will be saved.
 EXACT = LoadOptions(dtype="float32", device="cpu")
 
 
 def cut(model: Openable, after: int, options: LoadOptions | None = None) -> CutModel:
-    """Remove every block after one.
+    """Remove every block after block `after`.
 
     Args:
         model: The model, or one tower of a model: its name or folder, or the model in memory, which is not changed.
-        after: The last block kept, counted from 1: the cut model's output is layer `after`.
-        options: How to load a model that is named; in float32 on the processor when left out.
+        after: The last block to keep, counted from 1: the cut model's output is layer `after`.
+        options: How to load a model given by name; default: in float32 on the CPU.
 
     Returns:
         A new model with `after` blocks.
 
     Raises:
-        CallError: There is no such block.
-        ModelError: The rest is no model of its class, or gives other states than the layer it was cut at.
+        CallError: The block does not exist.
+        ModelError: The cut model cannot be built by its class, or its states differ from the layer it was cut at.
     """
     if not isinstance(after, Integral):
         raise wrong_type("after", after, "the number of the last block to keep, counted from 1")
     found = as_model(model, options or EXACT)
     if not 1 <= after <= found.depth:
-        hint = "; layer 0 is the embeddings, which are no encoder by themselves" if after == 0 else ""
+        hint = "; layer 0 is the embeddings only, not an encoder" if after == 0 else ""
         raise CallError(f"cut after {after}: '{found.source.name}' has blocks 1 to {found.depth}{hint}")
     return _keep(found, tuple(range(1, after + 1)))
 
@@ -59,18 +59,18 @@ def keep(model: Openable, blocks: Sequence[int], options: LoadOptions | None = N
 
     Args:
         model: The model, or one tower of a model: its name or folder, or the model in memory, which is not changed.
-        blocks: The blocks to keep, counted from 1, in rising order.
-        options: How to load a model that is named; in float32 on the processor when left out.
+        blocks: The blocks to keep, counted from 1, in ascending order.
+        options: How to load a model given by name; default: in float32 on the CPU.
 
     Returns:
-        A new model of those blocks; everything else is as it was. Of a tower, a `CutTower`.
+        A new model with those blocks; everything else is unchanged. For a tower, a `CutTower`.
 
     Raises:
-        CallError: A block is not there, comes twice, or comes before a lower one.
-        ModelError: The rest is no model of its class: a block that the others depend on is missing.
+        CallError: A block does not exist, is repeated or is out of order.
+        ModelError: The remaining blocks do not make a model of its class: they depend on a removed block.
     """
     if isinstance(blocks, str) or not all(isinstance(block, Integral) for block in blocks):
-        raise wrong_type("blocks", blocks, "numbers of blocks, counted from 1, as [1, 2, 5, 6]")
+        raise wrong_type("blocks", blocks, "block numbers, counted from 1, such as [1, 2, 5, 6]")
     return _keep(as_model(model, options or EXACT), tuple(blocks))
 
 
@@ -91,9 +91,9 @@ def _keep(model: LoadedModel, blocks: tuple[int, ...]) -> CutModel:
 
 
 def _copy_blocks(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:
-    """Copy a model without ever copying the blocks that go."""
-    going = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
-    module: nn.Module = copy.deepcopy(model.module, {id(block): nn.Identity() for block in going})
+    """Copy a model without copying the removed blocks."""
+    removed = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
+    module: nn.Module = copy.deepcopy(model.module, {id(block): nn.Identity() for block in removed})
     blocks = list(module.get_submodule(model.stack.path).children())
     module.set_submodule(model.stack.path, nn.ModuleList(blocks[number - 1] for number in chosen))
     return module

@@ -1,4 +1,4 @@
-"""Build a cut model again from its config, as whoever loads it will, and compare: what is not the same is refused."""
+"""Rebuild a cut model from its config, as loading it will, and reject the cut if the states differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from surgery.cutting.config import adopt, block_changes, change_config, named_in
 
 __all__ = ["Rebuilt", "build", "fit_config"]
 
-# Greatest absolute difference of states, for values of about 1.
+# Maximum absolute difference of states, for values of about 1.
 _TOLERANCE = 1e-5
 _TOKENS = (4, 21)
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What makes a cut model again.
+    """The config changes that rebuild a cut model.
 
     Attributes:
-        changes: What its config says otherwise than the original's.
-        left_out: Tensors that its config does not build, and on which no state depends.
+        changes: Config values that differ from the original's.
+        left_out: Tensors that the config does not build and that no state depends on.
     """
 
     changes: dict[str, Any]
@@ -33,17 +33,17 @@ class Rebuilt:
 
 
 def fit_config(module: nn.Module, original: nn.Module, name: str, *, path: str, chosen: Sequence[int]) -> Rebuilt:
-    """Make a model's config count the blocks that are left, so that it builds the same model again.
+    """Adapt a model's config to the remaining blocks, so that it rebuilds the same model.
 
     Args:
-        module: A copy of the original without the other blocks; its config is changed.
-        original: The whole model.
-        name: What the caller calls it.
+        module: A copy of the original with the chosen blocks only; its config is changed in place.
+        original: The full model.
+        name: The model's name in messages.
         path: Name of its block list.
-        chosen: The blocks that are left, counted from 1.
+        chosen: The remaining blocks, counted from 1.
 
     Raises:
-        ModelError: No config was found that builds it.
+        ModelError: No config rebuilds it.
     """
     config: Any = module.config
     inner = named_inside(config)
@@ -51,7 +51,7 @@ def fit_config(module: nn.Module, original: nn.Module, name: str, *, path: str, 
     depth = len(list(original.get_submodule(path).children()))
 
     def try_out(changes: dict[str, Any]) -> None:
-        """Build and run the whole model from a config with some changes."""
+        """Build and run the full model from a config with the given changes."""
         built, _ = build(original, change_config(whole, changes, inner))
         _states(built)
 
@@ -60,8 +60,8 @@ def fit_config(module: nn.Module, original: nn.Module, name: str, *, path: str, 
         try:
             made = change_config(whole, changes, inner)
             built, left_out = build(module, made)
-        except Exception as error:  # whatever a foreign config or model raises
-            refusals.append(f"its config cannot count them ({_reason(error)})")
+        except Exception as error:  # third-party config or model code may raise anything
+            refusals.append(f"its config cannot describe them ({_reason(error)})")
             continue
         adopt(config, made, inner)
         refusal = _compare(module, built, left_out)
@@ -73,10 +73,10 @@ def fit_config(module: nn.Module, original: nn.Module, name: str, *, path: str, 
 
 
 def build(module: nn.Module, config: Any) -> tuple[nn.Module, tuple[str, ...]]:
-    """Build a model from a config with the tensors of another, which are shared; those that it lacks are NaN.
+    """Build a model from a config with shared tensors of another model; missing tensors are filled with NaN.
 
     Returns:
-        The model, and the names of the other's tensors that found no place in it.
+        The model, and the names of the other model's tensors that it does not have.
     """
     from transformers.initialization import no_init_weights
 
@@ -98,11 +98,11 @@ def _shape(tensor: Tensor | None) -> Any:
 
 
 def _compare(module: nn.Module, built: nn.Module, left_out: Sequence[str]) -> str | None:
-    """Return what is wrong with a model that was built again, if anything."""
+    """Return the first difference between a model and its rebuilt copy, or None."""
     try:
         expected, found = _states(module), _states(built)
-    except Exception as error:  # whatever a foreign model raises
-        return f"they do not run by themselves ({_reason(error)})"
+    except Exception as error:  # third-party model code may raise anything
+        return f"they do not run on their own ({_reason(error)})"
     given = module.state_dict()
     lacking = [name for name, value in built.state_dict().items() if _shape(value) != _shape(given.get(name))]
     for one, other in zip(expected, found, strict=True):
@@ -110,18 +110,18 @@ def _compare(module: nn.Module, built: nn.Module, left_out: Sequence[str]) -> st
         if difference <= _TOLERANCE:
             continue
         if lacking:
-            return f"a model of them needs the tensor {lacking[0]}, which they do not have"
+            return f"rebuilt from its config, the model needs the tensor {lacking[0]}, which they do not have"
         if left_out:
-            return f"a model of them has no place for the tensor {left_out[0]}, which they need"
+            return f"rebuilt from its config, the model lacks the tensor {left_out[0]}, which they need"
         return (
-            "built again from its config, they give other states: a block computes by its place or by the number of "
-            f"blocks (they differ by {difference:.1e})"
+            f"rebuilt from its config, the model gives different states (by {difference:.1e}): a block depends on its "
+            "position or on the number of blocks"
         )
     return None
 
 
 def _reason(error: Exception) -> str:
-    """Return a line of an error; a config's validator says what is wrong in its last one."""
+    """Return one line of an error: the first, or the last if the first ends with a colon (config validators)."""
     said = first_line(error)
     if said.endswith(":"):
         said = str(error).strip().splitlines()[-1].strip()

@@ -1,4 +1,4 @@
-"""Cut one tower of a two-tower model: keep some of its blocks, the other tower whole."""
+"""Cut one tower of a two-tower model: keep some of its blocks, and all of the other tower."""
 
 import copy
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ __all__ = ["CutTower", "keep_tower"]
 
 @dataclass(frozen=True, repr=False)
 class CutTower(CutModel, LoadedTower):
-    """A tower of some of another's blocks; the other tower of the model is whole, in its files."""
+    """A tower with a subset of another tower's blocks; the model's other tower is complete, in its files."""
 
     @property
     def path(self) -> str:
@@ -36,21 +36,21 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
 
     Args:
         model: The tower; it is not changed.
-        chosen: Blocks it has, counted from 1, in rising order.
+        chosen: Blocks to keep, counted from 1, in ascending order.
 
     Returns:
-        A new tower of those blocks; its norm, pooling and projection are as they were.
+        A new tower with those blocks; norm, pooling and projection are unchanged.
 
     Raises:
-        ModelError: Its config does not count them, or the rest gives other embeddings than the layer it was cut at.
+        ModelError: The config does not count the blocks, or the embeddings differ from the layer it was cut at.
     """
     module, parts = _copy_blocks(model, chosen)
     pair: Any = module.model
     counts = getattr(pair.config, TOWER_CONFIGS[module.tower])
     if getattr(counts, "num_hidden_layers", None) != model.depth:
         raise ModelError(
-            f"the config of '{model.source.name}' does not count its {model.depth} blocks (num_hidden_layers), so a "
-            "cut of it would not load again"
+            f"the config of '{model.source.name}' does not count its {model.depth} blocks (num_hidden_layers): a cut "
+            "could not be loaded"
         )
     rebuilt = _fit_config(pair, model, chosen, within=f"{_inside_pair(parts)}.")
     if is_cut(chosen):
@@ -62,12 +62,12 @@ def keep_tower(model: LoadedTower, chosen: Sequence[int]) -> CutTower:
 
 
 def _fit_config(pair: Any, model: LoadedTower, chosen: Sequence[int], *, within: str) -> Rebuilt:
-    """Make the config of both towers count the blocks that are left in one, and see that it builds them again."""
+    """Adapt the config of both towers to the remaining blocks of one, and check that it rebuilds them."""
     whole: Any = model.module.model
     inner = TOWER_CONFIGS[str(model.tower)]
 
     def try_out(changes: dict[str, Any]) -> None:
-        """Build the whole model from a config with some changes."""
+        """Build the full model from a config with the given changes."""
         build(whole, change_config(whole.config, changes, inner))
 
     changes = next(block_changes(whole.config, inner, depth=model.depth, chosen=chosen, try_out=try_out))
@@ -81,8 +81,8 @@ def _fit_config(pair: Any, model: LoadedTower, chosen: Sequence[int], *, within:
     wrong = sorted(key for key, _ in expected ^ found)
     if wrong:
         raise ModelError(
-            f"'{model.source.name}' cannot be reduced to the blocks {','.join(map(str, chosen))}: its config would "
-            f"build other tensors than the rest has ({wrong[0]})"
+            f"'{model.source.name}' cannot be reduced to the blocks {','.join(map(str, chosen))}: rebuilt from its "
+            f"config, the model has other tensors ({wrong[0]})"
         )
     return Rebuilt(changes)
 
@@ -92,9 +92,9 @@ def _inside_pair(parts: Tower) -> str:
 
 
 def _copy_blocks(model: LoadedTower, chosen: Sequence[int]) -> tuple[Any, Tower]:
-    """Copy a tower without ever copying the blocks that go; its parts are those of the copy."""
-    going = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
-    module, parts = copy.deepcopy((model.module, model.parts), {id(block): nn.Identity() for block in going})
+    """Copy a tower without copying the removed blocks; the returned parts are those of the copy."""
+    removed = [block for number, block in enumerate(model.stack.blocks, start=1) if number not in chosen]
+    module, parts = copy.deepcopy((model.module, model.parts), {id(block): nn.Identity() for block in removed})
     path = parts.stack.path
     blocks = nn.ModuleList(parts.stack.blocks[number - 1] for number in chosen)
     module.set_submodule(path, blocks)

@@ -1,1 +1,1 @@
-"""Several hookpoints as one encoder, in memory and as a folder."""
+"""Fuse several hookpoints into one encoder, in memory and as a saved folder."""

@@ -1,4 +1,4 @@
-"""The card of a fused model: its hookpoints, and how they are joined."""
+"""The model card of a fused model: its hookpoints and the fusion method."""
 
 from pathlib import Path
 
@@ -11,17 +11,17 @@ __all__ = ["write_fused_card"]
 _CARD = """{metadata}
 # {title}
 
-Several hookpoints as one encoder of {width} dimensions, joined by `{method}`; every block is scaled to length 1 first.
-{words}
+A fusion of several hookpoints into one encoder of {width} dimensions, by `{method}`; the vectors of each hookpoint are
+scaled to length 1 first. {words}
 
-| block | layer | pooling | weight | query prompt | document prompt | longest input |
+| model | layer | pooling | weight | query prompt | document prompt | maximum tokens |
 |---|---|---|---|---|---|---|
 {blocks}
 
 {usage}
 
-`encode_query` and `encode_document` put every member's own prompt before the text; plain `encode` puts none. Each
-member is a folder of its own, and an ordinary model.
+`encode_query` and `encode_document` use each member's own prompts; `encode` uses none. Each member is a complete model
+in its own subfolder.
 
 {scores}Made with encoder-surgery.
 """
@@ -33,8 +33,8 @@ def write_fused_card(model: FusedModel, folder: Path, words: str, *, scores: str
     Args:
         model: The model.
         folder: Its folder, where surgery.json is.
-        words: What was trained on top.
-        scores: How it retrieves, in Markdown; may be empty.
+        words: Sentence on the training on top.
+        scores: Retrieval scores, in Markdown; may be empty.
     """
     profiles = {reader.model.source.name: reader.model for reader in model.readers}
     lines = []

@@ -1,4 +1,4 @@
-"""A fused model as a folder: every member an ordinary model of its own, and a file that says how they are joined."""
+"""A fused model as a folder: each member a complete model, and a file that describes the fusion."""
 
 import re
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from surgery.saving.save import save_folder, write_model
 __all__ = ["FUSED_MODULE", "FUSED_MODULES", "is_fused", "open_fused", "save", "write_fused"]
 
 _DESCRIPTION = "fused.json"
-# Begins the name of a member's folder.
+# Prefix of a member's folder name.
 _NUMBER = re.compile(r"^[0-9]+_")
-# What sentence-transformers imports, where this package is installed and the user trusts it.
+# The class that sentence-transformers imports, if this package is installed and the user trusts it.
 FUSED_MODULE = "surgery.FusedModule"
-# Older folders name the file that held the class.
+# Older folders use the class's former import path.
 FUSED_MODULES = (FUSED_MODULE, "surgery.fused_module.FusedModule")
 
 
@@ -41,7 +41,7 @@ class _Block(Part):
 
 
 class _Description(Description):
-    """What fused.json holds."""
+    """The content of fused.json."""
 
     method: str
     weights: list[float] | None
@@ -49,7 +49,7 @@ class _Description(Description):
 
 
 def is_fused(folder: str | Path) -> bool:
-    """Return whether a folder holds a fused model of ours."""
+    """Return whether a folder holds a fused model saved by this package."""
     return (Path(folder) / _DESCRIPTION).is_file()
 
 
@@ -66,18 +66,18 @@ def save(
 
     Args:
         model: The result of `cut`, `keep` or `fuse`.
-        out: Folder to make; it is whole or not there.
-        head: What comes after the blocks of a cut model; its own pooling alone when left out.
-        force: Replace a folder that an earlier save made.
-        check: Called with the finished folder before it gets its name; if it raises, nothing is left behind. When left
-            out, the folder of a cut model is loaded here and has to give the vectors that the model gives.
-        scores: How a fused model retrieves, in Markdown, for its card; the scores of a cut one are in its head.
+        out: Folder to create; it is written completely or not at all.
+        head: Pooling and modules after the blocks of a cut model; default: its own pooling.
+        force: Replace a folder written by an earlier save.
+        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
+            for a cut model, load the folder in this process and compare its vectors with the model's.
+        scores: Retrieval scores of a fused model, in Markdown, for its card; those of a cut model are in its head.
 
     Returns:
         The folder.
 
     Raises:
-        CallError: The folder exists, or the model has no pooling of its own and none was given.
+        CallError: The folder exists, or the model has no pooling and none was given.
         ModelError: The files cannot be written.
     """
     check_type("model", model, CutModel | FusedModel, expected="the result of cut, keep or fuse")
@@ -89,25 +89,25 @@ def save(
 
 
 def _accept(folder: Path) -> None:
-    """Accept a folder as it is."""
+    """Accept any folder."""
 
 
 def write_fused(
     model: FusedModel, folder: Path, words: str = "Nothing was trained.", *, scores: str = ""
 ) -> list[Path]:
-    """Write a fused model into an empty folder; a member has no block above its deepest hookpoint.
+    """Write a fused model into an empty folder; each member is cut after its deepest hookpoint.
 
     Args:
         model: The model.
         folder: Destination folder.
-        words: What was trained on top, for its card.
-        scores: How it retrieves, in Markdown, for its card.
+        words: Sentence on the training on top, for the model card.
+        scores: Retrieval scores, in Markdown, for the model card.
 
     Returns:
         The members' folders, in the order of the model's readers.
 
     Raises:
-        CallError: A member is one tower of two.
+        CallError: A member is one tower of a two-tower model.
     """
     refuse_towers([str(point) for point in model.fusion.points])
     members: dict[str, str] = {}
@@ -137,15 +137,15 @@ def write_fused(
 
 
 def open_fused(folder: str | Path, options: LoadOptions | None = None, store: Store | None = None) -> FusedModel:
-    """Open a fused model; of its code, nothing but this package's own is run.
+    """Open a fused model; no code outside this package is run.
 
     Args:
-        folder: A folder that `save` made.
-        options: How to load its members; prompts and a longest input hold for all of them.
-        store: Store of facts of models, if any.
+        folder: A folder written by `save`.
+        options: Load options; prompts and the maximum input length apply to all members.
+        store: Store with cached model facts, if any.
 
     Returns:
-        The model; in tables it has the folder's name.
+        The model, named after the folder.
 
     Raises:
         ModelError: The folder is damaged.
@@ -173,5 +173,5 @@ def _read(folder: Path) -> _Description:
     for block in description.blocks:
         # A plain name: nothing outside the folder is ever opened.
         if Path(block.member).name != block.member or not (folder / block.member).is_dir():
-            raise ModelError(f"{path} names '{block.member}': expected the name of a folder beside it")
+            raise ModelError(f"{path}: member '{block.member}': expected the name of a subfolder beside this file")
     return description

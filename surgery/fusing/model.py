@@ -1,4 +1,4 @@
-"""Fuse hookpoints, of one model or of several, into one encoder."""
+"""Fuse hookpoints of one or several models into one encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ __all__ = ["FusedModel", "fuse", "refuse_towers", "widths_of"]
 
 @dataclass(frozen=True, repr=False)
 class FusedModel:
-    """Several hookpoints as one encoder; the hookpoints of one model share its forward.
+    """Several hookpoints as one encoder; hookpoints of the same model share one forward pass.
 
     Attributes:
-        readers: One per model, each with its own tokenizer, prompts and longest input.
-        fusion: The hookpoints, by the names of those models, and how they are joined.
+        readers: One per model, each with its own tokenizer, prompts and maximum input length.
+        fusion: The hookpoints and the fusion method.
     """
 
     readers: tuple[LayerReader, ...]
@@ -34,47 +34,47 @@ class FusedModel:
 
     @property
     def width(self) -> int:
-        """Dimension D of its vectors."""
+        """Dimension D of the vectors."""
         return self.fusion.dim(widths_of(self.fusion.points, self.readers))
 
     def points_of(self, reader: LayerReader) -> tuple[Hookpoint, ...]:
-        """Return the hookpoints at which one of its models is read."""
+        """Return the hookpoints of one of its models."""
         return tuple(point for point in self.fusion.points if point.model == reader.model.source.name)
 
     @property
     def composite(self) -> Fusion:
-        """The hookpoints and how they are joined, as a leaderboard scores them."""
+        """The fusion, in the form that leaderboards score."""
         return self.fusion
 
     def encode(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed texts that are neither queries nor documents, each model under its default prompt, if it has one.
+        """Embed texts that are neither queries nor documents, with each model's default prompt, if any.
 
         Args:
-            texts: N texts, or one.
+            texts: N texts, or a single string.
 
         Returns:
-            Float32 `(N, D)` of length 1, or `(D,)` of a single string.
+            Unit vectors, float32 `(N, D)`, or `(D,)` for a single string.
         """
         return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_plain(found)))
 
     def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed queries, each model under its own query prompt; returns float32 `(N, D)` of length 1."""
+        """Embed queries with each model's own query prompt; returns unit vectors, float32 `(N, D)`."""
         return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_queries(found)))
 
     def encode_document(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed documents, each model under its own document prompt; returns float32 `(N, D)` of length 1."""
+        """Embed documents with each model's own document prompt; returns unit vectors, float32 `(N, D)`."""
         return encode_texts(texts, lambda found: self.fusion.join_arrays(self.read_documents(found)))
 
     def read_plain(self, texts: Sequence[str]) -> list[Embeddings]:
-        """Return a block of states `(N, D_i)` per hookpoint, the texts read as `encode` does."""
+        """Return one array of states `(N, D_i)` per hookpoint, with the texts encoded as in `encode`."""
         return self._read(texts, [reader.plain_role for reader in self.readers])
 
     def read_queries(self, texts: Sequence[str]) -> list[Embeddings]:
-        """Return a block of states `(N, D_i)` per hookpoint, the texts read as queries."""
+        """Return one array of states `(N, D_i)` per hookpoint, with the texts encoded as queries."""
         return self._read(texts, [reader.model.as_query for reader in self.readers])
 
     def read_documents(self, texts: Sequence[str]) -> list[Embeddings]:
-        """Return a block of states `(N, D_i)` per hookpoint, the texts read as documents."""
+        """Return one array of states `(N, D_i)` per hookpoint, with the texts encoded as documents."""
         return self._read(texts, [reader.model.as_document for reader in self.readers])
 
     def _read(self, texts: Sequence[str], roles: Sequence[Role]) -> list[Embeddings]:
@@ -106,18 +106,18 @@ def fuse(
     """Fuse hookpoints into one encoder.
 
     Args:
-        specs: `[name=]model[@layer][:pooling]`, each, or several joined by `+`; two or more in all. A folder's path, a
-            model in memory or an encoder of one layer is one, too; `{"mine": model}` names it.
-        method: `concat` puts the blocks side by side; `mean` and `weighted` add blocks of one width.
-        weights: One positive number per hookpoint; equal when left out.
-        options: How to load the models that are named.
-        store: Store of facts of models, if any; a model it knows is loaded when it is used.
+        specs: Hookpoints `[name=]model[@layer][:pooling]`, also several joined by `+`; at least two in total. Folder
+            paths, models in memory and encoders of one layer are accepted, too; `{"mine": model}` names one.
+        method: `concat` concatenates the vectors; `mean` and `weighted` add vectors of the same width.
+        weights: One positive number per hookpoint; default: equal weights.
+        options: How to load models given by name.
+        store: Store with cached model facts, if any; a known model is loaded only when it is used.
 
     Returns:
         The encoder; nothing is trained.
 
     Raises:
-        CallError: A spec, the method or the weights are wrong, or the blocks do not fit.
+        CallError: A spec, the method or the weights are wrong, or the widths do not match.
         ModelError: A model cannot be loaded.
     """
     given = [specs] if isinstance(specs, str) else as_specs(specs)
@@ -133,7 +133,9 @@ def fuse(
     readers = with_readers({}, [one.readers[0] for one in found])
     points = tuple(one.encoder.points[0] for one in found)
     if len(set(points)) < max(2, len(points)):
-        raise CallError(f"'{' '.join(map(str, points))}': expected two hookpoints or more, each one once")
+        raise CallError(
+            f"'{' '.join(map(str, points))}': expected at least two different hookpoints, without repetition"
+        )
     fusion = Fusion(points, None if weights is None else tuple(weights), method)
     fusion.dim(widths_of(points, list(readers.values())))
     return FusedModel(tuple(readers.values()), fusion)
@@ -145,14 +147,14 @@ def _write_out(point: Hookpoint, reader: LayerReader) -> OpenedEncoder:
 
 
 def _single(given: OpenedEncoder | OtherEncoder) -> OpenedEncoder:
-    """Return an encoder in memory that is a hookpoint of one model.
+    """Return an encoder in memory after checking that it is a hookpoint of one model.
 
     Raises:
-        CallError: It is something else.
+        CallError: It is not.
     """
     if isinstance(given, OtherEncoder) or given.encoder.adaptor is not None or len(given.encoder.points) > 1:
         name = given.name if isinstance(given, OtherEncoder) else given.encoder
-        raise CallError(f"'{name}' is no single layer of a model, which is all that can be fused")
+        raise CallError(f"'{name}' cannot be fused: expected single layers of models")
     _refuse_tokens([str(given.encoder)])
     refuse_towers([str(given.encoder)])
     return given
@@ -162,20 +164,20 @@ def _refuse_tokens(parts: Sequence[str]) -> None:
     tokens = [part for part in parts if part.endswith(":tokens")]
     if tokens:
         raise CallError(
-            f"'{tokens[0]}' is a vector per token, and tokenizers cut a text into different tokens: a fusion joins one "
-            "vector per text; name a pooling, such as :mean"
+            f"'{tokens[0]}' gives one vector per token, and tokenizers split a text differently: a fusion needs one "
+            "vector per text; choose a pooling, such as :mean"
         )
 
 
 def refuse_towers(specs: Sequence[str]) -> None:
-    """Refuse a tower of a two-tower model among the hookpoints of a fusion, as typed.
+    """Reject towers of two-tower models among the hookpoints of a fusion.
 
     Raises:
-        CallError: One of them is read in a tower.
+        CallError: A hookpoint is in a tower.
     """
     towers = [spec for spec in specs if split_tower(split_spec(spec).model)[1]]
     if towers:
         raise CallError(
-            f"'{towers[0]}' is one tower of two, in a space that it shares with the other one alone: a fusion joins "
-            "models of a single tower"
+            f"'{towers[0]}' is one tower of two, and its vectors compare only with the other tower's: a fusion needs "
+            "single-tower models"
         )

@@ -1,4 +1,4 @@
-"""A fused model as a module of sentence-transformers, for `SentenceTransformer(folder, trust_remote_code=True)`."""
+"""A fused model as a sentence-transformers module, for `SentenceTransformer(folder, trust_remote_code=True)`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ _CPU = torch.device("cpu")
 
 
 class FusedModule(InputModule):
-    """Tokenises for every member, runs each once, and joins what its hookpoints give. Its weights are frozen."""
+    """A module that tokenizes for every member, runs each once and joins the vectors; its weights are frozen."""
 
     def __init__(self, model: FusedModel) -> None:
-        """Wrap a fused model, in float32."""
+        """Wrap a fused model in float32."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.members = nn.ModuleList([reader.loaded.module for reader in model.readers])
@@ -35,11 +35,11 @@ class FusedModule(InputModule):
     def load(  # type: ignore[override]
         cls, model_name_or_path: str, subfolder: str = "", **options: Any
     ) -> "FusedModule":
-        """Load a folder; whatever sentence-transformers asks for beyond the folder is left to it."""
+        """Load a folder or hub repository; download options are passed on to sentence-transformers."""
         wanted = ("token", "cache_folder", "revision", "local_files_only")
         folder = cls.load_dir_path(model_name_or_path, subfolder, **{k: options[k] for k in wanted if k in options})
         if folder is None:
-            raise ModelError(f"'{model_name_or_path}' cannot be found")
+            raise ModelError(f"'{model_name_or_path}' not found: expected a saved folder or a hub id")
         trust = bool(options.get("trust_remote_code"))
         module = cls(open_fused(folder, LoadOptions(dtype="float32", device="cpu", trust_remote_code=trust)))
         asked = (options.get("model_kwargs") or {}).get("dtype") or (options.get("model_kwargs") or {}).get(
@@ -49,28 +49,28 @@ class FusedModule(InputModule):
         return module if dtype is None else module.to(dtype)
 
     def save(self, output_path: str, *args: Any, **options: Any) -> None:
-        """Write the model's own files into a folder that is there."""
+        """Write the model's files into an existing folder."""
         write_fused(self.model, Path(output_path))
 
     @property
     def max_seq_length(self) -> int:
-        """Longest input that no member cuts, in tokens."""
+        """Maximum input length in tokens that no member truncates."""
         return min(reader.model.max_tokens for reader in self.model.readers)
 
     def get_embedding_dimension(self) -> int:
-        """Return the dimension D of its vectors."""
+        """Return the dimension D of the vectors."""
         return self.model.width
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **options: Any) -> dict[str, Any]:
-        """Tokenise texts for every member.
+        """Tokenize texts for every member.
 
         Args:
             inputs: N texts.
-            prompt: Put before every text, for every member; when left out, each has its own for the task.
-            options: `task` is `query` or `document`, or neither; the rest is for other modules.
+            prompt: Prompt prefix for every member; default: each member's own prompt for the task.
+            options: `task` may be `query` or `document`; other options are ignored.
 
         Returns:
-            Token ids and masks `(N, T)`, those of member i under names that begin with i.
+            Token ids and masks `(N, T)`; the keys of member i start with `i_`.
         """
         features: dict[str, Any] = {"task": options.get("task")}
         for number, reader in enumerate(self.model.readers):
@@ -79,7 +79,7 @@ class FusedModule(InputModule):
         return features
 
     def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """Embed what `preprocess` gave, as `sentence_embedding` `(N, D)`."""
+        """Embed the output of `preprocess`; adds `sentence_embedding` `(N, D)`."""
         blocks: dict[Any, Tensor] = {}
         for number, reader in enumerate(self.model.readers):
             points = self.model.points_of(reader)
@@ -96,6 +96,6 @@ class FusedModule(InputModule):
 
 
 def _role_of(model: ModelProfile, prompt: str | None, task: str | None) -> Role:
-    """Return what a text is to a member: under the caller's prompt, or its own for the task, or none."""
+    """Return the role of a text for a member, with the caller's prompt, the member's own for the task, or none."""
     own = {"query": model.query_prompt, "document": model.document_prompt}.get(task or "", "")
     return Role(task or "document", prompt or own)

@@ -1,1 +1,1 @@
-"""A changed model as a folder that anybody can load: weights, heads, cards, the check in a fresh process."""
+"""Save a changed model as a standard model folder: weights, output heads, model cards, the check in a fresh process."""

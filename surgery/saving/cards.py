@@ -1,4 +1,4 @@
-"""Cards of saved models: what was made from what, what was trained on what, and how a cut retrieves."""
+"""Model cards of saved models: origin, training data and retrieval scores."""
 
 import json
 import math
@@ -21,29 +21,29 @@ _CARD = """{metadata}
 # {title}
 
 Blocks {blocks} of the {original} blocks of `{source}`{revision}, pooled with `{pooling}`; {parameters:,} parameters.
-{words} Every other tensor and the tokenizer are the original's; the longest input is {max_tokens} tokens.
+{words} All other tensors and the tokenizer are unchanged; the maximum input is {max_tokens} tokens.
 
 {usage}
 
 Prompts: query {query!r}, document {document!r}. Weights of the original: sha256 {weights}.
 
-{scores}Made with encoder-surgery. A contrastively tuned encoder keeps its retrieval skill in its last layers: look at
-the scores before you rely on a cut.
+{scores}Made with encoder-surgery. In contrastively tuned encoders most of the retrieval quality comes from the last
+layers: check the scores before you rely on a cut.
 """
 
 _TOWER_CARD = """{metadata}
 # {title}
 
 Blocks {blocks} of the {original} blocks of the {tower} tower of `{source}`{revision}; {parameters:,} parameters in that
-tower. The {other} tower is as it is there, and so are both towers' norms and projections, the tokenizer and the image
-processor. Nothing was trained.{learned}
+tower. The {other} tower, the norms and projections of both towers, the tokenizer and the image processor are unchanged.
+Nothing was trained.{learned}
 
 {usage}
 
 Weights of the original: sha256 {weights}.
 
-Made with encoder-surgery. A model of two towers keeps most of what they have in common in its last layers: look at the
-scores before you rely on a cut.
+Made with encoder-surgery. The two towers of a model are aligned mostly in their last layers: check the scores before
+you rely on a cut.
 """
 
 
@@ -56,7 +56,8 @@ _TRAINED_CARD = """{metadata}
 
 {usage}
 
-Made with encoder-surgery. No score was measured when it was saved: rank it beside the original before you rely on it.
+Made with encoder-surgery. No score was measured when the model was saved: compare it with the original
+(`probe rank`) before you rely on it.
 
 {words}
 """
@@ -82,26 +83,26 @@ print(model.similarity(texts, images))
 
 
 def usage(own: bool = False, towers: bool = False) -> str:
-    """Return lines that run in a model's folder; `own` says that it has modules of this package."""
+    """Return an example that runs in a model's folder; `own` for a model with modules of this package."""
     if towers:
         return _TOWER_USAGE
-    needs = "  # with encoder-surgery installed, which brings a module" if own else ""
+    needs = "  # needs encoder-surgery installed" if own else ""
     return _USAGE.format(needs=needs, options=", trust_remote_code=True" if own else "")
 
 
 def _is_own(kind: str) -> bool:
-    """Return whether a module, by its class, is this package's."""
+    """Return whether a module class belongs to this package."""
     return kind.startswith(("surgery.", "adaptors."))
 
 
 def write_trained_card(folder: Path, title: str, words: str, *, towers: bool = False) -> None:
-    """Write README.md into a folder of ours anew, after its weights were trained.
+    """Rewrite README.md of a folder saved by this package after its weights were trained.
 
     Args:
-        folder: The folder; its files say what it was made of, and what was done to it.
+        folder: The folder; surgery.json holds its origin and the training steps.
         title: Heading.
         words: Section on the training, in Markdown.
-        towers: Whether it is a model of two towers.
+        towers: Whether it is a two-tower model.
     """
     origin = read_origin(folder)
     settings = read_settings(folder, "config_sentence_transformers.json")
@@ -122,37 +123,37 @@ def write_trained_card(folder: Path, title: str, words: str, *, towers: bool = F
 
 
 def _lead(origin: Origin) -> str:
-    """Say what a model was made of."""
+    """Return a sentence on the model's origin."""
     facts = origin.facts
     if parts := facts.get("fused"):
-        return f"Several encoders as one, made of {', '.join(map(_name, parts))}."
+        return f"A fusion of several encoders: {', '.join(map(_name, parts))}."
     if blocks := facts.get("blocks"):
         tower = f" of the {facts['tower']} tower" if "tower" in facts else ""
         kept = f"Blocks {', '.join(map(str, blocks))} of the {facts['original_depth']} blocks{tower}"
         return f"{kept} of {_name(facts)}."
-    return f"It began as {_name(facts)}."
+    return f"Trained from {_name(facts)}."
 
 
 def _name(facts: Mapping[str, Any]) -> str:
-    """Return the name of an original: of a folder, without the path that it had here."""
+    """Return the name of an original; for a folder, without its local path."""
     name = str(facts.get("from", "another model"))
     shown = Path(name).name if Path(name).is_absolute() else name
     return f"`{shown}`" + (f" at revision {facts['revision']}" if facts.get("revision") else "")
 
 
 def _tell(step: Mapping[str, Any]) -> str:
-    """Return a step in a sentence."""
+    """Return a training step as a sentence."""
     data = ", ".join(step.get("data", ())) or "its data"
     labels = step.get("labels", "none")
     how = "without labels" if labels == "none" else f"with the labels of {labels}"
     match step["did"]:
         case "healed":
             teacher = f" of `{step['teacher']}`" if step.get("teacher") else ""
-            return f"Every weight was taught the full model's vectors{teacher} on the texts of {data}, {how}."
+            return f"All weights were distilled from the full model's vectors{teacher} on the texts of {data}, {how}."
         case "tuned":
             return f"Weights were trained on the rows of {data}, {how}."
         case kind:
-            return f"An adaptor (`{kind}`) was put on top, fitted to the texts of {data}, {how}."
+            return f"An adaptor (`{kind}`) was added on top, fitted to the texts of {data}, {how}."
 
 
 def _count(path: Path) -> int:
@@ -179,7 +180,7 @@ def write_card(model: CutModel, folder: Path, head: OutputHead) -> None:
 
 
 def write_tower_card(model: CutTower, folder: Path) -> None:
-    """Write README.md into the folder of a model of two towers, one of them cut."""
+    """Write README.md into the folder of a two-tower model with one tower cut."""
     text = _TOWER_CARD.format(
         **_origin(model, folder, f"{model.depth} of {model.original_depth} {model.tower} blocks"),
         tower=model.tower,
@@ -190,12 +191,12 @@ def write_tower_card(model: CutTower, folder: Path) -> None:
     (folder / _CARD_FILE).write_text(text, encoding="utf-8")
 
 
-def _origin(model: CutModel, folder: Path, what: str) -> dict[str, Any]:
-    """Return what every card of a cut model says of its original, given its folder, where surgery.json is."""
+def _origin(model: CutModel, folder: Path, depth: str) -> dict[str, Any]:
+    """Return the fields on the original model that every card of a cut has; surgery.json is in the folder."""
     source = model.source
     return {
         "metadata": front_matter(read_origin(folder), ("layer-pruning",)),
-        "title": f"{Path(source.hub_id or source.folder.resolve()).name}, {what}",
+        "title": f"{Path(source.hub_id or source.folder.resolve()).name}, {depth}",
         "blocks": ", ".join(map(str, model.blocks)),
         "original": model.original_depth,
         "source": source.hub_id or source.folder.resolve().name,
@@ -206,8 +207,8 @@ def _origin(model: CutModel, folder: Path, what: str) -> dict[str, Any]:
 
 
 def _learned(model: CutModel) -> str:
-    """Say what the weights had learned before; nothing, as a rule."""
+    """Return a sentence on the weights' earlier training with this package; usually empty."""
     if not model.learned.seen:
         return ""
     labels = f" with the labels of {', '.join(model.learned.labels)}" if model.learned.labels else " without labels"
-    return f" Its weights had been trained on {', '.join(name for name, _ in model.learned.seen)}{labels}."
+    return f" Its weights were trained earlier on {', '.join(name for name, _ in model.learned.seen)}{labels}."

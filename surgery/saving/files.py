@@ -1,4 +1,4 @@
-"""The files of a saved model, whatever kind it is: configs, weights, modules, and what it was cut from."""
+"""The files common to all saved models: configs, weights, modules.json and provenance."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ __all__ = [
 
 PROVENANCE = "surgery.json"
 _WEIGHTS = "model.safetensors"
-# Names of the dtype a model computes in where nobody asks for one: today's, and the one before.
+# Config names of the default compute dtype: the current one and its predecessor.
 DTYPE_NAMES = {"dtype", "torch_dtype"}
 
 
@@ -41,24 +41,24 @@ def read_config(source: Path) -> dict[str, Any]:
 
 
 def read_settings(source: Path, pattern: str) -> dict[str, Any]:
-    """Return the first JSON object in a folder whose file matches, or an empty one."""
+    """Return the JSON object of the first matching file in a folder, or an empty one."""
     found = sorted(source.glob(pattern))
     return json.loads(found[0].read_text("utf-8")) if found else {}
 
 
 def copy_files(source: Path, folder: Path, patterns: Sequence[str]) -> None:
-    """Copy what matches any of the patterns from one folder to another."""
+    """Copy the files that match any of the patterns from one folder to another."""
     for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
         shutil.copyfile(path, folder / path.name)
 
 
 def count_blocks(model: CutModel, counts: Any, before: dict[str, Any]) -> dict[str, Any]:
-    """Return what a config has to say of the blocks that are left.
+    """Return the config values that describe the remaining blocks.
 
     Args:
         model: The cut model.
-        counts: transformers' config that counts them.
-        before: The same as the original's config.json has it.
+        counts: The transformers config that counts the blocks.
+        before: The same config in the original's config.json.
     """
     aliases = {alias: name for alias, name in counts.attribute_map.items() if alias in before}
     changes = model.config_changes
@@ -66,27 +66,27 @@ def count_blocks(model: CutModel, counts: Any, before: dict[str, Any]) -> dict[s
 
 
 def compute_float32(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config that makes a model compute in float32 whatever its weights are stored in.
+    """Return a config that makes a model compute in float32, whatever dtype its weights are stored in.
 
-    In half of it, a cut gives other vectors than the layer.
+    In half precision, a cut would not give the vectors of the layer.
     """
     return {**config, **dict.fromkeys(DTYPE_NAMES & config.keys() or ["dtype"], "float32")}
 
 
 def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> None:
-    """Write the tensors a cut model keeps, byte for byte, under the names its config expects.
+    """Write the remaining tensors, byte for byte, under the names the config expects.
 
-    Where the files name the blocks' tensors in a way of their own, and transformers converts them when it loads them,
-    it converts the cut model's tensors back.
+    If the original files use other tensor names, which transformers converts on loading, transformers converts the
+    cut model's tensors back.
 
     Args:
         model: The cut model.
-        path: Name of its block list, as the module has it.
+        path: Name of its block list in the module.
         source: Folder of the original's weight files.
         out: Folder to write to.
 
     Raises:
-        ModelError: The files name them in a way that transformers cannot give back.
+        ModelError: transformers cannot convert the names back.
     """
     from safetensors.torch import save_file
 
@@ -98,7 +98,7 @@ def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> Non
 
 
 def _find_head(model: CutModel, path: str, names: Sequence[str]) -> str | None:
-    """Return what stands before the block list in the files' names: one list there has the module's blocks."""
+    """Return the prefix of the block list in the files' tensor names, or None unless exactly one list matches."""
     pattern = re.compile(rf"(?P<head>(?:.*\.)?){re.escape(path)}\.(?P<block>\d+)\.(?P<tail>.+)")
     found: dict[str, dict[int, set[str]]] = {}
     for name in names:
@@ -107,14 +107,14 @@ def _find_head(model: CutModel, path: str, names: Sequence[str]) -> str | None:
             found.setdefault(part["head"], {}).setdefault(int(part["block"]), set()).add(part["tail"])
     whole = [head for head, blocks in found.items() if blocks.keys() == set(range(model.original_depth))]
     if len(whole) > 1:
-        # A decoder's blocks beside the encoder's: they have tensors of their own.
+        # An encoder's and a decoder's blocks: their tensors differ.
         first = {name.removeprefix(f"{path}.0.") for name in model.module.state_dict() if name.startswith(f"{path}.0.")}
         whole = [head for head in whole if found[head][model.blocks[0] - 1] == first]
     return whole[0] if len(whole) == 1 else None
 
 
 def _pick_tensors(model: CutModel, prefix: str, source: Path) -> dict[str, Any]:
-    """Return the tensors of the files but those of the blocks that go, the others' renumbered."""
+    """Return the files' tensors without those of removed blocks; the remaining blocks are renumbered."""
     numbers = {str(block - 1): str(index) for index, block in enumerate(model.blocks)}
     tensors: dict[str, Any] = {}
     for name, tensor in _read_tensors(source):
@@ -128,15 +128,15 @@ def _pick_tensors(model: CutModel, prefix: str, source: Path) -> dict[str, Any]:
 
 
 def _convert_back(model: CutModel, source: Path) -> dict[str, Any]:
-    """Return a cut model's own tensors as transformers saves them, in the files' dtype where no digit is lost."""
+    """Return a cut model's tensors as transformers saves them, in the files' dtype if that loses no precision."""
     module: Any = model.module
     given = {name: tensor.detach().cpu() for name, tensor in module.state_dict().items() if name not in model.left_out}
     with tempfile.TemporaryDirectory() as scratch:
         try:
             copy.copy(module).save_pretrained(scratch, state_dict=given)
-        except Exception as error:  # whatever a foreign model raises
+        except Exception as error:  # third-party model code may raise anything
             raise ModelError(
-                f"transformers cannot save the rest of '{model.source.name}': {type(error).__name__}: "
+                f"transformers cannot save the cut of '{model.source.name}': {type(error).__name__}: "
                 f"{first_line(error)}"
             ) from error
         saved = dict(_read_tensors(Path(scratch)))
@@ -155,7 +155,7 @@ def _read_tensors(source: Path) -> Iterator[tuple[str, Any]]:
     from safetensors import safe_open
 
     whole = source / _WEIGHTS
-    # Beside them there may be the same weights under names of other programs.
+    # The folder may hold the same weights again, in files of other programs.
     for path in [whole] if whole.is_file() else sorted(source.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
@@ -163,9 +163,14 @@ def _read_tensors(source: Path) -> Iterator[tuple[str, Any]]:
 
 
 def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Write modules.json and make a folder for every module but the first, whose folder is the model's.
+    """Write modules.json and make a folder for every module but the first, which uses the model's own folder.
 
-    Classes are in order, sentence-transformers' own by their bare names. The folders are returned.
+    Args:
+        folder: The model's folder.
+        names: Module classes in order; those of sentence-transformers by their bare names.
+
+    Returns:
+        The folders of the modules.
     """
     paths = ["", *(f"{i}_{name.rpartition('.')[2]}" for i, name in enumerate(names) if i)]
     types = [name if "." in name else f"sentence_transformers.models.{name}" for name in names]
@@ -180,13 +185,13 @@ def write_modules(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def write_prompts(model: CutModel, folder: Path, *, own: bool = False, similarity: str | None = None) -> None:
-    """Write the model's prompts and its similarity as sentence-transformers reads them.
+    """Write the model's prompts and similarity function for sentence-transformers.
 
     Args:
         model: The model.
         folder: Its folder.
-        own: Whether its vectors are the original's own, whose number of dimensions is cut as there.
-        similarity: How its vectors are compared; as the original's when left out.
+        own: Whether the original's own pooling and modules are kept; its `truncate_dim` is kept only then.
+        similarity: Similarity function; default: the original's.
     """
     settings = read_settings(model.source.folder, "config_sentence_transformers.json")
     if not own:
@@ -197,7 +202,7 @@ def write_prompts(model: CutModel, folder: Path, *, own: bool = False, similarit
 
 
 def provenance(model: CutModel, pooling: str) -> dict[str, Any]:
-    """Return what a model was cut from, as plain values."""
+    """Return the origin of a cut model as plain values."""
     return {
         "from": model.source.hub_id or str(model.source.folder.resolve()),
         **inherit(model.source),
@@ -209,5 +214,5 @@ def provenance(model: CutModel, pooling: str) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON for people to read."""
+    """Write a value as indented JSON."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The cut law on a saved folder: in a fresh process, plain sentence-transformers gives what the model gave here."""
+"""Check the cut law on a saved folder: plain sentence-transformers, in a fresh process, gives the same vectors."""
 
 import json
 import subprocess
@@ -30,9 +30,9 @@ from surgery.saving.model import scales
 
 __all__ = ["check_encoder", "check_here", "check_pair", "check_saved", "draw_images"]
 
-# Greatest absolute difference, for values of about 1.
+# Maximum absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
-# The same where the model in memory computes in half precision; what is saved computes in float32.
+# The same for a model that computes in half precision in memory; saved models compute in float32.
 _HALF_TOLERANCE = 5e-2
 
 _SAMPLES = (
@@ -51,7 +51,7 @@ folder, trust, samples, out, times = sys.argv[1:]
 load = lambda: SentenceTransformer(folder, device="cpu", trust_remote_code=trust == "trust")
 model = load()
 texts, images = json.load(open(samples))
-# One by one: of some models padding changes the vectors.
+# One by one: padding changes the vectors of some models.
 options = {"batch_size": 1, "show_progress_bar": False}
 vectors = [model.encode_query(texts, **options)]
 if times == "twice":
@@ -70,32 +70,32 @@ def _embed_samples(model: Encoder) -> Embeddings:
 
 
 def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool = False) -> None:
-    """Load a saved folder in a process of its own and compare its vectors with the model's.
+    """Load a saved folder in a separate process and compare its vectors with the model's.
 
     Args:
         folder: The saved folder.
-        model: What was saved, in float32.
-        head: What comes after its blocks.
-        trust: Let it run the code its folder brings, as the original was let.
+        model: The saved model, in float32.
+        head: Pooling and modules after its blocks.
+        trust: Allow code in the folder to run, as it was allowed for the original.
 
     Raises:
-        ModelError: The folder cannot be loaded, or gives other vectors.
+        ModelError: The folder cannot be loaded, or gives different vectors.
     """
     if isinstance(model, CutTower):
-        # The other tower must give what it gave in the original.
+        # The other tower must give the same vectors as in the original.
         towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
         check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=partial(_as_saved, model))
         return
-    # A model that its own forward changes gives other vectors once it has seen a short text.
+    # The vectors of a model that changes itself in its forward depend on the texts it has seen.
     found = _embed_in_fresh_process(folder, trust, twice=model.stack.restless)
     _compare(_expected(model, head), found)
 
 
 def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
-    """Load a saved folder in this process and compare its vectors with the model's, as `check_saved` does.
+    """Load a saved folder in this process and compare its vectors with the model's, like `check_saved`.
 
     Raises:
-        ModelError: The folder cannot be loaded, or gives other vectors.
+        ModelError: The folder cannot be loaded, or gives different vectors.
     """
     if isinstance(model, CutTower):
         check_saved(folder, model, head)
@@ -110,9 +110,9 @@ def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
             with unchanged(saved):
                 sides.append(encode(_SAMPLES, **options))
         found = np.concatenate(sides)
-    except Exception as error:  # whatever the folder makes the libraries raise
+    except Exception as error:  # the libraries may raise anything
         raise ModelError(
-            f"sentence-transformers cannot load the saved model ({first_line(error)}); nothing was kept"
+            f"sentence-transformers cannot load the saved model ({first_line(error)}); nothing was saved"
         ) from error
     _compare(_expected(model, head), found, _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE)
 
@@ -138,17 +138,17 @@ def check_pair(
     trust: bool = False,
     as_saved: Callable[[Embeddings], Embeddings] = lambda vectors: vectors,
 ) -> None:
-    """Load a saved model of two towers in a process of its own and compare its vectors with those of any encoders.
+    """Load a saved two-tower model in a separate process and compare its vectors with those of two encoders.
 
     Args:
         folder: The saved folder.
-        texts: What embeds texts as the saved model does, in float32.
-        images: What embeds images, `ImageFile` values.
-        trust: Let it run the code its folder brings, as the original was let.
-        as_saved: What the folder does to vectors last.
+        texts: Reference encoder of texts, in float32.
+        images: Reference encoder of images (`ImageFile` values).
+        trust: Allow code in the folder to run, as it was allowed for the original.
+        as_saved: The folder's last step, such as normalization, applied to the references' vectors.
 
     Raises:
-        ModelError: The folder cannot be loaded, or gives other vectors.
+        ModelError: The folder cannot be loaded, or gives different vectors.
     """
     with tempfile.TemporaryDirectory() as scratch:
         files = draw_images(Path(scratch))
@@ -157,10 +157,10 @@ def check_pair(
 
 
 def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
-    """Load a saved folder in a process of its own and compare its vectors with those of any encoder, in float32.
+    """Load a saved folder in a separate process and compare its vectors with those of an encoder, in float32.
 
     Raises:
-        ModelError: The folder cannot be loaded, or gives other vectors.
+        ModelError: The folder cannot be loaded, or gives different vectors.
     """
     _compare(_embed_samples(encoder), _embed_in_fresh_process(folder, trust))
 
@@ -170,8 +170,8 @@ def _compare(expected: Embeddings, found: Embeddings, tolerance: float = _TOLERA
     difference = float(np.abs(found - expected).max()) / scale if found.shape == expected.shape else np.inf
     if not difference <= tolerance:
         raise ModelError(
-            f"the saved model gives other vectors than the one in memory (they differ by {difference:.1e}, allowed are "
-            f"{tolerance:.0e}); nothing was kept"
+            f"the saved model's vectors differ from those of the model in memory (by {difference:.1e}, tolerance "
+            f"{tolerance:.0e}); nothing was saved"
         )
 
 
@@ -186,13 +186,13 @@ def _embed_in_fresh_process(
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")
-            raise ModelError(f"sentence-transformers cannot load the saved model ({last}); nothing was kept")
+            raise ModelError(f"sentence-transformers cannot load the saved model ({last}); nothing was saved")
         vectors: Embeddings = np.load(out)
     return vectors
 
 
 def draw_images(folder: Path) -> tuple[ImageFile, ...]:
-    """Draw images of several shapes, none of them square, into a folder.
+    """Draw images of several shapes, none of them square, and write them to a folder.
 
     Raises:
         CallError: Pillow is not installed.

@@ -1,6 +1,6 @@
-"""The head of a saved model: its pooling, and modules on top; linear maps as sentence-transformers' own.
+"""The output head of a saved model: its pooling and the modules on top; linear maps are saved as `Dense` modules.
 
-`Dense.save` of sentence-transformers is not used: it names options in its config.json that earlier versions refuse.
+`Dense.save` of sentence-transformers is not used: its config.json has options that earlier versions reject.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ _WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class TopModule:
-    """A module of sentence-transformers that comes after the pooling.
+    """A sentence-transformers module after the pooling.
 
     Attributes:
-        type: Its class: sentence-transformers' own by its bare name.
-        write: Writes it into the empty folder it is given.
+        type: Its class; one of sentence-transformers by its bare name.
+        write: Writes the module into an empty folder.
     """
 
     type: str
@@ -34,13 +34,13 @@ class TopModule:
 
 @dataclass(frozen=True)
 class OutputHead:
-    """The head of a saved model: all that comes after its blocks.
+    """The output head of a saved model: everything after its blocks.
 
     Attributes:
-        pooling: Its pooling; `own` for all the original's own modules.
-        top: Modules that map the pooled vectors, scaled to length 1 before and after them.
-        words: What was trained, for its card.
-        scores: How it retrieves, in Markdown, for its card.
+        pooling: Pooling; `own` for all of the original's own modules.
+        top: Modules that map the pooled vectors, which are scaled to length 1 before and after.
+        words: Sentence on the training, for the model card.
+        scores: Retrieval scores, in Markdown, for the model card.
     """
 
     pooling: str
@@ -74,10 +74,10 @@ def write_dense(dense: DenseLayer, folder: Path) -> None:
 
 
 def read_dense(folder: Path) -> DenseLayer:
-    """Read the map that `write_dense` wrote.
+    """Read a map written by `write_dense`.
 
     Raises:
-        ModelError: The folder holds none.
+        ModelError: The folder has none.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -86,4 +86,4 @@ def read_dense(folder: Path) -> DenseLayer:
         tensors = load_file(folder / _WEIGHTS)
         return DenseLayer(np.ascontiguousarray(tensors["linear.weight"].T), tensors["linear.bias"])
     except (OSError, SafetensorError, KeyError) as error:
-        raise ModelError(f"{folder} holds no linear map: {error}") from error
+        raise ModelError(f"cannot read a linear map from {folder}: {error}") from error

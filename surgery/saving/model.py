@@ -1,4 +1,4 @@
-"""Write a cut model of a single tower: transformers' files and sentence-transformers' own modules."""
+"""Write a cut single-tower model: transformers files and sentence-transformers modules."""
 
 import shutil
 from collections.abc import Iterator
@@ -33,9 +33,9 @@ from surgery.saving.heads import OutputHead, TopModule
 
 __all__ = ["scales", "write_single"]
 
-# What makes tokens of texts, and code that belongs to the model.
+# Files of the tokenizer and processor, and the model's own code.
 _TEXT_FILES = (*TOKENIZER_FILES, *PROCESSOR_FILES, "chat_template*", "*.py")
-# The flags every version of sentence-transformers understands.
+# Flags that every version of sentence-transformers understands.
 _POOLING_FLAGS = {
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",
@@ -45,13 +45,15 @@ _POOLING_FLAGS = {
 
 
 def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
-    """Write a cut model of a single tower, and the head after its blocks, into an empty folder.
+    """Write a cut single-tower model with its output head into an empty folder.
 
     Raises:
-        ModelError: The files name their tensors in a way of their own.
+        ModelError: The model has no files, or its tensors cannot be named as in the original files.
     """
     if not model.source.folder.is_dir():
-        raise ModelError(f"'{model.source.name}' was loaded from memory and has no files: save it, and name its folder")
+        raise ModelError(
+            f"'{model.source.name}' was loaded from memory and has no files: save it first, and give its folder"
+        )
     source = find_transformer_part(model.source.folder)
     write_json(folder / "config.json", _cut_config(model, read_config(source)))
     write_weights(model, model.stack.path, source, out=folder)
@@ -64,10 +66,10 @@ def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
 
 
 def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
-    """Return the original's config.json, telling of the blocks that are left."""
+    """Return the original's config.json, adapted to the remaining blocks."""
     loaded: Any = model.module.config
     text = loaded.get_text_config()
-    # A config inside the config, where a model has towers.
+    # Two-tower models have a nested text config.
     inner = next((name for name, value in vars(loaded).items() if value is text), None)
     before = config.get(inner, {}) if inner else config
     changed = {**before, **count_blocks(model, text, before)}
@@ -89,7 +91,7 @@ def _write_modules(model: CutModel, config: ModelConfig, folder: Path, *, head: 
 
 
 def _pooling_modules(model: CutModel, config: ModelConfig, pooling: str) -> Iterator[TopModule]:
-    """Yield a bare pooling, and what scales its vectors where the original scales its own."""
+    """Yield a bare pooling module, then a normalization if the original has one."""
     flags = {flag: name == pooling for name, flag in _POOLING_FLAGS.items()}
     settings = {"word_embedding_dimension": model.width, **flags}
     yield TopModule("Pooling", lambda folder: write_json(folder / "config.json", settings))
@@ -98,7 +100,7 @@ def _pooling_modules(model: CutModel, config: ModelConfig, pooling: str) -> Iter
 
 
 def _own_modules(model: CutModel, config: ModelConfig) -> list[TopModule]:
-    """Return the original's own modules after its transformer, file by file."""
+    """Return the original's own modules after its transformer, copied file by file."""
     source = model.source.folder
     return [TopModule(entry.type, partial(_copy_module, source / entry.path)) for entry in config.modules[1:]]
 
@@ -109,19 +111,19 @@ def _copy_module(source: Path, folder: Path) -> None:
 
 
 def scales(config: ModelConfig, pooling: str) -> bool:
-    """Return whether a model saved with a bare pooling scales its vectors to length 1, as the original does."""
+    """Return whether a model saved with a bare pooling normalizes its vectors, as the original does."""
     return pooling != OWN and config.normalizes and config.similarity == "cosine"
 
 
 def _write_settings(model: CutModel, config: ModelConfig, folder: Path) -> None:
-    """Write sentence-transformers' settings: the original's, but for what the cut decides."""
+    """Write the original's sentence-transformers settings, except those that the cut determines."""
     sizes = read_settings(config.transformer, "sentence_*_config.json")
     for name in ("model_args", "model_kwargs"):
-        if name in sizes:  # computed in the precision of the original's choice, a cut gives other vectors
+        if name in sizes:  # in the original's compute dtype, a cut would not give the vectors of the layer
             sizes[name] = {key: value for key, value in sizes[name].items() if key not in DTYPE_NAMES}
     aliases = getattr(model.module.config, "attribute_map", {})
     for name in ("config_args", "config_kwargs"):
-        if name in sizes:  # what counts the original's blocks would have the cut ones counted so
+        if name in sizes:  # these override config.json, and some count the original's blocks
             kept = {
                 key: value for key, value in sizes[name].items() if aliases.get(key, key) not in model.config_changes
             }

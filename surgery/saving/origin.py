@@ -1,4 +1,4 @@
-"""Where a saved model comes from, and what was done to it: the facts that its card is written from."""
+"""The origin of a saved model and the steps applied to it: the facts behind its model card."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ _TAGS = ("sentence-transformers", "feature-extraction", "sentence-similarity", "
 
 @dataclass(frozen=True)
 class Origin:
-    """What surgery.json says that a card repeats.
+    """The facts in surgery.json that a model card repeats.
 
     Attributes:
-        base_model: Hub ids of the models it was made of; none where they are not on the hub.
-        license: The license of those, as their cards' metadata has it; empty where it is not known.
-        steps: What was done, in order, as plain values.
-        facts: All of the file.
+        base_model: Hub ids of the original models; empty if they are not on the hub.
+        license: Their license, from the metadata of their cards; empty if unknown.
+        steps: Training steps, in order, as plain values.
+        facts: The complete content of the file.
     """
 
     base_model: tuple[str, ...]
@@ -35,7 +35,7 @@ class Origin:
 
 
 def read_origin(folder: Path) -> Origin:
-    """Return what a folder of ours says of its origin; nothing where it does not."""
+    """Return the origin recorded in a saved folder; empty without a record."""
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def read_origin(folder: Path) -> Origin:
 
 
 def inherit(source: ModelSource) -> dict[str, Any]:
-    """Return what a model takes over from the one that it is made of: its hub id, its license, what was done to it."""
+    """Return the facts a model inherits from its original: hub id, license and training steps."""
     before = read_origin(source.folder)
     return {
         "base_model": [source.hub_id] if source.hub_id else list(before.base_model),
@@ -54,7 +54,7 @@ def inherit(source: ModelSource) -> dict[str, Any]:
 
 
 def join_origins(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a model of several takes over; a license only where all have the same."""
+    """Return the facts a fused model inherits from its members; the license only if all share it."""
     names = dict.fromkeys(name for part in parts for name in part["base_model"])
     licenses = [part["license"] for part in parts]
     common = licenses[0] if licenses and all(one == licenses[0] for one in licenses) else {}
@@ -62,14 +62,14 @@ def join_origins(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def add_step(folder: Path, step: Mapping[str, Any]) -> None:
-    """Have a folder of ours say what else was done to it."""
+    """Append a training step to a saved folder's record."""
     origin = read_origin(folder)
     changed = {**origin.facts, "steps": [*origin.steps, dict(step)]}
     (folder / _FACTS).write_text(json.dumps(changed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def front_matter(origin: Origin, tags: Sequence[str] = ()) -> str:
-    """Return the metadata of a card, between its lines of dashes."""
+    """Return the YAML metadata block of a model card, with its `---` lines."""
     names = list(origin.base_model)
     metadata: dict[str, Any] = {
         **origin.license,
@@ -82,7 +82,7 @@ def front_matter(origin: Origin, tags: Sequence[str] = ()) -> str:
 
 
 def _read_license(folder: Path) -> dict[str, str]:
-    """Return the license in the metadata of a folder's card, or nothing."""
+    """Return the license in the metadata of a folder's model card, or an empty dict."""
     try:
         _, metadata, _ = (folder / _CARD).read_text(encoding="utf-8").split("---\n", 2)
         found = yaml.safe_load(metadata)

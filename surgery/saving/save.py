@@ -1,4 +1,4 @@
-"""Save a cut model as a folder that anybody can load."""
+"""Save a cut model as a standard model folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,24 +19,22 @@ __all__ = ["check_out", "save", "save_folder", "write_model"]
 
 
 def check_out(out: Path, force: bool) -> None:
-    """Refuse to replace anything but a folder of ours, and that without `force`.
+    """Check that a folder can be written: it is new, or a saved model of this package and `force` is set.
 
     Raises:
-        CallError: It may not.
+        CallError: It cannot.
     """
     refused = find_refusal(out)
     if refused:
-        raise CallError(f"'{out}' cannot be made: {refused}")
+        raise CallError(f"'{out}' cannot be created: {refused}")
     if not out.exists():
         return
     if not out.is_dir():
-        raise CallError(f"'{out}' is a file: expected the name of a new folder")
+        raise CallError(f"'{out}' is a file: expected a new folder")
     if not force:
         raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
     if not (out / PROVENANCE).is_file():
-        raise CallError(
-            f"'{out}' is not a model this command made, so --force does not replace it: choose another --out"
-        )
+        raise CallError(f"'{out}' was not saved by this command, so --force does not replace it: choose another --out")
 
 
 def save(
@@ -51,18 +49,18 @@ def save(
 
     Args:
         model: The result of `cut` or `keep`.
-        out: Folder to make; it is whole or not there.
-        head: What comes after the blocks; the model's own pooling alone when left out.
-        force: Replace a folder that an earlier save made.
-        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind. When left
-            out, the folder is loaded here and has to give the vectors that the model gives.
+        out: Folder to create; it is written completely or not at all.
+        head: Pooling and modules after the blocks; default: the model's own pooling.
+        force: Replace a folder written by an earlier save.
+        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
+            load the folder in this process and compare its vectors with the model's.
 
     Returns:
         The folder.
 
     Raises:
-        CallError: The folder exists, or the model has no pooling of its own and none was given.
-        ModelError: The files cannot be written, or give other vectors.
+        CallError: The folder exists, or the model has no pooling and none was given.
+        ModelError: The files cannot be written, or give different vectors.
     """
     check_out(out, force)
     chosen = head or OutputHead(own_pooling(model))
@@ -71,26 +69,26 @@ def save(
 
 
 def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, check: Callable[[Path], object]) -> Path:
-    """Make a model's folder, whole or not at all.
+    """Write a model's folder completely or not at all.
 
     Args:
-        out: Folder to make.
-        write: Writes the model into the empty folder it is given.
-        force: Replace a folder that an earlier save made.
-        check: Is given the finished folder before it gets its name; whatever it raises leaves nothing behind.
+        out: Folder to create.
+        write: Writes the model into an empty folder.
+        force: Replace a folder written by an earlier save.
+        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved.
 
     Returns:
         The folder.
 
     Raises:
         CallError: The folder exists.
-        ModelError: The files cannot be written, or something else was written there in the meantime.
+        ModelError: The files cannot be written, or another process wrote the folder in the meantime.
     """
     before = stamp_of(out)
     check_out(out, force)
 
     def fill(folder: Path) -> None:
-        """Write and check it."""
+        """Write and check the folder."""
         write(folder)
         check(folder)
 
@@ -102,11 +100,11 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, chec
 
 
 def write_model(model: CutModel, folder: Path, head: OutputHead) -> None:
-    """Write a cut model with its head into an empty folder; of a tower, the model of both towers.
+    """Write a cut model with its output head into an empty folder; for a tower, the model of both towers.
 
     Raises:
-        CallError: Of a tower, something else is to come after them than what is there.
-        ModelError: The files name their tensors in a way of their own.
+        CallError: The head of a tower would change.
+        ModelError: The model has no files, or its tensors cannot be named as in the original files.
     """
     if isinstance(model, CutTower):
         write_towers(model, folder, head)

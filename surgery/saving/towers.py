@@ -1,4 +1,4 @@
-"""Write a two-tower model of which one tower is cut: transformers' files, and what sentence-transformers asks for."""
+"""Write a two-tower model with one tower cut: transformers files and sentence-transformers settings."""
 
 import json
 from pathlib import Path
@@ -32,26 +32,26 @@ __all__ = ["check_head", "write_towers"]
 
 
 def check_head(model: CutTower, head: OutputHead) -> None:
-    """Refuse a head that a folder of two towers has no place for.
+    """Reject an output head that a two-tower folder cannot hold.
 
     Raises:
-        CallError: It is another pooling than its own, or modules on top.
+        CallError: The pooling is not the tower's own, or there are modules on top.
     """
     if head.pooling != model.pooling:
         raise CallError(
-            f"--pooling {head.pooling}: '{model.source.name}' pools by '{model.pooling}' in its own code, which a "
-            "folder of two towers cannot change: leave it out"
+            f"--pooling {head.pooling}: '{model.source.name}' pools by '{model.pooling}' in its own code, which "
+            "cannot be changed in a two-tower model: remove --pooling"
         )
     if head.top:
-        raise CallError(f"'{model.source.name}' is one of two towers: nothing can be put on top of one of them")
+        raise CallError(f"'{model.source.name}' is one of two towers: an adaptor cannot be added to one of them")
 
 
 def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
-    """Write a model of two towers, one of them cut, into an empty folder; its head is the tower's own pooling.
+    """Write a two-tower model with one tower cut into an empty folder; the head must be the tower's own pooling.
 
     Raises:
-        CallError: Something else is to come after them.
-        ModelError: The files name their tensors in a way of their own.
+        CallError: The head is different.
+        ModelError: The tensors cannot be named as in the original files.
     """
     check_head(model, head)
     source = find_transformer_part(model.source.folder)
@@ -66,7 +66,7 @@ def write_towers(model: CutTower, folder: Path, head: OutputHead) -> None:
 
 
 def _earlier(model: CutTower) -> dict[str, Any]:
-    """Return what was done to the folder that the tower was cut in, where that was the other one's turn."""
+    """Return the provenance of the source folder if it was cut before (its other tower)."""
     path = model.source.folder / PROVENANCE
     return {"earlier": json.loads(path.read_text("utf-8"))} if path.is_file() else {}
 
@@ -74,7 +74,7 @@ def _earlier(model: CutTower) -> dict[str, Any]:
 def _config_of_both(model: CutTower, config: dict[str, Any]) -> dict[str, Any]:
     own = TOWER_CONFIGS[str(model.tower)]
     loaded: Any = model.module.config
-    # CLIP's first configs say everything twice, and transformers believes the second.
+    # The first CLIP configs hold every value twice, and transformers reads the second.
     keys = [name for name in (own, f"{own}_dict") if config.get(name) is not None]
     changed = {name: {**config[name], **count_blocks(model, getattr(loaded, own), config[name])} for name in keys}
     return compute_float32({**config, **changed})
@@ -88,7 +88,7 @@ def _write_modules(model: CutTower, folder: Path, texts: TextInputs) -> None:
         "max_seq_length": texts.longest,
         "modality_config": reads,
         "module_output_name": "sentence_embedding",
-        # As images are read here, wherever torchvision is installed too.
+        # The same image reader as here, even if torchvision is installed.
         "processor_kwargs": {"backend": "pil"},
     }
     if texts.fills:

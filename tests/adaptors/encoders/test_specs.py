@@ -95,3 +95,36 @@ def test_probe_names_the_way_out_for_folders_it_does_not_know(folders: dict[str,
     expected = load_encoder(folders["adapted"], OPTIONS).encode_query(TEXTS)
     assert load_hookpoint(folders["adapted"], OPTIONS).encode_query(TEXTS) == pytest.approx(expected, abs=1e-6)
     assert load_hookpoint(f"{folders['adapted']}:cls", OPTIONS).encode_query(["ice"]).shape == (1, WIDTH)
+
+
+@pytest.mark.parametrize("kind", ["fused", "adapted"])
+def test_a_saved_folder_has_the_name_it_is_given_and_is_a_row_as_an_object(
+    kind: str, folders: dict[str, str], bert: str, tmp_path: Path
+) -> None:
+    data, options = str(make_dataset(tmp_path / "tiny")), RunOptions(load=OPTIONS)
+    opened = load_encoder(Path(folders[kind]), OPTIONS)
+    board = rank([bert, f"mine={folders[kind]}", {"held": opened}], data, baseline="mine", options=options)
+    rows = {row.encoder: row for row in board.rows}
+    assert set(rows) == {f"{bert}@3:mean", "mine", "held"}
+    assert rows["mine"].scores == rows["held"].scores
+    assert board.settings["baseline"] == "mine"
+    assert f"{kind.capitalize()}Model('mine', " in repr(load_encoder(f"mine={folders[kind]}", OPTIONS))
+
+
+@pytest.mark.parametrize("kind", ["fused", "adapted"])
+def test_one_string_gives_one_vector(kind: str, folders: dict[str, str]) -> None:
+    encoder = load_encoder(folders[kind], OPTIONS)
+    for encode in (encoder.encode, encoder.encode_query, encoder.encode_document):  # type: ignore[attr-defined]
+        assert encode(TEXTS[0]) == pytest.approx(encode(TEXTS[:1])[0], abs=1e-6)
+        assert encode(TEXTS).shape == encoder.encode_query(TEXTS).shape
+
+
+def test_a_fusion_of_models_in_memory_and_of_specs(bert: str) -> None:
+    first, second = load_encoder(f"{bert}@1:mean", OPTIONS), load_encoder(f"{bert}@3:cls", OPTIONS)
+    fused = fuse([first, {"b": second}], options=OPTIONS)
+    assert str(fused.fusion) == f"{bert}@1:mean+b@3:cls"
+    by_spec = fuse([f"a={bert}@1:mean+b={bert}@3:cls"], options=OPTIONS)
+    assert str(by_spec.fusion) == "a@1:mean+b@3:cls"
+    assert fused.encode(TEXTS) == pytest.approx(by_spec.encode(TEXTS), abs=1e-6)
+    with pytest.raises(CallError, match="no single layer"):
+        fuse([fused, first])

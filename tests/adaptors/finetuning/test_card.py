@@ -125,10 +125,11 @@ def test_every_epoch_is_a_line_of_the_card_and_of_the_screen(capsys: pytest.Capt
 
 def test_what_a_training_won_is_said() -> None:
     assert (
-        describe_choice(epochs(0.1, 0.5, 0.4)) == "held-out nDCG@10 0.1000 before, 0.5000 after epoch 1, which is kept"
+        describe_choice(epochs(0.1, 0.5, 0.4))
+        == "held-out nDCG@10: 0.1000 before training, 0.5000 after epoch 1 (kept)"
     )
-    assert "no epoch was better than the start (held-out nDCG@10 0.5000)" in describe_choice(epochs(0.5, 0.5))
-    assert describe_choice(losses(0.5, 0.2)) == "held-out loss 0.5000 before, 0.2000 after epoch 1, which is kept"
+    assert "no epoch improved on the start (held-out nDCG@10 0.5000)" in describe_choice(epochs(0.5, 0.5))
+    assert describe_choice(losses(0.5, 0.2)) == "held-out loss: 0.5000 before training, 0.2000 after epoch 1 (kept)"
     assert describe_choice(()) == ""
     assert best_epoch(losses(float("nan"), 0.2)) == 1
 

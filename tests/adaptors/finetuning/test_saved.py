@@ -194,7 +194,7 @@ def test_every_training_adds_to_what_was_seen(tuned: dict[str, tuple[TrainableEn
     card = (again / "README.md").read_text()
     assert card.index("An adaptor (`lens`)") < card.index("Weights were trained on the rows of rows.jsonl")
     assert "## Tuned" not in card
-    assert card.index("Every weight was taught") < card.index("## Healed")
+    assert card.index("All weights were distilled") < card.index("## Healed")
 
 
 @pytest.mark.parametrize("name", ["bert", "modernbert"])
@@ -236,7 +236,7 @@ def test_a_folder_of_ours_alone_is_replaced_and_only_when_told_to(
     assert not (out / "old.txt").exists()
     foreign = tmp_path / "foreign"
     write_lines(foreign / "mine.txt", ["mine"])
-    with pytest.raises(CallError, match="not a model this command made"):
+    with pytest.raises(CallError, match="was not saved by this command"):
         save_tuned(about, foreign, True, check=accept)
     assert [path.name for path in foreign.iterdir()] == ["mine.txt"]
 

@@ -155,7 +155,7 @@ def test_the_same_ladder_twice(resolved: ResolvedSpecs, dataset: Dataset, board:
 def test_wrong_kinds_and_dimensions_are_wrong_calls(resolved: ResolvedSpecs, dataset: Dataset) -> None:
     with pytest.raises(CallError, match="truncate, pca"):
         check_kinds(["umap"])
-    with pytest.raises(CallError, match="no more than 32 dimensions"):
+    with pytest.raises(CallError, match="at most 32 dimensions"):
         compare_adaptors(resolved, FitPlan(("pca",), (4096,)), FitTexts(dataset), options=RunOptions())
     assert check_kinds(["lens"]) == ("lens", "pca")
 
@@ -171,8 +171,9 @@ def test_judgements_of_documents_that_a_limit_leaves_out_are_counted_or_refused(
     few = replace(dataset, documents=Texts.gather([texts[0], *texts[8:]]), limited=True)
     plan = FitPlan(("linear",), (8,), TrainOptions(steps=1))
     board = compare_adaptors(resolved, plan, FitTexts(few, train, labels=True))
-    first = "labels train: 1 of 8 judgements of train name documents that are read; the limit of documents leaves out"
+    found = "1 of 8 relevance labels of train are for documents in the corpus"
+    first = f"labels train: {found}; the rest are excluded by --limit"
     assert board.settings["adaptors"][0].startswith(first)
     none = replace(few, documents=Texts.gather(texts[8:]))
-    with pytest.raises(CallError, match=r"0 of 8 judgements of train .* too little to train on: raise --limit"):
+    with pytest.raises(CallError, match=r"0 of 8 relevance labels of train .* too few to train on: raise or remove"):
         compare_adaptors(resolved, plan, FitTexts(none, train, labels=True))

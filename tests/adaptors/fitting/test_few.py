@@ -41,5 +41,5 @@ def test_states_that_are_all_equal_have_no_variance_to_explain() -> None:
 
 
 def test_a_lens_of_one_text_is_refused() -> None:
-    with pytest.raises(CallError, match="lens: 1 text is too few to fit to: expected 2 or more"):
+    with pytest.raises(CallError, match="lens: cannot fit to 1 text: expected at least 2"):
         fit_lens(few(1, 0), 8)

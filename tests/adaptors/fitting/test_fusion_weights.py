@@ -34,7 +34,7 @@ def test_candidates_share_one_among_all(count: int, expected: int) -> None:
 
 @pytest.mark.parametrize("split", ["test", "test_all"])
 def test_weights_are_never_chosen_on_test(model: FusedModel, dataset: Dataset, split: str) -> None:
-    with pytest.raises(CallError, match="never chosen on 'test"):
+    with pytest.raises(CallError, match="cannot be chosen on split 'test"):
         tune_weights(model, replace(dataset, split=split), NDCG)
 
 

@@ -269,9 +269,9 @@ def test_the_callers_dice_are_left_alone() -> None:
 WRONG_LOSSES = {
     "unknown": ("linear", DATA, "hinge", "expected one of similarity"),
     "needs labels": ("linear", DATA, "infonce", "--labels train"),
-    "takes none": ("linear", JUDGED, "similarity", "leave out --labels"),
-    "no decoder": ("mlp", DATA, "reconstruction", "no decoder"),
-    "no correction": ("mlp", DATA, "matryoshka-adaptor", "residual's"),
+    "takes none": ("linear", JUDGED, "similarity", "remove --labels"),
+    "no decoder": ("mlp", DATA, "reconstruction", "needs a decoder"),
+    "no correction": ("mlp", DATA, "matryoshka-adaptor", "needs a residual correction"),
 }
 
 
@@ -289,8 +289,8 @@ def test_a_tracker_that_is_not_installed_is_refused_before_the_work() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (replace(DATA, documents=DATA.documents[:4]), "4 documents are too few"),
-        (replace(JUDGED, pairs=JUDGED.pairs[:3]), "3 judged queries are too few"),
+        (replace(DATA, documents=DATA.documents[:4]), "cannot train on 4 documents"),
+        (replace(JUDGED, pairs=JUDGED.pairs[:3]), "cannot train on 3 queries with relevance labels"),
     ],
 )
 def test_too_few_texts_are_refused(data: FitData, words: str) -> None:

@@ -183,7 +183,7 @@ def test_a_time_that_is_over_before_the_first_step_is_said(
     clock = Clock()
     budget = Budget(1, clock, reserve=30)
     clock.now = 31
-    with pytest.raises(TrainingError, match="1 are over before the first step: setting up took 31 s, and 30 s"):
+    with pytest.raises(TrainingError, match="1 ran out before the first step: setup took 31 s and saving needs 30 s"):
         train_student(open_tiny(tiny_folder("bert")), texts, replace(OPTIONS, budget=budget))
 
 

@@ -63,7 +63,7 @@ def test_a_raw_cut_is_healed_by_what_it_was_cut_from(
     assert card.data.library_name == "sentence-transformers"
     assert "Nothing was trained" not in card.text
     assert "## Retrieval" not in card.text
-    assert "An adaptor (`lens`) was put on top" in card.text
+    assert "An adaptor (`lens`) was added on top" in card.text
     assert f"cosine {healed['after']['cosine']:.4f}" in card.text
 
 

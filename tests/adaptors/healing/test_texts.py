@@ -133,7 +133,7 @@ FAULTS = {
     "no JSON": ("a.jsonl", b'{"text": "sun"}\n{broken', r"/a\.jsonl:2: not JSON"),
     "no text column": ("a.jsonl", b'{"text": "sun"}\n{"body": "x"}', r'/a\.jsonl:2: expected an object with "text"'),
     "no string": ("a.jsonl", b'{"text": "sun"}\n{"text": 3}', r'/a\.jsonl:2: expected a string as "text", found 3'),
-    "no column": ("a.csv", b"body\nx\n", r"/a\.csv:1: expected the comma-separated columns text, found 'body'"),
+    "no column": ("a.csv", b"body\nx\n", r"/a\.csv:1: expected comma-separated columns text, found 'body'"),
     "ragged": ("a.csv", b"text,id\nsun,1\nstar, light,2\n", r"/a\.csv:3: more values than columns"),
     "bytes": ("a.md", b"# Sun\nstar \xff\n", r"/a\.md:2: not UTF-8"),
     "bytes in a record": ("a.csv", b"text\nsun\n\xff\n", r"/a\.csv:3: not UTF-8"),

@@ -155,7 +155,7 @@ def test_a_damaged_folder_is_named(damage: str, tmp_path: Path) -> None:
         config.write_text(config.read_text().replace(found, other))
     else:
         (tmp_path / damage).write_bytes(b"{")
-    with pytest.raises(ModelError, match="no adaptor that can be read"):
+    with pytest.raises(ModelError, match="cannot read an adaptor"):
         read_network(tmp_path)
 
 

@@ -72,7 +72,7 @@ def test_an_estimate_is_said_before_the_first_step(
     with caplog.at_level(logging.INFO, "adaptors"):
         train_rounds(student, make_pairs(), (), options=options)
     (record,) = (one for one in caplog.records if "GB of memory" in one.getMessage())
-    assert "read in parts of 1 texts" in record.getMessage()
+    assert "encoded in parts of 1 texts" in record.getMessage()
     assert caplog.records.index(record) < said[0]
     assert not all(torch.equal(tensor, before[name]) for name, tensor in weights(student).items() if name in before)
 

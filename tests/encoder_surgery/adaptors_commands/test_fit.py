@@ -143,7 +143,7 @@ def test_the_training_is_told_in_a_table_and_in_the_card(saved: tuple[str, Path,
     assert "held-out loss" in said
     card = (folder / "README.md").read_text()
     assert ("| epoch | train loss | held-out loss | nDCG@10 16 | nDCG@10 8 |" in card) == judged
-    assert ("judgements of its split train" in card) == judged
+    assert ("relevance labels of its train split" in card) == judged
     assert ("trust_remote_code" in card) == (name != "linear")
     assert ("weights " in said) == (name == "attention")
 
@@ -153,7 +153,7 @@ def test_modules_that_are_no_adaptor_are_refused(saved: tuple[str, Path, str], t
     other = Path(shutil.copytree(folder, tmp_path / "other"))
     told = json.loads((folder / "adaptor.json").read_text())
     (other / "adaptor.json").write_text(json.dumps({**told, "top": ["1_Pooling"]}))
-    with pytest.raises(ModelError, match="no adaptor is saved as"):
+    with pytest.raises(ModelError, match="unexpected modules on top"):
         open_adapted(other, OPTIONS)
 
 
@@ -165,7 +165,7 @@ def test_an_adaptor_of_another_width_is_refused(saved: tuple[str, Path, str], tm
         write_dense(DenseLayer(np.zeros((16, 8), np.float32), np.zeros(8, np.float32)), other / place)
     else:
         write_network(Mlp(16, 8), other / place)
-    with pytest.raises(ModelError, match=r"takes 16 dimensions, and its models give|holds no layer norm"):
+    with pytest.raises(ModelError, match=r"expects 16 dimensions, but its models give|cannot read a LayerNorm"):
         open_adapted(other, OPTIONS)
 
 
@@ -195,8 +195,8 @@ def test_what_was_left_out_is_told_with_the_reason(board: dict[str, list[dict[st
     alone = {row["adaptor"] for row in board["rows"] if "+" not in str(row["encoder"])}
     assert not alone & {"scalar-mix", "attention", "lens"}
     told = "\n".join(board["settings"]["adaptors"])  # type: ignore[call-overload]
-    assert "left out: attention: a single hookpoint" in told
-    assert "left out: lens: there is nothing to map" in told
+    assert "skipped: attention: it weights several hookpoints" in told
+    assert "skipped: lens: nothing to map" in told
     assert "variance unexplained" in told
     assert "attention on" in told
 
@@ -214,7 +214,7 @@ def test_a_training_that_comes_to_nothing_leaves_the_others(
     done = run("rank", *on, "--kinds", "mlp,spectral", "--format", "json")
     found = json.loads(done.stdout)
     assert {row["adaptor"] for row in found["rows"]} == {None, "pca", "spectral"}
-    assert "left out: mlp: mlp collapsed" in "\n".join(found["settings"]["adaptors"])
+    assert "skipped: mlp: mlp collapsed" in "\n".join(found["settings"]["adaptors"])
 
 
 def test_a_fit_that_collapses_failed_and_was_no_wrong_call(
@@ -250,7 +250,7 @@ WRONG_CALLS = {
     "a loss that needs labels": (["linear", "--loss", "infonce"], "--labels train"),
     "a loss for a closed form": (["spectral", "--loss", "similarity"], "no other loss"),
     "no such kind": (["linear-new"], "unknown adaptor 'linear-new'"),
-    "one hookpoint": (["attention"], "a single hookpoint"),
+    "one hookpoint": (["attention"], "weights several hookpoints"),
     "no steps": (["linear", "--steps", "0"], "--steps"),
 }
 

@@ -74,7 +74,7 @@ def test_what_is_fitted_sees_the_vectors_of_the_head(headed: Path, data: Path, t
     out = tmp_path / "out"
     args = ["fit", "truncate", "--on", str(headed), "--dims", str(WIDTH), "-d", str(data), "-o", str(out)]
     refused = CliRunner().invoke(cli.adaptors_app, [*args, "--no-store"])
-    assert "it has no more than 12 dimensions: lower --dims" in refused.stderr
+    assert "it has at most 12 dimensions: lower --dims" in refused.stderr
     assert not out.exists()
 
 

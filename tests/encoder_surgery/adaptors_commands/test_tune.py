@@ -185,7 +185,7 @@ def test_force_replaces_our_folder_alone(tune: Callable[..., Result], tmp_path: 
     write_lines(tmp_path / "mine" / "a.txt", ["mine"])
     refused = tune("--force", out=tmp_path / "mine")
     assert refused.exit_code == 2
-    assert "is not a model this command made" in refused.stderr
+    assert "was not saved by this command" in refused.stderr
 
 
 def test_ctrl_c_leaves_the_checkpoints_and_the_same_command_goes_on(

@@ -232,7 +232,7 @@ def test_store_verify_finds_a_flipped_byte_and_the_next_run_mends_it(model: str,
     assert "1 of 5 files are damaged" in damaged.stderr
     mended = run("layers", "-m", model, "-d", data, "--store", filled)
     assert "warning: " in mended.stderr
-    assert "is redone" in mended.stderr
+    assert "encoding its texts again" in mended.stderr
     assert run("store", "verify", "--store", filled).exit_code == 0
 
 
@@ -327,7 +327,7 @@ def broken_data(folder: Path, file: str, line: str) -> Path:
     [
         ("corpus.jsonl", "{", "broken/corpus.jsonl:1: not JSON"),
         ("queries.jsonl", '{"text": "x"}', "broken/queries.jsonl:1: expected an object"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore", "no judged query"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore", "no queries with relevance labels"),
     ],
 )
 def test_malformed_data_gets_file_line_and_exit_code_1(

@@ -53,7 +53,7 @@ def test_a_wrong_value_is_one_line_before_any_work(arguments: list[str], words: 
 def test_tokens_are_refused_before_any_work(arguments: list[str]) -> None:
     result = CliRunner().invoke(cli.probe_app, [*arguments, *RAY], env={"COLUMNS": "300"})
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--engine ray compares one vector per text" in result.stderr
+    assert "--engine ray does not support token vectors" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -79,7 +79,7 @@ def test_an_address_where_nothing_listens_is_one_line() -> None:
         port = taken.getsockname()[1]
     result = run(*RAY, "--address", f"127.0.0.1:{port}")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"no Ray cluster answers at '127.0.0.1:{port}'" in result.stderr
+    assert f"no Ray cluster at '127.0.0.1:{port}'" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

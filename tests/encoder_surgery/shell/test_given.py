@@ -65,11 +65,11 @@ def refusal(result: Result) -> str:
 @each_option
 def test_one_value_is_given_once_and_none_is_empty_or_of_other_bytes(words: str, name: str, option: Any) -> None:
     said = refusal(run(words, name, "1", name, "1")) if not option.multiple else ""
-    assert option.multiple or said == f"error: {name} takes one value and is given 2 times: leave all but one out\n"
+    assert option.multiple or said == f"error: {name} was given 2 times: expected it once\n"
     if option.name not in ("query_prompt", "document_prompt"):
         assert refusal(run(words, name, " ")) == f"error: {name} is empty: give it a value, or leave it out\n"
     said = refusal(run(words, name, "a\udcff"))
-    assert said == f"error: {name} 'a?' holds bytes that are no UTF-8: expected a text or a path in UTF-8\n"
+    assert said == f"error: {name} 'a?' has bytes that are not UTF-8: expected a text or a path in UTF-8\n"
 
 
 NUMBERS = [one for one in EVERY if one[2].bare_type() in ("int", "float")]

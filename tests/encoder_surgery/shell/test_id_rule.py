@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 
-NOTICE = "1 queries with the id of a document that has another text (it stays; --drop-same-id drops it): 1"
+NOTICE = "1 queries share their id with a document of another text (kept; to drop it: --drop-same-id): 1"
 
 
 def run(app: str, *args: object) -> Result:

@@ -46,7 +46,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
         made.write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(ProbeError, match=r"a.json' cannot be written: no space is left on the disk$"):
+    with pytest.raises(ProbeError, match=r"a.json' cannot be written: no space left on disk$"):
         write_file(file, fail)
     assert file.read_text() == "before"
     assert os.listdir(tmp_path) == ["a.json"]

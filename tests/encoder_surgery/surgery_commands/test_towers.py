@@ -99,48 +99,51 @@ def test_the_layers_of_a_cut_tower_are_read_like_any(
 
 # What is asked, and what the answer says; MODEL stands for the folder of a two-tower model, DATA for that of the data.
 REFUSED = {
-    "a tower of a model of one": ("probe layers -m minilm@image", "'minilm' has a single tower, for texts: leave out"),
-    "a layer in one": ("probe rank minilm@image.3", "name a model of two, as clip@image"),
-    "no tower named": ("probe layers -m clip", "'clip' has two towers, .* name one, as clip@image or clip@text"),
-    "no tower of a folder": ("probe rank MODEL/clip -d DATA/tiny", "name one, as .*/clip@image or .*/clip@text"),
-    "no tower to inspect": ("surgery inspect -m clip", "'clip' has two towers, .* as clip@image or clip@text"),
-    "no tower to cut": ("surgery cut -m MODEL/clip --after 1", "name one, as .*clip@image"),
-    "no tower to plan": ("probe plan --texts 9 -m clip", "name one, as clip@image or clip@text"),
+    "a tower of a model of one": ("probe layers -m minilm@image", "'minilm' is not a two-tower model: remove"),
+    "a layer in one": ("probe rank minilm@image.3", "use a two-tower model, such as clip@image"),
+    "no tower named": ("probe layers -m clip", "'clip' has two towers, .* choose one, such as clip@image or clip@text"),
+    "no tower of a folder": ("probe rank MODEL/clip -d DATA/tiny", "choose one, such as .*/clip@image or .*/clip@text"),
+    "no tower to inspect": ("surgery inspect -m clip", "'clip' has two towers, .* such as clip@image or clip@text"),
+    "no tower to cut": ("surgery cut -m MODEL/clip --after 1", "choose one, such as .*clip@image"),
+    "no tower to plan": ("probe plan --texts 9 -m clip", "choose one, such as clip@image or clip@text"),
     "a layer too high": ("probe rank MODEL/clip@image.99 -d DATA/shapes", "layer 99 is out of range: .* 0 to 3"),
     "layers too high": ("probe layers -m MODEL/clip@image --layers 9 -d DATA/shapes", "layer 9 is out of range"),
     "a pooling beside a head": (
         "probe rank MODEL/siglip@image:last -d DATA/shapes",
-        "'last' is no pooling of '.*siglip@image': expected head",
+        "unsupported pooling 'last' of '.*siglip@image': expected head",
     ),
     "a head beside a pooling": (
         "probe rank MODEL/clip@image:head -d DATA/shapes",
-        "'head' is no pooling of '.*clip@image': expected cls",
+        "unsupported pooling 'head' of '.*clip@image': expected cls",
     ),
-    "no such tower": ("probe rank clip@video.3", "'video.3' in 'clip@video.3' is not a layer: .* image.5 or text.5"),
+    "no such tower": ("probe rank clip@video.3", "invalid layer 'video.3' in 'clip@video.3': .*image.5 or text.5"),
     "a model of no such tower": ("probe layers -m clip@video", "unknown model 'clip@video': did you mean clip"),
-    "tokens of an image": ("probe rank MODEL/clip@image:tokens -d DATA/shapes", "leave out ':tokens'"),
-    "an image cut short": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 4", "--max-tokens 4: an image"),
+    "tokens of an image": ("probe rank MODEL/clip@image:tokens -d DATA/shapes", "remove ':tokens'"),
+    "an image cut short": (
+        "surgery cut -m MODEL/clip@image --after 1 --max-tokens 4",
+        "--max-tokens 4 does not apply to images",
+    ),
     "texts in an image tower": ("probe layers -m MODEL/clip@image -d DATA/tiny", "reads images, not texts"),
     "geometry of texts": ("probe geometry -m MODEL/clip@image -d DATA/tiny", "reads images, not texts"),
     "classes of texts": ("probe classify -m MODEL/clip@image -d DATA/labels", "reads images, not texts"),
     "pairs of texts": ("probe similarity -m MODEL/clip@image -d DATA/pairs", "reads images, not texts"),
-    "a plan of images": ("probe plan --texts 9 -m MODEL/clip@image", "a plan is of texts: name the text tower"),
+    "a plan of images": ("probe plan --texts 9 -m MODEL/clip@image", "plans are for texts: use the text tower"),
     "a fusion of towers": ("surgery fuse MODEL/clip@image+MODEL/clip@text", "'.*clip@image' is one tower of two"),
-    "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion joins models of a single tower"),
+    "a fusion with a tower": ("surgery fuse minilm MODEL/clip@text.1:last", "a fusion needs single-tower models"),
     "a cut at the embeddings": ("surgery cut -m MODEL/clip@image --after 0", "has blocks 1 to 3; layer 0"),
     "a cut too high": ("surgery cut -m MODEL/clip@text --after 3", "has blocks 1 to 2"),
-    "blocks that fall": ("surgery keep -m MODEL/clip@image --blocks 3,1", "in rising order, as 1,3"),
+    "blocks that fall": ("surgery keep -m MODEL/clip@image --blocks 3,1", "in ascending order: 1,3"),
     "another pooling": ("surgery cut -m MODEL/clip@image --after 1 --pooling mean", "pools by 'cls' in its own code"),
     "a pooling for a head": ("surgery cut -m MODEL/siglip@image --after 1 --pooling cls", "expected head"),
     "a lens": (
         "surgery cut -m MODEL/clip@image --after 1 --lens -d DATA/tiny",
-        "--lens is for models of a single tower",
+        "--lens needs a single-tower model",
     ),
     "a card's scores": (
         "surgery keep -m MODEL/clip@text --blocks 1 -d DATA/tiny",
-        "--dataset is for models of a single",
+        "--dataset needs a single-tower model",
     ),
-    "a longest image": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 5", "an image has as many tokens"),
+    "a longest image": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 5", "does not apply to images"),
     "an adaptor on top": (
         "adaptors fit pca --on MODEL/clip@text.1 -d DATA/tiny --dims 4 -o out",
         "no model of both has a place for an adaptor: adaptors rank scores it",
@@ -184,7 +187,7 @@ def test_a_fusion_of_layers_of_a_tower_is_not_saved(folder: Callable[[str], Path
 
 def test_a_head_is_no_pooling_of_a_model_of_one_tower(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
     result = run("surgery", "cut", "-m", tiny_folder("bert"), "--after", 1, "--pooling", "head", "-o", tmp_path / "out")
-    assert (result.exit_code, "'head' is no pooling of" in result.stderr) == (2, True)
+    assert (result.exit_code, "unsupported pooling 'head' of" in result.stderr) == (2, True)
 
 
 READS_TEXTS = {
@@ -288,7 +291,7 @@ def test_inspect_says_which_tower_its_numbers_are_of(folder: Callable[[str], Pat
     table = run("surgery", "inspect", "-m", f"{folder('clip')}@image").stdout
     assert "ms/image" in table
     assert "pooling cls, 17 tokens per image" in table
-    assert "the numbers are of the image tower alone: a cut leaves the text tower whole" in table
+    assert "numbers are for the image tower only: a cut keeps the text tower complete" in table
     assert "ms per image" in table
     texts = run("surgery", "inspect", "-m", f"{folder('clip')}@text").stdout
     assert "ms per text of about 16 tokens" in texts
@@ -301,4 +304,4 @@ def test_models_says_which_have_two_towers() -> None:
     assert [alias for alias, entry in known.items() if entry["pooling"] is None] == ["clip", "siglip"]
     table = " ".join(run("probe", "models").stdout.split())
     assert "clip sentence-transformers/clip-ViT-B-32 two towers 77" in table
-    assert "name one, as clip@image or clip@text" in table
+    assert "choose one, such as clip@image or clip@text" in table

@@ -81,7 +81,7 @@ def test_empty_documents_are_named(folder: Path) -> None:
 
 def test_many_defects_are_counted_not_listed(folder: Path) -> None:
     dataset = read_beir(write_qrels(folder, HEADER, *[f"q\tgone{i}\t1" for i in range(50)]))
-    assert dataset.defects[0].startswith("50 judgements of documents")
+    assert dataset.defects[0].startswith("50 relevance labels for missing documents")
     assert dataset.defects[0].count("test.tsv") == 3
 
 
@@ -100,10 +100,10 @@ def test_queries_order_and_qrels_order_agree(tmp_path: Path) -> None:
         ('{"_id": "1"}', r"small/corpus.jsonl:1: expected a string as \"text\", found nothing"),
         ('{"_id": "1", "text": 5}', r"small/corpus.jsonl:1: expected a string as \"text\", found a int"),
         ('{"_id": "1", "title": [], "text": "x"}', r"small/corpus.jsonl:1: expected a string as \"title\""),
-        ('{"_id": true, "text": "x"}', r"small/corpus.jsonl:1: expected a text or a whole .*, found True"),
-        ('{"_id": 1.5, "text": "x"}', r"small/corpus.jsonl:1: expected a text or a whole .*, found 1.5"),
-        ('{"_id": " ", "text": "x"}', r"small/corpus.jsonl:1: the id \"_id\" is empty"),
-        ('{"_id": "a\\u0000b", "text": "x"}', r"small/corpus.jsonl:1: a NUL character in the id 'a\\x00b'"),
+        ('{"_id": true, "text": "x"}', r"small/corpus.jsonl:1: expected a string or an integer .*, found True"),
+        ('{"_id": 1.5, "text": "x"}', r"small/corpus.jsonl:1: expected a string or an integer .*, found 1.5"),
+        ('{"_id": " ", "text": "x"}', r"small/corpus.jsonl:1: empty id \"_id\""),
+        ('{"_id": "a\\u0000b", "text": "x"}', r"small/corpus.jsonl:1: NUL character in the id 'a\\x00b'"),
     ],
 )
 def test_malformed_documents_are_named_by_line(folder: Path, line: str, message: str) -> None:
@@ -114,13 +114,13 @@ def test_malformed_documents_are_named_by_line(folder: Path, line: str, message:
 
 def test_duplicate_ids_are_refused(folder: Path) -> None:
     write_lines(folder / "queries.jsonl", ['{"_id": "q", "text": "x"}', "", '{"_id": "q", "text": "y"}'])
-    with pytest.raises(DataError, match=r"queries.jsonl:3: the id 'q' is already in line 1"):
+    with pytest.raises(DataError, match=r"queries.jsonl:3: duplicate id 'q', first used in line 1"):
         read_beir(str(folder))
 
 
 def test_ids_that_differ_in_white_space_around_them_are_one(folder: Path) -> None:
     write_lines(folder / "corpus.jsonl", ['{"_id": "d", "text": "x"}', '{"_id": " d", "text": "y"}'])
-    with pytest.raises(DataError, match=r"corpus.jsonl:2: the id 'd' is already in line 1"):
+    with pytest.raises(DataError, match=r"corpus.jsonl:2: duplicate id 'd', first used in line 1"):
         read_beir(str(folder))
 
 
@@ -132,20 +132,20 @@ def test_a_line_of_gigabytes_in_a_small_archive_is_refused(
     with (folder / f"{kind}.jsonl").open("a") as file:
         file.write(json.dumps({"_id": "bomb", "text": "a" * (1 << 22)}) + "\n")
     archive = zip_folder(folder, tmp_path / "a.zip")
-    with pytest.raises(DataError, match=rf"{kind}.jsonl:3: a line of more than 1 MiB"):
+    with pytest.raises(DataError, match=rf"{kind}.jsonl:3: line longer than 1 MiB"):
         read_beir(str(archive))
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["q 1 1"], r"qrels/test.tsv:2: expected query-id, corpus-id and score between tabs"),
-        (["q\t0\t1\t1"], r"qrels/test.tsv:2: expected query-id"),
-        (["q\t1\thigh"], r"qrels/test.tsv:2: expected a whole number"),
-        (["q\t1\t0.5"], r"qrels/test.tsv:2: expected a whole number"),
-        (["q\t1\t99999999999999999999"], r"qrels/test.tsv:2: expected a whole number"),
-        (["q\t1\tinf"], r"qrels/test.tsv:2: expected a whole number"),
-        (["q\t1\t1", "q\t1\t2"], r"qrels/test.tsv:3: 'q' and '1' are judged twice"),
+        (["q 1 1"], r"qrels/test.tsv:2: expected tab-separated query-id, corpus-id and score"),
+        (["q\t0\t1\t1"], r"qrels/test.tsv:2: expected tab-separated query-id"),
+        (["q\t1\thigh"], r"qrels/test.tsv:2: expected an integer"),
+        (["q\t1\t0.5"], r"qrels/test.tsv:2: expected an integer"),
+        (["q\t1\t99999999999999999999"], r"qrels/test.tsv:2: expected an integer"),
+        (["q\t1\tinf"], r"qrels/test.tsv:2: expected an integer"),
+        (["q\t1\t1", "q\t1\t2"], r"qrels/test.tsv:3: conflicting relevance labels for 'q' and '1'"),
     ],
 )
 def test_malformed_judgements_are_named_by_line(folder: Path, rows: list[str], message: str) -> None:
@@ -165,7 +165,7 @@ def test_half_a_character_is_replaced_in_texts_and_refused_in_ids(folder: Path) 
     write_lines(folder / "corpus.jsonl", ['{"_id": "2", "text": "a \\ud800 b"}'])
     assert Texts.gather(read_beir(str(folder)).documents).texts == ("a \ufffd b",)
     write_lines(folder / "corpus.jsonl", ['{"_id": "\\ud800", "text": "x"}'])
-    with pytest.raises(DataError, match=r"corpus.jsonl:1: half a character"):
+    with pytest.raises(DataError, match=r"corpus.jsonl:1: invalid character"):
         read_beir(str(folder))
 
 
@@ -190,14 +190,14 @@ def test_a_damaged_zip_is_named(folder: Path, tmp_path: Path, damage: str) -> No
     at = content.index(b'"one"') + 1
     broken = {"cut": content[:-30], "flipped": content[:at] + b"X" + content[at + 1 :], "nonsense": b"PK nonsense"}
     archive.write_bytes(broken[damage])
-    with pytest.raises(DataError, match=r"no zip that can be read|cannot be read"):
+    with pytest.raises(DataError, match=r"not a readable zip|cannot be read"):
         read_beir(str(archive))
 
 
 @pytest.mark.parametrize("name", ["queries.jsonl", "qrels/test.tsv"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(DataError, match=r"is missing|has no judgements"):
+    with pytest.raises(DataError, match=r"is missing|has no relevance labels"):
         read_beir(str(folder))
 
 
@@ -213,7 +213,7 @@ def test_of_several_splits_test_is_taken(folder: Path) -> None:
 
 
 def test_a_split_without_judgements_is_a_wrong_call(folder: Path) -> None:
-    with pytest.raises(CallError, match="no judgements for the split 'dev': it has test"):
+    with pytest.raises(CallError, match="no split 'dev': available are test"):
         read_beir(str(folder), "dev")
 
 

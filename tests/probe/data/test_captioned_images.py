@@ -109,7 +109,7 @@ def test_images_that_no_line_names_are_not_in_the_corpus(tmp_path: Path) -> None
 def test_images_of_other_splits_need_not_be_there(tmp_path: Path) -> None:
     folder = write(tmp_path, line("a.png"), line("far.png", split="train"))
     assert len(load_dataset(folder).documents) == 1
-    with pytest.raises(DataError, match=r"captions.jsonl:2: the image 'far.png' is not in"):
+    with pytest.raises(DataError, match=r"captions.jsonl:2: image 'far.png' not found in"):
         load_dataset(folder, "train")
 
 
@@ -118,7 +118,7 @@ def test_the_only_split_there_is_needs_no_name(tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_not_there_is_a_wrong_call(shapes: str) -> None:
-    with pytest.raises(CallError, match="no judgements for the split 'dev': it has test, train"):
+    with pytest.raises(CallError, match="no split 'dev': available are test, train"):
         load_dataset(shapes, "dev")
 
 
@@ -134,7 +134,7 @@ def test_hugging_faces_names_are_read_too(tmp_path: Path) -> None:
 def test_images_in_a_zip_or_in_a_folder_further_down_are_refused(two_captions: str, tmp_path: Path) -> None:
     archive = zip_folder(Path(two_captions), tmp_path / "mine.zip")
     for name in (archive, tmp_path):
-        with pytest.raises(CallError, match="images with captions are read from the captions' own folder"):
+        with pytest.raises(CallError, match="for images with captions, use the captions' own folder"):
             load_dataset(str(name))
 
 
@@ -178,8 +178,8 @@ def test_a_limit_keeps_every_image_for_all_are_judged(shapes: str) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("{}:words", "expected :images or :captions after it, found ':words'"),
-        ("{}/images:captions", "holds no images with captions"),
+        ("{}:words", "expected ':images' or ':captions' after it, found ':words'"),
+        ("{}/images:captions", "has no images with captions"),
         ("{}x:captions", "no data set"),
     ],
 )
@@ -189,31 +189,31 @@ def test_a_direction_that_is_none_is_a_wrong_call(shapes: str, name: str, told: 
 
 
 FAULTS = [
-    ({"caption": "red"}, 'no image is named: expected its path as "image"'),
-    (line(""), "no image is named"),
+    ({"caption": "red"}, 'no image: expected its path as "image"'),
+    (line(""), "no image: expected"),
     (line(3), 'expected a path as "image"'),
     (line("a\ud800.png"), 'expected a path as "image"'),
-    (line("../a.png"), "'../a.png' lies outside the folder"),
-    (line("x/../../a.png"), "lies outside the folder"),
-    (line("/etc/a.png"), "lies outside the folder"),
-    (line("."), "lies outside the folder"),
-    (line("c.png"), "'c.png' is not in .*: put it there, or drop its lines"),
-    (line("x"), "'x' is not in"),
-    (line("a.png\0"), "is not in"),
-    (line("captions.jsonl"), "'captions.jsonl' is no image that Pillow knows"),
-    ({"image": "a.png"}, "no caption: expected a text, or several"),
+    (line("../a.png"), "'../a.png' is outside the captions' folder"),
+    (line("x/../../a.png"), "is outside the captions' folder"),
+    (line("/etc/a.png"), "is outside the captions' folder"),
+    (line("."), "is outside the captions' folder"),
+    (line("c.png"), "'c.png' not found in .*: add it or remove its lines"),
+    (line("x"), "'x' not found in"),
+    (line("a.png\0"), "not found in"),
+    (line("captions.jsonl"), "'captions.jsonl' is not an image"),
+    ({"image": "a.png"}, "no caption: expected a string or a list"),
     (line(caption=[]), "no caption"),
-    (line(caption=3), "expected a text, or several"),
-    (line(caption=["red", None]), "expected a text, or several"),
-    (line(caption=" "), "a caption is empty"),
-    (line(caption=["red", ""]), "a caption is empty"),
-    (line(split=""), 'expected a name as "split"'),
-    (line(split=1), 'expected a name as "split"'),
-    (line(_id=[]), 'expected a text or a whole number as "_id"'),
-    (line(_id=""), 'the id "_id" is empty'),
-    (line(caption=["red", "blue"], _id="own"), '"_id" names one caption, but there are 2'),
-    (line(_id="c1"), "the id 'c1' is already that of a caption at .*captions.jsonl:1"),
-    (line(_id="a.png"), "the caption's id 'a.png' is also an image's name"),
+    (line(caption=3), "expected a string or a list"),
+    (line(caption=["red", None]), "expected a string or a list"),
+    (line(caption=" "), "empty caption"),
+    (line(caption=["red", ""]), "empty caption"),
+    (line(split=""), 'expected a name such as train or test as "split"'),
+    (line(split=1), 'expected a name such as train or test as "split"'),
+    (line(_id=[]), 'expected a string or an integer as "_id"'),
+    (line(_id=""), 'empty id "_id"'),
+    (line(caption=["red", "blue"], _id="own"), 'one "_id" for 2 captions'),
+    (line(_id="c1"), "duplicate id 'c1' .first used at .*captions.jsonl:1"),
+    (line(_id="a.png"), "the caption's id 'a.png' is also an image name"),
     (["a.png"], "expected {.*, found .*a.png"),
 ]
 
@@ -238,7 +238,7 @@ def test_what_is_no_json_or_no_utf8_is_told_with_file_and_line(tmp_path: Path) -
 
 
 def test_a_file_without_captions_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no judgements"):
+    with pytest.raises(DataError, match="no relevance labels"):
         load_dataset(write(tmp_path))
 
 
@@ -253,29 +253,29 @@ def test_what_is_laid_on_white_or_grey_is_told(tmp_path: Path) -> None:
         Image.new(mode, (4, 4 + number)).save(tmp_path / name)
     Image.new("I;16", (4, 4)).save(tmp_path / "e.png")
     assert load_dataset(folder).defects == (
-        "2 images with transparency (laid on white): a.png, b.png",
-        "2 images without colour (read as RGB): b.png, c.png",
+        "2 images with transparency (blended onto white): a.png, b.png",
+        "2 greyscale images (read as RGB): b.png, c.png",
     )
 
 
 def test_sixteen_bits_of_grey_are_without_colour(tmp_path: Path) -> None:
     folder = write(tmp_path, line(), images=())
     Image.new("I;16", (4, 4)).save(tmp_path / "a.png")
-    assert load_dataset(folder).defects == ("1 images without colour (read as RGB): a.png",)
+    assert load_dataset(folder).defects == ("1 greyscale images (read as RGB): a.png",)
 
 
 def test_animations_are_told(tmp_path: Path) -> None:
     folder = write(tmp_path, line("a.gif"), images=())
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert load_dataset(folder).defects == ("1 images of several frames (the first is read): a.gif",)
+    assert load_dataset(folder).defects == ("1 images with several frames (only the first is used): a.gif",)
 
 
 def test_captions_that_several_images_share_are_told_and_kept_apart(tmp_path: Path) -> None:
     rows = [line("a.png", "red"), line("b.png", "red"), line("b.png", "long"), line("b.png", "long")]
     dataset = load_dataset(write(tmp_path / "mine", *rows, line("a.png", "long", split="train")))
     assert dataset.defects == (
-        "2 captions that several images share (each is relevant to its own only): "
+        "2 captions shared by several images (each is relevant to its own image only): "
         "mine/captions.jsonl:1, mine/captions.jsonl:2",
     )
     assert dataset.qrels["c1"] == {"a.png": 1}
@@ -333,7 +333,7 @@ def test_the_report_shows_an_image_by_its_name(shapes: str) -> None:
 
 def test_a_reader_of_texts_refuses_images(model: LoadedModel, shapes: str) -> None:
     reader = LayerReader(model)
-    with pytest.raises(CallError, match=r"'images/12-.*png' is an image, and '.*' reads texts only: .* as clip@image"):
+    with pytest.raises(CallError, match=r"'images/12-.*png' is an image, and '.*' supports only text: .* clip@image"):
         reader.prepare(["a text", *load_dataset(f"{shapes}:captions").queries.texts], "")
 
 
@@ -348,31 +348,31 @@ READERS: dict[str, Callable[[Dataset], Any]] = {
 @pytest.mark.parametrize("who", READERS)
 @pytest.mark.parametrize("side", ["", ":captions"])
 def test_what_reads_texts_only_refuses_a_data_set_of_images(shapes: str, who: str, side: str) -> None:
-    with pytest.raises(CallError, match=f"'shapes{side}' holds images, and {who} reads texts only"):
+    with pytest.raises(CallError, match=f"'shapes{side}' contains images, and {who} supports only text"):
         READERS[who](load_dataset(shapes + side))
 
 
 def test_healing_and_building_refuse_images(shapes: str, tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="'shapes' holds images, and healing reads texts only"):
+    with pytest.raises(CallError, match="'shapes' contains images, and healing supports only text"):
         load_heal_texts([shapes])
-    with pytest.raises(CallError, match="a data set as it is: see probe data show"):
+    with pytest.raises(CallError, match="is already a data set: see probe data show"):
         build_dataset([Path(shapes)], tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("probe layers -m {model} -d {data} --no-store", "two towers, as clip"),
-        ("probe layers -m {model} -d {data}:captions --no-store", "two towers, as clip"),
-        ("probe rank {model} -d {data} --no-store --baseline bm25", "BM25 reads texts only"),
-        ("probe geometry -m {model} -d {data} --no-store", "probe geometry reads texts only"),
-        ("probe classify -m {model} -d {data} --no-store", "no labelled data set"),
-        ("probe similarity -m {model} -d {data} --no-store", "no scored pairs"),
-        ("probe data build {data} --out {out}", "a data set as it is"),
-        ("adaptors rank --on {model}@1 -d {data} --no-store", "an adaptor reads texts only"),
-        ("adaptors fit lens --on {model}@1 -d {data} --out {out} --no-store", "an adaptor reads texts only"),
-        ("surgery cut -m {model} --after 1 -d {data} --out {out} --no-store", "a changed model reads texts only"),
-        ("surgery cut -m {model} --after 1 --lens -d {data} --out {out} --no-store", "an adaptor reads texts only"),
+        ("probe layers -m {model} -d {data} --no-store", "two-tower model, such as clip"),
+        ("probe layers -m {model} -d {data}:captions --no-store", "two-tower model, such as clip"),
+        ("probe rank {model} -d {data} --no-store --baseline bm25", "BM25 supports only text"),
+        ("probe geometry -m {model} -d {data} --no-store", "probe geometry supports only text"),
+        ("probe classify -m {model} -d {data} --no-store", "labelled data set"),
+        ("probe similarity -m {model} -d {data} --no-store", "scored pairs"),
+        ("probe data build {data} --out {out}", "is already a data set"),
+        ("adaptors rank --on {model}@1 -d {data} --no-store", "an adaptor supports only text"),
+        ("adaptors fit lens --on {model}@1 -d {data} --out {out} --no-store", "an adaptor supports only text"),
+        ("surgery cut -m {model} --after 1 -d {data} --out {out} --no-store", "a changed model supports only text"),
+        ("surgery cut -m {model} --after 1 --lens -d {data} --out {out} --no-store", "an adaptor supports only text"),
     ],
 )
 def test_a_command_that_reads_texts_refuses_images_in_one_line(

@@ -161,7 +161,7 @@ def test_a_corpus_changed_since_it_was_opened_is_refused(folder: Path, form: str
     (folder / "corpus.jsonl.gz").unlink(missing_ok=True)
     FORMS[form](folder)
     assert documents.read(30, 10).ids[0] == "d30"
-    with pytest.raises(DataError, match=r"numbered/corpus\.\S+ was changed while it was read"):
+    with pytest.raises(DataError, match=r"numbered/corpus\.\S+ was changed while being read"):
         documents.read(43, 1)
 
 
@@ -169,5 +169,5 @@ def test_a_corpus_cut_short_since_it_was_opened_is_refused(folder: Path) -> None
     documents = load_dataset(str(folder)).documents
     lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "corpus.jsonl").write_text("".join(lines[:44]), encoding="utf-8")
-    with pytest.raises(DataError, match="was changed while it was read"):
+    with pytest.raises(DataError, match="was changed while being read"):
         documents.read(40, 4)

@@ -41,7 +41,7 @@ def test_signatures_are_no_queries(docstrings: Dataset) -> None:
 
 
 def test_there_is_only_the_test_split() -> None:
-    with pytest.raises(CallError, match="no judgements for the split 'train'"):
+    with pytest.raises(CallError, match="no split 'train'"):
         read_docstrings("train")
 
 

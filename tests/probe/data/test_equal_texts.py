@@ -91,7 +91,7 @@ def shared(tmp_path: Path) -> Path:
     return folder
 
 
-NOTICE = "1 queries with the id of a document that has another text (it stays; --drop-same-id drops it): 3"
+NOTICE = "1 queries share their id with a document of another text (kept; to drop it: --drop-same-id): 3"
 
 
 @pytest.mark.parametrize("form", ["streamed", "limited", "parquet"])
@@ -119,13 +119,13 @@ def test_a_data_set_in_memory_follows_the_rule() -> None:
     documents = Texts.gather((row["_id"], f"{row.get('title', '')} {row['text']}".strip()) for row in DOCUMENTS)
     dataset = Dataset("held", "test", documents, Texts.gather(QUERIES.items()), {query: {"3": 1} for query in QUERIES})
     assert dataset.dropped == {"2"}
-    assert dataset.notices[0].startswith("2 queries with the id of a document that has another text")
+    assert dataset.notices[0].startswith("2 queries share their id with a document of another text")
 
 
 @pytest.mark.parametrize("side", ["documents", "queries"])
 def test_ids_in_memory_that_metrics_cannot_tell_apart_are_refused(side: str) -> None:
     texts = {"documents": Texts(("d",), ("text",)), "queries": Texts(("q",), ("text",))}
-    with pytest.raises(CallError, match=r"a NUL character in the id 'a\\x00b'"):
+    with pytest.raises(CallError, match=r"NUL character in the id 'a\\x00b'"):
         Dataset("held", "test", **{**texts, side: Texts(("a\0b",), ("text",))}, qrels={})
 
 

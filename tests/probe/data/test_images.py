@@ -120,7 +120,7 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("values", [np.full((1, 2), 0.5, np.float32), np.array([[0, 70000]], np.int32)])
 def test_pixels_whose_white_nobody_knows_are_refused(tmp_path: Path, values: np.ndarray) -> None:
-    with pytest.raises(DataError, match=r"'a.tiff' .*which is white: save it as PNG"):
+    with pytest.raises(DataError, match=r"'a.tiff' .*unsupported depth: .*save it as PNG"):
         open_image(put(tmp_path / "a.tiff", Image.fromarray(values)))
 
 
@@ -136,7 +136,7 @@ def test_an_image_cut_short_is_named_in_one_line(tmp_path: Path, suffix: str) ->
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     image = put(tmp_path / f"a.{suffix}", noise)
     image.path.write_bytes(image.path.read_bytes()[:1500])
-    with pytest.raises(DataError, match=f"'a.{suffix}'.*(replace it, or drop its lines|convert it to PNG)") as caught:
+    with pytest.raises(DataError, match=f"'a.{suffix}'.*(replace the file|is not an image)") as caught:
         open_image(image)
     assert "\n" not in str(caught.value)
 
@@ -165,16 +165,16 @@ def test_any_fault_of_pillow_is_told_in_one_line(drawing: ImageFile, monkeypatch
         raise ValueError("a strange byte\nfar inside")
 
     monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
-    with pytest.raises(DataError, match=r"^'a.png' cannot be read as an image \(a strange byte\): replace it.*lines$"):
+    with pytest.raises(DataError, match=r"^'a.png' cannot be read as an image \(a strange byte\): replace the file"):
         open_image(drawing)
 
 
 @pytest.mark.parametrize(
-    ("data", "told"), [(b"", "it is empty"), (b"version https://git-lfs", r"begins with b'version https://'")]
+    ("data", "told"), [(b"", "it is empty"), (b"version https://git-lfs", r"it begins with b'version")]
 )
 def test_what_is_no_image_is_told_by_its_beginning(tmp_path: Path, data: bytes, told: str) -> None:
     (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(DataError, match=f"'a.png' is no image that Pillow knows: .*{told}; convert it to PNG"):
+    with pytest.raises(DataError, match=f"'a.png' is not an image .*{told}"):
         open_image(ImageFile.of(tmp_path / "a.png", "a.png"))
 
 
@@ -190,7 +190,7 @@ def test_an_image_too_large_to_unpack_is_refused(
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
     for look in (lambda: open_image(drawing), lambda: read_header(drawing.path, "a.png")):
-        with pytest.raises(DataError, match=r"'a.png' has .* pixels, more than .*: make it smaller"):
+        with pytest.raises(DataError, match=r"'a.png' has .* pixels, above .*: resize the image"):
             look()
     assert not recwarn.list
 

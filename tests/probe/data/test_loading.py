@@ -55,7 +55,7 @@ def test_a_data_set_without_documents_is_refused(tmp_path: Path) -> None:
 
 def test_a_data_set_without_judged_queries_is_refused(tmp_path: Path) -> None:
     folder = write_beir(tmp_path / "a", {"d": "one"}, {"q": "one"}, {})
-    with pytest.raises(DataError, match="no judged query"):
+    with pytest.raises(DataError, match="no queries with relevance labels"):
         load_dataset(str(folder))
 
 

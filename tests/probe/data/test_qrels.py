@@ -81,21 +81,21 @@ def test_packed_judgements_are_read(folder: Path, name: str) -> None:
 
 
 FAULTS = {
-    "a half": (["q\t1\t0.5", "q\t2\t1"], r"test.tsv:1: neither a judgement nor a header.*'q\\t1\\t0.5'"),
-    "no grade": (["q\t1\thigh", "q\t2\t1"], r"test.tsv:1: neither a judgement nor a header"),
-    "a header without documents": (["query-id\tsplit\tscore", "q\t1\t1"], r"test.tsv:1: neither .* nor a header"),
-    "an underscore": (["q\t1\t1", "q\t2\t1_0"], r"test.tsv:2: expected a whole number as the grade, found '1_0'"),
-    "an underscore first": (["q\t1\t1_0", "q\t2\t1"], r"test.tsv:1: neither a judgement nor a header"),
-    "digits of another script": (["q\t1\t1", "q\t2\t\uff11"], r"test.tsv:2: expected a whole number"),
-    "an exponent": (["q\t1\t1", "q\t2\t1e1"], r"test.tsv:2: expected a whole number"),
-    "no id": (["q\t1\t1", "q\t \t1"], r'test.tsv:2: the id "corpus-id" is empty'),
-    "NUL": (["q\t1\t1", "q\t1\x00b\t1"], r"test.tsv:2: a NUL character in the id '1\\x00b'"),
-    "a column less": (["q 0 1 1", "q 2 1"], r"test.tsv:2: expected query-id, .* TREC's .* found 'q 2 1'"),
-    "TREC's ranking": (["q Q0 1 1 0.5 run"], r"test.tsv:1: neither a judgement nor a header"),
-    "four columns, no iteration": (["q 0 1 1", "q x 2 1"], r"test.tsv:2: expected query-id, .* found 'q x 2 1'"),
+    "a half": (["q\t1\t0.5", "q\t2\t1"], r"test.tsv:1: expected a header .*'q\\t1\\t0.5'"),
+    "no grade": (["q\t1\thigh", "q\t2\t1"], r"test.tsv:1: expected a header"),
+    "a header without documents": (["query-id\tsplit\tscore", "q\t1\t1"], r"test.tsv:1: expected a header"),
+    "an underscore": (["q\t1\t1", "q\t2\t1_0"], r"test.tsv:2: expected an integer grade, found '1_0'"),
+    "an underscore first": (["q\t1\t1_0", "q\t2\t1"], r"test.tsv:1: expected a header"),
+    "digits of another script": (["q\t1\t1", "q\t2\t\uff11"], r"test.tsv:2: expected an integer"),
+    "an exponent": (["q\t1\t1", "q\t2\t1e1"], r"test.tsv:2: expected an integer"),
+    "no id": (["q\t1\t1", "q\t \t1"], r'test.tsv:2: empty id "corpus-id"'),
+    "NUL": (["q\t1\t1", "q\t1\x00b\t1"], r"test.tsv:2: NUL character in the id '1\\x00b'"),
+    "a column less": (["q 0 1 1", "q 2 1"], r"test.tsv:2: expected tab-separated .* TREC's .* found 'q 2 1'"),
+    "TREC's ranking": (["q Q0 1 1 0.5 run"], r"test.tsv:1: expected a header"),
+    "four columns, no iteration": (["q 0 1 1", "q x 2 1"], r"test.tsv:2: expected tab-separated .* found 'q x 2 1'"),
     "a contradiction": (
         ["q\t1\t1", "q\t2\t1", "q\t1\t2"],
-        r"test.tsv:3: 'q' and '1' are judged twice, .*: 2 here, 1 in small/qrels/test.tsv:1",
+        r"test.tsv:3: conflicting relevance labels for 'q' and '1': 2 here, 1 in small/qrels/test.tsv:1",
     ),
 }
 
@@ -109,14 +109,14 @@ def test_faults_are_named_by_line(folder: Path, fault: str) -> None:
 
 JSON_FAULTS = {
     "no document": ({"query-id": "q", "score": 1}, r"test.jsonl:1: expected an object with query-id"),
-    "a flag as grade": ({"qid": "q", "docid": "1", "score": True}, r"test.jsonl:1: expected a whole number .* True"),
+    "a flag as grade": ({"qid": "q", "docid": "1", "score": True}, r"test.jsonl:1: expected an integer .* True"),
     "a flag as id": (
         {"qid": True, "docid": "1", "score": 1},
-        r'test.jsonl:1: expected a text .* "qid", found True',
+        r'test.jsonl:1: expected a string .* "qid", found True',
     ),
-    "a half": ({"qid": "q", "docid": "1", "score": 0.5}, r"test.jsonl:1: expected a whole number .* 0.5"),
-    "an underscore": ({"qid": "q", "docid": "1", "score": "1_0"}, r"test.jsonl:1: expected a whole number .* '1_0'"),
-    "NUL": ({"qid": "q\0", "docid": "1", "score": 1}, r"test.jsonl:1: a NUL character in the id"),
+    "a half": ({"qid": "q", "docid": "1", "score": 0.5}, r"test.jsonl:1: expected an integer .* 0.5"),
+    "an underscore": ({"qid": "q", "docid": "1", "score": "1_0"}, r"test.jsonl:1: expected an integer .* '1_0'"),
+    "NUL": ({"qid": "q\0", "docid": "1", "score": 1}, r"test.jsonl:1: NUL character in the id"),
     "a list": ([], r"test.jsonl:1: expected an object"),
 }
 
@@ -133,7 +133,7 @@ def test_the_same_judgement_again_counts_once_and_is_named(folder: Path, again: 
     dataset = read(folder, "query-id\tcorpus-id\tscore", "q\t1\t1", again, again)
     assert dataset.qrels == {"q": {"1": 1}}
     named = "small/qrels/test.tsv:3, small/qrels/test.tsv:4"
-    assert dataset.defects == (f"2 judgements that come again with the same grade (counted once): {named}",)
+    assert dataset.defects == (f"2 duplicate relevance labels with the same grade (counted once): {named}",)
 
 
 def test_ids_are_the_same_with_white_space_around_them_on_any_side(folder: Path) -> None:
@@ -173,4 +173,4 @@ def test_of_two_forms_of_one_split_the_columns_are_read(folder: Path) -> None:
     write_lines(folder / "qrels" / "test.jsonl", ['{"query-id": "q", "corpus-id": "1", "score": 5}'])
     dataset = read(folder, *COLUMNS["BEIR's"])
     assert dataset.qrels == QRELS
-    assert dataset.defects[0].startswith("1 files of the same judgements in another form (not read: test.tsv is)")
+    assert dataset.defects[0].startswith("1 duplicate qrels files in another form (ignored, test.tsv is used)")

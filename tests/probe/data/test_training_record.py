@@ -86,7 +86,7 @@ def test_layers_and_fusions_of_a_tuned_encoder_say_it(
 def test_the_card_says_it(made: dict[str, Path]) -> None:
     for name in ("cut", "kept"):
         card = (made[name] / "README.md").read_text()
-        assert "Nothing was trained. Its weights had been trained on tiny with the labels of train." in card
+        assert "Nothing was trained. Its weights were trained earlier on tiny with the labels of train." in card
     assert "had been trained" not in (made["plain"] / "README.md").read_text()
     assert not (made["plain"] / "learned.json").exists()
 

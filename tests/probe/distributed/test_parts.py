@@ -68,9 +68,9 @@ def test_a_tally_names_what_failed_and_what_never_came(caplog: pytest.LogCapture
         for warnings in (("the disk is full",), ("the disk is full",)):
             assert tally.take(ChunkResult(2, fault="chunk 2: no", warnings=warnings)) is None
     assert caplog.messages == ["the disk is full", "chunk 2: no"]
-    with pytest.raises(ProbeError, match=r"no table: 3 of 4 chunks .*: chunk 2: no; chunk 1: Ray lost it") as error:
+    with pytest.raises(ProbeError, match=r"no table: 3 of 4 chunks .*: chunk 2: no; chunk 1: lost by Ray") as error:
         tally.check()
-    assert str(error.value).endswith("(mend it and run again)")
+    assert str(error.value).endswith("(fix the cause and run again)")
 
 
 def test_a_tally_ends_at_once_where_no_worker_can_begin() -> None:
@@ -86,7 +86,7 @@ def test_a_corpus_is_sent_as_a_handle_and_found_by_name_where_it_lies_elsewhere(
     elsewhere = replace(setup, source=DatasetSource(str(moved)))
     assert list(elsewhere.open()) == list(load_dataset(str(moved)).documents)
     (moved / "corpus.jsonl").write_text((moved / "corpus.jsonl").read_text().replace('"d3"', '"x3"'))
-    with pytest.raises(ModelError, match="has other texts here"):
+    with pytest.raises(ModelError, match="has different texts here"):
         elsewhere.open()
 
 
@@ -121,7 +121,7 @@ def test_a_corpus_that_cannot_be_read_is_told_of(folder: Path) -> None:
     data = load_dataset(str(folder))
     named, nameless = set_up_corpus(data, DatasetSource(str(folder)), 8), set_up_corpus(data, None, 8)
     shutil.rmtree(folder)
-    with pytest.raises(CallError, match="there is no data set"):
+    with pytest.raises(CallError, match="no data set at"):
         named.open()
     with pytest.raises(DataError, match=r"data/corpus\.jsonl is missing"):
         nameless.open().read(0, 8)
@@ -140,9 +140,9 @@ def test_a_worker_takes_the_kind_of_device_that_reads_the_queries() -> None:
 @pytest.mark.parametrize(
     ("gpus", "device", "words"),
     [
-        (1.0, "cpu", "start the command on a machine with a GPU"),
+        (1.0, "cpu", "run the command on a machine with a GPU"),
         (0.0, "cuda", "use --device cpu"),
-        (None, "mps", "the models here on mps"),
+        (None, "mps", "but the models run on mps"),
     ],
 )
 def test_workers_on_another_device_are_refused(gpus: float | None, device: str, words: str) -> None:
@@ -165,5 +165,5 @@ def test_as_many_workers_as_there_is_room_for(
     assert not caplog.messages
     assert _count_workers(9, 0) == 9
     assert "room for 6 of 9 workers" in caplog.text
-    with pytest.raises(CallError, match="it has 6 processors and 2 GPUs, a worker takes 1 processor and 3 GPUs"):
+    with pytest.raises(CallError, match="it has 6 CPUs and 2 GPUs, but a worker needs 1 CPU and 3 GPUs"):
         _count_workers(None, 3)

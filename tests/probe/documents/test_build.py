@@ -143,7 +143,7 @@ def test_a_swap_that_fails_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 def test_force_does_not_replace_what_it_reads(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.txt", [f"{SENTENCE} {REST}"])
     folder = build_dataset([file], tmp_path / "out").folder
-    with pytest.raises(CallError, match="what is to be read"):
+    with pytest.raises(CallError, match="contains the input"):
         build_dataset([folder / "corpus.jsonl"], folder, force=True)
     assert (folder / "corpus.jsonl").exists()
 
@@ -202,8 +202,8 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
         ("a.csv", b"", "a.csv:1: .* found an empty file"),
         ("a.jsonl", b"[" * 100_000, "a.jsonl:1: not JSON"),
         ("a.txt", b"one\ntwo \xff\xfe\x00", "a.txt:2: not UTF-8"),
-        ("a.txt", b"short", "none long enough to lend a query"),
-        ("a.txt", b"", "none long enough to lend a query"),
+        ("a.txt", b"short", "long enough for a query"),
+        ("a.txt", b"", "long enough for a query"),
     ],
 )
 def test_malformed_files_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:

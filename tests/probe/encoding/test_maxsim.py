@@ -62,7 +62,7 @@ def test_a_query_finds_all_of_itself_in_itself() -> None:
 def test_any_numbers_will_do_but_not_tokens_of_two_widths() -> None:
     doubled = [text.astype(np.float64) for text in QUERIES]
     assert maxsim(doubled, DOCUMENTS) == pytest.approx(maxsim(QUERIES, DOCUMENTS), abs=1e-7)
-    with pytest.raises(CallError, match="5 dimensions cannot be compared with tokens of 6"):
+    with pytest.raises(CallError, match="query tokens have 5 dimensions, document tokens 6"):
         maxsim([QUERIES[0][:, :5]], DOCUMENTS)
 
 

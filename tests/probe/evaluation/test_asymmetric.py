@@ -93,7 +93,7 @@ def test_spaces_of_different_dimension_are_refused(tiny_folder: Callable[[str], 
     wide = write_model(tmp_path / "wide", "bert", hidden_size=64)
     data = make_dataset(tmp_path / "tiny")
     result = run("probe", "rank", "--queries", wide, "--documents", tiny_folder("bert"), "-d", data, "--no-store")
-    assert (result.exit_code, "one space" in result.stderr) == (2, True)
+    assert (result.exit_code, "the same space" in result.stderr) == (2, True)
 
 
 WRONG_CALLS = [

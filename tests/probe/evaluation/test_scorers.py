@@ -168,7 +168,7 @@ def test_a_footer_names_the_similarity_of_every_model_where_they_differ(load_tin
 
 def test_tokens_have_their_own_similarity(model: LoadedModel, dataset: Dataset) -> None:
     reader = LayerReader(model)
-    with pytest.raises(CallError, match="compared by MaxSim: leave out the similarity dot"):
+    with pytest.raises(CallError, match="compared by MaxSim: remove the similarity dot"):
         rank_layers(reader, dataset, "last", poolings=["tokens"], options=RunOptions(similarity="dot"))
 
 
@@ -220,7 +220,7 @@ def test_any_encoder_is_compared_by_the_similarity_it_names(dataset: Dataset) ->
 def test_values_that_are_not_finite_are_not_ranked(dataset: Dataset, value: float, side: int) -> None:
     given = [vectors(0, 8, 5), vectors(1, 40, 5)]
     given[side][3, 2] = value
-    with pytest.raises(ModelError, match="'broken' gave values that are not finite"):
+    with pytest.raises(ModelError, match="the values of 'broken' are not finite"):
         evaluate(Fixed(*given), dataset, name="broken")
 
 
@@ -232,7 +232,7 @@ def test_tokens_that_are_not_finite_are_not_ranked(dataset: Dataset) -> None:
         def encode_document(self, texts: Sequence[str]) -> list[Embeddings]:
             return [np.full((2, 5), np.nan, np.float32) for _ in texts]
 
-    with pytest.raises(ModelError, match="'late' gave values that are not finite"):
+    with pytest.raises(ModelError, match="the values of 'late' are not finite"):
         evaluate(Late(), dataset, name="late")
     with pytest.raises(CallError, match="compared by MaxSim"):
         evaluate(Late(), dataset, name="late", similarity="dot")

@@ -77,7 +77,7 @@ def test_a_corpus_changed_between_two_reads_is_refused(tmp_path: Path) -> None:
     documents = load_dataset(str(folder)).documents
     lines = (folder / "corpus.jsonl").read_text().splitlines()
     write_lines(folder / "corpus.jsonl", [*lines[:-1], json.dumps({"_id": "d19", "text": "other"})])
-    with pytest.raises(DataError, match=r"a/corpus.jsonl was changed while it was read"):
+    with pytest.raises(DataError, match=r"a/corpus.jsonl was changed while being read"):
         list(documents)
 
 
@@ -85,7 +85,7 @@ def test_an_id_that_comes_twice_is_found_far_apart(tmp_path: Path) -> None:
     folder = Path(write_numbered(tmp_path / "a", 300))
     with (folder / "corpus.jsonl").open("a") as file:
         file.write(json.dumps({"_id": "d7", "text": "again"}) + "\n")
-    with pytest.raises(DataError, match=r"corpus.jsonl:301: the id 'd7' is already in line 8"):
+    with pytest.raises(DataError, match=r"corpus.jsonl:301: duplicate id 'd7', first used in line 8"):
         load_dataset(str(folder))
 
 

@@ -302,8 +302,8 @@ def test_texts_that_come_again_are_defects(tmp_path: Path) -> None:
     assert texts.labels == ("a", "b", "b", "b")
     name = tmp_path.name
     assert texts.defects == (
-        f"2 texts that come again with the same label (counted once): {name}/t.csv:4, {name}/t.csv:7",
-        f"1 texts that come again with another label (kept: nothing can get both right): {name}/t.csv:5",
+        f"2 duplicate texts with the same label (counted once): {name}/t.csv:4, {name}/t.csv:7",
+        f"1 duplicate texts with different labels (kept, although one must be wrong): {name}/t.csv:5",
         f"1 empty texts: {name}/t.csv:6",
     )
 
@@ -313,15 +313,15 @@ FAULTS = {
     "no object": ("t.jsonl", ["[1]"], 't.jsonl:1: expected an object with "text" and "label", found [1]'),
     "no label": ("t.jsonl", ['{"text": "a"}'], "t.jsonl:1: expected an object with"),
     "no string": ("t.jsonl", ['{"text": 1, "label": "b"}'], 't.jsonl:1: expected a string as "text", found 1'),
-    "a fraction": ("t.jsonl", ['{"text": "a", "label": 0.5}'], "t.jsonl:1: expected a string or a whole number"),
-    "empty label": ("t.csv", ["text,label", "a,"], "t.csv:2: expected a string or a whole number as the label, found"),
-    "no column": ("t.csv", ["text,class", "a,b"], "t.csv:1: expected the comma-separated columns text, label, found"),
-    "empty file": ("t.csv", [], "t.csv:1: expected the comma-separated columns text, label, found an empty file"),
+    "a fraction": ("t.jsonl", ['{"text": "a", "label": 0.5}'], "t.jsonl:1: expected a string or an integer"),
+    "empty label": ("t.csv", ["text,label", "a,"], "t.csv:2: expected a string or an integer as the label, found"),
+    "no column": ("t.csv", ["text,class", "a,b"], "t.csv:1: expected comma-separated columns text, label, found"),
+    "empty file": ("t.csv", [], "t.csv:1: expected comma-separated columns text, label, found an empty file"),
     "comma in a text": ("t.csv", ["text,label", "a,b,c"], "t.csv:2: more values than columns"),
     "short row": ("t.csv", ["text,label", "a,b", "c"], "t.csv:3: fewer values than columns"),
     "open quote": ("t.csv", ["text,label", "a,b", '"a,b', "c,d"], "t.csv:3: not CSV"),
-    "one label": ("t.csv", ["text,label", "a,x", "b,x"], "every text has the label 'x'; expected texts of two labels"),
-    "no text": ("t.csv", ["text,label"], "it holds no texts; expected"),
+    "one label": ("t.csv", ["text,label", "a,x", "b,x"], "every text has the label 'x'; expected texts with"),
+    "no text": ("t.csv", ["text,label"], "it has no texts; expected"),
 }
 
 
@@ -400,7 +400,7 @@ def test_a_label_with_too_few_texts_is_named(tiny_folder: Callable[[str], Path],
     lines = ["text,label", *[f"fire {k},a" for k in range(9)], *[f"ice {k},rare" for k in range(4)]]
     result = run("-m", tiny_folder("bert"), "-d", write_lines(tmp_path / "t.csv", lines), "--no-store")
     assert result.exit_code == 1
-    assert "the label 'rare' has 4 of at least 5 texts that 5 folds need" in result.stderr
+    assert "the label 'rare' has 4 texts, but 5 folds need 5" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_without_judgements_there_is_no_alignment(reader: LayerReader, dataset: 
 
 def test_a_single_document_has_nothing_to_be_compared_with(reader: LayerReader, dataset: Dataset) -> None:
     single = replace(dataset, documents=Texts.gather(list(dataset.documents)[:1]))
-    with pytest.raises(DataError, match="holds 1 document: expected 2 or more"):
+    with pytest.raises(DataError, match="has 1 document: expected at least 2"):
         measure_geometry([reader], single)
 
 

@@ -178,7 +178,7 @@ def test_a_baseline_that_is_no_row_is_refused_before_anything_is_encoded(
     monkeypatch.setattr(ranking, "sweep_fusions", lambda *_, **__: pytest.fail("texts were encoded"))
     points = select_hookpoints(model, "1-2", ["mean"])
     for missing in (f"{model.source.name}@3:mean", "bm25"):
-        with pytest.raises(CallError, match=f"the baseline '{missing}' is no row: expected one of "):
+        with pytest.raises(CallError, match=f"unknown baseline '{missing}': expected one of "):
             rank_candidates([Candidate(LayerReader(model), points)], dataset, missing)
 
 
@@ -187,7 +187,7 @@ def test_cost_is_a_share_of_the_baselines_operations(model: LoadedModel, dataset
     costs = {(row.layer, row.pooling): row.cost or 0.0 for row in board.rows}
     assert [costs[layer, "mean"] for layer in range(4)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert all(costs[layer, "cls"] == costs[layer, "mean"] for layer in range(4))
-    assert board.settings["cost"].startswith("operations of the matrix products per document of about ")
+    assert board.settings["cost"].startswith("FLOPs of the matrix products per document of about ")
 
 
 def test_folders_of_one_architecture_cost_the_same(

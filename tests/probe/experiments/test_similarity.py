@@ -184,18 +184,18 @@ def test_empty_sentences_and_contradictions_are_defects(tmp_path: Path) -> None:
     lines = ["sentence1,sentence2,score", "a,b,1", "a,b,2", "a,,1"]
     pairs = load_scored_pairs(str(write_lines(tmp_path / "t.csv", lines)))
     assert pairs.defects == (
-        f"1 pairs that come again with another score (kept): {tmp_path.name}/t.csv:3",
+        f"1 duplicate pairs with different scores (kept): {tmp_path.name}/t.csv:3",
         f"1 pairs with an empty sentence: {tmp_path.name}/t.csv:4",
     )
 
 
 HEADER = "sentence1,sentence2,score"
 FAULTS = {
-    "no column": (["sentence1,sentence2,gold", "a,b,1"], "t.csv:1: expected the comma-separated columns sentence1, "),
+    "no column": (["sentence1,sentence2,gold", "a,b,1"], "t.csv:1: expected comma-separated columns sentence1, "),
     "no number": ([HEADER, "a,b,high"], 't.csv:2: expected a number as the score, found "high"'),
     "not finite": ([HEADER, "a,b,nan"], 't.csv:2: expected a number as the score, found "nan"'),
     "too few": ([HEADER, "a,b,1", "b,c,2"], "has 2 pairs: expected at least 3"),
-    "constant": ([HEADER, "a,b,1", "b,c,1.0", "c,a,1"], "all 3 pairs have the score 1: expected scores that differ"),
+    "constant": ([HEADER, "a,b,1", "b,c,1.0", "c,a,1"], "all 3 pairs have the score 1: expected different scores"),
 }
 
 

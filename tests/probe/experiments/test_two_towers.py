@@ -110,7 +110,7 @@ def test_the_baseline_is_both_towers_whole(clip: str, shapes: str) -> None:
     same = rows[f"{clip}@text.2:last"]
     assert (same.delta, same.p_value) == (0.0, 1.0)
     assert same.scores == rows[f"{clip}@image.3:cls"].scores
-    assert "whole of the other" in board.settings["towers"]
+    assert "full other tower" in board.settings["towers"]
     assert [model["name"] for model in board.settings["models"]] == [f"{clip}@image", f"{clip}@text"]
 
 
@@ -252,7 +252,7 @@ def test_the_command_sweeps_both_towers(clip: str, shapes: str) -> None:
     assert told["settings"]["dataset"]["name"] == "shapes:captions"
     table = run(*command, "--details")
     assert table.exit_code == 0
-    assert "a layer of one tower is compared with the whole of the other" in " ".join(table.stdout.split())
+    assert "a layer of one tower is compared with the full other tower" in " ".join(table.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -260,20 +260,20 @@ def test_the_command_sweeps_both_towers(clip: str, shapes: str) -> None:
     [
         (
             ("layers", "--model", "BERT"),
-            "holds images, and 'BERT' reads texts only: name a model of two towers, as clip",
+            "has images, but 'BERT' supports only text: use a two-tower model, such as clip",
         ),
-        (("rank", "BERT@1"), "'BERT' reads texts only, and the data set holds images"),
-        (("layers", "--model", "BERT@image"), "'BERT' has a single tower, for texts: leave out '@image'"),
-        (("rank", "BERT@image.3:cls"), "'BERT' has a single tower, for texts: leave out '@image'"),
-        (("rank", "CLIP"), "'CLIP' has two towers, one for images and one for texts: name one, as CLIP@image"),
-        (("rank", "CLIP@video.3"), "'video.3' in 'CLIP@video.3' is not a layer"),
+        (("rank", "BERT@1"), "'BERT' supports only text, but the data set has images"),
+        (("layers", "--model", "BERT@image"), "'BERT' is not a two-tower model: remove '@image'"),
+        (("rank", "BERT@image.3:cls"), "'BERT' is not a two-tower model: remove '@image'"),
+        (("rank", "CLIP"), "'CLIP' has two towers, for images and texts: choose one, such as CLIP@image"),
+        (("rank", "CLIP@video.3"), "invalid layer 'video.3' in 'CLIP@video.3'"),
         (("rank", "CLIP@image.9"), "layer 9 is out of range: the model has layers 0 to 3"),
-        (("rank", "CLIP@image.1+CLIP@image.2"), "is no hookpoint of a tower"),
-        (("rank", "CLIP@image.1:tokens"), "whose tokens have no map into the space of both"),
+        (("rank", "CLIP@image.1+CLIP@image.2"), "is not a hookpoint of a tower"),
+        (("rank", "CLIP@image.1:tokens"), "no projection into the common space"),
         (("rank", "--queries", "CLIP@image", "--documents", "CLIP@text"), "reads images, not texts"),
         (("layers", "--model", "CLIP", "--lens"), "--lens and --recommend are for texts"),
         (("layers", "--model", "CLIP", "--recommend", "0.05"), "--lens and --recommend are for texts"),
-        (("layers", "--model", "CLIP", "--baseline", "bm25"), "holds images"),
+        (("layers", "--model", "CLIP", "--baseline", "bm25"), "contains images"),
     ],
 )
 def test_calls_that_are_wrong(clip: str, shapes: str, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
@@ -291,7 +291,7 @@ def test_texts_are_not_for_an_image_tower(clip: str, tmp_path: Path) -> None:
 
 
 def test_a_pair_needs_a_tower(shapes: str) -> None:
-    with pytest.raises(CallError, match="'minilm' reads texts only"):
+    with pytest.raises(CallError, match="'minilm' supports only text"):
         pair_towers(resolve_specs(["minilm"]), load_dataset(shapes))
 
 

@@ -41,16 +41,16 @@ CLASSIFIER = "BertForSequenceClassification"
     [
         ({"architectures": [CLASSIFIER], "id2label": {"0": "LABEL_0"}}, "is a cross-encoder (BertForSequence"),
         ({"architectures": [CLASSIFIER], "sentence_transformers": {"version": "5"}}, "is a cross-encoder"),
-        ({"architectures": [CLASSIFIER], "id2label": {"0": "a", "1": "b", "2": "c"}}, "is a classifier of 3 labels"),
-        ({"architectures": [CLASSIFIER]}, "is a classifier of 2 labels"),
+        ({"architectures": [CLASSIFIER], "id2label": {"0": "a", "1": "b", "2": "c"}}, "is a classifier with 3 labels"),
+        ({"architectures": [CLASSIFIER]}, "is a classifier with 2 labels"),
         ({"architectures": ["BertForTokenClassification"]}, "is a token classifier"),
-        ({"architectures": ["BertForQuestionAnswering"]}, "marks answers in texts"),
-        ({"architectures": ["HF_ColBERT"]}, "is a model of late interaction (HF_ColBERT)"),
+        ({"architectures": ["BertForQuestionAnswering"]}, "is a question-answering model"),
+        ({"architectures": ["HF_ColBERT"]}, "is a late-interaction model (HF_ColBERT)"),
         ({"model_type": "bart", "architectures": ["BartModel"]}, "is an encoder-decoder (bart)"),
         ({"model_type": "led"}, "is an encoder-decoder (led)"),
         ({"model_type": "own", "is_encoder_decoder": True}, "is an encoder-decoder (own)"),
-        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "is quantised (gptq)"),
-        ({"quantization_config": {"load_in_8bit": True}}, "is quantised (an unnamed method)"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "is quantized (gptq)"),
+        ({"quantization_config": {"load_in_8bit": True}}, "is quantized (unknown method)"),
     ],
 )
 def test_a_transformers_folder_is_refused_as_what_it_is(tmp_path: Path, config: dict[str, Any], words: str) -> None:
@@ -62,8 +62,8 @@ def test_a_transformers_folder_is_refused_as_what_it_is(tmp_path: Path, config: 
     [
         ([("", f"{ST}Transformer"), ("1", "sentence_transformers.sparse_encoder.models.SpladePooling")], "sparse"),
         ([("", "sentence_transformers.sparse_encoder.models.MLMTransformer"), ("1", f"{ST}SpladePooling")], "sparse"),
-        ([("", f"{ST}Transformer"), ("1_Dense", "pylate.models.Dense.Dense")], "late interaction (pylate.models"),
-        ([*DENSE[:1], ("1", "sentence_transformers.multi_vector_encoder.modules.MultiVectorMask")], "late interaction"),
+        ([("", f"{ST}Transformer"), ("1_Dense", "pylate.models.Dense.Dense")], "late-interaction model (pylate.models"),
+        ([*DENSE[:1], ("1", "sentence_transformers.multi_vector_encoder.modules.MultiVectorMask")], "late-interaction"),
         ([*DENSE[:1], ("1", "sentence_transformers.cross_encoder.modules.LogitScore")], "cross-encoder"),
     ],
 )
@@ -76,9 +76,9 @@ def test_modules_tell_a_kind(tmp_path: Path, modules: list[tuple[str, str]], wor
     [
         ("CrossEncoder", "is a cross-encoder"),
         ("SparseEncoder", "is a sparse encoder"),
-        ("MultiVectorEncoder", "is a model of late interaction"),
-        ("ColBERT", "is a model of late interaction"),
-        ("Ranker", "calls itself a Ranker"),
+        ("MultiVectorEncoder", "is a late-interaction model"),
+        ("ColBERT", "is a late-interaction model"),
+        ("Ranker", "has the unknown model_type Ranker"),
     ],
 )
 def test_a_model_type_tells_a_kind(tmp_path: Path, said: str, words: str) -> None:
@@ -86,7 +86,7 @@ def test_a_model_type_tells_a_kind(tmp_path: Path, said: str, words: str) -> Non
 
 
 def test_a_quantised_model_is_refused_with_modules_too(tmp_path: Path) -> None:
-    assert "quantised" in refusal(write_folder(tmp_path, DENSE, quantization_config={"quant_method": "awq"}))
+    assert "quantized" in refusal(write_folder(tmp_path, DENSE, quantization_config={"quant_method": "awq"}))
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def save_classifier(base: Path, out: Path) -> None:
     [
         (save_cross_encoder, "is a cross-encoder"),
         (save_sparse_encoder, "is a sparse encoder"),
-        (save_multi_vector_encoder, "is a model of late interaction"),
-        (save_classifier, "is a classifier of 3 labels"),
+        (save_multi_vector_encoder, "is a late-interaction model"),
+        (save_classifier, "is a classifier with 3 labels"),
     ],
 )
 def test_what_the_libraries_save_is_refused_as_what_it_is(
@@ -229,5 +229,5 @@ def test_a_router_that_was_saved_is_none_to_refuse(tmp_path: Path) -> None:
     assert find_source(str(tmp_path / "router")).folder == tmp_path / "router"
     part = next((tmp_path / "router").glob("document_*Pooling"))
     (part / "config.json").unlink()
-    with pytest.raises(ModelError, match=r"Pooling\) has no config\.json"):
+    with pytest.raises(ModelError, match=r"Pooling in its modules.json\) has no config\.json"):
         find_source(str(tmp_path / "router"))

@@ -197,4 +197,4 @@ def test_a_full_disk_behind_another_librarys_error_is_the_systems(tmp_path: Path
 def test_where_nothing_can_be_made_is_known_before(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert find_refusal(tmp_path / "new" / "newer") == ""
-    assert find_refusal(tmp_path / "file" / "new") == f"'{tmp_path / 'file'}' is no folder"
+    assert find_refusal(tmp_path / "file" / "new") == f"'{tmp_path / 'file'}' is not a folder"

@@ -166,8 +166,8 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
             "nowhere://bucket/x",
             "'nowhere://bucket/x' cannot be opened .*Protocol not known.*: expected a folder, or a URL",
         ),
-        ("s3://", "'s3://' names no folder: expected"),
-        ("gs://bucket/x", "'gs://bucket/x' needs a package that is not here: .*gcsfs"),
+        ("s3://", "'s3://' is not a folder or URL: expected"),
+        ("gs://bucket/x", "'gs://bucket/x' needs a package that is not installed: .*gcsfs"),
     ],
 )
 def test_a_wrong_url_is_said_in_one_line(url: str, message: str) -> None:

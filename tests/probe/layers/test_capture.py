@@ -247,18 +247,18 @@ def test_nested_captures_read_as_each_would_alone(bert: tuple[nn.Module, LayerSt
 def test_run_outside_the_block_is_refused(bert: tuple[nn.Module, LayerStack, Batch]) -> None:
     model, stack, batch = bert
     capture = Capture(model, stack, EVERYWHERE)
-    with pytest.raises(RuntimeError, match="with-block"):
+    with pytest.raises(RuntimeError, match="with block"):
         capture.run(batch)
     with capture:
         pass
-    with pytest.raises(RuntimeError, match="with-block"):
+    with pytest.raises(RuntimeError, match="with block"):
         capture.run(batch)
 
 
 def test_layer_that_never_ran_is_named(bert: tuple[nn.Module, LayerStack, Batch]) -> None:
     model, _, batch = bert
     stranger = find_layers(make_tiny("bert"))
-    with pytest.raises(ModelError, match=r"\[2\] never ran"):
+    with pytest.raises(ModelError, match=r"\[2\] did not run"):
         capture_states(model, stranger, {2: ("mean",)}, batch)
 
 

@@ -111,7 +111,7 @@ def test_refuses_a_config_without_a_number_of_layers() -> None:
 
 
 def test_refuses_an_output_that_no_module_explains() -> None:
-    with pytest.raises(ModelError, match="neither its last block's nor"):
+    with pytest.raises(ModelError, match="is not that of its last block or of modules"):
         find_layers(ToyEncoder(scale=2.0))
 
 

@@ -94,12 +94,12 @@ def test_weights_are_listed_apart(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ("1_Pooling", r"lacks what its modules\.json names: 1_Pooling \(a Pooling\) is not there"),
-        ("1_Pooling/config.json", r"1_Pooling \(a Pooling\) has no config\.json"),
-        ("2_Dense/model.safetensors", r"2_Dense \(a Dense\) has no weights"),
-        ("2_Dense/config.json", r"2_Dense \(a Dense\) has no config\.json"),
-        ("config.json", r"holds no config\.json"),
-        ("model.safetensors", "holds no weights"),
+        ("1_Pooling", r"lacks a part: 1_Pooling \(the Pooling in its modules\.json\) is missing"),
+        ("1_Pooling/config.json", r"1_Pooling \(the Pooling in its modules\.json\) has no config\.json"),
+        ("2_Dense/model.safetensors", r"2_Dense \(the Dense in its modules\.json\) has no weights"),
+        ("2_Dense/config.json", r"2_Dense \(the Dense in its modules\.json\) has no config\.json"),
+        ("config.json", r"has no config\.json"),
+        ("model.safetensors", "has no weights"),
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused(folder: Path, broken: str, words: str) -> None:
@@ -129,7 +129,7 @@ def test_a_plain_folder_is_read_as_sentence_transformers_reads_it_and_says_so(tm
     plain = write_model(tmp_path / "plain", "qwen3")
     change_json(plain / "config.json", architectures=["Qwen3ForCausalLM"])
     source = find_source(str(plain))
-    assert "has no modules.json: read as sentence-transformers reads it" in source.warnings[0]
+    assert "no modules.json: sentence-transformers' default pooling is used" in source.warnings[0]
     model = load_model(str(plain), OPTIONS)
     assert source.warnings[0] in model.notes
     assert SentenceTransformer(str(plain), device="cpu")[1].pooling_mode in ("lasttoken", ("lasttoken",))
@@ -157,7 +157,7 @@ def test_blocks_that_the_config_does_not_count_are_noted_and_left_out_of_a_cut(f
 
     change_json(folder / "config.json", num_hidden_layers=2)
     source = find_source(str(folder))
-    assert "hold 1 blocks more than its config counts" in source.warnings[-1]
+    assert "have 1 more blocks than the config" in source.warnings[-1]
     model = load_model(str(folder), OPTIONS)
     assert model.depth == 2
     save(cut(model, 1), tmp_path / "out")
@@ -223,7 +223,7 @@ def test_an_adapters_base_may_lie_beside_it_and_bring_the_tokenizer(folder: Path
 def test_an_adapter_whose_base_is_nowhere_is_refused(folder: Path, tmp_path: Path) -> None:
     adapter = write_adapter(folder, tmp_path / "adapter", named="owner/base")
     with pytest.raises(
-        ModelError, match=r"is an adapter of 'owner/base', which cannot be had: .*hf download owner/base"
+        ModelError, match=r"the base 'owner/base' of adapter .* is unavailable: .*hf download owner/base"
     ):
         find_source(str(adapter))
 
@@ -249,8 +249,8 @@ def find_spec_of() -> Callable[..., ModuleSpec | None]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"peft_type": "PROMPT_TUNING"}, "puts learned vectors before every text"),
-        ({"base_model_name_or_path": None}, "names no base model"),
+        ({"peft_type": "PROMPT_TUNING"}, "adds learned vectors to the input"),
+        ({"base_model_name_or_path": None}, "without a base model"),
     ],
 )
 def test_adapters_that_cannot_be_merged_are_refused(
@@ -265,7 +265,7 @@ def test_adapters_that_cannot_be_merged_are_refused(
 def test_an_adapter_without_weights_is_refused(folder: Path, tmp_path: Path) -> None:
     adapter = write_adapter(folder, tmp_path / "adapter")
     (adapter / "adapter_model.safetensors").unlink()
-    with pytest.raises(ModelError, match="names an adapter without its weights"):
+    with pytest.raises(ModelError, match="is an adapter without weights"):
         find_source(str(adapter))
 
 
@@ -279,7 +279,7 @@ def test_an_adapter_of_another_model_is_refused(folder: Path, tmp_path: Path) ->
 def test_code_of_another_repository_is_named_where_it_is_refused(folder: Path) -> None:
     auto_map = {"AutoConfig": "owner/code--config.Own", "AutoModel": "owner/code--model.Own"}
     change_json(folder / "config.json", model_type="own", auto_map=auto_map)
-    with pytest.raises(ModelError, match=r"brings code of owner/code on the hub: pass --trust-remote-code"):
+    with pytest.raises(ModelError, match=r"needs code from owner/code on the hub: pass --trust-remote-code"):
         load_model(str(folder), OPTIONS)
 
 
@@ -287,7 +287,7 @@ def test_a_class_that_only_sounds_like_sentence_transformers_own_is_refused(fold
     modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
                {"idx": 1, "name": "1", "path": "1_Pooling", "type": "custom_st.Pooling"}]  # fmt: skip
     write_json(folder / "modules.json", modules)
-    with pytest.raises(ModelError, match=r"a module of the class custom_st\.Pooling, which is not sentence-transf"):
+    with pytest.raises(ModelError, match=r"a module of the custom class custom_st\.Pooling"):
         load_model(str(folder), OPTIONS)
 
 

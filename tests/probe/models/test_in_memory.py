@@ -139,6 +139,6 @@ def test_an_object_that_reads_images_is_refused_in_a_line(tmp_path: Path) -> Non
 def test_a_cut_of_it_is_a_model_that_has_no_files_to_save(held: SentenceTransformer, tmp_path: Path) -> None:
     short = cut(load_model(held), DEPTH - 1)
     assert short.depth == DEPTH - 1
-    with pytest.raises(ModelError, match="save it, and name its folder"):
+    with pytest.raises(ModelError, match="save it first, and give its folder"):
         save(short, tmp_path / "short")
     assert not (tmp_path / "short").exists()

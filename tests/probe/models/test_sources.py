@@ -78,19 +78,19 @@ def test_relative_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", ["./nowhere", "../nowhere", "/nowhere/at/all", "~/model", "some/where/else"])
 def test_missing_folder_is_a_wrong_call(name: str) -> None:
-    with pytest.raises(CallError, match=f"no folder '{name}'"):
+    with pytest.raises(CallError, match=f"folder '{name}' not found"):
         find_source(name)
 
 
 def test_folder_without_config_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model", "model.safetensors")
-    with pytest.raises(ModelError, match=r"holds no config\.json"):
+    with pytest.raises(ModelError, match=r"has no config\.json"):
         find_source(str(folder))
 
 
 def test_folder_without_weights_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model", "config.json")
-    with pytest.raises(ModelError, match="holds no weights: expected safetensors"):
+    with pytest.raises(ModelError, match="has no weights: expected safetensors"):
         find_source(str(folder))
 
 
@@ -146,7 +146,7 @@ def test_cached_pickle_is_refused(hub_cache: Path) -> None:
 
 @pytest.mark.parametrize(("name", "label"), [("arctic-m", rf"'arctic-m' \({ARCTIC}\)"), (ARCTIC, f"'{ARCTIC}'")])
 def test_absent_model_offline_says_what_is_missing_and_how_to_get_it(name: str, label: str) -> None:
-    with pytest.raises(ModelError, match=f"{label} is not on this machine.*hf download {ARCTIC}"):
+    with pytest.raises(ModelError, match=f"{label} is not cached.*hf download {ARCTIC}"):
         find_source(name)
 
 
@@ -165,13 +165,57 @@ def test_alias_like_no_other_lists_them_all() -> None:
         find_source("zzzz")
 
 
+@pytest.mark.parametrize(
+    ("name", "hub_id"),
+    [
+        ("all-MiniLM-L6-v2", MINILM),
+        ("paraphrase-albert-small-v2", "sentence-transformers/paraphrase-albert-small-v2"),
+        ("some-model_1.0", "sentence-transformers/some-model_1.0"),
+        ("bert-base-uncased", "bert-base-uncased"),
+    ],
+)
+def test_a_bare_name_is_read_as_sentence_transformers_reads_it(name: str, hub_id: str, hub_cache: Path) -> None:
+    folder = write_snapshot(hub_cache, hub_id, "config.json", "model.safetensors")
+    source = find_source(name)
+    assert (source.name, source.hub_id, source.folder) == (name, hub_id, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("all-MiniLM-L6-v3", "did you mean all-MiniLM-L6-v2 or "),
+        ("minlm", "did you mean minilm or .*'sentence-transformers/minlm' is not on this machine"),
+        ("bert-base-uncase", "did you mean bert-base-uncased"),
+    ],
+)
+def test_a_misspelt_bare_name_is_a_wrong_call(name: str, words: str) -> None:
+    with pytest.raises(CallError, match=f"unknown model '{name}': {words}") as caught:
+        find_source(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_known_bare_name_that_is_not_here_is_no_wrong_call() -> None:
+    with pytest.raises(ModelError, match=r"'LaBSE' \(sentence-transformers/LaBSE\) is not on this machine"):
+        find_source("LaBSE")
+
+
+def test_a_model_may_be_given_a_name(tmp_path: Path, hub_cache: Path) -> None:
+    folder = write_folder(tmp_path / "x=y", "config.json", "model.safetensors")
+    source = find_source(f"mine={folder}")
+    assert (source.name, source.folder, source.path, source.typed) == ("mine", folder, str(folder), f"mine={folder}")
+    assert find_source(str(folder)).name == str(folder)
+    write_snapshot(hub_cache, "owner/name", "config.json", "model.safetensors")
+    named = find_source("ours=owner/name")
+    assert (named.name, named.hub_id, named.path) == ("ours", "owner/name", None)
+
+
 @pytest.mark.parametrize("name", ["owner/na me", "owner/name--x", "owner/.."])
 def test_malformed_hub_id_is_a_wrong_call(name: str) -> None:
     with pytest.raises(CallError, match="hub id"):
         find_source(name)
 
 
-@pytest.mark.parametrize("name", ["minilm", MINILM])
+@pytest.mark.parametrize("name", ["minilm", MINILM, "all-MiniLM-L6-v2"])
 def test_packaged_model_is_found_when_its_weights_are_upstreams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -183,7 +227,7 @@ def test_packaged_model_is_found_when_its_weights_are_upstreams(
 
 def test_packaged_model_with_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_package(tmp_path, monkeypatch)
-    with pytest.raises(ModelError, match="sha256 differs"):
+    with pytest.raises(ModelError, match="checksum mismatch"):
         find_source("minilm")
 
 
@@ -280,7 +324,7 @@ def test_a_folder_named_like_an_alias_needs_a_separator(tmp_path: Path, monkeypa
     assert find_files("./minilm@text", LoadOptions(device="cpu")).tower == "text"
     with pytest.raises(CallError, match=r"'\./minilm' has two towers"):
         find_files("./minilm", LoadOptions(device="cpu"))
-    with pytest.raises(CallError, match="'minilm' has a single tower"):
+    with pytest.raises(CallError, match="'minilm' is not a two-tower model"):
         find_files("minilm@text", LoadOptions(device="cpu"))
 
 

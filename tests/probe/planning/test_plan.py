@@ -239,13 +239,13 @@ def test_texts_are_cut_at_the_longest_input_and_the_plan_says_so(model: LoadedMo
     long, whole = make_plan(model, tokens_per_text=900), make_plan(model, tokens_per_text=None)
     assert long.work.tokens_per_text == whole.work.tokens_per_text == POSITIONS
     assert long.rows == whole.rows
-    assert f"cuts texts at {POSITIONS} tokens (900 were asked for)" in plan_lines(long)[0]
-    assert "--tokens-per-text plans with the mean of yours" in plan_lines(whole)[0]
+    assert f"truncates texts at {POSITIONS} tokens (900 requested)" in plan_lines(long)[0]
+    assert "pass your mean length with --tokens-per-text" in plan_lines(whole)[0]
     assert "cuts" not in plan_lines(make_plan(model, tokens_per_text=POSITIONS))[0]
 
 
 def test_json_holds_everything_under_the_head_of_every_board(folder: str) -> None:
-    result = run("--model", folder, "--texts", 2000, "--tokens-per-text", 9, "--rate", 0.001, "-f", "json")
+    result = run("--model", folder, "--texts", 2000, "--tokens-per-text", 9, "--tflops", 0.001, "-f", "json")
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert list(told) == ["schema", "kind", "command", "created", "settings", "rows"]
@@ -271,11 +271,11 @@ def test_json_holds_everything_under_the_head_of_every_board(folder: str) -> Non
 
 
 def test_the_table_has_a_row_per_layer_and_says_what_the_rest_costs(folder: str) -> None:
-    result = run("--model", folder, "--texts", 8_841_823, "--tokens-per-text", 20, "--rate", 0.001, "--layers", "1-3")
+    result = run("--model", folder, "--texts", 8_841_823, "--tokens-per-text", 20, "--tflops", 0.001, "--layers", "1-3")
     assert result.exit_code == 0, result.stderr
     shown = [line.split()[0] for line in result.stdout.splitlines() if line.strip()]
     assert [word for word in shown if word in {"emb", "1", "2", "3"}] == ["1", "2", "3"]
-    for words in ("177M in all", "1 GFLOP/s, as given", "3 layers in one pass", "8,636 files", "one query reads"):
+    for words in ("177M in total", "1 GFLOP/s, as given", "3 layers in one pass", "8,636 files", "one query reads"):
         assert words in result.stdout
 
 
@@ -284,9 +284,9 @@ def test_the_table_has_a_row_per_layer_and_says_what_the_rest_costs(folder: str)
     [
         (["--texts", 0], "--texts 0: expected a number of 1 or more"),
         (["--texts", 5, "--tokens-per-text", 0], "--tokens-per-text 0: expected a number of 1 or more"),
-        (["--texts", 5, "--rate", 0], "--rate 0: expected TFLOP/s above 0"),
-        (["--texts", 5, "--rate", "nan"], "--rate nan is out of range"),
-        (["--texts", 5, "--rate", "inf"], "--rate inf is out of range"),
+        (["--texts", 5, "--tflops", 0], "--tflops 0: expected TFLOP/s above 0"),
+        (["--texts", 5, "--tflops", "nan"], "--tflops nan is out of range"),
+        (["--texts", 5, "--tflops", "inf"], "--tflops inf is out of range"),
         (["--texts", 5, "--layers", 9], "layer 9 is out of range: the model has layers 0 to 3"),
         (["--texts", 5, "--pooling", "sum"], "unknown pooling 'sum'"),
         (["--texts", 5, "--format", "csv"], "unknown --format 'csv'"),
@@ -313,8 +313,8 @@ def test_a_wrong_number_is_refused_before_a_model_is_loaded(monkeypatch: pytest.
 def test_days_are_told_in_device_hours_too(model: LoadedModel) -> None:
     seconds = make_plan(model).sweep.seconds
     slow = plan_lines(make_plan(model, teraflops=seconds / 432_000))[2]
-    assert slow.startswith("time: 5 days of one device (120 h) for 4 layers in one pass; one by one 10 days")
-    assert plan_lines(make_plan(model, teraflops=seconds / 36_000, layers="3"))[2] == "time: 10 h of one device"
+    assert slow.startswith("time: 5 days on one device (120 h) for 4 layers in one pass; one pass per layer: 10 days")
+    assert plan_lines(make_plan(model, teraflops=seconds / 36_000, layers="3"))[2] == "time: 10 h on one device"
 
 
 def test_a_request_is_checked_in_python_too() -> None:

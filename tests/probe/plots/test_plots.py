@@ -160,7 +160,7 @@ def test_layers_are_the_numbers_of_the_board() -> None:
     figure = plot(board_of(layer_rows()))
     assert drawn(figure)[0] == ([0, 1, 2, 3, 4], list(SCORES))
     assert figure.axes[0].get_xlabel() == "layer (0 = embeddings)"
-    assert figure.axes[0].get_ylabel() == "nDCG@10, 95 % interval"
+    assert figure.axes[0].get_ylabel() == "nDCG@10, 95% CI"
     (band, bars) = figure.axes[0].collections
     ends = {tuple(point) for point in band.get_paths()[0].vertices.round(6).tolist()}
     assert {(4.0, 0.26), (4.0, 0.35), (0.0, 0.16), (0.0, 0.25)} <= ends
@@ -338,7 +338,7 @@ def test_an_svg_holds_its_words_as_text(tmp_path: Path) -> None:
     save_picture(board_of(layer_rows("$o$")), tmp_path / "a.svg")
     root = ET.parse(tmp_path / "a.svg").getroot()
     texts = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
-    expected = {"layer (0 = embeddings)", "nDCG@10, 95 % interval", "$o$:mean", FRONT}
+    expected = {"layer (0 = embeddings)", "nDCG@10, 95% CI", "$o$:mean", FRONT}
     assert {*expected, "nDCG@10 on notes (test): 3 queries, 1,234 documents"} <= texts
 
 

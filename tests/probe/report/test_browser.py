@@ -147,11 +147,32 @@ def test_light_and_dark_follow_the_reader_and_the_button(browser: "Browser", pag
         visited = Visit(browser, page_file, scheme)
         read = "getComputedStyle(document.body).backgroundColor"
         before = visited.page.evaluate(read)
-        visited.page.get_by_role("button", name="Light or dark").click()
+        visited.page.get_by_role("button", name="Toggle dark mode").click()
         papers.append((before, visited.page.evaluate(read)))
         visited.page.context.close()
     assert papers[0] == papers[1][::-1]
     assert papers[0][0] != papers[0][1]
+
+
+def test_the_first_number_on_a_phone_is_a_score(browser: "Browser", page_file: Path) -> None:
+    visited = Visit(browser, page_file, width=390)
+    score = visited.page.locator(".tile .score").first
+    box = score.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 400
+    after_title = visited.page.locator("body").inner_text().partition("Best quality")[2]
+    assert after_title.split()[0] == score.inner_text()
+    visited.page.context.close()
+
+
+def test_no_column_of_a_table_is_cut_off_on_a_desktop(browser: "Browser", page_file: Path) -> None:
+    visited = Visit(browser, page_file, width=1280)
+    widths = visited.page.locator(".scroll:has(> .sortable)").evaluate_all(
+        "found => found.map(one => [one.scrollWidth, one.clientWidth])"
+    )
+    assert len(widths) == 4
+    assert all(inner <= outer for inner, outer in widths)
+    visited.page.context.close()
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])

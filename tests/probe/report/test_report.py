@@ -3,21 +3,28 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from report_pages import Reported, make_results
 from typer.testing import CliRunner, Result
 
 import cli
-from probe.report.curves import Dot, Line, Panel, lay_out
+from probe.report.curves import lay_out
+from probe.report.leaderboard import leaderboard_section
 from probe.report.page import render_report
-from probe.report.parts import make_map, make_table
+from probe.report.panels import Dot, Line, Panel
+from probe.report.parts import ReportTable, make_map, make_table
+from probe.results.colours import ADAPTED, COLOURS, FROZEN
+from probe.results.console import Column
 from probe.results.leaderboard import Leaderboard
 from probe.results.load import read_result
+from probe.results.result import Result as ResultBase
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,7 @@ def test_every_result_has_a_section_with_its_rows_command_and_footer(made: Repor
         assert payload["created"] in words.text
         assert all(row["encoder"] in words.text for row in payload["rows"])
         assert payload["settings"]["models"][0]["weights_sha256"][:12] in words.text
+    assert words.text.count("Methods and settings") == 4
     assert "Pareto front" in words.text
     assert "CKA: layers of" in words.text
 
@@ -114,6 +122,55 @@ def test_a_query_shows_what_every_encoder_found(made: Reported) -> None:
     assert "✓" in words
 
 
+def test_the_baseline_is_shown_first_for_every_query(made: Reported) -> None:
+    board = read_result(made.layers)
+    (baseline,) = board.emphasized()
+    section = leaderboard_section(board, made.layers)
+    assert section.compared[0] == baseline
+    assert sorted(section.compared) == list(range(len(board.rows)))
+    many = replace(board, rows=(*board.rows, *[replace(board.rows[-1], delta=-0.1)] * 30))
+    compared = leaderboard_section(many, made.layers).compared
+    assert (len(compared), compared[0]) == (14, baseline)
+    page = made.page.read_text()
+    first = page.split('<table class="findings">')[1].split("<tbody>")[1].split("</th>")[0]
+    assert board.rows[baseline].encoder in first
+    assert "baseline" in first
+
+
+def test_documents_have_the_names_of_their_files_where_these_are_known(made: Reported) -> None:
+    def name(payload: dict[str, Any]) -> None:
+        payload["examples"]["sources"] = dict.fromkeys(payload["examples"]["texts"], "notes/<b>.md")
+
+    file = changed(made, "named", name)
+    assert "<b>notes/&lt;b&gt;.md</b>" in render_report([(file, read_result(file))])
+
+
+def test_a_page_opens_with_numbers_then_a_verdict_then_pictures_then_tables(made: Reported) -> None:
+    board = read_result(made.layers)
+    page = render_report([(made.layers, board)])
+    parts = ["<h1>", 'class="tiles"', 'class="verdict"', "<svg", '<table class="sortable"', "Queries to look at"]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+    assert page.count('class="tile ') == 3
+    assert str(escape(board.verdict())) in page
+
+
+def test_a_page_has_the_title_that_it_is_given(made: Reported) -> None:
+    page = render_report([(made.layers, read_result(made.layers))], title="Is 3 < 4?")
+    assert "<h1>Is 3 &lt; 4?</h1>" in page
+    assert "<title>Is 3 &lt; 4?</title>" in page
+
+
+def test_a_page_has_the_colours_of_the_pictures(made: Reported) -> None:
+    style = made.page.read_text().split("<style>")[1].split("</style>")[0]
+    for tone, colour in enumerate(COLOURS):
+        assert f"--t{tone}: {colour.light};" in style
+        assert style.count(f"--t{tone}: {colour.dark};") == 2
+    section = leaderboard_section(read_result(made.layers), made.layers)
+    tones = {line.name.endswith("with lens"): line.tone for line in section.drawings[0].panel.lines}
+    assert tones == {False: COLOURS.index(FROZEN), True: COLOURS.index(ADAPTED)}
+
+
 def test_a_result_without_examples_has_none_on_its_page(made: Reported) -> None:
     payload = json.loads(made.layers.read_text())
     payload["examples"] = None
@@ -154,7 +211,7 @@ def test_different_data_metrics_and_settings_are_named(made: Reported) -> None:
     assert "ndcg@10, recall@100" in cautions(made.layers, changed(made, "metric", by_recall))
 
 
-def test_what_to_beware_of_stands_on_top(made: Reported) -> None:
+def test_cautions_are_above_the_table(made: Reported) -> None:
     def warn(payload: dict[str, Any]) -> None:
         payload["settings"]["dataset"].update(synthetic="made up", limited=True)
         for row in payload["rows"]:
@@ -163,9 +220,9 @@ def test_what_to_beware_of_stands_on_top(made: Reported) -> None:
 
     file = changed(made, "warned", warn)
     page = render_report([(file, read_result(file))])
-    beware = page.split('aria-label="Beware"')[1].split("</div>")[0]
-    for word in ("synthetic queries (made up)", "part of the corpus", "no significance", "collapsed", "transductive"):
-        assert word in beware
+    cautions = page.split('aria-label="Caution"')[1].split("</div>")[0]
+    for word in ("synthetic queries (made up)", "limit", "collapsed", "fitted on these same documents"):
+        assert word in cautions
 
 
 WRONG_FILES = {
@@ -175,7 +232,7 @@ WRONG_FILES = {
     '{"a": 1}': "found an object with 'a'",
     '{"kind": "leaderboard", "schema": 1}': "at 'command': Field required",
     '{"kind": "recipe", "settings": {}}': "found kind 'recipe'",
-    '{"kind": "leaderboard", "schema": 9, "settings": {}}': "form 9, this version reads form 1",
+    '{"kind": "leaderboard", "schema": 9, "settings": {}}': "schema 9, but this version reads schema 1",
     '{"kind": "leaderboard", "schema": 1, "command": "", "created": "", "rows": [], "settings": {}}': "lack 'dataset'",
     '{"kind": "geometry", "schema": 1, "settings": {"dataset": {}, "models": []}}': "not a valid geometry result",
     '{"kind": ["x"], "schema": 1, "settings": {}}': "found kind ['x']",
@@ -220,10 +277,45 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     assert "not UTF-8" in report(file, "--out", tmp_path / "out.html").stderr
 
 
+@dataclass(frozen=True, repr=False)
+class Table(ResultBase):
+    """A result of given columns; a row is the texts of its cells."""
+
+    titles: tuple[Column, ...] = ()
+
+    def columns(self) -> list[Column]:
+        return list(self.titles)
+
+
+def table_of(titles: list[Column], rows: list[list[str]], score: str = "") -> ReportTable:
+    return make_table("caption", Table("", "", {}, tuple(rows), tuple(titles)), score)
+
+
+def column(place: int, title: str, **more: Any) -> Column:
+    return Column(title, lambda row: str(row[place]), **more)
+
+
 def test_columns_of_numbers_are_told_from_words() -> None:
-    cells = ["0.61", "+0.0190", "<.001*", "0.581–0.610", "2.48 ± 0.15", "22.6M", "+0.01 <.001", "–", "", "7"]
-    table = make_table("", ["n", "word"], [[cell, "63:18% 94:6%"] for cell in cells])
+    cells = ["0.61", "+0.0190", "<.001*", "0.581–0.610", "2.48 ± 0.15", "22.6M", "+0.01 <.001", "–", "", "7", "83%"]
+    table = table_of([column(0, "n"), column(1, "word")], [[cell, "63:18% 94:6%"] for cell in cells])
     assert table.numeric == (True, False)
+
+
+def test_a_table_begins_with_names_and_scores_and_ends_with_ranks() -> None:
+    titles = [
+        column(0, "#", key="rank"),
+        column(1, "encoder", left=True, label=""),
+        column(2, "params", drop=5),
+        column(3, "dim", label="dim"),
+        column(4, "nDCG@10"),
+        column(5, "p", drop=1),
+        column(6, "fit s"),
+    ]
+    rows = [["1", "a", "3M", "384", "0.6", "0.1", "–"], ["2", "b", "2M", "384", "0.5", "0.2", "–"]]
+    table = table_of(titles, rows, "nDCG@10")
+    assert table.header == ("encoder", "nDCG@10", "p", "params", "#")
+    assert table.rows[0] == ("a", "0.6", "0.1", "3M", "1")
+    assert table.caption == "caption; dim 384"
 
 
 def test_a_map_is_readable_everywhere() -> None:

@@ -1,6 +1,7 @@
 """Queries to look at: which are chosen, and what every encoder is said to have found."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from tiny_data import make_dataset
 from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
+from probe.documents.build import build_dataset
 from probe.encoding.reader import LayerReader
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
@@ -102,3 +104,17 @@ def test_the_same_examples_from_a_corpus_that_is_streamed(
     options = RunOptions(examples=True)
     boards = [rank_layers(LayerReader(model), data, options=options) for data in (streamed, held)]
     assert boards[0].examples == boards[1].examples
+
+
+def test_documents_that_were_built_from_files_name_them(tmp_path: Path) -> None:
+    words = "it crosses the valley on nine arches of grey stone, and every spring the river covers two of them."
+    for name in ("bridges.md", "mills.txt"):
+        (tmp_path / name).write_text(
+            f"The old {name} is older than the town around it. Then {words}\n", encoding="utf-8"
+        )
+    build_dataset([tmp_path / "bridges.md", tmp_path / "mills.txt"], tmp_path / "data")
+    dataset = load_dataset(str(tmp_path / "data"))
+    found = [{query: ("d1", "d2") for query in dataset.qrels}]
+    examples = choose_examples(np.array([[0.5] * len(dataset.qrels)]), found, dataset)
+    assert examples.sources == {"d1": "bridges.md", "d2": "mills.txt"}
+    assert choose([[0.1, 0.2]]).sources == {}

@@ -88,7 +88,7 @@ def test_one_hookpoint_is_read_without_the_others(file: Path, tensors: dict[Laye
     content[at] ^= 1
     file.write_bytes(bytes(content))
     assert same(read_tensors(file, [(0, "mean")])[0, "mean"], tensors[0, "mean"])
-    with pytest.raises(DamagedChunk, match="checksum of 3:mean"):
+    with pytest.raises(DamagedChunk, match="checksum mismatch of 3:mean"):
         read_tensors(file, [(3, "mean")])
 
 

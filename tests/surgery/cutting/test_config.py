@@ -122,14 +122,14 @@ def test_an_encoder_with_its_decoder_is_refused(tmp_path: Path, depths: tuple[in
     sizes = {"encoder_layers": depths[0], "decoder_layers": depths[1]}
     with pytest.raises(ModelError, match="is an encoder-decoder"):
         load(tmp_path, "bart", **sizes)
-    with pytest.raises(ModelError, match="layers of two stacks are no single curve"):
+    with pytest.raises(ModelError, match="its layers form two stacks"):
         find_layers(AutoModel.from_pretrained(tmp_path / "bart"))
 
 
 def test_blocks_that_compute_by_their_place_are_cut_but_not_moved(tmp_path: Path) -> None:
     model = load(tmp_path, "diffllama")
     save(cut(model, 2), tmp_path / "out")
-    with pytest.raises(ModelError, match="computes by its place"):
+    with pytest.raises(ModelError, match="depends on its position"):
         keep(model, [1, 3])
 
 

@@ -226,7 +226,7 @@ def test_a_cut_that_gives_other_states_is_refused_in_process(
         return module
 
     monkeypatch.setattr(cut_module, "_copy_blocks", spoil)
-    with pytest.raises(ModelError, match="other states than layer 2"):
+    with pytest.raises(ModelError, match="states differ from layer 2"):
         cut(load_tiny("bert"), 2)
 
 

@@ -161,8 +161,8 @@ def test_parts_joined_by_plus_are_parts(specs: list[str]) -> None:
 
 
 WRONG_FUSIONS = {
-    "one hookpoint": (["{bert}"], "concat", None, "two hookpoints or more"),
-    "the same twice": (["{bert}@3:mean", "{bert}"], "concat", None, "each one once"),
+    "one hookpoint": (["{bert}"], "concat", None, "at least two different hookpoints"),
+    "the same twice": (["{bert}@3:mean", "{bert}"], "concat", None, "without repetition"),
     "widths that differ": (["{bert}", "{wide}"], "mean", None, "one width"),
     "token states": (["{bert}@1:tokens", "{mpnet}@1:tokens"], "concat", None, "vector per token"),
     "no such method": (["{bert}", "{mpnet}"], "sum", None, "concat, mean, weighted"),
@@ -216,5 +216,5 @@ def test_a_fused_folder_has_no_layers_and_is_no_part(folder: Path, specs: list[s
     with pytest.raises(ModelError, match="probe rank"):
         load_model(str(folder), OPTIONS)
     for spec in (f"{folder}@1", f"{folder}:mean", f"{folder}+{specs[0]}"):
-        with pytest.raises(CallError, match="stands by itself"):
+        with pytest.raises(CallError, match="give the folder alone"):
             resolve_specs([spec], OPTIONS)

@@ -71,14 +71,14 @@ def test_every_card_has_metadata_that_the_hub_reads(name: str, saved: dict[str, 
 def test_what_was_trained_is_what_the_card_says(saved: dict[str, Path]) -> None:
     told = {name: (saved[name] / "README.md").read_text() for name in NAMES}
     assert {name for name in NAMES if "Nothing was trained." in told[name]} == {"cut", "keep", "fuse", "again"}
-    assert "Its weights had been trained on" in told["again"]
+    assert "Its weights were trained earlier on" in told["again"]
     assert {name for name in NAMES if "## Retrieval" in told[name]} == {"lens", "fit"}
     assert {name for name in NAMES if "No score was measured" in told[name]} == {"tune", "heal"}
     for name in ("tune", "heal"):
         assert "Blocks 1 of the 3 blocks of `tiny`." in told[name]
-        assert "1. An adaptor (`lens`) was put on top, fitted to the texts of data, without labels." in told[name]
+        assert "1. An adaptor (`lens`) was added on top, fitted to the texts of data, without labels." in told[name]
     assert "2. Weights were trained on the rows of pairs.jsonl, with the labels of pairs.jsonl." in told["tune"]
-    assert "2. Every weight was taught the full model's vectors of" in told["heal"]
+    assert "2. All weights were distilled from the full model's vectors of" in told["heal"]
 
 
 def test_a_card_of_a_hub_model_names_it_and_one_without_a_license_claims_none(tmp_path: Path) -> None:

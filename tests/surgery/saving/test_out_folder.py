@@ -33,7 +33,7 @@ def test_what_comes_while_a_model_is_checked_stays(tmp_path: Path, force: bool, 
         else:
             make_ours(out)
 
-    with pytest.raises(ModelError, match="something else was written there in the meantime; it stays as it is"):
+    with pytest.raises(ModelError, match="another process wrote to it in the meantime; it is kept"):
         save_folder(out, write, force, check=come)
     assert os.listdir(tmp_path) == ["out"]
     assert out.read_text() == "precious" if kind == "file" else (out / "old").exists()
@@ -52,7 +52,7 @@ def test_force_replaces_a_folder_of_ours_and_keeps_it_where_the_new_one_fails(tm
     def fail(folder: Path) -> None:
         raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    with pytest.raises(ModelError, match=r"cannot be written: no space is left on the disk$"):
+    with pytest.raises(ModelError, match=r"cannot be written: no space left on disk$"):
         save_folder(out, fail, True, check=lambda folder: None)
     assert (out / "old").exists()
     save_folder(out, write, True, check=lambda folder: None)

@@ -97,7 +97,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
     from probe.data.loading import load_dataset
     from probe.experiments.options import RunOptions
 
-    with working() as report:
+    with working(request.training.checkpoint_dir) as report:
         ranking = RunOptions(
             metric=request.metric,
             seed=request.training.seed,

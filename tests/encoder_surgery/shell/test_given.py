@@ -84,7 +84,7 @@ def test_no_number_is_infinite_or_beyond_all_measure(words: str, name: str, opti
 
 def test_prompts_may_be_empty() -> None:
     result = CliRunner().invoke(cli.probe_app, ["layers", "--query-prompt", "", "--recommend", "2"])
-    assert result.stderr == "error: --recommend 2: expected a margin above 0 and below 1, as 0.01\n"
+    assert result.stderr == "error: --recommend 2: expected a margin above 0 and below 1, such as 0.01\n"
 
 
 def test_lists_are_given_as_often_as_wanted() -> None:

@@ -387,7 +387,7 @@ COMMANDS = {
     "layers": (cli.probe_app, "layers", "-m"),
     "rank": (cli.probe_app, "rank"),
     "geometry": (cli.probe_app, "geometry", "-m"),
-    "ladder": (cli.adaptors_app, "rank", "--kinds", "pca,truncate", "--dims", "4,8", "--on"),
+    "ladder": (cli.adaptors_app, "rank", "--kinds", "pca,truncate", "--dims", "4,8", "-m"),
 }
 
 

@@ -221,7 +221,7 @@ def test_cautions_are_above_the_table(made: Reported) -> None:
     file = changed(made, "warned", warn)
     page = render_report([(file, read_result(file))])
     cautions = page.split('aria-label="Caution"')[1].split("</div>")[0]
-    for word in ("synthetic queries (made up)", "limited to", "collapsed", "fitted on these same documents"):
+    for word in ("synthetic queries (made up)", "limit", "collapsed", "fitted on these same documents"):
         assert word in cautions
 
 

@@ -84,7 +84,7 @@ def _other_lines(models: list[KnownModel]) -> list[str]:
 
 def _tower_lines(models: list[KnownModel]) -> list[str]:
     names = [model.alias for model in models if model.pooling is None]
-    line = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; name one, as "
+    line = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; choose one, such as "
     return [line + " or ".join(f"{names[0]}@{tower}" for tower in TOWERS)] if names else []
 
 

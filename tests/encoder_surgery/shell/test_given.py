@@ -25,9 +25,9 @@ NEEDED = {
     "surgery cut": ["--after", "1"],
     "surgery keep": ["--blocks", "1"],
     "surgery fuse": ["a", "b"],
-    "adaptors fit": ["pca"],
-    "adaptors tune": ["--dataset", "d"],
-    "adaptors heal": ["a"],
+    "adaptors fit": ["pca", "-m", "a", "--out", "o"],
+    "adaptors rank": ["-m", "a"],
+    "adaptors tune": ["--out", "o"],
     "probe plan": ["--texts", "3"],
     "probe report": ["a.json"],
     "probe data build": ["a"],
@@ -88,5 +88,5 @@ def test_prompts_may_be_empty() -> None:
 
 
 def test_lists_are_given_as_often_as_wanted() -> None:
-    result = CliRunner().invoke(cli.adaptors_app, ["rank", "-m", "a", "-m", "b", "--dims", "none"])
-    assert "--dims 'none'" in result.stderr
+    result = CliRunner().invoke(cli.adaptors_app, ["rank", "-m", "a", "-m", "b", "--format", "none"])
+    assert "unknown --format 'none'" in result.stderr

@@ -8,12 +8,15 @@ _HOMES = {
     "AdaptorModule": "modules.st_module",
     "FitPlan": "fitting.compare",
     "FittedModel": "fitting.fit",
+    "HealOptions": "healing.trainer",
     "KINDS": "fitting.kinds",
     "LossOptions": "finetuning.loss_spec",
     "TrainOptions": "fitting.options",
+    "TuneOptions": "finetuning.options",
     "compare_adaptors": "fitting.compare",
     "fit": "fitting.fit",
     "fit_kind": "fitting.compare",
+    "heal": "healing.heal",
     "list_losses": "finetuning.loss_list",
     "load_encoder": "encoders.specs",
     "load_tuning_data": "rows.load",
@@ -22,6 +25,7 @@ _HOMES = {
     "rank": "encoders.specs",
     "save_adapted": "encoders.folder",
     "select_fit_data": "fitting.data",
+    "tune": "finetuning.tune",
 }
 
 __all__ = list(_HOMES)

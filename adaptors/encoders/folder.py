@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adaptors.encoders.adapted import AdaptedEncoder
+import torch
+
+from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import (
     DESCRIPTION,
     SavedDescription,
@@ -18,7 +20,7 @@ from adaptors.modules.base import Identity
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
-from probe.errors import ModelError, check_type
+from probe.errors import CallError, ModelError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.layers.hookpoint import Hookpoint
@@ -29,6 +31,7 @@ from surgery.cutting.cut import cut
 from surgery.fusing.folder import FUSED_MODULE, is_fused, open_fused, write_fused
 from surgery.fusing.model import FusedModel, widths_of
 from surgery.saving.files import write_json, write_modules
+from surgery.saving.fresh_process import check_encoder_here
 from surgery.saving.heads import OutputHead
 from surgery.saving.save import save_folder, write_model
 
@@ -68,7 +71,7 @@ def save_adapted(
     *,
     about: About,
     force: bool = False,
-    check: Callable[[Path], object] = lambda folder: None,
+    check: Callable[[Path], object] | None = None,
 ) -> Path:
     """Save an encoder with an adaptor.
 
@@ -82,7 +85,8 @@ def save_adapted(
         out: Folder to create; it is written completely or not at all.
         about: Facts about the fit.
         force: Replace a folder written by an earlier save.
-        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved.
+        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
+            load the folder in this process and compare its vectors with the encoder's.
 
     Returns:
         The folder.
@@ -92,7 +96,15 @@ def save_adapted(
         ModelError: The files cannot be written.
     """
     check_type("encoder", encoder, AdaptedEncoder)
-    return save_folder(Path(out), lambda folder: _write(encoder, readers, folder, about=about), force, check=check)
+    if [point.layer_pooling[0] for point in encoder.points] == [0]:
+        raise CallError(
+            f"'{encoder}' reads the embeddings, which are no encoder by themselves: adapt layer 1 or higher"
+        )
+    model = AdaptedModel(FusedModel(tuple(readers), encoder.fusion), encoder)
+    trust = not is_plain_model(encoder) or any(reader.model.trust for reader in readers)
+    exact = all(reader.model.dtype == torch.float32 for reader in readers)
+    compare = check or (lambda folder: check_encoder_here(folder, model, trust, exact=exact))
+    return save_folder(Path(out), lambda folder: _write(encoder, readers, folder, about=about), force, check=compare)
 
 
 def is_plain_model(encoder: AdaptedEncoder) -> bool:

@@ -15,12 +15,19 @@ from probe.data.dataset import Dataset
 __all__ = ["describe_tuning", "trained_on"]
 
 
-def trained_on(name: str, data: TuningData) -> TrainedOn:
-    """Return what an encoder tuned on rows has seen, given the name that they were loaded by."""
+def trained_on(data: TuningData) -> TrainedOn:
+    """Return what an encoder tuned on rows has seen."""
     if data.corpus is not None:
         return TrainedOn("tuned", tuple(_seen(data.name, data.corpus)), data.corpus.split)
-    with Path(name).open("rb") as file:
-        return TrainedOn("tuned", ((data.name, hashlib.file_digest(file, "sha256").hexdigest()),), data.name)
+    return TrainedOn("tuned", ((data.name, _digest(data)),), data.name)
+
+
+def _digest(data: TuningData) -> str:
+    """Return the sha256 of a file of rows, or of rows that were made in memory."""
+    if not data.file:
+        return hashlib.sha256(repr(data.rows).encode()).hexdigest()
+    with Path(data.file).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:

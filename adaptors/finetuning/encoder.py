@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 from sentence_transformers import SentenceTransformer
 from torch import nn
@@ -16,23 +16,27 @@ from torch import nn
 from adaptors.encoders.st_modules import NETWORK_MODULES
 from adaptors.finetuning.two_towers import AS_PROBED, PairedModel, find_both, has_two_towers, write_pair
 from probe.encoding.hookpoints import own_pooling
-from probe.errors import CallError, ModelError, first_line
-from probe.layers.hookpoint import TOWERS, split_tower
+from probe.errors import CallError, ModelError, check_type, first_line
+from probe.layers.hookpoint import TOWERS, split_name, split_tower
 from probe.layers.layer_stack import LayerStack, find_layers
 from probe.models.info import ModelFiles, find_files
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_files
 from probe.models.options import LoadOptions
 from probe.models.sources import find_source
+from surgery.cutting.blocks import CutModel
 from surgery.cutting.cut import cut
-from surgery.fusing.folder import FUSED_MODULES, is_fused
+from surgery.fusing.folder import FUSED_MODULES, is_fused, save
+from surgery.fusing.model import FusedModel
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.heads import OutputHead
 from surgery.saving.origin import inherit
 from surgery.saving.save import write_model
 
-__all__ = ["Tower", "TrainableEncoder", "check_tokens", "cut_texts", "open_changed", "open_trainable"]
+__all__ = ["Tower", "Trainable", "TrainableEncoder", "check_tokens", "cut_texts", "open_changed", "open_trainable"]
 
+# An encoder as a caller may give it.
+Trainable: TypeAlias = "str | Path | SentenceTransformer | CutModel | FusedModel"
 _SIZES = "sentence_bert_config.json"
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
@@ -90,11 +94,12 @@ class TrainableEncoder:
         return not set(_module_types(self.folder)) & {*FUSED_MODULES, *NETWORK_MODULES}
 
 
-def open_trainable(name: str, scratch: Path | None = None) -> TrainableEncoder:
+def open_trainable(model: "Trainable", scratch: Path | None = None) -> TrainableEncoder:
     """Open an encoder for training.
 
     Args:
-        name: Alias, hub id or folder; a cut, adapted, fused or tuned one too.
+        model: Alias, hub id or folder; a cut, adapted, fused or tuned one too. A `SentenceTransformer`, or the result
+            of `cut`, `keep` or `fuse`, is copied, and is not changed itself.
         scratch: An empty folder, for the files of a model that no command of ours made; when left out, one is made
             that lasts as long as the encoder's model.
 
@@ -105,6 +110,9 @@ def open_trainable(name: str, scratch: Path | None = None) -> TrainableEncoder:
         CallError: There is no such model, or one tower is named of two.
         ModelError: It cannot be loaded.
     """
+    if not isinstance(model, str | Path):
+        return _open_object(model)
+    _, name = split_name(str(model))
     whole, tower = split_tower(name)
     if tower:
         raise CallError(f"'{name}' is one tower of a model, and both are trained: name the whole model, {whole}")
@@ -116,13 +124,28 @@ def open_trainable(name: str, scratch: Path | None = None) -> TrainableEncoder:
         folder = _write_base(name, scratch)
     try:
         # Of a folder's code, nothing but this package's own is run.
-        model = _load(folder)
+        opened = _load(folder)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {first_line(error)}") from error
     if made is not None:
-        weakref.finalize(model, made.cleanup)
-    prompts = {side: (model.prompts or {}).get(side) or "" for side in ("query", "document")}
-    return TrainableEncoder(name, model.float(), folder, _towers(model, folder), prompts)
+        weakref.finalize(opened, made.cleanup)
+    prompts = {side: (opened.prompts or {}).get(side) or "" for side in ("query", "document")}
+    return TrainableEncoder(name, opened.float(), folder, _towers(opened, folder), prompts)
+
+
+def _open_object(model: Any) -> TrainableEncoder:
+    """Open a copy of a model in memory, by way of its files."""
+    expected = "an alias, a hub id, a folder, a SentenceTransformer, or the result of cut, keep or fuse"
+    check_type("model", model, SentenceTransformer | CutModel | FusedModel, expected=expected)
+    made = TemporaryDirectory(prefix="encoder-surgery-", ignore_cleanup_errors=True)
+    folder = Path(made.name, "model")
+    if isinstance(model, SentenceTransformer):
+        model.save_pretrained(str(folder), create_model_card=False)
+    else:
+        save(model, folder)
+    opened = open_trainable(folder)
+    weakref.finalize(opened.model, made.cleanup)
+    return opened
 
 
 def open_changed(encoder: TrainableEncoder, change: Callable[[Path], object]) -> TrainableEncoder:

@@ -1,4 +1,4 @@
-"""All losses as a user sees them: name, formula, the data they take, where they come from."""
+"""All losses as a user sees them: name, class, options, formula, the data they take, where they come from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from adaptors.finetuning.loss_spec import LossEntry
 __all__ = ["ListedLoss", "list_losses", "losses_tables"]
 
 _TITLES = {
-    "tuning": "tuning an encoder",
-    "around": "around another loss for tuning",
-    "states": "on stored states (adaptors fit --loss)",
+    "tuning": "Fine-tuning an encoder (adaptors tune --loss)",
+    "around": "Around another loss (adaptors tune --wrap)",
+    "states": "On cached vectors (adaptors fit --loss)",
 }
 _STATES = {
-    "texts": "stored states, no labels",
-    "rankings": "stored states, no labels",
-    "pairs": "stored states, judgements",
+    "texts": "cached vectors",
+    "rankings": "cached vectors",
+    "pairs": "cached vectors, relevance labels",
 }
 
 
@@ -32,10 +32,11 @@ class ListedLoss:
         name: Its name.
         kind: `tuning`, `around` for a wrapper of such a loss, or `states` for networks on stored states.
         formula: In plain text.
-        data: The columns it takes, or whether it needs judgements.
+        data: The columns it takes, or whether it needs relevance labels.
         source: Where it was published.
-        options: Its settings, the required ones first.
+        options: Its settings, the required ones first, as the command has them: `mini-batch`.
         library: `sentence-transformers` where the loss is its own, else `encoder-surgery`.
+        class_name: Its class, a name that `adaptors tune` takes as well; empty of a loss on stored states.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ListedLoss:
     source: str
     options: tuple[str, ...]
     library: str
+    class_name: str = ""
 
 
 def list_losses() -> tuple[ListedLoss, ...]:
@@ -52,7 +54,7 @@ def list_losses() -> tuple[ListedLoss, ...]:
     from adaptors.fitting.losses import LOSSES
 
     tuning = [_list_part(loss, "tuning", loss.layout.columns) for loss in TUNING_LOSSES.values()]
-    around = [_list_part(wrapper, "around", "that of the loss inside") for wrapper in WRAPPERS.values()]
+    around = [_list_part(wrapper, "around", "as the inner loss") for wrapper in WRAPPERS.values()]
     states = [
         ListedLoss(name, "states", loss.formula, _STATES[loss.form], loss.source, (), "encoder-surgery")
         for name, loss in LOSSES.items()
@@ -61,9 +63,10 @@ def list_losses() -> tuple[ListedLoss, ...]:
 
 
 def _list_part(part: LossEntry, kind: str, data: str) -> ListedLoss:
-    options = (*sorted(part.needs), *sorted(part.options.keys() - part.needs))
+    names = (*sorted(part.needs), *sorted(part.options.keys() - part.needs))
+    options = tuple(name.replace("_", "-") for name in names)
     library = "sentence-transformers" if part.theirs else "encoder-surgery"
-    return ListedLoss(part.name, kind, part.formula, data, part.source, options, library)
+    return ListedLoss(part.name, kind, part.formula, data, part.source, options, library, part.class_name)
 
 
 def losses_tables(losses: Sequence[ListedLoss]) -> list[Table]:
@@ -75,9 +78,11 @@ def _draw(title: str, losses: Sequence[ListedLoss]) -> Table:
     table = Table(
         title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
     )
-    table.add_column("name", no_wrap=True)
-    for column, share in (("formula", 5), ("data form", 3), ("source", 4)):
+    table.add_column("name, class, options", no_wrap=True)
+    for column, share in (("formula", 5), ("columns of the data", 3), ("source", 4)):
         table.add_column(column, overflow="fold", ratio=share)
     for loss in losses:
-        table.add_row(*map(Text, (loss.name, loss.formula, loss.data, loss.source)))
+        options = "".join(f"\n  --{name}" for name in loss.options)
+        named = f"\n  {loss.class_name}" if loss.class_name else ""
+        table.add_row(*map(Text, (f"{loss.name}{named}{options}", loss.formula, loss.data, loss.source)))
     return table

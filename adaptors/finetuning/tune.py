@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptors.finetuning.card import describe_tuning, trained_on
-from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
+from adaptors.finetuning.encoder import Trainable, TrainableEncoder, open_trainable
 from adaptors.finetuning.evaluator import RowSample
 from adaptors.finetuning.lora import check_peft
 from adaptors.finetuning.loss_catalog import WRAPPERS
@@ -16,11 +16,12 @@ from adaptors.finetuning.rounds import Round, train_rounds
 from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
 from adaptors.fitting.options import usual_dims
 from adaptors.rows.hard_negatives import candidate_texts
-from adaptors.rows.load import TuningData, load_tuning_data
+from adaptors.rows.load import TuningData, load_tuning_data, pair_labelled
 from adaptors.training.distributed import is_first
 from adaptors.training.epochs import Epoch, describe_choice, epochs_section
 from adaptors.training.trainer import is_fast
-from probe.errors import CallError
+from probe.data.dataset import Dataset
+from probe.errors import CallError, check_type
 from surgery.saving.save import check_out
 
 __all__ = ["TuneResult", "tune"]
@@ -45,8 +46,8 @@ class TuneResult(TrainingResult):
 
 
 def tune(
-    model: str,
-    data: str | Path,
+    model: Trainable,
+    data: str | Path | Dataset | TuningData,
     *,
     out: str | Path | None = None,
     force: bool = False,
@@ -58,8 +59,10 @@ def tune(
     The best epoch is kept, by nDCG@10 on held-out queries; it may be the beginning.
 
     Args:
-        model: Alias, hub id or folder; a cut, fused, adapted or tuned one too.
-        data: A JSONL or CSV file of rows, or a data set with a split `train`, as `load_tuning_data` takes them.
+        model: Alias, hub id or folder; a cut, fused, adapted or tuned one too. Of a `SentenceTransformer`, or the
+            result of `cut`, `keep` or `fuse`, a copy is trained.
+        data: A JSONL or CSV file of rows, or a data set with a split `train`, as `load_tuning_data` takes them, or what
+            that gave; or a data set in memory, of its split `train` or `dev`.
         out: Folder to save the encoder in; nothing is saved when left out.
         force: Replace a folder that an earlier save made.
         options: Of the training.
@@ -78,22 +81,33 @@ def tune(
         check_out(Path(out), force)
     if chosen.scope.lora is not None:
         check_peft()
-    _log.info("loading %s and %s", data, model)
-    rows = load_tuning_data(str(data), columns=chosen.columns)
+    rows = _load_rows(data, chosen)
     for defect in rows.defects:
-        _log.info("%s: %s", data, defect)
+        _log.info("%s: %s", rows.name, defect)
     encoder = open_trainable(model)
+    _log.info("loaded %s and %s", rows.name, encoder.name)
     trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
     chosen = replace(chosen, goal=_complete(chosen.goal, encoder))
     look = RowSample(encoder.model, rows.rows)
     before = [look()] if chosen.sample else []
     rounds = train_rounds(encoder, rows, candidate_texts(rows), options=replace(chosen, goal=_open_guide(chosen.goal)))
     samples = (*before, look()) if before else ()
-    tuned = _describe(encoder, str(data), rows, options=chosen, rounds=rounds)
+    tuned = _describe(encoder, rows, chosen, rounds=rounds)
     result = TuneResult(tuned=tuned, rounds=rounds, samples=samples)
     if out is not None and is_first():
         result.save(out, force=force)
     return result
+
+
+def _load_rows(data: str | Path | Dataset | TuningData, options: TuneOptions) -> TuningData:
+    if isinstance(data, TuningData):
+        return data
+    if isinstance(data, Dataset):
+        if data.split not in ("train", "dev"):
+            raise CallError(f"the split '{data.split}' of '{data.name}' is scored, not trained on: load train or dev")
+        return pair_labelled(data)
+    check_type("data", data, str | Path, expected="a file of rows, a data set, or what load_tuning_data gave")
+    return load_tuning_data(data, columns=options.columns)
 
 
 def _choose_options(options: TuneOptions | None, settings: dict[str, Any]) -> TuneOptions:
@@ -117,11 +131,9 @@ def _open_guide(goal: Goal) -> Goal:
     return replace(goal, settings=replace(goal.settings, guide=open_trainable(goal.settings.guide).model))
 
 
-def _describe(
-    encoder: TrainableEncoder, source: str, data: TuningData, *, options: TuneOptions, rounds: Sequence[Round]
-) -> Tuned:
+def _describe(encoder: TrainableEncoder, data: TuningData, options: TuneOptions, *, rounds: Sequence[Round]) -> Tuned:
     words = describe_tuning(data, options, rounds)
     sections = "".join(epochs_section(one.epochs) for one in rounds)
     chosen = [describe_choice(one.epochs) for one in rounds if one.epochs]
     facts = {"loss": options.goal.loss, "rows": [one.rows for one in rounds], "kept": chosen}
-    return Tuned(encoder, trained_on(source, data), Path(encoder.name).name, words + sections, facts)
+    return Tuned(encoder, trained_on(data), Path(encoder.name).name, words + sections, facts)

@@ -11,7 +11,7 @@ from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.data import FitData, FitTexts, as_fit_texts, gather_states
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED, check_kinds
-from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.options import TrainOptions, usual_dims
 from probe.data.dataset import Dataset
 from probe.errors import CallError, ProbeError, TrainingError, check_number, check_type
 from probe.evaluation.fusion import Fusion
@@ -31,21 +31,22 @@ class FitPlan:
 
     Attributes:
         kinds: Kinds of adaptors.
-        dims: Dimensions; one adaptor is fitted for the largest, and its prefixes are used for the others.
+        dims: Dimensions; one adaptor is fitted for the largest, and its prefixes are used for the others. Default:
+            the full, half and quarter width of every encoder.
         training: How networks are trained.
         only_labelled: Fit kinds that use relevance labels only with labels, not also without.
     """
 
     kinds: tuple[str, ...]
-    dims: tuple[int, ...]
+    dims: tuple[int, ...] = ()
     training: TrainOptions = field(default_factory=TrainOptions)
     only_labelled: bool = False
 
     def __post_init__(self) -> None:
         """Check the kinds and the dimensions."""
         check_kinds(self.kinds)
-        if not self.kinds or not self.dims:
-            raise CallError("nothing to fit: expected at least one kind of adaptor and one dimension")
+        if not self.kinds:
+            raise CallError("nothing to fit: expected at least one kind of adaptor")
         for dim in self.dims:
             check_number("dimensions", dim, 1)
 
@@ -171,7 +172,7 @@ def _fitting(kind: str, fusion: Fusion, data: FitData, *, dims: Sequence[int]) -
     if KINDS[kind].reads_blocks and len(fusion.points) == 1:
         raise CallError("it weights several hookpoints, found one: give several, joined by +")
     most = data.targets.shape[1] if KINDS[kind].maps_to_final else data.documents.shape[1]
-    fitting = [dim for dim in dims if dim <= most]
+    fitting = [dim for dim in dims or usual_dims(most) if dim <= most]
     if not fitting:
         raise CallError(f"it has at most {most} dimensions: lower --dims")
     return fitting

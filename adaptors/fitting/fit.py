@@ -9,11 +9,11 @@ from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.folder import About, save_adapted
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, fit_adaptors
-from adaptors.fitting.data import as_fit_texts, final_fusion, select_fit_data
+from adaptors.fitting.data import FitTexts, as_fit_texts, final_fusion, select_fit_data
 from adaptors.fitting.kinds import KINDS, check_kinds
-from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.options import TrainOptions, usual_dims
 from probe.data.dataset import Dataset
-from probe.data.loading import as_dataset, load_dataset
+from probe.data.loading import load_dataset
 from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, check_type
@@ -52,7 +52,7 @@ class FittedModel(AdaptedModel):
         force: bool = False,
         options: LoadOptions = EXACT,
         words: str = "",
-        check: Callable[[Path, AdaptedModel], object] = lambda folder, model: None,
+        check: Callable[[Path, AdaptedModel], object] | None = None,
     ) -> Path:
         """Save it as a model that `load_encoder` opens; a linear adaptor on one hookpoint loads anywhere.
 
@@ -61,7 +61,8 @@ class FittedModel(AdaptedModel):
             force: Replace a folder that an earlier save made.
             options: How the models are loaded that are written.
             words: Stands in its card after the scores.
-            check: Is given the finished folder and the model before the folder gets its name.
+            check: Is given the finished folder and the model before the folder gets its name. When left out, the folder
+                is loaded here and has to give the same vectors.
 
         Returns:
             The folder.
@@ -78,7 +79,7 @@ class FittedModel(AdaptedModel):
             Path(out),
             about=about,
             force=force,
-            check=lambda folder: check(folder, model),
+            check=None if check is None else (lambda folder: check(folder, model)),
         )
 
 
@@ -90,9 +91,9 @@ def _reopen(reader: LayerReader, options: LoadOptions) -> LayerReader:
 def fit(
     kind: str,
     spec: "Rankable" = "minilm",
-    data: str | Path | Dataset = "docstrings",
+    data: str | Path | Dataset | FitTexts = "docstrings",
     *,
-    dims: int | Sequence[int] = (),
+    dims: int | Sequence[int] | None = None,
     split: str | None = None,
     labels: str = "none",
     training: TrainOptions | None = None,
@@ -103,9 +104,9 @@ def fit(
     Args:
         kind: One of `KINDS`, such as `lens`, `distil` or `pca`.
         spec: One hookpoint, or a fusion: a spec, or a model or an encoder in memory.
-        data: The data set whose texts are read, or its name or path.
-        dims: Dimensions to score; the result has the greatest. Left out, those of the encoder, or of the final
-            embedding where the adaptor maps to that.
+        data: The data set whose texts are read, or its name or path; or texts that were selected from one.
+        dims: Dimensions to score; the result has the greatest. When left out, all of the encoder's, or of the final
+            embedding's where the adaptor maps to that, a half and a quarter of them; none = all of them alone.
         split: The split that is scored; `test` when left out.
         labels: The split whose judgements may be used, `train` or `dev`; or `none`.
         training: How a network is trained.
@@ -120,22 +121,28 @@ def fit(
     """
     options, training = RunOptions.of(options), training or TrainOptions()
     _check_kind(kind, labels, training)
-    corpus = as_dataset(data) if isinstance(data, Dataset) else load_dataset(data, split)
+    given = _select_texts(data, split, labels)
+    texts = replace(given, corpus=options.apply_id_rule(given.corpus))
     resolved = resolve_specs(as_specs([spec]), options.load, options.store, similarity=options.similarity)
     _check_single(resolved)
     shown = _beside_full(resolved) if KINDS[kind].maps_to_final else resolved
     readers = tuple(candidate.reader for candidate in resolved.candidates)
-    wanted = (dims,) if isinstance(dims, int) else tuple(dims)
+    wanted = (dims,) if isinstance(dims, int) else dims
     width = sum(widths_of(cast(Fusion, shown.baseline).points, readers))
-    plan = FitPlan((kind,), wanted or (width,), training, only_labelled=True)
-    dataset = options.apply_id_rule(corpus)
-    texts = as_fit_texts(dataset, labels) if isinstance(data, Dataset) else select_fit_data(str(data), dataset, labels)
+    chosen = usual_dims(width) if wanted is None else tuple(wanted) or (width,)
+    plan = FitPlan((kind,), chosen, training, only_labelled=True)
     fitted = fit_adaptors(resolved, plan, texts, options=options)
     encoders = [*shown.fusions, *fitted.adapted]
-    board = rank_candidates(shown.candidates, dataset, str(shown.baseline), options=options, fusions=encoders)
+    board = rank_candidates(shown.candidates, texts.corpus, str(shown.baseline), options=options, fusions=encoders)
     board = replace(board, settings={**board.settings, "adaptors": list(fitted.notes)})
     best: AdaptedEncoder = max(fitted.adapted, key=lambda encoder: encoder.dim)
     return FittedModel(FusedModel(readers, best.fusion), best, board)
+
+
+def _select_texts(data: str | Path | Dataset | FitTexts, split: str | None, labels: str) -> FitTexts:
+    if isinstance(data, str | Path):
+        return select_fit_data(str(data), load_dataset(data, split), labels)
+    return as_fit_texts(data, labels)
 
 
 def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:
@@ -144,7 +151,7 @@ def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:
     check_kinds([kind])
     if labels != "none" and not KINDS[kind].uses_labels:
         having = ", ".join(name for name, one in KINDS.items() if one.uses_labels)
-        raise CallError(f"'{kind}' uses no judgements: leave out --labels, or take one of {having}")
+        raise CallError(f"'{kind}' uses no relevance labels: leave out --labels, or take one of {having}")
     if training.loss is not None and not KINDS[kind].uses_labels:
         raise CallError(f"'{kind}' has no other loss than its own: leave out --loss")
 
@@ -166,6 +173,11 @@ def _check_single(resolved: ResolvedSpecs) -> None:
     if encoders != 1 or not isinstance(spec, Fusion):
         raise CallError(
             f"'{spec}' names {encoders} encoders or a saved one: an adaptor is fitted on one hookpoint or fusion"
+        )
+    if [point.layer_pooling[0] for point in spec.points] == [0]:
+        raise CallError(
+            f"'{spec}' is the embeddings, which are no encoder by themselves: name layer 1 or a higher one; adaptors "
+            "rank scores it"
         )
     if any(candidate.reader.model.tower for candidate in resolved.candidates):
         raise CallError(

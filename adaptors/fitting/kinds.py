@@ -8,7 +8,7 @@ from adaptors.fitting.data import FitData
 from adaptors.fitting.options import FitResult, TrainOptions
 from adaptors.modules.base import Adaptor
 from adaptors.modules.registry import NETWORKS
-from probe.errors import CallError
+from probe.errors import CallError, did_you_mean
 from probe.results.leaderboard import PCA
 
 __all__ = ["KINDS", "LENS", "RECOMMENDED", "Kind", "check_kinds"]
@@ -79,5 +79,5 @@ def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
     """
     unknown = [name for name in names if name not in KINDS]
     if unknown:
-        raise CallError(f"unknown adaptor '{unknown[0]}': expected one of {', '.join(KINDS)}")
+        raise CallError(f"unknown adaptor '{unknown[0]}': {did_you_mean(unknown[0], list(KINDS))}")
     return tuple(dict.fromkeys([*names, PCA]))

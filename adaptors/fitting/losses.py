@@ -15,7 +15,7 @@ from adaptors.losses.states import (
 )
 from adaptors.modules.base import Network
 from adaptors.modules.mlp import Autoencoder, Residual
-from probe.errors import CallError
+from probe.errors import CallError, did_you_mean
 
 __all__ = ["LOSSES", "LossChoice", "choose_loss"]
 
@@ -134,10 +134,10 @@ def choose_loss(name: str, labelled: bool) -> LossChoice:
         CallError: The name is unknown, or the loss needs labels and there are none, or vice versa.
     """
     if name not in LOSSES:
-        raise CallError(f"unknown loss '{name}': expected one of {', '.join(LOSSES)}")
+        raise CallError(f"unknown loss '{name}': {did_you_mean(name, list(LOSSES))}")
     choice = LOSSES[name]
     if (choice.form == "pairs") != labelled:
         if labelled:
-            raise CallError(f"the loss '{name}' does not use relevance labels: remove --labels")
+            raise CallError(f"the loss '{name}' takes no relevance labels: leave out --labels")
         raise CallError(f"the loss '{name}' needs relevance labels: add --labels train")
     return choice

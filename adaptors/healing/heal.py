@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from adaptors.encoders.description import TrainedOn
-from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
+from adaptors.finetuning.encoder import Trainable, TrainableEncoder, open_trainable
 from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
 from adaptors.healing.held_out import Agreement
 from adaptors.healing.lens import add_lens, has_lens
 from adaptors.healing.start import HealStart, choose_start
 from adaptors.healing.teacher import find_teacher
-from adaptors.healing.texts import HealTexts, gather_heal_texts, load_heal_texts
+from adaptors.healing.texts import HealData, HealTexts, gather_heal_texts, load_heal_texts
 from adaptors.healing.trainer import HealedState, HealOptions, HealSample, train_student
 from adaptors.training.pace import Budget
 from adaptors.training.trainer import is_fast
@@ -70,10 +70,10 @@ class HealResult(TrainingResult):
 
 
 def heal(
-    cut: str,
-    data: str | Path | Sequence[str | Path] = "docstrings",
+    cut: Trainable,
+    data: HealData = "docstrings",
     *,
-    teacher: str | None = None,
+    teacher: str | Path | None = None,
     out: str | Path | None = None,
     force: bool = False,
     store: Store | None = None,
@@ -85,8 +85,8 @@ def heal(
     The state nearest to the teacher on held-out texts is kept; it may be the beginning.
 
     Args:
-        cut: Folder of a cut encoder, with a lens or without.
-        data: Text, Markdown, JSONL or CSV files, or names of data sets, whose texts are read; one or several.
+        cut: A cut encoder, with a lens or without: its folder, or the result of `cut` or `keep`, which is not changed.
+        data: Files or data sets whose texts are read, one or several; texts themselves as `{"mine": texts}`.
         teacher: The full model; what the folder says it was cut from when left out.
         out: Folder to save the encoder in; nothing is saved when left out.
         force: Replace a folder that an earlier save made.
@@ -103,30 +103,29 @@ def heal(
         TrainingError: The loss is not a number, or the time is over before the first step.
     """
     chosen = _choose_options(options, settings)
-    names = [str(name) for name in ([data] if isinstance(data, str | Path) else data)]
     if out is not None:
         check_out(Path(out), force)
     budget = chosen.budget
     student = open_trainable(cut)
     _refuse_towers(student)
-    source = find_teacher(student, teacher)
+    source = find_teacher(student, None if teacher is None else str(teacher))
     trained_files(student, student.folder)  # what cannot be saved is not trained
     progress = chosen.progress
     if budget is not None:
         budget.reserve = _SAVING * budget.spent() + _WRITING
         progress = _checking(progress, budget)
-    _log.info("loading %s, and %s, the teacher of %s", ", ".join(names), source, cut)
-    texts = gather_heal_texts(open_reader(source, None, store), load_heal_texts(names), store, progress=progress)
+    given = load_heal_texts(data)
+    _log.info("%s learns from %s on %s", student.name, source, ", ".join(one.corpus.name for one in given))
+    texts = gather_heal_texts(open_reader(source, None, store), given, store, progress=progress)
     chosen = replace(chosen, progress=progress)
     student, start = _begin(source, student, texts, options=chosen)
     look = HealSample(student.model, texts, chosen.seed)
     before = [look()] if chosen.sample else []
     state = train_student(student, texts, chosen)
     samples = (*before, look()) if before else ()
-    described = Tuned(student, TrainedOn("healed", texts.seen), Path(cut).name, "")
+    described = Tuned(student, TrainedOn("healed", texts.seen), Path(student.name).name, "")
     result = HealResult(tuned=described, samples=samples, teacher=source, state=state)
-    words = f"## Healed\n\n{start} {_describe(result, texts, chosen)}"
-    result = replace(result, tuned=replace(described, words=words, facts=_facts(result)))
+    result = _with_words(result, f"{start} {_describe(result, texts, chosen)}")
     if out is not None:
         result.save(out, force=force)
     return result
@@ -182,6 +181,11 @@ def _begin(
     words = _describe_start(teacher, tried, found)
     _log.info(words.replace("`", "'"))
     return student, words
+
+
+def _with_words(result: HealResult, words: str) -> HealResult:
+    """Return a result whose card and saved facts say what was done."""
+    return replace(result, tuned=replace(result.tuned, words=f"## Healed\n\n{words}", facts=_facts(result)))
 
 
 def _describe_start(teacher: str, tried: Sequence[HealStart], found: str) -> str:

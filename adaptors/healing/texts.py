@@ -1,6 +1,6 @@
 """Texts that a cut encoder is healed on, with the full model's vectors; no label is read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,23 +28,35 @@ from probe.encoding.chunk_states import (
 )
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
-from probe.errors import CallError, DataError, ModelError
+from probe.errors import CallError, DataError, ModelError, check_type, wrong_type
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
 from probe.store.store import Store
 
-__all__ = ["HealTexts", "check_width", "draw_batches", "embed_texts", "gather_heal_texts", "load_heal_texts"]
+__all__ = [
+    "HealData",
+    "HealTexts",
+    "check_width",
+    "draw_batches",
+    "embed_texts",
+    "gather_heal_texts",
+    "load_heal_texts",
+]
 
 # Batches whose texts are sorted by length together, so that little of a batch is padding.
 _WINDOW = 16
 _MOST_HELD_OUT = 256
 _BATCH = 32
 
+# Texts as a caller may give them.
+HealData = str | Path | Dataset | Sequence[str | Path | Dataset] | Mapping[str, Sequence[str]]
 
-def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
+
+def load_heal_texts(data: HealData) -> list[FitTexts]:
     """Load texts to heal on; judgements are not used.
 
     Args:
-        names: Text, Markdown, JSONL or CSV files, or what `load_dataset` takes.
+        data: Text, Markdown, JSONL or CSV files, or what `load_dataset` takes or gave; one or several. A mapping from a
+            name to texts stands for those.
 
     Returns:
         One value per name. Of a data set, the documents and the queries of its training split. Of a text or Markdown
@@ -55,11 +67,19 @@ def load_heal_texts(names: Sequence[str]) -> list[FitTexts]:
         CallError: There is no such file or data set.
         DataError: It is malformed, or holds no text.
     """
-    return [_load(name) for name in names]
+    if isinstance(data, Mapping):
+        return [FitTexts(_as_documents(name, texts)) for name, texts in data.items()]
+    several = [data] if isinstance(data, str | Path | Dataset) else data
+    check_type("data", several, Sequence, expected="a file, a data set, a list of them, or texts as {'mine': texts}")
+    return [_load(one) for one in several]
 
 
-def _load(name: str) -> FitTexts:
-    path = Path(name)
+def _load(given: str | Path | Dataset) -> FitTexts:
+    if isinstance(given, Dataset):
+        refuse_images(given, "healing")
+        return FitTexts(given)
+    check_type("data", given, str | Path, expected="a file, or a data set or its name or path")
+    name, path = str(given), Path(given)
     if path.suffix.lower() in DOCUMENT_FILES and not path.is_dir():
         return FitTexts(_read_file(path))
     dataset = load_dataset(name)
@@ -69,11 +89,19 @@ def _load(name: str) -> FitTexts:
 
 def _read_file(path: Path) -> Dataset:
     """Return a file's texts as documents without queries."""
-    texts = tuple(dict.fromkeys(text for file in list_documents(path) for text in _texts(file) if text))
+    return _as_documents(path.name, [text for file in list_documents(path) for text in _texts(file)], str(path))
+
+
+def _as_documents(name: str, given: Sequence[str], source: str = "") -> Dataset:
+    check_type("texts", given, Sequence, expected="a list of strings")
+    others = [text for text in given if not isinstance(text, str)]
+    if isinstance(given, str) or others:
+        raise wrong_type("texts", others[0] if others else given, "a list of strings")
+    texts = tuple(dict.fromkeys(text for text in given if text))
     if not texts:
-        raise DataError(f"'{path}' holds no text: expected at least one")
+        raise DataError(f"'{source or name}' holds no text: expected at least one")
     ids = tuple(str(number) for number in range(1, len(texts) + 1))
-    return Dataset(path.name, split="", documents=Texts(ids, texts), queries=Texts((), ()), qrels={})
+    return Dataset(name, split="", documents=Texts(ids, texts), queries=Texts((), ()), qrels={})
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -13,10 +13,10 @@ from adaptors.rows.forms import Form, find_form
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
 from probe.data.dataset import Dataset, Defects
 from probe.data.loading import load_dataset
-from probe.errors import CallError, DataError
+from probe.errors import CallError, DataError, check_type
 from probe.io.column_files import RECORD_FILES, column_names, column_text, finite_number, read_columns
 
-__all__ = ["TuningData", "load_tuning_data"]
+__all__ = ["TuningData", "load_tuning_data", "pair_labelled"]
 
 _Record = dict[str, Any]
 
@@ -30,15 +30,17 @@ class TuningData:
         rows: The rows, in order.
         defects: What was left out, with file and line or id.
         corpus: The data set they come from; None where they come from a file.
+        file: The file they come from; empty where they come from a data set, or were made in memory.
     """
 
     name: str
     rows: tuple[Row, ...]
     defects: tuple[str, ...] = ()
     corpus: Dataset | None = None
+    file: str = ""
 
 
-def load_tuning_data(name: str, split: str = "train", columns: Mapping[str, str] | None = None) -> TuningData:
+def load_tuning_data(name: str | Path, split: str = "train", columns: Mapping[str, str] | None = None) -> TuningData:
     """Load rows to train on, by name or path.
 
     Args:
@@ -56,20 +58,22 @@ def load_tuning_data(name: str, split: str = "train", columns: Mapping[str, str]
         CallError: There is no such file, data set or split.
         DataError: It is malformed, or holds no row.
     """
+    check_type("data", name, str | Path, expected="a file of rows, or a data set's name or path")
     path = Path(name)
     if path.suffix.lower() in RECORD_FILES:
         rows: tuple[Row, ...] = tuple(_read_file(path, columns or {}))
-        data = TuningData(path.name, rows)
+        data = TuningData(path.name, rows, file=str(path))
     elif columns:
         raise CallError(f"--columns names the columns of a file, and '{name}' is a data set: leave it out")
     else:
-        data = _pair_judged(load_dataset(name, split))
+        data = pair_labelled(load_dataset(name, split))
     if not data.rows:
         raise DataError(f"'{name}' holds nothing to train on: expected at least one row")
     return data
 
 
-def _pair_judged(dataset: Dataset) -> TuningData:
+def pair_labelled(dataset: Dataset) -> TuningData:
+    """Return a pair for every relevant document of a data set's queries."""
     relevant = {name for judged in dataset.qrels.values() for name, grade in judged.items() if grade > 0}
     texts = {name: text for name, text in dataset.documents if name in relevant}
     defects, rows = Defects(), []

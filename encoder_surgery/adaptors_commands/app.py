@@ -11,10 +11,10 @@ __all__ = ["adaptors_app"]
 
 adaptors_app = app(
     "Learn on top of an encoder.",
-    "adaptors rank minilm --dataset docstrings --dims 128",
+    "adaptors rank minilm --dims 128",
     {
-        "adaptors rank minilm --dataset docstrings --dims 256,128": rank,
-        "adaptors fit lens minilm@5 --dataset docstrings --out ./minilm-5-lens": fit,
+        "adaptors rank minilm -d docstrings --dims 256,128": rank,
+        "adaptors fit lens minilm@5 -d docstrings": fit,
         "adaptors losses": losses,
         "adaptors tune minilm -d pairs.jsonl --epochs 1 --out ./minilm-mine": tune,
         "adaptors heal ./minilm-3-lens --steps 20 --out ./minilm-3-healed": heal,

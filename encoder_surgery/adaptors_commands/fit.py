@@ -1,21 +1,23 @@
 """The command `adaptors fit`."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
+from encoder_surgery.adaptors_commands.training_flags import FittedDims, OutFolder
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
 
-__all__ = ["fit"]
+__all__ = ["fit", "name_adaptor"]
 
-Checkpoints = Annotated[Path | None, flag("Checkpoint folder; resumes automatically.")]
 _KIND_HELP = (
     "truncate, pca, spectral, lens, distil, or a network: rotation, linear, scalar-mix, attention, residual, mlp, "
-    "autoencoder; linear-original and mlp-original: as in the experiment compared with."
+    "autoencoder, linear-original, mlp-original."
 )
 
 
@@ -26,40 +28,100 @@ def _is_untrained(values: Mapping[str, Any]) -> bool:
     return kind is not None and not kind.is_trained
 
 
-@friendly
-@refuses(Idle(("steps", "lr", "checkpoint_dir", "report_to"), _is_untrained, "with {kind}, which is not trained"))
-def fit(
-    kind: Annotated[str, typer.Argument(help=_KIND_HELP)],
-    on: Annotated[str, flag("What to adapt: one hookpoint, or a fusion by +.", "--on")],
-    out: option.OutFolder,
-    dataset: option.DatasetName = "docstrings",
-    dims: Annotated[str | None, flag("Dimensions to score; the greatest is saved.")] = None,
-    split: option.Split = None,
-    labels: option.Labels = "none",
-    loss: Annotated[str | None, flag("A loss other than the kind's own: similarity, ranking, margin, ...")] = None,
-    steps: option.Steps = 300,
-    lr: Annotated[float, flag("Learning rate at the first step.", callback=option.check_rate)] = 1e-3,
-    seed: option.Seed = 0,
-    checkpoint_dir: Checkpoints = None,
-    report_to: Annotated[str, flag("Track the training: tensorboard, wandb, ... (installed by you).")] = "none",
-    force: option.Force = False,
-    drop_same_id: option.DropSameId = False,
-    max_tokens: option.MaxTokens = None,
-    *,
-    trust: option.TrustFlag,
-    store: option.StoreFlags,
-) -> None:
-    """Fit one adaptor, without labels unless told otherwise, and save it with its encoder; prints the folder.
+def _has_own_loss(values: Mapping[str, Any]) -> bool:
+    from adaptors.fitting.kinds import KINDS
 
-    A lens maps into the full model's space: a cut query encoder with a lens can search an index that the full model
-    built.
+    kind = KINDS.get(values["kind"])
+    return kind is not None and not kind.uses_labels
+
+
+@dataclass(frozen=True)
+class NetworkFlags:
+    """How a network is trained."""
+
+    panel: ClassVar[str] = "Training"
+
+    labels: option.Labels = "none"
+    loss: Annotated[str | None, flag("Loss; default: the kind's own. See `adaptors losses`.")] = None
+    steps: option.Steps = 300
+    lr: Annotated[float, flag("Initial learning rate.", callback=option.check_rate)] = 1e-3
+    seed: option.Seed = 0
+    checkpoint_dir: Annotated[Path | None, flag("Checkpoint folder; resumes automatically.")] = None
+    report_to: Annotated[str, flag("Experiment tracker: wandb, tensorboard, ... (installed by you).")] = "none"
+
+
+@dataclass(frozen=True)
+class ScoreFlags:
+    """How the adaptor is scored."""
+
+    panel: ClassVar[str] = "Data"
+
+    split: option.Split = None
+    limit: option.Limit = None
+    metric: option.MetricName = "ndcg@10"
+    similarity: option.Similarity = "own"
+    drop_same_id: option.DropSameId = False
+
+
+@friendly
+@refuses(
+    Idle(("steps", "lr", "checkpoint_dir", "report_to"), _is_untrained, "with {kind}, which is not trained"),
+    Idle(("loss",), _has_own_loss, "with {kind}, which has no other loss than its own"),
+)
+def fit(
+    kind: Annotated[str, typer.Argument(help=_KIND_HELP, metavar="KIND")],
+    spec: option.Spec = "minilm",
+    dataset: option.DatasetName = "docstrings",
+    dims: FittedDims = None,
+    out: OutFolder = None,
+    *,
+    data: ScoreFlags,
+    training: NetworkFlags,
+    loading: option.EncodeFlags,
+    store: option.StoreFlags,
+    force: option.Force = False,
+) -> None:
+    """Fit one adaptor, without labels by default, and save it with its encoder; prints the folder.
+
+    A lens maps to the full model's space: with it a cut encoder of queries can search an index of the full model.
     """
     from adaptors.fitting.options import TrainOptions
     from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
-    lengths = option.parse_dims(dims) if dims else ()
-    training = TrainOptions(loss, steps, lr, seed, checkpoint_dir, report_to)
     request = FitRequest(
-        kind, on, lengths, dataset, split, out, force, store.open(), labels, training, drop_same_id=drop_same_id
+        kind,
+        spec,
+        option.parse_dims(dims) if dims else None,
+        dataset,
+        data.split,
+        out or Path(name_adaptor(spec, kind)),
+        force,
+        store.open(),
+        training.labels,
+        TrainOptions(
+            training.loss,
+            training.steps,
+            training.lr,
+            training.seed,
+            training.checkpoint_dir,
+            training.report_to,
+        ),
+        data.similarity,
+        data.drop_same_id,
+        data.limit,
+        data.metric,
     )
-    fit_and_save(request, trust.load_options(dtype="float32", device="cpu", max_tokens=max_tokens))
+    fit_and_save(request, loading.load_options())
+
+
+def name_adaptor(spec: str, kind: str) -> str:
+    """Return the usual name of an adaptor's folder: of every hookpoint the model's and the layer's, and the kind's."""
+    from encoder_surgery.shell.save_model import name_folder
+    from probe.layers.hookpoint import split_fusion, split_name, split_spec
+
+    given = split_name(spec)[0]
+    if given:
+        return f"{given}-{kind}"
+    parts = [(name_folder(part.model), part.layers or "") for part in map(split_spec, split_fusion(spec))]
+    names = ["-".join(filter(None, (model, layer))) for model, layer in parts]
+    return re.sub(r"[^\w.+-]", "-", f"{'+'.join(names)}-{kind}")

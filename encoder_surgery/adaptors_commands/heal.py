@@ -39,7 +39,7 @@ class HealFlags:
 @friendly
 @refuses(Idle(("steps",), lambda values: values["minutes"] is not None, "with --minutes"))
 def heal(
-    cut: Annotated[str, typer.Argument(help="Folder of a cut encoder, from `surgery cut` or `surgery keep`.")],
+    cut: Annotated[str, typer.Argument(help="Folder from `surgery cut` or `surgery keep`.", metavar="CUT")],
     dataset: Annotated[list[str] | None, flag(_TEXTS, "--dataset", "-d")] = None,
     teacher: Annotated[str | None, flag("Full model; default: the model it was cut from.")] = None,
     steps: Annotated[int, flag("Training steps.", min=1)] = 1000,

@@ -1,8 +1,10 @@
 """The command `adaptors rank`."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
+from encoder_surgery.adaptors_commands.training_flags import FittedDims
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
@@ -11,7 +13,7 @@ from encoder_surgery.shell.progress import working
 
 __all__ = ["rank"]
 
-Kinds = Annotated[str | None, flag("Kinds with commas, as `adaptors fit -h` names them; all when left out.")]
+Kinds = Annotated[str | None, flag("Kinds of adaptors, comma-separated, as in `adaptors fit`; default: all.")]
 
 
 def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -27,30 +29,39 @@ def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
     return where
 
 
+@dataclass(frozen=True)
+class FitFlags:
+    """How adaptors are fitted and ranked."""
+
+    panel: ClassVar[str] = "Data"
+
+    labels: option.Labels = "none"
+    steps: option.Steps = 300
+    metric: option.MetricName = "ndcg@10"
+    seed: option.Seed = 0
+    similarity: option.Similarity = "own"
+    drop_same_id: option.DropSameId = False
+
+
 @friendly
 @refuses(
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
-    Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses judgements"),
+    Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
 )
 def rank(
-    on: Annotated[list[str], flag("What to adapt: a hookpoint, several layers, or a fusion by +.", "--on")],
-    dims: Annotated[str, flag("Dimensions to keep, with commas.")] = "512,256,128",
+    specs: option.Specs = ["minilm"],  # noqa: B006
     kinds: Kinds = None,
-    labels: option.Labels = "none",
-    steps: option.Steps = 300,
-    metric: option.MetricName = "ndcg@10",
-    seed: option.Seed = 0,
-    similarity: option.Similarity = "own",
-    drop_same_id: option.DropSameId = False,
+    dims: FittedDims = None,
     *,
     data: option.DataFlags,
-    loading: option.DeviceFlags,
+    ranking: FitFlags,
+    loading: option.EncodeFlags,
     store: option.StoreFlags,
     output: ResultFlags,
 ) -> None:
-    """Rank kinds of adaptors on hookpoints, dimension by dimension, each beside PCA and the frozen encoder."""
+    """Rank kinds of adaptors on encoders, at several dimensions, each beside PCA and the frozen encoder."""
     output.check("leaderboard")
-    lengths = option.parse_dims(dims)
+    lengths = option.parse_dims(dims) if dims else ()
     from adaptors.encoders.specs import resolve_specs
     from adaptors.fitting.compare import FitPlan, compare_adaptors
     from adaptors.fitting.data import select_fit_data
@@ -58,27 +69,25 @@ def rank(
     from adaptors.fitting.options import TrainOptions
     from probe.experiments.options import RunOptions
     from probe.metrics.retrieval import Metric
-    from probe.metrics.similarity import check_similarity
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
     chosen = check_kinds(named)
-    ranked_by = Metric.parse(metric)
-    check_similarity(similarity)
+    ranked_by = Metric.parse(ranking.metric)
     opened = store.open()
-    say(f"loading {data.dataset} and the models of {', '.join(on)}")
+    say(f"loading {data.dataset} and the models of {', '.join(specs)}")
     with working() as report:
         texts = data.load()
-        resolved = resolve_specs(on, loading.load_options(), opened, similarity=similarity)
+        resolved = resolve_specs(specs, loading.load_options(), opened, similarity=ranking.similarity)
         options = RunOptions(
             metric=ranked_by,
-            seed=seed,
+            seed=ranking.seed,
             command=command_line(),
             store=opened,
             progress=report,
             examples=output.writes_json,
-            similarity=similarity,
-            drop_same_id=drop_same_id,
+            similarity=ranking.similarity,
+            drop_same_id=ranking.drop_same_id,
         )
-        plan = FitPlan(chosen, lengths, TrainOptions(steps=steps, seed=seed, progress=report))
-        board = compare_adaptors(resolved, plan, select_fit_data(data.dataset, texts, labels), options=options)
+        plan = FitPlan(chosen, lengths, TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report))
+        board = compare_adaptors(resolved, plan, select_fit_data(data.dataset, texts, ranking.labels), options=options)
     output.emit(board)

@@ -10,13 +10,19 @@ import typer
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.options import Force
 from encoder_surgery.shell.output import check_file, check_plot, say, write_file
+from encoder_surgery.shell.panels import MAIN_PANEL
 
 if TYPE_CHECKING:
     from adaptors.finetuning.saved import TrainingResult
 
-__all__ = ["BatchSize", "Longest", "OutFolder", "TrainingOutput"]
+__all__ = ["BatchSize", "FittedDims", "Longest", "OutFolder", "TrainingOutput"]
 
-OutFolder = Annotated[Path | None, flag("Output folder; default: named after the model.", "--out", "-o")]
+OutFolder = Annotated[
+    Path | None, flag("Output folder; default: named after the model.", "--out", "-o", panel=MAIN_PANEL)
+]
+FittedDims = Annotated[
+    str | None, flag("Dimensions to keep, comma-separated; default: full, half, quarter of the width.")
+]
 BatchSize = Annotated[int, flag("Batch size.", min=2)]
 Longest = Annotated[int | None, flag("Maximum input length while training; default: the model's own.", min=8)]
 

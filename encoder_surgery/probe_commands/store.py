@@ -35,7 +35,7 @@ def show(store: StoreFolder, output: FormatFlag) -> None:
         say(f"store: {opened.folder}")
         left = len(find_leftovers(opened))
         if left:
-            say(f"{left} files and folders were left half-written by interrupted runs: probe store prune deletes them")
+            say(f"{left} incomplete files and folders of interrupted runs: probe store prune deletes them")
 
 
 @store_app.command(epilog="Example: probe store verify")
@@ -58,8 +58,10 @@ def verify(store: StoreFolder) -> None:
     for message in damaged:
         typer.echo(message)
     if damaged:
-        raise ProbeError(f"{len(damaged)} of {checked} files are damaged: the next run that needs them redoes them")
-    typer.echo(f"{checked} files, all sound")
+        raise ProbeError(
+            f"{len(damaged)} of {checked} files are damaged: the next run that needs them encodes their texts again"
+        )
+    typer.echo(f"{checked} files, none damaged")
 
 
 @store_app.command(epilog="Example: probe store prune --unused-for 30 --dry-run")

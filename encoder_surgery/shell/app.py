@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_args
 
 import typer
+from typer.models import ArgumentInfo
 
 from encoder_surgery.shell.given import CheckedCommand
 from encoder_surgery.shell.panels import ADVANCED_PANEL, RUN_PANEL, show_all
@@ -185,8 +186,8 @@ def _help_all() -> inspect.Parameter:
 
 
 def _prominence(option: inspect.Parameter) -> int:
-    """Return the place of a parameter in the help: the encoder, the data set, then the rest in their order."""
-    if mark_of(option):
+    """Return the place of a parameter in the help: arguments in their order, the data set, then the rest in theirs."""
+    if mark_of(option) or any(isinstance(part, ArgumentInfo) for part in get_args(option.annotation)):
         return 0
     return 1 if option.name == "dataset" else 2
 

@@ -56,7 +56,7 @@ class EngineFlags:
             raise CallError(f"--gpus-per-worker {gpus:g}: expected 0, a part of a GPU as 0.5, or a whole number")
         tokens = [spec for spec in specs if re.search(rf"(^|:){TOKENS}($|\+)", spec)]
         if tokens:
-            raise CallError(f"--engine ray compares one vector per text, '{tokens[0]}' is many: leave one of them out")
+            raise CallError(f"--engine ray does not support token vectors: remove '{tokens[0]}' or --engine ray")
         from probe.distributed.cluster import check_address, check_ray
 
         check_ray()

@@ -26,7 +26,8 @@ class FitRequest:
     Attributes:
         kind: Kind of adaptor.
         spec: The encoder.
-        dims: Dimensions to score, greatest first; the saved model has the greatest. Empty = the final embedding's.
+        dims: Dimensions to score, greatest first; the saved model has the greatest. Empty = all that there are; None =
+            all, a half, a quarter.
         dataset: The data set whose texts are looked at.
         split: The split that is scored.
         out: Folder to make.
@@ -36,11 +37,13 @@ class FitRequest:
         training: How a network is trained.
         similarity: What vectors are compared by, when they are scored.
         drop_same_id: Whether a document with the query's own id is dropped whatever its text.
+        limit: Approximate number of documents; all when left out.
+        metric: What the table is ranked by.
     """
 
     kind: str
     spec: str
-    dims: tuple[int, ...]
+    dims: tuple[int, ...] | None
     dataset: str
     split: str | None
     out: Path
@@ -50,17 +53,24 @@ class FitRequest:
     training: TrainOptions = field(default_factory=TrainOptions)
     similarity: str = "own"
     drop_same_id: bool = False
+    limit: int | None = None
+    metric: str = "ndcg@10"
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
-    """Fit, score, save, check in a fresh process, and print the folder."""
+    """Fit, score, save, check in a fresh process, and print the folder.
+
+    Args:
+        request: What is fitted.
+        options: How the model is loaded for the fit; it is saved and checked in float32.
+    """
     from adaptors.encoders.folder import is_plain_model
     from adaptors.training.epochs import epochs_section
     from surgery.saving.fresh_process import check_encoder
     from surgery.saving.save import check_out
 
     check_out(request.out, request.force)
-    fitted = _fit(request, replace(options, dtype="auto", device="auto"))
+    fitted = _fit(request, options)
     encoder, board = fitted.encoder, fitted.board
     show_epochs(encoder.epochs)
     for note in board.settings["adaptors"]:
@@ -74,7 +84,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     fitted.save(
         request.out,
         force=request.force,
-        options=options,
+        options=replace(options, dtype="float32", device="cpu"),
         words=epochs_section(encoder.epochs),
         check=lambda folder, model: check_encoder(folder, model, trust),
     )
@@ -82,11 +92,14 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
 
 
 def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
+    from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.fit import fit
+    from probe.data.loading import load_dataset
     from probe.experiments.options import RunOptions
 
-    with working() as report:
+    with working(request.training.checkpoint_dir) as report:
         ranking = RunOptions(
+            metric=request.metric,
             seed=request.training.seed,
             command=command_line(),
             store=request.store,
@@ -95,12 +108,12 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
             drop_same_id=request.drop_same_id,
             load=options,
         )
+        corpus = load_dataset(request.dataset, request.split, request.limit, drop_same_id=request.drop_same_id)
         return fit(
             request.kind,
             request.spec,
-            request.dataset,
+            select_fit_data(request.dataset, corpus, request.labels),
             dims=request.dims,
-            split=request.split,
             labels=request.labels,
             training=replace(request.training, progress=report),
             options=ranking,

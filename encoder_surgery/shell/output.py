@@ -109,9 +109,10 @@ class FormatFlag:
 class ResultFlags(FormatFlag):
     """The output of a command whose result can be saved and plotted."""
 
-    format: Annotated[  # type: ignore[assignment]
-        Literal["table", "json", "csv", "markdown"], flag("Output format.", "--format", "-f")
-    ] = "table"
+    format: Annotated[
+        Literal["table", "json", "csv", "markdown"],  # more than a command without a result has
+        flag("Output format.", "--format", "-f"),
+    ] = "table"  # type: ignore[assignment]
     details: Annotated[bool, flag("Print all settings below the table.", "--details")] = False
     columns: Annotated[str | None, flag("Columns of the table, separated by commas; default: all that fit.")] = None
     save: Annotated[Path | None, flag("Save to a .json, .csv, .md or .txt file.")] = None

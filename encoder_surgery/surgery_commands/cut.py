@@ -47,6 +47,7 @@ def cut(
     options = loading.load_options(dtype="float32", device="cpu")
     out = folder.out or Path(f"{name_folder(model)}-after-{after}{'-lens' if lens else ''}")
     if lens:
+        from adaptors.fitting.options import TrainOptions
         from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
         if after < 1:
@@ -67,8 +68,11 @@ def cut(
             card.open(),
             similarity=card.similarity,
             drop_same_id=card.drop_same_id,
+            limit=card.limit,
+            metric=card.metric,
+            training=TrainOptions(seed=card.seed),
         )
-        fit_and_save(request, options)
+        fit_and_save(request, loading.load_options())
         return
     make_and_save(
         lambda: cut_model(load_model(model, options), after),

@@ -127,10 +127,10 @@ def scan_corpus(
 
 
 def document_sources(documents: Documents, names: Container[str]) -> dict[str, str]:
-    """Return the files that documents were made from, by id, where the corpus has them in its metadata.
+    """Return the source files of documents by id, from the metadata of the corpus.
 
     Args:
-        documents: A corpus; one in memory has no metadata, and one whose first document has none is not read on.
+        documents: A corpus; in-memory corpora have no metadata, and reading stops if the first document has none.
         names: Ids to look for.
     """
     if not isinstance(documents, Corpus):

@@ -17,10 +17,10 @@ V = TypeVar("V", Embeddings, list[Embeddings])
 
 
 def encode_texts(texts: str | Sequence[str], encode: Callable[[list[str]], V]) -> V | Embeddings:
-    """Embed texts, or one: of a single string the single vector is returned.
+    """Embed texts; for a single string, return a single vector.
 
     Raises:
-        CallError: They are no strings.
+        CallError: If they are not strings.
     """
     if isinstance(texts, str):
         return encode([texts])[0]
@@ -30,7 +30,7 @@ def encode_texts(texts: str | Sequence[str], encode: Callable[[list[str]], V]) -
         raise wrong_type("texts", texts, "a string or a list of strings") from None
     others = [text for text in found if not isinstance(text, str)]
     if others:
-        raise CallError(f"texts: found {type(others[0]).__name__} in the list, expected strings alone")
+        raise CallError(f"texts: found {type(others[0]).__name__} in the list, expected only strings")
     return encode(found)
 
 
@@ -86,19 +86,19 @@ class HookpointEncoder:
         """Embed texts that are neither queries nor documents, as sentence-transformers' `encode` does.
 
         Args:
-            texts: N texts, or one.
+            texts: N texts, or a single one.
 
         Returns:
-            Float32 `(N, D)`, or `(D,)` of a single string.
+            Float32 `(N, D)`, or `(D,)` for a single string.
         """
         return self._encode(texts, self.reader.plain_role)
 
     def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed queries with the model's query prompt; returns float32 `(N, D)`, or `(D,)` of a single string."""
+        """Embed queries with the model's query prompt; returns float32 `(N, D)`, or `(D,)` for a single string."""
         return self._encode(texts, self.reader.model.as_query)
 
     def encode_document(self, texts: str | Sequence[str]) -> Embeddings:
-        """Embed documents with the model's document prompt; returns float32 `(N, D)`, or `(D,)` of a single string."""
+        """Embed documents with the model's document prompt; returns float32 `(N, D)`, or `(D,)` for a single string."""
         return self._encode(texts, self.reader.model.as_document)
 
     def _encode(self, texts: str | Sequence[str], role: Role) -> Embeddings:
@@ -126,7 +126,7 @@ class TokenEncoder:
 
     @property
     def hookpoint(self) -> Hookpoint:
-        """Where the model is read."""
+        """The hookpoint."""
         return Hookpoint(self.reader.model.source.name, *self._layer_pooling)
 
     def encode(self, texts: str | Sequence[str]) -> "list[Embeddings] | Embeddings":

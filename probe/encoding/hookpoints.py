@@ -32,7 +32,7 @@ def select_hookpoints(
     """
     numbers = parse_layers(layers, model.depth)
     poolings = [poolings] if isinstance(poolings, str) else poolings
-    check_type("poolings", poolings, Sequence, expected="the name of a pooling, or a list of them")
+    check_type("poolings", poolings, Sequence, expected="the name of a pooling, or a list of names")
     names = dict.fromkeys(_pooling_of(model, name, tokens) for name in poolings)
     return tuple(Hookpoint(model.source.name, layer, name) for name in names for layer in numbers)
 

@@ -30,9 +30,7 @@ __all__ = ["Openable", "as_model", "as_reader", "load_encoder", "name_reader", "
 
 # The accepted forms of a model.
 Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer | HookpointEncoder"
-_EXPECTED = (
-    "an alias, a hub id, a folder, a SentenceTransformer, a loaded model, or a LayerReader or an encoder of a layer"
-)
+_EXPECTED = "an alias, a hub id, a folder, a SentenceTransformer, a loaded model, a LayerReader or a HookpointEncoder"
 
 
 def load_encoder(model: Openable, options: LoadOptions | None = None) -> HookpointEncoder:
@@ -96,11 +94,11 @@ def _read_object(model: Any) -> LoadedModel:
 
 
 def as_model(model: Openable, options: LoadOptions | None = None) -> LoadedModel:
-    """Return a model in memory, however it is given; the options are for one that is named.
+    """Return a loaded model, given in any form; the options apply to models given by name.
 
     Raises:
-        CallError: The name or an option is wrong, or this is no model.
-        ModelError: The files cannot be had, or it has no layers.
+        CallError: If the name or an option is invalid, or the object is not a model.
+        ModelError: If the files are unavailable, or it has no layers.
     """
     return load_model(model, options) if isinstance(model, str | Path) else as_reader(model).loaded
 

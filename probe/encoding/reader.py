@@ -124,7 +124,7 @@ class LayerReader:
 
     @property
     def plain_role(self) -> Role:
-        """How it takes a text that is no query and no document: under the model's default prompt, if it has one."""
+        """Role of texts that are neither queries nor documents: with the model's default prompt, if any."""
         return Role("document", default_prompt(self.loaded.pipeline))
 
     @property
@@ -238,7 +238,7 @@ class LayerReader:
 
 
 def default_prompt(pipeline: Any) -> str:
-    """Return the prompt that sentence-transformers puts before a text in `encode`; of a tower, none."""
+    """Return the default prompt of sentence-transformers' `encode`; empty for towers."""
     name = None if pipeline is None else pipeline.default_prompt_name
     return "" if name is None else pipeline.prompts.get(name) or ""
 

@@ -52,7 +52,7 @@ def truncate(encoder: E, after: int) -> Iterator[E]:
         yield cast(E, encoder.at(after))
         return
     check_type(
-        "encoder", encoder, nn.Module, expected="a SentenceTransformer, a transformers model or a hookpoint of ours"
+        "encoder", encoder, nn.Module, expected="a SentenceTransformer, a transformers model or a HookpointEncoder"
     )
     model = _find_model(encoder)
     stack = find_layers(model)

@@ -58,7 +58,7 @@ class WholeReader(LayerReader):
 
     @property
     def plain_role(self) -> Role:
-        """How it takes a text that is neither a query nor a document."""
+        """Role of texts that are neither queries nor documents."""
         return Role("document", default_prompt(self._pipeline))
 
     def prepare(self, texts: Sequence[str], role: Role | str) -> Any:

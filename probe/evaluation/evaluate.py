@@ -93,7 +93,7 @@ def evaluate(
 def _read_metrics(metrics: Any) -> list[Metric]:
     if isinstance(metrics, str | Metric):
         return [Metric.parse(metrics)]
-    check_type("metrics", metrics, Sequence, expected="a metric as 'ndcg@10', or a list of them")
+    check_type("metrics", metrics, Sequence, expected="a metric such as 'ndcg@10', or a list of metrics")
     return [Metric.parse(metric) for metric in metrics]
 
 
@@ -103,7 +103,7 @@ def _as_encoder(encoder: Any) -> "Encoder | LateEncoder":
     if isinstance(encoder, str | Path | LayerReader | LoadedModel):
         return load_encoder(encoder)
     raise wrong_type(
-        "encoder", encoder, "an object with encode_query and encode_document, or a spec as 'minilm@5:mean'"
+        "encoder", encoder, "an object with encode_query and encode_document, or a spec such as 'minilm@5:mean'"
     )
 
 

@@ -1,4 +1,4 @@
-"""Encoders as a caller may give them: specs, folders, models in memory and encoders, each perhaps with a name."""
+"""Encoders in all accepted forms: specs, folders, models in memory and encoder objects, optionally named."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,22 +34,22 @@ __all__ = [
 ]
 
 _EXPECTED = (
-    "a spec as 'minilm@5:mean', a folder, a model in memory, or an encoder (encode_query and encode_document); "
-    "a name for it is given as {'mine': model}"
+    "a spec such as 'minilm@5:mean', a folder, a model in memory, or an encoder (encode_query and encode_document); "
+    "to name it: {'mine': model}"
 )
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """An encoder that is made of the states of models: a fused or an adapted model."""
+    """An encoder computed from the states of models: a fused or adapted model."""
 
     @property
     def readers(self) -> tuple[LayerReader, ...]:
-        """One per model."""
+        """Readers, one per model."""
 
     @property
     def composite(self) -> Composite:
-        """The encoder, as it is scored from those models' states."""
+        """The encoder in the form that is scored from its models' states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,8 @@ class OpenedEncoder:
     """An encoder whose models are in memory.
 
     Attributes:
-        readers: One per model.
-        encoder: The encoder, by the names of those models.
+        readers: Readers, one per model.
+        encoder: The encoder, with hookpoints under the names of those models.
     """
 
     readers: tuple[LayerReader, ...]
@@ -70,7 +70,7 @@ GivenSpecs: TypeAlias = "Sequence[Rankable | Mapping[str, Rankable]] | Mapping[s
 Spec = str | OpenedEncoder | OtherEncoder
 
 
-# Opens a folder that stands by itself, with its models' readers; None where a spec names no such folder.
+# Opens a saved folder, given its models' readers; None if a spec is not a saved folder.
 OpenSaved = Callable[
     [Sequence[SpecParts], LoadOptions | None, Store | None], tuple[tuple[LayerReader, ...], Composite] | None
 ]
@@ -78,13 +78,13 @@ OpenSaved = Callable[
 
 @dataclass(frozen=True)
 class ResolvedSpecs:
-    """The encoders that specs name.
+    """The encoders of specs.
 
     Attributes:
-        candidates: One per model, in the order of first mention.
-        fusions: Encoders of several hookpoints, or with an adaptor on top, and fusions of rankings.
-        baseline: The first spec's encoder; its deepest, where it names several.
-        others: Encoders that are scored by the vectors they give.
+        candidates: One per model, in order of first occurrence.
+        fusions: Encoders of several hookpoints or with an adaptor, and fusions of rankings.
+        baseline: The first spec's encoder; the deepest if the spec has several layers.
+        others: Encoder objects, scored by their own vectors.
     """
 
     candidates: tuple[Candidate, ...]
@@ -94,17 +94,17 @@ class ResolvedSpecs:
 
 
 def as_specs(given: GivenSpecs) -> list[Spec]:
-    """Return encoders as strings, or opened where they are objects.
+    """Return specs as strings, and encoder objects opened.
 
     Args:
-        given: A list of them, or a mapping from a name to each; a mapping may stand in the list, too.
+        given: A list of encoders, or a mapping from names to encoders; a list may contain mappings.
 
     Raises:
-        CallError: There is none, or one of them is no encoder.
-        ModelError: A model in memory cannot be read.
+        CallError: If the list is empty, or contains something other than encoders.
+        ModelError: If a model in memory cannot be read.
     """
     if isinstance(given, str | Path) or not isinstance(given, Sequence | Mapping) or not given:
-        raise CallError(f"expected a list of specs, as ['minilm@5:mean', 'minilm'], and found {given!r}")
+        raise CallError(f"expected a list of specs, such as ['minilm@5:mean', 'minilm'], found {given!r}")
     parts = [given] if isinstance(given, Mapping) else given
     return [spec for part in parts for spec in _read_part(part)]
 
@@ -117,9 +117,9 @@ def _read_part(part: Any) -> Iterator[Spec]:
 
 
 def _open(given: Any, name: str | None = None) -> Spec:
-    """Return one encoder, under the name that it was given."""
+    """Return one encoder with its given name, if any."""
     if name is not None:
-        split_name(f"{name}=model")  # whether it is one
+        split_name(f"{name}=model")  # validate the name
     if isinstance(given, str | Path):
         return str(given) if name is None else _name_spec(str(given), name)
     if isinstance(given, OpenedEncoder | OtherEncoder):
@@ -130,7 +130,7 @@ def _open(given: Any, name: str | None = None) -> Spec:
 
 def _name_spec(spec: str, name: str) -> str:
     if len(split_fusion(spec)) > 1:
-        raise CallError(f"'{spec}' is a fusion, whose models are named one by one: as 'a=minilm@3+b=mpnet'")
+        raise CallError(f"'{spec}' is a fusion: name its models individually, such as 'a=minilm@3+b=mpnet'")
     split_name(f"{name}={spec}")
     return f"{name}={spec}"
 
@@ -146,7 +146,7 @@ def _open_object(given: Any, name: str | None) -> OpenedEncoder | OtherEncoder:
         raise wrong_type("encoder", given, _EXPECTED)
     try:
         return _open_model(given) if _is_sentence_transformer(given) else OtherEncoder(name or _name_of(given), given)
-    except ModelError:  # it has no layers to be read at, and encodes for itself
+    except ModelError:  # without layers, it is scored by its own vectors
         return OtherEncoder(name or _name_of(given), given)
 
 
@@ -174,7 +174,7 @@ def _rename(opened: OpenedEncoder, name: str) -> OpenedEncoder:
 
 
 def name_baseline(baseline: Any, specs: Sequence[Spec]) -> Spec:
-    """Return the baseline, whose models may be called by the names that the specs give them."""
+    """Return the baseline spec; its models may be given by the names in the other specs."""
     if not isinstance(baseline, str):
         return _open(baseline)
     for spec in specs:
@@ -203,7 +203,7 @@ def with_readers(readers: Mapping[str, LayerReader], more: Sequence[LayerReader]
     """Add readers by the names of their models.
 
     Raises:
-        CallError: Two models have one name.
+        CallError: If two models have the same name.
     """
     found = dict(readers)
     for reader in more:
@@ -211,14 +211,13 @@ def with_readers(readers: Mapping[str, LayerReader], more: Sequence[LayerReader]
         known = found.setdefault(name, reader)
         if known is not reader and _identity(known) != _identity(reader):
             raise CallError(
-                f"two models are called '{name}': give one of them a name of its own, as mine={name} or "
-                f"{{'mine': model}}"
+                f"duplicate model name '{name}': rename one of them, such as mine={name} or {{'mine': model}}"
             )
     return found
 
 
 def _identity(reader: LayerReader) -> dict[str, Any]:
-    """Return what decides the vectors of a model, and what they are called."""
+    """Return what determines the vectors of a model, and its names."""
     model = reader.model
     own = {"own": model.pooling, "similarity": model.similarity, "prompts": [model.query_prompt, model.document_prompt]}
     return {**encoder_parts(model, reader.token_budget), **own, "files": model.files_hash}

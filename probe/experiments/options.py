@@ -48,19 +48,19 @@ class RunOptions:
     def __post_init__(self) -> None:
         """Validate metric, similarity and seed before any work."""
         Metric.parse(self.metric)
-        check_type("store", self.store, Store | None, expected="a Store, as Store('states')")
+        check_type("store", self.store, Store | None, expected="a Store, such as Store('states')")
         check_type("load", self.load, LoadOptions)
         check_similarity(self.similarity)
         check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
     @classmethod
     def of(cls, options: "RunOptions | None") -> "RunOptions":
-        """Return options as they are, or the defaults where there are none.
+        """Return the given options, or the defaults for None.
 
         Raises:
-            CallError: They are something else.
+            CallError: If they are of another type.
         """
-        check_type("options", options, RunOptions | None, expected="RunOptions, as RunOptions(metric='recall@10')")
+        check_type("options", options, RunOptions | None, expected="RunOptions, such as RunOptions(metric='recall@10')")
         return options or cls()
 
     @property

@@ -49,10 +49,10 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class OtherEncoder:
-    """An encoder of somebody else's, scored by the vectors it gives.
+    """A custom encoder, scored by its own vectors.
 
     Attributes:
-        name: What a table calls it.
+        name: Name in tables.
         encoder: The encoder.
     """
 
@@ -80,7 +80,7 @@ def rank_candidates(
         baseline: Encoder that all others are tested against.
         options: Run options.
         fusions: Fusions of hookpoints of those models, and of their rankings.
-        others: Encoders that are scored by the vectors they give.
+        others: Encoder objects, scored by their own vectors.
 
     Returns:
         The leaderboard.
@@ -92,8 +92,7 @@ def rank_candidates(
     dataset = options.apply_id_rule(dataset)
     metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
-    alone = [Fusion((point,)) for candidate in candidates for point in candidate.hookpoints]
-    encoders = [*alone, *fusions]
+    encoders = [*(Fusion((point,)) for candidate in candidates for point in candidate.hookpoints), *fusions]
     _check(encoders, others, baseline, options=options)
     evaluations, truncated = sweep_fusions(
         readers,
@@ -145,7 +144,7 @@ def _check(
 def _evaluate_others(
     others: Sequence[OtherEncoder], dataset: Dataset, metrics: Sequence[Metric], *, options: RunOptions
 ) -> list[Evaluation]:
-    """Score encoders of somebody else's, and BM25 if it is asked for."""
+    """Score encoder objects, and BM25 if requested."""
     found = []
     for other in others:
         refuse_images(dataset, f"'{other}'")

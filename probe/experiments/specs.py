@@ -183,7 +183,7 @@ def _find_opened(
     options: LoadOptions | None,
     store: Store | None,
 ) -> OpenedEncoder | None:
-    """Return an encoder that is in memory already, or a saved one that stands by itself."""
+    """Return an encoder that is already in memory, or a saved one."""
     if isinstance(spec, OpenedEncoder):
         return spec
     saved = open_saved(parts, options, store) if open_saved else None

@@ -106,22 +106,20 @@ def rank_towers(
 def pair_towers(
     resolved: ResolvedSpecs, dataset: Dataset, options: LoadOptions | None = None, *, store: Store | None = None
 ) -> ResolvedSpecs:
-    """Pair every hookpoint of a tower with the whole of the other tower; without images nothing changes.
+    """Pair every hookpoint of a tower with the full other tower; without images, return the specs unchanged.
 
     Raises:
-        CallError: A spec names a model that reads texts only, or a fusion.
-        ModelError: A tower cannot be loaded.
+        CallError: If a model supports only text, or a spec is a fusion.
+        ModelError: If a tower cannot be loaded.
     """
     if not dataset.images:
         return resolved
     if resolved.others:
-        raise CallError(
-            f"'{resolved.others[0].name}' reads texts only, and '{dataset.name}' holds images: leave it out"
-        )
+        raise CallError(f"'{resolved.others[0].name}' supports only text, but '{dataset.name}' has images: remove it")
     joined = [fusion for fusion in resolved.fusions if not isinstance(fusion, Asymmetric)]
     if joined:
         raise CallError(
-            f"'{joined[0]}' is no hookpoint of a tower, and '{dataset.name}' holds images: name one, as clip@image.5"
+            f"'{joined[0]}' is not a hookpoint of a tower, but '{dataset.name}' has images: use clip@image.5 or similar"
         )
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     for name, reader in list(readers.items()):

@@ -47,7 +47,7 @@ def locate(name: str) -> Location:
     except ValueError as error:
         raise CallError(f"'{name}' cannot be opened ({first_line(error)}): {_EXPECTED}") from error
     except Exception as error:  # each backend raises its own types
-        raise DataError(f"'{name}' cannot be reached ({type(error).__name__}: {first_line(error)})") from error
+        raise DataError(f"'{name}' is unreachable ({type(error).__name__}: {first_line(error)})") from error
     return Path(path) if isinstance(files, LocalFileSystem) else RemotePath(name.rstrip("/"))
 
 

@@ -26,7 +26,7 @@ def library_versions(names: Sequence[str]) -> dict[str, str]:
 
 
 def product_version() -> str:
-    """Return the version of this product, as its installation has it from pyproject.toml."""
+    """Return the installed version of this package."""
     return _version(_PRODUCT)
 
 

@@ -41,13 +41,13 @@ TOWERS = ("image", "text")
 
 # A layer and a pooling of one model.
 LayerPooling = tuple[int, str]
-# Layers as a caller may give them.
+# Layers in all accepted forms.
 Layers = str | int | Iterable[int]
 
 # Layer and pooling, which may follow a model.
 _POOLING = re.compile(r":[a-z]+$")
 _LAYER_AND_POOLING = re.compile(r"(@[^@/\\+]*?)?(:[a-z]+)?$")
-# What a model may be called, before an equals sign.
+# Names of models, before an equals sign.
 _NAME = re.compile(r"\w[\w.-]*")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
 # A hub model at a commit, branch or tag; the revision contains a letter and does not look like a tower.
@@ -65,25 +65,25 @@ class SpecParts(NamedTuple):
 
 
 def split_name(spec: str) -> tuple[str | None, str]:
-    """Return the name that a spec, or a model, begins with (`mine=./folder@5:mean`), and the rest of it.
+    """Return the name at the start of a spec or model (`mine=./folder@5:mean`), and the rest.
 
-    An existing folder's name stays whole, and so does a path with an equals sign in it.
+    The name of an existing folder, or a path that contains an equals sign, is not split.
 
     Raises:
-        CallError: The name is not one, there are two, or nothing follows it.
+        CallError: If the name is invalid, there are two names, or nothing follows the name.
     """
     name, sign, rest = spec.partition("=")
     if not sign or _begins_path(name) or _is_folder(spec):
         return None, spec
     if not _NAME.fullmatch(name):
         raise CallError(
-            f"'{name}' in '{spec}' is no name for a model: expected letters, digits, '.', '_' and '-', as mine=./folder"
+            f"invalid name '{name}' in '{spec}': expected letters, digits, '.', '_' and '-', such as mine=./folder"
         )
     if not rest:
-        raise CallError(f"'{spec}' names no model: expected one after '=', as {name}=./folder@5:mean")
+        raise CallError(f"no model in '{spec}': expected one after '=', such as {name}=./folder@5:mean")
     other, _ = split_name(rest)
     if other is not None:
-        raise CallError(f"'{spec}' gives a model two names, '{name}' and '{other}': expected one")
+        raise CallError(f"two names in '{spec}', '{name}' and '{other}': expected one")
     return name, rest
 
 
@@ -92,7 +92,7 @@ def _begins_path(text: str) -> bool:
 
 
 def _is_folder(spec: str) -> bool:
-    """Return whether a spec is the name of an existing folder, a layer and a pooling after it left aside."""
+    """Return whether a spec, without its layer and pooling, is the name of an existing folder."""
     return any(os.path.isdir(name) for name in (spec, _POOLING.sub("", spec), _LAYER_AND_POOLING.sub("", spec, 1)))
 
 
@@ -169,7 +169,7 @@ def split_fusion(spec: str) -> list[str]:
     pieces = spec.split("+")
     parts: list[str] = []
     while pieces:
-        # The longest one first: a string that names a folder as it stands is that folder.
+        # Try the longest string first: an existing folder is taken as a whole.
         ends = range(len(pieces), 1, -1)
         count = next((end for end in ends if _is_named_folder("+".join(pieces[:end]))), 1)
         parts.append("+".join(pieces[:count]))
@@ -266,7 +266,7 @@ class Hookpoint:
         Raises:
             CallError: If the spec is malformed or has several layers.
         """
-        check_type("spec", spec, str, expected="a string as 'minilm@5:mean'")
+        check_type("spec", spec, str, expected="a string such as 'minilm@5:mean'")
         model, layers, pooling = split_spec(spec)
         if layers is None or layers == "last":
             return cls(model, layers, pooling)

@@ -43,7 +43,7 @@ class Metric:
         if isinstance(text, Metric):
             return text
         if not isinstance(text, str):
-            raise wrong_type("metric", text, "a name and a cut-off, as 'ndcg@10', or a Metric")
+            raise wrong_type("metric", text, "a name and a cutoff, such as 'ndcg@10', or a Metric")
         parts = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,5})", text.strip().lower())
         name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
         if parts is None or name not in _TREC_NAMES:

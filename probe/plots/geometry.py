@@ -125,7 +125,7 @@ def _fill_cka(result: GeometryResult, groups: Sequence[_Group], axes: Axes) -> H
     values = np.array(result.cka)[np.ix_(order, order)]
     mesh = draw_cells(axes, values, (math.floor(10 * min(values.min(), 0.9)) / 10, 1))
     name_cells(axes, layers, layers)
-    axes.set_title("linear CKA of layers; 1 = alike up to rotation, scale and shift")
+    axes.set_title("linear CKA of layers (1 = equal up to rotation, scale and shift)")
     ends = [0, *accumulate(len(rows) for _, rows in groups)]
     for (name, _), (start, end) in zip(groups, pairwise(ends), strict=True):
         middle, words = (start + end) / 2, wrap_name(name, 3 * (end - start) + 6)

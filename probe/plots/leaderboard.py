@@ -108,7 +108,7 @@ def _fill_map(grid: Grid, metric: str, axes: Axes) -> Handles:
     axes.set_ylabel(f"layer of {grid.first}")
     axes.set_xlabel(f"layer of {grid.second}")
     axes.figure.colorbar(mesh, ax=axes, label=metric, pad=0.01, fraction=0.03)
-    axes.set_title("fusions of two layers; framed: the best")
+    axes.set_title("fusions of two layers (the best is framed)")
     return {}
 
 

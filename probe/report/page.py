@@ -85,7 +85,9 @@ def _cautions(results: Sequence[Result]) -> list[str]:
         alike = [result for result in results if type(result) is kind]
         if len({_data_key(result) for result in alike}) > 1:
             names = ", ".join(dict.fromkeys(_data_name(result) for result in alike))
-            cautions.append(f"Results of different texts or judgements ({names}): their numbers are not comparable.")
+            cautions.append(
+                f"Results on different texts or relevance labels ({names}): their numbers are not comparable."
+            )
         metrics = dict.fromkeys(str(result.settings["metric"]) for result in alike if "metric" in result.settings)
         if len(metrics) > 1:
             cautions.append(f"Results ranked by different metrics ({', '.join(metrics)}).")

@@ -20,6 +20,7 @@ def write_report(
     results: "Reported | Sequence[Reported] | Mapping[str, Reported]",
     out: str | Path = "report.html",
     *,
+    title: str = "",
     force: bool = False,
 ) -> Path:
     """Write one self-contained page with tables, curves and maps of results, and queries to look at.
@@ -28,6 +29,7 @@ def write_report(
         results: What a verb returned, or the path of a .json file that a command saved; one, several, or several by the
             names that the page gives them.
         out: The .html file.
+        title: Its headline; the names of the results when left out.
         force: Replace it where it exists.
 
     Returns:
@@ -42,7 +44,7 @@ def write_report(
         raise CallError(f"'{page}': expected a file that ends in {' or '.join(_ENDINGS)}")
     if page.exists() and not force:
         raise CallError(f"'{page}' exists: choose another file, or pass force=True to replace it")
-    text = render_report(_read_all(results))
+    text = render_report(_read_all(results), title)
     try:
         replace_file(page, lambda made: made.write_text(text, encoding="utf-8", errors="backslashreplace"))
     except OSError as error:

@@ -78,7 +78,7 @@ class Curve:
         name: For the legend.
         family: Curves of one family share colour and marker, and differ in their lines.
         points: In the order of their positions.
-        labels: Whose judgements were used.
+        labels: Split whose relevance labels were used.
     """
 
     name: str

@@ -225,4 +225,5 @@ def _cell(score: float | None, low: float, high: float) -> Text:
     share = (score - low) / (high - low) if high > low else 1.0
     shade = _SHADES[min(len(_SHADES) - 1, int(share * len(_SHADES)))]
     best = " bold" if score == high else ""
-    return Text(f" {score:.3f} ", style=f"white on {shade}{best}")
+    ink = "black" if shade == _SHADES[-1] else "white"
+    return Text(f" {score:.3f} ", style=f"{ink} on {shade}{best}")

@@ -134,7 +134,7 @@ def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> st
     Args:
         data: The data set's settings.
         count: What there is of it; `(limited)` is said behind it.
-        more: What else is to be said of it.
+        more: More about it.
         judged: What has a hash beside the text: `qrels`, `labels`, `scores`.
     """
     limited = " (limited)" if data["limited"] else ""
@@ -186,10 +186,10 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     if model["revision"]:
         where += f" @ {model['revision'][:12]}"
     if "prompt" in model:
-        prompts, cut = f"prompt {model['prompt']!r}", f"cut to fit: {model['truncated_texts']} texts"
+        prompts, cut = f"prompt {model['prompt']!r}", f"truncated: {model['truncated_texts']} texts"
     else:
         prompts = f"prompts: query {model['query_prompt']!r}, document {model['document_prompt']!r}"
-        cut = f"cut to fit: {model['truncated_documents']} documents, {model['truncated_queries']} queries"
+        cut = f"truncated: {model['truncated_documents']} documents, {model['truncated_queries']} queries"
     similarity = f", own similarity {model['similarity']}" if model.get("similarity") else ""
     return [
         f"model: {model['name']} ({where}), weights {model['weights_sha256'][:12]}, tokenizer "

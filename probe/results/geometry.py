@@ -44,7 +44,7 @@ class GeometryRow:
         top_share: Share of the first principal axis in the energy.
         norm: Mean length of the vectors as pooled.
         norm_deviation: Standard deviation of that.
-        alignment: Mean squared distance of judged pairs, None where none is judged.
+        alignment: Mean squared distance of queries and their relevant documents; None without any.
         uniformity: Log of the mean of exp(-2 distance^2).
         dominant: Dimensions that make up most of the mean cosine, with their shares.
         spectrum: Shares of the principal axes, largest first.

@@ -14,7 +14,7 @@ from probe.models.sources import find_offline
 __all__ = ["KnownModel", "list_models", "model_notes", "models_table"]
 
 _TOWERS = "two towers"
-_EXPLANATION = "here: usable now, without a network; --model takes any other hub id and any folder as well"
+_EXPLANATION = "offline: available without a network; any other hub id or folder works as a model, too"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class KnownModel:
         query_prompt: Put before every query.
         document_prompt: Put before every document.
         offline: Whether its files need no network now.
-        other_prompts: Prompts that its files have under other names, where they are here.
+        other_prompts: Prompts that its files have under other names, where those are offline.
     """
 
     alias: str
@@ -60,11 +60,11 @@ def _describe(entry: CatalogEntry) -> KnownModel:
 def models_table(models: list[KnownModel]) -> Table:
     """Return the models as a rich table."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("alias", "hub id", "pooling", "tokens", "here"):
+    for title in ("alias", "hub id", "pooling", "max tokens", "offline"):
         table.add_column(title, no_wrap=True)
     for model in models:
-        here = "yes" if model.offline else "no"
-        table.add_row(model.alias, model.hub_id, model.pooling or _TOWERS, str(model.max_tokens), here)
+        offline = "yes" if model.offline else "no"
+        table.add_row(model.alias, model.hub_id, model.pooling or _TOWERS, str(model.max_tokens), offline)
     return table
 
 
@@ -75,7 +75,7 @@ def model_notes(models: list[KnownModel]) -> list[str]:
 
 def _other_lines(models: list[KnownModel]) -> list[str]:
     return [
-        f"{model.alias} has prompts under other names (--query-prompt-name, --document-prompt-name): "
+        f"{model.alias} has other named prompts (--query-prompt-name, --document-prompt-name): "
         + ", ".join(f"{name} {text!r}" for name, text in model.other_prompts.items())
         for model in models
         if model.other_prompts
@@ -84,7 +84,7 @@ def _other_lines(models: list[KnownModel]) -> list[str]:
 
 def _tower_lines(models: list[KnownModel]) -> list[str]:
     names = [model.alias for model in models if model.pooling is None]
-    line = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; name one, as "
+    line = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; choose one, such as "
     return [line + " or ".join(f"{names[0]}@{tower}" for tower in TOWERS)] if names else []
 
 

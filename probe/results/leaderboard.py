@@ -63,11 +63,11 @@ class Leaderboard(Result):
         return {**values, "notices": self.warnings(), "examples": asdict(self.examples) if self.examples else None}
 
     def _noted(self) -> list[Row]:
-        """Return the rows, each with all that is to be said of it."""
+        """Return the rows, each with its whole note."""
         return [replace(row, note=self.note_of(row)) for row in self.rows]
 
     def note_of(self, row: Row) -> str | None:
-        """Return what is to be said of a row, as `baseline, transductive`; None where there is nothing."""
+        """Return the note of a row, such as `baseline, transductive`; None without any."""
         said = row.note.split("; ") if row.note else []
         return "; ".join(dict.fromkeys(part for part in [self._marks(row), *said] if part)) or None
 
@@ -77,7 +77,7 @@ class Leaderboard(Result):
         return [{**row.flatten(), **data} for row in self._noted()]
 
     def cells(self, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
-        """Return the header and the cells of every row, as text; a note has all that is to be said of the row."""
+        """Return the header and the cells of every row, as text; notes in full."""
         header, cells = super().cells(columns)
         if "note" not in header:
             return header, cells

@@ -189,7 +189,7 @@ def _judge_adaptors(field: _Field) -> str:
         best.setdefault(row.dim or 0, row)
     dims = sorted(best, reverse=True)
     frozen = f"the baseline {field.baseline.encoder}" if several else "the frozen encoder"
-    parts = []
+    parts: list[str] = []
     for dim in dims[:_MOST_DIMS]:
         row = best[dim]
         name = _adaptor_name(row) + (f" on {row.encoder}" if several else "")

@@ -36,7 +36,7 @@ def read_result(path: str | Path) -> Result:
 
     Raises:
         CallError: This is no path.
-        DataError: It cannot be read, is empty, or is no result of this program.
+        DataError: It cannot be read, is empty, or is not a result of encoder-surgery.
     """
     if not isinstance(path, str | Path):
         raise wrong_type("result", path, "the path of a .json file")
@@ -46,20 +46,20 @@ def read_result(path: str | Path) -> Result:
         keys = ", ".join(map(repr, list(payload)[:4])) or "nothing"
         found = f"kind {kind!r}" if "kind" in payload else f"an object with {keys}"
         raise DataError(
-            f"{path}: no result of this program: found {found}, expected one of {', '.join(_KINDS)}; "
+            f"{path}: not a result of encoder-surgery: found {found}, expected one of {', '.join(_KINDS)}; "
             "save one with --save FILE.json"
         )
     if schema != SCHEMA:
-        raise DataError(f"{path}: written in form {schema!r}, this version reads form {SCHEMA}: make it again")
+        raise DataError(f"{path}: schema {schema!r}, but this version reads schema {SCHEMA}: run the command again")
     try:
         result: Result = TypeAdapter(_KINDS[kind]).validate_python(payload)
-        result.title(), result.cells(), result.notes(), result.verdict()
+        result.title(), result.cells(), result.notes(), result.verdict(), result.cautions(), result.brief()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: not as a {kind} should be, at '{where}': {first['msg']}") from error
+        raise DataError(f"{path}: not a valid {kind} result, at '{where}': {first['msg']}") from error
     except KeyError as error:
-        raise DataError(f"{path}: its settings or scores lack {error}: make it again") from error
+        raise DataError(f"{path}: its settings or scores lack {error}: run the command again") from error
     return result
 
 

@@ -89,7 +89,7 @@ class Result:
     def cautions(self) -> list[str]:
         """Return all that makes the numbers mean less than they seem to, in short; it is below every table."""
         data = self.settings["dataset"]
-        lines = [f"synthetic {self.made_up}: {data['synthetic']}"] if data["synthetic"] else []
+        lines = [f"synthetic {self.made_up} ({data['synthetic']})"] if data["synthetic"] else []
         lines += [_describe_limit(data)] if data["limited"] else []
         lines += [_describe_cut(model) for model in self.settings["models"] if _count_cut(model)]
         warnings = self.warnings()
@@ -162,8 +162,9 @@ class Result:
 
     def render(self, format: str, columns: Sequence[str] = ()) -> str:
         """Return it as `json`, `csv` or `markdown`; the columns are those of the Markdown table."""
-        forms = {"json": self.to_json, "csv": self.to_csv, "markdown": lambda: self.to_markdown(columns)}
-        return forms[format]()
+        if format == "markdown":
+            return self.to_markdown(columns)
+        return {"json": self.to_json, "csv": self.to_csv}[format]()
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return the rows as a data frame, numbers as numbers; its columns are those of the CSV.
@@ -215,4 +216,4 @@ def _count_cut(model: dict[str, Any]) -> int:
 def _describe_cut(model: dict[str, Any]) -> str:
     kinds = [kind for kind in ("documents", "queries", "texts") if model.get(f"truncated_{kind}")]
     counts = " and ".join(f"{model[f'truncated_{kind}']} {kind}" for kind in kinds)
-    return f"{model['name']}: {counts} cut to {model['max_tokens']} tokens"
+    return f"{model['name']}: {counts} truncated to {model['max_tokens']} tokens"

@@ -23,7 +23,7 @@ class Row:
         pooling: The pooling.
         dim: Dimension of the vectors.
         adaptor: Kind of adaptor on top.
-        labels: `none`, or the splits or files whose judgements were used, by what is on top or by the weights below it.
+        labels: `none`, or the splits or files whose relevance labels the adaptor, or the weights below it, learned.
         transductive: Whether a fit or a training saw the test corpus's text.
         scores: Mean over the queries with relevance labels, per metric.
         ci95: 95 % interval of the leaderboard's metric.
@@ -38,7 +38,7 @@ class Row:
         pca_delta: Difference to PCA at the same dimension.
         pca_p_value: Of a paired test against that PCA.
         hookpoints: All that the encoder reads.
-        note: What there is to be said of it, as under a table.
+        note: Remarks, as in the table.
     """
 
     rank: int

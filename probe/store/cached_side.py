@@ -1,4 +1,4 @@
-"""How much of one side of a data set is cached, in words; for a log, and for whoever joins the sides of a model."""
+"""How much of one side of a data set is cached, in words, for logs and summaries."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ _ONE = {"queries": "query"}
 
 @dataclass(frozen=True)
 class CachedSide:
-    """The vectors of some texts under one model, as the store held them when the texts were about to be read.
+    """Cached vectors of texts under one model, at the time reading starts.
 
     Attributes:
         model: Name of the model.
         side: `documents`, `queries` or `texts`.
         texts: Number of texts.
-        left: Texts that the model has to encode.
-        cached: Layers, or layers with their poolings, whose vectors are all cached.
-        wanted: Those that are read.
-        unit: What these two count: `layers` or `hookpoints`.
-        chunks: Chunks of texts in all.
-        count: Returns in how many of the chunks everything is cached now.
+        left: Number of texts left to encode.
+        cached: Number of layers, or of hookpoints, whose vectors are all cached.
+        wanted: Number of those requested.
+        unit: Unit of these two: `layers` or `hookpoints`.
+        chunks: Total number of chunks.
+        count: Returns the number of fully cached chunks now.
     """
 
     model: str
@@ -35,23 +35,23 @@ class CachedSide:
     count: Callable[[], int]
 
     def __str__(self) -> str:
-        """Return it as a line of a log."""
+        """Return a log line."""
         return describe_cached([self])
 
     @property
     def share(self) -> str:
-        """How many of the layers are cached."""
+        """Cached and requested layers, such as `3/7`."""
         return f"{self.cached}/{self.wanted}"
 
     @property
     def work(self) -> str:
-        """The texts that have to be encoded."""
+        """The texts left to encode, in words."""
         name = _ONE.get(self.side, self.side.removesuffix("s")) if self.texts == 1 else self.side
         return f"{self.texts:,} {name}" if self.left == self.texts else f"{self.left:,} of {self.texts:,} {name}"
 
 
 def describe_cached(sides: Sequence[CachedSide]) -> str:
-    """Return one line on what is cached of the sides of one model, and what is left to encode."""
+    """Return one line on the cached vectors of all sides of one model, and the texts left to encode."""
     first, *others = sides
     known = f"{first.share} {first.unit} of {first.model}"
     if any(side.share != first.share for side in others):

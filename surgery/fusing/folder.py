@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.errors import CallError, ModelError, check_type
@@ -16,6 +18,7 @@ from surgery.cutting.cut import cut
 from surgery.fusing.card import write_fused_card
 from surgery.fusing.model import FusedModel, refuse_towers, widths_of
 from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
+from surgery.saving.fresh_process import check_encoder_here
 from surgery.saving.heads import OutputHead
 from surgery.saving.origin import join_origins
 from surgery.saving.save import save as save_cut
@@ -70,7 +73,7 @@ def save(
         head: Pooling and modules after the blocks of a cut model; default: its own pooling.
         force: Replace a folder written by an earlier save.
         check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
-            for a cut model, load the folder in this process and compare its vectors with the model's.
+            load the folder in this process and compare its vectors with the model's.
         scores: Retrieval scores of a fused model, in Markdown, for its card; those of a cut model are in its head.
 
     Returns:
@@ -83,13 +86,12 @@ def save(
     check_type("model", model, CutModel | FusedModel, expected="the result of cut, keep or fuse")
     if isinstance(model, CutModel):
         return save_cut(model, Path(out), head, force=force, check=check)
-    return save_folder(
-        Path(out), lambda folder: write_fused(model, folder, scores=scores), force, check=check or _accept
-    )
+    compare = check or (lambda folder: check_encoder_here(folder, model, True, exact=_is_exact(model)))
+    return save_folder(Path(out), lambda folder: write_fused(model, folder, scores=scores), force, check=compare)
 
 
-def _accept(folder: Path) -> None:
-    """Accept any folder."""
+def _is_exact(model: FusedModel) -> bool:
+    return all(reader.model.dtype == torch.float32 for reader in model.readers)
 
 
 def write_fused(

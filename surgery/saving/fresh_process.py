@@ -28,7 +28,7 @@ from surgery.cutting.towers import CutTower
 from surgery.saving.heads import OutputHead
 from surgery.saving.model import scales
 
-__all__ = ["check_encoder", "check_here", "check_pair", "check_saved", "draw_images"]
+__all__ = ["check_encoder", "check_encoder_here", "check_here", "check_pair", "check_saved", "draw_images"]
 
 # Maximum absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
@@ -100,20 +100,7 @@ def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
     if isinstance(model, CutTower):
         check_saved(folder, model, head)
         return
-    from sentence_transformers import SentenceTransformer
-
-    try:
-        saved = SentenceTransformer(str(folder), device="cpu", trust_remote_code=model.trust)
-        options: dict[str, Any] = {"batch_size": 1, "show_progress_bar": False}
-        sides = []
-        for encode in (saved.encode_query, saved.encode_document):
-            with unchanged(saved):
-                sides.append(encode(_SAMPLES, **options))
-        found = np.concatenate(sides)
-    except Exception as error:  # the libraries may raise anything
-        raise ModelError(
-            f"sentence-transformers cannot load the saved model ({first_line(error)}); nothing was saved"
-        ) from error
+    found = _embed_here(folder, model.trust)
     _compare(_expected(model, head), found, _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE)
 
 
@@ -163,6 +150,38 @@ def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
     _compare(_embed_samples(encoder), _embed_in_fresh_process(folder, trust))
+
+
+def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bool = True) -> None:
+    """Load a saved folder in this process and compare its vectors with those of any encoder.
+
+    Args:
+        folder: The saved folder.
+        encoder: What was saved.
+        trust: Let it run the code its folder brings, as the original was let.
+        exact: Whether the encoder computes in float32, as the folder does.
+
+    Raises:
+        ModelError: The folder cannot be loaded, or gives other vectors.
+    """
+    _compare(_embed_samples(encoder), _embed_here(folder, trust), _TOLERANCE if exact else _HALF_TOLERANCE)
+
+
+def _embed_here(folder: Path, trust: bool) -> Embeddings:
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        saved = SentenceTransformer(str(folder), device="cpu", trust_remote_code=trust)
+        options: dict[str, Any] = {"batch_size": 1, "show_progress_bar": False}
+        sides = []
+        for encode in (saved.encode_query, saved.encode_document):
+            with unchanged(saved):
+                sides.append(encode(list(_SAMPLES), **options))
+        return np.concatenate(sides)
+    except Exception as error:  # whatever the folder makes the libraries raise
+        raise ModelError(
+            f"sentence-transformers cannot load the saved model ({first_line(error)}); nothing was saved"
+        ) from error
 
 
 def _compare(expected: Embeddings, found: Embeddings, tolerance: float = _TOLERANCE) -> None:

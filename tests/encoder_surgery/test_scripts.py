@@ -39,7 +39,7 @@ def test_every_script_works_beside_a_foreign_cli_and_a_foreign_commands(foreign:
     lines = [f"{name} {place} {asked.get(name, '--help')}" for name, place in SCRIPTS.items()]
     done = start("-c", CHILD, env=foreign, asked="\n".join(lines))
     assert (done.returncode, done.stderr) == (0, "")
-    for words in ('"alias": "minilm"', "Usage: surgery", "Usage: adaptors", "here: usable now"):
+    for words in ('"alias": "minilm"', "Usage: surgery", "Usage: adaptors", "offline: available without"):
         assert words in done.stdout
 
 

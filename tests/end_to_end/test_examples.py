@@ -5,21 +5,16 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pages
 import pytest
 from doc_blocks import ROOT, Block, read_blocks, split_command
 from doc_blocks import pages as all_pages
+from small_examples import shrink_examples
 from typer.testing import CliRunner
 
 import cli
-from adaptors.fitting.options import TrainOptions
-from adaptors.healing.trainer import HealOptions
-from probe.models.catalog import list_entries
 
 COMMANDS = pages.commands()
 BLOCKS = [(page, block) for page in all_pages() for block in read_blocks(page)]
@@ -27,49 +22,16 @@ RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json"}
 # What an example may need that is not here; it is then checked for its options alone.
 NEEDS = {"network", "install"}
 MOST_LEFT_OUT = 8
-OURS = {"probe", "surgery", "adaptors"}
-
-# What is trained in an example, and the steps it is left.
-LITTLE = {TrainOptions: 10, HealOptions: 2}
+OURS = {"probe", "surgery", "adaptors", "encoder_surgery"}
 
 each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Few and short texts, one store for all pages, and little training and timing."""
-    modules = "asyncio os statistics numpy.fft"  # of two packages, for there are labels by package
-    entries = tuple(replace(entry, max_tokens=32) for entry in list_entries())
-    # What is first imported below would keep the entries of this page for other files' tests.
-    import_module("probe.results.known_models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.data.docstrings._MODULES", modules)
-        patch.setattr("probe.models.catalog.list_entries", lambda: entries)
-        patch.setenv("ENCODER_SURGERY_CACHE", str(tmp_path_factory.mktemp("cache")))
-        # A fresh process takes seconds to start; tests of the saved folders have theirs.
-        patch.setattr("surgery.saving.fresh_process.check_saved", accept)
-        patch.setattr("surgery.saving.fresh_process.check_encoder", accept)
-        patch.setattr("surgery.saving.fresh_process.check_pair", accept)
-        for options, steps in LITTLE.items():
-            patch.setattr(options, "__init__", take_few_steps(options.__init__, steps))
-        patch.setattr("probe.experiments.linear_probe.PENALTIES", (0.01,))
-        patch.setattr("probe.planning.rate._SECONDS", 0.1)
-        patch.setattr("surgery.inspection._ROUNDS", 1)
+    """Little work, and one store for all pages."""
+    with shrink_examples(tmp_path_factory.mktemp("cache")):
         yield
-
-
-def accept(*args: object, **options: object) -> None:
-    """Check nothing."""
-
-
-def take_few_steps(make: Callable[..., None], most: int) -> Callable[..., None]:
-    """Return how options are made that never ask for more steps."""
-
-    def make_small(options: Any, *args: Any, **named: Any) -> None:
-        make(options, *args, **named)
-        object.__setattr__(options, "steps", min(options.steps, most))
-
-    return make_small
 
 
 @pytest.fixture

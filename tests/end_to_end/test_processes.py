@@ -139,7 +139,7 @@ def outcome(folder: Path, tiny_folder: Callable[[str], Path], tmp_path_factory: 
     def arguments(place: Path) -> dict[str, list[str]]:
         """Return the commands by name."""
         place.mkdir()
-        fit = ("fit", "KIND", "--on", on, "-d", data, "--dims", 8, "--no-store")
+        fit = ("fit", "KIND", "-m", on, "-d", data, "--dims", 8, "--no-store")
         called: dict[str, tuple[object, ...]] = {
             kind: (fit[0], kind, *fit[2:], *more, "--out", place / kind) for kind, more in FITS.items()
         }

@@ -82,7 +82,7 @@ def tune_on(student: TrainableEncoder, data: Path, options: TuneOptions, out: Pa
     """Tune an encoder on a folder of drawings and save it."""
     rows = load_tuning_data(str(data))
     rounds = train_rounds(student, rows, candidate_texts(rows), options=options)
-    about = Tuned(student, trained_on(str(data), rows), "clip", describe_tuning(rows, options, rounds))
+    about = Tuned(student, trained_on(rows), "clip", describe_tuning(rows, options, rounds))
     return save_tuned(about, out, False, check=lambda folder: None)
 
 

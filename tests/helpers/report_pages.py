@@ -34,7 +34,7 @@ def make_results(folder: Path, tiny_folder: Callable[[str], Path]) -> Reported:
     common = ["-d", str(data), "--no-store"]
     _run(cli.probe_app, "layers", "-m", bert, "--lens", *common, "--save", str(files["layers"]))
     _run(cli.probe_app, "geometry", "-m", bert, "-m", mpnet, *common, "--save", str(files["geometry"]))
-    ladder = ["--on", f"{bert}@2:mean", "--dims", "8,4", "--kinds", "pca,spectral"]
+    ladder = ["-m", f"{bert}@2:mean", "--dims", "8,4", "--kinds", "pca,spectral"]
     _run(cli.adaptors_app, "rank", *ladder, *common, "--save", str(files["ladder"]))
     classify = ["-m", bert, "-d", str(labelled), "--folds", "3", "--no-store", "--save", str(files["classify"])]
     _run(cli.probe_app, "classify", *classify)

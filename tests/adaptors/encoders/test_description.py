@@ -20,7 +20,7 @@ def test_a_data_set_with_a_plus_in_its_name_keeps_its_hash(
 ) -> None:
     monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
     data, out = make_dataset(tmp_path / "one+two"), tmp_path / "fitted"
-    args = ["fit", "pca", "--on", tiny_folder("bert"), "-d", data, "--dims", 8, "--no-store", "--out", out]
+    args = ["fit", "pca", "-m", tiny_folder("bert"), "-d", data, "--dims", 8, "--no-store", "--out", out]
     made = CliRunner().invoke(cli.adaptors_app, list(map(str, args)), prog_name="adaptors")
     assert made.exit_code == 0, made.stderr
     seen = (("one+two", load_dataset(str(data)).documents.text_hash),)

@@ -48,7 +48,7 @@ def fused(tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pyte
     """A fusion with a spectral map."""
     out = tmp_path_factory.mktemp("spectral") / "fused"
     spec = f"{tiny_folder('bert')}@3:mean+{tiny_folder('mpnet')}@1:cls"
-    made = run("adaptors", "fit", "spectral", "--on", spec, "-d", data, "--dims", "16,8", "--no-store", "-o", out)
+    made = run("adaptors", "fit", "spectral", "-m", spec, "-d", data, "--dims", "16,8", "--no-store", "-o", out)
     assert made.exit_code == 0, made.stderr
     assert "fresh process" in made.stderr
     return out
@@ -138,13 +138,13 @@ def test_layers_with_a_lens_stand_beside_the_raw_ones(tiny_folder: Callable[[str
 
 
 WRONG_CALLS = {
-    "unknown kind": ["fit", "umap", "--on", "{m}@1"],
-    "several encoders": ["fit", "pca", "--on", "{m}@all"],
-    "a lens of the final embedding": ["fit", "lens", "--on", "{m}"],
-    "too many dimensions": ["fit", "pca", "--on", "{m}@1", "--dims", "999"],
-    "dimensions that are none": ["fit", "pca", "--on", "{m}@1", "--dims", "0"],
-    "a rung that is none": ["rank", "--on", "{m}@1", "--kinds", "pca,umap"],
-    "dimensions that are words": ["rank", "--on", "{m}@1", "--dims", "many"],
+    "unknown kind": ["fit", "umap", "-m", "{m}@1"],
+    "several encoders": ["fit", "pca", "-m", "{m}@all"],
+    "a lens of the final embedding": ["fit", "lens", "-m", "{m}"],
+    "too many dimensions": ["fit", "pca", "-m", "{m}@1", "--dims", "999"],
+    "dimensions that are none": ["fit", "pca", "-m", "{m}@1", "--dims", "0"],
+    "a rung that is none": ["rank", "-m", "{m}@1", "--kinds", "pca,umap"],
+    "dimensions that are words": ["rank", "-m", "{m}@1", "--dims", "many"],
 }
 
 

@@ -148,10 +148,10 @@ def test_what_was_seen_is_the_corpus_of_a_data_set_or_the_bytes_of_a_file(tmp_pa
     folder = make_dataset(tmp_path / "tiny")
     write_lines(folder / "qrels" / "dev.tsv", ["query-id\tcorpus-id\tscore", "q1\td1\t1"])
     data = load_tuning_data(str(folder), "dev")
-    found = trained_on(str(folder), data)
+    found = trained_on(data)
     assert data.corpus is not None
     assert (found.kind, found.labels, found.seen) == ("tuned", "dev", (("tiny", data.corpus.documents.text_hash),))
     other = write_pairs(tmp_path / "pairs.jsonl")
-    found = trained_on(str(other), load_tuning_data(str(other)))
+    found = trained_on(load_tuning_data(str(other)))
     assert found.seen == (("pairs.jsonl", hashlib.sha256(other.read_bytes()).hexdigest()),)
     assert (found.kind, found.labels) == ("tuned", "pairs.jsonl")

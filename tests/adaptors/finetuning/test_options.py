@@ -36,9 +36,9 @@ WRONG: dict[str, tuple[Callable[..., object], dict[str, object], str]] = {
     "an unknown setting": (TuneOptions.of, {"epoch": 1}, "unknown option 'epoch': did you mean epochs?"),
     "a group in place of a setting": (TuneOptions.of, {"goal": Goal()}, "unknown option 'goal': "),
     "a seed that numpy refuses": (RunOptions, {"seed": 2**32}, "seed 4.29497e"),
-    "no dimension": (FitPlan, {"kinds": ("pca",), "dims": ()}, "nothing to fit"),
+    "no kind": (FitPlan, {"kinds": ()}, "nothing to fit"),
     "a dimension of nothing": (FitPlan, {"kinds": ("pca",), "dims": (0,)}, "dimensions 0 is out of range"),
-    "an unknown kind": (FitPlan, {"kinds": ("pac",), "dims": (8,)}, "unknown adaptor 'pac': expected one of truncate"),
+    "an unknown kind": (FitPlan, {"kinds": ("pcaa",), "dims": (8,)}, "unknown adaptor 'pcaa': did you mean pca"),
 }
 
 

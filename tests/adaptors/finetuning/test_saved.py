@@ -59,8 +59,8 @@ def bases(tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pyte
             patch.setattr(f"surgery.saving.fresh_process.{check}", lambda *_, **__: None)
         run("surgery", "cut", "-m", bert, "--after", 2, "--lens", *on, root / "lensed")
         run("surgery", "cut", "-m", mpnet, "--after", 2, "-o", root / "cut")
-        run("adaptors", "fit", "mlp", "--on", f"{bert}@2:mean", "--dims", "16,8", "--steps", 2, *on, root / "network")
-        run("adaptors", "fit", "spectral", "--on", both, "--dims", "16,8", *on, root / "spectral")
+        run("adaptors", "fit", "mlp", "-m", f"{bert}@2:mean", "--dims", "16,8", "--steps", 2, *on, root / "network")
+        run("adaptors", "fit", "spectral", "-m", both, "--dims", "16,8", *on, root / "spectral")
         run("surgery", "fuse", f"{bert}@2:mean", f"{mpnet}@3:cls", "-o", root / "fused")
     made = {name: root / name for name in ("lensed", "cut", "network", "spectral", "fused")}
     return {"bert": bert, "modernbert": tiny_folder("modernbert"), **made}

@@ -17,11 +17,13 @@ from adaptors import load_encoder
 from adaptors.encoders.adapted import AdaptedModel
 from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import open_trainable
+from adaptors.fitting.fit import fit
 from adaptors.modules.base import Adaptor
 from adaptors.modules.block_mixing import Attention
-from adaptors.modules.linear import Linear
+from adaptors.modules.linear import Linear, Projection
 from adaptors.modules.mlp import Mlp
 from adaptors.modules.st_module import write_network
+from encoder_surgery.adaptors_commands.fit import name_adaptor
 from probe.errors import ModelError, TrainingError
 from probe.models.options import LoadOptions
 from surgery.fusing.model import FusedModel
@@ -65,7 +67,7 @@ def saved(
     args, spec, _ = FITS[request.param]
     on = spec.format(bert=tiny_folder("bert"), mpnet=tiny_folder("mpnet"))
     out = tmp_path_factory.mktemp("fit") / request.param
-    made = run("fit", *args, "--on", on, "-d", data, "--dims", "16,8", "--steps", 4, "--no-store", "-o", out)
+    made = run("fit", *args, "-m", on, "-d", data, "--dims", "16,8", "--steps", 4, "--no-store", "-o", out)
     assert made.exit_code == 0, made.stderr
     assert made.stdout.strip() == str(out)
     return request.param, out, made.stderr
@@ -173,7 +175,7 @@ def test_an_adaptor_of_another_width_is_refused(saved: tuple[str, Path, str], tm
 def board(tiny_folder: Callable[[str], Path], data: Path) -> dict[str, list[dict[str, object]]]:
     on = f"{tiny_folder('bert')}@3:mean+{tiny_folder('mpnet')}@1:cls"
     done = run(
-        *("rank", "--on", on, "--on", f"{tiny_folder('bert')}@3:mean", "-d", data, "--dims", "16,8", "--steps", 2),
+        *("rank", "-m", on, "-m", f"{tiny_folder('bert')}@3:mean", "-d", data, "--dims", "16,8", "--steps", 2),
         *("--labels", "train", "--no-store", "--format", "json"),
     )
     assert done.exit_code == 0, done.stderr
@@ -210,7 +212,7 @@ def test_a_training_that_comes_to_nothing_leaves_the_others(
         raise TrainingError("mlp collapsed")
 
     monkeypatch.setattr(fit_network, "train", collapse)
-    on = ["--on", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store"]
+    on = ["-m", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store"]
     done = run("rank", *on, "--kinds", "mlp,spectral", "--format", "json")
     found = json.loads(done.stdout)
     assert {row["adaptor"] for row in found["rows"]} == {None, "pca", "spectral"}
@@ -226,13 +228,13 @@ def test_a_fit_that_collapses_failed_and_was_no_wrong_call(
         raise TrainingError("mlp collapsed")
 
     monkeypatch.setattr(fit_network, "train", collapse)
-    on = ["--on", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store"]
+    on = ["-m", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store"]
     done = run("fit", "mlp", *on, "-o", tmp_path / "out")
     assert (done.exit_code, "mlp collapsed" in done.stderr, list(tmp_path.iterdir())) == (1, True, [])
 
 
 def test_the_originals_are_kinds(tiny_folder: Callable[[str], Path], data: Path) -> None:
-    on = ["--on", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store", "--steps", 2]
+    on = ["-m", f"{tiny_folder('bert')}@2:mean", "-d", data, "--dims", "8", "--no-store", "--steps", 2]
     done = run("rank", *on, "--kinds", "linear-original,mlp-original", "--format", "json")
     assert {row["adaptor"] for row in json.loads(done.stdout)["rows"]} == {
         None,
@@ -243,12 +245,15 @@ def test_the_originals_are_kinds(tiny_folder: Callable[[str], Path], data: Path)
 
 
 WRONG_CALLS = {
-    "the judgements that are scored": (["linear", "--labels", "test"], "expected none, train or dev"),
+    "the judgements that are scored": (["linear", "--labels", "test"], "expected one of none, train, dev"),
     "a split that is not there": (["linear", "--labels", "dev"], "dev"),
-    "labels for a closed form": (["pca", "--labels", "train"], "uses no judgements"),
-    "no such loss": (["linear", "--loss", "hinge"], "expected one of similarity"),
+    "labels for a closed form": (["pca", "--labels", "train"], "uses no relevance labels"),
+    "no such loss": (["linear", "--loss", "hinge"], "unknown loss 'hinge': did you mean"),
     "a loss that needs labels": (["linear", "--loss", "infonce"], "--labels train"),
-    "a loss for a closed form": (["spectral", "--loss", "similarity"], "no other loss"),
+    "a loss for a closed form": (
+        ["spectral", "--loss", "similarity"],
+        "--loss does nothing with spectral, which has",
+    ),
     "no such kind": (["linear-new"], "unknown adaptor 'linear-new'"),
     "one hookpoint": (["attention"], "weights several hookpoints"),
     "no steps": (["linear", "--steps", "0"], "--steps"),
@@ -260,11 +265,61 @@ def test_a_wrong_call_gets_a_message_and_exit_code_2(
     tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, options: list[str], words: str
 ) -> None:
     on = f"{tiny_folder('bert')}@1:mean"
-    result = run("fit", *options, "--on", on, "-d", data, "--dims", 8, "--no-store", "-o", tmp_path / "out")
+    result = run("fit", *options, "-m", on, "-d", data, "--dims", 8, "--no-store", "-o", tmp_path / "out")
     assert result.exit_code == 2, result.stderr
     assert words in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_has_usual_dimensions_and_a_usual_folder(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bert = tiny_folder("bert")
+    usual = ("pca", f"{bert}@2", "-d", data, "--no-store", "--metric", "recall@5", "--query-prompt", "find: ")
+    made = run("fit", *usual, "--similarity", "dot", "--limit", 20)
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout == f"{bert.name}-2-pca\n"
+    said = [line for line in made.stderr.splitlines() if "recall@5" in line]
+    assert all(any(f"pca to {dim} dimensions: recall@5" in line for line in said) for dim in (32, 16, 8))
+    folder = tmp_path / f"{bert.name}-2-pca"
+    assert SentenceTransformer(str(folder), device="cpu").prompts["query"] == "find: "
+    again = run("fit", *usual)
+    assert (again.exit_code, "exists" in again.stderr) == (2, True)
+
+
+NAMES = {
+    "minilm": "minilm-lens",
+    "minilm@5:mean": "minilm-5-lens",
+    "owner/model@5": "model-5-lens",
+    "a@5+b@3:cls": "a-5+b-3-lens",
+    "mine=./folder@5": "mine-lens",
+}
+
+
+@pytest.mark.parametrize(("spec", "name"), NAMES.items())
+def test_folders_are_named_after_the_encoder_and_the_kind(spec: str, name: str) -> None:
+    assert name_adaptor(spec, "lens") == name
+
+
+def test_the_embeddings_are_no_encoder_to_save(tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path) -> None:
+    spec = f"{tiny_folder('bert')}@0:mean"
+    result = run("fit", "pca", spec, "-d", data, "--no-store", "-o", tmp_path / "out")
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "is the embeddings, which are no encoder by themselves: name layer 1 or a higher one" in result.stderr
+    assert run("rank", spec, "-d", data, "--no-store", "--kinds", "pca").exit_code == 0
+
+
+def test_a_fit_in_python_is_checked_when_it_is_saved(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = fit("pca", f"{tiny_folder('bert')}@2:mean", data, dims=8)
+    assert fitted.save(tmp_path / "out").is_dir()
+    monkeypatch.setattr(Projection, "forward", lambda module, states: -states[:, :8])
+    with pytest.raises(ModelError, match="gives other vectors"):
+        fitted.save(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_lens_is_held_against_the_full_model_on_the_screen_and_in_the_card(

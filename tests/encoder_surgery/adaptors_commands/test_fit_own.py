@@ -56,7 +56,7 @@ def test_the_saved_folder_gives_what_the_row_gave(
 ) -> None:
     out = tmp_path / "out"
     steps = ["--steps", "2"] if kind == "mlp" else []
-    args = ["fit", kind, "--on", f"{headed}{where}", "-d", str(data), "--no-store", "-o", str(out), *steps]
+    args = ["fit", kind, "-m", f"{headed}{where}", "-d", str(data), "--no-store", "-o", str(out), *steps]
     made = CliRunner().invoke(cli.adaptors_app, args)
     assert made.exit_code == 0, made.stderr
     plain = SentenceTransformer(str(out), device="cpu", trust_remote_code=kind == "mlp")
@@ -72,7 +72,7 @@ def test_the_saved_folder_gives_what_the_row_gave(
 
 def test_what_is_fitted_sees_the_vectors_of_the_head(headed: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    args = ["fit", "truncate", "--on", str(headed), "--dims", str(WIDTH), "-d", str(data), "-o", str(out)]
+    args = ["fit", "truncate", "-m", str(headed), "--dims", str(WIDTH), "-d", str(data), "-o", str(out)]
     refused = CliRunner().invoke(cli.adaptors_app, [*args, "--no-store"])
     assert "it has at most 12 dimensions: lower --dims" in refused.stderr
     assert not out.exists()
@@ -82,7 +82,7 @@ def test_fusions_of_models_with_prompts_and_similarities_of_their_own(
     headed: Path, tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    args = ["fit", "pca", "--on", f"{headed}@3:mean+{tiny_folder('mpnet')}@2:cls", "-d", str(data), "--no-store"]
+    args = ["fit", "pca", "-m", f"{headed}@3:mean+{tiny_folder('mpnet')}@2:cls", "-d", str(data), "--no-store"]
     made = CliRunner().invoke(cli.adaptors_app, [*args, "-o", str(out)])
     assert made.exit_code == 0, made.stderr
     plain = SentenceTransformer(str(out), device="cpu", trust_remote_code=True)

@@ -25,8 +25,8 @@ NEEDED = {
     "surgery cut": ["--after", "1"],
     "surgery keep": ["--blocks", "1"],
     "surgery fuse": ["a", "b"],
-    "adaptors fit": ["pca", "--on", "a", "--out", "o"],
-    "adaptors rank": ["--on", "a"],
+    "adaptors fit": ["pca", "-m", "a", "--out", "o"],
+    "adaptors rank": ["-m", "a"],
     "adaptors tune": ["--out", "o"],
     "probe plan": ["--texts", "3"],
     "probe report": ["a.json"],
@@ -84,9 +84,9 @@ def test_no_number_is_infinite_or_beyond_all_measure(words: str, name: str, opti
 
 def test_prompts_may_be_empty() -> None:
     result = CliRunner().invoke(cli.probe_app, ["layers", "--query-prompt", "", "--recommend", "2"])
-    assert result.stderr == "error: --recommend 2: expected a margin above 0 and below 1, as 0.01\n"
+    assert result.stderr == "error: --recommend 2: expected a margin above 0 and below 1, such as 0.01\n"
 
 
 def test_lists_are_given_as_often_as_wanted() -> None:
-    result = CliRunner().invoke(cli.adaptors_app, ["rank", "--on", "a", "--on", "b", "--format", "none"])
+    result = CliRunner().invoke(cli.adaptors_app, ["rank", "-m", "a", "-m", "b", "--format", "none"])
     assert "unknown --format 'none'" in result.stderr

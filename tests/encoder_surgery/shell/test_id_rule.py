@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         ("probe", "layers", "-m", "{model}", "--layers", "3", "--baseline", "bm25"),
         ("probe", "rank", "{model}"),
-        ("adaptors", "rank", "--on", "{model}", "--kinds", "pca", "--dims", "8"),
+        ("adaptors", "rank", "-m", "{model}", "--kinds", "pca", "--dims", "8"),
     ],
 )
 def test_documents_with_the_querys_id_by_accident_stay_unless_asked_for(

@@ -15,12 +15,12 @@ IDLE = {
     "surgery keep --blocks 1 --limit 9": "--limit does nothing without --dataset",
     "surgery keep --blocks 1 --store s": "--store does nothing without --dataset",
     "surgery fuse a b --metric map": "--metric does nothing without --dataset",
-    "adaptors fit pca --on a --out o --steps 300": "--steps does nothing with pca, which is not",
-    "adaptors fit lens --on a --out o --lr 0.1": "--lr does nothing with lens, which is not",
-    "adaptors fit truncate --on a --out o --checkpoint-dir c": "--checkpoint-dir does nothing with truncate",
-    "adaptors fit spectral --on a --out o --report-to none": "--report-to does nothing with spectral, which is not",
-    "adaptors rank --on a --kinds pca,lens --steps 3": "--steps does nothing with pca,lens, of which none is trained",
-    "adaptors rank --on a --kinds pca --labels train": "--labels does nothing with pca, of which none uses judgements",
+    "adaptors fit pca -m a --out o --steps 300": "--steps does nothing with pca, which is not",
+    "adaptors fit lens -m a --out o --lr 0.1": "--lr does nothing with lens, which is not",
+    "adaptors fit truncate -m a --out o --checkpoint-dir c": "--checkpoint-dir does nothing with truncate",
+    "adaptors fit spectral -m a --out o --report-to none": "--report-to does nothing with spectral, which is not",
+    "adaptors rank -m a --kinds pca,lens --steps 3": "--steps does nothing with pca,lens, of which none is trained",
+    "adaptors rank -m a --kinds pca --labels train": "--labels does nothing with pca, of which none uses",
     "adaptors tune -d r --num-negatives 5": "--num-negatives does nothing without --rounds",
     "adaptors tune -d r --range-min 10": "--range-min does nothing without --rounds",
     "adaptors tune -d r --relative-margin 0.1": "--relative-margin does nothing without --rounds",
@@ -44,7 +44,7 @@ def test_an_option_that_would_do_nothing_is_refused(line: str, words: str) -> No
 
 
 def test_a_learning_rate_of_nothing_is_refused() -> None:
-    for command in ("fit mlp --on a --out o", "tune --out o"):
+    for command in ("fit mlp -m a --out o", "tune --out o"):
         result = CliRunner().invoke(cli.adaptors_app, [*command.split(), "--lr", "0"])
         assert result.exit_code == 2
         assert "expected more than 0" in result.stderr

@@ -19,7 +19,7 @@ def run(command: str, **values: object) -> Result:
 RANKING = {
     "probe layers": "probe layers -m {model} -d {data} --layers 2-3 --no-store -f json",
     "probe rank": "probe rank {model} {model}@2 {model}@2+{model}@1 -d {data} --no-store -f json",
-    "adaptors rank": "adaptors rank --on {model} -d {data} --kinds pca --dims 8 --no-store -f json",
+    "adaptors rank": "adaptors rank -m {model} -d {data} --kinds pca --dims 8 --no-store -f json",
 }
 
 

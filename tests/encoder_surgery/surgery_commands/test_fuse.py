@@ -88,7 +88,7 @@ def test_the_card_says_how_the_model_scored(
     shown = f"{model}@2:mean" if command[0] == "cut" else f"{model}, blocks 1,3@2:mean"
     assert f"{model}@3:mean" in card
     assert shown in card
-    assert "4 judged queries" in card
+    assert "4 queries with relevance labels" in card
     assert f"{shown}: ndcg@10" in result.stderr
 
 
@@ -98,7 +98,7 @@ def test_late_fusion_stands_beside_early_fusion(specs: list[str], data: Path) ->
     names = {row["encoder"] for row in board["rows"]}
     assert names == {"+".join(specs), f"rrf({', '.join(specs)})", f"combsum({', '.join(specs)})"}
     assert "1 / (60 + rank)" in board["settings"]["late_fusion"]
-    table = run("probe", *call[:-2]).stdout
+    table = run("probe", *call[:-2], "--details").stdout
     assert "late fusion" in table
 
 

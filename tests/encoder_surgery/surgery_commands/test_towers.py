@@ -145,11 +145,11 @@ REFUSED = {
     ),
     "a longest image": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 5", "does not apply to images"),
     "an adaptor on top": (
-        "adaptors fit pca --on MODEL/clip@text.1 -d DATA/tiny --dims 4 -o out",
+        "adaptors fit pca -m MODEL/clip@text.1 -d DATA/tiny --dims 4 -o out",
         "no model of both has a place for an adaptor: adaptors rank scores it",
     ),
     "a lens by another name": (
-        "adaptors fit lens --on MODEL/clip@text.1+MODEL/clip@text.2 -d DATA/tiny -o out",
+        "adaptors fit lens -m MODEL/clip@text.1+MODEL/clip@text.2 -d DATA/tiny -o out",
         "is read in one tower of two",
     ),
 }
@@ -218,7 +218,7 @@ def test_a_text_tower_is_ranked_beside_any_encoder(
 
 
 def test_adaptors_are_ranked_on_a_text_tower(folder: Callable[[str], Path], data: dict[str, str]) -> None:
-    asked = ["--on", f"{folder('clip')}@text.1", "-d", data["tiny"], "--dims", "4", "--no-store", "-f", "json"]
+    asked = ["-m", f"{folder('clip')}@text.1", "-d", data["tiny"], "--dims", "4", "--no-store", "-f", "json"]
     result = run("adaptors", "rank", *asked, "--kinds", "pca,lens")
     assert result.exit_code == 0, result.stderr
     assert {row["adaptor"] for row in json.loads(result.stdout)["rows"]} >= {"pca", "lens"}

@@ -106,7 +106,7 @@ def test_the_commands_of_the_store_take_a_url(
 ) -> None:
     kept = ("--store", "fake://bucket/store")
     assert run("layers", "-m", tiny_folder("bert"), "-d", plain, *kept).exit_code == 0
-    assert run("store", "verify", *kept).stdout == "5 files, all sound\n"
+    assert run("store", "verify", *kept).stdout == "5 files, none damaged\n"
     shelves = json.loads(run("store", "list", "--format", "json", *kept).stdout)
     assert [shelf["side"] for shelf in shelves] == ["documents", "queries"]
     assert shelves[0]["folder"].startswith("fake://bucket/store/shelves/")

@@ -45,7 +45,7 @@ def made(tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pytes
         run("surgery", "keep", "-m", root / "tuned", "--blocks", "1,3", "-o", root / "kept")
         run("surgery", "fuse", f"{root / 'tuned'}@2:mean", f"{mpnet}@1:cls", "-o", root / "fused")
         on = ["-d", data, "--no-store", "-o"]
-        run("adaptors", "fit", "pca", "--on", f"{root / 'cut'}@1:mean", "--dims", 8, *on, root / "fitted")
+        run("adaptors", "fit", "pca", "-m", f"{root / 'cut'}@1:mean", "--dims", 8, *on, root / "fitted")
         assert tune("--hold-out", 0, "--epochs", 1, model=root / "cut", out=root / "again").exit_code == 0
         run("surgery", "cut", "-m", bert, "--after", 2, "-o", root / "plain")
     return {name: root / name for name in ("tuned", "cut", "kept", "fused", "fitted", "again", "plain")}

@@ -70,7 +70,7 @@ def test_a_tally_names_what_failed_and_what_never_came(caplog: pytest.LogCapture
     assert caplog.messages == ["the disk is full", "chunk 2: no"]
     with pytest.raises(ProbeError, match=r"no table: 3 of 4 chunks .*: chunk 2: no; chunk 1: lost by Ray") as error:
         tally.check()
-    assert str(error.value).endswith("(fix the cause and run again)")
+    assert str(error.value).endswith("(fix it and run again)")
 
 
 def test_a_tally_ends_at_once_where_no_worker_can_begin() -> None:

@@ -406,7 +406,7 @@ def test_a_label_with_too_few_texts_is_named(tiny_folder: Callable[[str], Path],
 @pytest.mark.parametrize(
     "wrong",
     [
-        ["--save", "x.csv"],
+        ["--save", "x.xml"],
         ["--format", "xml"],
         ["--layers", "9"],
         ["--metric", "auc"],

@@ -259,7 +259,7 @@ def test_synthetic_pairs_are_marked_in_table_and_json(tiny_folder: Callable[[str
 @pytest.mark.parametrize(
     "wrong",
     [
-        ["--save", "x.csv"],
+        ["--save", "x.xml"],
         ["--format", "xml"],
         ["--layers", "9"],
         ["--limit", "2"],

@@ -177,5 +177,5 @@ def test_a_wrong_url_is_said_in_one_line(url: str, message: str) -> None:
 
 
 def test_a_file_system_that_cannot_be_opened_is_said_in_one_line() -> None:
-    with pytest.raises(DataError, match="'github://a/b' cannot be reached"):
+    with pytest.raises(DataError, match="'github://a/b' is unreachable"):
         locate("github://a/b")

@@ -344,5 +344,5 @@ def test_prompts_under_other_names_are_listed(hub: FakeHub, model: Path, monkeyp
     found = {known.alias: known for known in list_models()}
     assert (found["arctic-m"].offline, found["arctic-m"].other_prompts) == (True, {"clustering": "group: "})
     assert found["mpnet"].other_prompts == {}
-    said = "arctic-m has prompts under other names (--query-prompt-name, --document-prompt-name): clustering 'group: '"
+    said = "arctic-m has other named prompts (--query-prompt-name, --document-prompt-name): clustering 'group: '"
     assert said in model_notes(list(found.values()))

@@ -304,7 +304,7 @@ def test_geometry_has_a_panel_per_measure() -> None:
     spectrum = figure.axes[panels["spectrum, tiny:cls"]]
     assert spectrum.get_yscale() == "log"
     assert [ys for _, ys in drawn(figure, panels["spectrum, tiny:cls"])] == [[0.5, 0.3, 0.2, 0.0]] * 3
-    cka = figure.axes[panels["linear CKA of layers; 1 = alike up to rotation, scale and shift"]]
+    cka = figure.axes[panels["linear CKA of layers (1 = equal up to rotation, scale and shift)"]]
     assert cka.collections[0].get_array().tolist() == [list(line) for line in board.cka]
     assert len(cka.texts) == 9 + 2
 
@@ -387,7 +387,7 @@ COMMANDS = {
     "layers": (cli.probe_app, "layers", "-m"),
     "rank": (cli.probe_app, "rank"),
     "geometry": (cli.probe_app, "geometry", "-m"),
-    "ladder": (cli.adaptors_app, "rank", "--kinds", "pca,truncate", "--dims", "4,8", "--on"),
+    "ladder": (cli.adaptors_app, "rank", "--kinds", "pca,truncate", "--dims", "4,8", "-m"),
 }
 
 

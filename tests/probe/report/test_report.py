@@ -198,7 +198,7 @@ def test_equal_settings_need_no_caution(made: Reported) -> None:
 
 def test_different_data_metrics_and_settings_are_named(made: Reported) -> None:
     data = changed(made, "data", lambda payload: payload["settings"]["dataset"].update(text_sha256="0", name="other"))
-    assert "different texts or judgements" in cautions(made.layers, data)
+    assert "different texts or relevance labels" in cautions(made.layers, data)
     assert "other (test)" in cautions(made.layers, data)
     model = changed(
         made, "model", lambda payload: payload["settings"]["models"][0].update(max_tokens=3, query_prompt="q: ")
@@ -221,7 +221,7 @@ def test_cautions_are_above_the_table(made: Reported) -> None:
     file = changed(made, "warned", warn)
     page = render_report([(file, read_result(file))])
     cautions = page.split('aria-label="Caution"')[1].split("</div>")[0]
-    for word in ("synthetic queries: made up", "limit", "collapsed", "fitted on these same documents"):
+    for word in ("synthetic queries (made up)", "limit", "collapsed", "fitted on these same documents"):
         assert word in cautions
 
 
@@ -232,9 +232,9 @@ WRONG_FILES = {
     '{"a": 1}': "found an object with 'a'",
     '{"kind": "leaderboard", "schema": 1}': "at 'command': Field required",
     '{"kind": "recipe", "settings": {}}': "found kind 'recipe'",
-    '{"kind": "leaderboard", "schema": 9, "settings": {}}': "form 9, this version reads form 1",
+    '{"kind": "leaderboard", "schema": 9, "settings": {}}': "schema 9, but this version reads schema 1",
     '{"kind": "leaderboard", "schema": 1, "command": "", "created": "", "rows": [], "settings": {}}': "lack 'dataset'",
-    '{"kind": "geometry", "schema": 1, "settings": {"dataset": {}, "models": []}}': "not as a geometry should be",
+    '{"kind": "geometry", "schema": 1, "settings": {"dataset": {}, "models": []}}': "not a valid geometry result",
     '{"kind": ["x"], "schema": 1, "settings": {}}': "found kind ['x']",
 }
 

@@ -191,11 +191,11 @@ def test_difference_p_value_and_cost_outlive_the_interval() -> None:
 
 
 WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "synthetic": ({"synthetic": "known-item"}, ["synthetic queries: known-item"]),
+    "synthetic": ({"synthetic": "known-item"}, ["synthetic queries (known-item)"]),
     "limited": ({"limited": True}, ["limited to 2994 documents: scores are higher than on the whole corpus"]),
     "cut": (
         {"model": {"truncated_documents": 7, "truncated_queries": 1}},
-        ["minilm: 7 documents and 1 queries cut to 256 tokens"],
+        ["minilm: 7 documents and 1 queries truncated to 256 tokens"],
     ),
     "defects": (
         {"defects": ["1 empty documents: a", "2 empty queries: b", "3 c", "4 d"]},

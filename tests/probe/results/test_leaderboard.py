@@ -253,7 +253,7 @@ def test_the_footer_says_what_decided_the_numbers(board: Leaderboard) -> None:
         "weights aaaaaaaaaaaa",
         "tokenizer bbbbbbbbbbbb",
         "query 'query: '",
-        "256 tokens (cut to fit: 7 documents, 1 queries)",
+        "256 tokens (truncated: 7 documents, 1 queries)",
         "float32 on cpu",
         "vector key cccccccccccc",
         "a note",

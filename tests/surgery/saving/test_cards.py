@@ -39,7 +39,7 @@ def saved(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
         "keep": ("surgery", "keep", "-m", model, "--blocks", "1,3"),
         "lens": ("surgery", "cut", "-m", model, "--after", 1, "--lens", "-d", data, "--no-store"),
         "fuse": ("surgery", "fuse", f"{model}@1:mean", f"{model}@2:cls"),
-        "fit": ("adaptors", "fit", "mlp", "--on", f"{model}@2", "-d", data, "--steps", 2, "--no-store"),
+        "fit": ("adaptors", "fit", "mlp", "-m", f"{model}@2", "-d", data, "--steps", 2, "--no-store"),
         "tune": ("adaptors", "tune", "-m", root / "lens", "-d", pairs_file(), "--epochs", 1, "--hold-out", 0),
         "heal": ("adaptors", "heal", root / "lens", "-d", data, "--steps", 2, "--no-store"),
         "again": ("surgery", "cut", "-m", root / "tune", "--after", 1),

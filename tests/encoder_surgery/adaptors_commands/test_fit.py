@@ -307,7 +307,7 @@ def test_the_embeddings_are_no_encoder_to_save(tiny_folder: Callable[[str], Path
     spec = f"{tiny_folder('bert')}@0:mean"
     result = run("fit", "pca", spec, "-d", data, "--no-store", "-o", tmp_path / "out")
     assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
-    assert "is the embeddings, which are no encoder by themselves: name layer 1 or a higher one" in result.stderr
+    assert "is layer 0, the embeddings only, not an encoder: expected layer 1 or higher" in result.stderr
     assert run("rank", spec, "-d", data, "--no-store", "--kinds", "pca").exit_code == 0
 
 

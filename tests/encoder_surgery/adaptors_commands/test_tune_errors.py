@@ -65,7 +65,7 @@ WRONG = {
     "an unknown model": (["-m", "nowhere"], "nowhere"),
     "an unknown guide": (["--loss", "gist", "--guide", "nowhere"], "nowhere"),
     "an unknown data set": (["{nowhere}"], "unknown data set 'nowhere'"),
-    "a file that is not there": (["{nowhere.jsonl}"], "there is no file 'nowhere.jsonl'"),
+    "a file that is not there": (["{nowhere.jsonl}"], "file 'nowhere.jsonl' not found"),
 }
 
 

@@ -139,7 +139,7 @@ class _Extras:
         layer = found.nearest.encoder.layer_pooling[0]
         folder = f"./{Path(self.model).name}-after-{layer}"
         heal = shlex.join(["adaptors", "heal", folder, "-d", self.dataset, "--minutes", "15"])
-        return f". To train a cut there: {shlex.join([*self._cut(layer), '--out', folder])} && {heal}"
+        return f". Next: {shlex.join([*self._cut(layer), '--out', folder])} && {heal}"
 
     def _cut(self, layer: int) -> list[str]:
         return ["surgery", "cut", self.model, "--after", str(layer)]

@@ -132,7 +132,7 @@ def test_where_none_is_near_the_nearest_is_named_with_its_interval_and_margin(
     assert low < nearest.difference < high
     assert -low < nearest.passing < 0.08
     assert (
-        f"The nearest is {nearest.name} (-0.0500, 95% CI {low:+.3f} to {high:+.3f}); it would need a margin of "
+        f"The nearest is {nearest.name} (-0.0500, 95% CI {low:+.3f} to {high:+.3f}); the smallest margin it passes is "
         f"{nearest.passing:g}"
     ) in found.words()
 
@@ -156,8 +156,8 @@ def test_where_queries_are_too_few_that_is_said(
     assert found.encoder is None
     assert 0.03 < found.nearest.resolution < 0.08
     assert (
-        f"within the margin on average, but {found.queries} queries are too few; with so many, margins of about "
-        f"{found.nearest.resolution:.2g} and above can be shown"
+        f"within the margin on average, but {found.queries} queries are too few to show it; they can show margins of "
+        f"about {found.nearest.resolution:.2g} or more"
     ) in found.words()
 
 

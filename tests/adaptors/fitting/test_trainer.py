@@ -210,7 +210,7 @@ def test_checkpoints_of_a_training_that_scores_other_dimensions_are_refused(tmp_
         fit_network("mlp", JUDGED, (8, 2), options=options)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"rate": 0.1}, {"loss": "similarity"}, {"steps": 6}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"lr": 0.1}, {"loss": "similarity"}, {"steps": 6}])
 def test_checkpoints_of_another_training_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     fit_with(tmp_path)
     with pytest.raises(CallError, match="checkpoints of another training"):

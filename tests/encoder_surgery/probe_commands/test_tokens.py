@@ -29,7 +29,7 @@ REFUSED = {
     "geometry": "probe geometry -m {m} -d {d} --pooling tokens",
     "classify": "probe classify -m {m} -d {texts} --pooling tokens",
     "similarity": "probe similarity -m {m} -d {pairs} --pooling tokens",
-    "plan": "probe plan -m {m} --texts 1000 --rate 1 --pooling tokens",
+    "plan": "probe plan -m {m} --texts 1000 --tflops 1 --pooling tokens",
     "a fusion": "probe rank {m}@3:mean {m}@3:tokens+{m}@3:mean -d {d}",
     "two sides": "probe rank --queries {m}@3:tokens --documents {m}@3:mean -d {d}",
     "a lens": "probe layers -m {m} -d {d} --pooling own,tokens --lens",
@@ -37,7 +37,7 @@ REFUSED = {
     "a fit": "adaptors fit pca -m {m}@3:tokens -d {d} --out {out}",
     "a ladder": "adaptors rank -m {m}@3:tokens -d {d}",
     "a cut": "surgery cut -m {m} --after 2 --pooling tokens --out {out}",
-    "a kept set": "surgery keep -m {m} --layers 1,2 --pooling tokens --out {out}",
+    "a kept set": "surgery keep -m {m} --blocks 1,2 --pooling tokens --out {out}",
     "a fused model": "surgery fuse {m}@3:tokens {m}@2:mean --out {out}",
 }
 

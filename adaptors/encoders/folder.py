@@ -97,9 +97,7 @@ def save_adapted(
     """
     check_type("encoder", encoder, AdaptedEncoder)
     if [point.layer_pooling[0] for point in encoder.points] == [0]:
-        raise CallError(
-            f"'{encoder}' reads the embeddings, which are no encoder by themselves: adapt layer 1 or higher"
-        )
+        raise CallError(f"'{encoder}' is layer 0, the embeddings only, not an encoder: adapt layer 1 or higher")
     model = AdaptedModel(FusedModel(tuple(readers), encoder.fusion), encoder)
     trust = not is_plain_model(encoder) or any(reader.model.trust for reader in readers)
     exact = all(reader.model.dtype == torch.float32 for reader in readers)

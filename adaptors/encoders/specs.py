@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
@@ -46,7 +47,7 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder
         ModelError: A model cannot be loaded.
     """
     if not isinstance(model, str | Path):
-        return model if isinstance(model, Readable) else opening.load_encoder(model, options)
+        return cast(Encoder, model) if isinstance(model, Readable) else opening.load_encoder(model, options)
     spec = str(model)
     parts = split_fusion(spec)
     if len(parts) == 1 and not _is_saved(split_spec(spec).model):

@@ -89,7 +89,8 @@ class TrainingResult:
         """
         if not self.samples:
             raise CallError("there is no sample to draw: train with sample=True")
-        similarity_map(*self.samples, Path(file), sides=self.sides)
+        before, after = self.samples
+        similarity_map(before, after, Path(file), sides=self.sides)
 
 
 def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] | None = None) -> Path:

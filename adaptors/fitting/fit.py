@@ -32,16 +32,16 @@ __all__ = ["FittedModel", "fit"]
 
 @dataclass(frozen=True, repr=False)
 class FittedModel(AdaptedModel):
-    """An encoder with an adaptor that was fitted on it; the models are in memory.
+    """An encoder with a fitted adaptor, with its models in memory.
 
     Attributes:
-        board: How it retrieves beside the frozen encoder.
+        board: Its scores beside the frozen encoder.
     """
 
     board: Leaderboard
 
     def open(self, options: LoadOptions = EXACT) -> AdaptedModel:
-        """Return the same encoder with its models loaded as options say; one that was in memory stays as it is."""
+        """Return the same encoder with its models loaded again with options; a model given in memory is reused."""
         readers = tuple(_reopen(reader, options) for reader in self.readers)
         return AdaptedModel(FusedModel(readers, self.encoder.fusion), self.encoder)
 
@@ -54,15 +54,15 @@ class FittedModel(AdaptedModel):
         words: str = "",
         check: Callable[[Path, AdaptedModel], object] | None = None,
     ) -> Path:
-        """Save it as a model that `load_encoder` opens; a linear adaptor on one hookpoint loads anywhere.
+        """Save a model for `load_encoder`; a linear adaptor on one hookpoint loads without this package, too.
 
         Args:
-            out: Folder to make; it is whole or not there.
-            force: Replace a folder that an earlier save made.
-            options: How the models are loaded that are written.
-            words: Stands in its card after the scores.
-            check: Is given the finished folder and the model before the folder gets its name. When left out, the folder
-                is loaded here and has to give the same vectors.
+            out: Folder to create; it is written completely or not at all.
+            force: Replace a folder written by an earlier save.
+            options: How to load the models that are written.
+            words: Text for the model card after the scores.
+            check: Called with the finished folder and the model before the folder is renamed to `out`; if it raises,
+                nothing is saved. Default: load the folder in this process and compare its vectors.
 
         Returns:
             The folder.
@@ -99,16 +99,16 @@ def fit(
     training: TrainOptions | None = None,
     options: RunOptions | None = None,
 ) -> FittedModel:
-    """Fit one adaptor on one encoder, without labels unless they are asked for, and score it beside the frozen one.
+    """Fit one adaptor on one encoder, by default without labels, and score it beside the frozen encoder.
 
     Args:
         kind: One of `KINDS`, such as `lens`, `distil` or `pca`.
         spec: One hookpoint, or a fusion: a spec, or a model or an encoder in memory.
-        data: The data set whose texts are read, or its name or path; or texts that were selected from one.
-        dims: Dimensions to score; the result has the greatest. When left out, all of the encoder's, or of the final
-            embedding's where the adaptor maps to that, a half and a quarter of them; none = all of them alone.
-        split: The split that is scored; `test` when left out.
-        labels: The split whose judgements may be used, `train` or `dev`; or `none`.
+        data: The data set to fit to, or its name or path; or texts selected from one.
+        dims: Dimensions to score; the result has the largest. Default: the full, half and quarter width of the encoder
+            (of the final embedding if the adaptor maps to it); an empty sequence means the full width only.
+        split: The split to score; default: `test`.
+        labels: The split whose relevance labels may be used, `train` or `dev`, or `none`.
         training: How a network is trained.
         options: How to run.
 
@@ -146,18 +146,18 @@ def _select_texts(data: str | Path | Dataset | FitTexts, split: str | None, labe
 
 
 def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:
-    check_type("kind", kind, str, expected="the name of a kind of adaptor, as 'lens'")
+    check_type("kind", kind, str, expected="the name of a kind of adaptor, such as 'lens'")
     check_type("training", training, TrainOptions)
     check_kinds([kind])
     if labels != "none" and not KINDS[kind].uses_labels:
         having = ", ".join(name for name, one in KINDS.items() if one.uses_labels)
-        raise CallError(f"'{kind}' uses no relevance labels: leave out --labels, or take one of {having}")
+        raise CallError(f"'{kind}' uses no relevance labels: leave out --labels, or choose one of {having}")
     if training.loss is not None and not KINDS[kind].uses_labels:
-        raise CallError(f"'{kind}' has no other loss than its own: leave out --loss")
+        raise CallError(f"'{kind}' has a fixed loss: leave out --loss")
 
 
 def _beside_full(resolved: ResolvedSpecs) -> ResolvedSpecs:
-    """Return what is adapted with what it aims at, the full model, as the baseline: the cut alone is easily beaten."""
+    """Add the full model, whose embedding is the target, as the baseline: beating the raw cut means little."""
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     full = final_fusion(readers, cast(Fusion, resolved.baseline))
     if len(full.points) > 1:
@@ -172,15 +172,14 @@ def _check_single(resolved: ResolvedSpecs) -> None:
     encoders = sum(len(candidate.hookpoints) for candidate in resolved.candidates) + len(resolved.fusions)
     if encoders != 1 or not isinstance(spec, Fusion):
         raise CallError(
-            f"'{spec}' names {encoders} encoders or a saved one: an adaptor is fitted on one hookpoint or fusion"
+            f"'{spec}' means {encoders} encoders or a saved one: expected a single hookpoint or fusion to adapt"
         )
     if [point.layer_pooling[0] for point in spec.points] == [0]:
         raise CallError(
-            f"'{spec}' is the embeddings, which are no encoder by themselves: name layer 1 or a higher one; adaptors "
-            "rank scores it"
+            f"'{spec}' is layer 0, the embeddings only, not an encoder: expected layer 1 or higher; adaptors rank can "
+            "score it"
         )
     if any(candidate.reader.model.tower for candidate in resolved.candidates):
         raise CallError(
-            f"'{spec}' is read in one tower of two, and no model of both has a place for an adaptor: adaptors rank "
-            "scores it"
+            f"'{spec}' is one tower of two, and a two-tower model cannot have an adaptor: adaptors rank can score it"
         )

@@ -105,27 +105,15 @@ def heal(
     chosen = _choose_options(options, settings)
     if out is not None:
         check_out(Path(out), force)
-    budget = chosen.budget
-    student = open_trainable(cut)
-    _refuse_towers(student)
+    student = _open_student(cut)
     source = find_teacher(student, None if teacher is None else str(teacher))
-    trained_files(student, student.folder)  # what cannot be saved is not trained
-    progress = chosen.progress
-    if budget is not None:
-        budget.reserve = _SAVING * budget.spent() + _WRITING
-        progress = _checking(progress, budget)
+    if chosen.budget is not None:
+        chosen.budget.reserve = _SAVING * chosen.budget.spent() + _WRITING
+        chosen = replace(chosen, progress=_checking(chosen.progress, chosen.budget))
     given = load_heal_texts(data)
     _log.info("%s learns from %s on %s", student.name, source, ", ".join(one.corpus.name for one in given))
-    texts = gather_heal_texts(open_reader(source, None, store), given, store, progress=progress)
-    chosen = replace(chosen, progress=progress)
-    student, start = _begin(source, student, texts, options=chosen)
-    look = HealSample(student.model, texts, chosen.seed)
-    before = [look()] if chosen.sample else []
-    state = train_student(student, texts, chosen)
-    samples = (*before, look()) if before else ()
-    described = Tuned(student, TrainedOn("healed", texts.seen), Path(student.name).name, "")
-    result = HealResult(tuned=described, samples=samples, teacher=source, state=state)
-    result = _with_words(result, f"{start} {_describe(result, texts, chosen)}")
+    texts = gather_heal_texts(open_reader(source, None, store), given, store, progress=chosen.progress)
+    result = _train(source, student, texts, options=chosen)
     if out is not None:
         result.save(out, force=force)
     return result
@@ -145,11 +133,25 @@ def _choose_options(options: HealOptions | None, settings: dict[str, Any]) -> He
     return HealOptions(**{"bfloat16": is_fast(), **settings}, budget=budget)
 
 
-def _refuse_towers(student: TrainableEncoder) -> None:
+def _open_student(cut: Trainable) -> TrainableEncoder:
+    student = open_trainable(cut)
     if student.is_paired:
         raise CallError(
             f"'{student.name}' is a two-tower model, and healing is for text encoders: name a cut of a text encoder"
         )
+    trained_files(student, student.folder)  # what cannot be saved is not trained
+    return student
+
+
+def _train(teacher: str, cut: TrainableEncoder, texts: HealTexts, *, options: HealOptions) -> HealResult:
+    student, start = _begin(teacher, cut, texts, options=options)
+    look = HealSample(student.model, texts, options.seed)
+    before = [look()] if options.sample else []
+    state = train_student(student, texts, options)
+    samples = (*before, look()) if before else ()
+    described = Tuned(student, TrainedOn("healed", texts.seen), Path(cut.name).name, "")
+    result = HealResult(tuned=described, samples=samples, teacher=teacher, state=state)
+    return _with_words(result, f"{start} {_describe(result, texts, options)}")
 
 
 def _checking(report: Progress, budget: Budget) -> Callable[[str, int, int], None]:

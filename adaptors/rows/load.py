@@ -103,7 +103,7 @@ def _read_point(record: _Record, form: Form, location: str) -> Iterator[Row]:
 
 def _read_pair(record: _Record, form: Form, location: str) -> Iterator[Row]:
     query, positive = (_text(record, form.columns[name], location) for name in ("query", "positive"))
-    yield _pair(query, positive, [_text(record, name, location) for name in form.negatives], location)
+    yield _pair(query, positive, [_text(record, name, location) for name in form.negatives], location=location)
 
 
 def _read_positives(record: _Record, form: Form, location: str) -> Iterator[Row]:
@@ -114,10 +114,10 @@ def _read_positives(record: _Record, form: Form, location: str) -> Iterator[Row]
     if not positives:
         raise DataError(f'{location}: "{form.columns["pos"]}" is empty: expected a positive or more')
     for positive in positives:
-        yield _pair(query, positive, negatives, location)
+        yield _pair(query, positive, negatives, location=location)
 
 
-def _pair(query: str, positive: str, negatives: Sequence[str], location: str) -> Pairwise:
+def _pair(query: str, positive: str, negatives: Sequence[str], *, location: str) -> Pairwise:
     if positive in negatives:
         raise DataError(f"{location}: the positive is among its own negatives: '{positive[:60]}'")
     return Pairwise(query, positive, tuple(negatives), location=location)

@@ -47,9 +47,6 @@ def cut(
     options = loading.load_options(dtype="float32", device="cpu")
     out = folder.out or Path(f"{name_folder(model)}-after-{after}{'-lens' if lens else ''}")
     if lens:
-        from adaptors.fitting.options import TrainOptions
-        from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
-
         if after < 1:
             raise CallError(
                 f"--after {after} --lens: layer 0 is the embeddings only, not an encoder: expected --after 1 or higher"
@@ -57,22 +54,7 @@ def cut(
         if card.dataset is None:
             raise CallError("--lens is fitted to the texts of a data set: give one with --dataset")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
-        request = FitRequest(
-            "lens",
-            spec,
-            (),
-            card.dataset,
-            split,
-            out,
-            folder.force,
-            card.open(),
-            similarity=card.similarity,
-            drop_same_id=card.drop_same_id,
-            limit=card.limit,
-            metric=card.metric,
-            training=TrainOptions(seed=card.seed),
-        )
-        fit_and_save(request, loading.load_options())
+        _fit_lens(spec, split, out, force=folder.force, card=card, loading=loading)
         return
     make_and_save(
         lambda: cut_model(load_model(model, options), after),
@@ -87,6 +69,31 @@ def cut(
         trust=loading.trust_remote_code,
     )
     say(f"a raw cut can lose most of a model's retrieval quality: {_advise(model, str(out))}")
+
+
+def _fit_lens(
+    spec: str, split: str | None, out: Path, *, force: bool, card: CardFlags, loading: option.PromptFlags
+) -> None:
+    """Fit a lens on the data set of the card, and save it with the cut."""
+    from adaptors.fitting.options import TrainOptions
+    from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
+
+    request = FitRequest(
+        "lens",
+        spec,
+        (),
+        str(card.dataset),
+        split,
+        out,
+        force,
+        card.open(),
+        training=TrainOptions(seed=card.seed),
+        similarity=card.similarity,
+        drop_same_id=card.drop_same_id,
+        limit=card.limit,
+        metric=card.metric,
+    )
+    fit_and_save(request, loading.load_options())
 
 
 def _advise(model: str, folder: str) -> str:

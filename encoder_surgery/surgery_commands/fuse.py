@@ -55,18 +55,19 @@ def fuse(
     out = folder.out or Path("-".join(map(_short_name, specs)))
     check_out(out, folder.force)
     store = card.open()
+    joined: str = method
     if tune_weights:
         plain = "concat" if method == "concat" else "mean"
         equal = fuse_models(specs, plain, None, options=scored, store=store)
         chosen = _tune(equal, card, split, metric=ranked_by, store=store)
-        method = plain if chosen is None or plain == "concat" else "weighted"
+        joined = plain if chosen is None or plain == "concat" else "weighted"
 
-    model = fuse_models(specs, method, chosen, options=loading.load_options(dtype="float32", device="cpu"))
+    model = fuse_models(specs, joined, chosen, options=loading.load_options(dtype="float32", device="cpu"))
     scores = card.score(
         None,
         store,
         lambda data, ranking: score_fused(
-            fuse_models(specs, method, chosen, options=scored, store=store), data, ranking
+            fuse_models(specs, joined, chosen, options=scored, store=store), data, ranking
         ),
     )
     say(f"saving {out} and checking it in a fresh process")

@@ -23,7 +23,8 @@ def encode_texts(texts: str | Sequence[str], encode: Callable[[list[str]], V]) -
         CallError: If they are not strings.
     """
     if isinstance(texts, str):
-        return encode([texts])[0]
+        single: Embeddings = encode([texts])[0]
+        return single
     try:
         found = list(texts)
     except TypeError:

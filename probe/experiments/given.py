@@ -211,7 +211,8 @@ def with_readers(readers: Mapping[str, LayerReader], more: Sequence[LayerReader]
         known = found.setdefault(name, reader)
         if known is not reader and _identity(known) != _identity(reader):
             raise CallError(
-                f"duplicate model name '{name}': rename one of them, such as mine={name} or {{'mine': model}}"
+                f"two different models are called '{name}': give one of them another name, such as other=./folder or "
+                "{'other': model}"
             )
     return found
 

@@ -160,10 +160,22 @@ def brief_model_line(models: Sequence[dict[str, Any]]) -> str:
     if len(models) == 1:
         model = models[0]
         how = f"own pooling {model['own_pooling']}, {model['max_tokens']} tokens, {model['dtype']} on {model['device']}"
-        return f"model: {_short_name(model['name'])}, {how}"
-    named = [f"{_short_name(model['name'])} ({model['max_tokens']} tokens)" for model in models[:_MOST_MODELS]]
+        return f"model: {_short_name(_full_name(model))}, {how}"
+    named = [f"{_short_name(_full_name(model))} ({model['max_tokens']} tokens)" for model in models[:_MOST_MODELS]]
     more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
     return f"models: {', '.join(named)}{more}"
+
+
+def _full_name(model: dict[str, Any]) -> str:
+    """Return a model's name, and its folder or hub id where it was given another name."""
+    place = _named_place(model)
+    return f"{model['name']} = {place}" if place else str(model["name"])
+
+
+def _named_place(model: dict[str, Any]) -> str | None:
+    """Return the folder of a model that was given a name of its own; None of any other."""
+    path = model.get("path")
+    return path if path and path != model["name"] else None
 
 
 def _short_name(name: str) -> str:
@@ -182,7 +194,7 @@ def model_lines(models: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _model_lines(model: dict[str, Any]) -> list[str]:
-    where = model["hub_id"] or "folder"
+    where = model["hub_id"] or _named_place(model) or "folder"
     if model["revision"]:
         where += f" @ {model['revision'][:12]}"
     if "prompt" in model:

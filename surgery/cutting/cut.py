@@ -1,8 +1,12 @@
 """Cut an encoder: build a new, complete model from some of its blocks."""
 
 import copy
+import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import nn
@@ -13,6 +17,7 @@ from probe.layers.capture import Capture
 from probe.layers.layer_stack import LayerStack, dummy_inputs, find_layers
 from probe.models.loaded import LoadedModel
 from probe.models.options import LoadOptions
+from probe.models.sources import ModelSource
 from probe.models.tower_loading import LoadedTower
 from surgery.cutting.blocks import (
     CutModel,
@@ -86,8 +91,21 @@ def _keep(model: LoadedModel, blocks: tuple[int, ...]) -> CutModel:
     if is_cut(chosen):
         _check_law(model, module, stack)
     fields = {name: getattr(model, name) for name in LoadedModel.__dataclass_fields__}
+    fields["source"] = _with_files(model, module)
     fields["pipeline"] = shadow_pipeline(model.pipeline, module)
     return CutModel(**{**fields, **describe_cut(model, module, stack, chosen=chosen, rebuilt=rebuilt)})
+
+
+def _with_files(model: LoadedModel, module: nn.Module) -> ModelSource:
+    """Return where a model's files are; of one in memory they are written, and last as long as the cut module."""
+    source = model.source
+    if source.typed or source.folder.is_dir():
+        return source
+    made = TemporaryDirectory(prefix="encoder-surgery-", ignore_cleanup_errors=True)
+    weakref.finalize(module, made.cleanup)
+    folder = Path(made.name, source.name)
+    model.pipeline.save_pretrained(str(folder), create_model_card=False)
+    return replace(source, folder=folder)
 
 
 def _copy_blocks(model: LoadedModel, chosen: Sequence[int]) -> nn.Module:

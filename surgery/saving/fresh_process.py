@@ -153,16 +153,16 @@ def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
 
 
 def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bool = True) -> None:
-    """Load a saved folder in this process and compare its vectors with those of any encoder.
+    """Load a saved folder in this process and compare its vectors with those of an encoder.
 
     Args:
         folder: The saved folder.
-        encoder: What was saved.
-        trust: Let it run the code its folder brings, as the original was let.
-        exact: Whether the encoder computes in float32, as the folder does.
+        encoder: The saved encoder.
+        trust: Allow code in the folder to run, as it was allowed for the original.
+        exact: Whether the encoder computes in float32, like the folder.
 
     Raises:
-        ModelError: The folder cannot be loaded, or gives other vectors.
+        ModelError: The folder cannot be loaded, or gives different vectors.
     """
     _compare(_embed_samples(encoder), _embed_here(folder, trust), _TOLERANCE if exact else _HALF_TOLERANCE)
 
@@ -178,7 +178,7 @@ def _embed_here(folder: Path, trust: bool) -> Embeddings:
             with unchanged(saved):
                 sides.append(encode(list(_SAMPLES), **options))
         return np.concatenate(sides)
-    except Exception as error:  # whatever the folder makes the libraries raise
+    except Exception as error:  # the libraries may raise anything
         raise ModelError(
             f"sentence-transformers cannot load the saved model ({first_line(error)}); nothing was saved"
         ) from error

@@ -1,5 +1,6 @@
 """The documentation: it builds without a warning, its links lead somewhere, and its pages say what the code says."""
 
+import ast
 import json
 import logging
 import re
@@ -150,3 +151,24 @@ def test_every_kind_of_adaptor_is_explained() -> None:
 
     text = (ROOT / "docs" / "commands" / "adaptors-fit.md").read_text(encoding="utf-8")
     assert [name for name, kind in KINDS.items() if kind.is_default and f"`{name}`" not in text] == []
+
+
+def test_the_faq_quotes_messages_of_the_code() -> None:
+    quoted = re.findall(r"^### `([^`]+)`$", (ROOT / "docs" / "faq.md").read_text(encoding="utf-8"), re.M)
+    said = "\n".join(text for package in PACKAGES for file in (ROOT / package).rglob("*.py") for text in strings(file))
+    assert len(quoted) >= 20
+    assert [message for message in quoted if message not in said] == []
+
+
+PACKAGES = ("probe", "surgery", "adaptors", "encoder_surgery")
+
+
+def strings(file: Path) -> list[str]:
+    """Return the strings of a file, joined as Python joins them; values that are put in stand as `{}`."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            found.append("".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return found

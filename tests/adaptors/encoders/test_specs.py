@@ -126,5 +126,5 @@ def test_a_fusion_of_models_in_memory_and_of_specs(bert: str) -> None:
     by_spec = fuse([f"a={bert}@1:mean+b={bert}@3:cls"], options=OPTIONS)
     assert str(by_spec.fusion) == "a@1:mean+b@3:cls"
     assert fused.encode(TEXTS) == pytest.approx(by_spec.encode(TEXTS), abs=1e-6)
-    with pytest.raises(CallError, match="no single layer"):
+    with pytest.raises(CallError, match="expected single layers"):
         fuse([fused, first])

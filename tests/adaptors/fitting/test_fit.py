@@ -50,7 +50,7 @@ def test_objects_are_fitted_as_what_they_were_loaded_from(bert: str, data: str) 
     ("kind", "spec", "words"),
     [
         ("lense", "minilm", "unknown adaptor 'lense'"),
-        ("lens", "{bert}@1-2", "names 2 encoders"),
+        ("lens", "{bert}@1-2", "means 2 encoders"),
         ("lens", 5, "encoder: found int"),
     ],
 )

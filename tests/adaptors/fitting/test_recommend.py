@@ -156,8 +156,8 @@ def test_where_queries_are_too_few_that_is_said(
     assert found.encoder is None
     assert 0.03 < found.nearest.resolution < 0.08
     assert (
-        f"within the margin on average, but {found.queries} queries are too few to show it; they can show margins "
-        f"of about {found.nearest.resolution:.2g} or more"
+        f"within the margin on average, but {found.queries} queries are too few to show it; they can show margins of "
+        f"about {found.nearest.resolution:.2g} or more"
     ) in found.words()
 
 

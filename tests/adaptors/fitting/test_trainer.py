@@ -210,7 +210,7 @@ def test_checkpoints_of_a_training_that_scores_other_dimensions_are_refused(tmp_
         fit_network("mlp", JUDGED, (8, 2), options=options)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"rate": 0.1}, {"loss": "similarity"}, {"steps": 6}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"lr": 0.1}, {"loss": "similarity"}, {"steps": 6}])
 def test_checkpoints_of_another_training_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     fit_with(tmp_path)
     with pytest.raises(CallError, match="checkpoints of another training"):
@@ -267,9 +267,9 @@ def test_the_callers_dice_are_left_alone() -> None:
 
 
 WRONG_LOSSES = {
-    "unknown": ("linear", DATA, "hinge", "expected one of similarity"),
+    "unknown": ("linear", DATA, "hinge", "did you mean ranking or infonce"),
     "needs labels": ("linear", DATA, "infonce", "--labels train"),
-    "takes none": ("linear", JUDGED, "similarity", "remove --labels"),
+    "takes none": ("linear", JUDGED, "similarity", "leave out --labels"),
     "no decoder": ("mlp", DATA, "reconstruction", "needs a decoder"),
     "no correction": ("mlp", DATA, "matryoshka-adaptor", "needs a residual correction"),
 }

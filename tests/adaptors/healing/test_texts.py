@@ -158,8 +158,8 @@ def test_every_fault_is_named(tmp_path: Path, name: str, content: bytes, words: 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("missing.txt", "there is no file 'missing.txt'"),
-        ("missing.jsonl", "there is no file 'missing.jsonl'"),
+        ("missing.txt", "file 'missing.txt' not found"),
+        ("missing.jsonl", "file 'missing.jsonl' not found"),
         ("missing", "unknown data set 'missing'"),
     ],
 )

@@ -307,7 +307,7 @@ def test_the_embeddings_are_no_encoder_to_save(tiny_folder: Callable[[str], Path
     spec = f"{tiny_folder('bert')}@0:mean"
     result = run("fit", "pca", spec, "-d", data, "--no-store", "-o", tmp_path / "out")
     assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
-    assert "is the embeddings, which are no encoder by themselves: name layer 1 or a higher one" in result.stderr
+    assert "is layer 0, the embeddings only, not an encoder: expected layer 1 or higher" in result.stderr
     assert run("rank", spec, "-d", data, "--no-store", "--kinds", "pca").exit_code == 0
 
 
@@ -317,7 +317,7 @@ def test_a_fit_in_python_is_checked_when_it_is_saved(
     fitted = fit("pca", f"{tiny_folder('bert')}@2:mean", data, dims=8)
     assert fitted.save(tmp_path / "out").is_dir()
     monkeypatch.setattr(Projection, "forward", lambda module, states: -states[:, :8])
-    with pytest.raises(ModelError, match="gives other vectors"):
+    with pytest.raises(ModelError, match="saved model's vectors differ"):
         fitted.save(tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -20,7 +20,7 @@ def tune(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[..., Re
 
 WRONG = {
     "no rows": (["{none}"], "Missing option '--dataset' / '-d'"),
-    "two data sets": (["-d", "docstrings"], "--dataset takes one value and is given 2 times"),
+    "two data sets": (["-d", "docstrings"], "--dataset was given 2 times"),
     "no training split": (["{docstrings}"], "train"),
     "an unknown loss": (["--loss", "ndcg"], "unknown loss 'ndcg': known: infonce, "),
     "a misspelt class": (["--loss", "MultipleNegativeRankingLoss"], "did you mean MultipleNegativesRankingLoss"),
@@ -65,7 +65,7 @@ WRONG = {
     "an unknown model": (["-m", "nowhere"], "nowhere"),
     "an unknown guide": (["--loss", "gist", "--guide", "nowhere"], "nowhere"),
     "an unknown data set": (["{nowhere}"], "unknown data set 'nowhere'"),
-    "a file that is not there": (["{nowhere.jsonl}"], "there is no file 'nowhere.jsonl'"),
+    "a file that is not there": (["{nowhere.jsonl}"], "'nowhere.jsonl' not found"),
 }
 
 

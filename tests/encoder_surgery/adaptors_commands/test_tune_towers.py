@@ -152,7 +152,7 @@ def test_an_interrupted_tuning_goes_on_and_another_image_is_another_training(
     bases: dict[str, Path], drawn: Path, tmp_path: Path, unchecked: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def stopping() -> Iterator[Any]:
+    def stopping(*kept: Path) -> Iterator[Any]:
         yield Interrupted(3)
 
     data = shutil.copytree(drawn, tmp_path / "shapes")

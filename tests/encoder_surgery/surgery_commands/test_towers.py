@@ -146,11 +146,11 @@ REFUSED = {
     "a longest image": ("surgery cut -m MODEL/clip@image --after 1 --max-tokens 5", "does not apply to images"),
     "an adaptor on top": (
         "adaptors fit pca -m MODEL/clip@text.1 -d DATA/tiny --dims 4 -o out",
-        "no model of both has a place for an adaptor: adaptors rank scores it",
+        "a two-tower model cannot have an adaptor: adaptors rank can score it",
     ),
     "a lens by another name": (
         "adaptors fit lens -m MODEL/clip@text.1+MODEL/clip@text.2 -d DATA/tiny -o out",
-        "is read in one tower of two",
+        "is one tower of two",
     ),
 }
 

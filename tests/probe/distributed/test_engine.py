@@ -267,7 +267,7 @@ def test_a_worker_that_finds_another_model_refuses_to_begin(worker_setup: Worker
     (result,) = ask(replace(worker_setup, models=(other,)), [0])
     assert result.fatal
     assert "gives different vectors here: its states is" in result.fault
-    (result,) = ask(replace(worker_setup, models=(replace(model, name="/nowhere/at all"),)), [0])
+    (result,) = ask(replace(worker_setup, models=(replace(model, typed="/nowhere/at all"),)), [0])
     assert result.fatal
     assert "folder '/nowhere/at all' not found" in result.fault
 

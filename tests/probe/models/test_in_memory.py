@@ -1,5 +1,6 @@
 """A `SentenceTransformer` in memory is read as it is, and its keys tell of all that changes a vector."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -136,9 +137,14 @@ def test_an_object_that_reads_images_is_refused_in_a_line(tmp_path: Path) -> Non
         load_model(clip)
 
 
-def test_a_cut_of_it_is_a_model_that_has_no_files_to_save(held: SentenceTransformer, tmp_path: Path) -> None:
+def test_a_cut_of_it_is_saved_with_the_files_that_it_lacks(held: SentenceTransformer, tmp_path: Path) -> None:
     short = cut(load_model(held), DEPTH - 1)
     assert short.depth == DEPTH - 1
-    with pytest.raises(ModelError, match="save it first, and give its folder"):
-        save(short, tmp_path / "short")
-    assert not (tmp_path / "short").exists()
+    files = short.source.folder
+    assert files.is_dir()
+    saved = SentenceTransformer(str(save(short, tmp_path / "short")), device="cpu")
+    expected = LayerReader(short).read(["ice"], short.as_query, [(short.depth, "own")]).vectors[short.depth, "own"]
+    assert saved.encode_query(["ice"]) == pytest.approx(expected, abs=1e-5)
+    del short, expected
+    gc.collect()
+    assert not files.exists()

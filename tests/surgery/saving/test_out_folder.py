@@ -61,5 +61,5 @@ def test_force_replaces_a_folder_of_ours_and_keeps_it_where_the_new_one_fails(tm
 
 def test_a_place_where_nothing_can_be_made_is_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CallError, match="is no folder"):
+    with pytest.raises(CallError, match="is not a folder"):
         check_out(tmp_path / "file" / "out", False)

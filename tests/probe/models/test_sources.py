@@ -184,7 +184,7 @@ def test_a_bare_name_is_read_as_sentence_transformers_reads_it(name: str, hub_id
     ("name", "words"),
     [
         ("all-MiniLM-L6-v3", "did you mean all-MiniLM-L6-v2 or "),
-        ("minlm", "did you mean minilm or .*'sentence-transformers/minlm' is not on this machine"),
+        ("minlm", "did you mean minilm or .*'sentence-transformers/minlm' is not cached"),
         ("bert-base-uncase", "did you mean bert-base-uncased"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_misspelt_bare_name_is_a_wrong_call(name: str, words: str) -> None:
 
 
 def test_a_known_bare_name_that_is_not_here_is_no_wrong_call() -> None:
-    with pytest.raises(ModelError, match=r"'LaBSE' \(sentence-transformers/LaBSE\) is not on this machine"):
+    with pytest.raises(ModelError, match=r"'LaBSE' \(sentence-transformers/LaBSE\) is not cached"):
         find_source("LaBSE")
 
 

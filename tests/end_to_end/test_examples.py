@@ -21,7 +21,7 @@ BLOCKS = [(page, block) for page in all_pages() for block in read_blocks(page)]
 RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json"}
 # What an example may need that is not here; it is then checked for its options alone.
 NEEDS = {"network", "install"}
-MOST_LEFT_OUT = 12
+MOST_LEFT_OUT = 14
 OURS = {"probe", "surgery", "adaptors", "encoder_surgery"}
 
 each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -96,7 +96,7 @@ def check_make(words: list[str], place: str) -> None:
 
 def check_pip(words: list[str], place: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    named = re.fullmatch(r"\.(?:\[([\w,]+)])?", words[-1])
+    named = re.fullmatch(r"(?:\.|encoder-surgery)(?:\[([\w,]+)])?", words[-1])
     assert words[:2] == ["pip", "install"], place
     assert named, place
     assert set((named[1] or "offline").split(",")) <= set(extras), place

@@ -267,9 +267,9 @@ def test_the_callers_dice_are_left_alone() -> None:
 
 
 WRONG_LOSSES = {
-    "unknown": ("linear", DATA, "hinge", "expected one of similarity"),
+    "unknown": ("linear", DATA, "hinge", "did you mean ranking or infonce"),
     "needs labels": ("linear", DATA, "infonce", "--labels train"),
-    "takes none": ("linear", JUDGED, "similarity", "remove --labels"),
+    "takes none": ("linear", JUDGED, "similarity", "leave out --labels"),
     "no decoder": ("mlp", DATA, "reconstruction", "needs a decoder"),
     "no correction": ("mlp", DATA, "matryoshka-adaptor", "needs a residual correction"),
 }

@@ -81,7 +81,7 @@ def test_a_folder_is_replaced_only_by_force_and_only_where_it_is_ours(model: str
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     refused = run("cut", "-m", model, "--after", 1, "-o", tmp_path / "mine", "--force")
-    assert (refused.exit_code, "not a model this command made" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "not saved by this command" in refused.stderr) == (2, True)
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 

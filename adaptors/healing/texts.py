@@ -1,6 +1,6 @@
 """Texts that a cut encoder is healed on, with the full model's vectors; no label is read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -187,8 +187,19 @@ def check_width(model: SentenceTransformer, texts: HealTexts) -> None:
         )
 
 
-def embed_texts(model: SentenceTransformer, texts: Sequence[str]) -> Tensor:
-    """Embed texts, which have their prompts already, with a model as it is in use: unit vectors `(N, D)`."""
+def embed_texts(
+    model: SentenceTransformer, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+) -> Tensor:
+    """Embed texts, which have their prompts already, in evaluation mode.
+
+    Args:
+        model: The model.
+        texts: N texts.
+        progress: Called after every batch with its number of texts and N.
+
+    Returns:
+        Unit vectors `(N, D)`.
+    """
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     pieces = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
     found = []
@@ -196,6 +207,8 @@ def embed_texts(model: SentenceTransformer, texts: Sequence[str]) -> Tensor:
         for piece in pieces:
             features = batch_to_device(model.preprocess([texts[row] for row in piece]), model.device)
             found.append(model(features)["sentence_embedding"].float().cpu())
+            if progress is not None:
+                progress(len(piece), len(texts))
     return normalize(torch.cat(found)[torch.tensor(order).argsort()], dim=1)
 
 

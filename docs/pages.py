@@ -23,10 +23,10 @@ _PACKAGES = ("probe", "surgery", "adaptors")
 # What makes the files that the example of a command reads.
 _BEFORE = {
     "probe report": (
-        "probe layers --model minilm --save layers.json",
-        "probe geometry --model minilm --save geometry.json",
+        "probe layers minilm --save layers.json",
+        "probe geometry minilm --save geometry.json",
     ),
-    "adaptors tune": ("surgery cut --model minilm --after 3 --lens --dataset docstrings --out ./minilm-3-lens",),
+    "adaptors heal": ("surgery cut minilm --after 3 --lens -d docstrings --out ./minilm-3-lens",),
 }
 
 

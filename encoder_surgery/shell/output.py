@@ -58,7 +58,7 @@ def check_file(option: str, file: Path | None, suffixes: Collection[str], *, for
     if file.exists() and not force:
         raise CallError(f"{option} '{file}' exists: choose another name, or overwrite it with --force")
     if not file.parent.is_dir():
-        raise CallError(f"{option} '{file}': there is no folder '{file.parent}'; make it first")
+        raise CallError(f"{option} '{file}': folder '{file.parent}' not found; create it first")
     refused = find_refusal(file)
     if refused:
         raise CallError(f"{option} '{file}' cannot be written: {refused}")

@@ -5,9 +5,9 @@ from typing import Any
 
 from probe.distributed.corpus import CorpusSetup
 from probe.encoding.chunk_states import describe_shelf, open_shelf, prompted_documents
-from probe.encoding.opening import open_reader
+from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
-from probe.errors import ModelError
+from probe.errors import CallError, ModelError
 from probe.evaluation.scan import Scan, points_of
 from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import LayerPooling
@@ -47,7 +47,7 @@ class ModelSetup:
             CallError, ModelError: If it cannot be opened here.
             ModelError: If its vectors would differ here.
         """
-        reader = open_reader(self.typed, self.options, store)
+        reader = name_reader(open_reader(self.typed, self.options, store), self.name)
         reader.token_budget = self.token_budget
         role = reader.model.as_document
         here = shelf_parts(reader.model, role, self.parts["text_sha256"], token_budget=self.token_budget)
@@ -85,6 +85,10 @@ def set_up_workers(scan: Scan, corpus: CorpusSetup, trust: bool) -> WorkerSetup:
 
 def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
     model, side = reader.model, prompted_documents(reader, scan.dataset)
+    if not model.source.typed:
+        raise CallError(
+            f"'{model.source.name}' is in memory and cannot be sent to workers: save it, and pass its folder"
+        )
     options = replace(
         model.options,
         dtype=str(model.dtype).removeprefix("torch."),

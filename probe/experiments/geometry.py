@@ -1,7 +1,7 @@
 """Geometry of every layer of models on a data set, measured in one pass over the texts."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,8 @@ from probe.data.loading import as_dataset
 from probe.data.texts import spread
 from probe.encoding.chunk_states import RunContext, prompted_documents, prompted_queries, read_states
 from probe.encoding.hookpoints import select_hookpoints
-from probe.encoding.opening import Openable, as_reader
+from probe.encoding.opening import Openable, as_reader, name_reader
+from probe.encoding.reader import LayerReader
 from probe.errors import CallError, DataError
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings
@@ -62,7 +63,7 @@ class _Wanted:
 
 
 def measure_geometry(
-    models: "Openable | Sequence[Openable]",
+    models: "Openable | Sequence[Openable] | Mapping[str, Openable]",
     dataset: str | Path | Dataset,
     layers: Layers = "all",
     *,
@@ -73,7 +74,7 @@ def measure_geometry(
 
     Args:
         models: One model or several, each an alias, a hub id or a folder; a loaded model, its reader, or a
-            `SentenceTransformer`.
+            `SentenceTransformer`. `{"mine": model}` names it.
         dataset: A data set, or its name or path; its relevance labels define the matching pairs.
         layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's own.
@@ -86,13 +87,22 @@ def measure_geometry(
         ProbeError: If an argument is invalid, or a model or the data is unavailable or has images; before any encoding.
     """
     options = RunOptions.of(options)
-    given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else list(models)
-    readers = [as_reader(model, options.load, options.store) for model in given]
+    readers = _open_all(models, options)
     names = Counter(reader.model.source.name for reader in readers)
     if len(names) < len(readers):
         raise CallError(f"duplicate model '{names.most_common(1)[0][0]}': expected different models")
     candidates = [Candidate(reader, select_hookpoints(reader.model, layers, poolings)) for reader in readers]
     return measure_candidates(candidates, as_dataset(dataset), options)
+
+
+def _open_all(
+    models: "Openable | Sequence[Openable] | Mapping[str, Openable]", options: RunOptions
+) -> list[LayerReader]:
+    if isinstance(models, Mapping):
+        opened = {name: as_reader(model, options.load, options.store) for name, model in models.items()}
+        return [name_reader(reader, name) for name, reader in opened.items()]
+    given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else models
+    return [as_reader(model, options.load, options.store) for model in given]
 
 
 def measure_candidates(candidates: Sequence[Candidate], dataset: Dataset, options: RunOptions) -> GeometryResult:

@@ -47,8 +47,9 @@ class Metric:
         parts = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,5})", text.strip().lower())
         name = {"p": "precision"}.get(parts[1], parts[1]) if parts else text.partition("@")[0].lower()
         if parts is None or name not in _TREC_NAMES:
-            hint = f"such as {name}@10" if name in _TREC_NAMES else did_you_mean(name, list(_TREC_NAMES))
-            raise CallError(f"unknown metric '{text}': expected a name and a cutoff, such as ndcg@10 ({hint})")
+            known = name in _TREC_NAMES
+            example = f"{name}@10" if known else f"ndcg@10 ({did_you_mean(name, list(_TREC_NAMES))})"
+            raise CallError(f"unknown metric '{text}': expected a name and a cutoff, such as {example}")
         return cls(name, int(parts[2]))
 
     def __str__(self) -> str:

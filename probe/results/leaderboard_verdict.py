@@ -67,7 +67,7 @@ def leaderboard_verdict(rows: Sequence[Row], settings: dict[str, Any]) -> str:
         )
     if "recommended" in settings:
         return _judge_adaptors(field)
-    return _judge_layers(field) if _is_about_layers(field) else _judge_encoders(field)
+    return _judge_layers(field) if _is_about_layers(field, settings["models"]) else _judge_encoders(field)
 
 
 def _gap(difference: float) -> str:
@@ -75,11 +75,17 @@ def _gap(difference: float) -> str:
     return f"{size:.3f}" if size >= 0.01 else f"{size:.4f}"
 
 
-def _is_about_layers(field: _Field) -> bool:
-    """Return whether the rows are layers of the baseline's model below it, whatever else is beside them."""
-    below = _layers_below(field)
-    others = [row for row in field.rivals if row not in below and row.layer != field.baseline.layer]
-    return len(below) > len(others)
+def _is_about_layers(field: _Field, models: Sequence[dict[str, Any]]) -> bool:
+    """Return whether the baseline is a full model and the rows are its layers, perhaps with BM25 beside them."""
+    full, below = field.baseline, _layers_below(field)
+    whole = any(
+        model["name"] == _model(full)
+        and model["layers"] == full.layer
+        and full.pooling in ("own", model["own_pooling"])
+        for model in models
+    )
+    others = [row for row in field.rivals if row not in below and row.layer != full.layer and row.hookpoints]
+    return whole and bool(below) and not others
 
 
 def _layers_below(field: _Field) -> list[Row]:
@@ -102,7 +108,7 @@ def _judge_layers(field: _Field) -> str:
         better = row in field.better()
         place = f"is better than the full model by {_gap(row.delta or 0)}" if better else _describe_near(row)
         words = f"{_capital(_layer_name(row, below))} {place} ({field.test(row)}){_saving(row, ' and is ')}"
-        words += "" if better else "; --recommend tests that on a train or dev split"
+        words += "" if better else "; with a train or dev split, --recommend tests that"
     else:
         row = below[0]
         words = f"No layer below {depth} scores within {_NEAR:g} of the full model; the nearest, "

@@ -126,6 +126,8 @@ def test_geometry_takes_one_model_or_several(bert: str, data: str, tiny_folder: 
     assert [row.encoder for row in alone.rows] == [f"{bert}@1:mean"]
     both = probe.measure_geometry([probe.load_model(bert, FLOAT32), str(tiny_folder("mpnet"))], data, options=RUN)
     assert len(both.rows) == 2 * (DEPTH + 1)
+    named = probe.measure_geometry({"a": bert, "b": probe.load_model(bert, FLOAT32)}, data, layers="1", options=RUN)
+    assert [row.encoder for row in named.rows] == ["a@1:mean", "b@1:mean"]
     with pytest.raises(probe.ProbeError, match="duplicate model"):
         probe.measure_geometry([bert, probe.LayerReader(bert)], data, options=RUN)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 from tiny_cluster import two_nodes
 from tiny_data import make_dataset, write_beir, zip_folder
 from tiny_images import draw_shapes
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 
 import cli
 from adaptors.encoders.specs import resolve_specs
+from probe import rank
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.distributed import engine as ray_engine
@@ -305,6 +307,17 @@ def test_only_handles_on_files_are_sent_and_texts_in_memory_need_a_name(data: Pa
     assert set_up_corpus(held, DatasetSource(str(data)), SIZE).open().text_hash == held.documents.text_hash
     with pytest.raises(CallError, match="in memory cannot be sent"):
         set_up_corpus(held, None, SIZE)
+
+
+def test_workers_open_a_model_that_has_a_name_and_never_one_in_memory(
+    tiny_folder: Callable[[str], Path], data: Path
+) -> None:
+    folder = tiny_folder("bert")
+    specs: list[Any] = [f"mpnet={folder}@1", {"held": folder}]
+    options = RunOptions(load=FLOAT32, engine=RayEngine(workers=1))
+    assert_same(rank(specs, data, options=options), rank(specs, data, options=replace(options, engine=scan_here)))
+    with pytest.raises(CallError, match="in memory and cannot be sent to workers"):
+        rank([SentenceTransformer(str(folder), device="cpu")], data, options=options)
 
 
 def test_what_a_worker_warns_of_comes_with_its_result(worker_setup: WorkerSetup, tmp_path: Path) -> None:

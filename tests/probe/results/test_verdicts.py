@@ -43,7 +43,8 @@ def verdict(*rows: Row, **settings: Any) -> str:
     ordered = sorted(rows, key=lambda row: -row.scores["ndcg@10"])
     ranked = tuple(replace(row, rank=number) for number, row in enumerate(ordered, 1))
     baseline = next(row.encoder for row in rows if row.delta is None)
-    return Leaderboard("", "", {**SETTINGS, "baseline": baseline, **settings}, ranked).verdict()
+    model = {"name": "m", "layers": 6, "own_pooling": "mean"}
+    return Leaderboard("", "", {**SETTINGS, "models": [model], "baseline": baseline, **settings}, ranked).verdict()
 
 
 FULL = layer(6, None)
@@ -56,12 +57,12 @@ LAYERS: dict[str, tuple[list[Row], str]] = {
     "the cheapest that is near is named": (
         [FULL, layer(5, -0.001, 0.9), layer(3, -0.0042, 0.31), layer(2, -0.3, 0.0001)],
         "Layer 3 scores within 0.01 of the full model, 0.0042 lower (not significant, p 0.310) and is 50% cheaper; "
-        "--recommend tests that on a train or dev split.",
+        "with a train or dev split, --recommend tests that.",
     ),
     "a difference that is near may be significant": (
         [FULL, layer(5, -0.004, 0.0001)],
         "Layer 5 scores within 0.01 of the full model, 0.0040 lower (significant) and is 17% cheaper; "
-        "--recommend tests that on a train or dev split.",
+        "with a train or dev split, --recommend tests that.",
     ),
     "better": (
         [FULL, layer(5, 0.02, 0.0001)],
@@ -93,6 +94,13 @@ LAYERS: dict[str, tuple[list[Row], str]] = {
 def test_layers(case: tuple[list[Row], str]) -> None:
     rows, words = case
     assert verdict(*rows) == words
+
+
+def test_only_layers_below_a_full_model_are_compared_with_a_full_model() -> None:
+    assert verdict(layer(4, None), layer(3, -0.2, 0.0001)).startswith("The baseline m@4:mean is significantly better")
+    other = [FULL, layer(5, -0.2, 0.0001), encoder("b", -0.1, 0.0001, hookpoints=(Reading("b", 6, "mean"),))]
+    assert verdict(*other).startswith("The baseline m@6:mean is significantly better than both others; the next, b,")
+    assert verdict(FULL, layer(5, -0.2, 0.0001), encoder("bm25", -0.1, 0.0001)).startswith("No layer below 6 ")
 
 
 ENCODERS: dict[str, tuple[list[Row], str]] = {

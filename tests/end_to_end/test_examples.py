@@ -12,7 +12,6 @@ import pytest
 from doc_blocks import ROOT, Block, read_blocks, split_command
 from doc_blocks import pages as all_pages
 from small_examples import shrink_examples
-from tiny_tuning import write_pairs
 from typer.testing import CliRunner
 
 import cli
@@ -37,17 +36,12 @@ def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-<<<<<<< HEAD
-    """A working folder with a README, a folder of documents and training rows; short ones, for they are encoded."""
-=======
     """A working folder with a README, a folder of documents and a file of pairs; short ones, for they are encoded."""
     pairs = [f'{{"anchor": "{word}", "positive": "{word} and more"}}' for word in ("sun", "ice", "oil", "day")]
     (tmp_path / "pairs.jsonl").write_text("\n".join(pairs), encoding="utf-8")
->>>>>>> main
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "adding.md", tmp_path / "README.md")
     shutil.copy(ROOT / "docs" / "reproduction.md", tmp_path / "docs")
-    write_pairs(tmp_path / "pairs.jsonl")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

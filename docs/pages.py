@@ -26,7 +26,7 @@ _BEFORE = {
         "probe layers --model minilm --save layers.json",
         "probe geometry --model minilm --save geometry.json",
     ),
-    "adaptors tune": ("surgery cut --model minilm --after 3 --lens --dataset docstrings --out ./minilm-3-lens",),
+    "adaptors heal": ("surgery cut minilm --after 3 --lens -d docstrings --out ./minilm-3-lens",),
 }
 
 

@@ -36,7 +36,9 @@ def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a README and a folder of documents; short ones, for they are encoded."""
+    """A working folder with a README, a folder of documents and a file of pairs; short ones, for they are encoded."""
+    pairs = [f'{{"anchor": "{word}", "positive": "{word} and more"}}' for word in ("sun", "ice", "oil", "day")]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(pairs), encoding="utf-8")
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "adding.md", tmp_path / "README.md")
     shutil.copy(ROOT / "docs" / "reproduction.md", tmp_path / "docs")

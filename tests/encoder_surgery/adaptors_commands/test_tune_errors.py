@@ -92,7 +92,7 @@ DEFECTS = {
 }
 LABELLED = [("sun", 0.5), ("ice", 0.6), ("sun", 0.7)]
 FORMS = {
-    "columns of no form": (['{"question": "sun"}'], "rows.jsonl:1: columns of no known form: found question", ()),
+    "columns of no form": (['{"question": "sun"}'], "rows.jsonl:1: unknown columns: found question", ()),
     "an unlabelled query": (
         ['{"query": "sun", "document": "star", "label": 0}', '{"query": "ice", "document": "oil", "label": 1}'],
         "rows.jsonl:1: no document is relevant to 'sun': expected a label above 0",
@@ -100,7 +100,7 @@ FORMS = {
     ),
     "one document in a list": (
         ['{"query": "sun", "documents": ["star"], "labels": [1]}'],
-        "rows.jsonl:1: 1 documents in a list: expected two or more to compare",
+        "rows.jsonl:1: 1 documents in a list: expected two or more",
         ("--loss", "margin-mse"),
     ),
     "an empty negative": (
@@ -110,7 +110,7 @@ FORMS = {
     ),
     "two labels": (
         [f'{{"query": "{query}", "document": "star", "label": {label}}}' for query, label in LABELLED],
-        "rows.jsonl:3: label 0.7 of a document that has label 0.5 already",
+        "rows.jsonl:3: label 0.7 of a document that already has label 0.5",
         ("--loss", "margin-mse"),
     ),
     "no rows": ([], "rows.jsonl", ()),

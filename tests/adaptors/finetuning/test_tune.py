@@ -107,7 +107,7 @@ def test_no_batch_of_a_loss_of_the_batch_has_a_text_twice(
 
 @pytest.mark.parametrize(("name", "batch"), [("batch-hard-triplet", 3), ("batch-semi-hard-triplet", 5)])
 def test_batches_of_classes_that_cannot_be_drawn_are_refused(student: TrainableEncoder, name: str, batch: int) -> None:
-    with pytest.raises(CallError, match=f"--batch-size {batch}: the loss '{name}' needs an even number, 4 at least"):
+    with pytest.raises(CallError, match=f"--batch-size {batch}: the loss '{name}' needs an even number of at least 4"):
         train(student, Goal(name), make_pairs(), batch)
 
 
@@ -210,7 +210,7 @@ def test_what_was_left_out_of_a_round_is_told(student: TrainableEncoder) -> None
     (one,) = train_rounds(
         student, data, [text() for _ in range(9)], options=replace(QUICK, rounds=1, mining=MineOptions(2, 0, 18, -5))
     )
-    assert "there twice" in one.notes[0]
+    assert "duplicate" in one.notes[0]
 
 
 def test_a_loss_that_is_no_number_ends_it(student: TrainableEncoder) -> None:

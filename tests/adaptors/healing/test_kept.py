@@ -101,7 +101,7 @@ def test_a_healing_that_makes_it_worse_leaves_the_start_and_says_so(
     assert same(weights(student), before)
     assert (result.kept, result.before, result.steps, result.held_out) == (0, result.after, 20, 6)
     assert result.last.cosine < result.before.cosine
-    assert "than the start, which is what is kept" in result.notes[0]
+    assert "than the start, so the start is saved" in result.notes[0]
     assert "20 steps are few" in result.notes[1]
 
 

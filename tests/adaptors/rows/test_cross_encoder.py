@@ -85,7 +85,7 @@ def test_a_loss_without_scores_takes_no_cross_encoder(
     cross: Path, tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     student = open_trainable(str(tiny_folder("bert")), tmp_path)
-    with pytest.raises(CallError, match=r"'infonce' distils no scores: .* margin-mse, distill-kl"):
+    with pytest.raises(CallError, match=r"'infonce' does not distil scores: .* margin-mse, distill-kl"):
         train_rounds(student, DATA, (), options=TuneOptions(cross_encoder=str(cross)))
 
 

@@ -346,7 +346,7 @@ def test_rows_in_the_columns_a_loss_takes(layout: Layout, rows: list[Row], expec
 
 
 UNFIT: dict[str, tuple[Layout, list[Row], str]] = {
-    "ragged": (PAIRS, [PAIRED, Pairwise("q", "p")], "its queries have 0 to 2 negatives: expected the same number for each"),
+    "ragged": (PAIRS, [PAIRED, Pairwise("q", "p")], "queries have 0 to 2 negatives: expected the same number"),
     "no negatives": (TRIPLETS, [Pairwise("q", "p", location="a:1")], "a:1: a query without negatives: add negatives"),
     "some negatives": (TRIPLETS_OR_PAIRS, [PAIRED, Pairwise("q", "p")], "some of its queries have negatives"),
     "one label": (

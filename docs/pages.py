@@ -23,8 +23,8 @@ _PACKAGES = ("probe", "surgery", "adaptors")
 # What makes the files that the example of a command reads.
 _BEFORE = {
     "probe report": (
-        "probe layers --model minilm --save layers.json",
-        "probe geometry --model minilm --save geometry.json",
+        "probe layers minilm --save layers.json",
+        "probe geometry minilm --save geometry.json",
     ),
     "adaptors heal": ("surgery cut minilm --after 3 --lens -d docstrings --out ./minilm-3-lens",),
 }

@@ -129,7 +129,10 @@ def recommend(
     """
     check_margin(margin)
     if held is None:
-        raise CallError("--recommend needs a train or dev split other than the scored one, and the data set has none")
+        raise CallError(
+            "--recommend needs a train or dev split other than the scored one, and the data set has none:\n"
+            "add relevance labels of other queries as qrels/train.tsv or qrels/dev.tsv"
+        )
     seen, judged = split_queries(options.apply_id_rule(held))
     full = with_full_model(reader.model, "last", [str(point.pooling) for point in points])[1]
     points = tuple(dict.fromkeys([*points, full]))

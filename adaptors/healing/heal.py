@@ -173,13 +173,22 @@ def _begin(
     train, _ = texts.hold_out(options.seed)
     student, found = cut, "the cut with its lens"
     if not has_lens(cut.folder):
-        student, found = add_lens(cut, train, tokens=options.max_tokens, seed=options.seed), f"{found}, fitted here,"
+        student = add_lens(cut, train, tokens=options.max_tokens, seed=options.seed, progress=options.progress)
+        found = f"{found}, fitted here,"
     stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
     budget = options.budget
     if budget is not None:
         budget.check()
     has_time = (lambda: True) if budget is None else (lambda: not budget.is_half_over())
-    tried = choose_start(student, stack, train, tokens=options.max_tokens, seed=options.seed, has_time=has_time)
+    tried = choose_start(
+        student,
+        stack,
+        train,
+        tokens=options.max_tokens,
+        seed=options.seed,
+        has_time=has_time,
+        progress=options.progress,
+    )
     words = _describe_start(teacher, tried, found)
     _log.info(words.replace("`", "'"))
     return student, words

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from adaptors.fitting.closed_form import fit_lens
 from adaptors.fitting.data import FitData
 from adaptors.fitting.kinds import LENS
 from adaptors.healing.texts import HealTexts, embed_texts
+from probe.encoding.chunk_states import Progress, silent
 from surgery.saving.files import write_json
 from surgery.saving.heads import DenseLayer, write_dense
 
@@ -28,7 +30,14 @@ def has_lens(folder: Path) -> bool:
     return is_adapted(folder) and bool(read_adaptor(folder).top)
 
 
-def add_lens(encoder: TrainableEncoder, texts: HealTexts, *, tokens: int | None, seed: int) -> TrainableEncoder:
+def add_lens(
+    encoder: TrainableEncoder,
+    texts: HealTexts,
+    *,
+    tokens: int | None,
+    seed: int,
+    progress: Progress = silent,
+) -> TrainableEncoder:
     """Add a map to the teacher's vectors on top of an encoder: a ridge regression, as in `surgery cut --lens`.
 
     Args:
@@ -36,6 +45,7 @@ def add_lens(encoder: TrainableEncoder, texts: HealTexts, *, tokens: int | None,
         texts: Texts to fit it to, with their teacher's vectors.
         tokens: Maximum input length; None for the model's own.
         seed: Random seed of the sample of texts.
+        progress: Called after every batch.
 
     Returns:
         The encoder with its lens.
@@ -43,7 +53,7 @@ def add_lens(encoder: TrainableEncoder, texts: HealTexts, *, tokens: int | None,
     rows = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_MOST_TEXTS].tolist()
     sample = [texts.texts[row] for row in rows]
     with cut_texts(encoder.model, tokens):
-        vectors = embed_texts(encoder.model, sample)
+        vectors = embed_texts(encoder.model, sample, partial(progress, "lens"))
     width, targets = vectors.shape[1], texts.targets[rows]
     none, no_pairs = torch.empty(0, width), torch.empty(0, 3, dtype=torch.long)
     lens = fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ("", "")), targets.shape[1])

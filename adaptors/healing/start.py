@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.healing.texts import HealTexts, check_width
 from adaptors.training.evaluation import evaluation_mode
+from probe.encoding.chunk_states import Progress, silent
 from probe.layers.layer_stack import LayerStack
 
 __all__ = ["HealStart", "choose_start"]
@@ -49,6 +50,7 @@ def choose_start(
     tokens: int | None,
     seed: int,
     has_time: Callable[[], bool] = lambda: True,
+    progress: Progress = silent,
 ) -> tuple[HealStart, ...]:
     """Try starts with the teacher's last blocks, and set the encoder to the one closest to the teacher.
 
@@ -62,6 +64,7 @@ def choose_start(
         tokens: Maximum input length; None for the model's own.
         seed: Random seed of the sample.
         has_time: Called before every start except the first; if it returns False, no more are tried.
+        progress: Called after every start.
 
     Returns:
         The tried starts: the cut with its lens first, then each with one more of the teacher's blocks.
@@ -77,7 +80,9 @@ def choose_start(
         head, best = _find_head(encoder), _copy(encoder.model)
         if head is None:
             return tuple(tried)
-        for own_blocks in _replaceable(blocks, list(teacher.blocks)):
+        others = list(_replaceable(blocks, list(teacher.blocks)))
+        progress("starts", 1, 1 + len(others))
+        for own_blocks in others:
             if not has_time():
                 break
             blocks[own_blocks].load_state_dict(teacher.blocks[own_blocks - len(blocks)].state_dict())
@@ -85,6 +90,7 @@ def choose_start(
             if found.distance < min(start.distance for start in tried):
                 best = _copy(encoder.model)
             tried.append(found)
+            progress("starts", 1, 1 + len(others))
         encoder.model.load_state_dict(best)
     return tuple(tried)
 

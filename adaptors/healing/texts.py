@@ -1,6 +1,6 @@
 """Texts for healing a cut encoder, with the full model's vectors; no labels are read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -187,8 +187,19 @@ def check_width(model: SentenceTransformer, texts: HealTexts) -> None:
         )
 
 
-def embed_texts(model: SentenceTransformer, texts: Sequence[str]) -> Tensor:
-    """Return a model's unit vectors `(N, D)` of texts with prompts, in evaluation mode."""
+def embed_texts(
+    model: SentenceTransformer, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+) -> Tensor:
+    """Encode texts with prompts, in evaluation mode.
+
+    Args:
+        model: The model.
+        texts: N texts.
+        progress: Called after every batch with its number of texts and N.
+
+    Returns:
+        Unit vectors `(N, D)`.
+    """
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     pieces = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
     found = []
@@ -196,6 +207,8 @@ def embed_texts(model: SentenceTransformer, texts: Sequence[str]) -> Tensor:
         for piece in pieces:
             features = batch_to_device(model.preprocess([texts[row] for row in piece]), model.device)
             found.append(model(features)["sentence_embedding"].float().cpu())
+            if progress is not None:
+                progress(len(piece), len(texts))
     return normalize(torch.cat(found)[torch.tensor(order).argsort()], dim=1)
 
 

@@ -21,6 +21,8 @@ __all__ = ["SECONDS_BETWEEN_LINES", "StepLines", "working"]
 
 SECONDS_BETWEEN_LINES = 30.0
 _TRAINING = "training"
+# Units of steps that are not counted in texts.
+_UNITS = {"files": "files", "starts": "starts"}
 
 # Called with a step's name, the work done since the last call, and the total.
 Report = Callable[[str, int, int], None]
@@ -77,7 +79,7 @@ def _show_bars(screen: "Console") -> Iterator[Report]:
             if name not in steps or (done and bars.tasks[steps[name]].finished):
                 steps[name] = bars.add_task(name, total=total, rate="", words="")
             task = bars.tasks[steps[name]]
-            unit = "files" if name == "files" else "steps" if name.startswith(_TRAINING) else "texts"
+            unit = _UNITS.get(name, "steps" if name.startswith(_TRAINING) else "texts")
             speed = task.finished_speed or task.speed
             shown = f"{speed:.0f} {unit}/s" if speed else ""
             # With a time limit the number of training steps is an estimate that changes during the training.

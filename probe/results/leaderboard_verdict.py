@@ -108,7 +108,7 @@ def _judge_layers(field: _Field) -> str:
         better = row in field.better()
         place = f"is better than the full model by {_gap(row.delta or 0)}" if better else _describe_near(row)
         words = f"{_capital(_layer_name(row, below))} {place} ({field.test(row)}){_saving(row, ' and is ')}"
-        words += "" if better else "; --recommend tests that on a train or dev split"
+        words += "" if better else "; with a train or dev split, --recommend tests that"
     else:
         row = below[0]
         words = f"No layer below {depth} scores within {_NEAR:g} of the full model; the nearest, "

@@ -14,7 +14,7 @@ from tiny_models import DEPTH
 from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, spy_steps, weights
 
 from adaptors.finetuning.encoder import TrainableEncoder
-from adaptors.finetuning.loss_catalog import TUNING_LOSSES
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES, find_loss
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
@@ -83,7 +83,7 @@ WRAPPED = {
 @pytest.mark.parametrize("wrapper", WRAPPED)
 def test_every_wrapper_trains(wrapper: str, student: TrainableEncoder, losses: list[float]) -> None:
     name, around, settings = WRAPPED[wrapper]
-    data = FITTING.get(id(TUNING_LOSSES[name].layout), TRIPLETS_ROWS)
+    data = FITTING.get(id(find_loss(name)[0].layout), TRIPLETS_ROWS)
     assert any("encoder.layer.0" in name for name in train(student, Goal(name, tuple(around), settings), data))
     assert len(losses) >= 2
     assert all(map(math.isfinite, losses))
@@ -186,7 +186,7 @@ def test_it_learns_what_it_is_shown(student: TrainableEncoder) -> None:
 
 
 def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adaptors.finetuning import tune as tuning
+    from adaptors.finetuning import rounds as tuning
 
     mined, mine = [], tuning.mine_negatives
 

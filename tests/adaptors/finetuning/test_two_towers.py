@@ -14,7 +14,7 @@ from tiny_images import draw_shapes, write_captions
 from tiny_towers import TOWER_KINDS, write_towers
 from tiny_tuning import QUICK, changed, spy_steps, weights
 
-from adaptors.finetuning import tune as tuning
+from adaptors.finetuning import rounds as tuning
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.evaluator import hold_out
 from adaptors.finetuning.loss_spec import LossOptions

@@ -1,1 +1,1 @@
-"""The encoder itself trained on labelled rows."""
+"""Training of the encoder itself on labelled rows."""

@@ -1,4 +1,4 @@
-"""The training of a tuned encoder, as its card and its description state it."""
+"""The training of a tuned encoder, for its model card and description."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ __all__ = ["describe_tuning", "trained_on"]
 
 
 def trained_on(data: TuningData) -> TrainedOn:
-    """Return what an encoder tuned on rows has seen."""
+    """Return the training data of an encoder tuned on rows."""
     if data.corpus is not None:
         return TrainedOn("tuned", tuple(_seen(data.name, data.corpus)), data.corpus.split)
     return TrainedOn("tuned", ((data.name, _digest(data)),), data.name)
 
 
 def _digest(data: TuningData) -> str:
-    """Return the sha256 of a file of rows, or of rows that were made in memory."""
+    """Return the sha256 of a file of rows, or of rows in memory."""
     if not data.file:
         return hashlib.sha256(repr(data.rows).encode()).hexdigest()
     with Path(data.file).open("rb") as file:
@@ -31,7 +31,7 @@ def _digest(data: TuningData) -> str:
 
 
 def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:
-    """Yield name and hash of the texts; images and captions are searched in either direction, and by split."""
+    """Yield name and hash of the texts; for images and captions, of both sides, with the split in the name."""
     if not corpus.images:
         yield name, corpus.documents.text_hash
         return
@@ -40,9 +40,9 @@ def _seen(name: str, corpus: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def describe_tuning(data: TuningData, options: TuneOptions, rounds: Sequence[Round]) -> str:
-    """Return a section of a card, in Markdown: the rows, the options of the training, and what its rounds came to."""
+    """Return the model card section on the rows, options and rounds of the training, in Markdown."""
     lines = [
-        f"{_weights(options)} trained on {data.name} ({len(data.rows):,} rows with judgements or labels).",
+        f"{_weights(options)} trained on {data.name} ({len(data.rows):,} labelled rows).",
         _loss(options),
         _schedule(options),
         _mining(options, rounds),
@@ -60,10 +60,10 @@ def _weights(options: TuneOptions) -> str:
     last = scope.last_blocks
     blocks = "every block" if not last else "the last block" if last == 1 else f"the last {last} blocks"
     decay = scope.layer_decay
-    slower = f", learning {decay:g} times as fast from block to block downward," if decay < 1 else ""
+    slower = f", with layer-wise learning-rate decay {decay:g}," if decay < 1 else ""
     if scope.lora is not None:
-        return f"Low-rank matrices of rank {scope.lora} beside the linear maps of {blocks}{of}{slower} were"
-    weights = f"The weights of {blocks}{of} and of what comes after them" if last else f"All weights{of}"
+        return f"LoRA matrices of rank {scope.lora} in the linear maps of {blocks}{of}{slower} were"
+    weights = f"The weights of {blocks}{of} and of the modules after them" if last else f"All weights{of}"
     return f"{weights}{slower} were"
 
 
@@ -80,7 +80,7 @@ def _schedule(options: TuneOptions) -> str:
     return (
         f"Batches of {schedule.batch_size} rows{length}, at most {schedule.epochs} epochs, peak learning rate "
         f"{options.lr:g}, warm-up {schedule.warmup_ratio:g}, seed {schedule.seed}"
-        f"{', products in bfloat16' * schedule.bfloat16}."
+        f"{', matrix products in bfloat16' * schedule.bfloat16}."
     )
 
 
@@ -90,18 +90,18 @@ def _mining(options: TuneOptions, rounds: Sequence[Round]) -> str:
     rows = ", ".join(f"{one.rows:,}" for one in rounds)
     mining = options.mining
     return (
-        f"{mining.num_negatives} hard negatives of every pair, mined anew in each of {options.rounds} rounds ({rows} "
-        f"rows) at ranks {mining.range_min + 1} to {mining.range_max}, none above {1 - mining.relative_margin:.0%} of "
-        "the lowest positive's score."
+        f"{mining.num_negatives} hard negatives per pair, mined again in each of {options.rounds} rounds ({rows} "
+        f"rows) at ranks {mining.range_min + 1} to {mining.range_max}, scored at most {1 - mining.relative_margin:.0%} "
+        "of the lowest positive's score."
     )
 
 
 def _choice(options: TuneOptions, rounds: Sequence[Round]) -> str:
-    """Say what chose the epochs, and which they are; a round knows no epochs where nothing was held out."""
+    """Return how the epochs were chosen, and which; rounds have no epochs if no rows were held out."""
     if not all(one.epochs for one in rounds):
-        return "Nothing was held out: the last epoch was kept."
+        return "No rows were held out: the last epoch was saved."
     by_score = any(epoch.scores for one in rounds for epoch in one.epochs)
-    judge = "The greatest nDCG@10 of held-out queries" if by_score else "The least loss on the rows of held-out queries"
+    judge = "The highest nDCG@10 of held-out queries" if by_score else "The lowest loss on rows of held-out queries"
     chosen = ", ".join(str(best_epoch(one.epochs)) for one in rounds)
     return f"{judge} ({options.hold_out:.0%} of all queries, not trained on) chose the epoch: {chosen}."
 
@@ -109,9 +109,9 @@ def _choice(options: TuneOptions, rounds: Sequence[Round]) -> str:
 def _images(data: TuningData) -> str:
     if data.corpus is None or not data.corpus.images:
         return ""
-    return "Its rows are images with captions, a tower for each; the scale of the logits was left as it was."
+    return "The rows are images with captions, one tower for each; the logit scale was not trained."
 
 
 def _judgements(data: TuningData) -> str:
     known = "those of the file" if data.corpus is None else f"those of the split {data.corpus.split}"
-    return f"No judgement was looked at but {known}."
+    return f"No relevance labels were read except {known}."

@@ -1,4 +1,4 @@
-"""Refuse a tuning that cannot be done, before anything is embedded."""
+"""Check that a tuning is possible, before any text is encoded."""
 
 from adaptors.finetuning.encoder import TrainableEncoder, check_tokens
 from adaptors.finetuning.loss_build import make_tuning_loss
@@ -14,16 +14,16 @@ from probe.errors import CallError
 
 __all__ = ["check_rows", "check_tuning"]
 
-# They reach into sentence-transformers' own module of one transformer.
+# They access the transformer module of sentence-transformers directly.
 _OF_ONE_PROCESS = frozenset({"matryoshka-2d", "adaptive-layer"})
 _OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist"}
 
 
 def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
-    """Refuse options that do not go together, or not with the encoder.
+    """Check that the options are compatible with each other and with the encoder.
 
     Raises:
-        CallError: They do not.
+        CallError: They are not.
     """
     goal = options.goal
     check_tracking(options.report_to)
@@ -34,7 +34,7 @@ def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
     make_tuning_loss(goal.loss, encoder.model, goal.settings, wrap=goal.wrap)
     if options.cross_encoder is not None and TUNING_LOSSES[goal.loss].layout is not LISTS:
         fitting = ", ".join(name for name, loss in TUNING_LOSSES.items() if loss.layout is LISTS)
-        raise CallError(f"'{goal.loss}' distils no scores: leave out the cross-encoder, or take {fitting}")
+        raise CallError(f"'{goal.loss}' does not distil scores: leave out the cross-encoder, or choose {fitting}")
     _check_batch(goal.loss, options.schedule.batch_size)
     _check_processes(goal, options.schedule.batch_size)
     if not encoder.is_fused:
@@ -42,59 +42,59 @@ def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
 
 
 def check_rows(encoder: TrainableEncoder, data: TuningData) -> None:
-    """Refuse rows of images for an encoder of texts, and rows without images for one of both.
+    """Check that rows have images exactly if the encoder has an image tower.
 
     Raises:
-        CallError: They do not fit.
+        CallError: They do not match.
     """
     has_images = any(isinstance(text, ImageFile) for text in texts_of(data.rows))
     if has_images and not encoder.is_paired:
         raise CallError(
-            f"'{data.name}' holds images, and '{encoder.name}' reads texts only: name a model with an image tower, as "
-            "clip"
+            f"'{data.name}' has images, and '{encoder.name}' supports only text: choose a model with an image tower, "
+            "such as clip"
         )
     if encoder.is_paired and not has_images:
         raise CallError(
-            f"'{data.name}' holds texts only, and both towers of '{encoder.name}' are trained: expected a folder of "
+            f"'{data.name}' has only texts, and both towers of '{encoder.name}' are trained: expected a folder of "
             "images with captions"
         )
 
 
 def _check_paired(encoder: TrainableEncoder, options: TuneOptions) -> None:
-    """Refuse what embeds an image as a text would be, or both in one column."""
+    """Reject options that would treat images as texts, or put both into one column."""
     goal = options.goal
     for name in (goal.loss, *goal.wrap):
         if name in _OF_ONE_MODEL:
-            raise CallError(f"'{name}' is for an encoder of texts, and '{encoder.name}' has two towers: leave it out")
+            raise CallError(f"'{name}' is for text encoders, and '{encoder.name}' has two towers: leave it out")
     if not TUNING_LOSSES[goal.loss].layout.has_sides:
         raise CallError(
-            f"'{goal.loss}' puts both sides of a pair into one column, and '{encoder.name}' has a tower for each: take "
-            "infonce or alignment-anisotropy"
+            f"'{goal.loss}' puts both sides of a pair into one column, and '{encoder.name}' has a tower for each: "
+            "choose infonce or alignment-anisotropy"
         )
     if options.cross_encoder is not None:
-        raise CallError("a cross-encoder scores pairs of texts: leave it out where images are trained on")
+        raise CallError("a cross-encoder scores pairs of texts: leave it out for images")
     if options.schedule.max_tokens is not None:
-        raise CallError(f"'{encoder.name}' reads captions at the length it was made for: leave out --max-tokens")
+        raise CallError(f"'{encoder.name}' has a fixed input length for captions: leave out --max-tokens")
 
 
 def _check_processes(goal: Goal, batch: int) -> None:
-    """Refuse what several processes cannot share."""
+    """Check that several processes can share the training."""
     if batch % (count := world_size()):
-        raise CallError(f"--batch-size {batch}: expected a multiple of {count}, for {count} processes share it")
+        raise CallError(f"--batch-size {batch}: expected a multiple of {count}, as {count} processes share it")
     for name in goal.wrap:
         if name in _OF_ONE_PROCESS and count > 1:
-            raise CallError(f"'{name}' changes the model while it computes: start one process, or leave it out")
+            raise CallError(f"'{name}' does not support several processes: start one process, or leave it out")
 
 
 def _check_fused(encoder: TrainableEncoder, goal: Goal) -> None:
     for name in (goal.loss, *goal.wrap):
         if name in _OF_ONE_MODEL:
             raise CallError(
-                f"'{name}' is for an encoder of one model, and '{encoder.name}' is a fused one: leave it out"
+                f"'{name}' is for encoders of one model, and '{encoder.name}' is a fused model: leave it out"
             )
 
 
 def _check_batch(loss: str, batch: int) -> None:
-    """Refuse batches in which a loss of classes cannot have two texts of each of two classes or more."""
+    """Check that a batch of a class loss can have two texts each of two or more classes."""
     if TUNING_LOSSES[loss].layout.sampler == "group_by_label" and (batch < 4 or batch % 2):
-        raise CallError(f"--batch-size {batch}: the loss '{loss}' needs an even number, 4 at least")
+        raise CallError(f"--batch-size {batch}: the loss '{loss}' needs an even number of at least 4")

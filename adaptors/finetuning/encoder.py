@@ -1,4 +1,4 @@
-"""An encoder that is to be trained: sentence-transformers' model of it, and a folder of files made like it."""
+"""An encoder to train: its sentence-transformers model, and a folder of files with the same layout."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ from surgery.saving.save import write_model
 
 __all__ = ["Tower", "Trainable", "TrainableEncoder", "check_tokens", "cut_texts", "open_changed", "open_trainable"]
 
-# An encoder as a caller may give it.
+# The types accepted as an encoder.
 Trainable: TypeAlias = "str | Path | SentenceTransformer | CutModel | FusedModel"
 _SIZES = "sentence_bert_config.json"
 _OPTIONS = LoadOptions(dtype="float32", device="cpu")
@@ -48,9 +48,9 @@ class Tower:
     Attributes:
         module: The transformer.
         stack: Its layers.
-        folder: Where its weight files are, inside the encoder's folder.
+        folder: Folder of its weight files, relative to the encoder's folder.
         after: The parts of its module after the blocks and their norm: a two-tower model's projection or head.
-        name: `image` or `text`, of a two-tower model.
+        name: `image` or `text` for a two-tower model.
     """
 
     module: nn.Module
@@ -62,14 +62,14 @@ class Tower:
 
 @dataclass(frozen=True)
 class TrainableEncoder:
-    """An encoder that is to be trained.
+    """An encoder to train.
 
     Attributes:
-        name: What the caller calls it.
+        name: Its name, as given.
         model: The encoder, in float32.
-        folder: Files that are made like it.
+        folder: Files with the same layout.
         towers: Its transformers: one, a fused model's members, or both towers of a two-tower model.
-        prompts: What is put before a `query` and before a `document`; a fused model puts its members' own.
+        prompts: Prompt prefixes of a `query` and a `document`; a fused model applies its members' own.
     """
 
     name: str
@@ -80,7 +80,7 @@ class TrainableEncoder:
 
     @property
     def is_fused(self) -> bool:
-        """Whether it is a fused model of ours."""
+        """Whether it is a fused model saved by this package."""
         return is_fused(self.folder)
 
     @property
@@ -98,16 +98,16 @@ def open_trainable(model: "Trainable", scratch: Path | None = None) -> Trainable
     """Open an encoder for training.
 
     Args:
-        model: Alias, hub id or folder; a cut, adapted, fused or tuned one too. A `SentenceTransformer`, or the result
-            of `cut`, `keep` or `fuse`, is copied, and is not changed itself.
-        scratch: An empty folder, for the files of a model that no command of ours made; when left out, one is made
-            that lasts as long as the encoder's model.
+        model: Alias, hub id or folder, including cut, adapted, fused and tuned models. A `SentenceTransformer`, or the
+            result of `cut`, `keep` or `fuse`, is copied and not changed itself.
+        scratch: An empty folder for the files of a model that was not saved by this package; default: a temporary
+            one, deleted with the encoder's model.
 
     Returns:
         The encoder.
 
     Raises:
-        CallError: There is no such model, or one tower is named of two.
+        CallError: The model does not exist, or only one of its two towers is given.
         ModelError: It cannot be loaded.
     """
     if not isinstance(model, str | Path):
@@ -115,7 +115,7 @@ def open_trainable(model: "Trainable", scratch: Path | None = None) -> Trainable
     _, name = split_name(str(model))
     whole, tower = split_tower(name)
     if tower:
-        raise CallError(f"'{name}' is one tower of a model, and both are trained: name the whole model, {whole}")
+        raise CallError(f"'{name}' is one tower of a model, and both are trained: use the whole model, {whole}")
     folder, made = Path(name), None
     if not (folder / PROVENANCE).is_file():
         if scratch is None:
@@ -123,7 +123,7 @@ def open_trainable(model: "Trainable", scratch: Path | None = None) -> Trainable
             scratch = Path(made.name)
         folder = _write_base(name, scratch)
     try:
-        # Of a folder's code, nothing but this package's own is run.
+        # Only this package's own code is run, none from the folder.
         opened = _load(folder)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded by sentence-transformers: {first_line(error)}") from error
@@ -149,11 +149,11 @@ def _open_object(model: Any) -> TrainableEncoder:
 
 
 def open_changed(encoder: TrainableEncoder, change: Callable[[Path], object]) -> TrainableEncoder:
-    """Return an encoder anew, its files copied and changed; they last as long as its model.
+    """Return an encoder from changed copies of its files, which are deleted with its model.
 
     Args:
         encoder: The encoder; it is not changed.
-        change: Changes the files in the folder it is given.
+        change: Changes the files in the given folder.
     """
     made = TemporaryDirectory(prefix="encoder-surgery-", ignore_cleanup_errors=True)
     shutil.copytree(encoder.folder, made.name, dirs_exist_ok=True)
@@ -164,22 +164,22 @@ def open_changed(encoder: TrainableEncoder, change: Callable[[Path], object]) ->
 
 
 def check_tokens(model: SentenceTransformer, tokens: int | None) -> None:
-    """Refuse a longest text that is longer than what a model reads, and would change nothing.
+    """Check that a maximum input length is within the model's own.
 
     Raises:
-        CallError: It is.
+        CallError: It is longer, so it would have no effect.
     """
     longest = model.max_seq_length
     if tokens is not None and longest is not None and tokens > longest:
-        raise CallError(f"--max-tokens {tokens} does nothing: the model reads {longest} tokens of a text; leave it out")
+        raise CallError(f"--max-tokens {tokens} has no effect: the model's maximum length is {longest}; leave it out")
 
 
 @contextmanager
 def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
-    """Let a model read no more than some tokens of a text for a while; its own longest input when left out.
+    """Limit the input length of a model temporarily; None for its own maximum.
 
     Raises:
-        CallError: It reads no more than that anyway, or it is a fused model, whose members have their own.
+        CallError: Its maximum is lower, or it is a fused model, whose members have their own.
     """
     longest = model.max_seq_length
     check_tokens(model, tokens)
@@ -189,7 +189,7 @@ def cut_texts(model: SentenceTransformer, tokens: int | None) -> Iterator[None]:
     try:
         model.max_seq_length = tokens
     except AttributeError as error:
-        raise CallError("a fused model's members have longest inputs of their own: leave out --max-tokens") from error
+        raise CallError("members of a fused model have their own maximum lengths: leave out --max-tokens") from error
     try:
         yield
     finally:
@@ -203,7 +203,7 @@ def _load(folder: Path) -> SentenceTransformer:
 
 
 def _write_base(name: str, scratch: Path) -> Path:
-    """Write a model as a folder of ours: what sentence-transformers saves, or what a cut after its last block is."""
+    """Save a model in this package's layout: as sentence-transformers does, or as a cut after its last block."""
     if has_two_towers(find_source(name).folder):
         files = find_files(f"{name}@{TOWERS[0]}", _OPTIONS)
         write_pair(files, scratch)
@@ -218,7 +218,7 @@ def _write_base(name: str, scratch: Path) -> Path:
         model.max_seq_length = loaded.max_tokens
         model.save_pretrained(str(scratch), create_model_card=False)
         sizes = scratch / _SIZES
-        # Otherwise only its tokenizer would know.
+        # Otherwise only its tokenizer would have it.
         write_json(sizes, {**json.loads(sizes.read_text(encoding="utf-8")), "max_seq_length": loaded.max_tokens})
         write_json(scratch / PROVENANCE, _origin(loaded))
     else:
@@ -245,7 +245,7 @@ def _module_types(folder: Path) -> list[str]:
     try:
         return [module["type"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{folder / 'modules.json'} lists no modules: {first_line(error)}") from error
+        raise ModelError(f"{folder / 'modules.json'} is not a list of modules: {first_line(error)}") from error
 
 
 def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:

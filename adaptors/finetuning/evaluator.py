@@ -1,4 +1,4 @@
-"""Evaluate an encoder in training on rows: held-out queries to choose the epoch by, and a sample for the log."""
+"""Evaluate an encoder during training: held-out queries to choose the epoch, and a sample for the log."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,12 @@ __all__ = ["HeldOutRows", "RowSample", "hold_out"]
 _SAMPLE = 64
 
 
-# Embedded at every epoch: all judged documents, and others up to this many.
+# Encoded at every epoch: all documents with relevance labels, and others up to this number.
 _MOST_DOCUMENTS = 1000
 
 
 def hold_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Return rows to train on and rows to hold out, those of a share of the queries; there is a query to train on."""
+    """Return the rows to train on and those of a held-out share of the queries; one query always remains to train."""
     queries = list(dict.fromkeys(row.query for row in rows))
     count = min(max(1, round(share * len(queries))), len(queries) - 1) if share else 0
     held = set(random.Random(seed).sample(queries, count))
@@ -35,12 +35,12 @@ class HeldOutRows(SentenceEvaluator):
     """nDCG@10 of held-out queries among documents.
 
     Attributes:
-        primary_metric: Its name.
-        documents: What is searched.
+        primary_metric: Name of the metric.
+        documents: The documents to search.
     """
 
     def __init__(self, rows: Sequence[Pairwise], corpus: Sequence[str]) -> None:
-        """Prepare the search of held-out queries among their relevant documents and those of a corpus."""
+        """Prepare the search with held-out queries over their relevant documents and those of a corpus."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = str(NDCG)
         judged = dict.fromkeys(row.positive for row in rows)
@@ -53,21 +53,21 @@ class HeldOutRows(SentenceEvaluator):
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Return nDCG@10, by itself and under the model's dimension.
+        """Return nDCG@10 under its name, and under its name with the model's dimension.
 
         Raises:
             TrainingError: All documents have the same vector.
         """
         with evaluation_mode(model):
-            # In a training the trainer has it compute as it trains, in bfloat16 as well.
+            # During training the trainer's dtype applies, which may be bfloat16.
             queries, documents = (
                 encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu().numpy()
                 for encode, texts in ((model.encode_query, self._queries), (model.encode_document, self.documents))
             )
         if is_collapsed(documents):
             raise TrainingError(
-                f"the encoder collapsed: all vectors are equal after {max(steps, 0)} steps, so that every ranking is a "
-                "tie; lower --lr, or add --wrap collapse-guard"
+                f"the encoder collapsed: all vectors are equal after {max(steps, 0)} steps, so every ranking is a tie: "
+                "lower --lr, or add --wrap collapse-guard"
             )
         score = mean_ndcg(
             queries,
@@ -91,13 +91,13 @@ def _judgements(
 
 
 class RowSample:
-    """At most 64 queries, each with the document that is labelled highest; called, it embeds them."""
+    """At most 64 queries, each with its highest-labelled document; a call encodes them."""
 
     def __init__(self, model: SentenceTransformer, rows: Sequence[Row]) -> None:
         """Take the first queries of some rows.
 
         Raises:
-            CallError: There are not two different queries.
+            CallError: There are fewer than two different queries.
         """
         pairs = list(_best_pairs(rows))[:_SAMPLE]
         if len(pairs) < 2:
@@ -107,7 +107,7 @@ class RowSample:
         self._documents = [document for _, document in pairs]
 
     def __call__(self) -> tuple[Tensor, Tensor]:
-        """Return the vectors of the queries and those of their documents, as they are now, each `(B, D)`."""
+        """Return the current vectors of the queries and of their documents, each `(B, D)`."""
         with evaluation_mode(self._model):
             queries = self._model.encode_query(self._queries, show_progress_bar=False)
             documents = self._model.encode_document(self._documents, show_progress_bar=False)

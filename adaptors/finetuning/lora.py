@@ -1,4 +1,4 @@
-"""Low-rank matrices beside an encoder's linear maps (LoRA: Hu et al., ICLR 2022), through peft."""
+"""Low-rank adaptation of an encoder's linear maps (LoRA: Hu et al., ICLR 2022), with peft."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ __all__ = ["add_lora", "check_peft", "merge_lora"]
 
 
 def check_peft() -> None:
-    """Refuse LoRA where peft is not installed.
+    """Check that peft is installed.
 
     Raises:
         CallError: It is not.
@@ -26,15 +26,15 @@ def check_peft() -> None:
 
 
 def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraModel":
-    """Put low-rank matrices beside every linear map of some blocks; they begin as nothing.
+    """Add LoRA matrices to every linear map of some blocks; initially they change nothing.
 
-    What they give is doubled: alpha is twice the rank.
+    alpha is twice the rank.
 
     Returns:
         peft's view of the model, which is changed in place; it merges the matrices.
 
     Raises:
-        CallError: peft is not installed, or no map has so great a rank.
+        CallError: peft is not installed, or no map has a rank that high.
     """
     check_peft()
     from peft import LoraConfig, LoraModel
@@ -48,6 +48,6 @@ def add_lora(model: nn.Module, blocks: Sequence[nn.Module], rank: int) -> "LoraM
 
 
 def merge_lora(adapters: "Iterable[LoraModel]") -> None:
-    """Add what low-rank matrices learned to the weights they are beside, and take them away."""
+    """Merge LoRA matrices into the weights and remove them."""
     for adapter in adapters:
         adapter.merge_and_unload()

@@ -19,15 +19,15 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, *, wrap: Seque
 
     Args:
         name: One of `TUNING_LOSSES`, or its class in sentence-transformers.
-        model: The SentenceTransformer that is trained.
+        model: The SentenceTransformer to train.
         options: Settings of the loss and of its wrappers.
-        wrap: Names out of `WRAPPERS` or their classes, the innermost first.
+        wrap: Names from `WRAPPERS` or their classes, innermost first.
 
     Returns:
-        The loss, as sentence-transformers' trainer takes it.
+        The loss, for sentence-transformers' trainer.
 
     Raises:
-        CallError: There is no such loss, an option is missing or unknown to all parts, or the parts do not go together.
+        CallError: The loss does not exist, an option is missing or unused by all parts, or the parts are incompatible.
     """
     chosen, implied = find_loss(name)
     options = replace(options, **{key: value for key, value in implied.items() if key not in options.given()})
@@ -44,7 +44,7 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, *, wrap: Seque
 
 
 def _check_order(wrappers: Sequence[Wrapper]) -> None:
-    """Refuse wrappers that go twice over the same, or over prefixes of what already goes over layers."""
+    """Reject wrappers that repeat the loss over the same dimension twice, or over prefixes outside of layers."""
     for outer, inner in ((outer, inner) for number, outer in enumerate(wrappers) for inner in wrappers[:number]):
         if outer is inner:
             raise CallError(f"'{outer.name}' wraps the loss twice: expected each wrapper once")
@@ -52,7 +52,7 @@ def _check_order(wrappers: Sequence[Wrapper]) -> None:
             names = f"'{inner.name}' and '{outer.name}'"
             raise CallError(f"{names} both repeat the loss over {' and '.join(twice)}: leave one of them out")
         if "prefixes" in outer.over and "layers" in inner.over:
-            raise CallError(f"'{outer.name}' cannot wrap '{inner.name}': name it first, for the innermost comes first")
+            raise CallError(f"'{outer.name}' cannot wrap '{inner.name}': put it first in the list, as the innermost")
 
 
 def _check_dims(dims: Sequence[int], width: int) -> None:
@@ -75,5 +75,5 @@ def _check_options(parts: Sequence[LossEntry], options: LossOptions) -> None:
 
 
 def _option(name: str) -> str:
-    """Return a setting as the command has it."""
+    """Return the command-line option of a setting."""
     return f"--{name.replace('_', '-')}"

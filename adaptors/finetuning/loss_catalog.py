@@ -1,4 +1,4 @@
-"""Every loss for tuning, with its formula, the data it takes and where it comes from."""
+"""Every loss for tuning, with its formula, data layout and source."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ def _cosine_of_batches(losses: Any) -> Any:
 
 
 def _gathers(losses: Any) -> bool:
-    """Whether a loss that embeds in an order of its own has to gather what several processes embedded."""
+    """Whether a loss with a gradient cache has to gather the vectors of several processes."""
     from adaptors.training.distributed import world_size
 
     return world_size() > 1
@@ -44,7 +44,7 @@ _OORD = (
     "et al., RepL4NLP 2021"
 )
 _HERMANS = "Hermans et al. 2017"
-_GISTS = "infonce over q-d, q-q, d-d, q-n without what the guide puts nearer than d"
+_GISTS = "infonce over q-d, q-q, d-d, q-n without texts that the guide scores higher than d"
 
 _LOSSES = (
     TuningLoss(
@@ -60,7 +60,7 @@ _LOSSES = (
     ),
     TuningLoss(
         "arcface",
-        "infonce with cos(angle(q,d) + m_i) for s(q,d), m_i greatest for the hardest pair",
+        "infonce with cos(angle(q,d) + m_i) for s(q,d), m_i largest for the hardest pair",
         "Deng et al., CVPR 2019; margins: Boutros et al., CVPRW 2022 (ElasticFace-Arc+)",
         "adaptors.losses.pairwise.AdaptiveArcFaceLoss",
         {**_TEMPERATURE, **_MARGIN},
@@ -69,7 +69,7 @@ _LOSSES = (
     ),
     TuningLoss(
         "hinge",
-        "mean of max(0, m - (s(q,d) - s(q,n))); n: its own negatives, or the batch's",
+        "mean of max(0, m - (s(q,d) - s(q,n))); n: the row's negatives, or the batch's",
         "Frome et al., NIPS 2013 (DeViSE)",
         "adaptors.losses.pairwise.HingeLoss",
         _MARGIN,
@@ -107,7 +107,7 @@ _LOSSES = (
     ),
     TuningLoss(
         "simcse",
-        "infonce of a text with itself under another dropout",
+        "infonce of a text with itself, with a different dropout mask",
         "Gao et al., EMNLP 2021 (SimCSE)",
         "MultipleNegativesRankingLoss",
         _SCALE,
@@ -124,7 +124,7 @@ _LOSSES = (
     ),
     TuningLoss(
         "batch-hard-triplet",
-        "triplet of the furthest text of the class and the nearest of another",
+        "triplet of the farthest text of the class and the nearest of another class",
         _HERMANS,
         "BatchHardTripletLoss",
         _MARGIN,
@@ -133,7 +133,7 @@ _LOSSES = (
     ),
     TuningLoss(
         "batch-semi-hard-triplet",
-        "triplet of every text of the class and the nearest of another that is further",
+        "triplet of every text of the class and the nearest text of another class that is farther",
         "Schroff et al., CVPR 2015 (FaceNet)",
         "BatchSemiHardTripletLoss",
         _MARGIN,
@@ -220,15 +220,15 @@ _WRAPPERS = (
     Wrapper(
         "collapse-guard",
         "L + w mean of max(0, 1 - spread/floor) over rows and columns of the cosines",
-        "ours; hinge on the spread: Bardes et al., ICLR 2022 (VICReg)",
+        "encoder-surgery; hinge on the spread: Bardes et al., ICLR 2022 (VICReg)",
         "adaptors.losses.regularizers.CollapseGuard",
         _WEIGHT,
         theirs=False,
     ),
     Wrapper(
         "spectral-flattening",
-        "L + w (e - 1/r)/(1 - 1/r), e the greatest eigenvalue of U U^T / B, r = min(B, D)",
-        "ours; after Gao et al., EMNLP 2021, section 5",
+        "L + w (e - 1/r)/(1 - 1/r), e the largest eigenvalue of U U^T / B, r = min(B, D)",
+        "encoder-surgery; after Gao et al., EMNLP 2021, section 5",
         "adaptors.losses.regularizers.SpectralFlattening",
         _WEIGHT,
         theirs=False,
@@ -246,19 +246,19 @@ TUNING_LOSSES = {loss.name: loss for loss in _LOSSES}
 WRAPPERS = {wrapper.name: wrapper for wrapper in _WRAPPERS}
 
 _Entry = TypeVar("_Entry", bound=LossEntry)
-# Of sentence-transformers' classes with a gradient cache, unless another is asked for.
+# Default of sentence-transformers' classes with a gradient cache.
 _USUAL_MINI_BATCH = 32
 
 
 def find_loss(name: str) -> tuple[TuningLoss, Mapping[str, Any]]:
-    """Return a loss by its name or class, and the settings that the name of a class implies.
+    """Return a loss by its name or class, and the settings implied by the class name.
 
     Args:
-        name: One of `TUNING_LOSSES`; or, in whatever case, a class of sentence-transformers: those with a gradient
-            cache (`CachedGISTEmbedLoss`) and symmetric ones, too.
+        name: One of `TUNING_LOSSES`, or a class of sentence-transformers in any case, including those with a gradient
+            cache (`CachedGISTEmbedLoss`) and symmetric ones.
 
     Raises:
-        CallError: There is none.
+        CallError: The loss does not exist.
     """
     if name in TUNING_LOSSES:
         return TUNING_LOSSES[name], {}
@@ -270,7 +270,7 @@ def find_loss(name: str) -> tuple[TuningLoss, Mapping[str, Any]]:
 
 
 def _forms(name: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Yield the class whose form a class is, with the settings that make it that form."""
+    """Yield candidates for the base class of a class name, with the settings that make them equivalent."""
     form, implied = name.lower(), {}
     if form.startswith("cached"):
         form, implied = form.removeprefix("cached"), {"mini_batch": _USUAL_MINI_BATCH}
@@ -279,10 +279,10 @@ def _forms(name: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 
 def find_wrapper(name: str) -> Wrapper:
-    """Return a wrapper of losses by its name or class.
+    """Return a loss wrapper by its name or class.
 
     Raises:
-        CallError: There is none.
+        CallError: The wrapper does not exist.
     """
     for wrapper in WRAPPERS.values():
         if name == wrapper.name or name.lower() == wrapper.class_name.lower():

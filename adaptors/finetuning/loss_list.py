@@ -1,4 +1,4 @@
-"""All losses as a user sees them: name, class, options, formula, the data they take, where they come from."""
+"""The list of all losses for users: name, class, options, formula, data and source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["ListedLoss", "list_losses", "losses_tables"]
 
 _TITLES = {
     "tuning": "Fine-tuning an encoder (adaptors tune --loss)",
-    "around": "Around another loss (adaptors tune --wrap)",
+    "around": "Wrappers of a loss (adaptors tune --wrap)",
     "states": "On cached vectors (adaptors fit --loss)",
 }
 _STATES = {
@@ -30,13 +30,13 @@ class ListedLoss:
 
     Attributes:
         name: Its name.
-        kind: `tuning`, `around` for a wrapper of such a loss, or `states` for networks on stored states.
+        kind: `tuning`, `around` for a wrapper of a tuning loss, or `states` for networks on cached vectors.
         formula: In plain text.
-        data: The columns it takes, or whether it needs relevance labels.
-        source: Where it was published.
-        options: Its settings, the required ones first, as the command has them: `mini-batch`.
-        library: `sentence-transformers` where the loss is its own, else `encoder-surgery`.
-        class_name: Its class, a name that `adaptors tune` takes as well; empty of a loss on stored states.
+        data: The required columns, or whether it needs relevance labels.
+        source: Publication.
+        options: Its settings, required ones first, as named on the command line: `mini-batch`.
+        library: `sentence-transformers` for its own losses, otherwise `encoder-surgery`.
+        class_name: Its class, which `adaptors tune` also accepts; empty for losses on cached vectors.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ListedLoss:
 
 
 def list_losses() -> tuple[ListedLoss, ...]:
-    """Return every loss: for tuning, around one of those, and on stored states."""
+    """Return every loss: for tuning, wrappers of those, and on cached vectors."""
     from adaptors.fitting.losses import LOSSES
 
     tuning = [_list_part(loss, "tuning", loss.layout.columns) for loss in TUNING_LOSSES.values()]
@@ -70,7 +70,7 @@ def _list_part(part: LossEntry, kind: str, data: str) -> ListedLoss:
 
 
 def losses_tables(losses: Sequence[ListedLoss]) -> list[Table]:
-    """Return one rich table per kind of loss; long formulas go on in the next line."""
+    """Return one rich table per kind of loss; long formulas are wrapped."""
     return [_draw(title, [loss for loss in losses if loss.kind == kind]) for kind, title in _TITLES.items()]
 
 

@@ -1,4 +1,4 @@
-"""Entries of the list of losses for tuning: formula, data, source, and how each is made."""
+"""Entries of the list of tuning losses: formula, data, source, and construction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ _LIBRARY = "sentence_transformers.sentence_transformer.losses"
 
 @dataclass(frozen=True)
 class LossOptions:
-    """Settings of a loss; the loss's own value holds where one is left out.
+    """Settings of a loss; those not given have the loss's own default.
 
     Attributes:
         temperature: Divides similarities.
         margin: Margin between positives and negatives, in the units of the loss.
         dims: Prefix lengths of Matryoshka losses.
         guide: A model that filters false negatives, for GIST losses.
-        mini_batch: Texts per forward pass of the loss's form with a gradient cache (GradCache), for large batches.
+        mini_batch: Texts per forward pass with a gradient cache (GradCache), for large batches.
         symmetric: Whether documents are contrasted with all queries as well.
         weight: Weight of a regularizer.
     """
@@ -38,7 +38,7 @@ class LossOptions:
     weight: float | None = None
 
     def given(self) -> set[str]:
-        """Return the names of the settings that are given."""
+        """Return the names of the given settings."""
         return {name for name, value in vars(self).items() if value is not None and value is not False and value != ()}
 
 
@@ -48,15 +48,15 @@ class LossEntry:
 
     Attributes:
         name: Its name.
-        formula: In plain text; s is the cosine, q a query, d its document, n a negative, t the temperature, L a loss
-            inside.
-        source: Where it was published.
-        factory: Its class, with the module that it is in; a bare name is one of sentence-transformers.
-        options: The options it has, each with the argument of the class for it; `scale` is one over the temperature,
-            an empty argument is one of several.
-        needs: The options it cannot do without.
+        formula: In plain text; s is the cosine, q a query, d its document, n a negative, t the temperature, L the
+            inner loss.
+        source: Publication.
+        factory: Its class with its module; a bare name is a class of sentence-transformers.
+        options: Its options, each with the matching argument of the class; `scale` is 1 / temperature, an empty
+            argument means that several arguments depend on the option.
+        needs: Required options.
         fixed: Further arguments; a function is called with sentence-transformers' module of losses.
-        theirs: Whether it is listed as sentence-transformers' own.
+        theirs: Whether it is listed as a loss of sentence-transformers.
     """
 
     name: str
@@ -74,7 +74,7 @@ class LossEntry:
         return self.factory.rpartition(".")[2]
 
     def make(self, options: LossOptions, *parts: Any) -> "nn.Module":
-        """Return the loss of a model; of a model and the loss inside, where it goes around one."""
+        """Return the loss of a model, or of a model and an inner loss for wrappers."""
         library = import_module(_LIBRARY)
         arguments = {key: value(library) if callable(value) else value for key, value in self._fixed(options).items()}
         for option in options.given() & self.options.keys():
@@ -86,11 +86,11 @@ class LossEntry:
         return loss
 
     def _class(self, options: LossOptions) -> str:
-        """Return the class that settings ask for."""
+        """Return the class for some settings."""
         return self.factory
 
     def _fixed(self, options: LossOptions) -> Mapping[str, Any]:
-        """Return the arguments that settings ask for, beside those of single options."""
+        """Return the arguments for some settings, in addition to those of single options."""
         return self.fixed
 
 
@@ -99,10 +99,10 @@ class TuningLoss(LossEntry):
     """A loss for tuning.
 
     Attributes:
-        layout: The columns it takes.
-        cached: The same loss with a gradient cache, which `mini_batch` asks for.
-        cached_fixed: Further arguments of that.
-        symmetric: The arguments that make it symmetric.
+        layout: The required columns.
+        cached: Class of the same loss with a gradient cache, for `mini_batch`.
+        cached_fixed: Further arguments of that class.
+        symmetric: Arguments for the symmetric form.
     """
 
     layout: Layout
@@ -124,11 +124,11 @@ class TuningLoss(LossEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class Wrapper(LossEntry):
-    """A loss around a loss for tuning; the data form is that of the loss inside.
+    """A wrapper of a tuning loss; it requires the same data as the inner loss.
 
     Attributes:
-        cacheable: Whether the loss inside may have a gradient cache.
-        over: What it repeats the loss over, `prefixes` of the vectors or `layers`; nothing where it adds a penalty.
+        cacheable: Whether the inner loss may have a gradient cache.
+        over: Repeats the loss over `prefixes` of the vectors or `layers`; empty if it adds a penalty.
     """
 
     cacheable: bool = True

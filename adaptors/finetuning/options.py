@@ -1,4 +1,4 @@
-"""How an encoder is tuned with labels."""
+"""Options for tuning an encoder with labels."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -22,10 +22,10 @@ class Goal:
     """The objective.
 
     Attributes:
-        loss: One of `TUNING_LOSSES`, or its class in sentence-transformers; the names of classes with a gradient cache
-            and of symmetric ones set `mini_batch` and `symmetric`.
-        wrap: Names out of `WRAPPERS` or their classes, the innermost first.
-        settings: Their settings.
+        loss: One of `TUNING_LOSSES`, or its class in sentence-transformers; class names with a gradient cache and
+            symmetric ones set `mini_batch` and `symmetric`.
+        wrap: Names from `WRAPPERS` or their classes, innermost first.
+        settings: Settings of the loss and its wrappers.
     """
 
     loss: str = "infonce"
@@ -33,10 +33,10 @@ class Goal:
     settings: LossOptions = field(default_factory=LossOptions)
 
     def __post_init__(self) -> None:
-        """Call losses by the names of the list.
+        """Replace class names by the names of the list.
 
         Raises:
-            CallError: There is no such loss or wrapper.
+            CallError: The loss or a wrapper does not exist.
         """
         loss, implied = find_loss(self.loss)
         given = {name: getattr(self.settings, name) for name in self.settings.given()}
@@ -47,14 +47,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, how much at a time, and how fast.
+    """Duration, batches and learning rate.
 
     Attributes:
         epochs: Maximum epochs.
         batch_size: Rows per batch.
-        lr: Peak learning rate; 2e-5 when left out, 5e-4 for low-rank matrices.
-        warmup_ratio: Share of the steps over which it rises; it then falls to 0 linearly.
-        max_tokens: Longest input while training; the model's own when left out.
+        lr: Peak learning rate; default: 2e-5, or 5e-4 for LoRA.
+        warmup_ratio: Share of the steps for warm-up, followed by a linear decay to 0.
+        max_tokens: Maximum input length while training; default: the model's own.
         seed: Random seed.
         bfloat16: Whether matrix products are computed in bfloat16.
     """
@@ -68,7 +68,7 @@ class Schedule:
     bfloat16: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that are out of range."""
+        """Check that the numbers are in range."""
         check_number("epochs", self.epochs, 1)
         check_number("--batch-size", self.batch_size, 1)
         check_number("--lr", self.lr, above=0)
@@ -79,21 +79,21 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """How an encoder is tuned.
+    """Options for tuning an encoder.
 
     Attributes:
         goal: The objective.
-        scope: Which weights are trained.
-        schedule: How long and how fast.
-        rounds: Rounds of mining hard negatives and training on them; 0 trains on the rows as they are.
-        mining: How they are mined.
-        cross_encoder: Hub id or folder of a cross-encoder that scores the rows first, for losses that distil scores.
-        hold_out: Share of the queries that is held out and chooses the epoch; 0 keeps the last epoch.
+        scope: The weights to train.
+        schedule: Duration, batches and learning rate.
+        rounds: Rounds of mining hard negatives and training on them; 0 trains on the rows without mining.
+        mining: How hard negatives are mined.
+        cross_encoder: Hub id or folder of a cross-encoder that scores the rows first, for distillation losses.
+        hold_out: Share of the queries held out to choose the epoch; 0 saves the last epoch.
         checkpoint_dir: Checkpoint folder; an interrupted training resumes from it.
-        log: JSONL file of the metrics of every logging step.
-        columns: Columns of a file of rows under other names: the usual name, and the file's.
-        sample: Whether a sample's vectors before and after the training are kept, to draw its similarities.
-        report_to: Experiment tracker, as sentence-transformers' trainer names it.
+        log: JSONL file for the metrics of every logging step.
+        columns: Column names of a file of rows, by accepted name.
+        sample: Whether to return a sample's vectors before and after the training, to plot their similarities.
+        report_to: Experiment tracker, by its name in sentence-transformers' trainer.
         progress: Called at every step.
     """
 
@@ -112,16 +112,16 @@ class TuneOptions:
     progress: Progress = silent
 
     def __post_init__(self) -> None:
-        """Refuse numbers that are out of range."""
+        """Check that the numbers are in range."""
         check_number("rounds", self.rounds, 0)
         check_number("hold_out", self.hold_out, 0, most=0.9)
 
     @classmethod
     def of(cls, **settings: Any) -> "TuneOptions":
-        """Return options from settings by name: fields of this class and of its parts, as `adaptors tune` has them.
+        """Return options from single settings: fields of this class and of its parts, named as in `adaptors tune`.
 
         Raises:
-            CallError: There is no such option, or a value is out of range.
+            CallError: An option does not exist, or a value is out of range.
         """
         known = [*_names(cls, LossOptions, Goal, Scope, Schedule, MineOptions)]
         for name in settings:
@@ -145,7 +145,7 @@ class TuneOptions:
 
 
 def _names(*kinds: Any) -> Iterator[str]:
-    """Yield the names of single settings, groups left out."""
+    """Yield the names of single settings, without groups."""
     groups = ("goal", "scope", "schedule", "mining", "settings")
     yield from (one.name for kind in kinds for one in fields(kind) if one.name not in groups)
 

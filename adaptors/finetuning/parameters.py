@@ -1,4 +1,4 @@
-"""Which parameters of an encoder are trained, and how fast: blocks, layer-wise decay, low-rank matrices (LoRA)."""
+"""The parameters of an encoder to train and their learning rates: blocks, layer-wise decay, LoRA."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ __all__ = ["Scope", "TrainedWeights", "choose_weights"]
 
 @dataclass(frozen=True)
 class Scope:
-    """Which weights are trained.
+    """The weights to train.
 
     Attributes:
-        lora: Rank of low-rank matrices beside the blocks' linear maps, which are then all that is trained.
-        last_blocks: Train only this many of the last blocks, and what comes after them; all when left out.
+        lora: Rank of LoRA matrices in the blocks' linear maps; nothing else is trained then.
+        last_blocks: Train only this many of the last blocks, and the modules after them; default: all.
         layer_decay: Layer-wise learning-rate decay: factor from a block to the one below it.
-        tower: The only tower to train, `image` or `text`, of a two-tower model; both when left out.
+        tower: The only tower of a two-tower model to train, `image` or `text`; default: both.
     """
 
     lora: int | None = None
@@ -36,24 +36,24 @@ class Scope:
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """The weights that are trained.
+    """The trained weights.
 
     Attributes:
         factors: Factor of the learning rate by name of the weight.
-        adapters: Low-rank matrices, as peft put them into each transformer.
+        adapters: peft's LoRA matrices of each transformer.
     """
 
     factors: Mapping[str, float]
     adapters: "tuple[LoraModel, ...]" = ()
 
     def learning_rates(self, rate: float) -> dict[str, float]:
-        """Return the learning rates other than the greatest, by a pattern of names, for the trainer's arguments."""
+        """Return the learning rates below the maximum by a pattern of weight names, for the trainer's arguments."""
         others = sorted(set(self.factors.values()) - {1.0})
         names = {factor: [re.escape(name) for name, own in self.factors.items() if own == factor] for factor in others}
         return {rf"(^|\.)({'|'.join(found)})$": factor * rate for factor, found in names.items()}
 
     def merge_adapters(self) -> None:
-        """Add what low-rank matrices learned to the weights they are beside, and take them away."""
+        """Merge LoRA matrices into the weights and remove them."""
         merge_lora(self.adapters)
 
 
@@ -62,10 +62,10 @@ def choose_weights(encoder: TrainableEncoder, scope: Scope) -> TrainedWeights:
 
     Args:
         encoder: The encoder, changed in place.
-        scope: Which weights.
+        scope: The weights to train.
 
     Returns:
-        The weights; the last block, and what comes after it, learn at the whole rate.
+        The weights; the last block and the modules after it have the full learning rate.
 
     Raises:
         CallError: A number is out of range.
@@ -89,7 +89,7 @@ def _chosen_towers(scope: Scope, encoder: TrainableEncoder) -> Sequence[Tower]:
     if scope.tower is None:
         return encoder.towers
     if not encoder.is_paired:
-        raise CallError(f"--tower {scope.tower}: '{encoder.name}' has no towers for images and texts: leave it out")
+        raise CallError(f"--tower {scope.tower}: '{encoder.name}' is not a two-tower model: leave it out")
     towers = [tower for tower in encoder.towers if tower.name == scope.tower]
     if not towers:
         raise CallError(f"--tower {scope.tower}: expected {' or '.join(tower.name for tower in encoder.towers)}")
@@ -107,14 +107,14 @@ def _check(scope: Scope, towers: Sequence[Tower], name: str) -> None:
 
 
 def _add_matrices(towers: Sequence[Tower], rank: int, top: int | None) -> "Iterator[LoraModel]":
-    """Put low-rank matrices into every module once, which two towers may be parts of."""
+    """Add LoRA matrices to every module once, as two towers may be parts of the same module."""
     for module in dict.fromkeys(tower.module for tower in towers):
         own = [tower for tower in towers if tower.module is module]
         yield add_lora(module, [block for tower in own for block in _chosen_blocks(tower, top)], rank)
 
 
 def _chosen_blocks(tower: Tower, top: int | None) -> Sequence[nn.Module]:
-    """Return the last blocks of a tower, of which there may be fewer."""
+    """Return the last blocks of a tower, or all if it has fewer."""
     return list(tower.stack.blocks)[-top if top else None :]
 
 
@@ -124,16 +124,16 @@ def _on_top(encoder: TrainableEncoder) -> Iterator[nn.Parameter]:
 
 
 def _above(tower: Tower) -> Iterator[nn.Parameter]:
-    """Yield what comes after a tower's blocks: the final norm, a projection."""
+    """Yield the parameters after a tower's blocks: the final norm, a projection."""
     for module in (tower.stack.final_norm, *tower.after):
         if module is not None:
             yield from module.parameters()
 
 
 def _factors(tower: Tower, scope: Scope) -> Iterator[tuple[nn.Parameter, float]]:
-    """Yield the weights of a tower's chosen blocks, and of what is below them where all are, with their factors.
+    """Yield the weights of a tower's chosen blocks with their factors, and those below if all blocks are chosen.
 
-    Of blocks with low-rank matrices, those are all.
+    With LoRA, only its matrices are yielded.
     """
     for below, block in enumerate(reversed(_chosen_blocks(tower, scope.last_blocks))):
         chosen = (p for name, p in block.named_parameters() if scope.lora is None or "lora_" in name)

@@ -1,4 +1,4 @@
-"""The tuning of an encoder, round by round: its held-out rows, its checkpoints, its fingerprint, its epochs."""
+"""The tuning of an encoder in rounds: held-out rows, checkpoints, fingerprint and epochs."""
 
 import tempfile
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ from probe.layers.random_states import kept_random_states
 
 __all__ = ["Round", "fingerprint", "train_round", "train_rounds"]
 
-# They read the blocks' states themselves, of whole batches.
+# They read the blocks' states of whole batches.
 _READ_BLOCKS = frozenset({"matryoshka-2d", "adaptive-layer"})
 
 
@@ -48,9 +48,9 @@ class Round:
     """Result of one round of training.
 
     Attributes:
-        rows: Rows it was trained on.
-        epochs: Its epochs; 0 is before the first step. Empty where no query was held out.
-        notes: On rows that were left out.
+        rows: Number of training rows.
+        epochs: Its epochs; 0 is before the first step. Empty if no query was held out.
+        notes: Notes on skipped rows.
     """
 
     rows: int
@@ -61,25 +61,26 @@ class Round:
 def train_rounds(
     encoder: TrainableEncoder, data: TuningData, corpus: Sequence[str], *, options: TuneOptions | None = None
 ) -> tuple[Round, ...]:
-    """Train an encoder in place; every round ends as its best epoch left it.
+    """Train an encoder in place; every round ends with the weights of its best epoch.
 
-    The best epoch is that of the greatest nDCG@10 on held-out queries; of the least loss on held-out rows where
-    labels are scores, which tell no relevant document. It may be the beginning. Two epochs without a better one end
-    a round. Several processes share every batch: the first one alone mines, ranks, writes and reports.
+    The best epoch has the highest nDCG@10 on held-out queries, or the lowest loss on held-out rows if the labels are
+    scores, which do not define relevant documents. It may be the start. A round stops after two epochs without
+    improvement. Several processes share every batch; only the first one mines, ranks, writes and reports.
 
     Args:
         encoder: The encoder.
         data: Training rows.
-        corpus: Texts of documents: hard negatives and what held-out queries search come from there.
-        options: Of the training.
+        corpus: Texts of documents, for hard negatives and for the search with held-out queries.
+        options: Options of the training.
 
     Returns:
-        The rounds, in order; a single one where no negatives are mined.
+        The rounds, in order; a single one without mining.
 
     Raises:
-        CallError: The loss cannot use the rows, an option is out of range, or checkpoints are of another training.
+        CallError: The loss cannot use the rows, an option is out of range, or the checkpoints are from another
+            training.
         DataError: A row contradicts another, or too few negatives are found.
-        TrainingError: The vectors collapsed, or the loss is not a number.
+        TrainingError: The vectors collapsed, or the loss is not finite.
     """
     init()
     options = options or TuneOptions()
@@ -108,21 +109,21 @@ def train_rounds(
 
 
 def _choose(encoder: TrainableEncoder, options: TuneOptions) -> TrainedWeights:
-    """Make weights trainable; low-rank matrices begin at random."""
+    """Make weights trainable; LoRA matrices are initialized randomly."""
     with kept_random_states():
         torch.manual_seed(options.schedule.seed)
         return choose_weights(encoder, options.scope)
 
 
 def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row], tuple[str, ...]]:
-    """Hold rows out, unless there is nothing to choose an epoch by: say so, and train on all."""
+    """Hold rows out; if they cannot choose an epoch, train on all rows and add a note."""
     train, held = hold_out(data.rows, options.hold_out, options.schedule.seed)
     if held and _evaluator(held, ()) is None:
         try:
             as_dataset(replace(data, rows=tuple(held)), options)
         except (CallError, DataError) as error:
             reason = str(error).splitlines()[-1]
-            return data, [], (f"nothing is held out, and the last epoch is kept: of the rows to hold out, {reason}",)
+            return data, [], (f"no rows are held out, and the last epoch is saved: of the held-out rows, {reason}",)
     return replace(data, rows=tuple(train)), held, ()
 
 
@@ -147,20 +148,20 @@ def _mine(run: TuningRun, data: TuningData, corpus: Sequence[str]) -> TuningData
 
 
 def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> tuple[tuple[Epoch, ...], int]:
-    """Train on rows as they are, unless this round was done before.
+    """Train one round on rows without mining, unless its checkpoints show that it is finished.
 
     Args:
-        run: The tuning it is a round of.
-        data: Its rows.
-        number: Rounds before it.
-        done: Steps before it.
+        run: The tuning run.
+        data: Training rows of the round.
+        number: Number of rounds before.
+        done: Number of steps before.
 
     Returns:
-        Its epochs, and its steps at most.
+        Its epochs, and its maximum number of steps.
 
     Raises:
-        CallError: The folder of checkpoints belongs to another training.
-        TrainingError: The vectors collapsed, or the loss is not a number.
+        CallError: The checkpoint folder belongs to another training.
+        TrainingError: The vectors collapsed, or the loss is not finite.
     """
     options = run.options
     with tempfile.TemporaryDirectory() as scratch, kept_random_states():
@@ -179,7 +180,7 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
             trainer.run()
         epochs = read_epochs(trainer.state.log_history, int(trainer.args.save_steps))
         if epochs and best_epoch(epochs) == 0:
-            # The trainer compares the epochs that it saved, and saves none before the first step.
+            # The trainer compares only saved epochs, and does not save before the first step.
             trainer.restore(start)
         on_first(lambda: save_finished_round(folder, trainer.trained(), epochs))
     return epochs, trainer.args.max_steps
@@ -205,8 +206,8 @@ def fingerprint(
     Args:
         encoder: The encoder before the training.
         rows: Training rows.
-        watched: Held-out rows, and the texts that they are searched among.
-        options: Of the training.
+        watched: Held-out rows, and the documents they search.
+        options: Options of the training.
     """
     return {
         "optimizer": OPTIMIZER,

@@ -1,4 +1,4 @@
-"""A trained encoder, and its folder: that of the encoder it began as, with other weights."""
+"""A trained encoder and its folder, which is a copy of the original's with new weights."""
 
 import json
 import shutil
@@ -33,9 +33,9 @@ class Tuned:
     Attributes:
         encoder: The trained encoder.
         trained_on: Data its weights were trained on.
-        title: Heading of its card.
-        words: Section on its training, in Markdown, for its card.
-        facts: Plain values on the training, kept with the folder: its teacher, how good it was before and after.
+        title: Heading of its model card.
+        words: Section on its training for its model card, in Markdown.
+        facts: Plain values on the training saved with the folder: its teacher, the scores before and after.
     """
 
     encoder: TrainableEncoder
@@ -47,12 +47,11 @@ class Tuned:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """A trained encoder; what a training came to is said by the kinds of results.
+    """A trained encoder; base class of the results of tuning and healing.
 
     Attributes:
         tuned: The encoder with its description.
-        samples: A sample's vectors before and after the training, each of both sides `(B, D)`; empty unless they were
-            asked for.
+        samples: A sample's vectors before and after the training, each of both sides `(B, D)`; empty unless requested.
     """
 
     sides: ClassVar[tuple[str, str]] = ("queries", "documents")
@@ -66,11 +65,11 @@ class TrainingResult:
         return self.tuned.encoder.model
 
     def save(self, out: str | Path, *, force: bool = False) -> Path:
-        """Save the encoder as a folder that is first loaded in a process of its own and has to give the same vectors.
+        """Save the encoder, after checking in a fresh process that the folder gives the same vectors.
 
         Args:
-            out: Folder to make; it is whole or not there.
-            force: Replace a folder that an earlier save made.
+            out: Output folder; it is written completely or not at all.
+            force: Overwrite the folder of an earlier save.
 
         Returns:
             The folder.
@@ -82,31 +81,31 @@ class TrainingResult:
         return save_tuned(self.tuned, Path(out), force)
 
     def plot(self, file: str | Path) -> None:
-        """Draw a sample's similarities before and after the training.
+        """Plot a sample's similarities before and after the training.
 
         Raises:
-            CallError: No sample was taken, the suffix is no picture's, or matplotlib is not installed.
+            CallError: There is no sample, the suffix is not an image's, or matplotlib is not installed.
         """
         if not self.samples:
-            raise CallError("there is no sample to draw: train with sample=True")
+            raise CallError("there is no sample to plot: train with sample=True")
         before, after = self.samples
         similarity_map(before, after, Path(file), sides=self.sides)
 
 
 def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] | None = None) -> Path:
-    """Save a trained encoder in the layout of the one it began as; arguments, result and errors as of `save_folder`.
+    """Save a trained encoder in the layout of the original; arguments, result and errors as for `save_folder`.
 
-    When `check` is left out, the folder is loaded in a process of its own and has to give the same vectors.
+    Without `check`, the folder is loaded in a fresh process and has to give the same vectors.
 
     Raises:
-        ModelError: The encoder is not made like its folder, too.
+        ModelError: In addition: the encoder does not match its folder.
     """
     compare = check or (lambda folder: check_trained(tuned.encoder, folder))
     return save_folder(out, lambda folder: _write(tuned, folder), force, check=compare)
 
 
 def check_trained(encoder: TrainableEncoder, folder: Path) -> None:
-    """Load the saved folder of a trained encoder in a process of its own and compare its vectors.
+    """Load the saved folder of a trained encoder in a fresh process and compare its vectors.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives other vectors.
@@ -130,7 +129,7 @@ def _write(tuned: Tuned, folder: Path) -> None:
 
 
 def _add_steps(tuned: Tuned, folder: Path) -> None:
-    """Have the folder say what was trained, after the adaptor that was put on top before."""
+    """Record the training in the folder, after an adaptor that was added before."""
     before = read_adaptor(folder) if is_adapted(folder) else None
     if before is not None and before.kind not in ("tuned", "healed"):
         add_step(folder, {"did": before.kind, "data": before.dataset.split("+"), "labels": before.labels})
@@ -143,14 +142,14 @@ def _add_steps(tuned: Tuned, folder: Path) -> None:
 
 def _describe(tuned: Tuned, folder: Path) -> None:
     if tuned.encoder.is_paired:
-        # It is read tower by tower, so nothing can be said of the folder as one encoder.
+        # The towers are read separately, so the folder has no description as one encoder.
         write_learned(join_learned([read_learned(folder), tuned.trained_on.learned]), folder)
     else:
         describe_trained(folder, tuned.trained_on, [tower.folder for tower in tuned.encoder.towers])
 
 
 def _say_float32(path: Path) -> None:
-    """Have a model loaded in the dtype that it was trained in: in half of it, it would give other vectors."""
+    """Set the dtype of the config to float32, as trained; half precision would give other vectors."""
     config = json.loads(path.read_text(encoding="utf-8"))
     other = {name: "float32" for name in ("dtype", "torch_dtype") if config.get(name) not in (None, "float32")}
     if other:
@@ -158,10 +157,10 @@ def _say_float32(path: Path) -> None:
 
 
 def trained_files(encoder: TrainableEncoder, folder: Path) -> dict[Path, dict[str, Tensor]]:
-    """Return the weight files of a folder, with the tensors of a trained encoder that is made like it.
+    """Return the weight files of a folder, with the tensors of a trained encoder of the same layout.
 
     Raises:
-        ModelError: The encoder is not made like the folder.
+        ModelError: The encoder does not match the folder.
     """
     return {
         path: _renew(path, _tensors(module))
@@ -172,7 +171,7 @@ def trained_files(encoder: TrainableEncoder, folder: Path) -> dict[Path, dict[st
 
 def _parts(encoder: TrainableEncoder, folder: Path) -> Iterator[tuple[nn.Module, Path]]:
     """Yield every module that may have weights, with its folder."""
-    # Both towers of a two-tower model lie in one file.
+    # Both towers of a two-tower model are in one file.
     for module, part in dict.fromkeys((tower.module, tower.folder) for tower in encoder.towers):
         yield module, folder / part
     paths = [module["path"] for module in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
@@ -185,11 +184,11 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _renew(path: Path, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return trained values under the names of the tensors of a file; counters stay."""
+    """Return trained values under the tensor names of a file; integer tensors are unchanged."""
     values = {}
     for name, tensor in load_file(path).items():
         found = [key for key in trained if key == name or name.endswith(f".{key}")]
         if tensor.is_floating_point() and (len(found) != 1 or trained[found[0]].shape != tensor.shape):
-            raise ModelError(f"the trained encoder has no tensor for '{name}' of {path}")
+            raise ModelError(f"the trained encoder has no tensor for '{name}' in {path}")
         values[name] = trained[found[0]] if tensor.is_floating_point() else tensor
     return values

@@ -1,4 +1,4 @@
-"""The trainer of one round of tuning: its data, its loss, its arguments."""
+"""The trainer of one round of tuning: data, loss and arguments."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ _LOGS_PER_EPOCH = 5
 
 @dataclass(frozen=True)
 class TuningRun:
-    """Values that the rounds of a tuning share.
+    """Values shared by the rounds of a tuning.
 
     Attributes:
         encoder: The encoder to train.
-        weights: Its weights that are trained.
-        held: Rows that are not trained on.
-        evaluator: Ranks their queries, where labels tell relevant documents.
-        options: Of the training.
+        weights: Its weights to train.
+        held: Held-out rows.
+        evaluator: Evaluator of their queries, if the labels define relevant documents.
+        options: Options of the training.
     """
 
     encoder: TrainableEncoder
@@ -47,7 +47,7 @@ class TuningRun:
 
     @property
     def watched(self) -> list[Row | str]:
-        """Rows and documents that choose the epoch."""
+        """The held-out rows and documents that choose the epoch."""
         return [*self.held, *(self.evaluator.documents if self.evaluator else ())]
 
 
@@ -55,7 +55,7 @@ def as_dataset(data: TuningData, options: TuneOptions) -> Any:
     """Return rows in the columns of the loss.
 
     Raises:
-        CallError: The rows do not have what the loss needs.
+        CallError: The rows lack data that the loss needs.
         DataError: A row contradicts another, or a query has no relevant document.
     """
     name = options.goal.loss
@@ -63,7 +63,7 @@ def as_dataset(data: TuningData, options: TuneOptions) -> Any:
 
 
 def make_trainer(run: TuningRun, data: TuningData, folder: Path, *, number: int, done: int) -> EncoderTrainer:
-    """Return the trainer of a round, given its rows, folder of checkpoints, and rounds and steps before it."""
+    """Return the trainer of a round from its rows, checkpoint folder, and the number of rounds and steps before it."""
     options, model, train = run.options, run.encoder.model, as_dataset(data, run.options)
     every = math.ceil(len(train) / options.schedule.batch_size)
     name = f"training, round {number + 1}" if options.rounds > 1 else "training the encoder"
@@ -109,13 +109,13 @@ def _arguments(
         save_strategy="steps" if options.checkpoint_dir or run.held else "no",
         save_steps=every,
         load_best_model_at_end=bool(run.held),
-        # What early stopping has counted so far.
+        # Restores the counter of early stopping.
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model=measure,
         greater_is_better=run.evaluator is not None,
         report_to=options.report_to,
-        # Of several processes: the trainer insists on it, and ours unsets it; all that is trained is used, and an
-        # encoder counts nothing.
+        # For several processes: the base trainer requires it, and EncoderTrainer unsets it; all trained parameters are
+        # used, and encoders have no running statistics.
         dataloader_drop_last=world_size() > 1,
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,
@@ -124,7 +124,7 @@ def _arguments(
 
 
 def _sides(run: TuningRun, columns: Sequence[str]) -> Mapping[str, Any]:
-    """Say which columns are queries: a fused model needs to know, others have a prompt put before the texts."""
+    """Return which columns are queries for a fused model, or the prompts of the columns for other models."""
     sides = TUNING_LOSSES[run.options.goal.loss].layout.sides(columns)
     if run.encoder.is_fused:
         return {"router_mapping": sides}

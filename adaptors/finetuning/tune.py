@@ -1,4 +1,4 @@
-"""Tune an encoder on labelled rows: from its name and that of the rows to a result that can be saved."""
+"""Tune an encoder on labelled rows, from names to a result that can be saved."""
 
 import logging
 from collections.abc import Sequence
@@ -31,17 +31,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TuneResult(TrainingResult):
-    """An encoder that was tuned.
+    """A tuned encoder.
 
     Attributes:
-        rounds: The rounds of its training, in order; a single one where no negatives were mined.
+        rounds: The rounds of its training, in order; a single one without mining.
     """
 
     rounds: tuple[Round, ...]
 
     @property
     def epochs(self) -> tuple[Epoch, ...]:
-        """The epochs of the last round; 0 is before its first step. Empty where nothing was held out."""
+        """The epochs of the last round; 0 is before its first step. Empty if no rows were held out."""
         return self.rounds[-1].epochs
 
 
@@ -54,27 +54,27 @@ def tune(
     options: TuneOptions | None = None,
     **settings: Any,
 ) -> TuneResult:
-    """Train an encoder itself on labelled rows, with sentence-transformers' trainer.
+    """Fine-tune the encoder itself on labelled rows, with sentence-transformers' trainer.
 
-    The best epoch is kept, by nDCG@10 on held-out queries; it may be the beginning.
+    The result has the weights of the best epoch by nDCG@10 on held-out queries, which may be the start.
 
     Args:
-        model: Alias, hub id or folder; a cut, fused, adapted or tuned one too. Of a `SentenceTransformer`, or the
-            result of `cut`, `keep` or `fuse`, a copy is trained.
-        data: A JSONL or CSV file of rows, or a data set with a split `train`, as `load_tuning_data` takes them, or what
-            that gave; or a data set in memory, of its split `train` or `dev`.
-        out: Folder to save the encoder in; nothing is saved when left out.
-        force: Replace a folder that an earlier save made.
-        options: Of the training.
-        settings: Single options in place of `options`, by the names of `adaptors tune`: `loss="hinge"`, `epochs=1`.
+        model: Alias, hub id or folder, including cut, fused, adapted and tuned models. A `SentenceTransformer`, or the
+            result of `cut`, `keep` or `fuse`, is copied first.
+        data: A JSONL or CSV file of rows or a data set with a split `train`, as for `load_tuning_data`, or its result;
+            or the split `train` or `dev` of a data set in memory.
+        out: Output folder; None to save nothing.
+        force: Overwrite the folder of an earlier save.
+        options: Options of the training.
+        settings: Single options instead of `options`, named as in `adaptors tune`: `loss="hinge"`, `epochs=1`.
 
     Returns:
         The encoder with the epochs of its training.
 
     Raises:
-        CallError: The encoder, the rows or an option is wrong, or the folder exists.
+        CallError: The encoder, the rows or an option is invalid, or the folder exists.
         DataError: The rows are malformed.
-        TrainingError: The vectors collapsed, or the loss is not a number.
+        TrainingError: The vectors collapsed, or the loss is not finite.
     """
     chosen = _choose_options(options, settings)
     if out is not None:
@@ -86,7 +86,7 @@ def tune(
         _log.info("%s: %s", rows.name, defect)
     encoder = open_trainable(model)
     _log.info("loaded %s and %s", rows.name, encoder.name)
-    trained_files(encoder, encoder.folder)  # what cannot be saved is not trained
+    trained_files(encoder, encoder.folder)  # fails before the training if the result could not be saved
     chosen = replace(chosen, goal=_complete(chosen.goal, encoder))
     look = RowSample(encoder.model, rows.rows)
     before = [look()] if chosen.sample else []
@@ -104,20 +104,22 @@ def _load_rows(data: str | Path | Dataset | TuningData, options: TuneOptions) ->
         return data
     if isinstance(data, Dataset):
         if data.split not in ("train", "dev"):
-            raise CallError(f"the split '{data.split}' of '{data.name}' is scored, not trained on: load train or dev")
+            raise CallError(
+                f"the split '{data.split}' of '{data.name}' is for scoring, not training: load train or dev"
+            )
         return pair_labelled(data)
-    check_type("data", data, str | Path, expected="a file of rows, a data set, or what load_tuning_data gave")
+    check_type("data", data, str | Path, expected="a file of rows, a data set, or the result of load_tuning_data")
     return load_tuning_data(data, columns=options.columns)
 
 
 def _choose_options(options: TuneOptions | None, settings: dict[str, Any]) -> TuneOptions:
     if options is not None and settings:
-        raise CallError(f"options and {next(iter(settings))} exclude each other: give one of them")
+        raise CallError(f"options and {next(iter(settings))} exclude each other: give only one of them")
     return options or TuneOptions.of(**{"bfloat16": is_fast(), **settings})
 
 
 def _complete(goal: Goal, encoder: TrainableEncoder) -> Goal:
-    """Return an objective with the usual prefix lengths where a wrapper needs some and none are given."""
+    """Return an objective with default prefix lengths if a wrapper needs them and none are given."""
     if goal.settings.dims or not any("dims" in WRAPPERS[name].needs for name in goal.wrap):
         return goal
     dims = usual_dims(int(encoder.model.get_embedding_dimension() or 0))
@@ -125,7 +127,7 @@ def _complete(goal: Goal, encoder: TrainableEncoder) -> Goal:
 
 
 def _open_guide(goal: Goal) -> Goal:
-    """Return an objective with its guide opened."""
+    """Return an objective with its guide model loaded."""
     if not isinstance(goal.settings.guide, str):
         return goal
     return replace(goal, settings=replace(goal.settings, guide=open_trainable(goal.settings.guide).model))

@@ -1,4 +1,4 @@
-"""A two-tower model that is to be trained: texts and images through sentence-transformers, as probing reads them."""
+"""A two-tower model to train: texts and images in sentence-transformers, encoded as in probing."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["AS_PROBED", "PairedModel", "find_both", "has_two_towers", "write_pair"]
 
-# Pillow's pixels, as probing sees them, wherever torchvision is installed too.
+# Images are processed with Pillow as in probing, even if torchvision is installed.
 AS_PROBED = {"backend": "pil"}
 _EXAMPLES = ("a", "two of them side by side")
 _FILLED: dict[str, Any] = {"text": {"padding": "max_length"}}
 
 
 class PairedModel(SentenceTransformer):
-    """A model of two towers, which opens images as probing does when a batch is read.
+    """A two-tower model that opens images like probing when a batch is encoded.
 
     Attributes:
-        images: Those it knows, by their text: data sets, samplers and miners hand strings on, not the files behind.
+        images: Known images by their text, since data sets, samplers and miners pass on strings, not files.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        """Load a model, as sentence-transformers does."""
+        """Load a model like sentence-transformers."""
         super().__init__(*args, **named)
         self.images: dict[str, ImageFile] = {}
 
@@ -46,7 +46,7 @@ class PairedModel(SentenceTransformer):
         self.images.update((str(text), text) for text in texts if isinstance(text, ImageFile))
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **named: Any) -> dict[str, Any]:
-        """Return the tensors of a batch of texts, or of images that are opened here."""
+        """Return the tensors of a batch of texts or images; images are opened here."""
         return super().preprocess([self._open(one) for one in inputs], prompt, **named)
 
     def _open(self, one: Any) -> Any:
@@ -55,15 +55,15 @@ class PairedModel(SentenceTransformer):
 
 
 def has_two_towers(folder: Path) -> bool:
-    """Return whether a model's folder holds one of two towers."""
+    """Return whether a folder has a two-tower model."""
     return bool(find_towers(find_transformer_part(folder)))
 
 
 def write_pair(files: ModelFiles, folder: Path) -> None:
-    """Write a two-tower model, given one tower's files, as sentence-transformers saves it, to read texts as in probing.
+    """Save a two-tower model from one tower's files with sentence-transformers, encoding texts as in probing.
 
     Raises:
-        ModelError: It cannot be loaded, or lacks weights.
+        ModelError: It cannot be loaded, or weights are missing.
     """
     load_pair(files)
     first = Transformer(str(files.config.transformer), model_kwargs={"dtype": torch.float32, "use_safetensors": True})
@@ -79,10 +79,10 @@ def write_pair(files: ModelFiles, folder: Path) -> None:
 
 
 def find_both(model: PairedModel) -> dict[str, Tower]:
-    """Return both towers by name, their blocks under the names that transformers' model has for them.
+    """Return both towers by name, with module paths relative to the transformers model.
 
     Raises:
-        ModelError: A tower's parts do not show where its embedding comes from.
+        ModelError: The source of a tower's embedding cannot be determined.
     """
     first: Any = model[0]
     return {name: _find(model, first.model, name) for name in TOWERS}
@@ -99,13 +99,13 @@ def _example(model: PairedModel, tower: str) -> dict[str, Tensor]:
     if tower == "image":
         return {"pixel_values": model.preprocess(_two_images())["pixel_values"]}
     made = model.preprocess(_EXAMPLES)
-    # Texts that are filled up have no mask: what fills them is read as well.
+    # Texts padded to a fixed length have no mask: their padding is encoded as well.
     mask = made.get("attention_mask", torch.ones_like(made["input_ids"]))
     return {"input_ids": made["input_ids"], "attention_mask": mask}
 
 
 def _two_images() -> "list[Image.Image]":
-    """Return two images that have little in common."""
+    """Return two very different images."""
     from PIL import Image
 
     return [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB")]

@@ -1,1 +1,1 @@
-"""A cut encoder taught the full model's vectors."""
+"""Healing: distillation of the full model's vectors into a cut encoder."""

@@ -1,4 +1,4 @@
-"""Heal a cut encoder: from its name and that of some texts to a result that can be saved."""
+"""Heal a cut encoder, from names of encoder and texts to a result that can be saved."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -29,17 +29,17 @@ __all__ = ["HealResult", "heal"]
 
 _log = logging.getLogger(__name__)
 
-# Opening a saved folder in a fresh process takes about what opening the student took here, and it is written before.
+# Loading the saved folder in a fresh process takes about as long as loading the student here; writing comes before.
 _SAVING, _WRITING = 1.5, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class HealResult(TrainingResult):
-    """A cut encoder that was healed.
+    """A healed encoder.
 
     Attributes:
-        teacher: The full model that it learned from.
-        state: The state that was kept, and how near to the teacher it is.
+        teacher: The full model.
+        state: The saved state, and its agreement with the teacher.
     """
 
     sides: ClassVar[tuple[str, str]] = ("student", "teacher")
@@ -54,11 +54,11 @@ class HealResult(TrainingResult):
 
     @property
     def after(self) -> Agreement:
-        """The same of the state that was kept."""
+        """Agreement of the saved state."""
         return self.state.after
 
     def describe(self) -> list[str]:
-        """Return sentences on how near to its teacher the encoder was, and is."""
+        """Return sentences on the agreement with the teacher before and after."""
         state = self.state
         lines = [
             f"On {state.held_out} held-out texts, against the teacher's vectors: {state.before} before, {state.after} "
@@ -80,27 +80,27 @@ def heal(
     options: HealOptions | None = None,
     **settings: Any,
 ) -> HealResult:
-    """Teach a cut encoder the full model's vectors, without labels.
+    """Train a cut encoder to reproduce the full model's vectors, without labels.
 
-    The state nearest to the teacher on held-out texts is kept; it may be the beginning.
+    The result is the state closest to the teacher on held-out texts, which may be the start.
 
     Args:
-        cut: A cut encoder, with a lens or without: its folder, or the result of `cut` or `keep`, which is not changed.
-        data: Files or data sets whose texts are read, one or several; texts themselves as `{"mine": texts}`.
-        teacher: The full model; what the folder says it was cut from when left out.
-        out: Folder to save the encoder in; nothing is saved when left out.
-        force: Replace a folder that an earlier save made.
+        cut: A cut encoder, with or without a lens: its folder, or the result of `cut` or `keep`, which is not changed.
+        data: One or several files or data sets with the texts; or texts as `{"mine": texts}`.
+        teacher: The full model; default: the original of the cut, as recorded in its folder.
+        out: Output folder; None to save nothing.
+        force: Overwrite the folder of an earlier save.
         store: Store of the full model's vectors, if any.
-        options: Of the training.
-        settings: Single options in place of `options`: `steps=200`, `lr=1e-4`; `minutes` in place of `steps`.
+        options: Options of the training.
+        settings: Single options instead of `options`: `steps=200`, `lr=1e-4`; `minutes` instead of `steps`.
 
     Returns:
-        The encoder, and how near to its teacher it was and is.
+        The encoder, and its agreement with the teacher before and after.
 
     Raises:
-        CallError: The cut, the texts or an option is wrong, or the folder exists.
-        ModelError: The cut has another dimension than its teacher.
-        TrainingError: The loss is not a number, or the time is over before the first step.
+        CallError: The cut, the texts or an option is invalid, or the folder exists.
+        ModelError: The cut and its teacher have different dimensions.
+        TrainingError: The loss is not finite, or the time is over before the first step.
     """
     chosen = _choose_options(options, settings)
     if out is not None:
@@ -111,7 +111,7 @@ def heal(
         chosen.budget.reserve = _SAVING * chosen.budget.spent() + _WRITING
         chosen = replace(chosen, progress=_checking(chosen.progress, chosen.budget))
     given = load_heal_texts(data)
-    _log.info("%s learns from %s on %s", student.name, source, ", ".join(one.corpus.name for one in given))
+    _log.info("healing %s with teacher %s on %s", student.name, source, ", ".join(one.corpus.name for one in given))
     texts = gather_heal_texts(open_reader(source, None, store), given, store, progress=chosen.progress)
     result = _train(source, student, texts, options=chosen)
     if out is not None:
@@ -121,7 +121,7 @@ def heal(
 
 def _choose_options(options: HealOptions | None, settings: dict[str, Any]) -> HealOptions:
     if options is not None and settings:
-        raise CallError(f"options and {next(iter(settings))} exclude each other: give one of them")
+        raise CallError(f"options and {next(iter(settings))} exclude each other: give only one of them")
     if options is not None:
         return options
     known = [*(one.name for one in fields(HealOptions) if one.name != "budget"), "minutes"]
@@ -137,9 +137,9 @@ def _open_student(cut: Trainable) -> TrainableEncoder:
     student = open_trainable(cut)
     if student.is_paired:
         raise CallError(
-            f"'{student.name}' is a two-tower model, and healing is for text encoders: name a cut of a text encoder"
+            f"'{student.name}' is a two-tower model, and healing is for text encoders: choose a cut of a text encoder"
         )
-    trained_files(student, student.folder)  # what cannot be saved is not trained
+    trained_files(student, student.folder)  # fails before the training if the result could not be saved
     return student
 
 
@@ -155,21 +155,21 @@ def _train(teacher: str, cut: TrainableEncoder, texts: HealTexts, *, options: He
 
 
 def _checking(report: Progress, budget: Budget) -> Callable[[str, int, int], None]:
-    """Return a progress that ends the setting up where the time is over."""
+    """Return a progress that stops the preparation if the time is over."""
 
-    def told(step: str, done: int, total: int) -> None:
-        """Check the time, unless it is the training, which ends by itself."""
+    def check_and_report(step: str, done: int, total: int) -> None:
+        """Check the time, except during the training, which stops by itself."""
         if not step.startswith("training"):
             budget.check()
         report(step, done, total)
 
-    return told
+    return check_and_report
 
 
 def _begin(
     teacher: str, cut: TrainableEncoder, texts: HealTexts, *, options: HealOptions
 ) -> tuple[TrainableEncoder, str]:
-    """Put a lens on top of a cut that has none, and the student where it is to begin; return it, and words on where."""
+    """Add a lens to a cut without one, and initialize the student; return it, and a sentence on the start."""
     train, _ = texts.hold_out(options.seed)
     student, found = cut, "the cut with its lens"
     if not has_lens(cut.folder):
@@ -195,18 +195,19 @@ def _begin(
 
 
 def _with_words(result: HealResult, words: str) -> HealResult:
-    """Return a result whose card and saved facts say what was done."""
+    """Return a result with the model card section and the saved facts."""
     return replace(result, tuned=replace(result.tuned, words=f"## Healed\n\n{words}", facts=_facts(result)))
 
 
 def _describe_start(teacher: str, tried: Sequence[HealStart], found: str) -> str:
     start, first = min(tried, key=lambda one: one.distance), tried[0]
     if start is first:
-        return f"It began as {found.rstrip(',')} (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
+        return f"It was initialized as {found.rstrip(',')} (mean 1 - cos to `{teacher}`: {first.distance:.3f})."
     count = first.own_blocks - start.own_blocks
     blocks = f"{count} blocks" if count > 1 else "block"
     return (
-        f"Its last {blocks} began as the last of `{teacher}` (mean 1 - cos to its vectors: {start.distance:.3f}; "
+        f"Its last {blocks} {'were' if count > 1 else 'was'} initialized from the last {blocks} of `{teacher}` (mean "
+        f"1 - cos to its vectors: {start.distance:.3f}; "
         f"{found.rstrip(',')}: {first.distance:.3f})."
     )
 
@@ -216,7 +217,7 @@ def _describe(result: HealResult, texts: HealTexts, options: HealOptions) -> str
     longest = f" of at most {options.max_tokens} tokens" if options.max_tokens else ""
     count = len(texts.texts) - result.state.held_out
     return (
-        f"Every weight was then trained to give the vectors of `{result.teacher}` on {count:,} texts of {names}, "
+        f"All weights were then trained to reproduce the vectors of `{result.teacher}` on {count:,} texts of {names}, "
         f"without labels: {result.state.steps:,} batches of {options.batch_size} texts{longest}, peak learning rate "
         f"{options.lr:g}, seed {options.seed}. {' '.join(result.describe())}"
     )

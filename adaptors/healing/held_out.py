@@ -1,4 +1,4 @@
-"""How near a healed encoder is to its teacher, on texts that it does not learn from."""
+"""Agreement of a healed encoder with its teacher, on held-out texts."""
 
 import time
 from collections.abc import Callable
@@ -19,31 +19,31 @@ _NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement with the teacher on texts that were held out.
+    """Agreement with the teacher on held-out texts.
 
     Attributes:
-        cosine: Mean cosine of a text's vectors; 1 where they are the teacher's.
-        neighbours: Share of a text's ten nearest among the others that are its nearest for the teacher, too.
+        cosine: Mean cosine of student's and teacher's vector of a text; 1 if they are equal.
+        neighbours: Share of a text's ten nearest neighbours that it also has with the teacher.
     """
 
     cosine: float
     neighbours: float
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return it as text."""
         return f"cosine {self.cosine:.4f}, nearest neighbours in common {self.neighbours:.1%}"
 
 
 class HeldOutTexts(SentenceEvaluator):
-    """Compares an encoder with its teacher on texts that were held out.
+    """Compares an encoder with its teacher on held-out texts.
 
     Attributes:
-        primary_metric: The name of what chooses among states: greater is better.
-        seconds: What the last evaluation took, by the clock.
+        primary_metric: Name of the metric that chooses the state; higher is better.
+        seconds: Duration of the last evaluation.
     """
 
     def __init__(self, texts: HealTexts, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the texts that were held out, with their teacher's vectors."""
+        """Take the held-out texts with their teacher's vectors."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = "cosine"
         self.seconds = 0.0
@@ -52,7 +52,7 @@ class HeldOutTexts(SentenceEvaluator):
         self._nearest = _nearest(self._targets)
 
     def measure(self, model: SentenceTransformer) -> Agreement:
-        """Measure an encoder whose vectors have the teacher's dimension, as it is in use."""
+        """Measure an encoder with the teacher's dimension, in evaluation mode."""
         began = self._clock()
         vectors = embed_texts(model, self._texts)
         cosine = float((vectors * self._targets).sum(dim=1).mean())
@@ -64,13 +64,13 @@ class HeldOutTexts(SentenceEvaluator):
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Return the agreement by names."""
+        """Return the agreement by metric name."""
         found = self.measure(model)
         return {"cosine": found.cosine, "neighbours": found.neighbours}
 
 
 def _nearest(vectors: Tensor) -> list[list[int]]:
-    """Return the rows of the nearest others of every unit vector `(N, D)`."""
+    """Return the rows of the nearest neighbours of every unit vector `(N, D)`."""
     cosines = vectors @ vectors.T
     cosines.fill_diagonal_(-torch.inf)
     found: list[list[int]] = cosines.topk(min(_NEIGHBOURS, len(vectors) - 1), dim=1).indices.tolist()

@@ -1,4 +1,4 @@
-"""A lens found on the way: a linear map on top of a raw cut, to its teacher's vectors."""
+"""A lens for a raw cut: a linear map on top of it to its teacher's vectors."""
 
 import json
 from collections.abc import Sequence
@@ -38,12 +38,12 @@ def add_lens(
     seed: int,
     progress: Progress = silent,
 ) -> TrainableEncoder:
-    """Put a map to the teacher's vectors on top of an encoder: a ridge regression, as `surgery cut --lens` fits it.
+    """Add a map to the teacher's vectors on top of an encoder: a ridge regression, as in `surgery cut --lens`.
 
     Args:
         encoder: The encoder; it is not changed.
         texts: Texts to fit it to, with their teacher's vectors.
-        tokens: Longest text; the model's own when left out.
+        tokens: Maximum input length; None for the model's own.
         seed: Random seed of the sample of texts.
         progress: Called after every batch.
 
@@ -59,7 +59,7 @@ def add_lens(
     lens = fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ("", "")), targets.shape[1])
 
     def put_on(folder: Path) -> None:
-        """Write the map, and say so."""
+        """Write the map and its description."""
         top = _write_top(DenseLayer(lens.weight.numpy(), lens.bias.numpy()), folder)
         _describe(folder, texts, top, members=[tower.folder for tower in encoder.towers])
 
@@ -67,7 +67,7 @@ def add_lens(
 
 
 def _write_top(lens: DenseLayer, folder: Path) -> str:
-    """Put a map of unit vectors, and what scales its own to length 1, after a folder's modules; return its folder."""
+    """Append a map of unit vectors and a normalization to a folder's modules; return the map's folder."""
     modules = json.loads((folder / _MODULES).read_text(encoding="utf-8"))
     is_unit = modules[-1]["type"].rpartition(".")[2] == "Normalize"
     for name in ("Dense", "Normalize") if is_unit else ("Normalize", "Dense", "Normalize"):
@@ -77,7 +77,7 @@ def _write_top(lens: DenseLayer, folder: Path) -> str:
         modules.append({"idx": number, "name": str(number), "path": path, "type": _TYPE.format(name)})
     write_json(folder / _MODULES, modules)
     settings = folder / _SETTINGS
-    # A lens aims at directions.
+    # A lens is fitted to directions only.
     write_json(settings, {**json.loads(settings.read_text(encoding="utf-8")), "similarity_fn_name": "cosine"})
     top: str = modules[-2]["path"]
     write_dense(lens, folder / top)
@@ -85,7 +85,7 @@ def _write_top(lens: DenseLayer, folder: Path) -> str:
 
 
 def _describe(folder: Path, texts: HealTexts, top: str, *, members: Sequence[str]) -> None:
-    """Have a folder say that a lens was put on top of its model, as of any other that has one."""
+    """Write the description of the lens into the folder, as for any other lens."""
     before = read_adaptor(folder) if is_adapted(folder) else None
     names, hashes = ("+".join(part) for part in zip(*texts.seen, strict=True)) if texts.seen else ("", "")
     description = SavedDescription(

@@ -1,8 +1,8 @@
-"""Where a healing starts: the cut with its lens, or the full model's last blocks in the places of the cut's last ones.
+"""The start of a healing: the cut with its lens, or with its last blocks replaced by the full model's last blocks.
 
-The last blocks turn states into the final embedding, those in the middle change little: a run of them can be left out
-of a deep model at little cost (Gromov et al., "The Unreasonable Ineffectiveness of the Deeper Layers", ICLR 2025).
-What a cut took from the end is put back there, and what goes is its middle; as many blocks remain as before.
+The last blocks turn states into the final embedding, while the middle ones change little: several of them can be
+removed from a deep model at little cost (Gromov et al., "The Unreasonable Ineffectiveness of the Deeper Layers", ICLR
+2025). The full model's last blocks replace blocks from the middle, and the number of blocks stays the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,17 +25,17 @@ __all__ = ["HealStart", "choose_start"]
 
 _SAMPLE = 512
 _BATCH = 32
-# Per text of the sample; the head is drawn to the identity.
+# Per text of the sample; the head is regularized towards the identity.
 _RIDGE = 0.005
 
 
 @dataclass(frozen=True)
 class HealStart:
-    """Blocks to begin with.
+    """Initial blocks of the student.
 
     Attributes:
-        own_blocks: Blocks of the cut that stay, from the first; those after them become the full model's last ones.
-        distance: Mean of `1 - cos` to the teacher's vectors, on texts that no head was fitted on.
+        own_blocks: Number of first blocks of the cut that are unchanged; the others are the full model's last ones.
+        distance: Mean of `1 - cos` to the teacher's vectors, on texts to which no head was fitted.
     """
 
     own_blocks: int
@@ -52,25 +52,25 @@ def choose_start(
     has_time: Callable[[], bool] = lambda: True,
     progress: Progress = silent,
 ) -> tuple[HealStart, ...]:
-    """Begin as near to the teacher as its blocks allow; the encoder ends as the nearest start.
+    """Try starts with the teacher's last blocks, and set the encoder to the one closest to the teacher.
 
-    Of every start but the first, the head is a ridge regression onto the teacher's vectors that is drawn to the
+    In every start except the first, the head is a ridge regression to the teacher's vectors, regularized towards the
     identity: `min |X W - Y|^2 + r |W - I|^2` of centred vectors.
 
     Args:
         encoder: The cut with its lens, changed in place.
         teacher: The full model's blocks, in float32.
         texts: Training texts with their targets.
-        tokens: Longest text; the model's own when left out.
-        seed: Of the sample.
-        has_time: Asked before every start but the first; where there is none, no other is tried.
+        tokens: Maximum input length; None for the model's own.
+        seed: Random seed of the sample.
+        has_time: Called before every start except the first; if it returns False, no more are tried.
         progress: Called after every start.
 
     Returns:
-        Every start that was tried, the cut with its lens first, then with one more of the teacher's blocks each.
+        The tried starts: the cut with its lens first, then each with one more of the teacher's blocks.
 
     Raises:
-        ModelError: It has another dimension than its teacher.
+        ModelError: The encoder and its teacher have different dimensions.
     """
     check_width(encoder.model, texts)
     blocks = list(encoder.towers[0].stack.blocks)
@@ -96,10 +96,10 @@ def choose_start(
 
 
 class _Sample:
-    """Some texts as features, and their teacher's vectors; every fourth text judges, on the others heads are fitted."""
+    """Sample texts as features, with teacher's vectors; heads are fitted to three quarters, scored on the others."""
 
     def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
-        """Draw different texts, as long ones together as may be."""
+        """Draw different texts, and batch texts of similar length."""
         drawn = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_SAMPLE].tolist()
         rows = sorted(drawn, key=lambda row: len(texts.texts[row]))
         pieces = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
@@ -108,12 +108,12 @@ class _Sample:
         self.judging = torch.arange(len(rows)) % 4 == 0
 
     def distance(self, vectors: Tensor) -> float:
-        """Return the mean of `1 - cos` over the texts that judge, given unit vectors `(N, F)` of all."""
+        """Return the mean of `1 - cos` over the scored texts, from unit vectors `(N, F)` of all."""
         return float((1 - (vectors[self.judging] * self.targets[self.judging]).sum(dim=1)).mean())
 
 
 def _find_head(encoder: TrainableEncoder) -> int | None:
-    """Return the index of the lens among the modules, if there is one map of as many dimensions as it is given."""
+    """Return the index of the lens among the modules, if there is exactly one square map."""
     from sentence_transformers.sentence_transformer.modules import Dense
 
     indices = [index for index, module in enumerate(encoder.model) if index and any(True for _ in module.parameters())]
@@ -123,7 +123,7 @@ def _find_head(encoder: TrainableEncoder) -> int | None:
 
 
 def _replaceable(blocks: Sequence[nn.Module], teacher: Sequence[nn.Module]) -> Iterator[int]:
-    """Yield the indices of blocks, from the last, for as long as the teacher's blocks are made like them."""
+    """Yield the indices of blocks, from the last one, while the teacher's blocks have the same shapes."""
     for above, (block, rival) in enumerate(zip(reversed(blocks), reversed(teacher), strict=False), start=1):
         if _shapes(block) != _shapes(rival):
             return
@@ -139,7 +139,7 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _embed(modules: Sequence[Any], sample: _Sample) -> Tensor:
-    """Return what modules, one after another, make of the texts: unit vectors `(N, F)` in float64."""
+    """Return the output of a sequence of modules for the texts: unit vectors `(N, F)` in float64."""
     found = []
     for features in sample.batches:
         made = dict(features)
@@ -150,7 +150,7 @@ def _embed(modules: Sequence[Any], sample: _Sample) -> Tensor:
 
 
 def _fit_head(model: SentenceTransformer, index: int, sample: _Sample) -> Tensor:
-    """Fit the head to the blocks below it, and return the unit vectors `(N, F)` that it then gives."""
+    """Fit the head to the blocks below it, and return its unit vectors `(N, F)`."""
     vectors = _embed(list(model)[:index], sample)
     given, wanted = vectors[~sample.judging], sample.targets[~sample.judging]
     centre, target_mean = given.mean(dim=0), wanted.mean(dim=0)

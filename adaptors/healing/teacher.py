@@ -1,4 +1,4 @@
-"""The teacher of a healing: what the cut says that it was cut from, unless another is named."""
+"""The teacher of a healing: the given model, or the original of the cut."""
 
 import json
 from pathlib import Path
@@ -11,29 +11,29 @@ __all__ = ["find_teacher"]
 
 
 def find_teacher(student: TrainableEncoder, named: str | None) -> str:
-    """Return the model that an encoder learns from.
+    """Return the teacher of an encoder.
 
     Args:
         student: The encoder.
-        named: What the caller names.
+        named: The teacher given by the caller, if any.
 
     Returns:
-        The model that is named, or what the encoder's folder says it was cut from.
+        The given teacher, or the original model recorded in the encoder's folder.
 
     Raises:
-        CallError: Nothing is named, and the folder says nothing, or names a folder that is not there.
+        CallError: No teacher is given, and the folder has no record of one or records a missing folder.
     """
     if named is not None:
         return named
-    way_out = "name the full model with --teacher"
+    way_out = "give the full model with --teacher"
     if not (Path(student.name) / PROVENANCE).is_file():
-        raise CallError(f"'{student.name}' does not say what it was cut from: {way_out}")
+        raise CallError(f"'{student.name}' has no record of its original model: {way_out}")
     origin = json.loads((Path(student.name) / PROVENANCE).read_text(encoding="utf-8"))
     found = origin.get("from")
     if not isinstance(found, str):
-        kind = "is a fused model" if "fused" in origin else "does not say what it was cut from"
+        kind = "is a fused model" if "fused" in origin else "has no record of its original model"
         raise CallError(f"'{student.name}' {kind}: {way_out}")
     is_folder = found.startswith((".", "/", "~")) or found.count("/") != 1
     if is_folder and not Path(found).is_dir():
-        raise CallError(f"'{student.name}' was cut from '{found}', which is not there: {way_out}")
+        raise CallError(f"'{student.name}' was cut from '{found}', which was not found: {way_out}")
     return found

@@ -1,4 +1,4 @@
-"""Texts that a cut encoder is healed on, with the full model's vectors; no label is read."""
+"""Texts for healing a cut encoder, with the full model's vectors; no labels are read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,30 +42,30 @@ __all__ = [
     "load_heal_texts",
 ]
 
-# Batches whose texts are sorted by length together, so that little of a batch is padding.
+# Number of batches whose texts are sorted by length together, to reduce padding.
 _WINDOW = 16
 _MOST_HELD_OUT = 256
 _BATCH = 32
 
-# Texts as a caller may give them.
+# The types accepted as texts.
 HealData = str | Path | Dataset | Sequence[str | Path | Dataset] | Mapping[str, Sequence[str]]
 
 
 def load_heal_texts(data: HealData) -> list[FitTexts]:
-    """Load texts to heal on; judgements are not used.
+    """Load texts for healing; relevance labels are not used.
 
     Args:
-        data: Text, Markdown, JSONL or CSV files, or what `load_dataset` takes or gave; one or several. A mapping from a
-            name to texts stands for those.
+        data: One or several text, Markdown, JSONL or CSV files, or data sets as for `load_dataset` or loaded ones; or a
+            mapping from names to texts.
 
     Returns:
-        One value per name. Of a data set, the documents and the queries of its training split. Of a text or Markdown
-        file, passages of about 150 words under their headings; of a JSONL or CSV file, the column `text`, whole; each
-        text once.
+        One value per name. For a data set, the documents and the queries of its training split. For a text or Markdown
+        file, passages of about 150 words with their headings; for a JSONL or CSV file, the full column `text`; without
+        duplicates.
 
     Raises:
-        CallError: There is no such file or data set.
-        DataError: It is malformed, or holds no text.
+        CallError: The file or data set does not exist.
+        DataError: It is malformed or has no text.
     """
     if isinstance(data, Mapping):
         return [FitTexts(_as_documents(name, texts)) for name, texts in data.items()]
@@ -99,7 +99,7 @@ def _as_documents(name: str, given: Sequence[str], source: str = "") -> Dataset:
         raise wrong_type("texts", others[0] if others else given, "a list of strings")
     texts = tuple(dict.fromkeys(text for text in given if text))
     if not texts:
-        raise DataError(f"'{source or name}' holds no text: expected at least one")
+        raise DataError(f"'{source or name}' has no texts: expected at least one")
     ids = tuple(str(number) for number in range(1, len(texts) + 1))
     return Dataset(name, split="", documents=Texts(ids, texts), queries=Texts((), ()), qrels={})
 
@@ -115,9 +115,9 @@ class HealTexts:
     """Texts with their teacher's vectors.
 
     Attributes:
-        texts: The texts, with their prompts before them.
-        targets: The full model's final embeddings of length 1 `(N, F)`.
-        seen: Name of every data set they come from, and sha256 of its documents.
+        texts: The texts, with prompts.
+        targets: The full model's final embeddings, normalized to length 1 `(N, F)`.
+        seen: Name of every source data set, and sha256 of its documents.
     """
 
     texts: tuple[str, ...]
@@ -125,14 +125,14 @@ class HealTexts:
     seen: tuple[tuple[str, str], ...]
 
     def distinct_rows(self) -> list[int]:
-        """Return one row of every different text."""
+        """Return one row for every distinct text."""
         return list({text: row for row, text in enumerate(self.texts)}.values())
 
     def hold_out(self, seed: int) -> tuple["HealTexts", "HealTexts"]:
-        """Return texts to train on, and different ones that only judge: a tenth, 256 at most.
+        """Return texts to train on, and different held-out ones: a tenth, at most 256.
 
         Raises:
-            CallError: There are not two different texts.
+            CallError: There are fewer than two different texts.
         """
         different = self.distinct_rows()
         if len(different) < 2:
@@ -149,7 +149,7 @@ class HealTexts:
 def gather_heal_texts(
     teacher: LayerReader, data: Sequence[FitTexts], store: Store | None = None, *, progress: Progress = silent
 ) -> HealTexts:
-    """Read the full model's vectors of corpora and training queries, from the store where they are there.
+    """Return the full model's vectors of corpora and training queries, from the store if cached.
 
     Returns:
         The texts, documents before queries, one data set after another.
@@ -174,23 +174,23 @@ def _sides(teacher: LayerReader, data: FitTexts) -> Iterator[PromptedTexts]:
 
 
 def check_width(model: SentenceTransformer, texts: HealTexts) -> None:
-    """Refuse a cut encoder whose vectors have another dimension than its teacher's.
+    """Check that a cut encoder has the dimension of its teacher.
 
     Raises:
-        ModelError: They have another.
+        ModelError: It has a different one.
     """
     width = model.get_embedding_dimension()
     if width != texts.targets.shape[1]:
         raise ModelError(
-            f"it gives vectors of {width} dimensions, and its teacher of {texts.targets.shape[1]}: name the model that "
-            "it was cut from as --teacher, or a cut without an adaptor of its own, which gets a map on the way"
+            f"the cut has {width} dimensions and its teacher {texts.targets.shape[1]}: give the original of the cut as "
+            "--teacher, or use a cut without an adaptor, which then gets a lens"
         )
 
 
 def embed_texts(
     model: SentenceTransformer, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
 ) -> Tensor:
-    """Embed texts, which have their prompts already, in evaluation mode.
+    """Encode texts with prompts, in evaluation mode.
 
     Args:
         model: The model.
@@ -213,13 +213,13 @@ def embed_texts(
 
 
 def draw_batches(lengths: Sequence[int], batch: int, steps: int, *, seed: int) -> list[list[int]]:
-    """Draw batches of texts that are about equally long; every text comes once before any comes again.
+    """Draw batches of texts of similar length; every text is used once before any is repeated.
 
     Args:
         lengths: Tokens of every text `(N,)`.
-        batch: Texts in a batch.
+        batch: Texts per batch.
         steps: Batches to draw.
-        seed: Of the order.
+        seed: Random seed of the order.
     """
     rng, sizes = np.random.default_rng(seed), np.array(lengths)
     drawn: list[list[int]] = []

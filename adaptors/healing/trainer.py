@@ -1,4 +1,4 @@
-"""The training of a cut encoder to give the full model's vectors, on unlabelled text."""
+"""The training of a cut encoder to reproduce the full model's vectors, on unlabelled text."""
 
 import math
 import tempfile
@@ -37,20 +37,20 @@ __all__ = ["HealOptions", "HealSample", "HealedState", "train_student"]
 _LOG_STEPS = 50
 _WARM_UP = 0.05
 _FEW_STEPS = 200
-# Where the clock ends a training: more steps than anybody waits for, over batches that come again.
+# With a time limit: an unreachable number of steps, over repeated batches.
 _ENDLESS, _MOST_BATCHES, _MOST_PASSES = 10**7, 20_000, 20
 _STEP = "training the cut encoder"
 _SAMPLE = 64
 
 
 class HealSample:
-    """At most 64 different texts; called, it embeds them."""
+    """At most 64 different texts; a call encodes them."""
 
     def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
-        """Draw a sample of training texts, cut at the longest input that the encoder has now.
+        """Draw a sample of training texts, truncated to the encoder's current maximum input length.
 
         Raises:
-            CallError: There are not two different texts.
+            CallError: There are fewer than two different texts.
         """
         different = texts.distinct_rows()
         if len(different) < 2:
@@ -61,7 +61,7 @@ class HealSample:
         self._targets = texts.targets[rows]
 
     def __call__(self) -> tuple[Tensor, Tensor]:
-        """Return the encoder's vectors, as it is now, and its teacher's, each `(B, F)`."""
+        """Return the current vectors of the encoder, and those of its teacher, each `(B, F)`."""
         features = batch_to_device(dict(self._features), self._model.device)
         with evaluation_mode(self._model):
             vectors: Tensor = self._model(features)["sentence_embedding"]
@@ -70,20 +70,20 @@ class HealSample:
 
 @dataclass(frozen=True)
 class HealOptions:
-    """How a cut encoder is healed.
+    """Options for healing a cut encoder.
 
     Attributes:
         steps: Training steps, unless there is a budget.
-        batch_size: Texts in a batch.
-        max_tokens: Longest text while it is trained; the model's own when left out, as its teacher reads it.
-        lr: Peak learning rate; it rises in the first twentieth of the way and falls to 0 in a line.
+        batch_size: Texts per batch.
+        max_tokens: Maximum input length while training; default: the model's own, as for its teacher.
+        lr: Peak learning rate, after a warm-up of 5 % of the steps and followed by a linear decay to 0.
         seed: Random seed.
         bfloat16: Whether matrix products are computed in bfloat16.
-        checkpoint_dir: Folder of the checkpoints, from which an interrupted training resumes.
+        checkpoint_dir: Checkpoint folder; an interrupted training resumes from it.
         progress: Called at every step.
-        log: JSONL file of the metrics of every fiftieth step.
-        budget: The time to end in, whatever the number of steps.
-        sample: Whether a sample's vectors before and after the training are kept, to draw its similarities.
+        log: JSONL file for the metrics of every fiftieth step.
+        budget: Time limit, instead of a number of steps.
+        sample: Whether to return a sample's vectors before and after the training, to plot their similarities.
     """
 
     steps: int = 1000
@@ -99,7 +99,7 @@ class HealOptions:
     sample: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that are out of range."""
+        """Check that the numbers are in range."""
         check_number("--steps", self.steps, 1)
         check_number("--batch-size", self.batch_size, 1)
         check_number("--max-tokens", self.max_tokens, 1)
@@ -109,14 +109,14 @@ class HealOptions:
 
 @dataclass(frozen=True)
 class HealedState:
-    """What a healing came to.
+    """The outcome of a healing.
 
     Attributes:
-        steps: Batches that were learned from.
-        kept: Steps behind the state that was kept, the nearest to the teacher; 0 is the start.
+        steps: Number of training steps.
+        kept: Step of the saved state, the closest to the teacher; 0 is the start.
         before: Agreement of the start with the teacher on held-out texts.
-        after: The same of the state that was kept.
-        last: The same of the last step.
+        after: Agreement of the saved state.
+        last: Agreement after the last step.
         held_out: Number of held-out texts.
         losses: The loss at every fiftieth step, and at the last.
     """
@@ -131,31 +131,31 @@ class HealedState:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on steps that were too few, or too many."""
-        few = f"{self.steps} steps are few: more may bring more" if self.steps < _FEW_STEPS else ""
+        """Sentences on too few or too many steps."""
+        few = f"{self.steps} steps are few: more steps may improve it" if self.steps < _FEW_STEPS else ""
         kept = ""
         if not self.kept:
-            kept = "no step came nearer to the teacher than the start, which is what is kept"
+            kept = "no step was closer to the teacher than the start, so the start is saved"
         elif self.kept < self.steps:
-            kept = f"the state after {self.kept} of {self.steps} steps was the nearest, and is kept"
+            kept = f"the state after {self.kept} of {self.steps} steps was the closest to the teacher and is saved"
         return tuple(filter(None, [kept, few]))
 
 
 def train_student(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> HealedState:
-    """Train an encoder in place; it ends as the state nearest to its teacher on held-out texts, which may be the start.
+    """Train an encoder in place, to the state closest to its teacher on held-out texts, which may be the start.
 
     Args:
-        encoder: The cut encoder, its vectors of as many dimensions as the teacher's.
-        texts: Texts with their targets; `texts.hold_out(seed)` says which of them judge.
-        options: Of the training.
+        encoder: The cut encoder, with the dimension of its teacher.
+        texts: Texts with their targets; `texts.hold_out(seed)` chooses the held-out ones.
+        options: Options of the training.
 
     Returns:
-        What it came to.
+        The outcome.
 
     Raises:
-        ModelError: It has another dimension than its teacher.
-        CallError: The folder of checkpoints belongs to another training, the log is no log, or all texts are equal.
-        TrainingError: The loss is not a number, or the budget is spent before the first step.
+        ModelError: The encoder and its teacher have different dimensions.
+        CallError: The checkpoint folder belongs to another training, the log file is not a log, or all texts are equal.
+        TrainingError: The loss is not finite, or the time is over before the first step.
     """
     model, budget = encoder.model, options.budget
     check_width(model, texts)
@@ -172,14 +172,14 @@ def train_student(encoder: TrainableEncoder, texts: HealTexts, options: HealOpti
         trainer.run()
         result = _read_result(trainer, len(held.texts))
         if not result.kept:
-            # The trainer compares the states that it saved, and saves none before the first step.
+            # The trainer compares only saved states, and does not save before the first step.
             trainer.restore(start)
     model.cpu().eval()
     return result
 
 
 class _HealTrainer(EncoderTrainer):
-    """The trainer, whose learning rate follows the clock where that ends the training."""
+    """The trainer; with a time limit, its learning rate depends on the time."""
 
     pace: Pace
     has_budget = False
@@ -193,7 +193,7 @@ class _HealTrainer(EncoderTrainer):
         return self.lr_scheduler or super().create_scheduler(num_training_steps, optimizer)
 
     def has_ended(self, state: Mapping[str, Any]) -> bool:
-        """Return whether no step is left, or no time."""
+        """Return whether no steps or no time are left."""
         return super().has_ended(state) or has_run_out(state)
 
 
@@ -222,10 +222,10 @@ def _make_trainer(
 
 
 def _read_result(trainer: _HealTrainer, held_out: int) -> HealedState:
-    """Return what a training came to, by its log."""
+    """Return the outcome of a training from its log."""
     log = trainer.state.log_history
     measured = {int(entry["step"]): entry for entry in log if "eval_cosine" in entry}
-    # Of equal ones, the first.
+    # The first of equal ones.
     kept = max(measured, key=lambda step: measured[step]["eval_cosine"])
     before, after, last = (
         Agreement(measured[step]["eval_cosine"], measured[step]["eval_neighbours"]) for step in (0, kept, max(measured))
@@ -243,13 +243,13 @@ class _TextCollator:
         self._texts = texts
 
     def lengths(self) -> list[int]:
-        """Return the tokens of every text."""
+        """Return the number of tokens of every text."""
         tokenizer: Any = self._model.tokenizer
         cut = {"truncation": True, "max_length": self._model.max_seq_length}
         return [len(ids) for ids in tokenizer(list(self._texts.texts), **cut)["input_ids"]]
 
     def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
-        """Return one drawn batch."""
+        """Return a drawn batch."""
         (drawn,) = rows
         numbers = drawn["rows"]
         features = self._model.preprocess([self._texts.texts[number] for number in numbers])
@@ -258,7 +258,7 @@ class _TextCollator:
 
 
 def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> dict[str, Any]:
-    """Return what decides the training: a resumed one must have it in common with the interrupted one."""
+    """Return the values that must be equal for a training to resume from an interrupted one."""
     budget = options.budget
     return {
         "optimizer": OPTIMIZER,
@@ -281,7 +281,7 @@ def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainin
         seed=options.seed,
         bf16=options.bfloat16,
         logging_steps=_LOG_STEPS,
-        # The pace says when.
+        # `Pace` decides when.
         eval_strategy="steps",
         eval_on_start=True,
         eval_steps=_ENDLESS,

@@ -1,4 +1,4 @@
-"""Training rows in the columns that sentence-transformers' losses take, or the reason why a loss cannot use them."""
+"""Training rows in the columns of sentence-transformers' losses, or the reason why a loss cannot use them."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ class Layout:
     """The columns of a batch.
 
     Attributes:
-        columns: Their names; the losses go by their order.
-        build: Makes them of rows.
-        sampler: How sentence-transformers' trainer should put batches together.
-        has_sides: Whether a column is one of queries or of documents.
+        columns: Column names; the losses depend on their order.
+        build: Builds the columns from rows.
+        sampler: Batch sampler of sentence-transformers' trainer.
+        has_sides: Whether every column has either queries or documents.
     """
 
     columns: str
@@ -33,7 +33,7 @@ class Layout:
     has_sides: bool = True
 
     def sides(self, columns: Sequence[str]) -> dict[str, str]:
-        """Return which columns of texts are a `query` and which a `document`; nothing where there are no sides."""
+        """Return `query` or `document` for every text column; empty if the layout has no sides."""
         if not self.has_sides:
             return {}
         texts = [name for name in columns if name not in ("label", "score")]
@@ -43,11 +43,11 @@ class Layout:
         """Return rows as a `datasets.Dataset`.
 
         Args:
-            data: The rows, of any form.
-            loss: Name of the loss that wants them, for the message.
+            data: The rows, in any form.
+            loss: Name of the loss, for the message.
 
         Raises:
-            CallError: The rows do not have what the loss needs.
+            CallError: The rows lack data that the loss needs.
             DataError: A row contradicts another, or a query has no relevant document.
         """
         from datasets import Dataset
@@ -64,8 +64,8 @@ def _pairs(rows: Sequence[Row]) -> Columns:
     counts = sorted({len(pair.negatives) for pair in pairs})
     if len(counts) > 1:
         raise CallError(
-            f"its queries have {counts[0]} to {counts[-1]} negatives: expected as many for each; "
-            "a loss of triplets takes any number"
+            f"its queries have {counts[0]} to {counts[-1]} negatives: expected the same number for each; "
+            "a triplet loss supports any number"
         )
     columns = _both_sides(pairs)
     for number in range(counts[0]):
@@ -79,7 +79,7 @@ def _triplets(rows: Sequence[Row]) -> Columns:
     for pair in pairs:
         if not pair.negatives:
             raise CallError(
-                f"{pair.location}: a query without negatives: add them, or take a loss of pairs such as infonce"
+                f"{pair.location}: a query without negatives: add negatives, or choose a pair loss such as infonce"
             )
     return _split_negatives(pairs)
 
@@ -104,7 +104,7 @@ def _scored(rows: Sequence[Row]) -> Columns:
     points = as_points(rows)
     labels = [point.label for point in points]
     if len(set(labels)) == 1:
-        raise CallError(f"all its labels are {labels[0]:g}: expected labels that differ; pairs alone suit infonce")
+        raise CallError(f"all its labels are {labels[0]:g}: expected different labels; for pairs only, use infonce")
     return {
         "sentence1": [point.query for point in points],
         "sentence2": [point.document for point in points],
@@ -117,20 +117,20 @@ def _binary(rows: Sequence[Row]) -> Columns:
     scores = columns.pop("score")
     for point, score in zip(as_points(rows), scores, strict=True):
         if score not in (0, 1):
-            raise CallError(f"{point.location}: label {score:g}: expected 0 or 1; grades suit cosent and angle")
+            raise CallError(f"{point.location}: label {score:g}: expected 0 or 1; for grades, use cosent or angle")
     return {**columns, "label": [int(score) for score in scores]}
 
 
 def _lists(rows: Sequence[Row]) -> Columns:
     if all(isinstance(row, Pairwise) for row in rows):
         raise CallError(
-            "pair-wise rows have no teacher's scores: expected query, documents, labels, or a cross-encoder's scores"
+            "pair-wise rows have no teacher's scores: expected query, documents, labels, or --cross-encoder"
         )
     lists = as_lists(rows)
     counts = sorted({len(row.documents) for row in lists})
     if len(counts) > 1:
-        raise CallError(f"its lists have {counts[0]} to {counts[-1]} documents: expected as many in each")
-    # The losses take differences from the first document.
+        raise CallError(f"its lists have {counts[0]} to {counts[-1]} documents: expected the same number in each")
+    # The losses compute differences to the first document.
     orders = [sorted(range(counts[0]), key=lambda index, row=row: -row.labels[index]) for row in lists]  # type: ignore[misc]
     columns: Columns = {"query": [row.query for row in lists]}
     for rank in range(counts[0]):
@@ -141,7 +141,7 @@ def _lists(rows: Sequence[Row]) -> Columns:
 
 
 def _classes(rows: Sequence[Row]) -> Columns:
-    """Put every text once, with the class of all texts that relevance joins it to, over several steps as well."""
+    """Return every text once, with its class: a connected component of the relevance graph."""
     root: dict[str, str] = {}
     for pair in as_pairs(rows):
         query = _find_root(root, pair.query)
@@ -151,14 +151,14 @@ def _classes(rows: Sequence[Row]) -> Columns:
     texts = list(root)
     numbers: dict[str, int] = {}
     labels = [numbers.setdefault(_find_root(root, text), len(numbers)) for text in texts]
-    # A negative that nothing is relevant to is a class of its own, of which no pair can be drawn.
+    # A negative without relevant texts is a class of one, which has no pairs.
     if sum(count > 1 for count in Counter(labels).values()) < 2:
-        raise CallError("relevance joins all its texts to one class: expected two or more")
+        raise CallError("relevance connects all its texts into one class: expected two or more")
     return {"sentence": texts, "label": labels}
 
 
 def _find_root(root: dict[str, str], text: str) -> str:
-    """Return the text that stands for a text's class, on shorter ways from now on."""
+    """Return the representative of a text's class (union-find with path compression)."""
     root.setdefault(text, text)
     while root[text] != text:
         root[text] = text = root[root[text]]

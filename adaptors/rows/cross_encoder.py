@@ -1,4 +1,4 @@
-"""A cross-encoder's scores of training rows, for losses that distil them."""
+"""Cross-encoder scores of training rows, for distillation losses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,34 +14,34 @@ from probe.errors import ModelError, first_line
 __all__ = ["open_cross_encoder", "score_rows"]
 
 _BATCH = 32
-# Between two reports of the progress.
+# Pairs between two progress reports.
 _PIECE = 16 * _BATCH
 
 
 def open_cross_encoder(name: str) -> CrossEncoder:
-    """Load a cross-encoder that gives one score to a pair, from a hub id or a folder.
+    """Load a cross-encoder with one score per pair, from a hub id or a folder.
 
     Raises:
-        ModelError: It cannot be loaded, is no cross-encoder, or gives several scores.
+        ModelError: It cannot be loaded, is not a cross-encoder, or has several scores per pair.
     """
     try:
         model: CrossEncoder = CrossEncoder(name)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"'{name}' cannot be loaded as a cross-encoder: {first_line(error)}") from error
     if not any("ForSequenceClassification" in kind for kind in getattr(model.config, "architectures", None) or []):
-        # It would be given a head of random weights.
-        raise ModelError(f"'{name}' holds an encoder, no cross-encoder: expected a model for sequence classification")
+        # Its head would have random weights.
+        raise ModelError(f"'{name}' is not a cross-encoder: expected a model for sequence classification")
     if model.num_labels != 1:
-        raise ModelError(f"the cross-encoder '{name}' gives {model.num_labels} scores to a pair: expected 1")
+        raise ModelError(f"the cross-encoder '{name}' has {model.num_labels} scores per pair: expected 1")
     return model
 
 
 def score_rows(data: TuningData, model: CrossEncoder, progress: Progress = silent) -> TuningData:
-    """Return rows as lists, every document with the model's score, before any activation, in place of its label.
+    """Return rows as lists, with the model's raw score (before any activation) as the label of every document.
 
     Raises:
-        CallError: There is only one document to a query.
-        DataError: A document is labelled twice and differently.
+        CallError: A query has only one document.
+        DataError: A document has two different labels.
     """
     lists = as_lists(data.rows)
     pairs = [(row.query, document) for row in lists for document in row.documents]

@@ -1,4 +1,4 @@
-"""The form of a file of training rows, told by its columns: ours, sentence-transformers' and FlagEmbedding's names."""
+"""The form of a file of training rows, detected from its columns, with names as in other libraries too."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ FORMS = (
     "sentence2, score; query, documents, labels"
 )
 
-# Names of one column, in any of the forms; the first is the one that is used here.
+# Accepted names of every column; the first is the canonical one.
 _NAMES = {
     "query": ("query", "anchor", "sentence1"),
     "document": ("document", "sentence2"),
@@ -26,7 +26,7 @@ _NAMES = {
     "documents": ("documents",),
     "labels": ("labels",),
 }
-# The columns that a form has beside the query.
+# The columns of a form besides the query.
 _OWN = {
     "point-wise": ("document", "label"),
     "pair-wise": ("positive",),
@@ -42,7 +42,7 @@ class Form:
 
     Attributes:
         kind: `point-wise`, `pair-wise`, `lists of positives` or `list-wise`.
-        columns: The file's name of every column that is read, by the name used here; negatives in their order.
+        columns: The file's name of every column to read, by canonical name; negatives in order.
     """
 
     kind: str
@@ -50,21 +50,21 @@ class Form:
 
     @property
     def negatives(self) -> list[str]:
-        """The file's names of columns of single negatives."""
+        """The file's names of the columns with single negatives."""
         return [column for name, column in self.columns.items() if name.startswith("negative")]
 
 
 def find_form(path: Path, places: Mapping[str, str], given: Mapping[str, str]) -> Form:
-    """Return the form that a file's columns tell; columns that are of no form are left out.
+    """Return the form of a file from its columns; unknown columns are ignored.
 
     Args:
         path: The file.
-        places: Its columns, each with the file and line where it comes first.
-        given: The file's names of columns that have others, by any of the usual names.
+        places: Its columns, each with the file and line of its first occurrence.
+        given: Column names of the file by any of the accepted names.
 
     Raises:
-        CallError: A name is given that is no usual one, or a column that the file lacks.
-        DataError: The columns are of no form, or of several, or one of them comes under two names.
+        CallError: A given name is not an accepted one, or the file lacks a given column.
+        DataError: The columns match no form or several, or a column occurs under two names.
     """
     found = _find_columns(path, places, given)
     kinds = [kind for kind, own in _OWN.items() if any(name in found for name in own)]
@@ -72,21 +72,21 @@ def find_form(path: Path, places: Mapping[str, str], given: Mapping[str, str]) -
     if negative and "pair-wise" not in kinds:
         kinds.append("pair-wise")
     if len(kinds) != 1:
-        fault = f"columns of two forms ({' and '.join(kinds)})" if kinds else "columns of no known form"
+        fault = f"columns of two forms ({' and '.join(kinds)})" if kinds else "unknown columns"
         raise DataError(f"{label(path)}:1: {fault}: found {_list(places)}\n{_expected()}")
     wanted = ("query", *_OWN[kinds[0]])
     missing = [name for name in wanted if name not in found]
     if missing:
         names = " or ".join(f'"{name}"' for name in _NAMES[missing[0]])
         raise DataError(
-            f"{label(path)}:1: the column {names} is missing: found {_list(places)} ({kinds[0]})\n{_expected()}"
+            f"{label(path)}:1: column {names} is missing: found {_list(places)} ({kinds[0]})\n{_expected()}"
         )
     more = {"pair-wise": _order_negatives(found, places), "lists of positives": [n for n in ("neg",) if n in found]}
     return Form(kinds[0], {name: found[name] for name in (*wanted, *more.get(kinds[0], []))})
 
 
 def _find_columns(path: Path, places: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Return the file's name of every usual column it has."""
+    """Return the file's name of every known column in it."""
     usual = {alias: name for name, aliases in _NAMES.items() for alias in aliases}
     found: dict[str, str] = {}
     for alias, column in given.items():
@@ -97,7 +97,7 @@ def _find_columns(path: Path, places: Mapping[str, str], given: Mapping[str, str
         if column not in places:
             raise CallError(f"--columns {alias}={column}: '{path}' has no column '{column}', found {_list(places)}")
         if name in found:
-            raise CallError(f"--columns {alias}={column}: '{alias}' is '{found[name]}' already: name one of them")
+            raise CallError(f"--columns {alias}={column}: '{alias}' is already '{found[name]}': give only one of them")
         found[name] = column
     mapped = set(found.values())
     for column in places:
@@ -106,7 +106,7 @@ def _find_columns(path: Path, places: Mapping[str, str], given: Mapping[str, str
             continue
         if name in found:
             raise DataError(
-                f"{places[column]}: two columns of one meaning, {found[name]} and {column}: choose with --columns "
+                f"{places[column]}: columns {found[name]} and {column} have the same meaning: choose with --columns "
                 f"{name}={found[name]}"
             )
         found[name] = column
@@ -114,20 +114,20 @@ def _find_columns(path: Path, places: Mapping[str, str], given: Mapping[str, str
 
 
 def _order_negatives(found: Mapping[str, str], places: Mapping[str, str]) -> list[str]:
-    """Return the names of columns of negatives in order."""
+    """Return the names of the columns with negatives, in order."""
     names = [name for name in found if name.startswith("negative")]
     if names == ["negative"]:
         return names
     for name in names:
         if not _NUMBERED.fullmatch(name):
             raise DataError(
-                f'{places[found[name]]}: the column "{name}": expected negative alone, or negative_1, negative_2, ...'
+                f'{places[found[name]]}: column "{name}": expected only negative, or negative_1, negative_2, ...'
             )
     names.sort(key=lambda name: int(name.removeprefix("negative_")))
     for number, name in enumerate(names, start=1):
         if name != f"negative_{number}":
             raise DataError(
-                f'{places[found[name]]}: the column "{name}" without "negative_{number}": number them without a gap'
+                f'{places[found[name]]}: column "{name}" without "negative_{number}": number them without gaps'
             )
     return names
 
@@ -137,4 +137,4 @@ def _list(places: Mapping[str, str]) -> str:
 
 
 def _expected() -> str:
-    return f"expected {FORMS}; or name yours: --columns anchor=question,positive=answer"
+    return f"expected {FORMS}; or map your columns: --columns anchor=question,positive=answer"

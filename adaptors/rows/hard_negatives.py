@@ -1,6 +1,6 @@
-"""Hard negatives for training rows: documents near a query, none of them relevant to it.
+"""Hard negatives for training rows: documents near a query that are not relevant to it.
 
-sentence-transformers mines them: silently here, and the same ones for the same seed.
+They are mined by sentence-transformers, without its progress bar and reproducibly for a seed.
 """
 
 import math
@@ -26,7 +26,7 @@ from probe.errors import CallError, DataError, check_number
 __all__ = ["MineOptions", "candidate_texts", "mine", "mine_negatives"]
 
 _BATCH = 32
-# Between two reports of the progress.
+# Texts between two progress reports.
 _PIECE = 16 * _BATCH
 _DEEPEST = 1_000_000
 # Most scores in memory at once.
@@ -35,15 +35,15 @@ _SCORES = 1 << 26
 
 @dataclass(frozen=True)
 class MineOptions:
-    """Which documents near a query are taken as its negatives.
+    """Which documents near a query become its negatives.
 
     Attributes:
-        num_negatives: Negatives per pair, its own among them.
-        range_min: Nearest documents within the margin to skip: some may be relevant, though they were never judged.
-        range_max: Nearest documents to consider, beside the largest number of positives of a query.
-        relative_margin: No negative scores higher than the query's lowest positive less this share of that score; below
+        num_negatives: Negatives per pair, including those of its row.
+        range_min: Nearest documents within the margin to skip, as some may be relevant without a label.
+        range_max: Nearest documents to consider, in addition to the largest number of positives of a query.
+        relative_margin: Minimum distance of negatives below the query's lowest positive, as a share of its score; below
             0, negatives may score higher than the positive.
-        seed: Random seed of the draw among the candidates.
+        seed: Random seed of the choice among the candidates.
     """
 
     num_negatives: int = 5
@@ -54,9 +54,9 @@ class MineOptions:
 
 
 def candidate_texts(data: TuningData) -> tuple[str, ...]:
-    """Return the texts to search for negatives: each once, none empty.
+    """Return the distinct, non-empty texts to search for negatives.
 
-    Of a data set they are its documents, of a file all documents of its rows.
+    For a data set these are its documents, for a file all documents of its rows.
     """
     if data.corpus is None:
         texts = [point.document for point in as_points(data.rows)]
@@ -73,24 +73,23 @@ def mine_negatives(
     options: MineOptions | None = None,
     progress: Progress = silent,
 ) -> TuningData:
-    """Give every pair the same number of negatives: its own first, then hard ones out of a corpus.
+    """Give every pair the same number of negatives: those of its row first, then hard ones from a corpus.
 
-    Neither the query itself nor a document that any row says is relevant to it is its negative, in whatever case and
-    white space it comes.
+    The query itself and its relevant documents in any row are never its negatives, regardless of case and white space.
 
     Args:
-        data: Rows to train on, of any form.
-        model: Its scores decide which documents are near a query.
+        data: Training rows, in any form.
+        model: Model whose scores decide which documents are near a query.
         corpus: Candidates; the positives of all rows are candidates too.
-        options: Which of them may be taken, and how many.
+        options: Which candidates may be used, and how many.
         progress: Called with the number of texts embedded.
 
     Returns:
-        A pair-wise row for every pair that enough were found for; what was left out is among its defects.
+        A pair-wise row for every pair with enough negatives; skipped pairs are among its defects.
 
     Raises:
         CallError: An option is out of range, the labels of the rows are scores, or every pair has enough negatives.
-        DataError: Too few negatives were found for every pair, or a row contradicts another.
+        DataError: No pair has enough negatives, or a row contradicts another.
     """
     options = options or MineOptions()
     _check(options)
@@ -138,7 +137,7 @@ def _mine_by_key(
     options: MineOptions,
     progress: Progress,
 ) -> dict[str, list[str]]:
-    """Return candidates by the key of their query; of texts with the same key one stands for all."""
+    """Return candidates by the key of their query; texts with the same key are represented by one of them."""
     queries: dict[str, str] = {}
     documents: dict[str, str] = {}
     for pair in pairs:
@@ -154,7 +153,7 @@ def _mine_by_key(
 def _complete_pairs(
     pairs: Sequence[Pairwise], found: Mapping[str, Sequence[str]], count: int, *, seed: int, defects: Defects
 ) -> Iterator[Pairwise]:
-    """Yield the pairs that come to `count` negatives: their own first, then drawn ones in the order of `found`."""
+    """Yield the pairs with `count` negatives: those of the row first, then drawn ones in the order of `found`."""
     rng = np.random.default_rng(seed)
     relevant: dict[str, set[str]] = {}
     for pair in pairs:
@@ -165,7 +164,7 @@ def _complete_pairs(
         others = list(_without(found.get(query, ()), relevant[query] | own.keys()).values())
         needed = count - len(own)
         if needed > len(others):
-            defects.add(f"pairs with fewer than {count} negatives (left out)", _locate(pair))
+            defects.add(f"pairs with fewer than {count} negatives (skipped)", _locate(pair))
             continue
         drawn = np.sort(rng.choice(len(others), needed, replace=False))
         yield replace(pair, negatives=(*own.values(), *(others[number] for number in drawn)))
@@ -174,14 +173,14 @@ def _complete_pairs(
 def _pick_own(pair: Pairwise, relevant: set[str], count: int, *, defects: Defects) -> dict[str, str]:
     own = _without(pair.negatives, relevant)
     if len(own) < len(pair.negatives):
-        defects.add("pairs with a negative that is relevant, empty or there twice (without it)", _locate(pair))
+        defects.add("pairs with a relevant, empty or duplicate negative (negative removed)", _locate(pair))
     if len(own) > count:
-        defects.add(f"pairs with more than {count} negatives of their own (the first {count} kept)", _locate(pair))
+        defects.add(f"pairs with more than {count} negatives in their row (the first {count} used)", _locate(pair))
     return dict(list(own.items())[:count])
 
 
 def _without(texts: Iterable[str], excluded: set[str]) -> dict[str, str]:
-    """Return texts by their keys, the first of each; none whose key is excluded."""
+    """Return the first text of every key that is not excluded, by key."""
     unique: dict[str, str] = {}
     for text in texts:
         if _key(text) not in excluded:
@@ -194,7 +193,7 @@ def _locate(pair: Pairwise) -> str:
 
 
 def _key(text: str) -> str:
-    """Return the key of a text, which ignores case and white space."""
+    """Return a key of a text that ignores case and white space."""
     return " ".join(text.split()).casefold()
 
 
@@ -206,10 +205,10 @@ def mine(
     options: MineOptions,
     progress: Progress,
 ) -> dict[str, list[str]]:
-    """Draw distinct documents from those that may be negatives of distinct pairs.
+    """Draw distinct documents from the candidate negatives of distinct pairs.
 
-    The model's prompts are put before queries and documents. Returns, per query, one document more than
-    `options.num_negatives`, the nearest first, or as many as there are.
+    Queries and documents get the model's prompts. Returns, per query, one document more than `options.num_negatives`,
+    nearest first, or fewer if there are not enough.
     """
     queries, positives = zip(*pairs, strict=True)
     with _silent_and_seeded(options.seed):
@@ -232,7 +231,7 @@ def mine(
 
 
 class _Embedder:
-    """What the miner uses of a model, with our progress for its bars."""
+    """The part of a model's interface that the miner uses, with progress reports instead of its bars."""
 
     def __init__(self, model: SentenceTransformer, progress: Progress) -> None:
         self.device = model.device
@@ -260,7 +259,7 @@ class _Embedder:
 
 @contextmanager
 def _silent_and_seeded(seed: int) -> Iterator[None]:
-    """Hide the one bar that the miner always draws, and seed the global random state that it uses."""
+    """Hide the progress bar that the miner always shows, and seed the global random state that it uses."""
     home: Any = sys.modules[mine_hard_negatives.__module__]
     bar, state = home.trange, random.getstate()
     home.trange = partial(bar, disable=True)

@@ -1,6 +1,6 @@
-"""Load training rows of an encoder: a BEIR data set's training judgements, or a JSONL or CSV file.
+"""Load training rows of an encoder from a BEIR data set's training labels, or from a JSONL or CSV file.
 
-The columns of a file tell its form, and every fault is named by file and line.
+The form of a file is detected from its columns, and every error has file and line.
 """
 
 import json
@@ -23,14 +23,14 @@ _Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class TuningData:
-    """Rows to train on, all of one form.
+    """Training rows, all of the same form.
 
     Attributes:
-        name: The file's or the data set's.
+        name: Name of the file or data set.
         rows: The rows, in order.
-        defects: What was left out, with file and line or id.
-        corpus: The data set they come from; None where they come from a file.
-        file: The file they come from; empty where they come from a data set, or were made in memory.
+        defects: Notes on skipped rows, with file and line or id.
+        corpus: The source data set; None for rows from a file.
+        file: The source file; empty for rows from a data set or from memory.
     """
 
     name: str
@@ -41,34 +41,34 @@ class TuningData:
 
 
 def load_tuning_data(name: str | Path, split: str = "train", columns: Mapping[str, str] | None = None) -> TuningData:
-    """Load rows to train on, by name or path.
+    """Load training rows by name or path.
 
     Args:
-        name: A JSONL or CSV file, or what `load_dataset` takes.
-        split: Whose relevance labels to use of a data set.
-        columns: Columns of a file under other names: the usual name, and the file's, `{"anchor": "question"}`.
+        name: A JSONL or CSV file, or a data set as for `load_dataset`.
+        split: Split of a data set whose relevance labels are used.
+        columns: Column names of a file by accepted name, such as `{"anchor": "question"}`.
 
     Returns:
-        Of a file, the form its columns tell: `anchor, positive` with `negative` or `negative_1, negative_2, ...`;
-        `query, pos, neg` with lists of texts; `sentence1, sentence2, score`; `query, documents, labels`. `query`,
-        `anchor` and `sentence1` are one, and so are `document` and `sentence2`, `label` and `score`. Of a data set, a
-        pair for every relevant document; documents labelled not relevant are left out.
+        For a file, rows in the form detected from its columns: `anchor, positive` with `negative` or
+        `negative_1, negative_2, ...`; `query, pos, neg` with lists of texts; `sentence1, sentence2, score`; `query,
+        documents, labels`. `query`, `anchor` and `sentence1` are synonyms, as are `document` and `sentence2`, `label`
+        and `score`. For a data set, a pair for every relevant document; documents labelled not relevant are ignored.
 
     Raises:
-        CallError: There is no such file, data set or split.
-        DataError: It is malformed, or holds no row.
+        CallError: The file, data set or split does not exist.
+        DataError: It is malformed or has no rows.
     """
-    check_type("data", name, str | Path, expected="a file of rows, or a data set's name or path")
+    check_type("data", name, str | Path, expected="a file of rows, or the name or path of a data set")
     path = Path(name)
     if path.suffix.lower() in RECORD_FILES:
         rows: tuple[Row, ...] = tuple(_read_file(path, columns or {}))
         data = TuningData(path.name, rows, file=str(path))
     elif columns:
-        raise CallError(f"--columns names the columns of a file, and '{name}' is a data set: leave it out")
+        raise CallError(f"--columns is for files, and '{name}' is a data set: leave it out")
     else:
         data = pair_labelled(load_dataset(name, split))
     if not data.rows:
-        raise DataError(f"'{name}' holds nothing to train on: expected at least one row")
+        raise DataError(f"'{name}' has no training rows: expected at least one")
     return data
 
 
@@ -82,14 +82,14 @@ def pair_labelled(dataset: Dataset) -> TuningData:
             if grade <= 0 or name not in texts or (name == query and query in dataset.dropped):
                 continue
             if not asked.strip() or not texts[name].strip():
-                defects.add("pairs with an empty text (left out)", f"{query} {name}")
+                defects.add("pairs with an empty text (skipped)", f"{query} {name}")
                 continue
             rows.append(Pairwise(asked, texts[name], (), float(grade), f"{dataset.name}:{query}"))
     return TuningData(dataset.name, tuple(rows), (*dataset.defects, *defects.summarize()), dataset)
 
 
 def _read_file(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
-    """Yield the rows of a JSONL or CSV file, all of the form that its columns tell; other columns are left out."""
+    """Yield the rows of a JSONL or CSV file in the form detected from its columns; other columns are ignored."""
     form = find_form(path, column_names(path), columns)
     for location, record in read_columns(path, list(form.columns.values())):
         yield from _READ[form.kind](record, form, location)
@@ -107,19 +107,19 @@ def _read_pair(record: _Record, form: Form, location: str) -> Iterator[Row]:
 
 
 def _read_positives(record: _Record, form: Form, location: str) -> Iterator[Row]:
-    """Yield a pair for every positive of a list, all with the negatives of the other."""
+    """Yield a pair for every positive of a list, each with all negatives."""
     query = _text(record, form.columns["query"], location)
     negatives = _texts(record, form.columns["neg"], location) if "neg" in form.columns else []
     positives = _texts(record, form.columns["pos"], location)
     if not positives:
-        raise DataError(f'{location}: "{form.columns["pos"]}" is empty: expected a positive or more')
+        raise DataError(f'{location}: "{form.columns["pos"]}" is empty: expected at least one positive')
     for positive in positives:
         yield _pair(query, positive, negatives, location=location)
 
 
 def _pair(query: str, positive: str, negatives: Sequence[str], *, location: str) -> Pairwise:
     if positive in negatives:
-        raise DataError(f"{location}: the positive is among its own negatives: '{positive[:60]}'")
+        raise DataError(f"{location}: the positive is also a negative: '{positive[:60]}'")
     return Pairwise(query, positive, tuple(negatives), location=location)
 
 
@@ -134,16 +134,16 @@ def _read_list(record: _Record, form: Form, location: str) -> Iterator[Row]:
             f"{location}: {len(documents)} documents and {len(given)} labels: expected one label per document"
         )
     if len(documents) < 2:
-        raise DataError(f"{location}: {len(documents)} documents in a list: expected two or more to compare")
+        raise DataError(f"{location}: {len(documents)} documents in a list: expected two or more")
     labels = tuple(
         _number(value, f'"{form.columns["labels"]}[{number}]"', location) for number, value in enumerate(given)
     )
     if len(set(documents)) < len(documents):
-        raise DataError(f"{location}: a document comes twice in one list: expected each once")
-    # A teacher's scores may all be below zero, but they differ.
+        raise DataError(f"{location}: duplicate document in a list: expected each once")
+    # A teacher's scores may all be negative, but then they differ.
     if max(labels) <= 0 and len(set(labels)) == 1:
         raise DataError(
-            f"{location}: no document of the list is relevant: expected a label above 0, or scores that differ"
+            f"{location}: no document of the list is relevant: expected a label above 0, or different scores"
         )
     yield Listwise(query, tuple(documents), labels, location)
 

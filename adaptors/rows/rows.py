@@ -1,4 +1,4 @@
-"""Training rows of an encoder in three forms, and conversions between them that lose no judgement."""
+"""Training rows of an encoder in three forms, and conversions between them without loss of labels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ class Pointwise:
     Attributes:
         query: The query.
         document: The document.
-        label: A grade, a similarity, or 0 and 1.
-        location: File and line it comes from.
+        label: A grade, a similarity, or 0 or 1.
+        location: File and line of the row.
     """
 
     query: str
@@ -27,14 +27,14 @@ class Pointwise:
 
 @dataclass(frozen=True)
 class Pairwise:
-    """A query, a document that is relevant to it, and documents that are not.
+    """A query, a relevant document, and documents that are not relevant.
 
     Attributes:
         query: The query.
         positive: The relevant document.
-        negatives: Documents that are not relevant; there may be none.
-        grade: How relevant the positive is; 1 where it is not given.
-        location: File and line it comes from.
+        negatives: Documents that are not relevant; may be empty.
+        grade: Relevance grade of the positive; default: 1.
+        location: File and line of the row.
     """
 
     query: str
@@ -51,8 +51,8 @@ class Listwise:
     Attributes:
         query: The query.
         documents: The documents.
-        labels: Their grades, or a teacher's scores.
-        location: File and line it comes from.
+        labels: Grades, or a teacher's scores.
+        location: File and line of the row.
     """
 
     query: str
@@ -65,12 +65,12 @@ Row = Pointwise | Pairwise | Listwise
 
 
 def as_points(rows: Sequence[Row]) -> list[Pointwise]:
-    """Return every judgement by itself, a positive with its grade and a negative with 0."""
+    """Return every label as a point-wise row: positives with their grade, negatives with 0."""
     return [point for row in rows for point in _points_of(row)]
 
 
 def texts_of(rows: Sequence[Row]) -> list[str]:
-    """Return every query and every document, as often as they occur."""
+    """Return every query and every document, with repetitions."""
     return [text for point in as_points(rows) for text in (point.query, point.document)]
 
 
@@ -90,25 +90,25 @@ def _as_list(row: Pairwise) -> Listwise:
 
 
 def as_lists(rows: Sequence[Row]) -> list[Listwise]:
-    """Return lists of two documents or more: point-wise rows by query, pair-wise rows one by one.
+    """Return lists of two or more documents: one per query of point-wise rows, one per pair-wise row.
 
     Raises:
-        CallError: There is only one document to a query.
-        DataError: A document is labelled twice and differently.
+        CallError: A query has only one document.
+        DataError: A document has two different labels.
     """
     lists = _gather(rows)
     for row in lists:
         if len(row.documents) < 2:
-            raise CallError(f"{row.location}: one document to a query, expected two or more to compare: add negatives")
+            raise CallError(f"{row.location}: a query with one document, expected two or more: add negatives")
     return lists
 
 
 def as_pairs(rows: Sequence[Row]) -> list[Pairwise]:
-    """Return one row for every relevant document, with all of its query's documents that are not relevant.
+    """Return one row per relevant document, with all documents of its query that are not relevant.
 
     Raises:
-        CallError: The labels are scores: they do not say which documents are relevant.
-        DataError: A query has no relevant document, or a document is labelled twice and differently.
+        CallError: The labels are scores, so that the relevant documents are unknown.
+        DataError: A query has no relevant document, or a document has two different labels.
     """
     if all(isinstance(row, Pairwise) for row in rows):
         return [row for row in rows if isinstance(row, Pairwise)]
@@ -119,7 +119,7 @@ def _pairs_of(row: Listwise) -> list[Pairwise]:
     for label in row.labels:
         if label < 0 or label != int(label):
             raise CallError(
-                f"{row.location}: the label {label:g} is a score: expected grades (0, 1, 2, ...) to tell pairs"
+                f"{row.location}: the label {label:g} is a score: expected grades (0, 1, 2, ...) to form pairs"
             )
     judged = list(zip(row.documents, row.labels, strict=True))
     negatives = tuple(document for document, label in judged if not label)
@@ -130,7 +130,7 @@ def _pairs_of(row: Listwise) -> list[Pairwise]:
 
 
 def _gather(rows: Sequence[Row]) -> list[Listwise]:
-    """Return one list per row, but one per query of point-wise rows."""
+    """Return one list per row, and one per query of point-wise rows."""
     lists = [_as_list(row) if isinstance(row, Pairwise) else row for row in rows if not isinstance(row, Pointwise)]
     judged: dict[str, dict[str, float]] = {}
     locations: dict[str, str] = {}
@@ -140,6 +140,6 @@ def _gather(rows: Sequence[Row]) -> list[Listwise]:
         locations.setdefault(row.query, row.location)
         label = judged.setdefault(row.query, {}).setdefault(row.document, row.label)
         if label != row.label:
-            raise DataError(f"{row.location}: label {row.label:g} of a document that has label {label:g} already")
+            raise DataError(f"{row.location}: label {row.label:g} of a document that already has label {label:g}")
     lists += [Listwise(query, tuple(found), tuple(found.values()), locations[query]) for query, found in judged.items()]
     return lists

@@ -1,1 +1,1 @@
-"""The commands of `adaptors`, one file each."""
+"""The commands of `adaptors`, one per file."""

@@ -1,4 +1,4 @@
-"""The app `adaptors`: its commands in the order of its help."""
+"""The app `adaptors`, with its commands in help order."""
 
 from encoder_surgery.adaptors_commands.fit import fit
 from encoder_surgery.adaptors_commands.heal import heal
@@ -10,7 +10,7 @@ from encoder_surgery.shell.app import app
 __all__ = ["adaptors_app"]
 
 adaptors_app = app(
-    "Learn on top of an encoder.",
+    "Train an encoder, or small adaptors on top of it.",
     "adaptors rank minilm --dims 128",
     {
         "adaptors rank minilm -d docstrings --dims 256,128": rank,

@@ -66,7 +66,7 @@ class ScoreFlags:
 @friendly
 @refuses(
     Idle(("steps", "lr", "checkpoint_dir", "report_to"), _is_untrained, "with {kind}, which is not trained"),
-    Idle(("loss",), _has_own_loss, "with {kind}, which has no other loss than its own"),
+    Idle(("loss",), _has_own_loss, "with {kind}, which has a fixed loss"),
 )
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP, metavar="KIND")],
@@ -115,7 +115,7 @@ def fit(
 
 
 def name_adaptor(spec: str, kind: str) -> str:
-    """Return the usual name of an adaptor's folder: of every hookpoint the model's and the layer's, and the kind's."""
+    """Return the default folder name of an adaptor: the model and layer of every hookpoint, then the kind."""
     from encoder_surgery.shell.save_model import name_folder
     from probe.layers.hookpoint import split_fusion, split_name, split_spec
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["heal"]
 
-_TEXTS = "Texts to learn from: a data set, or a text, Markdown, JSONL or CSV file; repeatable. Default: docstrings."
+_TEXTS = "Texts to train on: a data set, or a text, Markdown, JSONL or CSV file; repeatable. Default: docstrings."
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class HealFlags:
 def heal(
     cut: Annotated[str, typer.Argument(help="Folder from `surgery cut` or `surgery keep`.", metavar="CUT")],
     dataset: Annotated[list[str] | None, flag(_TEXTS, "--dataset", "-d")] = None,
-    teacher: Annotated[str | None, flag("Full model; default: the model it was cut from.")] = None,
+    teacher: Annotated[str | None, flag("Full model; default: the original of the cut.")] = None,
     steps: Annotated[int, flag("Training steps.", min=1)] = 1000,
-    minutes: Annotated[float | None, flag("Time limit in place of --steps, from start to saved folder.", min=0)] = None,
+    minutes: Annotated[float | None, flag("Time limit instead of --steps, with loading and saving.", min=0)] = None,
     out: OutFolder = None,
     *,
     training: HealFlags,
     output: TrainingOutput,
     store: StoreFlags,
 ) -> None:
-    """Teach a cut encoder the full model's vectors, without labels, and save it; prints the folder.
+    """Train a cut encoder to reproduce the full model's vectors, without labels, and save it; prints the folder.
 
-    The teacher's vectors are cached: a second healing of the same texts computes none.
+    The teacher's vectors are cached, so healing again on the same texts does not compute them again.
     """
     from adaptors.training.pace import Budget
 

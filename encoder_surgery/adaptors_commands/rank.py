@@ -17,10 +17,10 @@ Kinds = Annotated[str | None, flag("Kinds of adaptors, comma-separated, as in `a
 
 
 def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Return whether no kind that is asked for has a property; all kinds that there are have some that do."""
+    """Return a check that none of the chosen kinds has a property; among all kinds, some have it."""
 
     def where(values: Mapping[str, Any]) -> bool:
-        """Look the kinds up; those that are unknown are told of later."""
+        """Look the kinds up; unknown kinds are reported later."""
         from adaptors.fitting.kinds import KINDS
 
         named = values["kinds"].split(",") if values["kinds"] else list(KINDS)
@@ -59,7 +59,7 @@ def rank(
     store: option.StoreFlags,
     output: ResultFlags,
 ) -> None:
-    """Rank kinds of adaptors on encoders, at several dimensions, each beside PCA and the frozen encoder."""
+    """Rank kinds of adaptors on encoders at several dimensions, against PCA and the frozen encoder."""
     output.check("leaderboard")
     lengths = option.parse_dims(dims) if dims else ()
     from adaptors.encoders.specs import resolve_specs

@@ -1,4 +1,4 @@
-"""Options of the commands that train an encoder itself: `adaptors tune` and `adaptors heal`."""
+"""Options of the commands that train the encoder itself: `adaptors tune` and `adaptors heal`."""
 
 import shlex
 from dataclasses import dataclass
@@ -35,13 +35,11 @@ class TrainingOutput:
 
     checkpoint_dir: Annotated[Path | None, flag("Checkpoint folder; resumes automatically.")] = None
     log: Annotated[Path | None, flag("Training metrics, one JSON object per line (.jsonl).")] = None
-    plot: Annotated[Path | None, flag("Picture of a batch's similarities before and after (needs the extra plot).")] = (
-        None
-    )
+    plot: Annotated[Path | None, flag("Plot of a batch's similarities before and after (needs the extra plot).")] = None
     force: Force = False
 
     def check(self, out: Path) -> None:
-        """Refuse files and folders that cannot be written, before the work."""
+        """Check, before the work, that the files and folders can be written."""
         from surgery.saving.save import check_out
 
         check_out(out, self.force)
@@ -49,11 +47,11 @@ class TrainingOutput:
         check_plot(self.plot, force=self.force)
 
     def write(self, result: "TrainingResult", out: Path, beside: str) -> None:
-        """Draw where asked for, save the trained encoder, and print its folder.
+        """Plot if requested, save the trained encoder, and print its folder.
 
         Args:
             result: The trained encoder.
-            out: Folder to make.
+            out: Output folder.
             beside: Encoders to compare it with, as specs.
         """
         if self.plot is not None:

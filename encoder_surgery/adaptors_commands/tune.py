@@ -60,7 +60,7 @@ def tune(
 ) -> None:
     """Fine-tune an encoder on labelled rows and save it; prints the folder.
 
-    Held-out queries choose the epoch; no relevance label of a test split is read. The folder loads like any other.
+    Held-out queries choose the epoch; no relevance label of a test split is read. The folder is a standard model.
     """
     from adaptors.finetuning.tune import tune as tune_model
     from adaptors.training.distributed import is_first
@@ -96,4 +96,4 @@ def _report(result: "TuneResult") -> None:
         say(f"round {number}: {one.rows:,} rows" if len(rounds) > 1 else f"{one.rows:,} rows")
         show_epochs(one.epochs)
         if not one.epochs:
-            say("nothing was held out: the last epoch is kept, and whether it beats the start is not known")
+            say("no rows were held out: the last epoch is saved, without a comparison to the start")

@@ -23,12 +23,12 @@ __all__ = [
     "read_options",
 ]
 
-_COLUMNS = "Columns under other names: anchor=question,positive=answer."
+_COLUMNS = "Names of the columns in the file: anchor=question,positive=answer."
 
 
 @dataclass(frozen=True)
 class RowFlags:
-    """The rows that are trained on."""
+    """The training rows."""
 
     panel: ClassVar[str] = "Data"
 
@@ -41,7 +41,7 @@ class RowFlags:
     ] = None
 
     def values(self) -> dict[str, Any]:
-        """Return the values as `TuneOptions.of` takes them."""
+        """Return the values as arguments of `TuneOptions.of`."""
         return {**asdict(self), "columns": _read_columns(self.columns)}
 
 
@@ -50,7 +50,7 @@ def _read_columns(text: str | None) -> dict[str, str]:
     for part in text.split(",") if text else ():
         name, found, column = (piece.strip() for piece in part.partition("="))
         if not (name and found and column) or name in columns:
-            raise CallError(f"--columns '{text}': expected NAME=COLUMN, each once, as anchor=question,positive=answer")
+            raise CallError(f"--columns '{text}': expected NAME=COLUMN once each, e.g. anchor=question,positive=answer")
         columns[name] = column
     return columns
 
@@ -61,9 +61,9 @@ class LossFlags:
 
     panel: ClassVar[str] = "Loss"
 
-    wrap: Annotated[str | None, flag("Losses around it, innermost first: matryoshka,collapse-guard.")] = None
+    wrap: Annotated[str | None, flag("Wrappers of the loss, innermost first: matryoshka,collapse-guard.")] = None
     dims: Annotated[str | None, flag("Matryoshka dimensions, comma-separated; default: full, half, quarter.")] = None
-    temperature: Annotated[float | None, flag("Temperature: similarities are divided by it.")] = None
+    temperature: Annotated[float | None, flag("Temperature (divides the similarities).")] = None
     margin: Annotated[float | None, flag("Margin between positives and negatives.")] = None
     symmetric: Annotated[bool, flag("Contrast documents with all queries as well (infonce).", "--symmetric")] = False
     mini_batch: Annotated[int | None, flag("Texts per forward pass (gradient cache), for large batches.", min=1)] = None
@@ -71,14 +71,14 @@ class LossFlags:
     weight: Annotated[float | None, flag("Weight of the regularizer (collapse-guard, ...).")] = None
 
     def values(self) -> dict[str, Any]:
-        """Return the values as `TuneOptions.of` takes them."""
+        """Return the values as arguments of `TuneOptions.of`."""
         wrap = tuple(name.strip() for name in self.wrap.split(",")) if self.wrap else ()
         return {**asdict(self), "wrap": wrap, "dims": parse_dims(self.dims) if self.dims else ()}
 
 
 @dataclass(frozen=True)
 class ScheduleFlags:
-    """How an encoder is trained."""
+    """The schedule of the training."""
 
     panel: ClassVar[str] = "Training"
 
@@ -87,13 +87,13 @@ class ScheduleFlags:
     )
     batch_size: BatchSize = 32
     max_tokens: Longest = None
-    warmup_ratio: Annotated[float, flag("Share of the steps with a rising learning rate.", min=0, max=1)] = 0.1
+    warmup_ratio: Annotated[float, flag("Share of the steps for learning-rate warm-up.", min=0, max=1)] = 0.1
     seed: Annotated[int, flag("Random seed.", min=0, max=GREATEST_SEED)] = 0
 
 
 @dataclass(frozen=True)
 class WeightFlags:
-    """The weights that are trained."""
+    """The weights to train."""
 
     panel: ClassVar[str] = "Trained weights"
 
@@ -109,27 +109,27 @@ class NegativeFlags:
 
     panel: ClassVar[str] = "Hard negatives"
 
-    rounds: Annotated[int, flag("Rounds of mining and training; 0: none are mined.", min=0)] = 0
+    rounds: Annotated[int, flag("Rounds of mining and training; 0: no mining.", min=0)] = 0
     num_negatives: Annotated[int, flag("Negatives per pair.", min=1)] = 5
     range_min: Annotated[int, flag("Nearest documents to skip, which may be unlabelled positives.", min=0)] = 10
     range_max: Annotated[int, flag("Nearest documents to consider.", min=1)] = 50
     relative_margin: Annotated[
-        float, flag("Negatives score at least this share of the positive's score below it.", max=1)
+        float, flag("Minimum distance of negatives below the positive, as a share of its score.", max=1)
     ] = 0.05
 
 
 @dataclass(frozen=True)
 class TuneOutput(TrainingOutput):
-    """The files of a tuning, and its tracker."""
+    """The output files and experiment tracker of `adaptors tune`."""
 
     report_to: Annotated[str, flag("Experiment tracker: wandb, tensorboard, ... (installed by you).")] = "none"
 
 
 def read_options(**values: Any) -> "TuneOptions":
-    """Return how to tune, from the values of all options by name.
+    """Return the tuning options from the values of all command options by name.
 
     Raises:
-        CallError: A value is wrong.
+        CallError: A value is invalid.
     """
     from adaptors.finetuning.options import TuneOptions
     from adaptors.training.trainer import is_fast
@@ -138,7 +138,7 @@ def read_options(**values: Any) -> "TuneOptions":
 
 
 def is_unused(option: str, values: Mapping[str, Any]) -> bool:
-    """Return whether neither the loss nor what is around it has an option; unknown losses are reported later."""
+    """Return whether neither the loss nor its wrappers have an option; unknown losses are reported later."""
     from adaptors.finetuning.loss_catalog import find_loss, find_wrapper
 
     try:

@@ -1,1 +1,1 @@
-"""The commands of `probe`, one file each."""
+"""The commands of `probe`, one per file."""

@@ -1,4 +1,4 @@
-"""The app `probe`: its commands in the order of its help."""
+"""The app `probe`, with its commands in help order."""
 
 from encoder_surgery.probe_commands.classify import classify
 from encoder_surgery.probe_commands.data import data_app

@@ -30,10 +30,10 @@ def classify(
     output: ResultFlags,
     store: option.StoreFlags,
 ) -> None:
-    """Train a linear probe on every layer: what labels can be read off its vectors.
+    """Train a linear probe on every layer to see which labels its vectors encode.
 
-    Logistic regression, judged on held-out folds; its penalty is chosen inside the training folds. The same on shuffled
-    labels shows what chance would give.
+    Logistic regression, scored on held-out folds; its penalty is chosen inside the training folds. The same with
+    shuffled labels shows the chance level.
     """
     output.check("classify")
     from probe.data.labelled_texts import load_labelled_texts

@@ -20,7 +20,7 @@ def show(
     *,
     output: FormatFlag,
 ) -> None:
-    """Summarize a data set: counts, judgements per query, lengths or sizes, an example, defects."""
+    """Summarize a data set: counts, relevance labels per query, lengths or sizes, an example, defects."""
     from probe.data.loading import load_dataset
     from probe.data.summary import summarize, summary_table
 
@@ -38,7 +38,7 @@ def build(
     from probe.documents.build import build_dataset
 
     built = build_dataset(files, out, force)
-    say(f"{built.documents} passages of {built.files} files, {built.queries} synthetic queries; next:")
+    say(f"{built.documents} passages from {built.files} files, {built.queries} synthetic queries; next:")
     say(f"probe layers --dataset {shlex.quote(str(built.folder))}")
     typer.echo(built.folder)
 

@@ -19,7 +19,7 @@ def geometry(
     output: ResultFlags,
     store: option.StoreFlags,
 ) -> None:
-    """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment; and how alike layers are."""
+    """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment, and similarity between layers."""
     output.check("geometry")
     from probe.experiments.geometry import measure_geometry
     from probe.experiments.options import RunOptions

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["layers"]
 
 RankedPoolings = Annotated[
-    str, flag("own, cls, last, max, mean, or tokens (late interaction); several with commas.", "--pooling")
+    str, flag("own, cls, last, max, mean, or tokens (late interaction); comma-separated.", "--pooling")
 ]
 Lens = Annotated[bool, flag("Add every layer with its lens, a ridge map to the final embedding.", "--lens")]
 Recommend = Annotated[
@@ -50,10 +50,10 @@ def layers(
     store: option.StoreFlags,
     engine: EngineFlags,
 ) -> None:
-    """Rank every layer of a model by how well it retrieves, in one pass over the texts.
+    """Rank every layer of a model by retrieval score, in one pass over the texts.
 
-    A layer is probed by zero-shot retrieval: nothing is fitted, unless --lens asks for it. The full model is always in
-    the table.
+    Layers are probed by zero-shot retrieval: nothing is trained, except lenses with --lens. The full model is always
+    in the table.
     """
     output.check("leaderboard")
     if recommend is not None:
@@ -71,7 +71,7 @@ def layers(
     with working() as report, engine.ready():
         options = replace(options, progress=report)
         if texts.images and (lens or recommend is not None):
-            raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' holds images: leave them out")
+            raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' has images: leave them out")
         extras = _Extras(model, data.dataset, lens, recommend, data.limit)
         fit = partial(extras.fit, data=texts, options=options)
         board = rank_layers(model, texts, layers, poolings=poolings, options=options, extra=fit)
@@ -83,15 +83,15 @@ def layers(
 
 @dataclass
 class _Extras:
-    """Lenses and a recommendation beside the raw layers, where asked for.
+    """Lenses and a recommendation in addition to the raw layers, if requested.
 
     Attributes:
-        model: The model, as typed.
-        dataset: The data set, as typed.
-        lens: Whether every layer is shown with its lens, too.
-        margin: How much worse than the full model still counts as not worse, where a recommendation is asked for.
-        limit: How many documents are kept about, where not all are.
-        found: The recommendation, once there is one.
+        model: The model, as given.
+        dataset: The data set, as given.
+        lens: Whether every layer is also shown with its lens.
+        margin: Maximum loss against the full model that still counts as equal; None for no recommendation.
+        limit: Approximate number of documents; default: all.
+        found: The recommendation, once known.
     """
 
     model: str
@@ -104,7 +104,7 @@ class _Extras:
     def fit(
         self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"
     ) -> "Sequence[Composite]":
-        """Return a lens per hookpoint, where asked for, and find the recommendation, where that is."""
+        """Return a lens per hookpoint and find the recommendation, each if requested."""
         if not self.lens and self.margin is None:
             return ()
         if any(point.pooling == TOKENS for point in points):
@@ -122,14 +122,14 @@ class _Extras:
         return fit_lenses(reader, points, FitTexts(data, held), store=options.store, progress=options.progress)
 
     def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":
-        """Return the leaderboard with the recommendation in its settings, if there is one."""
+        """Return the leaderboard with the recommendation, if any, in its settings."""
         if self.found is None:
             return board
         words = f"{self.found.words()}{self._next_command(self.found)}"
         return replace(board, settings={**board.settings, "recommendation": words})
 
     def _next_command(self, found: "Recommendation") -> str:
-        """Return what to run next: the cut, or the nearest cut and its healing."""
+        """Return the next command: the cut, or the nearest cut and its healing."""
         if found.encoder is not None:
             layer, pooling = found.encoder.layer_pooling
             lens = ["--lens"] if found.lens else []

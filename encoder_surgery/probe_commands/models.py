@@ -8,7 +8,7 @@ __all__ = ["models"]
 
 @friendly
 def models(output: FormatFlag) -> None:
-    """List the aliases: hub id, pooling, prompts, longest input, and which are on this machine now."""
+    """List the aliases: hub id, pooling, prompts, maximum input length, and whether they are cached."""
     from probe.results.known_models import list_models, model_notes, models_table
 
     found = list_models()

@@ -23,9 +23,9 @@ def plan(
     loading: option.DeviceFlags,
     output: FormatFlag,
 ) -> None:
-    """Estimate the cost of a sweep over many texts, layer by layer: operations, time, bytes.
+    """Estimate the cost of a sweep over many texts, layer by layer: FLOPs, time, bytes.
 
-    No text is read. The rate is measured here in about a second, or given with --tflops for another machine.
+    No text is read. The speed is measured here in about a second, or given with --tflops for another machine.
     """
     from probe.encoding.opening import open_reader
     from probe.planning.plan import PlanRequest

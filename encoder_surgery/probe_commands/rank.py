@@ -41,10 +41,10 @@ def rank(
     store: option.StoreFlags,
     engine: EngineFlags,
 ) -> None:
-    """Rank any encoders side by side, each tested against the first one given.
+    """Rank encoders side by side, each tested against the first one.
 
-    Layer left out = the last one, pooling left out = the model's own; minilm@all:mean and minilm@3,5 name several.
-    minilm@6:tokens ranks by late interaction, token by token.
+    Default layer: the last; default pooling: the model's own. minilm@all:mean and minilm@3,5 are several encoders.
+    minilm@6:tokens ranks by late interaction (token vectors).
     """
     output.check("leaderboard")
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
@@ -73,11 +73,11 @@ def rank(
 
 
 def _check_specs(specs: list[str], queries: str | None, documents: str | None, *, fuse_runs: str | None) -> list[str]:
-    """Return the encoders a call of `rank` names."""
+    """Return the encoders of a call of `rank`."""
     if queries is None and documents is None:
         if not specs:
-            raise CallError("no encoder is named: expected specs such as minilm@6:mean, or --queries and --documents")
+            raise CallError("no encoder is given: expected specs such as minilm@6:mean, or --queries and --documents")
         return specs
     if queries is None or documents is None or specs or fuse_runs:
-        raise CallError("--queries and --documents go together, and without other encoders or --fuse-runs")
+        raise CallError("--queries and --documents must be given together, without other encoders or --fuse-runs")
     return [documents, queries]

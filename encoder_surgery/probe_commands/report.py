@@ -12,7 +12,7 @@ from probe.errors import CallError
 
 __all__ = ["report"]
 
-Results = Annotated[list[Path], typer.Argument(help="Results that commands saved with --save FILE.json.")]
+Results = Annotated[list[Path], typer.Argument(help="Results saved with --save FILE.json.")]
 Page = Annotated[Path, flag("Output .html file.", "--out", "-o")]
 
 Title = Annotated[str, flag("Title of the page; default: the names of the results.", show_default=False)]
@@ -20,14 +20,14 @@ Title = Annotated[str, flag("Title of the page; default: the names of the result
 
 @friendly
 def report(results: Results, out: Page = Path("report.html"), title: Title = "", force: Force = False) -> None:
-    """Show results in a browser: one self-contained page with tables, curves, maps, and queries to look at.
+    """Write a self-contained HTML report with tables, curves, maps and example queries.
 
-    Every result gets a section of its own; nothing is averaged over results. Prints the page's path.
+    Every result gets its own section; nothing is averaged over results. Prints the page's path.
     """
     check_file("--out", out, (".html", ".htm"), force=force)
     missing = [str(path) for path in results if not path.is_file()]
     if missing:
-        raise CallError(f"there is no file '{missing[0]}': expected results written with --save FILE.json")
+        raise CallError(f"file '{missing[0]}' not found: expected results written with --save FILE.json")
     from probe.report.page import render_report
     from probe.results.load import read_result
 

@@ -35,13 +35,13 @@ def show(store: StoreFolder, output: FormatFlag) -> None:
         say(f"store: {opened.folder}")
         left = len(find_leftovers(opened))
         if left:
-            say(f"{left} incomplete files and folders of interrupted runs: probe store prune deletes them")
+            say(f"{left} incomplete files and folders from interrupted runs: delete them with `probe store prune`")
 
 
 @store_app.command(epilog="Example: probe store verify")
 @friendly
 def verify(store: StoreFolder) -> None:
-    """Verify every checksum; damaged files are listed, and the exit code is then 1. Changes nothing."""
+    """Verify every checksum and list damaged files; exit code 1 if there are any. Changes nothing."""
     from probe.store.inventory import verify as verify_store
 
     opened = _open(store)
@@ -80,7 +80,7 @@ def prune(
     *,
     store: StoreFolder,
 ) -> None:
-    """Delete damaged and incomplete files, and the vectors that options select; asks first."""
+    """Delete damaged and incomplete files, and the vectors selected by options; asks first."""
     from probe.store.inventory import find_rubbish, select_shelves
     from probe.store.inventory import prune as delete
 
@@ -103,7 +103,7 @@ def _confirm(count: int, yes: bool) -> None:
     """Ask before a deletion.
 
     Raises:
-        CallError: Nobody can be asked.
+        CallError: There is no terminal to ask.
     """
     if yes or not count:
         return
@@ -116,5 +116,5 @@ def _confirm(count: int, yes: bool) -> None:
 def _open(folder: StoreFolder) -> "Store":
     opened = folder.open()
     if opened is None:
-        raise ProbeError("there is no store: its folder cannot be made")
+        raise ProbeError("there is no store: its folder cannot be created")
     return opened

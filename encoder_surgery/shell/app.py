@@ -1,4 +1,4 @@
-"""The wrapper around every command: app, options, errors and exit codes, and several processes at one command."""
+"""The wrapper around every command: app, options, errors, exit codes, and commands run by several processes."""
 
 import functools
 import inspect
@@ -44,7 +44,7 @@ _ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 
-# What torch says where a processor's memory is used up.
+# Part of torch's message when the CPU is out of memory.
 _NO_MEMORY = "can't allocate memory"
 _SHARED = "shares_work"
 # Name, help, panel and option names of the flags that every command has.
@@ -60,7 +60,7 @@ _GRACE = 30.0
 
 
 class _App(typer.Typer):
-    """An app that is a well-behaved process."""
+    """An app that handles closed streams and pipes."""
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """Run it on the command line."""
@@ -73,9 +73,9 @@ def app(help: str, example: str, commands: Mapping[str, Command] | None = None) 
     """Return an app whose help ends with an example.
 
     Args:
-        help: What the app is for.
-        example: A call of it.
-        commands: Its commands, each under the example that its own help ends with.
+        help: Purpose of the app.
+        example: Example command line.
+        commands: Its commands, keyed by the example at the end of each command's help.
     """
     made = _App(
         help=help,
@@ -96,7 +96,7 @@ def flag(help: str, *names: str, panel: str | None = None, **rules: Any) -> Any:
     Args:
         help: Help text.
         names: Names of the option, unless they follow from the parameter's.
-        panel: Panel of the help, if it is not that of the option's group.
+        panel: Panel of the help; default: that of the option's group.
         rules: Further arguments of `typer.Option`.
     """
     return typer.Option(*names, help=help, rich_help_panel=panel, **rules)
@@ -120,14 +120,14 @@ def _root(
         bool, flag("Show the version and exit.", "--version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Hold the options of the program itself."""
+    """Take the options of the program itself."""
 
 
 def friendly(command: Command) -> Command:
-    """Make a command out of a function, for typer to call.
+    """Turn a function into a command for typer.
 
-    A parameter annotated with a dataclass takes a group of options, one per field. An error becomes a message on stderr
-    and the right exit code; `--debug`, which every command has, shows the traceback instead.
+    A parameter annotated with a dataclass is a group of options, one per field. An error becomes a message on stderr
+    and the matching exit code; `--debug`, which every command has, shows the traceback instead.
     """
 
     @functools.wraps(command)
@@ -145,7 +145,7 @@ def friendly(command: Command) -> Command:
         except typer.Exit:
             raise
         except BrokenPipeError as error:
-            if not is_pipe_closed():  # it was another one
+            if not is_pipe_closed():  # another pipe was broken
                 raise _failed(_describe_refusal(error), 1) from error
             discard_output()
             raise typer.Exit(PIPE_CLOSED) from None
@@ -163,7 +163,7 @@ def friendly(command: Command) -> Command:
 
 
 def _list_options(command: Command) -> list[inspect.Parameter]:
-    """Return the parameters of a command: the main ones, those of its groups, then those of every command."""
+    """Return the parameters of a command: its own, those of its groups, then the common ones."""
     parameters = inspect.signature(command).parameters.values()
     own = [parameter for parameter in parameters if not is_dataclass(parameter.annotation)]
     groups: list[Any] = [parameter.annotation for parameter in parameters if is_dataclass(parameter.annotation)]
@@ -180,20 +180,20 @@ def _common(name: str, help: str, panel: str, *names: str) -> inspect.Parameter:
 
 def _help_all() -> inspect.Parameter:
     annotation = Annotated[
-        bool, flag("Show all options, the advanced ones too.", "--help-all", callback=show_all, is_eager=True)
+        bool, flag("Show all options, including advanced ones.", "--help-all", callback=show_all, is_eager=True)
     ]
     return inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
 
 
 def _prominence(option: inspect.Parameter) -> int:
-    """Return the place of a parameter in the help: arguments in their order, the data set, then the rest in theirs."""
+    """Return the rank of a parameter in the help: arguments first, then the data set, then all others."""
     if mark_of(option) or any(isinstance(part, ArgumentInfo) for part in get_args(option.annotation)):
         return 0
     return 1 if option.name == "dataset" else 2
 
 
 def _in_panel(option: inspect.Parameter, group: Any) -> inspect.Parameter:
-    """Return an option that `--help` shows in the panel of its group, unless it has one of its own."""
+    """Return an option that `--help` shows in the panel of its group, unless it has its own panel."""
     kind, info = get_args(option.annotation)
     if isinstance(info, Positional) or info.rich_help_panel:
         return option
@@ -219,7 +219,7 @@ def _prepare_process() -> None:
 
 
 def _explain(error: Exception) -> tuple[str, int]:
-    """Return an error in words, and the exit code that it ends with."""
+    """Return the message and exit code of an error."""
     if isinstance(error, ProbeError):
         return str(error), error.exit_code
     refusal = error if isinstance(error, OSError) else as_refusal(error)
@@ -227,21 +227,21 @@ def _explain(error: Exception) -> tuple[str, int]:
         return _describe_refusal(refusal), 1
     kind, words = type(error).__name__, first_line(error)
     if isinstance(error, MemoryError) or kind == "OutOfMemoryError" or _NO_MEMORY in str(error):
-        return f"the memory is used up ({words}): expected more of it, or less to do at once", 1
+        return f"out of memory ({words}): use smaller batches or a machine with more memory", 1
     if isinstance(error, RecursionError):
-        return f"what was read is nested too deeply to be data of any kind ({words})", 1
+        return f"the input is nested too deeply ({words})", 1
     if isinstance(error, ImportError):
-        return f"a package cannot be imported ({words}): is the installation whole?", 1
+        return f"a package cannot be imported ({words}): the installation may be incomplete", 1
     return f"internal error, please report (--debug for the traceback): {kind}: {words}", 1
 
 
 def _describe_refusal(error: OSError) -> str:
     name = f"'{os.fsdecode(error.filename)}': " if isinstance(error.filename, str | bytes) else ""
-    return f"the system refused: {name}{reason(error)}"
+    return f"system error: {name}{reason(error)}"
 
 
 def _stopped(error: KeyboardInterrupt | Terminated) -> typer.Exit:
-    """Say that the command was stopped, and what it saved; of several processes the first says it."""
+    """Report that the command was stopped and what it saved, in the first process only."""
     words, exit_code = ("terminated", error.exit_code) if isinstance(error, Terminated) else ("interrupted", 130)
     if not _process_rank():
         _print_error(": ".join([words, *getattr(error, "__notes__", ())]))
@@ -257,12 +257,12 @@ def _failed(message: str, exit_code: int) -> typer.Exit:
 
 
 def _print_error(message: str) -> None:
-    with suppress(OSError):  # the exit code says it as well
+    with suppress(OSError):  # the exit code reports the failure as well
         typer.echo(f"error: {message}", err=True)
 
 
 def shared(command: Command) -> Command:
-    """Mark a command whose work several processes share."""
+    """Mark a command whose work is shared by several processes."""
     setattr(command, _SHARED, True)
     return command
 
@@ -272,7 +272,7 @@ def _process_rank() -> int:
 
 
 def leave_to_first() -> None:
-    """Let the first of several processes work as if it were alone, and end the others."""
+    """Continue in the first of several processes as if it were the only one, and exit in the others."""
     if _process_rank():
         raise typer.Exit
     for name in _CALLS:
@@ -281,7 +281,7 @@ def leave_to_first() -> None:
 
 @contextmanager
 def _silence_others() -> Iterator[None]:
-    """Keep every process but the first silent."""
+    """Discard the output of all processes except the first."""
     if not _process_rank():
         yield
         return
@@ -290,6 +290,6 @@ def _silence_others() -> Iterator[None]:
 
 
 def _report_late(message: str) -> None:
-    """Report an error of a process other than the first, unless the first fails too and the launcher ends them all."""
+    """Report an error of another process after a delay, in which the launcher ends it if the first process failed."""
     time.sleep(_GRACE)
     print(f"error: process {_process_rank()}: {message}", file=sys.__stderr__)

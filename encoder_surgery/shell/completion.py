@@ -16,7 +16,7 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 def complete_specs(incomplete: str) -> list[str]:
-    """Return the encoders that begin with a prefix; of a fusion, the last member is completed."""
+    """Return the encoders that begin with a prefix; in a fusion, the last member is completed."""
     first, plus, last = incomplete.rpartition("+")
     return [f"{first}{plus}{name}" for name in complete_models(last)]
 

@@ -1,4 +1,4 @@
-"""The engine that reads the documents, as asked for: this process, or workers of a Ray cluster."""
+"""The engine that encodes the documents: this process, or workers of a Ray cluster."""
 
 import math
 import re
@@ -35,25 +35,25 @@ class EngineFlags:
     gpus_per_worker: Annotated[float | None, advanced("GPUs per worker; default: 1 for a model on a GPU.")] = None
 
     def check(self, specs: Sequence[str]) -> None:
-        """Refuse values that cannot be, before any work.
+        """Check the values before any work.
 
         Args:
-            specs: Encoders or poolings, as typed.
+            specs: Encoders or poolings, as given.
 
         Raises:
             CallError: A value is wrong, or Ray is not installed.
-            ProbeError: Nothing listens at the address.
+            ProbeError: The address does not respond.
         """
         workers, gpus = self.workers, self.gpus_per_worker
         if self.engine == _LOCAL:
             for option, value in {"--address": self.address, "--workers": workers, "--gpus-per-worker": gpus}.items():
                 if value is not None:
-                    raise CallError(f"{option} {value} belongs to a Ray cluster: add --engine ray, or leave it out")
+                    raise CallError(f"{option} {value} is for a Ray cluster: add --engine ray, or leave it out")
             return
         if workers is not None and workers < 1:
             raise CallError(f"--workers {workers} is out of range: expected at least 1")
         if gpus is not None and not _is_share(gpus):
-            raise CallError(f"--gpus-per-worker {gpus:g}: expected 0, a part of a GPU as 0.5, or a whole number")
+            raise CallError(f"--gpus-per-worker {gpus:g}: expected 0, a fraction of a GPU such as 0.5, or an integer")
         tokens = [spec for spec in specs if re.search(rf"(^|:){TOKENS}($|\+)", spec)]
         if tokens:
             raise CallError(f"--engine ray does not support token vectors: remove '{tokens[0]}' or --engine ray")
@@ -65,7 +65,7 @@ class EngineFlags:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Connect to the cluster, if there is one, before anything is read."""
+        """Connect to the cluster, if any, before the texts are read."""
         if self.engine == _LOCAL:
             yield
             return
@@ -79,7 +79,7 @@ class EngineFlags:
 
         Args:
             data: The data set that is read.
-            trust: Whether code that a model's folder brings may run.
+            trust: Whether code in a model's folder may run.
         """
         if self.engine == _LOCAL:
             from probe.evaluation.scan import scan_here

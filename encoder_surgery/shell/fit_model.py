@@ -1,4 +1,4 @@
-"""Fit one adaptor on one encoder and save the two as a model: `adaptors fit`, `surgery cut --lens`."""
+"""Fit an adaptor on an encoder and save both as one model: `adaptors fit`, `surgery cut --lens`."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,19 +26,19 @@ class FitRequest:
     Attributes:
         kind: Kind of adaptor.
         spec: The encoder.
-        dims: Dimensions to score, greatest first; the saved model has the greatest. Empty = all that there are; None =
-            all, a half, a quarter.
-        dataset: The data set whose texts are looked at.
-        split: The split that is scored.
-        out: Folder to make.
-        force: Replace one that an earlier save made.
+        dims: Dimensions to score, largest first; the saved model has the largest. Empty = the full width; None =
+            full, half, quarter of the width.
+        dataset: The data set with the texts to fit on.
+        split: The split to score.
+        out: Output folder.
+        force: Overwrite the output folder of an earlier save.
         store: Store of states, if any.
-        labels: The split whose judgements may be used, or `none`.
+        labels: The split whose relevance labels may be used, or `none`.
         training: How a network is trained.
-        similarity: What vectors are compared by, when they are scored.
-        drop_same_id: Whether a document with the query's own id is dropped whatever its text.
-        limit: Approximate number of documents; all when left out.
-        metric: What the table is ranked by.
+        similarity: Similarity of two vectors for the scores.
+        drop_same_id: Whether a document with the query's id is dropped even if its text differs.
+        limit: Approximate number of documents; default: all.
+        metric: Metric of the table's order.
     """
 
     kind: str
@@ -61,7 +61,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     """Fit, score, save, check in a fresh process, and print the folder.
 
     Args:
-        request: What is fitted.
+        request: The adaptor to fit.
         options: How the model is loaded for the fit; it is saved and checked in float32.
     """
     from adaptors.encoders.folder import is_plain_model

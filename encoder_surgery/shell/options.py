@@ -1,6 +1,6 @@
-"""Options that several commands share, alone or in groups, so that a flag means and reads the same everywhere.
+"""Options shared by several commands, alone or in groups, so that a flag has one meaning and one help text.
 
-A group is a frozen dataclass: its fields are options, its methods do what every command does with their values.
+A group is a frozen dataclass: its fields are options, its methods do the common work with their values.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ _DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
 DatasetName = Annotated[str, flag(_DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)]
 DatasetArgument = Annotated[str, positional(_DATASET, "--dataset", "-d", complete=complete_datasets)]
 Split = Annotated[str | None, flag("Split to score; default: test, or the only one.")]
-Limit = Annotated[int | None, flag("Approximate number of documents; judged ones always stay.")]
+Limit = Annotated[int | None, flag("Approximate number of documents; all with relevance labels are included.")]
 TextLimit = Annotated[int | None, flag("Approximate number of texts, spread evenly over labels or scores.")]
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
@@ -81,11 +81,10 @@ CutPooling = Annotated[
     Literal["cls", "last", "max", "mean", "head"] | None, flag("Pooling of the saved model; default: the model's own.")
 ]
 DropSameId = Annotated[
-    bool,
-    advanced("Drop documents with the query's id, whatever their text.", "--drop-same-id"),
+    bool, advanced("Drop documents with the query's id, even if their text differs.", "--drop-same-id")
 ]
 MetricName = Annotated[
-    str, flag("ndcg, map, recall, precision, mrr or success, @ a cut-off.", autocompletion=complete_metrics)
+    str, flag("ndcg, map, recall, precision, mrr or success, with @cut-off.", autocompletion=complete_metrics)
 ]
 Similarity = Annotated[Literal["own", "cosine", "dot", "euclidean", "manhattan"], flag("Similarity of two vectors.")]
 Seed = Annotated[int, flag("Random seed.", metavar="INT", min=0, max=GREATEST_SEED)]
@@ -99,7 +98,7 @@ Steps = Annotated[int, flag("Maximum training steps of a network.", min=1, max=1
 
 @dataclass(frozen=True)
 class TrustFlag:
-    """Which files of a model are loaded, and how; the base of the groups that say more of it."""
+    """Which files of a model are loaded, and how; base of the larger groups."""
 
     panel: ClassVar[str] = "Model"
 
@@ -116,7 +115,7 @@ class TrustFlag:
         """Return how to load a model.
 
         Args:
-            fixed: Values of `LoadOptions` that the group has no option for.
+            fixed: Values of `LoadOptions` without an option in the group.
         """
         from probe.models.options import LoadOptions
 
@@ -124,11 +123,11 @@ class TrustFlag:
 
 
 def _parse_settings(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return settings of a model's config from what `--config` was given."""
+    """Return settings of a model's config from the values of `--config`."""
     pairs = [(key.strip(), value) for key, _, value in (text.partition("=") for text in texts)]
     for text, (key, _) in zip(texts, pairs, strict=True):
         if not key or "=" not in text:
-            raise CallError(f"--config '{text}': expected KEY=VALUE, as --config sliding_window=128")
+            raise CallError(f"--config '{text}': expected KEY=VALUE, such as --config sliding_window=128")
     repeated = next((key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number])), None)
     if repeated is not None:
         raise CallError(f"--config {repeated} is given twice: give it once")
@@ -137,7 +136,7 @@ def _parse_settings(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True)
 class DeviceFlags(TrustFlag):
-    """Where and in what precision a model computes."""
+    """Device and compute dtype of a model."""
 
     dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], flag("Compute dtype.")] = "auto"
     device: Device = "auto"
@@ -181,10 +180,10 @@ class DataFlags:
     limit: Limit = None
 
     def load(self, *, bm25: bool = False) -> "Dataset":
-        """Return the data set, and say so if it is larger than asked for.
+        """Return the data set, with a message if it is larger than --limit.
 
         Args:
-            bm25: Whether BM25, which takes no images, reads it as well.
+            bm25: Whether BM25, which does not support images, reads it as well.
         """
         from probe.data.dataset import refuse_images
         from probe.data.loading import load_dataset
@@ -193,7 +192,7 @@ class DataFlags:
         if bm25:
             refuse_images(data, "BM25")
         if self.limit is not None and len(data.documents) > self.limit:
-            say(f"--limit {self.limit} keeps {len(data.documents)} documents: every judged one stays")
+            say(f"--limit {self.limit}: {len(data.documents)} documents, as all with relevance labels are included")
         return data
 
 
@@ -207,21 +206,21 @@ class StoreFolder:
     store: Annotated[str | None, advanced("Folder or URL of the cached vectors.", metavar="FOLDER")] = None
 
     def open(self) -> "Store | None":
-        """Return the store at the folder or URL asked for, or in the cache folder; None if there is no cache folder."""
+        """Return the store at the given folder or URL, or in the cache folder; None if there is no cache folder."""
         from probe.io.locations import locate
         from probe.store.store import Store
 
         if self.store is not None:
             location = locate(self.store)
             if _is_file(location):
-                raise CallError(f"--store '{self.store}' is a file: expected a folder, or a new name for one")
+                raise CallError(f"--store '{self.store}' is a file: expected a folder or a new name")
             return Store(location)
         from probe.data.beir_download import cache_folder
 
         try:
             return Store(cache_folder() / "store")
         except DataError as error:
-            say(f"warning: {error}; nothing is stored (--no-store says so too)")
+            say(f"warning: {error}; nothing is cached (--no-store avoids this warning)")
             return None
 
 
@@ -234,15 +233,15 @@ def _is_file(location: "Location") -> bool:
 
 @dataclass(frozen=True)
 class StoreFlags(StoreFolder):
-    """Where the store is, and whether it is used at all."""
+    """Where the store is, and whether it is used."""
 
     _: KW_ONLY
-    no_store: Annotated[bool, flag("Cache nothing: for corpora larger than the disk.", "--no-store")] = False
+    no_store: Annotated[bool, flag("Do not cache vectors (for corpora larger than the disk).", "--no-store")] = False
 
     def open(self) -> "Store | None":
-        """Return the store that the command uses, if any."""
+        """Return the store, or None with --no-store."""
         if self.no_store and self.store is not None:
-            raise CallError("--store and --no-store exclude each other: give one of them")
+            raise CallError("--store and --no-store exclude each other: give only one of them")
         return None if self.no_store else super().open()
 
 
@@ -286,15 +285,15 @@ class RankFlags:
 
 
 def check_rate(rate: float | None) -> float | None:
-    """Refuse a learning rate that teaches nothing; an option's callback."""
+    """Check that a learning rate is positive; callback of an option."""
     if rate is not None and not rate > 0:
         raise typer.BadParameter(f"{rate:g}: expected more than 0")
     return rate
 
 
 def parse_dims(text: str) -> tuple[int, ...]:
-    """Return dimensions, the greatest first, from numbers with commas."""
+    """Return dimensions, largest first, from comma-separated numbers."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
-        raise CallError(f"--dims '{text}': expected whole numbers, as 512,256,128")
+        raise CallError(f"--dims '{text}': expected positive integers, such as 512,256,128")
     return tuple(sorted({int(part) for part in parts}, reverse=True))

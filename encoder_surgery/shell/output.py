@@ -1,4 +1,4 @@
-"""The output of a command: where it may go, checked before the work; tables, JSON, files and pictures after it."""
+"""The output of a command: destinations, checked before the work; then tables, JSON, files and plots."""
 
 import errno
 import io
@@ -41,12 +41,12 @@ __all__ = [
 
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".txt": "table"}
 
-# What was at each file when it was checked.
+# The state of every output file at the time of its check.
 _checked: dict[Path, Stamp | None] = {}
 
 
 def check_file(option: str, file: Path | None, suffixes: Collection[str], *, force: bool) -> None:
-    """Refuse, before the work, a file that cannot be written, has an unknown suffix, or exists without `--force`."""
+    """Check, before the work, that a file can be written, has a known suffix, and is new unless `--force` is given."""
     if file is None:
         return
     if file.suffix.lower() not in suffixes:
@@ -54,7 +54,7 @@ def check_file(option: str, file: Path | None, suffixes: Collection[str], *, for
     if file.is_dir():
         raise CallError(f"{option} '{file}' is a folder: expected a file")
     if file.exists() and not file.is_file():
-        raise CallError(f"{option} '{file}' is not a regular file: expected one, or a new name")
+        raise CallError(f"{option} '{file}' is not a regular file: choose another name")
     if file.exists() and not force:
         raise CallError(f"{option} '{file}' exists: choose another name, or overwrite it with --force")
     if not file.parent.is_dir():
@@ -66,7 +66,7 @@ def check_file(option: str, file: Path | None, suffixes: Collection[str], *, for
 
 
 def check_plot(plot: Path | None, *, force: bool) -> None:
-    """Refuse, before the work, a file that cannot be a picture, or any without matplotlib."""
+    """Check, before the work, that a plot can be written: its suffix is an image's and matplotlib is installed."""
     if plot is None:
         return
     from probe.plots.picture import SUFFIXES, check_matplotlib
@@ -84,11 +84,11 @@ class FormatFlag:
     format: Annotated[Literal["table", "json"], flag("Output format.", "--format", "-f")] = "table"
 
     def show(self, text: str, draw: "Callable[[], Iterable[Table | str]]") -> None:
-        """Print what was found.
+        """Print the output.
 
         Args:
-            text: As JSON.
-            draw: Returns it as tables, and as lines to print below them.
+            text: The output as JSON.
+            draw: Returns the output as tables, and as lines to print below them.
         """
         if self.format == "json":
             typer.echo(text, nl=False)
@@ -97,7 +97,7 @@ class FormatFlag:
 
         screen = console()
         for part in draw():
-            if isinstance(part, str):  # a terminal wraps it between words, a pipe gets it whole
+            if isinstance(part, str):  # wrapped between words in a terminal, unwrapped in a pipe
                 screen.print(part, markup=False, soft_wrap=not screen.is_terminal)
             elif all(column.no_wrap for column in part.columns):
                 print_whole(part, screen)
@@ -110,7 +110,7 @@ class ResultFlags(FormatFlag):
     """The output of a command whose result can be saved and plotted."""
 
     format: Annotated[
-        Literal["table", "json", "csv", "markdown"],  # more than a command without a result has
+        Literal["table", "json", "csv", "markdown"],  # commands without a result have fewer
         flag("Output format.", "--format", "-f"),
     ] = "table"  # type: ignore[assignment]
     details: Annotated[bool, flag("Print all settings below the table.", "--details")] = False
@@ -120,7 +120,11 @@ class ResultFlags(FormatFlag):
     force: Annotated[bool, flag("Overwrite existing files.", "--force")] = False
 
     def check(self, kind: str) -> None:
-        """Refuse a wrong value before the work, not after it; `kind` is that of the result."""
+        """Check the values before the work.
+
+        Args:
+            kind: Kind of the result.
+        """
         check_file("--save", self.save, _SUFFIXES, force=self.force)
         check_plot(self.plot, force=self.force)
         if self.details and self.format != "table":
@@ -134,28 +138,28 @@ class ResultFlags(FormatFlag):
 
         if self.format not in ("table", "markdown"):
             raise CallError(f"--columns is for --format table or markdown: {self.format} has all values")
-        # The metrics of a leaderboard are known when it is made.
+        # The metric columns of a leaderboard are known only once it exists.
         check_columns([name for name in self._wanted() if "@" not in name], column_names(kind))
 
     def _wanted(self) -> tuple[str, ...]:
-        """Return the names of the columns that are asked for."""
+        """Return the names of the requested columns."""
         return tuple(name.strip().lower() for name in (self.columns or "").split(",") if name.strip())
 
     @property
     def writes_json(self) -> bool:
-        """Whether the result is written as JSON, which holds more than a table."""
+        """Whether the result is written as JSON, which has more fields than a table."""
         return self.format == "json" or (self.save is not None and _SUFFIXES[self.save.suffix.lower()] == "json")
 
     def emit(self, result: "Result") -> None:
-        """Save a result where asked for, print it, and plot it where asked for."""
+        """Print a result, and save and plot it if requested."""
         try:
             self._write(result)
         finally:
-            # Last: whoever reads it may leave early. And always: a disk that is full does not cost the result.
+            # Last, because the reader of a pipe may close it early; in `finally`, so that a full disk loses no result.
             self._show(result)
 
     def _show(self, result: "Result") -> None:
-        """Print a result; where it lacks a column that was asked for, print it with all columns and say so."""
+        """Print a result; if it lacks a requested column, print all columns and raise an error."""
         from probe.results.console import check_columns
 
         wanted, known = self._wanted(), [column.name for column in result.columns()] if self.columns else []
@@ -178,7 +182,7 @@ class ResultFlags(FormatFlag):
 
 
 def _render(result: "Result", format: str) -> str:
-    """Return a result as a file has it: in full."""
+    """Return the text of a result's file, with all details."""
     if format != "table":
         return result.render(format)
     text = io.StringIO()
@@ -198,43 +202,43 @@ def as_json(value: Any) -> str:
 
 
 def command_line() -> str:
-    """Return the command as it was typed."""
+    """Return the command line of this process."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def console(**options: Any) -> "Console":
-    """Return a console that adds no colour of its own to words."""
+    """Return a console without automatic highlighting."""
     from rich.console import Console
 
     class Screen(Console):
         def on_broken_pipe(self) -> None:
-            """Leave it to the command, which knows what to do."""
+            """Raise, so that the command handles it."""
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     return Screen(highlight=False, **options)
 
 
 def say(words: str) -> None:
-    """Print words for people on stderr, unless `--quiet` asks for none."""
+    """Print a message on stderr; `--quiet` suppresses all but warnings."""
     if verbosity() < Verbosity.QUIET or words.startswith("warning: "):
         typer.echo(words, err=True)
 
 
 def write_text(text: str, file: Path) -> None:
-    """Write a file of text, whole or not at all, and say so."""
+    """Write a text file atomically and report it."""
     write_file(file, lambda made: made.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Write a file, whole or not at all, and say so.
+    """Write a file atomically and report it.
 
     Args:
-        file: What `check_file` let pass before the work. Where it appeared or changed since, it stays, and the new one
-            lies beside it.
+        file: Path that passed `check_file` before the work. If it was created or changed since then, it is left alone
+            and the output goes to a new name beside it.
         write: Writes to a path of the same suffix.
 
     Raises:
-        ProbeError: It cannot be written, or lies beside its place.
+        ProbeError: The file cannot be written, or was written under another name.
     """
     key = file.absolute()
     before = _checked.pop(key) if key in _checked else stamp_of(file)
@@ -244,4 +248,4 @@ def write_file(file: Path, write: Callable[[Path], object]) -> None:
         raise ProbeError(f"'{file}' cannot be written: {reason(error)}") from error
     say(f"saved {placed}")
     if placed != file:
-        raise ProbeError(f"'{file}' was written by something else in the meantime, and stays: see '{placed}' instead")
+        raise ProbeError(f"'{file}' was changed by another process and is left unchanged: the output is in '{placed}'")

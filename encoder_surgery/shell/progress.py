@@ -1,4 +1,4 @@
-"""Progress of a command on stderr: bars in a terminal, elsewhere a line now and then; above it our packages' log."""
+"""Progress of a command on stderr: bars in a terminal, otherwise periodic lines; and the log of the packages."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,23 +24,23 @@ _TRAINING = "training"
 # Units of steps that are not counted in texts.
 _UNITS = {"files": "files", "starts": "starts"}
 
-# Called with a step's name, the work done since the last call and all of it.
+# Called with a step's name, the work done since the last call, and the total.
 Report = Callable[[str, int, int], None]
 
 
 @contextmanager
 def working(checkpoints: Path | None = None) -> Iterator[Report]:
-    """Show the progress of every step on stderr, and the log of our own packages.
+    """Show the progress of every step and the log of the packages on stderr.
 
-    A terminal shows a bar per step. Where there is none, a line every 30 seconds says how far the step is; `--quiet`
-    shows neither. An interruption leaves with a note on what was saved.
+    A terminal shows a bar per step. Without a terminal a line every 30 seconds shows the progress of the step;
+    `--quiet` shows neither. An interruption gets a note on what was saved.
 
     Args:
-        checkpoints: Folder of the checkpoints of what is trained, if it has any.
+        checkpoints: Checkpoint folder of the training, if any.
 
     Yields:
-        What is called with a step's name, the work done since the last call, and all of it. What follows ': ' in
-        the name are words that change.
+        A function of a step's name, the work done since the last call, and the total. Text after ': ' in the name may
+        change between calls.
     """
     screen = console(stderr=True)
     say = partial(screen.print, markup=False, soft_wrap=True)
@@ -49,7 +49,7 @@ def working(checkpoints: Path | None = None) -> Iterator[Report]:
         with _show_steps(screen, say, cache) as show, log_to(say, cache):
 
             def report(step: str, done: int, total: int) -> None:
-                """Show a step."""
+                """Show the progress of a step."""
                 nonlocal trained
                 trained = trained or step.startswith(_TRAINING)
                 show(step, done, total)
@@ -82,24 +82,24 @@ def _show_bars(screen: "Console") -> Iterator[Report]:
             unit = _UNITS.get(name, "steps" if name.startswith(_TRAINING) else "texts")
             speed = task.finished_speed or task.speed
             shown = f"{speed:.0f} {unit}/s" if speed else ""
-            # Where the clock ends a training, it turns out on the way how many steps it will be.
+            # With a time limit the number of training steps is an estimate that changes during the training.
             bars.update(steps[name], total=max(total, task.total or 0), advance=done, rate=shown, words=words)
 
         yield report
 
 
 def _make_bars(screen: "Console") -> "Progress":
-    """Return a bar per task; every task has the fields `rate`, beside its bar, and `words`, below all bars."""
+    """Return a bar per task; every task has the fields `rate`, shown beside its bar, and `words`, below all bars."""
     # Defined here because rich.progress is slow to import, and `--help` shows no bar.
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Bars(Progress):
         def get_renderables(self) -> "Iterator[RenderableType]":
-            """Yield the bars, then the line of words of each."""
+            """Yield the bars, then the text line of each."""
             yield self.make_tasks_table(self.tasks)
             for task in self.tasks:
-                if task.fields["words"]:  # on a line of their own they take no room from the bars
+                if task.fields["words"]:  # on a separate line, so that the bars keep their width
                     yield Text(task.fields["words"], no_wrap=True, overflow="ellipsis")
 
     description, rate = TextColumn("{task.description}"), TextColumn("{task.fields[rate]}")
@@ -109,10 +109,10 @@ def _make_bars(screen: "Console") -> "Progress":
 
 @contextmanager
 def _show_lines(say: Callable[[str], None], cache: CacheLines) -> Iterator[Report]:
-    """Show a line now and then."""
+    """Show periodic lines."""
 
     def say_all(line: str) -> None:
-        """Say a line, and before it what waits."""
+        """Print the cache messages held back, then a line."""
         cache.flush()
         say(line)
 
@@ -121,7 +121,7 @@ def _show_lines(say: Callable[[str], None], cache: CacheLines) -> Iterator[Repor
 
 @dataclass
 class _Step:
-    """How far a step is now, and how far it was when its rate was last taken."""
+    """Progress of a step now, and at its last measurement of the rate."""
 
     done: int
     total: int
@@ -130,20 +130,20 @@ class _Step:
 
 
 class StepLines:
-    """Says every 30 seconds how far the step at work is, at which rate, and how long it will take."""
+    """Prints the progress, rate and time left of the running step every 30 seconds."""
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """Give lines to `say`; `clock` returns seconds."""
+        """Pass lines to `say`; `clock` returns seconds."""
         self._say, self._clock = say, clock
         self._steps: dict[str, _Step] = {}
         self._said = clock()
 
     def report(self, step: str, done: int, total: int) -> None:
-        """Advance a step, and say how far it is if the last line is long ago."""
+        """Advance a step, and print its progress if the last line is old enough."""
         name, _, words = step.partition(": ")
         now, known = self._clock(), self._steps.get(name)
         if known is None or (done and known.done >= known.total):
-            # What came before the first report is no measure of the rate: models were loaded.
+            # The time before the first report does not count for the rate: models were loaded then.
             known = self._steps[name] = _Step(done, total, now, done)
         else:
             known.done, known.total = known.done + done, max(known.total, total)
@@ -153,7 +153,7 @@ class StepLines:
 
 
 def _describe_step(name: str, step: _Step, now: float) -> str:
-    """Return how far a step is: `documents: 12,400 of 57,638 (212/s, 3 min left)`."""
+    """Return the progress of a step: `documents: 12,400 of 57,638 (212/s, 3 min left)`."""
     line = f"{name}: {step.done:,} of {step.total:,}"
     new, seconds = step.done - step.done_then, now - step.since
     if new <= 0 or seconds <= 0:
@@ -164,7 +164,7 @@ def _describe_step(name: str, step: _Step, now: float) -> str:
 
 
 def _describe_time(seconds: float) -> str:
-    """Return a span of time in the unit that tells most."""
+    """Return a duration in the most suitable unit."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -172,7 +172,7 @@ def _describe_time(seconds: float) -> str:
 
 
 def _describe_saved(cache: CacheLines, trained: bool, checkpoints: Path | None) -> str:
-    """Say what an interrupted command saved, and how it goes on."""
+    """Return what an interrupted command saved, and how to continue."""
     if trained:
         return _describe_training(cache, checkpoints)
     done, total = cache.count()

@@ -1,4 +1,4 @@
-"""The epochs of a training, as a table on the console."""
+"""The epochs of a training as a table on the console."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ __all__ = ["show_epochs"]
 
 
 def show_epochs(epochs: "Sequence[Epoch]") -> None:
-    """Print a table of the training, on stderr, and how good it was before and after."""
+    """Print a table of the epochs, and the score before and after the training, on stderr."""
     from rich import box
     from rich.table import Table
 

@@ -55,5 +55,5 @@ def test_the_package_runs_as_a_module_and_lists_the_three_apps(foreign: dict[str
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage: encoder-surgery" in done.stdout
     listed = " ".join(done.stdout.replace("│", " ").split())
-    for words in ("probe See what every layer", "surgery Change an encoder", "adaptors Learn on top"):
+    for words in ("probe See what every layer", "surgery Change an encoder", "adaptors Train an encoder"):
         assert words in listed

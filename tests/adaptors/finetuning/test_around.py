@@ -97,7 +97,7 @@ def test_a_penalty_of_every_prefix_is_the_same_inside_a_gradient_cache(tiny: Sen
         (("collapse-guard", "collapse-guard"), "'collapse-guard' wraps the loss twice"),
         (("matryoshka", "matryoshka-2d"), "'matryoshka' and 'matryoshka-2d' both repeat the loss over prefixes"),
         (("adaptive-layer", "matryoshka-2d"), "both repeat the loss over layers"),
-        (("adaptive-layer", "matryoshka"), "'matryoshka' cannot wrap 'adaptive-layer': name it first"),
+        (("adaptive-layer", "matryoshka"), "'matryoshka' cannot wrap 'adaptive-layer': put it first"),
     ],
 )
 def test_wrappers_that_undo_each_other_are_refused(

@@ -33,17 +33,17 @@ GUIDED = Goal("gist", ("collapse-guard",), LossOptions(0.1, guide="minilm", weig
 SHORT = Schedule(4, 16, 0.001, 0.2, 64, 7, True)
 
 WORDS: dict[str, tuple[TuneOptions, str]] = {
-    "all weights": (TuneOptions(), "All weights were trained on rows (24 rows with judgements or labels)."),
+    "all weights": (TuneOptions(), "All weights were trained on rows (24 labelled rows)."),
     "one block": (
         TuneOptions(scope=Scope(last_blocks=1)),
-        "The weights of the last block and of what comes after them were",
+        "The weights of the last block and of the modules after them were",
     ),
     "some blocks": (
         TuneOptions(scope=Scope(last_blocks=2, layer_decay=0.9)),
-        "The weights of the last 2 blocks and of what comes after them, learning 0.9 times as fast from block to block "
-        "downward, were trained",
+        "The weights of the last 2 blocks and of the modules after them, with layer-wise learning-rate decay 0.9, were "
+        "trained",
     ),
-    "low rank": (TuneOptions(scope=Scope(lora=4)), "Low-rank matrices of rank 4 beside the linear maps of every block"),
+    "low rank": (TuneOptions(scope=Scope(lora=4)), "LoRA matrices of rank 4 in the linear maps of every block"),
     "the loss": (TuneOptions(), "Loss: `infonce` (mean of -log("),
     "the guide": (
         TuneOptions(GUIDED),
@@ -53,7 +53,7 @@ WORDS: dict[str, tuple[TuneOptions, str]] = {
     "the tokens": (
         TuneOptions(schedule=SHORT),
         "Batches of 16 rows of texts of at most 64 tokens, at most 4 epochs, peak learning rate 0.001, warm-up 0.2, "
-        "seed 7, products in bfloat16.",
+        "seed 7, matrix products in bfloat16.",
     ),
     "the model's own tokens": (
         TuneOptions(),
@@ -62,12 +62,12 @@ WORDS: dict[str, tuple[TuneOptions, str]] = {
     "the cross-encoder": (TuneOptions(cross_encoder="judge"), " The cross-encoder `judge` scored the rows. "),
     "mined": (
         TuneOptions(rounds=1, mining=MineOptions(3, 10, 50, 0.05)),
-        "3 hard negatives of every pair, mined anew in each of 1 rounds (24 rows) at ranks 11 to 50, none above 95% of "
+        "3 hard negatives per pair, mined again in each of 1 rounds (24 rows) at ranks 11 to 50, scored at most 95% of "
         "the lowest positive's score.",
     ),
     "mined above the positives": (
         TuneOptions(rounds=1, mining=MineOptions(relative_margin=-0.5)),
-        "none above 150% of the lowest positive's score.",
+        "scored at most 150% of the lowest positive's score.",
     ),
 }
 
@@ -83,19 +83,19 @@ def test_the_card_tells_every_option(options: TuneOptions, words: str) -> None:
 
 
 CHOICES = {
-    "nothing held out": ([KEPT], "Nothing was held out: the last epoch was kept."),
+    "nothing held out": ([KEPT], "No rows were held out: the last epoch was saved."),
     "queries": (
         [Round(20, epochs(0.1, 0.5, 0.4))],
-        "The greatest nDCG@10 of held-out queries (20% of all queries, not trained on) chose the epoch: 1.",
+        "The highest nDCG@10 of held-out queries (20% of all queries, not trained on) chose the epoch: 1.",
     ),
     "the beginning": ([Round(20, epochs(0.9, 0.5))], "not trained on) chose the epoch: 0."),
     "two rounds": (
         [Round(20, epochs(0.1, 0.2, 0.4)), Round(19, epochs(0.4, 0.3))],
-        "The greatest nDCG@10 of held-out queries (20% of all queries, not trained on) chose the epoch: 2, 0.",
+        "The highest nDCG@10 of held-out queries (20% of all queries, not trained on) chose the epoch: 2, 0.",
     ),
     "labels that are scores": (
         [Round(20, losses(0.5, 0.4, 0.2, 0.3))],
-        "The least loss on the rows of held-out queries (20% of all queries, not trained on) chose the epoch: 2.",
+        "The lowest loss on rows of held-out queries (20% of all queries, not trained on) chose the epoch: 2.",
     ),
 }
 
@@ -104,7 +104,7 @@ CHOICES = {
 def test_the_card_says_what_chose_the_epochs(rounds: list[Round], words: str) -> None:
     card = describe_tuning(ROWS, TuneOptions(hold_out=0.2), rounds)
     assert words in card
-    assert card.count("chose the epoch") + card.count("Nothing was held out") == 1
+    assert card.count("chose the epoch") + card.count("No rows were held out") == 1
 
 
 def test_every_epoch_is_a_line_of_the_card_and_of_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,8 +139,8 @@ def test_only_of_a_data_set_the_card_knows_whose_judgements_were_looked_at(tmp_p
     write_lines(folder / "qrels" / "train.tsv", ["query-id\tcorpus-id\tscore", "q1\td1\t1"])
     known, unknown = load_tuning_data(str(folder)), load_tuning_data(str(write_pairs(tmp_path / "pairs.jsonl")))
     cards = [describe_tuning(data, TuneOptions(), [KEPT]) for data in (known, unknown)]
-    assert cards[0].endswith(" No judgement was looked at but those of the split train.\n")
-    assert cards[1].endswith(" No judgement was looked at but those of the file.\n")
+    assert cards[0].endswith(" No relevance labels were read except those of the split train.\n")
+    assert cards[1].endswith(" No relevance labels were read except those of the file.\n")
     assert "test" not in cards[1]
 
 

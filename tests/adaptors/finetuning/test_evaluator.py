@@ -233,7 +233,7 @@ def test_held_out_rows_that_no_loss_can_tell_apart_are_trained_on_instead(
     )
     assert one.epochs == ()
     assert {row.query for row in rows} <= trained
-    assert "nothing is held out" in one.notes[-1]
+    assert "no rows are held out" in one.notes[-1]
 
 
 def test_lists_of_a_teachers_scores_choose_by_the_loss(tiny_folder: Callable[[str], Path]) -> None:

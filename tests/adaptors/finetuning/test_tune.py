@@ -14,7 +14,7 @@ from tiny_models import DEPTH
 from tiny_tuning import QUICK, changed, embed, make_pairs, make_text, open_tiny, rows_of, spy_steps, weights
 
 from adaptors.finetuning.encoder import TrainableEncoder
-from adaptors.finetuning.loss_catalog import TUNING_LOSSES
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES, find_loss
 from adaptors.finetuning.loss_spec import LossOptions
 from adaptors.finetuning.options import Goal, Schedule, TuneOptions
 from adaptors.finetuning.parameters import Scope
@@ -83,7 +83,7 @@ WRAPPED = {
 @pytest.mark.parametrize("wrapper", WRAPPED)
 def test_every_wrapper_trains(wrapper: str, student: TrainableEncoder, losses: list[float]) -> None:
     name, around, settings = WRAPPED[wrapper]
-    data = FITTING.get(id(TUNING_LOSSES[name].layout), TRIPLETS_ROWS)
+    data = FITTING.get(id(find_loss(name)[0].layout), TRIPLETS_ROWS)
     assert any("encoder.layer.0" in name for name in train(student, Goal(name, tuple(around), settings), data))
     assert len(losses) >= 2
     assert all(map(math.isfinite, losses))
@@ -107,7 +107,7 @@ def test_no_batch_of_a_loss_of_the_batch_has_a_text_twice(
 
 @pytest.mark.parametrize(("name", "batch"), [("batch-hard-triplet", 3), ("batch-semi-hard-triplet", 5)])
 def test_batches_of_classes_that_cannot_be_drawn_are_refused(student: TrainableEncoder, name: str, batch: int) -> None:
-    with pytest.raises(CallError, match=f"--batch-size {batch}: the loss '{name}' needs an even number, 4 at least"):
+    with pytest.raises(CallError, match=f"--batch-size {batch}: the loss '{name}' needs an even number of at least 4"):
         train(student, Goal(name), make_pairs(), batch)
 
 
@@ -186,7 +186,7 @@ def test_it_learns_what_it_is_shown(student: TrainableEncoder) -> None:
 
 
 def test_negatives_are_mined_anew_in_every_round(student: TrainableEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adaptors.finetuning import tune as tuning
+    from adaptors.finetuning import rounds as tuning
 
     mined, mine = [], tuning.mine_negatives
 
@@ -210,7 +210,7 @@ def test_what_was_left_out_of_a_round_is_told(student: TrainableEncoder) -> None
     (one,) = train_rounds(
         student, data, [text() for _ in range(9)], options=replace(QUICK, rounds=1, mining=MineOptions(2, 0, 18, -5))
     )
-    assert "there twice" in one.notes[0]
+    assert "duplicate" in one.notes[0]
 
 
 def test_a_loss_that_is_no_number_ends_it(student: TrainableEncoder) -> None:

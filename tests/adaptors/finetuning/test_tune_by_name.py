@@ -56,7 +56,7 @@ def test_it_saves_where_it_is_told_to_and_keeps_no_files_of_its_own(
     made = tune(str(tiny_folder("bert")), pairs_file(), out=tmp_path / "out", options=options)
     assert (tmp_path / "out" / "modules.json").is_file()
     assert made.epochs == ()
-    with pytest.raises(CallError, match="there is no sample to draw: train with sample=True"):
+    with pytest.raises(CallError, match="there is no sample to plot: train with sample=True"):
         made.plot(tmp_path / "map.png")
     files = made.tuned.encoder.folder
     assert files.is_dir()

@@ -14,7 +14,7 @@ from tiny_images import draw_shapes, write_captions
 from tiny_towers import TOWER_KINDS, write_towers
 from tiny_tuning import QUICK, changed, spy_steps, weights
 
-from adaptors.finetuning import tune as tuning
+from adaptors.finetuning import rounds as tuning
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.evaluator import hold_out
 from adaptors.finetuning.loss_spec import LossOptions
@@ -131,7 +131,7 @@ def test_a_tower_is_chosen_of_two_only(
 ) -> None:
     with pytest.raises(CallError, match="--tower video: expected image or text"):
         choose_weights(opened(bases["clip"]), Scope(tower="video"))
-    with pytest.raises(CallError, match="has no towers for images and texts"):
+    with pytest.raises(CallError, match="is not a two-tower model"):
         choose_weights(open_trainable(str(tiny_folder("bert")), tmp_path), Scope(tower="image"))
     with pytest.raises(CallError, match=r"--last-blocks 3 is out of range: .* has 2 blocks"):
         choose_weights(opened(bases["clip"]), Scope(tower="text", last_blocks=3))

@@ -203,7 +203,7 @@ def test_a_loss_that_is_no_number_ends_it(cut_folder: Path, texts: HealTexts) ->
 
 
 def test_another_width_than_the_teachers_is_refused(cut_folder: Path, texts: HealTexts) -> None:
-    with pytest.raises(ModelError, match="32 dimensions, and its teacher of 7"):
+    with pytest.raises(ModelError, match="32 dimensions and its teacher 7"):
         train_student(open_cut(cut_folder), replace(texts, targets=texts.targets[:, :7]), OPTIONS)
 
 
@@ -261,7 +261,7 @@ def test_what_was_seen_of_several_data_sets_is_remembered(data: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["{bert}"], "does not say what it was cut from: name the full model with --teacher"),
+        (["{bert}"], "has no record of its original model: give the full model with --teacher"),
         (["nowhere"], "unknown model 'nowhere'"),
         (["{cut}", "--out", "{cut}"], "exists"),
         (["{cut}", "--loss", "triplet"], "No such option: --loss"),

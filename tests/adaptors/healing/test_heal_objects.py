@@ -59,7 +59,7 @@ def test_a_model_in_every_form_is_tuned_and_is_not_changed_itself(bert: Path, fo
 def test_rows_made_in_memory_and_data_sets_are_trained_on(bert: Path, tmp_path: Path) -> None:
     rows = replace(load_tuning_data(pairs_file()), name="made", file="")
     assert tune(bert, rows, epochs=1, batch_size=12, hold_out=0.0).tuned.trained_on.seen[0][0] == "made"
-    with pytest.raises(CallError, match="split 'test' of 'tiny' is scored, not trained on"):
+    with pytest.raises(CallError, match="split 'test' of 'tiny' is for scoring, not training"):
         tune(bert, load_dataset(make_dataset(tmp_path / "tiny")))
 
 

@@ -101,7 +101,7 @@ def test_a_healing_that_makes_it_worse_leaves_the_start_and_says_so(
     assert same(weights(student), before)
     assert (result.kept, result.before, result.steps, result.held_out) == (0, result.after, 20, 6)
     assert result.last.cosine < result.before.cosine
-    assert "than the start, which is what is kept" in result.notes[0]
+    assert "than the start, so the start is saved" in result.notes[0]
     assert "20 steps are few" in result.notes[1]
 
 
@@ -119,7 +119,7 @@ def test_few_steps_and_steps_that_were_too_many_are_said() -> None:
     said = [HealedState(steps, kept, one, one, one, 9, ()).notes for steps, kept in ((20, 20), (900, 900), (900, 90))]
     assert said[1] == ()
     assert "20 steps are few" in said[0][0]
-    assert "after 90 of 900 steps was the nearest" in said[2][0]
+    assert "after 90 of 900 steps was the closest" in said[2][0]
 
 
 @pytest.mark.parametrize("change", ["student", "teacher", "prompts"])

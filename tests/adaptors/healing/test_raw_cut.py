@@ -90,11 +90,11 @@ def test_a_lens_that_is_found_on_the_way_is_the_ridge_regression_to_the_teacher(
 
 
 ORIGINS = {
-    "no origin": (None, "does not say what it was cut from: name the full model with --teacher"),
-    "a fusion": ({"fused": []}, "is a fused model: name the full model with --teacher"),
+    "no origin": (None, "has no record of its original model: give the full model with --teacher"),
+    "a fusion": ({"fused": []}, "is a fused model: give the full model with --teacher"),
     "a folder that went": (
         {"from": "/nowhere/m"},
-        "was cut from '/nowhere/m', which is not there: name the full model",
+        "was cut from '/nowhere/m', which was not found: give the full model",
     ),
 }
 

@@ -164,7 +164,7 @@ def test_another_head_than_a_lens_stays(cuts: dict[int, Path], teachers: dict[in
 def test_another_width_is_refused_before_anything_is_tried(cuts: dict[int, Path], teachers: dict[int, Path]) -> None:
     student = open_trainable(str(cuts[2]), Path())
     texts = HealTexts(TEXTS, embed(teachers[2])[:, :7], ())
-    with pytest.raises(ModelError, match="32 dimensions, and its teacher of 7"):
+    with pytest.raises(ModelError, match="32 dimensions and its teacher 7"):
         choose_start(student, stack_of(teachers[2]), texts, tokens=None, seed=0)
 
 
@@ -187,7 +187,10 @@ def test_texts_are_cut_as_they_will_be_in_training(cuts: dict[int, Path], teache
         assert cut.distance == pytest.approx(beginning.distance, abs=1e-5)
 
 
-@pytest.mark.parametrize(("idle", "words"), [(2, "Its last block began as the last of"), (3, "It began as the cut")])
+@pytest.mark.parametrize(
+    ("idle", "words"),
+    [(2, "Its last block was initialized from"), (3, "It was initialized as the cut")],
+)
 def test_the_card_tells_where_it_began(
     cuts: dict[int, Path],
     teachers: dict[int, Path],

@@ -137,13 +137,13 @@ FAULTS = {
     "ragged": ("a.csv", b"text,id\nsun,1\nstar, light,2\n", r"/a\.csv:3: more values than columns"),
     "bytes": ("a.md", b"# Sun\nstar \xff\n", r"/a\.md:2: not UTF-8"),
     "bytes in a record": ("a.csv", b"text\nsun\n\xff\n", r"/a\.csv:3: not UTF-8"),
-    "empty text": ("a.txt", b"", r"a\.txt' holds no text: expected at least one"),
-    "white space": ("a.md", b" \n\n", r"a\.md' holds no text"),
-    "headings alone": ("a.md", b"# Sun\n# Moon\n", r"a\.md' holds no text"),
+    "empty text": ("a.txt", b"", r"a\.txt' has no texts: expected at least one"),
+    "white space": ("a.md", b" \n\n", r"a\.md' has no texts"),
+    "headings alone": ("a.md", b"# Sun\n# Moon\n", r"a\.md' has no texts"),
     "empty CSV": ("a.csv", b"", r"/a\.csv:1: .*found an empty file"),
-    "a header alone": ("a.csv", b"text\n", r"a\.csv' holds no text"),
-    "empty JSONL": ("a.jsonl", b"\n", r"a\.jsonl' holds no text"),
-    "empty records": ("a.jsonl", b'{"text": " "}\n', r"a\.jsonl' holds no text"),
+    "a header alone": ("a.csv", b"text\n", r"a\.csv' has no texts"),
+    "empty JSONL": ("a.jsonl", b"\n", r"a\.jsonl' has no texts"),
+    "empty records": ("a.jsonl", b'{"text": " "}\n', r"a\.jsonl' has no texts"),
 }
 
 

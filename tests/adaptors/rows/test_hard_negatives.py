@@ -127,7 +127,7 @@ def test_pairs_with_too_few_are_left_out_and_told_in_one_line(model: SentenceTra
     missing = [row.location for row in data.rows if row.location not in kept]
     told, (line,) = mined.defects[0], mined.defects[1:]
     assert told == "2 empty texts: a, b"
-    assert line.startswith(f"{len(missing)} pairs with fewer than 3 negatives (left out): {missing[0]}")
+    assert line.startswith(f"{len(missing)} pairs with fewer than 3 negatives (skipped): {missing[0]}")
     assert mined.name == "rows"
 
 
@@ -199,8 +199,8 @@ def test_too_many_own_negatives_and_wrong_ones_are_told(model: SentenceTransform
     assert second[0] == CORPUS[30]
     assert not {CORPUS[8], " "} & set(second)
     assert mined.defects == (
-        "1 pairs with more than 3 negatives of their own (the first 3 kept): rows.jsonl:1",
-        "1 pairs with a negative that is relevant, empty or there twice (without it): rows.jsonl:2",
+        "1 pairs with more than 3 negatives in their row (the first 3 used): rows.jsonl:1",
+        "1 pairs with a relevant, empty or duplicate negative (negative removed): rows.jsonl:2",
     )
 
 

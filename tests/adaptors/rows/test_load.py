@@ -102,7 +102,7 @@ WRONG_NAMES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "one name twice": (
         {"anchor": "query", "query": "positive"},
-        "--columns query=positive: 'query' is 'query' already",
+        "--columns query=positive: 'query' is already 'query'",
     ),
 }
 
@@ -114,7 +114,7 @@ def test_names_of_columns_that_cannot_be_are_wrong_calls(tmp_path: Path, columns
 
 
 def test_a_data_set_has_no_columns_to_name(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="--columns names the columns of a file"):
+    with pytest.raises(CallError, match="--columns is for files"):
         load_tuning_data(str(make_dataset(tmp_path / "tiny")), columns={"anchor": "question"})
 
 
@@ -128,7 +128,7 @@ def test_negatives_are_read_in_their_order(tmp_path: Path) -> None:
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "no form": (
         {"query": "sun", "text": "star"},
-        r":1: columns of no known form: found query, text\nexpected anchor, positive\[, negative or .*; or name yours",
+        r":1: unknown columns: found query, text\nexpected anchor, positive\[, negative or .*; or map your columns",
     ),
     "two forms": (
         {**POINT, "positive": "x"},
@@ -136,20 +136,20 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no query": (
         {"positive": "star"},
-        r':1: the column "query" or "anchor" or "sentence1" is missing: found positive \(pair-wise\)\nexpected',
+        r':1: column "query" or "anchor" or "sentence1" is missing: found positive \(pair-wise\)\nexpected',
     ),
-    "no positive": ({"query": "sun", "negative": "snow"}, r':1: the column "positive" is missing'),
-    "no label": ({"query": "sun", "document": "star"}, r':1: the column "label" or "score" is missing'),
-    "no labels": ({"query": "sun", "documents": ["a", "b"]}, r':1: the column "labels" is missing'),
-    "a gap": ({**PAIR, "negative_1": "a", "negative_3": "b"}, r':1: the column "negative_3" without "negative_2"'),
+    "no positive": ({"query": "sun", "negative": "snow"}, r':1: column "positive" is missing'),
+    "no label": ({"query": "sun", "document": "star"}, r':1: column "label" or "score" is missing'),
+    "no labels": ({"query": "sun", "documents": ["a", "b"]}, r':1: column "labels" is missing'),
+    "a gap": ({**PAIR, "negative_1": "a", "negative_3": "b"}, r':1: column "negative_3" without "negative_2"'),
     "from nought": (
         {**PAIR, "negative_0": "a"},
-        r':1: the column "negative_0": expected negative alone, or negative_1',
+        r':1: column "negative_0": expected only negative, or negative_1',
     ),
-    "misspelt": ({**PAIR, "negatives": "a"}, r':1: the column "negatives": expected negative alone, or negative_1'),
+    "misspelt": ({**PAIR, "negatives": "a"}, r':1: column "negatives": expected only negative, or negative_1'),
     "alone and numbered": (
         {**PAIR, "negative": "a", "negative_1": "b"},
-        r'the column "negative": expected negative alone',
+        r'column "negative": expected only negative',
     ),
     "empty query": ({**POINT, "query": " "}, r':\d: "query" is empty: expected a text'),
     "empty document": ({**POINT, "document": ""}, r':\d: "document" is empty'),
@@ -157,7 +157,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "empty negative": ({**TRIPLE, "negative_2": ""}, r':\d: "negative_2" is empty'),
     "its own negative": (
         {**PAIR, "negative": "star light"},
-        r":\d: the positive is among its own negatives: 'star light'",
+        r":\d: the positive is also a negative: 'star light'",
     ),
     "no number": ({**POINT, "label": "yes"}, r':\d: expected a finite number as "label", found "yes"'),
     "no label given": ({**POINT, "label": ""}, r':\d: expected a finite number as "label", found ""'),
@@ -170,15 +170,15 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "two names of one column": (
         {**PAIR, "anchor": "moon"},
-        r":1: two columns of one meaning, query and anchor: choose with --columns query=query",
+        r":1: columns query and anchor have the same meaning: choose with --columns query=query",
     ),
-    "no positives": ({"query": "sun", "pos": []}, r':\d: "pos" is empty: expected a positive or more'),
+    "no positives": ({"query": "sun", "pos": []}, r':\d: "pos" is empty: expected at least one positive'),
     "no list of positives": ({"query": "sun", "pos": "star"}, r':\d: expected a JSON list as "pos", found "star"'),
     "an empty negative of several": (
         {"query": "sun", "pos": ["star"], "neg": ["snow", ""]},
         r':\d: "neg\[1\]" is empty: expected a text',
     ),
-    "twice": ({**LIST, "documents": ["a", "b", "a"]}, r":\d: a document comes twice in one list"),
+    "twice": ({**LIST, "documents": ["a", "b", "a"]}, r":\d: duplicate document in a list"),
     "no list": ({**LIST, "documents": "star"}, r':\d: expected a JSON list as "documents", found "star"'),
     "no list of labels": ({**LIST, "labels": 3}, r':\d: expected a JSON list as "labels", found'),
     "empty in a list": ({**LIST, "documents": ["a", "", "b"]}, r':\d: "documents\[1\]" is empty'),
@@ -206,7 +206,7 @@ JSON_FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a negative more": ([PAIR, {**PAIR, "negative": "a"}], r':1: expected an object with .*"negative"'),
     "no text": ([{**TRIPLE, "negative_1": None}], r':1: expected a string as "negative_1", found null'),
     "a flag": ([{**POINT, "label": True}], r':1: expected a finite number as "label", found true'),
-    "nothing": ([], r":1: columns of no known form: found no columns"),
+    "nothing": ([], r":1: unknown columns: found no columns"),
 }
 
 
@@ -219,7 +219,7 @@ def test_faults_that_only_jsonl_can_have(tmp_path: Path, records: list[dict[str,
 
 
 def test_a_header_alone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds nothing to train on"):
+    with pytest.raises(DataError, match="has no training rows"):
         load_tuning_data(str(write_lines(tmp_path / "a.csv", ["query,positive"])))
 
 
@@ -235,7 +235,7 @@ def test_a_data_set_gives_a_pair_for_every_relevant_document(tmp_path: Path) -> 
     folder = write_beir(tmp_path / "set", documents, {"q1": "sun", "q2": "ice"}, qrels, "train")
     data = load_tuning_data(str(folder))
     assert data.rows == (Pairwise("sun", "star", (), 2), Pairwise("sun", "rain"), Pairwise("ice", "snow"))
-    assert any("pairs with an empty text (left out): q1 d5" in line for line in data.defects)
+    assert any("pairs with an empty text (skipped): q1 d5" in line for line in data.defects)
     assert data.corpus is not None
     assert (data.corpus.split, dict(data.corpus.documents)) == ("train", documents)
 
@@ -282,7 +282,7 @@ def test_points_come_back_from_lists() -> None:
         (
             [Pointwise("s", "d", 0), Pointwise("s", "d", 1, "a.csv:3")],
             DataError,
-            "a.csv:3: label 1 of a document that has label 0",
+            "a.csv:3: label 1 of a document that already has label 0",
         ),
     ],
 )
@@ -346,20 +346,20 @@ def test_rows_in_the_columns_a_loss_takes(layout: Layout, rows: list[Row], expec
 
 
 UNFIT: dict[str, tuple[Layout, list[Row], str]] = {
-    "ragged": (PAIRS, [PAIRED, Pairwise("q", "p")], "its queries have 0 to 2 negatives: expected as many for each"),
-    "no negatives": (TRIPLETS, [Pairwise("q", "p", location="a:1")], "a:1: a query without negatives: add them"),
+    "ragged": (PAIRS, [PAIRED, Pairwise("q", "p")], "queries have 0 to 2 negatives: expected the same number"),
+    "no negatives": (TRIPLETS, [Pairwise("q", "p", location="a:1")], "a:1: a query without negatives: add negatives"),
     "some negatives": (TRIPLETS_OR_PAIRS, [PAIRED, Pairwise("q", "p")], "some of its queries have negatives"),
     "one label": (
         SCORED,
         [Pairwise("q", "p"), Pairwise("r", "s")],
-        "all its labels are 1: expected labels that differ",
+        "all its labels are 1: expected different labels",
     ),
-    "grades": (BINARY, [GRADED], "label 2: expected 0 or 1; grades suit cosent and angle"),
+    "grades": (BINARY, [GRADED], "label 2: expected 0 or 1; for grades, use cosent or angle"),
     "no scores": (LISTS, [PAIRED], "pair-wise rows have no teacher's scores: expected query, documents, labels"),
     "ragged lists": (LISTS, [GRADED, Listwise("q", ("a", "b"), (1, 0))], "its lists have 2 to 3 documents"),
-    "single documents": (LISTS, [Pointwise("q", "p", 1, "a:1")], "a:1: one document to a query"),
-    "one class": (CLASSES, [Pairwise("q", "p"), Pairwise("q", "x")], "joins all its texts to one class"),
-    "one class of pairs": (CLASSES, [Pairwise("q", "p", ("n", "m"))], "joins all its texts to one class"),
+    "single documents": (LISTS, [Pointwise("q", "p", 1, "a:1")], "a:1: a query with one document"),
+    "one class": (CLASSES, [Pairwise("q", "p"), Pairwise("q", "x")], "connects all its texts into one class"),
+    "one class of pairs": (CLASSES, [Pairwise("q", "p", ("n", "m"))], "connects all its texts into one class"),
 }
 
 

@@ -65,11 +65,11 @@ def test_it_prints_a_folder_that_loads_anywhere_and_ranks(
         str(out): ("tuned", "train", True),
     }
     card = (out / "README.md").read_text()
-    assert "Low-rank matrices of rank 2 beside the linear maps of every block were trained on tiny (8 rows" in card
+    assert "LoRA matrices of rank 2 in the linear maps of every block were trained on tiny (8 labelled rows)" in card
     assert "learning rate 0.001" in card
     assert (
-        "Nothing was held out: the last epoch was kept. No judgement was looked at but those of the split train."
-        in card
+        "No rows were held out: the last epoch was saved. No relevance labels were read except those of the split "
+        "train." in card
     )
 
 
@@ -84,12 +84,12 @@ def test_the_rows_of_a_file_are_named_and_the_corpus_was_not_seen(
     assert (row["adaptor"], row["labels"], row["transductive"]) == ("tuned", pairs_file().name, False)
     card = (tmp_path / "out" / "README.md").read_text()
     for words in (
-        "The weights of the last block and of what comes after them, learning 0.5 times as fast",
-        "trained on pairs.jsonl (24 rows",
+        "The weights of the last block and of the modules after them, with layer-wise learning-rate decay 0.5,",
+        "trained on pairs.jsonl (24 labelled rows)",
         "inside `matryoshka`",
         "dims (32, 8)",
-        "The greatest nDCG@10 of held-out queries (20% of all queries, not trained on) chose the epoch: ",
-        "No judgement was looked at but those of the file.",
+        "The highest nDCG@10 of held-out queries (20% of all queries, not trained on) chose the epoch: ",
+        "No relevance labels were read except those of the file.",
         "| 0 | – |",
     ):
         assert words in card
@@ -156,7 +156,7 @@ def test_mined_rounds_are_told_in_the_words_and_the_card(tune: Callable[..., Res
     assert "round 2: 22 rows" in result.stderr
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "2 hard negatives of every pair, mined anew in each of 2 rounds (22, 22 rows) at ranks 3 to 12" in card
+    assert "2 hard negatives per pair, mined again in each of 2 rounds (22, 22 rows) at ranks 3 to 12" in card
     assert "seed 3" in card
     assert card.count("## Training") == 2
 

@@ -34,9 +34,9 @@ WRONG = {
     "another": (["--loss", "HingeLoss", "--mini-batch", "2"], "--mini-batch does nothing with --loss HingeLoss"),
     "dimensions without prefixes": (["--dims", "8"], "--dims does nothing without --wrap matryoshka"),
     "a margin of another kind": (["--loss", "hinge", "--margin", "big"], "Invalid value for '--margin'"),
-    "dimensions of another kind": (["--wrap", "matryoshka", "--dims", "8/4"], "--dims '8/4': expected whole numbers"),
+    "dimensions of another kind": (["--wrap", "matryoshka", "--dims", "8/4"], "'8/4': expected positive integers"),
     "a temperature of nothing": (["--temperature", "0"], "--temperature 0 is out of range"),
-    "columns of no kind": (["--columns", "anchor"], "--columns 'anchor': expected NAME=COLUMN, each once"),
+    "columns of no kind": (["--columns", "anchor"], "--columns 'anchor': expected NAME=COLUMN once each"),
     "an unknown column": (["--columns", "anchor=question"], "has no column 'question', found query, positive"),
     "negatives that are not mined": (["--num-negatives", "3"], "--num-negatives does nothing without --rounds"),
     "too few ranks": (["--rounds", "1", "--range-min", "2", "--range-max", "5"], "5 negatives after rank 2"),
@@ -47,7 +47,7 @@ WRONG = {
     ),
     "tokens that the model does not read": (
         ["--max-tokens", "5000"],
-        "--max-tokens 5000 does nothing: the model reads 66",
+        "--max-tokens 5000 has no effect: the model's maximum length is 66",
     ),
     "more blocks than there are": (["--last-blocks", "99"], "--last-blocks 99 is out of range: '"),
     "a growing rate": (["--layer-decay", "2"], "--layer-decay 2 is out of range: expected more than 0, and 1 at most"),
@@ -92,7 +92,7 @@ DEFECTS = {
 }
 LABELLED = [("sun", 0.5), ("ice", 0.6), ("sun", 0.7)]
 FORMS = {
-    "columns of no form": (['{"question": "sun"}'], "rows.jsonl:1: columns of no known form: found question", ()),
+    "columns of no form": (['{"question": "sun"}'], "rows.jsonl:1: unknown columns: found question", ()),
     "an unlabelled query": (
         ['{"query": "sun", "document": "star", "label": 0}', '{"query": "ice", "document": "oil", "label": 1}'],
         "rows.jsonl:1: no document is relevant to 'sun': expected a label above 0",
@@ -100,7 +100,7 @@ FORMS = {
     ),
     "one document in a list": (
         ['{"query": "sun", "documents": ["star"], "labels": [1]}'],
-        "rows.jsonl:1: 1 documents in a list: expected two or more to compare",
+        "rows.jsonl:1: 1 documents in a list: expected two or more",
         ("--loss", "margin-mse"),
     ),
     "an empty negative": (
@@ -110,7 +110,7 @@ FORMS = {
     ),
     "two labels": (
         [f'{{"query": "{query}", "document": "star", "label": {label}}}' for query, label in LABELLED],
-        "rows.jsonl:3: label 0.7 of a document that has label 0.5 already",
+        "rows.jsonl:3: label 0.7 of a document that already has label 0.5",
         ("--loss", "margin-mse"),
     ),
     "no rows": ([], "rows.jsonl", ()),
@@ -146,9 +146,9 @@ def test_the_members_of_a_fusion_have_lengths_of_their_own(
     both = save(fuse(specs), tmp_path / "both")
     result = tune("--max-tokens", 8, model=both)
     assert result.exit_code == 2
-    assert "a fused model's members have longest inputs of their own: leave out --max-tokens" in result.stderr
+    assert "members of a fused model have their own maximum lengths: leave out --max-tokens" in result.stderr
     for args in (["--wrap", "adaptive-layer"], ["--loss", "gist", "--guide", str(tiny_folder("bert"))]):
         refused = tune(*args, model=both)
         assert refused.exit_code == 2, refused.stderr
-        assert f"'{args[1]}' is for an encoder of one model" in refused.stderr
+        assert f"'{args[1]}' is for encoders of one model" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["both"]

@@ -105,9 +105,9 @@ def test_the_folder_says_what_it_has_seen(tuned: dict[str, Path], bases: dict[st
         assert learned.saw(load_dataset(f"{drawn}{way}", "train"))
         assert not learned.saw(load_dataset(f"{drawn}{way}", "test"))
     card = (tuned["clip"] / "README.md").read_text()
-    assert "All weights were trained on shapes (16 rows" in card
-    assert "images with captions, a tower for each" in card
-    assert "rank 4 beside the linear maps of every block were" in (tuned["siglip"] / "README.md").read_text()
+    assert "All weights were trained on shapes (16 labelled rows)" in card
+    assert "images with captions, one tower for each" in card
+    assert "rank 4 in the linear maps of every block were" in (tuned["siglip"] / "README.md").read_text()
     assert json.loads((tuned["clip"] / "surgery.json").read_text())["from"] == str(bases["clip"])
     assert not (tuned["clip"] / "adaptor.json").exists()
 
@@ -118,7 +118,7 @@ def test_a_tuned_folder_is_tuned_again(tuned: dict[str, Path], drawn: Path, tmp_
     card = (tmp_path / "again" / "README.md").read_text()
     assert card.count("## Tuned") == 1
     assert card.count("Weights were trained on the rows of shapes") == 2
-    assert "The weights of the last block of the image tower and of what comes after them were" in card
+    assert "The weights of the last block of the image tower and of the modules after them were" in card
     assert read_learned(tmp_path / "again").labels == ("train",)
     sizes = json.loads((tmp_path / "again" / "sentence_bert_config.json").read_text())
     assert sizes["processing_kwargs"] == {"text": {"padding": "max_length"}}
@@ -190,9 +190,9 @@ def _refused(result: Result, *parts: str) -> None:
     ("args", "part"),
     [
         (("--loss", "simcse"), "'simcse' puts both sides of a pair into one column"),
-        (("--loss", "batch-hard-triplet"), "take infonce or alignment-anisotropy"),
-        (("--loss", "gist", "--guide", "minilm"), "'gist' is for an encoder of texts"),
-        (("--wrap", "adaptive-layer"), "'adaptive-layer' is for an encoder of texts"),
+        (("--loss", "batch-hard-triplet"), "choose infonce or alignment-anisotropy"),
+        (("--loss", "gist", "--guide", "minilm"), "'gist' is for text encoders"),
+        (("--wrap", "adaptive-layer"), "'adaptive-layer' is for text encoders"),
         (("--loss", "cosent"), "all its labels are 1"),
         (("--loss", "margin-mse"), "the loss 'margin-mse' cannot use"),
         (("--loss", "margin-mse", "--cross-encoder", "nobody/knows"), "a cross-encoder scores pairs of texts"),
@@ -211,10 +211,10 @@ def test_a_tower_or_an_encoder_of_texts_or_texts_alone_are_refused_in_a_line(
 ) -> None:
     clip, bert, out = bases["clip"], tiny_folder("bert"), tmp_path / "out"
     _refused(tune(f"{clip}@image", drawn, out), "is one tower of a model, and both are trained", f"whole model, {clip}")
-    texts_only = f"'shapes' holds images, and '{bert}' reads texts only: name a model with an image tower, as clip"
+    texts_only = f"'shapes' has images, and '{bert}' supports only text: choose a model with an image tower"
     _refused(tune(bert, drawn, out), texts_only)
-    _refused(tune(clip, pairs_file(), out), "'pairs.jsonl' holds texts only", "a folder of images with captions")
-    _refused(tune(bert, pairs_file(), out, "--tower", "text"), "has no towers for images and texts: leave it out")
+    _refused(tune(clip, pairs_file(), out), "'pairs.jsonl' has only texts", "a folder of images with captions")
+    _refused(tune(bert, pairs_file(), out, "--tower", "text"), "is not a two-tower model: leave it out")
     lines = (drawn / "captions.jsonl").read_text().splitlines()
     shutil.copytree(drawn, tmp_path / "untrained")
     write_lines(tmp_path / "untrained" / "captions.jsonl", [line for line in lines if '"test"' in line])

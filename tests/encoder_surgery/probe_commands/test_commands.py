@@ -117,7 +117,7 @@ def test_help_shows_the_whole_grammar() -> None:
 
 
 def test_a_limit_that_judged_documents_exceed_is_explained(model: str, data: str) -> None:
-    assert "--limit 3 keeps 16 documents" in run("layers", "-m", model, "-d", data, "--limit", 3).stderr
+    assert "--limit 3: 16 documents" in run("layers", "-m", model, "-d", data, "--limit", 3).stderr
 
 
 def test_data_show_counts_and_shows(data: str) -> None:
@@ -201,7 +201,7 @@ def test_a_cache_folder_that_cannot_be_made_costs_the_store_only(
     monkeypatch.setenv("ENCODER_SURGERY_CACHE", str(write_lines(tmp_path / "file", ["x"]) / "cache"))
     result = run("layers", "-m", model, "-d", data, "-f", "json")
     assert result.exit_code == 0
-    assert "nothing is stored" in result.stderr
+    assert "nothing is cached" in result.stderr
     assert json.loads(result.stdout)["rows"]
 
 

@@ -23,12 +23,12 @@ def run(*arguments: str) -> Result:
     ("arguments", "words"),
     [
         (["--engine", "foo"], "unknown --engine 'foo': expected one of local, ray"),
-        (["--address", "auto"], "--address auto belongs to a Ray cluster: add --engine ray"),
-        (["--workers", "2"], "--workers 2 belongs to a Ray cluster"),
-        (["--gpus-per-worker", "0"], "--gpus-per-worker 0.0 belongs to a Ray cluster"),
+        (["--address", "auto"], "--address auto is for a Ray cluster: add --engine ray"),
+        (["--workers", "2"], "--workers 2 is for a Ray cluster"),
+        (["--gpus-per-worker", "0"], "--gpus-per-worker 0.0 is for a Ray cluster"),
         ([*RAY, "--workers", "0"], "--workers 0 is out of range: expected at least 1"),
-        ([*RAY, "--gpus-per-worker", "-1"], "--gpus-per-worker -1: expected 0, a part of a GPU"),
-        ([*RAY, "--gpus-per-worker", "1.5"], "--gpus-per-worker 1.5: expected 0, a part"),
+        ([*RAY, "--gpus-per-worker", "-1"], "--gpus-per-worker -1: expected 0, a fraction of a GPU"),
+        ([*RAY, "--gpus-per-worker", "1.5"], "--gpus-per-worker 1.5: expected 0, a fraction"),
         ([*RAY, "--gpus-per-worker", "nan"], "--gpus-per-worker nan is out of range: expected a finite number"),
         ([*RAY, "--address", "somewhere"], "--address 'somewhere': expected HOST:PORT"),
         ([*RAY, "--address", "ray://127.0.0.1:10001"], "expected HOST:PORT"),
@@ -69,7 +69,7 @@ def test_a_wrong_data_set_is_told_before_a_cluster_is_started(monkeypatch: pytes
 def test_the_same_options_are_checked_by_rank() -> None:
     result = CliRunner().invoke(cli.probe_app, ["rank", "minilm", "--workers", "2"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--workers 2 belongs to a Ray cluster" in result.stderr
+    assert "--workers 2 is for a Ray cluster" in result.stderr
 
 
 def test_an_address_where_nothing_listens_is_one_line() -> None:

@@ -30,7 +30,7 @@ def test_what_came_meanwhile_stays(tmp_path: Path, there: bool) -> None:
         file.write_text("before")
     check_file("--save", file, SUFFIXES, force=True)
     file.write_text("of another command")
-    with pytest.raises(ProbeError, match=r"a.json' was written by something else in the meantime.*a-1.json"):
+    with pytest.raises(ProbeError, match=r"a.json' was changed by another process and is left unchanged.*a-1.json"):
         write_text("ours", file)
     assert file.read_text() == "of another command"
     assert (tmp_path / "a-1.json").read_text() == "ours"

@@ -394,7 +394,7 @@ COMMANDS = {
 WRONG = {
     "a.jpg": "expected a file ending in .png, .svg, .pdf",
     "a": "expected a file ending in .png, .svg, .pdf",
-    "none/a.png": "there is no folder",
+    "none/a.png": "not found; create it first",
     "folder.png": "is a folder",
 }
 

@@ -260,9 +260,9 @@ def test_settings_without_what_the_footer_needs_are_refused(made: Reported, tmp_
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["none.json"], "there is no file 'none.json'"),
+        (["none.json"], "file 'none.json' not found"),
         (["--out", "page.pdf"], "expected a file ending in .html"),
-        (["--out", "nowhere/page.html"], "there is no folder"),
+        (["--out", "nowhere/page.html"], "folder 'nowhere' not found"),
     ],
 )
 def test_a_wrong_call_gets_exit_code_2(made: Reported, args: list[str], words: str) -> None:

@@ -39,6 +39,8 @@ from probe.layers.random_states import kept_random_states
 
 __all__ = ["Round", "fingerprint", "train_round", "train_rounds"]
 
+# With fewer held-out rows, the choice of an epoch is noise.
+_FEWEST_HELD = 20
 # They read the blocks' states of whole batches.
 _READ_BLOCKS = frozenset({"matryoshka-2d", "adaptive-layer"})
 
@@ -101,7 +103,7 @@ def train_rounds(
         rows = _mine(run, rest, corpus) if options.rounds else rest
         rows = _score(rows, scorer, options) if scorer else rows
         epochs, steps = train_round(run, rows, len(rounds), done=done)
-        rounds.append(Round(len(rows.rows), epochs, rows.defects if options.rounds else notes))
+        rounds.append(Round(len(rows.rows), epochs, (*notes, *rows.defects) if options.rounds else notes))
         done += steps
     run.weights.merge_adapters()
     encoder.model.cpu().eval()
@@ -124,7 +126,15 @@ def _split(data: TuningData, options: TuneOptions) -> tuple[TuningData, list[Row
         except (CallError, DataError) as error:
             reason = str(error).splitlines()[-1]
             return data, [], (f"no rows are held out, and the last epoch is saved: of the held-out rows, {reason}",)
-    return replace(data, rows=tuple(train)), held, ()
+    return replace(data, rows=tuple(train)), held, _warn_of_few(held)
+
+
+def _warn_of_few(held: Sequence[Row]) -> tuple[str, ...]:
+    """Return a note on held-out rows that are too few to choose an epoch reliably."""
+    if not 0 < len(held) < _FEWEST_HELD:
+        return ()
+    rows = "1 held-out row" if len(held) == 1 else f"{len(held)} held-out rows"
+    return (f"warning: the epoch is chosen on {rows} only: expect chance to decide",)
 
 
 def _evaluator(held: Sequence[Row], corpus: Sequence[str]) -> HeldOutRows | None:

@@ -119,7 +119,8 @@ def _pairs_of(row: Listwise) -> list[Pairwise]:
     for label in row.labels:
         if label < 0 or label != int(label):
             raise CallError(
-                f"{row.location}: the label {label:g} is a score: expected grades (0, 1, 2, ...) to form pairs"
+                f"{row.location}: the label {label:g} is a score, not a grade (0, 1, 2, ...), so it forms no "
+                "pairs: use a loss for scores, such as --loss cosent"
             )
     judged = list(zip(row.documents, row.labels, strict=True))
     negatives = tuple(document for document, label in judged if not label)

@@ -128,8 +128,8 @@ def make_and_save(
     pooling: str | None,
     force: bool,
     trust: bool,
-) -> None:
-    """Cut a model, score it, save it, check it in a fresh process, and print its folder.
+) -> "CutModel":
+    """Cut a model, score it, save it, check it in a fresh process, print its folder, and return it.
 
     Args:
         make: Cuts the model.
@@ -160,3 +160,4 @@ def make_and_save(
     say(f"saving {out} and checking it in a fresh process")
     save(changed, out, finish, force=force, check=lambda folder: check_saved(folder, changed, finish, trust=trust))
     typer.echo(out)
+    return changed

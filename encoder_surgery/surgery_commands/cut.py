@@ -56,7 +56,7 @@ def cut(
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
         _fit_lens(spec, split, out, force=folder.force, card=card, loading=loading)
         return
-    make_and_save(
+    changed = make_and_save(
         lambda: cut_model(load_model(model, options), after),
         out,
         lambda data, ranking: score_cut(
@@ -68,7 +68,8 @@ def cut(
         force=folder.force,
         trust=loading.trust_remote_code,
     )
-    say(f"a raw cut can lose most of a model's retrieval quality: {_advise(model, str(out))}")
+    if len(changed.blocks) < changed.original_depth:
+        say(f"a raw cut can lose most of a model's retrieval quality: {_advise(model, str(out))}")
 
 
 def _fit_lens(

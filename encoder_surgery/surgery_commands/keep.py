@@ -1,11 +1,13 @@
 """The command `surgery keep`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import refuses
+from encoder_surgery.shell.output import say
 from encoder_surgery.shell.save_model import (
     NO_SCORING,
     CardFlags,
@@ -14,6 +16,7 @@ from encoder_surgery.shell.save_model import (
     name_folder,
     refuse_for_tower,
 )
+from probe.layers.hookpoint import split_tower
 
 __all__ = ["keep"]
 
@@ -39,9 +42,10 @@ def keep(
     refuse_for_tower(model, {"--dataset": card.dataset})
     chosen = parse_blocks(blocks)
     options = loading.load_options(dtype="float32", device="cpu")
-    make_and_save(
+    out = folder.out or Path(f"{name_folder(model)}-{'-'.join(map(str, chosen))}")
+    changed = make_and_save(
         lambda: keep_blocks(load_model(model, options), chosen),
-        folder.out or Path(f"{name_folder(model)}-{'-'.join(map(str, chosen))}"),
+        out,
         lambda data, ranking: score_kept(
             load_model(model, loading.load_options()), chosen, pooling, dataset=data, options=ranking
         ),
@@ -51,3 +55,6 @@ def keep(
         force=folder.force,
         trust=loading.trust_remote_code,
     )
+    if len(changed.blocks) < changed.original_depth and not split_tower(model)[1]:
+        measure = shlex.join(["probe", "rank", model, str(out)])
+        say(f"without some of its blocks a model can lose most of its retrieval quality: measure it with {measure}")

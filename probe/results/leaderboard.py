@@ -153,7 +153,8 @@ class Leaderboard(Result):
     def cautions(self) -> list[str]:
         """Return all that makes the numbers mean less than they seem to, in short."""
         notes = self.settings.get("adaptors", [])
-        more = [f"{len(notes) - _MOST_NOTES} more notes on adaptors"] if len(notes) > _MOST_NOTES else []
+        left = len(notes) - _MOST_NOTES
+        more = [f"{left} more {'note' if left == 1 else 'notes'} on adaptors: --details"] if left > 0 else []
         return [*super().cautions(), *notes[:_MOST_NOTES], *more]
 
     def brief(self) -> list[str]:
@@ -220,8 +221,22 @@ def _against_pca(row: Row) -> str:
     return EMPTY if row.pca_delta is None else f"{row.pca_delta:+.4f} {show_p_value(row.pca_p_value)}"
 
 
+def _describe_ranks(marked: Sequence[Row], count: int) -> str:
+    """Return some rows of a table by their ranks, runs joined: `rows 1, 3–5 of 9`."""
+    if len(marked) == count:
+        return "all rows"
+    runs: list[list[int]] = []
+    for rank in sorted(row.rank for row in marked):
+        if runs and runs[-1][-1] == rank - 1:
+            runs[-1].append(rank)
+        else:
+            runs.append([rank])
+    shown = ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return f"{'rows' if len(marked) > 1 else 'row'} {shown} of {count}"
+
+
 def _describe_transductive(rows: Sequence[Row]) -> str:
     marked = [row for row in rows if row.transductive]
     labels = "relevance labels" if all(row.labels == "none" for row in marked) else "the labels of these queries"
-    count = f"transductive ({len(marked)} of {len(rows)} rows)"
+    count = f"transductive ({_describe_ranks(marked, len(rows))})"
     return f"{count}: fitted on these same documents (not on {labels}); expect less on documents added later"

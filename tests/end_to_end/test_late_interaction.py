@@ -297,10 +297,10 @@ def test_rankings_of_tokens_are_fused_with_those_of_vectors(
 @pytest.mark.parametrize(
     ("specs", "rules", "message"),
     [
-        (["{m}@3:tokens+{m}@3:mean"], [], "a vector per token"),
-        (["{m}@3:tokens+{m}@3:mean"], ["rrf"], "no baseline"),
+        (["{m}@3:tokens+{m}@3:mean"], [], "one vector per token"),
+        (["{m}@3:tokens+{m}@3:mean"], ["rrf"], "cannot be the baseline"),
         (["{m}@3:mean", "{m}@3:tokens+{m}@3:tokens"], ["rrf"], "with itself"),
-        (["{m}@3:mean", "{m}@3:tokens"], ["rrf"], "beside fusions"),
+        (["{m}@3:mean", "{m}@3:tokens"], ["rrf"], "need a fusion"),
         (["{m}@9:tokens"], [], "out of range"),
     ],
 )

@@ -146,7 +146,7 @@ def compare_cut(folder: Path, after: int, out: Path, *, texts: Sequence[str] = T
 
 
 def _loaded(encoder: Any) -> LoadedModel:
-    loaded: LoadedModel = encoder._reader.model
+    loaded: LoadedModel = encoder.reader.model
     return loaded
 
 

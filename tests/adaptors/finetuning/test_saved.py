@@ -271,5 +271,5 @@ def test_what_is_no_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(CallError, match="nowhere"):
         open_trainable("nowhere", tmp_path)
     write_lines(tmp_path / "a" / "surgery.json", ["{}"])
-    with pytest.raises(ModelError, match=r"modules\.json lists no modules"):
+    with pytest.raises(ModelError, match=r"modules\.json is not a list of modules"):
         open_trainable(str(tmp_path / "a"), tmp_path)

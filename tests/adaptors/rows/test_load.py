@@ -276,7 +276,7 @@ def test_points_come_back_from_lists() -> None:
 @pytest.mark.parametrize(
     ("rows", "error", "words"),
     [
-        ([Pointwise("sun", "star", 0.5, "a.csv:2")], CallError, "a.csv:2: the label 0.5 is a score: expected grades"),
+        ([Pointwise("sun", "star", 0.5, "a.csv:2")], CallError, "a.csv:2: the label 0.5 is a score, not a grade"),
         ([Listwise("sun", ("a", "b"), (-1, -2), "a.csv:2")], CallError, "the label -1 is a score"),
         ([Pointwise("sun", "star", 0, "a.csv:2")], DataError, "a.csv:2: no document is relevant to 'sun'"),
         (

@@ -211,7 +211,7 @@ def test_warnings_stand_below_every_table(case: tuple[dict[str, Any], list[str]]
     drawn = draw(leaderboard(**data), 200)
     assert all(f"\n{line}\n" in drawn for line in expected)
     assert (
-        "transductive (1 of 3 rows): fitted on these same documents (not on relevance labels); expect less on "
+        "transductive (row 2 of 3): fitted on these same documents (not on relevance labels); expect less on "
         "documents added later"
     ) in drawn
 

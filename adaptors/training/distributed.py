@@ -1,5 +1,6 @@
 """Distributed training (`torchrun`, `accelerate launch`) on shared batches."""
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -40,6 +41,13 @@ def init() -> None:
     """Join the process group if there are several processes."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         PartialState(cpu=not torch.cuda.is_available(), timeout=_TIMEOUT)
+        # Threads of the group that outlive the interpreter abort the process.
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def world_size() -> int:

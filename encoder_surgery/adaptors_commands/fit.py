@@ -12,6 +12,7 @@ from encoder_surgery.adaptors_commands.training_flags import FittedDims, OutFold
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
+from probe.errors import CallError, did_you_mean
 
 __all__ = ["fit", "name_adaptor"]
 
@@ -85,9 +86,13 @@ def fit(
 
     A lens maps to the full model's space: with it a cut encoder of queries can search an index of the full model.
     """
+    from adaptors.fitting.kinds import KINDS
     from adaptors.fitting.options import TrainOptions
     from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
+    if kind not in KINDS:
+        hint = did_you_mean(kind, list(KINDS))
+        raise CallError(f"unknown adaptor '{kind}': {hint} (expected adaptors fit KIND [MODEL], kind first)")
     request = FitRequest(
         kind,
         spec,

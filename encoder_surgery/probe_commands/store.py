@@ -61,7 +61,7 @@ def verify(store: StoreFolder) -> None:
         raise ProbeError(
             f"{len(damaged)} of {checked} files are damaged: the next run that needs them encodes their texts again"
         )
-    typer.echo(f"{checked} files, none damaged")
+    typer.echo(f"{checked} {'file' if checked == 1 else 'files'}, none damaged")
 
 
 @store_app.command(epilog="Example: probe store prune --unused-for 30 --dry-run")
@@ -85,6 +85,7 @@ def prune(
     from probe.store.inventory import prune as delete
 
     opened = _open(store)
+    _check_model(opened, model)
     shelves = select_shelves(opened, model, unused_for, everything=everything)
     with working() as report:
         rubbish = find_rubbish(opened, partial(report, "files"))
@@ -97,6 +98,15 @@ def prune(
     _confirm(len(paths), yes)
     files, size = delete(paths)
     typer.echo(f"deleted {files} files, {size / 1e6:.1f} MB")
+
+
+def _check_model(store: "Store", model: str | None) -> None:
+    from probe.store.inventory import list_shelves
+
+    known = sorted({shelf.model for shelf in list_shelves(store)})
+    if model is not None and model not in known:
+        expected = f"expected one of {', '.join(known)}" if known else "the store is empty"
+        raise CallError(f"there are no cached vectors of '{model}': {expected}")
 
 
 def _confirm(count: int, yes: bool) -> None:

@@ -15,7 +15,7 @@ import typer
 from typer.models import ArgumentInfo
 
 from encoder_surgery.shell.given import CheckedCommand
-from encoder_surgery.shell.panels import ADVANCED_PANEL, RUN_PANEL, show_all
+from encoder_surgery.shell.panels import ADVANCED_PANEL, RUN_PANEL, show_all, unwrap
 from encoder_surgery.shell.positional import Positional, both_forms, mark_of
 from encoder_surgery.shell.process import (
     PIPE_CLOSED,
@@ -133,7 +133,7 @@ def friendly(command: Command) -> Command:
     @functools.wraps(command)
     def run(*, debug: bool = False, quiet: bool = False, verbose: bool = False, **values: Any) -> None:
         """Run the command."""
-        _prepare_process()
+        _prepare_process(verbose)
         set_verbosity(quiet=quiet, verbose=verbose)
         if not getattr(command, _SHARED, False):
             leave_to_first()
@@ -156,6 +156,7 @@ def friendly(command: Command) -> Command:
                 raise
             raise _failed(*_explain(error)) from error
 
+    run.__doc__ = unwrap(command.__doc__)
     options = both_forms(_list_options(command), run)
     run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     run.__annotations__ = {option.name: option.annotation for option in options}
@@ -212,7 +213,9 @@ def _group_values(command: Command, values: Mapping[str, Any]) -> dict[str, Any]
     return arguments
 
 
-def _prepare_process() -> None:
+def _prepare_process(verbose: bool) -> None:
+    if verbose:  # the libraries report what they load
+        os.environ.update({"TRANSFORMERS_VERBOSITY": "info", "HF_HUB_VERBOSITY": "info"})
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     open_streams()

@@ -139,7 +139,8 @@ class ResultFlags(FormatFlag):
         if self.format not in ("table", "markdown"):
             raise CallError(f"--columns is for --format table or markdown: {self.format} has all values")
         # The metric columns of a leaderboard are known only once it exists.
-        check_columns([name for name in self._wanted() if "@" not in name], column_names(kind))
+        known = [*column_names(kind), *(["ndcg@10"] if kind == "leaderboard" else [])]
+        check_columns([name for name in self._wanted() if "@" not in name], known)
 
     def _wanted(self) -> tuple[str, ...]:
         """Return the names of the requested columns."""

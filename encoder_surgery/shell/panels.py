@@ -1,12 +1,13 @@
 """Panels of options in a command's help: the usual ones in `--help`, the advanced ones in `--help-all` too."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-__all__ = ["ADVANCED_PANEL", "MAIN_PANEL", "RUN_PANEL", "hidden_advanced", "show_all"]
+__all__ = ["ADVANCED_PANEL", "MAIN_PANEL", "RUN_PANEL", "hidden_advanced", "show_all", "unwrap"]
 
 # The panel that typer opens for options without one.
 MAIN_PANEL = "Options"
@@ -39,3 +40,8 @@ def hidden_advanced(context: Any) -> Iterator[None]:
 
 def _is_advanced(parameter: Any) -> bool:
     return getattr(parameter, "rich_help_panel", None) == ADVANCED_PANEL
+
+
+def unwrap(text: str | None) -> str:
+    """Return a docstring with one line per paragraph, as the help wraps lines itself."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n"))

@@ -78,8 +78,9 @@ def both_forms(parameters: Sequence[inspect.Parameter], command: Any) -> list[in
 def _split(parameter: inspect.Parameter, kind: Any, mark: Positional) -> list[inspect.Parameter]:
     """Return the two parameters that typer sees for one."""
     help = mark.help + _describe_default(parameter.default)
-    argument = typer.Argument(help=help, metavar=parameter.name.upper().removesuffix("S"), autocompletion=mark.complete)
-    option = typer.Option(*mark.names, help="The same, as an option.", autocompletion=mark.complete)
+    name = parameter.name.upper().removesuffix("S")
+    argument = typer.Argument(help=help, metavar=name, autocompletion=mark.complete)
+    option = typer.Option(*mark.names, help=f"{name} as an option.", autocompletion=mark.complete)
     made = (parameter.name, argument), (parameter.name + _SUFFIX, option)
     return [parameter.replace(name=name, default=None, annotation=Annotated[kind | None, info]) for name, info in made]
 

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
@@ -18,6 +18,9 @@ from encoder_surgery.shell.save_model import (
 )
 from probe.errors import CallError
 from probe.layers.hookpoint import split_tower
+
+if TYPE_CHECKING:
+    from surgery.cutting.blocks import CutModel
 
 __all__ = ["cut"]
 
@@ -55,6 +58,8 @@ def cut(
             raise CallError("--lens is fitted to the texts of a data set: give one with --dataset")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
         _fit_lens(spec, split, out, force=folder.force, card=card, loading=loading)
+        heal = shlex.join(["adaptors", "heal", str(out), "-d", card.dataset])
+        say(f"to recover more of the full model's quality, train it towards the full model's vectors: {heal}")
         return
     changed = make_and_save(
         lambda: cut_model(load_model(model, options), after),
@@ -69,7 +74,15 @@ def cut(
         trust=loading.trust_remote_code,
     )
     if len(changed.blocks) < changed.original_depth:
+        _warn_of_head(changed)
         say(f"a raw cut can lose most of a model's retrieval quality: {_advise(model, str(out))}")
+
+
+def _warn_of_head(changed: "CutModel") -> None:
+    """Warn of modules after the pooling with weights: they are saved with a cut, though made for the last layer."""
+    names = [type(module).__name__ for module in list(changed.pipeline or ())[1:] if list(module.parameters())]
+    if names:
+        say(f"warning: the original's {', '.join(names)} after the pooling was made for its last layer and is kept")
 
 
 def _fit_lens(

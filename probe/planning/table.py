@@ -41,9 +41,9 @@ def plan_lines(plan: Plan) -> list[str]:
         _rate_line(plan),
         _sweep_line(plan),
         *_store_lines(plan),
-        "cut here: parameters, FLOP and time of a model cut after the layer. Counted are the matrix products: "
-        "2 x weights + 4 x tokens x width of the heads, per token and block; tokenization, padding, embedding "
-        "lookups and disk access are not",
+        "cut here: parameters, FLOP and time of a model cut after the layer. FLOP are those of the matrix "
+        "products: 2 x weights + 4 x tokens x width of the heads, per token and block, without tokenization, padding, "
+        "embedding lookups and disk access",
     ]
 
 

@@ -50,6 +50,7 @@ class _Candidate:
     price_text: str
     marks: tuple[str, ...] = ()
     tone: int = 0
+    width: int = 0
 
     def tile(self, label: str, measure: str, *more: str) -> Tile:
         """Return it as a tile."""
@@ -71,6 +72,7 @@ def leaderboard_tiles(result: Leaderboard) -> tuple[Tile, ...]:
             price=price(row),
             price_text=words(row) if price(row) is not None else "",
             marks=_marks(row, result),
+            width=row.dim or 0,
             tone=NEUTRAL if row.dim is None else tone_of(0, adapted=row.adaptor is not None),
         )
         for row in rows
@@ -136,7 +138,6 @@ def _tiles(candidates: Sequence[_Candidate], measure: str) -> tuple[Tile, ...]:
 
 
 def _cheapest(priced: Sequence[tuple[float, _Candidate]], enough: float = -math.inf) -> _Candidate:
-    """Return the cheapest encoder of those that score enough; of equally cheap ones the best."""
-    return min((entry for entry in priced if entry[1].score >= enough), key=lambda entry: (entry[0], -entry[1].score))[
-        1
-    ]
+    """Return the cheapest encoder of those that score enough; of equally cheap ones the shortest, then the best."""
+    passing = [entry for entry in priced if entry[1].score >= enough]
+    return min(passing, key=lambda entry: (entry[0], entry[1].width, -entry[1].score))[1]

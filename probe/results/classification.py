@@ -162,7 +162,8 @@ class ClassificationResult(Result):
         interval, base = self.interval_of(full), self.score_of(floor)
         top = f"full model {self.score_of(full):.3f}, majority-class baseline {base:.3f}"
         if full.collapsed or interval is None or interval[0] <= base:
-            return f"Nothing shows that the full model reads the label ({self.measure}: {top})."
+            other = self._other_measure(full, floor)
+            return f"Nothing shows that the full model reads the label ({self.measure}: {top}){other}."
         others = [row for row in self.rows if row.control is None and row is not full and not row.collapsed]
         if not others:
             return f"The full model reads the label ({self.measure}: {top})."
@@ -177,6 +178,17 @@ class ClassificationResult(Result):
         span = _span([f"{score:.3f}" for score in (scores[0], scores[-1])])
         gain = f"{share} of the full model's gain over the majority-class baseline"
         return f"{_name_layers(others)} {gain} ({self.measure} {span}, {top}){tested}."
+
+    def _other_measure(self, full: ClassificationRow, floor: ClassificationRow) -> str:
+        """Return what the measure that does not rank shows, if it shows that the full model reads the label."""
+        measures = {
+            "accuracy": (full.accuracy, full.accuracy_ci95, floor.accuracy),
+            "macro-f1": (full.macro_f1, full.macro_f1_ci95, floor.macro_f1),
+        }
+        for name, (score, interval, base) in measures.items():
+            if name != self.measure.lower() and interval is not None and interval[0] > base and not full.collapsed:
+                return f", but its {name} is above the baseline's ({score:.3f}, {base:.3f}): see --metric {name}"
+        return ""
 
     def warnings(self) -> list[str]:
         """Return the defects of the data, and the rows whose vectors are all equal."""

@@ -56,7 +56,10 @@ class Tested(Protocol):
 
 def show_number(value: float | None, form: str) -> str:
     """Return a number in a format, or a dash for None."""
-    return "–" if value is None else format(value, form)
+    if value is None:
+        return "–"
+    text = format(value, form)
+    return format(0.0, form) if text.startswith("-") and not text.strip("-0.%") else text
 
 
 def show_p_value(value: float | None, *, starred: bool = False) -> str:

@@ -14,7 +14,7 @@ from probe.models.sources import find_offline
 __all__ = ["KnownModel", "list_models", "model_notes", "models_table"]
 
 _TOWERS = "two towers"
-_EXPLANATION = "offline: available without a network; any other hub id or folder works as a model, too"
+_EXPLANATION = "offline: available without a network; any other hub id or folder is a model too"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _other_lines(models: list[KnownModel]) -> list[str]:
 
 def _tower_lines(models: list[KnownModel]) -> list[str]:
     names = [model.alias for model in models if model.pooling is None]
-    line = f"{_TOWERS}: one for images, one for texts, each with a pooling of its own; choose one, such as "
+    line = f"{_TOWERS}: one for images, one for texts, each with its own pooling; choose one, such as "
     return [line + " or ".join(f"{names[0]}@{tower}" for tower in TOWERS)] if names else []
 
 

@@ -218,7 +218,7 @@ def _show_parameters(row: Row) -> str:
 
 
 def _against_pca(row: Row) -> str:
-    return EMPTY if row.pca_delta is None else f"{row.pca_delta:+.4f} {show_p_value(row.pca_p_value)}"
+    return EMPTY if row.pca_delta is None else f"{show_number(row.pca_delta, '+.4f')} {show_p_value(row.pca_p_value)}"
 
 
 def _describe_ranks(marked: Sequence[Row], count: int) -> str:

@@ -110,7 +110,7 @@ def store_table(shelves: list[ShelfSummary]) -> Table:
         words = (shelf.model, shelf.dataset, shelf.side, shelf.dtype)
         table.add_row(*map(Text, words), *map(str, numbers), f"{shelf.bytes / 1e6:.1f}", shelf.used[:16])
     total = sum(shelf.bytes for shelf in shelves) / 1e6
-    table.caption = f"{len(shelves)} entries, {total:.1f} MB"
+    table.caption = f"{len(shelves)} {'entry' if len(shelves) == 1 else 'entries'}, {total:.1f} MB"
     return table
 
 

@@ -337,3 +337,8 @@ def test_a_lens_is_held_against_the_full_model_on_the_screen_and_in_the_card(
     card = (out / "README.md").read_text(encoding="utf-8")
     (row,) = [line for line in card.splitlines() if f" {full} " in line and line.startswith("|")]
     assert "baseline" in row
+
+
+def test_a_model_in_the_place_of_the_kind_is_explained() -> None:
+    result = CliRunner().invoke(cli.adaptors_app, ["fit", "minilm", "-d", "docstrings"])
+    assert (result.exit_code, "expected adaptors fit KIND [MODEL], kind first" in result.stderr) == (2, True)

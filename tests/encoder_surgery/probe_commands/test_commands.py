@@ -241,6 +241,8 @@ def test_store_prune_deletes_what_is_named_after_a_rehearsal(model: str, filled:
     rehearsal = run("store", "prune", "--store", filled, "--model", model, "--dry-run")
     assert len(rehearsal.stdout.splitlines()) == 2
     assert len(list(filled.rglob("*.safetensors"))) == 2
+    unknown = run("store", "prune", "--store", filled, "--model", "minlm", "--yes")
+    assert (unknown.exit_code, f"no cached vectors of 'minlm': expected one of {model}" in unknown.stderr) == (2, True)
     refused = run("store", "prune", "--store", filled, "--model", model)
     assert (refused.exit_code, "add --yes" in refused.stderr) == (2, True)
     assert "deleted 4 files" in run("store", "prune", "--store", filled, "--model", model, "--yes").stdout

@@ -91,6 +91,14 @@ def test_keep_names_its_folder_after_the_blocks(model: str, tmp_path: Path, monk
     result = run("keep", "-m", model, "--blocks", "1,3", "--pooling", "cls")
     assert result.stdout.strip() == "bert-1-3"
     assert json.loads((tmp_path / "bert-1-3" / "surgery.json").read_text())["pooling"] == "cls"
+    assert "can lose most of its retrieval quality" in result.stderr
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_nothing_is_said_of_a_loss_where_every_block_is_kept(model: str, tmp_path: Path) -> None:
+    for number, words in enumerate((["cut", "--after", "3"], ["keep", "--blocks", "1-3"])):
+        result = run(*words, "-m", model, "-o", tmp_path / str(number))
+        assert (result.exit_code, "can lose" in result.stderr) == (0, False)
 
 
 WRONG_CALLS = {

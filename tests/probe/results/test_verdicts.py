@@ -182,6 +182,17 @@ def classified(*scores: float, floor: float = 0.4, p_value: float = 0.5) -> Clas
     return ClassificationResult("", "", settings, tuple(rows))
 
 
+def test_the_other_measure_is_named_where_it_alone_shows_something() -> None:
+    board = classified(0.5, 0.44)
+    full, floor = board.rows[1], board.rows[2]
+    rows = (board.rows[0], replace(full, macro_f1=0.7, macro_f1_ci95=(0.6, 0.8)), replace(floor, macro_f1=0.45))
+    assert (
+        replace(board, rows=rows)
+        .verdict()
+        .endswith("but its macro-f1 is above the baseline's (0.700, 0.450): see --metric macro-f1.")
+    )
+
+
 def test_probes_are_placed_between_the_majority_class_and_the_full_model() -> None:
     assert classified(0.916, 0.931, 0.962, floor=0.396).verdict() == (
         "Layers 0–1 reach 92–95% of the full model's gain over the majority-class baseline (accuracy 0.916–0.931, "

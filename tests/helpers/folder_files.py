@@ -277,7 +277,7 @@ FILES: dict[str, FolderForm] = {
     "lfs-pointer": _refused(_after(_pointer), "lfs"),
     "truncated-file": _refused(_after(_truncate)),
     "no-weights": _refused(_unlink("model.safetensors")),
-    "quantised": _refused(_json("config.json", quantization_config={"quant_method": "gptq", "bits": 4}), "quantis"),
+    "quantised": _refused(_json("config.json", quantization_config={"quant_method": "gptq", "bits": 4}), "quantiz"),
     # Code of the folder's own.
     "code-pooling": _refused(_after(_code_pooling), "trust"),
     "code-pooling-trusted": FolderForm(_after(_code_pooling), "either", "either", trust=True),

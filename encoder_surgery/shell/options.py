@@ -86,8 +86,10 @@ DropSameId = Annotated[
 MetricName = Annotated[
     str, flag("ndcg, map, recall, precision, mrr or success, with @cut-off.", autocompletion=complete_metrics)
 ]
-Similarity = Annotated[Literal["own", "cosine", "dot", "euclidean", "manhattan"], flag("Similarity of two vectors.")]
-Seed = Annotated[int, flag("Random seed.", metavar="INT", min=0, max=GREATEST_SEED)]
+Similarity = Annotated[
+    Literal["own", "cosine", "dot", "euclidean", "manhattan"], advanced("Similarity of two vectors.")
+]
+Seed = Annotated[int, advanced("Random seed.", metavar="INT", min=0, max=GREATEST_SEED)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Maximum length in tokens; default: the model's own.")]
 OutFolder = Annotated[Path, flag("Output folder.", "--out", "-o")]

@@ -13,6 +13,8 @@ __all__ = ["ADVANCED_PANEL", "MAIN_PANEL", "RUN_PANEL", "hidden_advanced", "show
 MAIN_PANEL = "Options"
 RUN_PANEL = "Run"
 ADVANCED_PANEL = "Advanced"
+# Panels whose options all are advanced.
+_ADVANCED = frozenset({ADVANCED_PANEL, "Loss", "Hard negatives"})
 
 _ALL = "encoder_surgery.help_all"
 
@@ -39,7 +41,7 @@ def hidden_advanced(context: Any) -> Iterator[None]:
 
 
 def _is_advanced(parameter: Any) -> bool:
-    return getattr(parameter, "rich_help_panel", None) == ADVANCED_PANEL
+    return getattr(parameter, "rich_help_panel", None) in _ADVANCED
 
 
 def unwrap(text: str | None) -> str:

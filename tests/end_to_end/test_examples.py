@@ -129,3 +129,11 @@ def test_no_fence_is_missed() -> None:
 def test_a_wrong_option_of_an_example_that_is_not_run_is_seen() -> None:
     with pytest.raises(Exception, match="--colour"):
         parses(["probe", "layers", "--colour", "red"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["probe layers --model arctic-m", "surgery cut --after 5", "probe layers --model minilm", "probe layers minilm"],
+)
+def test_the_first_commands_anybody_types_are_calls(line: str) -> None:
+    assert parses(line.split())

@@ -86,9 +86,7 @@ DropSameId = Annotated[
 MetricName = Annotated[
     str, flag("ndcg, map, recall, precision, mrr or success, with @cut-off.", autocompletion=complete_metrics)
 ]
-Similarity = Annotated[
-    Literal["own", "cosine", "dot", "euclidean", "manhattan"], advanced("Similarity of two vectors.")
-]
+Similarity = Annotated[Literal["own", "cosine", "dot", "euclidean", "manhattan"], advanced("Similarity measure.")]
 Seed = Annotated[int, advanced("Random seed.", metavar="INT", min=0, max=GREATEST_SEED)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Maximum length in tokens; default: the model's own.")]

@@ -55,7 +55,7 @@ def cut(
                 f"--after {after} --lens: layer 0 is the embeddings only, not an encoder: expected --after 1 or higher"
             )
         if card.dataset is None:
-            raise CallError("--lens is fitted to the texts of a data set: give one, such as -d docstrings")
+            raise CallError("--lens is fitted to the texts of a data set: add --dataset, such as -d docstrings")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
         _fit_lens(spec, split, out, force=folder.force, card=card, loading=loading)
         heal = shlex.join(["adaptors", "heal", str(out), "-d", card.dataset])

@@ -1,6 +1,7 @@
 """The documentation: it builds without a warning, its links lead somewhere, and its pages say what the code says."""
 
 import ast
+import ast
 import json
 import logging
 import re
@@ -109,6 +110,23 @@ def test_the_files_and_names_a_page_speaks_of_are_there(page: Path) -> None:
     assert [file for file in files if not (ROOT / file).is_file()] == []
     named = re.findall(r"`(_?[A-Z_]{4,})` (?:of|in) `([\w./]+)`", text)
     assert [name for name, file in named if not re.search(rf"^{name}\b", (ROOT / file).read_text(), re.M)] == []
+
+
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+(?![\w-])")
+# Options of other programs: ray, torchrun, pip, ruff, mkdocs, twine; typer adds --help by itself.
+OTHERS = {"--help", "--head", "--port", "--nproc-per-node", "--no-python", "--force-reinstall", "--check", "--strict"}
+
+
+def test_every_option_that_a_page_or_a_message_names_is_there() -> None:
+    known = {name for command in COMMANDS.values() for one in command.params for name in one.opts} | OTHERS
+    texts = [(page, page.read_text(encoding="utf-8")) for page in (*all_pages(), ROOT / "CONTRIBUTING.md")]
+    for package in ("probe", "surgery", "adaptors", "encoder_surgery"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            words = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+            texts.append((file, "\n".join(words)))
+    unknown = {f"{file.relative_to(ROOT)}: {name}" for file, text in texts for name in OPTION.findall(text)}
+    assert sorted(one for one in unknown if one.rpartition(" ")[2] not in known) == []
 
 
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")

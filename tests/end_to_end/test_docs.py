@@ -1,7 +1,6 @@
 """The documentation: it builds without a warning, its links lead somewhere, and its pages say what the code says."""
 
 import ast
-import ast
 import json
 import logging
 import re

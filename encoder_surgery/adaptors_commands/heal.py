@@ -9,11 +9,10 @@ import typer
 from encoder_surgery.adaptors_commands.training_flags import BatchSize, Longest, OutFolder, TrainingOutput
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.options import StoreFlags, check_rate
+from encoder_surgery.shell.options import Seed, StoreFlags, check_rate
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import name_folder
-from probe.errors import GREATEST_SEED
 
 if TYPE_CHECKING:
     from adaptors.healing.trainer import HealOptions
@@ -33,7 +32,7 @@ class HealFlags:
     lr: Annotated[float, flag("Peak learning rate.", callback=check_rate)] = 3e-4
     batch_size: BatchSize = 16
     max_tokens: Longest = None
-    seed: Annotated[int, flag("Random seed.", min=0, max=GREATEST_SEED)] = 0
+    seed: Seed = 0
 
 
 @friendly

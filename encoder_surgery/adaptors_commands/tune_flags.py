@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from encoder_surgery.adaptors_commands.training_flags import BatchSize, Longest, TrainingOutput
 from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.options import check_rate, parse_dims
-from probe.errors import GREATEST_SEED, CallError
+from encoder_surgery.shell.options import Seed, check_rate, parse_dims
+from probe.errors import CallError
 
 if TYPE_CHECKING:
     from adaptors.finetuning.options import TuneOptions
@@ -88,7 +88,7 @@ class ScheduleFlags:
     batch_size: BatchSize = 32
     max_tokens: Longest = None
     warmup_ratio: Annotated[float, flag("Share of the steps for learning-rate warm-up.", min=0, max=1)] = 0.1
-    seed: Annotated[int, flag("Random seed.", min=0, max=GREATEST_SEED)] = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def wanted_pages() -> dict[Path, str]:
 
 
 def stale_pages() -> list[str]:
-    """Return what is wrong with the pages as they lie there, one line each; nothing when all is well."""
+    """Return one line per page that is out of date or describes nothing; empty if all are current."""
     wanted = wanted_pages()
     here = {file for folder in ("commands", "python") for file in (_DOCS / folder).glob("*.md")}
     orphans = here - set(wanted) - {_DOCS / "python" / "index.md"}
@@ -122,7 +122,7 @@ def _example(command: Any) -> str:
 
 
 def _by_hand(file: Path) -> str:
-    """Return what stands between the marks of a page that is there."""
+    """Return the hand-written part of an existing page."""
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     return text.partition(_BEGIN)[2].partition(_END)[0].lstrip("\n")
 

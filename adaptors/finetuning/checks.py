@@ -2,7 +2,7 @@
 
 from adaptors.finetuning.encoder import TrainableEncoder, check_tokens
 from adaptors.finetuning.loss_build import make_tuning_loss
-from adaptors.finetuning.loss_catalog import TUNING_LOSSES
+from adaptors.finetuning.loss_catalog import TUNING_LOSSES, WRAPPERS
 from adaptors.finetuning.options import Goal, TuneOptions
 from adaptors.rows.columns import LISTS
 from adaptors.rows.load import TuningData
@@ -15,8 +15,7 @@ from probe.errors import CallError
 __all__ = ["check_rows", "check_tuning"]
 
 # They access the transformer module of sentence-transformers directly.
-_OF_ONE_PROCESS = frozenset({"matryoshka-2d", "adaptive-layer"})
-_OF_ONE_MODEL = _OF_ONE_PROCESS | {"gist"}
+_OF_ONE_MODEL = frozenset({"gist", *(name for name, wrapper in WRAPPERS.items() if wrapper.reads_blocks)})
 
 
 def check_tuning(encoder: TrainableEncoder, options: TuneOptions) -> None:
@@ -82,7 +81,7 @@ def _check_processes(goal: Goal, batch: int) -> None:
     if batch % (count := world_size()):
         raise CallError(f"--batch-size {batch}: expected a multiple of {count}, as {count} processes share it")
     for name in goal.wrap:
-        if name in _OF_ONE_PROCESS and count > 1:
+        if WRAPPERS[name].reads_blocks and count > 1:
             raise CallError(f"'{name}' does not support several processes: start one process, or leave it out")
 
 

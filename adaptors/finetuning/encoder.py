@@ -19,6 +19,7 @@ from probe.encoding.hookpoints import own_pooling
 from probe.errors import CallError, ModelError, check_type, first_line
 from probe.layers.hookpoint import TOWERS, split_name, split_tower
 from probe.layers.layer_stack import LayerStack, find_layers
+from probe.models.in_memory import name_of
 from probe.models.info import ModelFiles, find_files
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_files
@@ -145,7 +146,16 @@ def _open_object(model: Any) -> TrainableEncoder:
         save(model, folder)
     opened = open_trainable(folder)
     weakref.finalize(opened.model, made.cleanup)
-    return opened
+    if isinstance(model, SentenceTransformer):
+        _correct_origin(opened.folder, name_of(model))
+        return replace(opened, name=name_of(model))
+    return replace(opened, name=str(model.fusion) if isinstance(model, FusedModel) else model.source.name)
+
+
+def _correct_origin(folder: Path, name: str) -> None:
+    """Record the name of a model that was copied from memory in place of the folder of its copy."""
+    facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    write_json(folder / PROVENANCE, {**facts, "from": name})
 
 
 def open_changed(encoder: TrainableEncoder, change: Callable[[Path], object]) -> TrainableEncoder:

@@ -37,7 +37,7 @@ def make_tuning_loss(name: str, model: Any, options: LossOptions, *, wrap: Seque
     _check_dims(options.dims, model.get_embedding_dimension())
     loss = chosen.make(options, model)
     for wrapper in wrappers:
-        if getattr(loss, "uses_gradient_cache", False) and not wrapper.cacheable:
+        if getattr(loss, "uses_gradient_cache", False) and wrapper.reads_blocks:
             raise CallError(f"{wrapper.name} cannot wrap '{name}' with a gradient cache: leave out --mini-batch")
         loss = wrapper.make(options, model, loss)
     return loss

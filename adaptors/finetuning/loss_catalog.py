@@ -206,7 +206,6 @@ _WRAPPERS = (
         "Matryoshka2dLoss",
         _DIMS,
         needs=frozenset({"dims"}),
-        cacheable=False,
         over=frozenset({"prefixes", "layers"}),
     ),
     Wrapper(
@@ -214,7 +213,6 @@ _WRAPPERS = (
         "L at the last layer and at others, with KL between them",
         "Li et al. 2024 (2D Matryoshka)",
         "AdaptiveLayerLoss",
-        cacheable=False,
         over=frozenset({"layers"}),
     ),
     Wrapper(

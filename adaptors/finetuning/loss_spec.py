@@ -37,6 +37,11 @@ class LossOptions:
     symmetric: bool = False
     weight: float | None = None
 
+    def __post_init__(self) -> None:
+        """Accept a single prefix length, or any sequence of them."""
+        dims: Any = self.dims
+        object.__setattr__(self, "dims", (dims,) if isinstance(dims, int) else tuple(dims))
+
     def given(self) -> set[str]:
         """Return the names of the given settings."""
         return {name for name, value in vars(self).items() if value is not None and value is not False and value != ()}
@@ -127,9 +132,12 @@ class Wrapper(LossEntry):
     """A wrapper of a tuning loss; it requires the same data as the inner loss.
 
     Attributes:
-        cacheable: Whether the inner loss may have a gradient cache.
         over: Repeats the loss over `prefixes` of the vectors or `layers`; empty if it adds a penalty.
     """
 
-    cacheable: bool = True
     over: frozenset[str] = frozenset()
+
+    @property
+    def reads_blocks(self) -> bool:
+        """Whether it reads the states of the blocks, which the forward pass of whole batches alone has."""
+        return "layers" in self.over

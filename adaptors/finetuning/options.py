@@ -39,9 +39,10 @@ class Goal:
             CallError: The loss or a wrapper does not exist.
         """
         loss, implied = find_loss(self.loss)
+        wrap = (self.wrap,) if isinstance(self.wrap, str) else self.wrap
         given = {name: getattr(self.settings, name) for name in self.settings.given()}
         object.__setattr__(self, "loss", loss.name)
-        object.__setattr__(self, "wrap", tuple(find_wrapper(name).name for name in self.wrap))
+        object.__setattr__(self, "wrap", tuple(find_wrapper(name).name for name in wrap))
         object.__setattr__(self, "settings", replace(self.settings, **{**implied, **given}))
 
 
@@ -69,12 +70,12 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Check that the numbers are in range."""
-        check_number("epochs", self.epochs, 1)
+        check_number("--epochs", self.epochs, 1)
         check_number("--batch-size", self.batch_size, 1)
         check_number("--lr", self.lr, above=0)
         check_number("--warmup-ratio", self.warmup_ratio, 0, most=1)
         check_number("--max-tokens", self.max_tokens, 1)
-        check_number("seed", self.seed, 0, most=GREATEST_SEED)
+        check_number("--seed", self.seed, 0, most=GREATEST_SEED)
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ class TuneOptions:
 
     def __post_init__(self) -> None:
         """Check that the numbers are in range."""
-        check_number("rounds", self.rounds, 0)
-        check_number("hold_out", self.hold_out, 0, most=0.9)
+        check_number("--rounds", self.rounds, 0)
+        check_number("--hold-out", self.hold_out, 0, most=0.9)
 
     @classmethod
     def of(cls, **settings: Any) -> "TuneOptions":

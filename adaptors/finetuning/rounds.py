@@ -14,6 +14,7 @@ from torch import nn
 from adaptors.finetuning.checks import check_rows, check_tuning
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.finetuning.evaluator import HeldOutRows, hold_out
+from adaptors.finetuning.loss_catalog import WRAPPERS
 from adaptors.finetuning.options import Goal, TuneOptions
 from adaptors.finetuning.parameters import TrainedWeights, choose_weights
 from adaptors.finetuning.trainer import TuningRun, as_dataset, make_trainer
@@ -41,8 +42,6 @@ __all__ = ["Round", "fingerprint", "train_round", "train_rounds"]
 
 # With fewer held-out rows, the choice of an epoch is noise.
 _FEWEST_HELD = 20
-# They read the blocks' states of whole batches.
-_READ_BLOCKS = frozenset({"matryoshka-2d", "adaptive-layer"})
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,7 @@ def _bounded(run: TuningRun, data: TuningData, trainer: EncoderTrainer, *, say: 
         rows = min(rows, int(getattr(loss, "mini_batch_size", rows)))
     train = as_dataset(data, run.options)
     columns = [] if run.encoder.is_paired else [list(train[name]) for name in train.column_names]
-    splits = not run.encoder.is_fused and not _READ_BLOCKS & {goal.loss, *goal.wrap}
+    splits = not run.encoder.is_fused and not any(WRAPPERS[name].reads_blocks for name in goal.wrap)
     return bounded(run.encoder.model, columns, rows, splits=splits, say=say and is_first())
 
 

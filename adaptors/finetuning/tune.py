@@ -21,7 +21,7 @@ from adaptors.training.distributed import is_first
 from adaptors.training.epochs import Epoch, describe_choice, epochs_section
 from adaptors.training.trainer import is_fast
 from probe.data.dataset import Dataset
-from probe.errors import CallError, check_type
+from probe.errors import CallError, DataError, check_type
 from surgery.saving.save import check_out
 
 __all__ = ["TuneResult", "tune"]
@@ -82,16 +82,18 @@ def tune(
     if chosen.scope.lora is not None:
         check_peft()
     rows = _load_rows(data, chosen)
+    if not rows.rows:
+        raise DataError(f"'{rows.name}' has no training rows: expected at least one")
     for defect in rows.defects:
         _log.info("%s: %s", rows.name, defect)
     encoder = open_trainable(model)
     _log.info("loaded %s and %s", rows.name, encoder.name)
     trained_files(encoder, encoder.folder)  # fails before the training if the result could not be saved
     chosen = replace(chosen, goal=_complete(chosen.goal, encoder))
-    look = RowSample(encoder.model, rows.rows)
-    before = [look()] if chosen.sample else []
+    look = RowSample(encoder.model, rows.rows) if chosen.sample else None
+    before = [look()] if look else []
     rounds = train_rounds(encoder, rows, candidate_texts(rows), options=replace(chosen, goal=_open_guide(chosen.goal)))
-    samples = (*before, look()) if before else ()
+    samples = (*before, look()) if look else ()
     tuned = _describe(encoder, rows, chosen, rounds=rounds)
     result = TuneResult(tuned=tuned, rounds=rounds, samples=samples)
     if out is not None and is_first():
@@ -100,6 +102,8 @@ def tune(
 
 
 def _load_rows(data: str | Path | Dataset | TuningData, options: TuneOptions) -> TuningData:
+    if options.columns and not isinstance(data, str | Path):
+        raise CallError("columns are for a file of rows: leave them out")
     if isinstance(data, TuningData):
         return data
     if isinstance(data, Dataset):

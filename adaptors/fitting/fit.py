@@ -121,8 +121,7 @@ def fit(
     """
     options, training = RunOptions.of(options), training or TrainOptions()
     _check_kind(kind, labels, training)
-    given = _select_texts(data, split, labels)
-    texts = replace(given, corpus=options.apply_id_rule(given.corpus))
+    texts = _select_texts(data, split, labels)
     resolved = resolve_specs(as_specs([spec]), options.load, options.store, similarity=options.similarity)
     _check_single(resolved)
     shown = _beside_full(resolved) if KINDS[kind].maps_to_final else resolved
@@ -142,6 +141,8 @@ def fit(
 def _select_texts(data: str | Path | Dataset | FitTexts, split: str | None, labels: str) -> FitTexts:
     if isinstance(data, str | Path):
         return select_fit_data(str(data), load_dataset(data, split), labels)
+    if split is not None:
+        raise CallError(f"split '{split}' is for the name or path of a data set: load that split with load_dataset")
     return as_fit_texts(data, labels)
 
 

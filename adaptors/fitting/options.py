@@ -35,9 +35,9 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Check that the numbers are in range."""
-        check_number("steps", self.steps, 1)
+        check_number("--steps", self.steps, 1)
         check_number("--lr", self.lr, above=0)
-        check_number("seed", self.seed, 0, most=GREATEST_SEED)
+        check_number("--seed", self.seed, 0, most=GREATEST_SEED)
 
 
 @dataclass(frozen=True)

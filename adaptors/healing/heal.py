@@ -128,6 +128,8 @@ def _choose_options(options: HealOptions | None, settings: dict[str, Any]) -> He
     for name in settings:
         if name not in known:
             raise CallError(f"unknown option '{name}': {did_you_mean(name, known)}")
+    if {"minutes", "steps"} <= settings.keys():
+        raise CallError("steps and minutes exclude each other: give only one of them")
     minutes = settings.pop("minutes", None)
     budget = None if minutes is None else Budget(minutes)
     return HealOptions(**{"bfloat16": is_fast(), **settings}, budget=budget)
@@ -145,10 +147,10 @@ def _open_student(cut: Trainable) -> TrainableEncoder:
 
 def _train(teacher: str, cut: TrainableEncoder, texts: HealTexts, *, options: HealOptions) -> HealResult:
     student, start = _begin(teacher, cut, texts, options=options)
-    look = HealSample(student.model, texts, options.seed)
-    before = [look()] if options.sample else []
+    look = HealSample(student.model, texts, options.seed) if options.sample else None
+    before = [look()] if look else []
     state = train_student(student, texts, options)
-    samples = (*before, look()) if before else ()
+    samples = (*before, look()) if look else ()
     described = Tuned(student, TrainedOn("healed", texts.seen), Path(cut.name).name, "")
     result = HealResult(tuned=described, samples=samples, teacher=teacher, state=state)
     return _with_words(result, f"{start} {_describe(result, texts, options)}")

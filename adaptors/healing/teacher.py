@@ -26,9 +26,11 @@ def find_teacher(student: TrainableEncoder, named: str | None) -> str:
     if named is not None:
         return named
     way_out = "give the full model with --teacher"
-    if not (Path(student.name) / PROVENANCE).is_file():
+    record = student.folder / PROVENANCE
+    origin = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    is_copy = student.folder != Path(student.name)
+    if is_copy and "fused" not in origin and len(origin.get("blocks", ())) >= origin.get("original_depth", 0):
         raise CallError(f"'{student.name}' has no record of its original model: {way_out}")
-    origin = json.loads((Path(student.name) / PROVENANCE).read_text(encoding="utf-8"))
     found = origin.get("from")
     if not isinstance(found, str):
         kind = "is a fused model" if "fused" in origin else "has no record of its original model"

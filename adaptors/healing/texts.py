@@ -59,7 +59,8 @@ def load_heal_texts(data: HealData) -> list[FitTexts]:
             mapping from names to texts.
 
     Returns:
-        One value per name. For a data set, the documents and the queries of its training split. For a text or Markdown
+        One value per name. For the name of a data set, the documents and the queries of its training split; for
+        a loaded one, only the documents. For a text or Markdown
         file, passages of about 150 words with their headings; for a JSONL or CSV file, the full column `text`; without
         duplicates.
 
@@ -67,6 +68,8 @@ def load_heal_texts(data: HealData) -> list[FitTexts]:
         CallError: The file or data set does not exist.
         DataError: It is malformed or has no text.
     """
+    if isinstance(data, Sequence | Mapping) and not data:
+        raise CallError("data is empty: expected a file, a data set, a list of them, or texts as {'mine': texts}")
     if isinstance(data, Mapping):
         return [FitTexts(_as_documents(name, texts)) for name, texts in data.items()]
     several = [data] if isinstance(data, str | Path | Dataset) else data

@@ -81,6 +81,11 @@ def find_form(path: Path, places: Mapping[str, str], given: Mapping[str, str]) -
         raise DataError(
             f"{label(path)}:1: column {names} is missing: found {_list(places)} ({kinds[0]})\n{_expected()}"
         )
+    if "neg" in found and kinds[0] != "lists of positives":
+        raise DataError(
+            f'{label(path)}:1: column "{found["neg"]}" belongs to pos, not to {kinds[0]} rows: found {_list(places)}\n'
+            f"{_expected()}"
+        )
     more = {"pair-wise": _order_negatives(found, places), "lists of positives": [n for n in ("neg",) if n in found]}
     return Form(kinds[0], {name: found[name] for name in (*wanted, *more.get(kinds[0], []))})
 

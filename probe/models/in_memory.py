@@ -22,13 +22,19 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import PreTrainedModel
 
-__all__ = ["read_sentence_transformer"]
+__all__ = ["name_of", "read_sentence_transformer"]
 
 # There are no files; this path appears in errors.
 _NOWHERE = Path("<a model in memory: save it, and name its folder>")
 _TEXTS = {"text", "message"}
 # In the order in which `encode_document` looks up its prompt.
 _DOCUMENT = ("document", "passage", "corpus")
+
+
+def name_of(model: "SentenceTransformer") -> str:
+    """Return the last part of the path or hub id that a model was loaded from; the name of its class if unknown."""
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    return Path(str(getattr(config, "_name_or_path", ""))).name or type(model).__name__
 
 
 def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions) -> LoadedModel:
@@ -50,7 +56,7 @@ def read_sentence_transformer(model: "SentenceTransformer", options: LoadOptions
     module = _find_transformer(model)
     if (options.dtype, options.device) != ("auto", "auto"):
         raise CallError("a model in memory keeps its dtype and device: remove them from LoadOptions")
-    name = Path(str(module.config._name_or_path)).name or type(model).__name__
+    name = name_of(model)
     shadow = shadow_pipeline(model)
     with TemporaryDirectory() as folder:
         config = with_options(_read_config(shadow, Path(folder)), options)

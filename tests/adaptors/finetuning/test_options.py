@@ -16,7 +16,7 @@ from probe.errors import CallError, check_number
 from probe.experiments.options import RunOptions
 
 WRONG: dict[str, tuple[Callable[..., object], dict[str, object], str]] = {
-    "no epoch": (Schedule, {"epochs": 0}, "epochs 0 is out of range: expected at least 1"),
+    "no epoch": (Schedule, {"epochs": 0}, "--epochs 0 is out of range: expected at least 1"),
     "no row": (Schedule, {"batch_size": 0}, "--batch-size 0 is out of range: expected at least 1"),
     "no rate": (Schedule, {"lr": 0.0}, "--lr 0 is out of range: expected more than 0"),
     "a rate that is no number": (Schedule, {"lr": math.nan}, "--lr nan is out of range"),
@@ -26,10 +26,10 @@ WRONG: dict[str, tuple[Callable[..., object], dict[str, object], str]] = {
         "--warmup-ratio 1.5 is out of range: expected at least 0, at",
     ),
     "no token": (Schedule, {"max_tokens": 0}, "--max-tokens 0 is out of range"),
-    "a seed below 0": (Schedule, {"seed": -1}, "seed -1 is out of range"),
-    "half a round back": (TuneOptions, {"rounds": -1}, "rounds -1 is out of range"),
-    "all held out": (TuneOptions, {"hold_out": 1.0}, "hold_out 1 is out of range: expected at least 0, at most 0.9"),
-    "no step": (TrainOptions, {"steps": 0}, "steps 0 is out of range"),
+    "a seed below 0": (Schedule, {"seed": -1}, "--seed -1 is out of range"),
+    "half a round back": (TuneOptions, {"rounds": -1}, "--rounds -1 is out of range"),
+    "all held out": (TuneOptions, {"hold_out": 1.0}, "--hold-out 1 is out of range: expected at least 0, at most 0.9"),
+    "no step": (TrainOptions, {"steps": 0}, "--steps 0 is out of range"),
     "an endless rate": (TrainOptions, {"lr": math.inf}, "--lr inf is out of range"),
     "no step of a healing": (HealOptions, {"steps": 0}, "--steps 0 is out of range: expected at least 1"),
     "no rate of a healing": (HealOptions, {"lr": 0}, "--lr 0 is out of range: expected more than 0"),

@@ -1,5 +1,6 @@
 """`heal` and `tune` take encoders, texts and rows by name, by path and as objects, which they do not change."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,9 @@ from tiny_models import make_texts
 from tiny_tuning import pairs_file
 
 import surgery
-from adaptors import heal, load_tuning_data, tune
+from adaptors import TuneOptions, heal, load_tuning_data, tune
 from probe import load_dataset
-from probe.errors import CallError
+from probe.errors import CallError, DataError
 
 TEXTS = make_texts(12)
 FEW = {"steps": 2, "batch_size": 4}
@@ -78,3 +79,45 @@ def test_rows_made_in_memory_and_data_sets_are_trained_on(bert: Path, tmp_path: 
 def test_wrong_types_are_refused(call: Callable[[Path], object], words: str, bert: Path) -> None:
     with pytest.raises(CallError, match=words):
         call(bert)
+
+
+def test_a_copy_of_a_model_in_memory_is_recorded_under_the_models_name(bert: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(str(bert), device="cpu")
+    out = tmp_path / "tuned"
+    tune(model, pairs_file(), epochs=1, batch_size=12, hold_out=0.0, out=out)
+    facts = json.loads((out / "surgery.json").read_text())
+    assert facts["from"] == bert.name
+    card = (out / "README.md").read_text()
+    assert "encoder-surgery-" not in card + json.dumps(facts)
+    with pytest.raises(CallError, match=f"'{bert.name}' has no record of its original model: give the full model"):
+        heal(model, {"mine": TEXTS}, **FEW)
+
+
+WRONG = {
+    "no rows": lambda bert: tune(bert, replace(load_tuning_data(pairs_file()), rows=())),
+    "columns of rows in memory": lambda bert: tune(bert, load_tuning_data(pairs_file()), columns={"anchor": "q"}),
+    "no texts": lambda bert: heal(bert, []),
+    "no named texts": lambda bert: heal(bert, {}),
+    "steps and minutes": lambda bert: heal(bert, {"mine": TEXTS}, steps=3, minutes=5),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("no rows", "has no training rows"),
+        ("columns of rows in memory", "columns are for a file of rows"),
+        ("no texts", "data is empty"),
+        ("no named texts", "data is empty"),
+        ("steps and minutes", "steps and minutes exclude each other"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_in_words(case: str, words: str, bert: Path, tmp_path: Path) -> None:
+    folder = surgery.save(surgery.cut(bert, 2), tmp_path / "cut")
+    with pytest.raises((CallError, DataError), match=words):
+        WRONG[case](folder)
+
+
+def test_a_single_wrapper_and_a_single_length_need_no_list() -> None:
+    options = TuneOptions.of(wrap="matryoshka", dims=16)
+    assert (options.goal.wrap, options.goal.settings.dims) == (("matryoshka",), (16,))

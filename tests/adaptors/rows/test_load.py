@@ -134,6 +134,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {**POINT, "positive": "x"},
         r":1: columns of two forms \(point-wise and pair-wise\): found query, document, label",
     ),
+    "negatives of another form": (
+        {"query": "a", "positive": "b", "neg": ["c"]},
+        ':1: column "neg" belongs to pos, not to pair-wise rows: found query, positive, neg',
+    ),
     "no query": (
         {"positive": "star"},
         r':1: column "query" or "anchor" or "sentence1" is missing: found positive \(pair-wise\)\nexpected',

@@ -118,8 +118,8 @@ def _read_part(part: Any) -> Iterator[Spec]:
 
 def _open(given: Any, name: str | None = None) -> Spec:
     """Return one encoder with its given name, if any."""
-    if name is not None:
-        split_name(f"{name}=model")  # validate the name
+    if name is not None and split_name(f"{name}=model")[0] != name:
+        raise CallError(f"invalid name '{name}': expected letters, digits, '.', '_' and '-'")
     if isinstance(given, str | Path):
         return str(given) if name is None else _name_spec(str(given), name)
     if isinstance(given, OpenedEncoder | OtherEncoder):
@@ -176,13 +176,25 @@ def _rename(opened: OpenedEncoder, name: str) -> OpenedEncoder:
 def name_baseline(baseline: Any, specs: Sequence[Spec]) -> Spec:
     """Return the baseline spec; its models may be given by the names in the other specs."""
     if not isinstance(baseline, str):
-        return _open(baseline)
+        same = (spec for spec in specs if isinstance(spec, OtherEncoder) and spec.encoder is baseline)
+        return next(same, None) or _open(baseline)
     for spec in specs:
         if _is_called(spec, baseline):
             return spec
+    named_so = [spec for spec in specs if isinstance(spec, str) and _name_in(spec) == baseline]
+    if len(named_so) > 1:
+        raise CallError(f"baseline '{baseline}' names several encoders: expected one of {', '.join(named_so)}")
+    if named_so:
+        return named_so[0]
     parts = [part for spec in specs if isinstance(spec, str) for part in split_fusion(spec)]
     named = dict(split_name(split_spec(part).model) for part in parts)
     return "+".join(_write_out(part, named) for part in split_fusion(baseline))
+
+
+def _name_in(spec: str) -> str | None:
+    """Return the name given in the spec of a single model, if any."""
+    parts = split_fusion(spec)
+    return split_name(split_spec(parts[0]).model)[0] if len(parts) == 1 else None
 
 
 def _is_called(spec: Spec, name: str) -> bool:

@@ -1,13 +1,12 @@
 """The headline of a result: its best encoder, the best for its price, and the cheapest."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from probe.report.panels import NEUTRAL
 from probe.results.charts import LabelledResult, chart_labelled
 from probe.results.colours import tone_of
-from probe.results.formats import metric_title, show_interval
+from probe.results.formats import metric_title, show_interval, show_share
 from probe.results.leaderboard import Leaderboard, Row
 
 __all__ = ["VALUE_SHARE", "Tile", "labelled_tiles", "leaderboard_tiles"]
@@ -106,8 +105,7 @@ def _round_cost(row: Row) -> float | None:
 
 
 def _describe_cost(row: Row) -> str:
-    share = "under 1%" if (row.cost or 0) < 0.005 else f"{row.cost:.0%}"
-    return f"{share} of the baseline's operations"
+    return f"{show_share(row.cost or 0)} of the baseline's operations"
 
 
 def labelled_tiles(result: LabelledResult) -> tuple[Tile, ...]:
@@ -128,16 +126,18 @@ def _tiles(candidates: Sequence[_Candidate], measure: str) -> tuple[Tile, ...]:
     tiles = [best.tile("Best quality", measure)]
     priced = [(one.price, one) for one in candidates if one.price is not None]
     if len({price for price, _ in priced}) > 1:
-        enough = VALUE_SHARE * max(one.score for _, one in priced)
-        value, cheapest = _cheapest(priced, enough), _cheapest(priced)
+        top = max((one for _, one in priced), key=lambda one: one.score)
+        # A share of a negative score would be more than the score.
+        enough = top.score - (1 - VALUE_SHARE) * abs(top.score)
+        value = _cheapest([entry for entry in priced if entry[1].score >= enough])
+        reason = _VALUE if top is best else f"{_VALUE} with a known cost"
         tiles += [
-            value.tile("Best value", measure, _NONE if value is best else _VALUE),
-            cheapest.tile("Cheapest", measure),
+            value.tile("Best value", measure, _NONE if value is top else reason),
+            _cheapest(priced).tile("Cheapest", measure),
         ]
     return tuple(tiles)
 
 
-def _cheapest(priced: Sequence[tuple[float, _Candidate]], enough: float = -math.inf) -> _Candidate:
-    """Return the cheapest encoder of those that score enough; of equally cheap ones the shortest, then the best."""
-    passing = [entry for entry in priced if entry[1].score >= enough]
-    return min(passing, key=lambda entry: (entry[0], entry[1].width, -entry[1].score))[1]
+def _cheapest(priced: Sequence[tuple[float, _Candidate]]) -> _Candidate:
+    """Return the cheapest encoder; of equally cheap ones the shortest, then the best."""
+    return min(priced, key=lambda entry: (entry[0], entry[1].width, -entry[1].score))[1]

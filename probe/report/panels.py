@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from probe.results.charts import Chart, Point, curve_tones
 from probe.results.colours import COLOURS
-from probe.results.formats import show_interval
+from probe.results.formats import show_interval, show_share
 
 __all__ = ["INK", "MOST_LEVELS", "NEUTRAL", "Dot", "Level", "Line", "Panel", "curve_panel", "dot"]
 
@@ -117,7 +117,7 @@ def curve_panel(title: str, measure: str, chart: Chart) -> Panel:
 def dot(point: Point) -> Dot:
     """Return a point with its tooltip."""
     interval = "" if point.interval is None else f" ({show_interval(point.interval)})"
-    cost = "" if point.cost is None else f", {point.cost:.0%} of the baseline's operations"
+    cost = "" if point.cost is None else f", {show_share(point.cost)} of the baseline's operations"
     marks = {"collapsed": point.collapsed, "fitted on these same documents": point.transductive}
     marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
     tip = f"{point.name}: {point.value:.4f}{interval}{cost}{marked}"

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from probe.report.curves import Drawing
 from probe.report.headline import Tile
 from probe.results.charts import luminance
-from probe.results.console import EMPTY
+from probe.results.formats import EMPTY
 from probe.results.result import Column, Result
 
 __all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]
 
 # Cividis at its quarters, as in the pictures: dark blue to yellow, in red, green and blue of 0..255.
 _MAP = ((0, 34, 78), (62, 74, 107), (124, 123, 120), (187, 173, 109), (254, 232, 56))
-_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M%]?( ?[–±] ?[\d.]+| [<\d.]+)?|–?")
+_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M%]?( ?[–±] ?-?[\d.]+| [<\d.]+)?|–?")
 
 
 @dataclass(frozen=True)

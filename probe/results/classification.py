@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from probe.results.formats import (
+    EMPTY,
     brief_model_line,
     brief_statistics_line,
     curve_lines,
@@ -226,7 +227,7 @@ class ClassificationResult(Result):
 
 def _show_penalties(penalties: tuple[float, ...] | None) -> str:
     """Return the penalties that any fold chose."""
-    return " ".join(f"{penalty:g}" for penalty in sorted(set(penalties))) if penalties else "–"
+    return " ".join(f"{penalty:g}" for penalty in sorted(set(penalties))) if penalties else EMPTY
 
 
 def _span(ends: Sequence[str]) -> str:

@@ -11,12 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.errors import CallError
+from probe.results.formats import EMPTY
 from probe.results.grids import Grid
 
-__all__ = ["EMPTY", "Column", "Printable", "View", "check_columns", "draw_map", "print_result", "print_whole"]
-
-# The cell of a value that does not apply.
-EMPTY = "–"
+__all__ = ["Column", "Printable", "View", "check_columns", "draw_map", "print_result", "print_whole"]
 
 # From the lowest score to the highest; readable without colour too, because every cell holds its number.
 _SHADES = ("grey23", "grey35", "dark_green", "green4", "green3")
@@ -132,7 +130,7 @@ def check_columns(wanted: Sequence[str], known: Collection[str]) -> None:
     """
     for name in wanted:
         if name not in known:
-            raise CallError(f"--columns: unknown column '{name}'; expected some of {', '.join(known)}")
+            raise CallError(f"unknown column '{name}': expected some of {', '.join(known)}")
 
 
 def _choose(result: Printable, wanted: Sequence[str]) -> _Layout:
@@ -146,10 +144,12 @@ def _fit(result: Printable, console: Console) -> _Layout:
     columns, shared = [], []
     for column in result.columns():
         values = {column.cell(row) for row in result.rows}
+        if values <= {"", EMPTY} and column.label is None:
+            continue
         same = len(result.rows) > 1 and len(values) == 1
         if same and column.label is not None:
             shared += [f"{column.label} {value}".strip() for value in values if value != EMPTY]
-        elif not same or not values <= {"", EMPTY}:
+        else:
             columns.append(column)
     fitting = [column for column in columns if not column.drop]
     for drop in sorted({column.drop for column in columns} - {0}):

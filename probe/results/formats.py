@@ -1,13 +1,14 @@
 """How numbers and settings look as text, whatever table they stand under."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from probe.layers.hookpoint import model_of
 from probe.metrics.significance import holm
 
 __all__ = [
     "ALPHA",
+    "EMPTY",
     "SIGNIFICANT",
     "brief_data_line",
     "brief_model_line",
@@ -23,6 +24,7 @@ __all__ = [
     "show_interval",
     "show_number",
     "show_p_value",
+    "show_share",
     "show_sparks",
     "significant",
     "statistics_lines",
@@ -30,6 +32,8 @@ __all__ = [
 ]
 
 ALPHA = 0.05
+# A cell without a value.
+EMPTY = "–"
 SIGNIFICANT = "significant"
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
@@ -54,23 +58,31 @@ class Tested(Protocol):
         """Uncorrected; None where nothing was tested."""
 
 
+Row = TypeVar("Row", bound=Tested)
+
+
+def show_share(cost: float) -> str:
+    """Return a cost as a share of the baseline's; next to nothing is not nothing."""
+    return "under 1%" if cost < 0.005 else f"{cost:.0%}"
+
+
 def show_number(value: float | None, form: str) -> str:
     """Return a number in a format, or a dash for None."""
     if value is None:
-        return "–"
+        return EMPTY
     text = format(value, form)
     return format(0.0, form) if text.startswith("-") and not text.strip("-0.%") else text
 
 
 def show_p_value(value: float | None, *, starred: bool = False) -> str:
     """Return a p-value to three digits, or a dash for None; a star says that it stands after correction."""
-    text = "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
+    text = EMPTY if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
     return text + ("*" if starred else "")
 
 
 def show_interval(bounds: tuple[float, float] | None) -> str:
     """Return both ends of an interval, or a dash for None."""
-    return "–" if bounds is None else f"{bounds[0]:.3f}–{bounds[1]:.3f}"
+    return EMPTY if bounds is None else f"{bounds[0]:.3f}–{bounds[1]:.3f}"
 
 
 def show_bar(value: float, top: float) -> str:
@@ -114,9 +126,18 @@ def _curve_line(name: str, scores: dict[int, float]) -> str:
     return f"layer curve {name}  {layers[0]} {sparks} {layers[-1]}"
 
 
-def significant(rows: Sequence[Tested]) -> set[int]:
-    """Return the ranks whose difference stands after Holm's correction over the table."""
-    tested = [(row.rank, row.p_value) for row in rows if row.p_value is not None]
+def _own_p_value(row: Tested) -> float | None:
+    return row.p_value
+
+
+def significant(rows: Sequence[Row], p_of: Callable[[Row], float | None] = _own_p_value) -> set[int]:
+    """Return the ranks whose difference is significant after Holm's correction over the table.
+
+    Args:
+        rows: The rows of the table.
+        p_of: Returns the uncorrected p-value of a row; default: of the test against the baseline.
+    """
+    tested = [(row.rank, p) for row in rows if (p := p_of(row)) is not None]
     corrected = holm([p for _, p in tested])
     return {rank for (rank, _), p in zip(tested, corrected, strict=True) if p < ALPHA}
 

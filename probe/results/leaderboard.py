@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from probe.results.console import EMPTY
 from probe.results.formats import (
+    EMPTY,
     brief_data_line,
     brief_model_line,
     brief_statistics_line,

@@ -4,8 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from probe.metrics.significance import holm
-from probe.results.formats import ALPHA, SIGNIFICANT, metric_title, show_interval, significant, test_words
+from probe.results.formats import SIGNIFICANT, metric_title, show_interval, show_share, significant, test_words
 from probe.results.row import Row
 
 __all__ = ["leaderboard_verdict"]
@@ -105,10 +104,9 @@ def _judge_layers(field: _Field) -> str:
     near = [row for row in below if (row.delta or 0) >= -_NEAR]
     if near:
         row = min(near, key=lambda row: (row.layer or 0, row.adaptor is not None, -(row.delta or 0)))
-        better = row in field.better()
-        place = f"is better than the full model by {_gap(row.delta or 0)}" if better else _describe_near(row)
+        is_better = row in field.better()
+        place = f"is better than the full model by {_gap(row.delta or 0)}" if is_better else _describe_near(row)
         words = f"{_capital(_layer_name(row, below))} {place} ({field.test(row)}){_saving(row, ' and is ')}"
-        words += "" if better else "; with a train or dev split, --recommend tests that"
     else:
         row = below[0]
         words = f"No layer below {depth} scores within {_NEAR:g} of the full model; the nearest, "
@@ -166,7 +164,7 @@ def _judge_encoders(field: _Field) -> str:
 def _describe_best(better: Sequence[Row], field: _Field) -> str:
     """Return which row is significantly better than the baseline, by how much and at what cost."""
     row = better[0]
-    cost = "" if row.cost is None else f" at {row.cost:.0%} of its cost"
+    cost = "" if row.cost is None else f" at {show_share(row.cost)} of its cost"
     more = f"; so are {len(better) - 1} others" if len(better) > 2 else "; so is one other" if len(better) == 2 else ""
     return (
         f"{_name(row, field)} is significantly better than the baseline {field.baseline.encoder}, "
@@ -189,7 +187,7 @@ def _judge_adaptors(field: _Field) -> str:
     if not adapted:
         return "No adaptor can be compared: the vectors of all are equal."
     several = len({row.encoder for row in (field.baseline, *field.rivals)}) > 1
-    corrected = _correct_against_pca(adapted)
+    corrected = significant(adapted, lambda row: row.pca_p_value)
     best: dict[int, Row] = {}
     for row in adapted:
         best.setdefault(row.dim or 0, row)
@@ -213,13 +211,6 @@ def _versus(row: Row, field: _Field, frozen: str, *, pca: Collection[int]) -> st
     if test == against_pca == SIGNIFICANT:
         return f"{first} and {second} (both significant)"
     return f"{first} ({test}) and {second} ({against_pca})"
-
-
-def _correct_against_pca(rows: Sequence[Row]) -> set[int]:
-    """Return the ranks of rows whose difference to PCA is significant after Holm's correction over all of them."""
-    tested = [(row.rank, row.pca_p_value) for row in rows if row.pca_p_value is not None]
-    corrected = holm([p for _, p in tested])
-    return {rank for (rank, _), p in zip(tested, corrected, strict=True) if p < ALPHA}
 
 
 def _side(difference: float) -> str:

@@ -1,11 +1,12 @@
 """`load_encoder` opens whatever a spec or a saved folder names, and gives the vectors that its row has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tiny_data import make_dataset
 from tiny_models import WIDTH, make_texts
 
@@ -109,6 +110,38 @@ def test_a_saved_folder_has_the_name_it_is_given_and_is_a_row_as_an_object(
     assert rows["mine"].scores == rows["held"].scores
     assert board.settings["baseline"] == "mine"
     assert f"{kind.capitalize()}Model('mine', " in repr(load_encoder(f"mine={folders[kind]}", OPTIONS))
+
+
+class Counting:
+    """An encoder of one's own, of two dimensions."""
+
+    def __init__(self) -> None:
+        self.texts = 0
+
+    def encode_query(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += len(texts)
+        return np.array([[1.0, len(text)] for text in texts], np.float32)
+
+    encode_document = encode_query
+
+
+def test_a_baseline_is_one_of_the_encoders_by_its_name_or_as_the_object_itself(bert: str, tmp_path: Path) -> None:
+    data, options = str(make_dataset(tmp_path / "tiny")), RunOptions(load=OPTIONS)
+    board = rank([bert, f"mine={bert}@1:cls"], data, baseline="mine", options=options)
+    assert board.settings["baseline"] == "mine@1:cls"
+    assert {row.encoder for row in board.rows} == {f"{bert}@3:mean", "mine@1:cls"}
+    with pytest.raises(CallError, match="baseline 'mine' names several encoders: expected one of"):
+        rank([f"mine={bert}@1:cls", f"mine={bert}@2:cls"], data, baseline="mine", options=options)
+    own = Counting()
+    board = rank([bert, {"own": own}], data, baseline=own, options=options)
+    assert board.settings["baseline"] == "own"
+    assert len(board.rows) == 2
+
+
+@pytest.mark.parametrize("name", ["a/b", "~x", "a b"])
+def test_a_name_that_no_table_could_show_is_refused(name: str, bert: str, tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="invalid name"):
+        rank([{name: bert}], str(make_dataset(tmp_path / "tiny")), options=RunOptions(load=OPTIONS))
 
 
 @pytest.mark.parametrize("kind", ["fused", "adapted"])

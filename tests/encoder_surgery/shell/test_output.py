@@ -107,7 +107,7 @@ def _refuse(*args: object, **options: object) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (ResultFlags(columns="encoder,foo"), "unknown column 'foo'; expected some of rank, encoder, "),
+        (ResultFlags(columns="encoder,foo"), "unknown column 'foo': expected some of rank, encoder, "),
         (ResultFlags(columns="encoder", format="csv"), "--columns is for --format table or markdown"),
         (ResultFlags(details=True, format="json"), "--details is for --format table: json has all settings"),
     ],

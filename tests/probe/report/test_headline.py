@@ -48,6 +48,14 @@ def test_an_encoder_without_a_price_can_only_be_the_best() -> None:
     best, value, cheapest = leaderboard_tiles(board_of(*LAYERS, row("bm25", 0.9, None, dim=None)))
     assert (best.name, best.tone) == ("bm25", NEUTRAL)
     assert (value.name, cheapest.name) == ("m@4 with lens", "m@0 with lens")
+    assert value.lines[-1] == "cheapest with at least 95% of the best score with a known cost"
+
+
+def test_scores_below_zero_have_a_best_value_too() -> None:
+    best, value, cheapest = leaderboard_tiles(
+        board_of(row("m@6", -0.2, 1.0), row("m@4", -0.205, 0.6), row("m@0", -0.9, 0.0))
+    )
+    assert (best.name, value.name, cheapest.name) == ("m@6", "m@4", "m@0")
 
 
 def test_where_all_cost_the_same_few_dimensions_are_cheap() -> None:

@@ -220,7 +220,7 @@ def test_columns_are_those_asked_for_in_that_order() -> None:
     drawn = draw(leaderboard(), 80, View(columns=("ndcg@10", "encoder", "recall@100")))
     assert drawn.splitlines()[2].split() == ["nDCG@10", "encoder", "recall@100"]
     assert leaderboard().to_markdown(("rank", "p")).splitlines()[0] == "| # | p |"
-    with pytest.raises(CallError, match=r"unknown column 'foo'; expected some of rank, encoder, .*recall@100"):
+    with pytest.raises(CallError, match=r"unknown column 'foo': expected some of rank, encoder, .*recall@100"):
         draw(leaderboard(), 80, View(columns=("foo",)))
 
 

@@ -56,13 +56,11 @@ LAYERS: dict[str, tuple[list[Row], str]] = {
     ),
     "the cheapest that is near is named": (
         [FULL, layer(5, -0.001, 0.9), layer(3, -0.0042, 0.31), layer(2, -0.3, 0.0001)],
-        "Layer 3 scores within 0.01 of the full model, 0.0042 lower (not significant, p 0.310) and is 50% cheaper; "
-        "with a train or dev split, --recommend tests that.",
+        "Layer 3 scores within 0.01 of the full model, 0.0042 lower (not significant, p 0.310) and is 50% cheaper.",
     ),
     "a difference that is near may be significant": (
         [FULL, layer(5, -0.004, 0.0001)],
-        "Layer 5 scores within 0.01 of the full model, 0.0040 lower (significant) and is 17% cheaper; "
-        "with a train or dev split, --recommend tests that.",
+        "Layer 5 scores within 0.01 of the full model, 0.0040 lower (significant) and is 17% cheaper.",
     ),
     "better": (
         [FULL, layer(5, 0.02, 0.0001)],

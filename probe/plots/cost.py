@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, Percent
 
 from probe.plots.curves import Mark, draw_marks
 from probe.plots.style import LineStyle
-from probe.results.charts import CostAxis, Point, cost_axis, pareto_front
+from probe.results.charts import CostAxis, Point, cost_axis, costs_differ, pareto_front
 
 __all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
 
@@ -27,8 +27,8 @@ class Priced(NamedTuple):
 
 
 def has_cost(priced: Sequence[Priced]) -> bool:
-    """Whether costs differ by a hundredth of the baseline's at least."""
-    return len({round(point.cost, 2) for point, _, _ in priced if point.cost is not None}) > 1
+    """Return whether there is a cost to draw scores against."""
+    return costs_differ(point.cost for point, _, _ in priced)
 
 
 def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Line2D]:

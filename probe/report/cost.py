@@ -5,7 +5,16 @@ from dataclasses import replace
 from itertools import pairwise
 
 from probe.report.panels import NEUTRAL, Dot, Line, Panel, dot
-from probe.results.charts import Chart, CostAxis, Point, chart_leaderboard, cost_axis, curve_tones, pareto_front
+from probe.results.charts import (
+    Chart,
+    CostAxis,
+    Point,
+    chart_leaderboard,
+    cost_axis,
+    costs_differ,
+    curve_tones,
+    pareto_front,
+)
 from probe.results.colours import tone_of
 from probe.results.formats import metric_title
 from probe.results.leaderboard import Leaderboard
@@ -21,7 +30,7 @@ def cost_panel(result: Leaderboard) -> Panel | None:
     points = [*chart.singles, *(point for curve in chart.curves for point in curve.points)]
     priced = [(point.cost, point) for point in points if point.cost is not None]
     costs = [cost for cost, _ in priced]
-    if len({round(cost, 2) for cost in costs}) < 2:
+    if not costs_differ(costs):
         return None
     scale = cost_axis(costs)
     front = [priced[number] for number in pareto_front([(cost, point.value) for cost, point in priced])]

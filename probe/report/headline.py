@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from probe.report.panels import NEUTRAL
-from probe.results.charts import LabelledResult, chart_labelled
+from probe.results.charts import LabelledResult, chart_labelled, costs_differ
 from probe.results.colours import tone_of
 from probe.results.formats import metric_title, show_interval, show_share
 from probe.results.leaderboard import Leaderboard, Row
@@ -94,7 +94,7 @@ def _marks(row: Row, result: Leaderboard) -> tuple[str, ...]:
 
 def _price_of(rows: Sequence[Row]) -> tuple[Callable[[Row], float | None], Callable[[Row], str]]:
     """Return what encoders differ in that costs something, and how it is said."""
-    if len({_round_cost(row) for row in rows} - {None}) > 1:
+    if costs_differ(row.cost for row in rows):
         return _round_cost, _describe_cost
     return (lambda row: row.dim), lambda row: f"{row.dim} dimensions"
 

@@ -24,6 +24,7 @@ __all__ = [
     "chart_labelled",
     "chart_leaderboard",
     "cost_axis",
+    "costs_differ",
     "curve_tones",
     "ladder_curves",
     "luminance",
@@ -256,6 +257,11 @@ class CostAxis:
     def place(self, cost: float) -> float:
         """Return the position of a cost."""
         return cost if cost >= self.least else self.edge
+
+
+def costs_differ(costs: Iterable[float | None]) -> bool:
+    """Return whether known costs differ by at least a hundredth of the baseline's."""
+    return len({round(cost, 2) for cost in costs if cost is not None}) > 1
 
 
 def cost_axis(costs: Sequence[float]) -> CostAxis:

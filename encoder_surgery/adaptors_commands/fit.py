@@ -94,27 +94,27 @@ def fit(
         hint = did_you_mean(kind, list(KINDS))
         raise CallError(f"unknown adaptor '{kind}': {hint} (expected adaptors fit KIND [MODEL], kind first)")
     request = FitRequest(
-        kind,
-        spec,
-        option.parse_dims(dims) if dims else None,
-        dataset,
-        data.split,
-        out or Path(name_adaptor(spec, kind)),
-        force,
-        store.open(),
-        training.labels,
-        TrainOptions(
-            training.loss,
-            training.steps,
-            training.lr,
-            training.seed,
-            training.checkpoint_dir,
-            training.report_to,
+        kind=kind,
+        spec=spec,
+        dims=option.parse_dims(dims) if dims else None,
+        dataset=dataset,
+        split=data.split,
+        out=out or Path(name_adaptor(spec, kind)),
+        force=force,
+        store=store.open(),
+        labels=training.labels,
+        training=TrainOptions(
+            loss=training.loss,
+            steps=training.steps,
+            lr=training.lr,
+            seed=training.seed,
+            checkpoint_dir=training.checkpoint_dir,
+            report_to=training.report_to,
         ),
-        data.similarity,
-        data.drop_same_id,
-        data.limit,
-        data.metric,
+        similarity=data.similarity,
+        drop_same_id=data.drop_same_id,
+        limit=data.limit,
+        metric=data.metric,
     )
     fit_and_save(request, loading.load_options())
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FitRequest", "fit_and_save"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitRequest:
     """An adaptor to fit, and the folder to save it in.
 

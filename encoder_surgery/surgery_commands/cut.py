@@ -93,14 +93,14 @@ def _fit_lens(
     from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
     request = FitRequest(
-        "lens",
-        spec,
-        (),
-        str(card.dataset),
-        split,
-        out,
-        force,
-        card.open(),
+        kind="lens",
+        spec=spec,
+        dims=(),
+        dataset=str(card.dataset),
+        split=split,
+        out=out,
+        force=force,
+        store=card.open(),
         training=TrainOptions(seed=card.seed),
         similarity=card.similarity,
         drop_same_id=card.drop_same_id,

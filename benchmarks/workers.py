@@ -11,8 +11,6 @@ from benchmarks.inputs import Skipped, first_texts
 from benchmarks.timing import Comparison
 from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
-from probe.distributed.cluster import check_ray, connected
-from probe.distributed.engine import RayEngine
 from probe.encoding.chunk_states import RunContext
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
@@ -23,6 +21,8 @@ from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
+from probe.scale.cluster import check_ray, connected
+from probe.scale.engine import RayEngine
 
 __all__ = ["two_workers"]
 
@@ -39,7 +39,7 @@ def two_workers() -> Iterator[Comparison]:
         raise Skipped(str(error)) from error
     seconds: dict[str, list[float]] = {"two workers": [], "one worker": []}
     reader = LayerReader(load_model("minilm", LoadOptions(device="cpu")))
-    with tempfile.TemporaryDirectory() as folder, connected(None, 2), patch("probe.distributed.engine.CHUNK", CHUNK):
+    with tempfile.TemporaryDirectory() as folder, connected(None, 2), patch("probe.scale.engine.CHUNK", CHUNK):
         dataset = _write_dataset(Path(folder), first_texts(CHUNK * CHUNKS))
         for _ in range(ROUNDS):
             for workers, label in ((2, "two workers"), (1, "one worker")):

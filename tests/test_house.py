@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("errors",),
         ("io",),
         ("data",),
-        ("documents",),
+        ("formats",),
         ("metrics",),
         ("layers",),
         ("models",),
@@ -31,7 +31,8 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("results",),
         ("evaluation",),
         ("experiments",),
-        ("distributed", "planning", "plots", "report"),
+        ("documents",),
+        ("plots", "report", "scale"),
     ),
     "surgery": (("cutting",), ("saving",), ("fusing",), ("inspection", "scoring"), ("fused_module",)),
     "adaptors": (

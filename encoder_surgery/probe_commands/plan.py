@@ -28,9 +28,9 @@ def plan(
     No text is read. The speed is measured here in about a second, or given with --tflops for another machine.
     """
     from probe.encoding.opening import open_reader
-    from probe.planning.plan import PlanRequest
-    from probe.planning.planner import plan_sweep
-    from probe.planning.table import plan_lines, plan_table
+    from probe.scale.plan import PlanRequest
+    from probe.scale.plan_table import plan_lines, plan_table
+    from probe.scale.planner import plan_sweep
 
     request = PlanRequest(texts, tokens_per_text, layers, pooling.split(","), tflops)
     say(f"loading {model}")

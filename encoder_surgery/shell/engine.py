@@ -57,7 +57,7 @@ class EngineFlags:
         tokens = [spec for spec in specs if re.search(rf"(^|:){TOKENS}($|\+)", spec)]
         if tokens:
             raise CallError(f"--engine ray does not support token vectors: remove '{tokens[0]}' or --engine ray")
-        from probe.distributed.cluster import check_address, check_ray
+        from probe.scale.cluster import check_address, check_ray
 
         check_ray()
         if self.address is not None:
@@ -69,7 +69,7 @@ class EngineFlags:
         if self.engine == _LOCAL:
             yield
             return
-        from probe.distributed.cluster import connected
+        from probe.scale.cluster import connected
 
         with connected(self.address, self.workers):
             yield
@@ -85,8 +85,8 @@ class EngineFlags:
             from probe.evaluation.scan import scan_here
 
             return scan_here
-        from probe.distributed.corpus import DatasetSource
-        from probe.distributed.engine import RayEngine
+        from probe.scale.corpus import DatasetSource
+        from probe.scale.engine import RayEngine
 
         source = DatasetSource(data.dataset, data.split, data.limit)
         return RayEngine(self.address, self.workers, self.gpus_per_worker, source, trust)

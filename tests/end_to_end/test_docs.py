@@ -17,14 +17,14 @@ from tiny_data import make_dataset, write_lines
 from typer.testing import CliRunner
 
 import cli
-from probe.planning.plan import PlannedModel, PlanRow, SearchCost, SweepCost, Workload
-from probe.planning.rate import Rate
 from probe.results.classification import ClassificationRow
 from probe.results.geometry import GeometryRow
 from probe.results.leaderboard import Row
 from probe.results.load import _KINDS
 from probe.results.query_examples import Example, Examples, Finding
 from probe.results.similarity import SimilarityRow
+from probe.scale.plan import PlannedModel, PlanRow, SearchCost, SweepCost, Workload
+from probe.scale.rate import Rate
 from probe.store.forecast import StoreForecast
 
 COMMANDS = pages.commands()

@@ -25,10 +25,10 @@ from pathlib import Path
 import psutil, torch, transformers
 torch.set_num_threads(1)
 import transformers.models.bert.modeling_bert, sentence_transformers, safetensors.numpy, pytrec_eval
-from probe.distributed.cluster import check_ray
+from probe.scale.cluster import check_ray
 check_ray()
-import cli, probe.distributed.engine, probe.encoding.chunk_states
-probe.encoding.chunk_states.CHUNK = probe.distributed.engine.CHUNK = 32
+import cli, probe.scale.engine, probe.encoding.chunk_states
+probe.encoding.chunk_states.CHUNK = probe.scale.engine.CHUNK = 32
 model, data, root, address, chunks, *raylets = sys.argv[1:]
 
 def start(store, *engine):

@@ -15,7 +15,7 @@ SLOW_FILES = (
     "end_to_end/test_processes.py",
     "end_to_end/test_ray_kill.py",
     "encoder_surgery/adaptors_commands/test_fit.py",
-    "probe/distributed/test_engine.py",
+    "probe/scale/test_engine.py",
     "probe/report/test_browser.py",
     "adaptors/encoders/test_folder.py",
     "encoder_surgery/surgery_commands/test_commands.py",

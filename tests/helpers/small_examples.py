@@ -36,7 +36,7 @@ def shrink_examples(cache: Path) -> Iterator[None]:
         for options, steps in _LITTLE.items():
             patch.setattr(options, "__init__", _take_few_steps(options.__init__, steps))
         patch.setattr("probe.experiments.linear_probe.PENALTIES", (0.01,))
-        patch.setattr("probe.planning.rate._SECONDS", 0.1)
+        patch.setattr("probe.scale.rate._SECONDS", 0.1)
         patch.setattr("surgery.inspection._ROUNDS", 1)
         yield
 

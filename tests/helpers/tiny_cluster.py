@@ -14,7 +14,7 @@ _SYSTEM = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 100}
 @contextmanager
 def two_nodes() -> Iterator[Any]:
     """Yield the cluster; its workers compute with one thread."""
-    from probe.distributed.cluster import check_ray
+    from probe.scale.cluster import check_ray
 
     check_ray()
     from ray.cluster_utils import Cluster

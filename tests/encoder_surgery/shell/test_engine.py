@@ -59,7 +59,7 @@ def test_tokens_are_refused_before_any_work(arguments: list[str]) -> None:
 
 def test_a_wrong_data_set_is_told_before_a_cluster_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray.data", reason="the extra ray is not installed")
-    monkeypatch.setattr("probe.distributed.cluster.connected", lambda *_: pytest.fail("a cluster was started"))
+    monkeypatch.setattr("probe.scale.cluster.connected", lambda *_: pytest.fail("a cluster was started"))
     for command in (["layers"], ["rank", "minilm"]):
         result = CliRunner().invoke(cli.probe_app, [*command, "-d", "scifct", *RAY], env={"COLUMNS": "300"})
         assert result.exit_code == 2

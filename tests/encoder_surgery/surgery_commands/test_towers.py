@@ -24,8 +24,8 @@ from probe.layers.operations import count_flops
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.models.tower_loading import LoadedTower
-from probe.planning.plan import PlanRequest
-from probe.planning.planner import plan_sweep
+from probe.scale.plan import PlanRequest
+from probe.scale.planner import plan_sweep
 from surgery.cutting.cut import cut
 from surgery.fusing.folder import save
 from surgery.fusing.model import FusedModel
@@ -245,7 +245,7 @@ def test_modules_that_run_once_per_text_are_not_counted_per_token() -> None:
 
 
 def test_a_measured_plan_runs_the_tower(folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probe.planning.rate._SECONDS", 0.01)
+    monkeypatch.setattr("probe.scale.rate._SECONDS", 0.01)
     result = run("probe", "plan", "--texts", 100, "-m", f"{folder('siglip')}@text", "-f", "json")
     found = json.loads(result.stdout)["settings"]["rate"]
     assert (found["source"], found["texts"] > 0) == ("measured", True)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from probe.distributed.corpus import CorpusSetup
 from probe.encoding.chunk_states import describe_shelf, open_shelf, prompted_documents
 from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
@@ -12,6 +11,7 @@ from probe.evaluation.scan import Scan, points_of
 from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import LayerPooling
 from probe.models.options import LoadOptions
+from probe.scale.corpus import CorpusSetup
 from probe.store.keys import content_ids, shelf_parts
 from probe.store.store import Store
 

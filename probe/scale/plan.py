@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from probe.errors import CallError
-from probe.planning.rate import Rate
 from probe.results.result import result_payload
+from probe.scale.rate import Rate
 from probe.store.forecast import StoreForecast
 
 __all__ = ["Plan", "PlanRequest", "PlanRow", "PlannedModel", "SearchCost", "SweepCost", "Workload"]

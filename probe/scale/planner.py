@@ -10,8 +10,8 @@ from probe.layers.hookpoint import LayerPooling
 from probe.layers.operations import attention_width, count_flops
 from probe.models.loaded import LoadedModel
 from probe.models.tower_loading import LoadedTower
-from probe.planning.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
-from probe.planning.rate import Rate, measure_rate
+from probe.scale.plan import Plan, PlannedModel, PlanRequest, PlanRow, SearchCost, SweepCost, Workload
+from probe.scale.rate import Rate, measure_rate
 from probe.store.forecast import forecast_store
 
 __all__ = ["plan_sweep"]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from probe.data.texts import Texts
-from probe.distributed.corpus import explain
-from probe.distributed.worker_setup import WorkerSetup
 from probe.encoding.chunk_states import NumberedTexts, read_chunk
 from probe.evaluation.scan import ChunkFound, find_in_chunk, points_of
+from probe.scale.corpus import explain
+from probe.scale.worker_setup import WorkerSetup
 
 __all__ = ["ChunkResult", "ChunkWorker"]
 

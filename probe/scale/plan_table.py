@@ -4,7 +4,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from probe.planning.plan import Plan
+from probe.scale.plan import Plan
 
 __all__ = ["brief", "duration", "plan_lines", "plan_table", "size"]
 

@@ -4,10 +4,10 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from probe.distributed.corpus import FlowControl, number_chunks
-from probe.distributed.worker import ChunkResult, ChunkWorker
-from probe.distributed.worker_setup import WorkerSetup
 from probe.errors import ProbeError
+from probe.scale.corpus import FlowControl, number_chunks
+from probe.scale.worker import ChunkResult, ChunkWorker
+from probe.scale.worker_setup import WorkerSetup
 
 __all__ = ["chunk_results"]
 

@@ -25,11 +25,11 @@ from probe.layers.layer_stack import find_layers
 from probe.layers.operations import attention_width, count_flops
 from probe.models.loaded import LoadedModel
 from probe.models.tokenization import Role
-from probe.planning import rate as rate_module
-from probe.planning.plan import Plan, PlanRequest
-from probe.planning.planner import plan_sweep
-from probe.planning.rate import Rate, measure_rate
-from probe.planning.table import brief, duration, plan_lines, size
+from probe.scale import rate as rate_module
+from probe.scale.plan import Plan, PlanRequest
+from probe.scale.plan_table import brief, duration, plan_lines, size
+from probe.scale.planner import plan_sweep
+from probe.scale.rate import Rate, measure_rate
 from probe.store.forecast import StoreForecast, forecast_store
 from probe.store.inventory import list_shelves
 from probe.store.keys import CHUNK
@@ -213,7 +213,7 @@ def test_a_measured_plan_does_not_hang_on_the_layers_planned(
         asked.append((tokens, set(places), flops_per_text))
         return Rate(1e9, "measured", 1, 1.0)
 
-    monkeypatch.setattr("probe.planning.planner.measure_rate", measure)
+    monkeypatch.setattr("probe.scale.planner.measure_rate", measure)
     whole = make_plan(model, teraflops=None)
     embeddings = make_plan(model, teraflops=None, layers="0")
     assert embeddings.rows == whole.rows[:1]

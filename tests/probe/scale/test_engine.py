@@ -25,11 +25,6 @@ from adaptors.encoders.specs import resolve_specs
 from probe import rank
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
-from probe.distributed import engine as ray_engine
-from probe.distributed.corpus import DatasetSource, set_up_corpus
-from probe.distributed.engine import RayEngine
-from probe.distributed.worker import ChunkResult, ChunkWorker
-from probe.distributed.worker_setup import WorkerSetup, set_up_workers
 from probe.encoding import chunk_states as states
 from probe.errors import CallError
 from probe.evaluation.scan import ChunkFound, Scan, scan_here
@@ -38,6 +33,11 @@ from probe.experiments.ranking import rank_candidates
 from probe.experiments.two_towers import open_towers, rank_towers
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.scale import engine as ray_engine
+from probe.scale.corpus import DatasetSource, set_up_corpus
+from probe.scale.engine import RayEngine
+from probe.scale.worker import ChunkResult, ChunkWorker
+from probe.scale.worker_setup import WorkerSetup, set_up_workers
 from probe.store.store import Store
 
 ray = pytest.importorskip("ray.data", reason="the extra ray is not installed") and __import__("ray")

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probe.distributed.cluster import connected
-from probe.distributed.corpus import DatasetSource, set_up_corpus
-from probe.distributed.flow import chunk_results
-from probe.distributed.worker import ChunkResult
-from probe.distributed.worker_setup import set_up_workers
 from probe.errors import CallError, ProbeError
 from probe.evaluation.scan import ChunkFound, Scan
 from probe.layers.hookpoint import TOKENS
+from probe.scale.cluster import connected
+from probe.scale.corpus import DatasetSource, set_up_corpus
+from probe.scale.flow import chunk_results
+from probe.scale.worker import ChunkResult
+from probe.scale.worker_setup import set_up_workers
 from probe.store.keys import CHUNK
 
 __all__ = ["RayEngine", "Tally"]

@@ -1,1 +1,0 @@
-"""Passes over the documents on a Ray cluster."""

@@ -1,1 +1,0 @@
-"""Estimates of FLOPs, hours and bytes before a run."""

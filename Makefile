@@ -44,5 +44,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[offline,bm25,images,lora,plot,notebook,docs,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,docs,dev]'
 	touch $@

@@ -86,6 +86,7 @@ class Document:
         links: Links in it, without links to other sites.
         questions: Questions that it answers, from files with a column of questions.
         line: Line of the record, from 1; None for whole files.
+        dropped: Number of navigation elements and licence headers that were left out.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Document:
     links: tuple[Link, ...] = ()
     questions: tuple[str, ...] = ()
     line: int | None = None
+    dropped: int = 0
 
 
 Reader = Callable[[SourceFile, RecordFields], Iterator[Document]]

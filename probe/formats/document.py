@@ -7,13 +7,27 @@ from typing import Literal
 
 from probe.errors import DataError
 
-__all__ = ["Block", "BlockKind", "Document", "Link", "Reader", "RecordFields", "SourceFile", "UnreadableFile"]
+__all__ = [
+    "Block",
+    "BlockKind",
+    "Document",
+    "Link",
+    "PartlyRead",
+    "Reader",
+    "RecordFields",
+    "SourceFile",
+    "UnreadableFile",
+]
 
 BlockKind = Literal["prose", "list", "table", "code"]
 
 
 class UnreadableFile(DataError):
     """A file that cannot be read; its message is the reason alone, without the file's name."""
+
+
+class PartlyRead(UnreadableFile):
+    """A file of which some records cannot be read; raised after the last good one."""
 
 
 @dataclass(frozen=True)

@@ -11,98 +11,32 @@ from probe.formats.document import Block, BlockKind, Document, Link, RecordField
 __all__ = ["Contents", "html_contents", "read"]
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_PARAGRAPHS = (
+    *("address", "article", "blockquote", "body", "caption", "center", "details", "div", "dl", "fieldset"),
+    *("figcaption", "figure", "hr", "main", "ol", "p", "section", "summary", "table", "tbody", "thead", "tfoot", "ul"),
+)
 _BREAKS: dict[str, BlockKind] = {
-    **dict.fromkeys(
-        [
-            "address",
-            "article",
-            "blockquote",
-            "body",
-            "caption",
-            "center",
-            "details",
-            "div",
-            "dl",
-            "fieldset",
-            "figcaption",
-            "figure",
-            "hr",
-            "main",
-            "ol",
-            "p",
-            "section",
-            "summary",
-            "table",
-            "tbody",
-            "thead",
-            "tfoot",
-            "ul",
-        ],
-        "prose",
-    ),
+    **dict.fromkeys(_PARAGRAPHS, "prose"),
     **dict.fromkeys(("li", "dd"), "list"),
     "tr": "table",
     "pre": "code",
 }
 _INVISIBLE = frozenset(
-    [
-        "script",
-        "style",
-        "template",
-        "noscript",
-        "svg",
-        "math",
-        "iframe",
-        "object",
-        "select",
-        "button",
-        "input",
-        "textarea",
-        "head",
-        "link",
-        "meta",
-        "img",
-        "audio",
-        "video",
-        "canvas",
-        "map",
-    ]
+    (
+        *("script", "style", "template", "noscript", "svg", "math", "iframe", "object", "select", "button", "input"),
+        *("textarea", "head", "link", "meta", "img", "audio", "video", "canvas", "map"),
+    )
 )
-_NAVIGATION = frozenset(["nav", "footer", "aside", "form", "dialog", "menu"])
+_NAVIGATION = frozenset(("nav", "footer", "aside", "form", "dialog", "menu"))
 _NAVIGATION_ROLES = frozenset(("navigation", "banner", "contentinfo", "search", "complementary", "menu", "menubar"))
 # Class names of navigation in pages of common generators.
 _NAVIGATION_CLASSES = frozenset(
-    [
-        "anchor-link",
-        "breadcrumb",
-        "breadcrumbs",
-        "edit-link",
-        "footer",
-        "headerlink",
-        "nav",
-        "navbar",
-        "navheader",
-        "navfooter",
-        "navigation",
-        "pagination",
-        "prev-next-area",
-        "prevnext",
-        "related",
-        "sidebar",
-        "site-footer",
-        "skip-link",
-        "sphinxsidebar",
-        "toc",
-        "toctree-wrapper",
-        "top-nav",
-        "topnav",
-        "bottom-nav",
-        "bottomnav",
-        "sub-nav",
-        "subnav",
-        "mw-editsection",
-        "reference-internal-toc",
-    ]
+    (
+        *("anchor", "anchor-link", "headerlink", "skip-link", "edit-link", "mw-editsection", "rustdoc-breadcrumbs"),
+        *("breadcrumb", "breadcrumbs", "nav", "navbar", "navheader", "navfooter", "navigation", "pagination"),
+        *("prev-next-area", "prevnext", "related", "sidebar", "sphinxsidebar", "toc", "toctree-wrapper"),
+        *("site-footer", "footer", "topnav", "top-nav", "bottomnav", "bottom-nav", "subnav", "sub-nav"),
+    )
 )
 _MAIN = ("main", "[role=main]", "article")
 # Elements inside each other; browsers stop at about 500.
@@ -271,7 +205,7 @@ class _Walk:
 
     def _flush(self) -> None:
         """End a block."""
-        kind = next((kind for kind in reversed(self._kinds) if kind != "prose"), "prose")
+        kind: BlockKind = next((kind for kind in reversed(self._kinds) if kind != "prose"), "prose")
         text = _trim_code("".join(self._texts)) if kind == "code" else _collapse("".join(self._texts))
         self._texts.clear()
         self._link = None

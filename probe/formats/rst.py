@@ -1,0 +1,170 @@
+"""reStructuredText, by way of HTML; Sphinx's roles and directives are read as far as they hold text."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from probe.formats.decoding import read_text
+from probe.formats.document import Document, RecordFields, SourceFile, UnreadableFile
+from probe.formats.html import Contents, html_contents
+
+__all__ = ["read", "rst_contents"]
+
+_ROLE = re.compile(r"\.\. (?:default-)?role::.*")
+# The text of a Sphinx role: `title <target>`, `~module.name`, `!name`.
+_TITLE_AND_TARGET = re.compile(r"^(.*?)\s*<[^<>]*>$", re.DOTALL)
+_SETTINGS = {
+    "_disable_config": True,
+    "file_insertion_enabled": False,
+    "raw_enabled": False,
+    "report_level": 5,
+    "halt_level": 6,
+    "doctitle_xform": False,
+    "sectsubtitle_xform": False,
+    "embed_stylesheet": False,
+    "input_encoding": "unicode",
+    "math_output": "LaTeX",
+    "syntax_highlight": "none",
+    "toc_backlinks": False,
+    "line_length_limit": 1 << 20,
+    "smart_quotes": False,
+    "output_encoding": "unicode",
+}
+# Directives without text for readers.
+_SILENT = frozenset(
+    (
+        *("toctree", "index", "currentmodule", "module", "image", "figure", "include", "literalinclude", "raw"),
+        *("only", "highlight", "contents", "sectnum", "meta", "autosummary", "plot", "graphviz", "tabularcolumns"),
+        *(
+            "testsetup",
+            "testcleanup",
+            "inheritance-diagram",
+            "automodule",
+            "autoclass",
+            "autofunction",
+            "productionlist",
+        ),
+    )
+)
+_CODE = frozenset(("code-block", "code", "sourcecode", "doctest", "testcode", "testoutput", "ipython", "prompt"))
+
+
+def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
+    """Yield the document of a reStructuredText file.
+
+    Raises:
+        UnreadableFile: If it is binary, empty, too large or cannot be parsed.
+    """
+    found = rst_contents(read_text(file.path))
+    yield Document(file.name, file.name, found.title, found.blocks, found.links, dropped=found.dropped)
+
+
+def rst_contents(text: str) -> Contents:
+    """Return the contents of reStructuredText; files it includes are not read.
+
+    Raises:
+        UnreadableFile: If it cannot be parsed.
+    """
+    from docutils.core import publish_doctree, publish_from_doctree
+    from docutils.utils import SystemMessage
+
+    _register()
+    try:
+        tree = publish_doctree(_ROLE.sub("", text), settings_overrides=_SETTINGS)
+        _remove_messages(tree)
+        tree["title"] = " "  # otherwise the name of the source
+        html = publish_from_doctree(
+            tree, writer="html5", settings_overrides={**_SETTINGS, "output_encoding": "unicode"}
+        )
+    except (SystemMessage, RecursionError) as error:
+        raise UnreadableFile("not reStructuredText, or nested too deeply") from error
+    return html_contents(html)
+
+
+def _remove_messages(tree: Any) -> None:
+    from docutils import nodes
+
+    for kind in (nodes.system_message, nodes.comment, nodes.substitution_definition):
+        for node in list(tree.findall(kind)):
+            node.parent.remove(node)
+    for node in list(tree.findall(nodes.problematic)):
+        node.parent.replace(node, nodes.literal("", _role_text(re.sub(r"^:[\w:.+-]+:|`|\||_$", "", node.astext()))))
+
+
+def _role_text(text: str) -> str:
+    titled = _TITLE_AND_TARGET.match(text)
+    return titled[1] if titled and titled[1] else text.lstrip("~!").removeprefix(".")
+
+
+_registered: list[bool] = []
+
+
+def _register() -> None:
+    """Make docutils read every unknown role as text and every unknown directive as a paragraph or a container."""
+    if _registered:
+        return
+    from docutils.parsers.rst import directives, roles
+
+    _registered.append(True)
+    known_role, known_directive = roles.role, directives.directive
+
+    def role(name: str, *rest: Any) -> tuple[Any, list[Any]]:
+        if name.lower() in ("raw", "math"):
+            return _text_role, []
+        found, messages = known_role(name, *rest)
+        return (found, messages) if found is not None else (_text_role, [])
+
+    def directive(name: str, *rest: Any) -> tuple[Any, list[Any]]:
+        if name in _SILENT or name in _CODE or name.partition(":")[2]:
+            return _directive_class(name), []
+        found, messages = known_directive(name, *rest)
+        return (found, messages) if found is not None else (_directive_class(name), [])
+
+    roles.role, directives.directive = role, directive
+
+
+def _text_role(name: str, raw: str, text: str, *rest: Any, **options: Any) -> tuple[list[Any], list[Any]]:
+    from docutils import nodes
+    from docutils.utils import unescape
+
+    return [nodes.literal(raw, _role_text(unescape(text)))], []
+
+
+def _directive_class(name: str) -> type:
+    """Return a directive that keeps its text: as code, as a term with its description, or as paragraphs."""
+    from docutils import nodes
+    from docutils.parsers.rst import Directive
+
+    class Described(Directive):  # type: ignore[misc]
+        """A directive of another program."""
+
+        optional_arguments = 1
+        final_argument_whitespace = True
+        has_content = True
+        option_spec = _AnyOption()
+
+        def run(self) -> list[Any]:
+            if name in _SILENT:
+                return []
+            if name in _CODE:
+                return [nodes.literal_block("", "\n".join(self.content))]
+            inside = nodes.Element()
+            self.state.nested_parse(self.content, self.content_offset, inside, match_titles=True)
+            terms = self.arguments[0].splitlines() if self.arguments else []
+            if not terms:
+                return list(inside.children)
+            description = nodes.definition("", *inside.children)
+            term = nodes.term("", ", ".join(line.strip() for line in terms))
+            return [nodes.definition_list("", nodes.definition_list_item("", term, description))]
+
+    return Described
+
+
+class _AnyOption(dict[str, Any]):
+    """Options of any name."""
+
+    def __getitem__(self, name: str) -> Any:
+        return lambda value: value or ""
+
+    def __bool__(self) -> bool:
+        return True

@@ -16,7 +16,7 @@ from adaptors.training.evaluation import evaluation_mode
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
-from probe.documents.passages import DOCUMENT_FILES, list_documents, read_passages
+from probe.documents.old_reader import DOCUMENT_FILES, list_documents, read_passages
 from probe.encoding.chunk_states import (
     Progress,
     PromptedTexts,

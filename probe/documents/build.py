@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probe.data.captioned_images import find_image_folder
-from probe.documents.passages import SENTENCE_END, Passage, count_words, list_documents, read_passages
+from probe.documents.old_reader import SENTENCE_END, Passage, count_words, list_documents, read_passages
 from probe.errors import CallError, DataError, wrong_type
 from probe.io.files import reason, replace_folder
 from probe.io.publishing import Stamp, stamp_of

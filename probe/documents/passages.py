@@ -1,168 +1,194 @@
-"""Readers of text, Markdown, JSONL and CSV files into passages that fit an encoder's input."""
+"""Passages: documents split by their structure, up to the length that a model reads."""
 
-import csv
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
-from probe.errors import CallError, DataError
-from probe.io.text_lines import parse_json, replace_surrogates
+from probe.documents.sentences import count_words, split_sentences
+from probe.documents.token_count import TokenCounter
+from probe.formats.document import Block, Document, Link
 
-__all__ = ["DOCUMENT_FILES", "SENTENCE_END", "Passage", "count_words", "list_documents", "read_passages"]
+__all__ = ["TITLE_MARK", "Passage", "split_document"]
 
-_MARKDOWN = (".md", ".markdown")
-_TEXT = (".txt", ".text", ".rst")
-DOCUMENT_FILES = (*_MARKDOWN, *_TEXT, ".jsonl", ".csv")
-# Roughly what fits into 256 tokens.
-_PASSAGE_WORDS = 150
-_LONGEST_CSV_FIELD = 2**31 - 1
-
-_HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
-# In scripts written without spaces, every character counts as a word.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+TITLE_MARK = " > "
+# A section with fewer words is joined with its neighbour.
+_SHORT = 25
+# The title may take this share of a passage's tokens; beyond that, outer headings are left out.
+_TITLE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A passage of a file.
+    """A passage of a document.
 
     Attributes:
-        source: File name, with the line in formats with records.
-        title: Heading or title above it.
-        text: Text with collapsed white space.
+        document: Id of its document; queries of one document go to one split.
+        path: Name of its file.
+        headings: The document's title and the headings above it, outermost first.
+        blocks: Its blocks in reading order.
+        anchor: Fragment by which links refer to it.
+        questions: Questions that the document answers, on its first passage.
+        links: Links of the document, on its first passage.
+        line: Line of the record in its file, if any.
+        id: Id in the corpus.
     """
 
-    source: str
-    title: str
-    text: str
+    document: str
+    path: str
+    headings: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    anchor: str = ""
+    questions: tuple[str, ...] = ()
+    links: tuple[Link, ...] = field(default=(), repr=False)
+    line: int | None = None
+    id: str = ""
+
+    @property
+    def title(self) -> str:
+        """The headings as one line."""
+        return TITLE_MARK.join(self.headings)
+
+    @property
+    def text(self) -> str:
+        """The blocks as one text."""
+        return "\n".join(block.text for block in self.blocks)
 
 
-def _is_document(file: Path, folder: Path) -> bool:
-    """Return whether to read a file of a folder: not hidden, and not part of a data set."""
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    in_dataset = any((parent / "corpus.jsonl").exists() for parent in (file.parent, file.parent.parent))
-    return file.is_file() and file.suffix.lower() in DOCUMENT_FILES and not hidden and not in_dataset
+@dataclass(frozen=True)
+class _Piece:
+    block: Block
+    tokens: int
 
 
-def list_documents(path: Path) -> list[Path]:
-    """Return the files to read, sorted by name: `path` itself, or a folder's files that are not part of a data set.
+def split_document(document: Document, counter: TokenCounter) -> Iterator[Passage]:
+    """Yield passages that fit a model's input, each under one path of headings where sections are long enough.
 
-    Raises:
-        CallError: If there are none, or the file type is unsupported.
+    Paragraphs that are too long are split between sentences, sentences that are too long between words.
+
+    Args:
+        document: A document, or a part of one.
+        counter: Counts tokens, and knows how many a passage may have.
     """
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if _is_document(file, path))
-        if not found:
-            raise CallError(f"no documents in '{path}': expected files ending in {', '.join(DOCUMENT_FILES)}")
-        return found
-    if not path.exists():
-        raise CallError(f"file '{path}' not found")
-    if path.suffix.lower() not in DOCUMENT_FILES:
-        raise CallError(f"unsupported file type of '{path}': expected {', '.join(DOCUMENT_FILES)}")
-    return [path]
+    first = True
+    for passage in _join_short(list(_sections(document))):
+        title = _fit_title(passage.headings, counter)
+        room = counter.limit - (counter.count([TITLE_MARK.join(title)])[0] if title else 0)
+        for blocks in _pack(_pieces(passage.blocks, room, counter), room):
+            ready = replace(passage, headings=title, blocks=blocks)
+            if first:
+                ready, first = replace(ready, questions=document.questions, links=document.links), False
+            yield ready
 
 
-def read_passages(path: Path) -> Iterator[Passage]:
-    """Yield passages of about 150 words from a text, Markdown, JSONL or CSV file in UTF-8.
+def _sections(document: Document) -> Iterator[Passage]:
+    """Yield the runs of blocks under the same headings."""
+    for (headings, anchor), blocks in groupby(document.blocks, key=lambda block: (block.headings, block.anchor)):
+        title = document.title if not headings or not _same(document.title, headings[0]) else ""
+        path = (title, *headings) if title else headings
+        yield Passage(document.id, document.path, path, tuple(blocks), anchor, line=document.line)
 
-    Raises:
-        DataError: If the file is malformed or unreadable.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".jsonl":
-            yield from _read_jsonl(path)
-        elif suffix == ".csv":
-            yield from _read_csv(path)
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold().strip() == other.casefold().strip()
+
+
+def _join_short(sections: Sequence[Passage]) -> Iterator[Passage]:
+    """Join short sections with the one before, under the headings that both have."""
+    held: Passage | None = None
+    for section in sections:
+        if held is None:
+            held = section
+        elif _is_short(held) or _is_short(section):
+            held = _join(held, section)
         else:
-            text = _read_text(path)
-            yield from _split_markdown(path, text) if suffix in _MARKDOWN else _split_text(path.name, "", text)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+            yield held
+            held = section
+    if held is not None:
+        yield held
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start})") from error
+def _is_short(section: Passage) -> bool:
+    words = 0
+    for block in section.blocks:
+        words += count_words(block.text)
+        if words >= _SHORT:
+            return False
+    return True
 
 
-def _read_jsonl(path: Path) -> Iterator[Passage]:
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        record = parse_json(line, f"{path}:{number}")
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-            raise DataError(f'{path}:{number}: expected an object with a string "text", found {line[:60]}')
-        yield from _split_text(f"{path.name}:{number}", str(record.get("title") or ""), record["text"])
+def _join(one: Passage, other: Passage) -> Passage:
+    common = []
+    for left, right in zip(one.headings, other.headings, strict=False):
+        if left != right:
+            break
+        common.append(left)
+    blocks = (*_with_headings(one, len(common)), *_with_headings(other, len(common)))
+    anchor = one.anchor if len(one.headings) <= len(other.headings) else other.anchor
+    return replace(one, headings=tuple(common), blocks=blocks, anchor=anchor)
 
 
-def _read_csv(path: Path) -> Iterator[Passage]:
-    csv.field_size_limit(_LONGEST_CSV_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            if "text" not in (reader.fieldnames or ()):
-                found = ", ".join(map(repr, reader.fieldnames or ())) or "an empty file"
-                raise DataError(
-                    f"{path}:1: expected comma-separated columns with 'text' among them, found {found[:80]}"
-                )
-            for row in reader:
-                yield from _split_text(f"{path.name}:{reader.line_num}", row.get("title") or "", row["text"] or "")
-        except csv.Error as error:
-            raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from error
+def _with_headings(section: Passage, known: int) -> tuple[Block, ...]:
+    """Return the blocks of a section, the first one preceded by the headings that the title will not have."""
+    own = ": ".join(section.headings[known:])
+    if not own:
+        return section.blocks
+    return (Block(f"{own}:", kind="table"), *section.blocks)
 
 
-def _split_markdown(path: Path, text: str) -> Iterator[Passage]:
-    title, fenced = "", False
-    lines: list[str] = []
-    for line in text.splitlines():
-        fenced ^= line.lstrip().startswith("```")
-        heading = None if fenced else _HEADING.match(line)
-        if heading:
-            yield from _split_text(path.name, title, "\n".join(lines))
-            title, lines = heading[1], []
+def _fit_title(headings: tuple[str, ...], counter: TokenCounter) -> tuple[str, ...]:
+    """Return the innermost headings that fit into the title's share of a passage."""
+    if not headings:
+        return ()
+    counts = counter.count(headings)
+    most = int(counter.limit * _TITLE_SHARE)
+    while counts and sum(counts) + len(counts) > most:
+        counts = counts[1:]
+    return headings[len(headings) - len(counts) :]
+
+
+def _pieces(blocks: Sequence[Block], room: int, counter: TokenCounter) -> Iterator[_Piece]:
+    for block, tokens in zip(blocks, counter.count([block.text for block in blocks]), strict=True):
+        if tokens <= room:
+            yield _Piece(block, tokens)
         else:
-            lines.append(line)
-    yield from _split_text(path.name, title, "\n".join(lines))
+            yield from _split_block(block, room, counter)
 
 
-def _split_text(source: str, title: str, text: str) -> Iterator[Passage]:
-    """Pack whole paragraphs, or sentences of long ones, into passages of about _PASSAGE_WORDS words."""
-    packed: list[str] = []
+def _split_block(block: Block, room: int, counter: TokenCounter) -> Iterator[_Piece]:
+    parts = block.text.splitlines() if block.kind == "code" else split_sentences(block.text)
+    mark = "\n" if block.kind == "code" else " "
+    held: list[str] = []
     size = 0
-    for unit in _split_units(replace_surrogates(text)):
-        words = count_words(unit)
-        if packed and size + words > _PASSAGE_WORDS:
-            yield Passage(source, title, " ".join(packed))
-            packed, size = [], 0
-        packed.append(unit)
-        size += words
-    if packed:
-        yield Passage(source, title, " ".join(packed))
-
-
-def _split_units(text: str) -> Iterator[str]:
-    """Yield paragraphs, split into sentences if too long for a passage, and those into pieces if still too long."""
-    for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
-        flat = " ".join(paragraph.split())
-        if count_words(flat) <= _PASSAGE_WORDS:
-            yield from [flat] if flat else []
+    for part, tokens in zip(parts, counter.count(parts), strict=True):
+        if held and size + tokens > room:
+            yield _Piece(replace(block, text=mark.join(held)), size)
+            held, size = [], 0
+        if tokens > room:
+            yield from (_Piece(replace(block, text=piece), count) for piece, count in _split_words(part, room, counter))
             continue
-        for sentence in SENTENCE_END.split(flat):
-            ends = [match.end() for match in _WORD.finditer(sentence)]
-            cuts = [0, *ends[_PASSAGE_WORDS - 1 :: _PASSAGE_WORDS], len(sentence)]
-            pieces = (sentence[start:stop].strip() for start, stop in pairwise(cuts))
-            yield from filter(None, pieces)
+        held.append(part)
+        size += tokens
+    if held:
+        yield _Piece(replace(block, text=mark.join(held)), size)
 
 
-def count_words(text: str) -> int:
-    """Count words; in scripts written without spaces, every character is one."""
-    return sum(1 for _ in _WORD.finditer(text))
+def _split_words(text: str, room: int, counter: TokenCounter) -> Iterator[tuple[str, int]]:
+    """Cut a text without sentences at the tokens' own borders."""
+    spans = counter.tokenizer.encode(text, add_special_tokens=False).offsets
+    for start in range(0, len(spans), room):
+        part = spans[start : start + room]
+        piece = text[part[0][0] : part[-1][1]].strip()
+        if piece:
+            yield piece, len(part)
+
+
+def _pack(pieces: Iterator[_Piece], room: int) -> Iterator[tuple[Block, ...]]:
+    """Yield groups of pieces that fill the room."""
+    held: list[_Piece] = []
+    for piece in pieces:
+        if held and sum(one.tokens for one in held) + piece.tokens > room:
+            yield tuple(one.block for one in held)
+            held = []
+        held.append(piece)
+    if held:
+        yield tuple(one.block for one in held)

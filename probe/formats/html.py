@@ -33,6 +33,7 @@ _NAVIGATION_ROLES = frozenset(("navigation", "banner", "contentinfo", "search", 
 _NAVIGATION_CLASSES = frozenset(
     (
         *("anchor", "anchor-link", "headerlink", "skip-link", "edit-link", "mw-editsection", "rustdoc-breadcrumbs"),
+        *("srclink", "mark", "doc-anchor", "hideme", "src", "permalink", "headeranchor", "anchorjs-link"),
         *("breadcrumb", "breadcrumbs", "nav", "navbar", "navheader", "navfooter", "navigation", "pagination"),
         *("prev-next-area", "prevnext", "related", "sidebar", "sphinxsidebar", "toc", "toctree-wrapper"),
         *("site-footer", "footer", "topnav", "top-nav", "bottomnav", "bottom-nav", "subnav", "sub-nav"),

@@ -1,0 +1,94 @@
+"""Texts that occur twice: word for word, or nearly (MinHash with locality-sensitive hashing; Broder 1997)."""
+
+import zlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.documents.sentences import words_of
+
+__all__ = ["NEAR", "cluster_near_duplicates", "signature", "text_key"]
+
+# Share of equal word shingles (Jaccard) from which on two texts are near duplicates.
+NEAR = 0.8
+_SHINGLE = 4
+_PERMUTATIONS = 64
+# 16 bands of 4 rows: a pair at a similarity of .8 is a candidate with probability .9997, one at .4 with .34.
+_BANDS = 16
+_PRIME = np.uint64((1 << 61) - 1)
+
+Signature = NDArray[np.uint32]
+
+
+def text_key(text: str) -> bytes:
+    """Return a key that is equal for texts of the same words."""
+    from hashlib import blake2b
+
+    return blake2b(" ".join(words_of(text)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _constants() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    rng = np.random.default_rng(1)
+    return (
+        rng.integers(1, 1 << 31, _PERMUTATIONS, dtype=np.uint64),
+        rng.integers(0, 1 << 31, _PERMUTATIONS, dtype=np.uint64),
+    )
+
+
+_FACTORS, _OFFSETS = _constants()
+
+
+def signature(text: str) -> Signature:
+    """Return the MinHash signature of a text's shingles of four words, `(64,)`."""
+    words = words_of(text)
+    count = max(1, len(words) - _SHINGLE + 1)
+    shingles = {" ".join(words[start : start + _SHINGLE]) for start in range(count)}
+    hashes = np.fromiter((zlib.crc32(one.encode("utf-8", "surrogatepass")) for one in shingles), np.uint64)
+    # Values below 2^31 * 2^32 do not overflow.
+    mixed = (hashes[:, None] * _FACTORS[None, :] + _OFFSETS[None, :]) % _PRIME
+    return (mixed.min(axis=0) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+
+
+def cluster_near_duplicates(signatures: Iterable[Signature], least: float = NEAR) -> list[int]:
+    """Return a cluster number per text; texts with a near duplicate have equal numbers, others their own.
+
+    Args:
+        signatures: One per text, from `signature`.
+        least: Similarity from which on two texts are near duplicates.
+    """
+    rows = np.array(list(signatures), np.uint32).reshape(-1, _PERMUTATIONS)
+    parents = list(range(len(rows)))
+    width = _PERMUTATIONS // _BANDS
+    for band in range(_BANDS):
+        part = np.ascontiguousarray(rows[:, band * width : (band + 1) * width])
+        keys = part.view(np.uint64).reshape(len(rows), -1)
+        order = np.lexsort(keys.T)
+        _join_equal(keys[order], order, rows, parents, least)
+    return [_root(parents, number) for number in range(len(rows))]
+
+
+def _join_equal(
+    keys: NDArray[np.uint64], order: NDArray[np.int64], rows: Signature, parents: list[int], least: float
+) -> None:
+    """Join texts next to each other whose band is equal and whose signatures agree enough."""
+    equal = np.flatnonzero((keys[1:] == keys[:-1]).all(axis=1))
+    if not len(equal):
+        return
+    left, right = order[equal], order[equal + 1]
+    close = (rows[left] == rows[right]).mean(axis=1) >= least
+    for one, other in zip(left[close].tolist(), right[close].tolist(), strict=True):
+        first, second = sorted((_root(parents, one), _root(parents, other)))
+        parents[second] = first
+
+
+def _root(parents: list[int], number: int) -> int:
+    while parents[number] != number:
+        parents[number] = parents[parents[number]]
+        number = parents[number]
+    return number
+
+
+def count_repeated(clusters: Sequence[int]) -> int:
+    """Return how many texts have a near duplicate before them."""
+    return len(clusters) - len(set(clusters))

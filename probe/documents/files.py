@@ -1,0 +1,149 @@
+"""Files to read: found in folders, named by their relative paths, with reasons for those that are skipped."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probe.errors import CallError
+from probe.formats.document import SourceFile
+from probe.formats.registry import find_format
+
+__all__ = ["SkippedFile", "find_files"]
+
+_IGNORE_FILE = ".gitignore"
+_DEEPEST = 100
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file or folder that is not read.
+
+    Attributes:
+        name: Its path, as in `SourceFile`.
+        reason: Why.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder on the way, with the ignore rules that hold in it.
+
+    Attributes:
+        path: Where it is.
+        name: Its path relative to the folder given; empty for that one.
+        rules: Compiled ignore files with the names of their folders.
+        depth: Number of folders above it.
+    """
+
+    path: Path
+    name: str
+    rules: tuple[tuple[str, Any], ...] = ()
+    depth: int = 0
+
+
+def find_files(
+    paths: Sequence[Path], patterns: Sequence[str] = (), *, respect_ignore: bool = True
+) -> Iterator[SourceFile | SkippedFile]:
+    """Yield the files of folders in the order of their names, and what is skipped.
+
+    Hidden files, files that `.gitignore` excludes, and data sets are skipped; links to folders are not followed.
+
+    Args:
+        paths: Files and folders.
+        patterns: Patterns as in `.gitignore`; only files that match one are read. Empty: all.
+        respect_ignore: Whether to read `.gitignore` files.
+
+    Raises:
+        CallError: If a path does not exist.
+    """
+    from pathspec import GitIgnoreSpec
+
+    wanted = GitIgnoreSpec.from_lines(patterns) if patterns else None
+    for path, prefix in zip(paths, _prefixes(paths), strict=True):
+        if not path.exists():
+            raise CallError(f"file '{path}' not found")
+        if not path.is_dir():
+            yield SourceFile(path, prefix)
+            continue
+        for found in _walk(_Folder(path, ""), respect_ignore=respect_ignore):
+            if isinstance(found, SourceFile) and wanted is not None and not wanted.match_file(found.name):
+                continue
+            name = f"{prefix}/{found.name}" if prefix else found.name
+            yield SourceFile(found.path, name) if isinstance(found, SourceFile) else SkippedFile(name, found.reason)
+
+
+def _prefixes(paths: Sequence[Path]) -> list[str]:
+    """Return the name of a single file, or what to put before the names in each of several folders; no two alike."""
+    if len(paths) == 1:
+        return ["" if paths[0].is_dir() else paths[0].name]
+    whole = [Path(os.path.abspath(path)).parts for path in paths]
+    for length in range(1, max(map(len, whole)) + 1):
+        names = ["/".join(parts[-length:]).lstrip("/") for parts in whole]
+        if len(set(names)) == len(set(whole)):
+            break
+    return names
+
+
+def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | SkippedFile]:
+    """Yield the files of a folder and the folders in it, without recursion."""
+    stack = [folder]
+    while stack:
+        here = stack.pop()
+        try:
+            entries = sorted(os.scandir(here.path), key=lambda entry: entry.name)
+        except OSError as error:
+            yield SkippedFile(here.name or here.path.name, f"folder cannot be read ({error.strerror})")
+            continue
+        rules = (*here.rules, *_read_rules(here)) if respect_ignore else ()
+        inside: list[_Folder] = []
+        for entry in entries:
+            name = f"{here.name}/{entry.name}" if here.name else entry.name
+            reason = _why_skipped(entry, name, rules)
+            if reason:
+                yield SkippedFile(name, reason)
+            elif not entry.is_dir():
+                yield SourceFile(Path(entry.path), name)
+            elif here.depth >= _DEEPEST:
+                yield SkippedFile(name, f"folder more than {_DEEPEST} levels deep")
+            else:
+                inside.append(_Folder(Path(entry.path), name, rules, here.depth + 1))
+        stack.extend(reversed(inside))
+
+
+def _why_skipped(entry: "os.DirEntry[str]", name: str, rules: Sequence[tuple[str, Any]]) -> str:
+    """Return why a file or folder is skipped, or nothing."""
+    if entry.name.startswith("."):
+        return "hidden"
+    is_folder = entry.is_dir()
+    if is_folder and entry.is_symlink():
+        return "link to a folder"
+    for folder, spec in rules:
+        inner = name[len(folder) + 1 :] if folder else name
+        if spec.match_file(f"{inner}/" if is_folder else inner):
+            return f"ignored by {_IGNORE_FILE}"
+    if is_folder:
+        return "data set" if (Path(entry.path) / "corpus.jsonl").exists() else ""
+    if not entry.is_file():
+        return "broken link" if entry.is_symlink() else "not a regular file"
+    return (
+        ""
+        if find_format(Path(entry.name)) is not None
+        else f"unknown type {Path(entry.name).suffix.lower() or '(none)'}"
+    )
+
+
+def _read_rules(folder: _Folder) -> Iterator[tuple[str, Any]]:
+    from pathspec import GitIgnoreSpec
+
+    file = folder.path / _IGNORE_FILE
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+        if lines:
+            yield folder.name, GitIgnoreSpec.from_lines(lines)
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,37 @@
+"""Sentences and words of plain text."""
+
+import re
+
+__all__ = ["count_words", "split_sentences", "words_of"]
+
+_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[^\W_a-z])|(?<=[。！？])\s*")
+# An abbreviation, an initial or a number before a full stop does not end a sentence.
+_SHORTENED = r"e\.g|i\.e|etc|vs|cf|approx|resp|incl|al|fig|eq|sec|no|vol|dr|mr|mrs|ms|st|z\.b|p\.ex"
+_NO_END = re.compile(rf"(?:\b(?:{_SHORTENED})|\b[A-Z])\.$", re.IGNORECASE)
+# In scripts written without spaces, every character counts as a word.
+_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_TERM = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][^\W_]+)?")
+
+
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of a text with collapsed white space."""
+    sentences: list[str] = []
+    start = 0
+    for match in _END.finditer(text):
+        before = text[start : match.start()]
+        if _NO_END.search(before[-12:]):
+            continue
+        sentences.append(text[start : match.end()].strip())
+        start = match.end()
+    return [sentence for sentence in (*sentences, text[start:].strip()) if sentence]
+
+
+def count_words(text: str) -> int:
+    """Count words; in scripts written without spaces, every character is one."""
+    return sum(1 for _ in _WORD.finditer(text))
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in lower case, without punctuation."""
+    return _TERM.findall(text.lower())

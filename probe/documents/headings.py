@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from probe.documents.passages import Passage
@@ -24,12 +24,15 @@ _MOST_DOCUMENTS = 3
 _FEWEST_TEXT_WORDS = 12
 
 
-def take_headings(passages: Sequence[Passage], terms: TermTable) -> tuple[list[Passage], list[Query]]:
+def take_headings(
+    passages: Sequence[Passage], terms: TermTable, lenders: Container[str]
+) -> tuple[list[Passage], list[Query]]:
     """Make queries of the headings of a document's sections; a heading leaves the titles of the section it names.
 
     Args:
         passages: The passages of one document.
         terms: Frequencies of words and headings.
+        lenders: Ids of the passages that may lend queries; a section does if all its passages may.
     """
     inner = {heading for passage in passages for heading in passage.headings[:-1]}
     sections = Counter(passage.headings for passage in passages)
@@ -37,7 +40,8 @@ def take_headings(passages: Sequence[Passage], terms: TermTable) -> tuple[list[P
     for headings, count in sections.items():
         text = _as_query(headings, terms) if headings and headings[-1] not in inner and count <= _MOST_PASSAGES else ""
         named = [passage for passage in passages if passage.headings == headings]
-        if text and sum(len(words_of(one.text)) for one in named) >= _FEWEST_TEXT_WORDS:
+        words = sum(len(words_of(one.text)) for one in named)
+        if text and words >= _FEWEST_TEXT_WORDS and all(one.id in lenders for one in named):
             queries[headings] = Query(text, "heading", tuple(one.id for one in named), named[0].document)
     changed = [
         replace(passage, headings=passage.headings[:-1]) if passage.headings in queries else passage

@@ -2,7 +2,7 @@
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -49,6 +49,11 @@ class LinkTargets:
         place = (link.path, link.anchor)
         self._texts[place][link.text] = None
         self._targets[plain_heading(link.text)].add(place)
+
+    @property
+    def wanted(self) -> Container[tuple[str, str]]:
+        """Files and anchors that links lead to."""
+        return self._texts
 
     def queries(self, passages: Mapping[tuple[str, str], list[Passage]], terms: TermTable) -> Iterable[Query]:
         """Yield a query per text that leads to one place, of at most three passages.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.documents.sentences import words_of
+from probe.formats.sentences import words_of
 
 __all__ = ["NEAR", "cluster_near_duplicates", "signature", "text_key"]
 

@@ -158,7 +158,7 @@ def build_dataset(
         facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
         del facts["folder"]
         try:
-            replace_folder(out, lambda folder: write_dataset(folder, corpus, splits.queries, facts), before)
+            replace_folder(out, lambda folder: write_dataset(folder, corpus, splits.queries, facts=facts), before)
         except OSError as error:
             raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
     return built
@@ -201,10 +201,7 @@ def _check_read(paths: Sequence[Path], report: ReadingReport) -> None:
     if report.files:
         return
     names = ", ".join(f"'{path}'" for path in paths[:3])
-    skipped = [
-        f"{one.first} and {one.count - 1} more" if one.count > 1 else one.first for one in report.skipped.values()
-    ]
-    skipped = [f"{name}: {one.detail}" for name, one in zip(skipped, report.skipped.values(), strict=True)][:3]
+    skipped = [f"{one.first}: {one.detail}" for one in report.skipped.values()][:3]
     known = ", ".join(one.name for one in FORMATS)
     found = f"skipped: {'; '.join(skipped)}" if skipped else "no files"
     raise CallError(f"nothing to read in {names}; {found}. Expected {known}")

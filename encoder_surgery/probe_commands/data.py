@@ -1,16 +1,25 @@
 """The commands of `probe data`."""
 
 import shlex
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from encoder_surgery.shell import options as option
-from encoder_surgery.shell.app import app, friendly
+from encoder_surgery.shell.app import advanced, app, flag, friendly
 from encoder_surgery.shell.output import FormatFlag, as_json, say
+from encoder_surgery.shell.progress import working
+
+if TYPE_CHECKING:
+    from probe.documents.build import BuildOptions, BuiltDataset
 
 __all__ = ["data_app"]
+
+_EXAMPLES = 5
 
 
 @friendly
@@ -28,19 +37,88 @@ def show(
     output.show(as_json(vars(summary)), lambda: [summary_table(summary)])
 
 
+@dataclass(frozen=True)
+class BuildFlags:
+    """How documents become a data set."""
+
+    panel: ClassVar[str] = "Reading"
+
+    glob: Annotated[
+        list[str] | None, flag("Read only matching files of folders, as in .gitignore; several times.", "--glob")
+    ] = None
+    model: Annotated[str, flag("Model whose tokens the passages are measured in.", "--model", "-m")] = "minilm"
+    max_tokens: Annotated[int | None, flag("Most tokens of a passage; default: what the model reads, up to 512.")] = (
+        None
+    )
+    text_field: Annotated[str | None, flag("Column of the text, in CSV, JSON and Parquet files.")] = None
+    title_field: Annotated[str | None, flag("Column of the title.")] = None
+    id_field: Annotated[str | None, flag("Column of the id.")] = None
+    strict: Annotated[bool, flag("Stop at the first file that cannot be read.", "--strict")] = False
+    no_ignore: Annotated[bool, advanced("Read files that .gitignore excludes, too.", "--no-ignore")] = False
+    seed: option.Seed = 0
+
+    def options(self) -> "BuildOptions":
+        """Return the options of the build."""
+        from probe.documents.build import BuildOptions
+        from probe.formats.document import RecordFields
+
+        return BuildOptions(
+            patterns=tuple(self.glob or ()),
+            fields=RecordFields(self.text_field, self.title_field, self.id_field),
+            model=self.model,
+            max_tokens=self.max_tokens,
+            strict=self.strict,
+            respect_ignore=not self.no_ignore,
+            seed=self.seed,
+        )
+
+
 @friendly
 def build(
-    files: Annotated[list[Path], typer.Argument(help="Text, Markdown, JSONL or CSV files, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders of them: Markdown, HTML, PDF, code, CSV, ...")],
     out: option.OutFolder = Path("my-data"),
     force: option.Force = False,
+    *,
+    flags: BuildFlags,
+    output: FormatFlag,
 ) -> None:
-    """Build a BEIR data set with synthetic known-item queries from your own documents; prints its folder."""
+    """Build a data set from your own documents, with queries made from them; prints its folder."""
     from probe.documents.build import build_dataset
 
-    built = build_dataset(files, out, force)
-    say(f"{built.documents} passages from {built.files} files, {built.queries} synthetic queries; next:")
-    say(f"probe layers --dataset {shlex.quote(str(built.folder))}")
-    typer.echo(built.folder)
+    with working() as report:
+        built = build_dataset(files, out, force, options=flags.options(), progress=report)
+    for line in _describe(built):
+        say(line)
+    output.show(as_json(built.to_json()), lambda: [str(built.folder)])
+
+
+def _describe(built: "BuiltDataset") -> Iterator[str]:
+    """Yield what was read and made, some queries, and the next commands."""
+    rows = list(built.report.rows())
+    width = max(len(name) for name, _, _ in rows)
+    yield from (f"{name:{width}}  {count:>6}  {detail}" for name, count, detail in rows)
+    intake = built.intake
+    dropped = f"{intake.exact_duplicates} duplicates, {intake.boilerplate} repeated blocks"
+    yield f"{built.documents} passages; left out: {dropped}, {built.report.dropped} pieces of navigation"
+    if intake.near_duplicates:
+        yield f"{len(intake.near_duplicates)} passages that nearly equal another lend no query"
+    if intake.clashes:
+        yield f"warning: {len(intake.clashes)} ids occur twice; named by file and line instead: {intake.clashes[0]}"
+    for split in ("train", "dev", "test"):
+        if split in built.splits:
+            kinds = Counter(query.kind for query in built.splits[split])
+            yield f"{split}: {kinds.total()} queries ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
+    if "train" not in built.splits:
+        yield "warning: too few queries for train and dev: all are in test"
+    yield from _examples(built)
+    folder = shlex.quote(str(built.folder))
+    yield f"next: probe data show {folder}; probe layers -d {folder}"
+
+
+def _examples(built: "BuiltDataset") -> Iterator[str]:
+    queries = built.splits["test"]
+    for query in queries[:: max(1, len(queries) // _EXAMPLES)][:_EXAMPLES]:
+        yield f"  {query.kind}: {query.text} -> {query.relevant[0]}"
 
 
 data_app = app(

@@ -1,68 +1,171 @@
-"""Conversion of documents into a BEIR folder of passages with known-item queries taken from them."""
+"""Own documents to a data set in BEIR's format: corpus, queries and relevance labels in train, dev and test."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from probe.data.captioned_images import find_image_folder
-from probe.documents.old_reader import SENTENCE_END, Passage, count_words, list_documents, read_passages
+from probe.documents.files import find_files
+from probe.documents.intake import Intake, Progress, read_files, take_in
+from probe.documents.making import MadeQueries, make_queries
+from probe.documents.passages import Passage
+from probe.documents.queries import Query, QueryKind
+from probe.documents.reading_report import ReadingReport
+from probe.documents.splits import split_queries
+from probe.documents.spool import Spool, open_spool
+from probe.documents.token_count import open_counter
+from probe.documents.write import is_built, write_dataset
 from probe.errors import CallError, DataError, wrong_type
+from probe.formats.document import Document, RecordFields
+from probe.formats.registry import FORMATS
 from probe.io.files import reason, replace_folder
-from probe.io.publishing import Stamp, stamp_of
+from probe.io.package_data import product_version
+from probe.io.publishing import stamp_of
 
-__all__ = ["SYNTHETIC", "BuiltDataset", "build_dataset"]
+__all__ = ["DEFAULT_KINDS", "BuildOptions", "BuiltDataset", "build_dataset"]
 
-SYNTHETIC = "known-item: a passage's first sentence, taken out of it, finds the rest"
+# Kinds of queries in train, dev and test.
+DEFAULT_KINDS: tuple[QueryKind, ...] = ("own", "question", "heading", "link", "generated", "sentence")
 
-_QUERY_WORDS = range(4, 41)
-_FEWEST_REST_WORDS = 8
 
-_DATASET_FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """How documents become a data set.
+
+    Attributes:
+        patterns: Patterns as in `.gitignore`: only matching files of folders are read.
+        fields: Columns of files with records.
+        model: Model whose tokens the passages are measured in.
+        max_tokens: Most tokens of a passage; default: the model's maximum input, at most 512.
+        kinds: Kinds of queries in train, dev and test; every kind has a test split of its own besides.
+        strict: Whether a file that cannot be read stops the build.
+        respect_ignore: Whether files that `.gitignore` excludes are skipped.
+        seed: Seed of the division into splits and of samples.
+    """
+
+    patterns: tuple[str, ...] = ()
+    fields: RecordFields = field(default_factory=RecordFields)
+    model: str = "minilm"
+    max_tokens: int | None = None
+    kinds: tuple[QueryKind, ...] = DEFAULT_KINDS
+    strict: bool = False
+    respect_ignore: bool = True
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class BuiltDataset:
-    """Result of building a data set."""
+    """Result of building a data set.
+
+    Attributes:
+        folder: The data set.
+        report: Counts of files.
+        intake: Counts of passages, duplicates and boilerplate.
+        splits: Queries per split.
+        ambiguous: Number of queries dropped because they lead to several passages.
+    """
 
     folder: Path
-    files: int
-    documents: int
-    queries: int
+    report: ReadingReport
+    intake: Intake
+    splits: Mapping[str, Sequence[Query]]
+    ambiguous: int
+
+    @property
+    def files(self) -> int:
+        """Number of files read."""
+        return self.report.files
+
+    @property
+    def documents(self) -> int:
+        """Number of passages in the corpus."""
+        return self.intake.passages
+
+    @property
+    def queries(self) -> int:
+        """Number of queries."""
+        return len({query.text for queries in self.splits.values() for query in queries})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all counts."""
+        return {
+            "folder": str(self.folder),
+            "files": self.files,
+            **self.report.to_json(),
+            "passages": self.documents,
+            "exact_duplicates_dropped": self.intake.exact_duplicates,
+            "near_duplicates": len(self.intake.near_duplicates),
+            "boilerplate_dropped": self.intake.boilerplate,
+            "boilerplate_examples": self.intake.boilerplate_examples,
+            "id_clashes": self.intake.clashes,
+            "ambiguous_queries_dropped": self.ambiguous,
+            "queries": {split: dict(Counter(one.kind for one in queries)) for split, queries in self.splits.items()},
+        }
 
 
-def build_dataset(files: str | Path | Sequence[str | Path], out: str | Path, force: bool = False) -> BuiltDataset:
-    """Convert documents into a BEIR folder with synthetic known-item queries.
+def _silent(step: str, done: int, total: int) -> None:
+    """Show nothing."""
 
-    Long texts are split into passages at paragraphs (Markdown also at headings). The first sentence of every passage
-    that is long enough becomes a query and is removed from the passage, so no query occurs in its own document.
+
+def build_dataset(
+    files: str | Path | Sequence[str | Path],
+    out: str | Path,
+    force: bool = False,
+    *,
+    options: BuildOptions | None = None,
+    progress: Progress = _silent,
+) -> BuiltDataset:
+    """Convert documents into a data set in BEIR's format, with queries made from them.
+
+    Files are split into passages by their structure. Queries are headings, link texts, questions of question-and-answer
+    files, and sentences taken out of their passages; they are divided into train, dev and test by document.
 
     Args:
-        files: Text, Markdown, JSONL or CSV files, or folders with such files; one or several.
+        files: Files, or folders with files; one or several.
         out: Output folder.
-        force: Whether to replace an existing data set.
+        force: Whether to replace an existing built data set.
+        options: How to read and split.
+        progress: Called with a step, the work done since the last call, and the total.
 
     Returns:
-        Counts of what was written.
+        Counts of what was read and written, and the queries.
 
     Raises:
-        CallError: If a path is missing or of an unsupported type, or `out` exists.
-        DataError: If a file is malformed, or no passage is long enough for a query.
+        CallError: If a path is missing, nothing can be read, or `out` exists.
+        DataError: If no passage lends a query, or a file cannot be read and `options.strict` is set.
     """
+    options = options or BuildOptions()
     out, paths = Path(out), _as_paths(files)
     before = stamp_of(out)
     _check_out(out, paths, force)
     _refuse_images(paths)
-    found = sorted({file for path in paths for file in list_documents(path)})
-    passages = list(dict.fromkeys(passage for file in found for passage in read_passages(file)))
-    corpus, queries = _take_queries(passages)
-    if not queries:
-        raise DataError(
-            f"none of {len(passages)} passages in {len(found)} files is long enough for a query: expected passages "
-            f"with a sentence of {_QUERY_WORDS.start} words or more and {_FEWEST_REST_WORDS} words after it"
-        )
-    _write(out, corpus, queries, before=before)
-    return BuiltDataset(out, len(found), len(corpus), len(queries))
+    counter = open_counter(options.model, options.max_tokens)
+    found = list(find_files(paths, options.patterns, respect_ignore=options.respect_ignore))
+    documents: Spool[Document]
+    passages: Spool[list[Passage]]
+    corpus: Spool[Passage]
+    with open_spool(out.parent) as documents, open_spool(out.parent) as passages, open_spool(out.parent) as corpus:
+        report, counts = read_files(found, options.fields, documents, strict=options.strict, progress=progress)
+        _check_read(paths, report)
+        intake = take_in(documents, counts, counter, passages, progress=progress)
+        made = make_queries(passages, intake, corpus, seed=options.seed, progress=progress)
+        _check_made(made, intake, report)
+        splits = split_queries(made.queries, options.kinds, options.seed)
+        built = BuiltDataset(out, report, intake, splits.queries, made.ambiguous)
+        facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
+        del facts["folder"]
+        try:
+            replace_folder(out, lambda folder: write_dataset(folder, corpus, splits.queries, facts), before)
+        except OSError as error:
+            raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
+    return built
+
+
+def _facts(options: BuildOptions, limit: int) -> dict[str, Any]:
+    return {**vars(options), "fields": vars(options.fields), "max_tokens": limit}
 
 
 def _as_paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -73,27 +176,19 @@ def _as_paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _check_out(out: Path, paths: Sequence[Path], force: bool) -> None:
-    """Raise if the output folder exists, unless it is a built data set and `force` is set."""
+    """Raise if the output folder cannot be made: before anything is read."""
+    parent = next(folder for folder in (out.parent, *out.absolute().parents) if folder.exists())
+    if not os.access(parent, os.W_OK) or not parent.is_dir():
+        raise CallError(f"'{out}' cannot be written: no permission in '{parent}'; choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
     if not out.exists():
         return
     if not force:
         raise CallError(f"'{out}' exists: choose another --out, or pass --force to replace it")
-    if not _is_ours(out):
+    if not is_built(out):
         raise CallError(f"'{out}' was not made by this command, so --force does not replace it: choose another --out")
     if any(path.resolve().is_relative_to(out.resolve()) for path in paths):
         raise CallError(f"'{out}' contains the input: choose another --out")
-
-
-def _is_ours(out: Path) -> bool:
-    """Return whether a folder is a data set built by this module, without other files."""
-    inside = {child.name for child in out.iterdir()} if out.is_dir() else set()
-    if inside != _DATASET_FILES:
-        return False
-    try:
-        with (out / "queries.jsonl").open(encoding="utf-8") as queries:
-            return bool(json.loads(queries.readline())["metadata"]["synthetic"] == SYNTHETIC)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _refuse_images(paths: Sequence[Path]) -> None:
@@ -102,40 +197,19 @@ def _refuse_images(paths: Sequence[Path]) -> None:
             raise CallError(f"'{path}' has images with captions and is already a data set: see probe data show {path}")
 
 
-def _take_queries(passages: Sequence[Passage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    corpus: list[dict[str, object]] = []
-    queries: list[dict[str, object]] = []
-    asked: set[str] = set()
-    for number, passage in enumerate(passages, start=1):
-        query, rest = (*SENTENCE_END.split(passage.text, maxsplit=1), "")[:2]
-        asked_here = count_words(query) in _QUERY_WORDS and count_words(rest) >= _FEWEST_REST_WORDS
-        asked_here = asked_here and query not in asked and query not in rest
-        if asked_here:
-            asked.add(query)
-            metadata = {"synthetic": SYNTHETIC, "document": f"d{number}"}
-            queries.append({"_id": f"q{number}", "text": query, "metadata": metadata})
-        text = rest if asked_here else passage.text
-        record = {"_id": f"d{number}", "title": passage.title, "text": text}
-        corpus.append({**record, "metadata": {"source": passage.source}})
-    return corpus, queries
+def _check_read(paths: Sequence[Path], report: ReadingReport) -> None:
+    if report.files:
+        return
+    names = ", ".join(f"'{path}'" for path in paths[:3])
+    skipped = [f"{one.count} {reason} ({one.first})" for reason, one in report.skipped.items()][:3]
+    known = ", ".join(one.name for one in FORMATS)
+    found = f"skipped: {'; '.join(skipped)}" if skipped else "no files"
+    raise CallError(f"nothing to read in {names}; {found}. Expected {known}")
 
 
-def _write(
-    out: Path, corpus: Sequence[dict[str, object]], queries: Sequence[dict[str, object]], *, before: Stamp | None
-) -> None:
-    def fill(made: Path) -> None:
-        """Write the files into the temporary folder."""
-        (made / "qrels").mkdir()
-        _write_lines(made / "corpus.jsonl", [json.dumps(record, ensure_ascii=False) for record in corpus])
-        _write_lines(made / "queries.jsonl", [json.dumps(record, ensure_ascii=False) for record in queries])
-        judged = [f"{query['_id']}\td{str(query['_id'])[1:]}\t1" for query in queries]
-        _write_lines(made / "qrels" / "test.tsv", ["query-id\tcorpus-id\tscore", *judged])
-
-    try:
-        replace_folder(out, fill, before)
-    except OSError as error:
-        raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _check_made(made: MadeQueries, intake: Intake, report: ReadingReport) -> None:
+    if not made.queries:
+        raise DataError(
+            f"none of {intake.passages} passages in {report.files} files lends a query: expected passages of 30 words "
+            "or more in sentences, headings that name them, or a column of questions"
+        )

@@ -47,7 +47,8 @@ def signature(text: str) -> Signature:
     hashes = np.fromiter((zlib.crc32(one.encode("utf-8", "surrogatepass")) for one in shingles), np.uint64)
     # Values below 2^31 * 2^32 do not overflow.
     mixed = (hashes[:, None] * _FACTORS[None, :] + _OFFSETS[None, :]) % _PRIME
-    return (mixed.min(axis=0) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    lowest: Signature = (mixed.min(axis=0) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    return lowest
 
 
 def cluster_near_duplicates(signatures: Iterable[Signature], least: float = NEAR) -> list[int]:

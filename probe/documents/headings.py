@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ __all__ = ["heading_phrases", "strip_numbering", "take_headings"]
 _WORDS = range(1, 15)
 # English: names of the parts of a book.
 _NUMBERING = re.compile(
-    r"^(?:(?:chapter|section|appendix|step|part)\s+(?:\d+(?:\.\d+)*|[IVX]+|[A-Z])\b[.):]?\s*|"
+    r"^(?:(?i:chapter|section|appendix|step|part)\s+(?:\d+(?:\.\d+)*|[IVX]+|[A-Z])\b[.):]?\s*|"
     r"(?:[A-Z]?\d+(?:\.\d+)*[.):]?|[IVXivx]+[.)]|[A-Za-z]\))\s+)"
 )
 _MARKS = " .:·¶§–—-"
@@ -31,13 +31,9 @@ _FEWEST_TEXT_WORDS = 12
 _RARE = 0.75
 
 
-def heading_phrases(passages: Sequence[Passage]) -> set[str]:
-    """Return the headings of a document, alone and with one above them, as `TermTable.add_phrases` counts them."""
-    found: set[str] = set()
-    for headings in {passage.headings for passage in passages}:
-        found.update(strip_numbering(heading) for heading in headings)
-        found.update(_with_context(headings))
-    return found
+def heading_phrases(headings: tuple[str, ...]) -> list[str]:
+    """Return the last heading of a section, alone and with one above it, as `TermTable.add_phrases` counts them."""
+    return [strip_numbering(headings[-1]), *_with_context(headings)] if headings else []
 
 
 def strip_numbering(heading: str) -> str:
@@ -45,7 +41,9 @@ def strip_numbering(heading: str) -> str:
     return _NUMBERING.sub("", heading.strip(_MARKS), count=1).strip(_MARKS)
 
 
-def take_headings(passages: Sequence[Passage], terms: TermTable) -> tuple[list[Passage], list[Query]]:
+def take_headings(
+    passages: Sequence[Passage], terms: TermTable, lenders: Container[str]
+) -> tuple[list[Passage], list[Query]]:
     """Make queries of the headings of a document's sections; a heading leaves the titles of the section it names.
 
     Source code has none: its headings are names of functions and files.
@@ -53,6 +51,7 @@ def take_headings(passages: Sequence[Passage], terms: TermTable) -> tuple[list[P
     Args:
         passages: The passages of one document.
         terms: Frequencies of words and headings.
+        lenders: Ids of the passages that may lend queries; a section does if all its passages may.
     """
     inner = {passage.headings[:-1] for passage in passages}
     sections = Counter(passage.headings for passage in passages if not _is_code(passage))
@@ -60,7 +59,8 @@ def take_headings(passages: Sequence[Passage], terms: TermTable) -> tuple[list[P
     for headings, count in sections.items():
         text = _as_query(headings, terms) if headings and headings not in inner and count <= _MOST_PASSAGES else ""
         named = [passage for passage in passages if passage.headings == headings]
-        if text and sum(len(words_of(one.text)) for one in named) >= _FEWEST_TEXT_WORDS:
+        words = sum(len(words_of(one.text)) for one in named)
+        if text and words >= _FEWEST_TEXT_WORDS and all(one.id in lenders for one in named):
             queries[headings] = Query(text, "heading", tuple(one.id for one in named), named[0].document)
     once = Counter(query.text.casefold() for query in queries.values())
     queries = {headings: query for headings, query in queries.items() if once[query.text.casefold()] == 1}

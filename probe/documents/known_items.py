@@ -23,14 +23,23 @@ _ENDS = ".!?。！？।؟"
 _LABELS = re.compile(r"^(?:[^\s:.!?,]+(?: [^\s:.!?,]+){0,3}:\s+|\([A-Z ]+\)\s+|resource - )+")
 # English: words that refer to the sentence before.
 _DANGLING = frozenset(
-    "this that these those it they he she its their such here there however also then thus therefore but and or so see "
-    "note otherwise furthermore moreover additionally instead either both first second third last latter former yes no "
-    "finally similarly likewise again hence".split()
+    (
+        *("this", "that", "these", "those", "it", "they", "he", "she", "its", "their", "such", "here"),
+        *("there", "however", "also", "then", "thus", "therefore", "but", "and", "or", "so", "see"),
+        *("note", "otherwise", "furthermore", "moreover", "additionally", "instead", "either", "both"),
+        *("first", "second", "third", "last", "latter", "former", "yes", "no", "finally", "similarly"),
+        *("likewise", "again", "hence"),
+    )
 )
 # Two sentences that could not be told apart.
 _TWO = re.compile(r"\w{4}[.!?]\s+[a-z]")
-_REFERRING = frozenset("it they this these those them its their he she above below following".split())
-_TERM = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+_REFERRING = frozenset(
+    (
+        *("it", "they", "this", "these", "those", "them", "its", "their", "he", "she", "above", "below"),
+        *("following",),
+    )
+)
+_TERM = re.compile(r"[^\W_]+(?:[-'\u2019][^\W_]+)*")
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,11 @@ def _candidates(passage: Passage, terms: TermTable) -> Iterator[_Candidate]:
         for place, sentence in enumerate(sentences):
             labels = match.group() if (match := _LABELS.match(sentence)) else ""
             text = sentence[len(labels) :]
-            if total - count_words(text) < _FEWEST_REST_WORDS or not _is_query(text, sentence, terms):
+            if (
+                total - count_words(text) < _FEWEST_REST_WORDS
+                or not _is_query(text, block.text)
+                or _is_repeated(text, sentence, terms)
+            ):
                 continue
             rest = replace_block(passage, number, [*sentences[:place], labels.strip(), *sentences[place + 1 :]])
             worth = _worth(text, passage.title, rest.text, terms)
@@ -74,14 +87,14 @@ def _candidates(passage: Passage, terms: TermTable) -> Iterator[_Candidate]:
                 yield _Candidate(text, rest, worth)
 
 
-def _is_query(text: str, sentence: str, terms: TermTable) -> bool:
-    return (
-        is_readable(text, _WORDS)
-        and text[-1] in _ENDS
-        and not _TWO.search(text)
-        and (text[0].isupper() or not text[0].isascii())
-        and max(terms.sentence_frequency(text), terms.sentence_frequency(sentence)) <= 1
-    )
+def _is_query(text: str, block: str) -> bool:
+    """Return whether a sentence reads like a query; it begins with a capital letter in texts that have any."""
+    begins = text[:1].isupper() or (text[:1].isalpha() and not text[0].islower()) or block.islower()
+    return begins and text[-1] in _ENDS and is_readable(text, _WORDS) and (block.islower() or not _TWO.search(text))
+
+
+def _is_repeated(text: str, sentence: str, terms: TermTable) -> bool:
+    return max(terms.sentence_frequency(text), terms.sentence_frequency(sentence)) > 1
 
 
 def _worth(sentence: str, title: str, rest: str, terms: TermTable) -> float | None:

@@ -2,7 +2,7 @@
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -49,11 +49,18 @@ class LinkTargets:
 
     _texts: dict[tuple[str, str], dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     _targets: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    _wanted: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def wanted(self) -> Container[tuple[str, str]]:
+        """Files and anchors that links lead to."""
+        return self._wanted
 
     def add(self, link: ResolvedLink) -> None:
         """Add a link."""
         place = (link.path, link.anchor)
         self._texts[place][link.text] = None
+        self._wanted.update(_places(place))
         self._targets[plain_heading(link.text)].add(place)
 
     def queries(self, passages: Mapping[tuple[str, str], list[Passage]], terms: TermTable) -> Iterable[Query]:
@@ -73,9 +80,15 @@ class LinkTargets:
 
 
 def _find(place: tuple[str, str], passages: Mapping[tuple[str, str], list[Passage]]) -> Sequence[Passage]:
+    return next((found for one in _places(place) if (found := passages.get(one))), ())
+
+
+def _places(place: tuple[str, str]) -> Iterable[tuple[str, str]]:
+    """Yield the place as it is written, and those that sites mean by it."""
     path, anchor = place
-    paths = (path, *(posixpath.join(path, name) for name in _INDEXES), *(f"{path}{suffix}" for suffix in _SUFFIXES))
-    return next((found for one in paths if (found := passages.get((one, anchor)))), ())
+    yield place
+    yield from ((posixpath.join(path, name), anchor) for name in _INDEXES)
+    yield from ((f"{path}{suffix}", anchor) for suffix in _SUFFIXES)
 
 
 def _is_query(text: str, passages: Sequence[Passage], terms: TermTable) -> bool:

@@ -20,7 +20,6 @@ __all__ = [
     "is_readable",
     "replace_block",
     "shared_share",
-    "take_questions",
 ]
 
 QueryKind = Literal["own", "question", "heading", "link", "generated", "sentence", "keywords"]
@@ -28,7 +27,9 @@ KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
 
 # Share of letters and spaces in a query.
 _LETTERS = 0.8
-_MARKUP = re.compile(r"[{}<>|\\`~^*_=#\[\]→⇒←•·►▪]|::|--|\.\.\.|…|&\w+;|[$%]\w|:[-\w]|\w,\S*\w|\( |^\W*[–-]|\w!\s+[a-z]")
+_MARKUP = re.compile(
+    r"[{}<>|\\`~^*_=#\[\]→⇒←•·►▪]|::|--|\.\.\.|…|&\w+;|[$%]\w|:[-\w]|\w,\S*\w|\( |^\W*[–-]|\w!\s+[a-z]"
+)
 _ADDRESS = re.compile(r"https?:|www\.|@|/\w+/|^/|\s/\w|\b[a-z]{2,}\.[A-Za-z]{2,}|\w\.\w+\.\w{2}")
 # Calls, "(s)" aside, and names such as `maxLength`; names such as `TypeScript` and `macOS` are words of people.
 _CODE = re.compile(r"\w\((?!s\)|es\))|\b0x|\b[a-z]{2,}[A-Z][a-z]|\s--?\w")
@@ -71,19 +72,6 @@ def shared_share(text: str, other: str) -> float:
 def gives_away(text: str, rest: str, terms: TermTable) -> bool:
     """Return whether a text shares a word with the rest of its passage that no other passage has."""
     return any(terms.frequency(word) <= 1 for word in set(words_of(text)) & set(words_of(rest)))
-
-
-def take_questions(passages: Sequence[Passage]) -> list[Query]:
-    """Return the questions that a record answers; all passages of its text answer them.
-
-    They are queries as somebody wrote them, so only questions without words are left out.
-
-    Args:
-        passages: The passages of one document.
-    """
-    questions = {" ".join(one.split()): None for passage in passages for one in passage.questions if words_of(one)}
-    ids = tuple(passage.id for passage in passages)
-    return [Query(question, "question", ids, passages[0].document) for question in questions]
 
 
 def drop_ambiguous(queries: Iterable[Query]) -> tuple[list[Query], int]:

@@ -67,7 +67,8 @@ def read_query_log(path: Path) -> list[QueryRow]:
 
     The column of the query is called `query`, `question` or `text`; that of the answer, which may be missing,
     `document`, `doc_id`, `corpus-id`, `clicked`, `path` or `url`; its grade `grade`, `score` or `label`. A row without
-    a grade counts 1, and so does one with clicks, however many: they say that a document was chosen, not how good it is.
+    a grade counts 1, and so does one with clicks, however many: they say that a document was chosen, not how good it
+    is.
 
     Raises:
         CallError: If the file is missing or of another type.
@@ -146,7 +147,7 @@ def _json_lines(path: Path, lines: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path.name}:{number}: not JSON") from error
         if not isinstance(record, dict):
-            raise DataError(f"{path.name}:{number}: expected an object such as {{\"query\": ...}}")
+            raise DataError(f'{path.name}:{number}: expected an object such as {{"query": ...}}')
         yield number, record
 
 
@@ -183,6 +184,6 @@ def _grade(path: Path, number: int, record: Mapping[str, Any]) -> int:
     if value is None or isinstance(value, bool):
         return int(value is not False)
     number_given = finite_number(value)
-    if number_given is None or not 0 <= number_given or (given is not None and number_given > _HIGHEST_GRADE):
+    if number_given is None or not number_given >= 0 or (given is not None and number_given > _HIGHEST_GRADE):
         raise DataError(f"{path.name}:{number}: the grade is '{value}': expected a number from 0 to {_HIGHEST_GRADE}")
     return int(number_given > 0) if given is None else round(number_given)

@@ -4,14 +4,14 @@ import re
 
 __all__ = ["count_words", "is_unspaced", "split_sentences", "words_of"]
 
-_END = re.compile(r"(?<=[.!?।؟])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[^\W_a-z])|(?<=[。！？])\s*")
+_END = re.compile(r"(?<=[.!?।؟])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[^\W_a-z])|(?<=[。！？])\s*")
 # An abbreviation, an initial or a number before a full stop does not end a sentence.
 _SHORTENED = r"e\.g|i\.e|etc|vs|cf|approx|resp|incl|al|fig|eq|sec|no|vol|dr|mr|mrs|ms|st|z\.b|p\.ex"
 _NO_END = re.compile(rf"(?:\b(?:{_SHORTENED})|\b[A-Z])\.$", re.IGNORECASE)
 # In scripts written without spaces, every character counts as a word: Thai, Lao, Burmese, Khmer, kana, Chinese.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
-_TERM = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][^\W_]+)?")
+_TERM = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['\u2019][^\W_]+)?")
 _CHARACTER = re.compile(rf"[{_UNSPACED}]")
 
 

@@ -86,7 +86,10 @@ def _english() -> frozenset[str]:
 
 # Function words that the list of scikit-learn lacks.
 _ENGLISH = frozenset(
-    "does did doing don doesn didn isn aren wasn won let lets just say says use uses used using see e.g i.e eg ie".split()
+    (
+        *("does", "did", "doing", "don", "doesn", "didn", "isn", "aren", "wasn", "won", "let", "lets"),
+        *("just", "say", "says", "use", "uses", "used", "using", "see", "eg", "ie"),
+    )
 )
 
 

@@ -43,7 +43,7 @@ def _messages(file: SourceFile) -> Iterator[EmailMessage]:
     box = mailbox.mbox(str(file.path), create=False)
     try:
         for key in box.iterkeys():
-            yield message_from_bytes(box.get_bytes(key), policy=policy)  # type: ignore[misc]
+            yield message_from_bytes(box.get_bytes(key), policy=policy)
     finally:
         box.close()
 
@@ -55,7 +55,7 @@ def _body(message: EmailMessage) -> Iterator[Block]:
     try:
         text = part.get_content()
     except (LookupError, ValueError):
-        text = (part.get_payload(decode=True) or b"").decode("utf-8", "replace")
+        text = bytes(part.get_payload(decode=True) or b"").decode("utf-8", "replace")
     if part.get_content_subtype() == "html":
         yield from html_contents(text).blocks
         return

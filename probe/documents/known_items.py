@@ -82,7 +82,7 @@ def _candidates(passage: Passage, terms: TermTable) -> Iterator[_Candidate]:
             ):
                 continue
             rest = replace_block(passage, number, [*sentences[:place], labels.strip(), *sentences[place + 1 :]])
-            worth = _worth(text, passage.title, rest.text, terms)
+            worth = _worth(text, rest, terms)
             if worth is not None:
                 yield _Candidate(text, rest, worth)
 
@@ -97,16 +97,17 @@ def _is_repeated(text: str, sentence: str, terms: TermTable) -> bool:
     return max(terms.sentence_frequency(text), terms.sentence_frequency(sentence)) > 1
 
 
-def _worth(sentence: str, title: str, rest: str, terms: TermTable) -> float | None:
+def _worth(sentence: str, rest: Passage, terms: TermTable) -> float | None:
     """Return how much a sentence tells, or None if it is an echo or has nothing to do with the rest."""
     words, telling = words_of(sentence), terms.telling_words(sentence)
-    shared = telling & set(words_of(f"{title} {rest}"))
+    other = f"{rest.title} {rest.text}"
+    shared = telling & set(words_of(other))
     if len(telling) < _FEWEST_TELLING or len(shared) < _FEWEST_SHARED:
         return None
-    if shared_share(sentence, title) >= _ECHO or sentence in rest:
+    if shared_share(sentence, rest.title) >= _ECHO or sentence in rest.text:
         return None
     worth = sum(terms.weight(word) for word in telling) / max(8, len(set(words)))
-    worth -= 0.5 * gives_away(sentence, f"{title} {rest}", terms)
+    worth -= 0.5 * gives_away(sentence, other, terms)
     return worth - 0.3 * (words[0] in _DANGLING) - 0.1 * bool(_REFERRING & set(words))
 
 

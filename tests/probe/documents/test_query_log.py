@@ -52,7 +52,7 @@ def test_jsonl_may_list_documents(tmp_path: Path) -> None:
         ("log.csv", "query,doc_id,grade\na,b,-1\n", "the grade is '-1'"),
         ("log.jsonl", "{broken\n", "log.jsonl:1: not JSON"),
         ("log.jsonl", "[1]\n", "log.jsonl:1: expected an object"),
-        ("log.txt", "\n\n", "has no query"),
+        ("log.txt", "\n\n", "cannot be read: empty"),
     ],
 )
 def test_malformed_files_are_refused_with_their_line(tmp_path: Path, name: str, text: str, said: str) -> None:

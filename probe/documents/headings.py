@@ -80,12 +80,13 @@ def _as_query(headings: tuple[str, ...], terms: TermTable) -> str:
     """Return the query of a heading, with one above it if several documents have it; empty if it names nothing."""
     leaf = strip_numbering(headings[-1])
     documents = terms.phrase_frequency(leaf)
-    if documents > _MOST_DOCUMENTS or not is_readable(leaf, _WORDS) or not _content(leaf, terms):
+    if documents > _MOST_DOCUMENTS or not is_readable(leaf, _WORDS) or not terms.telling_words(leaf):
         return ""
     if documents <= 1 and _names(leaf, terms):
         return leaf
     usable = (text for text in _with_context(headings) if is_readable(text, _WORDS))
-    return next((text for text in usable if terms.phrase_frequency(text) <= 1 and _names(text, terms)), "")
+    alone = leaf if documents <= 1 and _is_rare_word(leaf, terms) else ""
+    return next((text for text in usable if terms.phrase_frequency(text) <= 1 and _names(text, terms)), alone)
 
 
 def _with_context(headings: tuple[str, ...]) -> Iterator[str]:
@@ -100,11 +101,8 @@ def _with_context(headings: tuple[str, ...]) -> Iterator[str]:
 
 
 def _names(text: str, terms: TermTable) -> bool:
-    content = _content(text, terms)
-    if len(content) >= _FEWEST_CONTENT_WORDS:
-        return True
-    return not is_unspaced(text) and any(terms.weight(word) >= _RARE and len(word) > 3 for word in content)
+    return len(terms.telling_words(text)) >= _FEWEST_CONTENT_WORDS
 
 
-def _content(text: str, terms: TermTable) -> set[str]:
-    return terms.telling_words(text)
+def _is_rare_word(text: str, terms: TermTable) -> bool:
+    return len(words_of(text)) == 1 and not is_unspaced(text) and len(text) > 3 and terms.weight(text.lower()) >= _RARE

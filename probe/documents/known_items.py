@@ -15,12 +15,13 @@ _WORDS = range(6, 31)
 _FEWEST_REST_WORDS = 20
 # Share of a sentence's words in the title from which on it is an echo of it.
 _ECHO = 0.5
-_FEWEST_SHARED = 2
+# Words of the sentence that the rest of the passage has; one alone is the second choice.
+_USUAL_SHARED = 2
 _FEWEST_TELLING = 3
 _KEYWORDS = range(2, 6)
 _ENDS = ".!?。！？।؟"
 # Labels before a sentence, such as "Returns:" or "Note:", and marks in brackets, such as "(ALPHA)".
-_LABELS = re.compile(r"^(?:[^\s:.!?,]+(?: [^\s:.!?,]+){0,3}:\s+|\([A-Z ]+\)\s+|resource - )+")
+_LABELS = re.compile(r"^(?:[^\s:.!?,]+(?: [^\s:.!?,]+){0,3}:\s+|\([A-Z ]+\)\s+)+")
 # English: words that refer to the sentence before.
 _DANGLING = frozenset(
     (
@@ -102,12 +103,12 @@ def _worth(sentence: str, rest: Passage, terms: TermTable) -> float | None:
     words, telling = words_of(sentence), terms.telling_words(sentence)
     other = f"{rest.title} {rest.text}"
     shared = telling & set(words_of(other))
-    if len(telling) < _FEWEST_TELLING or len(shared) < _FEWEST_SHARED:
+    if len(telling) < _FEWEST_TELLING or not shared:
         return None
     if shared_share(sentence, rest.title) >= _ECHO or sentence in rest.text:
         return None
     worth = sum(terms.weight(word) for word in telling) / max(8, len(set(words)))
-    worth -= 0.5 * gives_away(sentence, other, terms)
+    worth -= 0.5 * gives_away(sentence, other, terms) + 0.2 * (len(shared) < _USUAL_SHARED)
     return worth - 0.3 * (words[0] in _DANGLING) - 0.1 * bool(_REFERRING & set(words))
 
 

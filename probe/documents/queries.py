@@ -28,7 +28,7 @@ KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
 # Share of letters and spaces in a query.
 _LETTERS = 0.8
 _MARKUP = re.compile(
-    r"[{}<>|\\`~^*_=#\[\]→⇒←•·►▪]|::|--|\.\.\.|…|&\w+;|[$%]\w|:[-\w]|\w,\S*\w|\( |^\W*[–-]|\w!\s+[a-z]"
+    r"[{}<>|\\`~^*_=#\[\]→⇒←•·►▪]|::|--|\w;\w|\.\.\.|…|&\w+;|[$%]\w|:[-\w]|\w,\S*\w|\( |^\W*[–-]|\w!\s+[a-z]"
 )
 _ADDRESS = re.compile(r"https?:|www\.|@|/\w+/|^/|\s/\w|\b[a-z]{2,}\.[A-Za-z]{2,}|\w\.\w+\.\w{2}")
 # Calls, "(s)" aside, and names such as `maxLength`; names such as `TypeScript` and `macOS` are words of people.

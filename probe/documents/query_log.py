@@ -3,11 +3,12 @@
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from probe.documents.passages import Passage
 from probe.documents.queries import Query
 from probe.documents.sentences import words_of
 from probe.errors import CallError, DataError
@@ -88,42 +89,54 @@ def read_query_log(path: Path) -> list[QueryRow]:
     return rows
 
 
-def match_queries(rows: Sequence[QueryRow], passages: Mapping[str, Sequence[str]]) -> OwnQueries:
-    """Match queries with the passages that their rows name.
+def match_queries(rows: Sequence[QueryRow], passages: Iterable[Passage]) -> OwnQueries:
+    """Match queries with the passages that their rows name by id, by document or by path.
+
+    All passages of a file or a document have the grade of its row. The first passage of a file has the file's path as
+    its id: this name, too, means the file.
 
     Args:
         rows: Rows of a log. Rows with equal words are one query.
-        passages: Ids of passages by each name that a row may use: a passage's own id, a document's, or a path. All
-            passages of a document that is named as a whole have the grade of its row.
+        passages: The corpus.
     """
+    named = _find_named(rows, passages)
     grades: dict[str, dict[str, int]] = defaultdict(dict)
     texts: dict[str, str] = {}
     unknown: list[QueryRow] = []
     for row in rows:
         key = " ".join(words_of(row.text)) or row.text
         texts.setdefault(key, row.text)
-        named = _find(row.document, passages) if row.document else ()
-        if row.document and not named:
+        found = named.get(_plain(row.document), {})
+        if row.document and not found:
             unknown.append(row)
-        for one in named:
+        for one in found:
             grades[key][one] = max(row.grade, grades[key].get(one, 0))
-    judged = tuple(_as_query(text, grades[key]) for key, text in texts.items() if any(grades[key].values()))
+    documents = {one: document for found in named.values() for one, document in found.items()}
+    judged = tuple(_as_query(text, grades[key], documents) for key, text in texts.items() if any(grades[key].values()))
     unjudged = tuple(text for key, text in texts.items() if not any(grades[key].values()))
     example = f"line {unknown[0].line}: '{unknown[0].document}'" if unknown else ""
     return OwnQueries(judged, unjudged, len(unknown), example)
 
 
-def _find(name: str, passages: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Return the passages of a name as it stands, or as a path that begins with `./` or `/`."""
-    found = passages.get(name)
-    return found if found else passages.get(name.removeprefix("./").lstrip("/"), ())
+def _find_named(rows: Sequence[QueryRow], passages: Iterable[Passage]) -> dict[str, dict[str, str]]:
+    """Return the passages, each with its document, by the names that rows use."""
+    wanted = {_plain(row.document) for row in rows if row.document}
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for passage in passages if wanted else ():
+        for name in {passage.id, passage.document, passage.path} & wanted:
+            found[name][passage.id] = passage.document
+    return found
 
 
-def _as_query(text: str, grades: Mapping[str, int]) -> Query:
-    relevant = tuple(grades)
-    # The document of the best answer decides the split; ids of further passages end with their number.
-    best = max(relevant, key=lambda one: grades[one])
-    return Query(text, "own", relevant, best.partition("#")[0], tuple(grades.values()))
+def _plain(name: str) -> str:
+    """Return a name without what a path may begin with."""
+    return name.removeprefix("./").lstrip("/")
+
+
+def _as_query(text: str, grades: Mapping[str, int], documents: Mapping[str, str]) -> Query:
+    # The document of the best answer decides the split.
+    best = max(grades, key=lambda one: grades[one])
+    return Query(text, "own", tuple(grades), documents[best], tuple(grades.values()))
 
 
 def _rows(path: Path, suffix: str) -> Iterator[QueryRow]:

@@ -43,6 +43,11 @@ def test_a_heading_of_two_documents_takes_the_one_above_it() -> None:
     assert take([section("Installation", "Linux desktops")], other) == ["Installation Linux desktops"]
 
 
+def test_a_single_word_takes_the_heading_above_it_if_there_is_one() -> None:
+    assert take([section("Memory tracing", "Allocations")]) == ["Memory tracing Allocations"]
+    assert take([section("Mtrace")]) == ["Mtrace"]
+
+
 def test_a_heading_of_many_documents_names_nothing() -> None:
     others = [[section(f"Tool {n}", "Worked examples", document=f"{n}.md")] for n in range(5)]
     assert take([section("Manual", "Worked examples")], *others) == []

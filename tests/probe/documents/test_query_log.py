@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from probe.documents.passages import Passage
 from probe.documents.query_log import QueryRow, match_queries, read_query_log
 from probe.errors import CallError, DataError
 
-PASSAGES = {"a.md": ("a.md", "a.md#2"), "a.md#2": ("a.md#2",), "kb7": ("kb7",)}
+PASSAGES = [
+    Passage(document, path, (), (), id=name)
+    for name, document, path in (("a.md", "a.md", "a.md"), ("a.md#2", "a.md", "a.md"), ("kb7", "kb7", "kb.csv"))
+]
 
 
 def write(tmp_path: Path, name: str, text: str) -> Path:

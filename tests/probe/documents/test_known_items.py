@@ -53,9 +53,13 @@ def test_keywords_are_words_of_the_sentence_in_its_order() -> None:
 
 
 def test_a_sentence_that_begins_with_a_reference_is_the_second_choice() -> None:
-    dangling = "This lowers the storage cost of archives and backups considerably."
+    dangling = "This archive of backups lowers storage cost month by month."
+    assert take(passage(f"{dangling} {REST}"))[1] == [dangling]
     assert take(passage(f"{dangling} {GOOD} {REST}"))[1] == [GOOD]
-    assert take(passage(f"{dangling} {REST}"))[1] != [GOOD]
+
+
+def test_a_sentence_that_stands_twice_is_no_query() -> None:
+    assert GOOD not in take(passage(f"{GOOD} {REST} {GOOD}"))[1]
 
 
 @pytest.mark.parametrize(
@@ -101,9 +105,9 @@ def test_enough_text_must_remain() -> None:
 
 
 def test_a_sentence_without_the_word_that_gives_it_away_is_preferred() -> None:
-    unique = "Zyxograph archives, backups and storage cost each of the accounts money."
-    one = passage(f"{unique} {GOOD} {REST} A zyxograph was here.")
-    assert take(one)[1] == [GOOD]
+    unique = "Zyxograph robots compress sturdy archives and backups elegantly for storage."
+    assert take(passage(f"{unique} {GOOD} {REST}"))[1] == [unique]
+    assert take(passage(f"{unique} {GOOD} {REST} A zyxograph was here."))[1] == [GOOD]
 
 
 def test_chinese_sentences_are_taken_without_keywords() -> None:

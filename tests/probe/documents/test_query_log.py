@@ -73,7 +73,12 @@ def test_missing_files_and_other_types_are_refused(tmp_path: Path) -> None:
 
 
 def test_rows_of_one_query_are_joined_with_the_highest_grade() -> None:
-    rows = [QueryRow("How?", "kb7", 1, 1), QueryRow("how", "a.md#2", 2, 2), QueryRow("how", "kb7", 3, 3)]
+    rows = [
+        QueryRow("How?", "kb7", 1, 1),
+        QueryRow("how", "a.md#2", 2, 2),
+        QueryRow("how", "kb7", 3, 3),
+        QueryRow("how", "kb7", 2, 4),
+    ]
     (query,) = match_queries(rows, PASSAGES).judged
     assert (query.text, query.kind, query.relevant, query.grades) == ("How?", "own", ("kb7", "a.md#2"), (3, 2))
     assert query.document == "kb7"

@@ -71,7 +71,7 @@ def shared_share(text: str, other: str) -> float:
 
 def gives_away(text: str, rest: str, terms: TermTable) -> bool:
     """Return whether a text shares a word with the rest of its passage that no other passage has."""
-    return any(terms.frequency(word) <= 1 for word in set(words_of(text)) & set(words_of(rest)))
+    return any(terms.frequency(word) <= 1 for word in terms.telling_words(text) & set(words_of(rest)))
 
 
 def drop_ambiguous(queries: Iterable[Query]) -> tuple[list[Query], int]:

@@ -53,9 +53,15 @@ def test_keywords_are_words_of_the_sentence_in_its_order() -> None:
 
 
 def test_a_sentence_that_begins_with_a_reference_is_the_second_choice() -> None:
-    dangling = "This archive of backups lowers storage cost month by month."
-    assert take(passage(f"{dangling} {REST}"))[1] == [dangling]
-    assert take(passage(f"{dangling} {GOOD} {REST}"))[1] == [GOOD]
+    plain = "Older robots carry archives into the storage room every winter."
+    dangling = "This zips archives, compresses mailboxes elegantly and shrinks storage considerably."
+    rest = (
+        "at night the server writes archives of all accounts to storage in another building, at some cost to all of us:"
+    )
+    assert take(passage(dangling, rest))[1] == [dangling]
+    assert take(passage(dangling, plain, rest))[1] == [plain]
+    named = dangling.replace("This", "Software")
+    assert take(passage(named, plain, rest))[1] == [named]
 
 
 def test_a_sentence_that_stands_twice_is_no_query() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from probe.documents.boilerplate import BlockCounts, drop_boilerplate
+from probe.documents.headings import heading_phrases
 from probe.documents.passages import Passage, split_document
 from probe.documents.terms import TermTable
 from probe.documents.token_count import TokenCounter, open_counter
@@ -148,10 +149,10 @@ def take_in(
             seen.add(key)
             passages.append(replace(passage, id=ids.next(passage.document)))
         for passage in passages:
-            intake.terms.add_passage(f"{passage.title} {passage.text}")
+            intake.terms.add_passage(f"{passage.title}\n{passage.text}")
             signatures.append(signature(passage.text))
         for headings in {passage.headings for passage in passages if passage.headings}:
-            intake.terms.add_phrases([headings[-1]])
+            intake.terms.add_phrases(heading_phrases(headings))
         intake.passages += len(passages)
         spool.add(passages)
     intake.clashes = ids.clashes

@@ -1,7 +1,7 @@
 """Texts that occur twice: word for word, or nearly (MinHash with locality-sensitive hashing; Broder 1997)."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray

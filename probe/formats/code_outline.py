@@ -106,8 +106,8 @@ def _tokens(lexer: Any, text: str) -> Iterator[tuple[int, int, str, str]]:
             held = None
         if is_comment:
             held = (held[0], held[1] + value) if held else (index, value)
-        elif kind in String.Doc:  # some lexers count comments such as `/** */` to it
-            marked = value.lstrip()[:1] in ("/", "#")
+        elif kind in String.Doc:  # some lexers count comments such as `/** */` and Perl's POD to it
+            marked = value.lstrip()[:1] in ("/", "#", "=")
             yield (*_position(starts, index), "comment" if marked else "docstring", value)
         elif kind is Name.Function or kind is Name.Class:
             yield (*_position(starts, index), "definition", value)

@@ -53,7 +53,7 @@ _GENERATED = re.compile(
     r"@generated\b|(?:\b(?:file|code|header|module)\W+(?:(?:is|was|has been)\W+)?|^\W*)"
     r"(?:auto|automatically)[- ]?generated\b(?= (?:by|from|file|code|using|with|on)\b|\W*$|[.!,])"
     r"|\bcode generated\b|\bgenerated (?:file|code)\b"
-    r"|\b(?:file|code|header|module) (?:is|was|has been) (?:\w+ )?(?:generated|created) (?:by|from)"
+    r"|\b(?:file|code|header|module) (?:is|was|has been) (?:\w+ )?(?:generated|created|built) (?:by|from)"
     r"|\bdo not (?:edit|modify)\W+generated (?:by|from)\b"
     r"|\bgenerated (?:by|from) [\s\S]{0,200}?do not (?:edit|modify|change)",
     re.IGNORECASE | re.MULTILINE,
@@ -67,6 +67,9 @@ _LESS_THAN = "\ue000"
 _POWER = "\ue001"
 _TAGS = (
     (re.compile(r"(?<=\w)\*\*(?=\w)"), _POWER),
+    (re.compile(r"^=(?:head\d|item)[ \t]+(.*)$", re.MULTILINE), r"\n\1\n"),
+    (re.compile(r"^=\w+.*$", re.MULTILINE), ""),
+    (re.compile(r"\b[BCFILSXZ]<+\s*(?:([^<>|]*)\|)?([^<>]*?)\s*>+(?![\w(])"), lambda found: found[1] or found[2]),
     (re.compile(r"(?<!\S)[-=*#~+]{4,}|[-=*#~+]{4,}(?!\S)"), " "),
     (re.compile(r"^\s*@(\w+):(?=\s)", re.MULTILINE), r"\n- \1:"),
     (re.compile(r"\{@(?:link|linkplain|code|literal|value|inheritDoc)\s*#?([^}|]*?)(?:\|[^}]*)?\}"), r"\1"),

@@ -1,24 +1,40 @@
 """Files with records: CSV, TSV, JSON, JSON lines and Parquet, a document per record."""
 
-import csv
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
-from probe.formats.decoding import open_text, read_text
 from probe.formats.document import Block, Document, PartlyRead, RecordFields, SourceFile, UnreadableFile
+from probe.formats.record_files import Damage, Record, read_records
+from probe.io.text_lines import replace_surrogates
 
 __all__ = ["read"]
 
-TEXTS = ("text", "answer", "content", "body", "passage", "document", "contents", "description", "abstract", "context")
-TITLES = ("title", "name", "subject", "heading", "headline")
-IDS = ("_id", "id", "docid", "doc_id", "document_id", "corpus-id", "key", "uuid", "url")
-QUESTIONS = ("question", "query", "questions", "queries")
-_LONGEST_FIELD = 1 << 26
-_LONGEST_LINE = 1 << 26
-
-Record = Mapping[str, Any]
+# Usual names, in the order in which they are preferred.
+_TEXTS = (
+    *("text", "answer", "content", "body", "passage", "document", "contents", "description", "abstract", "context"),
+    *("answers", "positive", "response", "article", "message", "comment", "review", "sentence", "summary"),
+)
+_TITLES = ("title", "name", "subject", "heading", "headline")
+_IDS = (
+    "_id",
+    "id",
+    "docid",
+    "doc_id",
+    "document_id",
+    "passage_id",
+    "corpus-id",
+    "corpus_id",
+    "pid",
+    "key",
+    "uuid",
+    "url",
+)
+_QUESTIONS = ("question", "query", "questions", "queries", "anchor")
+# Records that say which columns there are; JSON leaves out empty ones.
+_FIRST_RECORDS = 100
 
 
 @dataclass(frozen=True)
@@ -34,147 +50,89 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
 
     Raises:
         UnreadableFile: If no column holds text, or the file is malformed.
-        PartlyRead: After the last record, if lines were skipped.
+        PartlyRead: After the last record, if some are damaged or have no text.
     """
-    columns: _Columns | None = None
-    skipped: list[int] = []
+    damage, empty = Damage(), Damage()
+    records = read_records(file, damage)
+    first = list(islice(records, _FIRST_RECORDS))
+    columns = (
+        _find_columns(list(dict.fromkeys(name for _, record in first for name in record)), fields) if first else None
+    )
     count = 0
-    for number, record in _records(file, skipped):
-        if columns is None:
-            columns = _find_columns(list(record), fields)
-        document = _as_document(file, number, record, columns)
+    for number, record in chain(first, records):
+        document = _as_document(file, number, record, columns=columns) if columns else None
         if document is None:
-            skipped.append(number)
+            empty.add(number)
             continue
         count += 1
         yield document
+    _report(count, damage, empty)
+
+
+def _report(count: int, damage: Damage, empty: Damage) -> None:
+    """Raise an error that says how many records are missing and why."""
+    parts = [
+        f"{one.count:,} {why}, first at {one.unit} {one.first}"
+        for one, why in ((damage, "damaged"), (empty, "without text"))
+        if one.count
+    ]
     if not count:
-        raise UnreadableFile("no record with text")
-    if skipped:
-        total = count + len(skipped)
-        raise PartlyRead(f"{len(skipped)} of {total} records damaged or without text, first at line {min(skipped)}")
-
-
-def _records(file: SourceFile, skipped: list[int]) -> Iterator[tuple[int, Record]]:
-    name = file.name.lower().removesuffix(".gz")
-    if name.endswith((".jsonl", ".ndjson")):
-        yield from _json_lines(file, skipped)
-    elif name.endswith(".json"):
-        yield from _json_array(file, skipped)
-    elif name.endswith(".parquet"):
-        yield from _parquet(file)
-    else:
-        yield from _separated(file, skipped, "\t" if name.endswith((".tsv", ".tab")) else ",")
-
-
-def _json_lines(file: SourceFile, skipped: list[int]) -> Iterator[tuple[int, Record]]:
-    with open_text(file.path) as lines:
-        number = 0
-        while line := lines.readline(_LONGEST_LINE):
-            number += 1
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                record = None
-            if isinstance(record, dict):
-                yield number, record
-            else:
-                skipped.append(number)
-
-
-def _json_array(file: SourceFile, skipped: list[int]) -> Iterator[tuple[int, Record]]:
-    try:
-        found = json.loads(read_text(file.path))
-    except (ValueError, RecursionError) as error:
-        raise UnreadableFile("not JSON") from error
-    if isinstance(found, dict):  # {"data": [...]}
-        found = next((value for value in found.values() if isinstance(value, list) and value), None)
-    if not isinstance(found, list) or not found or not isinstance(found[0], dict):
-        raise UnreadableFile("JSON without a list of objects")
-    for number, record in enumerate(found, start=1):
-        if isinstance(record, dict):
-            yield number, record
-        else:
-            skipped.append(number)
-
-
-def _parquet(file: SourceFile) -> Iterator[tuple[int, Record]]:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        table = ParquetFile(file.path)
-        number = 0
-        for batch in table.iter_batches(batch_size=1024):
-            for record in batch.to_pylist():
-                number += 1
-                yield number, record
-    except (ArrowException, OSError) as error:
-        raise UnreadableFile("not a Parquet file") from error
-
-
-def _separated(file: SourceFile, skipped: list[int], delimiter: str) -> Iterator[tuple[int, Record]]:
-    csv.field_size_limit(_LONGEST_FIELD)
-    with open_text(file.path) as lines:
-        head = lines.readline(_LONGEST_LINE).lstrip("\ufeff")
-        if delimiter == "," and head.count(";") > head.count(","):
-            delimiter = ";"
-        names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
-        rows = csv.reader(lines, delimiter=delimiter)
-        while True:
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error:
-                skipped.append(rows.line_num + 1)
-                continue
-            if len(row) == len(names):
-                yield rows.line_num + 1, dict(zip(names, row, strict=True))
-            elif row:
-                skipped.append(rows.line_num + 1)
+        raise UnreadableFile("no record with text" + f" ({'; '.join(parts)})" * bool(parts))
+    if parts:
+        raise PartlyRead(f"of {count + damage.count + empty.count:,} records {'; '.join(parts)}")
 
 
 def _find_columns(names: Sequence[str], fields: RecordFields) -> _Columns:
-    def find(wanted: str | None, usual: Sequence[str]) -> str | None:
-        """Return the column's name."""
-        if wanted is not None:
-            return wanted if wanted in names else None
-        return next((name for one in usual for name in names if name.lower() == one), None)
-
-    text = find(fields.text, TEXTS)
+    text = _find(names, fields.text, _TEXTS, option="--text-field")
     if text is None:
-        wanted = f"'{fields.text}'" if fields.text else f"any of {', '.join(TEXTS)}"
-        found = ", ".join(map(str, names))[:80]
-        raise UnreadableFile(f"no column {wanted}: found {found}; name one with --text-field")
-    return _Columns(text, find(fields.title, TITLES), find(fields.id, IDS), find(None, QUESTIONS))
+        raise UnreadableFile(
+            f"no column of the usual names (text, content, body, answer, ...): {_name_one(names, '--text-field')}"
+        )
+    title = _find(names, fields.title, _TITLES, option="--title-field")
+    own_id = _find(names, fields.id, _IDS, option="--id-field")
+    question = _find(names, None, _QUESTIONS, option="")
+    used = (text,)
+    return _Columns(text, *(None if one in used else one for one in (title, own_id, question)))
 
 
-def _as_document(file: SourceFile, number: int, record: Record, columns: _Columns) -> Document | None:
-    blocks = tuple(
-        Block(" ".join(part.split())) for part in _as_text(record.get(columns.text)).split("\n\n") if part.strip()
-    )
+def _find(names: Sequence[str], wanted: str | None, usual: Sequence[str], *, option: str) -> str | None:
+    """Return the column that is wanted, or the first with a usual name."""
+    if wanted is None:
+        return next((name for one in usual for name in names if str(name).strip().lower() == one), None)
+    if wanted not in names:
+        raise UnreadableFile(f"no column '{wanted}': {_name_one(names, option)}")
+    return wanted
+
+
+def _name_one(names: Sequence[str], option: str) -> str:
+    found = ", ".join(map(str, names))
+    return f"name one of {found if len(found) <= 100 else f'{found[:100]}...'} with {option}"
+
+
+def _as_document(file: SourceFile, number: int, record: Record, *, columns: _Columns) -> Document | None:
+    blocks = tuple(map(Block, _paragraphs(_as_text(record.get(columns.text)))))
     if not blocks:
         return None
-    name = _as_text(record.get(columns.id)).strip() if columns.id else ""
-    title = " ".join(_as_text(record.get(columns.title)).split()) if columns.title else ""
-    asked = record.get(columns.question) if columns.question and columns.question != columns.text else None
-    questions = asked if isinstance(asked, list) else [asked]
-    return Document(
-        name or f"{file.name}:{number}",
-        file.name,
-        title,
-        blocks,
-        questions=tuple(" ".join(_as_text(one).split()) for one in questions if _as_text(one).strip()),
-        line=number,
-    )
+    name = _one_line(record.get(columns.id)) if columns.id else ""
+    title = _one_line(record.get(columns.title)) if columns.title else ""
+    asked = record.get(columns.question) if columns.question else None
+    questions = tuple(filter(None, map(_one_line, asked if isinstance(asked, list) else [asked])))
+    return Document(name or f"{file.name}:{number}", file.name, title, blocks, questions=questions, line=number)
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n")) if part.strip()]
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(_as_text(value).split())
 
 
 def _as_text(value: Any) -> str:
-    if value is None or isinstance(value, bool | dict):
+    if value is None or isinstance(value, bool | Mapping):
         return ""
     if isinstance(value, list):
-        return " ".join(map(_as_text, value))
-    return str(value)
+        return "\n\n".join(map(_as_text, value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return replace_surrogates(str(value))

@@ -152,6 +152,10 @@ def test_javadoc_is_plain_text_under_class_and_method(tmp_path: Path) -> None:
         ("a.cs", "/// <summary>\n/// Lets the kite fly in strong winds.\n/// </summary>\npublic class fly {}\n"),
         ("a.kt", "/** Lets the kite fly in strong winds. */\nfun fly() {}\n"),
         ("a.swift", "/// Lets the kite fly in strong winds.\npublic func fly() {}\n"),
+        (
+            "a.pm",
+            "package X;\n\n=head2 Kites\n\nLets the B<kite> L<fly|perl> in C<strong> winds.\n\n=cut\nsub fly { }\n",
+        ),
         ("a.hs", "-- | Lets the kite fly in strong winds.\nmodule fly where\n"),
     ],
 )
@@ -168,9 +172,9 @@ def test_a_comment_between_functions_belongs_to_neither(tmp_path: Path) -> None:
 
 
 def test_angle_brackets_and_powers_are_kept(tmp_path: Path) -> None:
-    code = "// Returns a vector<T> with the `map<K, V>` of 2**32 or 10**k kites.\nint x;\n"
+    code = "// Returns a vector<T> with the `map<K, V>` of at most 2**32 or 10**k kites in the sky.\nint x;\n"
     (block,) = read_code(tmp_path, "a.cpp", code).blocks
-    assert block.text == "Returns a vector<T> with the map<K, V> of 2**32 or 10**k kites."
+    assert block.text == "Returns a vector<T> with the map<K, V> of at most 2**32 or 10**k kites in the sky."
 
 
 def test_code_in_comments_rules_and_notices_to_tools_are_no_text(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Jupyter notebooks: their Markdown and code; outputs are left out."""
 
-import json
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,24 +19,22 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
     """
     import nbformat
 
+    text = read_text(file.path)
     try:
-        notebook = nbformat.reads(read_text(file.path), as_version=4)  # type: ignore[no-untyped-call]
-    except (
-        json.JSONDecodeError,
-        nbformat.reader.NotJSONError,
-        nbformat.ValidationError,
-        KeyError,
-        AttributeError,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Read without validation, which complains of much that does no harm here.
+            notebook = nbformat.convert(nbformat.reader.reads(text), 4)  # type: ignore[no-untyped-call]
+        cells = [text for cell in notebook.cells if (text := _as_markdown(cell))]
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, nbformat.ValidationError) as error:
         raise UnreadableFile("not a notebook") from error
-    cells = [text for cell in notebook.cells if (text := _as_markdown(cell, notebook.metadata))]
     if not cells:
         raise UnreadableFile("no text")
     found = markdown_contents("\n\n".join(cells))
     yield Document(file.name, file.name, found.title, found.blocks, found.links)
 
 
-def _as_markdown(cell: Any, metadata: Any) -> str:
+def _as_markdown(cell: Any) -> str:
     source = str(cell.source)
     if cell.cell_type == "markdown":
         return source

@@ -42,7 +42,7 @@ FORMATS = (
     Format("reStructuredText", (".rst", ".rest"), "rst"),
     Format("HTML", (".html", ".htm", ".xhtml"), "html"),
     Format("text", (".txt", ".text", ".log"), "text"),
-    Format("notebook", (".ipynb",), "notebook"),
+    Format("notebook", (".ipynb",), "markdown"),
     Format("CSV", (".csv",), "records"),
     Format("TSV", (".tsv", ".tab"), "records"),
     Format("JSON lines", (".jsonl", ".ndjson"), "records"),

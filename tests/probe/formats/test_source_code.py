@@ -154,7 +154,7 @@ def test_javadoc_is_plain_text_under_class_and_method(tmp_path: Path) -> None:
         ("a.swift", "/// Lets the kite fly in strong winds.\npublic func fly() {}\n"),
         (
             "a.pm",
-            "use strict;\nmy $x;\n\n=head2 Kites\n\nLets the B<kite> L<fly|perl> in strong winds.\n\n=cut\nsub fly { }\n",
+            "use strict;\nmy $x;\n\n=pod\n\nLets the B<kite> L<fly|perl> in strong winds.\n\n=cut\nsub fly { }\n",
         ),
         ("a.hs", "-- | Lets the kite fly in strong winds.\nmodule fly where\n"),
     ],

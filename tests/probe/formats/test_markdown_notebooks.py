@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from probe.formats.document import Document, RecordFields, SourceFile, UnreadableFile
-from probe.formats.notebook import read
+from probe.formats.markdown import read
 
 
 def read_notebook(path: Path, contents: Any) -> Document:

@@ -108,6 +108,7 @@ _RST = re.compile(
     r"[`*|]|^\s*\.\. |::|^\s*:\w|^\s*[-+] |>>>|^\s*\w.*\n\s*[-=~^]{3,}\s*$|\w+_\b(?!\w)|^\s*\w+:\s*$", re.MULTILINE
 )
 _SHORTENED = re.compile(r"`~(?:\w+\.)*(?=\w+(?:\(\))?`)")
+_VERSION_NOTE = re.compile(r"^\s*\.\. (?:versionadded|versionchanged|deprecated)::.*$", re.MULTILINE)
 _UNDERLINED = re.compile(r"^([ \t]*)\S[^\n]*\n[ \t]*[-=~^\"]{3,}[ \t]*$", re.MULTILINE)
 _NUMPY_ENTRY = re.compile(r"^([\w*(), .\\]+?) : (?=\S)(.*)$", re.MULTILINE)
 _FIELD = re.compile(
@@ -170,7 +171,7 @@ def docstring_blocks(docstring: str, headings: Sequence[str]) -> list[Block]:
 def _as_rst(docstring: str) -> str:
     """Turn the sections of the usual styles into plain field lists, without their headings."""
     text = _UNDERLINED.sub("", _SHORTENED.sub("`", docstring))
-    text = _NUMPY_ENTRY.sub(r"\1 (\2)", text)
+    text = _NUMPY_ENTRY.sub(r"\1 (\2)", _VERSION_NOTE.sub("", text))
     text = _GOOGLE.sub(_google_section, text)
     text = _TYPES.sub("", text)
     return _RETURNS.sub(r"\1:Returns:", _FIELD.sub(r"\1:\2:", text))

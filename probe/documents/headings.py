@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from probe.documents.passages import Passage
 from probe.documents.queries import Query, is_readable
-from probe.documents.sentences import words_of
 from probe.documents.terms import TermTable, plain_heading
+from probe.formats.sentences import words_of
 
 __all__ = ["take_headings"]
 

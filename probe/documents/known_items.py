@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from probe.documents.passages import Passage
 from probe.documents.queries import Query, gives_away, is_readable, replace_block, shared_share
-from probe.documents.sentences import count_words, split_sentences, words_of
 from probe.documents.terms import TermTable
+from probe.formats.sentences import count_words, split_sentences, words_of
 
 __all__ = ["take_sentence"]
 
@@ -85,7 +85,7 @@ def _candidates(passage: Passage, terms: TermTable) -> Iterator[_Candidate]:
             continue
         sentences = split_sentences(block.text)
         for place, sentence in enumerate(sentences):
-            if total - count_words(sentence) < _FEWEST_REST_WORDS or not _is_query(sentence):
+            if total - count_words(sentence) < _FEWEST_REST_WORDS or not _is_query(sentence, block.text):
                 continue
             rest = replace_block(passage, number, [*sentences[:place], *sentences[place + 1 :]])
             worth = _worth(sentence, passage.title, rest.text, terms)
@@ -93,12 +93,10 @@ def _candidates(passage: Passage, terms: TermTable) -> Iterator[_Candidate]:
                 yield _Candidate(sentence, number, rest, worth)
 
 
-def _is_query(sentence: str) -> bool:
-    return (
-        is_readable(sentence, _WORDS)
-        and sentence[-1] in ".!?。！？"
-        and (sentence[0].isupper() or not sentence[0].isascii())
-    )
+def _is_query(sentence: str, block: str) -> bool:
+    """Return whether a sentence reads like a query; it begins with a capital letter in texts that have any."""
+    begins = not sentence[0].islower() or block.islower()
+    return begins and sentence[-1] in ".!?。！？" and is_readable(sentence, _WORDS)
 
 
 def _worth(sentence: str, title: str, rest: str, terms: TermTable) -> float | None:

@@ -7,8 +7,8 @@ from hashlib import blake2b
 from typing import Literal, get_args
 
 from probe.documents.passages import Passage
-from probe.documents.sentences import count_words, words_of
 from probe.documents.terms import TermTable
+from probe.formats.sentences import count_words, words_of
 
 __all__ = ["KINDS", "Query", "QueryKind", "draw", "is_readable", "replace_block"]
 

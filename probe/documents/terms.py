@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from probe.documents.sentences import words_of
+from probe.formats.sentences import words_of
 
 __all__ = ["TermTable", "plain_heading"]
 

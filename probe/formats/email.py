@@ -7,10 +7,9 @@ from email.message import EmailMessage
 from email.policy import default as policy
 from io import StringIO
 
-from probe.formats.decoding import read_bytes
+from probe.formats.decoding import paragraphs, read_bytes
 from probe.formats.document import Block, Document, RecordFields, SourceFile, UnreadableFile
 from probe.formats.html import html_contents
-from probe.formats.text import paragraphs
 
 __all__ = ["read"]
 

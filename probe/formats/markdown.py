@@ -1,8 +1,10 @@
 """Markdown, with tables and front matter, and notebooks with cells of Markdown and code, by way of HTML."""
 
 import re
+import tomllib
 import warnings
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 from probe.formats.decoding import read_text
@@ -11,9 +13,18 @@ from probe.formats.html import Contents, html_contents
 
 __all__ = ["markdown_contents", "read"]
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-# Directives of documentation generators, which are not Markdown: MyST's fences, Jekyll's and MDX's lines.
-_DIRECTIVE = re.compile(r"^(?:\{%.*?%\}|:{3,}.*|(?:import|export) .* from .*)$", re.MULTILINE)
+_FRONT_MATTER = re.compile(
+    r"\A(?P<mark>---|\+\+\+)[ \t]*\n(?P<values>.*?\n)?(?:(?P=mark)|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL
+)
+# mkdocstrings: `::: module`, with indented options.
+_GENERATED = re.compile(r"^::: ?[\w.]+[ \t]*\n(?:[ \t]+\S.*\n?|[ \t]*\n(?=[ \t]+\S))*", re.MULTILINE)
+# What other dialects add to lines of text: fences of containers, modules of MDX, alerts, boxes of tasks, references
+# to footnotes, attributes, names of emoji.
+_NOT_TEXT = re.compile(
+    r"^:{3,}.*|^(?:import|export) .*(?: from ['\"]|[={]).*|^\[![A-Z]+\]|^\[[ xX]\](?=\s)|\[\^[^\]\s]+\]:?"
+    r"|\{:?[#.][^{}]*\}|\{:\s[^{}]*\}|(?<![\w:]):[a-z][a-z0-9_+-]+:(?![\w:])"
+)
+_ID = re.compile(r"\{:?\s*#([\w-]+)[^{}]*\}\s*$")
 _NO_SLUG = re.compile(r"[^\w\- ]")
 
 
@@ -23,12 +34,12 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
     Raises:
         UnreadableFile: If it is binary, empty, too large or nested too deeply, or no notebook.
     """
-    text = read_text(file.path)
+    text = read_text(file.path).replace("\r\n", "\n")
     if file.path.name.lower().removesuffix(".gz").endswith(".ipynb"):
         text = _notebook_as_markdown(text)
     front = _FRONT_MATTER.match(text)
     found = markdown_contents(text[front.end() :] if front else text)
-    title = (_front_title(front[1]) if front else "") or found.title
+    title = (_front_title(front) if front else "") or found.title
     yield Document(file.name, file.name, title, found.blocks, found.links, dropped=found.dropped)
 
 
@@ -41,10 +52,18 @@ def markdown_contents(text: str) -> Contents:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    parser.add_render_rule("text", _render_text)
     try:
-        return html_contents(parser.render(_DIRECTIVE.sub("", text)), _Slugs())
+        return html_contents(parser.render(_GENERATED.sub("\n", text)), _Slugs())
     except RecursionError as error:
         raise UnreadableFile("nested too deeply") from error
+
+
+def _render_text(renderer: Any, tokens: Any, index: int, options: Any, environment: Any) -> str:
+    text = tokens[index].content
+    own_id = _ID.search(text)
+    anchor = f'<a id="{own_id[1]}"></a>' if own_id else ""
+    return escape(_NOT_TEXT.sub("", text), quote=False) + anchor
 
 
 def _notebook_as_markdown(text: str) -> str:
@@ -73,12 +92,13 @@ def _cell_as_markdown(cell: Any) -> str:
     return f"{fence}\n{source}\n{fence}"
 
 
-def _front_title(text: str) -> str:
+def _front_title(front: re.Match[str]) -> str:
     import yaml
 
+    text = front["values"] or ""
     try:
-        values: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
+        values: Any = tomllib.loads(text) if front["mark"] == "+++" else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
         return ""
     title = values.get("title") if isinstance(values, dict) else None
     return " ".join(str(title).split()) if isinstance(title, str | int | float) else ""

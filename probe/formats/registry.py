@@ -38,10 +38,10 @@ _CODE = (
     *(".pyx", ".pxd", ".cu", ".cuh", ".hxx", ".groovy", ".gradle", ".fs", ".f", ".f95", ".tcl", ".cmake", ".v", ".sv"),
 )
 FORMATS = (
-    Format("Markdown", (".md", ".markdown", ".mdx", ".mkd", ".qmd", ".rmd"), "markdown"),
+    Format("Markdown", (".md", ".markdown", ".mdx", ".mkd", ".mkdn", ".mdown", ".qmd", ".rmd"), "markdown"),
     Format("reStructuredText", (".rst", ".rest"), "rst"),
-    Format("HTML", (".html", ".htm", ".xhtml"), "html"),
-    Format("text", (".txt", ".text", ".log"), "text"),
+    Format("HTML", (".html", ".htm", ".xhtml", ".shtml"), "html"),
+    Format("text", (".txt", ".text", ".log"), "decoding"),
     Format("notebook", (".ipynb",), "markdown"),
     Format("CSV", (".csv",), "records"),
     Format("TSV", (".tsv", ".tab"), "records"),
@@ -57,9 +57,13 @@ FORMATS = (
 _BY_SUFFIX = {suffix: one for one in FORMATS for suffix in one.suffixes}
 _MAN_PAGE = next(one for one in FORMATS if one.name == "man page")
 _TEXT = next(one for one in FORMATS if one.name == "text")
-# Names of text files without a suffix.
+# Names of text files without a suffix; `README.Debian` counts, too.
 _PLAIN_NAMES = frozenset(
-    ("readme", "license", "licence", "copying", "changes", "changelog", "news", "authors", "todo", "install", "notice")
+    (
+        *("readme", "license", "licence", "copying", "copyright", "changes", "changelog", "news", "authors", "todo"),
+        *("install", "notice", "history", "faq", "thanks", "contributing", "contributors", "maintainers", "credits"),
+        *("bugs", "hacking", "security", "release", "releases", "release_notes", "upgrading"),
+    )
 )
 
 
@@ -67,12 +71,23 @@ def find_format(path: Path) -> Format | None:
     """Return the format of a file by its name, or None. The ending `.gz` is ignored; Parquet is never compressed."""
     name = path.name.lower().removesuffix(".gz")
     stem, dot, suffix = name.rpartition(".")
-    if not stem or not dot:
-        return _TEXT if name in _PLAIN_NAMES else None
-    found = _BY_SUFFIX.get(f".{suffix}")
-    if found is None and suffix[:1] in "123456789" and suffix[1:].isalpha() and len(suffix) <= 8:
-        return _MAN_PAGE  # sections such as 3pm
-    return found
+    found = _BY_SUFFIX.get(f".{suffix}") if stem and dot else None
+    if found is _MAN_PAGE or _is_subsection(stem, suffix):
+        return _find_numbered(stem)
+    return found or (_TEXT if name.partition(".")[0] in _PLAIN_NAMES else None)
+
+
+def _is_subsection(stem: str, suffix: str) -> bool:
+    """Return whether a suffix is a section of the manual such as `3pm`."""
+    return bool(stem) and suffix[:1] in set("123456789") and suffix[1:].isalpha() and len(suffix) <= 8
+
+
+def _find_numbered(stem: str) -> Format | None:
+    """Return the format of a name that ends in a number: also versions of libraries and old logs do."""
+    ending = stem[stem.rfind(".") :] if "." in stem else ""
+    if ending == ".so" or ".so." in stem:
+        return None
+    return _TEXT if _BY_SUFFIX.get(ending) is _TEXT else _MAN_PAGE
 
 
 def known_suffixes() -> tuple[str, ...]:
@@ -89,14 +104,29 @@ def read_documents(file: SourceFile, fields: RecordFields) -> Iterator[Document]
     found = find_format(file.path)
     if found is None:
         raise UnreadableFile("unknown file type")
-    reader = cast(Reader, import_module(f"probe.formats.{found.module}").read)
     try:
-        yield from reader(file, fields)
+        yield from _with_text(cast(Reader, import_module(f"probe.formats.{found.module}").read)(file, fields))
     except UnreadableFile:
         raise
+    except ImportError as error:
+        if not found.extra:
+            raise
+        raise UnreadableFile(f"needs the extra: pip install 'encoder-surgery[{found.extra}]'") from error
     except OSError as error:
         raise UnreadableFile(error.strerror or first_line(error)) from error
-    except (
-        Exception
-    ) as error:  # parsers raise errors of all kinds on damaged files, and one file must not stop the rest
+    except RecursionError as error:
+        raise UnreadableFile("nested too deeply") from error
+    except Exception as error:  # parsers raise errors of all kinds, and one file must not stop the rest
         raise UnreadableFile(f"cannot be parsed ({type(error).__name__}: {first_line(error)[:100]})") from error
+
+
+def _with_text(documents: Iterator[Document]) -> Iterator[Document]:
+    """Yield the documents that have text, of which a file must have one."""
+    found, dropped = False, 0
+    for document in documents:
+        dropped += document.dropped
+        if document.blocks or document.questions:
+            found = True
+            yield document
+    if not found:
+        raise UnreadableFile("nothing but navigation or licences" if dropped else "no text")

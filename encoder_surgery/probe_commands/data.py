@@ -31,7 +31,7 @@ def show(
 ) -> None:
     """Summarize a data set: counts, relevance labels per query, lengths or sizes, an example, defects."""
     from probe.data.loading import load_dataset
-    from probe.data.summary import summarize, summary_table
+    from probe.experiments.data_summary import summarize, summary_table
 
     summary = summarize(load_dataset(dataset, split))
     output.show(as_json(vars(summary)), lambda: [summary_table(summary)])

@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -26,15 +26,30 @@ _EXAMPLES = 5
 def show(
     dataset: option.DatasetArgument = "docstrings",
     split: option.Split = None,
+    model: Annotated[str, flag("Model whose maximum input documents are compared with.", "--model", "-m")] = "minilm",
     *,
     output: FormatFlag,
 ) -> None:
-    """Summarize a data set: counts, relevance labels per query, lengths or sizes, an example, defects."""
+    """Show whether a data set can answer the question: power, kinds of query, lengths, duplicates, defects."""
     from probe.data.loading import load_dataset
+    from probe.documents.token_count import open_counter
+    from probe.errors import ProbeError
+    from probe.experiments.data_inspection import inspect_dataset, inspection_rows
     from probe.experiments.data_summary import summarize, summary_table
+    from probe.models.published_config import read_model_config
+    from probe.models.sources import find_source
 
-    summary = summarize(load_dataset(dataset, split))
-    output.show(as_json(vars(summary)), lambda: [summary_table(summary)])
+    data = load_dataset(dataset, split)
+    try:
+        counter = open_counter(model, read_model_config(find_source(model).folder).max_tokens)
+    except ProbeError as error:
+        say(f"lengths are not compared with a model's input: {error}")
+        counter = None
+    count, longest = (counter.count, counter.limit) if counter else (None, 0)
+    found = inspect_dataset(dataset, data, count=count, longest=longest)
+    summary = summarize(data)
+    shown = {**vars(summary), "inspection": asdict(found)}
+    output.show(as_json(shown), lambda: [summary_table(summary, inspection_rows(found))])
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def say_sample(data: "Dataset") -> None:
     if data.whole is None:
         return
     documents, queries = data.whole
+    higher = "; the fewer documents, the higher the scores" if data.limited else ""
     say(
         f"sample: {len(data.documents):,} of {documents:,} documents and {len(data.queries):,} of {queries:,} queries, "
-        "with all their judged documents; the fewer documents, the higher the scores"
+        f"with all their judged documents{higher}"
     )

@@ -1,7 +1,7 @@
 """Passages to corpus lines and queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from probe.documents.headings import take_headings
@@ -9,8 +9,8 @@ from probe.documents.intake import Intake, Progress
 from probe.documents.known_items import take_sentence
 from probe.documents.links import LinkTargets, resolve_links
 from probe.documents.passages import Passage
-from probe.documents.queries import Query, draw
-from probe.documents.spool import Spool
+from probe.documents.queries import Query, draw, drop_ambiguous
+from probe.store.spool import Spool
 
 __all__ = ["MadeQueries", "make_queries"]
 
@@ -55,7 +55,7 @@ def make_queries(
                 if place in links.wanted and passage.id not in near:
                     targets[place].append(passage)
     queries += links.queries(targets, intake.terms)
-    return _distinct(queries)
+    return MadeQueries(*drop_ambiguous(queries))
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,3 @@ def _collect_links(passages: Spool[list[Passage]]) -> LinkTargets:
             for link in resolve_links(passage):
                 links.add(link)
     return links
-
-
-def _distinct(queries: Iterable[Query]) -> MadeQueries:
-    """Drop queries whose words lead to several places."""
-    found: dict[str, list[Query]] = defaultdict(list)
-    for query in queries:
-        found[" ".join(query.text.lower().split())].append(query)
-    kept = [some[0] for some in found.values() if len({one.relevant for one in some}) == 1]
-    return MadeQueries(kept, sum(len(some) for some in found.values()) - len(kept))

@@ -15,6 +15,7 @@ from probe.data.sampling import SampleSize, sample
 from probe.data.texts import chunks
 from probe.errors import CallError, DataError
 from probe.experiments.bm25 import check_bm25, evaluate_bm25
+from probe.metrics.duplicates import cluster_near_duplicates, signature
 from probe.metrics.retrieval import Metric
 
 __all__ = ["DataInspection", "KindOfQuery", "inspect_dataset", "inspection_rows"]
@@ -56,6 +57,7 @@ class DataInspection:
         kinds: Queries per kind, `unknown` where the data set does not say.
         smallest_difference: Smallest difference in mean nDCG@10 found with a probability of .8 at a level of .05.
         exact_duplicates: Documents whose text stands in an earlier document.
+        near_duplicates: Documents with an equal or nearly equal one before them, of those sampled; None for images.
         truncated: Share of documents longer than the model's input; None for images or without a tokenizer.
         bm25_ndcg: nDCG@10 of BM25; None without the extra bm25, or with images.
         bm25_first: Share of queries for which BM25 puts a relevant document first.
@@ -67,6 +69,7 @@ class DataInspection:
     kinds: dict[str, KindOfQuery]
     smallest_difference: float
     exact_duplicates: int
+    near_duplicates: int | None
     truncated: float | None
     bm25_ndcg: float | None
     bm25_first: float | None
@@ -96,11 +99,17 @@ def inspect_dataset(
         kinds=_list_kinds(name, dataset),
         smallest_difference=round(difference, 4),
         exact_duplicates=len(equal.positions) - len(np.unique(equal.groups)),
+        near_duplicates=None if dataset.images else _count_near(part),
         truncated=None if dataset.images or count is None else _share_truncated(part, count, longest),
         bm25_ndcg=ndcg,
         bm25_first=first,
         sampled=len(part.documents) if part is not dataset else None,
     )
+
+
+def _count_near(dataset: Dataset) -> int:
+    clusters = cluster_near_duplicates(signature(text) for _, text in dataset.documents)
+    return len(clusters) - len(set(clusters))
 
 
 def _judge(queries: int, difference: float) -> str:
@@ -182,13 +191,14 @@ def inspection_rows(found: DataInspection) -> dict[str, Any]:
         for kind, one in found.kinds.items()
     ]
     truncated = "not measured" if found.truncated is None else f"{found.truncated:.1%} of documents{measured}"
+    near = "" if found.near_duplicates is None else f"; {found.near_duplicates} equal or nearly equal{measured}"
     return {
         "verdict": found.verdict,
         "queries per split": ", ".join(f"{split} {number}" for split, number in found.splits.items()),
         "kinds of query": "\n".join(kinds),
         "smallest difference": f"{found.smallest_difference:.3f} {_METRIC} (power .8, level .05, paired; "
         f"correlation of two encoders {_CORRELATION} assumed)",
-        "equal documents": f"{found.exact_duplicates} repeat an earlier one",
+        "duplicates": f"{found.exact_duplicates} documents repeat an earlier one{near}",
         "longer than the input": truncated,
         "words give it away": f"{give_away}{measured if found.bm25_ndcg is not None else ''}",
     }

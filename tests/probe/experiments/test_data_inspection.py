@@ -56,3 +56,14 @@ def test_a_large_corpus_is_sampled_and_says_so(tmp_path: Path, monkeypatch: pyte
     found = inspect(make_dataset(tmp_path / "a", documents=40, queries=8))
     assert found.sampled == 20
     assert "measured on 20 documents" in inspection_rows(found)["longer than the input"]
+
+
+def test_repeated_documents_are_counted(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "a", documents=40, queries=8)
+    before = inspect(folder)
+    file = folder / "corpus.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([*lines, json.dumps({**json.loads(lines[0]), "_id": "again"})]), encoding="utf-8")
+    after = inspect(folder)
+    assert after.exact_duplicates == before.exact_duplicates + 1
+    assert after.near_duplicates == (before.near_duplicates or 0) + 1

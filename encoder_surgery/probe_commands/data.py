@@ -61,6 +61,14 @@ class BuildFlags:
     glob: Annotated[
         list[str] | None, flag("Read only matching files of folders, as in .gitignore; several times.", "--glob")
     ] = None
+    queries: Annotated[
+        Path | None, flag("Your own queries: .txt, or .csv, .tsv, .jsonl with query and document (id or path).")
+    ] = None
+    generate: Annotated[str | None, flag("Text-to-text model that writes queries, such as a doc2query T5.")] = None
+    kinds: Annotated[
+        str | None,
+        flag("Kinds of queries: own, question, heading, link, generated, sentence, keywords; comma-separated."),
+    ] = None
     model: Annotated[str, flag("Model whose tokens the passages are measured in.", "--model", "-m")] = "minilm"
     max_tokens: Annotated[int | None, flag("Most tokens of a passage; default: what the model reads, up to 512.")] = (
         None
@@ -80,6 +88,9 @@ class BuildFlags:
         return BuildOptions(
             patterns=tuple(self.glob or ()),
             fields=RecordFields(self.text_field, self.title_field, self.id_field),
+            queries=self.queries,
+            generate=self.generate,
+            kinds=None if self.kinds is None else tuple(self.kinds.split(",")),  # type: ignore[arg-type]
             model=self.model,
             max_tokens=self.max_tokens,
             strict=self.strict,
@@ -117,6 +128,11 @@ def _describe(built: "BuiltDataset") -> Iterator[str]:
     yield f"{built.documents} passages; left out: {dropped}, {built.report.dropped} pieces of navigation"
     if intake.near_duplicates:
         yield f"{len(intake.near_duplicates)} passages that nearly equal another lend no query"
+    own = built.made.own
+    if own.unknown:
+        yield f"warning: {own.unknown} rows of own queries name documents that are not here: {own.example}"
+    if own.unjudged:
+        yield f"{len(own.unjudged)} own queries without a document that answers them: written, and not scored"
     if intake.clashes:
         yield f"warning: {len(intake.clashes)} ids occur twice; named by file and line instead: {intake.clashes[0]}"
     for split in ("train", "dev", "test"):

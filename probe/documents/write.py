@@ -1,7 +1,7 @@
 """The folder of a built data set."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,12 @@ def _is_old(queries: Path) -> bool:
 
 
 def write_dataset(
-    folder: Path, passages: Iterable[Passage], splits: Mapping[str, Iterable[Query]], *, facts: Mapping[str, Any]
+    folder: Path,
+    passages: Iterable[Passage],
+    splits: Mapping[str, Iterable[Query]],
+    *,
+    facts: Mapping[str, Any],
+    unjudged: Sequence[str] = (),
 ) -> None:
     """Write corpus, queries, relevance labels and facts in BEIR's format.
 
@@ -54,6 +59,7 @@ def write_dataset(
         passages: The corpus.
         splits: Queries per split; a query may be in several.
         facts: How it was made, for `build.json`.
+        unjudged: Queries without relevance labels; they are written, and not scored.
     """
     _write_lines(folder / "corpus.jsonl", map(_document_line, passages))
     numbers: dict[str, int] = {}
@@ -61,6 +67,9 @@ def write_dataset(
     for number, text in enumerate(sorted(distinct, key=lambda text: (distinct[text].relevant, text)), start=1):
         numbers[text] = number
     _write_lines(folder / "queries.jsonl", (_query_line(distinct[text], number) for text, number in numbers.items()))
+    with (folder / "queries.jsonl").open("a", encoding="utf-8", newline="\n") as out:
+        for number, text in enumerate(dict.fromkeys(unjudged), start=len(numbers) + 1):
+            out.write(_query_line(Query(text, "own", (), ""), number) + "\n")
     (folder / "qrels").mkdir()
     for split, queries in splits.items():
         rows = sorted({numbers[query.text]: query for query in queries}.items())

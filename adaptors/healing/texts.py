@@ -16,7 +16,7 @@ from adaptors.training.evaluation import evaluation_mode
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
-from probe.documents.old_reader import DOCUMENT_FILES, list_documents, read_passages
+from probe.documents.intake import is_document_file, read_texts
 from probe.encoding.chunk_states import (
     Progress,
     PromptedTexts,
@@ -83,16 +83,11 @@ def _load(given: str | Path | Dataset) -> FitTexts:
         return FitTexts(given)
     check_type("data", given, str | Path, expected="a file, or a data set or its name or path")
     name, path = str(given), Path(given)
-    if path.suffix.lower() in DOCUMENT_FILES and not path.is_dir():
-        return FitTexts(_read_file(path))
+    if path.is_file() and is_document_file(path):
+        return FitTexts(_as_documents(path.name, list(_texts(path)), str(path)))
     dataset = load_dataset(name)
     refuse_images(dataset, "healing")
     return select_fit_data(name, dataset, "none")
-
-
-def _read_file(path: Path) -> Dataset:
-    """Return a file's texts as documents without queries."""
-    return _as_documents(path.name, [text for file in list_documents(path) for text in _texts(file)], str(path))
 
 
 def _as_documents(name: str, given: Sequence[str], source: str = "") -> Dataset:
@@ -110,7 +105,7 @@ def _as_documents(name: str, given: Sequence[str], source: str = "") -> Dataset:
 def _texts(path: Path) -> Iterator[str]:
     if path.suffix.lower() in RECORD_FILES:
         return (column_text(record, "text", location) for location, record in read_columns(path, ("text",)))
-    return (f"{passage.title} {passage.text}".strip() for passage in read_passages(path))
+    return read_texts(path)
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from probe.data.captioned_images import find_image_folder
-from probe.documents.files import find_files
 from probe.documents.intake import Intake, Progress, read_files, take_in
 from probe.documents.making import MadeQueries, make_queries
 from probe.documents.passages import Passage
 from probe.documents.queries import Query, QueryKind
-from probe.documents.reading_report import ReadingReport
 from probe.documents.splits import split_queries
-from probe.documents.spool import Spool, open_spool
 from probe.documents.token_count import open_counter
 from probe.documents.write import is_built, write_dataset
 from probe.errors import CallError, DataError, wrong_type
 from probe.formats.document import Document, RecordFields
+from probe.formats.files import find_files
+from probe.formats.reading_report import ReadingReport
 from probe.formats.registry import FORMATS
 from probe.io.files import reason, replace_folder
 from probe.io.package_data import product_version
 from probe.io.publishing import stamp_of
+from probe.store.spool import Spool, open_spool
 
 __all__ = ["DEFAULT_KINDS", "BuildOptions", "BuiltDataset", "build_dataset"]
 
@@ -150,7 +150,7 @@ def build_dataset(
     with open_spool(out.parent) as documents, open_spool(out.parent) as passages, open_spool(out.parent) as corpus:
         report, counts = read_files(found, options.fields, documents, strict=options.strict, progress=progress)
         _check_read(paths, report)
-        intake = take_in(documents, counts, counter, passages, progress=progress)
+        intake = take_in(documents, counts, counter, spool=passages, progress=progress)
         made = make_queries(passages, intake, corpus, seed=options.seed, progress=progress)
         _check_made(made, intake, report)
         splits = split_queries(made.queries, options.kinds, options.seed)
@@ -158,7 +158,7 @@ def build_dataset(
         facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
         del facts["folder"]
         try:
-            replace_folder(out, lambda folder: write_dataset(folder, corpus, splits.queries, facts), before)
+            replace_folder(out, lambda folder: write_dataset(folder, corpus, splits.queries, facts=facts), before)
         except OSError as error:
             raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
     return built
@@ -201,7 +201,7 @@ def _check_read(paths: Sequence[Path], report: ReadingReport) -> None:
     if report.files:
         return
     names = ", ".join(f"'{path}'" for path in paths[:3])
-    skipped = [f"{one.count} {reason} ({one.first})" for reason, one in report.skipped.items()][:3]
+    skipped = [f"{one.first}: {one.detail}" for one in report.skipped.values()][:3]
     known = ", ".join(one.name for one in FORMATS)
     found = f"skipped: {'; '.join(skipped)}" if skipped else "no files"
     raise CallError(f"nothing to read in {names}; {found}. Expected {known}")

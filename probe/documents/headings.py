@@ -8,9 +8,9 @@ from pathlib import Path
 
 from probe.documents.passages import Passage
 from probe.documents.queries import Query, is_readable
-from probe.documents.sentences import is_unspaced, words_of
 from probe.documents.terms import TermTable
 from probe.formats.registry import find_format
+from probe.formats.sentences import is_unspaced, words_of
 
 __all__ = ["heading_phrases", "strip_numbering", "take_headings"]
 

@@ -3,22 +3,23 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import quote
 
 from probe.documents.boilerplate import BlockCounts, drop_boilerplate
-from probe.documents.duplicates import Signature, cluster_near_duplicates, signature, text_key
-from probe.documents.files import SkippedFile
 from probe.documents.headings import heading_phrases
 from probe.documents.passages import Passage, split_document
-from probe.documents.reading_report import ReadingReport, format_name
-from probe.documents.spool import Spool
 from probe.documents.terms import TermTable
-from probe.documents.token_count import TokenCounter
+from probe.documents.token_count import TokenCounter, open_counter
 from probe.errors import DataError
 from probe.formats.document import Document, PartlyRead, RecordFields, SourceFile, UnreadableFile
-from probe.formats.registry import read_documents
+from probe.formats.files import SkippedFile
+from probe.formats.reading_report import ReadingReport, format_name
+from probe.formats.registry import find_format, read_documents
+from probe.metrics.duplicates import Signature, cluster_near_duplicates, signature, text_key
+from probe.store.spool import Spool
 
-__all__ = ["Intake", "PassageIds", "Progress", "read_files", "take_in"]
+__all__ = ["Intake", "PassageIds", "Progress", "is_document_file", "read_files", "read_texts", "take_in"]
 
 Progress = Callable[[str, int, int], None]
 _WHITE_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -130,8 +131,8 @@ def take_in(
     documents: Spool[Document],
     counts: BlockCounts,
     counter: TokenCounter,
-    spool: Spool[list[Passage]],
     *,
+    spool: Spool[list[Passage]],
     progress: Progress,
 ) -> Intake:
     """Split documents into passages and write those that differ into a spool, a list per document."""
@@ -173,3 +174,27 @@ def _near(clusters: list[int]) -> set[int]:
     for cluster in clusters:
         sizes[cluster] = sizes.get(cluster, 0) + 1
     return {number for number, cluster in enumerate(clusters) if sizes[cluster] > 1}
+
+
+def is_document_file(path: Path) -> bool:
+    """Return whether a file's format can be read, by its name."""
+    return find_format(path) is not None
+
+
+def read_texts(path: Path, model: str = "minilm") -> Iterator[str]:
+    """Yield the passages of a file, each with its headings before it.
+
+    Args:
+        path: A file of any format of `probe.formats`.
+        model: Model whose tokens the passages are measured in.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    counter = open_counter(model)
+    try:
+        for document in read_documents(SourceFile(path, path.name), RecordFields()):
+            for passage in split_document(document, counter):
+                yield f"{' '.join(passage.headings)} {passage.text}".strip()
+    except UnreadableFile as error:
+        raise DataError(f"'{path}': {error}") from error

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from probe.documents.passages import Passage
 from probe.documents.queries import Query, gives_away, is_readable, replace_block, shared_share
-from probe.documents.sentences import count_words, is_unspaced, split_sentences, words_of
 from probe.documents.terms import TermTable
+from probe.formats.sentences import count_words, is_unspaced, split_sentences, words_of
 
 __all__ = ["take_sentence"]
 

@@ -10,7 +10,7 @@ from probe.documents.known_items import take_sentence
 from probe.documents.links import LinkTargets, resolve_links
 from probe.documents.passages import Passage
 from probe.documents.queries import Query, draw, drop_ambiguous
-from probe.documents.spool import Spool
+from probe.store.spool import Spool
 
 __all__ = ["MadeQueries", "make_queries"]
 

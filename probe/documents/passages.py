@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from probe.documents.sentences import count_words, split_sentences
 from probe.documents.token_count import TokenCounter
 from probe.formats.document import Block, Document, Link
+from probe.formats.sentences import count_words, split_sentences
 
 __all__ = ["TITLE_MARK", "Passage", "split_document"]
 

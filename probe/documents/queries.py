@@ -7,8 +7,8 @@ from hashlib import blake2b
 from typing import Literal, get_args
 
 from probe.documents.passages import Passage
-from probe.documents.sentences import count_words, words_of
 from probe.documents.terms import TermTable
+from probe.formats.sentences import count_words, words_of
 
 __all__ = [
     "KINDS",
@@ -32,7 +32,9 @@ _MARKUP = re.compile(
 )
 _ADDRESS = re.compile(r"https?:|www\.|@|/\w+/|^/|\s/\w|\b[a-z]{2,}\.[A-Za-z]{2,}|\w\.\w+\.\w{2}")
 # Hashes, calls, "(s)" aside, and names such as `maxLength`; names such as `TypeScript` and `macOS` are words of people.
-_CODE = re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{7,}\b|\(\d+\):|\s\.\w|\s\+\s|\w\((?!s\)|es\))|\b0x|\b[a-z]{2,}[A-Z][a-z]|\s--?\w")
+_CODE = re.compile(
+    r"\b(?=[a-f]*\d)[0-9a-f]{7,}\b|\(\d+\):|\s\.\w|\s\+\s|\w\((?!s\)|es\))|\b0x|\b[a-z]{2,}[A-Z][a-z]|\s--?\w"
+)
 _DATE = re.compile(r"\b(?:19|20)\d\d-\d\d-\d\d\b|\bv?\d+\.\d+(?:\.\d+)*\b|\bv\d+\b")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from probe.documents.passages import Passage
 from probe.documents.queries import Query
-from probe.documents.sentences import words_of
 from probe.errors import CallError, DataError
 from probe.formats.decoding import open_text
 from probe.formats.document import UnreadableFile
+from probe.formats.sentences import words_of
 from probe.io.column_files import finite_number
 
 __all__ = ["OwnQueries", "QueryRow", "match_queries", "read_query_log"]

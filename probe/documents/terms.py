@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from probe.documents.sentences import split_sentences, words_of
+from probe.formats.sentences import split_sentences, words_of
 
 __all__ = ["TermTable", "plain_heading"]
 

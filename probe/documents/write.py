@@ -45,7 +45,7 @@ def _is_old(queries: Path) -> bool:
 
 
 def write_dataset(
-    folder: Path, passages: Iterable[Passage], splits: Mapping[str, Iterable[Query]], facts: Mapping[str, Any]
+    folder: Path, passages: Iterable[Passage], splits: Mapping[str, Iterable[Query]], *, facts: Mapping[str, Any]
 ) -> None:
     """Write corpus, queries, relevance labels and facts in BEIR's format.
 

@@ -42,7 +42,7 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
     for number, record in _records(file, skipped):
         if columns is None:
             columns = _find_columns(list(record), fields)
-        document = _as_document(file, number, record, columns)
+        document = _as_document(file, number, record, columns=columns)
         if document is None:
             skipped.append(number)
             continue
@@ -152,7 +152,7 @@ def _find_columns(names: Sequence[str], fields: RecordFields) -> _Columns:
     return _Columns(text, find(fields.title, TITLES), find(fields.id, IDS), find(None, QUESTIONS))
 
 
-def _as_document(file: SourceFile, number: int, record: Record, columns: _Columns) -> Document | None:
+def _as_document(file: SourceFile, number: int, record: Record, *, columns: _Columns) -> Document | None:
     blocks = tuple(
         Block(" ".join(part.split())) for part in _as_text(record.get(columns.text)).split("\n\n") if part.strip()
     )

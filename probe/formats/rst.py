@@ -109,12 +109,14 @@ def _register() -> None:
     known_role, known_directive = roles.role, directives.directive
 
     def role(name: str, *rest: Any) -> tuple[Any, list[Any]]:
+        """Find a role."""
         if name.lower() in ("raw", "math"):
             return _text_role, []
         found, messages = known_role(name, *rest)
         return (found, messages) if found is not None else (_text_role, [])
 
     def directive(name: str, *rest: Any) -> tuple[Any, list[Any]]:
+        """Find a directive."""
         if name in _SILENT or name in _CODE or name.partition(":")[2]:
             return _directive_class(name), []
         found, messages = known_directive(name, *rest)
@@ -144,6 +146,7 @@ def _directive_class(name: str) -> type:
         option_spec = _AnyOption()
 
         def run(self) -> list[Any]:
+            """Return the text of the directive as nodes."""
             if name in _SILENT:
                 return []
             if name in _CODE:

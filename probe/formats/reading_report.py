@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probe.documents.files import SkippedFile
 from probe.formats.document import Document, SourceFile
+from probe.formats.files import SkippedFile
 from probe.formats.registry import find_format
 
 __all__ = ["ReadingReport", "SkipCount"]

@@ -1,12 +1,12 @@
 """Texts that occur twice: word for word, or nearly (MinHash with locality-sensitive hashing; Broder 1997)."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.documents.sentences import words_of
+from probe.formats.sentences import words_of
 
 __all__ = ["NEAR", "cluster_near_duplicates", "signature", "text_key"]
 
@@ -64,21 +64,22 @@ def cluster_near_duplicates(signatures: Iterable[Signature], least: float = NEAR
     for band in range(_BANDS):
         part = np.ascontiguousarray(rows[:, band * width : (band + 1) * width])
         keys = part.view(np.uint64).reshape(len(rows), -1)
-        order = np.lexsort(keys.T)
-        _join_equal(keys[order], order, rows, parents, least)
+        _join(parents, _close_pairs(keys, rows, least))
     return [_root(parents, number) for number in range(len(rows))]
 
 
-def _join_equal(
-    keys: NDArray[np.uint64], order: NDArray[np.int64], rows: Signature, parents: list[int], least: float
-) -> None:
-    """Join texts next to each other whose band is equal and whose signatures agree enough."""
-    equal = np.flatnonzero((keys[1:] == keys[:-1]).all(axis=1))
-    if not len(equal):
-        return
+def _close_pairs(keys: NDArray[np.uint64], rows: Signature, least: float) -> NDArray[np.int64]:
+    """Return pairs of texts with an equal band whose signatures agree enough, `(P, 2)`."""
+    order = np.lexsort(keys.T)
+    ordered = keys[order]
+    equal = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
     left, right = order[equal], order[equal + 1]
     close = (rows[left] == rows[right]).mean(axis=1) >= least
-    for one, other in zip(left[close].tolist(), right[close].tolist(), strict=True):
+    return np.stack([left[close], right[close]], axis=1)
+
+
+def _join(parents: list[int], pairs: NDArray[np.int64]) -> None:
+    for one, other in pairs.tolist():
         first, second = sorted((_root(parents, one), _root(parents, other)))
         parents[second] = first
 
@@ -88,8 +89,3 @@ def _root(parents: list[int], number: int) -> int:
         parents[number] = parents[parents[number]]
         number = parents[number]
     return number
-
-
-def count_repeated(clusters: Sequence[int]) -> int:
-    """Return how many texts have a near duplicate before them."""
-    return len(clusters) - len(set(clusters))

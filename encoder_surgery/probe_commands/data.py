@@ -53,6 +53,9 @@ class BuildFlags:
     text_field: Annotated[str | None, flag("Column of the text, in CSV, JSON and Parquet files.")] = None
     title_field: Annotated[str | None, flag("Column of the title.")] = None
     id_field: Annotated[str | None, flag("Column of the id.")] = None
+    queries: Annotated[
+        Path | None, flag("Your own queries: TXT, CSV, TSV or JSONL, with the ids or paths of their answers if known.")
+    ] = None
     strict: Annotated[bool, flag("Stop at the first file that cannot be read.", "--strict")] = False
     no_ignore: Annotated[bool, advanced("Read files that .gitignore excludes, too.", "--no-ignore")] = False
     seed: option.Seed = 0
@@ -67,6 +70,7 @@ class BuildFlags:
             fields=RecordFields(self.text_field, self.title_field, self.id_field),
             model=self.model,
             max_tokens=self.max_tokens,
+            queries=self.queries,
             strict=self.strict,
             respect_ignore=not self.no_ignore,
             seed=self.seed,
@@ -104,6 +108,8 @@ def _describe(built: "BuiltDataset") -> Iterator[str]:
         yield f"{len(intake.near_duplicates)} passages that nearly equal another lend no query"
     if intake.clashes:
         yield f"warning: {len(intake.clashes)} ids occur twice; named by file and line instead: {intake.clashes[0]}"
+    if built.own:
+        yield from built.own.lines()
     for split in ("train", "dev", "test"):
         if split in built.splits:
             kinds = Counter(query.kind for query in built.splits[split])

@@ -11,7 +11,8 @@ from probe.data.captioned_images import find_image_folder
 from probe.documents.intake import Intake, Progress, read_files, take_in
 from probe.documents.making import MadeQueries, make_queries
 from probe.documents.passages import Passage
-from probe.documents.queries import Query, QueryKind
+from probe.documents.queries import Query, QueryKind, drop_ambiguous
+from probe.documents.query_log import OwnQueries, match_queries, read_query_log
 from probe.documents.splits import split_queries
 from probe.documents.token_count import open_counter
 from probe.documents.write import is_built, write_dataset
@@ -43,6 +44,7 @@ class BuildOptions:
         kinds: Kinds of queries in train, dev and test; every kind has a test split of its own besides.
         strict: Whether a file that cannot be read stops the build.
         respect_ignore: Whether files that `.gitignore` excludes are skipped.
+        queries: File of your own queries, with or without the documents that answer them.
         seed: Seed of the division into splits and of samples.
     """
 
@@ -53,6 +55,7 @@ class BuildOptions:
     kinds: tuple[QueryKind, ...] = DEFAULT_KINDS
     strict: bool = False
     respect_ignore: bool = True
+    queries: Path | None = None
     seed: int = 0
 
 
@@ -66,6 +69,7 @@ class BuiltDataset:
         intake: Counts of passages, duplicates and boilerplate.
         splits: Queries per split.
         ambiguous: Number of queries dropped because they lead to several passages.
+        own: Queries of the user's own, if there were any.
     """
 
     folder: Path
@@ -73,6 +77,7 @@ class BuiltDataset:
     intake: Intake
     splits: Mapping[str, Sequence[Query]]
     ambiguous: int
+    own: OwnQueries | None = None
 
     @property
     def files(self) -> int:
@@ -102,6 +107,7 @@ class BuiltDataset:
             "boilerplate_examples": self.intake.boilerplate_examples,
             "id_clashes": self.intake.clashes,
             "ambiguous_queries_dropped": self.ambiguous,
+            **({"own_queries": self.own.to_json()} if self.own else {}),
             "queries": {split: dict(Counter(one.kind for one in queries)) for split, queries in self.splits.items()},
         }
 
@@ -142,6 +148,7 @@ def build_dataset(
     before = stamp_of(out)
     _check_out(out, paths, force)
     _refuse_images(paths)
+    rows = read_query_log(options.queries) if options.queries else []
     counter = open_counter(options.model, options.max_tokens)
     found = list(find_files(paths, options.patterns, respect_ignore=options.respect_ignore))
     documents: Spool[Document]
@@ -152,20 +159,31 @@ def build_dataset(
         _check_read(paths, report)
         intake = take_in(documents, counts, counter, spool=passages, progress=progress)
         made = make_queries(passages, intake, corpus, seed=options.seed, progress=progress)
+        own = match_queries(rows, corpus) if rows else None
+        made = _with_own(made, own) if own else made
         _check_made(made, intake, report)
         splits = split_queries(made.queries, options.kinds, options.seed)
-        built = BuiltDataset(out, report, intake, splits.queries, made.ambiguous)
+        built = BuiltDataset(out, report, intake, splits.queries, made.ambiguous, own)
         facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
         del facts["folder"]
         try:
-            replace_folder(out, lambda folder: write_dataset(folder, corpus, splits.queries, facts=facts), before)
+            others = own.unjudged if own else ()
+            replace_folder(
+                out, lambda new: write_dataset(new, corpus, splits.queries, facts=facts, unjudged=others), before
+            )
         except OSError as error:
             raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
     return built
 
 
+def _with_own(made: MadeQueries, own: OwnQueries) -> MadeQueries:
+    queries, ambiguous = drop_ambiguous([*own.judged, *made.queries])
+    return MadeQueries(queries, made.ambiguous + ambiguous)
+
+
 def _facts(options: BuildOptions, limit: int) -> dict[str, Any]:
-    return {**vars(options), "fields": vars(options.fields), "max_tokens": limit}
+    queries = options.queries.name if options.queries else None
+    return {**vars(options), "fields": vars(options.fields), "max_tokens": limit, "queries": queries}
 
 
 def _as_paths(files: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -1,7 +1,8 @@
 """The folder of a built data set."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,12 @@ def _is_old(queries: Path) -> bool:
 
 
 def write_dataset(
-    folder: Path, passages: Iterable[Passage], splits: Mapping[str, Iterable[Query]], *, facts: Mapping[str, Any]
+    folder: Path,
+    passages: Iterable[Passage],
+    splits: Mapping[str, Iterable[Query]],
+    *,
+    facts: Mapping[str, Any],
+    unjudged: Sequence[str] = (),
 ) -> None:
     """Write corpus, queries, relevance labels and facts in BEIR's format.
 
@@ -54,13 +60,16 @@ def write_dataset(
         passages: The corpus.
         splits: Queries per split; a query may be in several.
         facts: How it was made, for `build.json`.
+        unjudged: Texts of queries that have no relevance labels.
     """
     _write_lines(folder / "corpus.jsonl", map(_document_line, passages))
     numbers: dict[str, int] = {}
     distinct = {query.text: query for queries in splits.values() for query in queries}
     for number, text in enumerate(sorted(distinct, key=lambda text: (distinct[text].relevant, text)), start=1):
         numbers[text] = number
-    _write_lines(folder / "queries.jsonl", (_query_line(distinct[text], number) for text, number in numbers.items()))
+    others = [Query(text, "own", (), "") for text in unjudged if text not in numbers]
+    asked = [*((distinct[text], number) for text, number in numbers.items()), *zip(others, count(len(numbers) + 1))]
+    _write_lines(folder / "queries.jsonl", (_query_line(query, number) for query, number in asked))
     (folder / "qrels").mkdir()
     for split, queries in splits.items():
         rows = sorted({numbers[query.text]: query for query in queries}.items())

@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
 
 @contextmanager
 def open_text(path: Path) -> Iterator[IO[str]]:
-    """Open a text file of any size; its encoding is found in the first 64 KiB.
+    """Open a text file of any size; its encoding is found in the first 64 KiB, and line endings are left as they are.
 
     Raises:
         UnreadableFile: If it is empty, unreadable or binary.
@@ -83,8 +84,8 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     if not sample.strip():
         raise UnreadableFile("empty")
     encoding = _find_encoding(sample) or _guess(sample)
-    with _open(path) as file, codecs.getreader(encoding)(file, "replace") as text:
-        yield text  # type: ignore[misc]
+    with _open(path) as file, io.TextIOWrapper(file, encoding, errors="replace", newline="") as text:
+        yield text
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Document:
         blocks: Its contents in reading order.
         links: Links in it, without links to other sites.
         questions: Questions that it answers, from files with a column of questions.
-        line: Line of the record, from 1; None for whole files.
+        line: Line of the record, in JSON and Parquet its number, from 1; None for whole files.
         dropped: Number of navigation elements and licence headers that were left out.
     """
 

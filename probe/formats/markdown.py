@@ -1,6 +1,7 @@
-"""Markdown, with tables and front matter, by way of HTML."""
+"""Markdown, with tables and front matter, and notebooks with cells of Markdown and code, by way of HTML."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,12 +18,14 @@ _NO_SLUG = re.compile(r"[^\w\- ]")
 
 
 def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
-    """Yield the document of a Markdown file.
+    """Yield the document of a Markdown file or a Jupyter notebook; outputs of notebooks are left out.
 
     Raises:
-        UnreadableFile: If it is binary, empty, too large or nested too deeply.
+        UnreadableFile: If it is binary, empty, too large or nested too deeply, or no notebook.
     """
     text = read_text(file.path)
+    if file.path.name.lower().removesuffix(".gz").endswith(".ipynb"):
+        text = _notebook_as_markdown(text)
     front = _FRONT_MATTER.match(text)
     found = markdown_contents(text[front.end() :] if front else text)
     title = (_front_title(front[1]) if front else "") or found.title
@@ -42,6 +45,32 @@ def markdown_contents(text: str) -> Contents:
         return html_contents(parser.render(_DIRECTIVE.sub("", text)), _Slugs())
     except RecursionError as error:
         raise UnreadableFile("nested too deeply") from error
+
+
+def _notebook_as_markdown(text: str) -> str:
+    import nbformat
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Read without validation, which complains of much that does no harm here.
+            notebook = nbformat.convert(nbformat.reader.reads(text), 4)  # type: ignore[no-untyped-call]
+        cells = [cell for cell in map(_cell_as_markdown, notebook.cells) if cell]
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, nbformat.ValidationError) as error:
+        raise UnreadableFile("not a notebook") from error
+    if not cells:
+        raise UnreadableFile("no text")
+    return "\n\n".join(cells)
+
+
+def _cell_as_markdown(cell: Any) -> str:
+    source = str(cell.source)
+    if cell.cell_type == "markdown":
+        return source
+    if cell.cell_type != "code" or not source.strip():
+        return ""
+    fence = "`" * 8
+    return f"{fence}\n{source}\n{fence}"
 
 
 def _front_title(text: str) -> str:

@@ -34,14 +34,15 @@ _CODE = (
     *(".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".scala", ".go", ".rs", ".swift"),
     *(".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".cs", ".m", ".mm", ".php", ".rb", ".pl", ".pm", ".lua", ".jl"),
     *(".sh", ".bash", ".zsh", ".ps1", ".sql", ".hs", ".ml", ".ex", ".exs", ".erl", ".clj", ".lisp", ".el", ".f90"),
-    *(".vue", ".dart", ".zig", ".nim", ".proto", ".tf"),
+    *(".vue", ".dart", ".zig", ".nim", ".proto", ".tf", ".r"),
+    *(".pyx", ".pxd", ".cu", ".cuh", ".hxx", ".groovy", ".gradle", ".fs", ".f", ".f95", ".tcl", ".cmake", ".v", ".sv"),
 )
 FORMATS = (
     Format("Markdown", (".md", ".markdown", ".mdx", ".mkd", ".qmd", ".rmd"), "markdown"),
     Format("reStructuredText", (".rst", ".rest"), "rst"),
     Format("HTML", (".html", ".htm", ".xhtml"), "html"),
     Format("text", (".txt", ".text", ".log"), "text"),
-    Format("notebook", (".ipynb",), "notebook"),
+    Format("notebook", (".ipynb",), "markdown"),
     Format("CSV", (".csv",), "records"),
     Format("TSV", (".tsv", ".tab"), "records"),
     Format("JSON lines", (".jsonl", ".ndjson"), "records"),

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from probe.errors import DataError
 from probe.io.files import reason
@@ -38,7 +38,7 @@ class Spool(Generic[T]):
 
 
 @contextmanager
-def open_spool(folder: Path) -> Iterator[Spool[T]]:
+def open_spool(folder: Path) -> Iterator[Spool[Any]]:
     """Open a spool in a file without a name; the system removes it with the process, however that ends.
 
     Args:

@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -26,15 +26,30 @@ _EXAMPLES = 5
 def show(
     dataset: option.DatasetArgument = "docstrings",
     split: option.Split = None,
+    model: Annotated[str, flag("Model whose maximum input documents are compared with.", "--model", "-m")] = "minilm",
     *,
     output: FormatFlag,
 ) -> None:
-    """Summarize a data set: counts, relevance labels per query, lengths or sizes, an example, defects."""
+    """Show whether a data set can answer the question: power, kinds of query, lengths, duplicates, defects."""
     from probe.data.loading import load_dataset
-    from probe.data.summary import summarize, summary_table
+    from probe.documents.token_count import open_counter
+    from probe.errors import ProbeError
+    from probe.experiments.data_inspection import inspect_dataset, inspection_rows
+    from probe.experiments.data_summary import summarize, summary_table
+    from probe.models.published_config import read_model_config
+    from probe.models.sources import find_source
 
-    summary = summarize(load_dataset(dataset, split))
-    output.show(as_json(vars(summary)), lambda: [summary_table(summary)])
+    data = load_dataset(dataset, split)
+    try:
+        counter = open_counter(model, read_model_config(find_source(model).folder).max_tokens)
+    except ProbeError as error:
+        say(f"lengths are not compared with a model's input: {error}")
+        counter = None
+    count, longest = (counter.count, counter.limit) if counter else (None, 0)
+    found = inspect_dataset(dataset, data, count=count, longest=longest)
+    summary = summarize(data)
+    shown = {**vars(summary), "inspection": asdict(found)}
+    output.show(as_json(shown), lambda: [summary_table(summary, inspection_rows(found))])
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,14 @@ class BuildFlags:
     glob: Annotated[
         list[str] | None, flag("Read only matching files of folders, as in .gitignore; several times.", "--glob")
     ] = None
+    queries: Annotated[
+        Path | None, flag("Your own queries: .txt, or .csv, .tsv, .jsonl with query and document (id or path).")
+    ] = None
+    generate: Annotated[str | None, flag("Text-to-text model that writes queries, such as a doc2query T5.")] = None
+    kinds: Annotated[
+        str | None,
+        flag("Kinds of queries: own, question, heading, link, generated, sentence, keywords; comma-separated."),
+    ] = None
     model: Annotated[str, flag("Model whose tokens the passages are measured in.", "--model", "-m")] = "minilm"
     max_tokens: Annotated[int | None, flag("Most tokens of a passage; default: what the model reads, up to 512.")] = (
         None
@@ -53,9 +76,6 @@ class BuildFlags:
     text_field: Annotated[str | None, flag("Column of the text, in CSV, JSON and Parquet files.")] = None
     title_field: Annotated[str | None, flag("Column of the title.")] = None
     id_field: Annotated[str | None, flag("Column of the id.")] = None
-    queries: Annotated[
-        Path | None, flag("Your own queries: TXT, CSV, TSV or JSONL, with the ids or paths of their answers if known.")
-    ] = None
     strict: Annotated[bool, flag("Stop at the first file that cannot be read.", "--strict")] = False
     no_ignore: Annotated[bool, advanced("Read files that .gitignore excludes, too.", "--no-ignore")] = False
     seed: option.Seed = 0
@@ -68,9 +88,11 @@ class BuildFlags:
         return BuildOptions(
             patterns=tuple(self.glob or ()),
             fields=RecordFields(self.text_field, self.title_field, self.id_field),
+            queries=self.queries,
+            generate=self.generate,
+            kinds=None if self.kinds is None else tuple(self.kinds.split(",")),  # type: ignore[arg-type]
             model=self.model,
             max_tokens=self.max_tokens,
-            queries=self.queries,
             strict=self.strict,
             respect_ignore=not self.no_ignore,
             seed=self.seed,
@@ -106,10 +128,13 @@ def _describe(built: "BuiltDataset") -> Iterator[str]:
     yield f"{built.documents} passages; left out: {dropped}, {built.report.dropped} pieces of navigation"
     if intake.near_duplicates:
         yield f"{len(intake.near_duplicates)} passages that nearly equal another lend no query"
+    own = built.made.own
+    if own.unknown:
+        yield f"warning: {own.unknown} rows of own queries name documents that are not here: {own.example}"
+    if own.unjudged:
+        yield f"{len(own.unjudged)} own queries without a document that answers them: written, and not scored"
     if intake.clashes:
         yield f"warning: {len(intake.clashes)} ids occur twice; named by file and line instead: {intake.clashes[0]}"
-    if built.own:
-        yield from built.own.lines()
     for split in ("train", "dev", "test"):
         if split in built.splits:
             kinds = Counter(query.kind for query in built.splits[split])

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from probe.data.captioned_images import find_image_folder
+from probe.documents.generated import open_generator
 from probe.documents.intake import Intake, Progress, read_files, take_in
-from probe.documents.making import MadeQueries, make_queries
+from probe.documents.making import MadeQueries, Making, make_queries
 from probe.documents.passages import Passage
-from probe.documents.queries import Query, QueryKind, drop_ambiguous
-from probe.documents.query_log import OwnQueries, match_queries, read_query_log
+from probe.documents.queries import KINDS, Query, QueryKind
+from probe.documents.query_log import read_query_log
 from probe.documents.splits import split_queries
 from probe.documents.token_count import open_counter
 from probe.documents.write import is_built, write_dataset
@@ -30,6 +31,8 @@ __all__ = ["DEFAULT_KINDS", "BuildOptions", "BuiltDataset", "build_dataset"]
 
 # Kinds of queries in train, dev and test.
 DEFAULT_KINDS: tuple[QueryKind, ...] = ("own", "question", "heading", "link", "generated", "sentence")
+# Kinds that leave the documents as they are: the default where there are own queries.
+_HARMLESS: tuple[QueryKind, ...] = ("own", "question", "link", "generated")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +44,11 @@ class BuildOptions:
         fields: Columns of files with records.
         model: Model whose tokens the passages are measured in.
         max_tokens: Most tokens of a passage; default: the model's maximum input, at most 512.
-        kinds: Kinds of queries in train, dev and test; every kind has a test split of its own besides.
+        kinds: Kinds of queries to make. Default: all; with queries of your own, only those that change no document.
+        queries: File of your own queries: text with one per line, CSV, TSV or JSON lines.
+        generate: Text-to-text model that writes queries, such as a doc2query model.
         strict: Whether a file that cannot be read stops the build.
         respect_ignore: Whether files that `.gitignore` excludes are skipped.
-        queries: File of your own queries, with or without the documents that answer them.
         seed: Seed of the division into splits and of samples.
     """
 
@@ -52,10 +56,11 @@ class BuildOptions:
     fields: RecordFields = field(default_factory=RecordFields)
     model: str = "minilm"
     max_tokens: int | None = None
-    kinds: tuple[QueryKind, ...] = DEFAULT_KINDS
+    kinds: tuple[QueryKind, ...] | None = None
+    queries: str | Path | None = None
+    generate: str | None = None
     strict: bool = False
     respect_ignore: bool = True
-    queries: Path | None = None
     seed: int = 0
 
 
@@ -68,16 +73,14 @@ class BuiltDataset:
         report: Counts of files.
         intake: Counts of passages, duplicates and boilerplate.
         splits: Queries per split.
-        ambiguous: Number of queries dropped because they lead to several passages.
-        own: Queries of the user's own, if there were any.
+        made: Queries dropped as ambiguous, queries of your own, generated texts that were no queries.
     """
 
     folder: Path
     report: ReadingReport
     intake: Intake
     splits: Mapping[str, Sequence[Query]]
-    ambiguous: int
-    own: OwnQueries | None = None
+    made: MadeQueries
 
     @property
     def files(self) -> int:
@@ -106,8 +109,10 @@ class BuiltDataset:
             "boilerplate_dropped": self.intake.boilerplate,
             "boilerplate_examples": self.intake.boilerplate_examples,
             "id_clashes": self.intake.clashes,
-            "ambiguous_queries_dropped": self.ambiguous,
-            **({"own_queries": self.own.to_json()} if self.own else {}),
+            "ambiguous_queries_dropped": self.made.ambiguous,
+            "unusable_generated": self.made.unusable,
+            "own_queries_without_judgements": len(self.made.own.unjudged),
+            "own_rows_with_unknown_documents": self.made.own.unknown,
             "queries": {split: dict(Counter(one.kind for one in queries)) for split, queries in self.splits.items()},
         }
 
@@ -148,7 +153,7 @@ def build_dataset(
     before = stamp_of(out)
     _check_out(out, paths, force)
     _refuse_images(paths)
-    rows = read_query_log(options.queries) if options.queries else []
+    making = _prepare(options)
     counter = open_counter(options.model, options.max_tokens)
     found = list(find_files(paths, options.patterns, respect_ignore=options.respect_ignore))
     documents: Spool[Document]
@@ -158,31 +163,40 @@ def build_dataset(
         report, counts = read_files(found, options.fields, documents, strict=options.strict, progress=progress)
         _check_read(paths, report)
         intake = take_in(documents, counts, counter, spool=passages, progress=progress)
-        made = make_queries(passages, intake, corpus, seed=options.seed, progress=progress)
-        own = match_queries(rows, corpus) if rows else None
-        made = _with_own(made, own) if own else made
+        made = make_queries(passages, intake, corpus, making=making, progress=progress)
         _check_made(made, intake, report)
-        splits = split_queries(made.queries, options.kinds, options.seed)
-        built = BuiltDataset(out, report, intake, splits.queries, made.ambiguous, own)
+        splits = split_queries(made.queries, _in_main_splits(options), options.seed)
+        built = BuiltDataset(out, report, intake, splits.queries, made)
         facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
         del facts["folder"]
         try:
-            others = own.unjudged if own else ()
             replace_folder(
-                out, lambda new: write_dataset(new, corpus, splits.queries, facts=facts, unjudged=others), before
+                out,
+                lambda folder: write_dataset(folder, corpus, splits.queries, facts=facts, unjudged=made.own.unjudged),
+                before,
             )
         except OSError as error:
             raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
     return built
 
 
-def _with_own(made: MadeQueries, own: OwnQueries) -> MadeQueries:
-    queries, ambiguous = drop_ambiguous([*own.judged, *made.queries])
-    return MadeQueries(queries, made.ambiguous + ambiguous)
+def _prepare(options: BuildOptions) -> Making:
+    """Open everything that queries are made with, before anything is read."""
+    unknown = set(options.kinds or ()) - set(KINDS)
+    if unknown:
+        raise CallError(f"unknown kind of query '{min(unknown)}': expected some of {', '.join(KINDS)}")
+    log = read_query_log(Path(options.queries)) if options.queries is not None else ()
+    generator = open_generator(options.generate) if options.generate is not None else None
+    kinds = options.kinds or (_HARMLESS if any(row.document for row in log) else KINDS)
+    return Making(frozenset(kinds), log, generator, options.seed)
+
+
+def _in_main_splits(options: BuildOptions) -> tuple[QueryKind, ...]:
+    return options.kinds or DEFAULT_KINDS
 
 
 def _facts(options: BuildOptions, limit: int) -> dict[str, Any]:
-    queries = options.queries.name if options.queries else None
+    queries = None if options.queries is None else str(options.queries)
     return {**vars(options), "fields": vars(options.fields), "max_tokens": limit, "queries": queries}
 
 

@@ -62,22 +62,6 @@ class OwnQueries:
     unknown: int
     example: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts."""
-        return {
-            "judged": len(self.judged),
-            "unjudged": len(self.unjudged),
-            "unknown_documents": self.unknown,
-            "first_unknown": self.example,
-        }
-
-    def lines(self) -> Iterator[str]:
-        """Yield what is to be said about them."""
-        if self.unjudged:
-            yield f"{len(self.unjudged)} of your queries have no relevant document: they are not scored"
-        if self.unknown:
-            yield f"warning: {self.unknown} rows of your queries name unknown documents; first {self.example}"
-
 
 def read_query_log(path: Path) -> list[QueryRow]:
     """Read queries from a text file with one per line, or from CSV, TSV or JSONL with named columns.

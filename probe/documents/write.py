@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +59,17 @@ def write_dataset(
         passages: The corpus.
         splits: Queries per split; a query may be in several.
         facts: How it was made, for `build.json`.
-        unjudged: Texts of queries that have no relevance labels.
+        unjudged: Queries without relevance labels; they are written, and not scored.
     """
     _write_lines(folder / "corpus.jsonl", map(_document_line, passages))
     numbers: dict[str, int] = {}
     distinct = {query.text: query for queries in splits.values() for query in queries}
     for number, text in enumerate(sorted(distinct, key=lambda text: (distinct[text].relevant, text)), start=1):
         numbers[text] = number
-    others = [Query(text, "own", (), "") for text in unjudged if text not in numbers]
-    asked = [*((distinct[text], number) for text, number in numbers.items()), *zip(others, count(len(numbers) + 1))]
-    _write_lines(folder / "queries.jsonl", (_query_line(query, number) for query, number in asked))
+    _write_lines(folder / "queries.jsonl", (_query_line(distinct[text], number) for text, number in numbers.items()))
+    with (folder / "queries.jsonl").open("a", encoding="utf-8", newline="\n") as out:
+        for number, text in enumerate(dict.fromkeys(unjudged), start=len(numbers) + 1):
+            out.write(_query_line(Query(text, "own", (), ""), number) + "\n")
     (folder / "qrels").mkdir()
     for split, queries in splits.items():
         rows = sorted({numbers[query.text]: query for query in queries}.items())

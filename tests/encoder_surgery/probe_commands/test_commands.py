@@ -116,8 +116,10 @@ def test_help_shows_the_whole_grammar() -> None:
     assert "model[@layers][:pooling]" in " ".join(run("rank", "--help").stdout.replace("│", " ").split())
 
 
-def test_a_limit_that_judged_documents_exceed_is_explained(model: str, data: str) -> None:
-    assert "--limit 3: 16 documents" in run("layers", "-m", model, "-d", data, "--limit", 3).stderr
+def test_what_a_limit_has_left_is_said(model: str, data: str) -> None:
+    said = run("layers", "-m", model, "-d", data, "--limit", 5, "--limit-queries", 6)
+    assert "sample: 4 of 40 documents and 2 of 8 queries" in said.stderr
+    assert "limited to 4 of 40 documents and 2 of 8 queries" in said.stdout
 
 
 def test_data_show_counts_and_shows(data: str) -> None:

@@ -90,7 +90,7 @@ class BuildFlags:
             fields=RecordFields(self.text_field, self.title_field, self.id_field),
             queries=self.queries,
             generate=self.generate,
-            kinds=None if self.kinds is None else tuple(self.kinds.split(",")),  # type: ignore[arg-type]
+            kinds=None if self.kinds is None else tuple(kind.strip() for kind in self.kinds.split(",")),  # type: ignore[misc]
             model=self.model,
             max_tokens=self.max_tokens,
             strict=self.strict,

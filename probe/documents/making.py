@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probe.documents.generated import QueryGenerator, generate_queries
 from probe.documents.headings import take_headings
@@ -78,7 +78,7 @@ def make_queries(
             out.add(passage)
             for place in {(passage.path, passage.anchor), (passage.path, "")}:
                 if place in links.wanted and passage.id not in near:
-                    targets[place].append(passage)
+                    targets[place].append(replace(passage, blocks=(), links=()))
     queries += links.queries(targets, intake.terms)
     written = _write_queries(out, making, progress) if making.generator else []
     own = match_queries(making.log, out)

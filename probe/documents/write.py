@@ -31,8 +31,15 @@ def is_built(folder: Path) -> bool:
     """Return whether a folder holds a built data set and nothing else."""
     inside = {child.name for child in folder.iterdir()} if folder.is_dir() else set()
     if inside == {*_FILES, BUILD_FILE}:
-        return True
+        return _is_ours(folder / BUILD_FILE)
     return inside == _FILES and _is_old(folder / "queries.jsonl")
+
+
+def _is_ours(facts: Path) -> bool:
+    try:
+        return {"version", "options", "passages"} <= set(json.loads(facts.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _is_old(queries: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ __all__ = ["SkippedFile", "find_files"]
 
 _IGNORE_FILE = ".gitignore"
 _DEEPEST = 100
+_BROKEN = "broken link"
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class SkippedFile:
     Attributes:
         name: Its path, as in `SourceFile`.
         reason: Why.
+        failed: Whether it should have been read, and cannot be.
     """
 
     name: str
     reason: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def find_files(
             if isinstance(found, SourceFile) and wanted is not None and not wanted.match_file(found.name):
                 continue
             name = f"{prefix}/{found.name}" if prefix else found.name
-            yield SourceFile(found.path, name) if isinstance(found, SourceFile) else SkippedFile(name, found.reason)
+            yield SourceFile(found.path, name) if isinstance(found, SourceFile) else replace(found, name=name)
 
 
 def _prefixes(paths: Sequence[Path]) -> list[str]:
@@ -97,7 +100,7 @@ def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | Ski
         try:
             entries = sorted(os.scandir(here.path), key=lambda entry: entry.name)
         except OSError as error:
-            yield SkippedFile(here.name or here.path.name, f"folder cannot be read ({error.strerror})")
+            yield SkippedFile(here.name or here.path.name, f"folder cannot be read ({error.strerror})", failed=True)
             continue
         rules = (*here.rules, *_read_rules(here)) if respect_ignore else ()
         inside: list[_Folder] = []
@@ -105,7 +108,7 @@ def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | Ski
             name = f"{here.name}/{entry.name}" if here.name else entry.name
             reason = _why_skipped(entry, name, rules)
             if reason:
-                yield SkippedFile(name, reason)
+                yield SkippedFile(name, reason, failed=reason == _BROKEN)
             elif not entry.is_dir():
                 yield SourceFile(Path(entry.path), name)
             elif here.depth >= _DEEPEST:
@@ -129,7 +132,7 @@ def _why_skipped(entry: "os.DirEntry[str]", name: str, rules: Sequence[tuple[str
     if is_folder:
         return "data set" if (Path(entry.path) / "corpus.jsonl").exists() else ""
     if not entry.is_file():
-        return "broken link" if entry.is_symlink() else "not a regular file"
+        return _BROKEN if entry.is_symlink() else "not a regular file"
     return (
         ""
         if find_format(Path(entry.name)) is not None

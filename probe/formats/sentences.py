@@ -28,6 +28,11 @@ def split_sentences(text: str) -> list[str]:
     return [sentence for sentence in (*sentences, text[start:].strip()) if sentence]
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return start and end of every word."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
 def count_words(text: str) -> int:
     """Count words; in scripts written without spaces, every character is one."""
     return sum(1 for _ in _WORD.finditer(text))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_documents import write_documents
 from tiny_data import make_dataset, write_beir, write_lines
 from typer.testing import CliRunner, Result
 
@@ -130,12 +131,10 @@ def test_data_show_counts_and_shows(data: str) -> None:
 
 
 def test_built_data_is_probed_and_marked_synthetic(model: str, tmp_path: Path) -> None:
-    write_lines(tmp_path / "in" / "a.md", ["# One", f"The first sentence is this. {REST}"])
-    write_lines(tmp_path / "in" / "b.txt", [f"The second sentence is that. {REST}"])
-    built = run("data", "build", tmp_path / "in", "--out", tmp_path / "out")
+    built = run("data", "build", write_documents(tmp_path / "in"), "--out", tmp_path / "out")
     assert built.stdout.strip() == str(tmp_path / "out")
     for form in ("table", "markdown", "json", "csv"):
-        assert "known-item" in run("layers", "-m", model, "-d", tmp_path / "out", "-f", form).stdout
+        assert "headings" in run("layers", "-m", model, "-d", tmp_path / "out", "-f", form).stdout
     assert json.loads(run("layers", "-m", model, "-d", tmp_path / "out", "-f", "json").stdout)["rows"]
 
 

@@ -168,6 +168,24 @@ def test_two_records_with_one_id_are_both_kept(tmp_path: Path) -> None:
     assert built.intake.clashes == ["'kb0' in b.csv:2"]
 
 
+def test_ids_of_records_and_of_further_passages_never_meet(tmp_path: Path) -> None:
+    lines = [section(topic) + "\n" for topic in list(TOPICS)[:4]]
+    write_lines(tmp_path / "in" / "a.txt", lines)
+    rows = [json.dumps({"id": name, "text": section("barley field") + name}) for name in ("a.txt#2", "a.txt#3", "b")]
+    write_lines(tmp_path / "in" / "z.jsonl", rows)
+    built = build_dataset(tmp_path / "in", tmp_path / "out", options=BuildOptions(max_tokens=80))
+    ids = [record["_id"] for record in read_jsonl(built.folder / "corpus.jsonl")]
+    assert len(ids) == len(set(ids)) == built.documents
+    assert {"a.txt#2", "z.jsonl:1", "z.jsonl:2", "b"} <= set(ids)
+
+
+def test_a_foreign_folder_with_the_same_names_is_not_replaced(tmp_path: Path) -> None:
+    folder = build_dataset(write_documents(tmp_path / "in"), tmp_path / "out").folder
+    (folder / "build.json").write_text("[]")
+    with pytest.raises(CallError, match="not made by this command"):
+        build_dataset(tmp_path / "in", folder, force=True)
+
+
 def test_white_space_in_paths_is_encoded_in_ids_alone(tmp_path: Path) -> None:
     write_lines(tmp_path / "in" / "my notes.txt", [section("copper pump")])
     (name, record), *_ = corpus_of(build_dataset(tmp_path / "in", tmp_path / "out")).items()
@@ -188,6 +206,13 @@ def test_strict_stops_at_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'empty.md': empty; without --strict"):
         build_dataset(folder, tmp_path / "out", options=BuildOptions(strict=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_strict_stops_at_a_broken_link(tmp_path: Path) -> None:
+    folder = write_documents(tmp_path / "in")
+    (folder / "gone.md").symlink_to(folder / "nowhere.md")
+    with pytest.raises(DataError, match=r"'gone.md': broken link; without --strict"):
+        build_dataset(folder, tmp_path / "out", options=BuildOptions(strict=True))
 
 
 def test_patterns_choose_files(tmp_path: Path) -> None:
@@ -288,3 +313,28 @@ def test_a_folder_without_anything_readable_is_a_wrong_call(
 def test_texts_without_a_query_say_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of 1 passages in 1 files lends a query"):
         build_dataset(write_lines(tmp_path / "a.txt", ["Too short."]), tmp_path / "out")
+
+
+def test_own_queries_change_no_document_and_lead(tmp_path: Path) -> None:
+    folder = write_documents(tmp_path / "in")
+    log = [
+        "query,document,clicks",
+        "how does the pump work,guide.md,3",
+        "old lamp,notes.txt,1",
+        "lost,gone.md,1",
+        "alone,,",
+    ]
+    file = write_lines(tmp_path / "log.csv", log)
+    built = build_dataset(folder, tmp_path / "out", options=BuildOptions(queries=file))
+    assert {one.text for one in built.splits["test-own"]} == {"how does the pump work", "old lamp"}
+    assert {one.kind for one in built.splits["test"]} == {"own", "question", "link"}
+    assert (built.made.own.unknown, built.made.own.unjudged) == (1, ("lost", "alone"))
+    plain = build_dataset(folder, tmp_path / "plain", options=BuildOptions(kinds=("question",)))
+    assert corpus_of(built) == corpus_of(plain)
+    assert {"lost", "alone"} <= {record["text"] for record in read_jsonl(built.folder / "queries.jsonl")}
+    assert load_dataset(built.folder, "test-own").synthetic == ""
+
+
+def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="unknown kind of query 'headings': expected some of own, question"):
+        build_dataset(write_documents(tmp_path / "in"), tmp_path / "out", options=BuildOptions(kinds=("headings",)))  # type: ignore[arg-type]

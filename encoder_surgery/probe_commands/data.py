@@ -120,9 +120,7 @@ def build(
 
 def _describe(built: "BuiltDataset") -> Iterator[str]:
     """Yield what was read and made, some queries, and the next commands."""
-    rows = list(built.report.rows())
-    width = max(len(name) for name, _, _ in rows)
-    yield from (f"{name:{width}}  {count:>6}  {detail}" for name, count, detail in rows)
+    yield from built.report.lines()
     intake = built.intake
     dropped = f"{intake.exact_duplicates} duplicates, {intake.boilerplate} repeated blocks"
     yield f"{built.documents} passages; left out: {dropped}, {built.report.dropped} pieces of navigation"

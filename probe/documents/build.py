@@ -27,10 +27,8 @@ from probe.io.package_data import product_version
 from probe.io.publishing import stamp_of
 from probe.store.spool import Spool, open_spool
 
-__all__ = ["DEFAULT_KINDS", "BuildOptions", "BuiltDataset", "build_dataset"]
+__all__ = ["BuildOptions", "BuiltDataset", "build_dataset"]
 
-# Kinds of queries in train, dev and test.
-DEFAULT_KINDS: tuple[QueryKind, ...] = ("own", "question", "heading", "link", "generated", "sentence")
 # Kinds that leave the documents as they are: the default where there are own queries.
 _HARMLESS: tuple[QueryKind, ...] = ("own", "question", "link", "generated")
 
@@ -165,7 +163,7 @@ def build_dataset(
         intake = take_in(documents, counts, counter, spool=passages, progress=progress)
         made = make_queries(passages, intake, corpus, making=making, progress=progress)
         _check_made(made, intake, report)
-        splits = split_queries(made.queries, _in_main_splits(options), options.seed)
+        splits = split_queries(made.queries, options.kinds or KINDS, options.seed)
         built = BuiltDataset(out, report, intake, splits.queries, made)
         facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
         del facts["folder"]
@@ -189,10 +187,6 @@ def _prepare(options: BuildOptions) -> Making:
     generator = open_generator(options.generate) if options.generate is not None else None
     kinds = options.kinds or (_HARMLESS if any(row.document for row in log) else KINDS)
     return Making(frozenset(kinds), log, generator, options.seed)
-
-
-def _in_main_splits(options: BuildOptions) -> tuple[QueryKind, ...]:
-    return options.kinds or DEFAULT_KINDS
 
 
 def _facts(options: BuildOptions, limit: int) -> dict[str, Any]:

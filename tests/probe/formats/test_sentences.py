@@ -26,3 +26,11 @@ def test_every_chinese_character_is_a_word_and_korean_has_spaces() -> None:
 
 def test_words_have_no_punctuation_and_keep_apostrophes() -> None:
     assert words_of("Don't stop, re-run: it_now!") == ["don't", "stop", "re", "run", "it", "now"]
+
+
+def test_a_text_without_capital_letters_ends_its_sentences_at_full_stops() -> None:
+    assert split_sentences("the wing lifts . the slipstream, e.g. at 2.5 degrees, helps . it ends") == [
+        "the wing lifts .",
+        "the slipstream, e.g. at 2.5 degrees, helps .",
+        "it ends",
+    ]

@@ -21,7 +21,9 @@ def test_a_block_of_many_files_is_dropped_and_returned() -> None:
 
 
 def test_white_space_and_case_do_not_make_another_block() -> None:
-    documents = [_document(f"{number}.md", "All rights" + " " * (number + 1) + "RESERVED") for number in range(8)]
+    documents = [
+        _document(f"{number}.md", "All rights" + " " * (number + 1) + "RESERVED", f"{number}") for number in range(8)
+    ]
     assert drop_boilerplate(_document("x", "all rights reserved"), _count(documents))[1]
 
 
@@ -33,6 +35,11 @@ def test_a_phrase_of_few_files_stays() -> None:
 def test_a_phrase_of_few_files_of_a_large_collection_stays() -> None:
     documents = [_document(f"{number}.md", "Returns the size." if number < 9 else f"{number}") for number in range(200)]
     assert drop_boilerplate(documents[0], _count(documents))[1] == []
+
+
+def test_copies_of_one_file_are_no_boilerplate() -> None:
+    documents = [_document(f"{number}.md", "A queue.", "It has a head.") for number in range(18)]
+    assert drop_boilerplate(documents[0], _count(documents)) == (documents[0], [])
 
 
 def test_repetition_in_one_file_counts_once() -> None:

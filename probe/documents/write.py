@@ -17,8 +17,8 @@ _SYNTHETIC = {
     "heading": "headings",
     "link": "link texts",
     "generated": "generated questions",
-    "sentence": "sentences taken out of their passages",
-    "keywords": "keywords of such sentences",
+    "sentence": "sentences",
+    "keywords": "keywords",
 }
 
 

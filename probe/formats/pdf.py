@@ -1,5 +1,6 @@
 """PDF files with text (extra `documents`)."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
         from pypdf import PdfReader
     except ImportError as error:
         raise UnreadableFile("needs the extra: pip install 'encoder-surgery[documents]'") from error
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # damage is the reason of UnreadableFile
     try:
         pdf = PdfReader(BytesIO(read_bytes(file.path)))
         if pdf.is_encrypted and not pdf.decrypt(""):

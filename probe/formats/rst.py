@@ -30,22 +30,22 @@ _SETTINGS = {
     "smart_quotes": False,
     "output_encoding": "unicode",
 }
+# Field names: the reader puts a colon between a term and its description.
+_COLON = '<span class="colon">:</span>'
 # Directives without text for readers.
 _SILENT = frozenset(
     (
-        *("toctree", "index", "currentmodule", "module", "image", "figure", "include", "literalinclude", "raw"),
-        *("only", "highlight", "contents", "sectnum", "meta", "autosummary", "plot", "graphviz", "tabularcolumns"),
-        *(
-            "testsetup",
-            "testcleanup",
-            "inheritance-diagram",
-            "automodule",
-            "autoclass",
-            "autofunction",
-            "productionlist",
-        ),
+        *("toctree", "index", "currentmodule", "module", "image", "include", "literalinclude", "raw"),
+        *("highlight", "contents", "sectnum", "meta", "autosummary", "plot", "graphviz", "tabularcolumns"),
+        *("testsetup", "testcleanup", "inheritance-diagram", "productionlist"),
     )
 )
+# Sphinx takes names of documented objects from the code.
+_AUTOMATIC = re.compile(r"auto(?:module|class|function|method|data|attribute|exception|property|decorator)$")
+# Directives whose first argument is a version, and the rest text.
+_VERSIONS = frozenset(("versionadded", "versionchanged", "deprecated", "versionremoved"))
+# Directives whose arguments are conditions or file names, and whose content is text.
+_CONTAINERS = frozenset(("only", "figure"))
 _CODE = frozenset(("code-block", "code", "sourcecode", "doctest", "testcode", "testoutput", "ipython", "prompt"))
 
 
@@ -78,7 +78,7 @@ def rst_contents(text: str) -> Contents:
         )
     except (SystemMessage, RecursionError) as error:
         raise UnreadableFile("not reStructuredText, or nested too deeply") from error
-    return html_contents(html)
+    return html_contents(html.replace(_COLON, ""))
 
 
 def _remove_messages(tree: Any) -> None:
@@ -117,7 +117,7 @@ def _register() -> None:
 
     def directive(name: str, *rest: Any) -> tuple[Any, list[Any]]:
         """Find a directive."""
-        if name in _SILENT or name in _CODE or name.partition(":")[2]:
+        if name in _SILENT | _CODE | _CONTAINERS | {"class"} or ":" in name:
             return _directive_class(name), []
         found, messages = known_directive(name, *rest)
         return (found, messages) if found is not None else (_directive_class(name), [])
@@ -147,18 +147,26 @@ def _directive_class(name: str) -> type:
 
         def run(self) -> list[Any]:
             """Return the text of the directive as nodes."""
-            if name in _SILENT:
+            if name in _SILENT or _AUTOMATIC.match(name):
                 return []
             if name in _CODE:
                 return [nodes.literal_block("", "\n".join(self.content))]
             inside = nodes.Element()
             self.state.nested_parse(self.content, self.content_offset, inside, match_titles=True)
             terms = self.arguments[0].splitlines() if self.arguments else []
+            if name in _CONTAINERS or (name == "class" and not inside.children):
+                return list(inside.children)
+            if name in _VERSIONS:
+                return [*self._note(" ".join(terms)), *inside.children]
             if not terms:
                 return list(inside.children)
             description = nodes.definition("", *inside.children)
             term = nodes.term("", ", ".join(line.strip() for line in terms))
             return [nodes.definition_list("", nodes.definition_list_item("", term, description))]
+
+        def _note(self, argument: str) -> list[Any]:
+            words, messages = self.state.inline_text(argument.partition(" ")[2], self.lineno)
+            return [nodes.paragraph("", "", *words), *messages] if words else []
 
     return Described
 

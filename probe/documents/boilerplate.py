@@ -3,16 +3,18 @@
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from probe.formats.document import Block, Document
+from probe.formats.registry import find_format
 
 __all__ = ["BlockCounts", "drop_boilerplate"]
 
 # Blocks in at least this many files, and this share of all files, are boilerplate.
 _FEWEST_FILES = 5
-_SHARE = 0.05
+_SHARE = 0.1
 _BUCKETS = 1 << 22
 
 
@@ -67,6 +69,9 @@ def _bucket(text: str) -> int:
 
 def drop_boilerplate(document: Document, counts: BlockCounts) -> tuple[Document, list[str]]:
     """Return a document without boilerplate, and the texts that were dropped."""
+    found = find_format(Path(document.path))
+    if found is not None and found.module == "source_code":
+        return document, []  # parameters of one name are described alike, and licences are gone already
     dropped = [block.text for block in document.blocks if counts.is_boilerplate(block)]
     return (replace(document, blocks=_rest(document.blocks, counts)), dropped) if dropped else (document, [])
 

@@ -48,3 +48,8 @@ def test_repetition_in_one_file_counts_once() -> None:
         counts.add(_document("log.txt", "Same line."), same_file=number > 0)
     assert counts.files == 1
     assert not counts.is_boilerplate(Block("Same line."))
+
+
+def test_source_code_repeats_itself_with_reason() -> None:
+    documents = [_document(f"{number}.py", "x: Data of the model.") for number in range(8)]
+    assert drop_boilerplate(documents[0], _count(documents)) == (documents[0], [])

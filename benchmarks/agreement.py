@@ -8,7 +8,7 @@ marks of the page. DATA holds the three zips in BEIR's format, STORE is a folder
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -18,7 +18,7 @@ from scipy.stats import kendalltau
 import adaptors
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, compare_adaptors
-from adaptors.fitting.data import select_fit_data
+from adaptors.fitting.data import FitTexts
 from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
 from probe.documents.build import BuildOptions, build_dataset
@@ -53,11 +53,13 @@ class Agreement:
     Attributes:
         encoders: Number of encoders.
         tau: Kendall's tau-b of the two rankings.
+        close: The same among the best dozen by the second ranking, BM25 aside: encoders that differ less.
         loss: How much worse the encoder that the first ranking puts on top is than the best, in the second.
     """
 
     encoders: int
     tau: float
+    close: float
     loss: float
 
 
@@ -65,15 +67,20 @@ def agreement(synthetic: Scores, real: Scores) -> Agreement:
     """Compare scores by synthetic queries with those by real judgements, by name of the encoder."""
     names = sorted(set(synthetic) & set(real))
     best = max(names, key=lambda name: synthetic[name])
-    tau = kendalltau([synthetic[name] for name in names], [real[name] for name in names]).statistic
-    return Agreement(len(names), float(tau), max(real[name] for name in names) - real[best])
+    dozen = sorted((name for name in names if name != BM25), key=lambda name: -real[name])[:12]
+    taus = [_tau(some, synthetic, real) for some in (names, dozen)]
+    return Agreement(len(names), *taus, loss=max(real[name] for name in names) - real[best])
+
+
+def _tau(names: Sequence[str], one: Scores, other: Scores) -> float:
+    return float(kendalltau([one[name] for name in names], [other[name] for name in names]).statistic)
 
 
 def score_encoders(data: Dataset, store: Store) -> Scores:
     """Return nDCG@10 of layers, lenses, poolings, fusions, shorter vectors and BM25, by name."""
     load, options = LoadOptions("auto", "cpu"), RunOptions(store=store)
     frozen = adaptors.rank(list(_SPECS), data, options=options)
-    blind = select_fit_data(data.name, data, "none")
+    blind = FitTexts(data)
     lenses = resolve_specs([f"minilm@{layer}" for layer in range(6)], load, store)
     short = resolve_specs(["minilm"], load, store)
     boards = (
@@ -120,7 +127,7 @@ def _compare(file: Path, work: Path, store: Store) -> Iterator[str]:
 
 
 def _cell(found: Agreement) -> str:
-    return f"{found.tau:.2f} ({found.loss:.3f})"
+    return f"{found.tau:.2f}, {found.close:.2f}, {found.loss:.3f}"
 
 
 def _build(file: Path, out: Path) -> Path:

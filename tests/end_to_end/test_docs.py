@@ -114,7 +114,7 @@ def test_the_files_and_names_a_page_speaks_of_are_there(page: Path) -> None:
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+(?![\w-])")
 # Options of other programs: ray, torchrun, pip, ruff, mkdocs, twine; typer adds --help by itself.
 OTHERS = {"--help", "--head", "--port", "--nproc-per-node", "--no-python", "--force-reinstall", "--check", "--strict"}
-PANDOC = {"--sandbox", "--standalone", "--from", "--to", "--wrap"}
+PANDOC = {"--metadata", "--sandbox", "--standalone", "--from", "--to", "--wrap"}
 
 
 def test_every_option_that_a_page_or_a_message_names_is_there() -> None:

@@ -120,6 +120,8 @@ def build(
 
 def _describe(built: "BuiltDataset") -> Iterator[str]:
     """Yield what was read and made, some queries, and the next commands."""
+    from probe.documents.write import is_synthetic
+
     yield from built.report.lines()
     intake = built.intake
     dropped = f"{intake.exact_duplicates} duplicates, {intake.boilerplate} repeated blocks"
@@ -139,7 +141,11 @@ def _describe(built: "BuiltDataset") -> Iterator[str]:
             yield f"{split}: {kinds.total()} queries ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
     if "train" not in built.splits:
         yield "warning: too few queries for train and dev: all are in test"
+    elif built.divided_by == "passage":
+        yield "few documents: train, dev and test have passages of the same ones"
     yield from _examples(built)
+    if any(is_synthetic(query) for query in built.splits["test"]):
+        yield "queries made by machine compare encoders; their scores do not measure your search"
     folder = shlex.quote(str(built.folder))
     yield f"next: probe data show {folder}; probe layers -d {folder}"
 

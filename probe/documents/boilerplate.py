@@ -20,8 +20,10 @@ _BUCKETS = 1 << 22
 class BlockCounts:
     """In how many files a block occurs, counted in hash buckets: 16 MiB whatever the number of files.
 
+    Copies of a file count once: all of their blocks repeat, and none is boilerplate.
+
     Attributes:
-        files: Number of files seen.
+        files: Number of distinct files seen.
     """
 
     files: int = 0
@@ -29,15 +31,25 @@ class BlockCounts:
         default_factory=lambda: np.zeros(_BUCKETS, np.uint32), repr=False
     )
     _seen: set[int] = field(default_factory=set, repr=False)
+    _contents: set[int] = field(default_factory=set, repr=False)
+    _is_copy: bool = field(default=False, repr=False)
 
     def add(self, document: Document, *, same_file: bool = False) -> None:
         """Count the blocks of a document; those of one file count once."""
         if not same_file:
-            self.files += 1
-            self._seen.clear()
+            self._begin_file(document)
+        if self._is_copy:
+            return
         new = {_bucket(block.text) for block in document.blocks} - self._seen
         self._seen |= new
         self._counts[list(new)] += 1
+
+    def _begin_file(self, document: Document) -> None:
+        contents = hash(tuple(block.text for block in document.blocks))
+        self._is_copy = contents in self._contents
+        self._contents.add(contents)
+        self.files += not self._is_copy
+        self._seen.clear()
 
     @property
     def least(self) -> int:

@@ -71,6 +71,7 @@ class BuiltDataset:
         report: Counts of files.
         intake: Counts of passages, duplicates and boilerplate.
         splits: Queries per split.
+        divided_by: Whether documents or, where they are few, passages were divided into splits.
         made: Queries dropped as ambiguous, queries of your own, generated texts that were no queries.
     """
 
@@ -79,6 +80,7 @@ class BuiltDataset:
     intake: Intake
     splits: Mapping[str, Sequence[Query]]
     made: MadeQueries
+    divided_by: str = "document"
 
     @property
     def files(self) -> int:
@@ -108,6 +110,7 @@ class BuiltDataset:
             "boilerplate_examples": self.intake.boilerplate_examples,
             "id_clashes": self.intake.clashes,
             "ambiguous_queries_dropped": self.made.ambiguous,
+            "splits_divided_by": self.divided_by,
             "unusable_generated": self.made.unusable,
             "own_queries_without_judgements": len(self.made.own.unjudged),
             "own_rows_with_unknown_documents": self.made.own.unknown,
@@ -164,7 +167,7 @@ def build_dataset(
         made = make_queries(passages, intake, corpus, making=making, progress=progress)
         _check_made(made, intake, report)
         splits = split_queries(made.queries, options.kinds or KINDS, options.seed)
-        built = BuiltDataset(out, report, intake, splits.queries, made)
+        built = BuiltDataset(out, report, intake, splits.queries, made, splits.by)
         facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
         del facts["folder"]
         try:

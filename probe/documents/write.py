@@ -9,7 +9,7 @@ from probe.documents.passages import Passage
 from probe.documents.queries import Query
 from probe.io.text_lines import replace_surrogates
 
-__all__ = ["BUILD_FILE", "describe_kinds", "is_built", "write_dataset"]
+__all__ = ["BUILD_FILE", "describe_kinds", "is_built", "is_synthetic", "write_dataset"]
 
 BUILD_FILE = "build.json"
 _FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
@@ -17,14 +17,19 @@ _SYNTHETIC = {
     "heading": "headings",
     "link": "link texts",
     "generated": "generated questions",
-    "sentence": "sentences taken out of their passages",
-    "keywords": "keywords of such sentences",
+    "sentence": "sentences",
+    "keywords": "keywords",
 }
 
 
 def describe_kinds(query: Query) -> str:
     """Return how a query was made, for queries that nobody asked; empty for others."""
     return _SYNTHETIC.get(query.kind, "")
+
+
+def is_synthetic(query: Query) -> bool:
+    """Return whether nobody asked a query."""
+    return query.kind in _SYNTHETIC
 
 
 def is_built(folder: Path) -> bool:

@@ -109,7 +109,7 @@ def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | Ski
             reason = _why_skipped(entry, name, rules)
             if reason:
                 yield SkippedFile(name, reason, failed=reason == _BROKEN)
-            elif not entry.is_dir():
+            elif not _is_folder(entry):
                 yield SourceFile(Path(entry.path), name)
             elif here.depth >= _DEEPEST:
                 yield SkippedFile(name, f"folder more than {_DEEPEST} levels deep")
@@ -122,22 +122,36 @@ def _why_skipped(entry: "os.DirEntry[str]", name: str, rules: Sequence[tuple[str
     """Return why a file or folder is skipped, or nothing."""
     if entry.name.startswith("."):
         return "hidden"
-    is_folder = entry.is_dir()
+    is_folder = _is_folder(entry)
     if is_folder and entry.is_symlink():
         return "link to a folder"
-    for folder, spec in rules:
-        inner = name[len(folder) + 1 :] if folder else name
-        if spec.match_file(f"{inner}/" if is_folder else inner):
-            return f"ignored by {_IGNORE_FILE}"
+    if _is_ignored(f"{name}/" if is_folder else name, rules):
+        return f"ignored by {_IGNORE_FILE}"
     if is_folder:
         return "data set" if (Path(entry.path) / "corpus.jsonl").exists() else ""
-    if not entry.is_file():
+    if not os.path.isfile(entry.path):
         return _BROKEN if entry.is_symlink() else "not a regular file"
     return (
         ""
         if find_format(Path(entry.name)) is not None
         else f"unknown type {Path(entry.name).suffix.lower() or '(none)'}"
     )
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_ignored(name: str, rules: Sequence[tuple[str, Any]]) -> bool:
+    """Return what the innermost ignore file that has a rule for a path decides."""
+    for folder, spec in reversed(rules):
+        ignored = spec.check_file(name[len(folder) + 1 :] if folder else name).include
+        if ignored is not None:
+            return bool(ignored)
+    return False
 
 
 def _read_rules(folder: _Folder) -> Iterator[tuple[str, Any]]:

@@ -38,6 +38,7 @@ _HEAP = ("+RTS", "-M1G", "-RTS")
 _NO_DATE = ("--metadata", "date=")
 # Written for documents without a title: the name of the input.
 _NO_TITLE = "<title>-</title>"
+_NOTE_MARKS = "a[role=doc-noteref], a[role=doc-backlink]"
 
 
 def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
@@ -72,7 +73,18 @@ def _convert(data: bytes, kind: str) -> str:
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise UnreadableFile(f"pandoc cannot read it ({lines[0][:120] if lines else f'exit {done.returncode}'})")
-    return done.stdout.decode("utf-8", "replace").replace(_NO_TITLE, "", 1)
+    return _without_note_marks(done.stdout.decode("utf-8", "replace").replace(_NO_TITLE, "", 1))
+
+
+def _without_note_marks(html: str) -> str:
+    """Return a page without the numbers of footnotes, which would stick to words, and the arrows back to them."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(html)
+    marks = tree.css(_NOTE_MARKS)
+    for mark in marks:
+        mark.decompose()
+    return (tree.html or "") if marks else html
 
 
 @cache

@@ -76,7 +76,7 @@ class ReadingReport:
     def lines(self) -> Iterator[str]:
         """Yield what was read, and a line per reason for what was not."""
         read = sorted(self.read.items(), key=lambda item: (-item[1], item[0]))
-        yield f"read: {', '.join(f'{count} {name}' for name, count in read)}"
+        yield f"read: {', '.join(f'{count} {name}' for name, count in read) or 'nothing'}"
         for title, counts in (("skipped", self.skipped), ("read in part", self.partly)):
             for reason, one in sorted(counts.items(), key=lambda item: (-item[1].count, item[0])):
                 yield f"{title}: {one.count} {reason} ({one.first})"

@@ -26,9 +26,9 @@ def read_one(path: Path) -> Document:
     return next(read(SourceFile(path, path.name), RecordFields()))
 
 
-def office_file(folder: Path, name: str) -> Path:
+def office_file(folder: Path, name: str, text: bytes = b"# Head\n\nA *text*.\n") -> Path:
     command = [pypandoc.get_pandoc_path(), "--from", "markdown", "--output", str(folder / name)]
-    subprocess.run(command, input=b"# Head\n\nA *text*.\n", check=True)
+    subprocess.run(command, input=text, check=True)
     return folder / name
 
 
@@ -47,6 +47,11 @@ def test_an_office_file_without_title_takes_its_first_heading(tmp_path: Path, na
     found = read_one(office_file(tmp_path, name))
     assert found.title == "Head"
     assert [(block.text, block.headings) for block in found.blocks] == [("A text.", ("Head",))]
+
+
+def test_numbers_of_footnotes_do_not_stick_to_words(tmp_path: Path) -> None:
+    found = read_one(office_file(tmp_path, "a.docx", b"# Head\n\nWord[^1] here.\n\n[^1]: The note.\n"))
+    assert [block.text for block in found.blocks] == ["Word here.", "The note."]
 
 
 def test_the_format_of_a_compressed_file_is_that_of_its_inner_name() -> None:

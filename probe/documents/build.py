@@ -29,6 +29,7 @@ from probe.store.spool import Spool, open_spool
 
 __all__ = ["BuildOptions", "BuiltDataset", "build_dataset"]
 
+_FEWEST_TOKENS = 16
 # Kinds that leave the documents as they are: the default where there are own queries.
 _HARMLESS: tuple[QueryKind, ...] = ("own", "question", "link", "generated")
 
@@ -154,6 +155,8 @@ def build_dataset(
     before = stamp_of(out)
     _check_out(out, paths, force)
     _refuse_images(paths)
+    if options.max_tokens is not None and options.max_tokens < _FEWEST_TOKENS:
+        raise CallError(f"--max-tokens {options.max_tokens} is out of range: expected {_FEWEST_TOKENS} or more")
     making = _prepare(options)
     counter = open_counter(options.model, options.max_tokens)
     found = list(find_files(paths, options.patterns, respect_ignore=options.respect_ignore))

@@ -335,6 +335,11 @@ def test_own_queries_change_no_document_and_lead(tmp_path: Path) -> None:
     assert load_dataset(built.folder, "test-own").synthetic == ""
 
 
+def test_passages_of_a_few_tokens_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="--max-tokens 3 is out of range: expected 16 or more"):
+        build_dataset(write_documents(tmp_path / "in"), tmp_path / "out", options=BuildOptions(max_tokens=3))
+
+
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CallError, match="unknown kind of query 'headings': expected some of own, question"):
         build_dataset(write_documents(tmp_path / "in"), tmp_path / "out", options=BuildOptions(kinds=("headings",)))  # type: ignore[arg-type]

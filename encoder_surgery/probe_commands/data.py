@@ -128,11 +128,7 @@ def _describe(built: "BuiltDataset") -> Iterator[str]:
     yield f"{built.documents} passages; left out: {dropped}, {built.report.dropped} pieces of navigation"
     if intake.near_duplicates:
         yield f"{len(intake.near_duplicates)} passages that nearly equal another lend no query"
-    own = built.made.own
-    if own.unknown:
-        yield f"warning: {own.unknown} rows of own queries name documents that are not here: {own.example}"
-    if own.unjudged:
-        yield f"{len(own.unjudged)} own queries without a document that answers them: written, and not scored"
+    yield from _describe_own(built)
     if intake.clashes:
         yield f"warning: {len(intake.clashes)} ids occur twice; named by file and line instead: {intake.clashes[0]}"
     for split in ("train", "dev", "test"):
@@ -148,6 +144,17 @@ def _describe(built: "BuiltDataset") -> Iterator[str]:
         yield "queries made by machine compare encoders; their scores do not measure your search"
     folder = shlex.quote(str(built.folder))
     yield f"next: probe data show {folder}; probe layers -d {folder}"
+
+
+def _describe_own(built: "BuiltDataset") -> Iterator[str]:
+    own = built.made.own
+    if own.unknown:
+        yield f"warning: rows of own queries with documents that are not here: {own.unknown} (first {own.example})"
+    broad = sum(len(query.relevant) > 1 for query in own.judged)
+    if broad:
+        yield f"{broad} own queries name a file or document of several passages: each of them counts as relevant"
+    if own.unjudged:
+        yield f"{len(own.unjudged)} own queries without a document that answers them: written, and not scored"
 
 
 def _examples(built: "BuiltDataset") -> Iterator[str]:

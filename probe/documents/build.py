@@ -165,7 +165,7 @@ def build_dataset(
     corpus: Spool[Passage]
     with open_spool(out.parent) as documents, open_spool(out.parent) as passages, open_spool(out.parent) as corpus:
         report, counts = read_files(found, options.fields, documents, strict=options.strict, progress=progress)
-        _check_read(paths, report)
+        _check_read(paths, report, options.patterns)
         intake = take_in(documents, counts, counter, spool=passages, progress=progress)
         made = make_queries(passages, intake, corpus, making=making, progress=progress)
         _check_made(made, intake, report)
@@ -229,10 +229,12 @@ def _refuse_images(paths: Sequence[Path]) -> None:
             raise CallError(f"'{path}' has images with captions and is already a data set: see probe data show {path}")
 
 
-def _check_read(paths: Sequence[Path], report: ReadingReport) -> None:
+def _check_read(paths: Sequence[Path], report: ReadingReport, patterns: Sequence[str]) -> None:
     if report.files:
         return
     names = ", ".join(f"'{path}'" for path in paths[:3])
+    if patterns and not any(one.detail for one in report.skipped.values() if "hidden" not in one.detail):
+        raise CallError(f"no file in {names} matches {' or '.join(patterns)}: give another --glob")
     skipped = [f"{one.first}: {one.detail}" for one in report.skipped.values()][:3]
     known = ", ".join(one.name for one in FORMATS)
     found = f"skipped: {'; '.join(skipped)}" if skipped else "no files"

@@ -14,6 +14,7 @@ __all__ = ["SkippedFile", "find_files"]
 
 _IGNORE_FILE = ".gitignore"
 _DEEPEST = 100
+_UNKNOWN = "unknown type"
 _BROKEN = "broken link"
 
 
@@ -74,7 +75,8 @@ def find_files(
             yield SourceFile(path, prefix)
             continue
         for found in _walk(_Folder(path, ""), respect_ignore=respect_ignore):
-            if isinstance(found, SourceFile) and wanted is not None and not wanted.match_file(found.name):
+            is_file = isinstance(found, SourceFile) or found.reason.startswith(_UNKNOWN)
+            if is_file and wanted is not None and not wanted.match_file(found.name):
                 continue
             name = f"{prefix}/{found.name}" if prefix else found.name
             yield SourceFile(found.path, name) if isinstance(found, SourceFile) else replace(found, name=name)
@@ -121,7 +123,7 @@ def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | Ski
 def _why_skipped(entry: "os.DirEntry[str]", name: str, rules: Sequence[tuple[str, Any]]) -> str:
     """Return why a file or folder is skipped, or nothing."""
     if entry.name.startswith("."):
-        return "hidden"
+        return "hidden folder" if _is_folder(entry) else "hidden file"
     is_folder = _is_folder(entry)
     if is_folder and entry.is_symlink():
         return "link to a folder"
@@ -132,9 +134,7 @@ def _why_skipped(entry: "os.DirEntry[str]", name: str, rules: Sequence[tuple[str
     if not os.path.isfile(entry.path):
         return _BROKEN if entry.is_symlink() else "not a regular file"
     return (
-        ""
-        if find_format(Path(entry.name)) is not None
-        else f"unknown type {Path(entry.name).suffix.lower() or '(none)'}"
+        "" if find_format(Path(entry.name)) is not None else f"{_UNKNOWN} {Path(entry.name).suffix.lower() or '(none)'}"
     )
 
 

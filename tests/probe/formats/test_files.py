@@ -57,8 +57,8 @@ def test_hidden_files_unknown_types_and_data_sets_are_skipped_with_reasons(tmp_p
     write(tmp_path, a_md="", _secret_md="", _git__x_md="", b_zip="", Makefile="", set__corpus_jsonl="", set__a_md="")
     assert names(tmp_path) == ["a.md"]
     assert reasons(tmp_path) == {
-        ".git": "hidden",
-        ".secret.md": "hidden",
+        ".git": "hidden folder",
+        ".secret.md": "hidden file",
         "Makefile": "unknown type (none)",
         "b.zip": "unknown type .zip",
         "set": "data set",

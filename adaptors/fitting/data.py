@@ -11,6 +11,7 @@ from torch import Tensor
 
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.loading import as_dataset, load_dataset
+from probe.data.sampling import SampleSize
 from probe.encoding.chunk_states import (
     Progress,
     PromptedTexts,
@@ -93,10 +94,10 @@ class FitTexts:
     labels: bool = False
 
 
-def find_training(name: str, split: str, limit: int | None = None) -> Dataset | None:
+def find_training(name: str, split: str, limit: int | SampleSize | None = None) -> Dataset | None:
     """Return a data set's training or development split other than the scored one, or None.
 
-    A limit keeps about that many documents, including those the split has relevance labels for.
+    A limit keeps about that many documents, with those that its queries have relevance labels for.
     """
     for other in _TRAINING:
         if other == split:

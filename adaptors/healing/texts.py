@@ -83,7 +83,9 @@ def _load(given: str | Path | Dataset) -> FitTexts:
         return FitTexts(given)
     check_type("data", given, str | Path, expected="a file, or a data set or its name or path")
     name, path = str(given), Path(given)
-    if path.is_file() and is_document_file(path):
+    if is_document_file(path) and not path.is_dir():
+        if not path.exists():
+            raise CallError(f"file '{path}' not found")
         return FitTexts(_as_documents(path.name, list(_texts(path)), str(path)))
     dataset = load_dataset(name)
     refuse_images(dataset, "healing")

@@ -12,6 +12,7 @@ from encoder_surgery.adaptors_commands.training_flags import FittedDims, OutFold
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
+from encoder_surgery.shell.sampling import SampleFlags
 from probe.errors import CallError, did_you_mean
 
 __all__ = ["fit", "name_adaptor"]
@@ -52,13 +53,12 @@ class NetworkFlags:
 
 
 @dataclass(frozen=True)
-class ScoreFlags:
+class ScoreFlags(SampleFlags):
     """How the adaptor is scored."""
 
     panel: ClassVar[str] = "Data"
 
     split: option.Split = None
-    limit: option.Limit = None
     metric: option.MetricName = "ndcg@10"
     similarity: option.Similarity = "own"
     drop_same_id: option.DropSameId = False
@@ -113,7 +113,7 @@ def fit(
         ),
         similarity=data.similarity,
         drop_same_id=data.drop_same_id,
-        limit=data.limit,
+        limit=data.size,
         metric=data.metric,
     )
     fit_and_save(request, loading.load_options())

@@ -18,6 +18,7 @@ from probe.layers.hookpoint import TOKENS
 if TYPE_CHECKING:
     from adaptors.fitting.recommend import Recommendation
     from probe.data.dataset import Dataset
+    from probe.data.sampling import SampleSize
     from probe.encoding.reader import LayerReader
     from probe.evaluation.composite import Composite
     from probe.experiments.options import RunOptions
@@ -72,7 +73,7 @@ def layers(
         options = replace(options, progress=report)
         if texts.images and (lens or recommend is not None):
             raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' has images: leave them out")
-        extras = _Extras(model, data.dataset, lens, recommend, data.limit)
+        extras = _Extras(model, data.dataset, lens, recommend, data.size)
         fit = partial(extras.fit, data=texts, options=options)
         board = rank_layers(model, texts, layers, poolings=poolings, options=options, extra=fit)
         board = extras.add_recommendation(board)
@@ -90,7 +91,7 @@ class _Extras:
         dataset: The data set, as given.
         lens: Whether every layer is also shown with its lens.
         margin: Maximum loss against the full model that still counts as equal; None for no recommendation.
-        limit: Approximate number of documents; default: all.
+        limit: The sample of the data set; default: all of it.
         found: The recommendation, once known.
     """
 
@@ -98,7 +99,7 @@ class _Extras:
     dataset: str
     lens: bool
     margin: float | None
-    limit: int | None = None
+    limit: "SampleSize | None" = None
     found: "Recommendation | None" = None
 
     def fit(

@@ -15,6 +15,7 @@ import typer
 from typer.models import ArgumentInfo
 
 from encoder_surgery.shell.given import CheckedCommand
+from encoder_surgery.shell.log_lines import set_verbosity
 from encoder_surgery.shell.panels import ADVANCED_PANEL, RUN_PANEL, show_all, unwrap
 from encoder_surgery.shell.positional import Positional, both_forms, mark_of
 from encoder_surgery.shell.process import (
@@ -27,7 +28,6 @@ from encoder_surgery.shell.process import (
     open_streams,
     terminable,
 )
-from encoder_surgery.shell.verbosity import set_verbosity
 from probe.errors import ProbeError, first_line
 from probe.io.files import as_refusal, reason
 from probe.io.staging import scratch_files

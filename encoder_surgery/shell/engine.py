@@ -88,7 +88,7 @@ class EngineFlags:
         from probe.scale.corpus import DatasetSource
         from probe.scale.engine import RayEngine
 
-        source = DatasetSource(data.dataset, data.split, data.limit)
+        source = DatasetSource(data.dataset, data.split, data.size)
         return RayEngine(self.address, self.workers, self.gpus_per_worker, source, trust)
 
 

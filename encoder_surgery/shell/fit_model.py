@@ -9,10 +9,12 @@ import typer
 from adaptors.fitting.options import TrainOptions
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.sampling import say_sample
 from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:
     from adaptors.fitting.fit import FittedModel
+    from probe.data.sampling import SampleSize
     from probe.models.options import LoadOptions
     from probe.store.store import Store
 
@@ -37,7 +39,7 @@ class FitRequest:
         training: How a network is trained.
         similarity: Similarity of two vectors for the scores.
         drop_same_id: Whether a document with the query's id is dropped even if its text differs.
-        limit: Approximate number of documents; default: all.
+        limit: The sample of the data set; default: all of it.
         metric: Metric of the table's order.
     """
 
@@ -53,7 +55,7 @@ class FitRequest:
     training: TrainOptions = field(default_factory=TrainOptions)
     similarity: str = "own"
     drop_same_id: bool = False
-    limit: int | None = None
+    limit: "SampleSize | None" = None
     metric: str = "ndcg@10"
 
 
@@ -109,6 +111,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
             load=options,
         )
         corpus = load_dataset(request.dataset, request.split, request.limit, drop_same_id=request.drop_same_id)
+        say_sample(corpus)
         return fit(
             request.kind,
             request.spec,

@@ -1,15 +1,37 @@
-"""The packages' log messages on stderr, with messages on cached vectors summarized to a line per model."""
+"""How much a command says on stderr, and log messages there; those on cached vectors become a line per model."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 
-from encoder_surgery.shell.verbosity import verbosity
 from probe.store.cached_side import CachedSide, describe_cached
 
-__all__ = ["CacheLines", "log_to"]
+__all__ = ["CacheLines", "Verbosity", "log_to", "set_verbosity", "verbosity"]
 
 _OWN_LOGGERS = ("probe", "adaptors")
+
+
+class Verbosity(IntEnum):
+    """Levels of output on stderr; the values are those of `logging`."""
+
+    QUIET = logging.WARNING
+    NORMAL = logging.INFO
+    VERBOSE = logging.DEBUG
+
+
+_level = Verbosity.NORMAL
+
+
+def set_verbosity(*, quiet: bool, verbose: bool) -> None:
+    """Set the level of this process from the flags of a command; `quiet` wins."""
+    global _level  # noqa: PLW0603 - a property of the process, as the level of the root logger
+    _level = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+
+
+def verbosity() -> Verbosity:
+    """Return the level of this process."""
+    return _level
 
 
 class CacheLines:

@@ -15,6 +15,7 @@ from encoder_surgery.shell.completion import complete_datasets, complete_metrics
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL, RUN_PANEL
 from encoder_surgery.shell.positional import positional
+from encoder_surgery.shell.sampling import SampleFlags, say_sample
 from probe.errors import GREATEST_SEED, CallError, DataError
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ __all__ = [
     "Force",
     "Labels",
     "Layers",
-    "Limit",
     "MaxTokens",
     "MetricName",
     "Model",
@@ -73,7 +73,6 @@ _DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
 DatasetName = Annotated[str, flag(_DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)]
 DatasetArgument = Annotated[str, positional(_DATASET, "--dataset", "-d", complete=complete_datasets)]
 Split = Annotated[str | None, flag("Split to score; default: test, or the only one.")]
-Limit = Annotated[int | None, flag("Approximate number of documents; all with relevance labels are included.")]
 TextLimit = Annotated[int | None, flag("Approximate number of texts, spread evenly over labels or scores.")]
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
 Poolings = Annotated[str, flag("own, cls, last, max, mean; several with commas.")]
@@ -170,17 +169,16 @@ class TextFlags(DeviceFlags):
 
 
 @dataclass(frozen=True)
-class DataFlags:
+class DataFlags(SampleFlags):
     """The data set that encoders are ranked on or measured with."""
 
     panel: ClassVar[str] = "Data"
 
     dataset: DatasetName = "docstrings"
     split: Split = None
-    limit: Limit = None
 
     def load(self, *, bm25: bool = False) -> "Dataset":
-        """Return the data set, with a message if it is larger than --limit.
+        """Return the data set, with a message on what a limit has left.
 
         Args:
             bm25: Whether BM25, which does not support images, reads it as well.
@@ -188,11 +186,10 @@ class DataFlags:
         from probe.data.dataset import refuse_images
         from probe.data.loading import load_dataset
 
-        data = load_dataset(self.dataset, self.split, self.limit)
+        data = load_dataset(self.dataset, self.split, self.size)
         if bm25:
             refuse_images(data, "BM25")
-        if self.limit is not None and len(data.documents) > self.limit:
-            say(f"--limit {self.limit}: {len(data.documents)} documents, as all with relevance labels are included")
+        say_sample(data)
         return data
 
 

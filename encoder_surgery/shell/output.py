@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.verbosity import Verbosity, verbosity
+from encoder_surgery.shell.log_lines import Verbosity, verbosity
 from probe.errors import CallError, ProbeError
 from probe.io import files
 from probe.io.files import find_refusal, reason

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encoder_surgery.shell.log_lines import CacheLines, log_to
+from encoder_surgery.shell.log_lines import CacheLines, Verbosity, log_to, verbosity
 from encoder_surgery.shell.output import console
 from encoder_surgery.shell.process import Terminated
-from encoder_surgery.shell.verbosity import Verbosity, verbosity
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

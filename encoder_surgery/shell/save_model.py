@@ -10,10 +10,11 @@ import typer
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.completion import complete_datasets
 from encoder_surgery.shell.idle import Idle
-from encoder_surgery.shell.options import DropSameId, Force, Limit, MetricName, Seed, Similarity, StoreFlags
+from encoder_surgery.shell.options import DropSameId, Force, MetricName, Seed, Similarity, StoreFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.sampling import SampleFlags, say_sample
 from probe.errors import CallError
 from probe.layers.hookpoint import HEAD, check_pooling, split_name, split_tower
 
@@ -31,7 +32,7 @@ __all__ = ["NO_SCORING", "CardFlags", "FolderFlags", "make_and_save", "name_fold
 
 
 @dataclass(frozen=True)
-class CardFlags(StoreFlags):
+class CardFlags(SampleFlags, StoreFlags):
     """The data set for the scores in a changed model's card."""
 
     panel: ClassVar[str] = "Scoring"
@@ -40,7 +41,6 @@ class CardFlags(StoreFlags):
         str | None,
         flag("Score on it, for the model card.", "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets),
     ] = None
-    limit: Limit = None
     metric: MetricName = "ndcg@10"
     seed: Seed = 0
     similarity: Similarity = "own"
@@ -72,8 +72,9 @@ class CardFlags(StoreFlags):
         from surgery.scoring import card_section
 
         with working() as report:
-            data = load_dataset(self.dataset, split, self.limit, drop_same_id=self.drop_same_id)
+            data = load_dataset(self.dataset, split, self.size, drop_same_id=self.drop_same_id)
             refuse_images(data, "a changed model")
+            say_sample(data)
             board = score(data, self.options(store, report))
         for row in board.rows:
             say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")

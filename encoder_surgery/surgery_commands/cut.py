@@ -104,7 +104,7 @@ def _fit_lens(
         training=TrainOptions(seed=card.seed),
         similarity=card.similarity,
         drop_same_id=card.drop_same_id,
-        limit=card.limit,
+        limit=card.size,
         metric=card.metric,
     )
     fit_and_save(request, loading.load_options())

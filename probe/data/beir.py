@@ -41,7 +41,7 @@ def read_beir(path: str, split: str | None = None, name: str | None = None, *, d
     chosen = choose_split(list_splits(root), split, path)
     defects = Defects()
     judgements = list(read_judgements(find_qrels(root, chosen, defects), defects))
-    queries, synthetic = _read_queries(find_records(root, "queries"), defects)
+    queries, made = _read_queries(find_records(root, "queries"), defects)
     judged = {judgement.document for judgement in judgements}
     scan = scan_corpus(find_records(root, "corpus"), judged, dict(queries), defects=defects)
     name = name or _name_of(path)
@@ -54,7 +54,7 @@ def read_beir(path: str, split: str | None = None, name: str | None = None, *, d
         documents=scan.corpus,
         queries=Texts.gather((query, text) for query, text in queries if query in qrels),
         qrels=qrels,
-        synthetic=synthetic,
+        synthetic=", ".join(sorted({made[query] for query in qrels if query in made})),
         defects=defects.summarize(),
         drop_same_id=drop_same_id,
         shared_ids=scan.shared_ids,
@@ -66,16 +66,20 @@ def _name_of(path: str) -> str:
     return folder.name.removesuffix(".zip")
 
 
-def _read_queries(records: Records, defects: Defects) -> tuple[Texts, str]:
-    ids, texts, made = [], [], set()
+def _read_queries(records: Records, defects: Defects) -> tuple[Texts, dict[str, str]]:
+    """Return the queries, and how each generated one was made."""
+    ids: list[str] = []
+    texts: list[str] = []
+    made: dict[str, str] = {}
     for location, _, record in read_unique(records):
         if not record["text"].strip():
             defects.add("empty queries", location)
         metadata = record.get("metadata")
-        made.add(metadata.get("synthetic") if isinstance(metadata, dict) else None)
+        if isinstance(metadata, dict) and metadata.get("synthetic"):
+            made[record["_id"]] = str(metadata["synthetic"])
         ids.append(record["_id"])
         texts.append(record["text"].strip())
-    return Texts(tuple(ids), tuple(texts)), ", ".join(sorted(str(kind) for kind in made if kind))
+    return Texts(tuple(ids), tuple(texts)), made
 
 
 _FILES = ("{}.jsonl", "{}.jsonl.gz", "{}.parquet")

@@ -90,6 +90,7 @@ class Dataset:
         synthetic: How the queries were generated; empty for queries asked by people.
         defects: Non-fatal defects of the files, with file and line.
         limited: Whether documents were dropped by `limit`.
+        whole: Number of documents and queries before sampling; None for a whole data set.
         images: The side that consists of images (`ImageFile`): `documents`, `queries`, or None.
         drop_same_id: Whether to drop a document with the query's own id even if its text differs, as BEIR does.
         shared_ids: Ids shared by queries and documents; default: computed from the documents.
@@ -103,6 +104,7 @@ class Dataset:
     synthetic: str = ""
     defects: tuple[str, ...] = ()
     limited: bool = False
+    whole: tuple[int, int] | None = None
     images: str = ""
     drop_same_id: bool = False
     shared_ids: SharedIds | None = None

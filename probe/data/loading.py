@@ -9,7 +9,7 @@ from probe.data.beir_download import beir_names, download_beir
 from probe.data.captioned_images import find_image_folder, read_image_folder
 from probe.data.dataset import DEFAULT_DATASET, Dataset
 from probe.data.docstrings import read_docstrings
-from probe.data.texts import select
+from probe.data.sampling import SampleSize, sample
 from probe.errors import CallError, DataError, check_type, did_you_mean
 from probe.io.locations import is_url
 
@@ -17,7 +17,7 @@ __all__ = ["as_dataset", "load_dataset"]
 
 
 def load_dataset(
-    name: str | Path, split: str | None = None, limit: int | None = None, *, drop_same_id: bool = False
+    name: str | Path, split: str | None = None, limit: int | SampleSize | None = None, *, drop_same_id: bool = False
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -25,7 +25,8 @@ def load_dataset(
         name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one; or a folder of images with captions
             (`DIR:captions` to search the captions instead of the images).
         split: Split of the relevance labels; default: `test`, or the only split.
-        limit: Keep about this many documents; documents with relevance labels are always kept.
+        limit: Keep about this many documents, or a sample of documents and queries; see `SampleSize`. All judged
+            documents of the queries kept are kept, and queries are left out only if these exceed the limit.
         drop_same_id: Drop a document with the query's own id even if its text differs, as BEIR does; by default only
             if it equals the query. BEIR's published data sets always use BEIR's rule.
 
@@ -43,7 +44,9 @@ def load_dataset(
         raise DataError(f"'{name}' has no queries with relevance labels in split '{dataset.split}'; nothing to score")
     if not len(dataset.documents):
         raise DataError(f"'{name}' has no documents: nothing to search")
-    return dataset if limit is None else _limit(dataset, limit)
+    if limit is None:
+        return dataset
+    return sample(dataset, SampleSize(limit) if isinstance(limit, int) else limit)
 
 
 def as_dataset(dataset: str | Path | Dataset) -> Dataset:
@@ -76,13 +79,3 @@ def _fetch(name: str) -> str:
     if os.sep in name or name.endswith(".zip") or name.startswith("."):
         raise CallError(f"no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
     raise CallError(f"unknown data set '{name}': {did_you_mean(name, [DEFAULT_DATASET, *beir_names()])}")
-
-
-def _limit(dataset: Dataset, limit: int) -> Dataset:
-    if limit < 1:
-        raise CallError(f"--limit {limit} is out of range: expected at least 1 document")
-    if limit >= len(dataset.documents):
-        return dataset
-    judged = {doc for docs in dataset.qrels.values() for doc in docs}
-    documents = select(dataset.documents, judged, limit)
-    return replace(dataset, documents=documents, limited=len(documents) < len(dataset.documents))

@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from probe.data.images import ImageFile
 
-__all__ = ["BLOCK", "Documents", "EqualTexts", "TextHash", "TextKeys", "Texts", "chunks", "select", "shorten", "spread"]
+__all__ = ["BLOCK", "Documents", "EqualTexts", "TextHash", "TextKeys", "Texts", "chunks", "shorten", "spread"]
 
 # Reading can start at every multiple of this document number.
 BLOCK = 1024
@@ -148,85 +148,6 @@ def chunks(documents: Documents, size: int) -> Iterator[Texts]:
     rows = iter(documents)
     while len(chunk := Texts.gather(islice(rows, size))):
         yield chunk
-
-
-@dataclass(frozen=True)
-class _Selection:
-    """A subset of a corpus."""
-
-    documents: Documents
-    always: Container[str]
-    others: int
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return (row for _, row in self._choose(enumerate(self.documents), self.others))
-
-    def read(self, start: int, count: int) -> Texts:
-        """Return up to `count` documents from number `start` on."""
-        end = min(start + count, self.count)
-        if start >= end:
-            return Texts((), ())
-        first, spare = self._survey[1][start // BLOCK]
-        rows = (row for _, row in self._choose(self._rows_from(first), spare))
-        return Texts.gather(islice(rows, start % BLOCK, start % BLOCK + end - start))
-
-    @cached_property
-    def text_hash(self) -> str:
-        """Return the sha256 of the selected ids and texts."""
-        return self._survey[0]
-
-    @cached_property
-    def equal_texts(self) -> EqualTexts:
-        """Selected documents whose text occurs more than once."""
-        return self._survey[2]
-
-    @cached_property
-    def _survey(self) -> tuple[str, list[tuple[int, int]], EqualTexts]:
-        """Return the hash; per block its first row and how many optional documents remain; the equal texts."""
-        digest, marks, keys = TextHash(), [], TextKeys()
-        for number, (mark, row) in enumerate(self._choose(enumerate(self.documents), self.others)):
-            if number % BLOCK == 0:
-                marks.append(mark)
-            digest.add(*row)
-            keys.add(row[1])
-        return digest.hexdigest(), marks, keys.find_equal()
-
-    def _choose(
-        self, rows: Iterator[tuple[int, tuple[str, str]]], spare: int
-    ) -> Iterator[tuple[tuple[int, int], tuple[str, str]]]:
-        """Yield the selected rows with their number and the count of optional rows before them."""
-        for number, row in rows:
-            taken = row[0] not in self.always
-            if taken and not spare:
-                continue
-            yield (number, spare), row
-            spare -= taken
-
-    def _rows_from(self, first: int) -> Iterator[tuple[int, tuple[str, str]]]:
-        """Yield the corpus rows from a number on, block by block."""
-        for start in range(first // BLOCK * BLOCK, len(self.documents), BLOCK):
-            rows = enumerate(self.documents.read(start, BLOCK), start)
-            yield from islice(rows, max(0, first - start), None)
-
-
-def select(documents: Documents, always: Container[str], total: int) -> Documents:
-    """Select about `total` documents.
-
-    Args:
-        documents: The whole corpus.
-        always: Ids of documents that are always kept.
-        total: Total number of documents, filled up with the first of the others.
-
-    Returns:
-        A streamed view of the corpus.
-    """
-    kept = sum(name in always for name, _ in documents)
-    others = min(max(0, total - kept), len(documents) - kept)
-    return _Selection(documents, always, others, kept + others)
 
 
 def shorten(text: str, longest: int) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from probe.data.captioned_images import find_image_folder
+from probe.documents.generated import open_generator
 from probe.documents.intake import Intake, Progress, read_files, take_in
-from probe.documents.making import MadeQueries, make_queries
+from probe.documents.making import MadeQueries, Making, make_queries
 from probe.documents.passages import Passage
-from probe.documents.queries import Query, QueryKind
+from probe.documents.queries import KINDS, Query, QueryKind
+from probe.documents.query_log import read_query_log
 from probe.documents.splits import split_queries
 from probe.documents.token_count import open_counter
 from probe.documents.write import is_built, write_dataset
@@ -25,10 +27,11 @@ from probe.io.package_data import product_version
 from probe.io.publishing import stamp_of
 from probe.store.spool import Spool, open_spool
 
-__all__ = ["DEFAULT_KINDS", "BuildOptions", "BuiltDataset", "build_dataset"]
+__all__ = ["BuildOptions", "BuiltDataset", "build_dataset"]
 
-# Kinds of queries in train, dev and test.
-DEFAULT_KINDS: tuple[QueryKind, ...] = ("own", "question", "heading", "link", "generated", "sentence")
+_FEWEST_TOKENS = 16
+# Kinds that leave the documents as they are: the default where there are own queries.
+_HARMLESS: tuple[QueryKind, ...] = ("own", "question", "link", "generated")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,9 @@ class BuildOptions:
         fields: Columns of files with records.
         model: Model whose tokens the passages are measured in.
         max_tokens: Most tokens of a passage; default: the model's maximum input, at most 512.
-        kinds: Kinds of queries in train, dev and test; every kind has a test split of its own besides.
+        kinds: Kinds of queries to make. Default: all; with queries of your own, only those that change no document.
+        queries: File of your own queries: text with one per line, CSV, TSV or JSON lines.
+        generate: Text-to-text model that writes queries, such as a doc2query model.
         strict: Whether a file that cannot be read stops the build.
         respect_ignore: Whether files that `.gitignore` excludes are skipped.
         seed: Seed of the division into splits and of samples.
@@ -50,7 +55,9 @@ class BuildOptions:
     fields: RecordFields = field(default_factory=RecordFields)
     model: str = "minilm"
     max_tokens: int | None = None
-    kinds: tuple[QueryKind, ...] = DEFAULT_KINDS
+    kinds: tuple[QueryKind, ...] | None = None
+    queries: str | Path | None = None
+    generate: str | None = None
     strict: bool = False
     respect_ignore: bool = True
     seed: int = 0
@@ -65,14 +72,16 @@ class BuiltDataset:
         report: Counts of files.
         intake: Counts of passages, duplicates and boilerplate.
         splits: Queries per split.
-        ambiguous: Number of queries dropped because they lead to several passages.
+        divided_by: Whether documents or, where they are few, passages were divided into splits.
+        made: Queries dropped as ambiguous, queries of your own, generated texts that were no queries.
     """
 
     folder: Path
     report: ReadingReport
     intake: Intake
     splits: Mapping[str, Sequence[Query]]
-    ambiguous: int
+    made: MadeQueries
+    divided_by: str = "document"
 
     @property
     def files(self) -> int:
@@ -101,7 +110,11 @@ class BuiltDataset:
             "boilerplate_dropped": self.intake.boilerplate,
             "boilerplate_examples": self.intake.boilerplate_examples,
             "id_clashes": self.intake.clashes,
-            "ambiguous_queries_dropped": self.ambiguous,
+            "ambiguous_queries_dropped": self.made.ambiguous,
+            "splits_divided_by": self.divided_by,
+            "unusable_generated": self.made.unusable,
+            "own_queries_without_judgements": len(self.made.own.unjudged),
+            "own_rows_with_unknown_documents": self.made.own.unknown,
             "queries": {split: dict(Counter(one.kind for one in queries)) for split, queries in self.splits.items()},
         }
 
@@ -142,6 +155,9 @@ def build_dataset(
     before = stamp_of(out)
     _check_out(out, paths, force)
     _refuse_images(paths)
+    if options.max_tokens is not None and options.max_tokens < _FEWEST_TOKENS:
+        raise CallError(f"--max-tokens {options.max_tokens} is out of range: expected {_FEWEST_TOKENS} or more")
+    making = _prepare(options)
     counter = open_counter(options.model, options.max_tokens)
     found = list(find_files(paths, options.patterns, respect_ignore=options.respect_ignore))
     documents: Spool[Document]
@@ -149,23 +165,39 @@ def build_dataset(
     corpus: Spool[Passage]
     with open_spool(out.parent) as documents, open_spool(out.parent) as passages, open_spool(out.parent) as corpus:
         report, counts = read_files(found, options.fields, documents, strict=options.strict, progress=progress)
-        _check_read(paths, report)
+        _check_read(paths, report, options.patterns)
         intake = take_in(documents, counts, counter, spool=passages, progress=progress)
-        made = make_queries(passages, intake, corpus, seed=options.seed, progress=progress)
+        made = make_queries(passages, intake, corpus, making=making, progress=progress)
         _check_made(made, intake, report)
-        splits = split_queries(made.queries, options.kinds, options.seed)
-        built = BuiltDataset(out, report, intake, splits.queries, made.ambiguous)
+        splits = split_queries(made.queries, options.kinds or KINDS, options.seed)
+        built = BuiltDataset(out, report, intake, splits.queries, made, splits.by)
         facts = {"version": product_version(), "options": _facts(options, counter.limit), **built.to_json()}
         del facts["folder"]
         try:
-            replace_folder(out, lambda folder: write_dataset(folder, corpus, splits.queries, facts=facts), before)
+            replace_folder(
+                out,
+                lambda folder: write_dataset(folder, corpus, splits.queries, facts=facts, unjudged=made.own.unjudged),
+                before,
+            )
         except OSError as error:
             raise DataError(f"'{out}' cannot be written: {reason(error)}") from error
     return built
 
 
+def _prepare(options: BuildOptions) -> Making:
+    """Open everything that queries are made with, before anything is read."""
+    unknown = set(options.kinds or ()) - set(KINDS)
+    if unknown:
+        raise CallError(f"unknown kind of query '{min(unknown)}': expected some of {', '.join(KINDS)}")
+    log = read_query_log(Path(options.queries)) if options.queries is not None else ()
+    generator = open_generator(options.generate) if options.generate is not None else None
+    kinds = options.kinds or (_HARMLESS if any(row.document for row in log) else KINDS)
+    return Making(frozenset(kinds), log, generator, options.seed)
+
+
 def _facts(options: BuildOptions, limit: int) -> dict[str, Any]:
-    return {**vars(options), "fields": vars(options.fields), "max_tokens": limit}
+    queries = None if options.queries is None else str(options.queries)
+    return {**vars(options), "fields": vars(options.fields), "max_tokens": limit, "queries": queries}
 
 
 def _as_paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -197,10 +229,12 @@ def _refuse_images(paths: Sequence[Path]) -> None:
             raise CallError(f"'{path}' has images with captions and is already a data set: see probe data show {path}")
 
 
-def _check_read(paths: Sequence[Path], report: ReadingReport) -> None:
+def _check_read(paths: Sequence[Path], report: ReadingReport, patterns: Sequence[str]) -> None:
     if report.files:
         return
     names = ", ".join(f"'{path}'" for path in paths[:3])
+    if patterns and not any(one.detail for one in report.skipped.values() if "hidden" not in one.detail):
+        raise CallError(f"no file in {names} matches {' or '.join(patterns)}: give another --glob")
     skipped = [f"{one.first}: {one.detail}" for one in report.skipped.values()][:3]
     known = ", ".join(one.name for one in FORMATS)
     found = f"skipped: {'; '.join(skipped)}" if skipped else "no files"

@@ -1,7 +1,7 @@
 """Headings that name a passage, as queries."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,12 +54,15 @@ def take_headings(
         lenders: Ids of the passages that may lend queries; a section does if all its passages may.
     """
     inner = {passage.headings[:-1] for passage in passages}
-    sections = Counter(passage.headings for passage in passages if not _is_code(passage))
+    sections: dict[tuple[str, ...], list[Passage]] = defaultdict(list)
+    for passage in passages:
+        sections[passage.headings].append(passage)
     queries: dict[tuple[str, ...], Query] = {}
-    for headings, count in sections.items():
-        text = _as_query(headings, terms) if headings and headings not in inner and count <= _MOST_PASSAGES else ""
-        named = [passage for passage in passages if passage.headings == headings]
+    for headings, named in sections.items():
+        if headings in inner or not headings or len(named) > _MOST_PASSAGES or _is_code(named[0]):
+            continue
         words = sum(len(words_of(one.text)) for one in named)
+        text = _as_query(headings, terms)
         if text and words >= _FEWEST_TEXT_WORDS and all(one.id in lenders for one in named):
             queries[headings] = Query(text, "heading", tuple(one.id for one in named), named[0].document)
     once = Counter(query.text.casefold() for query in queries.values())

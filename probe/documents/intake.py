@@ -10,7 +10,7 @@ from probe.documents.boilerplate import BlockCounts, drop_boilerplate
 from probe.documents.headings import heading_phrases
 from probe.documents.passages import Passage, split_document
 from probe.documents.terms import TermTable
-from probe.documents.token_count import TokenCounter, open_counter
+from probe.documents.token_count import TokenCounter, count_by_words
 from probe.errors import DataError
 from probe.formats.document import Document, PartlyRead, RecordFields, SourceFile, UnreadableFile
 from probe.formats.files import SkippedFile
@@ -24,6 +24,7 @@ __all__ = ["Intake", "PassageIds", "Progress", "is_document_file", "read_files",
 Progress = Callable[[str, int, int], None]
 _WHITE_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 _EXAMPLES = 3
+_WORDS = 150
 
 
 def read_files(
@@ -43,6 +44,8 @@ def read_files(
     total = sum(isinstance(one, SourceFile) for one in files)
     for file in files:
         if isinstance(file, SkippedFile):
+            if strict and file.failed:
+                raise DataError(f"'{file.name}': {file.reason}; without --strict, it is skipped")
             report.skip(file)
             continue
         progress("reading", 1, total)
@@ -81,13 +84,14 @@ class PassageIds:
         """Create an empty register."""
         self._owners: dict[str, tuple[str, int | None]] = {}
         self._counts: dict[str, int] = {}
+        self._given: dict[str, str] = {}
         self.clashes: list[str] = []
 
     def document_id(self, document: Document) -> str:
         """Return the id of a document; the file and line if another one has the same."""
         name = _without_space(document.id)
         owner = (document.path, document.line)
-        if self._owners.setdefault(name, owner) == owner:
+        if self._given.get(name, name) == name and self._owners.setdefault(name, owner) == owner:
             return name
         self.clashes.append(f"'{document.id}' in {document.path}:{document.line or 1}")
         other = _without_space(f"{document.path}:{document.line or 1}")
@@ -96,8 +100,11 @@ class PassageIds:
 
     def next(self, document: str) -> str:
         """Return the id of the next passage of a document."""
-        count = self._counts[document] = self._counts.get(document, 0) + 1
-        return document if count == 1 else f"{document}#{count}"
+        while True:
+            count = self._counts[document] = self._counts.get(document, 0) + 1
+            name = document if count == 1 else f"{document}#{count}"
+            if self._given.setdefault(name, document) == document and (count == 1 or name not in self._owners):
+                return name
 
 
 def _without_space(name: str) -> str:
@@ -181,17 +188,16 @@ def is_document_file(path: Path) -> bool:
     return find_format(path) is not None
 
 
-def read_texts(path: Path, model: str = "minilm") -> Iterator[str]:
-    """Yield the passages of a file, each with its headings before it.
+def read_texts(path: Path) -> Iterator[str]:
+    """Yield the passages of a file, of about 150 words, each with its headings before it.
 
     Args:
         path: A file of any format of `probe.formats`.
-        model: Model whose tokens the passages are measured in.
 
     Raises:
         DataError: If the file cannot be read.
     """
-    counter = open_counter(model)
+    counter = count_by_words(_WORDS)
     try:
         for document in read_documents(SourceFile(path, path.name), RecordFields()):
             for passage in split_document(document, counter):

@@ -147,11 +147,16 @@ def _fit_title(headings: tuple[str, ...], counter: TokenCounter) -> tuple[str, .
 
 
 def _pieces(blocks: Sequence[Block], room: int, counter: TokenCounter) -> Iterator[_Piece]:
-    for block, tokens in zip(blocks, counter.count([block.text for block in blocks]), strict=True):
+    for block, tokens in zip(blocks, _count_lines([block.text for block in blocks], counter), strict=True):
         if tokens <= room:
             yield _Piece(block, tokens)
         else:
             yield from _split_block(block, room, counter)
+
+
+def _count_lines(lines: Sequence[str], counter: TokenCounter) -> list[int]:
+    """Count lines with the line break before them, which is a token of its own in some models."""
+    return counter.count([f"\n{line}" for line in lines])
 
 
 def _split_block(block: Block, room: int, counter: TokenCounter) -> Iterator[_Piece]:
@@ -159,7 +164,7 @@ def _split_block(block: Block, room: int, counter: TokenCounter) -> Iterator[_Pi
     mark = "\n" if block.kind == "code" else " "
     held: list[str] = []
     size = 0
-    for part, tokens in zip(parts, counter.count(parts), strict=True):
+    for part, tokens in zip(parts, _count_lines(parts, counter), strict=True):
         if held and size + tokens > room:
             yield _Piece(replace(block, text=mark.join(held)), size)
             held, size = [], 0
@@ -173,13 +178,19 @@ def _split_block(block: Block, room: int, counter: TokenCounter) -> Iterator[_Pi
 
 
 def _split_words(text: str, room: int, counter: TokenCounter) -> Iterator[tuple[str, int]]:
-    """Cut a text without sentences at the tokens' own borders."""
+    """Cut a text without sentences at the tokens' own borders.
+
+    A word that is cut in two may have more tokens than before; such pieces are cut again.
+    """
     spans = counter.tokenizer.encode(text, add_special_tokens=False).offsets
     for start in range(0, len(spans), room):
         part = spans[start : start + room]
         piece = text[part[0][0] : part[-1][1]].strip()
-        if piece:
-            yield piece, len(part)
+        size = _count_lines([piece], counter)[0]
+        if size > room and len(part) > 1:
+            yield from _split_words(piece, len(part) // 2, counter)
+        elif piece:
+            yield piece, size
 
 
 def _pack(pieces: Iterator[_Piece], room: int) -> Iterator[tuple[Block, ...]]:

@@ -31,8 +31,10 @@ _MARKUP = re.compile(
     r"[{}<>|\\`~^*_=#\[\]→⇒←•·►▪]|::|--|\w;\w|\.\.\.|…|&\w+;|[$%]\w|:[-\w]|\w,\S*\w|\( |^\W*[–-]|\w!\s+[a-z]"
 )
 _ADDRESS = re.compile(r"https?:|www\.|@|/\w+/|^/|\s/\w|\b[a-z]{2,}\.[A-Za-z]{2,}|\w\.\w+\.\w{2}")
-# Calls, "(s)" aside, and names such as `maxLength`; names such as `TypeScript` and `macOS` are words of people.
-_CODE = re.compile(r"\w\((?!s\)|es\))|\b0x|\b[a-z]{2,}[A-Z][a-z]|\s--?\w")
+# Hashes, calls, "(s)" aside, and names such as `maxLength`; names such as `TypeScript` and `macOS` are words of people.
+_CODE = re.compile(
+    r"\b(?=[a-f]*\d)[0-9a-f]{7,}\b|\(\d+\):|\s\.\w|\s\+\s|\w\((?!s\)|es\))|\b0x|\b[a-z]{2,}[A-Z][a-z]|\s--?\w"
+)
 _DATE = re.compile(r"\b(?:19|20)\d\d-\d\d-\d\d\b|\bv?\d+\.\d+(?:\.\d+)*\b|\bv\d+\b")
 
 

@@ -123,7 +123,8 @@ def _find_named(rows: Sequence[QueryRow], passages: Iterable[Passage]) -> dict[s
     wanted = {_plain(row.document) for row in rows if row.document}
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for passage in passages if wanted else ():
-        for name in {passage.id, passage.document, passage.path} & wanted:
+        whole = {passage.path} if passage.line is None else set()  # a table is no answer
+        for name in ({passage.id, passage.document} | whole) & wanted:
             found[name][passage.id] = passage.document
     return found
 

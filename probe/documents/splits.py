@@ -1,5 +1,6 @@
 """Queries divided into train, dev and test by document."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ SHARES = (("train", 0.4), ("dev", 0.2), ("test", 0.4))
 FEWEST = 50
 # From fewer documents, the passages are divided instead.
 _FEWEST_DOCUMENTS = 10
+# A document with more of the queries is divided by passage, or one changelog would fill a split.
+_LARGE_SHARE, _LARGE_DOCUMENT = 0.05, 20
 # Most queries per split and kind; own queries all count.
 MOST = {"train": 2000, "dev": 500, "test": 1000}
 
@@ -47,8 +50,14 @@ def split_queries(
     kinds = set(default) if any(query.kind in set(default) for query in queries) else set(KINDS)
     counted = [query for query in queries if query.kind in kinds]
     names = dict(groups or {})
-    few = len({names.get(query.document, query.document) for query in counted}) < _FEWEST_DOCUMENTS
-    units = [query.relevant[0] if few else names.get(query.document, query.document) for query in queries]
+    sizes = Counter(names.get(query.document, query.document) for query in counted)
+    few = len(sizes) < _FEWEST_DOCUMENTS
+    large = max(_LARGE_DOCUMENT, _LARGE_SHARE * len(counted))
+    groups_of = [names.get(query.document, query.document) for query in queries]
+    units = [
+        query.relevant[0] if few or sizes[group] > large else group
+        for query, group in zip(queries, groups_of, strict=True)
+    ]
     parts = _divide(queries, units, seed)
     divided = len(counted) >= FEWEST and all(any(query.kind in kinds for query in part) for part in parts.values())
     if not divided:

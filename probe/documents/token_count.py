@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.errors import ModelError
+from probe.formats.sentences import word_spans
 from probe.models.published_config import read_model_config
 from probe.models.sources import find_source
 
-__all__ = ["TokenCounter", "open_counter"]
+__all__ = ["TokenCounter", "count_by_words", "open_counter"]
 
 # Length of passages for models without a limit, or with one of thousands of tokens.
 _LONGEST = 512
@@ -33,6 +34,33 @@ class TokenCounter:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens aside."""
         return [len(one) for one in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The words of a text, in the form of a tokenizer's result."""
+
+    offsets: list[tuple[int, int]]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+class _WordTokenizer:
+    """Counts words in place of tokens."""
+
+    def encode(self, text: str, add_special_tokens: bool = False) -> _Words:
+        """Return the spans of the words."""
+        return _Words(word_spans(text))
+
+    def encode_batch(self, texts: list[str], add_special_tokens: bool = False) -> list[_Words]:
+        """Return the spans of the words of each text."""
+        return [self.encode(text) for text in texts]
+
+
+def count_by_words(limit: int) -> TokenCounter:
+    """Return a counter of words, for passages that depend on no model."""
+    return TokenCounter("words", limit, _WordTokenizer())
 
 
 def open_counter(model: str, max_tokens: int | None = None) -> TokenCounter:

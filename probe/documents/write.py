@@ -1,7 +1,7 @@
 """The folder of a built data set."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from probe.documents.passages import Passage
 from probe.documents.queries import Query
 from probe.io.text_lines import replace_surrogates
 
-__all__ = ["BUILD_FILE", "describe_kinds", "is_built", "write_dataset"]
+__all__ = ["BUILD_FILE", "describe_kinds", "is_built", "is_synthetic", "write_dataset"]
 
 BUILD_FILE = "build.json"
 _FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
@@ -17,8 +17,8 @@ _SYNTHETIC = {
     "heading": "headings",
     "link": "link texts",
     "generated": "generated questions",
-    "sentence": "sentences taken out of their passages",
-    "keywords": "keywords of such sentences",
+    "sentence": "sentences",
+    "keywords": "keywords",
 }
 
 
@@ -27,12 +27,24 @@ def describe_kinds(query: Query) -> str:
     return _SYNTHETIC.get(query.kind, "")
 
 
+def is_synthetic(query: Query) -> bool:
+    """Return whether nobody asked a query."""
+    return query.kind in _SYNTHETIC
+
+
 def is_built(folder: Path) -> bool:
     """Return whether a folder holds a built data set and nothing else."""
     inside = {child.name for child in folder.iterdir()} if folder.is_dir() else set()
     if inside == {*_FILES, BUILD_FILE}:
-        return True
+        return _is_ours(folder / BUILD_FILE)
     return inside == _FILES and _is_old(folder / "queries.jsonl")
+
+
+def _is_ours(facts: Path) -> bool:
+    try:
+        return {"version", "options", "passages"} <= set(json.loads(facts.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _is_old(queries: Path) -> bool:
@@ -45,7 +57,12 @@ def _is_old(queries: Path) -> bool:
 
 
 def write_dataset(
-    folder: Path, passages: Iterable[Passage], splits: Mapping[str, Iterable[Query]], *, facts: Mapping[str, Any]
+    folder: Path,
+    passages: Iterable[Passage],
+    splits: Mapping[str, Iterable[Query]],
+    *,
+    facts: Mapping[str, Any],
+    unjudged: Sequence[str] = (),
 ) -> None:
     """Write corpus, queries, relevance labels and facts in BEIR's format.
 
@@ -54,6 +71,7 @@ def write_dataset(
         passages: The corpus.
         splits: Queries per split; a query may be in several.
         facts: How it was made, for `build.json`.
+        unjudged: Queries without relevance labels; they are written, and not scored.
     """
     _write_lines(folder / "corpus.jsonl", map(_document_line, passages))
     numbers: dict[str, int] = {}
@@ -61,6 +79,9 @@ def write_dataset(
     for number, text in enumerate(sorted(distinct, key=lambda text: (distinct[text].relevant, text)), start=1):
         numbers[text] = number
     _write_lines(folder / "queries.jsonl", (_query_line(distinct[text], number) for text, number in numbers.items()))
+    with (folder / "queries.jsonl").open("a", encoding="utf-8", newline="\n") as out:
+        for number, text in enumerate(dict.fromkeys(unjudged), start=len(numbers) + 1):
+            out.write(_query_line(Query(text, "own", (), ""), number) + "\n")
     (folder / "qrels").mkdir()
     for split, queries in splits.items():
         rows = sorted({numbers[query.text]: query for query in queries}.items())

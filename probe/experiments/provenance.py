@@ -72,6 +72,8 @@ def dataset_settings(dataset: Dataset) -> dict[str, Any]:
         "documents": len(dataset.documents),
         "queries": len(dataset.queries),
         "limited": dataset.limited,
+        "whole_documents": dataset.whole[0] if dataset.whole else None,
+        "whole_queries": dataset.whole[1] if dataset.whole else None,
         "images": dataset.images or None,
         "synthetic": dataset.synthetic or None,
         "text_sha256": dataset.text_hash,

@@ -29,22 +29,28 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
         if not blocks:
             continue
         found = True
-        name = str(message.get("message-id") or "").strip(" <>\r\n") if file.name.endswith(".mbox") else ""
+        name = str(message.get("message-id") or "").strip(" <>\r\n") if _is_mailbox(file) else ""
         yield Document(name or (f"{file.name}:{number}" if number > 1 else file.name), file.name, title, blocks)
     if not found:
         raise UnreadableFile("no message with text")
 
 
 def _messages(file: SourceFile) -> Iterator[EmailMessage]:
-    if not file.name.endswith(".mbox"):
+    if not _is_mailbox(file):
         yield message_from_bytes(read_bytes(file.path), policy=policy)
         return
+    if file.path.suffix.lower() == ".gz":
+        raise UnreadableFile("compressed mailbox: decompress it first")
     box = mailbox.mbox(str(file.path), create=False)
     try:
         for key in box.iterkeys():
             yield message_from_bytes(box.get_bytes(key), policy=policy)
     finally:
         box.close()
+
+
+def _is_mailbox(file: SourceFile) -> bool:
+    return file.name.lower().removesuffix(".gz").endswith(".mbox")
 
 
 def _body(message: EmailMessage) -> Iterator[Block]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ __all__ = ["SkippedFile", "find_files"]
 
 _IGNORE_FILE = ".gitignore"
 _DEEPEST = 100
+_UNKNOWN = "unknown type"
+_BROKEN = "broken link"
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,12 @@ class SkippedFile:
     Attributes:
         name: Its path, as in `SourceFile`.
         reason: Why.
+        failed: Whether it should have been read, and cannot be.
     """
 
     name: str
     reason: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,11 @@ def find_files(
             yield SourceFile(path, prefix)
             continue
         for found in _walk(_Folder(path, ""), respect_ignore=respect_ignore):
-            if isinstance(found, SourceFile) and wanted is not None and not wanted.match_file(found.name):
+            is_file = isinstance(found, SourceFile) or found.reason.startswith(_UNKNOWN)
+            if is_file and wanted is not None and not wanted.match_file(found.name):
                 continue
             name = f"{prefix}/{found.name}" if prefix else found.name
-            yield SourceFile(found.path, name) if isinstance(found, SourceFile) else SkippedFile(name, found.reason)
+            yield SourceFile(found.path, name) if isinstance(found, SourceFile) else replace(found, name=name)
 
 
 def _prefixes(paths: Sequence[Path]) -> list[str]:
@@ -97,7 +102,7 @@ def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | Ski
         try:
             entries = sorted(os.scandir(here.path), key=lambda entry: entry.name)
         except OSError as error:
-            yield SkippedFile(here.name or here.path.name, f"folder cannot be read ({error.strerror})")
+            yield SkippedFile(here.name or here.path.name, f"folder cannot be read ({error.strerror})", failed=True)
             continue
         rules = (*here.rules, *_read_rules(here)) if respect_ignore else ()
         inside: list[_Folder] = []
@@ -105,8 +110,8 @@ def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | Ski
             name = f"{here.name}/{entry.name}" if here.name else entry.name
             reason = _why_skipped(entry, name, rules)
             if reason:
-                yield SkippedFile(name, reason)
-            elif not entry.is_dir():
+                yield SkippedFile(name, reason, failed=reason == _BROKEN)
+            elif not _is_folder(entry):
                 yield SourceFile(Path(entry.path), name)
             elif here.depth >= _DEEPEST:
                 yield SkippedFile(name, f"folder more than {_DEEPEST} levels deep")
@@ -118,23 +123,35 @@ def _walk(folder: _Folder, *, respect_ignore: bool) -> Iterator[SourceFile | Ski
 def _why_skipped(entry: "os.DirEntry[str]", name: str, rules: Sequence[tuple[str, Any]]) -> str:
     """Return why a file or folder is skipped, or nothing."""
     if entry.name.startswith("."):
-        return "hidden"
-    is_folder = entry.is_dir()
+        return "hidden folder" if _is_folder(entry) else "hidden file"
+    is_folder = _is_folder(entry)
     if is_folder and entry.is_symlink():
         return "link to a folder"
-    for folder, spec in rules:
-        inner = name[len(folder) + 1 :] if folder else name
-        if spec.match_file(f"{inner}/" if is_folder else inner):
-            return f"ignored by {_IGNORE_FILE}"
+    if _is_ignored(f"{name}/" if is_folder else name, rules):
+        return f"ignored by {_IGNORE_FILE}"
     if is_folder:
         return "data set" if (Path(entry.path) / "corpus.jsonl").exists() else ""
-    if not entry.is_file():
-        return "broken link" if entry.is_symlink() else "not a regular file"
+    if not os.path.isfile(entry.path):
+        return _BROKEN if entry.is_symlink() else "not a regular file"
     return (
-        ""
-        if find_format(Path(entry.name)) is not None
-        else f"unknown type {Path(entry.name).suffix.lower() or '(none)'}"
+        "" if find_format(Path(entry.name)) is not None else f"{_UNKNOWN} {Path(entry.name).suffix.lower() or '(none)'}"
     )
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_ignored(name: str, rules: Sequence[tuple[str, Any]]) -> bool:
+    """Return what the innermost ignore file that has a rule for a path decides."""
+    for folder, spec in reversed(rules):
+        ignored = spec.check_file(name[len(folder) + 1 :] if folder else name).include
+        if ignored is not None:
+            return bool(ignored)
+    return False
 
 
 def _read_rules(folder: _Folder) -> Iterator[tuple[str, Any]]:

@@ -34,29 +34,38 @@ PANDOC_FORMATS = {
 }
 _SECONDS = 60
 _HEAP = ("+RTS", "-M1G", "-RTS")
+# Dates of man pages hold release names.
+_NO_DATE = ("--metadata", "date=")
+# Written for documents without a title: the name of the input.
+_NO_TITLE = "<title>-</title>"
+_NOTE_MARKS = "a[role=doc-noteref], a[role=doc-backlink]"
 
 
 def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
     """Yield the document of a file that pandoc converts.
 
     Raises:
-        UnreadableFile: If pandoc is not installed, takes longer than a minute or fails.
+        UnreadableFile: If pandoc is not installed, takes longer than a minute, fails or finds no text.
     """
     data = read_bytes(file.path)
     found = html_contents(_convert(data, pandoc_format(file.name, data)))
+    if not found.blocks:
+        raise UnreadableFile("no text")
     yield Document(file.name, file.name, found.title, found.blocks, found.links, dropped=found.dropped)
 
 
 def pandoc_format(name: str, data: bytes) -> str:
     """Return pandoc's name of a file's format; man pages are told from mdoc pages by their first macro."""
-    suffix = name[name.rfind(".") :].lower()
+    name = name.lower().removesuffix(".gz")
+    suffix = name[name.rfind(".") :]
     if suffix in PANDOC_FORMATS:
         return PANDOC_FORMATS[suffix]
     return "mdoc" if any(line.startswith(b".Dd") for line in data.splitlines()[:200]) else "man"
 
 
 def _convert(data: bytes, kind: str) -> str:
-    command = [_executable(), "--sandbox", "--standalone", "--from", kind, "--to", "html", "--wrap", "none", *_HEAP]
+    command = [_executable(), "--sandbox", "--standalone", "--from", kind, "--to", "html", "--wrap", "none"]
+    command += [*_NO_DATE, *_HEAP]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
@@ -64,7 +73,18 @@ def _convert(data: bytes, kind: str) -> str:
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise UnreadableFile(f"pandoc cannot read it ({lines[0][:120] if lines else f'exit {done.returncode}'})")
-    return done.stdout.decode("utf-8", "replace")
+    return _without_note_marks(done.stdout.decode("utf-8", "replace").replace(_NO_TITLE, "", 1))
+
+
+def _without_note_marks(html: str) -> str:
+    """Return a page without the numbers of footnotes, which would stick to words, and the arrows back to them."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(html)
+    marks = tree.css(_NOTE_MARKS)
+    for mark in marks:
+        mark.decompose()
+    return (tree.html or "") if marks else html
 
 
 @cache

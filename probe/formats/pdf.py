@@ -1,5 +1,6 @@
 """PDF files with text (extra `documents`)."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,11 @@ __all__ = ["join_pages", "read"]
 _MOST_PAGES = 5000
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u00ad]\s*\n\s*(?=[a-zà-ÿ])")
 _NUMBER = re.compile(r"\d+")
-# A line on at least this share of the pages, page numbers aside, is a running head.
+# A line on at least this share of the pages, page numbers aside, is a running head; so is the first or last line of
+# several pages, such as the name of a chapter.
 _RUNNING = 0.5
 _FEWEST_PAGES = 4
+_FEWEST_EDGES = 3
 _PARAGRAPH_END = re.compile(r"(?<=[.!?:])[ \t]*\n(?=\s*[A-Z0-9•–-])|\n[ \t]*\n")
 
 
@@ -30,6 +33,7 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
         from pypdf import PdfReader
     except ImportError as error:
         raise UnreadableFile("needs the extra: pip install 'encoder-surgery[documents]'") from error
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # damage is the reason of UnreadableFile
     try:
         pdf = PdfReader(BytesIO(read_bytes(file.path)))
         if pdf.is_encrypted and not pdf.decrypt(""):
@@ -42,20 +46,31 @@ def read(file: SourceFile, fields: RecordFields) -> Iterator[Document]:
         raise UnreadableFile(f"damaged PDF ({first_line(error)[:120]})") from error
     blocks = tuple(Block(paragraph) for paragraph in join_pages(pages))
     if not blocks:
-        raise UnreadableFile("no text: perhaps scanned pages")
+        raise UnreadableFile("no text: scanned pages or drawings")
     yield Document(file.name, file.name, " ".join(str(title).split()), blocks)
 
 
 def join_pages(pages: Sequence[str]) -> Iterator[str]:
     """Yield the paragraphs of pages, without running heads and page numbers, with hyphenated words joined."""
-    counts = Counter(key for page in pages for key in {_key(line) for line in page.splitlines()})
-    most = max(_FEWEST_PAGES, _RUNNING * len(pages))
-    kept = (line for page in pages for line in page.splitlines() if counts[_key(line)] < most and _key(line))
-    text = _HYPHENATED.sub("", "\n".join(kept))
+    text = _HYPHENATED.sub("", "\n".join(_lines_of_text(pages)))
     for paragraph in _PARAGRAPH_END.split(text):
         flat = " ".join(paragraph.split())
         if any(character.isalnum() for character in flat):
             yield flat
+
+
+def _lines_of_text(pages: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of pages, apart from running heads and page numbers."""
+    lines = [[line for line in page.splitlines() if line.strip()] for page in pages]
+    counts = Counter(key for page in lines for key in {_key(line) for line in page})
+    edges = Counter(key for page in lines for key in {_key(line) for line in (*page[:1], *page[-1:])})
+    most = max(_FEWEST_PAGES, _RUNNING * len(pages))
+    for page in lines:
+        for number, line in enumerate(page):
+            key = _key(line)
+            at_edge = number in (0, len(page) - 1) and (not key or edges[key] >= _FEWEST_EDGES)
+            if not at_edge and (not key or counts[key] < most):
+                yield line
 
 
 def _key(line: str) -> str:

@@ -1,6 +1,6 @@
 """What became of every file: read or skipped, and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,13 +73,13 @@ class ReadingReport:
             "navigation_dropped": self.dropped,
         }
 
-    def rows(self) -> Iterable[tuple[str, str, str]]:
-        """Yield a row per format and per reason: what, count, detail."""
-        for name, count in sorted(self.read.items(), key=lambda item: (-item[1], item[0])):
-            yield name, str(count), f"{self.documents.get(name, 0)} documents"
+    def lines(self) -> Iterator[str]:
+        """Yield what was read, and a line per reason for what was not."""
+        read = sorted(self.read.items(), key=lambda item: (-item[1], item[0]))
+        yield f"read: {', '.join(f'{count} {name}' for name, count in read) or 'nothing'}"
         for title, counts in (("skipped", self.skipped), ("read in part", self.partly)):
             for reason, one in sorted(counts.items(), key=lambda item: (-item[1].count, item[0])):
-                yield f"{title}: {reason}", str(one.count), f"such as {one.first}"
+                yield f"{title}: {one.count} {reason} ({one.first})"
 
 
 def format_name(path: Path) -> str:

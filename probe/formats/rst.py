@@ -11,8 +11,11 @@ from probe.formats.html import Contents, html_contents
 __all__ = ["read", "rst_contents"]
 
 _ROLE = re.compile(r"\.\. (?:default-)?role::.*")
-# The text of a Sphinx role: `title <target>`, `~module.name`, `!name`.
+# The text of a Sphinx role: `title <target>`, `~module.name` of which the last part is shown, `!name`.
 _TITLE_AND_TARGET = re.compile(r"^(.*?)\s*<[^<>]*>$", re.DOTALL)
+_LAST_PART = re.compile(r"^~\.?(?:\w+\.)+(\w+(?:\(.*\))?)$")
+# Roles whose text is shown as it is: `~/.profile`, `cat <file>`.
+_VERBATIM = frozenset(("code", "command", "file", "kbd", "literal", "program", "samp"))
 _SETTINGS = {
     "_disable_config": True,
     "file_insertion_enabled": False,
@@ -29,23 +32,29 @@ _SETTINGS = {
     "line_length_limit": 1 << 20,
     "smart_quotes": False,
     "output_encoding": "unicode",
+    "trim_footnote_reference_space": True,
 }
+# Field names: the reader puts a colon between a term and its description.
+_COLON = '<span class="colon">:</span>'
 # Directives without text for readers.
 _SILENT = frozenset(
     (
-        *("toctree", "index", "currentmodule", "module", "image", "figure", "include", "literalinclude", "raw"),
-        *("only", "highlight", "contents", "sectnum", "meta", "autosummary", "plot", "graphviz", "tabularcolumns"),
-        *(
-            "testsetup",
-            "testcleanup",
-            "inheritance-diagram",
-            "automodule",
-            "autoclass",
-            "autofunction",
-            "productionlist",
-        ),
+        *("toctree", "index", "currentmodule", "module", "image", "include", "literalinclude", "raw"),
+        *("highlight", "contents", "sectnum", "meta", "autosummary", "plot", "graphviz", "tabularcolumns"),
+        *("testsetup", "testcleanup", "inheritance-diagram", "productionlist"),
     )
 )
+# Sphinx takes names of documented objects from the code.
+_AUTOMATIC = re.compile(r"auto(?:module|class|function|method|data|attribute|exception|property|decorator)$")
+# Directives whose argument is a signature, in which stars and underscores are no markup.
+_SIGNATURE = re.compile(
+    r"attribute$|class$|data$|decorator$|describe$|envvar$|exception$|function$|macro$|member$|method$|module$|object$"
+    r"|opcode$|option$|program$|property$|signature$|struct$|type$|var$"
+)
+# Directives whose first argument is a version, and the rest text.
+_VERSIONS = frozenset(("versionadded", "versionchanged", "deprecated", "versionremoved"))
+# Directives whose arguments are conditions or file names, and whose content is text.
+_CONTAINERS = frozenset(("only", "figure"))
 _CODE = frozenset(("code-block", "code", "sourcecode", "doctest", "testcode", "testoutput", "ipython", "prompt"))
 
 
@@ -72,13 +81,14 @@ def rst_contents(text: str) -> Contents:
     try:
         tree = publish_doctree(_ROLE.sub("", text), settings_overrides=_SETTINGS)
         _remove_messages(tree)
+        _unfold_notes(tree)
         tree["title"] = " "  # otherwise the name of the source
         html = publish_from_doctree(
             tree, writer="html5", settings_overrides={**_SETTINGS, "output_encoding": "unicode"}
         )
     except (SystemMessage, RecursionError) as error:
         raise UnreadableFile("not reStructuredText, or nested too deeply") from error
-    return html_contents(html)
+    return html_contents(html.replace(_COLON, ""))
 
 
 def _remove_messages(tree: Any) -> None:
@@ -91,9 +101,33 @@ def _remove_messages(tree: Any) -> None:
         node.parent.replace(node, nodes.literal("", _role_text(re.sub(r"^:[\w:.+-]+:|`|\||_$", "", node.astext()))))
 
 
+def _unfold_notes(tree: Any) -> None:
+    """Turn what the HTML writer sets beside the text, and readers of HTML leave out, into text."""
+    from docutils import nodes
+
+    for mark in list(tree.findall(nodes.footnote_reference)):
+        mark.parent.remove(mark)
+    kinds = (nodes.Admonition, nodes.topic, nodes.sidebar, nodes.footnote, nodes.citation)
+    for note in [node for node in tree.findall() if isinstance(node, kinds)]:
+        heads = [child for child in note.children if isinstance(child, nodes.title | nodes.subtitle | nodes.label)]
+        body = [child for child in note.children if child not in heads]
+        titles = [] if isinstance(note, nodes.footnote) else [word for head in heads for word in head.children]
+        note.parent.replace(note, _described(titles, body) if titles else body)
+
+
+def _described(term: list[Any], body: list[Any]) -> list[Any]:
+    from docutils import nodes
+
+    item = nodes.definition_list_item("", nodes.term("", "", *term), nodes.definition("", *body))
+    return [nodes.definition_list("", item)]
+
+
 def _role_text(text: str) -> str:
     titled = _TITLE_AND_TARGET.match(text)
-    return titled[1] if titled and titled[1] else text.lstrip("~!").removeprefix(".")
+    if titled and titled[1]:
+        return titled[1]
+    last = _LAST_PART.match(text)
+    return last[1] if last else text.lstrip("~!").removeprefix(".")
 
 
 _registered: list[bool] = []
@@ -117,7 +151,7 @@ def _register() -> None:
 
     def directive(name: str, *rest: Any) -> tuple[Any, list[Any]]:
         """Find a directive."""
-        if name in _SILENT or name in _CODE or name.partition(":")[2]:
+        if name in _SILENT | _CODE | _CONTAINERS | {"class"} or ":" in name:
             return _directive_class(name), []
         found, messages = known_directive(name, *rest)
         return (found, messages) if found is not None else (_directive_class(name), [])
@@ -129,7 +163,8 @@ def _text_role(name: str, raw: str, text: str, *rest: Any, **options: Any) -> tu
     from docutils import nodes
     from docutils.utils import unescape
 
-    return [nodes.literal(raw, _role_text(unescape(text)))], []
+    plain = unescape(text)
+    return [nodes.literal(raw, plain if name.lower() in _VERBATIM else _role_text(plain))], []
 
 
 def _directive_class(name: str) -> type:
@@ -147,18 +182,28 @@ def _directive_class(name: str) -> type:
 
         def run(self) -> list[Any]:
             """Return the text of the directive as nodes."""
-            if name in _SILENT:
+            if name in _SILENT or _AUTOMATIC.match(name):
                 return []
             if name in _CODE:
                 return [nodes.literal_block("", "\n".join(self.content))]
             inside = nodes.Element()
             self.state.nested_parse(self.content, self.content_offset, inside, match_titles=True)
             terms = self.arguments[0].splitlines() if self.arguments else []
-            if not terms:
+            if name in _CONTAINERS or (name == "class" and not inside.children):
                 return list(inside.children)
-            description = nodes.definition("", *inside.children)
-            term = nodes.term("", ", ".join(line.strip() for line in terms))
-            return [nodes.definition_list("", nodes.definition_list_item("", term, description))]
+            if name in _VERSIONS:
+                return [*self._note(" ".join(terms)), *inside.children]
+            return self._explained(terms, list(inside.children)) if terms else list(inside.children)
+
+        def _explained(self, terms: list[str], body: list[Any]) -> list[Any]:
+            if ":" in name or _SIGNATURE.search(name):
+                return _described([nodes.Text(", ".join(line.strip() for line in terms))], body)
+            words, messages = self.state.inline_text(" ".join(terms), self.lineno)
+            return [*_described(words, body), *messages]
+
+        def _note(self, argument: str) -> list[Any]:
+            words, messages = self.state.inline_text(argument.partition(" ")[2], self.lineno)
+            return [nodes.paragraph("", "", *words), *messages] if words else []
 
     return Described
 

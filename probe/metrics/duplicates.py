@@ -22,10 +22,10 @@ Signature = NDArray[np.uint32]
 
 
 def text_key(text: str) -> bytes:
-    """Return a key that is equal for texts of the same words."""
+    """Return a key that is equal for texts that differ in white space and capital letters alone."""
     from hashlib import blake2b
 
-    return blake2b(" ".join(words_of(text)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return blake2b(" ".join(text.lower().split()).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _constants() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -41,7 +41,7 @@ _FACTORS, _OFFSETS = _constants()
 
 def signature(text: str) -> Signature:
     """Return the MinHash signature of a text's shingles of four words, `(64,)`."""
-    words = words_of(text)
+    words = words_of(text) or text.split()
     count = max(1, len(words) - _SHINGLE + 1)
     shingles = {" ".join(words[start : start + _SHINGLE]) for start in range(count)}
     hashes = np.fromiter((zlib.crc32(one.encode("utf-8", "surrogatepass")) for one in shingles), np.uint64)
@@ -63,17 +63,22 @@ def cluster_near_duplicates(signatures: Iterable[Signature], least: float = NEAR
     width = _PERMUTATIONS // _BANDS
     for band in range(_BANDS):
         part = np.ascontiguousarray(rows[:, band * width : (band + 1) * width])
-        keys = part.view(np.uint64).reshape(len(rows), -1)
+        keys = part.view(np.uint64).reshape(len(rows), width // 2)
         _join(parents, _close_pairs(keys, rows, least))
     return [_root(parents, number) for number in range(len(rows))]
 
 
 def _close_pairs(keys: NDArray[np.uint64], rows: Signature, least: float) -> NDArray[np.int64]:
-    """Return pairs of texts with an equal band whose signatures agree enough, `(P, 2)`."""
+    """Return pairs of texts with an equal band whose signatures agree enough, `(P, 2)`.
+
+    Of the texts with an equal band, each is compared with the one before it and with the first.
+    """
     order = np.lexsort(keys.T)
     ordered = keys[order]
     equal = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
-    left, right = order[equal], order[equal + 1]
+    starts = np.flatnonzero(np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)]))
+    firsts = starts[np.searchsorted(starts, equal, side="right") - 1]
+    left, right = np.concatenate([order[equal], order[firsts]]), np.tile(order[equal + 1], 2)
     close = (rows[left] == rows[right]).mean(axis=1) >= least
     return np.stack([left[close], right[close]], axis=1)
 

@@ -161,7 +161,7 @@ def data_line(data: dict[str, Any], count: str, more: str, *, judged: str) -> st
         more: More about it.
         judged: What has a hash beside the text: `qrels`, `labels`, `scores`.
     """
-    limited = " (limited)" if data["limited"] else ""
+    limited = " (limited)" if data["limited"] or data.get("whole_documents") else ""
     synthetic = f" (SYNTHETIC: {data['synthetic']})" if data["synthetic"] else ""
     words = "relevance labels" if judged == "qrels" else judged
     hashes = f"text {data['text_sha256'][:12]}, {words} {data[f'{judged}_sha256'][:12]}"

@@ -90,7 +90,7 @@ class Result:
         """Return all that makes the numbers mean less than they seem to, in short; it is below every table."""
         data = self.settings["dataset"]
         lines = [f"synthetic {self.made_up} ({data['synthetic']})"] if data["synthetic"] else []
-        lines += [_describe_limit(data)] if data["limited"] else []
+        lines += [_describe_limit(data)] if data["limited"] or data.get("whole_documents") else []
         lines += [_describe_cut(model) for model in self.settings["models"] if _count_cut(model)]
         warnings = self.warnings()
         defects = [line for line in warnings if line.startswith("data defect")]
@@ -204,6 +204,10 @@ def _join(value: Any) -> str:
 
 
 def _describe_limit(data: dict[str, Any]) -> str:
+    if data.get("whole_documents"):
+        counts = [f"{data[side]:,} of {data[f'whole_{side}']:,} {side}" for side in ("documents", "queries")]
+        fewer = ": scores are higher than on the whole corpus" if data["limited"] else ""
+        return f"limited to {' and '.join(counts)}{fewer}"
     if "documents" in data:
         return f"limited to {data['documents']} documents: scores are higher than on the whole corpus"
     return "limited: a part of the texts"

@@ -14,6 +14,7 @@ from typing import Any
 
 from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
+from probe.data.sampling import SampleSize
 from probe.data.texts import Documents, Texts
 from probe.errors import CallError, DataError, ModelError, ProbeError, first_line
 
@@ -26,7 +27,7 @@ class DatasetSource:
 
     name: str
     split: str | None = None
-    limit: int | None = None
+    limit: int | SampleSize | None = None
 
 
 @dataclass(frozen=True)

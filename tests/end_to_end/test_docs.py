@@ -114,10 +114,11 @@ def test_the_files_and_names_a_page_speaks_of_are_there(page: Path) -> None:
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+(?![\w-])")
 # Options of other programs: ray, torchrun, pip, ruff, mkdocs, twine; typer adds --help by itself.
 OTHERS = {"--help", "--head", "--port", "--nproc-per-node", "--no-python", "--force-reinstall", "--check", "--strict"}
+PANDOC = {"--metadata", "--sandbox", "--standalone", "--from", "--to", "--wrap"}
 
 
 def test_every_option_that_a_page_or_a_message_names_is_there() -> None:
-    known = {name for command in COMMANDS.values() for one in command.params for name in one.opts} | OTHERS
+    known = {name for command in COMMANDS.values() for one in command.params for name in one.opts} | OTHERS | PANDOC
     texts = [(page, page.read_text(encoding="utf-8")) for page in (*all_pages(), ROOT / "CONTRIBUTING.md")]
     for package in ("probe", "surgery", "adaptors", "encoder_surgery"):
         for file in sorted((ROOT / package).rglob("*.py")):

@@ -41,7 +41,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pairs.jsonl").write_text("\n".join(pairs), encoding="utf-8")
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "adding.md", tmp_path / "README.md")
-    shutil.copy(ROOT / "docs" / "reproduction.md", tmp_path / "docs")
+    for name in ("reproduction", "concepts", "trust", "serve", "tune"):
+        shutil.copy(ROOT / "docs" / f"{name}.md", tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_documents import write_documents
 from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset, without_times, write_lines
 from tiny_models import DEPTH, WIDTH, WORDS
@@ -324,11 +325,9 @@ def test_verbs_of_surgery_take_a_model_in_every_form(bert: str, form: str) -> No
 
 
 def test_data_sets_and_reports_are_made_from_strings(bert: str, data: str, tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text(
-        "Ice is frozen water of the sea. It floats since it is lighter than the water below, and it melts in spring.\n"
-    )
-    built = probe.build_dataset(str(tmp_path / "notes.md"), str(tmp_path / "notes"))
-    assert (built.files, built.queries) == (1, 1)
+    built = probe.build_dataset(str(write_documents(tmp_path / "in")), str(tmp_path / "notes"))
+    assert built.files == 6
+    assert built.queries == len(set(probe.load_dataset(built.folder).queries.texts))
     board = probe.rank_layers(bert, data, layers=[1, 2], poolings="cls", options=RUN)
     (tmp_path / "board.json").write_text(board.to_json())
     page = probe.write_report([board, str(tmp_path / "board.json")], tmp_path / "page.html")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_documents import write_documents
 from tiny_data import make_dataset, write_beir, write_lines
 from typer.testing import CliRunner, Result
 
@@ -116,8 +117,10 @@ def test_help_shows_the_whole_grammar() -> None:
     assert "model[@layers][:pooling]" in " ".join(run("rank", "--help").stdout.replace("│", " ").split())
 
 
-def test_a_limit_that_judged_documents_exceed_is_explained(model: str, data: str) -> None:
-    assert "--limit 3: 16 documents" in run("layers", "-m", model, "-d", data, "--limit", 3).stderr
+def test_what_a_limit_has_left_is_said(model: str, data: str) -> None:
+    said = run("layers", "-m", model, "-d", data, "--limit", 5, "--limit-queries", 6)
+    assert "sample: 4 of 40 documents and 2 of 8 queries" in said.stderr
+    assert "limited to 4 of 40 documents and 2 of 8 queries" in said.stdout
 
 
 def test_data_show_counts_and_shows(data: str) -> None:
@@ -128,12 +131,10 @@ def test_data_show_counts_and_shows(data: str) -> None:
 
 
 def test_built_data_is_probed_and_marked_synthetic(model: str, tmp_path: Path) -> None:
-    write_lines(tmp_path / "in" / "a.md", ["# One", f"The first sentence is this. {REST}"])
-    write_lines(tmp_path / "in" / "b.txt", [f"The second sentence is that. {REST}"])
-    built = run("data", "build", tmp_path / "in", "--out", tmp_path / "out")
+    built = run("data", "build", write_documents(tmp_path / "in"), "--out", tmp_path / "out")
     assert built.stdout.strip() == str(tmp_path / "out")
     for form in ("table", "markdown", "json", "csv"):
-        assert "known-item" in run("layers", "-m", model, "-d", tmp_path / "out", "-f", form).stdout
+        assert "headings" in run("layers", "-m", model, "-d", tmp_path / "out", "-f", form).stdout
     assert json.loads(run("layers", "-m", model, "-d", tmp_path / "out", "-f", "json").stdout)["rows"]
 
 

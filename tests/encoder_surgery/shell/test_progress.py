@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 import encoder_surgery.shell.progress
+from encoder_surgery.shell.log_lines import set_verbosity
 from encoder_surgery.shell.progress import StepLines, working
-from encoder_surgery.shell.verbosity import set_verbosity
 from probe.store.cached_side import CachedSide
 
 WORDS = "loss 0.123 align 0.452 uniform -2.13 cosine 0.124 rank 43.1"

@@ -238,3 +238,12 @@ def test_a_file_that_is_no_zip_points_to_build(tmp_path: Path) -> None:
 def test_metadata_marks_queries_synthetic(folder: Path) -> None:
     write_lines(folder / "queries.jsonl", ['{"_id": "q", "text": "x", "metadata": {"synthetic": "made up"}}'])
     assert read_beir(str(folder)).synthetic == "made up"
+
+
+def test_only_the_queries_of_the_split_say_how_they_were_made(tmp_path: Path) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "one"}', encoding="utf-8")
+    queries = [f'{{"_id": "{made}", "text": "two", "metadata": {{"synthetic": "{made}"}}}}' for made in ("a", "b")]
+    (tmp_path / "queries.jsonl").write_text("\n".join(queries), encoding="utf-8")
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\na\td\t1\n", encoding="utf-8")
+    assert read_beir(str(tmp_path)).synthetic == "a"

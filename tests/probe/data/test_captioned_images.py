@@ -19,12 +19,12 @@ from adaptors.healing.texts import load_heal_texts
 from probe.data.dataset import Dataset
 from probe.data.images import ImageFile, open_image
 from probe.data.loading import load_dataset
-from probe.data.summary import summarize
 from probe.data.texts import BLOCK, Texts
 from probe.documents.build import build_dataset
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, DataError
 from probe.experiments.bm25 import evaluate_bm25
+from probe.experiments.data_summary import summarize
 from probe.experiments.geometry import measure_geometry
 from probe.experiments.provenance import dataset_settings
 from probe.metrics.retrieval import Metric, score_run
@@ -167,10 +167,11 @@ def test_the_text_hash_follows_the_bytes_of_every_image(two_captions: str) -> No
     assert len({*before, *after}) == 4
 
 
-def test_a_limit_keeps_every_image_for_all_are_judged(shapes: str) -> None:
+def test_a_limit_keeps_images_of_the_captions_drawn(shapes: str) -> None:
     dataset = load_dataset(shapes, limit=3)
-    assert (len(dataset.documents), dataset.limited) == (12, False)
-    assert list(dataset.documents.read(3, 2)) == list(dataset.documents)[3:5]
+    assert (len(dataset.documents), dataset.limited) == (3, True)
+    assert {image for docs in dataset.qrels.values() for image in docs} == {name for name, _ in dataset.documents}
+    assert list(dataset.documents.read(1, 2)) == list(dataset.documents)[1:3]
     assert dataset.documents.read(BLOCK, 2) == Texts((), ())
     assert all(isinstance(text, ImageFile) for text in dataset.documents.read(0, 12).texts)
 

@@ -17,7 +17,8 @@ from probe.data import texts as texts_module
 from probe.data.corpus import Corpus
 from probe.data.loading import load_dataset
 from probe.data.records import JsonLines, ParquetRows
-from probe.data.texts import Documents, Texts, select
+from probe.data.sampling import select
+from probe.data.texts import Documents, Texts
 from probe.errors import DataError
 
 __all__ = ["use_bucket"]

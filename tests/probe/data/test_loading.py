@@ -34,8 +34,11 @@ def test_limit_keeps_every_judged_document(tmp_path: Path) -> None:
     assert dataset.limited
 
 
-def test_limit_below_the_judged_documents_keeps_them_all(tmp_path: Path) -> None:
-    assert len(load_dataset(str(make_dataset(tmp_path / "a", queries=8)), limit=1).documents) == 16
+def test_limit_below_the_judged_documents_leaves_queries_out(tmp_path: Path) -> None:
+    dataset = load_dataset(str(make_dataset(tmp_path / "a", queries=8)), limit=6)
+    judged = {document for docs in dataset.qrels.values() for document in docs}
+    assert len(dataset.queries) == 3
+    assert {name for name, _ in dataset.documents} == judged
 
 
 def test_limit_of_the_whole_corpus_limits_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """Queries of the user's own are matched with passages by id or path, and nothing of them is lost unsaid."""
 
+import json
 from pathlib import Path
 
 import pytest
+from own_documents import write_documents
 
+from probe.data.loading import load_dataset
+from probe.documents.build import BuildOptions, build_dataset
 from probe.documents.passages import Passage
 from probe.documents.query_log import QueryRow, match_queries, read_query_log
 from probe.errors import CallError, DataError
@@ -99,3 +103,17 @@ def test_queries_without_a_relevant_document_are_unjudged() -> None:
     found = match_queries([QueryRow("a", "", 1, 1), QueryRow("b", "kb7", 0, 2), QueryRow("c", "kb7", 1, 3)], PASSAGES)
     assert found.unjudged == ("a", "b")
     assert [query.text for query in found.judged] == ["c"]
+
+
+def test_a_built_set_has_own_queries_with_their_grades_and_the_others_without(tmp_path: Path) -> None:
+    log = write(tmp_path, "log.csv", "query,doc_id,grade\nships,notes.txt,2\ncompass?,kb0,1\nlost,gone.md,1\nopen,,\n")
+    options = BuildOptions(queries=log)
+    built = build_dataset(write_documents(tmp_path / "in"), tmp_path / "out", options=options)
+    dataset = load_dataset(str(built.folder), "test-own")
+    labels = {text: dataset.qrels[name] for name, text in dataset.queries}
+    assert labels == {"ships": {"notes.txt": 2}, "compass?": {"kb0": 1}}
+    records = map(json.loads, (built.folder / "queries.jsonl").read_text(encoding="utf-8").splitlines())
+    own = {record["text"] for record in records if record["metadata"]["kind"] == "own"}
+    assert own == {"ships", "compass?", "lost", "open"}
+    found = built.made.own
+    assert (len(found.judged), len(found.unjudged), found.unknown, found.example) == (2, 2, 1, "line 4: 'gone.md'")

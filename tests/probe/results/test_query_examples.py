@@ -1,5 +1,6 @@
 """Queries to look at: which are chosen, and what every encoder is said to have found."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from tiny_data import make_dataset
 from probe.data.dataset import Dataset
 from probe.data.loading import load_dataset
 from probe.data.texts import Texts
-from probe.documents.build import build_dataset
 from probe.encoding.reader import LayerReader
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
@@ -106,15 +106,17 @@ def test_the_same_examples_from_a_corpus_that_is_streamed(
     assert boards[0].examples == boards[1].examples
 
 
-def test_documents_that_were_built_from_files_name_them(tmp_path: Path) -> None:
-    words = "it crosses the valley on nine arches of grey stone, and every spring the river covers two of them."
-    for name in ("bridges.md", "mills.txt"):
-        (tmp_path / name).write_text(
-            f"The old {name} is older than the town around it. Then {words}\n", encoding="utf-8"
-        )
-    build_dataset([tmp_path / "bridges.md", tmp_path / "mills.txt"], tmp_path / "data")
-    dataset = load_dataset(str(tmp_path / "data"))
-    found = [{query: ("d1", "d2") for query in dataset.qrels}]
-    examples = choose_examples(np.array([[0.5] * len(dataset.qrels)]), found, dataset)
-    assert examples.sources == {"d1": "bridges.md", "d2": "mills.txt"}
+def test_documents_of_files_name_them(tmp_path: Path) -> None:
+    sources = {"guide/install.md#2": "guide/install.md", "my%20notes.txt": "my notes.txt"}
+    (tmp_path / "qrels").mkdir()
+    lines = [
+        json.dumps({"_id": name, "text": f"text of {name}", "metadata": {"source": path}})
+        for name, path in sources.items()
+    ]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "how to install"}', encoding="utf-8")
+    (tmp_path / "qrels" / "test.tsv").write_text("q\tguide/install.md#2\t1", encoding="utf-8")
+    dataset = load_dataset(str(tmp_path))
+    examples = choose_examples(np.array([[0.5]]), [{"q": tuple(sources)}], dataset)
+    assert examples.sources == sources
     assert choose([[0.1, 0.2]]).sources == {}

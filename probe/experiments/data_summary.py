@@ -1,6 +1,7 @@
 """Summary of a data set."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,13 +116,14 @@ def _find_example(dataset: Dataset) -> str:
     return text[:_EXAMPLE_CHARACTERS] + ("…" if len(text) > _EXAMPLE_CHARACTERS else "")
 
 
-def summary_table(summary: DataSummary) -> Table:
-    """Return the summary as a rich table."""
+def summary_table(summary: DataSummary, more: Mapping[str, str] | None = None) -> Table:
+    """Return the summary as a rich table, with further rows first."""
     least, mean, most = summary.relevant_per_query
     table = Table(title=f"{summary.name} ({summary.split})", show_header=False, title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     rows = {
+        **(more or {}),
         "documents": f"{summary.documents}{' images' if summary.images == 'documents' else ''}",
         "queries": f"{summary.queries}{' images' if summary.images == 'queries' else ''}, with relevance labels",
         "origin of queries": f"generated ({summary.synthetic})" if summary.synthetic else "not marked as generated",

@@ -22,7 +22,7 @@ _PART = 1 << 20
 # A line or paragraph longer than this is split.
 _LONGEST = 1 << 16
 # Bytes of a streamed file that decide on its encoding.
-_STREAM_SAMPLE = 1 << 22
+_STREAM_SAMPLE = 1 << 18
 _WIDE_SAMPLE = 2000
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -79,7 +79,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
 
 @contextmanager
 def open_text(path: Path) -> Iterator[IO[str]]:
-    """Open a text file of any size; its encoding is found in the first 64 KiB, and line endings are left as they are.
+    """Open a text file of any size; its encoding is found in its beginning, and line endings are left as they are.
 
     Raises:
         UnreadableFile: If it is empty, unreadable or binary.
@@ -145,8 +145,8 @@ def _find_encoding(data: bytes, declared: str | None = None) -> str:
         if data.startswith(mark):
             return encoding
     sample = data[:_SAMPLE]
-    if encoding := _find_wide(sample) or _find_escaped(sample):
-        return encoding
+    if special := _find_wide(sample) or _find_escaped(sample):
+        return special
     _refuse_binary(sample)
     for name in filter(None, ("utf-8", declared)):
         try:

@@ -59,7 +59,7 @@ def markdown_contents(text: str) -> Contents:
         raise UnreadableFile("nested too deeply") from error
 
 
-def _render_text(renderer: Any, tokens: Any, index: int, options: Any, environment: Any) -> str:
+def _render_text(renderer: Any, tokens: Any, index: int, *rest: Any) -> str:
     text = tokens[index].content
     own_id = _ID.search(text)
     anchor = f'<a id="{own_id[1]}"></a>' if own_id else ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+
 from probe.documents.boilerplate import BlockCounts, drop_boilerplate
 from probe.documents.headings import heading_phrases
 from probe.documents.passages import Passage, split_document
@@ -16,7 +18,7 @@ from probe.formats.document import Document, PartlyRead, RecordFields, SourceFil
 from probe.formats.files import SkippedFile
 from probe.formats.reading_report import ReadingReport, format_name
 from probe.formats.registry import find_format, read_documents
-from probe.metrics.duplicates import Signature, cluster_near_duplicates, signature, text_key
+from probe.metrics.duplicates import cluster_near_duplicates, signature, text_key
 from probe.store.spool import Spool
 
 __all__ = ["Intake", "PassageIds", "Progress", "is_document_file", "read_files", "read_texts", "take_in"]
@@ -84,14 +86,13 @@ class PassageIds:
         """Create an empty register."""
         self._owners: dict[str, tuple[str, int | None]] = {}
         self._counts: dict[str, int] = {}
-        self._given: dict[str, str] = {}
         self.clashes: list[str] = []
 
     def document_id(self, document: Document) -> str:
         """Return the id of a document; the file and line if another one has the same."""
         name = _without_space(document.id)
         owner = (document.path, document.line)
-        if self._given.get(name, name) == name and self._owners.setdefault(name, owner) == owner:
+        if not self._is_passage(name) and self._owners.setdefault(name, owner) == owner:
             return name
         self.clashes.append(f"'{document.id}' in {document.path}:{document.line or 1}")
         other = _without_space(f"{document.path}:{document.line or 1}")
@@ -103,8 +104,13 @@ class PassageIds:
         while True:
             count = self._counts[document] = self._counts.get(document, 0) + 1
             name = document if count == 1 else f"{document}#{count}"
-            if self._given.setdefault(name, document) == document and (count == 1 or name not in self._owners):
+            if count == 1 or name not in self._owners:
                 return name
+
+    def _is_passage(self, name: str) -> bool:
+        """Return whether a further passage of another document has a name already."""
+        document, _, number = name.rpartition("#")
+        return number.isdecimal() and 2 <= int(number) <= self._counts.get(document, 0)
 
 
 def _without_space(name: str) -> str:
@@ -144,7 +150,7 @@ def take_in(
 ) -> Intake:
     """Split documents into passages and write those that differ into a spool, a list per document."""
     intake, ids, seen = Intake(), PassageIds(), set[bytes]()
-    signatures: list[Signature] = []
+    signatures = bytearray()
     for document in documents:
         progress("splitting", 1, len(documents))
         passages = []
@@ -157,13 +163,13 @@ def take_in(
             passages.append(replace(passage, id=ids.next(passage.document)))
         for passage in passages:
             intake.terms.add_passage(f"{passage.title}\n{passage.text}")
-            signatures.append(signature(passage.text))
+            signatures += signature(passage.text).tobytes()
         for headings in {passage.headings for passage in passages if passage.headings}:
             intake.terms.add_phrases(heading_phrases(headings))
         intake.passages += len(passages)
         spool.add(passages)
     intake.clashes = ids.clashes
-    intake.near_duplicates = _near(cluster_near_duplicates(signatures))
+    intake.near_duplicates = _near(cluster_near_duplicates(np.frombuffer(signatures, np.uint8)))
     return intake
 
 

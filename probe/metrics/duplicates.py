@@ -18,7 +18,7 @@ _PERMUTATIONS = 64
 _BANDS = 16
 _PRIME = np.uint64((1 << 61) - 1)
 
-Signature = NDArray[np.uint32]
+Signature = NDArray[np.uint8]
 
 
 def text_key(text: str) -> bytes:
@@ -40,14 +40,18 @@ _FACTORS, _OFFSETS = _constants()
 
 
 def signature(text: str) -> Signature:
-    """Return the MinHash signature of a text's shingles of four words, `(64,)`."""
+    """Return the MinHash signature of a text's shingles of four words, one byte per value `(64,)`.
+
+    A byte is enough to compare by (Li and König, "b-bit minwise hashing", 2010): different minima agree in it once in
+    256 times.
+    """
     words = words_of(text) or text.split()
     count = max(1, len(words) - _SHINGLE + 1)
     shingles = {" ".join(words[start : start + _SHINGLE]) for start in range(count)}
     hashes = np.fromiter((zlib.crc32(one.encode("utf-8", "surrogatepass")) for one in shingles), np.uint64)
     # Values below 2^31 * 2^32 do not overflow.
     mixed = (hashes[:, None] * _FACTORS[None, :] + _OFFSETS[None, :]) % _PRIME
-    lowest: Signature = (mixed.min(axis=0) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    lowest: Signature = (mixed.min(axis=0) & np.uint64(0xFF)).astype(np.uint8)
     return lowest
 
 
@@ -55,20 +59,21 @@ def cluster_near_duplicates(signatures: Iterable[Signature], least: float = NEAR
     """Return a cluster number per text; texts with a near duplicate have equal numbers, others their own.
 
     Args:
-        signatures: One per text, from `signature`.
+        signatures: One per text, from `signature`; or all of them as the rows of a matrix `(N, 64)`.
         least: Similarity from which on two texts are near duplicates.
     """
-    rows = np.array(list(signatures), np.uint32).reshape(-1, _PERMUTATIONS)
+    held = signatures if isinstance(signatures, np.ndarray) else np.array(list(signatures), np.uint8)
+    rows = held.reshape(-1, _PERMUTATIONS)
     parents = list(range(len(rows)))
     width = _PERMUTATIONS // _BANDS
     for band in range(_BANDS):
         part = np.ascontiguousarray(rows[:, band * width : (band + 1) * width])
-        keys = part.view(np.uint64).reshape(len(rows), width // 2)
+        keys = part.view(np.uint32).reshape(len(rows), 1)
         _join(parents, _close_pairs(keys, rows, least))
     return [_root(parents, number) for number in range(len(rows))]
 
 
-def _close_pairs(keys: NDArray[np.uint64], rows: Signature, least: float) -> NDArray[np.int64]:
+def _close_pairs(keys: NDArray[np.uint32], rows: Signature, least: float) -> NDArray[np.int64]:
     """Return pairs of texts with an equal band whose signatures agree enough, `(P, 2)`.
 
     Of the texts with an equal band, each is compared with the one before it and with the first.

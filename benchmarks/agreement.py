@@ -20,7 +20,6 @@ from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, compare_adaptors
 from adaptors.fitting.data import FitTexts
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.documents.build import BuildOptions, build_dataset
 from probe.errors import DataError
 from probe.experiments.bm25 import BM25, evaluate_bm25
@@ -28,6 +27,7 @@ from probe.experiments.options import RunOptions
 from probe.metrics.retrieval import Metric
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 __all__ = ["Agreement", "agreement", "main", "score_encoders"]

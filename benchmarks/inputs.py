@@ -5,7 +5,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from probe.data.loading import load_dataset
+from probe.sources.loading import load_dataset
 
 __all__ = ["Skipped", "dataset_name", "find_mpnet", "first_texts", "write_corpus", "write_tiny_model"]
 

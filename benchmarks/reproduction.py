@@ -17,11 +17,11 @@ from adaptors.fitting.data import select_fit_data
 from adaptors.fitting.kinds import RECOMMENDED
 from adaptors.fitting.options import TrainOptions
 from benchmarks.inputs import find_mpnet
-from probe.data.loading import load_dataset
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 __all__ = ["draw", "main"]

@@ -10,7 +10,6 @@ from unittest.mock import patch
 from benchmarks.inputs import Skipped, first_texts
 from benchmarks.timing import Comparison
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.encoding.chunk_states import RunContext
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
@@ -23,6 +22,7 @@ from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.scale.cluster import check_ray, connected
 from probe.scale.engine import RayEngine
+from probe.sources.loading import load_dataset
 
 __all__ = ["two_workers"]
 

@@ -80,8 +80,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
 
     from tiny_data import make_dataset
 
-    from probe.data.loading import load_dataset
     from probe.data.texts import Texts
+    from probe.sources.loading import load_dataset
 
     streamed = load_dataset(str(make_dataset(tmp_path_factory.mktemp("data") / "tiny")))
     return replace(streamed, documents=Texts.gather(streamed.documents))

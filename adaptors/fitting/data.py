@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from probe.data.dataset import Dataset, refuse_images
-from probe.data.loading import as_dataset, load_dataset
 from probe.data.sampling import SampleSize
 from probe.encoding.chunk_states import (
     Progress,
@@ -27,6 +26,7 @@ from probe.errors import CallError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.vectors import Embeddings
+from probe.sources.loading import as_dataset, load_dataset
 from probe.store.store import Store
 
 __all__ = ["FitData", "FitTexts", "as_fit_texts", "final_fusion", "find_training", "gather_states", "select_fit_data"]

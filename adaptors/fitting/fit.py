@@ -13,7 +13,6 @@ from adaptors.fitting.data import FitTexts, as_fit_texts, final_fusion, select_f
 from adaptors.fitting.kinds import KINDS, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, check_type
@@ -23,6 +22,7 @@ from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import load_dataset
 from surgery.cutting.cut import EXACT
 from surgery.fusing.model import FusedModel, widths_of
 from surgery.scoring import card_section

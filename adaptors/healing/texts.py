@@ -14,7 +14,6 @@ from torch.nn.functional import normalize
 from adaptors.fitting.data import FitTexts, select_fit_data
 from adaptors.training.evaluation import evaluation_mode
 from probe.data.dataset import Dataset, refuse_images
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.documents.intake import is_document_file, read_texts
 from probe.encoding.chunk_states import (
@@ -30,6 +29,7 @@ from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, DataError, ModelError, check_type, wrong_type
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 __all__ = [

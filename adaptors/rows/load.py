@@ -12,9 +12,9 @@ from typing import Any
 from adaptors.rows.forms import Form, find_form
 from adaptors.rows.rows import Listwise, Pairwise, Pointwise, Row
 from probe.data.dataset import Dataset, Defects
-from probe.data.loading import load_dataset
 from probe.errors import CallError, DataError, check_type
 from probe.io.column_files import RECORD_FILES, column_names, column_text, finite_number, read_columns
+from probe.sources.loading import load_dataset
 
 __all__ = ["TuningData", "load_tuning_data", "pair_labelled"]
 

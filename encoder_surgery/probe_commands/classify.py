@@ -36,10 +36,10 @@ def classify(
     shuffled labels shows the chance level.
     """
     output.check("classify")
-    from probe.data.labelled_texts import load_labelled_texts
     from probe.experiments.classification import classify_layers
     from probe.experiments.linear_probe import fewest_texts
     from probe.experiments.options import RunOptions
+    from probe.sources.labelled_texts import load_labelled_texts
 
     opened = store.open()
     say(f"loading {dataset} and {model}")

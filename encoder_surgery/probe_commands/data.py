@@ -31,13 +31,13 @@ def show(
     output: FormatFlag,
 ) -> None:
     """Show whether a data set can answer the question: power, kinds of query, lengths, duplicates, defects."""
-    from probe.data.loading import load_dataset
     from probe.documents.token_count import open_counter
     from probe.errors import ProbeError
     from probe.experiments.data_inspection import inspect_dataset, inspection_rows
     from probe.experiments.data_summary import summarize, summary_table
     from probe.models.published_config import read_model_config
     from probe.models.sources import find_source
+    from probe.sources.loading import load_dataset
 
     data = load_dataset(dataset, split)
     try:

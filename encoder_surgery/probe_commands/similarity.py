@@ -31,9 +31,9 @@ def similarity(
 ) -> None:
     """Correlate cosines with the gold scores of sentence pairs at every layer (Spearman)."""
     output.check("similarity")
-    from probe.data.scored_pairs import load_scored_pairs
     from probe.experiments.options import RunOptions
     from probe.experiments.similarity import correlate_layers
+    from probe.sources.scored_pairs import load_scored_pairs
 
     opened = store.open()
     say(f"loading {dataset} and {model}")

@@ -23,7 +23,7 @@ def complete_specs(incomplete: str) -> list[str]:
 
 def complete_datasets(incomplete: str) -> list[str]:
     """Return the names of data sets, and the folders and zips, that begin with a prefix."""
-    from probe.data.beir_download import beir_names
+    from probe.sources.beir_download import beir_names
 
     return _matching(["docstrings", *beir_names()], incomplete) + _folders(incomplete, ".zip")
 

@@ -96,8 +96,8 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
 def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.fit import fit
-    from probe.data.loading import load_dataset
     from probe.experiments.options import RunOptions
+    from probe.sources.loading import load_dataset
 
     with working(request.training.checkpoint_dir) as report:
         ranking = RunOptions(

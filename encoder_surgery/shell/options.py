@@ -184,7 +184,7 @@ class DataFlags(SampleFlags):
             bm25: Whether BM25, which does not support images, reads it as well.
         """
         from probe.data.dataset import refuse_images
-        from probe.data.loading import load_dataset
+        from probe.sources.loading import load_dataset
 
         data = load_dataset(self.dataset, self.split, self.size)
         if bm25:
@@ -212,7 +212,7 @@ class StoreFolder:
             if _is_file(location):
                 raise CallError(f"--store '{self.store}' is a file: expected a folder or a new name")
             return Store(location)
-        from probe.data.beir_download import cache_folder
+        from probe.sources.beir_download import cache_folder
 
         try:
             return Store(cache_folder() / "store")

@@ -68,7 +68,7 @@ class CardFlags(SampleFlags, StoreFlags):
         if self.dataset is None:
             return ""
         from probe.data.dataset import refuse_images
-        from probe.data.loading import load_dataset
+        from probe.sources.loading import load_dataset
         from surgery.scoring import card_section
 
         with working() as report:

@@ -106,7 +106,7 @@ def _tune(
 ) -> tuple[float, ...] | None:
     """Return the best weights on a train or dev split, or None if equal weights are as good."""
     from adaptors.fitting.fusion_weights import tune_weights
-    from probe.data.loading import load_dataset
+    from probe.sources.loading import load_dataset
 
     with working() as report:
         data = load_dataset(str(card.dataset), split, drop_same_id=card.drop_same_id)

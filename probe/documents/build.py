@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probe.data.captioned_images import find_image_folder
 from probe.documents.generated import open_generator
 from probe.documents.intake import Intake, Progress, read_files, take_in
 from probe.documents.making import MadeQueries, Making, make_queries
@@ -25,6 +24,7 @@ from probe.formats.registry import FORMATS
 from probe.io.files import reason, replace_folder
 from probe.io.package_data import product_version
 from probe.io.publishing import stamp_of
+from probe.sources.captioned_images import find_image_folder
 from probe.store.spool import Spool, open_spool
 
 __all__ = ["BuildOptions", "BuiltDataset", "build_dataset"]

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from probe.data.dataset import Dataset
-from probe.data.loading import as_dataset
 from probe.data.texts import chunks
 from probe.encoding.chunk_states import Progress, silent
 from probe.encoding.maxsim import maxsim
@@ -26,6 +25,7 @@ from probe.metrics.top_k import TopK
 from probe.metrics.vectors import Embeddings
 from probe.models.loaded import LoadedModel
 from probe.results.query_examples import leaders
+from probe.sources.loading import as_dataset
 from probe.store.chunk_file import dequantize, quantize
 from probe.store.keys import CHUNK
 

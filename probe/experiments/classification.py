@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.labelled_texts import LabelledTexts, load_labelled_texts
 from probe.encoding.chunk_states import Progress, read_texts, silent
 from probe.encoding.hookpoints import with_full_model
 from probe.encoding.opening import Openable, as_reader
@@ -32,6 +31,7 @@ from probe.metrics.classification import MEASURES, intervals, measure_all, paire
 from probe.metrics.geometry import is_collapsed
 from probe.metrics.vectors import Embeddings
 from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResult, ClassificationRow
+from probe.sources.labelled_texts import LabelledTexts, load_labelled_texts
 
 __all__ = ["classify_layers", "rank_probes"]
 

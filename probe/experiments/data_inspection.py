@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from probe.data.beir import find_records, find_root
 from probe.data.dataset import Dataset, Defects
 from probe.data.qrels import find_qrels, list_splits, read_judgements
 from probe.data.sampling import SampleSize, sample
@@ -17,6 +16,7 @@ from probe.errors import CallError, DataError
 from probe.experiments.bm25 import check_bm25, evaluate_bm25
 from probe.metrics.duplicates import cluster_near_duplicates, signature
 from probe.metrics.retrieval import Metric
+from probe.sources.beir import find_records, find_root
 
 __all__ = ["DataInspection", "KindOfQuery", "inspect_dataset", "inspection_rows"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from probe.data.dataset import Dataset, refuse_images
-from probe.data.loading import as_dataset
 from probe.data.texts import spread
 from probe.encoding.chunk_states import RunContext, prompted_documents, prompted_queries, read_states
 from probe.encoding.hookpoints import select_hookpoints
@@ -32,6 +31,7 @@ from probe.metrics.geometry import (
 )
 from probe.metrics.vectors import Embeddings
 from probe.results.geometry import GeometryResult, GeometryRow
+from probe.sources.loading import as_dataset
 
 __all__ = ["SAMPLE", "measure_candidates", "measure_geometry"]
 

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from probe.data.captioned_images import find_image_folder
 from probe.data.dataset import Dataset
-from probe.data.loading import as_dataset
 from probe.encoding.hookpoints import for_similarity, with_full_model
 from probe.encoding.opening import Openable, as_reader
 from probe.encoding.reader import LayerReader
@@ -16,6 +14,8 @@ from probe.experiments.ranking import Candidate, rank_candidates
 from probe.experiments.two_towers import open_towers, rank_towers
 from probe.layers.hookpoint import Hookpoint, Layers
 from probe.results.leaderboard import Leaderboard
+from probe.sources.captioned_images import find_image_folder
+from probe.sources.loading import as_dataset
 
 __all__ = ["rank_layers"]
 

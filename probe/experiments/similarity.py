@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.scored_pairs import ScoredPairs, load_scored_pairs
 from probe.encoding.chunk_states import read_texts
 from probe.encoding.hookpoints import with_full_model
 from probe.encoding.opening import Openable, as_reader
@@ -21,6 +20,7 @@ from probe.metrics.geometry import is_collapsed
 from probe.metrics.significance import percentile_intervals
 from probe.metrics.vectors import Embeddings, unit
 from probe.results.similarity import SimilarityResult, SimilarityRow
+from probe.sources.scored_pairs import ScoredPairs, load_scored_pairs
 
 __all__ = ["correlate_layers", "rank_correlations"]
 

@@ -6,7 +6,6 @@ from itertools import chain, product
 from pathlib import Path
 
 from probe.data.dataset import Dataset
-from probe.data.loading import as_dataset
 from probe.encoding.hookpoints import for_similarity, select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
@@ -33,6 +32,7 @@ from probe.metrics.similarity import OWN
 from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import as_dataset
 from probe.store.store import Store
 
 __all__ = ["ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_specs"]

@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from probe.data.beir_download import cache_folder
 from probe.errors import ModelError, first_line
 from probe.io.files import replace_folder
 from probe.io.model_files import ADAPTER_CONFIG, file_set, find_transformer_part, read_object, weight_files
 from probe.io.safetensors_files import check_weights
+from probe.sources.beir_download import cache_folder
 
 __all__ = ["has_adapter", "merge_adapter"]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.data.sampling import SampleSize
 from probe.data.texts import Documents, Texts
 from probe.errors import CallError, DataError, ModelError, ProbeError, first_line
+from probe.sources.loading import load_dataset
 
 __all__ = ["CorpusSetup", "DatasetSource", "FlowControl", "explain", "number_chunks", "set_up_corpus"]
 

@@ -16,12 +16,12 @@ import pytest
 from clean_environment import build_distributions, make_environment
 from tiny_data import make_dataset
 
-from probe.data.docstrings import read_docstrings
-from probe.data.loading import load_dataset
 from probe.encoding.opening import open_reader
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.models.options import LoadOptions
+from probe.sources.docstrings import read_docstrings
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -41,8 +41,8 @@ with contextlib.redirect_stdout(io.StringIO()) as warm:
          "--store", store, "-f", "json"], standalone_mode=False)
 warm_imports = [name for name in ("transformers", "sentence_transformers", "sklearn", "scipy") if name in sys.modules]
 import probe
-from probe.data.loading import load_dataset
-from probe.data.docstrings import read_docstrings
+from probe.sources.loading import load_dataset
+from probe.sources.docstrings import read_docstrings
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.experiments.layers import rank_layers

@@ -9,7 +9,6 @@ from sentence_transformers import SentenceTransformer
 
 from adaptors.encoders.specs import resolve_specs
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding.truncation import truncate
 from probe.evaluation.evaluate import evaluate
@@ -19,6 +18,7 @@ from probe.metrics.top_k import TopK, cosines
 from probe.metrics.vectors import unit
 from probe.models.loading import load_model
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import load_dataset
 from surgery.cutting.cut import cut
 from surgery.saving.save import save
 

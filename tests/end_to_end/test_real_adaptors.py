@@ -11,12 +11,12 @@ from adaptors.fitting.data import FitData, FitTexts, _positives
 from adaptors.fitting.distil import fit_distil
 from adaptors.fitting.network import fit_network
 from adaptors.fitting.options import TrainOptions
-from probe.data.loading import load_dataset
 from probe.encoding.reader import LayerReader
 from probe.metrics.retrieval import score_run
 from probe.metrics.top_k import TopK, cosines
 from probe.metrics.vectors import unit
 from probe.models.loading import load_model
+from probe.sources.loading import load_dataset
 
 SCIFACT = str(DATA / "scifact.zip")
 pytestmark = REAL

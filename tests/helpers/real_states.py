@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probe.data.loading import load_dataset
 from probe.encoding import chunk_states as states
 from probe.encoding.reader import LayerReader
 from probe.experiments.layers import rank_layers
@@ -17,6 +16,7 @@ from probe.metrics.vectors import Embeddings
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import load_dataset
 from probe.store.chunk_file import quantize
 
 __all__ = ["DATA", "FLOAT32", "NDCG", "REAL", "Spied", "rank_minilm", "read_scifact"]

@@ -27,7 +27,7 @@ def shrink_examples(cache: Path) -> Iterator[None]:
     # What is first imported below would keep these entries for other files' tests.
     import_module("probe.results.known_models")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.data.docstrings._MODULES", modules)
+        patch.setattr("probe.sources.docstrings._MODULES", modules)
         patch.setattr("probe.models.catalog.list_entries", lambda: entries)
         patch.setenv("ENCODER_SURGERY_CACHE", str(cache))
         # A fresh process takes seconds to start; tests of the saved folders have theirs.

@@ -215,7 +215,7 @@ def test_a_wrong_call_is_refused_before_data_is_had_or_text_encoded(
     call: Callable[[str], object], bert: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for reads in ("beir_download.download_beir", "docstrings.read_docstrings", "loading.download_beir"):
-        monkeypatch.setattr(f"probe.data.{reads}", lambda *args, **named: pytest.fail("data was had"))
+        monkeypatch.setattr(f"probe.sources.{reads}", lambda *args, **named: pytest.fail("data was had"))
     monkeypatch.setattr(probe.LayerReader, "prepare", lambda *args, **named: pytest.fail("a text was read"))
     with pytest.raises(probe.ProbeError) as caught:
         call(bert)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import cli
 from adaptors.encoders.description import SavedDescription, TrainedOn, describe_trained, read_adaptor, seen_texts
 from adaptors.encoders.folder import open_adapted
-from probe.data.loading import load_dataset
 from probe.data.training_record import read_learned
+from probe.sources.loading import load_dataset
 
 
 def test_a_data_set_with_a_plus_in_its_name_keeps_its_hash(

@@ -69,7 +69,7 @@ def test_a_fusion_joins_its_parts(bert: str) -> None:
 
 @pytest.mark.parametrize("kind", ["fused", "adapted"])
 def test_a_saved_folder_scores_as_its_row(kind: str, folders: dict[str, str], tmp_path: Path) -> None:
-    from probe.data.loading import load_dataset
+    from probe.sources.loading import load_dataset
 
     dataset = load_dataset(str(make_dataset(tmp_path / "tiny")))
     encoder = load_encoder(folders[kind], OPTIONS)

@@ -24,10 +24,10 @@ from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.parameters import Scope
 from adaptors.finetuning.rounds import train_rounds
 from adaptors.finetuning.saved import Tuned, save_tuned
-from probe.data.loading import load_dataset
 from probe.encoding.protocols import Encoder
 from probe.errors import CallError, ModelError
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 from surgery.saving.fresh_process import check_encoder
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

@@ -8,7 +8,6 @@ from drawn_pairs import LEARNING, UNSEEN, DrawnPairs, draw_pairs, embed_sides, r
 
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.parameters import Scope
-from probe.data.loading import load_dataset
 from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.opening import open_reader
 from probe.experiments.options import RunOptions
@@ -16,6 +15,7 @@ from probe.experiments.two_towers import open_towers, rank_towers
 from probe.layers.hookpoint import model_of
 from probe.metrics.retrieval import Metric
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 CHANCE = 1 / UNSEEN

@@ -26,11 +26,11 @@ from adaptors.finetuning.two_towers import PairedModel
 from adaptors.rows.hard_negatives import MineOptions, candidate_texts
 from adaptors.rows.load import TuningData, load_tuning_data
 from adaptors.rows.rows import Pairwise
-from probe.data.loading import load_dataset
 from probe.encoding.opening import open_reader
 from probe.errors import CallError
 from probe.metrics.vectors import Embeddings
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 LONGEST = "a red circle at the top left and a small blue square at the bottom right corner of the drawing"

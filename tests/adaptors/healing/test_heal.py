@@ -25,12 +25,12 @@ from adaptors.fitting.data import select_fit_data
 from adaptors.healing.texts import HealTexts, draw_batches, gather_heal_texts
 from adaptors.healing.trainer import HealOptions, train_student
 from adaptors.losses.distillation import HealLoss
-from probe.data.loading import load_dataset
 from probe.encoding.chunk_states import prompted_documents, read_states
 from probe.encoding.opening import open_reader
 from probe.errors import CallError, ModelError, TrainingError
 from probe.evaluation.records import AdaptorFacts
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 
 OPTIONS = HealOptions(steps=30, batch_size=8, lr=5e-3, bfloat16=False)
 

@@ -13,11 +13,11 @@ from torch.nn.functional import normalize
 
 from adaptors.fitting.data import select_fit_data
 from adaptors.healing.texts import gather_heal_texts, load_heal_texts
-from probe.data.loading import load_dataset
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, DataError
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 

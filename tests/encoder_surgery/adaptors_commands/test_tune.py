@@ -134,7 +134,7 @@ def test_prefixes_have_the_usual_lengths_unless_others_are_given(tune: Callable[
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_data_set_is_read_once(tune: Callable[..., Result], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from probe.data import loading as dataset_loading
+    from probe.sources import loading as dataset_loading
 
     read, splits = dataset_loading.read_beir, []
 

@@ -22,13 +22,13 @@ from typer.testing import Result
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.finetuning.two_towers import PairedModel
 from probe.data.images import ImageFile, open_image
-from probe.data.loading import load_dataset
 from probe.data.training_record import read_learned
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.opening import open_reader
 from probe.encoding.protocols import Encoder
 from probe.errors import ModelError
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 from surgery.saving.fresh_process import check_pair
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

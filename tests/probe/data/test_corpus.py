@@ -15,11 +15,11 @@ from probe.data import corpus as corpus_module
 from probe.data import records as parquet_records
 from probe.data import texts as texts_module
 from probe.data.corpus import Corpus
-from probe.data.loading import load_dataset
 from probe.data.records import JsonLines, ParquetRows
 from probe.data.sampling import select
 from probe.data.texts import Documents, Texts
 from probe.errors import DataError
+from probe.sources.loading import load_dataset
 
 __all__ = ["use_bucket"]
 

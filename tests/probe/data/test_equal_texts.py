@@ -10,9 +10,7 @@ import pytest
 from beir_forms import to_parquet
 from tiny_data import write_beir, write_lines
 
-from probe.data import beir_download
 from probe.data.dataset import BEIR_ID_RULE, ID_RULE, Dataset
-from probe.data.loading import load_dataset
 from probe.data.sampling import select
 from probe.data.texts import Documents, EqualTexts, TextKeys, Texts
 from probe.errors import CallError
@@ -21,6 +19,8 @@ from probe.experiments.bm25 import evaluate_bm25
 from probe.experiments.data_summary import summarize
 from probe.experiments.provenance import dataset_settings
 from probe.metrics.retrieval import Metric
+from probe.sources import beir_download
+from probe.sources.loading import load_dataset
 
 TEXTS = ["one", "two", "one", "", "three", "two", "", "one"]
 FIRST = Metric("success", 1)
@@ -132,7 +132,7 @@ def test_ids_in_memory_that_metrics_cannot_tell_apart_are_refused(side: str) -> 
 
 def test_a_set_that_beir_publishes_is_scored_by_its_rule(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = beir_download.read_table
-    sizes = {**real("data", "beir"), "documents": {"quora": 4}}
+    sizes = {**real("sources", "beir"), "documents": {"quora": 4}}
     monkeypatch.setattr(beir_download, "read_table", lambda *names: sizes)
     assert not load_dataset(str(shared)).drop_same_id
     dataset = load_dataset(str(shared.rename(shared.with_name("quora"))), limit=3)

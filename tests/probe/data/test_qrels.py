@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tiny_data import write_beir, write_lines, zip_folder
 
-from probe.data.beir import read_beir
 from probe.data.dataset import Dataset
 from probe.data.qrels import list_splits
 from probe.errors import DataError
+from probe.sources.beir import read_beir
 
 QRELS = {"q": {"1": 1, "2": 0}, "7": {"2": 3}}
 

@@ -15,10 +15,10 @@ from tiny_data import make_dataset, write_beir, write_lines
 from typer.testing import CliRunner, Result
 
 import cli
-from probe.data.beir import read_beir
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError, ProbeError
+from probe.sources.beir import read_beir
+from probe.sources.loading import load_dataset
 
 __all__ = ["use_bucket"]
 

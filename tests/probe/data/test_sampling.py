@@ -8,10 +8,10 @@ import pytest
 from tiny_data import make_dataset
 
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.data.sampling import SampleSize, sample
 from probe.data.texts import Texts
 from probe.errors import CallError
+from probe.sources.loading import load_dataset
 
 JUDGED = [f"d{number}" for number in range(400)]
 

@@ -11,10 +11,10 @@ from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset, write_lines
 from tiny_tuning import pairs_file, run_command, tuner
 
-from probe.data.loading import load_dataset
 from probe.data.training_record import Learned, join_learned, read_learned, write_learned
 from probe.encoding.opening import open_reader
 from probe.errors import ModelError
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 

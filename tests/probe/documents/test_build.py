@@ -10,10 +10,10 @@ import pytest
 from own_documents import TOPICS, section, write_documents
 from tiny_data import write_lines
 
-from probe.data.loading import load_dataset
 from probe.documents.build import BuildOptions, BuiltDataset, build_dataset
 from probe.errors import CallError, DataError
 from probe.formats.document import RecordFields
+from probe.sources.loading import load_dataset
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

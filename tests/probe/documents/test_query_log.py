@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from own_documents import write_documents
 
-from probe.data.loading import load_dataset
 from probe.documents.build import BuildOptions, build_dataset
 from probe.documents.passages import Passage
 from probe.documents.query_log import QueryRow, match_queries, read_query_log
 from probe.errors import CallError, DataError
+from probe.sources.loading import load_dataset
 
 PASSAGES = [
     Passage(document, path, (), (), id=name)

@@ -15,7 +15,6 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from probe.data.dataset import Dataset
 from probe.data.images import ImageFile
-from probe.data.loading import load_dataset
 from probe.encoding import tower_reader
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
@@ -23,6 +22,7 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.metrics.vectors import Embeddings
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

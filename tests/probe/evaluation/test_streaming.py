@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tiny_data import write_beir, write_lines
 
-from probe.data.loading import load_dataset
 from probe.data.sampling import select
 from probe.data.texts import Texts, chunks
 from probe.errors import DataError
@@ -18,6 +17,7 @@ from probe.evaluation.evaluate import evaluate
 from probe.evaluation.records import Evaluation
 from probe.metrics.retrieval import Metric
 from probe.metrics.vectors import Embeddings
+from probe.sources.loading import load_dataset
 
 
 class Hashing:

@@ -20,7 +20,6 @@ from tiny_models import WORDS
 from typer.testing import CliRunner, Result
 
 import cli
-from probe.data.labelled_texts import LabelledTexts, limit_texts, load_labelled_texts
 from probe.data.texts import Texts
 from probe.errors import ProbeError
 from probe.experiments.classification import rank_probes
@@ -38,6 +37,7 @@ from probe.metrics import classification as class_scores
 from probe.metrics.classification import MEASURES, intervals, measure_all, paired_test
 from probe.metrics.vectors import Embeddings
 from probe.results.classification import MAJORITY, SHUFFLED, ClassificationRow
+from probe.sources.labelled_texts import LabelledTexts, limit_texts, load_labelled_texts
 
 DICE = np.random.default_rng(5)
 TRUTH = np.arange(120) % 3

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tiny_data import make_dataset
 
-from probe.data.loading import load_dataset
 from probe.experiments import data_inspection
 from probe.experiments.data_inspection import DataInspection, inspect_dataset, inspection_rows
+from probe.sources.loading import load_dataset
 
 
 def inspect(folder: Path, longest: int = 5) -> DataInspection:

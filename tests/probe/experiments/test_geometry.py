@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 
 import cli
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding.chunk_states import prompted_documents, prompted_queries, read_states
 from probe.encoding.hookpoints import select_hookpoints
@@ -35,6 +34,7 @@ from probe.metrics.geometry import (
 from probe.metrics.vectors import Embeddings
 from probe.models.options import LoadOptions
 from probe.results.geometry import GeometryResult, GeometryRow
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu")

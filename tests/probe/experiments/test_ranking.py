@@ -10,7 +10,6 @@ import torch
 from tiny_data import make_dataset, without_times
 
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
@@ -26,6 +25,7 @@ from probe.metrics.retrieval import Metric
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
+from probe.sources.loading import load_dataset
 from surgery.cutting.cut import cut
 from surgery.saving.heads import OutputHead
 from surgery.saving.save import save

@@ -15,7 +15,6 @@ from typer.testing import CliRunner, Result
 
 import cli
 from probe.data.dataset import Dataset
-from probe.data.scored_pairs import ScoredPairs, limit_pairs, load_scored_pairs
 from probe.data.texts import Texts
 from probe.errors import ProbeError
 from probe.experiments.similarity import rank_correlations
@@ -23,6 +22,7 @@ from probe.layers.hookpoint import Hookpoint
 from probe.metrics import correlation
 from probe.metrics.correlation import highest_spearman, paired_bootstrap, pearson, resample_spearman, spearman
 from probe.metrics.vectors import Embeddings
+from probe.sources.scored_pairs import ScoredPairs, limit_pairs, load_scored_pairs
 
 ROW_KEYS = [
     "rank",
@@ -145,7 +145,7 @@ def test_a_docstring_is_never_paired_with_its_own_package_for_the_score_0(monkey
     texts = Texts(tuple(names), tuple(f"text {name}" for name in names))
     summaries = Texts(tuple(f"? {name}" for name in names), tuple(names))
     small = Dataset("docstrings", "test", texts, summaries, {})
-    monkeypatch.setattr("probe.data.docstrings.read_docstrings", lambda: small)
+    monkeypatch.setattr("probe.sources.docstrings.read_docstrings", lambda: small)
     packages = [*["numpy"] * 7, "standard library", "standard library", "torch"]
     pairs = load_scored_pairs("docstrings")
     unlike = [pair for pair, score in zip(pairs.pairs, pairs.scores, strict=True) if score == 0]

@@ -17,7 +17,6 @@ from typer.testing import CliRunner, Result
 import cli
 from adaptors.encoders.specs import resolve_sides, resolve_specs
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.encoding import tower_reader
 from probe.encoding.chunk_states import RunContext, prompted_documents, read_states
 from probe.encoding.opening import open_reader
@@ -30,6 +29,7 @@ from probe.metrics.vectors import Embeddings
 from probe.models.options import LoadOptions
 from probe.results.charts import chart_leaderboard
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import load_dataset
 from probe.store.chunk_file import dequantize, quantize
 from probe.store.store import Store
 

@@ -8,11 +8,11 @@ import pytest
 from report_pages import Reported, make_results
 
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.errors import CallError
 from probe.results.leaderboard import Leaderboard
 from probe.results.load import read_result
+from probe.sources.loading import load_dataset
 
 
 @pytest.fixture(scope="module")

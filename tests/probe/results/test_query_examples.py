@@ -9,7 +9,6 @@ import pytest
 from tiny_data import make_dataset
 
 from probe.data.dataset import Dataset
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding.reader import LayerReader
 from probe.experiments.layers import rank_layers
@@ -17,6 +16,7 @@ from probe.experiments.options import RunOptions
 from probe.metrics.retrieval import Metric, score_run
 from probe.models.loaded import LoadedModel
 from probe.results.query_examples import LEADERS, Examples, choose_examples, leaders
+from probe.sources.loading import load_dataset
 
 
 def asked(count: int) -> Dataset:

@@ -23,7 +23,6 @@ from typer.testing import CliRunner
 import cli
 from adaptors.encoders.specs import resolve_specs
 from probe import rank
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.encoding import chunk_states as states
 from probe.errors import CallError
@@ -38,6 +37,7 @@ from probe.scale.corpus import DatasetSource, set_up_corpus
 from probe.scale.engine import RayEngine
 from probe.scale.worker import ChunkResult, ChunkWorker
 from probe.scale.worker_setup import WorkerSetup, set_up_workers
+from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
 ray = pytest.importorskip("ray.data", reason="the extra ray is not installed") and __import__("ray")

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from tiny_data import make_dataset, zip_folder
 
-from probe.data.loading import load_dataset
 from probe.errors import CallError, DataError, ModelError, ProbeError
 from probe.evaluation.scan import ChunkFound
 from probe.evaluation.tracker import ChunkTopK
 from probe.scale.corpus import DatasetSource, FlowControl, number_chunks, set_up_corpus
 from probe.scale.engine import Tally, _count_workers, _gpus_of_worker
 from probe.scale.worker import ChunkResult
+from probe.sources.loading import load_dataset
 
 
 @pytest.fixture

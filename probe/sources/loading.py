@@ -4,14 +4,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from probe.data.beir import read_beir
-from probe.data.beir_download import beir_names, download_beir
-from probe.data.captioned_images import find_image_folder, read_image_folder
 from probe.data.dataset import DEFAULT_DATASET, Dataset
-from probe.data.docstrings import read_docstrings
 from probe.data.sampling import SampleSize, sample
 from probe.errors import CallError, DataError, check_type, did_you_mean
 from probe.io.locations import is_url
+from probe.sources.beir import read_beir
+from probe.sources.beir_download import beir_names, download_beir
+from probe.sources.captioned_images import find_image_folder, read_image_folder
+from probe.sources.docstrings import read_docstrings
 
 __all__ = ["as_dataset", "load_dataset"]
 

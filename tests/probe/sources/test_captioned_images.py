@@ -18,7 +18,6 @@ from adaptors.fitting.fusion_weights import tune_weights
 from adaptors.healing.texts import load_heal_texts
 from probe.data.dataset import Dataset
 from probe.data.images import ImageFile, open_image
-from probe.data.loading import load_dataset
 from probe.data.texts import BLOCK, Texts
 from probe.documents.build import build_dataset
 from probe.encoding.reader import LayerReader
@@ -30,6 +29,7 @@ from probe.experiments.provenance import dataset_settings
 from probe.metrics.retrieval import Metric, score_run
 from probe.models.loaded import LoadedModel
 from probe.results.query_examples import choose_examples
+from probe.sources.loading import load_dataset
 
 
 def write(folder: Path, *lines: Any, images: tuple[str, ...] = ("a.png", "b.png")) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from probe.data.beir import CAPTION_FILES, list_files
 from probe.data.dataset import Dataset, Defects, Qrels
 from probe.data.images import ImageFile, check_pillow
 from probe.data.qrels import choose_split
@@ -15,6 +14,7 @@ from probe.data.records import check_id
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError
 from probe.io.text_lines import SURROGATE, label, parse_json, read_lines, replace_surrogates
+from probe.sources.beir import CAPTION_FILES, list_files
 
 __all__ = ["Caption", "ImageFolder", "find_image_folder", "read_captions", "read_image_folder"]
 

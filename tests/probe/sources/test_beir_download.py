@@ -8,10 +8,10 @@ import pytest
 import requests
 from tiny_data import make_dataset, write_lines, zip_folder
 
-from probe.data import beir_download as download
-from probe.data.beir_download import beir_names, cache_folder, download_beir
-from probe.data.loading import load_dataset
 from probe.errors import DataError
+from probe.sources import beir_download as download
+from probe.sources.beir_download import beir_names, cache_folder, download_beir
+from probe.sources.loading import load_dataset
 
 
 class Answer:

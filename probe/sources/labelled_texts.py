@@ -91,7 +91,7 @@ def limit_texts(texts: LabelledTexts, limit: int, fewest: int) -> LabelledTexts:
 
 
 def _label_docstrings() -> LabelledTexts:
-    from probe.data.docstrings import package_of, read_docstrings
+    from probe.sources.docstrings import package_of, read_docstrings
 
     documents = Texts.gather(read_docstrings().documents)
     return LabelledTexts(DEFAULT_DATASET, documents, tuple(map(package_of, documents.ids)), PACKAGES)

@@ -5,7 +5,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from probe.data.beir_download import beir_documents
 from probe.data.corpus import scan_corpus
 from probe.data.dataset import Dataset, Defects
 from probe.data.qrels import build_qrels, choose_split, find_qrels, is_hidden, list_splits, read_judgements
@@ -15,6 +14,7 @@ from probe.errors import CallError, DataError, first_line
 from probe.io.locations import is_url, locate
 from probe.io.remote_path import RemotePath
 from probe.io.text_lines import UNREADABLE
+from probe.sources.beir_download import beir_documents
 
 __all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files", "read_beir"]
 

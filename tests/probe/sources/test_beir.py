@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tiny_data import make_dataset, write_beir, write_lines, zip_folder
 
-from probe.data.beir import read_beir
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError
+from probe.sources.beir import read_beir
 
 HEADER = "query-id\tcorpus-id\tscore"
 

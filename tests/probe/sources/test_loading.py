@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tiny_data import make_dataset, write_beir, zip_folder
 
-from probe.data.loading import load_dataset
 from probe.data.texts import Texts
 from probe.errors import CallError, DataError
+from probe.sources.loading import load_dataset
 
 
 def test_folder_and_zip_give_the_same_data_set(tmp_path: Path) -> None:

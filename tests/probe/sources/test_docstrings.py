@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from probe.data.dataset import Dataset
-from probe.data.docstrings import SYNTHETIC, read_docstrings
 from probe.errors import CallError
+from probe.sources.docstrings import SYNTHETIC, read_docstrings
 
 
 @pytest.fixture(scope="module")

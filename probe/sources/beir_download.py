@@ -33,12 +33,12 @@ def _unwritable(folder: Path, error: object) -> str:
 
 def beir_names() -> list[str]:
     """Return the names of the data sets that BEIR publishes."""
-    return sorted(read_table("data", "beir")["md5"])
+    return sorted(read_table("sources", "beir")["md5"])
 
 
 def beir_documents(name: str) -> int | None:
     """Return the document count of a published BEIR data set, or None for other names."""
-    documents: int | None = read_table("data", "beir")["documents"].get(name)
+    documents: int | None = read_table("sources", "beir")["documents"].get(name)
     return documents
 
 
@@ -51,7 +51,7 @@ def download_beir(name: str) -> Path:
     import pooch
     import requests
 
-    reference = read_table("data", "beir")
+    reference = read_table("sources", "beir")
     address = reference["address"].format(name=name)
     folder = cache_folder() / "beir"
     try:

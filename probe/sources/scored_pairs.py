@@ -122,7 +122,7 @@ def _select(parts: tuple[Texts, ...], used: set[int]) -> tuple[Texts, ...]:
 
 def _pair_docstrings() -> ScoredPairs:
     """Pair every summary line with one docstring, alternating over the three scores."""
-    from probe.data.docstrings import package_of, read_docstrings
+    from probe.sources.docstrings import package_of, read_docstrings
 
     dataset = read_docstrings()
     documents = Texts.gather(dataset.documents)

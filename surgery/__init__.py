@@ -1,4 +1,4 @@
-"""Change encoders: cut, keep chosen blocks, fuse; save the result as a model."""
+"""Change encoders: cut, keep chosen blocks, fuse, trim the vocabulary; save the result as a model."""
 
 from importlib import import_module
 from typing import Any
@@ -13,6 +13,7 @@ _HOMES = {
     "keep": "cutting.cut",
     "open_fused": "fusing.folder",
     "save": "fusing.folder",
+    "trim": "vocabulary.trim",
 }
 
 __all__ = list(_HOMES)

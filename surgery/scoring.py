@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import own_pooling
+from probe.encoding.opening import name_reader
 from probe.encoding.reader import LayerReader
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
@@ -16,7 +17,7 @@ from probe.results.leaderboard import Leaderboard
 from surgery.cutting.cut import keep
 from surgery.fusing.model import FusedModel
 
-__all__ = ["card_section", "score_cut", "score_fused", "score_kept"]
+__all__ = ["card_section", "score_cut", "score_fused", "score_kept", "score_trimmed"]
 
 
 def score_cut(
@@ -54,6 +55,20 @@ def score_fused(model: FusedModel, dataset: Dataset, options: RunOptions) -> Lea
     weighted = replace(fusion, name=f"{fusion} (weights {weights})")
     equal = replace(fusion, weights=None, method="concat" if fusion.method == "concat" else "mean")
     return rank_candidates(candidates, dataset, str(fusion.points[0]), options=options, fusions=[weighted, equal])
+
+
+def score_trimmed(
+    original: LayerReader, trimmed: LayerReader, tokens: int, *, dataset: Dataset, options: RunOptions
+) -> Leaderboard:
+    """Rank a model with fewer tokens, read from its files, beside the original, by their own vectors."""
+    name = f"{original.model.source.name}, {tokens} tokens"
+    renamed = name_reader(trimmed, name)
+    candidates = [Candidate(reader, (_own_vectors(reader),)) for reader in (original, renamed)]
+    return rank_candidates(candidates, dataset, str(_own_vectors(original)), options=options)
+
+
+def _own_vectors(reader: LayerReader) -> Hookpoint:
+    return Hookpoint(reader.model.source.name, reader.model.depth, own_pooling(reader.model))
 
 
 def card_section(board: Leaderboard) -> str:

@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("documents",),
         ("plots", "report", "scale"),
     ),
-    "surgery": (("cutting",), ("saving",), ("fusing",), ("inspection", "scoring"), ("fused_module",)),
+    "surgery": (("cutting",), ("saving",), ("vocabulary",), ("fusing",), ("inspection", "scoring"), ("fused_module",)),
     "adaptors": (
         ("modules",),
         ("losses",),

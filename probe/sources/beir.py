@@ -16,7 +16,7 @@ from probe.io.remote_path import RemotePath
 from probe.io.text_lines import UNREADABLE
 from probe.sources.beir_download import beir_documents
 
-__all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files", "read_beir"]
+__all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files", "read_beir", "read_queries"]
 
 
 def read_beir(path: str, split: str | None = None, name: str | None = None, *, drop_same_id: bool = False) -> Dataset:
@@ -41,7 +41,7 @@ def read_beir(path: str, split: str | None = None, name: str | None = None, *, d
     chosen = choose_split(list_splits(root), split, path)
     defects = Defects()
     judgements = list(read_judgements(find_qrels(root, chosen, defects), defects))
-    queries, made = _read_queries(find_records(root, "queries"), defects)
+    queries, made = read_queries(find_records(root, "queries"), defects)
     judged = {judgement.document for judgement in judgements}
     scan = scan_corpus(find_records(root, "corpus"), judged, dict(queries), defects=defects)
     name = name or _name_of(path)
@@ -66,8 +66,12 @@ def _name_of(path: str) -> str:
     return folder.name.removesuffix(".zip")
 
 
-def _read_queries(records: Records, defects: Defects) -> tuple[Texts, dict[str, str]]:
-    """Return the queries, and how each generated one was made."""
+def read_queries(records: Records, defects: Defects) -> tuple[Texts, dict[str, str]]:
+    """Return the queries, and how each generated one was made.
+
+    Raises:
+        DataError: If a record is malformed or an id is not unique.
+    """
     ids: list[str] = []
     texts: list[str] = []
     made: dict[str, str] = {}

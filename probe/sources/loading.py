@@ -13,7 +13,7 @@ from probe.sources.beir_download import beir_names, download_beir
 from probe.sources.captioned_images import find_image_folder, read_image_folder
 from probe.sources.docstrings import read_docstrings
 
-__all__ = ["as_dataset", "load_dataset"]
+__all__ = ["as_dataset", "find_or_fetch", "load_dataset"]
 
 
 def load_dataset(
@@ -70,10 +70,16 @@ def _load(name: str, split: str | None, *, drop_same_id: bool) -> Dataset:
         return read_beir(name, split, drop_same_id=drop_same_id)
     if name == DEFAULT_DATASET:
         return replace(read_docstrings(split), drop_same_id=drop_same_id)
-    return read_beir(_fetch(name), split, name=name, drop_same_id=True)
+    return read_beir(find_or_fetch(name), split, name=name, drop_same_id=True)
 
 
-def _fetch(name: str) -> str:
+def find_or_fetch(name: str) -> str:
+    """Return the folder of one of BEIR's data sets, downloaded if it is not in the cache.
+
+    Raises:
+        CallError: If BEIR has no data set of this name.
+        DataError: If it cannot be downloaded.
+    """
     if name in beir_names():
         return str(download_beir(name))
     if os.sep in name or name.endswith(".zip") or name.startswith("."):

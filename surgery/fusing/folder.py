@@ -23,6 +23,8 @@ from surgery.saving.heads import OutputHead
 from surgery.saving.origin import join_origins
 from surgery.saving.save import save as save_cut
 from surgery.saving.save import save_folder, write_model
+from surgery.vocabulary.model import TrimmedModel
+from surgery.vocabulary.save import check_trimmed, write_trimmed_model
 
 __all__ = ["FUSED_MODULE", "FUSED_MODULES", "is_fused", "open_fused", "save", "write_fused"]
 
@@ -57,7 +59,7 @@ def is_fused(folder: str | Path) -> bool:
 
 
 def save(
-    model: CutModel | FusedModel,
+    model: CutModel | FusedModel | TrimmedModel,
     out: str | Path,
     head: OutputHead | None = None,
     *,
@@ -68,13 +70,14 @@ def save(
     """Save a model as a folder that sentence-transformers loads.
 
     Args:
-        model: The result of `cut`, `keep` or `fuse`.
+        model: The result of `cut`, `keep`, `fuse` or `trim`.
         out: Folder to create; it is written completely or not at all.
         head: Pooling and modules after the blocks of a cut model; default: its own pooling.
         force: Replace a folder written by an earlier save.
         check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
             load the folder in this process and compare its vectors with the model's.
-        scores: Retrieval scores of a fused model, in Markdown, for its card; those of a cut model are in its head.
+        scores: Retrieval scores of a fused or trimmed model, in Markdown, for its card; those of a cut model are in its
+            head.
 
     Returns:
         The folder.
@@ -83,9 +86,12 @@ def save(
         CallError: The folder exists, or the model has no pooling and none was given.
         ModelError: The files cannot be written.
     """
-    check_type("model", model, CutModel | FusedModel, expected="the result of cut, keep or fuse")
+    check_type("model", model, CutModel | FusedModel | TrimmedModel, expected="the result of cut, keep, fuse or trim")
     if isinstance(model, CutModel):
         return save_cut(model, Path(out), head, force=force, check=check)
+    if isinstance(model, TrimmedModel):
+        compare = check or (lambda folder: check_trimmed(folder, model))
+        return save_folder(Path(out), lambda folder: write_trimmed_model(model, folder, scores), force, check=compare)
     compare = check or (lambda folder: check_encoder_here(folder, model, True, exact=_is_exact(model)))
     return save_folder(Path(out), lambda folder: write_fused(model, folder, scores=scores), force, check=compare)
 

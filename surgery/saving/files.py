@@ -22,6 +22,7 @@ __all__ = [
     "provenance",
     "read_config",
     "read_settings",
+    "read_tensors",
     "write_json",
     "write_modules",
     "write_prompts",
@@ -90,7 +91,7 @@ def write_weights(model: CutModel, path: str, source: Path, *, out: Path) -> Non
     """
     from safetensors.torch import save_file
 
-    names = [name for name, _ in _read_tensors(source)]
+    names = [name for name, _ in read_tensors(source)]
     head = _find_head(model, path, names)
     tensors = _convert_back(model, source) if head is None else _pick_tensors(model, f"{head}{path}.", source)
     left_out = {f"{head or ''}{name}" for name in model.left_out}
@@ -117,7 +118,7 @@ def _pick_tensors(model: CutModel, prefix: str, source: Path) -> dict[str, Any]:
     """Return the files' tensors without those of removed blocks; the remaining blocks are renumbered."""
     numbers = {str(block - 1): str(index) for index, block in enumerate(model.blocks)}
     tensors: dict[str, Any] = {}
-    for name, tensor in _read_tensors(source):
+    for name, tensor in read_tensors(source):
         if not name.startswith(prefix):
             tensors[name] = tensor
             continue
@@ -139,8 +140,8 @@ def _convert_back(model: CutModel, source: Path) -> dict[str, Any]:
                 f"transformers cannot save the cut of '{model.source.name}': {type(error).__name__}: "
                 f"{first_line(error)}"
             ) from error
-        saved = dict(_read_tensors(Path(scratch)))
-    stored = {tensor.dtype for _, tensor in _read_tensors(source) if tensor.is_floating_point()}
+        saved = dict(read_tensors(Path(scratch)))
+    stored = {tensor.dtype for _, tensor in read_tensors(source) if tensor.is_floating_point()}
     return {name: _as_stored(tensor, stored) for name, tensor in saved.items()}
 
 
@@ -151,7 +152,8 @@ def _as_stored(tensor: Any, dtypes: set[Any]) -> Any:
     return narrow if narrow.to(tensor.dtype).equal(tensor) else tensor
 
 
-def _read_tensors(source: Path) -> Iterator[tuple[str, Any]]:
+def read_tensors(source: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the names and tensors of a folder's weight files."""
     from safetensors import safe_open
 
     whole = source / _WEIGHTS

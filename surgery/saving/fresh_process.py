@@ -28,7 +28,17 @@ from surgery.cutting.towers import CutTower
 from surgery.saving.heads import OutputHead
 from surgery.saving.model import scales
 
-__all__ = ["check_encoder", "check_encoder_here", "check_here", "check_pair", "check_saved", "draw_images"]
+__all__ = [
+    "check_encoder",
+    "check_encoder_here",
+    "check_here",
+    "check_pair",
+    "check_saved",
+    "compare",
+    "draw_images",
+    "embed_here",
+    "embed_in_fresh_process",
+]
 
 # Maximum absolute difference, for values of about 1.
 _TOLERANCE = 1e-5
@@ -87,8 +97,8 @@ def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool 
         check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=partial(_as_saved, model))
         return
     # The vectors of a model that changes itself in its forward depend on the texts it has seen.
-    found = _embed_in_fresh_process(folder, trust, twice=model.stack.restless)
-    _compare(_expected(model, head), found)
+    found = embed_in_fresh_process(folder, trust, twice=model.stack.restless)
+    compare(_expected(model, head), found)
 
 
 def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
@@ -100,8 +110,8 @@ def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
     if isinstance(model, CutTower):
         check_saved(folder, model, head)
         return
-    found = _embed_here(folder, model.trust)
-    _compare(_expected(model, head), found, _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE)
+    found = embed_here(folder, model.trust)
+    compare(_expected(model, head), found, _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE)
 
 
 def _expected(model: CutModel, head: OutputHead) -> Embeddings:
@@ -140,7 +150,7 @@ def check_pair(
     with tempfile.TemporaryDirectory() as scratch:
         files = draw_images(Path(scratch))
         expected = np.concatenate([_embed_samples(texts), images.encode_document(files)])
-        _compare(as_saved(expected), _embed_in_fresh_process(folder, trust, files))
+        compare(as_saved(expected), embed_in_fresh_process(folder, trust, files))
 
 
 def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
@@ -149,7 +159,7 @@ def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
-    _compare(_embed_samples(encoder), _embed_in_fresh_process(folder, trust))
+    compare(_embed_samples(encoder), embed_in_fresh_process(folder, trust))
 
 
 def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bool = True) -> None:
@@ -164,10 +174,15 @@ def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bo
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
-    _compare(_embed_samples(encoder), _embed_here(folder, trust), _TOLERANCE if exact else _HALF_TOLERANCE)
+    compare(_embed_samples(encoder), embed_here(folder, trust), _TOLERANCE if exact else _HALF_TOLERANCE)
 
 
-def _embed_here(folder: Path, trust: bool) -> Embeddings:
+def embed_here(folder: Path, trust: bool, texts: Sequence[str] = _SAMPLES) -> Embeddings:
+    """Embed texts with a saved folder in this process, as queries, then as documents: float32 `(2 N, D)`.
+
+    Raises:
+        ModelError: The folder cannot be loaded.
+    """
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -176,7 +191,7 @@ def _embed_here(folder: Path, trust: bool) -> Embeddings:
         sides = []
         for encode in (saved.encode_query, saved.encode_document):
             with unchanged(saved):
-                sides.append(encode(list(_SAMPLES), **options))
+                sides.append(encode(list(texts), **options))
         return np.concatenate(sides)
     except Exception as error:  # the libraries may raise anything
         raise ModelError(
@@ -184,7 +199,12 @@ def _embed_here(folder: Path, trust: bool) -> Embeddings:
         ) from error
 
 
-def _compare(expected: Embeddings, found: Embeddings, tolerance: float = _TOLERANCE) -> None:
+def compare(expected: Embeddings, found: Embeddings, tolerance: float = _TOLERANCE) -> None:
+    """Compare the vectors of a saved folder with those it must give.
+
+    Raises:
+        ModelError: They differ by more than the tolerance, for values of about 1.
+    """
     scale = max(1.0, float(np.abs(expected).max()))
     difference = float(np.abs(found - expected).max()) / scale if found.shape == expected.shape else np.inf
     if not difference <= tolerance:
@@ -194,12 +214,29 @@ def _compare(expected: Embeddings, found: Embeddings, tolerance: float = _TOLERA
         )
 
 
-def _embed_in_fresh_process(
-    folder: Path, trust: bool, images: Sequence[ImageFile] = (), *, twice: bool = False
+def embed_in_fresh_process(
+    folder: Path,
+    trust: bool,
+    images: Sequence[ImageFile] = (),
+    *,
+    texts: Sequence[str] = _SAMPLES,
+    twice: bool = False,
 ) -> Embeddings:
+    """Embed with a saved folder in a separate process: texts as queries, then as documents, then images.
+
+    Args:
+        folder: The saved folder.
+        trust: Allow code in the folder to run.
+        images: Images, for a two-tower model.
+        texts: N texts.
+        twice: Load the model again before the documents, for models that change themselves.
+
+    Raises:
+        ModelError: The folder cannot be loaded.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         samples, out = Path(scratch) / "samples.json", Path(scratch) / "vectors.npy"
-        samples.write_text(json.dumps([_SAMPLES, [str(image.path) for image in images]]))
+        samples.write_text(json.dumps([list(texts), [str(image.path) for image in images]]))
         command = [sys.executable, "-c", _CHILD, str(folder), "trust" if trust else "plain", str(samples), str(out)]
         command.append("twice" if twice else "once")
         done = subprocess.run(command, capture_output=True, text=True, check=False)

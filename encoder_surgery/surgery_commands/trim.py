@@ -55,7 +55,7 @@ def trim(
     store = card.open()
     options = loading.load_options(dtype="float32", device="cpu")
     with working() as report:
-        trimmed = trim_vocabulary(model, texts, keep_tokens, options, progress=report)
+        trimmed = trim_vocabulary(model, texts, keep_tokens, options=options, progress=report)
     say(trimmed.facts.size)
     say(trimmed.facts.loss)
     scores = card.score(

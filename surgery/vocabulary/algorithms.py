@@ -55,12 +55,13 @@ def _fixed_wordpiece(model: Model, added: frozenset[str], bert_words: bool) -> s
     """
     tokens, prefix = tokens_of(model), model.get("continuing_subword_prefix", "##")
     stay, missing = set(), set[str]()
-    for token in tokens.keys() - added:
+    for token in tokens.keys() - added - {model["unk_token"]}:
         inside = token.startswith(prefix) and len(token) > len(prefix)
         body = token.removeprefix(prefix) if inside else token
-        if len(body) == 1 or (not inside and body[0] not in tokens):
+        occurs = len(body) == 1 or not (bert_words and any(map(_is_word_alone, body)))
+        if len(body) == 1 or (occurs and not inside and body[:1] not in tokens):
             stay.add(token)
-        if len(body) > 1 and not (bert_words and any(map(_is_word_alone, body))):
+        if occurs and len(body) > 1:
             missing.update(one for one in (body if inside else body[1:]) if f"{prefix}{one}" not in tokens)
     _refuse_uncovered(missing, "inside a word")
     return stay
@@ -76,7 +77,9 @@ def _fixed_unigram(model: Model, added: frozenset[str], bert_words: bool) -> set
 
     The likeliest segmentation of a word stays the likeliest among fewer.
     """
-    scores = {piece: score for piece, score in model["vocab"] if piece not in added}
+    unknown = model.get("unk_id")
+    unknowns = added if unknown is None else added | {model["vocab"][unknown][0]}
+    scores = {piece: score for piece, score in model["vocab"] if piece not in unknowns}
     missing = {one for piece in scores for one in piece if not _BYTE.fullmatch(piece) and one not in scores}
     if not model.get("byte_fallback"):
         _refuse_uncovered(missing)

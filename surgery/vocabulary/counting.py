@@ -109,15 +109,15 @@ def count_tokens(splitter: Splitter, texts: Iterable[str], size: int) -> NDArray
 
 
 def compare_tokens(
-    before: Splitter, after: Splitter, ids: Mapping[int, int], texts: Iterable[str], *, name: str
+    texts: Iterable[str], before: Splitter, after: Splitter, *, ids: Mapping[int, int], name: str
 ) -> TokenChanges:
     """Compare the tokens of texts, which must be the same if none of them was dropped.
 
     Args:
+        texts: The texts.
         before: The original tokenizer.
         after: The one with fewer tokens.
         ids: New ids by old ones.
-        texts: The texts.
         name: The model's name in messages.
 
     Raises:

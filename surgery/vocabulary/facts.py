@@ -30,9 +30,9 @@ class TrimFacts:
         texts: Number of texts by name.
         keep_tokens: The number of most frequent tokens that was asked for; None for all that occur.
         changes: How the dropped tokens change these texts; not at all unless `keep_tokens` left some out.
-        unseen: Estimated share of the tokens of further texts like these that were dropped: the share of dropped ones
-            in these texts, and that of tokens that occur once, the Good-Turing estimate of the probability of a token
-            that does not occur (Good, 1953).
+        unseen: Estimated share of the tokens of further texts like these that are split differently: as many as in
+            these, and the share of tokens that occur once here, the Good-Turing estimate of the probability of one that
+            does not occur (Good, 1953).
     """
 
     tokens: BeforeAfter
@@ -52,13 +52,13 @@ class TrimFacts:
     @property
     def loss(self) -> str:
         """What happens to the texts that were given, and to others, in one line."""
-        changes = self.changes
-        others = f"in further texts like these, about {self.unseen:.2%} of the tokens will be"
+        changes, of = self.changes, f"these {sum(self.texts.values()):,} texts"
+        others = f"about {self.unseen:.2%} in further texts like these"
         if not changes.changed_texts:
-            return f"all {changes.texts:,} texts keep their tokens; {others} split into shorter ones"
+            return f"tokens split differently: none in {of}, {others}"
         return (
-            f"{changes.share:.2%} of the tokens of the texts are split into shorter ones, in {changes.changed_texts:,} "
-            f"of {changes.texts:,}; {others}"
+            f"tokens split differently: {changes.share:.2%} in {of}, of which "
+            f"{changes.changed_texts / changes.texts:.0%} have one, and {others}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from surgery.vocabulary.tokenizer_file import TokenizerFile
 __all__ = ["config_tokens", "refuse_other_tables", "write_trimmed"]
 
 _WEIGHTS, _TOKENIZER, _SIZES = "model.safetensors", "tokenizer.json", "sentence_bert_config.json"
+_CARD = "README.md"
 # Vocabularies in other forms, which would disagree with tokenizer.json.
-_STALE = ("vocab.*", "merges.txt", "*.model", "*.safetensors", _TOKENIZER, "README.md")
+_STALE = ("vocab.*", "merges.txt", "*.model", "*.safetensors", _TOKENIZER, _CARD)
 # Number that some configs round the size of the vocabulary up to.
 _ROUNDING = "pad_vocab_size_multiple"
 
@@ -60,14 +61,14 @@ def _is_id(key: str, value: Any) -> bool:
     return key.endswith(("_token_id", "_token_ids")) and bool(several) and all(type(one) is int for one in several)
 
 
-def write_trimmed(original: Original, file: TokenizerFile, ids: Mapping[int, int], folder: Path) -> None:
+def write_trimmed(original: Original, file: TokenizerFile, folder: Path, *, ids: Mapping[int, int]) -> None:
     """Write a model with fewer tokens into a new folder, without a card.
 
     Args:
         original: The model.
         file: Its tokenizer.json.
-        ids: New ids by old ones, of all kept tokens.
         folder: Destination.
+        ids: New ids by old ones, of all kept tokens.
 
     Raises:
         ModelError: Its files do not hold the word embeddings under a name of the model.
@@ -76,18 +77,20 @@ def write_trimmed(original: Original, file: TokenizerFile, ids: Mapping[int, int
     rows = [old for old, _ in sorted(ids.items(), key=lambda entry: entry[1]) if old < len(table)]
     part = folder / original.part.relative_to(original.folder)
     named = {*_STALE, *getattr(original.pipeline.tokenizer, "vocab_files_names", {}).values()}
-    shutil.copytree(original.folder, folder, ignore=lambda at, names: _ignored(Path(at), named, original.part, names))
+    shutil.copytree(
+        original.folder,
+        folder,
+        ignore=lambda at, names: _ignored(names, named if Path(at) == original.part else {_CARD}),
+    )
     _write_rows(original, rows, part)
     write_json(part / _TOKENIZER, file.reduce(ids))
     _write_tokenizer_settings(part, ids)
     if original.transformer is not None:
-        _write_config(original, part, ids, len(rows))
+        _write_config(original, part, ids, size=len(rows))
 
 
-def _ignored(at: Path, stale: set[str], part: Path, names: Sequence[str]) -> set[str]:
-    """Return the files not to copy: those of the tokenizer and the weights beside it, and the card."""
-    if at != part:
-        return {"README.md"} & set(names)
+def _ignored(names: Sequence[str], stale: set[str]) -> set[str]:
+    """Return the files not to copy."""
     return {name for name in names if any(Path(name).match(pattern) for pattern in stale)}
 
 
@@ -129,7 +132,7 @@ def _write_tokenizer_settings(part: Path, ids: Mapping[int, int]) -> None:
         write_json(added, {token: ids[old] for token, old in json.loads(added.read_text("utf-8")).items()})
 
 
-def _write_config(original: Original, part: Path, ids: Mapping[int, int], size: int) -> None:
+def _write_config(original: Original, part: Path, ids: Mapping[int, int], *, size: int) -> None:
     """Change the size of the vocabulary and the ids of tokens in config.json, and where settings override it."""
     loaded: Any = original.transformer.config
     text = loaded.get_text_config()
@@ -143,11 +146,8 @@ def _write_config(original: Original, part: Path, ids: Mapping[int, int], size: 
     write_json(part / "config.json", config)
     sizes = json.loads((part / _SIZES).read_text("utf-8"))
     for name in {"config_args", "config_kwargs"} & sizes.keys():
-        sizes[name] = {
-            key: value
-            for key, value in sizes[name].items()
-            if key not in (counted, "vocab_size") and not _is_id(key, value)
-        }
+        overrides = {counted, "vocab_size", *(key for key, value in sizes[name].items() if _is_id(key, value))}
+        sizes[name] = {key: value for key, value in sizes[name].items() if key not in overrides}
     write_json(part / _SIZES, sizes)
 
 

@@ -70,7 +70,7 @@ class TrimmedModel:
         """
         name = self.profile.source.name
         before, after = self.original.splitter, Splitter.of(self.pipeline, name)
-        return compare_tokens(before, after, self.ids, prompted(read_sources(texts), self.profile), name=name)
+        return compare_tokens(prompted(read_sources(texts), self.profile), before, after, ids=self.ids, name=name)
 
     def __repr__(self) -> str:
         tokens = self.facts.tokens
@@ -92,7 +92,7 @@ def prompted(sources: Sequence[TextSource], model: ModelProfile) -> Iterator[str
 
 
 def pick_samples(original: Original, ids: Mapping[int, int], sources: Sequence[TextSource]) -> tuple[str, ...]:
-    """Return some texts whose tokens are all kept; if there are few whole ones, made of words that are.
+    """Return some texts whose tokens are all kept; if none is, what is left of them, or single characters.
 
     Raises:
         ModelError: No text can be made of the kept tokens.
@@ -104,9 +104,10 @@ def pick_samples(original: Original, ids: Mapping[int, int], sources: Sequence[T
         return all(one in ids for prompt in prompts for one in original.splitter.ids(prompt + text))
 
     texts = [text for source in sources for text in _spread(source)]
-    whole = [text for text in texts if is_kept(text)]
     parts = (" ".join([word for word in text.split() if is_kept(word)][:_WORDS]) for text in texts)
-    samples = tuple(dict.fromkeys(whole or [text for text in parts if text and is_kept(text)]))
+    candidates = (texts, parts, (letter for text in texts for letter in text[:_SAMPLES]))
+    found = ([text for text in tier if text.strip() and is_kept(text)] for tier in candidates)
+    samples = tuple(dict.fromkeys(next(filter(None, found), ())))
     if not samples:
         raise ModelError(
             f"no word of the texts keeps its tokens in '{original.profile.source.name}', so the model cannot be "

@@ -91,11 +91,13 @@ def open_original(model: Openable, folder: Path, options: LoadOptions | None = N
         options: How to load a model given by name; default: in float32 on the CPU.
 
     Raises:
-        CallError: It has no vectors of its own.
+        CallError: It has no vectors of its own, or the options override its config.
         ModelError: It is neither a single transformer nor static embeddings, or has modules of this package.
     """
     from sentence_transformers import SentenceTransformer
 
+    if options is not None and options.config:
+        raise CallError("--config: a trimmed model keeps the settings of the original's config.json: remove it")
     if isinstance(model, SentenceTransformer) and type(model[0]).__name__ == "StaticEmbedding":
         given = folder.with_name("given")
         model.save_pretrained(str(given), create_model_card=False)

@@ -12,6 +12,10 @@ from surgery.vocabulary.algorithms import ALGORITHMS, Algorithm, name_algorithm,
 __all__ = ["TokenizerFile", "parse_tokenizer", "renumber"]
 
 
+# Parts that refer to tokens by their ids.
+_WITH_IDS = ("post_processor", "padding")
+
+
 @dataclass(frozen=True)
 class TokenizerFile:
     """A parsed tokenizer.json.
@@ -61,7 +65,7 @@ class TokenizerFile:
         unknown = {self._words[token] for token in (self._model.get("unk_token"),) if token in self._words}
         unknown |= {self._model["unk_id"]} if self._model.get("unk_id") is not None else set()
         ids = {*self._added.values(), *(self._words[token] for token in named), *unknown}
-        return ids | set(_referred(self.content.get("post_processor"))) | set(_referred(self.content.get("padding")))
+        return ids.union(*(_referred(self.content.get(part)) for part in _WITH_IDS))
 
     def close(self, ids: Collection[int]) -> set[int]:
         """Return ids with those of all tokens that are needed to build them."""
@@ -75,11 +79,7 @@ class TokenizerFile:
             **self.content,
             "added_tokens": sorted(added, key=lambda one: int(one["id"])),
             "model": self.algorithm.reduce(self._model, ids),
-            **{
-                part: _map_ids(self.content[part], ids)
-                for part in ("post_processor", "padding")
-                if part in self.content
-            },
+            **{part: _map_ids(self.content[part], ids) for part in _WITH_IDS if part in self.content},
         }
 
 

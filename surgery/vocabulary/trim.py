@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from probe.encoding.opening import Openable
 from probe.errors import CallError, wrong_type
+from probe.io.model_files import weight_files
 from probe.models.options import LoadOptions
 from probe.models.tokenization import preprocess
 from surgery.vocabulary.counting import Splitter, TokenChanges, compare_tokens, count_tokens
@@ -32,8 +33,8 @@ def trim(
     model: Openable,
     texts: TrimTexts,
     keep_tokens: int | None = None,
-    options: LoadOptions | None = None,
     *,
+    options: LoadOptions | None = None,
     progress: Progress = lambda step, done, total: None,
 ) -> TrimmedModel:
     """Drop the tokens that texts never need from an encoder's tokenizer and table of embeddings.
@@ -82,6 +83,7 @@ class _Trimming:
 
     @property
     def name(self) -> str:
+        """The model's name in messages."""
         return self.original.profile.source.name
 
     def run(self, keep_tokens: int | None) -> TrimmedModel:
@@ -95,10 +97,10 @@ class _Trimming:
         kept = self._choose(file, counts, keep_tokens)
         ids = renumber(kept, original.padding, file)
         folder = original.folder.with_name("trimmed")
-        write_trimmed(original, file, ids, folder)
+        write_trimmed(original, file, folder, ids=ids)
         pipeline = SentenceTransformer(str(folder), device="cpu", trust_remote_code=original.profile.trust).eval()
         after, texts = Splitter.of(pipeline, self.name), self._texts("comparing tokens")
-        changes = compare_tokens(splitter, after, ids, texts, name=self.name)
+        changes = compare_tokens(texts, splitter, after, ids=ids, name=self.name)
         facts = self._describe(pipeline, folder, counts, kept=kept, changes=changes, keep_tokens=keep_tokens)
         return TrimmedModel(original, pipeline, folder, ids, facts, pick_samples(original, ids, self.sources))
 
@@ -155,20 +157,19 @@ class _Trimming:
         changes: TokenChanges,
         keep_tokens: int | None,
     ) -> TrimFacts:
-        from probe.io.model_files import weight_files
-
         original = self.original
         used = np.flatnonzero(counts).tolist()
-        lost = sum(int(counts[one]) for one in used if one not in kept)
         rare = sum(one in kept and counts[one] == 1 for one in used)
         return TrimFacts(
             tokens=BeforeAfter(len(original.embedding.weight), len(find_embedding(pipeline).weight)),
-            parameters=BeforeAfter(
-                *(sum(p.numel() for p in one.parameters()) for one in (original.pipeline, pipeline))
-            ),
+            parameters=BeforeAfter(_count_parameters(original.pipeline), _count_parameters(pipeline)),
             weight_bytes=BeforeAfter(original.weight_bytes, sum(path.stat().st_size for path in weight_files(folder))),
             texts={source.name: len(source) for source in self.sources},
-            keep_tokens=keep_tokens,
+            keep_tokens=keep_tokens if keep_tokens and keep_tokens < len(used) else None,
             changes=changes,
-            unseen=(lost + rare) / max(1, int(counts.sum())),
+            unseen=changes.share + rare / max(1, changes.tokens),
         )
+
+
+def _count_parameters(pipeline: Any) -> int:
+    return sum(one.numel() for one in pipeline.parameters())

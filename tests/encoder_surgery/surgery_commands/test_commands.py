@@ -48,10 +48,10 @@ def test_cut_saves_checks_in_a_fresh_process_and_prints_the_folder(model: str, t
 def test_other_vectors_in_the_fresh_process_leave_nothing_behind(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = fresh_check._embed_in_fresh_process
+    original = fresh_check.embed_in_fresh_process
     monkeypatch.setattr(
         fresh_check,
-        "_embed_in_fresh_process",
+        "embed_in_fresh_process",
         lambda *args, **options: original(*args, **options) + np.float32(1e-3),
     )
     result = run("cut", "--model", model, "--after", 2, "--out", tmp_path / "short")

@@ -26,7 +26,7 @@ __all__ = ["check_sort", "join_leaderboards", "rank_datasets"]
 _FIXED = "these data sets, each with the same weight; queries vary, data sets do not"
 _GENERAL = (
     f"{CONFIDENCE:.0%} interval over data sets in general, of the difference: two-level bootstrap (data sets, then "
-    "queries within each), widened for few data sets by Student's t"
+    "queries within each), at least as wide as Student's t interval of the data sets' means"
 )
 _UNTESTED = "none, because saved results lack the scores of single queries: rank the data sets in one command"
 _TOO_FEW = f"not shown: {{count}} data sets say nothing of others (from {FEWEST_SETS} on)"

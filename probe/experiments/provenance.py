@@ -28,6 +28,8 @@ _MODEL_SETTINGS = (
     *("weights_sha256", "tokenizer_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device"),
     *("own_pooling", "similarity"),
 )
+# Characters of a hash or a prompt that are shown.
+_SHOWN = 20
 _SHARED = ("metric", "metrics", "baseline", "similarity")
 
 
@@ -174,5 +176,12 @@ def differing_settings(several: Mapping[str, dict[str, Any]]) -> list[str]:
     for one in several.values():
         for model in one["models"]:
             for key in _MODEL_SETTINGS:
-                seen.setdefault((model["name"], key), {})[str(model.get(key))[:20]] = None
-    return different + [f"{key} of {name} ({' / '.join(v)})" for (name, key), v in seen.items() if len(v) > 1]
+                seen.setdefault((model["name"], key), {})[str(model.get(key))] = None
+    return different + [f"{key} of {name} ({_show_apart(v)})" for (name, key), v in seen.items() if len(v) > 1]
+
+
+def _show_apart(values: Iterable[str]) -> str:
+    """Return different values, shortened where they still differ then."""
+    whole = list(values)
+    short = [value[:_SHOWN] for value in whole]
+    return " / ".join(short if len(set(short)) == len(whole) else whole)

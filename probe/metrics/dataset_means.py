@@ -55,10 +55,13 @@ def mean_intervals(scores: Sequence[Scores], seed: int) -> list[Interval | None]
 def population_intervals(differences: Sequence[Scores], seed: int) -> list[Interval | None]:
     """Return two-level bootstrap intervals of the mean difference over data sets in general.
 
-    Data sets are resampled, then the queries within each. The means of the data sets are shrunk to their mean before,
-    as they contain the noise of the queries already and the second level would count it twice (Davison and Hinkley
-    1997, section 3.8). The bootstrap of few items is too narrow, so that the interval reaches at least as far as
-    Student's t interval of the means, which holds its rate with unequal variances as well (Ibragimov and Mueller 2010).
+    Data sets are resampled, then the queries within each. The means of the data sets are shrunk towards their mean
+    before, because the noise of the queries is in them already and the second level would count it twice (Davison and
+    Hinkley 1997, section 3.8). The bootstrap standard error is multiplied by Student's t with S - 1 degrees of freedom
+    (Hesterberg 2015), which holds its rate where data sets have unequal variances, too (Ibragimov and Mueller 2010).
+    Where the means spread less than the noise of the queries explains, the error is that of the queries, of which
+    there are many: Student's t then multiplies the spread, the normal quantile multiplies the error, and the wider
+    interval counts.
 
     Args:
         differences: Per data set, one row per encoder, one difference to the baseline per query `(R, Q_s)`.
@@ -73,12 +76,11 @@ def population_intervals(differences: Sequence[Scores], seed: int) -> list[Inter
         return [None] * len(differences[0])
     means = np.stack([one.mean(axis=1) for one in differences])
     centre = means.mean(axis=0)
-    resampled = _resample_sets(differences, centre + _shrinkage(differences) * (means - centre), seed)
-    reach = student.ppf((1 + CONFIDENCE) / 2, count - 1) * means.std(axis=0, ddof=1) / count**0.5
-    return [
-        (min(low, float(mean - one)), max(high, float(mean + one)))
-        for (low, high), mean, one in zip(percentile_intervals(resampled), centre, reach, strict=True)
-    ]
+    shrunk = centre + _shrinkage(differences) * (means - centre)
+    errors = _resample_sets(differences, shrunk, seed).std(axis=0, ddof=1)
+    upper, spread = (1 + CONFIDENCE) / 2, means.std(axis=0, ddof=1) / count**0.5
+    reach = np.maximum(NormalDist().inv_cdf(upper) * errors, student.ppf(upper, count - 1) * np.minimum(errors, spread))
+    return [(float(mean - one), float(mean + one)) for mean, one in zip(centre, reach, strict=True)]
 
 
 def mean_p_values(differences: Sequence[Scores], seed: int) -> list[float | None]:
@@ -146,7 +148,7 @@ def _resampled_means(scores: Scores, seed: tuple[int, int]) -> Scores:
     rng = np.random.default_rng(seed)
     parts = []
     for _ in range(RESAMPLES // _RESAMPLES_AT_ONCE):
-        # Counted, not drawn as multinomials, which take ten times as long.
+        # Counted, not drawn as multinomials, which take five times as long.
         drawn = rng.integers(queries, size=(_RESAMPLES_AT_ONCE, queries))
         drawn += np.arange(_RESAMPLES_AT_ONCE)[:, None] * queries
         counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
@@ -166,8 +168,10 @@ def _shrinkage(differences: Sequence[Scores]) -> Scores:
 def _resample_sets(differences: Sequence[Scores], means: Scores, seed: int) -> Scores:
     """Return means of resampled data sets that have these means `(S, R)` and resampled queries, `(B, R)`."""
     count = len(differences)
-    noise = [_resampled_means(one, (seed, number)) - one.mean(axis=1) for number, one in enumerate(differences)]
-    banks = means[:, None] + np.stack(noise)
+    banks = np.empty((count, RESAMPLES, means.shape[1]))
+    for number, (one, mean) in enumerate(zip(differences, means, strict=True)):
+        banks[number] = _resampled_means(one, (seed, number))
+        banks[number] += mean - one.mean(axis=1)
     rng = np.random.default_rng((seed, count))
     drawn = rng.integers(count, size=(RESAMPLES, count))
     # A data set drawn twice has other resampled queries each time: every slot reads the bank at another offset.

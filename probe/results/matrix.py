@@ -154,7 +154,17 @@ class DatasetMatrix(Leaderboard):
 
     def verdict(self) -> str:
         """Return what the means show."""
-        return f"Mean of {len(self.datasets)} data sets: {super().verdict()}"
+        rivals = [row for row in self.rows if row.delta is not None and not row.collapsed]
+        untested = bool(rivals) and all(row.p_value is None for row in rivals)
+        words = self._describe_untested(max(rivals, key=self.score_of)) if untested else super().verdict()
+        return f"Mean of {len(self.datasets)} data sets: {words}"
+
+    def _describe_untested(self, best: Row) -> str:
+        """Return how far the best other encoder is from the baseline, where no difference is tested."""
+        name = f"{best.encoder} with {best.adaptor}" if best.adaptor else best.encoder
+        side = "above" if (best.delta or 0) >= 0 else "below"
+        gap = f"{abs(best.delta or 0):.4f} {side} the baseline {self.settings['baseline']}"
+        return f"not tested: the best other encoder, {name}, is {gap}."
 
     def conclusions(self) -> list[str]:
         """Return the verdict, what holds for data sets in general, and the recommendation where one was asked for."""

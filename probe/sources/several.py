@@ -99,6 +99,8 @@ def _read_splits(splits: Sequence[str], names: Sequence[str]) -> tuple[str | Non
     single: dict[str, str] = {}
     for given in splits:
         name, equals, split = given.rpartition("=")
+        if not split:
+            raise CallError(f"--split '{given}' names no split: expected SPLIT or NAME=SPLIT")
         if not equals:
             if common is not None:
                 raise CallError(f"two splits for all data sets, '{common}' and '{given}': give one, or NAME=SPLIT")
@@ -194,10 +196,11 @@ def _name_apart(given: Sequence[str], loaded: Sequence[Dataset]) -> list[str]:
         in_folders,
         *([f"{n}:{d.split}" for n, d in zip(s, loaded, strict=True)] for s in (plain, in_folders)),
     ]
-    counts = Counter(plain)
+    # Columns of a table and splits are named without regard to case.
+    counts = Counter(map(str.casefold, plain))
     for form in forms:
-        names = [longer if counts[name] > 1 else name for name, longer in zip(plain, form, strict=True)]
-        if len(set(names)) == len(names):
+        names = [longer if counts[name.casefold()] > 1 else name for name, longer in zip(plain, form, strict=True)]
+        if len(set(map(str.casefold, names))) == len(names):
             return names
     return [f"{name} {number}" for number, name in enumerate(plain, 1)]
 

@@ -11,7 +11,7 @@ from probe.data.qrels import choose_split
 from probe.errors import CallError, DataError, first_line
 from probe.sources.assembly import IdRule, Parts, assemble, name_splits
 from probe.sources.nanobeir import is_nano
-from probe.sources.tables import TableRows, open_rows, read_labels
+from probe.sources.tables import TableRows, commit_of, is_commit, open_rows, read_labels
 
 __all__ = ["HUB", "HubAddress", "HubTable", "load_table", "parse_address", "read_hub"]
 
@@ -23,7 +23,6 @@ _EXPECTED = "expected hf:OWNER/NAME, hf:OWNER/NAME@REVISION, either with /SUBSET
 _REMOTE = re.compile(
     r"(?P<path>[\w.-]+/[\w.-]+)(?:@(?P<revision>refs/(?:convert|pr)/[^/@]+|[^/@]+))?(?:/(?P<subset>[^@]+))?"
 )
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 # The library has no type for a table that does not exist; the second message is about its cache.
 _UNKNOWN = re.compile(r"BuilderConfig '.*' not found. Available: (?P<found>.*)|Couldn't find cache for ")
 
@@ -135,7 +134,7 @@ def read_hub(text: str, split: str | None = None, *, name: str = "", drop_same_i
     chosen = choose_split(list(shown), split, name or str(address))
     own = shown[chosen]
     # Workers and later passes read the commit that was read first.
-    address = replace(address, revision=_commit_of(judged[own]) or address.revision)
+    address = replace(address, revision=commit_of(judged[own]) or address.revision)
     queries = _table_name(address, "queries")
     parts = Parts(
         _open_split(address, table, corpus, split=own),
@@ -252,22 +251,16 @@ def _not_here(address: HubAddress) -> str:
 def _check_commit(address: HubAddress, splits: Any) -> None:
     """Refuse a cached copy of another revision, which the library takes if the hub is unreachable."""
     wanted = _wanted_commit(address)
-    found = next((commit for commit in map(_commit_of, splits.values()) if commit not in ("", wanted)), "")
+    found = next((commit for commit in map(commit_of, splits.values()) if commit not in ("", wanted)), "")
     if wanted and found:
         raise DataError(f"{_not_here(address)}: the newest copy in the cache is {replace(address, revision=found)}")
 
 
 def _wanted_commit(address: HubAddress) -> str:
     """Return the commit that an address stands for, as far as it is known without the hub."""
-    if address.is_folder or _COMMIT.fullmatch(address.revision or ""):
+    if address.is_folder or is_commit(address.revision or ""):
         return "" if address.is_folder else str(address.revision)
     from huggingface_hub import try_to_load_from_cache
 
     readme = try_to_load_from_cache(address.path, "README.md", repo_type="dataset", revision=address.revision)
     return Path(readme).parent.name if isinstance(readme, str) else ""
-
-
-def _commit_of(table: Any) -> str:
-    """Return the commit that a downloaded table is from, by its folder in the cache; empty for local folders."""
-    folder = Path(table.cache_files[0]["filename"]).parent.name if table.cache_files else ""
-    return folder if _COMMIT.fullmatch(folder) else ""

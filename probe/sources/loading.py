@@ -1,6 +1,7 @@
 """Loading of data sets by name or path."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from probe.sources.beir_download import beir_names, download_beir
 from probe.sources.captioned_images import find_image_folder, read_image_folder
 from probe.sources.docstrings import read_docstrings
 from probe.sources.hub import HUB, read_hub
+from probe.sources.mteb_tasks import MTEB, read_task
 from probe.sources.nanobeir import find_nano, nano_address, nanobeir_names
 from probe.sources.saved_tables import find_saved_tables, read_saved_tables
 
 __all__ = ["as_dataset", "load_dataset"]
 
-_READERS = {HUB: read_hub}
+_READERS: dict[str, Callable[..., Dataset]] = {HUB: read_hub, MTEB: read_task}
 
 
 def load_dataset(

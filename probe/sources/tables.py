@@ -1,8 +1,10 @@
 """Tables of the `datasets` library as documents, queries and relevance labels: memory-mapped, never held in memory."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 from probe.data.qrels import Judgement, find_fields, judge
@@ -10,7 +12,7 @@ from probe.data.records import Entry, check_record
 from probe.errors import DataError, first_line
 from probe.io.text_lines import START, UNREADABLE, Mark
 
-__all__ = ["TableRows", "TableSource", "open_rows", "read_labels"]
+__all__ = ["TableRows", "TableSource", "commit_of", "is_commit", "open_rows", "read_labels"]
 
 _IDS = ("_id", "id")
 _TITLE, _TEXT = "title", "text"
@@ -18,6 +20,7 @@ _ROWS_AT_ONCE = 1024
 _LABELS = ("query-id", "corpus-id", "score")
 # A table without grades lists the relevant documents, as NanoBEIR's do.
 _LISTED = 1
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class TableSource(Protocol):
@@ -112,6 +115,17 @@ def read_labels(table: Any, label: str) -> Iterator[Judgement]:
     for number, row in _rows(table, names, 0, label=label):
         values = [*(row[name] for name in names), *([] if grade is not None else [_LISTED])]
         yield judge(f"{label}:row {number + 1}", values, _LABELS)
+
+
+def commit_of(table: Any) -> str:
+    """Return the commit that a downloaded table is from, by its folder in the cache; empty for any other table."""
+    folder = Path(table.cache_files[0]["filename"]).parent.name if table.cache_files else ""
+    return folder if is_commit(folder) else ""
+
+
+def is_commit(revision: str) -> bool:
+    """Return whether a revision is a commit, not a branch or a tag."""
+    return _COMMIT.fullmatch(revision) is not None
 
 
 def _rows(table: Any, columns: Sequence[str], first: int, *, label: str) -> Iterator[tuple[int, dict[str, Any]]]:

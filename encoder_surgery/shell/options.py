@@ -69,7 +69,7 @@ Model = Annotated[str, positional(_MODEL, "--model", "-m", complete=complete_mod
 Models = Annotated[list[str], positional(_MODEL, "--model", "-m", complete=complete_models)]
 Spec = Annotated[str, positional(_SPEC, "--model", "-m", complete=complete_specs)]
 Specs = Annotated[list[str], positional(_SPEC, "--model", "-m", complete=complete_specs)]
-_DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
+_DATASET = "docstrings, a BEIR or NanoBEIR name, a folder, zip or URL, or an id after hf:, mteb: or ir_datasets:."
 DatasetName = Annotated[str, flag(_DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)]
 DatasetArgument = Annotated[str, positional(_DATASET, "--dataset", "-d", complete=complete_datasets)]
 Split = Annotated[str | None, flag("Split to score; default: test, or the only one.")]

@@ -19,6 +19,7 @@ __all__ = [
     "judge",
     "list_splits",
     "read_judgements",
+    "splits_overlap",
 ]
 
 # In order of preference if a split has several files.
@@ -119,6 +120,11 @@ def choose_split(splits: list[str], wanted: str | None, path: str) -> str:
     if wanted not in splits:
         raise CallError(f"'{path}' has no split '{wanted}': available are {', '.join(splits)} (see --split)")
     return wanted
+
+
+def splits_overlap(one: str, other: str) -> bool:
+    """Return whether a split is the other or a part of it, as `dev/small` is of `dev`."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def find_qrels(root: Any, split: str, defects: Defects) -> Any:

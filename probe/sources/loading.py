@@ -14,13 +14,18 @@ from probe.sources.beir_download import beir_names, download_beir
 from probe.sources.captioned_images import find_image_folder, read_image_folder
 from probe.sources.docstrings import read_docstrings
 from probe.sources.hub import HUB, read_hub
+from probe.sources.irds import IRDS, read_irds
 from probe.sources.mteb_tasks import MTEB, read_task
 from probe.sources.nanobeir import find_nano, nano_address, nanobeir_names
 from probe.sources.saved_tables import find_saved_tables, read_saved_tables
 
 __all__ = ["as_dataset", "load_dataset"]
 
-_READERS: dict[str, Callable[..., Dataset]] = {HUB: read_hub, MTEB: read_task}
+_READERS: dict[str, Callable[..., Dataset]] = {
+    HUB: read_hub,
+    MTEB: read_task,
+    **dict.fromkeys(IRDS, read_irds),
+}
 
 
 def load_dataset(
@@ -31,7 +36,7 @@ def load_dataset(
     Args:
         name: `docstrings`; a BEIR or NanoBEIR name; a BEIR folder, its URL, or a zip of one; a folder of images with
             captions (`DIR:captions` to search the captions instead of the images); a folder of tables saved by
-            `datasets`; or an address that begins with `hf:`.
+            `datasets`; or an address that begins with `hf:`, `mteb:` or `ir_datasets:`.
         split: Split of the relevance labels; default: `test`, or the only split.
         limit: Keep about this many documents, or a sample of documents and queries; see `SampleSize`. All judged
             documents of the queries kept are kept, and queries are left out only if these exceed the limit.

@@ -101,6 +101,7 @@ def test_a_pickled_corpus_opens_its_tables_itself(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path / "weather"))
     sent = pickle.dumps(dataset.documents)
     assert b"Rain" not in sent
+    assert b".arrow" not in sent
     assert list(pickle.loads(sent)) == list(dataset.documents)
 
 

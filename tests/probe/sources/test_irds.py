@@ -160,6 +160,14 @@ def test_a_corpus_with_labels_of_its_own_has_no_other_split(register: Register) 
         load_dataset("irds:weather/train", "test")
 
 
+def test_a_corpus_below_another_one_is_not_its_split(register: Register) -> None:
+    register("weather", DOCS)
+    register("weather/test", "weather", QUERIES, QRELS)
+    register("weather/small", DOCS[:2], QUERIES[1:], QRELS[2:])
+    with pytest.raises(CallError, match="no split 'small': available are test "):
+        load_dataset("irds:weather", "small")
+
+
 def test_an_id_below_another_corpus_is_a_corpus_of_its_own(register: Register) -> None:
     register("weather", DOCS, QUERIES, QRELS)
     register("weather/small", DOCS[:2], QUERIES[1:], QRELS[2:])
@@ -203,6 +211,8 @@ def test_a_pickled_corpus_opens_the_data_set_itself() -> None:
     dataset = load_dataset("irds:weather/test")
     sent = pickle.dumps(set_up_corpus(dataset, DatasetSource("irds:weather/test"), 2))
     assert b"spring" not in sent
+    assert list(pickle.loads(pickle.dumps(dataset.documents))) == list(dataset.documents)
+    assert b"TsvDocs" not in pickle.dumps(dataset.documents)
     assert list(pickle.loads(sent).open()) == list(dataset.documents)
 
 

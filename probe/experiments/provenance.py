@@ -1,6 +1,6 @@
 """Settings that determine the numbers of a table, for its footer and JSON, as plain values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from probe.data.dataset import TITLE_RULE, Dataset
@@ -14,11 +14,21 @@ from probe.store.keys import encoder_parts, shelf_parts
 
 __all__ = [
     "dataset_settings",
+    "differing_settings",
+    "join_dataset_settings",
+    "join_model_settings",
     "model_settings",
     "statistics_settings",
     "text_model_settings",
     "text_statistics_settings",
 ]
+
+# Settings of a model that decide its vectors; what follows from the texts is not among them.
+_MODEL_SETTINGS = (
+    *("weights_sha256", "tokenizer_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device"),
+    *("own_pooling", "similarity"),
+)
+_SHARED = ("metric", "metrics", "baseline", "similarity")
 
 
 def model_settings(
@@ -108,3 +118,62 @@ def text_statistics_settings(unit: str, test: str, seed: int, *, libraries: Sequ
         "seed": seed,
         "versions": library_versions((*VECTOR_LIBRARIES, *libraries)),
     }
+
+
+def join_model_settings(several: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return every model once, with what it truncated on all data sets."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for settings in several.values():
+        for model in settings["models"]:
+            found.setdefault(model["name"], []).append(model)
+    return [
+        {
+            **models[0],
+            **{key: sum(model[key] for model in models) for key in ("truncated_documents", "truncated_queries")},
+            "vector_key": digest([model["vector_key"] for model in models]),
+            "notes": list(dict.fromkeys(note for model in models for note in model["notes"])),
+        }
+        for models in found.values()
+    ]
+
+
+def _count_whole(values: Sequence[dict[str, Any]], side: str) -> int:
+    return sum(one[f"whole_{side}"] or one[side] for one in values)
+
+
+def join_dataset_settings(several: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what stands for all data sets where a reader expects one."""
+    values = list(several.values())
+    limited = any(one["limited"] or one["whole_documents"] for one in values)
+    synthetic = dict.fromkeys(one["synthetic"] for one in values if one["synthetic"])
+    return {
+        **values[0],
+        "name": ", ".join(several),
+        "split": ", ".join(dict.fromkeys(one["split"] for one in values)),
+        **{side: sum(one[side] for one in values) for side in ("documents", "queries")},
+        **{
+            f"whole_{s}": sum(one[f"whole_{s}"] or one[s] for one in values) if limited else None
+            for s in ("documents", "queries")
+        },
+        "limited": any(one["limited"] for one in values),
+        "synthetic": ", ".join(synthetic) or None,
+        "text_sha256": digest([one["text_sha256"] for one in values]),
+        "qrels_sha256": digest([one["qrels_sha256"] for one in values]),
+        "defects": [f"{name}: {defect}" for name, one in several.items() for defect in one["defects"]],
+        "id_rule": "; ".join(dict.fromkeys(one["id_rule"] for one in values)),
+    }
+
+
+def differing_settings(several: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return in which settings of rankings, by data set, scores cannot have a common mean."""
+    different = []
+    for key in _SHARED:
+        values = dict.fromkeys(str(one[key]) for one in several.values())
+        if len(values) > 1:
+            different.append(f"{key} ({' / '.join(values)})")
+    seen: dict[tuple[str, str], dict[str, None]] = {}
+    for one in several.values():
+        for model in one["models"]:
+            for key in _MODEL_SETTINGS:
+                seen.setdefault((model["name"], key), {})[str(model.get(key))[:20]] = None
+    return different + [f"{key} of {name} ({' / '.join(v)})" for (name, key), v in seen.items() if len(v) > 1]

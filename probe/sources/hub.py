@@ -8,10 +8,10 @@ from typing import Any
 
 from probe.data.dataset import Dataset
 from probe.data.qrels import choose_split
+from probe.data.tables import TableRows, commit_of, is_commit, open_rows, read_labels
 from probe.errors import CallError, DataError, first_line
 from probe.sources.assembly import IdRule, Parts, assemble, name_splits
 from probe.sources.nanobeir import is_nano
-from probe.sources.tables import TableRows, commit_of, is_commit, open_rows, read_labels
 
 __all__ = ["HUB", "HubAddress", "HubTable", "load_table", "parse_address", "read_hub"]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from probe.data.dataset import Dataset
 from probe.data.qrels import Judgement, choose_split, judge
+from probe.data.tables import commit_of, open_rows
 from probe.errors import CallError, DataError, ProbeError, first_line
 from probe.sources.assembly import IdRule, Parts, assemble, name_splits
-from probe.sources.tables import commit_of, open_rows
 
 __all__ = ["MTEB", "TaskTable", "read_task"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from probe.data.dataset import Dataset
 from probe.data.qrels import choose_split
+from probe.data.tables import TableRows, open_rows, read_labels
 from probe.errors import DataError, first_line
 from probe.sources.assembly import IdRule, Parts, assemble
-from probe.sources.tables import TableRows, open_rows, read_labels
 
 __all__ = ["SavedTable", "find_saved_tables", "read_saved_tables"]
 

@@ -11,6 +11,7 @@ from hub_tables import CORPUS, LABELS, QUERIES, Rows, cache_as_download, write_h
 from probe.data.corpus import Corpus
 from probe.data.dataset import BEIR_ID_RULE, ID_RULE, KEPT_ID_RULE, Dataset
 from probe.errors import CallError, DataError
+from probe.experiments.provenance import dataset_settings
 from probe.scale.corpus import DatasetSource, set_up_corpus
 from probe.sources.hub import HubAddress, parse_address
 from probe.sources.loading import load_dataset
@@ -238,7 +239,7 @@ def test_without_the_hub_a_cached_copy_is_used_and_its_commit_is_told(
     folder = write_hub_folder(tmp_path / "weather", TABLES)
     cache_as_download(folder, "mteb/weather", COMMIT, tmp_path / "cache", monkeypatch)
     found = load_dataset("hf:mteb/weather")
-    assert found.source == f"hf:mteb/weather@{COMMIT}"
+    assert found.source == dataset_settings(found)["source"] == f"hf:mteb/weather@{COMMIT}"
     assert contents(found) == contents(load_dataset(f"hf:{folder}"))
     assert found.documents.records.source.address.revision == COMMIT  # type: ignore[attr-defined]
 

@@ -8,6 +8,7 @@ from probe.errors import CallError
 from probe.io.package_data import read_table
 from probe.sources.loading import load_dataset
 from probe.sources.nanobeir import find_nano, is_nano, nano_address, nanobeir_names
+from probe.sources.several import request_datasets
 
 
 def test_the_names_are_those_of_sentence_transformers() -> None:
@@ -46,3 +47,7 @@ def test_copies_by_mteb_are_nanobeir_sets_and_other_sets_are_not() -> None:
     assert is_nano("mteb", "NanoQuoraRetrieval")
     assert not is_nano("mteb", "QuoraRetrieval")
     assert not is_nano("someone", "NanoNQ")
+
+
+def test_one_name_stands_for_all_of_them() -> None:
+    assert [request.name for request in request_datasets(["nanobeir"])] == nanobeir_names()

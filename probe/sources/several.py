@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from probe.data.dataset import Dataset
 from probe.data.sampling import SampleSize
-from probe.errors import CallError, ProbeError, check_type, did_you_mean
+from probe.errors import CallError, DataError, ProbeError, check_type, did_you_mean
 from probe.sources.beir_download import beir_names
 from probe.sources.loading import as_dataset, load_dataset
 from probe.sources.nanobeir import nanobeir_names
@@ -126,7 +126,8 @@ def load_datasets(
         keep_going: Whether to leave out those that cannot be loaded.
 
     Raises:
-        CallError: Two are the same, or none could be loaded.
+        CallError: Two are the same.
+        DataError: None can be loaded.
         ProbeError: One cannot be loaded.
     """
     loaded: list[tuple[DatasetRequest, Dataset]] = []
@@ -139,7 +140,7 @@ def load_datasets(
                 raise
             failed[request.name] = str(error)
     if not loaded:
-        raise CallError(f"no data set can be loaded: {next(iter(failed.values()))}")
+        raise DataError(f"no data set can be loaded: {next(iter(failed.values()))}")
     labels = _name_apart([request.name for request, _ in loaded], [data for _, data in loaded])
     found = [LoadedDataset(label, request, data) for label, (request, data) in zip(labels, loaded, strict=True)]
     _refuse_equal({one.label: one.dataset for one in found})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from probe.data.dataset import Dataset, refuse_images
+from probe.data.qrels import splits_overlap
 from probe.data.sampling import SampleSize
 from probe.encoding.chunk_states import (
     Progress,
@@ -100,7 +101,7 @@ def find_training(name: str, split: str, limit: int | SampleSize | None = None) 
     A limit keeps about that many documents, with those that its queries have relevance labels for.
     """
     for other in _TRAINING:
-        if other == split:
+        if splits_overlap(other, split):
             continue
         try:
             return load_dataset(name, other, limit)
@@ -127,7 +128,7 @@ def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
     refuse_images(corpus, "an adaptor")
     if labels == "none":
         return FitTexts(corpus, find_training(name, corpus.split))
-    if labels not in _TRAINING or labels == corpus.split:
+    if labels not in _TRAINING or splits_overlap(labels, corpus.split):
         raise CallError(f"--labels {labels}: expected none, train or dev, and not the scored split ({corpus.split})")
     return FitTexts(corpus, load_dataset(name, labels), labels=True)
 

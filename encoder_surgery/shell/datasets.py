@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATASET", "DataFlags", "SampleFlags", "check_failed", "check_table", "rank_each", "say_sample"]
 
-DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
+DATASET = "docstrings, a BEIR or NanoBEIR name, a folder, zip or URL, or an id after hf:, mteb: or ir_datasets:."
 _DEFAULT = "docstrings"
 
 
@@ -57,7 +57,7 @@ class DataFlags(SampleFlags):
     dataset: Annotated[
         list[str] | None,
         flag(
-            f"{DATASET[:-1]}; repeatable, beir = all.",
+            f"{DATASET[:-1]}; repeatable; beir, nanobeir = all.",
             "--dataset",
             "-d",
             panel=MAIN_PANEL,

@@ -80,6 +80,7 @@ def dataset_settings(dataset: Dataset) -> dict[str, Any]:
     """Return a data set's settings."""
     return {
         "name": dataset.name,
+        "source": dataset.source or None,
         "split": dataset.split,
         "documents": len(dataset.documents),
         "queries": len(dataset.queries),

@@ -146,7 +146,7 @@ def test_a_data_set_that_cannot_be_read_ends_all_or_is_left_out(tmp_path: Path) 
 
 
 def test_that_no_data_set_can_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match=r"no data set can be loaded: .*nothing-here"):
+    with pytest.raises(DataError, match=r"no data set can be loaded: .*nothing-here"):
         load_datasets(request_datasets([f"{tmp_path}/nothing-here", f"{tmp_path}/nor-here"]), keep_going=True)
 
 

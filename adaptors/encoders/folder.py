@@ -43,7 +43,7 @@ class About:
     """Facts about a fit, for the model card and the description.
 
     Attributes:
-        dataset: The data set the adaptor was fitted on.
+        dataset: The data set the adaptor was fitted on; several in words.
         scores: Retrieval scores, in Markdown; may be empty.
     """
 
@@ -126,7 +126,7 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
     description = SavedDescription(
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,
-        dataset=about.dataset,
+        dataset="+".join(name for name, _ in encoder.adaptor.seen) or about.dataset,
         text_sha256="+".join(found for _, found in encoder.adaptor.seen) or None,
         seen=encoder.adaptor.seen,
         # The last module is the normalization.
@@ -138,7 +138,8 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
 
 def _describe_training(encoder: AdaptedEncoder, dataset: str) -> str:
     facts = encoder.adaptor
-    how = "without labels" if facts.labels == "none" else f"with the relevance labels of its {facts.labels} split"
+    splits = f"its {facts.labels} split" if len(facts.seen) < 2 else f"their {facts.labels} splits"
+    how = "without labels" if facts.labels == "none" else f"with the relevance labels of {splits}"
     form = "a linear map" if is_plain(encoder.module) else "a network"
     needs = "" if is_plain(encoder.module) else " It needs encoder-surgery and `trust_remote_code=True`."
     return (

@@ -3,16 +3,17 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.specs import resolve_specs
-from adaptors.fitting.data import FitData, FitTexts, as_fit_texts, gather_states
+from adaptors.fitting.data import FitSource, FitTexts, as_fit_texts, as_several_texts, join_names
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
+from adaptors.fitting.states import FitData, gather_states
 from probe.data.dataset import Dataset
+from probe.data.training_record import Learned
 from probe.errors import CallError, ProbeError, TrainingError, check_number, check_type
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
@@ -21,8 +22,9 @@ from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.experiments.specs import ResolvedSpecs
 from probe.results.leaderboard import Leaderboard
+from probe.sources.loading import as_dataset
 
-__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind"]
+__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind", "rank_adaptors"]
 
 
 @dataclass(frozen=True)
@@ -58,26 +60,38 @@ class FittedAdaptors:
     Attributes:
         adapted: The adapted encoders.
         notes: Sentences for the table footer: results of adaptors, and kinds that could not be fitted with the reason.
+        fitted_on: Name of every data set whose texts they were fitted on, and the sha256 of its documents.
     """
 
     adapted: tuple[AdaptedEncoder, ...]
     notes: tuple[str, ...]
+    fitted_on: tuple[tuple[str, str], ...] = ()
+
+    def source(self) -> str:
+        """Return in words what the adaptors were fitted on."""
+        names = [name for encoder in self.adapted for name in encoder.adaptor.labels.split("+") if name != "none"]
+        labels = f", relevance labels of {join_names([*dict.fromkeys(names)])}" if names else ""
+        return f"fitted on the texts of {join_names([name for name, _ in self.fitted_on])}{labels}"
 
 
 def compare_adaptors(
     specs: "GivenSpecs | str | ResolvedSpecs",
     plan: FitPlan,
-    texts: "str | Path | Dataset | FitTexts",
+    texts: "FitSource",
     *,
+    fit_on: "FitSource | Sequence[FitSource] | None" = None,
     options: RunOptions | None = None,
 ) -> Leaderboard:
     """Fit every adaptor and rank them with their frozen encoders.
+
+    To rank the same adaptors on several data sets, call `fit_adaptors` once and `rank_adaptors` for each.
 
     Args:
         specs: The encoders to adapt, as in `rank`, or resolved.
         plan: Kinds and dimensions.
         texts: Texts to fit to; their corpus is searched with the queries of its own split. A data set, its name or its
             path means its texts without relevance labels.
+        fit_on: Texts of one or several data sets to fit to instead: the ranked data set is not read for the fit.
         options: How to rank.
 
     Returns:
@@ -89,11 +103,35 @@ def compare_adaptors(
     options = RunOptions.of(options)
     check_type("plan", plan, FitPlan, expected="a FitPlan, such as FitPlan(kinds=('pca',), dims=(128,))")
     resolved = specs if isinstance(specs, ResolvedSpecs) else _resolve(specs, options)
-    data = as_fit_texts(texts)
-    fitted = fit_adaptors(resolved, plan, data, options=options)
+    if fit_on is None:
+        own = as_fit_texts(texts)
+        return rank_adaptors(resolved, fit_adaptors(resolved, plan, own, options=options), own.corpus, options=options)
+    dataset = texts.corpus if isinstance(texts, FitTexts) else as_dataset(texts)
+    fitted = fit_adaptors(resolved, plan, as_several_texts(fit_on), options=options)
+    return rank_adaptors(resolved, fitted, dataset, options=options)
+
+
+def rank_adaptors(
+    resolved: ResolvedSpecs, fitted: FittedAdaptors, dataset: Dataset, *, options: RunOptions
+) -> Leaderboard:
+    """Rank fitted adaptors with their frozen encoders on a data set.
+
+    A note says what they were fitted on, unless it is this data set alone.
+
+    Args:
+        resolved: The encoders that were adapted.
+        fitted: Their adaptors.
+        dataset: The data set that is searched.
+        options: How to rank.
+
+    Returns:
+        The leaderboard; the rows of adaptors whose fit has read the data set's texts are transductive.
+    """
     encoders = [*resolved.fusions, *fitted.adapted]
-    board = rank_candidates(resolved.candidates, data.corpus, str(resolved.baseline), options=options, fusions=encoders)
-    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), options=options, fusions=encoders)
+    is_own = len(fitted.fitted_on) == 1 and Learned(seen=fitted.fitted_on).saw(dataset)
+    notes = list(fitted.notes) if is_own else [fitted.source(), *fitted.notes]
+    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": notes})
 
 
 def _resolve(specs: "GivenSpecs | str", options: RunOptions) -> ResolvedSpecs:
@@ -101,10 +139,21 @@ def _resolve(specs: "GivenSpecs | str", options: RunOptions) -> ResolvedSpecs:
     return resolve_specs(given, options.load, options.store, similarity=options.similarity)
 
 
-def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
-    """Fit every adaptor of a plan; the arguments are those of `compare_adaptors`, resolved.
+def fit_adaptors(
+    resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts | Sequence[FitTexts], *, options: RunOptions
+) -> FittedAdaptors:
+    """Fit every adaptor of a plan, jointly to the texts of one or several data sets.
 
     A kind that cannot be fitted is skipped with a note.
+
+    Args:
+        resolved: The encoders to adapt.
+        plan: Kinds and dimensions.
+        texts: Texts to fit to.
+        options: Store and progress.
+
+    Returns:
+        The adaptors.
 
     Raises:
         CallError: Nothing could be fitted.
@@ -118,9 +167,8 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
     shortages: dict[str, None] = {}
     skipped: dict[str, list[str]] = {}
     failed: type[ProbeError] = CallError
-    for fusion, data in zip(
-        fusions, gather_states(readers, fusions, texts, store=options.store, progress=options.progress), strict=True
-    ):
+    gathered = gather_states(readers, fusions, texts, store=options.store, progress=options.progress)
+    for fusion, data in zip(fusions, gathered, strict=True):
         shortages |= dict.fromkeys(filter(None, [data.shortage]))
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
@@ -136,7 +184,7 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
     notes += [f"skipped: {reason} ({', '.join(names)})" for reason, names in skipped.items()]
     if not adapted:
         raise failed(f"no adaptor could be fitted; {'; '.join(notes)}")
-    return FittedAdaptors(tuple(adapted), tuple(notes))
+    return FittedAdaptors(tuple(adapted), tuple(notes), gathered[0].fitted_on)
 
 
 def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list[AdaptedEncoder]:
@@ -161,7 +209,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)
     seconds = time.perf_counter() - began
-    seen = () if kind == "truncate" else (data.fitted_on,)
+    seen = () if kind == "truncate" else data.fitted_on
     facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
     return [AdaptedEncoder(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
 

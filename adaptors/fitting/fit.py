@@ -9,10 +9,10 @@ from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.folder import About, save_adapted
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, fit_adaptors
-from adaptors.fitting.data import FitTexts, as_fit_texts, final_fusion, select_fit_data
+from adaptors.fitting.data import FitSource, FitTexts, as_several_texts, join_names, select_fit_data, several_texts
 from adaptors.fitting.kinds import KINDS, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
-from probe.data.dataset import Dataset
+from adaptors.fitting.states import final_fusion
 from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, check_type
@@ -35,10 +35,15 @@ class FittedModel(AdaptedModel):
     """An encoder with a fitted adaptor, with its models in memory.
 
     Attributes:
-        board: Its scores beside the frozen encoder.
+        boards: Its scores beside the frozen encoder, one leaderboard per data set of the fit.
     """
 
-    board: Leaderboard
+    boards: tuple[Leaderboard, ...]
+
+    @property
+    def board(self) -> Leaderboard:
+        """The leaderboard of the first data set."""
+        return self.boards[0]
 
     def open(self, options: LoadOptions = EXACT) -> AdaptedModel:
         """Return the same encoder with its models loaded again with options; a model given in memory is reused."""
@@ -72,7 +77,8 @@ class FittedModel(AdaptedModel):
             ModelError: The files cannot be written.
         """
         model = self.open(options)
-        about = About(self.board.settings["dataset"]["name"], card_section(self.board) + words)
+        names = join_names([board.settings["dataset"]["name"] for board in self.boards])
+        about = About(names, card_section(*self.boards) + words)
         return save_adapted(
             self.encoder,
             model.readers,
@@ -91,7 +97,7 @@ def _reopen(reader: LayerReader, options: LoadOptions) -> LayerReader:
 def fit(
     kind: str,
     spec: "Rankable" = "minilm",
-    data: str | Path | Dataset | FitTexts = "docstrings",
+    data: FitSource | Sequence[FitSource] = "docstrings",
     *,
     dims: int | Sequence[int] | None = None,
     split: str | None = None,
@@ -104,7 +110,8 @@ def fit(
     Args:
         kind: One of `KINDS`, such as `lens`, `distil` or `pca`.
         spec: One hookpoint, or a fusion: a spec, or a model or an encoder in memory.
-        data: The data set to fit to, or its name or path; or texts selected from one.
+        data: The data set to fit to, or its name or path; or texts selected from one. With several, one adaptor is
+            fitted to the texts of all, and scored on each.
         dims: Dimensions to score; the result has the largest. Default: the full, half and quarter width of the encoder
             (of the final embedding if the adaptor maps to it); an empty sequence means the full width only.
         split: The split to score; default: `test`.
@@ -132,18 +139,23 @@ def fit(
     plan = FitPlan((kind,), chosen, training, only_labelled=True)
     fitted = fit_adaptors(resolved, plan, texts, options=options)
     encoders = [*shown.fusions, *fitted.adapted]
-    board = rank_candidates(shown.candidates, texts.corpus, str(shown.baseline), options=options, fusions=encoders)
-    board = replace(board, settings={**board.settings, "adaptors": list(fitted.notes)})
+    boards = [
+        rank_candidates(shown.candidates, one.corpus, str(shown.baseline), options=options, fusions=encoders)
+        for one in texts
+    ]
+    notes = list(fitted.notes) if len(boards) == 1 else [fitted.source(), *fitted.notes]
+    told = tuple(replace(board, settings={**board.settings, "adaptors": notes}) for board in boards)
     best: AdaptedEncoder = max(fitted.adapted, key=lambda encoder: encoder.dim)
-    return FittedModel(FusedModel(readers, best.fusion), best, board)
+    return FittedModel(FusedModel(readers, best.fusion), best, told)
 
 
-def _select_texts(data: str | Path | Dataset | FitTexts, split: str | None, labels: str) -> FitTexts:
-    if isinstance(data, str | Path):
-        return select_fit_data(str(data), load_dataset(data, split), labels)
-    if split is not None:
+def _select_texts(data: FitSource | Sequence[FitSource], split: str | None, labels: str) -> tuple[FitTexts, ...]:
+    if split is None:
+        return as_several_texts(data, labels)
+    several = [data] if isinstance(data, FitSource) or not isinstance(data, Sequence) else data
+    if not all(isinstance(one, str | Path) for one in several):
         raise CallError(f"split '{split}' is for the name or path of a data set: load that split with load_dataset")
-    return as_fit_texts(data, labels)
+    return several_texts([select_fit_data(str(one), load_dataset(str(one), split), labels) for one in several])
 
 
 def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:

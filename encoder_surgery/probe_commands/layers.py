@@ -16,7 +16,7 @@ from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
 
 if TYPE_CHECKING:
-    from adaptors.fitting.recommend import Recommendation
+    from adaptors.choosing.recommend import Recommendation
     from probe.data.dataset import Dataset
     from probe.data.sampling import SampleSize
     from probe.encoding.reader import LayerReader
@@ -58,7 +58,7 @@ def layers(
     """
     output.check("leaderboard")
     if recommend is not None:
-        from adaptors.fitting.recommend import check_margin
+        from adaptors.choosing.recommend import check_margin
 
         check_margin(recommend)
     poolings = pooling.split(",")
@@ -110,9 +110,9 @@ class _Extras:
             return ()
         if any(point.pooling == TOKENS for point in points):
             raise CallError("--lens and --recommend need one vector per text: leave 'tokens' out of --pooling")
+        from adaptors.choosing.recommend import recommend
         from adaptors.fitting.data import FitTexts, find_training
         from adaptors.fitting.lens import fit_lenses
-        from adaptors.fitting.recommend import recommend
 
         if self.margin is not None:
             judges = find_training(self.dataset, data.split, self.limit)

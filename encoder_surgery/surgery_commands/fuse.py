@@ -105,7 +105,7 @@ def _tune(
     model: "FusedModel", card: CardFlags, split: str | None, *, metric: "Metric", store: "Store | None"
 ) -> tuple[float, ...] | None:
     """Return the best weights on a train or dev split, or None if equal weights are as good."""
-    from adaptors.fitting.fusion_weights import tune_weights
+    from adaptors.choosing.fusion_weights import tune_weights
     from probe.sources.loading import load_dataset
 
     with working() as report:

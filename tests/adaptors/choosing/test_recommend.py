@@ -12,8 +12,8 @@ from tiny_data import make_dataset
 from typer.testing import CliRunner
 
 import cli
-from adaptors.fitting import recommend as recommend_module
-from adaptors.fitting.recommend import recommend, split_queries
+from adaptors.choosing import recommend as recommend_module
+from adaptors.choosing.recommend import recommend, split_queries
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import select_hookpoints, with_full_model
 from probe.encoding.reader import LayerReader

@@ -22,7 +22,7 @@ from adaptors.fitting.data import FitTexts
 from probe.data.dataset import Dataset
 from probe.documents.build import BuildOptions, build_dataset
 from probe.errors import DataError
-from probe.experiments.bm25 import BM25, evaluate_bm25
+from probe.evaluation.bm25 import BM25, evaluate_bm25
 from probe.experiments.options import RunOptions
 from probe.metrics.retrieval import Metric
 from probe.models.options import LoadOptions

@@ -275,7 +275,7 @@ class RankFlags:
         """Return whether a row of BM25 is requested; it must be installed."""
         if self.baseline is None:
             return False
-        from probe.experiments.bm25 import check_bm25
+        from probe.evaluation.bm25 import check_bm25
 
         check_bm25()
         return True

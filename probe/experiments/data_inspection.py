@@ -13,7 +13,7 @@ from probe.data.qrels import find_qrels, list_splits, read_judgements
 from probe.data.sampling import SampleSize, sample
 from probe.data.texts import chunks
 from probe.errors import CallError, DataError
-from probe.experiments.bm25 import check_bm25, evaluate_bm25
+from probe.evaluation.bm25 import check_bm25, evaluate_bm25
 from probe.metrics.duplicates import cluster_near_duplicates, signature
 from probe.metrics.retrieval import Metric
 from probe.sources.beir import find_records, find_root

@@ -13,6 +13,8 @@ from probe.store.store import Store
 
 __all__ = ["RunOptions"]
 
+_ALWAYS = "recall@100"
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -20,6 +22,7 @@ class RunOptions:
 
     Attributes:
         metric: Metric that sorts a leaderboard: `ndcg@10` or a `Metric`.
+        more_metrics: Further metrics of a leaderboard; default: recall@100.
         seed: Random seed of folds, intervals and tests.
         bm25: Add a BM25 row to a leaderboard.
         command: Command recorded in the result.
@@ -34,6 +37,7 @@ class RunOptions:
     """
 
     metric: str | Metric = "ndcg@10"
+    more_metrics: tuple[str | Metric, ...] = ()
     seed: int = 0
     bm25: bool = False
     command: str = ""
@@ -47,7 +51,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Validate metric, similarity and seed before any work."""
-        Metric.parse(self.metric)
+        self.metrics  # noqa: B018
         check_type("store", self.store, Store | None, expected="a Store, such as Store('states')")
         check_type("load", self.load, LoadOptions)
         check_similarity(self.similarity)
@@ -67,6 +71,12 @@ class RunOptions:
     def ranked_by(self) -> Metric:
         """The metric, parsed."""
         return Metric.parse(self.metric)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All metrics of a leaderboard, parsed, the ranking one first."""
+        more = map(Metric.parse, self.more_metrics or (_ALWAYS,))
+        return tuple(dict.fromkeys([self.ranked_by, *more]))
 
     def apply_id_rule(self, dataset: Dataset) -> Dataset:
         """Return a data set with the options' rule for equal ids."""

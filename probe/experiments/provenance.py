@@ -1,6 +1,6 @@
 """Settings that determine the numbers of a table, for its footer and JSON, as plain values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from probe.data.dataset import TITLE_RULE, Dataset
@@ -14,6 +14,8 @@ from probe.store.keys import encoder_parts, shelf_parts
 
 __all__ = [
     "dataset_settings",
+    "join_dataset_settings",
+    "join_model_settings",
     "model_settings",
     "statistics_settings",
     "text_model_settings",
@@ -106,4 +108,48 @@ def text_statistics_settings(unit: str, test: str, seed: int, *, libraries: Sequ
         "resamples": RESAMPLES,
         "seed": seed,
         "versions": library_versions((*VECTOR_LIBRARIES, *libraries)),
+    }
+
+
+def join_model_settings(several: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return every model once, with what it truncated on all data sets."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for settings in several.values():
+        for model in settings["models"]:
+            found.setdefault(model["name"], []).append(model)
+    return [
+        {
+            **models[0],
+            **{key: sum(model[key] for model in models) for key in ("truncated_documents", "truncated_queries")},
+            "vector_key": digest([model["vector_key"] for model in models]),
+            "notes": list(dict.fromkeys(note for model in models for note in model["notes"])),
+        }
+        for models in found.values()
+    ]
+
+
+def _count_whole(values: Sequence[dict[str, Any]], side: str) -> int:
+    return sum(one[f"whole_{side}"] or one[side] for one in values)
+
+
+def join_dataset_settings(several: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what stands for all data sets where a reader expects one."""
+    values = list(several.values())
+    limited = any(one["limited"] or one["whole_documents"] for one in values)
+    synthetic = dict.fromkeys(one["synthetic"] for one in values if one["synthetic"])
+    return {
+        **values[0],
+        "name": ", ".join(several),
+        "split": ", ".join(dict.fromkeys(one["split"] for one in values)),
+        **{side: sum(one[side] for one in values) for side in ("documents", "queries")},
+        **{
+            f"whole_{s}": sum(one[f"whole_{s}"] or one[s] for one in values) if limited else None
+            for s in ("documents", "queries")
+        },
+        "limited": any(one["limited"] for one in values),
+        "synthetic": ", ".join(synthetic) or None,
+        "text_sha256": digest([one["text_sha256"] for one in values]),
+        "qrels_sha256": digest([one["qrels_sha256"] for one in values]),
+        "defects": [f"{name}: {defect}" for name, one in several.items() for defect in one["defects"]],
+        "id_rule": "; ".join(dict.fromkeys(one["id_rule"] for one in values)),
     }

@@ -12,6 +12,7 @@ from probe.encoding.maxsim import MAXSIM
 from probe.encoding.protocols import Encoder, LateEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
+from probe.evaluation.bm25 import BM25, evaluate_bm25
 from probe.evaluation.composite import Composite, SimilarityChoice
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
@@ -19,7 +20,6 @@ from probe.evaluation.one_pass import sweep_fusions, typical_tokens
 from probe.evaluation.records import Evaluation
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
-from probe.experiments.bm25 import BM25, evaluate_bm25
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings, statistics_settings
 from probe.experiments.published_scores import find_published, uses_published_settings
@@ -34,7 +34,6 @@ from probe.results.query_examples import Examples, choose_examples
 
 __all__ = ["Candidate", "OtherEncoder", "rank_candidates"]
 
-_ALWAYS = Metric("recall", 100)
 _COST = "FLOPs of the matrix products per document of about {tokens} tokens, relative to the baseline"
 _LATE_FUSION = f"rankings of {RUN_DEPTH} documents; rrf adds 1 / (60 + rank), combsum scores scaled to 0..1 per query"
 
@@ -90,7 +89,7 @@ def rank_candidates(
     """
     options = options or RunOptions()
     dataset = options.apply_id_rule(dataset)
-    metrics = tuple(dict.fromkeys([options.ranked_by, _ALWAYS]))
+    metrics = options.metrics
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in candidates}
     encoders = [*(Fusion((point,)) for candidate in candidates for point in candidate.hookpoints), *fusions]
     _check(encoders, others, baseline, options=options)
@@ -120,7 +119,9 @@ def rank_candidates(
     ordered = sorted(evaluations, key=lambda e: (-e.mean(options.ranked_by), e.parameters or 0, e.encoder, e.dim or 0))
     rows = _build_rows(ordered, baseline, options, published=_published(candidates, dataset, options))
     examples = _examples(ordered, dataset, options.ranked_by) if options.examples else None
-    return Leaderboard(options.command, datetime.now(UTC).isoformat(timespec="seconds"), settings, rows, examples)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    scores = tuple(tuple(evaluation.scores[options.ranked_by].tolist()) for evaluation in ordered)
+    return Leaderboard(options.command, created, settings, rows, examples, scores)
 
 
 def _check(

@@ -9,6 +9,7 @@ __all__ = [
     "CONFIDENCE",
     "RESAMPLES",
     "bootstrap_intervals",
+    "flip_signs",
     "holm",
     "non_inferiority_p_values",
     "paired_p_values",
@@ -44,7 +45,7 @@ def bootstrap_intervals(scores: Scores, seed: int) -> list[tuple[float, float] |
     return [*percentile_intervals(np.concatenate(means))]
 
 
-def resamples(count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def resamples(count: int, seed: int | Sequence[int]) -> Iterator[NDArray[np.int64]]:
     """Yield bootstrap resamples in batches, as the number of times each of `count` items was drawn.
 
     Args:
@@ -98,7 +99,7 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
     """
     if scores.shape[1] < 2:
         return [None] * len(scores)
-    return [*_flip_signs(scores - baseline, np.abs, seed)]
+    return [*flip_signs(scores - baseline, np.abs, seed)]
 
 
 def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *, seed: int) -> list[float]:
@@ -116,11 +117,20 @@ def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *,
     Returns:
         The p-value per row, at least 1 / (RESAMPLES + 1).
     """
-    return _flip_signs(scores - baseline + margin, np.positive, seed)
+    return flip_signs(scores - baseline + margin, np.positive, seed)
 
 
-def _flip_signs(differences: Scores, statistic: Callable[[Scores], Scores], seed: int) -> list[float]:
-    """Return per row of `(R, Q)` the share of random sign flips with a sum at least as extreme as the observed one."""
+def flip_signs(differences: Scores, statistic: Callable[[Scores], Scores], seed: int) -> list[float]:
+    """Return the share of random sign flips with a sum at least as extreme as the observed one.
+
+    Args:
+        differences: One row per encoder, one value per query `(R, Q)`.
+        statistic: Applied to the sums: `np.abs` for a two-sided test, `np.positive` for a one-sided one.
+        seed: Random seed of the flips, the same for every row.
+
+    Returns:
+        The p-value per row, at least 1 / (RESAMPLES + 1).
+    """
     # Tolerance for floating-point sums in different order.
     observed = statistic(differences.sum(axis=1)) - 1e-9
     extreme = np.zeros(len(differences), np.int64)

@@ -31,6 +31,7 @@ class Column:
         drop: Columns with the greatest leave a narrow console first, those of one number together, those of 0 never.
         key: Its name on a command line; the title in lower case when left out.
         label: Put before the value in the table's title, where all rows have the same; None keeps the column.
+        wraps: Whether it is never hidden: columns that do not fit go to further tables below.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Column:
     drop: int = 0
     key: str = ""
     label: str | None = None
+    wraps: bool = False
 
     @property
     def name(self) -> str:
@@ -97,9 +99,10 @@ class View:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The columns of a table that fits, what all rows share, and what is hidden."""
+    """The columns of a table that fits, those of further tables, what all rows share, and what is hidden."""
 
     columns: tuple[Column, ...]
+    further: tuple[tuple[Column, ...], ...] = ()
     shared: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
@@ -110,7 +113,8 @@ def print_result(result: Printable, console: Console, view: View | None = None) 
     layout = _choose(result, view.columns) if view.columns else _fit(result, console)
     for line in _title_lines([result.title(), *layout.shared], console.width):
         console.print(Text(line, style="italic"), soft_wrap=True)
-    print_whole(_table(layout.columns, result), console)
+    for columns in (layout.columns, *layout.further):
+        print_whole(_table(columns, result), console)
     for grid in result.grids():
         console.print(Text(f"{grid.measure}: {grid.caption}", style="italic"), soft_wrap=True)
         print_whole(draw_map(grid.values), console)
@@ -151,13 +155,34 @@ def _fit(result: Printable, console: Console) -> _Layout:
             shared += [f"{column.label} {value}".strip() for value in values if value != EMPTY]
         else:
             columns.append(column)
-    fitting = [column for column in columns if not column.drop]
+    fixed = [column for column in columns if not column.drop]
+    further = [] if _fits(fixed, result, console) else [column for column in fixed if column.wraps]
+    fitting = [column for column in fixed if column not in further]
     for drop in sorted({column.drop for column in columns} - {0}):
         more = [*fitting, *(column for column in columns if column.drop == drop)]
-        if _measure(_table(more, result), console) <= console.width:
+        if _fits(more, result, console):
             fitting = more
-    hidden = tuple(column.name for column in columns if column not in fitting)
-    return _Layout(tuple(column for column in columns if column in fitting), tuple(shared), hidden)
+    hidden = tuple(column.name for column in columns if column not in fitting and column not in further)
+    shown = tuple(column for column in columns if column in fitting)
+    names = [column for column in fitting if column.left and not column.drop]
+    return _Layout(shown, _wrap(names, further, result, console=console), tuple(shared), hidden)
+
+
+def _fits(columns: Sequence[Column], result: Printable, console: Console) -> bool:
+    return _measure(_table(columns, result), console) <= console.width
+
+
+def _wrap(
+    names: Sequence[Column], columns: Sequence[Column], result: Printable, *, console: Console
+) -> tuple[tuple[Column, ...], ...]:
+    """Return tables of as many columns as fit, each beside the names of the rows."""
+    tables: list[list[Column]] = []
+    for column in columns:
+        if tables and _fits([*names, *tables[-1], column], result, console):
+            tables[-1].append(column)
+        else:
+            tables.append([column])
+    return tuple((*names, *table) for table in tables)
 
 
 def _title_lines(parts: Sequence[str], width: int) -> list[str]:

@@ -1,7 +1,7 @@
 """The leaderboard: encoders ranked by their scores, as values, JSON, CSV, Markdown and text."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from probe.results.formats import (
@@ -27,7 +27,7 @@ from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
 from probe.results.row import PCA, Row
 
-__all__ = ["PCA", "Leaderboard", "Row"]
+__all__ = ["PCA", "Leaderboard", "Row", "describe_ranks", "score_column", "show_parameters"]
 
 # Notes on adaptors that are said below a table; the others are counted.
 _MOST_NOTES = 2
@@ -40,6 +40,7 @@ class Leaderboard(Result):
     Attributes:
         rows: Best first.
         examples: Queries to look at, where they were asked for.
+        query_scores: Per row, the metric of every query; None for a saved leaderboard, which lacks them.
     """
 
     kind: ClassVar[str] = "leaderboard"
@@ -50,6 +51,7 @@ class Leaderboard(Result):
 
     rows: tuple[Row, ...]
     examples: Examples | None = None
+    query_scores: tuple[tuple[float, ...], ...] | None = field(default=None, compare=False)
 
     @property
     def metric(self) -> str:
@@ -95,14 +97,14 @@ class Leaderboard(Result):
             Column("encoder", lambda row: row.encoder, left=True, label=""),
             *self._adaptor_columns(named),
             Column("dim", lambda row: show_number(row.dim, "d"), drop=8 if named else 0, label="dim"),
-            _score_column(self.metric, drop=0),
+            score_column(self.metric, drop=0),
             Column("95% CI", lambda row: show_interval(row.ci95), drop=6, key="ci95"),
             Column("Δ base", lambda row: show_number(row.delta, "+.4f"), drop=1, key="delta"),
             Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=1),
-            *(_score_column(name, drop=7) for name in self.settings["metrics"] if name != self.metric),
+            *(score_column(name, drop=7) for name in self.settings["metrics"] if name != self.metric),
             Column("curve", lambda row: show_bar(self.score_of(row), top), left=True, drop=10),
             Column("cost", lambda row: show_number(row.cost, ".0%"), drop=3, label="cost"),
-            Column("params", _show_parameters, drop=5, label="params"),
+            Column("params", show_parameters, drop=5, label="params"),
             Column("note", self._marks, left=True, drop=4),
         ]
 
@@ -209,11 +211,13 @@ class Leaderboard(Result):
         return lines
 
 
-def _score_column(metric: str, drop: int) -> Column:
+def score_column(metric: str, drop: int) -> Column:
+    """Return the column of a metric."""
     return Column(metric_title(metric), lambda row: f"{row.scores[metric]:.4f}", drop=drop, key=metric)
 
 
-def _show_parameters(row: Row) -> str:
+def show_parameters(row: Row) -> str:
+    """Return the number of parameters in millions."""
     return EMPTY if row.parameters is None else f"{row.parameters / 1e6:.1f}M"
 
 
@@ -221,7 +225,7 @@ def _against_pca(row: Row) -> str:
     return EMPTY if row.pca_delta is None else f"{show_number(row.pca_delta, '+.4f')} {show_p_value(row.pca_p_value)}"
 
 
-def _describe_ranks(marked: Sequence[Row], count: int) -> str:
+def describe_ranks(marked: Sequence[Row], count: int) -> str:
     """Return some rows of a table by their ranks, runs joined: `rows 1, 3–5 of 9`."""
     if len(marked) == count:
         return "all rows"
@@ -238,5 +242,5 @@ def _describe_ranks(marked: Sequence[Row], count: int) -> str:
 def _describe_transductive(rows: Sequence[Row]) -> str:
     marked = [row for row in rows if row.transductive]
     labels = "relevance labels" if all(row.labels == "none" for row in marked) else "the labels of these queries"
-    count = f"transductive ({_describe_ranks(marked, len(rows))})"
+    count = f"transductive ({describe_ranks(marked, len(rows))})"
     return f"{count}: fitted on these same documents (not on {labels}); expect less on documents added later"

@@ -10,6 +10,7 @@ from probe.errors import DataError, wrong_type
 from probe.results.classification import ClassificationResult
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
+from probe.results.matrix import DatasetMatrix
 from probe.results.result import SCHEMA, Result
 from probe.results.similarity import SimilarityResult
 
@@ -52,7 +53,8 @@ def read_result(path: str | Path) -> Result:
     if schema != SCHEMA:
         raise DataError(f"{path}: schema {schema!r}, but this version reads schema {SCHEMA}: run the command again")
     try:
-        result: Result = TypeAdapter(_KINDS[kind]).validate_python(payload)
+        form = DatasetMatrix if kind == DatasetMatrix.kind and payload.get("datasets") else _KINDS[kind]
+        result: Result = TypeAdapter(form).validate_python(payload)
         result.title(), result.cells(), result.notes(), result.verdict(), result.cautions(), result.brief()
     except ValidationError as error:
         first = error.errors()[0]

@@ -39,6 +39,8 @@ class Row:
         pca_p_value: Of a paired test against that PCA.
         hookpoints: All that the encoder reads.
         note: Remarks, as in the table.
+        population_ci95: 95 % interval of the difference over data sets in general.
+        datasets: Its row in the table of every data set, by name, where the scores are means over several.
     """
 
     rank: int
@@ -63,6 +65,8 @@ class Row:
     pca_p_value: float | None = None
     hookpoints: tuple[Reading, ...] = ()
     note: str | None = None
+    population_ci95: tuple[float, float] | None = None
+    datasets: dict[str, "Row"] | None = None
 
     @property
     def series(self) -> str:
@@ -74,12 +78,26 @@ class Row:
         return own.series if own else series_name(self.encoder, self.pooling)
 
     def flatten(self) -> dict[str, Any]:
-        """Return the values with a column per metric and per end of the interval."""
-        low, high = self.ci95 or (None, None)
+        """Return the values with a column per metric, per end of an interval and per data set."""
         nested: dict[str, dict[str, Any]] = {
             "scores": self.scores,
-            "ci95": {"ci95_low": low, "ci95_high": high},
+            "ci95": _ends("ci95", self.ci95),
             "hookpoints": {"hookpoints": " ".join(point.spec for point in self.hookpoints)},
+            "population_ci95": _ends("population_ci95", self.population_ci95) if self.datasets else {},
+            "datasets": {
+                f"{name} {key}": value
+                for name, row in (self.datasets or {}).items()
+                for key, value in row._flatten_scores().items()
+            },
         }
         values = asdict(self).items()
         return {key: value for name, cell in values for key, value in nested.get(name, {name: cell}).items()}
+
+    def _flatten_scores(self) -> dict[str, Any]:
+        """Return the scores and their tests."""
+        return {**self.scores, **_ends("ci95", self.ci95), "delta": self.delta, "p_value": self.p_value}
+
+
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}

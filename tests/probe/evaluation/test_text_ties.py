@@ -21,7 +21,7 @@ from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions
 from probe.evaluation.text_ties import TextTies
-from probe.experiments.bm25 import BM25, evaluate_bm25
+from probe.evaluation.bm25 import BM25, evaluate_bm25
 from probe.metrics.retrieval import Metric
 from probe.metrics.top_k import Run, TopK
 from probe.metrics.vectors import Embeddings
@@ -101,7 +101,7 @@ def test_equal_texts_tie_under_any_encoder(doubled: Dataset, runs: list[Run]) ->
 
 def test_equal_texts_tie_under_bm25(doubled: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Run] = []
-    monkeypatch.setattr("probe.experiments.bm25.score_run", lambda run, *rest: (seen.append(run), {})[1])
+    monkeypatch.setattr("probe.evaluation.bm25.score_run", lambda run, *rest: (seen.append(run), {})[1])
     assert evaluate_bm25(doubled, [RECALL]).encoder == BM25
     for found in seen[0].values():
         assert found

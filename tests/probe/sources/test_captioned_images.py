@@ -22,7 +22,7 @@ from probe.data.texts import BLOCK, Texts
 from probe.documents.build import build_dataset
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, DataError
-from probe.experiments.bm25 import evaluate_bm25
+from probe.evaluation.bm25 import evaluate_bm25
 from probe.experiments.data_summary import summarize
 from probe.experiments.geometry import measure_geometry
 from probe.experiments.provenance import dataset_settings

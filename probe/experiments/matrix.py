@@ -1,0 +1,263 @@
+"""Leaderboards of single data sets joined to one over all of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from probe.errors import CallError, did_you_mean
+from probe.experiments.provenance import join_dataset_settings, join_model_settings
+from probe.metrics.dataset_means import (
+    FEWEST_SETS,
+    detectable_differences,
+    mean_intervals,
+    mean_p_values,
+    population_intervals,
+)
+from probe.metrics.significance import CONFIDENCE, Scores
+from probe.results.leaderboard import PCA, Leaderboard, Row
+from probe.results.matrix import MEAN, DatasetMatrix
+
+__all__ = ["differing_settings", "join_leaderboards"]
+
+# Settings of a model that decide its vectors; what follows from the texts is not among them.
+_MODEL_SETTINGS = (
+    *("weights_sha256", "tokenizer_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device"),
+    *("own_pooling", "similarity"),
+)
+_SHARED = ("metric", "metrics", "baseline", "similarity")
+_FIXED = "these data sets, each with the same weight; queries vary, data sets do not"
+_GENERAL = (
+    f"{CONFIDENCE:.0%} interval over data sets in general, of the difference: two-level bootstrap (data sets, then "
+    "queries within each), widened for few data sets by Student's t"
+)
+_UNTESTED = "none, because saved results lack the scores of single queries: rank the data sets in one command"
+_TOO_FEW = f"not shown: {{count}} data sets say nothing of others (from {FEWEST_SETS} on)"
+
+# What tells the rows of a table apart: encoder, adaptor, labels, dimension.
+Key = tuple[str, str | None, str, int | None]
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """One encoder's row on every data set, with its differences to the baseline per query.
+
+    Attributes:
+        rows: Its rows, by data set.
+        scores: The metric of every query, per data set `(1, Q_s)`; empty where they are unknown.
+        differences: The differences to the baseline; empty where they are unknown, and for the baseline.
+    """
+
+    rows: dict[str, Row]
+    scores: tuple[Scores, ...] = ()
+    differences: tuple[Scores, ...] = ()
+
+
+def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, seed: int = 0) -> DatasetMatrix:
+    """Join the leaderboards of the same encoders on several data sets.
+
+    Args:
+        boards: Leaderboards by the name of their data set in the table.
+        sort: `mean`, or the name of a data set whose scores order the rows.
+        seed: Random seed of intervals and tests of the means.
+
+    Returns:
+        The table. Means have no interval and no test if a leaderboard was read from a file, as it lacks the scores of
+        the queries. Encoders that are not on every data set are left out, and named.
+
+    Raises:
+        CallError: There are fewer than two leaderboards, their settings differ, no encoder is on all of them, or
+            `sort` is none of the names.
+    """
+    if len(boards) < 2:
+        raise CallError(f"{len(boards)} data set: expected at least two to join")
+    if differing := differing_settings(boards):
+        raise CallError(f"results cannot be joined: they differ in {'; '.join(differing)}")
+    check_sort(sort, boards)
+    found = {name: {_key(row): number for number, row in enumerate(board.rows)} for name, board in boards.items()}
+    first = next(iter(found.values()))
+    keys = [key for key in first if all(key in rows for rows in found.values())]
+    if not keys:
+        raise CallError("results cannot be joined: no encoder is on every data set")
+    baselines = {name: _baseline_row(board) for name, board in boards.items()}
+    aligned = {key: _align(boards, {name: rows[key] for name, rows in found.items()}, baselines) for key in keys}
+    metric = str(next(iter(boards.values())).settings["metric"])
+    rows = _rank(_mean_rows(aligned, seed), metric, sort)
+    missing = [
+        _describe_key(key) for key in dict.fromkeys(key for rows in found.values() for key in rows) if key not in keys
+    ]
+    board = next(iter(boards.values()))
+    settings = _join_settings(boards, aligned, sort=sort, missing=missing)
+    examples = {name: one.examples for name, one in boards.items() if one.examples is not None}
+    return DatasetMatrix(board.command, board.created, settings, rows, set_examples=examples)
+
+
+def check_sort(sort: str, names: Sequence[str] | Mapping[str, Any]) -> None:
+    """Refuse an order by something that is not in the table.
+
+    Raises:
+        CallError: It is neither `mean` nor the name of a data set.
+    """
+    if sort != MEAN and sort not in names:
+        raise CallError(f"unknown order '{sort}': {did_you_mean(sort, [MEAN, *names])}")
+
+
+def differing_settings(boards: Mapping[str, Leaderboard]) -> list[str]:
+    """Return the settings in which leaderboards differ, so that their scores have no common mean."""
+    different = []
+    for key in _SHARED:
+        values = dict.fromkeys(str(board.settings[key]) for board in boards.values())
+        if len(values) > 1:
+            different.append(f"{key} ({' / '.join(values)})")
+    seen: dict[tuple[str, str], dict[str, None]] = {}
+    for board in boards.values():
+        for model in board.settings["models"]:
+            for key in _MODEL_SETTINGS:
+                seen.setdefault((model["name"], key), {})[str(model.get(key))[:20]] = None
+    return different + [f"{key} of {name} ({' / '.join(v)})" for (name, key), v in seen.items() if len(v) > 1]
+
+
+def _key(row: Row) -> Key:
+    return row.encoder, row.adaptor, row.labels, row.dim
+
+
+def _describe_key(key: Key) -> str:
+    encoder, adaptor, labels, dim = key
+    if adaptor is None:
+        return encoder
+    return f"{encoder} with {adaptor}{'' if labels == 'none' else f' (labels {labels})'} at {dim}"
+
+
+def _baseline_row(board: Leaderboard) -> int | None:
+    """Return the number of the row that the others are tested against."""
+    return next(iter(sorted(board.emphasized())), None)
+
+
+def _align(
+    boards: Mapping[str, Leaderboard], numbers: Mapping[str, int], baselines: Mapping[str, int | None]
+) -> _Aligned:
+    rows = {name: boards[name].rows[number] for name, number in numbers.items()}
+    scores, differences = [], []
+    for name, number in numbers.items():
+        known, baseline = boards[name].query_scores, baselines[name]
+        if known is None or baseline is None:
+            return _Aligned(rows)
+        scores.append(np.array([known[number]]))
+        differences.append(scores[-1] - np.array([known[baseline]]))
+    is_baseline = all(row.delta is None for row in rows.values())
+    return _Aligned(rows, tuple(scores), () if is_baseline else tuple(differences))
+
+
+def _mean_rows(aligned: Mapping[Key, _Aligned], seed: int) -> list[Row]:
+    """Return the rows of the means, with intervals and tests where the scores of the queries are known."""
+    tested = {key: one for key, one in aligned.items() if one.differences}
+    intervals = _apply(mean_intervals, {key: one.scores for key, one in aligned.items() if one.scores}, seed)
+    p_values = _apply(mean_p_values, {key: one.differences for key, one in tested.items()}, seed)
+    population = _apply(population_intervals, {key: one.differences for key, one in tested.items()}, seed)
+    against_pca = _compare_with_pca(aligned, seed)
+    return [
+        replace(
+            _mean_row(one.rows),
+            ci95=intervals.get(key),
+            p_value=p_values.get(key),
+            population_ci95=population.get(key),
+            pca_p_value=against_pca.get(key),
+        )
+        for key, one in aligned.items()
+    ]
+
+
+def _apply(
+    statistic: Callable[[Sequence[Scores], int], Sequence[Any]], values: Mapping[Key, Sequence[Scores]], seed: int
+) -> dict[Key, Any]:
+    """Return a statistic of rows that are stacked per data set, so that all share the same resamples."""
+    if not values:
+        return {}
+    stacked = [np.concatenate(parts) for parts in zip(*values.values(), strict=True)]
+    return dict(zip(values, statistic(stacked, seed), strict=True))
+
+
+def _compare_with_pca(aligned: Mapping[Key, _Aligned], seed: int) -> dict[Key, float | None]:
+    """Return the p-value of every other adaptor against PCA for the same encoder and dimension."""
+    rivals = {(key[0], key[3]): one for key, one in aligned.items() if key[1] == PCA}
+    found: dict[Key, Sequence[Scores]] = {}
+    for key, one in aligned.items():
+        rival = rivals.get((key[0], key[3]))
+        if key[1] not in (None, PCA) and rival is not None and one.scores and rival.scores:
+            found[key] = [own - other for own, other in zip(one.scores, rival.scores, strict=True)]
+    return _apply(mean_p_values, found, seed)
+
+
+def _mean_row(rows: dict[str, Row]) -> Row:
+    """Return the row of the means, without intervals and tests."""
+    several = list(rows.values())
+    notes = dict.fromkeys(note for row in several for note in (row.note or "").split("; ") if note)
+    return replace(
+        several[0],
+        scores={metric: fmean(row.scores[metric] for row in several) for metric in several[0].scores},
+        transductive=any(row.transductive for row in several),
+        collapsed=any(row.collapsed for row in several),
+        published=None,
+        **{key: _mean_of(several, key) for key in ("delta", "cost", "ms_per_text", "fit_seconds", "pca_delta")},
+        note="; ".join(notes) or None,
+        datasets=rows,
+    )
+
+
+def _mean_of(rows: Sequence[Row], key: str) -> Any:
+    values = [getattr(row, key) for row in rows]
+    return None if None in values else fmean(values)
+
+
+def _rank(rows: Sequence[Row], metric: str, sort: str) -> tuple[Row, ...]:
+    """Return the rows, best first, with their ranks."""
+
+    def order(row: Row) -> tuple[Any, ...]:
+        """Put the best first; of equal ones the smaller."""
+        scored = row if sort == MEAN else (row.datasets or {})[sort]
+        return -scored.scores[metric], row.parameters or 0, row.encoder, row.dim or 0
+
+    return tuple(replace(row, rank=number) for number, row in enumerate(sorted(rows, key=order), 1))
+
+
+def _join_settings(
+    boards: Mapping[str, Leaderboard], aligned: Mapping[Key, _Aligned], *, sort: str, missing: Sequence[str]
+) -> dict[str, Any]:
+    several = {name: board.settings for name, board in boards.items()}
+    first = next(iter(several.values()))
+    lines = [f"{name}: {line}" for name, one in several.items() for line in one.get("adaptors", [])]
+    left_out = [f"left out, not on every data set: {', '.join(missing)}"] if missing else []
+    return {
+        **first,
+        "models": join_model_settings(several),
+        "dataset": join_dataset_settings({name: one["dataset"] for name, one in several.items()}),
+        "statistics": {**first["statistics"], **_mean_statistics(aligned, list(boards))},
+        **({"adaptors": lines} if "adaptors" in first else {}),
+        "sorted_by": sort,
+        "left_out": left_out,
+        "datasets": several,
+    }
+
+
+def _mean_statistics(aligned: Mapping[Key, _Aligned], names: Sequence[str]) -> dict[str, Any]:
+    """Return how the means were tested, and which differences the queries can show."""
+    tested = [one.differences for one in aligned.values() if one.differences]
+    if not tested:
+        return {
+            "covers": "unknown (results of single data sets lack the scores of queries)",
+            "population": "unknown",
+            "detectable": {},
+        }
+    stacked = [np.concatenate(parts) for parts in zip(*tested, strict=True)]
+    values = {MEAN: detectable_differences(stacked)}
+    values |= {name: detectable_differences([one]) for name, one in zip(names, stacked, strict=True)}
+    general = _GENERAL if len(names) >= FEWEST_SETS else _TOO_FEW.format(count=len(names))
+    return {
+        "covers": _FIXED,
+        "population": general,
+        "detectable": {
+            name: median(known) for name, found in values.items() if (known := [v for v in found if v is not None])
+        },
+    }

@@ -1,0 +1,247 @@
+"""Encoders ranked over several data sets: a column per data set, and the mean."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from probe.results.formats import (
+    ALPHA,
+    EMPTY,
+    brief_model_line,
+    metric_title,
+    model_lines,
+    retrieval_data_line,
+    show_interval,
+    show_number,
+    show_p_value,
+    significant,
+    statistics_lines,
+)
+from probe.results.leaderboard import Leaderboard, Row, describe_ranks, score_column, show_parameters
+from probe.results.query_examples import Examples
+from probe.results.result import Column
+
+__all__ = ["MEAN", "DatasetMatrix", "SetCount"]
+
+MEAN = "mean"
+BETTER, WORSE = "▲", "▼"
+_LEGEND = f"{BETTER}{WORSE}: significantly better, worse than the baseline (paired test, p < {ALPHA}, Holm)"
+# Data sets whose detectable difference is named.
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class SetCount:
+    """Number of data sets on which an encoder differs from the baseline, or is not shown to.
+
+    Attributes:
+        better: Significantly better there.
+        alike: No significant difference.
+        worse: Significantly worse there.
+    """
+
+    better: int
+    alike: int
+    worse: int
+
+    def __str__(self) -> str:
+        return f"{self.better} {self.alike} {self.worse}"
+
+
+@dataclass(frozen=True, repr=False)
+class DatasetMatrix(Leaderboard):
+    """Rows whose scores are means over data sets, with the row of every data set inside.
+
+    Attributes:
+        set_examples: Queries to look at, by data set.
+    """
+
+    set_examples: dict[str, Examples] = field(default_factory=dict)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of the data sets, in the order they were given."""
+        return tuple(self._settings_of)
+
+    @property
+    def _settings_of(self) -> Mapping[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.settings["datasets"]
+        return found
+
+    def single(self, name: str) -> Leaderboard:
+        """Return the leaderboard of one data set, best first, as if it had been ranked alone."""
+        rows = sorted((_row_on(row, name) for row in self.rows), key=lambda row: row.rank)
+        return Leaderboard(
+            self.command, self.created, self._settings_of[name], tuple(rows), self.set_examples.get(name)
+        )
+
+    def count_of(self, row: Row) -> SetCount | None:
+        """Return on how many data sets a row is better or worse than the baseline; None for the baseline."""
+        if self._is_baseline(row):
+            return None
+        signs = [self._sign_of(row, name) for name in self.datasets]
+        better, worse = signs.count(BETTER), signs.count(WORSE)
+        return SetCount(better, len(signs) - better - worse, worse)
+
+    def _sign_of(self, row: Row, name: str) -> str:
+        """Return the mark of a row's score on a data set."""
+        return _sign(_row_on(row, name).delta, row.rank in self._starred_on(name))
+
+    def _starred_on(self, name: str) -> set[int]:
+        """Return the ranks with a significant difference on a data set."""
+        return significant(self.rows, lambda row: _row_on(row, name).p_value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; `datasets` names the data sets, and every row has its row on each of them."""
+        examples = {name: asdict(found) for name, found in self.set_examples.items()}
+        return {**super().to_dict(), "datasets": list(self.datasets), "set_examples": examples}
+
+    def columns(self) -> list[Column]:
+        """Return the columns of the table: the mean and its test, then one column per data set."""
+        starred = significant(self.rows)
+        named = len({row.encoder for row in self.rows}) == len(self.rows)
+        return [
+            Column("#", lambda row: str(row.rank), key="rank", drop=1),
+            Column("encoder", lambda row: row.encoder, left=True, label=""),
+            *self._adaptor_columns(named),
+            Column("dim", lambda row: show_number(row.dim, "d"), drop=6 if named else 0, label="dim"),
+            Column(MEAN, lambda row: _scored(self.score_of(row), _sign(row.delta, row.rank in starred)), key=MEAN),
+            Column("Δ mean", lambda row: show_number(row.delta, "+.4f"), drop=2, key="delta"),
+            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=2),
+            *(column for name in self.datasets for column in self._set_columns(name)),
+            Column(f"{BETTER} = {WORSE}", self._show_count, drop=3, key="sets"),
+            Column("95% CI", lambda row: show_interval(row.ci95), drop=7, key="ci95"),
+            Column("Δ in general", lambda row: _show_signed(row.population_ci95), drop=8, key="population"),
+            *(score_column(name, drop=9) for name in self.settings["metrics"] if name != self.metric),
+            Column("cost", lambda row: show_number(row.cost, ".0%"), drop=5, label="cost"),
+            Column("ms/text", lambda row: show_number(row.ms_per_text, ".2f"), drop=10, key="ms"),
+            Column("params", show_parameters, drop=6, label="params"),
+            Column("note", self._marks, left=True, drop=6),
+        ]
+
+    def _set_columns(self, name: str) -> list[Column]:
+        """Return the score on a data set, and its difference to the baseline."""
+        starred, key = self._starred_on(name), name.lower()
+
+        def score(row: Row) -> str:
+            """Return the score with its mark."""
+            found = _row_on(row, name)
+            return _scored(found.scores[self.metric], _sign(found.delta, row.rank in starred))
+
+        return [
+            Column(name, score, key=key, wraps=True),
+            Column("Δ", lambda row: show_number(_row_on(row, name).delta, "+.4f"), drop=4, key=f"delta:{key}"),
+        ]
+
+    def _show_count(self, row: Row) -> str:
+        return str(self.count_of(row) or EMPTY)
+
+    def title(self) -> str:
+        """Return the metric, and the data sets with their splits."""
+        named = [f"{name} ({found['dataset']['split']})" for name, found in self._settings_of.items()]
+        synthetic = " · synthetic queries" if self.settings["dataset"]["synthetic"] else ""
+        return f"{metric_title(self.metric)} on {len(named)} data sets: {', '.join(named)}{synthetic}"
+
+    def verdict(self) -> str:
+        """Return what the means show."""
+        return f"Mean of {len(self.datasets)} data sets: {super().verdict()}"
+
+    def conclusions(self) -> list[str]:
+        """Return the verdict, what holds for data sets in general, and the recommendation where one was asked for."""
+        verdict, *more = super().conclusions()
+        return [verdict, *self._describe_population(), *more]
+
+    def _describe_population(self) -> list[str]:
+        """Return the interval of the best other encoder's difference over data sets in general."""
+        found = next(((row, row.population_ci95) for row in self.rows if row.population_ci95), None)
+        if found is None:
+            return []
+        row, (low, high) = found
+        name = f"{row.encoder} with {row.adaptor}" if row.adaptor else row.encoder
+        return [
+            f"On data sets in general, {name} differs from the baseline by {low:+.3f} to {high:+.3f} "
+            f"(95% CI, two-level bootstrap over {len(self.datasets)} data sets)."
+        ]
+
+    def cautions(self) -> list[str]:
+        """Return all that makes the numbers mean less than they seem to, by data set."""
+        alone = {name: Leaderboard("", "", found, ()) for name, found in self._settings_of.items()}
+        lines = [f"{name}: {line}" for name, board in alone.items() for line in board.cautions()]
+        return [*self.settings["left_out"], *lines, *self.warnings()]
+
+    def warnings(self) -> list[str]:
+        """Return the warnings on rows: collapsed vectors, and fits that saw a data set."""
+        lines = []
+        for name in self.datasets:
+            rows = {row.rank: _row_on(row, name) for row in self.rows}
+            collapsed = [row.encoder for row in rows.values() if row.collapsed]
+            seen = [row for row in self.rows if rows[row.rank].transductive]
+            lines += [f"{name}: collapsed, so that every score ties: {', '.join(collapsed)}"] if collapsed else []
+            if seen:
+                where = describe_ranks(seen, len(self.rows))
+                lines.append(f"{name}: transductive ({where}): fitted on these same documents; expect less on new ones")
+        return lines
+
+    def brief(self) -> list[str]:
+        """Return what decided the numbers, in short."""
+        data = [found["dataset"] for found in self._settings_of.values()]
+        counts = [" + ".join(f"{one[side]:,}" for one in data) for side in ("documents", "queries")]
+        return [
+            f"data: {counts[0]} documents, {counts[1]} queries",
+            brief_model_line(self.settings["models"]),
+            *self._power_lines(),
+            f"{_LEGEND}; CI and p of the mean: {self.settings['statistics']['covers']}",
+        ]
+
+    def _power_lines(self) -> list[str]:
+        """Return the smallest differences that the queries can show."""
+        found = self.settings["statistics"]["detectable"]
+        if not found:
+            return []
+        named = [f"{name} {value:.3f}" for name, value in found.items()][: _MOST_NAMED + 1]
+        return [f"smallest differences that so many queries show (80% power, uncorrected): {', '.join(named)}"]
+
+    def notes(self) -> list[str]:
+        """Return the footer: everything that decided the numbers."""
+        settings, statistics = self.settings, self.settings["statistics"]
+        data = [found["dataset"] for found in self._settings_of.values()]
+        lines = [*self._curve_lines(), *map(retrieval_data_line, data), *model_lines(settings["models"])]
+        rules = [
+            f"{name}: {one['title_rule']}; {one['id_rule']}" for name, one in zip(self.datasets, data, strict=True)
+        ]
+        lines += [*rules, f"{settings['similarity']}; ties: {settings['ties']}", *settings.get("adaptors", [])]
+        for key in ("towers", "late_interaction", "late_fusion", "cost"):
+            if settings.get(key):
+                lines.append(f"{key.replace('_', ' ')}: {settings[key]}")
+        means = [f"CI and p of the mean: {statistics['covers']}", f"Δ in general: {statistics['population']}"]
+        lines += [*statistics_lines(settings), *means, *self._power_lines(), *self._published_lines()]
+        return [*lines, *settings["left_out"], *self.warnings()]
+
+    def _published_lines(self) -> list[str]:
+        return [
+            f"published {metric_title(self.metric)} of {row.encoder} on {name}: {found.published:.5f} "
+            f"(here {found.scores[self.metric]:.5f})"
+            for row in self.rows
+            for name, found in (row.datasets or {}).items()
+            if found.published is not None
+        ]
+
+
+def _row_on(row: Row, name: str) -> Row:
+    """Return a row's own row on a data set."""
+    return (row.datasets or {})[name]
+
+
+def _sign(delta: float | None, starred: bool) -> str:
+    if not starred or not delta:
+        return ""
+    return BETTER if delta > 0 else WORSE
+
+
+def _scored(score: float, sign: str) -> str:
+    """Return a score with its mark; scores without one stay aligned."""
+    return f"{score:.4f}{sign or ' '}"
+
+
+def _show_signed(interval: tuple[float, float] | None) -> str:
+    return EMPTY if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"

@@ -16,7 +16,7 @@ from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
 
 if TYPE_CHECKING:
-    from adaptors.choosing.recommend import Recommendation
+    from adaptors.choosing.recommendation import Recommendation
     from probe.data.dataset import Dataset
     from probe.data.sampling import SampleSize
     from probe.encoding.reader import LayerReader

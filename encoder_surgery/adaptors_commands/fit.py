@@ -11,8 +11,8 @@ import typer
 from encoder_surgery.adaptors_commands.training_flags import FittedDims, OutFolder
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.datasets import SampleFlags
 from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.sampling import SampleFlags
 from probe.errors import CallError, did_you_mean
 
 __all__ = ["fit", "name_adaptor"]

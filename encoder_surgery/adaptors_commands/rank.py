@@ -1,15 +1,20 @@
 """The command `adaptors rank`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from encoder_surgery.adaptors_commands.training_flags import FittedDims
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.datasets import check_failed, check_sort, rank_each
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
+
+if TYPE_CHECKING:
+    from probe.results.leaderboard import Leaderboard
+    from probe.sources.several import LoadedDataset
 
 __all__ = ["rank"]
 
@@ -37,7 +42,8 @@ class FitFlags:
 
     labels: option.Labels = "none"
     steps: option.Steps = 300
-    metric: option.MetricName = "ndcg@10"
+    metric: option.MetricNames = None
+    sort: option.Sort = "mean"
     seed: option.Seed = 0
     similarity: option.Similarity = "own"
     drop_same_id: option.DropSameId = False
@@ -68,26 +74,33 @@ def rank(
     from adaptors.fitting.kinds import KINDS, check_kinds
     from adaptors.fitting.options import TrainOptions
     from probe.experiments.options import RunOptions
-    from probe.metrics.retrieval import Metric
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
     chosen = check_kinds(named)
-    ranked_by = Metric.parse(ranking.metric)
-    opened = store.open()
-    say(f"loading {data.dataset} and the models of {', '.join(specs)}")
+    metric, *more = ranking.metric or ["ndcg@10"]
+    options = RunOptions(
+        metric=metric,
+        more_metrics=tuple(more),
+        seed=ranking.seed,
+        command=command_line(),
+        store=store.open(),
+        examples=output.writes_json,
+        similarity=ranking.similarity,
+        drop_same_id=ranking.drop_same_id,
+    )
+    say(f"loading {', '.join(data.names)} and the models of {', '.join(specs)}")
     with working() as report:
-        texts = data.load()
-        resolved = resolve_specs(specs, loading.load_options(), opened, similarity=ranking.similarity)
-        options = RunOptions(
-            metric=ranked_by,
-            seed=ranking.seed,
-            command=command_line(),
-            store=opened,
-            progress=report,
-            examples=output.writes_json,
-            similarity=ranking.similarity,
-            drop_same_id=ranking.drop_same_id,
-        )
-        plan = FitPlan(chosen, lengths, TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report))
-        board = compare_adaptors(resolved, plan, select_fit_data(data.dataset, texts, ranking.labels), options=options)
+        options = replace(options, progress=report)
+        loaded = data.load()
+        check_sort(loaded, ranking.sort)
+        resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
+
+        def rank_on(one: "LoadedDataset", options: RunOptions) -> "Leaderboard":
+            """Fit and rank the adaptors on one data set."""
+            training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=options.progress)
+            texts = select_fit_data(one.request.name, one.dataset, ranking.labels)
+            return compare_adaptors(resolved, FitPlan(chosen, lengths, training), texts, options=options)
+
+        board = rank_each(loaded, rank_on, options, sort=ranking.sort)
     output.emit(board)
+    check_failed(board)

@@ -26,9 +26,9 @@ def geometry(
 
     names = list(dict.fromkeys(model))
     opened = store.open()
-    say(f"loading {data.dataset} and {', '.join(names)}")
+    say(f"loading {', '.join(data.names)} and {', '.join(names)}")
     with working() as report:
-        texts = data.load()
+        texts = data.load().found[0].dataset
         options = RunOptions(command=command_line(), store=opened, progress=report, load=loading.load_options())
         board = measure_geometry(names, texts, layers, poolings=pooling.split(","), options=options)
     output.emit(board)

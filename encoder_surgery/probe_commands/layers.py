@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.datasets import check_failed, check_sort, rank_each
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.progress import working
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from probe.experiments.options import RunOptions
     from probe.layers.hookpoint import Hookpoint
     from probe.results.leaderboard import Leaderboard
+    from probe.sources.several import LoadedDataset
 
 __all__ = ["layers"]
 
@@ -63,23 +65,35 @@ def layers(
         check_margin(recommend)
     poolings = pooling.split(",")
     engine.check(poolings)
+    from probe.encoding.opening import as_reader
     from probe.experiments.layers import rank_layers
 
-    picked = engine.pick(data, trust=loading.trust_remote_code)
-    options = ranking.options(loading, store, picked, examples=output.writes_json)
-    say(f"loading {data.dataset} and {model}")
-    texts = data.load(bm25=options.bm25)
+    options = ranking.options(loading, store, examples=output.writes_json)
+    say(f"loading {', '.join(data.names)} and {model}")
+    loaded = data.load(bm25=options.bm25)
+    check_sort(loaded, ranking.sort)
+    for one in loaded.found:
+        if one.dataset.images and (lens or recommend is not None):
+            raise CallError(f"--lens and --recommend are for texts, '{one.label}' has images: leave them out")
     with working() as report, engine.ready():
         options = replace(options, progress=report)
-        if texts.images and (lens or recommend is not None):
-            raise CallError(f"--lens and --recommend are for texts, '{data.dataset}' has images: leave them out")
-        extras = _Extras(model, data.dataset, lens, recommend, data.size)
-        fit = partial(extras.fit, data=texts, options=options)
-        board = rank_layers(model, texts, layers, poolings=poolings, options=options, extra=fit)
-        board = extras.add_recommendation(board)
+        opened = (
+            model if any(one.dataset.images for one in loaded.found) else as_reader(model, options.load, options.store)
+        )
+
+        def rank_on(one: "LoadedDataset", options: "RunOptions") -> "Leaderboard":
+            """Rank the layers on one data set."""
+            extras = _Extras(model, one.request.name, lens, recommend, data.size)
+            fit = partial(extras.fit, data=one.dataset, options=options)
+            board = rank_layers(opened, one.dataset, layers, poolings=poolings, options=options, extra=fit)
+            return extras.add_recommendation(board)
+
+        pick = partial(engine.pick, size=data.size, trust=loading.trust_remote_code)
+        board = rank_each(loaded, rank_on, options, sort=ranking.sort, engine=pick)
     if output.format == "json" and recommend is not None:
         say(f"recommendation: {board.settings['recommendation']}")
     output.emit(board)
+    check_failed(board)
 
 
 @dataclass

@@ -2,17 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.completion import complete_specs
+from encoder_surgery.shell.datasets import check_failed, check_sort, rank_each
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.positional import positional
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
+
+if TYPE_CHECKING:
+    from probe.experiments.options import RunOptions
+    from probe.results.leaderboard import Leaderboard
+    from probe.sources.several import LoadedDataset
 
 __all__ = ["rank"]
 
@@ -54,10 +61,10 @@ def rank(
     from probe.experiments.specs import pair_towers
 
     load_options = loading.load_options()
-    picked = engine.pick(data, trust=loading.trust_remote_code)
-    options = ranking.options(loading, store, picked, examples=output.writes_json)
-    say(f"loading {data.dataset} and the models of {', '.join(named)}")
-    texts = data.load(bm25=options.bm25)
+    options = ranking.options(loading, store, examples=output.writes_json)
+    say(f"loading {', '.join(data.names)} and the models of {', '.join(named)}")
+    loaded = data.load(bm25=options.bm25)
+    check_sort(loaded, ranking.sort)
     with working() as report, engine.ready():
         options = replace(options, progress=report)
         if queries and documents:
@@ -67,9 +74,18 @@ def rank(
             found = resolve_specs(
                 named, load_options, options.store, run_rules=rules, tokens=True, similarity=options.similarity
             )
-        found = pair_towers(found, texts, load_options, store=options.store)
-        board = rank_candidates(found.candidates, texts, str(found.baseline), options=options, fusions=found.fusions)
+
+        def rank_on(one: "LoadedDataset", options: "RunOptions") -> "Leaderboard":
+            """Rank the encoders on one data set."""
+            paired = pair_towers(found, one.dataset, load_options, store=options.store)
+            return rank_candidates(
+                paired.candidates, one.dataset, str(paired.baseline), options=options, fusions=paired.fusions
+            )
+
+        pick = partial(engine.pick, size=data.size, trust=loading.trust_remote_code)
+        board = rank_each(loaded, rank_on, options, sort=ranking.sort, engine=pick)
     output.emit(board)
+    check_failed(board)
 
 
 def _check_specs(specs: list[str], queries: str | None, documents: str | None, *, fuse_runs: str | None) -> list[str]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from encoder_surgery.shell.app import advanced, flag
-from encoder_surgery.shell.options import DataFlags
 from encoder_surgery.shell.panels import RUN_PANEL
 from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
 
 if TYPE_CHECKING:
+    from probe.data.sampling import SampleSize
     from probe.evaluation.scan import Engine
+    from probe.sources.several import LoadedDataset
 
 __all__ = ["EngineFlags"]
 
@@ -74,11 +75,12 @@ class EngineFlags:
         with connected(self.address, self.workers):
             yield
 
-    def pick(self, data: DataFlags, *, trust: bool) -> "Engine":
+    def pick(self, read: "LoadedDataset", size: "SampleSize | None", *, trust: bool) -> "Engine":
         """Return the engine.
 
         Args:
-            data: The data set that is read.
+            read: The data set that is read.
+            size: The sample of it.
             trust: Whether code in a model's folder may run.
         """
         if self.engine == _LOCAL:
@@ -88,7 +90,7 @@ class EngineFlags:
         from probe.scale.corpus import DatasetSource
         from probe.scale.engine import RayEngine
 
-        source = DatasetSource(data.dataset, data.split, data.size)
+        source = DatasetSource(read.request.name, read.request.split, size)
         return RayEngine(self.address, self.workers, self.gpus_per_worker, source, trust)
 
 

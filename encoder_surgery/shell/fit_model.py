@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from adaptors.fitting.options import TrainOptions
+from encoder_surgery.shell.datasets import say_sample
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.sampling import say_sample
 from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:

@@ -12,15 +12,13 @@ import typer
 
 from encoder_surgery.shell.app import advanced, flag
 from encoder_surgery.shell.completion import complete_datasets, complete_metrics, complete_models, complete_specs
+from encoder_surgery.shell.datasets import DATASET, DataFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL, RUN_PANEL
 from encoder_surgery.shell.positional import positional
-from encoder_surgery.shell.sampling import SampleFlags, say_sample
 from probe.errors import GREATEST_SEED, CallError, DataError
 
 if TYPE_CHECKING:
-    from probe.data.dataset import Dataset
-    from probe.evaluation.scan import Engine
     from probe.experiments.options import RunOptions
     from probe.io.remote_path import Location
     from probe.models.options import LoadOptions
@@ -40,6 +38,7 @@ __all__ = [
     "Layers",
     "MaxTokens",
     "MetricName",
+    "MetricNames",
     "Model",
     "Models",
     "OutFolder",
@@ -48,6 +47,7 @@ __all__ = [
     "RankFlags",
     "Seed",
     "Similarity",
+    "Sort",
     "Spec",
     "Specs",
     "Split",
@@ -69,9 +69,8 @@ Model = Annotated[str, positional(_MODEL, "--model", "-m", complete=complete_mod
 Models = Annotated[list[str], positional(_MODEL, "--model", "-m", complete=complete_models)]
 Spec = Annotated[str, positional(_SPEC, "--model", "-m", complete=complete_specs)]
 Specs = Annotated[list[str], positional(_SPEC, "--model", "-m", complete=complete_specs)]
-_DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
-DatasetName = Annotated[str, flag(_DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)]
-DatasetArgument = Annotated[str, positional(_DATASET, "--dataset", "-d", complete=complete_datasets)]
+DatasetName = Annotated[str, flag(DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)]
+DatasetArgument = Annotated[str, positional(DATASET, "--dataset", "-d", complete=complete_datasets)]
 Split = Annotated[str | None, flag("Split to score; default: test, or the only one.")]
 TextLimit = Annotated[int | None, flag("Approximate number of texts, spread evenly over labels or scores.")]
 Layers = Annotated[str, flag("all, 0-6 or 1,3,5; 0 = the embeddings.")]
@@ -85,6 +84,16 @@ DropSameId = Annotated[
 MetricName = Annotated[
     str, flag("ndcg, map, recall, precision, mrr or success, with @cut-off.", autocompletion=complete_metrics)
 ]
+MetricNames = Annotated[
+    list[str] | None,
+    flag(
+        "ndcg, map, recall, precision, mrr or success, with @cut-off; repeatable, the first ranks.",
+        "--metric",
+        autocompletion=complete_metrics,
+        show_default="ndcg@10",
+    ),
+]
+Sort = Annotated[str, flag("Order of the rows over several data sets: mean, or the name of one.")]
 Similarity = Annotated[Literal["own", "cosine", "dot", "euclidean", "manhattan"], advanced("Similarity measure.")]
 Seed = Annotated[int, advanced("Random seed.", metavar="INT", min=0, max=GREATEST_SEED)]
 Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
@@ -169,31 +178,6 @@ class TextFlags(DeviceFlags):
 
 
 @dataclass(frozen=True)
-class DataFlags(SampleFlags):
-    """The data set that encoders are ranked on or measured with."""
-
-    panel: ClassVar[str] = "Data"
-
-    dataset: DatasetName = "docstrings"
-    split: Split = None
-
-    def load(self, *, bm25: bool = False) -> "Dataset":
-        """Return the data set, with a message on what a limit has left.
-
-        Args:
-            bm25: Whether BM25, which does not support images, reads it as well.
-        """
-        from probe.data.dataset import refuse_images
-        from probe.sources.loading import load_dataset
-
-        data = load_dataset(self.dataset, self.split, self.size)
-        if bm25:
-            refuse_images(data, "BM25")
-        say_sample(data)
-        return data
-
-
-@dataclass(frozen=True)
 class StoreFolder:
     """Where the store is."""
 
@@ -248,24 +232,26 @@ class RankFlags:
 
     panel: ClassVar[str] = "Data"
 
-    metric: MetricName = "ndcg@10"
+    metric: MetricNames = None
+    sort: Sort = "mean"
     seed: Seed = 0
     baseline: Annotated[Literal["bm25"] | None, flag("Add a row of BM25 (extra bm25).")] = None
     similarity: Similarity = "own"
     drop_same_id: DropSameId = False
 
-    def options(self, loading: EncodeFlags, store: StoreFlags, engine: "Engine", *, examples: bool) -> "RunOptions":
+    def options(self, loading: EncodeFlags, store: StoreFlags, *, examples: bool) -> "RunOptions":
         """Return how to rank, without a progress bar."""
         from probe.experiments.options import RunOptions
 
+        metric, *more = self.metric or ["ndcg@10"]
         return RunOptions(
-            metric=self.metric,
+            metric=metric,
+            more_metrics=tuple(more),
             seed=self.seed,
             bm25=self._wants_bm25(),
             command=command_line(),
             store=store.open(),
             examples=examples,
-            engine=engine,
             load=loading.load_options(),
             similarity=self.similarity,
             drop_same_id=self.drop_same_id,

@@ -9,12 +9,12 @@ import typer
 
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.completion import complete_datasets
+from encoder_surgery.shell.datasets import SampleFlags, say_sample
 from encoder_surgery.shell.idle import Idle
 from encoder_surgery.shell.options import DropSameId, Force, MetricName, Seed, Similarity, StoreFlags
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.sampling import SampleFlags, say_sample
 from probe.errors import CallError
 from probe.layers.hookpoint import HEAD, check_pooling, split_name, split_tower
 

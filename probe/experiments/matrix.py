@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from probe.errors import CallError, did_you_mean
-from probe.experiments.provenance import join_dataset_settings, join_model_settings
+from probe.data.dataset import Dataset
+from probe.errors import CallError, ProbeError, did_you_mean
+from probe.experiments.provenance import differing_settings, join_dataset_settings, join_model_settings
 from probe.metrics.dataset_means import (
     FEWEST_SETS,
     detectable_differences,
@@ -20,14 +21,8 @@ from probe.metrics.significance import CONFIDENCE, Scores
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
 
-__all__ = ["differing_settings", "join_leaderboards"]
+__all__ = ["check_sort", "join_leaderboards", "rank_datasets"]
 
-# Settings of a model that decide its vectors; what follows from the texts is not among them.
-_MODEL_SETTINGS = (
-    *("weights_sha256", "tokenizer_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device"),
-    *("own_pooling", "similarity"),
-)
-_SHARED = ("metric", "metrics", "baseline", "similarity")
 _FIXED = "these data sets, each with the same weight; queries vary, data sets do not"
 _GENERAL = (
     f"{CONFIDENCE:.0%} interval over data sets in general, of the difference: two-level bootstrap (data sets, then "
@@ -55,6 +50,52 @@ class _Aligned:
     differences: tuple[Scores, ...] = ()
 
 
+def rank_datasets(
+    datasets: Mapping[str, Dataset],
+    rank: Callable[[str, Dataset], Leaderboard],
+    *,
+    sort: str = MEAN,
+    seed: int = 0,
+    failed: Mapping[str, str] | None = None,
+) -> Leaderboard:
+    """Rank the same encoders on one or several data sets, one after another.
+
+    Args:
+        datasets: Data sets by their name in the table.
+        rank: Ranks the encoders on a data set, given its name too.
+        sort: `mean`, or the name of a data set whose scores order the rows.
+        seed: Random seed of intervals and tests of the means.
+        failed: Why further data sets failed before, by name, to go on where one fails; None to raise at once.
+
+    Returns:
+        The leaderboard of a single data set, or a `DatasetMatrix`; `failed` in its settings names those left out.
+
+    Raises:
+        CallError: `sort` is none of the names.
+        ProbeError: A data set fails, and all of them if `failed` is given.
+    """
+    check_sort(sort, datasets)
+    boards: dict[str, Leaderboard] = {}
+    lost = dict(failed or {})
+    for name, dataset in datasets.items():
+        try:
+            boards[name] = rank(name, dataset)
+        except ProbeError as error:
+            if failed is None or (name == [*datasets][-1] and not boards):
+                error.args = (f"{name}: {error}" if len(datasets) > 1 else str(error),)
+                raise
+            lost[name] = str(error)
+    board = next(iter(boards.values()))
+    if len(boards) > 1:
+        board = join_leaderboards(boards, sort=sort if sort in boards else MEAN, seed=seed)
+    if not lost:
+        return board
+    left_out = [f"{name} failed and is left out: {reason}" for name, reason in lost.items()]
+    return replace(
+        board, settings={**board.settings, "failed": lost, "left_out": [*left_out, *board.settings.get("left_out", [])]}
+    )
+
+
 def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, seed: int = 0) -> DatasetMatrix:
     """Join the leaderboards of the same encoders on several data sets.
 
@@ -73,7 +114,7 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
     """
     if len(boards) < 2:
         raise CallError(f"{len(boards)} data set: expected at least two to join")
-    if differing := differing_settings(boards):
+    if differing := differing_settings({name: board.settings for name, board in boards.items()}):
         raise CallError(f"results cannot be joined: they differ in {'; '.join(differing)}")
     check_sort(sort, boards)
     found = {name: {_key(row): number for number, row in enumerate(board.rows)} for name, board in boards.items()}
@@ -102,21 +143,6 @@ def check_sort(sort: str, names: Sequence[str] | Mapping[str, Any]) -> None:
     """
     if sort != MEAN and sort not in names:
         raise CallError(f"unknown order '{sort}': {did_you_mean(sort, [MEAN, *names])}")
-
-
-def differing_settings(boards: Mapping[str, Leaderboard]) -> list[str]:
-    """Return the settings in which leaderboards differ, so that their scores have no common mean."""
-    different = []
-    for key in _SHARED:
-        values = dict.fromkeys(str(board.settings[key]) for board in boards.values())
-        if len(values) > 1:
-            different.append(f"{key} ({' / '.join(values)})")
-    seen: dict[tuple[str, str], dict[str, None]] = {}
-    for board in boards.values():
-        for model in board.settings["models"]:
-            for key in _MODEL_SETTINGS:
-                seen.setdefault((model["name"], key), {})[str(model.get(key))[:20]] = None
-    return different + [f"{key} of {name} ({' / '.join(v)})" for (name, key), v in seen.items() if len(v) > 1]
 
 
 def _key(row: Row) -> Key:

@@ -82,6 +82,16 @@ class RunOptions:
         """Return a data set with the options' rule for equal ids."""
         return replace(dataset, drop_same_id=True) if self.drop_same_id else dataset
 
+    def named(self, dataset: str) -> "RunOptions":
+        """Return the options with the name of a data set in every step of the progress."""
+
+        def report(step: str, done: int, total: int) -> None:
+            """Name the data set behind the step."""
+            name, colon, words = step.partition(": ")
+            self.progress(f"{name} of {dataset}{colon}{words}", done, total)
+
+        return replace(self, progress=report)
+
     @property
     def context(self) -> RunContext:
         """Store, and callback after every batch."""

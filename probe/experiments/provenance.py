@@ -14,6 +14,7 @@ from probe.store.keys import encoder_parts, shelf_parts
 
 __all__ = [
     "dataset_settings",
+    "differing_settings",
     "join_dataset_settings",
     "join_model_settings",
     "model_settings",
@@ -21,6 +22,13 @@ __all__ = [
     "text_model_settings",
     "text_statistics_settings",
 ]
+
+# Settings of a model that decide its vectors; what follows from the texts is not among them.
+_MODEL_SETTINGS = (
+    *("weights_sha256", "tokenizer_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device"),
+    *("own_pooling", "similarity"),
+)
+_SHARED = ("metric", "metrics", "baseline", "similarity")
 
 
 def model_settings(
@@ -153,3 +161,18 @@ def join_dataset_settings(several: Mapping[str, dict[str, Any]]) -> dict[str, An
         "defects": [f"{name}: {defect}" for name, one in several.items() for defect in one["defects"]],
         "id_rule": "; ".join(dict.fromkeys(one["id_rule"] for one in values)),
     }
+
+
+def differing_settings(several: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return in which settings of rankings, by data set, scores cannot have a common mean."""
+    different = []
+    for key in _SHARED:
+        values = dict.fromkeys(str(one[key]) for one in several.values())
+        if len(values) > 1:
+            different.append(f"{key} ({' / '.join(values)})")
+    seen: dict[tuple[str, str], dict[str, None]] = {}
+    for one in several.values():
+        for model in one["models"]:
+            for key in _MODEL_SETTINGS:
+                seen.setdefault((model["name"], key), {})[str(model.get(key))[:20]] = None
+    return different + [f"{key} of {name} ({' / '.join(v)})" for (name, key), v in seen.items() if len(v) > 1]

@@ -157,7 +157,7 @@ class Leaderboard(Result):
         notes = self.settings.get("adaptors", [])
         left = len(notes) - _MOST_NOTES
         more = [f"{left} more {'note' if left == 1 else 'notes'} on adaptors: --details"] if left > 0 else []
-        return [*super().cautions(), *notes[:_MOST_NOTES], *more]
+        return [*self.settings.get("left_out", []), *super().cautions(), *notes[:_MOST_NOTES], *more]
 
     def brief(self) -> list[str]:
         """Return what decided the numbers, in three lines."""

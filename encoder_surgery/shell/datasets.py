@@ -1,0 +1,163 @@
+"""Options of the data sets that a command reads, and how much of each."""
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from encoder_surgery.shell.app import advanced, flag
+from encoder_surgery.shell.completion import complete_datasets
+from encoder_surgery.shell.output import say
+from encoder_surgery.shell.panels import MAIN_PANEL
+from probe.errors import GREATEST_SEED, CallError, ProbeError
+
+if TYPE_CHECKING:
+    from probe.data.dataset import Dataset
+    from probe.data.sampling import SampleSize
+    from probe.evaluation.scan import Engine
+    from probe.experiments.options import RunOptions
+    from probe.results.leaderboard import Leaderboard
+    from probe.results.result import Result
+    from probe.sources.several import LoadedDataset, LoadedDatasets
+
+__all__ = ["DATASET", "DataFlags", "SampleFlags", "check_failed", "check_sort", "rank_each", "say_sample"]
+
+DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
+_DEFAULT = "docstrings"
+
+
+@dataclass(frozen=True)
+class SampleFlags:
+    """How much of a data set is read."""
+
+    _: KW_ONLY
+    limit: Annotated[
+        int | None,
+        flag("Approximate number of documents; queries are left out only if their judged documents exceed it."),
+    ] = None
+    limit_queries: Annotated[int | None, flag("Maximum number of queries, drawn at random.")] = None
+    limit_seed: Annotated[
+        int, advanced("Seed of both; samples of one seed are nested.", metavar="INT", min=0, max=GREATEST_SEED)
+    ] = 0
+
+    @property
+    def size(self) -> "SampleSize | None":
+        """The sample to read; None for the whole data set."""
+        from probe.data.sampling import SampleSize
+
+        whole = self.limit is None and self.limit_queries is None
+        return None if whole else SampleSize(self.limit, self.limit_queries, self.limit_seed)
+
+
+@dataclass(frozen=True)
+class DataFlags(SampleFlags):
+    """The data sets that encoders are ranked on or measured with."""
+
+    panel: ClassVar[str] = "Data"
+
+    dataset: Annotated[
+        list[str] | None,
+        flag(
+            f"{DATASET[:-1]}; repeatable, beir = all.",
+            "--dataset",
+            "-d",
+            panel=MAIN_PANEL,
+            autocompletion=complete_datasets,
+            show_default=_DEFAULT,
+        ),
+    ] = None
+    split: Annotated[
+        list[str] | None,
+        flag("Split to score, or NAME=SPLIT for one of several; default: test, or the only one."),
+    ] = None
+    keep_going: Annotated[bool, flag("Leave out data sets that fail; the exit code is 1.", "--keep-going")] = False
+
+    @property
+    def names(self) -> list[str]:
+        """The data sets, as given."""
+        return self.dataset or [_DEFAULT]
+
+    def load(self, *, bm25: bool = False) -> "LoadedDatasets":
+        """Return the data sets, with a message on what a limit has left.
+
+        Args:
+            bm25: Whether BM25, which does not support images, reads them as well.
+        """
+        from probe.data.dataset import refuse_images
+        from probe.sources.several import load_datasets, request_datasets
+
+        requests = request_datasets(self.names, self.split or ())
+        if self.keep_going and len(requests) == 1:
+            raise CallError("--keep-going does nothing with a single data set: leave it out")
+        loaded = load_datasets(requests, self.size, keep_going=self.keep_going)
+        for name, reason in loaded.failed.items():
+            say(f"warning: {name} is left out: {reason}")
+        for one in loaded.found:
+            if bm25:
+                refuse_images(one.dataset, "BM25")
+            say_sample(one.dataset, one.label if len(loaded.found) > 1 else "sample")
+        return loaded
+
+
+def say_sample(data: "Dataset", label: str = "sample") -> None:
+    """Print how much of a data set a limit has left."""
+    if data.whole is None:
+        return
+    documents, queries = data.whole
+    higher = "; the fewer documents, the higher the scores" if data.limited else ""
+    say(
+        f"{label}: {len(data.documents):,} of {documents:,} documents and {len(data.queries):,} of {queries:,} "
+        f"queries, with all their judged documents{higher}"
+    )
+
+
+def rank_each(
+    loaded: "LoadedDatasets",
+    rank: "Callable[[LoadedDataset, RunOptions], Leaderboard]",
+    options: "RunOptions",
+    *,
+    sort: str,
+    engine: "Callable[[LoadedDataset], Engine] | None" = None,
+) -> "Leaderboard":
+    """Rank the same encoders on every data set.
+
+    Args:
+        loaded: The data sets.
+        rank: Ranks on one of them, with options for it.
+        options: Options for all.
+        sort: `mean`, or the name of the data set that orders the rows.
+        engine: Returns the engine for a data set; default: that of the options.
+    """
+    from probe.experiments.matrix import rank_datasets
+
+    found = {one.label: one for one in loaded.found}
+
+    def rank_one(name: str, dataset: "Dataset") -> "Leaderboard":
+        """Rank on one data set."""
+        here = options.named(name) if len(found) > 1 else options
+        return rank(found[name], replace(here, engine=engine(found[name])) if engine else here)
+
+    failed = loaded.failed if loaded.keep_going else None
+    datasets = {name: one.dataset for name, one in found.items()}
+    return rank_datasets(datasets, rank_one, sort=sort, seed=options.seed, failed=failed)
+
+
+def check_sort(loaded: "LoadedDatasets", sort: str) -> None:
+    """Refuse, before any text is encoded, an order by something that is not in the table.
+
+    Raises:
+        CallError: It is neither `mean` nor the name of a data set.
+    """
+    from probe.experiments import matrix
+
+    matrix.check_sort(sort, [one.label for one in loaded.found])
+
+
+def check_failed(result: "Result") -> None:
+    """Raise, after the output of a result, if data sets failed and were left out.
+
+    Raises:
+        ProbeError: Some were.
+    """
+    failed = result.settings.get("failed")
+    if failed:
+        raise ProbeError(f"left out, because they failed: {', '.join(failed)}")

@@ -1,15 +1,21 @@
 """Choose the weights of a fusion on a training or development split; test labels are never used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import comb
+from statistics import fmean
+
+import numpy as np
 
 from probe.data.dataset import Dataset, refuse_images
 from probe.encoding.chunk_states import Progress, RunContext, silent
 from probe.errors import CallError
+from probe.evaluation.fusion import Fusion
 from probe.evaluation.one_pass import sweep_fusions
+from probe.metrics.dataset_means import mean_p_values
 from probe.metrics.retrieval import Metric
-from probe.metrics.significance import paired_p_values
+from probe.metrics.significance import Scores, paired_p_values
 from probe.store.store import Store
 from surgery.fusing.model import FusedModel
 
@@ -29,9 +35,11 @@ class TunedWeights:
     Attributes:
         weights: The chosen weights, summing to 1; None for equal weights.
         candidates: Number of candidates tried.
-        score: Mean metric of the best candidate, on the queries it was chosen on.
-        equal_score: Mean metric with equal weights.
+        score: Mean metric of the best candidate, on the queries it was chosen on; the mean over several data sets.
+        equal_score: The same with equal weights.
         p_value: p-value of a paired randomization test between the two, times the number of candidates (Bonferroni).
+        set_scores: The score on every data set, in their order.
+        set_equal_scores: The same with equal weights.
     """
 
     weights: tuple[float, ...] | None
@@ -39,11 +47,13 @@ class TunedWeights:
     score: float
     equal_score: float
     p_value: float
+    set_scores: tuple[float, ...] = ()
+    set_equal_scores: tuple[float, ...] = ()
 
 
 def tune_weights(
     model: FusedModel,
-    dataset: Dataset,
+    dataset: Dataset | Sequence[Dataset],
     metric: Metric,
     *,
     store: Store | None = None,
@@ -51,11 +61,13 @@ def tune_weights(
 ) -> TunedWeights:
     """Choose weights by grid search, with all candidates scored in one pass over the texts.
 
-    Equal weights are kept unless the best candidate is significantly better: the best of many is partly luck.
+    Equal weights are kept unless the best candidate is significantly better: the best of many is partly luck. With
+    several data sets the best one has the highest mean over them, each with the same weight, and the test is stratified
+    by data set.
 
     Args:
         model: The fused model; its own weights are ignored.
-        dataset: Training or development split.
+        dataset: Training or development split of one or several data sets.
         metric: Metric to maximize.
         store: Store of cached states, if any.
         progress: Called for every batch.
@@ -64,26 +76,55 @@ def tune_weights(
         The weights.
 
     Raises:
-        CallError: The split is neither train nor dev, or the data set has images.
+        CallError: A split is neither train nor dev, or a data set has images.
     """
-    refuse_images(dataset, "surgery fuse")
-    if dataset.split not in _SPLITS:
-        raise CallError(f"weights cannot be chosen on split '{dataset.split}': expected --split train or dev")
+    several = [dataset] if isinstance(dataset, Dataset) else list(dataset)
+    _check(several)
     method = "concat" if model.fusion.method == "concat" else "weighted"
     equal = replace(model.fusion, weights=None, method="concat" if method == "concat" else "mean", name=None)
     grid = [replace(equal, weights=weights, method=method) for weights in candidate_weights(len(equal.points))]
-    readers = {reader.model.source.name: reader for reader in model.readers}
-    evaluations, _ = sweep_fusions(
-        readers, [equal, *grid], dataset, metrics=[metric], context=RunContext(store, progress)
+    context = RunContext(store, progress)
+    scores = [_score(model, [equal, *grid], one, metric=metric, context=context) for one in several]
+    best = max(range(1, len(grid) + 1), key=lambda row: fmean(float(rows[row].mean()) for rows in scores))
+    gains = [float((rows[best] - rows[0]).mean()) for rows in scores]
+    p_value = min(1.0, len(grid) * (_test([rows[[0, best]] for rows in scores]) or 1.0))
+    keep_equal = fmean(gains) <= 0 or p_value >= _SIGNIFICANT
+    equal_scores = [float(rows[0].mean()) for rows in scores]
+    return TunedWeights(
+        weights=None if keep_equal else grid[best - 1].weights,
+        candidates=len(grid),
+        score=fmean(equal_scores) + fmean(gains),
+        equal_score=fmean(equal_scores),
+        p_value=p_value,
+        set_scores=tuple(equal_score + gain for equal_score, gain in zip(equal_scores, gains, strict=True)),
+        set_equal_scores=tuple(equal_scores),
     )
-    reference, *others = [evaluation.scores[metric] for evaluation in evaluations]
-    best = max(range(len(grid)), key=lambda index: float(others[index].mean()))
-    gain = float((others[best] - reference).mean())
-    p_value = min(1.0, len(grid) * (paired_p_values(others[best][None], reference, 0)[0] or 1.0))
-    keep_equal = gain <= 0 or p_value >= _SIGNIFICANT
-    equal_score = float(reference.mean())
-    weights = None if keep_equal else grid[best].weights
-    return TunedWeights(weights, len(grid), equal_score + gain, equal_score, p_value)
+
+
+def _check(datasets: Sequence[Dataset]) -> None:
+    if not datasets:
+        raise CallError("weights cannot be chosen without a data set: expected at least one")
+    for one in datasets:
+        refuse_images(one, "surgery fuse")
+        if one.split not in _SPLITS:
+            owner = f" of '{one.name}'" if len(datasets) > 1 else ""
+            raise CallError(f"weights cannot be chosen on split '{one.split}'{owner}: expected --split train or dev")
+
+
+def _score(
+    model: FusedModel, fusions: Sequence[Fusion], dataset: Dataset, *, metric: Metric, context: RunContext
+) -> Scores:
+    """Return the scores of all fusions on a data set, one row per fusion `(R, Q)`."""
+    readers = {reader.model.source.name: reader for reader in model.readers}
+    evaluations, _ = sweep_fusions(readers, fusions, dataset, metrics=[metric], context=context)
+    return np.stack([evaluation.scores[metric] for evaluation in evaluations])
+
+
+def _test(pairs: Sequence[Scores]) -> float | None:
+    """Return the p-value of a test between two rows of every data set `(2, Q_s)`."""
+    if len(pairs) == 1:
+        return paired_p_values(pairs[0][1:], pairs[0][0], 0)[0]
+    return mean_p_values([rows[1:] - rows[0] for rows in pairs], 0)[0]
 
 
 def candidate_weights(count: int) -> list[tuple[float, ...]]:

@@ -9,7 +9,6 @@ from typing import cast
 from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
-from probe.data.dataset import Dataset
 from probe.encoding import opening
 from probe.encoding.opening import Openable
 from probe.encoding.protocols import Encoder
@@ -23,6 +22,8 @@ from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import SpecParts, split_fusion, split_name, split_spec
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.results.matrix import MEAN
+from probe.sources.several import GivenDatasets
 from probe.store.store import Store
 from surgery.fusing.folder import is_fused, open_fused
 from surgery.fusing.model import FusedModel, refuse_towers
@@ -68,14 +69,23 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder
 
 def rank(
     specs: GivenSpecs,
-    dataset: str | Path | Dataset,
+    dataset: GivenDatasets,
     *,
     baseline: "Rankable | None" = None,
     run_rules: Sequence[str] = (),
     options: RunOptions | None = None,
+    sort: str = MEAN,
 ) -> Leaderboard:
     """Rank encoders side by side, like `probe.rank`; folders of fused and adapted models are valid specs too."""
-    return known.rank(specs, dataset, baseline=baseline, run_rules=run_rules, options=options, open_saved=_open_saved)
+    return known.rank(
+        specs,
+        dataset,
+        baseline=baseline,
+        run_rules=run_rules,
+        options=options,
+        open_saved=_open_saved,
+        sort=sort,
+    )
 
 
 def _is_saved(model: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from probe.data.dataset import Dataset
-from probe.errors import CallError, ProbeError, did_you_mean
+from probe.errors import CallError, did_you_mean
+from probe.experiments.datasets import run_datasets
 from probe.experiments.provenance import differing_settings, join_dataset_settings, join_model_settings
 from probe.metrics.dataset_means import (
     FEWEST_SETS,
@@ -75,25 +76,12 @@ def rank_datasets(
         ProbeError: A data set fails, and all of them if `failed` is given.
     """
     check_sort(sort, datasets)
-    boards: dict[str, Leaderboard] = {}
-    lost = dict(failed or {})
-    for name, dataset in datasets.items():
-        try:
-            boards[name] = rank(name, dataset)
-        except ProbeError as error:
-            if failed is None or (name == [*datasets][-1] and not boards):
-                error.args = (f"{name}: {error}" if len(datasets) > 1 else str(error),)
-                raise
-            lost[name] = str(error)
-    board = next(iter(boards.values()))
-    if len(boards) > 1:
-        board = join_leaderboards(boards, sort=sort if sort in boards else MEAN, seed=seed)
-    if not lost:
-        return board
-    left_out = [f"{name} failed and is left out: {reason}" for name, reason in lost.items()]
-    return replace(
-        board, settings={**board.settings, "failed": lost, "left_out": [*left_out, *board.settings.get("left_out", [])]}
-    )
+
+    def join(boards: Mapping[str, Leaderboard]) -> Leaderboard:
+        """Join what did not fail, in the order asked for where that is still possible."""
+        return join_leaderboards(boards, sort=sort if sort in boards else MEAN, seed=seed)
+
+    return run_datasets(datasets, rank, join, failed=failed)
 
 
 def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, seed: int = 0) -> DatasetMatrix:

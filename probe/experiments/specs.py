@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, product
-from pathlib import Path
 
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import for_similarity, select_hookpoints
@@ -23,6 +22,7 @@ from probe.experiments.given import (
     name_baseline,
     with_readers,
 )
+from probe.experiments.matrix import rank_datasets
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, OtherEncoder, rank_candidates
 from probe.experiments.two_towers import pair_towers
@@ -32,7 +32,8 @@ from probe.metrics.similarity import OWN
 from probe.models.info import ModelProfile
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
-from probe.sources.loading import as_dataset
+from probe.results.matrix import MEAN
+from probe.sources.several import GivenDatasets, as_datasets
 from probe.store.store import Store
 
 __all__ = ["ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_specs"]
@@ -40,12 +41,13 @@ __all__ = ["ResolvedSpecs", "pair_towers", "rank", "resolve_sides", "resolve_spe
 
 def rank(
     specs: GivenSpecs,
-    dataset: str | Path | Dataset,
+    dataset: GivenDatasets,
     *,
     baseline: "Rankable | None" = None,
     run_rules: Sequence[str] = (),
     options: RunOptions | None = None,
     open_saved: OpenSaved | None = None,
+    sort: str = MEAN,
 ) -> Leaderboard:
     """Rank any encoders: hookpoints of any number of models, their fusions, and models in memory.
 
@@ -54,11 +56,12 @@ def rank(
             model's own pooling; `tokens` uses late interaction. For data sets with images, hookpoints of towers. A
             folder's path, a loaded model, a `SentenceTransformer`, an encoder of this package or any object with
             `encode_query` and `encode_document` is a spec too; `{"mine": model}` names it.
-        dataset: A data set, or its name or path.
+        dataset: A data set, or its name or path; or several, which give a `DatasetMatrix`.
         baseline: Spec, or its name, that all others are tested against; default: the first.
         run_rules: For every fusion, also fuse the rankings of its parts by these rules, `rrf` or `combsum`.
         options: Run options.
         open_saved: Opens saved folders; `adaptors.rank` passes a function that opens all kinds.
+        sort: Order of the rows over several data sets: `mean`, or the name of one of them.
 
     Returns:
         The leaderboard.
@@ -78,16 +81,21 @@ def rank(
         open_saved=open_saved,
         similarity=options.similarity,
     )
-    data = as_dataset(dataset)
-    resolved = pair_towers(resolved, data, options.load, store=options.store)
-    return rank_candidates(
-        resolved.candidates,
-        data,
-        str(resolved.baseline),
-        options=options,
-        fusions=resolved.fusions,
-        others=resolved.others,
-    )
+    datasets = as_datasets(dataset)
+
+    def rank_on(name: str, data: Dataset) -> Leaderboard:
+        """Rank on one data set."""
+        paired = pair_towers(resolved, data, options.load, store=options.store)
+        return rank_candidates(
+            paired.candidates,
+            data,
+            str(paired.baseline),
+            options=options.named(name) if len(datasets) > 1 else options,
+            fusions=paired.fusions,
+            others=paired.others,
+        )
+
+    return rank_datasets(datasets, rank_on, sort=sort, seed=options.seed)
 
 
 def resolve_specs(

@@ -198,7 +198,9 @@ def _hidden_lines(hidden: Sequence[str], view: View) -> list[str]:
     if not hidden:
         return []
     count = "1 column" if len(hidden) == 1 else f"{len(hidden)} columns"
-    return [f"{count} hidden (terminal too narrow): {', '.join(hidden)}; {view.all_columns}"]
+    # A column that is there once per data set is named once.
+    names = dict.fromkeys(f"{name.partition(':')[0]}:NAME" if ":" in name else name for name in hidden)
+    return [f"{count} hidden (terminal too narrow): {', '.join(names)}; {view.all_columns}"]
 
 
 def _brief(result: Printable, view: View) -> list[str]:

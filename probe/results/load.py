@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from probe.errors import DataError, wrong_type
 from probe.results.classification import ClassificationResult
-from probe.results.geometry import GeometryResult
+from probe.results.geometry import GeometryMatrix, GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
 from probe.results.result import SCHEMA, Result
@@ -19,6 +19,9 @@ __all__ = ["column_names", "read_result"]
 _KINDS: dict[str, type[Result]] = {
     kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult)
 }
+
+# Of the same kinds, over several data sets.
+_JOINED: dict[str, type[Result]] = {kind.kind: kind for kind in (DatasetMatrix, GeometryMatrix)}
 
 
 def column_names(kind: str) -> tuple[str, ...]:
@@ -53,7 +56,7 @@ def read_result(path: str | Path) -> Result:
     if schema != SCHEMA:
         raise DataError(f"{path}: schema {schema!r}, but this version reads schema {SCHEMA}: run the command again")
     try:
-        form = DatasetMatrix if kind == DatasetMatrix.kind and payload.get("datasets") else _KINDS[kind]
+        form = _JOINED.get(kind, _KINDS[kind]) if payload.get("datasets") else _KINDS[kind]
         result: Result = TypeAdapter(form).validate_python(payload)
         result.title(), result.cells(), result.notes(), result.verdict(), result.cautions(), result.brief()
     except ValidationError as error:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from probe.data.dataset import Dataset
 from probe.data.sampling import SampleSize
@@ -19,6 +20,7 @@ __all__ = [
     "LoadedDataset",
     "LoadedDatasets",
     "as_datasets",
+    "is_single",
     "load_datasets",
     "request_datasets",
 ]
@@ -162,6 +164,11 @@ def as_datasets(given: GivenDatasets) -> dict[str, Dataset]:
         raise CallError("no data set is given: expected at least one")
     _refuse_equal(found)
     return found
+
+
+def is_single(given: GivenDatasets) -> TypeGuard[str | Path | Dataset]:
+    """Return whether this is the name, the path or the value of one data set."""
+    return isinstance(given, str | Path | Dataset) and not (isinstance(given, str) and given in COLLECTIONS)
 
 
 def _expand(given: str | Path | Dataset) -> list[str | Path | Dataset]:

@@ -19,7 +19,7 @@ from probe.experiments import ranking
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import model_settings
-from probe.experiments.published_scores import find_published
+from probe.evaluation.published_scores import find_published
 from probe.experiments.ranking import Candidate, rank_candidates
 from probe.metrics.retrieval import Metric
 from probe.models.loaded import LoadedModel

@@ -39,6 +39,8 @@ ROW_KEYS = [
     "pca_p_value",
     "hookpoints",
     "note",
+    "population_ci95",
+    "datasets",
 ]
 
 

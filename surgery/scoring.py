@@ -56,11 +56,6 @@ def score_fused(model: FusedModel, dataset: Dataset, options: RunOptions) -> Lea
     return rank_candidates(candidates, dataset, str(fusion.points[0]), options=options, fusions=[weighted, equal])
 
 
-def card_section(*boards: Leaderboard) -> str:
-    """Return the leaderboard of every data set as a section of a model card, in Markdown."""
-    if len(boards) == 1:
-        return f"## Retrieval\n\n{boards[0].to_markdown()}"
-    names = [board.settings["dataset"]["name"] for board in boards]
-    return "\n\n".join(
-        f"## Retrieval: {name}\n\n{board.to_markdown().rstrip()}" for name, board in zip(names, boards, strict=True)
-    )
+def card_section(board: Leaderboard) -> str:
+    """Return a leaderboard as a section of a model card, in Markdown."""
+    return f"## Retrieval\n\n{board.to_markdown()}"

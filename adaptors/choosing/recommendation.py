@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from adaptors.choosing.conditions import EVERY, describe_condition
-from adaptors.fitting.data import join_names
 from probe.layers.hookpoint import Hookpoint
+from probe.results.formats import join_names
 
 __all__ = ["HeldOutSet", "Nearest", "Recommendation", "SetDifference"]
 

@@ -14,9 +14,9 @@ __all__ = [
     "FitSource",
     "FitTexts",
     "as_fit_texts",
+    "as_several",
     "as_several_texts",
     "find_training",
-    "join_names",
     "require_training",
     "select_fit_data",
     "several_texts",
@@ -147,10 +147,9 @@ def as_several_texts(texts: FitSource | Sequence[FitSource], labels: str = "none
     Raises:
         CallError: As in `as_fit_texts`, or there are none.
     """
-    several = [texts] if isinstance(texts, FitSource) or not isinstance(texts, Sequence) else texts
-    return several_texts([as_fit_texts(one, labels) for one in several])
+    return several_texts([as_fit_texts(one, labels) for one in as_several(texts)])
 
 
-def join_names(names: Sequence[str]) -> str:
-    """Return names in words, such as `a, b and c`."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+def as_several(texts: FitSource | Sequence[FitSource]) -> list[FitSource]:
+    """Return one or several texts as a list; whether they are texts is checked when they are read."""
+    return [texts] if isinstance(texts, FitSource) or not isinstance(texts, Sequence) else list(texts)

@@ -9,20 +9,23 @@ from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.folder import About, save_adapted
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, fit_adaptors
-from adaptors.fitting.data import FitSource, FitTexts, as_several_texts, join_names, select_fit_data, several_texts
+from adaptors.fitting.data import FitSource, FitTexts, as_several, as_several_texts, select_fit_data, several_texts
 from adaptors.fitting.kinds import KINDS, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
 from adaptors.fitting.states import final_fusion
+from probe.data.dataset import Dataset
 from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.experiments.given import Rankable, ResolvedSpecs, as_specs
+from probe.experiments.matrix import rank_datasets
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
 from probe.sources.loading import load_dataset
+from probe.sources.several import as_datasets
 from surgery.cutting.cut import EXACT
 from surgery.fusing.model import FusedModel, widths_of
 from surgery.scoring import card_section
@@ -35,15 +38,10 @@ class FittedModel(AdaptedModel):
     """An encoder with a fitted adaptor, with its models in memory.
 
     Attributes:
-        boards: Its scores beside the frozen encoder, one leaderboard per data set of the fit.
+        board: Its scores beside the frozen encoder; a `DatasetMatrix` if it was fitted on several data sets.
     """
 
-    boards: tuple[Leaderboard, ...]
-
-    @property
-    def board(self) -> Leaderboard:
-        """The leaderboard of the first data set."""
-        return self.boards[0]
+    board: Leaderboard
 
     def open(self, options: LoadOptions = EXACT) -> AdaptedModel:
         """Return the same encoder with its models loaded again with options; a model given in memory is reused."""
@@ -77,8 +75,7 @@ class FittedModel(AdaptedModel):
             ModelError: The files cannot be written.
         """
         model = self.open(options)
-        names = join_names([board.settings["dataset"]["name"] for board in self.boards])
-        about = About(names, card_section(*self.boards) + words)
+        about = About(self.board.settings["dataset"]["name"], card_section(self.board) + words)
         return save_adapted(
             self.encoder,
             model.readers,
@@ -139,20 +136,24 @@ def fit(
     plan = FitPlan((kind,), chosen, training, only_labelled=True)
     fitted = fit_adaptors(resolved, plan, texts, options=options)
     encoders = [*shown.fusions, *fitted.adapted]
-    boards = [
-        rank_candidates(shown.candidates, one.corpus, str(shown.baseline), options=options, fusions=encoders)
-        for one in texts
-    ]
-    notes = list(fitted.notes) if len(boards) == 1 else [fitted.source(), *fitted.notes]
-    told = tuple(replace(board, settings={**board.settings, "adaptors": notes}) for board in boards)
+    datasets = as_datasets([one.corpus for one in texts])
+
+    def rank_on(name: str, dataset: Dataset) -> Leaderboard:
+        """Rank on one data set."""
+        here = options.named(name) if len(datasets) > 1 else options
+        notes = fitted.notes_on(dataset)
+        board = rank_candidates(shown.candidates, dataset, str(shown.baseline), options=here, fusions=encoders)
+        return replace(board, settings={**board.settings, "adaptors": notes})
+
     best: AdaptedEncoder = max(fitted.adapted, key=lambda encoder: encoder.dim)
-    return FittedModel(FusedModel(readers, best.fusion), best, told)
+    board = rank_datasets(datasets, rank_on, seed=options.seed)
+    return FittedModel(FusedModel(readers, best.fusion), best, board)
 
 
 def _select_texts(data: FitSource | Sequence[FitSource], split: str | None, labels: str) -> tuple[FitTexts, ...]:
     if split is None:
         return as_several_texts(data, labels)
-    several = [data] if isinstance(data, FitSource) or not isinstance(data, Sequence) else data
+    several = as_several(data)
     if not all(isinstance(one, str | Path) for one in several):
         raise CallError(f"split '{split}' is for the name or path of a data set: load that split with load_dataset")
     return several_texts([select_fit_data(str(one), load_dataset(str(one), split), labels) for one in several])

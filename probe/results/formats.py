@@ -16,6 +16,7 @@ __all__ = [
     "curve_lines",
     "data_line",
     "join_marks",
+    "join_names",
     "metric_title",
     "model_lines",
     "retrieval_data_line",
@@ -245,3 +246,8 @@ def statistics_lines(settings: dict[str, Any]) -> list[str]:
         f"{statistics['resamples']} resamples, seed {statistics['seed']}; * = p < {ALPHA} after Holm's correction",
         "versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()),
     ]
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return names in words, such as `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

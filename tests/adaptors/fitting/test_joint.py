@@ -31,6 +31,7 @@ from probe.experiments.specs import ResolvedSpecs
 from probe.layers.hookpoint import Hookpoint
 from probe.models.loaded import LoadedModel
 from probe.models.options import LoadOptions
+from probe.results.matrix import DatasetMatrix
 from probe.sources.loading import load_dataset
 from probe.store.store import Store
 from surgery.saving.fresh_process import check_encoder_here
@@ -211,6 +212,38 @@ def test_fit_on_fits_to_other_texts_alone(
     assert board.settings["adaptors"][0] == "fitted on the texts of first, relevance labels of train"
 
 
+def test_the_queries_of_a_fit_are_never_ranked(resolved: ResolvedSpecs, texts: dict[str, FitTexts]) -> None:
+    train = texts["first"].train
+    assert train is not None
+    for labels in (True, False):
+        plan, source = FitPlan(("pca",), (8,)), replace(texts["first"], labels=labels)
+        with pytest.raises(CallError, match="'first' cannot be ranked on its train split"):
+            compare_adaptors(resolved, plan, train, fit_on=[texts["second"], source], options=RunOptions())
+        # Nobody has fitted anything to the queries of the test split.
+        assert compare_adaptors(resolved, plan, source.corpus, fit_on=source, options=RunOptions()).rows
+
+
+def test_several_sets_are_fitted_each_on_its_own_or_all_once(
+    resolved: ResolvedSpecs, texts: dict[str, FitTexts], read: list[tuple[str, str]]
+) -> None:
+    plan = FitPlan(("pca",), (8,))
+    own = compare_adaptors(resolved, plan, {"one": texts["first"], "two": texts["second"]}, options=RunOptions())
+    assert isinstance(own, DatasetMatrix)
+    assert own.datasets == ("one", "two")
+    assert own.settings["adaptors"] == []
+    for name, label in (("first", "one"), ("second", "two")):
+        alone = compare_adaptors(resolved, plan, texts[name], options=RunOptions())
+        expected = {(row.adaptor, row.dim): row.scores for row in alone.rows}
+        assert {(row.adaptor, row.dim): (row.datasets or {})[label].scores for row in own.rows} == expected
+    read.clear()
+    several = [texts["second"].corpus, texts["third"].corpus]
+    other = compare_adaptors(resolved, plan, several, fit_on=texts["first"], sort="third", options=RunOptions())
+    assert read[:2] == [("first", "documents"), ("first", "queries")]
+    assert {name for name, _ in read[2:]} == {"second", "third"}
+    assert other.settings["adaptors"] == ["fitted on the texts of first"]
+    assert other.settings["sorted_by"] == "third"
+
+
 def test_the_own_texts_need_no_note(resolved: ResolvedSpecs, texts: dict[str, FitTexts]) -> None:
     plan, own = FitPlan(("pca",), (8,)), texts["first"]
     board = compare_adaptors(resolved, plan, own, options=RunOptions())
@@ -224,16 +257,17 @@ def test_a_joint_fit_is_scored_on_each_set_and_saved_with_all_it_saw(
 ) -> None:
     chosen = [str(folders["first"]), folders["second"]]
     fitted = fit("pca", f"{tiny_folder('bert')}@2:mean", chosen, dims=8, options=RunOptions(load=OPTIONS))
-    assert [board.settings["dataset"]["name"] for board in fitted.boards] == ["first", "second"]
-    assert [board.settings["adaptors"] for board in fitted.boards] == [["fitted on the texts of first and second"]] * 2
+    assert isinstance(fitted.board, DatasetMatrix)
+    assert fitted.board.datasets == ("first", "second")
+    assert fitted.board.settings["adaptors"] == ["fitted on the texts of first and second"]
+    assert all(row.transductive for row in fitted.board.rows if row.adaptor)
     out = fitted.save(tmp_path / "joint", check=lambda folder, model: check_encoder_here(folder, model, False))
     facts = open_adapted(out).encoder.adaptor
     assert [facts.saw(texts[name].corpus) for name in SIZES] == [True, True, False]
     assert facts.saw(replace(texts["second"].corpus, name="under another name"))
     card = (out / "README.md").read_text()
     assert "fitted to the texts of first and second without labels" in card
-    for board in fitted.boards:
-        assert f"## Retrieval: {board.settings['dataset']['name']}\n\n{board.to_markdown().rstrip()}" in card
+    assert f"## Retrieval\n\n{fitted.board.to_markdown().rstrip()}" in card
 
 
 def test_held_out_queries_search_their_own_corpus(texts: dict[str, FitTexts]) -> None:

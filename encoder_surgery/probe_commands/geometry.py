@@ -23,7 +23,7 @@ def geometry(
     store: option.StoreFlags,
 ) -> None:
     """Measure every layer's vectors: anisotropy, rank, spectrum, norms, alignment, and similarity between layers."""
-    output.check("geometry")
+    output.check("geometry", several=data.is_several)
     from probe.encoding.hookpoints import select_hookpoints
     from probe.encoding.opening import open_reader
     from probe.experiments.geometry import measure_datasets
@@ -35,6 +35,7 @@ def geometry(
     say(f"loading {', '.join(data.names)} and {', '.join(names)}")
     with working() as report:
         loaded = data.load()
+        output.check_columns("geometry", [one.label for one in loaded.found])
         readers = [open_reader(name, options.load, options.store) for name in names]
         candidates = [Candidate(one, select_hookpoints(one.model, layers, pooling.split(","))) for one in readers]
         board = measure_datasets(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.datasets import are_several, check_failed, check_sort, rank_each
+from encoder_surgery.shell.datasets import are_several, check_failed, check_table, rank_each
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, say
@@ -68,7 +68,7 @@ def layers(
     Layers are probed by zero-shot retrieval: nothing is trained, except lenses with --lens. The full model is always
     in the table.
     """
-    output.check("leaderboard")
+    output.check("leaderboard", several=data.is_several)
     if recommend is not None:
         from adaptors.choosing.recommend import check_margin
 
@@ -81,7 +81,7 @@ def layers(
     options = ranking.options(loading, store, examples=output.writes_json)
     say(f"loading {', '.join(data.names)} and {model}")
     loaded = data.load(bm25=options.bm25)
-    check_sort(loaded, ranking.sort)
+    check_table(loaded, output, ranking.sort)
     for one in loaded.found:
         if one.dataset.images and (lens or recommend is not None):
             raise CallError(f"--lens and --recommend are for texts, '{one.label}' has images: leave them out")

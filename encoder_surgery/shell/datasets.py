@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from encoder_surgery.shell.app import advanced, flag
 from encoder_surgery.shell.completion import complete_datasets
-from encoder_surgery.shell.output import say
+from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.panels import MAIN_PANEL
 from probe.errors import GREATEST_SEED, CallError, ProbeError
 
@@ -26,7 +26,7 @@ __all__ = [
     "Splits",
     "are_several",
     "check_failed",
-    "check_sort",
+    "check_table",
     "load_all",
     "rank_each",
     "say_sample",
@@ -88,6 +88,13 @@ class DataFlags(SampleFlags):
     def names(self) -> list[str]:
         """The data sets, as given."""
         return self.dataset or [_DEFAULT]
+
+    @property
+    def is_several(self) -> bool:
+        """Whether there are several data sets."""
+        from probe.sources.several import request_datasets
+
+        return len(request_datasets(self.names)) > 1
 
     def load(self, *, bm25: bool = False) -> "LoadedDatasets":
         """Return the data sets, with a message on what a limit has left.
@@ -191,15 +198,17 @@ def rank_each(
     return rank_datasets(datasets, rank_one, sort=sort, seed=options.seed, failed=failed)
 
 
-def check_sort(loaded: "LoadedDatasets", sort: str) -> None:
-    """Refuse, before any text is encoded, an order by something that is not in the table.
+def check_table(loaded: "LoadedDatasets", output: ResultFlags, sort: str) -> None:
+    """Refuse, before any text is encoded, an order or columns by something that is not in a leaderboard.
 
     Raises:
-        CallError: It is neither `mean` nor the name of a data set.
+        CallError: They are neither those of every leaderboard nor the name of a data set.
     """
-    from probe.experiments import matrix
+    from probe.experiments.matrix import check_sort
 
-    matrix.check_sort(sort, [one.label for one in loaded.found])
+    labels = [one.label for one in loaded.found]
+    check_sort(sort, labels)
+    output.check_columns("leaderboard", labels)
 
 
 def check_failed(result: "Result") -> None:

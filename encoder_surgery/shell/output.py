@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -119,27 +119,36 @@ class ResultFlags(FormatFlag):
     plot: Annotated[Path | None, flag("Plot to a .png, .svg or .pdf file (extra plot).")] = None
     force: Annotated[bool, flag("Overwrite existing files.", "--force")] = False
 
-    def check(self, kind: str) -> None:
+    def check(self, kind: str, *, several: bool = False) -> None:
         """Check the values before the work.
 
         Args:
             kind: Kind of the result.
+            several: Whether there are several data sets, whose columns are checked once they are loaded.
         """
         check_file("--save", self.save, _SUFFIXES, force=self.force)
         check_plot(self.plot, force=self.force)
         if self.details and self.format != "table":
             raise CallError(f"--details is for --format table: {self.format} has all settings")
-        if self.columns is not None:
-            self._check_columns(kind)
+        if self.columns is not None and not several:
+            self.check_columns(kind)
 
-    def _check_columns(self, kind: str) -> None:
+    def check_columns(self, kind: str, datasets: Sequence[str] = ()) -> None:
+        """Check the names of columns before the work.
+
+        Args:
+            kind: Kind of the result.
+            datasets: Names of the data sets, if there are several.
+        """
+        if self.columns is None:
+            return
         from probe.results.console import check_columns
         from probe.results.load import column_names
 
         if self.format not in ("table", "markdown"):
             raise CallError(f"--columns is for --format table or markdown: {self.format} has all values")
         # The metric columns of a leaderboard are known only once it exists.
-        known = [*column_names(kind), *(["ndcg@10"] if kind == "leaderboard" else [])]
+        known = [*column_names(kind, datasets), *(["ndcg@10"] if kind == "leaderboard" else [])]
         check_columns([name for name in self._wanted() if "@" not in name], known)
 
     def _wanted(self) -> tuple[str, ...]:

@@ -81,6 +81,8 @@ _COLUMNS = [
     Column("dominant", lambda row: " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant), left=True, drop=7),
     Column("spectrum", lambda row: show_sparks(row.spectrum[:_AXES], max(row.spectrum[0], 1e-12)), left=True, drop=6),
 ]
+# Dominant dimensions and spectra have no mean.
+_MEANS = tuple(column.name for column in _COLUMNS if column.name not in ("dominant", "spectrum"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,7 +172,14 @@ class GeometryMatrix(GeometryResult):
         set_cka: Linear CKA of every row with every row, by data set; `cka` is the mean.
     """
 
+    column_names: ClassVar[tuple[str, ...]] = _MEANS
+
     set_cka: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def names_on(name: str) -> tuple[str, ...]:
+        """Return the names of the columns of a data set."""
+        return tuple(column.name for column in _set_columns(name))
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -188,7 +197,7 @@ class GeometryMatrix(GeometryResult):
 
     def columns(self) -> list[Column]:
         """Return the columns of the means, then the anisotropy and the rank on every data set."""
-        means = [column for column in _COLUMNS if column.name not in ("dominant", "spectrum")]
+        means = [column for column in _COLUMNS if column.name in _MEANS]
         return [*means, *(column for name in self.datasets for column in _set_columns(name))]
 
     def flat_rows(self) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Read results that commands saved as JSON."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,23 @@ _KINDS: dict[str, type[Result]] = {
 }
 
 # Of the same kinds, over several data sets.
-_JOINED: dict[str, type[Result]] = {kind.kind: kind for kind in (DatasetMatrix, GeometryMatrix)}
+_JOINED: dict[str, type[DatasetMatrix] | type[GeometryMatrix]] = {
+    kind.kind: kind for kind in (DatasetMatrix, GeometryMatrix)
+}
 
 
-def column_names(kind: str) -> tuple[str, ...]:
-    """Return what `--columns` may name of a kind of result; a metric of a leaderboard by its own name as well."""
-    return _KINDS[kind].column_names
+def column_names(kind: str, datasets: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what `--columns` may name of a kind of result; a metric of a leaderboard by its own name as well.
+
+    Args:
+        kind: The kind.
+        datasets: Names of the data sets, if there are several.
+    """
+    joined = _JOINED.get(kind) if len(datasets) > 1 else None
+    if joined is None:
+        return _KINDS[kind].column_names
+    own = [column for name in datasets for column in joined.names_on(name)]
+    return (*joined.column_names, *own)
 
 
 def read_result(path: str | Path) -> Result:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from probe.results.formats import (
     ALPHA,
@@ -56,7 +56,17 @@ class DatasetMatrix(Leaderboard):
         set_examples: Queries to look at, by data set.
     """
 
+    column_names: ClassVar[tuple[str, ...]] = (
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "dim", MEAN, "delta", "p", "sets", "ci95"),
+        *("population", "cost", "ms", "params", "note"),
+    )
+
     set_examples: dict[str, Examples] = field(default_factory=dict)
+
+    @staticmethod
+    def names_on(name: str) -> tuple[str, ...]:
+        """Return the names of the columns of a data set."""
+        return name.lower(), f"delta:{name.lower()}"
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -121,7 +131,7 @@ class DatasetMatrix(Leaderboard):
 
     def _set_columns(self, name: str) -> list[Column]:
         """Return the score on a data set, and its difference to the baseline."""
-        starred, key = self._starred_on(name), name.lower()
+        starred, (key, delta) = self._starred_on(name), self.names_on(name)
 
         def score(row: Row) -> str:
             """Return the score with its mark."""
@@ -130,7 +140,7 @@ class DatasetMatrix(Leaderboard):
 
         return [
             Column(name, score, key=key, wraps=True),
-            Column("Δ", lambda row: show_number(_row_on(row, name).delta, "+.4f"), drop=4, key=f"delta:{key}"),
+            Column("Δ", lambda row: show_number(_row_on(row, name).delta, "+.4f"), drop=4, key=delta),
         ]
 
     def _show_count(self, row: Row) -> str:

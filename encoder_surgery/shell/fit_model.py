@@ -81,7 +81,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     for row in board.rows:
         with_adaptor = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
         beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
-        score = f"{board.metric} {row.scores[board.metric]:.4f}{beside}{show_set_scores(board, row)}"
+        score = f"{board.metric} {row.scores[board.metric]:.4f}{show_set_scores(board, row)}{beside}"
         say(f"{row.encoder}, {with_adaptor}: {score}")
     say(f"saving {request.out} and checking it in a fresh process")
     trust = options.trust_remote_code or not is_plain_model(encoder)

@@ -19,6 +19,7 @@ from probe.metrics.dataset_means import (
     population_intervals,
 )
 from probe.metrics.significance import CONFIDENCE, Scores
+from probe.results.formats import join_lines
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
 
@@ -241,7 +242,7 @@ def _join_settings(
 ) -> dict[str, Any]:
     several = {name: board.settings for name, board in boards.items()}
     first = next(iter(several.values()))
-    lines = _join_lines({name: one.get("adaptors", []) for name, one in several.items()})
+    lines = join_lines({name: one.get("adaptors", []) for name, one in several.items()})
     left_out = [f"left out, not on every data set: {', '.join(missing)}"] if missing else []
     return {
         **first,
@@ -253,14 +254,6 @@ def _join_settings(
         "left_out": left_out,
         "datasets": several,
     }
-
-
-def _join_lines(several: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the notes of all data sets: once where all have the same, otherwise with the name."""
-    first = dict.fromkeys(next(iter(several.values())))
-    shared = [line for line in first if all(line in own for own in several.values())]
-    own = [f"{name}: {line}" for name, lines in several.items() for line in lines if line not in shared]
-    return [*shared, *own]
 
 
 def _mean_statistics(aligned: Mapping[Key, _Aligned], names: Sequence[str]) -> dict[str, Any]:

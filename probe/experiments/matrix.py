@@ -19,6 +19,7 @@ from probe.metrics.dataset_means import (
     population_intervals,
 )
 from probe.metrics.significance import CONFIDENCE, Scores
+from probe.results.formats import join_lines
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
 
@@ -259,7 +260,7 @@ def _join_settings(
 ) -> dict[str, Any]:
     several = {name: board.settings for name, board in boards.items()}
     first = next(iter(several.values()))
-    lines = [f"{name}: {line}" for name, one in several.items() for line in one.get("adaptors", [])]
+    lines = join_lines({name: one.get("adaptors", []) for name, one in several.items()})
     left_out = [f"left out, not on every data set: {', '.join(missing)}"] if missing else []
     return {
         **first,

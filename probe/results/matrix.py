@@ -8,6 +8,7 @@ from probe.results.formats import (
     ALPHA,
     EMPTY,
     brief_model_line,
+    join_lines,
     metric_title,
     model_lines,
     retrieval_data_line,
@@ -186,7 +187,7 @@ class DatasetMatrix(Leaderboard):
     def cautions(self) -> list[str]:
         """Return all that makes the numbers mean less than they seem to, by data set."""
         alone = {name: Leaderboard("", "", found, ()) for name, found in self._settings_of.items()}
-        lines = [f"{name}: {line}" for name, board in alone.items() for line in board.cautions()]
+        lines = join_lines({name: board.cautions() for name, board in alone.items()})
         return [*self.settings["left_out"], *lines, *self.warnings()]
 
     def warnings(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from encoder_surgery.adaptors_commands.training_flags import FittedDims
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.datasets import check_failed, check_sort, rank_each
+from encoder_surgery.shell.datasets import check_failed, check_table, rank_each
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
@@ -66,7 +66,7 @@ def rank(
     output: ResultFlags,
 ) -> None:
     """Rank kinds of adaptors on encoders at several dimensions, against PCA and the frozen encoder."""
-    output.check("leaderboard")
+    output.check("leaderboard", several=data.are_several)
     lengths = option.parse_dims(dims) if dims else ()
     from adaptors.encoders.specs import resolve_specs
     from adaptors.fitting.compare import FitPlan, compare_adaptors
@@ -92,7 +92,7 @@ def rank(
     with working() as report:
         options = replace(options, progress=report)
         loaded = data.load()
-        check_sort(loaded, ranking.sort)
+        check_table(loaded, ranking.sort, output)
         resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
 
         def rank_on(one: "LoadedDataset", options: RunOptions) -> "Leaderboard":

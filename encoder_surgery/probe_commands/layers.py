@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.datasets import check_failed, check_sort, rank_each
+from encoder_surgery.shell.datasets import check_failed, check_table, rank_each
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.progress import working
@@ -58,7 +58,7 @@ def layers(
     Layers are probed by zero-shot retrieval: nothing is trained, except lenses with --lens. The full model is always
     in the table.
     """
-    output.check("leaderboard")
+    output.check("leaderboard", several=data.are_several)
     if recommend is not None:
         from adaptors.fitting.recommend import check_margin
 
@@ -71,7 +71,7 @@ def layers(
     options = ranking.options(loading, store, examples=output.writes_json)
     say(f"loading {', '.join(data.names)} and {model}")
     loaded = data.load(bm25=options.bm25)
-    check_sort(loaded, ranking.sort)
+    check_table(loaded, ranking.sort, output)
     for one in loaded.found:
         if one.dataset.images and (lens or recommend is not None):
             raise CallError(f"--lens and --recommend are for texts, '{one.label}' has images: leave them out")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.completion import complete_specs
-from encoder_surgery.shell.datasets import check_failed, check_sort, rank_each
+from encoder_surgery.shell.datasets import check_failed, check_table, rank_each
 from encoder_surgery.shell.engine import EngineFlags
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, say
@@ -53,7 +53,7 @@ def rank(
     Default layer: the last; default pooling: the model's own. minilm@all:mean and minilm@3,5 are several encoders.
     minilm@6:tokens ranks by late interaction (token vectors).
     """
-    output.check("leaderboard")
+    output.check("leaderboard", several=data.are_several)
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engine.check(named)
     from adaptors.encoders.specs import resolve_sides, resolve_specs
@@ -64,7 +64,7 @@ def rank(
     options = ranking.options(loading, store, examples=output.writes_json)
     say(f"loading {', '.join(data.names)} and the models of {', '.join(named)}")
     loaded = data.load(bm25=options.bm25)
-    check_sort(loaded, ranking.sort)
+    check_table(loaded, ranking.sort, output)
     with working() as report, engine.ready():
         options = replace(options, progress=report)
         if queries and documents:

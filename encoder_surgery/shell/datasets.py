@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from encoder_surgery.shell.app import advanced, flag
 from encoder_surgery.shell.completion import complete_datasets
-from encoder_surgery.shell.output import say
+from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.panels import MAIN_PANEL
 from probe.errors import GREATEST_SEED, CallError, ProbeError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from probe.results.result import Result
     from probe.sources.several import LoadedDataset, LoadedDatasets
 
-__all__ = ["DATASET", "DataFlags", "SampleFlags", "check_failed", "check_sort", "rank_each", "say_sample"]
+__all__ = ["DATASET", "DataFlags", "SampleFlags", "check_failed", "check_table", "rank_each", "say_sample"]
 
 DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
 _DEFAULT = "docstrings"
@@ -75,6 +75,13 @@ class DataFlags(SampleFlags):
     def names(self) -> list[str]:
         """The data sets, as given."""
         return self.dataset or [_DEFAULT]
+
+    @property
+    def are_several(self) -> bool:
+        """Whether the table will have columns of several data sets, unless all but one fail."""
+        from probe.sources.several import request_datasets
+
+        return len(request_datasets(self.names)) > 1
 
     def load(self, *, bm25: bool = False) -> "LoadedDatasets":
         """Return the data sets, with a message on what a limit has left.
@@ -141,15 +148,18 @@ def rank_each(
     return rank_datasets(datasets, rank_one, sort=sort, seed=options.seed, failed=failed)
 
 
-def check_sort(loaded: "LoadedDatasets", sort: str) -> None:
-    """Refuse, before any text is encoded, an order by something that is not in the table.
+def check_table(loaded: "LoadedDatasets", sort: str, output: ResultFlags) -> None:
+    """Refuse, before any text is encoded, an order or a column that the table will not have.
 
     Raises:
-        CallError: It is neither `mean` nor the name of a data set.
+        CallError: The order is neither `mean` nor the name of a data set, or there is no such column.
     """
-    from probe.experiments import matrix
+    from probe.experiments.matrix import check_sort
 
-    matrix.check_sort(sort, [one.label for one in loaded.found])
+    labels = [one.label for one in loaded.found]
+    check_sort(sort, labels)
+    if len(labels) > 1:
+        output.check_sets(labels)
 
 
 def check_failed(result: "Result") -> None:

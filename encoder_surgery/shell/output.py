@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -119,25 +119,44 @@ class ResultFlags(FormatFlag):
     plot: Annotated[Path | None, flag("Plot to a .png, .svg or .pdf file (extra plot).")] = None
     force: Annotated[bool, flag("Overwrite existing files.", "--force")] = False
 
-    def check(self, kind: str) -> None:
+    def check(self, kind: str, *, several: bool = False) -> None:
         """Check the values before the work.
 
         Args:
             kind: Kind of the result.
+            several: Whether it has columns of several data sets; `check_sets` checks their names.
         """
         check_file("--save", self.save, _SUFFIXES, force=self.force)
         check_plot(self.plot, force=self.force)
         if self.details and self.format != "table":
             raise CallError(f"--details is for --format table: {self.format} has all settings")
         if self.columns is not None:
-            self._check_columns(kind)
+            self._check_columns(kind, several)
 
-    def _check_columns(self, kind: str) -> None:
+    def check_sets(self, names: Sequence[str]) -> None:
+        """Refuse columns that a table of several data sets does not have.
+
+        Args:
+            names: The names of the data sets in the table.
+
+        Raises:
+            CallError: A column is neither of a data set nor of the mean.
+        """
+        from probe.results.console import check_columns
+        from probe.results.matrix import DatasetMatrix
+
+        sets = [name.lower() for name in names]
+        known = [*DatasetMatrix.column_names, "recall@100", *sets, *(f"delta:{name}" for name in sets)]
+        check_columns([name for name in self._wanted() if "@" not in name], known)
+
+    def _check_columns(self, kind: str, several: bool) -> None:
         from probe.results.console import check_columns
         from probe.results.load import column_names
 
         if self.format not in ("table", "markdown"):
             raise CallError(f"--columns is for --format table or markdown: {self.format} has all values")
+        if several:
+            return
         # The metric columns of a leaderboard are known only once it exists.
         known = [*column_names(kind), *(["ndcg@10"] if kind == "leaderboard" else [])]
         check_columns([name for name in self._wanted() if "@" not in name], known)

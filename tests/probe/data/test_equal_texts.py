@@ -14,8 +14,8 @@ from probe.data.dataset import BEIR_ID_RULE, ID_RULE, Dataset
 from probe.data.sampling import select
 from probe.data.texts import Documents, EqualTexts, TextKeys, Texts
 from probe.errors import CallError
-from probe.evaluation.evaluate import evaluate
 from probe.evaluation.bm25 import evaluate_bm25
+from probe.evaluation.evaluate import evaluate
 from probe.experiments.data_summary import summarize
 from probe.experiments.provenance import dataset_settings
 from probe.metrics.retrieval import Metric

@@ -16,12 +16,12 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.evaluation import evaluate as evaluate_module
 from probe.evaluation import one_pass
+from probe.evaluation.bm25 import BM25, evaluate_bm25
 from probe.evaluation.composite import Composite
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions
 from probe.evaluation.text_ties import TextTies
-from probe.evaluation.bm25 import BM25, evaluate_bm25
 from probe.metrics.retrieval import Metric
 from probe.metrics.top_k import Run, TopK
 from probe.metrics.vectors import Embeddings

@@ -1,5 +1,6 @@
 """Pictures of encoders over several data sets: a panel of curves per set, or a matrix of dots, legible for many."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,14 +78,11 @@ def test_a_model_has_one_colour_in_all_panels_whichever_is_better_there() -> Non
     turned = tuple(replace(row, rank=len(both) + 1 - row.rank) for row in reversed(second.rows))
     boards = {"a": first, "b": replace(second, rows=turned, query_scores=None)}
     figure = plot(join_leaderboards(boards))
-    seen = [
-        {
-            str(line.get_label()): line.get_color()
-            for line in panel(figure, name).lines
-            if line.get_linestyle() != "None"
-        }
+    curves = [
+        [line for line in panel(figure, name).lines if line.get_linestyle() != "None"]
         for name in ("mean of the data sets", "a\n", "b\n")
     ]
+    seen = [{line.get_label(): line.get_color() for line in lines} for lines in curves]
     assert all(len(one) == 2 for one in seen)
     assert seen[0] == seen[1] == seen[2]
 

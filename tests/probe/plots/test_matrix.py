@@ -1,6 +1,5 @@
 """Pictures of encoders over several data sets: a panel of curves per set, or a matrix of dots, legible for many."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from probe.data.dataset import TITLE_RULE, Dataset
-from probe.data.texts import Documents
+from probe.data.texts import Documents, shorten
 from probe.io.files import digest
 from probe.io.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
 from probe.metrics.significance import CONFIDENCE, RESAMPLES
@@ -29,6 +29,16 @@ _MODEL_SETTINGS = (
     *("own_pooling", "similarity"),
 )
 _SHARED = ("metric", "metrics", "baseline", "similarity")
+_WORDS = {
+    "weights_sha256": "weights",
+    "tokenizer_sha256": "tokenizer",
+    "query_prompt": "query prompt",
+    "document_prompt": "document prompt",
+    "max_tokens": "maximum tokens",
+    "own_pooling": "own pooling",
+}
+# Characters of a value that differs.
+_LONGEST = 60
 
 
 def model_settings(
@@ -164,15 +174,23 @@ def join_dataset_settings(several: Mapping[str, dict[str, Any]]) -> dict[str, An
 
 
 def differing_settings(several: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Return in which settings of rankings, by data set, scores cannot have a common mean."""
+    """Return, in words, in which settings of rankings, by data set, scores cannot have a common mean."""
     different = []
     for key in _SHARED:
         values = dict.fromkeys(str(one[key]) for one in several.values())
         if len(values) > 1:
-            different.append(f"{key} ({' / '.join(values)})")
+            different.append(f"{_WORDS.get(key, key)} ({_list(values)})")
     seen: dict[tuple[str, str], dict[str, None]] = {}
     for one in several.values():
         for model in one["models"]:
             for key in _MODEL_SETTINGS:
-                seen.setdefault((model["name"], key), {})[str(model.get(key))[:20]] = None
-    return different + [f"{key} of {name} ({' / '.join(v)})" for (name, key), v in seen.items() if len(v) > 1]
+                value = str(model.get(key))
+                seen.setdefault((model["name"], key), {})[value[:12] if key.endswith("sha256") else value] = None
+    return different + [
+        f"{_WORDS.get(key, key)} of {name} ({_list(found)})" for (name, key), found in seen.items() if len(found) > 1
+    ]
+
+
+def _list(values: Iterable[str]) -> str:
+    """Return values side by side; long ones are shortened."""
+    return " / ".join(shorten(value, _LONGEST) or "none" for value in values)

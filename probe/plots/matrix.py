@@ -84,9 +84,11 @@ def _curve_bands(result: DatasetMatrix, chart: Chart) -> list[Band]:
     charts = {name: _like(chart, chart_leaderboard(board)) for name, board in boards.items()}
     limits = _limits([chart, *charts.values()])
     measure = f"{metric_title(result.metric)}, 95% CI"
+    # Joined from files, means have none.
+    mean = f"mean {measure}" if any(row.ci95 for row in result.rows) else f"mean {metric_title(result.metric)}"
     priced = priced_points(chart, are_levels=True)
-    costs: list[Panel] = [partial(draw_cost, priced=priced, score=f"mean {measure}")] if has_cost(priced) else []
-    whole = _Curves(chart, "mean of the data sets by layer", f"mean {measure}", limits)
+    costs: list[Panel] = [partial(draw_cost, priced=priced, score=mean)] if has_cost(priced) else []
+    whole = _Curves(chart, "mean of the data sets by layer", mean, limits)
     columns = _balance(len(boards), _MOST_PANELS)
     small = [
         _Curves(charts[name], _set_title(name, board.settings["dataset"]["queries"]), measure, limits)

@@ -213,7 +213,9 @@ class DatasetMatrix(Leaderboard):
         """Return all that makes the numbers mean less than they seem to, by data set."""
         alone = {name: Leaderboard("", "", found, ()) for name, found in self._settings_of.items()}
         lines = [f"{name}: {line}" for name, board in alone.items() for line in board.cautions()]
-        return [*self.settings["left_out"], *lines, *self.warnings()]
+        untested = self.settings["statistics"].get("untested")
+        said = [f"intervals and tests of the mean: {untested}"] if untested else []
+        return [*self.settings["left_out"], *said, *lines, *self.warnings()]
 
     def warnings(self) -> list[str]:
         """Return the warnings on rows: collapsed vectors, and fits that saw a data set."""

@@ -1,5 +1,6 @@
 """One page that shows results in a browser: a single file that asks nothing of a network."""
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -37,8 +38,7 @@ def render_report(results: Sequence[tuple[Path, Result]], title: str = "") -> st
     )
     page = files("probe") / "report"
     own = {name: Markup((page / file).read_text("utf-8")) for name, file in _OWN.items()}
-    boards = [Named(source.name, result) for source, result in results if type(result) is Leaderboard]
-    joining = join_results(boards)
+    joining = join_results(_single_sets(results))
     sections = [
         *(_joined_section(matrix, group) for matrix, group in zip(joining.matrices, joining.groups, strict=True)),
         *(_section(source, result) for source, result in results),
@@ -69,6 +69,13 @@ def _title(sections: Sequence[Section], results: int, joining: Joining) -> str:
     alone = sections[len(joining.matrices) :]
     names = dict.fromkeys(str(section.result.settings["dataset"]["name"]) for section in alone)
     return f"{results} results on {', '.join(names)}"
+
+
+def _single_sets(results: Sequence[tuple[Path, Result]]) -> list[Named]:
+    """Return the leaderboards of single data sets by their files, with their folders where files have equal names."""
+    counts = Counter(source.name for source, _ in results)
+    named = [(f"{s.parent.name}/{s.name}" if counts[s.name] > 1 else s.name, result) for s, result in results]
+    return [Named(name, result) for name, result in named if type(result) is Leaderboard]
 
 
 def _joined_section(matrix: DatasetMatrix, group: Sequence[Named]) -> Section:

@@ -7,6 +7,7 @@ from typing import Any
 _HOMES = {
     "Capture": "layers.capture",
     "Dataset": "data.dataset",
+    "DatasetMatrix": "results.matrix",
     "Encoder": "encoding.protocols",
     "Hookpoint": "layers.hookpoint",
     "LayerReader": "encoding.reader",
@@ -20,6 +21,7 @@ _HOMES = {
     "classify_layers": "experiments.classification",
     "correlate_layers": "experiments.similarity",
     "evaluate": "evaluation.evaluate",
+    "join_leaderboards": "experiments.matrix",
     "load_dataset": "sources.loading",
     "load_encoder": "encoding.opening",
     "load_labelled_texts": "sources.labelled_texts",

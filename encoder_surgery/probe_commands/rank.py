@@ -53,7 +53,7 @@ def rank(
     Default layer: the last; default pooling: the model's own. minilm@all:mean and minilm@3,5 are several encoders.
     minilm@6:tokens ranks by late interaction (token vectors).
     """
-    output.check("leaderboard", several=data.are_several)
+    output.check("leaderboard", several=data.is_several)
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engine.check(named)
     from adaptors.encoders.specs import resolve_sides, resolve_specs
@@ -64,7 +64,7 @@ def rank(
     options = ranking.options(loading, store, examples=output.writes_json)
     say(f"loading {', '.join(data.names)} and the models of {', '.join(named)}")
     loaded = data.load(bm25=options.bm25)
-    check_table(loaded, ranking.sort, output)
+    check_table(loaded, output, ranking.sort)
     with working() as report, engine.ready():
         options = replace(options, progress=report)
         if queries and documents:

@@ -124,41 +124,31 @@ class ResultFlags(FormatFlag):
 
         Args:
             kind: Kind of the result.
-            several: Whether it has columns of several data sets; `check_sets` checks their names.
+            several: Whether there are several data sets, whose columns are checked once they are loaded.
         """
         check_file("--save", self.save, _SUFFIXES, force=self.force)
         check_plot(self.plot, force=self.force)
         if self.details and self.format != "table":
             raise CallError(f"--details is for --format table: {self.format} has all settings")
-        if self.columns is not None:
-            self._check_columns(kind, several)
+        if self.columns is not None and not several:
+            self.check_columns(kind)
 
-    def check_sets(self, names: Sequence[str]) -> None:
-        """Refuse columns that a table of several data sets does not have.
+    def check_columns(self, kind: str, datasets: Sequence[str] = ()) -> None:
+        """Check the names of columns before the work.
 
         Args:
-            names: The names of the data sets in the table.
-
-        Raises:
-            CallError: A column is neither of a data set nor of the mean.
+            kind: Kind of the result.
+            datasets: Names of the data sets, if there are several.
         """
-        from probe.results.console import check_columns
-        from probe.results.matrix import DatasetMatrix
-
-        sets = [name.lower() for name in names]
-        known = [*DatasetMatrix.column_names, "recall@100", *sets, *(f"delta:{name}" for name in sets)]
-        check_columns([name for name in self._wanted() if "@" not in name], known)
-
-    def _check_columns(self, kind: str, several: bool) -> None:
+        if self.columns is None:
+            return
         from probe.results.console import check_columns
         from probe.results.load import column_names
 
         if self.format not in ("table", "markdown"):
             raise CallError(f"--columns is for --format table or markdown: {self.format} has all values")
-        if several:
-            return
         # The metric columns of a leaderboard are known only once it exists.
-        known = [*column_names(kind), *(["ndcg@10"] if kind == "leaderboard" else [])]
+        known = [*column_names(kind, datasets), *(["ndcg@10"] if kind == "leaderboard" else [])]
         check_columns([name for name in self._wanted() if "@" not in name], known)
 
     def _wanted(self) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import Openable, as_reader, name_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, DataError
+from probe.experiments.datasets import run_datasets
 from probe.experiments.options import RunOptions
-from probe.experiments.provenance import dataset_settings, model_settings
+from probe.experiments.provenance import dataset_settings, join_dataset_settings, join_model_settings, model_settings
 from probe.experiments.ranking import Candidate
 from probe.layers.hookpoint import Hookpoint, LayerPooling, Layers
 from probe.metrics.geometry import (
@@ -30,10 +32,10 @@ from probe.metrics.geometry import (
     uniformity,
 )
 from probe.metrics.vectors import Embeddings
-from probe.results.geometry import GeometryResult, GeometryRow
-from probe.sources.loading import as_dataset
+from probe.results.geometry import MEASURES, GeometryMatrix, GeometryResult, GeometryRow
+from probe.sources.several import GivenDatasets, as_datasets
 
-__all__ = ["SAMPLE", "measure_candidates", "measure_geometry"]
+__all__ = ["SAMPLE", "measure_candidates", "measure_datasets", "measure_geometry"]
 
 # Maximum number of documents measured, spread evenly over the corpus; and of relevant pairs.
 SAMPLE = 2048
@@ -64,7 +66,7 @@ class _Wanted:
 
 def measure_geometry(
     models: "Openable | Sequence[Openable] | Mapping[str, Openable]",
-    dataset: str | Path | Dataset,
+    dataset: GivenDatasets,
     layers: Layers = "all",
     *,
     poolings: str | Sequence[str] = ("own",),
@@ -75,7 +77,8 @@ def measure_geometry(
     Args:
         models: One model or several, each an alias, a hub id or a folder; a loaded model, its reader, or a
             `SentenceTransformer`. `{"mine": model}` names it.
-        dataset: A data set, or its name or path; its relevance labels define the matching pairs.
+        dataset: A data set, or its name or path; its relevance labels define the matching pairs. Several give a
+            `GeometryMatrix`.
         layers: `all`, `0-6` or `1,3,5`, or numbers.
         poolings: Poolings to read at every layer; `own` is the model's own.
         options: Run options.
@@ -92,7 +95,7 @@ def measure_geometry(
     if len(names) < len(readers):
         raise CallError(f"duplicate model '{names.most_common(1)[0][0]}': expected different models")
     candidates = [Candidate(reader, select_hookpoints(reader.model, layers, poolings)) for reader in readers]
-    return measure_candidates(candidates, as_dataset(dataset), options)
+    return measure_datasets(candidates, as_datasets(dataset), options)
 
 
 def _open_all(
@@ -103,6 +106,60 @@ def _open_all(
         return [name_reader(reader, name) for name, reader in opened.items()]
     given = [models] if isinstance(models, str) or not isinstance(models, Sequence) else models
     return [as_reader(model, options.load, options.store) for model in given]
+
+
+def measure_datasets(
+    candidates: Sequence[Candidate],
+    datasets: Mapping[str, Dataset],
+    options: RunOptions,
+    *,
+    failed: Mapping[str, str] | None = None,
+) -> GeometryResult:
+    """Measure hookpoints on one or several data sets, one after another; the arguments are those of `rank_datasets`.
+
+    Raises:
+        CallError: If a data set has images.
+        DataError: If one has a single document.
+    """
+
+    def measure_on(name: str, dataset: Dataset) -> GeometryResult:
+        """Measure on one data set."""
+        return measure_candidates(candidates, dataset, options.named(name) if len(datasets) > 1 else options)
+
+    return run_datasets(datasets, measure_on, _join, failed=failed)
+
+
+def _join(results: Mapping[str, GeometryResult]) -> GeometryMatrix:
+    """Return the means of measures on several data sets."""
+    several = {name: result.settings for name, result in results.items()}
+    first = next(iter(results.values()))
+    aligned = zip(*(result.rows for result in results.values()), strict=True)
+    rows = tuple(_mean_row(dict(zip(results, same, strict=True))) for same in aligned)
+    settings = {
+        **first.settings,
+        "models": join_model_settings(several),
+        "dataset": join_dataset_settings({name: one["dataset"] for name, one in several.items()}),
+        **{key: sum(one[key] for one in several.values()) for key in ("sample", "pairs")},
+        "datasets": several,
+    }
+    set_cka = {name: result.cka for name, result in results.items()}
+    cka = np.mean([np.array(one) for one in set_cka.values()], axis=0)
+    return GeometryMatrix(first.command, first.created, settings, rows, tuple(map(tuple, cka.tolist())), set_cka)
+
+
+def _mean_row(rows: dict[str, GeometryRow]) -> GeometryRow:
+    several = list(rows.values())
+    values = {name: [getattr(row, name) for row in several] for name in MEASURES}
+    means: dict[str, Any] = {name: None if None in found else fmean(found) for name, found in values.items()}
+    shortest = min(len(row.spectrum) for row in several)
+    return replace(
+        several[0],
+        **means,
+        dominant=(),
+        spectrum=tuple(np.mean([row.spectrum[:shortest] for row in several], axis=0).tolist()),
+        collapsed=any(row.collapsed for row in several),
+        datasets=rows,
+    )
 
 
 def measure_candidates(candidates: Sequence[Candidate], dataset: Dataset, options: RunOptions) -> GeometryResult:

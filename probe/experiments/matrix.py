@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from probe.data.dataset import Dataset
-from probe.errors import CallError, ProbeError, did_you_mean
+from probe.errors import CallError, did_you_mean
+from probe.experiments.datasets import run_datasets
 from probe.experiments.provenance import differing_settings, join_dataset_settings, join_model_settings
 from probe.metrics.dataset_means import (
     FEWEST_SETS,
@@ -18,6 +19,7 @@ from probe.metrics.dataset_means import (
     population_intervals,
 )
 from probe.metrics.significance import CONFIDENCE, Scores
+from probe.results.formats import join_lines
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
 
@@ -26,7 +28,7 @@ __all__ = ["check_sort", "join_leaderboards", "rank_datasets", "shared_rows"]
 _FIXED = "these data sets, each with the same weight; queries vary, data sets do not"
 _GENERAL = (
     f"{CONFIDENCE:.0%} interval over data sets in general, of the difference: two-level bootstrap (data sets, then "
-    "queries within each), widened for few data sets by Student's t"
+    "queries within each; noise of the queries counted once), Student's t for few data sets"
 )
 _UNTESTED = "none, because saved results lack the scores of single queries: rank the data sets in one command"
 _TOO_FEW = f"not shown: {{count}} data sets say nothing of others (from {FEWEST_SETS} on)"
@@ -75,25 +77,12 @@ def rank_datasets(
         ProbeError: A data set fails, and all of them if `failed` is given.
     """
     check_sort(sort, datasets)
-    boards: dict[str, Leaderboard] = {}
-    lost = dict(failed or {})
-    for name, dataset in datasets.items():
-        try:
-            boards[name] = rank(name, dataset)
-        except ProbeError as error:
-            if failed is None or (name == [*datasets][-1] and not boards):
-                error.args = (f"{name}: {error}" if len(datasets) > 1 else str(error),)
-                raise
-            lost[name] = str(error)
-    board = next(iter(boards.values()))
-    if len(boards) > 1:
-        board = join_leaderboards(boards, sort=sort if sort in boards else MEAN, seed=seed)
-    if not lost:
-        return board
-    left_out = [f"{name} failed and is left out: {reason}" for name, reason in lost.items()]
-    return replace(
-        board, settings={**board.settings, "failed": lost, "left_out": [*left_out, *board.settings.get("left_out", [])]}
-    )
+
+    def join(boards: Mapping[str, Leaderboard]) -> Leaderboard:
+        """Join what did not fail, in the order asked for where that is still possible."""
+        return join_leaderboards(boards, sort=sort if sort in boards else MEAN, seed=seed)
+
+    return run_datasets(datasets, rank, join, failed=failed)
 
 
 def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, seed: int = 0) -> DatasetMatrix:
@@ -109,11 +98,12 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
         the queries. Encoders that are not on every data set are left out, and named.
 
     Raises:
-        CallError: There are fewer than two leaderboards, their settings differ, no encoder is on all of them, or
-            `sort` is none of the names.
+        CallError: There are fewer than two leaderboards, two of one data set, or one of several; their settings differ,
+            no encoder is on all of them, or `sort` is none of the names.
     """
     if len(boards) < 2:
         raise CallError(f"{len(boards)} data set: expected at least two to join")
+    _refuse_repeated(boards)
     if differing := differing_settings({name: board.settings for name, board in boards.items()}):
         raise CallError(f"results cannot be joined: they differ in {'; '.join(differing)}")
     check_sort(sort, boards)
@@ -129,7 +119,7 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
         _describe_key(key) for key in dict.fromkeys(key for rows in found.values() for key in rows) if key not in keys
     ]
     board = next(iter(boards.values()))
-    settings = _join_settings(boards, aligned, sort=sort, missing=missing)
+    settings = _join_settings(boards, aligned, sort=sort, seed=seed, missing=missing)
     examples = {name: one.examples for name, one in boards.items() if one.examples is not None}
     return DatasetMatrix(board.command, board.created, settings, rows, set_examples=examples)
 
@@ -144,10 +134,27 @@ def check_sort(sort: str, names: Sequence[str] | Mapping[str, Any]) -> None:
     """Refuse an order by something that is not in the table.
 
     Raises:
-        CallError: It is neither `mean` nor the name of a data set.
+        CallError: It is neither `mean` nor the name of a data set, or a data set has the name of a column.
     """
+    columns: dict[str, str] = dict.fromkeys(DatasetMatrix.column_names, "a column of the table")
+    for name in names if len(names) > 1 else ():
+        if name.lower() in columns:
+            raise CallError(f"the name '{name}' of a data set is that of {columns[name.lower()]}: give it another")
+        columns[name.lower()] = f"the data set '{name}'"
     if sort != MEAN and sort not in names:
         raise CallError(f"unknown order '{sort}': {did_you_mean(sort, [MEAN, *names])}")
+
+
+def _refuse_repeated(boards: Mapping[str, Leaderboard]) -> None:
+    """Raise if a data set would count twice, or several as one."""
+    seen: dict[tuple[str, str], str] = {}
+    for name, board in boards.items():
+        if isinstance(board, DatasetMatrix):
+            raise CallError(f"'{name}' is a table of several data sets: expected tables of one, such as its single()")
+        data = board.settings["dataset"]
+        other = seen.setdefault((data["text_sha256"], data["qrels_sha256"]), name)
+        if other != name:
+            raise CallError(f"'{other}' and '{name}' have the same texts and relevance labels: give one of them")
 
 
 def _key(row: Row) -> Key:
@@ -254,17 +261,17 @@ def _rank(rows: Sequence[Row], metric: str, sort: str) -> tuple[Row, ...]:
 
 
 def _join_settings(
-    boards: Mapping[str, Leaderboard], aligned: Mapping[Key, _Aligned], *, sort: str, missing: Sequence[str]
+    boards: Mapping[str, Leaderboard], aligned: Mapping[Key, _Aligned], *, sort: str, seed: int, missing: Sequence[str]
 ) -> dict[str, Any]:
     several = {name: board.settings for name, board in boards.items()}
     first = next(iter(several.values()))
-    lines = [f"{name}: {line}" for name, one in several.items() for line in one.get("adaptors", [])]
+    lines = join_lines({name: one.get("adaptors", []) for name, one in several.items()})
     left_out = [f"left out, not on every data set: {', '.join(missing)}"] if missing else []
     return {
         **first,
         "models": join_model_settings(several),
         "dataset": join_dataset_settings({name: one["dataset"] for name, one in several.items()}),
-        "statistics": {**first["statistics"], **_mean_statistics(aligned, list(boards))},
+        "statistics": {**first["statistics"], "seed": seed, **_mean_statistics(aligned, list(boards))},
         **({"adaptors": lines} if "adaptors" in first else {}),
         "sorted_by": sort,
         "left_out": left_out,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from probe.data.dataset import TITLE_RULE, Dataset
-from probe.data.texts import Documents, shorten
+from probe.data.texts import Documents
 from probe.io.files import digest
 from probe.io.package_data import LIBRARIES, VECTOR_LIBRARIES, library_versions
 from probe.metrics.significance import CONFIDENCE, RESAMPLES
@@ -28,17 +28,17 @@ _MODEL_SETTINGS = (
     *("weights_sha256", "tokenizer_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device"),
     *("own_pooling", "similarity"),
 )
-_SHARED = ("metric", "metrics", "baseline", "similarity")
 _WORDS = {
     "weights_sha256": "weights",
     "tokenizer_sha256": "tokenizer",
     "query_prompt": "query prompt",
     "document_prompt": "document prompt",
-    "max_tokens": "maximum tokens",
+    "max_tokens": "max tokens",
     "own_pooling": "own pooling",
 }
-# Characters of a value that differs.
-_LONGEST = 60
+# Characters of a hash or a prompt that are shown.
+_SHOWN = 20
+_SHARED = ("metric", "metrics", "baseline", "similarity")
 
 
 def model_settings(
@@ -88,6 +88,7 @@ def dataset_settings(dataset: Dataset) -> dict[str, Any]:
     """Return a data set's settings."""
     return {
         "name": dataset.name,
+        "source": dataset.source or None,
         "split": dataset.split,
         "documents": len(dataset.documents),
         "queries": len(dataset.queries),
@@ -179,18 +180,21 @@ def differing_settings(several: Mapping[str, dict[str, Any]]) -> list[str]:
     for key in _SHARED:
         values = dict.fromkeys(str(one[key]) for one in several.values())
         if len(values) > 1:
-            different.append(f"{_WORDS.get(key, key)} ({_list(values)})")
+            different.append(f"{key} ({_show_apart(values)})")
     seen: dict[tuple[str, str], dict[str, None]] = {}
     for one in several.values():
         for model in one["models"]:
             for key in _MODEL_SETTINGS:
-                value = str(model.get(key))
-                seen.setdefault((model["name"], key), {})[value[:12] if key.endswith("sha256") else value] = None
+                seen.setdefault((model["name"], key), {})[str(model.get(key))] = None
     return different + [
-        f"{_WORDS.get(key, key)} of {name} ({_list(found)})" for (name, key), found in seen.items() if len(found) > 1
+        f"{_WORDS.get(key, key)} of {name} ({_show_apart(found)})"
+        for (name, key), found in seen.items()
+        if len(found) > 1
     ]
 
 
-def _list(values: Iterable[str]) -> str:
-    """Return values side by side; long ones are shortened."""
-    return " / ".join(shorten(value, _LONGEST) or "none" for value in values)
+def _show_apart(values: Iterable[str]) -> str:
+    """Return different values, shortened where they still differ then."""
+    whole = list(values)
+    short = [value[:_SHOWN] for value in whole]
+    return " / ".join(value or "none" for value in (short if len(set(short)) == len(whole) else whole))

@@ -17,12 +17,12 @@ from probe.evaluation.composite import Composite, SimilarityChoice
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions, typical_tokens
+from probe.evaluation.published_scores import find_published, uses_published_settings
 from probe.evaluation.records import Evaluation
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, model_settings, statistics_settings
-from probe.experiments.published_scores import find_published, uses_published_settings
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.retrieval import Metric
 from probe.metrics.significance import bootstrap_intervals, paired_p_values

@@ -120,9 +120,13 @@ def _names(group: Sequence[Named]) -> list[str]:
         [f"{found['name']}:{found['split']}" for found in data],
         [f"{found['name']} ({one.source})" for found, one in zip(data, group, strict=True)],
     ]
-    counts = Counter(plain)
+    # Columns are named without regard to case, those of the mean among them.
+    taken = DatasetMatrix.column_names
+    counts = Counter(map(str.casefold, [*plain, *taken]))
     for form in forms:
-        names = [longer if counts[name] > 1 else name for name, longer in zip(plain, form, strict=True)]
-        if len(set(names)) == len(names):
+        names = [longer if counts[name.casefold()] > 1 else name for name, longer in zip(plain, form, strict=True)]
+        if len({*map(str.casefold, names), *DatasetMatrix.column_names}) == len(names) + len(
+            DatasetMatrix.column_names
+        ):
             return names
     return [f"{name} {number}" for number, name in enumerate(plain, 1)]

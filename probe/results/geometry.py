@@ -1,7 +1,7 @@
 """The geometry of layers: a row per layer and pooling, and how alike the layers are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from probe.results.formats import (
@@ -15,7 +15,7 @@ from probe.results.formats import (
 from probe.results.grids import Grid, cka_grids
 from probe.results.result import Column, Result
 
-__all__ = ["GeometryResult", "GeometryRow"]
+__all__ = ["MEASURES", "GeometryMatrix", "GeometryResult", "GeometryRow"]
 
 _AXES = 12
 _DIRECTIONS = "↑ higher, ↓ lower: usually better for retrieval, which `probe layers` measures"
@@ -49,6 +49,7 @@ class GeometryRow:
         dominant: Dimensions that make up most of the mean cosine, with their shares.
         spectrum: Shares of the principal axes, largest first.
         collapsed: Whether all vectors are equal.
+        datasets: Its row on every data set, by name, where the measures are means over several.
     """
 
     encoder: str
@@ -65,6 +66,7 @@ class GeometryRow:
     dominant: tuple[tuple[int, float], ...]
     spectrum: tuple[float, ...]
     collapsed: bool
+    datasets: dict[str, "GeometryRow"] | None = None
 
 
 _COLUMNS = [
@@ -79,6 +81,8 @@ _COLUMNS = [
     Column("dominant", lambda row: " ".join(f"{dim}:{share:.0%}" for dim, share in row.dominant), left=True, drop=7),
     Column("spectrum", lambda row: show_sparks(row.spectrum[:_AXES], max(row.spectrum[0], 1e-12)), left=True, drop=6),
 ]
+# Dominant dimensions and spectra have no mean.
+_MEANS = tuple(column.name for column in _COLUMNS if column.name not in ("dominant", "spectrum"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,3 +162,90 @@ def _judge_spread(name: str, rows: Sequence[GeometryRow]) -> str:
 
 def _describe_spread(row: GeometryRow) -> str:
     return f"{row.mean_cosine:.2f}, effective rank {row.effective_rank:.0f}"
+
+
+@dataclass(frozen=True, repr=False)
+class GeometryMatrix(GeometryResult):
+    """The geometry of layers on several data sets: means, with the measures on every data set inside.
+
+    Attributes:
+        set_cka: Linear CKA of every row with every row, by data set; `cka` is the mean.
+    """
+
+    column_names: ClassVar[tuple[str, ...]] = _MEANS
+
+    set_cka: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def names_on(name: str) -> tuple[str, ...]:
+        """Return the names of the columns of a data set."""
+        return tuple(column.name for column in _set_columns(name))
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of the data sets, in the order they were given."""
+        return tuple(self.settings["datasets"])
+
+    def single(self, name: str) -> GeometryResult:
+        """Return the result of one data set, as if it had been measured alone."""
+        rows = tuple(_row_on(row, name) for row in self.rows)
+        return GeometryResult(self.command, self.created, self.settings["datasets"][name], rows, self.set_cka[name])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; `datasets` names the data sets, and every row has its row on each of them."""
+        return {**super().to_dict(), "set_cka": self.set_cka, "datasets": list(self.datasets)}
+
+    def columns(self) -> list[Column]:
+        """Return the columns of the means, then the anisotropy and the rank on every data set."""
+        means = [column for column in _COLUMNS if column.name in _MEANS]
+        return [*means, *(column for name in self.datasets for column in _set_columns(name))]
+
+    def flat_rows(self) -> list[dict[str, Any]]:
+        """Return the rows without nesting: the means, then the measures on every data set."""
+        flat = super().flat_rows()
+        for line, row in zip(flat, self.rows, strict=True):
+            del line["datasets"]
+            for name in self.datasets:
+                line |= {f"{name} {measure}": getattr(_row_on(row, name), measure) for measure in MEASURES}
+        return flat
+
+    def title(self) -> str:
+        """Return the data sets, and whether they are made up."""
+        return f"{super().title()}: means over {len(self.datasets)} data sets"
+
+    def cautions(self) -> list[str]:
+        """Return all that makes the numbers mean less than they seem to, by data set."""
+        left_out: list[str] = self.settings.get("left_out", [])
+        return [*left_out, *(f"{name}: {line}" for name in self.datasets for line in self.single(name).cautions())]
+
+    def brief(self) -> list[str]:
+        """Return how to read the table, and what decided the numbers."""
+        several = self.settings["datasets"].values()
+        counts = " + ".join(f"{one['sample']:,}" for one in several)
+        pairs = " + ".join(f"{one['pairs']:,}" for one in several)
+        data = f"data: {counts} documents, {pairs} relevant pairs; a data set's own column: mean cosine"
+        return [_DIRECTIONS, brief_model_line(self.settings["models"]), data]
+
+    def notes(self) -> list[str]:
+        """Return the footer of every data set, with what they have in common once."""
+        notes = dict.fromkeys(line for name in self.datasets for line in self.single(name).notes())
+        return [*self.settings.get("left_out", []), *notes]
+
+
+# Measures of a row that have a mean over data sets.
+MEASURES = (*("mean_cosine", "effective_rank", "top_share", "norm", "norm_deviation", "alignment", "uniformity"),)
+
+
+def _row_on(row: GeometryRow, name: str) -> GeometryRow:
+    return (row.datasets or {})[name]
+
+
+def _set_columns(name: str) -> list[Column]:
+    """Return the columns of a data set; all but its anisotropy leave a narrow table."""
+    key = name.lower()
+    return [
+        Column(name, lambda row: f"{_row_on(row, name).mean_cosine:.3f}", key=key, wraps=True),
+        Column("rank", lambda row: f"{_row_on(row, name).effective_rank:.1f}", drop=8, key=f"effective_rank:{key}"),
+        Column("align.", lambda row: show_number(_row_on(row, name).alignment, ".3f"), drop=9, key=f"alignment:{key}"),
+        Column("unif.", lambda row: f"{_row_on(row, name).uniformity:.2f}", drop=9, key=f"uniformity:{key}"),
+    ]

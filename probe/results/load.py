@@ -1,6 +1,7 @@
 """Read results that commands saved as JSON."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from probe.errors import DataError, wrong_type
 from probe.results.classification import ClassificationResult
-from probe.results.geometry import GeometryResult
+from probe.results.geometry import GeometryMatrix, GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
 from probe.results.result import SCHEMA, Result
@@ -20,10 +21,24 @@ _KINDS: dict[str, type[Result]] = {
     kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult)
 }
 
+# Of the same kinds, over several data sets.
+_JOINED: dict[str, type[DatasetMatrix] | type[GeometryMatrix]] = {
+    kind.kind: kind for kind in (DatasetMatrix, GeometryMatrix)
+}
 
-def column_names(kind: str) -> tuple[str, ...]:
-    """Return what `--columns` may name of a kind of result; a metric of a leaderboard by its own name as well."""
-    return _KINDS[kind].column_names
+
+def column_names(kind: str, datasets: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what `--columns` may name of a kind of result; a metric of a leaderboard by its own name as well.
+
+    Args:
+        kind: The kind.
+        datasets: Names of the data sets, if there are several.
+    """
+    joined = _JOINED.get(kind) if len(datasets) > 1 else None
+    if joined is None:
+        return _KINDS[kind].column_names
+    own = [column for name in datasets for column in joined.names_on(name)]
+    return (*joined.column_names, *own)
 
 
 def read_result(path: str | Path) -> Result:
@@ -53,7 +68,7 @@ def read_result(path: str | Path) -> Result:
     if schema != SCHEMA:
         raise DataError(f"{path}: schema {schema!r}, but this version reads schema {SCHEMA}: run the command again")
     try:
-        form = DatasetMatrix if kind == DatasetMatrix.kind and payload.get("datasets") else _KINDS[kind]
+        form = _JOINED.get(kind, _KINDS[kind]) if payload.get("datasets") else _KINDS[kind]
         result: Result = TypeAdapter(form).validate_python(payload)
         result.title(), result.cells(), result.notes(), result.verdict(), result.cautions(), result.brief()
     except ValidationError as error:

@@ -1,6 +1,5 @@
 """Encoders ranked over several data sets: a column per data set, and the mean."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
@@ -9,6 +8,7 @@ from probe.results.formats import (
     ALPHA,
     EMPTY,
     brief_model_line,
+    join_lines,
     metric_title,
     model_lines,
     retrieval_data_line,
@@ -82,6 +82,11 @@ class DatasetMatrix(Leaderboard):
     )
 
     set_examples: dict[str, Examples] = field(default_factory=dict)
+
+    @staticmethod
+    def names_on(name: str) -> tuple[str, ...]:
+        """Return the names of the columns of a data set."""
+        return name.lower(), f"delta:{name.lower()}"
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -158,7 +163,7 @@ class DatasetMatrix(Leaderboard):
 
     def _set_columns(self, name: str) -> list[Column]:
         """Return the score on a data set, and its difference to the baseline."""
-        key = self._column_keys()[name]
+        key, delta = self.names_on(name)
 
         def score(row: Row) -> str:
             """Return the score with its mark."""
@@ -167,17 +172,8 @@ class DatasetMatrix(Leaderboard):
 
         return [
             Column(name, score, key=key, wraps=True),
-            Column("Δ", lambda row: show_number(_row_on(row, name).delta, "+.4f"), drop=4, key=f"delta:{key}"),
+            Column("Δ", lambda row: show_number(_row_on(row, name).delta, "+.4f"), drop=4, key=delta),
         ]
-
-    def _column_keys(self) -> dict[str, str]:
-        """Return what `--columns` calls the data sets: their names, numbered where that is another column already."""
-        lowered = [name.lower() for name in self.datasets]
-        taken = Counter([*lowered, *self.column_names, *self.settings["metrics"]])
-        return {
-            name: key if taken[key] == 1 else f"{key}:{number}"
-            for number, (name, key) in enumerate(zip(self.datasets, lowered, strict=True), 1)
-        }
 
     def _show_count(self, row: Row) -> str:
         return str(self.count_of(row) or EMPTY)
@@ -190,7 +186,17 @@ class DatasetMatrix(Leaderboard):
 
     def verdict(self) -> str:
         """Return what the means show."""
-        return f"Mean of {len(self.datasets)} data sets: {super().verdict()}"
+        rivals = [row for row in self.rows if row.delta is not None and not row.collapsed]
+        untested = bool(rivals) and all(row.p_value is None for row in rivals)
+        words = self._describe_untested(max(rivals, key=self.score_of)) if untested else super().verdict()
+        return f"Mean of {len(self.datasets)} data sets: {words}"
+
+    def _describe_untested(self, best: Row) -> str:
+        """Return how far the best other encoder is from the baseline, where no difference is tested."""
+        name = f"{best.encoder} with {best.adaptor}" if best.adaptor else best.encoder
+        side = "above" if (best.delta or 0) >= 0 else "below"
+        gap = f"{abs(best.delta or 0):.4f} {side} the baseline {self.settings['baseline']}"
+        return f"not tested: the best other encoder, {name}, is {gap}."
 
     def conclusions(self) -> list[str]:
         """Return the verdict, what holds for data sets in general, and the recommendation where one was asked for."""
@@ -212,7 +218,7 @@ class DatasetMatrix(Leaderboard):
     def cautions(self) -> list[str]:
         """Return all that makes the numbers mean less than they seem to, by data set."""
         alone = {name: Leaderboard("", "", found, ()) for name, found in self._settings_of.items()}
-        lines = [f"{name}: {line}" for name, board in alone.items() for line in board.cautions()]
+        lines = join_lines({name: board.cautions() for name, board in alone.items()})
         untested = self.settings["statistics"].get("untested")
         said = [f"intervals and tests of the mean: {untested}"] if untested else []
         return [*self.settings["left_out"], *said, *lines, *self.warnings()]

@@ -15,11 +15,11 @@ from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
+from probe.evaluation.published_scores import find_published
 from probe.experiments import ranking
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import model_settings
-from probe.experiments.published_scores import find_published
 from probe.experiments.ranking import Candidate, rank_candidates
 from probe.metrics.retrieval import Metric
 from probe.models.loaded import LoadedModel

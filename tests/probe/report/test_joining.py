@@ -50,7 +50,7 @@ def test_joined_means_have_counts_and_differences_but_no_test_and_the_page_says_
     page = page_of(*(saved(name) for name in NAMES[:3]))
     first = page.split('<section id="result-1"')[1].split("</section>")[0]
     assert reason in first.split('aria-label="Caution"')[1].split("</div>")[0]
-    assert "(not tested)" in page
+    assert "Mean of 3 data sets: not tested: " in page
     assert "mean nDCG@10, 95% CI" not in first
 
 
@@ -65,9 +65,12 @@ def test_the_caution_on_different_data_does_not_forbid_the_means() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"models": [dict(model_of(max_tokens=64))]}, "maximum tokens of tiny (256 / 64)"),
+        ({"models": [dict(model_of(max_tokens=64))]}, "max tokens of tiny (256 / 64)"),
         ({"models": [dict(model_of(query_prompt="q: "))]}, "query prompt of tiny (none / q: )"),
-        ({"models": [dict(model_of(weights_sha256="f" * 64))]}, "weights of tiny (aaaaaaaaaaaa / ffffffffffff)"),
+        (
+            {"models": [dict(model_of(weights_sha256="f" * 64))]},
+            "weights of tiny (" + "a" * 20 + " / " + "f" * 20 + ")",
+        ),
         ({"baseline": "tiny@3:mean"}, "baseline (tiny@4:mean / tiny@3:mean)"),
     ],
     ids=["tokens", "prompt", "weights", "baseline"],
@@ -129,6 +132,8 @@ def test_data_sets_of_one_name_are_told_apart() -> None:
     assert matrix.datasets == ("notes:test", "notes:dev")
     (matrix,) = join_results(boards).matrices
     assert matrix.datasets == ("notes (0.json)", "notes (1.json)", "notes (2.json)")
+    (matrix,) = join_results([saved("Mean"), saved("b")]).matrices
+    assert matrix.datasets == ("Mean:test", "b")
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders() -> None:

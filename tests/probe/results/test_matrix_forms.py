@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 import cli
 from probe.errors import CallError
-from probe.experiments.matrix import join_leaderboards
 from probe.results.console import View, print_result
 from probe.results.matrix import DatasetMatrix
 
@@ -64,16 +63,6 @@ def test_the_table_of_notes_is_a_choice_of_columns(matrix: DatasetMatrix) -> Non
     assert rows[0] == [f" {row.encoder} ", " 8 ", " 1.0M ", rows[0][3], f" {score.score:.4f}{score.sign} "]
     with pytest.raises(CallError, match=r"unknown column 'foo': expected some of .*arguana, delta:arguana"):
         matrix.to_markdown(("foo",))
-
-
-def test_data_sets_whose_names_are_other_columns_keep_columns_of_their_own() -> None:
-    matrix = join_leaderboards({name: make_board(name) for name in ("dim", "SciFact", "scifact", "other")})
-    names = [column.name for column in matrix.columns()]
-    assert len(set(names)) == len(names)
-    assert {"dim", "dim:1", "scifact:2", "scifact:3", "other", "delta:other"} <= set(names)
-    assert [title for title in matrix.cells()[0] if title.lower() == "scifact"] == ["SciFact", "scifact"]
-    one, two = (table_of(matrix.to_markdown(("encoder", name)))[2] for name in ("scifact:2", "scifact:3"))
-    assert one != two
 
 
 def test_every_column_has_one_name_in_csv_and_frame(matrix: DatasetMatrix) -> None:

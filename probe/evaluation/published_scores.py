@@ -13,7 +13,7 @@ def find_published(hub_id: str | None, dataset: Dataset, metric: Metric) -> floa
 
     Data sets are recognized by name and by their numbers of documents and queries.
     """
-    table = read_table("experiments", "published_scores")
+    table = read_table("evaluation", "published_scores")
     sizes = table["datasets"].get(dataset.name)
     ours = {"documents": len(dataset.documents), "queries": len(dataset.queries)}
     if hub_id is None or ours != sizes or (dataset.split, str(metric)) != (table["split"], table["metric"]):

@@ -23,7 +23,7 @@ from probe.results.formats import join_lines
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
 
-__all__ = ["check_sort", "join_leaderboards", "rank_datasets"]
+__all__ = ["check_sort", "join_leaderboards", "rank_datasets", "shared_rows"]
 
 _FIXED = "these data sets, each with the same weight; queries vary, data sets do not"
 _GENERAL = (
@@ -108,8 +108,7 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
         raise CallError(f"results cannot be joined: they differ in {'; '.join(differing)}")
     check_sort(sort, boards)
     found = {name: {_key(row): number for number, row in enumerate(board.rows)} for name, board in boards.items()}
-    first = next(iter(found.values()))
-    keys = [key for key in first if all(key in rows for rows in found.values())]
+    keys = shared_rows(list(boards.values()))
     if not keys:
         raise CallError("results cannot be joined: no encoder is on every data set")
     baselines = {name: _baseline_row(board) for name, board in boards.items()}
@@ -123,6 +122,12 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
     settings = _join_settings(boards, aligned, sort=sort, seed=seed, missing=missing)
     examples = {name: one.examples for name, one in boards.items() if one.examples is not None}
     return DatasetMatrix(board.command, board.created, settings, rows, set_examples=examples)
+
+
+def shared_rows(boards: Sequence[Leaderboard]) -> list[Key]:
+    """Return what tells the rows apart that are in all of some leaderboards, in the order of the first."""
+    others = [{_key(row) for row in board.rows} for board in boards[1:]]
+    return [key for key in map(_key, boards[0].rows) if all(key in rows for rows in others)]
 
 
 def check_sort(sort: str, names: Sequence[str] | Mapping[str, Any]) -> None:
@@ -277,19 +282,16 @@ def _join_settings(
 def _mean_statistics(aligned: Mapping[Key, _Aligned], names: Sequence[str]) -> dict[str, Any]:
     """Return how the means were tested, and which differences the queries can show."""
     tested = [one.differences for one in aligned.values() if one.differences]
+    general = _GENERAL if len(names) >= FEWEST_SETS else _TOO_FEW.format(count=len(names))
+    untested = None if all(one.scores for one in aligned.values()) else _UNTESTED
+    words = {"covers": untested or _FIXED, "population": untested or general, "untested": untested}
     if not tested:
-        return {
-            "covers": _UNTESTED,
-            "population": _UNTESTED,
-            "detectable": {},
-        }
+        return {**words, "detectable": {}}
     stacked = [np.concatenate(parts) for parts in zip(*tested, strict=True)]
     values = {MEAN: detectable_differences(stacked)}
     values |= {name: detectable_differences([one]) for name, one in zip(names, stacked, strict=True)}
-    general = _GENERAL if len(names) >= FEWEST_SETS else _TOO_FEW.format(count=len(names))
     return {
-        "covers": _FIXED,
-        "population": general,
+        **words,
         "detectable": {
             name: median(known) for name, found in values.items() if (known := [v for v in found if v is not None])
         },

@@ -44,6 +44,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("training",),
         ("encoders",),
         ("fitting",),
+        ("choosing",),
         ("rows",),
         ("finetuning",),
         ("healing",),

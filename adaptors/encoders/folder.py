@@ -26,6 +26,7 @@ from probe.evaluation.records import AdaptorFacts
 from probe.layers.hookpoint import Hookpoint
 from probe.models.options import LoadOptions
 from probe.models.published_config import read_model_config
+from probe.results.formats import join_names
 from probe.store.store import Store
 from surgery.cutting.cut import cut
 from surgery.fusing.folder import FUSED_MODULE, is_fused, open_fused, write_fused
@@ -43,7 +44,7 @@ class About:
     """Facts about a fit, for the model card and the description.
 
     Attributes:
-        dataset: The data set the adaptor was fitted on.
+        dataset: The data set the adaptor was fitted on; of several, the adaptor itself knows the names.
         scores: Retrieval scores, in Markdown; may be empty.
     """
 
@@ -126,7 +127,7 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
     description = SavedDescription(
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,
-        dataset=about.dataset,
+        dataset="+".join(name for name, _ in encoder.adaptor.seen) or about.dataset,
         text_sha256="+".join(found for _, found in encoder.adaptor.seen) or None,
         seen=encoder.adaptor.seen,
         # The last module is the normalization.
@@ -138,11 +139,13 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
 
 def _describe_training(encoder: AdaptedEncoder, dataset: str) -> str:
     facts = encoder.adaptor
-    how = "without labels" if facts.labels == "none" else f"with the relevance labels of its {facts.labels} split"
+    names = join_names([name for name, _ in facts.seen]) if len(facts.seen) > 1 else dataset
+    splits = f"its {facts.labels} split" if len(facts.seen) < 2 else f"their {facts.labels} splits"
+    how = "without labels" if facts.labels == "none" else f"with the relevance labels of {splits}"
     form = "a linear map" if is_plain(encoder.module) else "a network"
     needs = "" if is_plain(encoder.module) else " It needs encoder-surgery and `trust_remote_code=True`."
     return (
-        f"On top is {form} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {dataset} {how}; "
+        f"On top is {form} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {names} {how}; "
         f"the layers below were not trained.{needs}"
     )
 

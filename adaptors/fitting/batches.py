@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adaptors.fitting.data import FitData
+from adaptors.fitting.states import FitData
 from probe.errors import CallError
 
 __all__ = [

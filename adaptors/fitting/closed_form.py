@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaptors.fitting.data import FitData
+from adaptors.fitting.states import FitData
 from adaptors.modules.linear import Projection
 from probe.errors import CallError
 

@@ -1,28 +1,41 @@
 """Compare adaptors of all kinds, hookpoints and dimensions in one table beside the frozen encoder."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.specs import resolve_specs
-from adaptors.fitting.data import FitData, FitTexts, as_fit_texts, gather_states
+from adaptors.fitting.data import (
+    FitSource,
+    FitTexts,
+    as_fit_texts,
+    as_several,
+    as_several_texts,
+    several_texts,
+)
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
+from adaptors.fitting.states import FitData, gather_states
 from probe.data.dataset import Dataset
+from probe.data.training_record import Learned
 from probe.errors import CallError, ProbeError, TrainingError, check_number, check_type
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.experiments.given import GivenSpecs, as_specs
+from probe.experiments.matrix import rank_datasets
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.experiments.specs import ResolvedSpecs
+from probe.results.formats import join_names
 from probe.results.leaderboard import Leaderboard
+from probe.results.matrix import MEAN
+from probe.sources.loading import as_dataset
+from probe.sources.several import as_datasets
 
-__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind"]
+__all__ = ["FitPlan", "FittedAdaptors", "compare_adaptors", "fit_adaptors", "fit_kind", "rank_adaptors"]
 
 
 @dataclass(frozen=True)
@@ -58,27 +71,61 @@ class FittedAdaptors:
     Attributes:
         adapted: The adapted encoders.
         notes: Sentences for the table footer: results of adaptors, and kinds that could not be fitted with the reason.
+        texts: The texts they were fitted to.
     """
 
     adapted: tuple[AdaptedEncoder, ...]
     notes: tuple[str, ...]
+    texts: tuple[FitTexts, ...]
+
+    def notes_on(self, dataset: Dataset) -> list[str]:
+        """Return the notes for a table on a data set; the first says what they were fitted on, if not on it alone.
+
+        Raises:
+            CallError: The queries of this split of the data set were used in the fit.
+        """
+        same = [one for one in self.texts if Learned(seen=((one.corpus.name, _hash(one)),)).saw(dataset)]
+        if any(one.train is not None and one.train.split == dataset.split for one in same):
+            raise CallError(
+                f"'{dataset.name}' cannot be ranked on its {dataset.split} split: the adaptors were fitted with those "
+                "queries; rank it on another split, or fit on other data sets"
+            )
+        return list(self.notes) if len(self.texts) == len(same) == 1 else [self._source(), *self.notes]
+
+    def _source(self) -> str:
+        """Return in words what the adaptors were fitted on."""
+        names = [name for encoder in self.adapted for name in encoder.adaptor.labels.split("+") if name != "none"]
+        labels = f", relevance labels of {join_names([*dict.fromkeys(names)])}" if names else ""
+        return f"fitted on the texts of {join_names([one.corpus.name for one in self.texts])}{labels}"
+
+
+def _hash(texts: FitTexts) -> str:
+    return texts.corpus.documents.text_hash
 
 
 def compare_adaptors(
     specs: "GivenSpecs | str | ResolvedSpecs",
     plan: FitPlan,
-    texts: "str | Path | Dataset | FitTexts",
+    texts: "FitSource | Sequence[FitSource] | Mapping[str, FitSource]",
     *,
+    fit_on: "FitSource | Sequence[FitSource] | None" = None,
     options: RunOptions | None = None,
+    sort: str = MEAN,
 ) -> Leaderboard:
     """Fit every adaptor and rank them with their frozen encoders.
+
+    On each of several data sets the adaptors are fitted to its own texts, unless `fit_on` says otherwise: then they are
+    fitted once.
 
     Args:
         specs: The encoders to adapt, as in `rank`, or resolved.
         plan: Kinds and dimensions.
         texts: Texts to fit to; their corpus is searched with the queries of its own split. A data set, its name or its
-            path means its texts without relevance labels.
+            path means its texts without relevance labels. Several, perhaps with their names in the table, give a
+            `DatasetMatrix`.
+        fit_on: Texts of one or several data sets to fit to instead: the ranked data sets are not read for the fit.
         options: How to rank.
+        sort: Order of the rows over several data sets: `mean`, or the name of one of them.
 
     Returns:
         The leaderboard.
@@ -89,11 +136,54 @@ def compare_adaptors(
     options = RunOptions.of(options)
     check_type("plan", plan, FitPlan, expected="a FitPlan, such as FitPlan(kinds=('pca',), dims=(128,))")
     resolved = specs if isinstance(specs, ResolvedSpecs) else _resolve(specs, options)
-    data = as_fit_texts(texts)
-    fitted = fit_adaptors(resolved, plan, data, options=options)
-    encoders = [*resolved.fusions, *fitted.adapted]
-    board = rank_candidates(resolved.candidates, data.corpus, str(resolved.baseline), options=options, fusions=encoders)
-    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": list(fitted.notes)})
+    ranked = _name_texts(texts, are_fitted=fit_on is None)
+    shared = None if fit_on is None else fit_adaptors(resolved, plan, as_several_texts(fit_on), options=options)
+
+    def rank_on(name: str, dataset: Dataset) -> Leaderboard:
+        """Rank on one data set."""
+        here = options.named(name) if len(ranked) > 1 else options
+        fitted = shared or fit_adaptors(resolved, plan, ranked[name], options=here)
+        return rank_adaptors(resolved, fitted, dataset, options=here)
+
+    return rank_datasets({name: one.corpus for name, one in ranked.items()}, rank_on, sort=sort, seed=options.seed)
+
+
+def _name_texts(
+    texts: "FitSource | Sequence[FitSource] | Mapping[str, FitSource]", *, are_fitted: bool
+) -> dict[str, FitTexts]:
+    """Return texts by the names of their data sets in a table; only those that are fitted to need training queries."""
+    several = list(texts.values()) if isinstance(texts, Mapping) else as_several(texts)
+    found = [
+        one if isinstance(one, FitTexts) else as_fit_texts(one) if are_fitted else FitTexts(as_dataset(one))
+        for one in several
+    ]
+    corpora = [one.corpus for one in found]
+    names = as_datasets(dict(zip(texts, corpora, strict=True)) if isinstance(texts, Mapping) else corpora)
+    return dict(zip(names, found, strict=True))
+
+
+def rank_adaptors(
+    resolved: ResolvedSpecs, fitted: FittedAdaptors, dataset: Dataset, *, options: RunOptions
+) -> Leaderboard:
+    """Rank fitted adaptors with their frozen encoders on a data set.
+
+    The first note says what they were fitted on, unless it is this data set alone.
+
+    Args:
+        resolved: The encoders that were adapted.
+        fitted: Their adaptors.
+        dataset: The data set that is searched.
+        options: How to rank.
+
+    Returns:
+        The leaderboard; the rows of adaptors whose fit has read the data set's texts are transductive.
+
+    Raises:
+        CallError: The queries of this split of the data set were used in the fit.
+    """
+    encoders, notes = [*resolved.fusions, *fitted.adapted], fitted.notes_on(dataset)
+    board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), options=options, fusions=encoders)
+    return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": notes})
 
 
 def _resolve(specs: "GivenSpecs | str", options: RunOptions) -> ResolvedSpecs:
@@ -101,10 +191,21 @@ def _resolve(specs: "GivenSpecs | str", options: RunOptions) -> ResolvedSpecs:
     return resolve_specs(given, options.load, options.store, similarity=options.similarity)
 
 
-def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, options: RunOptions) -> FittedAdaptors:
-    """Fit every adaptor of a plan; the arguments are those of `compare_adaptors`, resolved.
+def fit_adaptors(
+    resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts | Sequence[FitTexts], *, options: RunOptions
+) -> FittedAdaptors:
+    """Fit every adaptor of a plan, jointly to the texts of one or several data sets.
 
     A kind that cannot be fitted is skipped with a note.
+
+    Args:
+        resolved: The encoders to adapt.
+        plan: Kinds and dimensions.
+        texts: Texts to fit to.
+        options: Store and progress.
+
+    Returns:
+        The adaptors.
 
     Raises:
         CallError: Nothing could be fitted.
@@ -118,9 +219,8 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
     shortages: dict[str, None] = {}
     skipped: dict[str, list[str]] = {}
     failed: type[ProbeError] = CallError
-    for fusion, data in zip(
-        fusions, gather_states(readers, fusions, texts, store=options.store, progress=options.progress), strict=True
-    ):
+    gathered = gather_states(readers, fusions, texts, store=options.store, progress=options.progress)
+    for fusion, data in zip(fusions, gathered, strict=True):
         shortages |= dict.fromkeys(filter(None, [data.shortage]))
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
@@ -136,7 +236,7 @@ def fit_adaptors(resolved: ResolvedSpecs, plan: FitPlan, texts: FitTexts, *, opt
     notes += [f"skipped: {reason} ({', '.join(names)})" for reason, names in skipped.items()]
     if not adapted:
         raise failed(f"no adaptor could be fitted; {'; '.join(notes)}")
-    return FittedAdaptors(tuple(adapted), tuple(notes))
+    return FittedAdaptors(tuple(adapted), tuple(notes), several_texts(texts))
 
 
 def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list[AdaptedEncoder]:
@@ -161,7 +261,7 @@ def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list
     began = time.perf_counter()
     fitted = KINDS[kind].fit(data, dims, plan.training)
     seconds = time.perf_counter() - began
-    seen = () if kind == "truncate" else (data.fitted_on,)
+    seen = () if kind == "truncate" else data.fitted_on
     facts = AdaptorFacts(kind, data.labels, seen, seconds, fitted.module.count_parameters())
     return [AdaptedEncoder(fusion, fitted.module, dim, facts, None, fitted.epochs, fitted.notes) for dim in dims]
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from adaptors.fitting.batches import StateCollator, draw_rankings, split_texts
 from adaptors.fitting.closed_form import fit_lens, mixed_moments, principal_axes, whiten_targets, whitening_scales
-from adaptors.fitting.data import FitData
 from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
 from adaptors.losses.states import RankingDistillationLoss
 from adaptors.modules.base import Adaptor

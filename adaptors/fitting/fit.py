@@ -9,20 +9,23 @@ from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.folder import About, save_adapted
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, fit_adaptors
-from adaptors.fitting.data import FitTexts, as_fit_texts, final_fusion, select_fit_data
+from adaptors.fitting.data import FitSource, FitTexts, as_several, as_several_texts, select_fit_data, several_texts
 from adaptors.fitting.kinds import KINDS, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
+from adaptors.fitting.states import final_fusion
 from probe.data.dataset import Dataset
 from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.experiments.given import Rankable, ResolvedSpecs, as_specs
+from probe.experiments.matrix import rank_datasets
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
 from probe.sources.loading import load_dataset
+from probe.sources.several import as_datasets
 from surgery.cutting.cut import EXACT
 from surgery.fusing.model import FusedModel, widths_of
 from surgery.scoring import card_section
@@ -35,7 +38,7 @@ class FittedModel(AdaptedModel):
     """An encoder with a fitted adaptor, with its models in memory.
 
     Attributes:
-        board: Its scores beside the frozen encoder.
+        board: Its scores beside the frozen encoder; a `DatasetMatrix` if it was fitted on several data sets.
     """
 
     board: Leaderboard
@@ -91,7 +94,7 @@ def _reopen(reader: LayerReader, options: LoadOptions) -> LayerReader:
 def fit(
     kind: str,
     spec: "Rankable" = "minilm",
-    data: str | Path | Dataset | FitTexts = "docstrings",
+    data: FitSource | Sequence[FitSource] = "docstrings",
     *,
     dims: int | Sequence[int] | None = None,
     split: str | None = None,
@@ -104,7 +107,8 @@ def fit(
     Args:
         kind: One of `KINDS`, such as `lens`, `distil` or `pca`.
         spec: One hookpoint, or a fusion: a spec, or a model or an encoder in memory.
-        data: The data set to fit to, or its name or path; or texts selected from one.
+        data: The data set to fit to, or its name or path; or texts selected from one. With several, one adaptor is
+            fitted to the texts of all, and scored on each.
         dims: Dimensions to score; the result has the largest. Default: the full, half and quarter width of the encoder
             (of the final embedding if the adaptor maps to it); an empty sequence means the full width only.
         split: The split to score; default: `test`.
@@ -132,18 +136,27 @@ def fit(
     plan = FitPlan((kind,), chosen, training, only_labelled=True)
     fitted = fit_adaptors(resolved, plan, texts, options=options)
     encoders = [*shown.fusions, *fitted.adapted]
-    board = rank_candidates(shown.candidates, texts.corpus, str(shown.baseline), options=options, fusions=encoders)
-    board = replace(board, settings={**board.settings, "adaptors": list(fitted.notes)})
+    datasets = as_datasets([one.corpus for one in texts])
+
+    def rank_on(name: str, dataset: Dataset) -> Leaderboard:
+        """Rank on one data set."""
+        here = options.named(name) if len(datasets) > 1 else options
+        notes = fitted.notes_on(dataset)
+        board = rank_candidates(shown.candidates, dataset, str(shown.baseline), options=here, fusions=encoders)
+        return replace(board, settings={**board.settings, "adaptors": notes})
+
     best: AdaptedEncoder = max(fitted.adapted, key=lambda encoder: encoder.dim)
+    board = rank_datasets(datasets, rank_on, seed=options.seed)
     return FittedModel(FusedModel(readers, best.fusion), best, board)
 
 
-def _select_texts(data: str | Path | Dataset | FitTexts, split: str | None, labels: str) -> FitTexts:
-    if isinstance(data, str | Path):
-        return select_fit_data(str(data), load_dataset(data, split), labels)
-    if split is not None:
+def _select_texts(data: FitSource | Sequence[FitSource], split: str | None, labels: str) -> tuple[FitTexts, ...]:
+    if split is None:
+        return as_several_texts(data, labels)
+    several = as_several(data)
+    if not all(isinstance(one, str | Path) for one in several):
         raise CallError(f"split '{split}' is for the name or path of a data set: load that split with load_dataset")
-    return as_fit_texts(data, labels)
+    return several_texts([select_fit_data(str(one), load_dataset(str(one), split), labels) for one in several])
 
 
 def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:

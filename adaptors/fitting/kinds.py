@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from adaptors.fitting.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
-from adaptors.fitting.data import FitData
 from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.fitting.states import FitData
 from adaptors.modules.base import Adaptor
 from adaptors.modules.registry import NETWORKS
 from probe.errors import CallError, did_you_mean

@@ -15,10 +15,10 @@ from adaptors.fitting.batches import (
     split_texts,
 )
 from adaptors.fitting.closed_form import mixed_moments, principal_axes, second_moments, whiten_targets, whitening_scales
-from adaptors.fitting.data import FitData
 from adaptors.fitting.evaluator import HeldOutQueries
 from adaptors.fitting.losses import LossChoice, choose_loss
 from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
 from adaptors.losses.states import unexplained_variance
 from adaptors.modules.base import Network

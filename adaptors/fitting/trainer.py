@@ -15,9 +15,9 @@ from torch import nn
 from transformers.trainer_callback import EarlyStoppingCallback
 
 from adaptors.fitting.batches import BatchSchedule, StateCollator
-from adaptors.fitting.data import FitData
 from adaptors.fitting.evaluator import HeldOutQueries
 from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.states import FitData
 from adaptors.modules.base import Adaptor
 from adaptors.modules.st_module import AdaptorModule, read_weights
 from adaptors.training.callbacks import CollapseMonitor, check_tracking

@@ -11,8 +11,8 @@ import torch
 from adaptors.encoders.description import DESCRIPTION, SavedDescription, describe_member, is_adapted, read_adaptor
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts, open_changed
 from adaptors.fitting.closed_form import fit_lens
-from adaptors.fitting.data import FitData
 from adaptors.fitting.kinds import LENS
+from adaptors.fitting.states import FitData
 from adaptors.healing.texts import HealTexts, embed_texts
 from probe.encoding.chunk_states import Progress, silent
 from surgery.saving.files import write_json
@@ -56,7 +56,7 @@ def add_lens(
         vectors = embed_texts(encoder.model, sample, partial(progress, "lens"))
     width, targets = vectors.shape[1], texts.targets[rows]
     none, no_pairs = torch.empty(0, width), torch.empty(0, 3, dtype=torch.long)
-    lens = fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ("", "")), targets.shape[1])
+    lens = fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ()), targets.shape[1])
 
     def put_on(folder: Path) -> None:
         """Write the map and its description."""

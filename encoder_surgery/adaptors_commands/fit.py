@@ -11,7 +11,7 @@ import typer
 from encoder_surgery.adaptors_commands.training_flags import FittedDims, OutFolder
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.datasets import SampleFlags
+from encoder_surgery.shell.datasets import SampleFlags, Splits
 from encoder_surgery.shell.idle import Idle, refuses
 from probe.errors import CallError, did_you_mean
 
@@ -58,7 +58,7 @@ class ScoreFlags(SampleFlags):
 
     panel: ClassVar[str] = "Data"
 
-    split: option.Split = None
+    split: Splits = None
     metric: option.MetricName = "ndcg@10"
     similarity: option.Similarity = "own"
     drop_same_id: option.DropSameId = False
@@ -72,7 +72,7 @@ class ScoreFlags(SampleFlags):
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP, metavar="KIND")],
     spec: option.Spec = "minilm",
-    dataset: option.DatasetName = "docstrings",
+    dataset: option.DatasetNames = None,
     dims: FittedDims = None,
     out: OutFolder = None,
     *,
@@ -97,8 +97,8 @@ def fit(
         kind=kind,
         spec=spec,
         dims=option.parse_dims(dims) if dims else None,
-        dataset=dataset,
-        split=data.split,
+        datasets=dataset or ["docstrings"],
+        splits=data.split,
         out=out or Path(name_adaptor(spec, kind)),
         force=force,
         store=store.open(),

@@ -1,5 +1,6 @@
 """The command `adaptors rank`."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -7,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from encoder_surgery.adaptors_commands.training_flags import FittedDims
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.datasets import check_failed, check_table, rank_each
+from encoder_surgery.shell.completion import complete_datasets
+from encoder_surgery.shell.datasets import are_several, check_failed, check_table, rank_each
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
 
 if TYPE_CHECKING:
+    from adaptors.fitting.data import FitTexts
+    from probe.data.sampling import SampleSize
     from probe.results.leaderboard import Leaderboard
-    from probe.sources.several import LoadedDataset
+    from probe.sources.several import LoadedDataset, LoadedDatasets
 
 __all__ = ["rank"]
 
@@ -34,6 +38,12 @@ def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
     return where
 
 
+def _is_own(values: Mapping[str, Any]) -> bool:
+    """Return whether adaptors would be fitted on the ranked data set alone, as they are without the option."""
+    ranked = values["dataset"] or ["docstrings"]
+    return not are_several(ranked) and values["fit_on"] == ranked
+
+
 @dataclass(frozen=True)
 class FitFlags:
     """How adaptors are fitted and ranked."""
@@ -41,6 +51,15 @@ class FitFlags:
     panel: ClassVar[str] = "Data"
 
     labels: option.Labels = "none"
+    fit_on: Annotated[
+        list[str] | None,
+        flag(
+            "Fit once on the texts of this data set, instead of on those of each ranked one; repeatable.",
+            "--fit-on",
+            metavar="DATASET",
+            autocompletion=complete_datasets,
+        ),
+    ] = None
     steps: option.Steps = 300
     metric: option.MetricNames = None
     sort: option.Sort = "mean"
@@ -53,6 +72,7 @@ class FitFlags:
 @refuses(
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
+    Idle(("fit_on",), _is_own, "with the data set that is ranked, on which adaptors are fitted anyway"),
 )
 def rank(
     specs: option.Specs = ["minilm"],  # noqa: B006
@@ -69,7 +89,7 @@ def rank(
     output.check("leaderboard", several=data.is_several)
     lengths = option.parse_dims(dims) if dims else ()
     from adaptors.encoders.specs import resolve_specs
-    from adaptors.fitting.compare import FitPlan, compare_adaptors
+    from adaptors.fitting.compare import FitPlan, compare_adaptors, fit_adaptors, rank_adaptors
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.kinds import KINDS, check_kinds
     from adaptors.fitting.options import TrainOptions
@@ -94,13 +114,38 @@ def rank(
         loaded = data.load()
         check_table(loaded, output, ranking.sort)
         resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
+        training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report)
+        plan = FitPlan(chosen, lengths, training)
+        fitted = None
+        if ranking.fit_on:
+            sources = _load_sources(ranking.fit_on, loaded, labels=ranking.labels, size=data.size)
+            fitted = fit_adaptors(resolved, plan, sources, options=options)
 
         def rank_on(one: "LoadedDataset", options: RunOptions) -> "Leaderboard":
-            """Fit and rank the adaptors on one data set."""
-            training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=options.progress)
+            """Fit the adaptors on one data set, unless they are fitted, and rank them."""
+            if fitted is not None:
+                return rank_adaptors(resolved, fitted, one.dataset, options=options)
+            own = replace(plan, training=replace(training, progress=options.progress))
             texts = select_fit_data(one.request.name, one.dataset, ranking.labels)
-            return compare_adaptors(resolved, FitPlan(chosen, lengths, training), texts, options=options)
+            return compare_adaptors(resolved, own, texts, options=options)
 
         board = rank_each(loaded, rank_on, options, sort=ranking.sort)
     output.emit(board)
     check_failed(board)
+
+
+def _load_sources(
+    names: list[str], ranked: "LoadedDatasets", *, labels: str, size: "SampleSize | None"
+) -> "list[FitTexts]":
+    """Return the texts that adaptors are fitted to for all ranked data sets.
+
+    Of a data set that is ranked as well, the split that is scored there is not used.
+    """
+    from adaptors.fitting.data import select_fit_data
+    from probe.sources.loading import load_dataset
+    from probe.sources.several import request_datasets
+
+    known = {os.path.realpath(one.request.name): one.dataset for one in ranked.found}
+    requests = request_datasets(names)
+    corpora = [known.get(os.path.realpath(one.name)) or load_dataset(one.name, None, size) for one in requests]
+    return [select_fit_data(one.name, corpus, labels) for one, corpus in zip(requests, corpora, strict=True)]

@@ -1,23 +1,24 @@
 """The command `probe layers`, with lenses and a recommendation on request."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
-from encoder_surgery.shell.datasets import check_failed, check_table, rank_each
+from encoder_surgery.shell.datasets import are_several, check_failed, check_table, rank_each
 from encoder_surgery.shell.engine import EngineFlags
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
 from probe.layers.hookpoint import TOKENS
 
 if TYPE_CHECKING:
-    from adaptors.fitting.recommend import Recommendation
+    from adaptors.choosing.recommendation import Recommendation
     from probe.data.dataset import Dataset
     from probe.data.sampling import SampleSize
     from probe.encoding.reader import LayerReader
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from probe.experiments.options import RunOptions
     from probe.layers.hookpoint import Hookpoint
     from probe.results.leaderboard import Leaderboard
-    from probe.sources.several import LoadedDataset
+    from probe.sources.several import LoadedDataset, LoadedDatasets
 
 __all__ = ["layers"]
 
@@ -36,15 +37,24 @@ Lens = Annotated[bool, flag("Add every layer with its lens, a ridge map to the f
 Recommend = Annotated[
     float | None, flag("Recommend the cheapest layer worse by at most this margin, chosen on train or dev.")
 ]
+RecommendOn = Annotated[
+    Literal["every", "mean"],
+    flag("Where the margin of --recommend holds: on every data set, or on their mean.", "--recommend-on"),
+]
 
 
 @friendly
+@refuses(
+    Idle(("recommend_on",), lambda values: values["recommend"] is None, "without --recommend"),
+    Idle(("recommend_on",), lambda values: not are_several(values["dataset"]), "with a single data set"),
+)
 def layers(
     model: option.Model = "minilm",
     layers: option.Layers = "all",
     pooling: RankedPoolings = "own",
     lens: Lens = False,
     recommend: Recommend = None,
+    recommend_on: RecommendOn = "every",
     *,
     data: option.DataFlags,
     ranking: option.RankFlags,
@@ -60,7 +70,7 @@ def layers(
     """
     output.check("leaderboard", several=data.is_several)
     if recommend is not None:
-        from adaptors.fitting.recommend import check_margin
+        from adaptors.choosing.recommend import check_margin
 
         check_margin(recommend)
     poolings = pooling.split(",")
@@ -75,6 +85,7 @@ def layers(
     for one in loaded.found:
         if one.dataset.images and (lens or recommend is not None):
             raise CallError(f"--lens and --recommend are for texts, '{one.label}' has images: leave them out")
+    judges = None if recommend is None else _Judges(recommend, recommend_on, dict(_find_judges(loaded, data.size)))
     with working() as report, engine.ready():
         options = replace(options, progress=report)
         opened = (
@@ -83,78 +94,107 @@ def layers(
 
         def rank_on(one: "LoadedDataset", options: "RunOptions") -> "Leaderboard":
             """Rank the layers on one data set."""
-            extras = _Extras(model, one.request.name, lens, recommend, data.size)
+            extras = _Extras(one.request.name, lens, judges)
             fit = partial(extras.fit, data=one.dataset, options=options)
-            board = rank_layers(opened, one.dataset, layers, poolings=poolings, options=options, extra=fit)
-            return extras.add_recommendation(board)
+            return rank_layers(opened, one.dataset, layers, poolings=poolings, options=options, extra=fit)
 
         pick = partial(engine.pick, size=data.size, trust=loading.trust_remote_code)
         board = rank_each(loaded, rank_on, options, sort=ranking.sort, engine=pick)
+    if judges is not None and judges.found is not None:
+        said = f"{judges.found.words()}{_next_command(judges.found, model, [one.request.name for one in loaded.found])}"
+        board = replace(board, settings={**board.settings, "recommendation": said})
     if output.format == "json" and recommend is not None:
         say(f"recommendation: {board.settings['recommendation']}")
     output.emit(board)
     check_failed(board)
 
 
+def _find_judges(loaded: "LoadedDatasets", limit: "SampleSize | None") -> "Iterator[tuple[str, Dataset]]":
+    """Yield the split that judges a recommendation, by data set; of a single data set only if there is one.
+
+    Raises:
+        CallError: One of several data sets has none.
+    """
+    from adaptors.fitting.data import find_training, require_training
+
+    for one in loaded.found:
+        if len(loaded.found) > 1:
+            yield one.label, require_training(one.request.name, one.dataset.split, limit, why="--recommend")
+        elif held := find_training(one.request.name, one.dataset.split, limit):
+            yield one.label, held
+
+
 @dataclass
+class _Judges:
+    """A recommendation on all data sets, found before the first is ranked.
+
+    Attributes:
+        margin: Maximum loss against the full model that still counts as equal.
+        on: Where it has to hold: `every` or `mean`.
+        held: The splits that judge, by data set.
+        found: The recommendation, once known.
+    """
+
+    margin: float
+    on: str
+    held: "Mapping[str, Dataset]"
+    found: "Recommendation | None" = None
+
+    def recommend(self, reader: "LayerReader", points: "Sequence[Hookpoint]", options: "RunOptions") -> None:
+        """Find the recommendation, unless it is known."""
+        from adaptors.choosing.recommend import recommend
+
+        if self.found is None:
+            self.found = recommend(reader, points, self.held, margin=self.margin, options=options, on=self.on)
+
+
+@dataclass(frozen=True)
 class _Extras:
     """Lenses and a recommendation in addition to the raw layers, if requested.
 
     Attributes:
-        model: The model, as given.
         dataset: The data set, as given.
         lens: Whether every layer is also shown with its lens.
-        margin: Maximum loss against the full model that still counts as equal; None for no recommendation.
-        limit: The sample of the data set; default: all of it.
-        found: The recommendation, once known.
+        judges: What finds the recommendation, if one is requested.
     """
 
-    model: str
     dataset: str
     lens: bool
-    margin: float | None
-    limit: "SampleSize | None" = None
-    found: "Recommendation | None" = None
+    judges: _Judges | None
 
     def fit(
         self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"
     ) -> "Sequence[Composite]":
         """Return a lens per hookpoint and find the recommendation, each if requested."""
-        if not self.lens and self.margin is None:
+        if not self.lens and self.judges is None:
             return ()
         if any(point.pooling == TOKENS for point in points):
             raise CallError("--lens and --recommend need one vector per text: leave 'tokens' out of --pooling")
         from adaptors.fitting.data import FitTexts, find_training
         from adaptors.fitting.lens import fit_lenses
-        from adaptors.fitting.recommend import recommend
 
-        if self.margin is not None:
-            judges = find_training(self.dataset, data.split, self.limit)
-            self.found = recommend(reader, points, judges, margin=self.margin, options=options)
+        if self.judges is not None:
+            self.judges.recommend(reader, points, options)
         if not self.lens:
             return ()
         held = find_training(self.dataset, data.split)
         return fit_lenses(reader, points, FitTexts(data, held), store=options.store, progress=options.progress)
 
-    def add_recommendation(self, board: "Leaderboard") -> "Leaderboard":
-        """Return the leaderboard with the recommendation, if any, in its settings."""
-        if self.found is None:
-            return board
-        words = f"{self.found.words()}{self._next_command(self.found)}"
-        return replace(board, settings={**board.settings, "recommendation": words})
 
-    def _next_command(self, found: "Recommendation") -> str:
-        """Return the next command: the cut, or the nearest cut and its healing."""
-        if found.encoder is not None:
-            layer, pooling = found.encoder.layer_pooling
-            lens = ["--lens"] if found.lens else []
-            return f": {shlex.join([*self._cut(layer), '--pooling', pooling, *lens, '-d', self.dataset])}"
-        if found.nearest is None:
-            return ""
-        layer = found.nearest.encoder.layer_pooling[0]
-        folder = f"./{Path(self.model).name}-after-{layer}"
-        heal = shlex.join(["adaptors", "heal", folder, "-d", self.dataset, "--minutes", "15"])
-        return f". Next: {shlex.join([*self._cut(layer), '--out', folder])} && {heal}"
+def _next_command(found: "Recommendation", model: str, datasets: "Sequence[str]") -> str:
+    """Return the next command: the cut, or the nearest cut and its healing."""
+    on = [part for name in datasets for part in ("-d", name)]
+    if found.encoder is not None:
+        layer, pooling = found.encoder.layer_pooling
+        lens = ["--lens"] if found.lens else []
+        return f": {shlex.join([*_cut(model, layer), '--pooling', pooling, *lens, *on])}"
+    if found.nearest is None:
+        return ""
+    layer = found.nearest.encoder.layer_pooling[0]
+    folder = f"./{Path(model).name}-after-{layer}"
+    heal = shlex.join(["adaptors", "heal", folder, *on, "--minutes", "15"])
+    return f". Next: {shlex.join([*_cut(model, layer), '--out', folder])} && {heal}"
 
-    def _cut(self, layer: int) -> list[str]:
-        return ["surgery", "cut", self.model, "--after", str(layer)]
+
+def _cut(model: str, layer: int) -> list[str]:
+    return ["surgery", "cut", model, "--after", str(layer)]

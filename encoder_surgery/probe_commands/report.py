@@ -22,7 +22,8 @@ Title = Annotated[str, flag("Title of the page; default: the names of the result
 def report(results: Results, out: Page = Path("report.html"), title: Title = "", force: Force = False) -> None:
     """Write a self-contained HTML report with tables, curves, maps and example queries.
 
-    Every result gets its own section; nothing is averaged over results. Prints the page's path.
+    Every result gets its own section. Results of the same encoders on several data sets are also joined in one table
+    with their means, where their settings agree. Prints the page's path.
     """
     check_file("--out", out, (".html", ".htm"), force=force)
     missing = [str(path) for path in results if not path.is_file()]

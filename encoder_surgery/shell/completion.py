@@ -22,10 +22,12 @@ def complete_specs(incomplete: str) -> list[str]:
 
 
 def complete_datasets(incomplete: str) -> list[str]:
-    """Return the names of data sets, and the folders and zips, that begin with a prefix."""
+    """Return the names of data sets, in any case, and the folders and zips, that begin with a prefix."""
     from probe.sources.beir_download import beir_names
+    from probe.sources.nanobeir import nanobeir_names
 
-    return _matching(["docstrings", *beir_names()], incomplete) + _folders(incomplete, ".zip")
+    nano = [name for name in nanobeir_names() if name.casefold().startswith(incomplete.casefold())]
+    return _matching(["docstrings", *beir_names()], incomplete) + nano + _folders(incomplete, ".zip")
 
 
 def complete_metrics(incomplete: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Options of the data sets that a command reads, and how much of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -15,14 +15,30 @@ if TYPE_CHECKING:
     from probe.data.sampling import SampleSize
     from probe.evaluation.scan import Engine
     from probe.experiments.options import RunOptions
-    from probe.results.leaderboard import Leaderboard
+    from probe.results.leaderboard import Leaderboard, Row
     from probe.results.result import Result
     from probe.sources.several import LoadedDataset, LoadedDatasets
 
-__all__ = ["DATASET", "DataFlags", "SampleFlags", "check_failed", "check_table", "rank_each", "say_sample"]
+__all__ = [
+    "DATASET",
+    "DataFlags",
+    "SampleFlags",
+    "Splits",
+    "are_several",
+    "check_failed",
+    "check_table",
+    "load_all",
+    "rank_each",
+    "say_sample",
+    "show_set_scores",
+]
 
-DATASET = "docstrings, a BEIR name, or a BEIR folder, zip or URL."
+DATASET = "docstrings, a BEIR or NanoBEIR name, a folder, zip or URL, or an id after hf:, mteb: or ir_datasets:."
 _DEFAULT = "docstrings"
+
+Splits = Annotated[
+    list[str] | None, flag("Split to score, or NAME=SPLIT for one of several; default: test, or the only one.")
+]
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ class DataFlags(SampleFlags):
     dataset: Annotated[
         list[str] | None,
         flag(
-            f"{DATASET[:-1]}; repeatable, beir = all.",
+            f"{DATASET[:-1]}; repeatable; beir, nanobeir = all.",
             "--dataset",
             "-d",
             panel=MAIN_PANEL,
@@ -65,10 +81,7 @@ class DataFlags(SampleFlags):
             show_default=_DEFAULT,
         ),
     ] = None
-    split: Annotated[
-        list[str] | None,
-        flag("Split to score, or NAME=SPLIT for one of several; default: test, or the only one."),
-    ] = None
+    split: Splits = None
     keep_going: Annotated[bool, flag("Leave out data sets that fail; the exit code is 1.", "--keep-going")] = False
 
     @property
@@ -103,6 +116,43 @@ class DataFlags(SampleFlags):
                 refuse_images(one.dataset, "BM25")
             say_sample(one.dataset, one.label if len(loaded.found) > 1 else "sample")
         return loaded
+
+
+def are_several(names: Sequence[str] | None) -> bool:
+    """Return whether names mean more than one data set."""
+    from probe.sources.several import COLLECTIONS
+
+    return len(names or ()) > 1 or any(name in COLLECTIONS for name in names or ())
+
+
+def load_all(
+    names: Sequence[str], splits: Sequence[str] | None, size: "SampleSize | None", *, reader: str
+) -> "LoadedDatasets":
+    """Load data sets of texts for a model that is saved, with a message on what a limit has left.
+
+    Args:
+        names: The data sets, as given.
+        splits: Their splits, as given.
+        size: The sample of each.
+        reader: What reads them, for a message on images.
+
+    Raises:
+        CallError: One does not exist, is given twice, or has images.
+    """
+    from probe.data.dataset import refuse_images
+    from probe.sources.several import load_datasets, request_datasets
+
+    loaded = load_datasets(request_datasets(names, splits or ()), size)
+    for one in loaded.found:
+        refuse_images(one.dataset, reader)
+        say_sample(one.dataset, one.label if len(loaded.found) > 1 else "sample")
+    return loaded
+
+
+def show_set_scores(board: "Leaderboard", row: "Row") -> str:
+    """Return the scores of a row on every data set, to follow their mean; empty for a single data set."""
+    scores = [f"{name} {found.scores[board.metric]:.4f}" for name, found in (row.datasets or {}).items()]
+    return f", the mean of {', '.join(scores)}" if scores else ""
 
 
 def say_sample(data: "Dataset", label: str = "sample") -> None:

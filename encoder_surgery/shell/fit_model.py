@@ -1,5 +1,6 @@
 """Fit an adaptor on an encoder and save both as one model: `adaptors fit`, `surgery cut --lens`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from adaptors.fitting.options import TrainOptions
-from encoder_surgery.shell.datasets import say_sample
+from encoder_surgery.shell.datasets import load_all, show_set_scores
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.training_output import show_epochs
@@ -30,8 +31,8 @@ class FitRequest:
         spec: The encoder.
         dims: Dimensions to score, largest first; the saved model has the largest. Empty = the full width; None =
             full, half, quarter of the width.
-        dataset: The data set with the texts to fit on.
-        split: The split to score.
+        datasets: The data sets with the texts to fit on, jointly.
+        splits: The splits to score, as given.
         out: Output folder.
         force: Overwrite the output folder of an earlier save.
         store: Store of states, if any.
@@ -39,15 +40,15 @@ class FitRequest:
         training: How a network is trained.
         similarity: Similarity of two vectors for the scores.
         drop_same_id: Whether a document with the query's id is dropped even if its text differs.
-        limit: The sample of the data set; default: all of it.
+        limit: The sample of each data set; default: all of it.
         metric: Metric of the table's order.
     """
 
     kind: str
     spec: str
     dims: tuple[int, ...] | None
-    dataset: str
-    split: str | None
+    datasets: Sequence[str]
+    splits: Sequence[str] | None
     out: Path
     force: bool
     store: "Store | None"
@@ -80,7 +81,8 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
     for row in board.rows:
         with_adaptor = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
         beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
-        say(f"{row.encoder}, {with_adaptor}: {board.metric} {row.scores[board.metric]:.4f}{beside}")
+        score = f"{board.metric} {row.scores[board.metric]:.4f}{show_set_scores(board, row)}{beside}"
+        say(f"{row.encoder}, {with_adaptor}: {score}")
     say(f"saving {request.out} and checking it in a fresh process")
     trust = options.trust_remote_code or not is_plain_model(encoder)
     fitted.save(
@@ -97,7 +99,6 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.fit import fit
     from probe.experiments.options import RunOptions
-    from probe.sources.loading import load_dataset
 
     with working(request.training.checkpoint_dir) as report:
         ranking = RunOptions(
@@ -110,12 +111,11 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
             drop_same_id=request.drop_same_id,
             load=options,
         )
-        corpus = load_dataset(request.dataset, request.split, request.limit, drop_same_id=request.drop_same_id)
-        say_sample(corpus)
+        loaded = load_all(request.datasets, request.splits, request.limit, reader="an adaptor")
         return fit(
             request.kind,
             request.spec,
-            select_fit_data(request.dataset, corpus, request.labels),
+            [select_fit_data(one.request.name, one.dataset, request.labels) for one in loaded.found],
             dims=request.dims,
             labels=request.labels,
             training=replace(request.training, progress=report),

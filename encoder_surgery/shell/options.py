@@ -28,7 +28,7 @@ __all__ = [
     "CutPooling",
     "DataFlags",
     "DatasetArgument",
-    "DatasetName",
+    "DatasetNames",
     "Device",
     "DeviceFlags",
     "DropSameId",
@@ -69,7 +69,17 @@ Model = Annotated[str, positional(_MODEL, "--model", "-m", complete=complete_mod
 Models = Annotated[list[str], positional(_MODEL, "--model", "-m", complete=complete_models)]
 Spec = Annotated[str, positional(_SPEC, "--model", "-m", complete=complete_specs)]
 Specs = Annotated[list[str], positional(_SPEC, "--model", "-m", complete=complete_specs)]
-DatasetName = Annotated[str, flag(DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)]
+DatasetNames = Annotated[
+    list[str] | None,
+    flag(
+        f"{DATASET[:-1]}; repeatable: one fit to the texts of all.",
+        "--dataset",
+        "-d",
+        panel=MAIN_PANEL,
+        autocompletion=complete_datasets,
+        show_default="docstrings",
+    ),
+]
 DatasetArgument = Annotated[str, positional(DATASET, "--dataset", "-d", complete=complete_datasets)]
 Split = Annotated[str | None, flag("Split to score; default: test, or the only one.")]
 TextLimit = Annotated[int | None, flag("Approximate number of texts, spread evenly over labels or scores.")]

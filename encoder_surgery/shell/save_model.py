@@ -1,6 +1,6 @@
 """Score a changed model for its model card, save it, and check it in a fresh process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -9,7 +9,7 @@ import typer
 
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.completion import complete_datasets
-from encoder_surgery.shell.datasets import SampleFlags, say_sample
+from encoder_surgery.shell.datasets import SampleFlags, load_all, rank_each, show_set_scores
 from encoder_surgery.shell.idle import Idle
 from encoder_surgery.shell.options import DropSameId, Force, MetricName, Seed, Similarity, StoreFlags
 from encoder_surgery.shell.output import command_line, say
@@ -33,13 +33,19 @@ __all__ = ["NO_SCORING", "CardFlags", "FolderFlags", "make_and_save", "name_fold
 
 @dataclass(frozen=True)
 class CardFlags(SampleFlags, StoreFlags):
-    """The data set for the scores in a changed model's card."""
+    """The data sets for the scores in a changed model's card."""
 
     panel: ClassVar[str] = "Scoring"
 
     dataset: Annotated[
-        str | None,
-        flag("Score on it, for the model card.", "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets),
+        list[str] | None,
+        flag(
+            "Score on it, for the model card; repeatable.",
+            "--dataset",
+            "-d",
+            panel=MAIN_PANEL,
+            autocompletion=complete_datasets,
+        ),
     ] = None
     metric: MetricName = "ndcg@10"
     seed: Seed = 0
@@ -61,30 +67,30 @@ class CardFlags(SampleFlags, StoreFlags):
             store=store,
             progress=progress,
             similarity=self.similarity,
+            drop_same_id=self.drop_same_id,
         )
 
-    def score(self, split: str | None, store: "Store | None", score: "Score") -> str:
+    def score(self, splits: Sequence[str] | None, store: "Store | None", score: "Score") -> str:
         """Return the retrieval section of a model card, or an empty string without a data set."""
-        if self.dataset is None:
+        if not self.dataset:
             return ""
-        from probe.data.dataset import refuse_images
-        from probe.sources.loading import load_dataset
         from surgery.scoring import card_section
 
         with working() as report:
-            data = load_dataset(self.dataset, split, self.size, drop_same_id=self.drop_same_id)
-            refuse_images(data, "a changed model")
-            say_sample(data)
-            board = score(data, self.options(store, report))
+            loaded = load_all(self.dataset, splits, self.size, reader="a changed model")
+            options = self.options(store, report)
+            board = rank_each(loaded, lambda one, options: score(one.dataset, options), options, sort="mean")
+        first = loaded.found[0].dataset
         for row in board.rows:
-            say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f} on {data.name} ({data.split})")
+            where = show_set_scores(board, row) or f" on {first.name} ({first.split})"
+            say(f"{row.encoder}: {board.metric} {row.scores[board.metric]:.4f}{where}")
         return card_section(board)
 
 
 # Without a data set, the scoring options have no effect.
 NO_SCORING = Idle(
     ("split", *(one.name for one in fields(CardFlags) if one.name != "dataset")),
-    lambda values: values["dataset"] is None,
+    lambda values: not values["dataset"],
     "without --dataset",
 )
 
@@ -125,7 +131,7 @@ def make_and_save(
     score: "Score",
     *,
     card: CardFlags,
-    split: str | None,
+    splits: Sequence[str] | None,
     pooling: str | None,
     force: bool,
     trust: bool,
@@ -136,8 +142,8 @@ def make_and_save(
         make: Cuts the model.
         out: Folder to create.
         score: Scores the model for its card.
-        card: Data set and scoring options, if any.
-        split: Split of the data set.
+        card: Data sets and scoring options, if any.
+        splits: Splits of the data sets, as given.
         pooling: Pooling of the saved model; default: its own.
         force: Replace a folder written by an earlier save.
         trust: Whether code in the model's folder may run.
@@ -155,7 +161,7 @@ def make_and_save(
     store = card.open()
     changed = make()
     named = select_hookpoints(changed, "last", [pooling or "own"])[0].pooling
-    finish = OutputHead(str(named), scores=card.score(split, store, score))
+    finish = OutputHead(str(named), scores=card.score(splits, store, score))
     if isinstance(changed, CutTower):
         check_head(changed, finish)
     say(f"saving {out} and checking it in a fresh process")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.datasets import Splits
 from encoder_surgery.shell.idle import refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.save_model import (
@@ -35,7 +36,7 @@ def cut(
     after: Annotated[int, flag("Last block to keep, counted from 1.")],
     pooling: option.CutPooling = None,
     lens: Annotated[bool, flag(_LENS, "--lens")] = False,
-    split: option.Split = None,
+    split: Splits = None,
     folder: FolderFlags,
     loading: option.PromptFlags,
     card: CardFlags,
@@ -54,11 +55,11 @@ def cut(
             raise CallError(
                 f"--after {after} --lens: layer 0 is the embeddings only, not an encoder: expected --after 1 or higher"
             )
-        if card.dataset is None:
+        if not card.dataset:
             raise CallError("--lens is fitted to the texts of a data set: add --dataset, such as -d docstrings")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
         _fit_lens(spec, split, out, force=folder.force, card=card, loading=loading)
-        heal = shlex.join(["adaptors", "heal", str(out), "-d", card.dataset])
+        heal = shlex.join(["adaptors", "heal", str(out), *(part for name in card.dataset for part in ("-d", name))])
         say(f"to recover more of the full model's quality, train it towards the full model's vectors: {heal}")
         return
     changed = make_and_save(
@@ -68,7 +69,7 @@ def cut(
             open_reader(model, loading.load_options(), ranking.store), after, pooling, dataset=data, options=ranking
         ),
         card=card,
-        split=split,
+        splits=split,
         pooling=pooling,
         force=folder.force,
         trust=loading.trust_remote_code,
@@ -86,9 +87,9 @@ def _warn_of_head(changed: "CutModel") -> None:
 
 
 def _fit_lens(
-    spec: str, split: str | None, out: Path, *, force: bool, card: CardFlags, loading: option.PromptFlags
+    spec: str, splits: list[str] | None, out: Path, *, force: bool, card: CardFlags, loading: option.PromptFlags
 ) -> None:
-    """Fit a lens on the data set of the card, and save it with the cut."""
+    """Fit a lens on the data sets of the card, jointly, and save it with the cut."""
     from adaptors.fitting.options import TrainOptions
     from encoder_surgery.shell.fit_model import FitRequest, fit_and_save
 
@@ -96,8 +97,8 @@ def _fit_lens(
         kind="lens",
         spec=spec,
         dims=(),
-        dataset=str(card.dataset),
-        split=split,
+        datasets=card.dataset or (),
+        splits=splits,
         out=out,
         force=force,
         store=card.open(),

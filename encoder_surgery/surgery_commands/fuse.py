@@ -17,6 +17,10 @@ from probe.errors import CallError
 from probe.layers.hookpoint import split_fusion, split_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adaptors.choosing.fusion_weights import TunedWeights
+    from probe.data.dataset import Dataset
     from probe.metrics.retrieval import Metric
     from probe.store.store import Store
     from surgery.fusing.model import FusedModel
@@ -34,7 +38,9 @@ def fuse(
         Literal["concat", "mean", "weighted"], flag("How vectors are joined; mean and weighted need equal widths.")
     ] = "concat",
     weights: Annotated[str | None, flag("Weights with commas, as 0.3,0.7; default: equal.")] = None,
-    tune_weights: Annotated[bool, flag("Choose the weights on --split of --dataset.", "--tune-weights")] = False,
+    tune_weights: Annotated[
+        bool, flag("Choose the weights on --split of --dataset; of several, the best on average.", "--tune-weights")
+    ] = False,
     split: Annotated[Literal["train", "dev"] | None, flag("Split that chooses the weights.")] = None,
     *,
     folder: FolderFlags,
@@ -49,7 +55,7 @@ def fuse(
     from surgery.saving.save import check_out
     from surgery.scoring import score_fused
 
-    _check_tuning(tune_weights, weights, split, dataset=card.dataset)
+    _check_tuning(tune_weights, weights, split, datasets=card.dataset)
     ranked_by, chosen = Metric.parse(card.metric), _parse_weights(weights)
     scored = loading.load_options()
     out = folder.out or Path("-".join(map(_short_name, specs)))
@@ -75,10 +81,10 @@ def fuse(
     typer.echo(out)
 
 
-def _check_tuning(tune: bool, weights: str | None, split: str | None, *, dataset: str | None) -> None:
+def _check_tuning(tune: bool, weights: str | None, split: str | None, *, datasets: list[str] | None) -> None:
     if not tune and split is not None:
         raise CallError("--split is the split that chooses the weights: add --tune-weights, or remove it")
-    if tune and dataset is None:
+    if tune and not datasets:
         raise CallError("--tune-weights needs --dataset, and --split train or dev")
     if tune and split not in ("train", "dev"):
         raise CallError(f"--tune-weights needs --split train or dev, not {split or 'test'}: test is for scoring only")
@@ -105,14 +111,16 @@ def _tune(
     model: "FusedModel", card: CardFlags, split: str | None, *, metric: "Metric", store: "Store | None"
 ) -> tuple[float, ...] | None:
     """Return the best weights on a train or dev split, or None if equal weights are as good."""
-    from adaptors.fitting.fusion_weights import tune_weights
+    from adaptors.choosing.fusion_weights import tune_weights
     from probe.sources.loading import load_dataset
+    from probe.sources.several import request_datasets
 
     with working() as report:
-        data = load_dataset(str(card.dataset), split, drop_same_id=card.drop_same_id)
+        requests = request_datasets(card.dataset or (), [split] if split else ())
+        data = [load_dataset(one.name, one.split, drop_same_id=card.drop_same_id) for one in requests]
         found = tune_weights(model, data, metric, store=store, progress=report)
     measured = (
-        f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {data.name} ({data.split}); "
+        f"{metric} {found.score:.4f}, equal weights {found.equal_score:.4f} on {_name_sets(data, found)}; "
         f"best of {found.candidates}, corrected p {found.p_value:.2g}"
     )
     if found.weights is None:
@@ -120,3 +128,12 @@ def _tune(
         return None
     say(f"weights {', '.join(f'{weight:.2f}' for weight in found.weights)} ({measured})")
     return found.weights
+
+
+def _name_sets(data: "Sequence[Dataset]", found: "TunedWeights") -> str:
+    """Return the data sets that the weights were chosen on; of several, with both scores on each."""
+    if len(data) == 1:
+        return f"{data[0].name} ({data[0].split})"
+    scores = zip(data, found.set_scores, found.set_equal_scores, strict=True)
+    shown = [f"{one.name} ({one.split}) {score:.4f}, equal {equal:.4f}" for one, score, equal in scores]
+    return f"the mean of {len(data)} data sets: {'; '.join(shown)}"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.datasets import Splits
 from encoder_surgery.shell.idle import refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.save_model import (
@@ -28,7 +29,7 @@ def keep(
     *,
     blocks: Annotated[str, flag("Blocks to keep, counted from 1: 1,2,5,6 or 1-4,6.")],
     pooling: option.CutPooling = None,
-    split: option.Split = None,
+    split: Splits = None,
     folder: FolderFlags,
     loading: option.PromptFlags,
     card: CardFlags,
@@ -50,7 +51,7 @@ def keep(
             load_model(model, loading.load_options()), chosen, pooling, dataset=data, options=ranking
         ),
         card=card,
-        split=split,
+        splits=split,
         pooling=pooling,
         force=folder.force,
         trust=loading.trust_remote_code,

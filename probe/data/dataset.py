@@ -18,6 +18,7 @@ __all__ = [
     "BEIR_ID_RULE",
     "DEFAULT_DATASET",
     "ID_RULE",
+    "KEPT_ID_RULE",
     "TITLE_RULE",
     "Dataset",
     "Defects",
@@ -33,6 +34,7 @@ DEFAULT_DATASET = "docstrings"
 TITLE_RULE = "title + ' ' + text"
 ID_RULE = "a document with the query's own id and text is dropped"
 BEIR_ID_RULE = "a document with the query's own id is dropped"
+KEPT_ID_RULE = "no document is dropped, whatever its id"
 
 _ROWS_SHOWN = 5
 # Maximum number of locations listed in a message.
@@ -93,7 +95,9 @@ class Dataset:
         whole: Number of documents and queries before sampling; None for a whole data set.
         images: The side that consists of images (`ImageFile`): `documents`, `queries`, or None.
         drop_same_id: Whether to drop a document with the query's own id even if its text differs, as BEIR does.
+        keep_same_id: Whether to keep every document, as published scores of some sets do, unless `drop_same_id`.
         shared_ids: Ids shared by queries and documents; default: computed from the documents.
+        source: Full address of a data set of a hub or library, with its revision; empty for files and built-in sets.
     """
 
     name: str
@@ -107,7 +111,9 @@ class Dataset:
     whole: tuple[int, int] | None = None
     images: str = ""
     drop_same_id: bool = False
+    keep_same_id: bool = False
     shared_ids: SharedIds | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         """Reject ids that trec_eval would truncate.
@@ -123,22 +129,25 @@ class Dataset:
     @cached_property
     def dropped(self) -> frozenset[str]:
         """Ids of queries for which the document with the same id is never returned."""
-        return frozenset(self.queries.ids) if self.drop_same_id else self._shared.same
+        if self.drop_same_id:
+            return frozenset(self.queries.ids)
+        return frozenset() if self.keep_same_id else self._shared.same
 
     @property
     def id_rule(self) -> str:
         """The rule for documents that are never returned, in words."""
-        return BEIR_ID_RULE if self.drop_same_id else ID_RULE
+        if self.drop_same_id:
+            return BEIR_ID_RULE
+        return KEPT_ID_RULE if self.keep_same_id else ID_RULE
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """The defects, and the number of queries that share their id with an unrelated document."""
-        alike = [] if self.drop_same_id else [query for query in self.queries.ids if query in self._shared.other]
-        if not alike:
+        """The defects, and the number of queries that share their id with a document that is kept."""
+        if self.drop_same_id:
             return self.defects
-        named = ", ".join(alike[:_NAMED]) + ", ..." * (len(alike) > _NAMED)
-        kind = "queries share their id with a document of another text (kept; to drop it: --drop-same-id)"
-        return (*self.defects, f"{len(alike)} {kind}: {named}")
+        kinds = [("another", self._shared.other), *([("the same", self._shared.same)] if self.keep_same_id else [])]
+        found = [(text, [query for query in self.queries.ids if query in ids]) for text, ids in kinds]
+        return (*self.defects, *(_describe_kept(text, alike) for text, alike in found if alike))
 
     @cached_property
     def _shared(self) -> SharedIds:
@@ -201,6 +210,12 @@ class Dataset:
         ]
         frame: pd.DataFrame = pandas.DataFrame(rows, columns=["query_id", "query", "document_id", "document", "grade"])
         return frame
+
+
+def _describe_kept(text: str, queries: list[str]) -> str:
+    named = ", ".join(queries[:_NAMED]) + ", ..." * (len(queries) > _NAMED)
+    kind = f"queries share their id with a document of {text} text (kept; to drop it: --drop-same-id)"
+    return f"{len(queries)} {kind}: {named}"
 
 
 def refuse_images(dataset: Dataset, reader: str) -> None:

@@ -9,7 +9,18 @@ from probe.data.records import check_id
 from probe.errors import CallError, DataError
 from probe.io.text_lines import START, label, parse_json, read_lines
 
-__all__ = ["Judgement", "build_qrels", "choose_split", "find_qrels", "is_hidden", "list_splits", "read_judgements"]
+__all__ = [
+    "Judgement",
+    "build_qrels",
+    "choose_split",
+    "find_fields",
+    "find_qrels",
+    "is_hidden",
+    "judge",
+    "list_splits",
+    "read_judgements",
+    "splits_overlap",
+]
 
 # In order of preference if a split has several files.
 _SUFFIXES = [
@@ -111,6 +122,11 @@ def choose_split(splits: list[str], wanted: str | None, path: str) -> str:
     return wanted
 
 
+def splits_overlap(one: str, other: str) -> bool:
+    """Return whether a split is the other or a part of it, as `dev/small` is of `dev`."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
 def find_qrels(root: Any, split: str, defects: Defects) -> Any:
     """Return the qrels file of a split, in the preferred form; others are recorded as defects."""
     names = {file.name for file in _list_files(root)}
@@ -143,7 +159,7 @@ def _read_objects(path: Any) -> Iterator[Judgement]:
         if fields is None:
             raise DataError(f"{location}: expected an object with query-id, corpus-id and score, found {line[:60]}")
         names, values = list(record), list(record.values())
-        yield _judge(location, [values[field] for field in fields], [names[field] for field in fields])
+        yield judge(location, [values[field] for field in fields], [names[field] for field in fields])
 
 
 def _read_columns(path: Any, defects: Defects) -> Iterator[Judgement]:
@@ -159,7 +175,7 @@ def _read_columns(path: Any, defects: Defects) -> Iterator[Judgement]:
         cells = _split(line, form.tabs)
         if len(cells) != form.columns or (form.trec and not _ITERATION.fullmatch(cells[1])):
             raise DataError(f"{location}: expected {_EXPECTED}, like the first line, found {line[:60]!r}")
-        yield _judge(location, [cells[field] for field in form.fields], ("query-id", "corpus-id", "score"))
+        yield judge(location, [cells[field] for field in form.fields], ("query-id", "corpus-id", "score"))
 
 
 def _find_form(line: str, location: str) -> tuple[_Form, bool]:
@@ -186,13 +202,25 @@ def _split(line: str, tabs: bool) -> list[str]:
 
 def _find_fields(names: Sequence[str]) -> tuple[int, int, int] | None:
     """Return the indices of query, document and grade among field names, or None if one is missing."""
-    keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
-    found = [next((keys.index(name) for name in wanted if name in keys), None) for wanted in _FIELDS.values()]
-    query, document, grade = found
+    query, document, grade = find_fields(names)
     return None if query is None or document is None or grade is None else (query, document, grade)
 
 
-def _judge(location: str, values: Sequence[Any], names: Sequence[str]) -> Judgement:
+def find_fields(names: Sequence[str]) -> tuple[int | None, int | None, int | None]:
+    """Return the indices of query, document and grade among field names; None for a missing one."""
+    keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    query, document, grade = (
+        next((keys.index(name) for name in wanted if name in keys), None) for wanted in _FIELDS.values()
+    )
+    return query, document, grade
+
+
+def judge(location: str, values: Sequence[Any], names: Sequence[str]) -> Judgement:
+    """Return a relevance label from the values of query, document and grade; messages use the names of the columns.
+
+    Raises:
+        DataError: If an id or the grade is malformed.
+    """
     grade = _read_grade(values[2])
     if grade is None:
         raise DataError(f"{location}: expected an integer grade, found {values[2]!r}")

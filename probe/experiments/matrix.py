@@ -19,15 +19,16 @@ from probe.metrics.dataset_means import (
     population_intervals,
 )
 from probe.metrics.significance import CONFIDENCE, Scores
+from probe.results.formats import join_lines
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
 
-__all__ = ["check_sort", "join_leaderboards", "rank_datasets"]
+__all__ = ["check_sort", "join_leaderboards", "rank_datasets", "shared_rows"]
 
 _FIXED = "these data sets, each with the same weight; queries vary, data sets do not"
 _GENERAL = (
     f"{CONFIDENCE:.0%} interval over data sets in general, of the difference: two-level bootstrap (data sets, then "
-    "queries within each), widened for few data sets by Student's t"
+    "queries within each; noise of the queries counted once), Student's t for few data sets"
 )
 _UNTESTED = "none, because saved results lack the scores of single queries: rank the data sets in one command"
 _TOO_FEW = f"not shown: {{count}} data sets say nothing of others (from {FEWEST_SETS} on)"
@@ -97,17 +98,17 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
         the queries. Encoders that are not on every data set are left out, and named.
 
     Raises:
-        CallError: There are fewer than two leaderboards, their settings differ, no encoder is on all of them, or
-            `sort` is none of the names.
+        CallError: There are fewer than two leaderboards, two of one data set, or one of several; their settings differ,
+            no encoder is on all of them, or `sort` is none of the names.
     """
     if len(boards) < 2:
         raise CallError(f"{len(boards)} data set: expected at least two to join")
+    _refuse_repeated(boards)
     if differing := differing_settings({name: board.settings for name, board in boards.items()}):
         raise CallError(f"results cannot be joined: they differ in {'; '.join(differing)}")
     check_sort(sort, boards)
     found = {name: {_key(row): number for number, row in enumerate(board.rows)} for name, board in boards.items()}
-    first = next(iter(found.values()))
-    keys = [key for key in first if all(key in rows for rows in found.values())]
+    keys = shared_rows(list(boards.values()))
     if not keys:
         raise CallError("results cannot be joined: no encoder is on every data set")
     baselines = {name: _baseline_row(board) for name, board in boards.items()}
@@ -118,19 +119,42 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
         _describe_key(key) for key in dict.fromkeys(key for rows in found.values() for key in rows) if key not in keys
     ]
     board = next(iter(boards.values()))
-    settings = _join_settings(boards, aligned, sort=sort, missing=missing)
+    settings = _join_settings(boards, aligned, sort=sort, seed=seed, missing=missing)
     examples = {name: one.examples for name, one in boards.items() if one.examples is not None}
     return DatasetMatrix(board.command, board.created, settings, rows, set_examples=examples)
+
+
+def shared_rows(boards: Sequence[Leaderboard]) -> list[Key]:
+    """Return what tells the rows apart that are in all of some leaderboards, in the order of the first."""
+    others = [{_key(row) for row in board.rows} for board in boards[1:]]
+    return [key for key in map(_key, boards[0].rows) if all(key in rows for rows in others)]
 
 
 def check_sort(sort: str, names: Sequence[str] | Mapping[str, Any]) -> None:
     """Refuse an order by something that is not in the table.
 
     Raises:
-        CallError: It is neither `mean` nor the name of a data set.
+        CallError: It is neither `mean` nor the name of a data set, or a data set has the name of a column.
     """
+    columns: dict[str, str] = dict.fromkeys(DatasetMatrix.column_names, "a column of the table")
+    for name in names if len(names) > 1 else ():
+        if name.lower() in columns:
+            raise CallError(f"the name '{name}' of a data set is that of {columns[name.lower()]}: give it another")
+        columns[name.lower()] = f"the data set '{name}'"
     if sort != MEAN and sort not in names:
         raise CallError(f"unknown order '{sort}': {did_you_mean(sort, [MEAN, *names])}")
+
+
+def _refuse_repeated(boards: Mapping[str, Leaderboard]) -> None:
+    """Raise if a data set would count twice, or several as one."""
+    seen: dict[tuple[str, str], str] = {}
+    for name, board in boards.items():
+        if isinstance(board, DatasetMatrix):
+            raise CallError(f"'{name}' is a table of several data sets: expected tables of one, such as its single()")
+        data = board.settings["dataset"]
+        other = seen.setdefault((data["text_sha256"], data["qrels_sha256"]), name)
+        if other != name:
+            raise CallError(f"'{other}' and '{name}' have the same texts and relevance labels: give one of them")
 
 
 def _key(row: Row) -> Key:
@@ -237,17 +261,17 @@ def _rank(rows: Sequence[Row], metric: str, sort: str) -> tuple[Row, ...]:
 
 
 def _join_settings(
-    boards: Mapping[str, Leaderboard], aligned: Mapping[Key, _Aligned], *, sort: str, missing: Sequence[str]
+    boards: Mapping[str, Leaderboard], aligned: Mapping[Key, _Aligned], *, sort: str, seed: int, missing: Sequence[str]
 ) -> dict[str, Any]:
     several = {name: board.settings for name, board in boards.items()}
     first = next(iter(several.values()))
-    lines = [f"{name}: {line}" for name, one in several.items() for line in one.get("adaptors", [])]
+    lines = join_lines({name: one.get("adaptors", []) for name, one in several.items()})
     left_out = [f"left out, not on every data set: {', '.join(missing)}"] if missing else []
     return {
         **first,
         "models": join_model_settings(several),
         "dataset": join_dataset_settings({name: one["dataset"] for name, one in several.items()}),
-        "statistics": {**first["statistics"], **_mean_statistics(aligned, list(boards))},
+        "statistics": {**first["statistics"], "seed": seed, **_mean_statistics(aligned, list(boards))},
         **({"adaptors": lines} if "adaptors" in first else {}),
         "sorted_by": sort,
         "left_out": left_out,
@@ -258,19 +282,16 @@ def _join_settings(
 def _mean_statistics(aligned: Mapping[Key, _Aligned], names: Sequence[str]) -> dict[str, Any]:
     """Return how the means were tested, and which differences the queries can show."""
     tested = [one.differences for one in aligned.values() if one.differences]
+    general = _GENERAL if len(names) >= FEWEST_SETS else _TOO_FEW.format(count=len(names))
+    untested = None if all(one.scores for one in aligned.values()) else _UNTESTED
+    words = {"covers": untested or _FIXED, "population": untested or general, "untested": untested}
     if not tested:
-        return {
-            "covers": "unknown (results of single data sets lack the scores of queries)",
-            "population": "unknown",
-            "detectable": {},
-        }
+        return {**words, "detectable": {}}
     stacked = [np.concatenate(parts) for parts in zip(*tested, strict=True)]
     values = {MEAN: detectable_differences(stacked)}
     values |= {name: detectable_differences([one]) for name, one in zip(names, stacked, strict=True)}
-    general = _GENERAL if len(names) >= FEWEST_SETS else _TOO_FEW.format(count=len(names))
     return {
-        "covers": _FIXED,
-        "population": general,
+        **words,
         "detectable": {
             name: median(known) for name, found in values.items() if (known := [v for v in found if v is not None])
         },

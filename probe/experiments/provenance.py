@@ -28,6 +28,16 @@ _MODEL_SETTINGS = (
     *("weights_sha256", "tokenizer_sha256", "query_prompt", "document_prompt", "max_tokens", "dtype", "device"),
     *("own_pooling", "similarity"),
 )
+_WORDS = {
+    "weights_sha256": "weights",
+    "tokenizer_sha256": "tokenizer",
+    "query_prompt": "query prompt",
+    "document_prompt": "document prompt",
+    "max_tokens": "max tokens",
+    "own_pooling": "own pooling",
+}
+# Characters of a hash or a prompt that are shown.
+_SHOWN = 20
 _SHARED = ("metric", "metrics", "baseline", "similarity")
 
 
@@ -78,6 +88,7 @@ def dataset_settings(dataset: Dataset) -> dict[str, Any]:
     """Return a data set's settings."""
     return {
         "name": dataset.name,
+        "source": dataset.source or None,
         "split": dataset.split,
         "documents": len(dataset.documents),
         "queries": len(dataset.queries),
@@ -164,15 +175,26 @@ def join_dataset_settings(several: Mapping[str, dict[str, Any]]) -> dict[str, An
 
 
 def differing_settings(several: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Return in which settings of rankings, by data set, scores cannot have a common mean."""
+    """Return, in words, in which settings of rankings, by data set, scores cannot have a common mean."""
     different = []
     for key in _SHARED:
         values = dict.fromkeys(str(one[key]) for one in several.values())
         if len(values) > 1:
-            different.append(f"{key} ({' / '.join(values)})")
+            different.append(f"{key} ({_show_apart(values)})")
     seen: dict[tuple[str, str], dict[str, None]] = {}
     for one in several.values():
         for model in one["models"]:
             for key in _MODEL_SETTINGS:
-                seen.setdefault((model["name"], key), {})[str(model.get(key))[:20]] = None
-    return different + [f"{key} of {name} ({' / '.join(v)})" for (name, key), v in seen.items() if len(v) > 1]
+                seen.setdefault((model["name"], key), {})[str(model.get(key))] = None
+    return different + [
+        f"{_WORDS.get(key, key)} of {name} ({_show_apart(found)})"
+        for (name, key), found in seen.items()
+        if len(found) > 1
+    ]
+
+
+def _show_apart(values: Iterable[str]) -> str:
+    """Return different values, shortened where they still differ then."""
+    whole = list(values)
+    short = [value[:_SHOWN] for value in whole]
+    return " / ".join(value or "none" for value in (short if len(set(short)) == len(whole) else whole))

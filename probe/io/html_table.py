@@ -8,9 +8,10 @@ from probe.errors import CallError
 __all__ = ["import_pandas", "render_table"]
 
 _TABLE = """<table><caption style="text-align: left; font-weight: bold">{{ title }}</caption>
-<thead><tr>{% for name in header %}<th style="text-align: left">{{ name }}</th>{% endfor %}</tr></thead>
+<thead><tr>{% for name in header %}
+<th style="text-align: {{ sides[loop.index0] }}">{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in rows %}
-<tr>{% for cell in row %}<td style="text-align: left">{{ cell }}</td>{% endfor %}</tr>{% endfor %}
+<tr>{% for cell in row %}<td style="text-align: {{ sides[loop.index0] }}">{{ cell }}</td>{% endfor %}</tr>{% endfor %}
 </tbody></table>
 <details><summary>{{ about }}</summary><ul>{% for note in notes %}
 <li>{{ note }}</li>{% endfor %}</ul></details>
@@ -18,13 +19,23 @@ _TABLE = """<table><caption style="text-align: left; font-weight: bold">{{ title
 
 
 def render_table(
-    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, about: str, notes: Sequence[str]
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    about: str,
+    notes: Sequence[str],
+    left: Sequence[bool] = (),
 ) -> str:
-    """Return an HTML table with escaped cells and collapsible notes titled `about`."""
+    """Return an HTML table with escaped cells and collapsible notes titled `about`.
+
+    `left` says of every column whether it is set flush left; all are when left out.
+    """
     from jinja2 import Environment
 
+    sides = ["left" if flush else "right" for flush in left] or ["left"] * len(header)
     table = Environment(autoescape=True).from_string(_TABLE)
-    return table.render(title=title, header=header, rows=rows, about=about, notes=notes)
+    return table.render(title=title, header=header, rows=rows, sides=sides, about=about, notes=notes)
 
 
 def import_pandas() -> Any:

@@ -135,8 +135,18 @@ def flip_signs(differences: Scores, statistic: Callable[[Scores], Scores], seed:
     observed = statistic(differences.sum(axis=1)) - 1e-9
     extreme = np.zeros(len(differences), np.int64)
     for drawn in swaps(differences.shape[1], seed):
-        extreme += (statistic((drawn * 2.0 - 1.0) @ differences.T) >= observed).sum(axis=0)
+        extreme += (statistic(_flipped_sums(differences, drawn)) >= observed).sum(axis=0)
     return [(int(count) + 1) / (RESAMPLES + 1) for count in extreme]
+
+
+def _flipped_sums(differences: Scores, drawn: NDArray[np.int8]) -> Scores:
+    """Return the sums `(B, R)` with the signs that were drawn."""
+    # In place: the signs for all of BEIR have 200 MB.
+    signs = drawn.astype(np.float64)
+    signs *= 2.0
+    signs -= 1.0
+    sums: Scores = signs @ differences.T
+    return sums
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -21,10 +21,10 @@ from probe.results.formats import metric_title
 from probe.results.grids import Grid
 from probe.results.leaderboard import Leaderboard
 
-__all__ = ["draw"]
+__all__ = ["MOST_LEVELS", "draw", "map_band", "priced_points"]
 
 # More single encoders than these are no lines across the curves, but a panel of their own.
-_LEVELS = 3
+MOST_LEVELS = 3
 # Characters of a name beside a point.
 _SHORT = 34
 _SINGLE = LineStyle(FROZEN.light, "o", "none")
@@ -48,8 +48,8 @@ def _bands(result: Leaderboard) -> list[Band]:
     grids = result.grids()
     mapped = {encoder: layers for grid in grids for encoder, layers in grid.encoders.items()}
     chart = chart_leaderboard(result, without=mapped)
-    are_levels = bool(chart.curves) and len(chart.singles) <= _LEVELS
-    priced = _priced(chart, are_levels)
+    are_levels = bool(chart.curves) and len(chart.singles) <= MOST_LEVELS
+    priced = priced_points(chart, are_levels)
     priced += [
         Priced(point, _SINGLE, "+".join(map(str, mapped[point.name])))
         for point in chart_leaderboard(result).singles
@@ -64,14 +64,15 @@ def _bands(result: Leaderboard) -> list[Band]:
         bands.append(Band(0.9 + 0.27 * len(chart.singles), (partial(_fill_dots, chart.singles, result),)))
     if costs and not chart.curves:
         bands.append(Band(3, tuple(costs)))
-    return bands + [_map_band(grid, result) for grid in grids]
+    return bands + [map_band(grid, metric_title(result.metric)) for grid in grids]
 
 
 def _score(result: Leaderboard) -> str:
     return f"{metric_title(result.metric)}, 95% CI"
 
 
-def _priced(chart: Chart, are_levels: bool) -> list[Priced]:
+def priced_points(chart: Chart, are_levels: bool) -> list[Priced]:
+    """Return all points with the styles and labels that they have beside curves, where `are_levels`, or as dots."""
     drawn = zip(chart.curves, curve_styles(chart.curves), strict=True)
     curved = [Priced(point, style, str(point.position)) for curve, style in drawn for point in curve.points]
     if are_levels:
@@ -95,19 +96,20 @@ def _fill_dots(points: Sequence[Point], result: Leaderboard, axes: Axes) -> Hand
     return {**draw_dots(axes, points, _score(result), baseline=result.settings["baseline"]), **mark_handles(points)}
 
 
-def _map_band(grid: Grid, result: Leaderboard) -> Band:
+def map_band(grid: Grid, measure: str) -> Band:
+    """Return the panel of a map of fusions; `measure` is what its numbers are."""
     rows = len({row for row, _ in grid.values})
-    return Band(1.1 + 0.3 * rows, (partial(_fill_map, grid, metric_title(result.metric)),))
+    return Band(1.1 + 0.3 * rows, (partial(_fill_map, grid, measure),))
 
 
-def _fill_map(grid: Grid, metric: str, axes: Axes) -> Handles:
+def _fill_map(grid: Grid, measure: str, axes: Axes) -> Handles:
     rows, columns, values = as_array(grid.values)
     mesh = draw_cells(axes, values, (min(grid.values.values()), max(grid.values.values())))
     name_cells(axes, rows, columns)
     _frame_best(axes, values)
     axes.set_ylabel(f"layer of {grid.first}")
     axes.set_xlabel(f"layer of {grid.second}")
-    axes.figure.colorbar(mesh, ax=axes, label=metric, pad=0.01, fraction=0.03)
+    axes.figure.colorbar(mesh, ax=axes, label=measure, pad=0.01, fraction=0.03)
     axes.set_title("fusions of two layers (the best is framed)")
     return {}
 

@@ -9,6 +9,7 @@ from probe.results.charts import PairMap
 from probe.results.classification import ClassificationResult
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
+from probe.results.matrix import DatasetMatrix
 from probe.results.similarity import SimilarityResult
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 # Per kind of result, the module whose `draw(result)` draws it.
 _HOMES: dict[type, str] = {
+    DatasetMatrix: "matrix",  # before the leaderboard, which it is one of
     Leaderboard: "leaderboard",
     GeometryResult: "geometry",
     ClassificationResult: "labelled",

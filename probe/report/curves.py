@@ -129,10 +129,9 @@ def lay_out(panel: Panel) -> Drawing:
         panel: With at least one dot; all values above zero on a logarithmic axis.
     """
     dots = [dot for line in panel.lines for dot in line.dots]
-    heights = [*(y for dot in dots for y in (dot.y, *(dot.interval or ()))), *(level.value for level in panel.levels)]
     positions = [math.log10(dot.x) if panel.logarithmic_across else dot.x for dot in dots]
     across = _Axis(*_ends(positions), _LEFT, _RIGHT, panel.logarithmic_across)
-    logs = [math.log10(y) if panel.logarithmic else y for y in heights]
+    logs = [math.log10(y) if panel.logarithmic else y for y in panel.heights]
     up = _Axis(*_ends(logs), _BOTTOM, _TOP, panel.logarithmic)
 
     def place(dot: Dot) -> PlacedDot:

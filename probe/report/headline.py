@@ -59,8 +59,13 @@ class _Candidate:
         return Tile(label, f"{self.score:.4f}", measure, self.name, lines, self.tone)
 
 
-def leaderboard_tiles(result: Leaderboard) -> tuple[Tile, ...]:
-    """Return the tiles of a leaderboard: cheap means few operations, or few dimensions where all cost the same."""
+def leaderboard_tiles(result: Leaderboard, measure: str = "") -> tuple[Tile, ...]:
+    """Return the tiles of a leaderboard: cheap means few operations, or few dimensions where all cost the same.
+
+    Args:
+        result: The leaderboard.
+        measure: What its scores are; its metric when left out.
+    """
     rows = [row for row in result.rows if not row.collapsed]
     price, words = _price_of(rows)
     candidates = [
@@ -76,7 +81,7 @@ def leaderboard_tiles(result: Leaderboard) -> tuple[Tile, ...]:
         )
         for row in rows
     ]
-    return _tiles(candidates, metric_title(result.metric))
+    return _tiles(candidates, measure or metric_title(result.metric))
 
 
 def _name(row: Row) -> str:

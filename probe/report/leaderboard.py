@@ -14,7 +14,7 @@ from probe.results.colours import tone_of
 from probe.results.formats import metric_title
 from probe.results.leaderboard import PCA, Leaderboard, Row
 
-__all__ = ["leaderboard_section"]
+__all__ = ["dimension_panel", "layer_panel", "leaderboard_section", "subject"]
 
 # Encoders that are shown per query: the baseline, and others evenly from the best to the worst.
 _MOST_COMPARED = 14
@@ -23,8 +23,8 @@ _MOST_COMPARED = 14
 def leaderboard_section(result: Leaderboard, source: Path) -> Section:
     """Return the section of a leaderboard read from a file."""
     data, metric = result.settings["dataset"], metric_title(result.metric)
-    title = f"{_subject(result)} on {data['name']} ({data['split']})"
-    panels = (_layer_panel(result), _dimension_panel(result), cost_panel(result))
+    title = f"{subject(result)} on {data['name']} ({data['split']})"
+    panels = (layer_panel(result), dimension_panel(result), cost_panel(result))
     return Section(
         result=result,
         title=title,
@@ -47,7 +47,7 @@ def _compared(result: Leaderboard) -> tuple[int, ...]:
     return (*first, *(others[place] for place in spread(len(others), _MOST_COMPARED - len(first))))
 
 
-def _subject(result: Leaderboard) -> str:
+def subject(result: Leaderboard) -> str:
     """Return what competes, in a few words."""
     models = " and ".join(model["name"] for model in result.settings["models"])
     if "recommended" in result.settings:
@@ -66,7 +66,8 @@ def _name(row: Row, result: Leaderboard) -> str:
     return f"{row.encoder} with {row.adaptor}{labels}{dims}"
 
 
-def _layer_panel(result: Leaderboard) -> Panel | None:
+def layer_panel(result: Leaderboard) -> Panel | None:
+    """Return the chart of scores by layer, where there are layers."""
     chart = chart_leaderboard(result)
     if not chart.curves:
         return None
@@ -74,7 +75,8 @@ def _layer_panel(result: Leaderboard) -> Panel | None:
     return curve_panel(f"{measure} by layer", f"{measure}, 95% CI", chart)
 
 
-def _dimension_panel(result: Leaderboard) -> Panel | None:
+def dimension_panel(result: Leaderboard) -> Panel | None:
+    """Return the chart of scores by dimension, where there are adaptors of several."""
     encoders = list(dict.fromkeys(row.encoder for row in result.rows if row.adaptor is not None))
     found = {
         encoder: ladder_curves([row for row in result.rows if row.encoder == encoder], result.metric)

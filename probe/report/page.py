@@ -1,18 +1,22 @@
 """One page that shows results in a browser: a single file that asks nothing of a network."""
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from probe.errors import CallError
 from probe.report.geometry import geometry_section
+from probe.report.joining import Joining, Named, join_results
 from probe.report.labelled import labelled_section
 from probe.report.leaderboard import leaderboard_section
+from probe.report.matrix import matrix_section
 from probe.report.parts import Section
 from probe.results.charts import LabelledResult
-from probe.results.colours import COLOURS, NEUTRAL
+from probe.results.colours import COLOURS, NEUTRAL, TINTS
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
+from probe.results.matrix import DatasetMatrix
 from probe.results.result import Result
 
 __all__ = ["render_report"]
@@ -22,7 +26,8 @@ def render_report(results: Sequence[tuple[Path, Result]], title: str = "") -> st
     """Return one page with a section per result, its style, its script and its data inside.
 
     Args:
-        results: Results and the files they were read from, in the order of their sections.
+        results: Results and the files they were read from, in the order of their sections. Leaderboards of several
+            data sets are joined to one table in front of them, where their settings agree.
         title: Its headline; says which results these are when left out.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -33,35 +38,56 @@ def render_report(results: Sequence[tuple[Path, Result]], title: str = "") -> st
     )
     page = files("probe") / "report"
     own = {name: Markup((page / file).read_text("utf-8")) for name, file in _OWN.items()}
-    sections = [_section(source, result) for source, result in results]
+    joining = join_results(_single_sets(results))
+    sections = [
+        *(_joined_section(matrix, group) for matrix, group in zip(joining.matrices, joining.groups, strict=True)),
+        *(_section(source, result) for source, result in results),
+    ]
     values = {
-        "title": title or _title(sections),
+        "title": title or _title(sections, len(results), joining),
         "sections": sections,
         "first": next((number for number, section in enumerate(sections) if section.tiles), 0),
-        "cautions": _cautions([result for _, result in results]),
+        "averaged": f"Nothing {'else ' if joining.matrices else ''}is averaged over results.",
+        "cautions": [*_cautions([result for _, result in results], joining), *joining.reasons],
         "tones": Markup(_tone_style()),
         **own,
     }
     return environment.get_template("page.html").render(values) + "\n"
 
 
+_COMPARED = (
+    "from one data set to another. Compare encoders on one data set, or by their means: these are over the same data "
+    "sets for all encoders of a table."
+)
 _OWN = {"style": "page.css", "script": "page.js"}
 
 
-def _title(sections: Sequence[Section]) -> str:
+def _title(sections: Sequence[Section], results: int, joining: Joining) -> str:
     """Return the title of a page that was given none."""
-    if len(sections) == 1:
+    if len(sections) == 1 or [len(group) for group in joining.groups] == [results]:
         return sections[0].title
-    names = dict.fromkeys(str(section.result.settings["dataset"]["name"]) for section in sections)
-    return f"{len(sections)} results on {', '.join(names)}"
+    alone = sections[len(joining.matrices) :]
+    names = dict.fromkeys(str(section.result.settings["dataset"]["name"]) for section in alone)
+    return f"{results} results on {', '.join(names)}"
+
+
+def _single_sets(results: Sequence[tuple[Path, Result]]) -> list[Named]:
+    """Return the leaderboards of single data sets by their files, with their folders where files have equal names."""
+    counts = Counter(source.name for source, _ in results)
+    named = [(f"{s.parent.name}/{s.name}" if counts[s.name] > 1 else s.name, result) for s, result in results]
+    return [Named(name, result) for name, result in named if type(result) is Leaderboard]
+
+
+def _joined_section(matrix: DatasetMatrix, group: Sequence[Named]) -> Section:
+    return matrix_section(matrix, f"joined from {', '.join(one.source for one in group)}", folded=False)
 
 
 def _tone_style() -> str:
-    """Return the colours of lines and numbers as CSS, for light and for dark pages."""
-    light, dark = (
-        "".join(f"--t{tone}: {getattr(colour, shade)}; " for tone, colour in enumerate((*COLOURS, NEUTRAL)))
-        for shade in ("light", "dark")
-    )
+    """Return the colours of lines, numbers and cells as CSS, for light and for dark pages."""
+    named = [(f"t{tone}", colour) for tone, colour in enumerate((*COLOURS, NEUTRAL))]
+    for side, tints in zip(("better", "worse"), TINTS, strict=True):
+        named += [(f"{side}-{number}", colour) for number, colour in enumerate(tints, 1)]
+    light, dark = ("".join(f"--{name}: {getattr(one, shade)}; " for name, one in named) for shade in ("light", "dark"))
     return (
         f':root {{ {light}}}\n@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark}}} }}\n'
         f':root[data-theme="dark"] {{ {dark}}}\n'
@@ -71,6 +97,8 @@ def _tone_style() -> str:
 def _section(source: Path, result: Result) -> Section:
     if isinstance(result, GeometryResult):
         return geometry_section(result, source)
+    if isinstance(result, DatasetMatrix):
+        return matrix_section(result, source.name)
     if isinstance(result, Leaderboard):
         return leaderboard_section(result, source)
     if isinstance(result, LabelledResult):
@@ -78,21 +106,24 @@ def _section(source: Path, result: Result) -> Section:
     raise CallError(f"a {type(result).__name__} has no section in a report")
 
 
-def _cautions(results: Sequence[Result]) -> list[str]:
+def _cautions(results: Sequence[Result], joining: Joining) -> list[str]:
     """Return what keeps numbers of different results from being compared."""
     cautions = []
-    for kind in dict.fromkeys(type(result) for result in results):
-        alike = [result for result in results if type(result) is kind]
+    for kind in dict.fromkeys(result.kind for result in results):
+        alike = [result for result in results if result.kind == kind]
         if len({_data_key(result) for result in alike}) > 1:
             names = ", ".join(dict.fromkeys(_data_name(result) for result in alike))
+            compared = joining.matrices and kind == Leaderboard.kind
             cautions.append(
-                f"Results on different texts or relevance labels ({names}): their numbers are not comparable."
+                f"Results on different texts or relevance labels ({names}): their numbers are not comparable"
+                + (f" {_COMPARED}" if compared else ".")
             )
         metrics = dict.fromkeys(str(result.settings["metric"]) for result in alike if "metric" in result.settings)
         if len(metrics) > 1:
             cautions.append(f"Results ranked by different metrics ({', '.join(metrics)}).")
+    table = "result or joined table" if joining.matrices else "result"
     cautions += [
-        f"{name} ran with different settings ({', '.join(found)}): compare its rows within one result only."
+        f"{name} ran with different settings ({', '.join(found)}): compare its rows within one {table} only."
         for name, found in _different_settings(results).items()
     ]
     return cautions

@@ -85,6 +85,7 @@ class Panel:
         logarithmic_across: Whether the horizontal axis is.
         ticks: Positions on the horizontal axis with their labels; round values when left out.
         front: Corners of a staircase behind the dots, from left to right.
+        span: Values that the vertical axis has room for, beside those that are drawn.
     """
 
     title: str
@@ -97,6 +98,14 @@ class Panel:
     logarithmic_across: bool = False
     ticks: tuple[tuple[float, str], ...] = ()
     front: tuple[tuple[float, float], ...] = ()
+    span: tuple[float, ...] = ()
+
+    @property
+    def heights(self) -> list[float]:
+        """All values that the vertical axis has room for."""
+        dots = [dot for line in self.lines for dot in line.dots]
+        ends = [y for dot in dots for y in (dot.y, *(dot.interval or ()))]
+        return [*ends, *(level.value for level in self.levels), *self.span]
 
 
 def curve_panel(title: str, measure: str, chart: Chart) -> Panel:

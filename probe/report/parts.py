@@ -2,19 +2,33 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from probe.report.curves import Drawing
 from probe.report.headline import Tile
 from probe.results.charts import luminance
+from probe.results.colours import TINT_STEPS
 from probe.results.formats import EMPTY
 from probe.results.result import Column, Result
 
-__all__ = ["Cell", "HeatMap", "ReportTable", "Section", "make_map", "make_table"]
+__all__ = ["Cell", "HeatMap", "ReportTable", "Section", "Tint", "make_map", "make_table"]
 
 # Cividis at its quarters, as in the pictures: dark blue to yellow, in red, green and blue of 0..255.
 _MAP = ((0, 34, 78), (62, 74, 107), (124, 123, 120), (187, 173, 109), (254, 232, 56))
-_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M%]?( ?[–±] ?-?[\d.]+| [<\d.]+)?|–?")
+_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M%▲▼]?( ?(?:[–±]|to) ?[+\-]?[\d.]+|( [<\d.]+){1,2})?|–?")
+
+
+@dataclass(frozen=True)
+class Tint:
+    """What a cell shows beside its number.
+
+    Attributes:
+        step: The number of its background, as `tint_of` counts.
+        difference: The difference to the baseline.
+    """
+
+    step: int
+    difference: str
 
 
 @dataclass(frozen=True)
@@ -26,12 +40,21 @@ class ReportTable:
         header: Titles of the columns.
         numeric: Whether a column holds numbers, per column.
         rows: The cells.
+        tints: Backgrounds, by row and column.
     """
 
     caption: str
     header: tuple[str, ...]
     numeric: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
+    tints: Mapping[tuple[int, int], Tint] = field(default_factory=dict)
+
+    @property
+    def legend(self) -> list[tuple[int, str]]:
+        """The differences that each background stands for, from the worst to the best."""
+        ends = [(number, f"{step:g}") for number, step in enumerate(TINT_STEPS, 1)]
+        worse = [(-number, f"≤ -{text}") for number, text in reversed(ends)]
+        return [*worse, (0, "about equal"), *((number, f"≥ +{text}") for number, text in ends)]
 
 
 @dataclass(frozen=True)
@@ -79,9 +102,12 @@ class Section:
         table: The rows.
         tiles: The headline's numbers.
         drawings: Charts.
+        multiples: Small charts, one per data set.
+        measure: What their vertical axis is.
         maps: Heat maps.
         encoders: Names of a leaderboard's rows, best first, for its examples.
         compared: Indices of the encoders that are shown per query, the baseline first.
+        parts: The sections of its data sets, which are folded.
     """
 
     result: Result
@@ -92,9 +118,12 @@ class Section:
     table: ReportTable
     tiles: tuple[Tile, ...] = ()
     drawings: tuple[Drawing, ...] = ()
+    multiples: tuple[Drawing, ...] = ()
+    measure: str = ""
     maps: tuple[HeatMap, ...] = ()
     encoders: tuple[str, ...] = ()
     compared: tuple[int, ...] = ()
+    parts: tuple["Section", ...] = ()
 
 
 def make_table(caption: str, result: Result, score: str = "", *, without: Sequence[str] = ()) -> ReportTable:

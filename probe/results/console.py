@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -220,12 +221,22 @@ def print_whole(table: Table, console: Console) -> None:
 
 def _table(columns: Sequence[Column], result: Printable) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="left" if column.left else "right", no_wrap=True)
+    texts = [_set_flush(column, result) for column in columns]
+    for title, *_ in texts:
+        table.add_column(title, no_wrap=True)
     emphasized = result.emphasized()
-    for number, row in enumerate(result.rows):
-        table.add_row(*[Text(column.cell(row)) for column in columns], style="bold" if number in emphasized else None)
+    for number, cells in enumerate(zip(*(cells for _, *cells in texts), strict=True)):
+        table.add_row(*map(Text, cells), style="bold" if number in emphasized else None)
     return table
+
+
+def _set_flush(column: Column, result: Printable) -> list[str]:
+    """Return title and cells of a column, numbers flush right; rich would strip the blanks behind them."""
+    texts = [column.title, *(column.cell(row) for row in result.rows)]
+    if column.left:
+        return texts
+    widths = [cell_len(text) for text in texts]
+    return [" " * (max(widths) - width) + text for text, width in zip(texts, widths, strict=True)]
 
 
 def _measure(table: Table, console: Console) -> int:

@@ -1,6 +1,6 @@
 """How numbers and settings look as text, whatever table they stand under."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from probe.layers.hookpoint import model_of
@@ -15,7 +15,9 @@ __all__ = [
     "brief_statistics_line",
     "curve_lines",
     "data_line",
+    "join_lines",
     "join_marks",
+    "join_names",
     "metric_title",
     "model_lines",
     "retrieval_data_line",
@@ -245,3 +247,16 @@ def statistics_lines(settings: dict[str, Any]) -> list[str]:
         f"{statistics['resamples']} resamples, seed {statistics['seed']}; * = p < {ALPHA} after Holm's correction",
         "versions: " + ", ".join(f"{name} {number}" for name, number in statistics["versions"].items()),
     ]
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return names in words, such as `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def join_lines(several: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return lines on several data sets, by name: once where all have the same, otherwise with the name."""
+    first = dict.fromkeys(next(iter(several.values())))
+    shared = [line for line in first if all(line in own for own in several.values())]
+    own = [f"{name}: {line}" for name, lines in several.items() for line in lines if line not in shared]
+    return [*shared, *own]

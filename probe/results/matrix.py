@@ -1,13 +1,14 @@
 """Encoders ranked over several data sets: a column per data set, and the mean."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from probe.results.formats import (
     ALPHA,
     EMPTY,
     brief_model_line,
+    join_lines,
     metric_title,
     model_lines,
     retrieval_data_line,
@@ -21,11 +22,13 @@ from probe.results.leaderboard import Leaderboard, Row, describe_ranks, score_co
 from probe.results.query_examples import Examples
 from probe.results.result import Column
 
-__all__ = ["MEAN", "DatasetMatrix", "SetCount"]
+__all__ = ["MEAN", "DatasetMatrix", "SetCount", "SetScore"]
 
 MEAN = "mean"
 BETTER, WORSE = "▲", "▼"
 _LEGEND = f"{BETTER}{WORSE}: significantly better, worse than the baseline (paired test, p < {ALPHA}, Holm)"
+_COUNTS = f"{BETTER} = {WORSE}"
+_COUNTS_LEGEND = f"{_COUNTS}: number of data sets where it is significantly better, not shown to differ, worse"
 # Data sets whose detectable difference is named.
 _MOST_NAMED = 3
 
@@ -46,6 +49,23 @@ class SetCount:
 
     def __str__(self) -> str:
         return f"{self.better} {self.alike} {self.worse}"
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """The score of an encoder on a data set, or its mean, beside the baseline's.
+
+    Attributes:
+        score: The score.
+        delta: Its difference to the baseline; None for the baseline.
+        sign: `▲` or `▼` for a significant difference, or nothing.
+        is_tested: Whether the difference was tested.
+    """
+
+    score: float
+    delta: float | None
+    sign: str
+    is_tested: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,25 +100,37 @@ class DatasetMatrix(Leaderboard):
 
     def single(self, name: str) -> Leaderboard:
         """Return the leaderboard of one data set, best first, as if it had been ranked alone."""
-        rows = sorted((_row_on(row, name) for row in self.rows), key=lambda row: row.rank)
-        return Leaderboard(
-            self.command, self.created, self._settings_of[name], tuple(rows), self.set_examples.get(name)
-        )
+        board = self.aligned(name)
+        return replace(board, rows=tuple(sorted(board.rows, key=lambda row: row.rank)))
+
+    def aligned(self, name: str) -> Leaderboard:
+        """Return the leaderboard of one data set with its rows in the order of this table."""
+        rows = tuple(_row_on(row, name) for row in self.rows)
+        return Leaderboard(self.command, self.created, self._settings_of[name], rows, self.set_examples.get(name))
+
+    def score_on(self, row: Row, name: str) -> SetScore:
+        """Return a row's score on a data set, or its mean.
+
+        Args:
+            row: One of the rows.
+            name: The name of a data set, or `mean`.
+        """
+        found = row if name == MEAN else _row_on(row, name)
+        sign = _sign(found.delta, row.rank in self._starred_on(name))
+        return SetScore(found.scores[self.metric], found.delta, sign, found.p_value is not None)
 
     def count_of(self, row: Row) -> SetCount | None:
         """Return on how many data sets a row is better or worse than the baseline; None for the baseline."""
         if self._is_baseline(row):
             return None
-        signs = [self._sign_of(row, name) for name in self.datasets]
+        signs = [self.score_on(row, name).sign for name in self.datasets]
         better, worse = signs.count(BETTER), signs.count(WORSE)
         return SetCount(better, len(signs) - better - worse, worse)
 
-    def _sign_of(self, row: Row, name: str) -> str:
-        """Return the mark of a row's score on a data set."""
-        return _sign(_row_on(row, name).delta, row.rank in self._starred_on(name))
-
     def _starred_on(self, name: str) -> set[int]:
-        """Return the ranks with a significant difference on a data set."""
+        """Return the ranks with a significant difference on a data set, or of the mean."""
+        if name == MEAN:
+            return significant(self.rows)
         return significant(self.rows, lambda row: _row_on(row, name).p_value)
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,7 +151,7 @@ class DatasetMatrix(Leaderboard):
             Column("Δ mean", lambda row: show_number(row.delta, "+.4f"), drop=2, key="delta"),
             Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=2),
             *(column for name in self.datasets for column in self._set_columns(name)),
-            Column(f"{BETTER} = {WORSE}", self._show_count, drop=3, key="sets"),
+            Column(_COUNTS, self._show_count, drop=3, key="sets"),
             Column("95% CI", lambda row: show_interval(row.ci95), drop=7, key="ci95"),
             Column("Δ in general", lambda row: _show_signed(row.population_ci95), drop=8, key="population"),
             *(score_column(name, drop=9) for name in self.settings["metrics"] if name != self.metric),
@@ -131,12 +163,12 @@ class DatasetMatrix(Leaderboard):
 
     def _set_columns(self, name: str) -> list[Column]:
         """Return the score on a data set, and its difference to the baseline."""
-        starred, (key, delta) = self._starred_on(name), self.names_on(name)
+        key, delta = self.names_on(name)
 
         def score(row: Row) -> str:
             """Return the score with its mark."""
-            found = _row_on(row, name)
-            return _scored(found.scores[self.metric], _sign(found.delta, row.rank in starred))
+            found = self.score_on(row, name)
+            return _scored(found.score, found.sign)
 
         return [
             Column(name, score, key=key, wraps=True),
@@ -154,7 +186,17 @@ class DatasetMatrix(Leaderboard):
 
     def verdict(self) -> str:
         """Return what the means show."""
-        return f"Mean of {len(self.datasets)} data sets: {super().verdict()}"
+        rivals = [row for row in self.rows if row.delta is not None and not row.collapsed]
+        untested = bool(rivals) and all(row.p_value is None for row in rivals)
+        words = self._describe_untested(max(rivals, key=self.score_of)) if untested else super().verdict()
+        return f"Mean of {len(self.datasets)} data sets: {words}"
+
+    def _describe_untested(self, best: Row) -> str:
+        """Return how far the best other encoder is from the baseline, where no difference is tested."""
+        name = f"{best.encoder} with {best.adaptor}" if best.adaptor else best.encoder
+        side = "above" if (best.delta or 0) >= 0 else "below"
+        gap = f"{abs(best.delta or 0):.4f} {side} the baseline {self.settings['baseline']}"
+        return f"not tested: the best other encoder, {name}, is {gap}."
 
     def conclusions(self) -> list[str]:
         """Return the verdict, what holds for data sets in general, and the recommendation where one was asked for."""
@@ -176,8 +218,10 @@ class DatasetMatrix(Leaderboard):
     def cautions(self) -> list[str]:
         """Return all that makes the numbers mean less than they seem to, by data set."""
         alone = {name: Leaderboard("", "", found, ()) for name, found in self._settings_of.items()}
-        lines = [f"{name}: {line}" for name, board in alone.items() for line in board.cautions()]
-        return [*self.settings["left_out"], *lines, *self.warnings()]
+        lines = join_lines({name: board.cautions() for name, board in alone.items()})
+        untested = self.settings["statistics"].get("untested")
+        said = [f"intervals and tests of the mean: {untested}"] if untested else []
+        return [*self.settings["left_out"], *said, *lines, *self.warnings()]
 
     def warnings(self) -> list[str]:
         """Return the warnings on rows: collapsed vectors, and fits that saw a data set."""
@@ -215,14 +259,16 @@ class DatasetMatrix(Leaderboard):
         """Return the footer: everything that decided the numbers."""
         settings, statistics = self.settings, self.settings["statistics"]
         data = [found["dataset"] for found in self._settings_of.values()]
-        lines = [*self._curve_lines(), *map(retrieval_data_line, data), *model_lines(settings["models"])]
+        scores = f"scores: {metric_title(self.metric)}; {MEAN}: every data set counts the same"
         rules = [
             f"{name}: {one['title_rule']}; {one['id_rule']}" for name, one in zip(self.datasets, data, strict=True)
         ]
+        lines = [scores, *self._curve_lines(), *map(retrieval_data_line, data), *model_lines(settings["models"])]
         lines += [*rules, f"{settings['similarity']}; ties: {settings['ties']}", *settings.get("adaptors", [])]
         for key in ("towers", "late_interaction", "late_fusion", "cost"):
             if settings.get(key):
                 lines.append(f"{key.replace('_', ' ')}: {settings[key]}")
+        lines += [_LEGEND, _COUNTS_LEGEND]
         means = [f"CI and p of the mean: {statistics['covers']}", f"Δ in general: {statistics['population']}"]
         lines += [*statistics_lines(settings), *means, *self._power_lines(), *self._published_lines()]
         return [*lines, *settings["left_out"], *self.warnings()]
@@ -249,7 +295,7 @@ def _sign(delta: float | None, starred: bool) -> str:
 
 
 def _scored(score: float, sign: str) -> str:
-    """Return a score with its mark; scores without one stay aligned."""
+    """Return a score with its mark; without one, a blank keeps it aligned in a table of fixed width."""
     return f"{score:.4f}{sign or ' '}"
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from probe.io.html_table import import_pandas, render_table
 from probe.results.console import Column, View, check_columns, print_result
+from probe.results.formats import EMPTY
 from probe.results.grids import Grid
 
 if TYPE_CHECKING:
@@ -111,10 +112,27 @@ class Result:
         Raises:
             CallError: There is no column of such a name.
         """
-        named = {column.name: column for column in self.columns()}
+        chosen = self._choose(columns)
+        cells = [[column.cell(row).strip() for column in chosen] for row in self.rows]
+        return [column.title for column in chosen], cells
+
+    def _choose(self, columns: Sequence[str]) -> list[Column]:
+        """Return all columns, or those of these names."""
+        known = self.columns()
+        named = {column.name: column for column in known}
         check_columns(columns, named)
-        chosen = [named[name] for name in columns] or list(named.values())
-        return [column.title for column in chosen], [[column.cell(row) for column in chosen] for row in self.rows]
+        return [named[name] for name in columns] or known
+
+    def _shown(self, columns: Sequence[str]) -> tuple[list[str], list[bool], list[list[str]]]:
+        """Return header, sides and cells of the columns asked for, or else of all that have a value in some row.
+
+        Between header and cells is whether each column is set flush left.
+        """
+        chosen = self._choose(columns)
+        header, cells = self.cells(columns)
+        kept = [place for place in range(len(header)) if columns or {line[place] for line in cells} - {"", EMPTY}]
+        left = [chosen[place].left for place in kept]
+        return [header[place] for place in kept], left, [[line[place] for place in kept] for line in cells]
 
     def grids(self) -> tuple[Grid, ...]:
         """Return the maps that belong to the table."""
@@ -149,14 +167,17 @@ class Result:
         return out.getvalue()
 
     def to_markdown(self, columns: Sequence[str] = ()) -> str:
-        """Return the table, its verdict and its footer as Markdown; of all columns, or those of these names.
+        """Return the table, its verdict and its footer as Markdown.
+
+        Args:
+            columns: Names of its columns; all that have a value in some row when left out.
 
         Raises:
             CallError: There is no column of such a name.
         """
-        header, cells = self.cells(columns)
-        lines = [header, ["---"] * len(header), *cells]
-        table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        header, left, cells = self._shown(columns)
+        lines = [header, ["---" if flush else "---:" for flush in left], *cells]
+        table = "\n".join(f"|{'|'.join(map(_pad_cell, line))}|" for line in lines)
         words = "\n\n".join(self.conclusions())
         return f"{table}\n\n{words}\n\n" + "\n".join(f"- {line}" for line in self.notes()) + "\n"
 
@@ -185,7 +206,9 @@ class Result:
     def _repr_html_(self) -> str:
         """Return the table and its footer as HTML."""
         about = "Everything that decided these numbers"
-        return render_table(self.title(), *self.cells(), about=about, notes=[*self.conclusions(), *self.notes()])
+        header, left, cells = self._shown(())
+        notes = [*self.conclusions(), *self.notes()]
+        return render_table(self.title(), header, cells, about=about, notes=notes, left=left)
 
 
 def _flatten(values: dict[str, Any]) -> dict[str, Any]:
@@ -197,6 +220,11 @@ def _flatten(values: dict[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = " ".join(map(_join, value)) if isinstance(value, list | tuple) else value
     return flat
+
+
+def _pad_cell(text: str) -> str:
+    """Return a cell of a Markdown table between spaces; an empty one is a single space."""
+    return f" {text} ".replace("|", r"\|") if text else " "
 
 
 def _join(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""Where data sets come from: BEIR folders and names, docstrings, images with captions; `loading` picks one."""
+"""Where data sets come from: BEIR, the Hugging Face hub, mteb, ir_datasets, docstrings, images; `loading` picks one."""

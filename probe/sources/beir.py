@@ -5,18 +5,16 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from probe.data.corpus import scan_corpus
 from probe.data.dataset import Dataset, Defects
-from probe.data.qrels import build_qrels, choose_split, find_qrels, is_hidden, list_splits, read_judgements
-from probe.data.records import JsonLines, Records, open_parquet, read_unique
-from probe.data.texts import Texts
+from probe.data.qrels import choose_split, find_qrels, is_hidden, list_splits, read_judgements
+from probe.data.records import JsonLines, Records, open_parquet
 from probe.errors import CallError, DataError, first_line
 from probe.io.locations import is_url, locate
 from probe.io.remote_path import RemotePath
 from probe.io.text_lines import UNREADABLE
-from probe.sources.beir_download import beir_documents
+from probe.sources.assembly import IdRule, Parts, assemble
 
-__all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files", "read_beir", "read_queries"]
+__all__ = ["CAPTION_FILES", "find_records", "find_root", "list_files", "read_beir"]
 
 
 def read_beir(path: str, split: str | None = None, name: str | None = None, *, drop_same_id: bool = False) -> Dataset:
@@ -41,49 +39,13 @@ def read_beir(path: str, split: str | None = None, name: str | None = None, *, d
     chosen = choose_split(list_splits(root), split, path)
     defects = Defects()
     judgements = list(read_judgements(find_qrels(root, chosen, defects), defects))
-    queries, made = read_queries(find_records(root, "queries"), defects)
-    judged = {judgement.document for judgement in judgements}
-    scan = scan_corpus(find_records(root, "corpus"), judged, dict(queries), defects=defects)
-    name = name or _name_of(path)
-    drop_same_id = drop_same_id or beir_documents(name) == len(scan.corpus)
-    dropped = queries.ids if drop_same_id else scan.shared_ids.same
-    qrels = build_qrels(judgements, scan.judged, set(queries.ids), dropped=frozenset(dropped), defects=defects)
-    return Dataset(
-        name=name,
-        split=chosen,
-        documents=scan.corpus,
-        queries=Texts.gather((query, text) for query, text in queries if query in qrels),
-        qrels=qrels,
-        synthetic=", ".join(sorted({made[query] for query in qrels if query in made})),
-        defects=defects.summarize(),
-        drop_same_id=drop_same_id,
-        shared_ids=scan.shared_ids,
-    )
+    parts = Parts(find_records(root, "corpus"), find_records(root, "queries"), judgements, defects)
+    return assemble(parts, name or _name_of(path), chosen, rule=IdRule(drop=drop_same_id))
 
 
 def _name_of(path: str) -> str:
     folder = locate(path) if is_url(path) else Path(path.rstrip("/")).resolve()
     return folder.name.removesuffix(".zip")
-
-
-def read_queries(records: Records, defects: Defects) -> tuple[Texts, dict[str, str]]:
-    """Return the queries, and how each generated one was made.
-
-    Raises:
-        DataError: If a record is malformed or an id is not unique.
-    """
-    ids: list[str] = []
-    texts: list[str] = []
-    made: dict[str, str] = {}
-    for location, _, record in read_unique(records):
-        if not record["text"].strip():
-            defects.add("empty queries", location)
-        metadata = record.get("metadata")
-        if isinstance(metadata, dict) and metadata.get("synthetic"):
-            made[record["_id"]] = str(metadata["synthetic"])
-        ids.append(record["_id"])
-        texts.append(record["text"].strip())
-    return Texts(tuple(ids), tuple(texts)), made
 
 
 _FILES = ("{}.jsonl", "{}.jsonl.gz", "{}.parquet")

@@ -1,6 +1,7 @@
 """Loading of data sets by name or path."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,19 @@ from probe.sources.beir import read_beir
 from probe.sources.beir_download import beir_names, download_beir
 from probe.sources.captioned_images import find_image_folder, read_image_folder
 from probe.sources.docstrings import read_docstrings
+from probe.sources.hub import HUB, read_hub
+from probe.sources.irds import IRDS, read_irds
+from probe.sources.mteb_tasks import MTEB, read_task
+from probe.sources.nanobeir import find_nano, nano_address, nanobeir_names
+from probe.sources.saved_tables import find_saved_tables, read_saved_tables
 
-__all__ = ["as_dataset", "find_or_fetch", "load_dataset"]
+__all__ = ["as_dataset", "find_beir", "is_address", "load_dataset"]
+
+_READERS: dict[str, Callable[..., Dataset]] = {
+    HUB: read_hub,
+    MTEB: read_task,
+    **dict.fromkeys(IRDS, read_irds),
+}
 
 
 def load_dataset(
@@ -22,8 +34,9 @@ def load_dataset(
     """Load a data set by name or path.
 
     Args:
-        name: `docstrings`, a BEIR name, a BEIR folder, its URL, or a zip of one; or a folder of images with captions
-            (`DIR:captions` to search the captions instead of the images).
+        name: `docstrings`; a BEIR or NanoBEIR name; a BEIR folder, its URL, or a zip of one; a folder of images with
+            captions (`DIR:captions` to search the captions instead of the images); a folder of tables saved by
+            `datasets`; or an address that begins with `hf:`, `mteb:` or `ir_datasets:`.
         split: Split of the relevance labels; default: `test`, or the only split.
         limit: Keep about this many documents, or a sample of documents and queries; see `SampleSize`. All judged
             documents of the queries kept are kept, and queries are left out only if these exceed the limit.
@@ -63,25 +76,55 @@ def as_dataset(dataset: str | Path | Dataset) -> Dataset:
 
 
 def _load(name: str, split: str | None, *, drop_same_id: bool) -> Dataset:
+    prefix = next((prefix for prefix in _READERS if name.startswith(prefix)), None)
+    if prefix is not None:
+        return _READERS[prefix](name.removeprefix(prefix), split, drop_same_id=drop_same_id)
+    found = _read_local(name, split, drop_same_id=drop_same_id)
+    if found is not None:
+        return found
+    if name == DEFAULT_DATASET:
+        return replace(read_docstrings(split), drop_same_id=drop_same_id)
+    nano = find_nano(name)
+    if nano is not None:
+        return read_hub(nano_address(nano), split, name=nano, drop_same_id=drop_same_id)
+    return read_beir(_fetch(name), split, name=name, drop_same_id=True)
+
+
+def _read_local(name: str, split: str | None, *, drop_same_id: bool) -> Dataset | None:
+    """Return the data set in a file or folder, or at a URL; None if the name is neither."""
     images = find_image_folder(name)
     if images is not None:
         return replace(read_image_folder(images, split), drop_same_id=drop_same_id)
+    tables = find_saved_tables(name)
+    if tables is not None:
+        return read_saved_tables(tables, split, drop_same_id=drop_same_id)
     if os.path.exists(name) or is_url(name):
         return read_beir(name, split, drop_same_id=drop_same_id)
-    if name == DEFAULT_DATASET:
-        return replace(read_docstrings(split), drop_same_id=drop_same_id)
-    return read_beir(find_or_fetch(name), split, name=name, drop_same_id=True)
+    return None
 
 
-def find_or_fetch(name: str) -> str:
-    """Return the folder of one of BEIR's data sets, downloaded if it is not in the cache.
+def is_address(name: str) -> bool:
+    """Return whether a name is the address of a data set: a URL, or begins with `hf:` and the like."""
+    return is_url(name) or name.startswith(tuple(_READERS))
+
+
+def find_beir(name: str) -> str | None:
+    """Return the path or URL of a data set in BEIR's format, downloaded if it is one of BEIR's; None for all others.
 
     Raises:
-        CallError: If BEIR has no data set of this name.
         DataError: If it cannot be downloaded.
     """
+    if find_image_folder(name) is not None or find_saved_tables(name) is not None:
+        return None
+    if os.path.exists(name) or is_url(name):
+        return name
+    return str(download_beir(name)) if name in beir_names() else None
+
+
+def _fetch(name: str) -> str:
     if name in beir_names():
         return str(download_beir(name))
     if os.sep in name or name.endswith(".zip") or name.startswith("."):
         raise CallError(f"no data set at '{name}': expected a BEIR folder, a zip of one, or a name")
-    raise CallError(f"unknown data set '{name}': {did_you_mean(name, [DEFAULT_DATASET, *beir_names()])}")
+    known = [DEFAULT_DATASET, *beir_names(), *nanobeir_names()]
+    raise CallError(f"unknown data set '{name}': {did_you_mean(name, known)}")

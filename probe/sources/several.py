@@ -9,9 +9,10 @@ from typing import TypeGuard
 
 from probe.data.dataset import Dataset
 from probe.data.sampling import SampleSize
-from probe.errors import CallError, ProbeError, check_type, did_you_mean
+from probe.errors import CallError, DataError, ProbeError, check_type, did_you_mean
 from probe.sources.beir_download import beir_names
 from probe.sources.loading import as_dataset, load_dataset
+from probe.sources.nanobeir import nanobeir_names
 
 __all__ = [
     "COLLECTIONS",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 # Names that stand for several data sets.
-COLLECTIONS: dict[str, Callable[[], list[str]]] = {"beir": beir_names}
+COLLECTIONS: dict[str, Callable[[], list[str]]] = {"beir": beir_names, "nanobeir": nanobeir_names}
 
 # A data set in any form, or several, perhaps with their names in a table.
 GivenDatasets = str | Path | Dataset | Sequence[str | Path | Dataset] | Mapping[str, str | Path | Dataset]
@@ -79,7 +80,7 @@ def request_datasets(names: Sequence[str], splits: Sequence[str] = ()) -> tuple[
     """Return the data sets to load, with collections in full.
 
     Args:
-        names: Names or paths; `beir` stands for all that BEIR publishes.
+        names: Names or paths; `beir` stands for all that BEIR publishes, `nanobeir` for all of NanoBEIR.
         splits: A split for all, or `NAME=SPLIT` for the data set of that name, file or folder.
 
     Raises:
@@ -99,6 +100,8 @@ def _read_splits(splits: Sequence[str], names: Sequence[str]) -> tuple[str | Non
     single: dict[str, str] = {}
     for given in splits:
         name, equals, split = given.rpartition("=")
+        if not split:
+            raise CallError(f"--split '{given}' names no split: expected SPLIT or NAME=SPLIT")
         if not equals:
             if common is not None:
                 raise CallError(f"two splits for all data sets, '{common}' and '{given}': give one, or NAME=SPLIT")
@@ -125,7 +128,8 @@ def load_datasets(
         keep_going: Whether to leave out those that cannot be loaded.
 
     Raises:
-        CallError: Two are the same, or none could be loaded.
+        CallError: Two are the same.
+        DataError: None can be loaded.
         ProbeError: One cannot be loaded.
     """
     loaded: list[tuple[DatasetRequest, Dataset]] = []
@@ -138,7 +142,7 @@ def load_datasets(
                 raise
             failed[request.name] = str(error)
     if not loaded:
-        raise CallError(f"no data set can be loaded: {next(iter(failed.values()))}")
+        raise DataError(f"no data set can be loaded: {next(iter(failed.values()))}")
     labels = _name_apart([request.name for request, _ in loaded], [data for _, data in loaded])
     found = [LoadedDataset(label, request, data) for label, (request, data) in zip(labels, loaded, strict=True)]
     _refuse_equal({one.label: one.dataset for one in found})
@@ -194,10 +198,11 @@ def _name_apart(given: Sequence[str], loaded: Sequence[Dataset]) -> list[str]:
         in_folders,
         *([f"{n}:{d.split}" for n, d in zip(s, loaded, strict=True)] for s in (plain, in_folders)),
     ]
-    counts = Counter(plain)
+    # Columns of a table and splits are named without regard to case.
+    counts = Counter(map(str.casefold, plain))
     for form in forms:
-        names = [longer if counts[name] > 1 else name for name, longer in zip(plain, form, strict=True)]
-        if len(set(names)) == len(names):
+        names = [longer if counts[name.casefold()] > 1 else name for name, longer in zip(plain, form, strict=True)]
+        if len(set(map(str.casefold, names))) == len(names):
             return names
     return [f"{name} {number}" for number, name in enumerate(plain, 1)]
 

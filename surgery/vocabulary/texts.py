@@ -15,9 +15,9 @@ from probe.errors import CallError, DataError, check_type, wrong_type
 from probe.formats.document import Document, RecordFields, SourceFile, UnreadableFile
 from probe.formats.files import SkippedFile, find_files
 from probe.formats.registry import find_format, read_documents
-from probe.io.locations import is_url
 from probe.models.info import ModelProfile
-from probe.sources.all_texts import holds_corpus, read_all_texts
+from probe.sources.all_texts import holds_dataset, read_all_texts
+from probe.sources.loading import is_address
 
 __all__ = ["TextSource", "TrimTexts", "read_sources"]
 
@@ -70,8 +70,8 @@ def read_sources(texts: TrimTexts) -> list[TextSource]:
 
     Args:
         texts: Files of any format that `probe data build` reads, folders of them, or data sets by name, path or value,
-            one or several; or a mapping from names to texts. Of a data set, documents and all queries are read, judged
-            or not, but no relevance labels.
+            one or several; or a mapping from names to texts. Of a data set, documents and queries are read, in BEIR's
+            format those of all splits, but no relevance labels.
 
     Raises:
         CallError: A file or data set does not exist, or nothing was given.
@@ -102,10 +102,10 @@ def _read(given: str | Path | Dataset) -> TextSource:
 def _is_dataset(given: str) -> bool:
     """Return whether a name or path is a data set instead of a file or folder of documents."""
     path = Path(given)
-    if is_url(given):
+    if is_address(given):
         return True
     if path.is_dir():
-        return holds_corpus(path)
+        return holds_dataset(path)
     return find_format(path) is None and (not path.exists() or os.path.splitext(given)[1].lower() == ".zip")
 
 

@@ -99,7 +99,7 @@ def check_make(words: list[str], place: str) -> None:
 
 def check_pip(words: list[str], place: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    named = re.fullmatch(r"(?:\.|encoder-surgery)(?:\[([\w,]+)])?", words[-1])
+    named = re.fullmatch(r"(?:\.|encoder-surgery)(?:\[([\w,-]+)])?", words[-1])
     assert words[:2] == ["pip", "install"], place
     assert named, place
     assert set((named[1] or "offline").split(",")) <= set(extras), place

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from adaptors.fitting.closed_form import fit_lens
-from adaptors.fitting.data import FitData, FitTexts, _positives
+from adaptors.fitting.data import FitTexts
 from adaptors.fitting.distil import fit_distil
 from adaptors.fitting.network import fit_network
 from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.states import FitData, _positives, _Stack
 from probe.encoding.reader import LayerReader
 from probe.metrics.retrieval import score_run
 from probe.metrics.top_k import TopK, cosines
@@ -40,7 +41,8 @@ def states_of(spied: Spied, asked: list[Tensor], layers: range, labelled: bool =
     documents = [torch.from_numpy(states) for states in spied.documents]
     pairs, labels = NOTHING, "none"
     if labelled:
-        pairs, labels, _ = _positives(FitTexts(load_dataset(SCIFACT), load_dataset(SCIFACT, "train"), labels=True))
+        texts = FitTexts(load_dataset(SCIFACT), load_dataset(SCIFACT, "train"), labels=True)
+        pairs, labels, _ = _positives(_Stack.of((texts,)))
     return FitData(
         documents=join([documents[layer] for layer in layers]),
         queries=join([asked[layer] for layer in layers]),
@@ -48,7 +50,7 @@ def states_of(spied: Spied, asked: list[Tensor], layers: range, labelled: bool =
         targets=torch.cat([join([documents[6]]), join([asked[6]])]),
         pairs=pairs,
         labels=labels,
-        fitted_on=("scifact", ""),
+        fitted_on=(("scifact", ""),),
     )
 
 

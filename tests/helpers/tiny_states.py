@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import normalize
 
-from adaptors.fitting.data import FitData
+from adaptors.fitting.states import FitData
 
 __all__ = ["BLOCKS", "CENTRES", "WIDTH", "make_states"]
 
@@ -27,5 +27,5 @@ def make_states(labelled: bool = False, noise: float = 0.6, seed: int = 3) -> Fi
         targets=torch.cat([documents, queries]),
         pairs=torch.tensor(pairs, dtype=torch.long).reshape(-1, 3),
         labels="train" if labelled else "none",
-        fitted_on=("tiny", "0"),
+        fitted_on=(("tiny", "0"),),
     )

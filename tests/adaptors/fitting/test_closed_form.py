@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from adaptors.fitting import closed_form
 from adaptors.fitting.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
-from adaptors.fitting.data import FitData
+from adaptors.fitting.states import FitData
 from probe.errors import CallError
 
 WIDTH, FINAL = 12, 8
@@ -31,7 +31,7 @@ def make_data(seed: int = 0, rank: int = WIDTH, noise: float = 0.05) -> FitData:
         targets=normalize(targets, dim=1),
         pairs=torch.empty(0, 3, dtype=torch.long),
         labels="none",
-        fitted_on=("tiny", "0"),
+        fitted_on=(("tiny", "0"),),
     )
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from adaptors.encoders.specs import resolve_specs
 from adaptors.fitting.compare import FitPlan, compare_adaptors
-from adaptors.fitting.data import FitTexts, find_training, gather_states
+from adaptors.fitting.data import FitTexts, find_training
 from adaptors.fitting.kinds import check_kinds
 from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.states import gather_states
 from probe.data.dataset import Dataset
 from probe.data.texts import Texts
 from probe.encoding import chunk_states as states_module

@@ -8,9 +8,9 @@ from torch import Tensor
 from adaptors.fitting.batches import Split, StateCollator, draw_rankings
 from adaptors.fitting.closed_form import fit_pca, fit_spectral, principal_axes, second_moments
 from adaptors.fitting.compare import FitPlan, fit_kind
-from adaptors.fitting.data import FitData
 from adaptors.fitting.distil import fit_distil
 from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.states import FitData
 from adaptors.losses.states import RankingDistillationLoss
 from adaptors.modules.linear import Projection
 from probe.evaluation.fusion import Fusion

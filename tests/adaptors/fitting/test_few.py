@@ -8,9 +8,9 @@ import torch
 from tiny_states import make_states
 
 from adaptors.fitting.closed_form import fit_lens
-from adaptors.fitting.data import FitData
 from adaptors.fitting.kinds import KINDS
 from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.states import FitData
 from adaptors.losses.states import unexplained_variance
 from probe.errors import CallError
 

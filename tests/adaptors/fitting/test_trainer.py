@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from adaptors.fitting import trainer as training
 from adaptors.fitting.batches import StateCollator, draw_pairs, draw_texts, split_pairs, split_texts
-from adaptors.fitting.data import FitData
 from adaptors.fitting.evaluator import HeldOutQueries
 from adaptors.fitting.network import NETWORK_LOSSES, fit_network, make_network
 from adaptors.fitting.options import TrainOptions
+from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, train
 from adaptors.losses.states import SimilarityLoss
 from adaptors.modules.base import Network

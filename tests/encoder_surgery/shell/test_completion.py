@@ -81,6 +81,7 @@ def test_values_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert complete_models("./mi") == ["./minilm-5"]
     assert complete_specs("arctic-m+mini") == ["arctic-m+minilm", "arctic-m+minilm-l12"]
     assert complete_datasets("nfc") == ["nfcorpus"]
+    assert complete_datasets("nanos") == complete_datasets("NanoS") == ["NanoSCIDOCS", "NanoSciFact"]
     assert complete_datasets("./mi") == ["./mine.zip", "./minilm-5"]
     assert complete_datasets(f"{tmp_path}/m") == [f"{tmp_path}/mine.zip", f"{tmp_path}/minilm-5"]
     assert complete_metrics("rec") == ["recall@100"]

@@ -370,7 +370,7 @@ def test_nothing_to_draw_is_said() -> None:
     for board in (board_of([]), geometry()):
         with pytest.raises(CallError, match="nothing to draw: "):
             plot(board)
-    with pytest.raises(CallError, match="a str cannot be drawn: expected Leaderboard or GeometryResult"):
+    with pytest.raises(CallError, match="a str cannot be drawn: expected DatasetMatrix or Leaderboard or Geo"):
         plot("board")
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from report_pages import make_results
+from set_boards import NAMES, RIVALS, make_board, make_matrix
+
+from probe.report.page import render_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -19,6 +22,15 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Callable[[str], Path]) -> Path:
     return make_results(tmp_path_factory.mktemp("browser"), tiny_folder).page
+
+
+@pytest.fixture(scope="module")
+def sets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a page of layers on many data sets, of other encoders on a few, and of leaderboards that it joins."""
+    several = [make_matrix(15), make_matrix(3, RIVALS), *(make_board(name, saved=True) for name in NAMES[:2])]
+    file = tmp_path_factory.mktemp("sets") / "sets.html"
+    file.write_text(render_report([(Path(f"{number}.json"), board) for number, board in enumerate(several)]))
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +74,8 @@ def visit(browser: "Browser", page_file: Path) -> Iterator[Visit]:
     visited.page.context.close()
 
 
-def header(visit: Visit, name: str) -> "Locator":
-    return visit.page.locator("#result-1-table th").filter(has=visit.page.get_by_role("button", name=name, exact=True))
+def header(visit: Visit, name: str, table: str = "#result-1-table") -> "Locator":
+    return visit.page.locator(f"{table} th").filter(has=visit.page.get_by_role("button", name=name, exact=True))
 
 
 def test_a_column_is_sorted_down_and_up_with_its_gaps_last(visit: Visit) -> None:
@@ -175,15 +187,48 @@ def test_no_column_of_a_table_is_cut_off_on_a_desktop(browser: "Browser", page_f
     visited.page.context.close()
 
 
+def test_a_matrix_is_sorted_by_the_scores_on_a_data_set_and_keeps_names_in_sight(
+    browser: "Browser", sets_file: Path
+) -> None:
+    visited = Visit(browser, sets_file, width=390)
+    table = visited.page.locator("#result-2-table")
+    assert table.locator("thead th").all_inner_texts()[1:4] == ["mean", *NAMES[:2]]
+    header(visited, NAMES[1], "#result-2-table").get_by_role("button").click()
+    scores = [float(cell.inner_text()[:6]) for cell in table.locator("tbody td:nth-child(4)").all()]
+    assert scores == sorted(scores, reverse=True)
+    header(visited, NAMES[1], "#result-2-table").get_by_role("button").click()
+    assert [float(cell.inner_text()[:6]) for cell in table.locator("tbody td:nth-child(4)").all()] == scores[::-1]
+    name = table.locator("tbody td").first
+    before = name.bounding_box()
+    visited.page.locator(".scroll:has(#result-2-table)").evaluate("one => one.scrollLeft = 400")
+    assert name.bounding_box() == before
+    assert visited.complaints == []
+    visited.page.context.close()
+
+
+def test_a_data_set_is_folded_until_it_is_opened(browser: "Browser", sets_file: Path) -> None:
+    visited = Visit(browser, sets_file)
+    part = visited.page.locator("#result-2 details.part").first
+    assert visited.page.locator("#result-2 details.part").count() == 15
+    assert not part.locator(".chart").first.is_visible()
+    part.locator("summary").first.click()
+    assert part.locator(".chart").first.is_visible()
+    part.locator("details.query summary").first.click()
+    assert part.get_by_text(f"a text of {NAMES[0]}").first.is_visible()
+    visited.page.context.close()
+
+
+@pytest.mark.parametrize("which", ["page_file", "sets_file"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_window(
-    browser: "Browser", page_file: Path, scheme: str, width: int
+    browser: "Browser", request: pytest.FixtureRequest, scheme: str, width: int, *, which: str
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    visited = Visit(browser, page_file, scheme, width)
+    visited = Visit(browser, request.getfixturevalue(which), scheme, width)
     visited.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert visited.page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(visited.page).response["violations"]
     assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] != "minor"] == []
+    assert visited.complaints == []
     visited.page.context.close()

@@ -13,8 +13,8 @@ from tiny_images import draw_shape, draw_shapes, write_captions
 from typer.testing import CliRunner
 
 import cli
+from adaptors.choosing.fusion_weights import tune_weights
 from adaptors.fitting.data import select_fit_data
-from adaptors.fitting.fusion_weights import tune_weights
 from adaptors.healing.texts import load_heal_texts
 from probe.data.dataset import Dataset
 from probe.data.images import ImageFile, open_image

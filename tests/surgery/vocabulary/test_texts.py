@@ -61,6 +61,13 @@ def test_a_data_set_needs_neither_queries_nor_labels(tmp_path: Path) -> None:
     assert list(source.plain()) == ["A b"]
 
 
+def test_a_data_set_among_documents_does_not_hide_them(tmp_path: Path) -> None:
+    folder = write_documents(tmp_path / "docs")
+    make_dataset(folder / "made")
+    (source,) = read_sources(folder)
+    assert any("Snow falls in winter." in text for text in source.plain())
+
+
 def test_several_forms_go_together(dataset: Dataset, tmp_path: Path) -> None:
     file = write_documents(tmp_path / "docs") / "a.md"
     sources = read_sources([dataset, file])

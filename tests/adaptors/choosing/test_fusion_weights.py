@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptors.fitting import fusion_weights
-from adaptors.fitting.fusion_weights import candidate_weights, tune_weights
+from adaptors.choosing import fusion_weights
+from adaptors.choosing.fusion_weights import candidate_weights, tune_weights
 from probe.data.dataset import Dataset
 from probe.errors import CallError
 from probe.evaluation.records import Evaluation

@@ -12,8 +12,8 @@ from tiny_data import make_dataset
 from typer.testing import CliRunner
 
 import cli
-from adaptors.fitting import recommend as recommend_module
-from adaptors.fitting.recommend import recommend, split_queries
+from adaptors.choosing import recommend as recommend_module
+from adaptors.choosing.recommend import recommend, split_queries
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import select_hookpoints, with_full_model
 from probe.encoding.reader import LayerReader
@@ -168,7 +168,8 @@ def test_no_leak_the_judging_queries_are_in_no_fit(
     fit, sweep = recommend_module.fit_lenses, recommend_module.sweep_fusions
 
     def spy_fit(reader: Any, points: Any, texts: Any, **named: Any) -> Any:
-        seen["fit"] = set(texts.train.queries.ids)
+        (one,) = texts
+        seen["fit"] = set(one.train.queries.ids)
         return fit(reader, points, texts, **named)
 
     def spy_sweep(readers: Any, encoders: Any, judged: Any, **named: Any) -> Any:
@@ -188,13 +189,14 @@ def test_the_full_model_is_its_own_pooling_whatever_was_asked_for_first(
     model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, poolings: list[str]
 ) -> None:
     compared: list[Any] = []
+    judge = recommend_module._judge
 
-    def spy(evaluations: Any, full: Any, margin: float, **named: Any) -> Any:
-        compared.append((full, [e.hookpoint for e in evaluations if e.adaptor is None]))
-        return None, None
+    def spy(reader: Any, encoders: Any, halves: Any, *, full: Any, **named: Any) -> Any:
+        compared.append((full, [one.points[0] for one in encoders if one.adaptor is None]))
+        return judge(reader, encoders, halves, full=full, **named)
 
     monkeypatch.setattr(recommend_module, "sweep_fusions", fake_sweep({}))
-    monkeypatch.setattr(recommend_module, "_pick", spy)
+    monkeypatch.setattr(recommend_module, "_judge", spy)
     points = select_hookpoints(model, "all", poolings)
     recommend(LayerReader(model), points, replace(dataset, split="train"), margin=0.01, options=RunOptions())
     ((full, shown),) = compared

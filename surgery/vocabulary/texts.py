@@ -16,8 +16,8 @@ from probe.formats.document import Document, RecordFields, SourceFile, Unreadabl
 from probe.formats.files import SkippedFile, find_files
 from probe.formats.registry import find_format, read_documents
 from probe.models.info import ModelProfile
-from probe.sources.all_texts import holds_dataset, read_all_texts
 from probe.sources.loading import is_address
+from surgery.vocabulary.dataset_texts import holds_dataset, read_all_texts
 
 __all__ = ["TextSource", "TrimTexts", "read_sources"]
 

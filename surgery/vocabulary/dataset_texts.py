@@ -30,7 +30,7 @@ class DatasetTexts:
 
 
 def holds_dataset(folder: Path) -> bool:
-    """Return whether a folder is a data set itself; one in a subfolder does not count, as documents may be beside it."""
+    """Return whether a folder is a data set; one in a subfolder does not count, as documents may be beside it."""
     return bool(list_files(folder, "corpus")) or find_saved_tables(str(folder)) is not None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import own_pooling
@@ -61,8 +62,9 @@ def score_trimmed(
     original: LayerReader, trimmed: LayerReader, tokens: int, *, dataset: Dataset, options: RunOptions
 ) -> Leaderboard:
     """Rank a model with fewer tokens, read from its files, beside the original, by their own vectors."""
-    name = f"{original.model.source.name}, {tokens} tokens"
-    renamed = name_reader(trimmed, name)
+    renamed = name_reader(trimmed, f"{original.model.source.name}, {tokens} tokens")
+    # Where it was scored is gone when the card is read: the card is in the folder itself.
+    renamed.model = replace(renamed.model, source=replace(renamed.model.source, folder=Path()))
     candidates = [Candidate(reader, (_own_vectors(reader),)) for reader in (original, renamed)]
     return rank_candidates(candidates, dataset, str(_own_vectors(original)), options=options)
 

@@ -29,7 +29,9 @@ Kept are {kept}, besides special tokens, bytes and single characters:
 {texts}
 
 Texts whose tokens were all kept have the vectors of the original. In other texts, each dropped token becomes several
-shorter ones, which moves the vector; no word becomes unknown that was not. {loss}.
+shorter ones, which moves the vector; no word becomes unknown that was not.
+
+{loss}.
 
 {usage}
 

@@ -73,6 +73,7 @@ def test_scores_before_and_after_are_on_the_card(model: Path, texts: Path, tmp_p
     rows = [line for line in card.splitlines() if line.startswith("|") and "@" in line and "bert" in line]
     assert len(rows) == 2
     assert any(" tokens" in row for row in rows)
+    assert "/trimmed)" not in card
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def score_trimmed(
     """Rank a model with fewer tokens, read from its files, beside the original, by their own vectors."""
     renamed = name_reader(trimmed, f"{original.model.source.name}, {tokens} tokens")
     # Where it was scored is gone when the card is read: the card is in the folder itself.
-    renamed.model = replace(renamed.model, source=replace(renamed.model.source, folder=Path()))
+    renamed.model = replace(renamed.model, source=replace(renamed.model.source, folder=Path(), typed=""))
     candidates = [Candidate(reader, (_own_vectors(reader),)) for reader in (original, renamed)]
     return rank_candidates(candidates, dataset, str(_own_vectors(original)), options=options)
 

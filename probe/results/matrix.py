@@ -8,7 +8,6 @@ from probe.results.formats import (
     ALPHA,
     EMPTY,
     brief_model_line,
-    join_lines,
     metric_title,
     model_lines,
     retrieval_data_line,
@@ -144,7 +143,7 @@ class DatasetMatrix(Leaderboard):
         named = len({row.encoder for row in self.rows}) == len(self.rows)
         return [
             Column("#", lambda row: str(row.rank), key="rank", drop=1),
-            Column("encoder", lambda row: row.encoder, left=True, label=""),
+            Column("encoder", lambda row: row.encoder, left=True, label="", break_at="+"),
             *self._adaptor_columns(named),
             Column("dim", lambda row: show_number(row.dim, "d"), drop=6 if named else 0, label="dim"),
             Column(MEAN, lambda row: self._show_score(row, MEAN), key=MEAN),
@@ -215,16 +214,13 @@ class DatasetMatrix(Leaderboard):
         ]
 
     def cautions(self) -> list[str]:
-        """Return all that makes the numbers mean less than they seem to, by data set."""
-        alone = {name: Leaderboard("", "", found, ()) for name, found in self._settings_of.items()}
-        lines = join_lines({name: board.cautions() for name, board in alone.items()})
+        """Return all that makes the numbers mean less than they seem to; counts are those of all data sets together."""
         untested = self.settings["statistics"].get("untested")
-        said = [f"intervals and tests of the mean: {untested}"] if untested else []
-        return [*self.settings["left_out"], *said, *lines, *self.warnings()]
+        return [*([f"intervals and tests of the mean: {untested}"] if untested else []), *super().cautions()]
 
     def warnings(self) -> list[str]:
-        """Return the warnings on rows: collapsed vectors, and fits that saw a data set."""
-        lines = []
+        """Return the defects of the data, and the warnings on rows: collapsed vectors, and fits that saw a data set."""
+        lines = [f"data defect: {defect}" for defect in self.settings["dataset"]["defects"]]
         for name in self.datasets:
             rows = {row.rank: _row_on(row, name) for row in self.rows}
             collapsed = [row.encoder for row in rows.values() if row.collapsed]

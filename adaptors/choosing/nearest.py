@@ -68,7 +68,7 @@ def find_nearest(judged: CandidateScores, margin: float) -> Nearest:
     best = judged.alone(max(range(count), key=partial(_standing, judged)))
     differences = [rows - baseline for rows, baseline in zip(best.scores, best.references, strict=True)]
     passing = _passing_margin(best, count)
-    worst = _find_worst(best, differences, margin, count)
+    worst = _find_worst(best, differences, margin, candidates=count)
     # On every set means on the worst of them.
     decisive = differences if judged.on != EVERY else [differences[worst]]
     (evaluation,), several = best.candidates, len(differences) > 1
@@ -90,7 +90,7 @@ def _standing(judged: CandidateScores, row: int) -> float:
     return fmean(float(rows[row].mean()) for rows in judged.scores)
 
 
-def _find_worst(best: CandidateScores, differences: Sequence[Scores], margin: float, candidates: int) -> int:
+def _find_worst(best: CandidateScores, differences: Sequence[Scores], margin: float, *, candidates: int) -> int:
     """Return the number of the data set that decides.
 
     On the mean it is the one with the lowest difference. On every set it is the one that needs the largest margin,

@@ -185,11 +185,11 @@ def test_of_equal_means_the_smaller_encoder_is_first() -> None:
     boards = make_boards(left={"m@6": [0.5] * 3, "m@5": [0.5] * 3}, right={"m@6": [0.1] * 3, "m@5": [0.1] * 3})
     smaller = {
         name: replace(
-            board, rows=tuple(replace(row, parameters=10 if row.encoder == "m@5" else 20) for row in board.rows)
+            board, rows=tuple(replace(row, parameters=10 if row.encoder == "m@6" else 20) for row in board.rows)
         )
         for name, board in boards.items()
     }
-    assert [row.encoder for row in join_leaderboards(smaller).rows] == ["m@5", "m@6"]
+    assert [row.encoder for row in join_leaderboards(smaller).rows] == ["m@6", "m@5"]
 
 
 def test_data_sets_are_counted_by_their_corrected_tests() -> None:
@@ -238,6 +238,21 @@ def test_encoders_that_one_data_set_lacks_are_left_out_and_named() -> None:
     # Their scores are aligned by encoder, though the numbers of their rows differ.
     scores = [np.array([LEFT["m@5"]]), np.array([RIGHT["m@5"]])]
     assert row_of(table, "m@5").ci95 == pytest.approx(mean_intervals(scores, 0)[0])
+
+
+def test_a_mean_has_the_marks_of_any_data_set_and_no_published_score() -> None:
+    boards = make_boards(left=LEFT, right=RIGHT)
+    marked = {"transductive": True, "collapsed": True, "published": 0.5, "note": "one; two", "ms_per_text": 3.0}
+    left = tuple(replace(row, **marked) if row.encoder == "m@5" else row for row in boards["left"].rows)
+    right = tuple(replace(row, note="two; three", ms_per_text=None) for row in boards["right"].rows)
+    table = join_leaderboards(
+        {"left": replace(boards["left"], rows=left), "right": replace(boards["right"], rows=right)}
+    )
+    row, other = row_of(table, "m@5"), row_of(table, "m@4")
+    assert (row.transductive, row.collapsed, row.note) == (True, True, "one; two; three")
+    assert (row.published, row.ms_per_text, row.cost) == (None, None, 1.0)
+    assert (other.transductive, other.collapsed) == (False, False)
+    assert "published nDCG@10 of m@5 on left: 0.50000 (here 0.75000)" in table.notes()
 
 
 def test_no_common_encoder_is_refused() -> None:
@@ -311,7 +326,11 @@ def test_what_is_no_pair_of_data_sets_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("names", "named"),
-    [(("mean", "b"), "'mean' of a data set is that of a column"), (("NFCorpus", "nfcorpus"), "data set 'NFCorpus'")],
+    [
+        (("mean", "b"), "'mean' of a data set is that of a column"),
+        (("Dim", "b"), "'Dim' of a data set is that of a column"),
+        (("NFCorpus", "nfcorpus"), "data set 'NFCorpus'"),
+    ],
 )
 def test_a_data_set_is_not_named_like_a_column(names: tuple[str, str], named: str) -> None:
     with pytest.raises(CallError, match=named):

@@ -151,11 +151,18 @@ def _count_whole(values: Sequence[dict[str, Any]], side: str) -> int:
     return sum(one[f"whole_{side}"] or one[side] for one in values)
 
 
+def _join_words(words: Mapping[str, str | None]) -> str | None:
+    """Return what is true of all data sets once, and anything else with the name of its data set."""
+    alike = dict.fromkeys(words.values())
+    if len(alike) == 1:
+        return next(iter(alike))
+    return ", ".join(f"{name}: {one}" for name, one in words.items() if one)
+
+
 def join_dataset_settings(several: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return what stands for all data sets where a reader expects one."""
     values = list(several.values())
     limited = any(one["limited"] or one["whole_documents"] for one in values)
-    synthetic = dict.fromkeys(one["synthetic"] for one in values if one["synthetic"])
     return {
         **values[0],
         "name": ", ".join(several),
@@ -166,7 +173,7 @@ def join_dataset_settings(several: Mapping[str, dict[str, Any]]) -> dict[str, An
             for s in ("documents", "queries")
         },
         "limited": any(one["limited"] for one in values),
-        "synthetic": ", ".join(synthetic) or None,
+        **{key: _join_words({name: one.get(key) for name, one in several.items()}) for key in ("synthetic", "source")},
         "text_sha256": digest([one["text_sha256"] for one in values]),
         "qrels_sha256": digest([one["qrels_sha256"] for one in values]),
         "defects": [f"{name}: {defect}" for name, one in several.items() for defect in one["defects"]],

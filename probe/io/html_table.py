@@ -33,7 +33,7 @@ def render_table(
     """
     from jinja2 import Environment
 
-    sides = ["left" if flush else "right" for flush in left] or ["left"] * len(header)
+    sides = ["left" if flush else "right; white-space: nowrap" for flush in left] or ["left"] * len(header)
     table = Environment(autoescape=True).from_string(_TABLE)
     return table.render(title=title, header=header, rows=rows, sides=sides, about=about, notes=notes)
 

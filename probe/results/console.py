@@ -1,7 +1,7 @@
 """Any result on a console: a table that fits it, its maps, its verdict, and what decided the numbers."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rich import box
@@ -33,6 +33,7 @@ class Column:
         key: Its name on a command line; the title in lower case when left out.
         label: Put before the value in the table's title, where all rows have the same; None keeps the column.
         wraps: Whether it is never hidden: columns that do not fit go to further tables below.
+        break_at: Where a long value may be broken into lines if such columns do not fit beside it.
     """
 
     title: str
@@ -42,6 +43,13 @@ class Column:
     key: str = ""
     label: str | None = None
     wraps: bool = False
+    break_at: str = ""
+
+    def broken(self) -> "Column":
+        """Return it with its values broken into lines; nothing of them is lost."""
+        if not self.break_at:
+            return self
+        return replace(self, cell=lambda row: self.cell(row).replace(self.break_at, f"\n{self.break_at}"))
 
     @property
     def name(self) -> str:
@@ -156,6 +164,8 @@ def _fit(result: Printable, console: Console) -> _Layout:
             shared += [f"{column.label} {value}".strip() for value in values if value != EMPTY]
         else:
             columns.append(column)
+    if any(column.wraps for column in columns):
+        columns = _break_names(columns, result, console)
     fixed = [column for column in columns if not column.drop]
     further = [] if _fits(fixed, result, console) else [column for column in fixed if column.wraps]
     fitting = [column for column in fixed if column not in further]
@@ -167,6 +177,13 @@ def _fit(result: Printable, console: Console) -> _Layout:
     shown = tuple(column for column in columns if column in fitting)
     names = [column for column in fitting if column.left and not column.drop]
     return _Layout(shown, _wrap(names, further, result, console=console), tuple(shared), hidden)
+
+
+def _break_names(columns: list[Column], result: Printable, console: Console) -> list[Column]:
+    """Return the columns with long names in several lines, if that makes room for those that would go on below."""
+    broken = [column.broken() for column in columns]
+    fixed, shorter = ([column for column in some if not column.drop] for some in (columns, broken))
+    return broken if not _fits(fixed, result, console) and _fits(shorter, result, console) else columns
 
 
 def _fits(columns: Sequence[Column], result: Printable, console: Console) -> bool:

@@ -8,7 +8,6 @@ from probe.results.formats import (
     ALPHA,
     EMPTY,
     brief_model_line,
-    join_lines,
     metric_title,
     model_lines,
     retrieval_data_line,
@@ -144,10 +143,10 @@ class DatasetMatrix(Leaderboard):
         named = len({row.encoder for row in self.rows}) == len(self.rows)
         return [
             Column("#", lambda row: str(row.rank), key="rank", drop=1),
-            Column("encoder", lambda row: row.encoder, left=True, label=""),
+            Column("encoder", lambda row: row.encoder, left=True, label="", break_at="+"),
             *self._adaptor_columns(named),
             Column("dim", lambda row: show_number(row.dim, "d"), drop=6 if named else 0, label="dim"),
-            Column(MEAN, lambda row: _scored(self.score_of(row), _sign(row.delta, row.rank in starred)), key=MEAN),
+            Column(MEAN, lambda row: self._show_score(row, MEAN), key=MEAN),
             Column("Δ mean", lambda row: show_number(row.delta, "+.4f"), drop=2, key="delta"),
             Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=2),
             *(column for name in self.datasets for column in self._set_columns(name)),
@@ -164,16 +163,15 @@ class DatasetMatrix(Leaderboard):
     def _set_columns(self, name: str) -> list[Column]:
         """Return the score on a data set, and its difference to the baseline."""
         key, delta = self.names_on(name)
-
-        def score(row: Row) -> str:
-            """Return the score with its mark."""
-            found = self.score_on(row, name)
-            return _scored(found.score, found.sign)
-
         return [
-            Column(name, score, key=key, wraps=True),
+            Column(name, lambda row: self._show_score(row, name), key=key, wraps=True),
             Column("Δ", lambda row: show_number(_row_on(row, name).delta, "+.4f"), drop=4, key=delta),
         ]
+
+    def _show_score(self, row: Row, name: str) -> str:
+        """Return a score with its mark; without one, a blank keeps it aligned in a table of fixed width."""
+        found = self.score_on(row, name)
+        return f"{found.score:.4f}{found.sign or ' '}"
 
     def _show_count(self, row: Row) -> str:
         return str(self.count_of(row) or EMPTY)
@@ -216,16 +214,13 @@ class DatasetMatrix(Leaderboard):
         ]
 
     def cautions(self) -> list[str]:
-        """Return all that makes the numbers mean less than they seem to, by data set."""
-        alone = {name: Leaderboard("", "", found, ()) for name, found in self._settings_of.items()}
-        lines = join_lines({name: board.cautions() for name, board in alone.items()})
+        """Return all that makes the numbers mean less than they seem to; counts are those of all data sets together."""
         untested = self.settings["statistics"].get("untested")
-        said = [f"intervals and tests of the mean: {untested}"] if untested else []
-        return [*self.settings["left_out"], *said, *lines, *self.warnings()]
+        return [*([f"intervals and tests of the mean: {untested}"] if untested else []), *super().cautions()]
 
     def warnings(self) -> list[str]:
-        """Return the warnings on rows: collapsed vectors, and fits that saw a data set."""
-        lines = []
+        """Return the defects of the data, and the warnings on rows: collapsed vectors, and fits that saw a data set."""
+        lines = [f"data defect: {defect}" for defect in self.settings["dataset"]["defects"]]
         for name in self.datasets:
             rows = {row.rank: _row_on(row, name) for row in self.rows}
             collapsed = [row.encoder for row in rows.values() if row.collapsed]
@@ -292,11 +287,6 @@ def _sign(delta: float | None, starred: bool) -> str:
     if not starred or not delta:
         return ""
     return BETTER if delta > 0 else WORSE
-
-
-def _scored(score: float, sign: str) -> str:
-    """Return a score with its mark; without one, a blank keeps it aligned in a table of fixed width."""
-    return f"{score:.4f}{sign or ' '}"
 
 
 def _show_signed(interval: tuple[float, float] | None) -> str:

@@ -89,6 +89,15 @@ def test_the_set_of_the_fit_is_transductive_where_it_is_ranked_too(model: str, s
     assert alone["settings"]["adaptors"] == ["fitted on the texts of first"]
 
 
+def test_what_holds_for_all_sets_is_said_once_below_the_table(model: str, sets: dict[str, Path]) -> None:
+    asked = ["--kinds", "truncate", "--dims", 8, "--fit-on", sets["first"], *flags(sets, "second", "third")]
+    result = run("adaptors", "rank", f"{model}@2:mean", *asked, "--no-store")
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stdout.split())
+    assert said.count("fitted on the texts of first") == 1
+    assert ": fitted on" not in said
+
+
 def test_labels_are_those_of_the_set_of_the_fit(model: str, sets: dict[str, Path]) -> None:
     trained = ["--kinds", "linear", "--labels", "train", "--steps", 1, "--fit-on", sets["first"]]
     result = run("adaptors", "rank", model, *trained, *flags(sets, "third"), "--dims", 8, "--no-store", "-f", "json")

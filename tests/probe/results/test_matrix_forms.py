@@ -85,7 +85,7 @@ def test_html_sets_numbers_flush_right_and_has_every_score(matrix: DatasetMatrix
     for row in matrix.rows:
         for name in matrix.datasets:
             score = matrix.score_on(row, name)
-            assert f'<td style="text-align: right">{score.score:.4f}{score.sign}</td>' in html
+            assert f'<td style="text-align: right; white-space: nowrap">{score.score:.4f}{score.sign}</td>' in html
     assert f'<td style="text-align: left">{RIVALS[1].encoder}</td>' in html
     assert "ms/text" not in html
 
@@ -105,6 +105,15 @@ def test_scores_with_and_without_a_mark_are_aligned_in_a_terminal(matrix: Datase
     lines = [line for line in out.getvalue().splitlines() if re.search(r"0\.\d{4}", line)]
     assert len({re.search(r"0\.\d{4}", line).start() for line in lines}) == 1  # type: ignore[union-attr]
     assert any("▼" in line for line in lines)
+
+
+def test_numbers_are_flush_right_in_a_terminal(matrix: DatasetMatrix) -> None:
+    out = io.StringIO()
+    print_result(matrix, Console(file=out, width=160), View(columns=("encoder", "delta:arguana", "note")))
+    table = [line for line in out.getvalue().splitlines() if re.match(r"\s*(tiny|\./models)\S* ", line)]
+    ends = {re.match(r"\s*\S+\s+\S+", line).end() for line in table}  # type: ignore[union-attr]
+    assert len(table) == len(matrix.rows)
+    assert len(ends) == 1
 
 
 def test_columns_of_data_sets_may_be_named_on_the_command_line(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import t as student
 
 from probe.metrics.significance import (
     CONFIDENCE,
@@ -71,6 +70,8 @@ def population_intervals(differences: Sequence[Scores], seed: int) -> list[Inter
         The 95 % interval per row, or None for fewer than `FEWEST_SETS` data sets or a data set with fewer than two
         queries.
     """
+    from scipy.stats import t as student  # half a second, which only tables of three data sets need
+
     count = len(differences)
     if count < FEWEST_SETS or _lacks_queries(differences):
         return [None] * len(differences[0])

@@ -23,6 +23,7 @@ COMMANDS = {" ".join(words): one for name, app in APPS.items() for words, one in
 # Without these typer says first that something is missing.
 NEEDED = {
     "surgery cut": ["--after", "1"],
+    "surgery trim": ["--texts", "docstrings"],
     "surgery keep": ["--blocks", "1"],
     "surgery fuse": ["a", "b"],
     "adaptors fit": ["pca"],

@@ -14,11 +14,12 @@ from probe.data.dataset import Dataset
 from probe.data.texts import EqualTexts
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
+from probe.evaluation import published_scores
 from probe.evaluation.composite import Asymmetric, SimilarityChoice
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.tracker import TopKTracker
-from probe.experiments import published_scores, ranking
+from probe.experiments import ranking
 from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates

@@ -92,9 +92,7 @@ class DataFlags(SampleFlags):
     @property
     def is_several(self) -> bool:
         """Whether there are several data sets."""
-        from probe.sources.several import request_datasets
-
-        return len(request_datasets(self.names)) > 1
+        return are_several(self.dataset)
 
     def load(self, *, bm25: bool = False) -> "LoadedDatasets":
         """Return the data sets, with a message on what a limit has left.

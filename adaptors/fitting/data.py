@@ -10,6 +10,7 @@ from probe.data.qrels import splits_overlap
 from probe.data.sampling import SampleSize
 from probe.errors import CallError, check_type
 from probe.sources.loading import as_dataset, load_dataset
+from probe.sources.several import expand
 
 __all__ = [
     "FitSource",
@@ -152,5 +153,6 @@ def as_several_texts(texts: FitSource | Sequence[FitSource], labels: str = "none
 
 
 def as_several(texts: FitSource | Sequence[FitSource]) -> list[FitSource]:
-    """Return one or several texts as a list; whether they are texts is checked when they are read."""
-    return [texts] if isinstance(texts, FitSource) or not isinstance(texts, Sequence) else list(texts)
+    """Return one or several texts as a list, collections in full; whether they are texts is checked when read."""
+    given = [texts] if isinstance(texts, FitSource) or not isinstance(texts, Sequence) else list(texts)
+    return [name for one in given for name in expand(one)]

@@ -27,7 +27,7 @@ from probe.encoding.chunk_states import (
 )
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
-from probe.errors import CallError, DataError, ModelError, check_type, wrong_type
+from probe.errors import CallError, ModelError, check_type
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
 from probe.sources.loading import load_dataset
 from probe.store.store import Store
@@ -93,15 +93,8 @@ def _load(given: str | Path | Dataset) -> FitTexts:
 
 
 def _as_documents(name: str, given: Sequence[str], source: str = "") -> Dataset:
-    check_type("texts", given, Sequence, expected="a list of strings")
-    others = [text for text in given if not isinstance(text, str)]
-    if isinstance(given, str) or others:
-        raise wrong_type("texts", others[0] if others else given, "a list of strings")
-    texts = tuple(dict.fromkeys(text for text in given if text))
-    if not texts:
-        raise DataError(f"'{source or name}' has no texts: expected at least one")
-    ids = tuple(str(number) for number in range(1, len(texts) + 1))
-    return Dataset(name, split="", documents=Texts(ids, texts), queries=Texts((), ()), qrels={})
+    texts = Texts.number(given, source or name)
+    return Dataset(name, split="", documents=texts, queries=Texts((), ()), qrels={})
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -100,20 +100,7 @@ class DataFlags(SampleFlags):
         Args:
             bm25: Whether BM25, which does not support images, reads them as well.
         """
-        from probe.data.dataset import refuse_images
-        from probe.sources.several import load_datasets, request_datasets
-
-        requests = request_datasets(self.names, self.split or ())
-        if self.keep_going and len(requests) == 1:
-            raise CallError("--keep-going does nothing with a single data set: leave it out")
-        loaded = load_datasets(requests, self.size, keep_going=self.keep_going)
-        for name, reason in loaded.failed.items():
-            say(f"warning: {name} is left out: {reason}")
-        for one in loaded.found:
-            if bm25:
-                refuse_images(one.dataset, "BM25")
-            say_sample(one.dataset, one.label if len(loaded.found) > 1 else "sample")
-        return loaded
+        return load_all(self.names, self.split, self.size, reader="BM25" if bm25 else None, keep_going=self.keep_going)
 
 
 def are_several(names: Sequence[str] | None) -> bool:
@@ -124,25 +111,37 @@ def are_several(names: Sequence[str] | None) -> bool:
 
 
 def load_all(
-    names: Sequence[str], splits: Sequence[str] | None, size: "SampleSize | None", *, reader: str
+    names: Sequence[str],
+    splits: Sequence[str] | None,
+    size: "SampleSize | None",
+    *,
+    reader: str | None,
+    keep_going: bool = False,
 ) -> "LoadedDatasets":
-    """Load data sets of texts for a model that is saved, with a message on what a limit has left.
+    """Load data sets, with a message on what a limit has left of each.
 
     Args:
         names: The data sets, as given.
         splits: Their splits, as given.
         size: The sample of each.
-        reader: What reads them, for a message on images.
+        reader: What reads them and does not support images, for a message.
+        keep_going: Whether to leave out those that cannot be loaded, with a warning.
 
     Raises:
-        CallError: One does not exist, is given twice, or has images.
+        CallError: One does not exist, is given twice, or has images, or `keep_going` has no effect.
     """
     from probe.data.dataset import refuse_images
     from probe.sources.several import load_datasets, request_datasets
 
-    loaded = load_datasets(request_datasets(names, splits or ()), size)
+    requests = request_datasets(names, splits or ())
+    if keep_going and len(requests) == 1:
+        raise CallError("--keep-going does nothing with a single data set: leave it out")
+    loaded = load_datasets(requests, size, keep_going=keep_going)
+    for name, reason in loaded.failed.items():
+        say(f"warning: {name} is left out: {reason}")
     for one in loaded.found:
-        refuse_images(one.dataset, reader)
+        if reader is not None:
+            refuse_images(one.dataset, reader)
         say_sample(one.dataset, one.label if len(loaded.found) > 1 else "sample")
     return loaded
 

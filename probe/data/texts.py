@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.data.images import ImageFile
+from probe.errors import DataError, wrong_type
 
 __all__ = ["BLOCK", "Documents", "EqualTexts", "TextHash", "TextKeys", "Texts", "chunks", "shorten", "spread"]
 
@@ -132,6 +133,26 @@ class Texts:
     def equal_texts(self) -> EqualTexts:
         """Texts that occur more than once."""
         return TextKeys(self.texts).find_equal()
+
+    @classmethod
+    def number(cls, given: Sequence[str], source: str) -> "Texts":
+        """Return strings without repetitions and empty ones, with their numbers from 1 on as ids.
+
+        Args:
+            given: The strings.
+            source: Where they are from, for messages.
+
+        Raises:
+            CallError: This is no list of strings.
+            DataError: All are empty.
+        """
+        others = [text for text in given if not isinstance(text, str)] if isinstance(given, Sequence) else [given]
+        if isinstance(given, str) or others:
+            raise wrong_type("texts", others[0] if others else given, "a list of strings")
+        texts = tuple(dict.fromkeys(text for text in given if text))
+        if not texts:
+            raise DataError(f"'{source}' has no texts: expected at least one")
+        return cls(tuple(map(str, range(1, len(texts) + 1))), texts)
 
     @classmethod
     def gather(cls, rows: Iterable[tuple[str, str]]) -> "Texts":

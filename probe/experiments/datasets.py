@@ -33,14 +33,18 @@ def run_datasets(
     """
     results: dict[str, Found] = {}
     lost = dict(failed or {})
+    last: ProbeError | None = None
     for name, dataset in datasets.items():
         try:
             results[name] = run(name, dataset)
         except ProbeError as error:
-            if failed is None or (name == [*datasets][-1] and not results):
-                error.args = (f"{name}: {error}" if len(datasets) > 1 else str(error),)
+            lost[name], last = str(error), error
+            if len(datasets) > 1:
+                error.args = (f"{name}: {error}",)
+            if failed is None:
                 raise
-            lost[name] = str(error)
+    if last is not None and not results:
+        raise last
     result = join(results) if len(results) > 1 else next(iter(results.values()))
     if not lost:
         return result

@@ -22,6 +22,7 @@ from probe.metrics.significance import CONFIDENCE, Scores
 from probe.results.formats import join_lines
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
+from probe.sources.several import refuse_equal
 
 __all__ = ["check_sort", "join_leaderboards", "rank_datasets", "shared_rows"]
 
@@ -147,14 +148,11 @@ def check_sort(sort: str, names: Sequence[str] | Mapping[str, Any]) -> None:
 
 def _refuse_repeated(boards: Mapping[str, Leaderboard]) -> None:
     """Raise if a data set would count twice, or several as one."""
-    seen: dict[tuple[str, str], str] = {}
     for name, board in boards.items():
         if isinstance(board, DatasetMatrix):
             raise CallError(f"'{name}' is a table of several data sets: expected tables of one, such as its single()")
-        data = board.settings["dataset"]
-        other = seen.setdefault((data["text_sha256"], data["qrels_sha256"]), name)
-        if other != name:
-            raise CallError(f"'{other}' and '{name}' have the same texts and relevance labels: give one of them")
+    data = {name: board.settings["dataset"] for name, board in boards.items()}
+    refuse_equal({name: (one["text_sha256"], one["qrels_sha256"]) for name, one in data.items()})
 
 
 def _key(row: Row) -> Key:

@@ -147,10 +147,6 @@ def join_model_settings(several: Mapping[str, dict[str, Any]]) -> list[dict[str,
     ]
 
 
-def _count_whole(values: Sequence[dict[str, Any]], side: str) -> int:
-    return sum(one[f"whole_{side}"] or one[side] for one in values)
-
-
 def _join_words(words: Mapping[str, str | None]) -> str | None:
     """Return what is true of all data sets once, and anything else with the name of its data set."""
     alike = dict.fromkeys(words.values())

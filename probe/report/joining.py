@@ -1,6 +1,5 @@
 """Leaderboards of single data sets, joined where their settings agree, and why the others are not."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,6 +7,7 @@ from probe.experiments.matrix import join_leaderboards, shared_rows
 from probe.experiments.provenance import differing_settings
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
+from probe.sources.several import tell_apart
 
 __all__ = ["Joining", "Named", "join_results"]
 
@@ -120,13 +120,4 @@ def _names(group: Sequence[Named]) -> list[str]:
         [f"{found['name']}:{found['split']}" for found in data],
         [f"{found['name']} ({one.source})" for found, one in zip(data, group, strict=True)],
     ]
-    # Columns are named without regard to case, those of the mean among them.
-    taken = DatasetMatrix.column_names
-    counts = Counter(map(str.casefold, [*plain, *taken]))
-    for form in forms:
-        names = [longer if counts[name.casefold()] > 1 else name for name, longer in zip(plain, form, strict=True)]
-        if len({*map(str.casefold, names), *DatasetMatrix.column_names}) == len(names) + len(
-            DatasetMatrix.column_names
-        ):
-            return names
-    return [f"{name} {number}" for number, name in enumerate(plain, 1)]
+    return tell_apart(forms, taken=DatasetMatrix.column_names)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 from probe.results.formats import (
@@ -115,7 +116,7 @@ class DatasetMatrix(Leaderboard):
             name: The name of a data set, or `mean`.
         """
         found = row if name == MEAN else _row_on(row, name)
-        sign = _sign(found.delta, row.rank in self._starred_on(name))
+        sign = _sign(found.delta, row.rank in self._starred[name])
         return SetScore(found.scores[self.metric], found.delta, sign, found.p_value is not None)
 
     def count_of(self, row: Row) -> SetCount | None:
@@ -126,10 +127,12 @@ class DatasetMatrix(Leaderboard):
         better, worse = signs.count(BETTER), signs.count(WORSE)
         return SetCount(better, len(signs) - better - worse, worse)
 
-    def _starred_on(self, name: str) -> set[int]:
-        """Return the ranks with a significant difference on a data set, or of the mean."""
-        if name == MEAN:
-            return significant(self.rows)
+    @cached_property
+    def _starred(self) -> dict[str, set[int]]:
+        """Ranks with a significant difference, of the mean and by data set; every cell of the table asks for them."""
+        return {MEAN: significant(self.rows), **{name: self._find_starred(name) for name in self.datasets}}
+
+    def _find_starred(self, name: str) -> set[int]:
         return significant(self.rows, lambda row: _row_on(row, name).p_value)
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,7 +142,6 @@ class DatasetMatrix(Leaderboard):
 
     def columns(self) -> list[Column]:
         """Return the columns of the table: the mean and its test, then one column per data set."""
-        starred = significant(self.rows)
         named = len({row.encoder for row in self.rows}) == len(self.rows)
         return [
             Column("#", lambda row: str(row.rank), key="rank", drop=1),
@@ -148,7 +150,7 @@ class DatasetMatrix(Leaderboard):
             Column("dim", lambda row: show_number(row.dim, "d"), drop=6 if named else 0, label="dim"),
             Column(MEAN, lambda row: self._show_score(row, MEAN), key=MEAN),
             Column("Δ mean", lambda row: show_number(row.delta, "+.4f"), drop=2, key="delta"),
-            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in starred), drop=2),
+            Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in self._starred[MEAN]), drop=2),
             *(column for name in self.datasets for column in self._set_columns(name)),
             Column(_COUNTS, self._show_count, drop=3, key="sets"),
             Column("95% CI", lambda row: show_interval(row.ci95), drop=7, key="ci95"),

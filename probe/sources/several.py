@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from probe.data.dataset import Dataset
 from probe.data.sampling import SampleSize
@@ -21,15 +21,19 @@ __all__ = [
     "LoadedDataset",
     "LoadedDatasets",
     "as_datasets",
+    "expand",
     "is_single",
     "load_datasets",
+    "refuse_equal",
     "request_datasets",
+    "tell_apart",
 ]
 
 # Names that stand for several data sets.
 COLLECTIONS: dict[str, Callable[[], list[str]]] = {"beir": beir_names, "nanobeir": nanobeir_names}
 
 # A data set in any form, or several, perhaps with their names in a table.
+Given = TypeVar("Given")
 GivenDatasets = str | Path | Dataset | Sequence[str | Path | Dataset] | Mapping[str, str | Path | Dataset]
 
 
@@ -145,7 +149,7 @@ def load_datasets(
         raise DataError(f"no data set can be loaded: {next(iter(failed.values()))}")
     labels = _name_apart([request.name for request, _ in loaded], [data for _, data in loaded])
     found = [LoadedDataset(label, request, data) for label, (request, data) in zip(labels, loaded, strict=True)]
-    _refuse_equal({one.label: one.dataset for one in found})
+    _refuse_equal_sets({one.label: one.dataset for one in found})
     return LoadedDatasets(tuple(found), failed, keep_going)
 
 
@@ -161,12 +165,12 @@ def as_datasets(given: GivenDatasets) -> dict[str, Dataset]:
     else:
         check_type("dataset", given, str | Path | Dataset | Sequence, expected="a name, a path, a data set, or several")
         several = [given] if isinstance(given, str | Path | Dataset) else list(given)
-        names = [one for name in several for one in _expand(name)]
+        names = [one for name in several for one in expand(name)]
         loaded = [as_dataset(name) for name in names]
         found = dict(zip(_name_apart([_name_of(one) for one in names], loaded), loaded, strict=True))
     if not found:
         raise CallError("no data set is given: expected at least one")
-    _refuse_equal(found)
+    _refuse_equal_sets(found)
     return found
 
 
@@ -175,7 +179,8 @@ def is_single(given: GivenDatasets) -> TypeGuard[str | Path | Dataset]:
     return isinstance(given, str | Path | Dataset) and not (isinstance(given, str) and given in COLLECTIONS)
 
 
-def _expand(given: str | Path | Dataset) -> list[str | Path | Dataset]:
+def expand(given: Given) -> list[Given | str]:
+    """Return the names that a collection stands for; anything else alone."""
     return [*COLLECTIONS[given]()] if isinstance(given, str) and given in COLLECTIONS else [given]
 
 
@@ -191,27 +196,47 @@ def _short_name(name: str) -> str:
 def _name_apart(given: Sequence[str], loaded: Sequence[Dataset]) -> list[str]:
     """Return a name per data set: its own, with its folder or split where several have that name."""
     plain = [data.name for data in loaded]
+    splits = [data.split for data in loaded]
     folders = [Path(path).absolute().parent.name for path in given]
     in_folders = [f"{folder}/{name}" if folder else name for folder, name in zip(folders, plain, strict=True)]
-    forms = [
-        plain,
-        in_folders,
-        *([f"{n}:{d.split}" for n, d in zip(s, loaded, strict=True)] for s in (plain, in_folders)),
+    with_splits = [
+        [f"{name}:{split}" for name, split in zip(form, splits, strict=True)] for form in (plain, in_folders)
     ]
-    # Columns of a table and splits are named without regard to case.
-    counts = Counter(map(str.casefold, plain))
+    return tell_apart([plain, in_folders, *with_splits])
+
+
+def tell_apart(forms: Sequence[Sequence[str]], taken: Sequence[str] = ()) -> list[str]:
+    """Return a different name per data set, the first in a longer form only where it has to be.
+
+    Args:
+        forms: The names, then longer forms of them, in the order to try.
+        taken: Names that none may have. Case does not count, as columns of a table are named without regard to it.
+    """
+    plain = forms[0]
+    counts = Counter(map(str.casefold, [*plain, *taken]))
     for form in forms:
         names = [longer if counts[name.casefold()] > 1 else name for name, longer in zip(plain, form, strict=True)]
-        if len(set(map(str.casefold, names))) == len(names):
+        if len(set(map(str.casefold, [*names, *taken]))) == len(names) + len(taken):
             return names
     return [f"{name} {number}" for number, name in enumerate(plain, 1)]
 
 
-def _refuse_equal(datasets: Mapping[str, Dataset]) -> None:
-    """Raise if two data sets have equal texts and relevance labels, as they would count twice."""
+def refuse_equal(hashes: Mapping[str, tuple[str, str]]) -> None:
+    """Refuse data sets that would count twice.
+
+    Args:
+        hashes: The sha256 of texts and of relevance labels, by the name of the data set.
+
+    Raises:
+        CallError: Two are equal.
+    """
     seen: dict[tuple[str, str], str] = {}
-    for name, data in datasets.items() if len(datasets) > 1 else ():
-        key = data.text_hash, data.qrels_hash
-        if key in seen:
-            raise CallError(f"'{seen[key]}' and '{name}' have the same texts and relevance labels: give one of them")
-        seen[key] = name
+    for name, key in hashes.items():
+        other = seen.setdefault(key, name)
+        if other != name:
+            raise CallError(f"'{other}' and '{name}' have the same texts and relevance labels: give one of them")
+
+
+def _refuse_equal_sets(datasets: Mapping[str, Dataset]) -> None:
+    if len(datasets) > 1:
+        refuse_equal({name: (data.text_hash, data.qrels_hash) for name, data in datasets.items()})

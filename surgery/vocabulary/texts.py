@@ -11,7 +11,7 @@ from typing import Any
 from probe.data.dataset import Dataset
 from probe.data.texts import Documents, Texts
 from probe.documents.passages import TITLE_MARK
-from probe.errors import CallError, DataError, check_type, wrong_type
+from probe.errors import CallError, DataError, check_type
 from probe.formats.document import Document, RecordFields, SourceFile, UnreadableFile
 from probe.formats.files import SkippedFile, find_files
 from probe.formats.registry import find_format, read_documents
@@ -80,7 +80,7 @@ def read_sources(texts: TrimTexts) -> list[TextSource]:
     if isinstance(texts, Sequence | Mapping) and not texts:
         raise CallError(f"no texts: expected {_EXPECTED}")
     if isinstance(texts, Mapping):
-        return [_in_memory(name, given) for name, given in texts.items()]
+        return [TextSource(name, Texts.number(given, name)) for name, given in texts.items()]
     several = [texts] if isinstance(texts, str | Path | Dataset) else texts
     check_type("texts", several, Sequence, expected=_EXPECTED)
     return [_read(one) for one in several]
@@ -93,7 +93,7 @@ def _read(given: str | Path | Dataset) -> TextSource:
         source = TextSource(Path(found.name).name, found.documents, found.queries)
     else:
         path = Path(given)
-        source = _in_memory(path.resolve().name, list(_read_path(path)), str(path))
+        source = TextSource(path.resolve().name, Texts.number(list(_read_path(path)), str(path)))
     if not len(source):
         raise DataError(f"'{given}' has no texts: expected at least one")
     return source
@@ -107,16 +107,6 @@ def _is_dataset(given: str) -> bool:
     if path.is_dir():
         return holds_dataset(path)
     return find_format(path) is None and (not path.exists() or os.path.splitext(given)[1].lower() == ".zip")
-
-
-def _in_memory(name: str, given: Sequence[str], origin: str = "") -> TextSource:
-    others = [text for text in given if not isinstance(text, str)] if isinstance(given, Sequence) else [given]
-    if isinstance(given, str) or others:
-        raise wrong_type("texts", others[0] if others else given, "a list of strings")
-    texts = tuple(dict.fromkeys(text for text in given if text))
-    if not texts:
-        raise DataError(f"'{origin or name}' has no texts: expected at least one")
-    return TextSource(name, Texts(tuple(map(str, range(1, len(texts) + 1))), texts))
 
 
 def _read_path(path: Path) -> Iterator[str]:

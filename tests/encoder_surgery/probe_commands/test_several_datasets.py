@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tiny_data import make_dataset, write_beir
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.encoding import opening
 from probe.encoding.reader import LayerReader
 
 WORDS = ["the quick brown fox", "a lazy dog sleeps", "the old tree falls", "it runs until night", "the wide forest"]
@@ -141,11 +143,24 @@ def test_the_same_data_set_twice_is_refused(model: str, sets: list[str], tmp_pat
 
 def test_two_data_sets_of_one_name_are_told_apart_by_their_folders(model: str, sets: list[str], tmp_path: Path) -> None:
     for folder, source in (("a", sets[0]), ("b", sets[1])):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "data").symlink_to(source)
-    # The names of linked folders are those of the folders they lead to.
+        shutil.copytree(source, tmp_path / folder / "data")
     result = run("layers", model, "-d", tmp_path / "a" / "data", "-d", tmp_path / "b" / "data", "-f", "json")
-    assert len(set(json.loads(result.stdout)["datasets"])) == 2
+    assert json.loads(result.stdout)["datasets"] == ["a/data", "b/data"]
+
+
+def test_a_model_is_loaded_once_for_all_data_sets(model: str, sets: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    real = opening.load_files
+
+    def load(*args: Any, **named: Any) -> Any:
+        loads.append(args)
+        return real(*args, **named)
+
+    monkeypatch.setattr(opening, "load_files", load)
+    for words in (["layers", model], ["rank", model, f"{model}@1:mean"]):
+        loads.clear()
+        assert run(*words, *flags(sets), "--no-store", "-f", "json").exit_code == 0
+        assert len(loads) == 1, words
 
 
 def test_a_split_is_for_all_or_for_one(model: str, sets: list[str]) -> None:

@@ -70,17 +70,13 @@ class BytePairs:
         symbols = self.characters(token)
         made = {token}
         while len(symbols) > 1:
-            ranked = [(self._ranks[pair], i) for i, pair in enumerate(self._pairs(symbols)) if pair in self._ranks]
+            ranked = [(self._ranks[pair], i) for i, pair in enumerate(pairwise(symbols)) if pair in self._ranks]
             if not ranked:
                 break
             at = min(ranked)[1]
             symbols[at : at + 2] = [self.join(*symbols[at : at + 2])]
             made.add(symbols[at])
         return made if symbols == [token] else self._all_sources(token)
-
-    @staticmethod
-    def _pairs(symbols: list[str]) -> Iterable[tuple[str, str]]:
-        return pairwise(symbols)
 
     def _all_sources(self, token: str) -> set[str]:
         """Return a token that its own characters do not give, with everything that could ever become it."""

@@ -41,11 +41,6 @@ class TokenizerFile:
     def _words(self) -> dict[str, int]:
         return tokens_of(self._model)
 
-    @property
-    def size(self) -> int:
-        """Number of tokens, added ones included."""
-        return len({*self._words.values(), *self._added.values()})
-
     def owns(self, number: int) -> bool:
         """Return whether an id is one of the model's own tokens, which precede those that were only added."""
         return number in self._own_ids

@@ -138,7 +138,11 @@ def test_the_same_data_set_twice_is_refused(model: str, sets: list[str], tmp_pat
     copy = tmp_path / "copy"
     copy.symlink_to(sets[0])
     linked = run("layers", model, "-d", sets[0], "-d", copy)
-    assert linked.exit_code == 2
+    assert (linked.exit_code, "given twice" in linked.stderr) == (2, True)
+    moved = tmp_path / "moved"
+    shutil.copytree(sets[0], moved)
+    copied = run("layers", model, "-d", sets[0], "-d", moved)
+    assert (copied.exit_code, "have the same texts and relevance labels" in copied.stderr) == (2, True)
 
 
 def test_two_data_sets_of_one_name_are_told_apart_by_their_folders(model: str, sets: list[str], tmp_path: Path) -> None:

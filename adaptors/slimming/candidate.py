@@ -1,0 +1,143 @@
+"""Candidates for a smaller model, and their size, known before any training."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from adaptors.slimming.goal import Goal
+from probe.errors import CallError
+from probe.models.loaded import LoadedModel
+
+__all__ = ["Candidate", "ModelSizes", "list_candidates"]
+
+# Depths to try, as shares of the blocks; each costs a short training. Deeper ones for a high share of the quality.
+_SHARES = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
+_HIGH_SHARES, _HIGH = (1 / 3, 1 / 2, 2 / 3, 5 / 6), 0.97
+_MOST_DEPTHS = 4
+# With fewer tokens, nearly every word is split into single characters.
+_FEWEST_TOKENS = 2000
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """A smaller model, before it exists.
+
+    Attributes:
+        blocks: Number of blocks; 0 is the static cut, one vector per token.
+        tokens: Number of tokens its vocabulary is trimmed to; None for all.
+    """
+
+    blocks: int
+    tokens: int | None = None
+
+    def __str__(self) -> str:
+        depth = "static" if not self.blocks else f"{self.blocks} block{'s' * (self.blocks > 1)}"
+        return depth if self.tokens is None else f"{depth}, {self.tokens:,} tokens"
+
+    @property
+    def key(self) -> str:
+        """A name for its files."""
+        return f"{self.blocks}-blocks" + ("" if self.tokens is None else f"-{self.tokens}-tokens")
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """Numbers that decide the size of every candidate.
+
+    Attributes:
+        depth: Number of blocks of the full model.
+        parameters: Parameters up to every layer, embeddings included `(depth + 1,)`.
+        tokens: Number of rows of its table of word embeddings.
+        token_width: Length of such a row.
+        width: Dimension of the blocks' states.
+        own_width: Dimension of its embeddings.
+        bytes_each: Bytes per saved value.
+    """
+
+    depth: int
+    parameters: tuple[int, ...]
+    tokens: int
+    token_width: int
+    width: int
+    own_width: int
+    bytes_each: int
+
+    @classmethod
+    def of(cls, model: LoadedModel, bytes_each: int) -> "ModelSizes":
+        """Return the sizes of a full model."""
+        words = model.module.get_input_embeddings().weight  # type: ignore[operator]
+        return cls(
+            model.depth,
+            tuple(model.parameters),
+            len(words),
+            words.shape[1],
+            model.width,
+            model.own_width or model.width,
+            bytes_each,
+        )
+
+    def count(self, candidate: Candidate) -> int:
+        """Return the number of parameters of a candidate, with its map to the full model's vectors."""
+        tokens = candidate.tokens or self.tokens
+        if not candidate.blocks:
+            return tokens * self.own_width
+        dropped = (self.tokens - tokens) * self.token_width
+        return self.parameters[candidate.blocks] - dropped + (self.width + 1) * self.own_width
+
+    def megabytes(self, candidate: Candidate) -> float:
+        """Return the size of a candidate's weight files."""
+        return self.count(candidate) * self.bytes_each / 1e6
+
+    def fit(self, blocks: int, megabytes: float) -> Candidate | None:
+        """Return the candidate of a depth with as many tokens as a size allows; None if they are too few."""
+        whole = Candidate(blocks)
+        excess = self.megabytes(whole) - megabytes
+        if excess <= 0:
+            return whole
+        width = self.token_width if blocks else self.own_width
+        tokens = int(self.tokens - excess * 1e6 / self.bytes_each / width)
+        return Candidate(blocks, tokens) if tokens >= _FEWEST_TOKENS else None
+
+
+def list_candidates(sizes: ModelSizes, goal: Goal, depths: Sequence[int]) -> tuple[Candidate, ...]:
+    """Return the candidates that can meet a goal, the smallest first.
+
+    Args:
+        sizes: Sizes of the full model.
+        goal: The goal.
+        depths: Numbers of blocks that are fast enough.
+
+    Raises:
+        CallError: None is small or fast enough.
+    """
+    chosen = _pick_depths(sizes.depth, goal, [*depths])
+    found = tuple(filter(None, (_fit(sizes, blocks, goal.max_mb) for blocks in chosen)))
+    if not found:
+        raise CallError(f"no candidate meets the goal ({goal}): {_describe_smallest(sizes, depths)}")
+    return found
+
+
+def _fit(sizes: ModelSizes, blocks: int, megabytes: float | None) -> Candidate | None:
+    return Candidate(blocks) if megabytes is None else sizes.fit(blocks, megabytes)
+
+
+def _pick_depths(full: int, goal: Goal, depths: list[int]) -> list[int]:
+    """Return the depths to try: spread evenly, or the deepest ones that time or size allows."""
+    spread = [blocks for blocks in dict.fromkeys(_spread(full, goal)) if blocks in depths]
+    if goal.has_limit and goal.keep is None:
+        inner = [blocks for blocks in depths if blocks]
+        spread = inner[-_MOST_DEPTHS:] if goal.max_mb is None else inner
+    return [*([0] if 0 in depths else []), *spread]
+
+
+def _spread(full: int, goal: Goal) -> Iterator[int]:
+    for share in _HIGH_SHARES if (goal.keep or 0) >= _HIGH else _SHARES:
+        blocks = round(full * share)
+        if 0 < blocks < full:
+            yield blocks
+
+
+def _describe_smallest(sizes: ModelSizes, depths: Sequence[int]) -> str:
+    if not depths:
+        return "even a model without blocks takes longer; allow more milliseconds"
+    least = min(sizes.count(Candidate(blocks, min(_FEWEST_TOKENS, sizes.tokens))) for blocks in depths)
+    return f"the smallest has {least * sizes.bytes_each / 1e6:.1f} MB; allow more megabytes, or save --weights float16"

@@ -1,0 +1,54 @@
+"""The section of a model card on the search that made the model."""
+
+from adaptors.slimming.result import SlimResult
+from adaptors.slimming.search import Attempt
+
+__all__ = ["card_section"]
+
+_SECTION = """## Search for a smaller model
+
+{verdict}
+
+{table}
+{training}
+
+{limits}
+
+{notes}
+"""
+
+
+def card_section(result: SlimResult, best: Attempt) -> str:
+    """Return the table of the search, what was trained, and what is not known, in Markdown."""
+    header, left, cells = result._shown(())
+    lines = [header, ["---" if flush else "---:" for flush in left], *cells]
+    return _SECTION.format(
+        verdict="\n\n".join(result.conclusions()),
+        table="\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n",
+        training=_describe_training(result, best),
+        limits=_describe_limits(result, best),
+        notes="\n".join(f"- {line}" for line in result.notes()),
+    )
+
+
+def _describe_training(result: SlimResult, best: Attempt) -> str:
+    tried = len(result.rows) - 1
+    many = f"{tried} candidates were tried" if tried > 1 else "One candidate was tried"
+    if not best.parts:
+        return f"{many}. The best one, {best.candidate}, was fitted in closed form to the full model's vectors."
+    return (
+        f"{many}. The best one, {best.candidate}, was trained for {best.steps:,} steps in "
+        f"{len(best.parts)} part{'s' * (len(best.parts) > 1)} to reproduce the full model's vectors, without labels."
+    )
+
+
+def _describe_limits(result: SlimResult, best: Attempt) -> str:
+    data = result.settings["dataset"]["name"]
+    known = f"The texts of {data} were seen in the training, and its test queries were used once."
+    unseen = ""
+    if best.parts:
+        unseen = (
+            f" On texts of {data} left out of the training, against the full model's vectors: {best.parts[-1].after} "
+            f"({best.parts[0].before} before)."
+        )
+    return f"{known}{unseen} Texts of other domains were not tested: measure there before you rely on it."

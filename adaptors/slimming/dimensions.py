@@ -1,0 +1,98 @@
+"""Fewer dimensions for a candidate: the principal axes of the full model's vectors."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from probe.encoding.protocols import Encoder
+from probe.errors import CallError
+from probe.metrics.vectors import Embeddings
+from surgery.saving.files import write_json
+
+__all__ = ["Basis", "fit_basis", "fold_basis"]
+
+_MODULES, _WEIGHTS = "modules.json", "model.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """A projection to fewer dimensions.
+
+    Attributes:
+        axes: Orthonormal axes `(d, D)`.
+    """
+
+    axes: NDArray[np.float32]
+
+    def project(self, encoder: Encoder) -> Encoder:
+        """Return an encoder with projected vectors."""
+        return _Projected(encoder, self.axes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Projected:
+    """An encoder with projected vectors."""
+
+    encoder: Encoder
+    axes: NDArray[np.float32]
+
+    def encode_query(self, texts: Sequence[str]) -> Embeddings:
+        """Embed queries: float32 `(N, d)`."""
+        return self.encoder.encode_query(texts) @ self.axes.T
+
+    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+        """Embed documents: float32 `(N, d)`."""
+        return self.encoder.encode_document(texts) @ self.axes.T
+
+
+def fit_basis(vectors: Tensor, dims: int) -> Basis:
+    """Return the first principal axes, without centring, of the full model's vectors.
+
+    Args:
+        vectors: Its vectors `(N, D)`.
+        dims: Number of axes d.
+
+    Raises:
+        CallError: There are not as many dimensions, or texts.
+    """
+    most = min(vectors.shape)
+    if not 0 < dims <= most:
+        raise CallError(
+            f"--dims {dims}: expected 1 to {most}, given {vectors.shape[1]} dimensions and {len(vectors)} texts"
+        )
+    _, axes = torch.linalg.eigh(vectors.T.double() @ vectors.double())
+    return Basis(axes.flip(1)[:, :dims].T.float().contiguous().numpy())
+
+
+def fold_basis(folder: Path, basis: Basis) -> None:
+    """Multiply the last map of a saved candidate, or the table of a static one, by a projection.
+
+    A normalization between the map and the projection would change no direction, so none is added.
+    """
+    modules = json.loads((folder / _MODULES).read_text(encoding="utf-8"))
+    maps = [module for module in modules if module["type"].rpartition(".")[2] == "Dense"]
+    axes = torch.from_numpy(basis.axes)
+    path = folder / (maps[-1]["path"] if maps else modules[0]["path"]) / _WEIGHTS
+    tensors = load_file(path)
+    save_file(_project_map(tensors, axes) if maps else _project_table(tensors, axes), path, metadata={"format": "pt"})
+    if maps:
+        config: dict[str, Any] = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        write_json(path.parent / "config.json", {**config, "out_features": len(axes)})
+
+
+def _project_map(tensors: dict[str, Tensor], axes: Tensor) -> dict[str, Tensor]:
+    """Return weight `(D, H)` and bias `(D,)` of a map after the projection."""
+    return {name: (axes @ tensor).contiguous() for name, tensor in tensors.items()}
+
+
+def _project_table(tensors: dict[str, Tensor], axes: Tensor) -> dict[str, Tensor]:
+    """Return a table of token vectors `(V, D)` after the projection."""
+    return {name: (tensor @ axes.T).contiguous() for name, tensor in tensors.items()}

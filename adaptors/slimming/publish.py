@@ -1,0 +1,67 @@
+"""The best candidate as a saved model: dimensions, weights, origin, card."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from surgery.saving.weights import store_weights
+
+from adaptors.slimming.dimensions import Basis, fold_basis
+from probe.models.info import ModelProfile
+from surgery.saving.files import PROVENANCE, write_json
+from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process
+from surgery.saving.origin import inherit
+from surgery.saving.save import save_folder
+
+__all__ = ["add_section", "publish", "stage", "weight_megabytes"]
+
+_CARD, _MADE = "README.md", "Made with encoder-surgery."
+
+
+def stage(source: Path, folder: Path, *, basis: Basis | None, weights: str, full: ModelProfile) -> None:
+    """Write the final files of a candidate to a new folder.
+
+    Args:
+        source: Its files after the training.
+        folder: The new folder.
+        basis: Projection to fewer dimensions, if any.
+        weights: Dtype of the saved tensors.
+        full: The full model, which the folder names as its origin.
+    """
+    shutil.copytree(source, folder)
+    if basis is not None:
+        fold_basis(folder, basis)
+    if weights != "float32":
+        store_weights(folder, weights)
+    facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    origin = {"from": full.source.hub_id or str(full.source.folder.resolve()), "revision": full.source.revision}
+    steps = {"steps": facts.get("steps", [])}
+    write_json(folder / PROVENANCE, {**facts, **origin, **inherit(full.source), **steps})
+
+
+def weight_megabytes(folder: Path) -> float:
+    """Return the size of a folder's weight files in megabytes (10^6 bytes)."""
+    return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
+
+
+def add_section(folder: Path, words: str, facts: dict[str, Any]) -> None:
+    """Add a section to a folder's model card, and facts to its record."""
+    card = (folder / _CARD).read_text(encoding="utf-8")
+    head, mark, tail = card.partition(_MADE)
+    (folder / _CARD).write_text(f"{head}{words.rstrip()}\n\n{mark}{tail}", encoding="utf-8")
+    known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    write_json(folder / PROVENANCE, {**known, "slim": facts})
+
+
+def publish(staged: Path, out: Path, *, force: bool) -> Path:
+    """Copy a staged folder to its destination, after checking it in a fresh process.
+
+    Raises:
+        CallError: The folder exists.
+        ModelError: It cannot be written, or gives other vectors there.
+    """
+    expected = embed_here(staged, False)
+    check: Callable[[Path], object] = lambda folder: compare(expected, embed_in_fresh_process(folder, False))  # noqa: E731
+    return save_folder(out, lambda folder: shutil.copytree(staged, folder, dirs_exist_ok=True), force, check=check)

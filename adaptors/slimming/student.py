@@ -1,0 +1,134 @@
+"""A candidate as a model: the cut with its nearest start, and its training in parts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from adaptors.encoders.description import TrainedOn
+from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
+from adaptors.finetuning.saved import Tuned, save_tuned
+from adaptors.healing.held_out import Agreement
+from adaptors.healing.lens import add_lens
+from adaptors.healing.start import choose_start
+from adaptors.healing.texts import HealTexts
+from adaptors.healing.trainer import HealedState, HealOptions, train_student
+from adaptors.slimming.candidate import Candidate
+from adaptors.training.pace import Budget
+from adaptors.training.trainer import is_fast
+from probe.encoding.chunk_states import Progress
+from probe.encoding.reader import LayerReader
+from surgery.cutting.cut import cut
+
+__all__ = ["Lesson", "Trained", "begin", "train"]
+
+# Texts that the lens of a start is fitted to, and that starts are compared on.
+_LENS_TEXTS, _START_TEXTS = 512, 192
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Everything that the trainings of a search share.
+
+    Attributes:
+        full: The full model.
+        texts: Texts with the full model's vectors.
+        seed: Random seed.
+        progress: Called at every step.
+    """
+
+    full: LayerReader
+    texts: HealTexts
+    seed: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of a part of a candidate's training.
+
+    Attributes:
+        steps: Number of training steps.
+        seconds: Time it took.
+        before: Agreement with the full model on held-out texts, before this part.
+        after: Agreement of the saved state.
+    """
+
+    steps: int
+    seconds: float
+    before: Agreement
+    after: Agreement
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> "Trained":
+        """Return the outcome from its record."""
+        return cls(values["steps"], values["seconds"], Agreement(**values["before"]), Agreement(**values["after"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def begin(
+    candidate: Candidate, lesson: Lesson, source: Path | None, *, has_time: Callable[[], bool]
+) -> TrainableEncoder:
+    """Return a candidate before its training: the cut with a lens, or with the full model's last blocks.
+
+    Args:
+        candidate: The candidate, with at least one block.
+        lesson: What its training shares with others.
+        source: Folder of the full model with a smaller vocabulary, if the candidate has one.
+        has_time: Returns whether another start may be tried.
+    """
+    model = lesson.full.loaded
+    student = open_trainable(cut(model if source is None else source, candidate.blocks))
+    train, _ = lesson.texts.hold_out(lesson.seed)
+    seed, report = lesson.seed, lesson.progress
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_fast()):
+        student = add_lens(student, _draw(train, seed, _LENS_TEXTS), tokens=None, seed=seed, progress=report)
+        sample = _draw(train, seed, _START_TEXTS)
+        choose_start(student, model.stack, sample, tokens=None, seed=seed, has_time=has_time, progress=report)
+    return student
+
+
+def _draw(texts: HealTexts, seed: int, count: int) -> HealTexts:
+    rows = np.random.default_rng(seed).permutation(len(texts.texts))[:count].tolist()
+    return HealTexts(tuple(texts.texts[row] for row in rows), texts.targets[rows], texts.seen)
+
+
+def train(
+    student: TrainableEncoder, lesson: Lesson, *, minutes: float, checkpoints: Path, out: Path, title: str
+) -> Trained:
+    """Train a candidate for some minutes and write it as a folder.
+
+    Args:
+        student: The candidate, changed in place.
+        lesson: What its training shares with others.
+        minutes: Time limit.
+        checkpoints: Folder of checkpoints, from which an interrupted training continues.
+        out: Output folder.
+        title: Heading of its model card.
+    """
+    began = time.monotonic()
+    options = HealOptions(
+        seed=lesson.seed,
+        bfloat16=is_fast(),
+        checkpoint_dir=checkpoints,
+        progress=lesson.progress,
+        budget=Budget(minutes),
+    )
+    state = train_student(student, lesson.texts, options)
+    trained = Trained(state.steps, time.monotonic() - began, state.before, state.after)
+    tuned = Tuned(student, TrainedOn("healed", lesson.texts.seen), title, "", _facts(lesson, state))
+    # Its vectors are checked when it is published.
+    save_tuned(tuned, out, True, check=lambda folder: None)
+    return trained
+
+
+def _facts(lesson: Lesson, state: HealedState) -> dict[str, Any]:
+    facts = {"teacher": lesson.full.model.source.name, "steps": state.steps, "kept": state.kept}
+    return {**facts, "held_out_texts": state.held_out, "before": asdict(state.before), "after": asdict(state.after)}

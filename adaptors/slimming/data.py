@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from adaptors.choosing.recommend import split_queries
-from adaptors.fitting.data import FitTexts, find_training
+from adaptors.fitting.data import FitSource, FitTexts, as_fit_texts
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.sampling import SampleSize, draw_key, sample
 from probe.data.texts import Texts
@@ -14,7 +13,6 @@ from probe.documents.passages import Passage
 from probe.documents.terms import TermTable
 from probe.errors import CallError
 from probe.formats.document import Block
-from probe.sources.loading import as_dataset
 
 __all__ = ["SlimData", "load_slim_data"]
 
@@ -43,11 +41,11 @@ class SlimData:
     basis: str
 
 
-def load_slim_data(data: str | Path | Dataset, documents: int) -> SlimData:
+def load_slim_data(data: FitSource, documents: int) -> SlimData:
     """Choose the texts of a search.
 
     Args:
-        data: A data set, or its name or path.
+        data: A data set, or its name or path; or one with its training or development split.
         documents: Number of documents of the judging sample.
 
     Returns:
@@ -57,9 +55,9 @@ def load_slim_data(data: str | Path | Dataset, documents: int) -> SlimData:
     Raises:
         CallError: There are neither enough queries nor enough documents to make some of.
     """
-    test = as_dataset(data)
+    given = as_fit_texts(data)
+    test, other = given.corpus, given.train
     refuse_images(test, "slim")
-    other = None if isinstance(data, Dataset) else find_training(str(data), test.split)
     if other is not None and len(other.queries) >= 2 * _FEWEST_QUERIES:
         seen, judging = split_queries(other)
         size = SampleSize(documents, _MOST_QUERIES)

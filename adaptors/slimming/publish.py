@@ -2,22 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from surgery.saving.weights import store_weights
-
+from adaptors.encoders.description import is_adapted
 from adaptors.slimming.dimensions import Basis, fold_basis
 from probe.models.info import ModelProfile
+from surgery.saving.cards import write_trained_card
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process
 from surgery.saving.origin import inherit
 from surgery.saving.save import save_folder
+from surgery.saving.weights import store_weights
 
 __all__ = ["add_section", "publish", "stage", "weight_megabytes"]
 
 _CARD, _MADE = "README.md", "Made with encoder-surgery."
+_SCORED = "Its scores are those of the table below; on other data, compare it with the\noriginal (`probe rank`)."
 
 
 def stage(source: Path, folder: Path, *, basis: Basis | None, weights: str, full: ModelProfile) -> None:
@@ -37,8 +39,19 @@ def stage(source: Path, folder: Path, *, basis: Basis | None, weights: str, full
         store_weights(folder, weights)
     facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     origin = {"from": full.source.hub_id or str(full.source.folder.resolve()), "revision": full.source.revision}
-    steps = {"steps": facts.get("steps", [])}
-    write_json(folder / PROVENANCE, {**facts, **origin, **inherit(full.source), **steps})
+    inherited = inherit(full.source)
+    steps = [*inherited["steps"], *_join_parts(facts.get("steps", []), name=full.source.name)]
+    write_json(folder / PROVENANCE, {**facts, **origin, **inherited, "steps": steps})
+
+
+def _join_parts(steps: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return training steps with the parts of one training as one, and the full model's name as its teacher."""
+    parts = [step for step in steps if step["did"] == "healed"]
+    others = [step for step in steps if step["did"] != "healed"]
+    if not parts:
+        return others
+    counts = {"steps": sum(part["steps"] for part in parts), "kept": sum(part["kept"] for part in parts)}
+    return [*others, {**parts[-1], **counts, "before": parts[0]["before"], "teacher": name}]
 
 
 def weight_megabytes(folder: Path) -> float:
@@ -46,11 +59,14 @@ def weight_megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
 
 
-def add_section(folder: Path, words: str, facts: dict[str, Any]) -> None:
+def add_section(folder: Path, words: str, facts: dict[str, Any], *, title: str) -> None:
     """Add a section to a folder's model card, and facts to its record."""
-    card = (folder / _CARD).read_text(encoding="utf-8")
-    head, mark, tail = card.partition(_MADE)
-    (folder / _CARD).write_text(f"{head}{words.rstrip()}\n\n{mark}{tail}", encoding="utf-8")
+    if is_adapted(folder):
+        write_trained_card(folder, title, words, scores=_SCORED)
+    else:
+        card = (folder / _CARD).read_text(encoding="utf-8")
+        head, mark, tail = card.partition(_MADE)
+        (folder / _CARD).write_text(f"{head}{words.rstrip()}\n\n{mark}{tail}", encoding="utf-8")
     known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     write_json(folder / PROVENANCE, {**known, "slim": facts})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from adaptors.fitting.data import FitSource
 from adaptors.healing.texts import gather_heal_texts
 from adaptors.slimming.candidate import ModelSizes, list_candidates
 from adaptors.slimming.card import card_section
@@ -27,7 +28,6 @@ from adaptors.slimming.timing import Timing, fast_depths, time_models
 from adaptors.slimming.verdict import list_unmet, take_test
 from adaptors.slimming.vocabulary import Vocabulary
 from adaptors.slimming.work import WorkFolder
-from probe.data.dataset import Dataset
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, check_number
@@ -75,7 +75,7 @@ class SlimOptions:
 
 def slim(
     model: str | Path = "minilm",
-    data: str | Path | Dataset = "docstrings",
+    data: FitSource = "docstrings",
     goal: Goal | None = None,
     *,
     out: str | Path | None = None,
@@ -88,7 +88,8 @@ def slim(
 
     Args:
         model: The full model: alias, hub id or folder.
-        data: Data set with the documents to train on, and queries to test with; or its name or path.
+        data: Data set with the documents to train on, and queries to test with; or its name or path; or one with its
+            training or development split, as `FitTexts`.
         goal: Quality to keep, or time or size to stay within; default: keep 95 %.
         out: Output folder; None to save nothing.
         options: Time, dimension and dtype of the result.
@@ -113,7 +114,7 @@ class _Slimming:
     """A search with its arguments."""
 
     model: str
-    data: str | Path | Dataset
+    data: FitSource
     goal: Goal
     options: SlimOptions
     settings: RunOptions
@@ -183,7 +184,8 @@ class _Slimming:
         if out is None or not (result.is_met or self.options.force):
             return result
         facts = {"goal": asdict(self.goal), "met": result.is_met, "unmet": result.settings["unmet"]}
-        add_section(staged, card_section(result, best), facts)
+        title = f"{full.model.source.name}, {best.candidate}"
+        add_section(staged, card_section(result, best), facts, title=title)
         publish(staged, out, force=self.options.force)
         work.delete()
         return replace(result, folder=str(out))

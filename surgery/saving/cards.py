@@ -56,11 +56,12 @@ _TRAINED_CARD = """{metadata}
 
 {usage}
 
-Made with encoder-surgery. No score was measured when the model was saved: compare it with the original
-(`probe rank`) before you rely on it.
+Made with encoder-surgery. {scores}
 
 {words}
 """
+
+_UNSCORED = "No score was measured when the model was saved: compare it with the original\n(`probe rank`) before you rely on it."
 
 _USAGE = """```python
 from sentence_transformers import SentenceTransformer{needs}
@@ -95,7 +96,7 @@ def _is_own(kind: str) -> bool:
     return kind.startswith(("surgery.", "adaptors."))
 
 
-def write_trained_card(folder: Path, title: str, words: str, *, towers: bool = False) -> None:
+def write_trained_card(folder: Path, title: str, words: str, *, towers: bool = False, scores: str = _UNSCORED) -> None:
     """Rewrite README.md of a folder saved by this package after its weights were trained.
 
     Args:
@@ -103,6 +104,7 @@ def write_trained_card(folder: Path, title: str, words: str, *, towers: bool = F
         title: Heading.
         words: Section on the training, in Markdown.
         towers: Whether it is a two-tower model.
+        scores: Sentence on the scores that were measured.
     """
     origin = read_origin(folder)
     settings = read_settings(folder, "config_sentence_transformers.json")
@@ -117,6 +119,7 @@ def write_trained_card(folder: Path, title: str, words: str, *, towers: bool = F
         ),
         steps="\n".join(f"{number}. {_tell(step)}" for number, step in enumerate(origin.steps, start=1)),
         usage=usage(any(_is_own(module["type"]) for module in modules), towers),
+        scores=scores,
         words=words.rstrip(),
     )
     (folder / _CARD_FILE).write_text(text, encoding="utf-8")

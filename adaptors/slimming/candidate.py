@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from adaptors.slimming.goal import Goal
 from probe.errors import CallError
 from probe.models.loaded import LoadedModel
@@ -45,7 +47,7 @@ class ModelSizes:
 
     Attributes:
         depth: Number of blocks of the full model.
-        parameters: Parameters up to every layer, embeddings included `(depth + 1,)`.
+        parameters: Parameters of a cut at every layer, with all that a cut does not remove `(depth + 1,)`.
         tokens: Number of rows of its table of word embeddings.
         token_width: Length of such a row.
         width: Dimension of the blocks' states.
@@ -65,9 +67,11 @@ class ModelSizes:
     def of(cls, model: LoadedModel, bytes_each: int) -> "ModelSizes":
         """Return the sizes of a full model."""
         words = model.module.get_input_embeddings().weight  # type: ignore[operator]
+        whole: nn.Module = model.module if model.pipeline is None else model.pipeline
+        beside = sum(one.numel() for one in whole.parameters()) - model.parameters[-1]
         return cls(
             model.depth,
-            tuple(model.parameters),
+            tuple(count + beside for count in model.parameters),
             len(words),
             words.shape[1],
             model.width,

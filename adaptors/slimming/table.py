@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from surgery.speed import Speed
-
 from adaptors.slimming.candidate import ModelSizes
 from adaptors.slimming.choice import pareto_front
 from adaptors.slimming.result import FULL, WINNER, SlimRow
@@ -13,6 +11,7 @@ from adaptors.slimming.verdict import FinalTest
 from probe.encoding.reader import LayerReader
 from probe.metrics.significance import Scores
 from probe.results.leaderboard import Row
+from surgery.speed import Speed
 
 __all__ = ["build_rows"]
 
@@ -42,7 +41,7 @@ def build_rows(
     """
     ordered = sorted(attempts, key=lambda one: -sizes.count(one.candidate))
     estimates = [1.0, *(float(one.scores.mean() / reference.mean()) for one in ordered)]
-    counts = [full.model.parameters[-1], *(sizes.count(one.candidate) for one in ordered)]
+    counts = [sizes.parameters[-1], *(sizes.count(one.candidate) for one in ordered)]
     front = pareto_front(counts, estimates)
     first = SlimRow(
         model=f"{full.model.source.name} (full model)",

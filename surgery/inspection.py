@@ -13,12 +13,14 @@ from rich.table import Table
 from probe.encoding.opening import Openable, as_model
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
+from probe.io.model_files import weight_files
 from probe.layers.hookpoint import TOWERS
 from probe.models.loaded import LoadedModel
 from probe.models.options import LoadOptions
 from probe.models.tokenization import Role
 from probe.models.tower_loading import LoadedTower
 from surgery.saving.fresh_process import draw_images
+from surgery.saving.weights import stored_dtypes
 
 __all__ = ["SAMPLE_TOKENS", "CutCost", "Inspection", "inspect_model", "inspection_lines", "inspection_table"]
 
@@ -71,6 +73,8 @@ class Inspection:
         projection: Modules between a tower's pooled state and its embedding; empty for a single-tower model.
         unread: Modules that no layer needs, such as a pooler.
         embedding_share: Share of the parameters outside the blocks.
+        file_bytes: Size of its weight files in bytes; None for a model in memory.
+        file_dtypes: Dtypes of the floating-point weights in them.
         cuts: Costs of a cut after each layer, from layer 0.
     """
 
@@ -88,6 +92,8 @@ class Inspection:
     projection: tuple[str, ...]
     unread: tuple[str, ...]
     embedding_share: float
+    file_bytes: int | None
+    file_dtypes: tuple[str, ...]
     cuts: tuple[CutCost, ...]
 
 
@@ -111,6 +117,7 @@ def inspect_model(model: Openable, options: LoadOptions | None = None) -> Inspec
 def _inspect(model: LoadedModel) -> Inspection:
     times = _measure(model)
     norm = model.stack.final_norm
+    files = weight_files(model.source.folder) if model.source.folder.is_dir() else []
     return Inspection(
         name=model.source.name,
         tower=model.tower,
@@ -123,6 +130,8 @@ def _inspect(model: LoadedModel) -> Inspection:
         norm_policy="no final norm" if norm is None else f"{type(norm).__name__}, applied at every depth",
         **_describe_module(model),
         embedding_share=model.parameters[0] / model.parameters[-1],
+        file_bytes=sum(path.stat().st_size for path in files) or None,
+        file_dtypes=stored_dtypes(files),
         cuts=tuple(_cost(layer, model.parameters, times) for layer in range(model.depth + 1)),
     )
 
@@ -198,6 +207,7 @@ def inspection_lines(found: Inspection) -> list[str]:
         f"norm: {found.norm_policy}; modules used by no layer: {', '.join(found.unread) or 'none'}",
         *_tower_lines(found),
         _input_line(found),
+        *_file_lines(found),
         "block: parameters of the layer's block, with its share of the full model's time; cut here: parameters of a "
         f"model cut after the layer, with its size and savings; MB in float32; ms per {_unit(found)}, in a batch",
     ]
@@ -218,6 +228,12 @@ def _input_line(found: Inspection) -> str:
     if found.tower == "image":
         return f"{line} per image"
     return f"{line}; prompts: query {found.query_prompt!r}, document {found.document_prompt!r}"
+
+
+def _file_lines(found: Inspection) -> list[str]:
+    if found.file_bytes is None:
+        return []
+    return [f"weight files: {found.file_bytes / 1e6:.1f} MB in {' and '.join(found.file_dtypes)}"]
 
 
 def _unit(found: Inspection) -> str:

@@ -35,6 +35,7 @@ from surgery.saving.files import write_json, write_modules
 from surgery.saving.fresh_process import check_encoder_here
 from surgery.saving.heads import OutputHead
 from surgery.saving.save import save_folder, write_model
+from surgery.saving.weights import check_dtype, store_weights
 
 __all__ = ["About", "SavedAdaptor", "is_plain_model", "open_adapted", "save_adapted"]
 
@@ -73,6 +74,7 @@ def save_adapted(
     about: About,
     force: bool = False,
     check: Callable[[Path], object] | None = None,
+    weights_dtype: str | None = None,
 ) -> Path:
     """Save an encoder with an adaptor.
 
@@ -88,14 +90,17 @@ def save_adapted(
         force: Replace a folder written by an earlier save.
         check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
             load the folder in this process and compare its vectors with the encoder's.
+        weights_dtype: Store all weights in `float32`, `float16` or `bfloat16`; default: as the originals' files do, and
+            the adaptor in float32. The model is loaded in float32 all the same.
 
     Returns:
         The folder.
 
     Raises:
-        CallError: The folder exists.
-        ModelError: The files cannot be written.
+        CallError: The folder exists, or the dtype is unknown.
+        ModelError: The files cannot be written, or float16 cannot hold the weights.
     """
+    check_dtype(weights_dtype)
     check_type("encoder", encoder, AdaptedEncoder)
     if [point.layer_pooling[0] for point in encoder.points] == [0]:
         raise CallError(f"'{encoder}' is layer 0, the embeddings only, not an encoder: adapt layer 1 or higher")
@@ -103,7 +108,15 @@ def save_adapted(
     trust = not is_plain_model(encoder) or any(reader.model.trust for reader in readers)
     exact = all(reader.model.dtype == torch.float32 for reader in readers)
     compare = check or (lambda folder: check_encoder_here(folder, model, trust, exact=exact))
-    return save_folder(Path(out), lambda folder: _write(encoder, readers, folder, about=about), force, check=compare)
+
+    def write(folder: Path) -> None:
+        """Write the folder, with its weights in the dtype."""
+        members = _write(encoder, readers, folder, about=about)
+        # Before the description, which has the hash of the weights.
+        store_weights(folder, weights_dtype)
+        _write_description(encoder, members, folder, about=about)
+
+    return save_folder(Path(out), write, force, check=compare)
 
 
 def is_plain_model(encoder: AdaptedEncoder) -> bool:
@@ -111,7 +124,8 @@ def is_plain_model(encoder: AdaptedEncoder) -> bool:
     return len(encoder.points) == 1 and encoder.points[0].layer_pooling[0] > 0 and is_plain(encoder.module)
 
 
-def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path, *, about: About) -> None:
+def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path, *, about: About) -> list[Path]:
+    """Write an encoder without its description; return the folders of its models."""
     points, top = encoder.points, top_modules(encoder.module, encoder.dim)
     words = _describe_training(encoder, about.dataset)
     if len(points) == 1 and points[0].layer_pooling[0] > 0:
@@ -124,6 +138,11 @@ def _write(encoder: AdaptedEncoder, readers: Sequence[LayerReader], folder: Path
         paths = write_modules(folder, [FUSED_MODULE, *(module.type for module in top), "Normalize"])
         for module, path in zip(top, paths[1:], strict=False):
             module.write(path)
+    return members
+
+
+def _write_description(encoder: AdaptedEncoder, members: Sequence[Path], folder: Path, *, about: About) -> None:
+    top = top_modules(encoder.module, encoder.dim)
     description = SavedDescription(
         kind=encoder.adaptor.kind,
         labels=encoder.adaptor.labels,

@@ -22,6 +22,7 @@ from surgery.saving.cards import write_trained_card
 from surgery.saving.files import write_json
 from surgery.saving.origin import add_step
 from surgery.saving.save import save_folder
+from surgery.saving.weights import VectorChange, check_dtype, forget_weights, store_weights
 
 __all__ = ["TrainingResult", "Tuned", "check_trained", "save_tuned", "trained_files"]
 
@@ -64,21 +65,23 @@ class TrainingResult:
         """The trained encoder."""
         return self.tuned.encoder.model
 
-    def save(self, out: str | Path, *, force: bool = False) -> Path:
+    def save(self, out: str | Path, *, force: bool = False, weights_dtype: str | None = None) -> Path:
         """Save the encoder, after checking in a fresh process that the folder gives the same vectors.
 
         Args:
             out: Output folder; it is written completely or not at all.
             force: Overwrite the folder of an earlier save.
+            weights_dtype: Store the weights in `float16` or `bfloat16`; default: in float32, as trained. The model is
+                loaded in float32 all the same.
 
         Returns:
             The folder.
 
         Raises:
-            CallError: The folder exists.
-            ModelError: The files cannot be written, or give other vectors.
+            CallError: The folder exists, or the dtype is unknown.
+            ModelError: The files cannot be written, or give other vectors, or float16 cannot hold the weights.
         """
-        return save_tuned(self.tuned, Path(out), force)
+        return save_tuned(self.tuned, Path(out), force, weights_dtype=weights_dtype)
 
     def plot(self, file: str | Path) -> None:
         """Plot a sample's similarities before and after the training.
@@ -92,7 +95,14 @@ class TrainingResult:
         similarity_map(before, after, Path(file), sides=self.sides)
 
 
-def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], object] | None = None) -> Path:
+def save_tuned(
+    tuned: Tuned,
+    out: Path,
+    force: bool,
+    *,
+    check: Callable[[Path], object] | None = None,
+    weights_dtype: str | None = None,
+) -> Path:
     """Save a trained encoder in the layout of the original; arguments, result and errors as for `save_folder`.
 
     Without `check`, the folder is loaded in a fresh process and has to give the same vectors.
@@ -101,10 +111,11 @@ def save_tuned(tuned: Tuned, out: Path, force: bool, *, check: Callable[[Path], 
         ModelError: In addition: the encoder does not match its folder.
     """
     compare = check or (lambda folder: check_trained(tuned.encoder, folder))
-    return save_folder(out, lambda folder: _write(tuned, folder), force, check=compare)
+    check_dtype(weights_dtype)
+    return save_folder(out, lambda folder: _write(tuned, folder, weights_dtype), force, check=compare)
 
 
-def check_trained(encoder: TrainableEncoder, folder: Path) -> None:
+def check_trained(encoder: TrainableEncoder, folder: Path) -> VectorChange:
     """Load the saved folder of a trained encoder in a fresh process and compare its vectors.
 
     Raises:
@@ -112,18 +123,20 @@ def check_trained(encoder: TrainableEncoder, folder: Path) -> None:
     """
     model = cast(Encoder, encoder.model)
     if encoder.is_paired:
-        fresh_process.check_pair(folder, model, model)
-    else:
-        fresh_process.check_encoder(folder, model, not encoder.is_plain)
+        return fresh_process.check_pair(folder, model, model)
+    return fresh_process.check_encoder(folder, model, not encoder.is_plain)
 
 
-def _write(tuned: Tuned, folder: Path) -> None:
+def _write(tuned: Tuned, folder: Path, weights_dtype: str | None) -> None:
     shutil.copytree(tuned.encoder.folder, folder, dirs_exist_ok=True)
     for path, values in trained_files(tuned.encoder, folder).items():
         save_file(values, path, metadata={"format": "pt"})
     for part in dict.fromkeys(tower.folder for tower in tuned.encoder.towers):
         _say_float32(folder / part / "config.json")
+    forget_weights(folder)
     _add_steps(tuned, folder)
+    # Before the description, which has the hash of the weights.
+    store_weights(folder, weights_dtype)
     _describe(tuned, folder)
     write_trained_card(folder, tuned.title, tuned.words, towers=tuned.encoder.is_paired)
 

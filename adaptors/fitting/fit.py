@@ -55,6 +55,7 @@ class FittedModel(AdaptedModel):
         force: bool = False,
         options: LoadOptions = EXACT,
         words: str = "",
+        weights_dtype: str | None = None,
         check: Callable[[Path, AdaptedModel], object] | None = None,
     ) -> Path:
         """Save a model for `load_encoder`; a linear adaptor on one hookpoint loads without this package, too.
@@ -64,6 +65,8 @@ class FittedModel(AdaptedModel):
             force: Replace a folder written by an earlier save.
             options: How to load the models that are written.
             words: Text for the model card after the scores.
+            weights_dtype: Store all weights in `float32`, `float16` or `bfloat16`; default: as the originals' files do,
+                and the adaptor in float32. The model is loaded in float32 all the same.
             check: Called with the finished folder and the model before the folder is renamed to `out`; if it raises,
                 nothing is saved. Default: load the folder in this process and compare its vectors.
 
@@ -71,8 +74,8 @@ class FittedModel(AdaptedModel):
             The folder.
 
         Raises:
-            CallError: The folder exists.
-            ModelError: The files cannot be written.
+            CallError: The folder exists, or the dtype is unknown.
+            ModelError: The files cannot be written, or float16 cannot hold the weights.
         """
         model = self.open(options)
         about = About(self.board.settings["dataset"]["name"], card_section(self.board) + words)
@@ -83,6 +86,7 @@ class FittedModel(AdaptedModel):
             about=about,
             force=force,
             check=None if check is None else (lambda folder: check(folder, model)),
+            weights_dtype=weights_dtype,
         )
 
 

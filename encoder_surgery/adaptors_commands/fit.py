@@ -81,6 +81,7 @@ def fit(
     loading: option.EncodeFlags,
     store: option.StoreFlags,
     force: option.Force = False,
+    weights_dtype: option.WeightsDtype = None,
 ) -> None:
     """Fit one adaptor, without labels by default, and save it with its encoder; prints the folder.
 
@@ -115,6 +116,7 @@ def fit(
         drop_same_id=data.drop_same_id,
         limit=data.size,
         metric=data.metric,
+        weights_dtype=weights_dtype,
     )
     fit_and_save(request, loading.load_options())
 

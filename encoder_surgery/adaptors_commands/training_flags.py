@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import typer
-
 from encoder_surgery.shell.app import flag
-from encoder_surgery.shell.options import Force
+from encoder_surgery.shell.options import Force, WeightsDtype
 from encoder_surgery.shell.output import check_file, check_plot, say, write_file
 from encoder_surgery.shell.panels import MAIN_PANEL
+from encoder_surgery.shell.save_model import say_saved
 
 if TYPE_CHECKING:
     from adaptors.finetuning.saved import TrainingResult
@@ -37,6 +36,7 @@ class TrainingOutput:
     log: Annotated[Path | None, flag("Training metrics, one JSON object per line (.jsonl).")] = None
     plot: Annotated[Path | None, flag("Plot of a batch's similarities before and after (needs the extra plot).")] = None
     force: Force = False
+    weights_dtype: WeightsDtype = None
 
     def check(self, out: Path) -> None:
         """Check, before the work, that the files and folders can be written."""
@@ -57,8 +57,8 @@ class TrainingOutput:
         if self.plot is not None:
             write_file(self.plot, result.plot)
         say(f"saving {out} and checking it in a fresh process")
-        result.save(out, force=self.force)
+        result.save(out, force=self.force, weights_dtype=self.weights_dtype)
         spec = shlex.quote(str(out))
         is_pair = result.tuned.encoder.is_paired
         say(f"compare: {f'probe layers {spec}@image' if is_pair else f'probe rank {beside} {spec}'} -d DATASET")
-        typer.echo(out)
+        say_saved(out)

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from adaptors.fitting.options import TrainOptions
 from encoder_surgery.shell.datasets import load_all, show_set_scores
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.save_model import say_saved
 from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ class FitRequest:
         drop_same_id: Whether a document with the query's id is dropped even if its text differs.
         limit: The sample of each data set; default: all of it.
         metric: Metric of the table's order.
+        weights_dtype: Dtype of the saved weights; default: the original's.
     """
 
     kind: str
@@ -58,6 +58,7 @@ class FitRequest:
     drop_same_id: bool = False
     limit: "SampleSize | None" = None
     metric: str = "ndcg@10"
+    weights_dtype: str | None = None
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
@@ -90,9 +91,10 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
         force=request.force,
         options=replace(options, dtype="float32", device="cpu"),
         words=epochs_section(encoder.epochs),
+        weights_dtype=request.weights_dtype,
         check=lambda folder, model: check_encoder(folder, model, trust),
     )
-    typer.echo(request.out)
+    say_saved(request.out)
 
 
 def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":

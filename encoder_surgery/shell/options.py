@@ -110,6 +110,10 @@ Device = Annotated[str, flag("auto, cpu, cuda, cuda:1, mps.")]
 MaxTokens = Annotated[int | None, flag("Maximum length in tokens; default: the model's own.")]
 OutFolder = Annotated[Path, flag("Output folder.", "--out", "-o")]
 Force = Annotated[bool, flag("Overwrite existing output.", "--force")]
+WeightsDtype = Annotated[
+    Literal["float32", "float16", "bfloat16"] | None,
+    flag("Dtype of the saved weights, which are loaded in float32 all the same; default: as they are."),
+]
 Labels = Annotated[Literal["none", "train", "dev"], flag("Split whose relevance labels networks may be trained on.")]
 Steps = Annotated[int, flag("Maximum training steps of a network.", min=1, max=1_000_000)]
 

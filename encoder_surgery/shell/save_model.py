@@ -11,7 +11,7 @@ from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.completion import complete_datasets
 from encoder_surgery.shell.datasets import SampleFlags, load_all, rank_each, show_set_scores
 from encoder_surgery.shell.idle import Idle
-from encoder_surgery.shell.options import DropSameId, Force, MetricName, Seed, Similarity, StoreFlags
+from encoder_surgery.shell.options import DropSameId, Force, MetricName, Seed, Similarity, StoreFlags, WeightsDtype
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Score = Callable[[Dataset, RunOptions], Leaderboard]
 
-__all__ = ["NO_SCORING", "CardFlags", "FolderFlags", "make_and_save", "name_folder", "refuse_for_tower"]
+__all__ = ["NO_SCORING", "CardFlags", "FolderFlags", "make_and_save", "name_folder", "refuse_for_tower", "say_saved"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class FolderFlags:
         Path | None, flag("Output folder; default: named after the model.", "--out", "-o", panel=MAIN_PANEL)
     ] = None
     force: Force = False
+    weights_dtype: WeightsDtype = None
 
 
 def refuse_for_tower(model: str, options: dict[str, object]) -> None:
@@ -115,6 +116,15 @@ def refuse_for_tower(model: str, options: dict[str, object]) -> None:
             f"{given[0]} needs a single-tower model, and '{model}' is one of two towers: remove it; probe layers "
             "scores the layers of a tower"
         )
+
+
+def say_saved(out: Path) -> None:
+    """Print a saved folder, and on stderr what the dtype of its weights changes, if one was given."""
+    from surgery.saving.weights import describe_weights
+
+    if line := describe_weights(out):
+        say(line)
+    typer.echo(out)
 
 
 def name_folder(model: str) -> str:
@@ -133,7 +143,7 @@ def make_and_save(
     card: CardFlags,
     splits: Sequence[str] | None,
     pooling: str | None,
-    force: bool,
+    folder: FolderFlags,
     trust: bool,
 ) -> "CutModel":
     """Cut a model, score it, save it, check it in a fresh process, print its folder, and return it.
@@ -145,7 +155,7 @@ def make_and_save(
         card: Data sets and scoring options, if any.
         splits: Splits of the data sets, as given.
         pooling: Pooling of the saved model; default: its own.
-        force: Replace a folder written by an earlier save.
+        folder: Whether to replace a folder written by an earlier save, and the dtype of the weights.
         trust: Whether code in the model's folder may run.
     """
     from probe.encoding.hookpoints import select_hookpoints
@@ -155,7 +165,7 @@ def make_and_save(
     from surgery.saving.save import check_out, save
     from surgery.saving.towers import check_head
 
-    check_out(out, force)
+    check_out(out, folder.force)
     if pooling and pooling != HEAD:
         check_pooling(pooling)
     store = card.open()
@@ -165,6 +175,13 @@ def make_and_save(
     if isinstance(changed, CutTower):
         check_head(changed, finish)
     say(f"saving {out} and checking it in a fresh process")
-    save(changed, out, finish, force=force, check=lambda folder: check_saved(folder, changed, finish, trust=trust))
-    typer.echo(out)
+    save(
+        changed,
+        out,
+        finish,
+        force=folder.force,
+        check=lambda made: check_saved(made, changed, finish, trust=trust),
+        weights_dtype=folder.weights_dtype,
+    )
+    say_saved(out)
     return changed

@@ -58,7 +58,7 @@ def cut(
         if not card.dataset:
             raise CallError("--lens is fitted to the texts of a data set: add --dataset, such as -d docstrings")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
-        _fit_lens(spec, split, out, force=folder.force, card=card, loading=loading)
+        _fit_lens(spec, split, out, folder=folder, card=card, loading=loading)
         heal = shlex.join(["adaptors", "heal", str(out), *(part for name in card.dataset for part in ("-d", name))])
         say(f"to recover more of the full model's quality, train it towards the full model's vectors: {heal}")
         return
@@ -71,7 +71,7 @@ def cut(
         card=card,
         splits=split,
         pooling=pooling,
-        force=folder.force,
+        folder=folder,
         trust=loading.trust_remote_code,
     )
     if len(changed.blocks) < changed.original_depth:
@@ -87,7 +87,7 @@ def _warn_of_head(changed: "CutModel") -> None:
 
 
 def _fit_lens(
-    spec: str, splits: list[str] | None, out: Path, *, force: bool, card: CardFlags, loading: option.PromptFlags
+    spec: str, splits: list[str] | None, out: Path, *, folder: FolderFlags, card: CardFlags, loading: option.PromptFlags
 ) -> None:
     """Fit a lens on the data sets of the card, jointly, and save it with the cut."""
     from adaptors.fitting.options import TrainOptions
@@ -100,7 +100,8 @@ def _fit_lens(
         datasets=card.dataset or (),
         splits=splits,
         out=out,
-        force=force,
+        force=folder.force,
+        weights_dtype=folder.weights_dtype,
         store=card.open(),
         training=TrainOptions(seed=card.seed),
         similarity=card.similarity,

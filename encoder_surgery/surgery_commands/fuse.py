@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.completion import complete_specs
@@ -12,7 +10,7 @@ from encoder_surgery.shell.idle import refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.positional import positional
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.save_model import NO_SCORING, CardFlags, FolderFlags, name_folder
+from encoder_surgery.shell.save_model import NO_SCORING, CardFlags, FolderFlags, name_folder, say_saved
 from probe.errors import CallError
 from probe.layers.hookpoint import split_fusion, split_spec
 
@@ -77,8 +75,15 @@ def fuse(
         ),
     )
     say(f"saving {out} and checking it in a fresh process")
-    save(model, out, force=folder.force, check=lambda made: check_encoder(made, model, trust=True), scores=scores)
-    typer.echo(out)
+    save(
+        model,
+        out,
+        force=folder.force,
+        check=lambda made: check_encoder(made, model, trust=True),
+        scores=scores,
+        weights_dtype=folder.weights_dtype,
+    )
+    say_saved(out)
 
 
 def _check_tuning(tune: bool, weights: str | None, split: str | None, *, datasets: list[str] | None) -> None:

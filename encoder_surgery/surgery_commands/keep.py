@@ -53,7 +53,7 @@ def keep(
         card=card,
         splits=split,
         pooling=pooling,
-        force=folder.force,
+        folder=folder,
         trust=loading.trust_remote_code,
     )
     if len(changed.blocks) < changed.original_depth and not split_tower(model)[1]:

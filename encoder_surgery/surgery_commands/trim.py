@@ -5,15 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.completion import complete_datasets
 from encoder_surgery.shell.idle import refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
-from encoder_surgery.shell.save_model import NO_SCORING, CardFlags, FolderFlags, name_folder, refuse_for_tower
+from encoder_surgery.shell.save_model import (
+    NO_SCORING,
+    CardFlags,
+    FolderFlags,
+    name_folder,
+    refuse_for_tower,
+    say_saved,
+)
 
 if TYPE_CHECKING:
     from probe.data.dataset import Dataset
@@ -70,8 +75,9 @@ def trim(
         force=folder.force,
         check=lambda made: check_trimmed(made, trimmed, fresh=True),
         scores=scores,
+        weights_dtype=folder.weights_dtype,
     )
-    typer.echo(out)
+    say_saved(out)
     say(f"measure it on your data with {shlex.join(['probe', 'rank', model, str(out)])} --dataset D")
 
 

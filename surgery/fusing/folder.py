@@ -23,6 +23,7 @@ from surgery.saving.heads import OutputHead
 from surgery.saving.origin import join_origins
 from surgery.saving.save import save as save_cut
 from surgery.saving.save import save_folder, write_model
+from surgery.saving.weights import VectorChange, check_dtype, store_weights
 from surgery.vocabulary.model import TrimmedModel
 from surgery.vocabulary.save import check_trimmed, write_trimmed_model
 
@@ -66,6 +67,7 @@ def save(
     force: bool = False,
     check: Callable[[Path], object] | None = None,
     scores: str = "",
+    weights_dtype: str | None = None,
 ) -> Path:
     """Save a model as a folder that sentence-transformers loads.
 
@@ -78,22 +80,36 @@ def save(
             load the folder in this process and compare its vectors with the model's.
         scores: Retrieval scores of a fused or trimmed model, in Markdown, for its card; those of a cut model are in its
             head.
+        weights_dtype: Store the weights in `float32`, `float16` or `bfloat16`; default: as the original's files do.
+            The model is loaded in float32 all the same.
 
     Returns:
         The folder.
 
     Raises:
-        CallError: The folder exists, or the model has no pooling and none was given.
-        ModelError: The files cannot be written.
+        CallError: The folder exists, the model has no pooling and none was given, or the dtype is unknown.
+        ModelError: The files cannot be written, or float16 cannot hold the weights.
     """
     check_type("model", model, CutModel | FusedModel | TrimmedModel, expected="the result of cut, keep, fuse or trim")
     if isinstance(model, CutModel):
-        return save_cut(model, Path(out), head, force=force, check=check)
+        return save_cut(model, Path(out), head, force=force, check=check, weights_dtype=weights_dtype)
+    check_dtype(weights_dtype)
+
+    def write(folder: Path) -> None:
+        """Write the folder, with its weights in the dtype."""
+        if isinstance(model, TrimmedModel):
+            write_trimmed_model(model, folder, scores)
+        else:
+            write_fused(model, folder, scores=scores)
+        store_weights(folder, weights_dtype)
+
+    return save_folder(Path(out), write, force, check=check or (lambda folder: _check(folder, model)))
+
+
+def _check(folder: Path, model: FusedModel | TrimmedModel) -> VectorChange:
     if isinstance(model, TrimmedModel):
-        compare = check or (lambda folder: check_trimmed(folder, model))
-        return save_folder(Path(out), lambda folder: write_trimmed_model(model, folder, scores), force, check=compare)
-    compare = check or (lambda folder: check_encoder_here(folder, model, True, exact=_is_exact(model)))
-    return save_folder(Path(out), lambda folder: write_fused(model, folder, scores=scores), force, check=compare)
+        return check_trimmed(folder, model)
+    return check_encoder_here(folder, model, True, exact=_is_exact(model))
 
 
 def _is_exact(model: FusedModel) -> bool:

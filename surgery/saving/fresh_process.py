@@ -27,6 +27,7 @@ from surgery.cutting.blocks import CutModel
 from surgery.cutting.towers import CutTower
 from surgery.saving.heads import OutputHead
 from surgery.saving.model import scales
+from surgery.saving.weights import VectorChange, is_rounded
 
 __all__ = [
     "check_encoder",
@@ -44,12 +45,18 @@ __all__ = [
 _TOLERANCE = 1e-5
 # The same for a model that computes in half precision in memory; saved models compute in float32.
 _HALF_TOLERANCE = 5e-2
+# For weights stored in half precision: the smallest cosine after the mean vector is subtracted.
+_LEAST_COSINE = 0.99
 
 _SAMPLES = (
     "a",
     "What does the fifth layer know?",
     "Encoders are stacks of blocks; each one reads what the one before it wrote.",
     "Water boils at 100 degrees Celsius at sea level, and at lower temperatures on mountains. " * 40,
+    "def area(radius): return 3.14159 * radius ** 2",
+    "Die Katze schläft auf dem warmen Dach.",
+    "Order 4711, 2021-05-17: 3 x A4 paper at 12.90 EUR",
+    "The committee, which had met twice before, could not agree on a date.",
 )
 
 _CHILD = """
@@ -79,7 +86,7 @@ def _embed_samples(model: Encoder) -> Embeddings:
     return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
 
-def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool = False) -> None:
+def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool = False) -> VectorChange:
     """Load a saved folder in a separate process and compare its vectors with the model's.
 
     Args:
@@ -88,30 +95,32 @@ def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool 
         head: Pooling and modules after its blocks.
         trust: Allow code in the folder to run, as it was allowed for the original.
 
+    Returns:
+        How far the vectors differ.
+
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
     if isinstance(model, CutTower):
         # The other tower must give the same vectors as in the original.
         towers = {tower.tower: _last_layer(tower, str(tower.pooling)) for tower in (model, load_other(model))}
-        check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=partial(_as_saved, model))
-        return
+        return check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=partial(_as_saved, model))
     # The vectors of a model that changes itself in its forward depend on the texts it has seen.
     found = embed_in_fresh_process(folder, trust, twice=model.stack.restless)
-    compare(_expected(model, head), found)
+    return compare(folder, _expected(model, head), found)
 
 
-def check_here(folder: Path, model: CutModel, head: OutputHead) -> None:
+def check_here(folder: Path, model: CutModel, head: OutputHead) -> VectorChange:
     """Load a saved folder in this process and compare its vectors with the model's, like `check_saved`.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
     if isinstance(model, CutTower):
-        check_saved(folder, model, head)
-        return
+        return check_saved(folder, model, head)
     found = embed_here(folder, model.trust)
-    compare(_expected(model, head), found, _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE)
+    tolerance = _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE
+    return compare(folder, _expected(model, head), found, tolerance=tolerance)
 
 
 def _expected(model: CutModel, head: OutputHead) -> Embeddings:
@@ -134,7 +143,7 @@ def check_pair(
     *,
     trust: bool = False,
     as_saved: Callable[[Embeddings], Embeddings] = lambda vectors: vectors,
-) -> None:
+) -> VectorChange:
     """Load a saved two-tower model in a separate process and compare its vectors with those of two encoders.
 
     Args:
@@ -150,19 +159,19 @@ def check_pair(
     with tempfile.TemporaryDirectory() as scratch:
         files = draw_images(Path(scratch))
         expected = np.concatenate([_embed_samples(texts), images.encode_document(files)])
-        compare(as_saved(expected), embed_in_fresh_process(folder, trust, files))
+        return compare(folder, as_saved(expected), embed_in_fresh_process(folder, trust, files))
 
 
-def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> None:
+def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> VectorChange:
     """Load a saved folder in a separate process and compare its vectors with those of an encoder, in float32.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
-    compare(_embed_samples(encoder), embed_in_fresh_process(folder, trust))
+    return compare(folder, _embed_samples(encoder), embed_in_fresh_process(folder, trust))
 
 
-def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bool = True) -> None:
+def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bool = True) -> VectorChange:
     """Load a saved folder in this process and compare its vectors with those of an encoder.
 
     Args:
@@ -174,7 +183,8 @@ def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bo
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
-    compare(_embed_samples(encoder), embed_here(folder, trust), _TOLERANCE if exact else _HALF_TOLERANCE)
+    tolerance = _TOLERANCE if exact else _HALF_TOLERANCE
+    return compare(folder, _embed_samples(encoder), embed_here(folder, trust), tolerance=tolerance)
 
 
 def embed_here(folder: Path, trust: bool, texts: Sequence[str] = _SAMPLES) -> Embeddings:
@@ -199,19 +209,42 @@ def embed_here(folder: Path, trust: bool, texts: Sequence[str] = _SAMPLES) -> Em
         ) from error
 
 
-def compare(expected: Embeddings, found: Embeddings, tolerance: float = _TOLERANCE) -> None:
-    """Compare the vectors of a saved folder with those it must give.
+def compare(folder: Path, expected: Embeddings, found: Embeddings, *, tolerance: float = _TOLERANCE) -> VectorChange:
+    """Compare the vectors of a saved folder with those it must give, `(N, D)`.
+
+    Args:
+        folder: The folder; if its weights are stored in half precision, the vectors are close instead of equal.
+        expected: The vectors of the model in memory.
+        found: The folder's.
+        tolerance: Maximum absolute difference, for values of about 1.
+
+    Returns:
+        How far they differ.
 
     Raises:
-        ModelError: They differ by more than the tolerance, for values of about 1.
+        ModelError: They differ by more.
     """
-    scale = max(1.0, float(np.abs(expected).max()))
-    difference = float(np.abs(found - expected).max()) / scale if found.shape == expected.shape else np.inf
+    if found.shape != expected.shape:
+        raise ModelError(
+            f"the saved model gives vectors of shape {found.shape}, the model in memory {expected.shape}; nothing "
+            "was saved"
+        )
+    change = VectorChange.between(expected, found)
+    if is_rounded(folder):
+        if not change.spread >= _LEAST_COSINE:
+            raise ModelError(
+                f"rounding the weights moves the vectors too far (cosine {change.cosine:.4f}, "
+                f"{change.spread:.4f} without their mean, expected at least {_LEAST_COSINE}); nothing was saved: store "
+                "them in float32"
+            )
+        return change
+    difference = change.difference / max(1.0, float(np.abs(expected).max()))
     if not difference <= tolerance:
         raise ModelError(
             f"the saved model's vectors differ from those of the model in memory (by {difference:.1e}, tolerance "
             f"{tolerance:.0e}); nothing was saved"
         )
+    return change
 
 
 def embed_in_fresh_process(

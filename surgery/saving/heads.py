@@ -74,16 +74,16 @@ def write_dense(dense: DenseLayer, folder: Path) -> None:
 
 
 def read_dense(folder: Path) -> DenseLayer:
-    """Read a map written by `write_dense`.
+    """Read a map written by `write_dense`, in float32.
 
     Raises:
         ModelError: The folder has none.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file  # numpy has no bfloat16
 
     try:
-        tensors = load_file(folder / _WEIGHTS)
+        tensors = {name: tensor.float().numpy() for name, tensor in load_file(folder / _WEIGHTS).items()}
         return DenseLayer(np.ascontiguousarray(tensors["linear.weight"].T), tensors["linear.bias"])
     except (OSError, SafetensorError, KeyError) as error:
         raise ModelError(f"cannot read a linear map from {folder}: {error}") from error

@@ -14,6 +14,7 @@ from surgery.saving.fresh_process import check_here
 from surgery.saving.heads import OutputHead
 from surgery.saving.model import write_single
 from surgery.saving.towers import write_towers
+from surgery.saving.weights import check_dtype, record_change, store_weights
 
 __all__ = ["check_out", "save", "save_folder", "write_model"]
 
@@ -44,6 +45,7 @@ def save(
     *,
     force: bool = False,
     check: Callable[[Path], object] | None = None,
+    weights_dtype: str | None = None,
 ) -> Path:
     """Save a cut model in sentence-transformers' layout.
 
@@ -54,18 +56,27 @@ def save(
         force: Replace a folder written by an earlier save.
         check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
             load the folder in this process and compare its vectors with the model's.
+        weights_dtype: Store the weights in `float32`, `float16` or `bfloat16`; default: as the original's files do.
+            The model is loaded in float32 all the same.
 
     Returns:
         The folder.
 
     Raises:
         CallError: The folder exists, or the model has no pooling and none was given.
-        ModelError: The files cannot be written, or give different vectors.
+        ModelError: The files cannot be written, or give different vectors, or float16 cannot hold the weights.
     """
     check_out(out, force)
+    check_dtype(weights_dtype)
     chosen = head or OutputHead(own_pooling(model))
     compare = check or (lambda folder: check_here(folder, model, chosen))
-    return save_folder(out, lambda folder: write_model(model, folder, chosen), force, check=compare)
+
+    def write(folder: Path) -> None:
+        """Write the folder, with its weights in the dtype."""
+        write_model(model, folder, chosen)
+        store_weights(folder, weights_dtype)
+
+    return save_folder(out, write, force, check=compare)
 
 
 def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, check: Callable[[Path], object]) -> Path:
@@ -75,7 +86,8 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, chec
         out: Folder to create.
         write: Writes the model into an empty folder.
         force: Replace a folder written by an earlier save.
-        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved.
+        check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Its
+            result, if a `VectorChange`, is recorded in a folder whose weights were stored in another dtype.
 
     Returns:
         The folder.
@@ -88,9 +100,9 @@ def save_folder(out: Path, write: Callable[[Path], object], force: bool, *, chec
     check_out(out, force)
 
     def fill(folder: Path) -> None:
-        """Write and check the folder."""
+        """Write and check the folder, and record what its stored weights change."""
         write(folder)
-        check(folder)
+        record_change(folder, check(folder))
 
     try:
         replace_folder(out, fill, before)

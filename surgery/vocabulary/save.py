@@ -9,6 +9,7 @@ from surgery.saving.cards import usage
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process
 from surgery.saving.origin import front_matter, read_origin
+from surgery.saving.weights import VectorChange
 from surgery.vocabulary.model import TrimmedModel
 
 __all__ = ["check_trimmed", "write_trimmed_model"]
@@ -74,7 +75,7 @@ def _describe_kept(model: TrimmedModel) -> str:
     return "all tokens of these texts" if most is None else f"the {most:,} most frequent tokens of these texts"
 
 
-def check_trimmed(folder: Path, model: TrimmedModel, *, fresh: bool = False) -> None:
+def check_trimmed(folder: Path, model: TrimmedModel, *, fresh: bool = False) -> VectorChange:
     """Load a saved folder with plain sentence-transformers and compare its vectors with the original's.
 
     Args:
@@ -82,10 +83,13 @@ def check_trimmed(folder: Path, model: TrimmedModel, *, fresh: bool = False) -> 
         model: The saved model.
         fresh: Whether to load it in a separate process.
 
+    Returns:
+        How far the vectors differ.
+
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors for texts whose tokens were all kept.
     """
     trust, texts = model.profile.trust, model.samples
     found: Embeddings
     found = embed_in_fresh_process(folder, trust, texts=texts) if fresh else embed_here(folder, trust, texts)
-    compare(model.expected(), found, _TOLERANCE)
+    return compare(folder, model.expected(), found, tolerance=_TOLERANCE)

@@ -144,4 +144,5 @@ def _describe_smallest(sizes: ModelSizes, depths: Sequence[int]) -> str:
     if not depths:
         return "even a model without blocks takes longer; allow more milliseconds"
     least = min(sizes.count(Candidate(blocks, min(_FEWEST_TOKENS, sizes.tokens))) for blocks in depths)
-    return f"the smallest has {least * sizes.bytes_each / 1e6:.1f} MB; allow more megabytes, or save --weights float16"
+    smallest = f"the smallest has {least * sizes.bytes_each / 1e6:.1f} MB"
+    return f"{smallest}; allow more megabytes, or save --weights-dtype float16"

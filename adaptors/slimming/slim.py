@@ -35,12 +35,12 @@ from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, statistics_settings
 from probe.models.options import LoadOptions
 from surgery.saving.save import check_out
+from surgery.saving.weights import check_dtype
 
 __all__ = ["SlimOptions", "slim"]
 
 _log = logging.getLogger(__name__)
 _EXACT = LoadOptions(dtype="float32", device="cpu")
-_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # Documents of the judging sample, in short and in long searches.
 _FEW_DOCUMENTS, _DOCUMENTS, _LONG = 400, 1000, 8.0
 
@@ -52,13 +52,13 @@ class SlimOptions:
     Attributes:
         minutes: Time of the search; the final test, timing and saving come after it.
         dims: Dimension of the model's vectors; None for the full model's.
-        weights: Dtype of the saved tensors: `float32`, `float16` or `bfloat16`.
+        weights_dtype: Dtype of the saved tensors: `float16` or `bfloat16`; None for float32.
         force: Save the best candidate even if it is not shown to meet the goal, and replace an existing folder.
     """
 
     minutes: float = 4.0
     dims: int | None = None
-    weights: str = "float32"
+    weights_dtype: str | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -69,8 +69,12 @@ class SlimOptions:
         """
         check_number("--minutes", self.minutes, above=0)
         check_number("--dims", self.dims, 1)
-        if self.weights not in _BYTES:
-            raise CallError(f"--weights {self.weights}: expected one of {', '.join(_BYTES)}")
+        check_dtype(self.weights_dtype)
+
+    @property
+    def bytes_each(self) -> int:
+        """Bytes per saved value."""
+        return 4 if self.weights_dtype in (None, "float32") else 2
 
 
 def slim(
@@ -126,7 +130,7 @@ class _Slimming:
         _check_model(full)
         data = load_slim_data(self.data, _DOCUMENTS if self.options.minutes >= _LONG else _FEW_DOCUMENTS)
         work = WorkFolder.open(folder, self._identify(full, data))
-        sizes = ModelSizes.of(full.loaded, _BYTES[self.options.weights])
+        sizes = ModelSizes.of(full.loaded, self.options.bytes_each)
         candidates = list_candidates(sizes, self.goal, fast_depths(full, self.goal, data.judging.queries.texts))
         _log.info("candidates: %s", "; ".join(map(str, candidates)))
         search = self._prepare(full, data, work)
@@ -175,7 +179,8 @@ class _Slimming:
         """Test the best candidate once, time all, and save."""
         full, work = search.lesson.full, search.work
         staged = work.empty("staged")
-        stage(best.folder, staged, basis=search.basis, weights=self.options.weights, full=full.model)
+        dtype = self.options.weights_dtype
+        change = stage(best.folder, staged, basis=search.basis, weights_dtype=dtype, full=full.model)
         run = replace(self.settings, load=_EXACT)
         test = take_test(self.model, staged, data.test, goal=self.goal, options=run)
         folders = {str(one.candidate): one.folder for one in attempts} | {str(best.candidate): staged}
@@ -185,7 +190,7 @@ class _Slimming:
             return result
         facts = {"goal": asdict(self.goal), "met": result.is_met, "unmet": result.settings["unmet"]}
         title = f"{full.model.source.name}, {best.candidate}"
-        add_section(staged, card_section(result, best), facts, title=title)
+        add_section(staged, card_section(result, best), facts, title=title, change=change)
         publish(staged, out, force=self.options.force)
         work.delete()
         return replace(result, folder=str(out))
@@ -204,7 +209,7 @@ class _Slimming:
         full, megabytes = search.lesson.full, weight_megabytes(staged)
         rows = build_rows(
             full,
-            ModelSizes.of(full.loaded, _BYTES[self.options.weights]),
+            ModelSizes.of(full.loaded, self.options.bytes_each),
             attempts,
             best,
             reference=search.judge.reference,
@@ -226,7 +231,7 @@ class _Slimming:
             "basis": data.basis,
             "texts": len(search.lesson.texts.texts),
             "minutes": self.options.minutes,
-            "weights": self.options.weights,
+            "weights_dtype": self.options.weights_dtype or "float32",
             "seed": self.settings.seed,
             "timing": timing.words,
             "models": test.board.settings["models"][:1],

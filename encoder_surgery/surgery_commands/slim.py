@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
@@ -36,7 +36,7 @@ class GoalFlags:
     max_ms: Annotated[float | None, flag("Milliseconds per query at batch size 1, at most.")] = None
     max_mb: Annotated[float | None, flag("Megabytes of weights, at most; may drop tokens.")] = None
     dims: Annotated[int | None, flag("Dimension of the vectors; default: the full model's.", min=1)] = None
-    weights: Annotated[Literal["float32", "float16", "bfloat16"], flag("Dtype of the saved tensors.")] = "float32"
+    weights_dtype: option.WeightsDtype = None
     minutes: Annotated[float, flag("Time of the search; the final test and saving come after it.")] = 4.0
 
     def goal(self) -> "Goal":
@@ -94,7 +94,7 @@ def slim(
     folder = out or Path(f"{name_folder(model)}-slim")
     check_out(folder, output.force)
     wanted = goal.goal()
-    options = SlimOptions(minutes=goal.minutes, dims=goal.dims, weights=goal.weights, force=output.force)
+    options = SlimOptions(minutes=goal.minutes, dims=goal.dims, weights_dtype=goal.weights_dtype, force=output.force)
     say(f"searching for a smaller {model}: {wanted}; {goal.minutes:g} minutes")
     run = _read_options(data, store)
     with working(folder.with_name(f".{folder.name}.search")) as progress:

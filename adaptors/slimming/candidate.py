@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from adaptors.slimming.goal import Goal
+from adaptors.slimming.goal import SlimGoal
 from probe.errors import CallError
 from probe.models.loaded import LoadedModel
 
@@ -102,7 +102,7 @@ class ModelSizes:
         return Candidate(blocks, tokens) if tokens >= _FEWEST_TOKENS else None
 
 
-def list_candidates(sizes: ModelSizes, goal: Goal, depths: Sequence[int]) -> tuple[Candidate, ...]:
+def list_candidates(sizes: ModelSizes, goal: SlimGoal, depths: Sequence[int]) -> tuple[Candidate, ...]:
     """Return the candidates that can meet a goal, the smallest first.
 
     Args:
@@ -124,7 +124,7 @@ def _fit(sizes: ModelSizes, blocks: int, megabytes: float | None) -> Candidate |
     return Candidate(blocks) if megabytes is None else sizes.fit(blocks, megabytes)
 
 
-def _pick_depths(full: int, goal: Goal, depths: list[int]) -> list[int]:
+def _pick_depths(full: int, goal: SlimGoal, depths: list[int]) -> list[int]:
     """Return the depths to try: spread evenly, or the deepest ones that time or size allows."""
     spread = [blocks for blocks in dict.fromkeys(_spread(full, goal)) if blocks in depths]
     if goal.has_limit and goal.keep is None:
@@ -133,7 +133,7 @@ def _pick_depths(full: int, goal: Goal, depths: list[int]) -> list[int]:
     return [*([0] if 0 in depths else []), *spread]
 
 
-def _spread(full: int, goal: Goal) -> Iterator[int]:
+def _spread(full: int, goal: SlimGoal) -> Iterator[int]:
     for share in _HIGH_SHARES if (goal.keep or 0) >= _HIGH else _SHARES:
         blocks = round(full * share)
         if 0 < blocks < full:

@@ -13,7 +13,7 @@ from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.slimming.candidate import Candidate
 from adaptors.slimming.choice import Forecast, forecast, pick
 from adaptors.slimming.dimensions import Basis
-from adaptors.slimming.goal import Goal
+from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.judging import Judge, as_encoder
 from adaptors.slimming.student import Lesson, Trained, begin, train
 from adaptors.slimming.vocabulary import Vocabulary
@@ -102,7 +102,7 @@ class Search:
     judge: Judge
     vocabulary: Vocabulary
     work: WorkFolder
-    goal: Goal
+    goal: SlimGoal
     queries: int
     basis: Basis | None
     make_static: Callable[[int | None, Path], Any]

@@ -9,7 +9,7 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 from adaptors.finetuning.encoder import open_trainable
-from adaptors.slimming.goal import Goal
+from adaptors.slimming.goal import SlimGoal
 from probe.data.dataset import Dataset
 from probe.encoding.reader import LayerReader
 from surgery.cutting.cut import cut
@@ -55,7 +55,7 @@ def time_models(full: str, folders: Mapping[str, Path], dataset: Dataset) -> Tim
     return Timing(measure_speed(encoders, queries, documents), words)
 
 
-def fast_depths(full: LayerReader, goal: Goal, queries: Sequence[str]) -> list[int]:
+def fast_depths(full: LayerReader, goal: SlimGoal, queries: Sequence[str]) -> list[int]:
     """Return the numbers of blocks, below the full model's, that are expected to be fast enough; 0 is static.
 
     The time of a depth follows from those of the full model and of one with half of its blocks.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from adaptors.slimming.candidate import ModelSizes
+from adaptors.candidates.candidate import ModelSizes
 from adaptors.slimming.card import card_section
 from adaptors.slimming.data import SlimData
 from adaptors.slimming.options import SlimOptions

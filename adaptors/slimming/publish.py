@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaptors.candidates.dimensions import Basis, fold_basis
 from adaptors.encoders.description import is_adapted
-from adaptors.slimming.dimensions import Basis, fold_basis
 from probe.models.info import ModelProfile
 from surgery.saving.cards import write_trained_card
 from surgery.saving.files import PROVENANCE, write_json

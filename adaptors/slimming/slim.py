@@ -9,21 +9,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from adaptors.candidates.candidate import ModelSizes
+from adaptors.candidates.dimensions import fit_basis
+from adaptors.candidates.judging import Judge
+from adaptors.candidates.static_model import StaticMaker
+from adaptors.candidates.student import Lesson
+from adaptors.candidates.vocabulary import Vocabulary
 from adaptors.fitting.data import FitSource
 from adaptors.healing.texts import gather_heal_texts
-from adaptors.slimming.candidate import ModelSizes, list_candidates
 from adaptors.slimming.data import SlimData, load_slim_data
-from adaptors.slimming.dimensions import fit_basis
 from adaptors.slimming.finish import Finish
 from adaptors.slimming.goal import SlimGoal
-from adaptors.slimming.judging import Judge
+from adaptors.slimming.listing import list_candidates
 from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.result import SlimResult
 from adaptors.slimming.search import Search, TimeLimit
-from adaptors.slimming.static_model import StaticMaker
-from adaptors.slimming.student import Lesson
 from adaptors.slimming.timing import fast_depths
-from adaptors.slimming.vocabulary import Vocabulary
 from adaptors.slimming.work import WorkFolder
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
@@ -112,7 +113,7 @@ def _prepare(request: _Request, full: LayerReader, data: SlimData, work: WorkFol
     run = request.run
     texts = gather_heal_texts(full, [data.fit], run.store, progress=run.progress)
     dims = request.options.dims
-    vocabulary = Vocabulary(request.model, data.fit, work)
+    vocabulary = Vocabulary(request.model, data.fit, work.folder)
     return Search(
         lesson=Lesson(full, texts, run.seed, run.progress),
         judge=Judge(full, data.judging, run.ranked_by, partial(_report, run)),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adaptors.slimming.candidate import ModelSizes
+from adaptors.candidates.candidate import ModelSizes
 from adaptors.slimming.choice import pareto_front
 from adaptors.slimming.result import FULL, WINNER, SlimRow
 from adaptors.slimming.search import Attempt

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adaptors.candidates.candidate import Candidate
 from adaptors.slimming import search as search_module
-from adaptors.slimming.candidate import Candidate
 from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.search import Search, TimeLimit
 from adaptors.slimming.work import WorkFolder

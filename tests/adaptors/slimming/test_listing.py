@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from adaptors.candidates.candidate import Candidate, ModelSizes
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.healing.lens import add_lens
 from adaptors.healing.texts import HealTexts, embed_texts
-from adaptors.slimming.candidate import Candidate, ModelSizes, list_candidates
 from adaptors.slimming.goal import SlimGoal
+from adaptors.slimming.listing import list_candidates
 from probe.errors import CallError
 from probe.models.loading import load_model
 from surgery.cutting.cut import cut

@@ -89,7 +89,7 @@ def check_static_folder(folder: Path, model: StaticModel, *, fresh: bool = False
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
     found = embed_in_fresh_process(folder, False) if fresh else embed_here(folder, False)
-    return compare(folder, embed_samples(model), found, tolerance=_TOLERANCE)
+    return compare(embed_samples(model), found, _TOLERANCE, folder=folder)
 
 
 def write_static(model: StaticModel, folder: Path, scores: str = "") -> None:

@@ -20,7 +20,6 @@ from adaptors.slimming.dimensions import fit_basis
 from adaptors.slimming.goal import Goal
 from adaptors.slimming.judging import Judge
 from adaptors.slimming.publish import add_section, publish, stage, weight_megabytes
-from adaptors.slimming.result import SlimResult
 from adaptors.slimming.search import Attempt, Search, TimeLimit
 from adaptors.slimming.student import Lesson
 from adaptors.slimming.table import build_rows
@@ -34,6 +33,8 @@ from probe.errors import CallError, check_number
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, statistics_settings
 from probe.models.options import LoadOptions
+from probe.results.query_examples import before_and_after
+from probe.results.slim import SlimResult
 from surgery.saving.save import check_out
 
 __all__ = ["SlimOptions", "slim"]
@@ -176,7 +177,7 @@ class _Slimming:
         full, work = search.lesson.full, search.work
         staged = work.empty("staged")
         stage(best.folder, staged, basis=search.basis, weights=self.options.weights, full=full.model)
-        run = replace(self.settings, load=_EXACT)
+        run = replace(self.settings, load=_EXACT, examples=True)
         test = take_test(self.model, staged, data.test, goal=self.goal, options=run)
         folders = {str(one.candidate): one.folder for one in attempts} | {str(best.candidate): staged}
         timing = time_models(self.model, folders, data.test)
@@ -234,7 +235,8 @@ class _Slimming:
             "statistics": statistics_settings(self.settings.seed),
         }
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        return SlimResult(self.settings.command, created, settings, rows)
+        examples = before_and_after(test.board.examples, test.full.rank, test.best.rank)
+        return SlimResult(self.settings.command, created, settings, rows, examples=examples)
 
 
 def _check_model(full: LayerReader) -> None:

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
+from surgery.speed import Speed
+
 from adaptors.slimming.candidate import ModelSizes
 from adaptors.slimming.choice import pareto_front
-from adaptors.slimming.result import FULL, WINNER, SlimRow
 from adaptors.slimming.search import Attempt
 from adaptors.slimming.timing import FULL_NAME, Timing
 from adaptors.slimming.verdict import FinalTest
 from probe.encoding.reader import LayerReader
 from probe.metrics.significance import Scores
 from probe.results.leaderboard import Row
-from surgery.speed import Speed
+from probe.results.slim import CANDIDATE, FULL, WINNER, SlimRow
 
 __all__ = ["build_rows"]
 
@@ -42,15 +43,16 @@ def build_rows(
     ordered = sorted(attempts, key=lambda one: -sizes.count(one.candidate))
     estimates = [1.0, *(float(one.scores.mean() / reference.mean()) for one in ordered)]
     counts = [sizes.parameters[-1], *(sizes.count(one.candidate) for one in ordered)]
-    front = pareto_front(counts, estimates)
+    sizes_mb = [counts[0] * 4 / 1e6, *(megabytes if one is best else sizes.megabytes(one.candidate) for one in ordered)]
+    front = pareto_front(sizes_mb, estimates)
     first = SlimRow(
-        model=f"{full.model.source.name} (full model)",
+        model=full.model.source.name,
         role=FULL,
         blocks=sizes.depth,
         tokens=sizes.tokens,
         dim=test.full.dim or sizes.own_width,
         parameters=counts[0],
-        megabytes=counts[0] * 4 / 1e6,
+        megabytes=sizes_mb[0],
         estimate=1.0,
         front=front[0],
         **_times(timing.speeds.get(FULL_NAME), timing),
@@ -59,12 +61,12 @@ def build_rows(
     rows = [
         SlimRow(
             model=str(one.candidate),
-            role=WINNER if one is best else "candidate",
+            role=WINNER if one is best else CANDIDATE,
             blocks=one.candidate.blocks,
             tokens=one.candidate.tokens or sizes.tokens,
             dim=test.best.dim or sizes.own_width,
             parameters=count,
-            megabytes=megabytes if one is best else sizes.megabytes(one.candidate),
+            megabytes=size,
             train_seconds=one.seconds or None,
             steps=one.steps or None,
             estimate=estimate,
@@ -72,7 +74,9 @@ def build_rows(
             **_times(timing.speeds.get(str(one.candidate)), timing),
             **(_tested(test.best, test.p_value) if one is best else {}),
         )
-        for one, estimate, count, on_front in zip(ordered, estimates[1:], counts[1:], front[1:], strict=True)
+        for one, estimate, count, size, on_front in zip(
+            ordered, estimates[1:], counts[1:], sizes_mb[1:], front[1:], strict=True
+        )
     ]
     return (first, *rows)
 

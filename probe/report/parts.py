@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from probe.report.curves import Drawing
 from probe.report.headline import Tile
-from probe.results.charts import luminance
-from probe.results.colours import TINT_STEPS
+from probe.results.colours import TINT_STEPS, luminance
 from probe.results.formats import EMPTY
 from probe.results.result import Column, Result
 

@@ -184,11 +184,17 @@ class SlimResult(Result):
         return f"The goal is {words} by the best candidate, {self.best.model}: {'; '.join(unmet)}. Test:"
 
     def _describe_test(self) -> str:
-        p_value, margin = self.best.p_value, self.settings["margin"]
-        if margin is None or p_value is None:
+        loss = self.loss_words()
+        if not loss or self.best.p_value is None:
             return ", not tested because the goal demands no quality"
-        ruled_out = "ruled out" if p_value < ALPHA else "not ruled out"
-        return f"; a loss of {margin:.4f} or more is {ruled_out} ({p_words(p_value)})"
+        return f"; {loss} ({p_words(self.best.p_value)})"
+
+    def loss_words(self) -> str:
+        """Return what the test says of a loss as large as the margin; nothing where the goal demands no quality."""
+        p_value, margin = self.best.p_value, self.settings["margin"]
+        if p_value is None or margin is None:
+            return ""
+        return f"a loss of {margin:.4f} or more is {'ruled out' if p_value < ALPHA else 'not ruled out'}"
 
     def conclusions(self) -> list[str]:
         """Return the verdict, and what else the search has to say."""

@@ -48,6 +48,9 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("rows",),
         ("finetuning",),
         ("healing",),
+        ("static",),
+        ("candidates",),
+        ("slimming",),
         ("adaptor_module",),
     ),
     "encoder_surgery": (

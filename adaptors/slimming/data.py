@@ -83,7 +83,8 @@ def _make_known_items(corpus: Dataset, count: int) -> Dataset:
     terms = TermTable()
     for _, text in drawn:
         terms.add_passage(text)
-    documents, queries = dict(drawn), {}
+    documents = dict(drawn)
+    queries: dict[str, str] = {}
     for name, text in drawn:
         found = _take_part(name, text, terms) if len(queries) < _MOST_QUERIES else None
         if found is not None:
@@ -100,7 +101,7 @@ def _make_known_items(corpus: Dataset, count: int) -> Dataset:
 
 def _take_part(name: str, text: str, terms: TermTable) -> tuple[str, str] | None:
     """Return a text without its most informative sentence, and the sentence; or without some words of its middle."""
-    rest, found = take_sentence(Passage(name, "", (), (Block("prose", text),), id=name), terms)
+    rest, found = take_sentence(Passage(name, "", (), (Block(text),), id=name), terms)
     if found:
         return rest.text, found[0].text
     words = text.split()

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from probe.errors import CallError, check_number
 
-__all__ = ["DEFAULT_KEEP", "Goal"]
+__all__ = ["DEFAULT_KEEP", "SlimGoal"]
 
 DEFAULT_KEEP = 0.95
 
 
 @dataclass(frozen=True)
-class Goal:
+class SlimGoal:
     """Demands on a smaller model, all of which have to be met.
 
     Attributes:
@@ -39,9 +39,9 @@ class Goal:
         """Whether time or size is limited."""
         return self.max_ms is not None or self.max_mb is not None
 
-    def resolve(self) -> "Goal":
+    def resolve(self) -> "SlimGoal":
         """Return the goal, or the default one if it demands nothing."""
-        return self if self.keep is not None or self.has_limit else Goal(DEFAULT_KEEP)
+        return self if self.keep is not None or self.has_limit else SlimGoal(DEFAULT_KEEP)
 
     def margin(self, full: float) -> float | None:
         """Return the non-inferiority margin for a score of the full model; None if no quality is demanded."""

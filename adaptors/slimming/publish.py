@@ -2,19 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaptors.candidates.dimensions import Basis, fold_basis
 from adaptors.encoders.description import is_adapted
-from adaptors.slimming.dimensions import Basis, fold_basis
 from probe.models.info import ModelProfile
 from surgery.saving.cards import write_trained_card
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process
 from surgery.saving.origin import inherit
 from surgery.saving.save import save_folder
-from surgery.saving.weights import store_weights
+from surgery.saving.weights import VectorChange, record_change, store_weights
 
 __all__ = ["add_section", "publish", "stage", "weight_megabytes"]
 
@@ -22,26 +22,37 @@ _CARD, _MADE = "README.md", "Made with encoder-surgery."
 _SCORED = "Its scores are those of the table below; on other data, compare it with the\noriginal (`probe rank`)."
 
 
-def stage(source: Path, folder: Path, *, basis: Basis | None, weights: str, full: ModelProfile) -> None:
+def stage(
+    source: Path, folder: Path, *, basis: Basis | None, weights_dtype: str | None, full: ModelProfile
+) -> VectorChange | None:
     """Write the final files of a candidate to a new folder.
 
     Args:
         source: Its files after the training.
         folder: The new folder.
         basis: Projection to fewer dimensions, if any.
-        weights: Dtype of the saved tensors.
+        weights_dtype: Dtype of the saved tensors; None for float32.
         full: The full model, which the folder names as its origin.
+
+    Returns:
+        How the dtype changes the vectors, if it does.
     """
     shutil.copytree(source, folder)
     if basis is not None:
         fold_basis(folder, basis)
-    if weights != "float32":
-        store_weights(folder, weights)
+    change = None if weights_dtype is None else _round_weights(folder, weights_dtype)
     facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     origin = {"from": full.source.hub_id or str(full.source.folder.resolve()), "revision": full.source.revision}
     inherited = inherit(full.source)
     steps = [*inherited["steps"], *_join_parts(facts.get("steps", []), name=full.source.name)]
     write_json(folder / PROVENANCE, {**facts, **origin, **inherited, "steps": steps})
+    return change
+
+
+def _round_weights(folder: Path, dtype: str) -> VectorChange:
+    expected = embed_here(folder, False)
+    store_weights(folder, dtype)
+    return compare(folder, expected, embed_here(folder, False))
 
 
 def _join_parts(steps: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -59,8 +70,8 @@ def weight_megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
 
 
-def add_section(folder: Path, words: str, facts: dict[str, Any], *, title: str) -> None:
-    """Add a section to a folder's model card, and facts to its record."""
+def add_section(folder: Path, words: str, facts: dict[str, Any], *, title: str, change: VectorChange | None) -> None:
+    """Add a section to a folder's model card, and facts to its record; `change` is that of the weights' dtype."""
     if is_adapted(folder):
         write_trained_card(folder, title, words, scores=_SCORED)
     else:
@@ -69,6 +80,7 @@ def add_section(folder: Path, words: str, facts: dict[str, Any], *, title: str) 
         (folder / _CARD).write_text(f"{head}{words.rstrip()}\n\n{mark}{tail}", encoding="utf-8")
     known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     write_json(folder / PROVENANCE, {**known, "slim": facts})
+    record_change(folder, change)
 
 
 def publish(staged: Path, out: Path, *, force: bool) -> Path:
@@ -79,5 +91,9 @@ def publish(staged: Path, out: Path, *, force: bool) -> Path:
         ModelError: It cannot be written, or gives other vectors there.
     """
     expected = embed_here(staged, False)
-    check: Callable[[Path], object] = lambda folder: compare(expected, embed_in_fresh_process(folder, False))  # noqa: E731
+
+    def check(folder: Path) -> None:
+        """Load the folder in a fresh process and compare its vectors."""
+        compare(folder, expected, embed_in_fresh_process(folder, False))
+
     return save_folder(out, lambda folder: shutil.copytree(staged, folder, dirs_exist_ok=True), force, check=check)

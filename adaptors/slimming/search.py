@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from adaptors.candidates.candidate import Candidate
+from adaptors.candidates.dimensions import Basis
+from adaptors.candidates.judging import Judge, as_encoder
+from adaptors.candidates.student import Lesson, Trained, begin, train
+from adaptors.candidates.vocabulary import Vocabulary
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
-from adaptors.slimming.candidate import Candidate
 from adaptors.slimming.choice import Forecast, forecast, pick
-from adaptors.slimming.dimensions import Basis
-from adaptors.slimming.goal import Goal
-from adaptors.slimming.judging import Judge, as_encoder
-from adaptors.slimming.student import Lesson, Trained, begin, train
-from adaptors.slimming.vocabulary import Vocabulary
+from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.work import WorkFolder
 from probe.metrics.significance import Scores
 
@@ -102,7 +102,7 @@ class Search:
     judge: Judge
     vocabulary: Vocabulary
     work: WorkFolder
-    goal: Goal
+    goal: SlimGoal
     queries: int
     basis: Basis | None
     make_static: Callable[[int | None, Path], Any]

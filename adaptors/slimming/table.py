@@ -1,17 +1,15 @@
 """The rows of a search's table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from surgery.speed import Speed
-
-from adaptors.slimming.candidate import ModelSizes
+from adaptors.candidates.candidate import ModelSizes
 from adaptors.slimming.choice import pareto_front
 from adaptors.slimming.search import Attempt
 from adaptors.slimming.timing import FULL_NAME, Timing
 from adaptors.slimming.verdict import FinalTest
 from probe.encoding.reader import LayerReader
 from probe.metrics.significance import Scores
-from probe.results.leaderboard import Row
 from probe.results.slim import CANDIDATE, FULL, WINNER, SlimRow
 
 __all__ = ["build_rows"]
@@ -43,8 +41,6 @@ def build_rows(
     ordered = sorted(attempts, key=lambda one: -sizes.count(one.candidate))
     estimates = [1.0, *(float(one.scores.mean() / reference.mean()) for one in ordered)]
     counts = [sizes.parameters[-1], *(sizes.count(one.candidate) for one in ordered)]
-    sizes_mb = [counts[0] * 4 / 1e6, *(megabytes if one is best else sizes.megabytes(one.candidate) for one in ordered)]
-    front = pareto_front(sizes_mb, estimates)
     first = SlimRow(
         model=full.model.source.name,
         role=FULL,
@@ -52,11 +48,7 @@ def build_rows(
         tokens=sizes.tokens,
         dim=test.full.dim or sizes.own_width,
         parameters=counts[0],
-        megabytes=sizes_mb[0],
-        estimate=1.0,
-        front=front[0],
-        **_times(timing.speeds.get(FULL_NAME), timing),
-        **_tested(test.full, None),
+        megabytes=counts[0] * 4 / 1e6,
     )
     rows = [
         SlimRow(
@@ -66,30 +58,37 @@ def build_rows(
             tokens=one.candidate.tokens or sizes.tokens,
             dim=test.best.dim or sizes.own_width,
             parameters=count,
-            megabytes=size,
+            megabytes=megabytes if one is best else sizes.megabytes(one.candidate),
             train_seconds=one.seconds or None,
             steps=one.steps or None,
-            estimate=estimate,
-            front=on_front,
-            **_times(timing.speeds.get(str(one.candidate)), timing),
-            **(_tested(test.best, test.p_value) if one is best else {}),
         )
-        for one, estimate, count, size, on_front in zip(
-            ordered, estimates[1:], counts[1:], sizes_mb[1:], front[1:], strict=True
-        )
+        for one, count in zip(ordered, counts[1:], strict=True)
     ]
-    return (first, *rows)
+    front = pareto_front([row.megabytes for row in (first, *rows)], estimates)
+    judged = [
+        replace(row, estimate=estimate, front=on_front)
+        for row, estimate, on_front in zip([first, *rows], estimates, front, strict=True)
+    ]
+    return tuple(_with_times(_with_test(row, test), timing) for row in judged)
 
 
-def _times(speed: Speed | None, timing: Timing) -> dict[str, float]:
+def _with_test(row: SlimRow, test: FinalTest) -> SlimRow:
+    """Return a row with its scores on the test queries; only the full model and the best candidate have some."""
+    tested = {FULL: test.full, WINNER: test.best}.get(row.role)
+    if tested is None:
+        return row
+    p_value = test.p_value if row.role == WINNER else None
+    return replace(row, scores=tested.scores, ci95=tested.ci95, delta=tested.delta, p_value=p_value)
+
+
+def _with_times(row: SlimRow, timing: Timing) -> SlimRow:
+    full = timing.speeds[FULL_NAME]
+    speed = full if row.role == FULL else timing.speeds.get(row.model)
     if speed is None:
-        return {}
-    return {
-        "speed": speed.ratio_to(timing.speeds[FULL_NAME]),
-        "ms_per_query": speed.ms_per_query,
-        "ms_per_document": 1000 / speed.docs_per_second,
-    }
-
-
-def _tested(row: Row, p_value: float | None) -> dict[str, object]:
-    return {"scores": row.scores, "ci95": row.ci95, "delta": row.delta, "p_value": p_value}
+        return row
+    return replace(
+        row,
+        speed=speed.ratio_to(full).documents.median,
+        ms_per_query=speed.ms_per_query,
+        ms_per_document=1000 / speed.docs_per_second,
+    )

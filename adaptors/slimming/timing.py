@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
-from surgery.speed import Speed, measure_speed
 
 from adaptors.finetuning.encoder import open_trainable
-from adaptors.slimming.goal import Goal
+from adaptors.slimming.goal import SlimGoal
 from probe.data.dataset import Dataset
 from probe.encoding.reader import LayerReader
 from surgery.cutting.cut import cut
+from surgery.speed import Speed, measure_speed
 
 __all__ = ["FULL_NAME", "Timing", "fast_depths", "time_models"]
 
@@ -55,7 +55,7 @@ def time_models(full: str, folders: Mapping[str, Path], dataset: Dataset) -> Tim
     return Timing(measure_speed(encoders, queries, documents), words)
 
 
-def fast_depths(full: LayerReader, goal: Goal, queries: Sequence[str]) -> list[int]:
+def fast_depths(full: LayerReader, goal: SlimGoal, queries: Sequence[str]) -> list[int]:
     """Return the numbers of blocks, below the full model's, that are expected to be fast enough; 0 is static.
 
     The time of a depth follows from those of the full model and of one with half of its blocks.
@@ -66,7 +66,8 @@ def fast_depths(full: LayerReader, goal: Goal, queries: Sequence[str]) -> list[i
         return depths
     half = max(1, depth // 2)
     models = {number: open_trainable(cut(full.loaded, number)).model for number in dict.fromkeys((depth, half))}
-    speeds = measure_speed({str(number): model for number, model in models.items()}, list(queries[:_QUERIES]), [])
+    some = list(queries[:_QUERIES])
+    speeds = measure_speed({str(number): model for number, model in models.items()}, some, some[:1])
     whole, part = speeds[str(depth)].ms_per_query, speeds[str(half)].ms_per_query
     each = (whole - part) / max(1, depth - half)
     times = {number: part + each * (number - half) for number in depths if number}

@@ -8,7 +8,7 @@ import numpy as np
 
 from adaptors.choosing.nearest import SIGNIFICANT
 from adaptors.encoders.specs import rank
-from adaptors.slimming.goal import Goal
+from adaptors.slimming.goal import SlimGoal
 from probe.data.dataset import Dataset
 from probe.experiments.options import RunOptions
 from probe.metrics.significance import non_inferiority_p_values
@@ -40,7 +40,7 @@ class FinalTest:
     board: Leaderboard
 
 
-def take_test(model: str, folder: Path, dataset: Dataset, *, goal: Goal, options: RunOptions) -> FinalTest:
+def take_test(model: str, folder: Path, dataset: Dataset, *, goal: SlimGoal, options: RunOptions) -> FinalTest:
     """Rank a candidate beside the full model on the test queries.
 
     Args:
@@ -70,7 +70,9 @@ def _resolution(differences: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> 
     return float(NormalDist().inv_cdf(1 - SIGNIFICANT) * differences.std(ddof=1) / len(differences) ** 0.5)
 
 
-def list_unmet(goal: Goal, test: FinalTest, *, queries: int, ms_per_query: float | None, megabytes: float) -> list[str]:
+def list_unmet(
+    goal: SlimGoal, test: FinalTest, *, queries: int, ms_per_query: float | None, megabytes: float
+) -> list[str]:
     """Return the demands that a candidate is not shown to meet, as sentences without a full stop."""
     unmet = []
     if test.margin is not None and test.p_value is not None and not test.p_value < SIGNIFICANT:
@@ -82,7 +84,7 @@ def list_unmet(goal: Goal, test: FinalTest, *, queries: int, ms_per_query: float
     return unmet
 
 
-def _describe_quality(goal: Goal, test: FinalTest, queries: int) -> str:
+def _describe_quality(goal: SlimGoal, test: FinalTest, queries: int) -> str:
     share = 1 + (test.best.delta or 0.0) / test.full.scores[next(iter(test.full.scores))]
     words = f"it keeps {share:.1%} of the full model's score on {queries} test queries, {goal.keep:.4g} demanded"
     if (test.best.delta or 0.0) > -(test.margin or 0.0):

@@ -68,6 +68,11 @@ class WorkFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def seconds(self) -> float:
+        """Return the time that the finished steps took."""
+        records = (self.read(str(path.relative_to(self.folder))) for path in self.folder.glob("*/*.json"))
+        return float(sum(record.get("seconds", 0.0) for record in records if record))
+
     def delete(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)

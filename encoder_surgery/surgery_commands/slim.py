@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
@@ -17,7 +17,7 @@ from probe.errors import ProbeError
 
 if TYPE_CHECKING:
     from adaptors.fitting.data import FitTexts
-    from adaptors.slimming.goal import Goal
+    from adaptors.slimming.goal import SlimGoal
     from probe.experiments.options import RunOptions
 
 __all__ = ["slim"]
@@ -30,20 +30,20 @@ _OUT = "Output folder; default: named after the model."
 class GoalFlags:
     """The goal of the search."""
 
-    panel: ClassVar[str] = "Goal"
+    panel: ClassVar[str] = "SlimGoal"
 
     keep: Annotated[float | None, flag(_KEEP)] = None
     max_ms: Annotated[float | None, flag("Milliseconds per query at batch size 1, at most.")] = None
     max_mb: Annotated[float | None, flag("Megabytes of weights, at most; may drop tokens.")] = None
     dims: Annotated[int | None, flag("Dimension of the vectors; default: the full model's.", min=1)] = None
-    weights: Annotated[Literal["float32", "float16", "bfloat16"], flag("Dtype of the saved tensors.")] = "float32"
+    weights_dtype: option.WeightsDtype = None
     minutes: Annotated[float, flag("Time of the search; the final test and saving come after it.")] = 4.0
 
-    def goal(self) -> "Goal":
+    def goal(self) -> "SlimGoal":
         """Return the goal."""
-        from adaptors.slimming.goal import Goal
+        from adaptors.slimming.goal import SlimGoal
 
-        return Goal(self.keep, self.max_ms, self.max_mb).resolve()
+        return SlimGoal(self.keep, self.max_ms, self.max_mb).resolve()
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def slim(
 
     An interrupted search continues when the command is run again.
     """
-    from adaptors.slimming.slim import SlimOptions
+    from adaptors.slimming.options import SlimOptions
     from adaptors.slimming.slim import slim as slim_model
+    from adaptors.slimming.slim import work_folder
     from surgery.saving.save import check_out
 
     refuse_for_tower(model, {"slim": True})
@@ -94,10 +95,10 @@ def slim(
     folder = out or Path(f"{name_folder(model)}-slim")
     check_out(folder, output.force)
     wanted = goal.goal()
-    options = SlimOptions(minutes=goal.minutes, dims=goal.dims, weights=goal.weights, force=output.force)
+    options = SlimOptions(minutes=goal.minutes, dims=goal.dims, weights_dtype=goal.weights_dtype, force=output.force)
     say(f"searching for a smaller {model}: {wanted}; {goal.minutes:g} minutes")
     run = _read_options(data, store)
-    with working(folder.with_name(f".{folder.name}.search")) as progress:
+    with working(work_folder(folder)) as progress:
         result = slim_model(
             model, data.load(), wanted, out=folder, options=options, run=replace(run, progress=progress)
         )

@@ -227,7 +227,7 @@ class SlimResult(Result):
             retrieval_data_line(settings["dataset"]),
             *model_lines(settings["models"]),
             f"goal: {settings['goal']}; {settings['minutes']:g} minutes of search, seed {settings['seed']}; saved in "
-            f"{settings['weights']}",
+            f"{settings['weights_dtype']}",
             f"training: to reproduce the full model's vectors, without labels, on {settings['texts']:,} texts; those "
             f"of {settings['dataset']['name']} are among them",
             f"estimate: {metric_title(self.metric)} as a share of the full model's on {settings['basis']}; it chose "

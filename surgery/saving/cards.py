@@ -61,7 +61,8 @@ Made with encoder-surgery. {scores}
 {words}
 """
 
-_UNSCORED = "No score was measured when the model was saved: compare it with the original\n(`probe rank`) before you rely on it."
+_UNSCORED = """No score was measured when the model was saved: compare it with the original
+(`probe rank`) before you rely on it."""
 
 _USAGE = """```python
 from sentence_transformers import SentenceTransformer{needs}

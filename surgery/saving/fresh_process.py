@@ -39,6 +39,7 @@ __all__ = [
     "draw_images",
     "embed_here",
     "embed_in_fresh_process",
+    "embed_samples",
 ]
 
 # Maximum absolute difference, for values of about 1.
@@ -81,7 +82,7 @@ numpy.save(out, numpy.concatenate(vectors))
 """
 
 
-def _embed_samples(model: Encoder) -> Embeddings:
+def embed_samples(model: Encoder) -> Embeddings:
     """Embed some texts as queries, then as documents: float32 `(2 N, D)`."""
     return np.concatenate([model.encode_query(_SAMPLES), model.encode_document(_SAMPLES)])
 
@@ -124,7 +125,7 @@ def check_here(folder: Path, model: CutModel, head: OutputHead) -> VectorChange:
 
 
 def _expected(model: CutModel, head: OutputHead) -> Embeddings:
-    vectors = _embed_samples(_last_layer(model, head.pooling))
+    vectors = embed_samples(_last_layer(model, head.pooling))
     return unit(vectors) if scales(read_model_config(model.source.folder), head.pooling) else vectors
 
 
@@ -158,7 +159,7 @@ def check_pair(
     """
     with tempfile.TemporaryDirectory() as scratch:
         files = draw_images(Path(scratch))
-        expected = np.concatenate([_embed_samples(texts), images.encode_document(files)])
+        expected = np.concatenate([embed_samples(texts), images.encode_document(files)])
         return compare(folder, as_saved(expected), embed_in_fresh_process(folder, trust, files))
 
 
@@ -168,7 +169,7 @@ def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> VectorChange:
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
-    return compare(folder, _embed_samples(encoder), embed_in_fresh_process(folder, trust))
+    return compare(folder, embed_samples(encoder), embed_in_fresh_process(folder, trust))
 
 
 def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bool = True) -> VectorChange:
@@ -184,7 +185,7 @@ def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bo
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
     tolerance = _TOLERANCE if exact else _HALF_TOLERANCE
-    return compare(folder, _embed_samples(encoder), embed_here(folder, trust), tolerance=tolerance)
+    return compare(folder, embed_samples(encoder), embed_here(folder, trust), tolerance=tolerance)
 
 
 def embed_here(folder: Path, trust: bool, texts: Sequence[str] = _SAMPLES) -> Embeddings:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adaptors.candidates.candidate import Candidate
 from adaptors.slimming import search as search_module
-from adaptors.slimming.candidate import Candidate
-from adaptors.slimming.goal import Goal
+from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.search import Search, TimeLimit
 from adaptors.slimming.work import WorkFolder
 
@@ -43,7 +43,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int, fl
     return done
 
 
-def make(work: WorkFolder, goal: Goal) -> Search:
+def make(work: WorkFolder, goal: SlimGoal) -> Search:
     judge: Any = SimpleNamespace(reference=REFERENCE)
     nothing: Any = None
     return Search(
@@ -66,7 +66,7 @@ Trained = list[tuple[int, int, float]]
 
 
 def test_the_cheapest_that_is_expected_to_pass_gets_the_full_training(work: WorkFolder, trained: Trained) -> None:
-    best, attempts = make(work, Goal(keep=0.98)).run(CANDIDATES, still(100))
+    best, attempts = make(work, SlimGoal(keep=0.98)).run(CANDIDATES, still(100))
     assert best.candidate == Candidate(3)
     assert [blocks for blocks, number, _ in trained if number == 1] == [0, 2, 3, 4, 5]
     assert [blocks for blocks, number, _ in trained if number == 2] == [3, 4]
@@ -77,7 +77,7 @@ def test_the_cheapest_that_is_expected_to_pass_gets_the_full_training(work: Work
 
 
 def test_the_time_goes_mostly_to_the_last_round(work: WorkFolder, trained: Trained) -> None:
-    make(work, Goal(keep=0.98)).run(CANDIDATES, still(100))
+    make(work, SlimGoal(keep=0.98)).run(CANDIDATES, still(100))
     seconds = {number: {found for _, one, found in trained if one == number} for number in (1, 2, 3)}
     assert seconds[1] == {25 / 4}  # the static model needs none
     assert seconds[2] == {20 / 2}
@@ -88,18 +88,18 @@ def test_a_static_model_that_is_good_enough_ends_the_search(
     work: WorkFolder, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LOSSES, 0, 0.001)
-    best, _ = make(work, Goal(keep=0.95)).run(CANDIDATES, still(100))
+    best, _ = make(work, SlimGoal(keep=0.95)).run(CANDIDATES, still(100))
     assert best.candidate == Candidate(0)
     assert {number for _, number, _ in trained} == {1}
 
 
 def test_without_a_demand_on_quality_the_best_is_trained(work: WorkFolder, trained: Trained) -> None:
-    best, _ = make(work, Goal(max_mb=40)).run(CANDIDATES, still(100))
+    best, _ = make(work, SlimGoal(max_mb=40)).run(CANDIDATES, still(100))
     assert best.candidate == Candidate(5)
 
 
 def test_one_candidate_gets_all_the_time(work: WorkFolder, trained: Trained) -> None:
-    best, _ = make(work, Goal(max_mb=40)).run(CANDIDATES[2:3], still(100))
+    best, _ = make(work, SlimGoal(max_mb=40)).run(CANDIDATES[2:3], still(100))
     assert trained == [(3, 1, 100.0)]
     assert best.candidate == Candidate(3)
 
@@ -118,22 +118,22 @@ def test_an_interrupted_search_repeats_nothing(
 
     monkeypatch.setattr(search_module.Search, "_train", fail_at_third)
     with pytest.raises(KeyboardInterrupt):
-        make(work, Goal(keep=0.98)).run(CANDIDATES, still(100))
+        make(work, SlimGoal(keep=0.98)).run(CANDIDATES, still(100))
     monkeypatch.setattr(search_module.Search, "_train", train)
     again = WorkFolder.open(work.folder, {"seed": 0})
-    best, _ = make(again, Goal(keep=0.98)).run(CANDIDATES, still(100))
+    best, _ = make(again, SlimGoal(keep=0.98)).run(CANDIDATES, still(100))
     assert best.candidate == Candidate(3)
     assert len(trained) == len(set(trained)) == 8
 
 
 def test_a_search_with_other_settings_starts_anew(work: WorkFolder, trained: Trained) -> None:
-    make(work, Goal(keep=0.98)).run(CANDIDATES, still(100))
+    make(work, SlimGoal(keep=0.98)).run(CANDIDATES, still(100))
     other = WorkFolder.open(work.folder, {"seed": 1})
     assert other.read("3-blocks/round-1.json") is None
 
 
 def test_the_time_of_a_training_is_the_same_when_it_is_resumed(work: WorkFolder) -> None:
-    search = make(work, Goal(keep=0.98))
+    search = make(work, SlimGoal(keep=0.98))
     assert search._allot(Candidate(3), 1, 0.7) == 0.7
     assert search._allot(Candidate(3), 1, 0.2) == 0.7
     assert search._allot(Candidate(3), 2, 0.2) == 0.2

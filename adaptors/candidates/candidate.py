@@ -1,22 +1,15 @@
 """Candidates for a smaller model, and their size, known before any training."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from adaptors.slimming.goal import Goal
-from probe.errors import CallError
 from probe.models.loaded import LoadedModel
 
-__all__ = ["Candidate", "ModelSizes", "list_candidates"]
+__all__ = ["FEWEST_TOKENS", "Candidate", "ModelSizes"]
 
-# Depths to try, as shares of the blocks; each costs a short training. Deeper ones for a high share of the quality.
-_SHARES = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
-_HIGH_SHARES, _HIGH = (1 / 3, 1 / 2, 2 / 3, 5 / 6), 0.97
-_MOST_DEPTHS = 4
 # With fewer tokens, nearly every word is split into single characters.
-_FEWEST_TOKENS = 2000
+FEWEST_TOKENS = 2000
 
 
 @dataclass(frozen=True, order=True)
@@ -99,49 +92,4 @@ class ModelSizes:
             return whole
         width = self.token_width if blocks else self.own_width
         tokens = int(self.tokens - excess * 1e6 / self.bytes_each / width)
-        return Candidate(blocks, tokens) if tokens >= _FEWEST_TOKENS else None
-
-
-def list_candidates(sizes: ModelSizes, goal: Goal, depths: Sequence[int]) -> tuple[Candidate, ...]:
-    """Return the candidates that can meet a goal, the smallest first.
-
-    Args:
-        sizes: Sizes of the full model.
-        goal: The goal.
-        depths: Numbers of blocks that are fast enough.
-
-    Raises:
-        CallError: None is small or fast enough.
-    """
-    chosen = _pick_depths(sizes.depth, goal, [*depths])
-    found = tuple(filter(None, (_fit(sizes, blocks, goal.max_mb) for blocks in chosen)))
-    if not found:
-        raise CallError(f"no candidate meets the goal ({goal}): {_describe_smallest(sizes, depths)}")
-    return found
-
-
-def _fit(sizes: ModelSizes, blocks: int, megabytes: float | None) -> Candidate | None:
-    return Candidate(blocks) if megabytes is None else sizes.fit(blocks, megabytes)
-
-
-def _pick_depths(full: int, goal: Goal, depths: list[int]) -> list[int]:
-    """Return the depths to try: spread evenly, or the deepest ones that time or size allows."""
-    spread = [blocks for blocks in dict.fromkeys(_spread(full, goal)) if blocks in depths]
-    if goal.has_limit and goal.keep is None:
-        inner = [blocks for blocks in depths if blocks]
-        spread = inner[-_MOST_DEPTHS:] if goal.max_mb is None else inner
-    return [*([0] if 0 in depths else []), *spread]
-
-
-def _spread(full: int, goal: Goal) -> Iterator[int]:
-    for share in _HIGH_SHARES if (goal.keep or 0) >= _HIGH else _SHARES:
-        blocks = round(full * share)
-        if 0 < blocks < full:
-            yield blocks
-
-
-def _describe_smallest(sizes: ModelSizes, depths: Sequence[int]) -> str:
-    if not depths:
-        return "even a model without blocks takes longer; allow more milliseconds"
-    least = min(sizes.count(Candidate(blocks, min(_FEWEST_TOKENS, sizes.tokens))) for blocks in depths)
-    return f"the smallest has {least * sizes.bytes_each / 1e6:.1f} MB; allow more megabytes, or save --weights float16"
+        return Candidate(blocks, tokens) if tokens >= FEWEST_TOKENS else None

@@ -1,12 +1,11 @@
 """The full model with fewer tokens, as the source of candidates."""
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from adaptors.fitting.data import FitTexts
-from adaptors.slimming.work import WorkFolder
 from probe.errors import CallError
 from surgery.vocabulary.trim import trim
 
@@ -20,12 +19,12 @@ class Vocabulary:
     Attributes:
         model: Name or folder of the full model.
         texts: The texts that decide which tokens stay; the test queries are not among them.
-        work: Home of the trimmed models.
+        folder: Home of the trimmed models.
     """
 
     model: str
     texts: FitTexts
-    work: WorkFolder = field(repr=False)
+    folder: Path
 
     def trim(self, tokens: int, model: str | Path | None = None) -> Path:
         """Return the folder of a model with at most some number of tokens.
@@ -38,14 +37,15 @@ class Vocabulary:
             CallError: Special tokens and single characters alone are more.
         """
         source = self.model if model is None else str(model)
-        folder = self.work.path(f"tokens-{tokens}{'' if model is None else '-static'}")
+        folder = self.folder / f"tokens-{tokens}{'' if model is None else '-static'}"
         if folder.is_dir():
             return folder
         frequent = tokens - self._fixed
         while frequent > 0:
             trimmed = trim(source, self._given, frequent)
             if trimmed.facts.tokens.after <= tokens:
-                staged = self.work.empty(f"{folder.name}-staged")
+                staged = folder.with_name(f"{folder.name}-staged")
+                shutil.rmtree(staged, ignore_errors=True)
                 shutil.copytree(trimmed.folder, staged)
                 staged.rename(folder)
                 return folder

@@ -11,10 +11,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch.nn.functional import normalize
 
+from adaptors.candidates.dimensions import fit_basis, fold_basis
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.healing.lens import add_lens
 from adaptors.healing.texts import HealTexts
-from adaptors.slimming.dimensions import fit_basis, fold_basis
 from probe.errors import CallError
 
 TEXTS = tuple(f"apple bark {word}" for word in ("bird", "blood", "boat", "bone", "brain", "cell", "cloud", "coal"))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from adaptors.candidates.candidate import Candidate, ModelSizes
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.healing.lens import add_lens
 from adaptors.healing.texts import HealTexts, embed_texts
-from adaptors.slimming.candidate import Candidate, ModelSizes, list_candidates
-from adaptors.slimming.goal import Goal
+from adaptors.slimming.goal import SlimGoal
+from adaptors.slimming.listing import list_candidates
 from probe.errors import CallError
 from probe.models.loading import load_model
 from surgery.cutting.cut import cut
@@ -28,28 +29,28 @@ SIZES = ModelSizes(
 ALL = range(6)
 
 
-def depths(goal: Goal, sizes: ModelSizes = SIZES) -> list[int]:
+def depths(goal: SlimGoal, sizes: ModelSizes = SIZES) -> list[int]:
     return [one.blocks for one in list_candidates(sizes, goal, range(sizes.depth))]
 
 
 def test_a_high_share_is_sought_among_deeper_candidates() -> None:
-    assert depths(Goal(keep=0.9)) == [0, 1, 2, 3, 4]
-    assert depths(Goal(keep=0.98)) == [0, 2, 3, 4, 5]
+    assert depths(SlimGoal(keep=0.9)) == [0, 1, 2, 3, 4]
+    assert depths(SlimGoal(keep=0.98)) == [0, 2, 3, 4, 5]
 
 
 def test_of_twelve_blocks_four_depths_are_tried() -> None:
     deep = replace(SIZES, depth=12, parameters=tuple(range(13)))
-    assert depths(Goal(keep=0.98), deep) == [0, 4, 6, 8, 10]
+    assert depths(SlimGoal(keep=0.98), deep) == [0, 4, 6, 8, 10]
 
 
 def test_under_a_limit_of_time_the_deepest_fast_ones_are_tried() -> None:
     deep = replace(SIZES, depth=12, parameters=tuple(range(13)))
-    found = list_candidates(deep, Goal(max_ms=3), [0, 1, 2, 3, 4, 5, 6])
+    found = list_candidates(deep, SlimGoal(max_ms=3), [0, 1, 2, 3, 4, 5, 6])
     assert [one.blocks for one in found] == [0, 3, 4, 5, 6]
 
 
 def test_a_limit_of_size_trades_tokens_for_blocks() -> None:
-    found = list_candidates(SIZES, Goal(max_mb=40), ALL)
+    found = list_candidates(SIZES, SlimGoal(max_mb=40), ALL)
     assert all(SIZES.megabytes(one) <= 40 for one in found)
     tokens = {one.blocks: one.tokens for one in found}
     assert tokens[1] is not None
@@ -59,14 +60,14 @@ def test_a_limit_of_size_trades_tokens_for_blocks() -> None:
 
 
 def test_half_of_the_bytes_leave_room_for_more() -> None:
-    assert list_candidates(replace(SIZES, bytes_each=2), Goal(max_mb=40), [3]) == (Candidate(3),)
+    assert list_candidates(replace(SIZES, bytes_each=2), SlimGoal(max_mb=40), [3]) == (Candidate(3),)
 
 
 def test_a_size_that_nothing_has_is_refused_with_the_smallest() -> None:
     with pytest.raises(CallError, match=r"the smallest has 3\.1 MB"):
-        list_candidates(SIZES, Goal(max_mb=1), ALL)
+        list_candidates(SIZES, SlimGoal(max_mb=1), ALL)
     with pytest.raises(CallError, match="takes longer"):
-        list_candidates(SIZES, Goal(max_ms=0.001), [])
+        list_candidates(SIZES, SlimGoal(max_ms=0.001), [])
 
 
 @pytest.mark.parametrize("blocks", [1, 2])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from adaptors.candidates.candidate import Candidate
 from adaptors.encoders.description import TrainedOn
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.saved import Tuned, save_tuned
@@ -17,7 +18,6 @@ from adaptors.healing.lens import add_lens
 from adaptors.healing.start import choose_start
 from adaptors.healing.texts import HealTexts
 from adaptors.healing.trainer import HealedState, HealOptions, train_student
-from adaptors.slimming.candidate import Candidate
 from adaptors.training.pace import Budget
 from adaptors.training.trainer import is_fast
 from probe.encoding.chunk_states import Progress

@@ -1,0 +1,49 @@
+"""The static candidate: fitted in closed form, written as a folder."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+
+from adaptors.candidates.vocabulary import Vocabulary
+from adaptors.fitting.data import FitTexts
+from adaptors.static.fit import fit_static_texts
+from adaptors.static.save import write_static
+from probe.encoding.protocols import Encoder
+from probe.encoding.reader import LayerReader
+from probe.experiments.options import RunOptions
+
+__all__ = ["StaticMaker"]
+
+
+@dataclass(frozen=True)
+class StaticMaker:
+    """Fits a static model to the full model's vectors.
+
+    Attributes:
+        full: The full model.
+        texts: The texts of the fit.
+        vocabulary: Trims its vocabulary.
+        settings: Store, seed and progress.
+    """
+
+    full: LayerReader
+    texts: FitTexts
+    vocabulary: Vocabulary
+    settings: RunOptions
+
+    def __call__(self, tokens: int | None, folder: Path) -> Encoder:
+        """Write the model with at most some number of tokens, None for all, to a new folder; return it."""
+        settings = self.settings
+        model = fit_static_texts(
+            self.full, self.texts, store=settings.store, seed=settings.seed, progress=settings.progress
+        )
+        folder.mkdir(parents=True)
+        write_static(model, folder)
+        if tokens is None:
+            return model
+        for path in self.vocabulary.trim(tokens, folder).iterdir():
+            shutil.copy2(path, folder / path.name)
+        trimmed: Encoder = SentenceTransformer(str(folder), device="cpu")  # type: ignore[assignment]
+        return trimmed

@@ -1,7 +1,7 @@
 """The section of a model card on the search that made the model."""
 
-from adaptors.slimming.result import SlimResult
 from adaptors.slimming.search import Attempt
+from probe.results.slim import SlimResult
 
 __all__ = ["card_section"]
 

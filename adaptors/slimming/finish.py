@@ -11,13 +11,14 @@ from adaptors.slimming.card import card_section
 from adaptors.slimming.data import SlimData
 from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.publish import add_section, publish, stage, weight_megabytes
-from adaptors.slimming.result import SlimResult
 from adaptors.slimming.search import Attempt, Search
 from adaptors.slimming.table import build_rows
 from adaptors.slimming.timing import Timing, time_models
 from adaptors.slimming.verdict import FinalTest, list_unmet, take_test
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, statistics_settings
+from probe.results.query_examples import before_and_after
+from probe.results.slim import SlimResult
 from surgery.cutting.cut import EXACT
 from surgery.saving.weights import VectorChange
 
@@ -56,7 +57,7 @@ class Finish:
         # The table of a static model is projected already.
         basis = search.basis if best.candidate.blocks else None
         change = stage(best.folder, staged, basis=basis, weights_dtype=dtype, full=full)
-        run = replace(self.settings, load=EXACT)
+        run = replace(self.settings, load=EXACT, examples=True)
         test = take_test(self.model, staged, self.data.test, goal=search.goal, options=run)
         folders = {str(one.candidate): one.folder for one in attempts} | {str(best.candidate): staged}
         timing = time_models(self.model, folders, self.data.test)
@@ -99,7 +100,8 @@ class Finish:
         )
         settings = self._describe(test, timing, unmet)
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        return SlimResult(self.settings.command, created, settings, rows)
+        examples = test.board.examples and before_and_after(test.board.examples, test.full.rank, test.best.rank)
+        return SlimResult(self.settings.command, created, settings, rows, examples=examples)
 
     def _describe(self, test: FinalTest, timing: Timing, unmet: list[str]) -> dict[str, Any]:
         """Return the settings of the result."""

@@ -22,7 +22,6 @@ from adaptors.slimming.finish import Finish
 from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.listing import list_candidates
 from adaptors.slimming.options import SlimOptions
-from adaptors.slimming.result import SlimResult
 from adaptors.slimming.search import Search, TimeLimit
 from adaptors.slimming.timing import fast_depths
 from adaptors.slimming.work import WorkFolder
@@ -30,6 +29,7 @@ from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.experiments.options import RunOptions
+from probe.results.slim import SlimResult
 from surgery.cutting.cut import EXACT
 from surgery.saving.save import check_out
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from adaptors.candidates.candidate import ModelSizes
 from adaptors.slimming.choice import pareto_front
-from adaptors.slimming.result import FULL, WINNER, SlimRow
 from adaptors.slimming.search import Attempt
 from adaptors.slimming.timing import FULL_NAME, Timing
 from adaptors.slimming.verdict import FinalTest
 from probe.encoding.reader import LayerReader
 from probe.metrics.significance import Scores
+from probe.results.slim import CANDIDATE, FULL, WINNER, SlimRow
 
 __all__ = ["build_rows"]
 
@@ -41,9 +41,8 @@ def build_rows(
     ordered = sorted(attempts, key=lambda one: -sizes.count(one.candidate))
     estimates = [1.0, *(float(one.scores.mean() / reference.mean()) for one in ordered)]
     counts = [sizes.parameters[-1], *(sizes.count(one.candidate) for one in ordered)]
-    front = pareto_front(counts, estimates)
     first = SlimRow(
-        model=f"{full.model.source.name} (full model)",
+        model=full.model.source.name,
         role=FULL,
         blocks=sizes.depth,
         tokens=sizes.tokens,
@@ -54,7 +53,7 @@ def build_rows(
     rows = [
         SlimRow(
             model=str(one.candidate),
-            role=WINNER if one is best else "candidate",
+            role=WINNER if one is best else CANDIDATE,
             blocks=one.candidate.blocks,
             tokens=one.candidate.tokens or sizes.tokens,
             dim=test.best.dim or sizes.own_width,
@@ -65,6 +64,7 @@ def build_rows(
         )
         for one, count in zip(ordered, counts[1:], strict=True)
     ]
+    front = pareto_front([row.megabytes for row in (first, *rows)], estimates)
     judged = [
         replace(row, estimate=estimate, front=on_front)
         for row, estimate, on_front in zip([first, *rows], estimates, front, strict=True)

@@ -9,7 +9,7 @@ __all__ = ["models"]
 @friendly
 def models(output: FormatFlag) -> None:
     """List the aliases: hub id, pooling, prompts, maximum input length, and whether they are cached."""
-    from probe.results.known_models import list_models, model_notes, models_table
+    from encoder_surgery.probe_commands.known_models import list_models, model_notes, models_table
 
     found = list_models()
     output.show(as_json([vars(model) for model in found]), lambda: [models_table(found), *model_notes(found)])

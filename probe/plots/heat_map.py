@@ -9,7 +9,7 @@ from matplotlib.collections import QuadMesh
 from numpy.typing import NDArray
 
 from probe.plots.style import MAP_COLOURS
-from probe.results.charts import luminance
+from probe.results.colours import luminance
 
 __all__ = ["as_array", "draw_cells", "name_cells"]
 

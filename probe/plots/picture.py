@@ -11,6 +11,7 @@ from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
 from probe.results.similarity import SimilarityResult
+from probe.results.slim import SlimResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ _HOMES: dict[type, str] = {
     GeometryResult: "geometry",
     ClassificationResult: "labelled",
     SimilarityResult: "labelled",
+    SlimResult: "slim",
     PairMap: "similarity_map",
 }
 

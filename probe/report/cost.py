@@ -19,7 +19,7 @@ from probe.results.colours import tone_of
 from probe.results.formats import metric_title
 from probe.results.leaderboard import Leaderboard
 
-__all__ = ["cost_panel"]
+__all__ = ["cost_panel", "staircase"]
 
 _MOST_NAMED = 8
 
@@ -42,7 +42,7 @@ def cost_panel(result: Leaderboard) -> Panel | None:
         lines=tuple(_lines(chart, scale, named)),
         logarithmic_across=scale.logarithmic,
         ticks=tuple((100 * place, text) for place, text in scale.ticks),
-        front=_staircase([(_place(cost, scale), point.value) for cost, point in front], _place(max(costs), scale)),
+        front=staircase([(_place(cost, scale), point.value) for cost, point in front], _place(max(costs), scale)),
     )
 
 
@@ -79,7 +79,7 @@ def _label(point: Point) -> str:
     return f"layer {point.position}" + (f", {point.adaptor}" if point.adaptor else "")
 
 
-def _staircase(front: Sequence[tuple[float, float]], end: float) -> tuple[tuple[float, float], ...]:
+def staircase(front: Sequence[tuple[float, float]], end: float) -> tuple[tuple[float, float], ...]:
     """Return the corners of a front, level from each point to the next and on to the dearest."""
     steps = [corner for (_, low), (x, high) in pairwise(front) for corner in ((x, low), (x, high))]
     return (front[0], *steps, (end, front[-1][1]))

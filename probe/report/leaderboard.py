@@ -8,7 +8,7 @@ from probe.report.cost import cost_panel
 from probe.report.curves import lay_out
 from probe.report.headline import leaderboard_tiles
 from probe.report.panels import INK, MOST_LEVELS, Level, Line, Panel, curve_panel, dot
-from probe.report.parts import Section, make_map, make_table
+from probe.report.parts import Compared, Section, make_map, make_table
 from probe.results.charts import Curve, chart_leaderboard, ladder_curves
 from probe.results.colours import tone_of
 from probe.results.formats import metric_title
@@ -18,6 +18,11 @@ __all__ = ["dimension_panel", "layer_panel", "leaderboard_section", "subject"]
 
 # Encoders that are shown per query: the baseline, and others evenly from the best to the worst.
 _MOST_COMPARED = 14
+_HEADINGS = {
+    "divided": "Queries on which the encoders differ most",
+    "worst": "Worst queries of the best encoder",
+    "best": "Best queries of the best encoder",
+}
 
 
 def leaderboard_section(result: Leaderboard, source: Path) -> Section:
@@ -35,16 +40,21 @@ def leaderboard_section(result: Leaderboard, source: Path) -> Section:
         tiles=leaderboard_tiles(result),
         drawings=tuple(lay_out(panel) for panel in panels if panel is not None),
         maps=tuple(make_map(f"{metric}: {grid.caption}", grid.values, ".3f") for grid in result.grids()),
-        encoders=tuple(_name(row, result) for row in result.rows),
         compared=_compared(result),
+        headings=_HEADINGS,
     )
 
 
-def _compared(result: Leaderboard) -> tuple[int, ...]:
-    """Return the indices of the rows that are shown per query: the baseline first, then candidates, the best first."""
+def _compared(result: Leaderboard) -> tuple[Compared, ...]:
+    """Return the rows that are shown per query: the baseline first, then candidates, the best first."""
     first = sorted(result.emphasized())[:1]
     others = [index for index in range(len(result.rows)) if index not in first]
-    return (*first, *(others[place] for place in spread(len(others), _MOST_COMPARED - len(first))))
+    shown = (*first, *(others[place] for place in spread(len(others), _MOST_COMPARED - len(first))))
+    marked = result.emphasized()
+    return tuple(
+        Compared(_name(result.rows[index], result), result.rows[index].rank, "baseline" if index in marked else "")
+        for index in shown
+    )
 
 
 def subject(result: Leaderboard) -> str:

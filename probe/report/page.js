@@ -3,7 +3,7 @@
   const tip = document.getElementById("tip");
 
   const numberIn = (text) => {
-    const found = text.match(/[-+]?\d*\.?\d+/);
+    const found = text.replace(/(\d),(?=\d{3})/g, "$1").match(/[-+]?\d*\.?\d+/);
     return found ? Number(found[0]) : NaN;
   };
 

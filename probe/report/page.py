@@ -12,12 +12,14 @@ from probe.report.labelled import labelled_section
 from probe.report.leaderboard import leaderboard_section
 from probe.report.matrix import matrix_section
 from probe.report.parts import Section
+from probe.report.slim import slim_section
 from probe.results.charts import LabelledResult
 from probe.results.colours import COLOURS, NEUTRAL, TINTS
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
 from probe.results.result import Result
+from probe.results.slim import SlimResult
 
 __all__ = ["render_report"]
 
@@ -103,6 +105,8 @@ def _section(source: Path, result: Result) -> Section:
         return leaderboard_section(result, source)
     if isinstance(result, LabelledResult):
         return labelled_section(result, source)
+    if isinstance(result, SlimResult):
+        return slim_section(result, source)
     raise CallError(f"a {type(result).__name__} has no section in a report")
 
 

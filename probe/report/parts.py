@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 
 from probe.report.curves import Drawing
 from probe.report.headline import Tile
-from probe.results.charts import luminance
-from probe.results.colours import TINT_STEPS
+from probe.results.colours import TINT_STEPS, luminance
 from probe.results.formats import EMPTY
 from probe.results.result import Column, Result
 
-__all__ = ["Cell", "HeatMap", "ReportTable", "Section", "Tint", "make_map", "make_table"]
+__all__ = ["Cell", "Compared", "HeatMap", "ReportTable", "Section", "Tint", "make_map", "make_table"]
 
 # Cividis at its quarters, as in the pictures: dark blue to yellow, in red, green and blue of 0..255.
 _MAP = ((0, 34, 78), (62, 74, 107), (124, 123, 120), (187, 173, 109), (254, 232, 56))
-_NUMBER = re.compile(r"[<+\-]?[\d.]+[*M%▲▼]?( ?(?:[–±]|to) ?[+\-]?[\d.]+|( [<\d.]+){1,2})?|–?")
+_NUMBER = re.compile(r"[<+\-]?[\d.]+(?:,\d{3})*[*Mx%▲▼]?( ?(?:[–±]|to) ?[+\-]?[\d.]+|( [<\d.]+){1,2})?|–?")
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,21 @@ class HeatMap:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """An encoder whose documents are shown per query.
+
+    Attributes:
+        name: Its name.
+        rank: Its rank in the findings of an example.
+        mark: A word behind its name, such as `baseline`.
+    """
+
+    name: str
+    rank: int
+    mark: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
     """The section of one result.
 
@@ -105,8 +119,8 @@ class Section:
         multiples: Small charts, one per data set.
         measure: What their vertical axis is.
         maps: Heat maps.
-        encoders: Names of a leaderboard's rows, best first, for its examples.
-        compared: Indices of the encoders that are shown per query, the baseline first.
+        compared: The encoders that are shown per query, the baseline first.
+        headings: The sorts of queries that are shown, as `Example.chosen` has them, with their headings.
         parts: The sections of its data sets, which are folded.
     """
 
@@ -121,8 +135,8 @@ class Section:
     multiples: tuple[Drawing, ...] = ()
     measure: str = ""
     maps: tuple[HeatMap, ...] = ()
-    encoders: tuple[str, ...] = ()
-    compared: tuple[int, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    headings: Mapping[str, str] = field(default_factory=dict)
     parts: tuple["Section", ...] = ()
 
 

@@ -27,8 +27,8 @@ __all__ = [
     "costs_differ",
     "curve_tones",
     "ladder_curves",
-    "luminance",
     "pareto_front",
+    "round_steps",
 ]
 
 LabelledResult = ClassificationResult | SimilarityResult
@@ -282,17 +282,15 @@ def cost_axis(costs: Sequence[float]) -> CostAxis:
 
 
 def _cost_ticks(least: float, top: float) -> tuple[tuple[float, str], ...]:
-    """Return round costs from the least to the greatest, in steps of 1, 2 and 5 where there is room for them."""
+    return tuple((cost, f"{100 * cost:,.10g}") for cost in round_steps(least, top))
+
+
+def round_steps(least: float, top: float) -> list[float]:
+    """Return round values from the least to the greatest, in steps of 1, 2 and 5 where there is room for them."""
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(top)) + 1)
     for steps in ((1, 2, 5), (1,)):
         found = [step * 10.0**power for power in powers for step in steps]
-        found = [cost for cost in found if 0.999 * least <= cost <= 1.001 * top]
+        found = [value for value in found if 0.999 * least <= value <= 1.001 * top]
         if len(found) <= _FEW_TICKS:
             break
-    return tuple((cost, f"{100 * cost:,.10g}") for cost in found)
-
-
-def luminance(colour: Sequence[float]) -> float:
-    """Return the luminance of an sRGB colour of 0 to 1; above 0.179 black is read better than white (WCAG 2.2)."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return found

@@ -7,6 +7,7 @@ worse. Every colour has a shade for white paper and one for dark pages. Readers 
 see no difference between red and green can tell them apart, and lines and markers differ as well.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "TINTS",
     "TINT_STEPS",
     "Colour",
+    "luminance",
     "tint_of",
     "tone_of",
 ]
@@ -82,3 +84,9 @@ def tint_of(difference: float) -> int:
     """Return the number of a difference's tint: 0 for none, -4 for much worse than the baseline, 4 for much better."""
     size = sum(abs(difference) >= step for step in TINT_STEPS)
     return size if difference > 0 else -size
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Return the luminance of an sRGB colour of 0 to 1; above 0.179 black is read better than white (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -14,11 +14,12 @@ from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
 from probe.results.result import SCHEMA, Result
 from probe.results.similarity import SimilarityResult
+from probe.results.slim import SlimResult
 
 __all__ = ["column_names", "read_result"]
 
 _KINDS: dict[str, type[Result]] = {
-    kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult)
+    kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult, SlimResult)
 }
 
 # Of the same kinds, over several data sets.

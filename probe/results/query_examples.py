@@ -1,7 +1,7 @@
 """Queries to look at: how single encoders differ on them, with the documents that each one found."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from probe.data.texts import shorten
 if TYPE_CHECKING:
     from probe.metrics.top_k import Run
 
-__all__ = ["LEADERS", "Example", "Examples", "Finding", "choose_examples", "leaders"]
+__all__ = ["LEADERS", "Example", "Examples", "Finding", "before_and_after", "choose_examples", "leaders"]
 
 # Documents that are shown per query and encoder.
 LEADERS = 5
@@ -49,7 +49,8 @@ class Example:
     Attributes:
         query: Its id.
         text: Its text.
-        chosen: `worst` or `best` for the leaderboard's first encoder, or `divided`: encoders differ most.
+        chosen: `worst` or `best` for the leaderboard's first encoder, or `divided`: encoders differ most; of a model
+            and its replacement, `lost` or `gained`.
         relevant: Grade per id of a relevant document.
         findings: One per row, in their order.
     """
@@ -111,6 +112,31 @@ def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], datas
     named = {doc for one in examples for doc in _documents_of(one)}
     beginnings = {name: _shorten(text) for name, text in dataset.documents if name in named}
     return Examples(examples, beginnings, document_sources(dataset.documents, named))
+
+
+def before_and_after(examples: Examples, before: int, after: int) -> Examples:
+    """Return the queries on which a model and its replacement differ most, those that lost most first.
+
+    Args:
+        examples: Of a leaderboard of the two.
+        before: Rank of the model.
+        after: Rank of its replacement.
+
+    Returns:
+        Their queries with the model as the first finding and the replacement as the second.
+    """
+    pairs = []
+    for one in examples.queries:
+        first, second = (next(found for found in one.findings if found.rank == rank) for rank in (before, after))
+        if one.chosen == "divided":
+            findings = (replace(first, rank=1), replace(second, rank=2))
+            pairs.append(replace(one, chosen="lost" if second.score < first.score else "gained", findings=findings))
+    pairs.sort(key=lambda one: (one.chosen == "gained", -abs(one.findings[1].score - one.findings[0].score)))
+    named = {document for one in pairs for document in _documents_of(one)}
+    texts, sources = (
+        {name: text for name, text in known.items() if name in named} for known in (examples.texts, examples.sources)
+    )
+    return Examples(tuple(pairs), texts, sources)
 
 
 def _choose(scores: NDArray[np.float64]) -> list[tuple[str, int]]:

@@ -25,7 +25,7 @@ def shrink_examples(cache: Path) -> Iterator[None]:
     modules = "asyncio os statistics numpy.fft"  # of two packages, for there are labels by package
     entries = tuple(replace(entry, max_tokens=32) for entry in list_entries())
     # What is first imported below would keep these entries for other files' tests.
-    import_module("probe.results.known_models")
+    import_module("encoder_surgery.probe_commands.known_models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.sources.docstrings._MODULES", modules)
         patch.setattr("probe.models.catalog.list_entries", lambda: entries)

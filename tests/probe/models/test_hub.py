@@ -335,7 +335,7 @@ def test_the_listing_of_modules_may_not_leave_the_folder(model: Path) -> None:
 
 
 def test_prompts_under_other_names_are_listed(hub: FakeHub, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from probe.results.known_models import list_models, model_notes
+    from encoder_surgery.probe_commands.known_models import list_models, model_notes
 
     change_json(model / "config_sentence_transformers.json", prompts={"query": "q: ", "clustering": "group: "})
     hub.add("Snowflake/snowflake-arctic-embed-m-v1.5", model)

@@ -12,8 +12,7 @@ from probe import read_result, write_report
 from probe.experiments.matrix import join_leaderboards
 from probe.report.matrix import matrix_section
 from probe.report.page import render_report
-from probe.results.charts import luminance
-from probe.results.colours import PAPER, TINTS, tint_of
+from probe.results.colours import PAPER, TINTS, luminance, tint_of
 from probe.results.matrix import MEAN, DatasetMatrix
 
 STYLE = (Path(__file__).parents[3] / "probe" / "report" / "page.css").read_text()

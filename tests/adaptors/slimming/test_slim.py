@@ -76,7 +76,7 @@ def test_the_table_has_the_full_model_all_candidates_and_one_best(saved: tuple[P
 
 def test_the_card_says_what_was_tried_and_seen(saved: tuple[Path, Result], tiny_folder: Callable[[str], Path]) -> None:
     card = (saved[0] / "README.md").read_text()
-    assert "The goal is met by" in card
+    assert "The goal is shown to be met by" in card
     assert "| 1 block |" in card
     assert "No score was measured" not in card
     assert "The texts of tiny were seen in the training" in card

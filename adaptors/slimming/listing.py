@@ -1,6 +1,6 @@
 """The candidates that can meet a goal, known before any training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from adaptors.candidates.candidate import FEWEST_TOKENS, Candidate, ModelSizes
 from adaptors.slimming.goal import SlimGoal
@@ -11,45 +11,45 @@ __all__ = ["list_candidates"]
 # Depths to try, as shares of the blocks; each costs a short training. Deeper ones for a high share of the quality.
 _SHARES = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
 _HIGH_SHARES, _HIGH = (1 / 3, 1 / 2, 2 / 3, 5 / 6), 0.97
-_MOST_DEPTHS = 4
+_SHORT_SHARES = (1 / 2, 2 / 3)
 
 
-def list_candidates(sizes: ModelSizes, goal: SlimGoal, depths: Sequence[int]) -> tuple[Candidate, ...]:
+def list_candidates(
+    sizes: ModelSizes, goal: SlimGoal, depths: Sequence[int], *, short: bool = False
+) -> tuple[Candidate, ...]:
     """Return the candidates that can meet a goal, the smallest first.
 
     Args:
         sizes: Sizes of the full model.
         goal: The goal.
         depths: Numbers of blocks that are fast enough.
+        short: Whether there is time for few trainings only.
 
     Raises:
         CallError: None is small or fast enough.
     """
-    chosen = _pick_depths(sizes.depth, goal, [*depths])
-    found = tuple(filter(None, (_fit(sizes, blocks, goal.max_mb) for blocks in chosen)))
-    if not found:
+    shares = _SHORT_SHARES if short else _HIGH_SHARES if (goal.keep or 0) >= _HIGH else _SHARES
+    fitting = [one for blocks in depths if (one := _fit(sizes, blocks, goal.max_mb)) is not None]
+    if not fitting:
         raise CallError(f"no candidate meets the goal ({goal}): {_describe_smallest(sizes, depths)}")
-    return found
+    static, cuts = ([one for one in fitting if bool(one.blocks) is cut] for cut in (False, True))
+    if goal.keep is None:
+        return (*static, *_thin(cuts, len(shares)))
+    wanted = [round(sizes.depth * share) for share in shares]
+    spread = [one for one in cuts if one.blocks in wanted]
+    # Where time or size allows none of these, the deepest that it allows.
+    return (*static, *(spread or cuts[-1:]))
 
 
 def _fit(sizes: ModelSizes, blocks: int, megabytes: float | None) -> Candidate | None:
     return Candidate(blocks) if megabytes is None else sizes.fit(blocks, megabytes)
 
 
-def _pick_depths(full: int, goal: SlimGoal, depths: list[int]) -> list[int]:
-    """Return the depths to try: spread evenly, or the deepest ones that time or size allows."""
-    spread = [blocks for blocks in dict.fromkeys(_spread(full, goal)) if blocks in depths]
-    if goal.has_limit and goal.keep is None:
-        inner = [blocks for blocks in depths if blocks]
-        spread = inner[-_MOST_DEPTHS:] if goal.max_mb is None else inner
-    return [*([0] if 0 in depths else []), *spread]
-
-
-def _spread(full: int, goal: SlimGoal) -> Iterator[int]:
-    for share in _HIGH_SHARES if (goal.keep or 0) >= _HIGH else _SHARES:
-        blocks = round(full * share)
-        if 0 < blocks < full:
-            yield blocks
+def _thin(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return some of the candidates, spread evenly and with the deepest."""
+    step = max(1.0, len(candidates) / count)
+    places = {len(candidates) - 1 - int(step * number) for number in range(min(count, len(candidates)))}
+    return [candidates[place] for place in sorted(places)]
 
 
 def _describe_smallest(sizes: ModelSizes, depths: Sequence[int]) -> str:

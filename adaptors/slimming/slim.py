@@ -38,7 +38,7 @@ from surgery.saving.save import check_out
 __all__ = ["slim", "work_folder"]
 
 _log = logging.getLogger(__name__)
-# Documents of the judging sample, in short and in long searches.
+# Documents of the judging sample, in short and in long searches, and the minutes from which on one is long.
 _FEW_DOCUMENTS, _DOCUMENTS, _LONG = 400, 1000, 8.0
 
 
@@ -101,10 +101,11 @@ def _run(request: _Request, folder: Path, out: Path | None) -> SlimResult:
     full = open_reader(request.model, None, request.run.store)
     _check_model(full)
     exact = load_model(request.model, EXACT)
-    data = load_slim_data(request.data, _DOCUMENTS if options.minutes >= _LONG else _FEW_DOCUMENTS)
+    short = options.minutes < _LONG
+    data = load_slim_data(request.data, _FEW_DOCUMENTS if short else _DOCUMENTS)
     work = WorkFolder.open(folder, _identify(request, full, data))
     depths = fast_depths(exact, request.goal, data.judging.queries.texts)
-    candidates = list_candidates(ModelSizes.of(exact, options.bytes_each), request.goal, depths)
+    candidates = list_candidates(ModelSizes.of(exact, options.bytes_each), request.goal, depths, short=short)
     _log.info("candidates: %s", "; ".join(map(str, candidates)))
     search = _prepare(request, full, exact, data=data, work=work)
     limit = TimeLimit(60 * options.minutes, work.seconds(), time.monotonic, began)

@@ -38,15 +38,22 @@ def test_a_high_share_is_sought_among_deeper_candidates() -> None:
     assert depths(SlimGoal(keep=0.98)) == [0, 2, 3, 4, 5]
 
 
+def test_a_short_search_tries_two_depths() -> None:
+    found = list_candidates(SIZES, SlimGoal(keep=0.9), ALL, short=True)
+    assert [one.blocks for one in found] == [0, 3, 4]
+
+
 def test_of_twelve_blocks_four_depths_are_tried() -> None:
     deep = replace(SIZES, depth=12, parameters=tuple(range(13)))
     assert depths(SlimGoal(keep=0.98), deep) == [0, 4, 6, 8, 10]
 
 
-def test_under_a_limit_of_time_the_deepest_fast_ones_are_tried() -> None:
+def test_under_a_limit_of_time_fast_ones_up_to_the_deepest_are_tried() -> None:
     deep = replace(SIZES, depth=12, parameters=tuple(range(13)))
     found = list_candidates(deep, SlimGoal(max_ms=3), [0, 1, 2, 3, 4, 5, 6])
-    assert [one.blocks for one in found] == [0, 3, 4, 5, 6]
+    assert [one.blocks for one in found] == [0, 2, 3, 5, 6]
+    assert [one.blocks for one in list_candidates(deep, SlimGoal(max_ms=3), [0, 1, 2])] == [0, 1, 2]
+    assert [one.blocks for one in list_candidates(deep, SlimGoal(keep=0.98, max_ms=3), [0, 1, 2])] == [0, 2]
 
 
 def test_a_limit_of_size_trades_tokens_for_blocks() -> None:

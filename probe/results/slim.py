@@ -85,7 +85,7 @@ class SlimResult(Result):
 
     kind: ClassVar[str] = "slim"
     column_names: ClassVar[tuple[str, ...]] = (
-        *("model", "role", "front", "estimate", "score", "ci95", "delta", "p", "speed", "ms", "ms-doc", "mb", "dim"),
+        *("model", "role", "front", "estimate", "score", "ci95", "delta", "p", "mb", "speed", "ms", "ms-doc", "dim"),
         *("tokens", "params", "steps"),
     )
 
@@ -250,6 +250,15 @@ class SlimResult(Result):
             f"{settings['statistics']['resamples']:,} resamples, seed {settings['seed']}; for a model that is equal on "
             f"average, these queries can rule out losses of about {settings['resolution']:.2g}"
         )
+
+    def flat_rows(self) -> list[dict[str, Any]]:
+        """Return the rows without nesting: one column per metric, and the data set in every row."""
+        metrics = self.full.scores
+        return [
+            {key: value for key, value in values.items() if key != "scores"}
+            | {metric: row.scores.get(metric) for metric in metrics}
+            for row, values in zip(self.rows, super().flat_rows(), strict=True)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -35,6 +35,7 @@ docs: pages
 	$(BIN)/mkdocs build --strict
 
 bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.run benchmarks/results.json
 
 clean:

@@ -11,6 +11,8 @@ _HOMES = {
     "HealOptions": "healing.trainer",
     "KINDS": "fitting.kinds",
     "LossOptions": "finetuning.loss_spec",
+    "SlimGoal": "slimming.goal",
+    "SlimOptions": "slimming.options",
     "StaticModel": "static.model",
     "StaticOptions": "static.options",
     "TrainOptions": "fitting.options",
@@ -29,6 +31,7 @@ _HOMES = {
     "save_adapted": "encoders.folder",
     "save_static": "static.save",
     "select_fit_data": "fitting.data",
+    "slim": "slimming.slim",
     "tune": "finetuning.tune",
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import commands, cuts, engine, retrieval, workers
+from benchmarks import commands, cuts, engine, retrieval, smaller, workers
 from benchmarks.inputs import Skipped
 from benchmarks.timing import Comparison
 
@@ -24,6 +24,9 @@ BENCHMARKS = {
     "mpnet": engine.mpnet_against_last_layer,
     "cut": cuts.cut_minilm,
     "cut-mpnet": cuts.cut_mpnet,
+    "static": smaller.static_against_model2vec,
+    "static-speed": smaller.static_speed,
+    "trim": smaller.trimmed_minilm,
     "memory": commands.streaming_memory,
     "warm": commands.warm_run,
     "whole-command": engine.whole_command,

@@ -7,10 +7,13 @@ from typing import Any
 _HOMES = {
     "FusedModel": "fusing.model",
     "FusedModule": "fusing.module",
+    "Speed": "speed",
+    "SpeedRatio": "speed",
     "cut": "cutting.cut",
     "fuse": "fusing.model",
     "inspect_model": "inspection",
     "keep": "cutting.cut",
+    "measure_speed": "speed",
     "open_fused": "fusing.folder",
     "save": "fusing.folder",
     "trim": "vocabulary.trim",

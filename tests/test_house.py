@@ -37,7 +37,14 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("documents",),
         ("plots", "report", "scale"),
     ),
-    "surgery": (("cutting",), ("saving",), ("vocabulary",), ("fusing",), ("inspection", "scoring"), ("fused_module",)),
+    "surgery": (
+        ("cutting",),
+        ("saving",),
+        ("vocabulary",),
+        ("fusing",),
+        ("inspection", "scoring", "speed"),
+        ("fused_module",),
+    ),
     "adaptors": (
         ("modules",),
         ("losses",),

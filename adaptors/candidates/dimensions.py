@@ -73,26 +73,15 @@ def fit_basis(vectors: Tensor, dims: int) -> Basis:
 
 
 def fold_basis(folder: Path, basis: Basis) -> None:
-    """Multiply the last map of a saved candidate, or the table of a static one, by a projection.
+    """Multiply the last map of a saved candidate by a projection.
 
-    A normalization between the map and the projection would change no direction, so none is added.
+    The normalization between them would change no direction.
     """
     modules = json.loads((folder / _MODULES).read_text(encoding="utf-8"))
-    maps = [module for module in modules if module["type"].rpartition(".")[2] == "Dense"]
+    part = folder / [module for module in modules if module["type"].rpartition(".")[2] == "Dense"][-1]["path"]
     axes = torch.from_numpy(basis.axes)
-    path = folder / (maps[-1]["path"] if maps else modules[0]["path"]) / _WEIGHTS
-    tensors = load_file(path)
-    save_file(_project_map(tensors, axes) if maps else _project_table(tensors, axes), path, metadata={"format": "pt"})
-    if maps:
-        config: dict[str, Any] = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-        write_json(path.parent / "config.json", {**config, "out_features": len(axes)})
-
-
-def _project_map(tensors: dict[str, Tensor], axes: Tensor) -> dict[str, Tensor]:
-    """Return weight `(D, H)` and bias `(D,)` of a map after the projection."""
-    return {name: (axes @ tensor).contiguous() for name, tensor in tensors.items()}
-
-
-def _project_table(tensors: dict[str, Tensor], axes: Tensor) -> dict[str, Tensor]:
-    """Return a table of token vectors `(V, D)` after the projection."""
-    return {name: (tensor @ axes.T).contiguous() for name, tensor in tensors.items()}
+    # Weight (D, H) and bias (D,).
+    tensors = {name: (axes @ tensor).contiguous() for name, tensor in load_file(part / _WEIGHTS).items()}
+    save_file(tensors, part / _WEIGHTS, metadata={"format": "pt"})
+    config: dict[str, Any] = json.loads((part / "config.json").read_text(encoding="utf-8"))
+    write_json(part / "config.json", {**config, "out_features": len(axes)})

@@ -1,11 +1,12 @@
 """The static candidate: fitted in closed form, written as a folder."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
 
+from adaptors.candidates.dimensions import Basis
 from adaptors.candidates.vocabulary import Vocabulary
 from adaptors.fitting.data import FitTexts
 from adaptors.static.fit import fit_static_texts
@@ -25,12 +26,14 @@ class StaticMaker:
         full: The full model.
         texts: The texts of the fit.
         vocabulary: Trims its vocabulary.
+        basis: Projection to fewer dimensions, if any.
         settings: Store, seed and progress.
     """
 
     full: LayerReader
     texts: FitTexts
     vocabulary: Vocabulary
+    basis: Basis | None
     settings: RunOptions
 
     def __call__(self, tokens: int | None, folder: Path) -> Encoder:
@@ -39,6 +42,8 @@ class StaticMaker:
         model = fit_static_texts(
             self.full, self.texts, store=settings.store, seed=settings.seed, progress=settings.progress
         )
+        if self.basis is not None:
+            model = replace(model, table=model.table @ self.basis.axes.T)
         folder.mkdir(parents=True)
         write_static(model, folder)
         if tokens is None:

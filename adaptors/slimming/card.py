@@ -34,11 +34,18 @@ def card_section(result: SlimResult, best: Attempt) -> str:
 def _describe_training(result: SlimResult, best: Attempt) -> str:
     tried = len(result.rows) - 1
     many = f"{tried} candidates were tried" if tried > 1 else "One candidate was tried"
-    if not best.parts:
-        return f"{many}. The best one, {best.candidate}, was fitted in closed form to the full model's vectors."
+    how = "fitted in closed form to"
+    if best.parts:
+        parts = f"{len(best.parts)} part{'s' * (len(best.parts) > 1)}"
+        how = f"trained for {best.steps:,} steps in {parts} to reproduce"
+    dims = result.settings["dims"]
+    fewer = (
+        f" Its vectors are on the first {dims} principal axes of the full model's, without centring." if dims else ""
+    )
+    tokens = best.candidate.tokens
+    trimmed = f" Its vocabulary has the {tokens:,} tokens that the texts need most." if tokens else ""
     return (
-        f"{many}. The best one, {best.candidate}, was trained for {best.steps:,} steps in "
-        f"{len(best.parts)} part{'s' * (len(best.parts) > 1)} to reproduce the full model's vectors, without labels."
+        f"{many}. The best one, {best.candidate}, was {how} the full model's vectors, without labels.{fewer}{trimmed}"
     )
 
 

@@ -54,7 +54,9 @@ class Finish:
         search, full = self.search, self.search.lesson.full.model
         staged = search.work.empty("staged")
         dtype = self.options.weights_dtype
-        change = stage(best.folder, staged, basis=search.basis, weights_dtype=dtype, full=full)
+        # The table of a static model is projected already.
+        basis = search.basis if best.candidate.blocks else None
+        change = stage(best.folder, staged, basis=basis, weights_dtype=dtype, full=full)
         run = replace(self.settings, load=EXACT, examples=True)
         test = take_test(self.model, staged, self.data.test, goal=search.goal, options=run)
         folders = {str(one.candidate): one.folder for one in attempts} | {str(best.candidate): staged}
@@ -68,6 +70,7 @@ class Finish:
         self, result: SlimResult, best: Attempt, change: VectorChange | None, *, staged: Path, out: Path
     ) -> SlimResult:
         facts = {"goal": asdict(self.search.goal), "met": result.is_met, "unmet": result.settings["unmet"]}
+        facts |= {**asdict(best.candidate), "dims": self.options.dims}
         title = f"{self.search.lesson.full.model.source.name}, {best.candidate}"
         add_section(staged, card_section(result, best), facts, title=title, change=change)
         publish(staged, out, force=self.options.force)

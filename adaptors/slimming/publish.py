@@ -52,7 +52,7 @@ def stage(
 def _round_weights(folder: Path, dtype: str) -> VectorChange:
     expected = embed_here(folder, False)
     store_weights(folder, dtype)
-    return compare(folder, expected, embed_here(folder, False))
+    return compare(expected, embed_here(folder, False), folder=folder)
 
 
 def _join_parts(steps: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -94,6 +94,6 @@ def publish(staged: Path, out: Path, *, force: bool) -> Path:
 
     def check(folder: Path) -> None:
         """Load the folder in a fresh process and compare its vectors."""
-        compare(folder, expected, embed_in_fresh_process(folder, False))
+        compare(expected, embed_in_fresh_process(folder, False), folder=folder)
 
     return save_folder(out, lambda folder: shutil.copytree(staged, folder, dirs_exist_ok=True), force, check=check)

@@ -18,6 +18,7 @@ from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.slimming.choice import Forecast, forecast, pick
 from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.work import WorkFolder
+from probe.encoding.protocols import Encoder
 from probe.metrics.significance import Scores
 
 __all__ = ["Attempt", "Search", "TimeLimit"]
@@ -95,7 +96,7 @@ class Search:
         goal: The goal.
         queries: Number of test queries.
         basis: Projection to fewer dimensions, if any.
-        make_static: Fits and writes a static model with a number of tokens (None for all) to a folder.
+        make_static: Fits a static model with a number of tokens, None for all, and writes it to a folder.
     """
 
     lesson: Lesson
@@ -105,7 +106,7 @@ class Search:
     goal: SlimGoal
     queries: int
     basis: Basis | None
-    make_static: Callable[[int | None, Path], Any]
+    make_static: Callable[[int | None, Path], Encoder]
 
     def run(self, candidates: Sequence[Candidate], limit: TimeLimit) -> tuple[Attempt, tuple[Attempt, ...]]:
         """Return the best candidate after its full training, and all candidates as far as they were trained.
@@ -117,7 +118,7 @@ class Search:
         found: dict[Candidate, Attempt] = {}
         going = list(candidates)
         for number, (count, share) in enumerate(_ROUNDS, start=1):
-            going = going if count is None else self._pick([found[one] for one in going], count, limit)
+            going = going if count is None else self._pick(number, [found[one] for one in going], count, limit=limit)
             if not going[0].blocks and number > 1:
                 # Nothing cheaper is left to try.
                 return found[going[0]], tuple(found.values())
@@ -136,12 +137,20 @@ class Search:
             attempt.scores, self.judge.reference, trained=attempt.seconds, more=further, queries=self.queries
         )
 
-    def _pick(self, attempts: Sequence[Attempt], count: int, limit: TimeLimit) -> list[Candidate]:
+    def _pick(self, number: int, attempts: Sequence[Attempt], count: int, *, limit: TimeLimit) -> list[Candidate]:
+        """Return the candidates of a round; the choice is recorded, because it depends on the time that was left."""
+        record = f"round-{number}.json"
+        known = self.work.read(record)
+        if known is None:
+            known = {"candidates": [attempts[index].candidate.key for index in self._choose(attempts, count, limit)]}
+            self.work.write(record, known)
+        return [one.candidate for one in attempts if one.candidate.key in known["candidates"]]
+
+    def _choose(self, attempts: Sequence[Attempt], count: int, limit: TimeLimit) -> list[int]:
         forecasts = [self.forecast(one, limit.left()) for one in attempts]
         margin = self.goal.margin(float(self.judge.reference.mean()))
         slacks = [-1.0 if margin is None else one.slack(margin) for one in forecasts]
-        chosen = pick(slacks, [one.difference for one in forecasts], count)
-        return [attempts[index].candidate for index in chosen]
+        return pick(slacks, [one.difference for one in forecasts], count)
 
     def _attempt(self, candidate: Candidate, number: int, before: Attempt | None, *, seconds: float) -> Attempt:
         """Return a candidate after one more round, from its record if that is finished."""
@@ -164,14 +173,15 @@ class Search:
         self.work.empty(str(folder.relative_to(self.work.folder)))
         if not candidate.blocks:
             encoder = self.make_static(candidate.tokens, folder)
-            scores = self.judge.score(self._project(encoder))
+            scores = self.judge.score(encoder)
             return {"trained": None, "scores": scores.tolist(), "seconds": time.monotonic() - began}
         lesson = self._named(candidate)
         checkpoints = folder.with_name(f"{folder.name}-checkpoints")
         student = self._open(candidate, before, lesson, lambda: time.monotonic() - began < _START_SHARE * seconds)
         minutes = self._allot(candidate, number, max(_FEWEST_SECONDS, seconds - (time.monotonic() - began)) / 60)
         trained = train(student, lesson, minutes=minutes, checkpoints=checkpoints, out=folder, title=str(candidate))
-        scores = self.judge.score(self._project(as_encoder(student.model, lesson.full)))
+        encoder = as_encoder(student.model, lesson.full)
+        scores = self.judge.score(encoder if self.basis is None else self.basis.project(encoder))
         shutil.rmtree(checkpoints, ignore_errors=True)
         return {"trained": trained.to_json(), "scores": scores.tolist(), "seconds": time.monotonic() - began}
 
@@ -192,9 +202,6 @@ class Search:
             self.work.path(candidate.key).mkdir(parents=True, exist_ok=True)
             self.work.write(name, known)
         return float(known["minutes"])
-
-    def _project(self, encoder: Any) -> Any:
-        return encoder if self.basis is None else self.basis.project(encoder)
 
     def _named(self, candidate: Candidate) -> Lesson:
         """Return the shared part with the candidate's name in every step of the progress."""

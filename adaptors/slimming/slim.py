@@ -113,6 +113,7 @@ def _prepare(request: _Request, full: LayerReader, data: SlimData, work: WorkFol
     run = request.run
     texts = gather_heal_texts(full, [data.fit], run.store, progress=run.progress)
     dims = request.options.dims
+    basis = None if dims is None else fit_basis(texts.targets, dims)
     vocabulary = Vocabulary(request.model, data.fit, work.folder)
     return Search(
         lesson=Lesson(full, texts, run.seed, run.progress),
@@ -121,8 +122,8 @@ def _prepare(request: _Request, full: LayerReader, data: SlimData, work: WorkFol
         work=work,
         goal=request.goal,
         queries=len(data.test.queries),
-        basis=None if dims is None else fit_basis(texts.targets, dims),
-        make_static=StaticMaker(full, data.fit, vocabulary, run),
+        basis=basis,
+        make_static=StaticMaker(full, data.fit, vocabulary, basis, run),
     )
 
 

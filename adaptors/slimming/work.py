@@ -70,7 +70,7 @@ class WorkFolder:
 
     def seconds(self) -> float:
         """Return the time that the finished steps took."""
-        records = (self.read(str(path.relative_to(self.folder))) for path in self.folder.glob("*/*.json"))
+        records = (self.read(str(path.relative_to(self.folder))) for path in self.folder.glob("*/round-*.json"))
         return float(sum(record.get("seconds", 0.0) for record in records if record))
 
     def delete(self) -> None:

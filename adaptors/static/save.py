@@ -19,6 +19,8 @@ __all__ = ["check_static_folder", "save_static", "write_static"]
 
 # Maximum absolute difference, for values of about 1.
 _TOLERANCE = 1e-6
+_SAME_SPACE = "They are in the full model's space: queries embedded here can search documents embedded there."
+_FEWER = "They were then projected to {width} of {full} dimensions; the figures below are of all dimensions."
 
 _CARD = """{metadata}
 # {title}
@@ -29,7 +31,7 @@ of words and their context change nothing, and there is no maximum input.
 
 The vectors were fitted in closed form, without labels, to the full model's vectors of {texts:,} texts of {data}, which
 have {seen_tokens:,} of the tokens; those of all other tokens follow from what the full model makes of each token alone.
-They are in the full model's space: queries embedded here can search documents embedded there.
+{space}
 
 | {held_out:,} texts against the full model | mean cosine | nearest neighbours in common |
 |---|---|---|
@@ -87,7 +89,7 @@ def check_static_folder(folder: Path, model: StaticModel, *, fresh: bool = False
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
     found = embed_in_fresh_process(folder, False) if fresh else embed_here(folder, False)
-    return compare(folder, embed_samples(model), found, tolerance=_TOLERANCE)
+    return compare(embed_samples(model), found, _TOLERANCE, folder=folder)
 
 
 def write_static(model: StaticModel, folder: Path, scores: str = "") -> None:
@@ -108,14 +110,16 @@ def write_static(model: StaticModel, folder: Path, scores: str = "") -> None:
 
 
 def _write_card(model: StaticModel, folder: Path, scores: str) -> None:
-    source, facts = model.teacher.source, model.facts
+    source, facts, width = model.teacher.source, model.facts, model.table.shape[1]
+    full = model.teacher.own_width or model.teacher.width
     text = _CARD.format(
         metadata=front_matter(read_origin(folder), ("static-embeddings",)),
         title=f"{Path(source.hub_id or source.folder.resolve()).name}, static",
         source=source.hub_id or source.folder.resolve().name,
         revision=f" at revision {source.revision}" if source.revision else "",
         tokens=facts.tokens,
-        width=model.table.shape[1],
+        width=width,
+        space=_SAME_SPACE if width == full else _FEWER.format(width=width, full=full),
         parameters=model.table.size,
         texts=facts.texts,
         data=", ".join(name for name, _ in facts.data),

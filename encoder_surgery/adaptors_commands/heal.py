@@ -59,7 +59,7 @@ def heal(
     from adaptors.healing.heal import heal as heal_model
 
     folder = out or Path(f"{name_folder(cut)}-healed")
-    output.check(folder)
+    output.check(folder, cut)
     options = _read_options(training, output, steps=steps, budget=budget)
     with working(output.checkpoint_dir) as report:
         options = replace(options, progress=report)

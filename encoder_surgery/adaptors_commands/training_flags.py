@@ -38,13 +38,18 @@ class TrainingOutput:
     force: Force = False
     weights_dtype: WeightsDtype = None
 
-    def check(self, out: Path) -> None:
-        """Check, before the work, that the files and folders can be written."""
+    def check(self, out: Path, model: str) -> None:
+        """Check, before the work, that the files and folders can be written, and the model's weights in their dtype."""
         from surgery.saving.save import check_out
 
         check_out(out, self.force)
         check_file("--log", self.log, (".jsonl",), force=self.force or self.checkpoint_dir is not None)
         check_plot(self.plot, force=self.force)
+        if self.weights_dtype is not None:
+            from probe.models.sources import find_source
+            from surgery.saving.weights import check_storable
+
+            check_storable(find_source(model).folder, self.weights_dtype)
 
     def write(self, result: "TrainingResult", out: Path, beside: str) -> None:
         """Plot if requested, save the trained encoder, and print its folder.

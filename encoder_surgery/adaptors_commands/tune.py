@@ -79,7 +79,7 @@ def tune(
         sample=output.plot is not None,
     )
     folder = out or Path(f"{name_folder(model)}-tuned")
-    output.check(folder)
+    output.check(folder, model)
     with working(output.checkpoint_dir) as report:
         result = tune_model(model, dataset, options=replace(options, progress=report))
     if not is_first():

@@ -108,7 +108,7 @@ def check_saved(folder: Path, model: CutModel, head: OutputHead, *, trust: bool 
         return check_pair(folder, towers["text"], towers["image"], trust=trust, as_saved=partial(_as_saved, model))
     # The vectors of a model that changes itself in its forward depend on the texts it has seen.
     found = embed_in_fresh_process(folder, trust, twice=model.stack.restless)
-    return compare(folder, _expected(model, head), found)
+    return compare(_expected(model, head), found, folder=folder)
 
 
 def check_here(folder: Path, model: CutModel, head: OutputHead) -> VectorChange:
@@ -121,7 +121,7 @@ def check_here(folder: Path, model: CutModel, head: OutputHead) -> VectorChange:
         return check_saved(folder, model, head)
     found = embed_here(folder, model.trust)
     tolerance = _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE
-    return compare(folder, _expected(model, head), found, tolerance=tolerance)
+    return compare(_expected(model, head), found, tolerance, folder=folder)
 
 
 def _expected(model: CutModel, head: OutputHead) -> Embeddings:
@@ -160,7 +160,7 @@ def check_pair(
     with tempfile.TemporaryDirectory() as scratch:
         files = draw_images(Path(scratch))
         expected = np.concatenate([embed_samples(texts), images.encode_document(files)])
-        return compare(folder, as_saved(expected), embed_in_fresh_process(folder, trust, files))
+        return compare(as_saved(expected), embed_in_fresh_process(folder, trust, files), folder=folder)
 
 
 def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> VectorChange:
@@ -169,7 +169,7 @@ def check_encoder(folder: Path, encoder: Encoder, trust: bool) -> VectorChange:
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
-    return compare(folder, embed_samples(encoder), embed_in_fresh_process(folder, trust))
+    return compare(embed_samples(encoder), embed_in_fresh_process(folder, trust), folder=folder)
 
 
 def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bool = True) -> VectorChange:
@@ -185,7 +185,7 @@ def check_encoder_here(folder: Path, encoder: Encoder, trust: bool, *, exact: bo
         ModelError: The folder cannot be loaded, or gives different vectors.
     """
     tolerance = _TOLERANCE if exact else _HALF_TOLERANCE
-    return compare(folder, embed_samples(encoder), embed_here(folder, trust), tolerance=tolerance)
+    return compare(embed_samples(encoder), embed_here(folder, trust), tolerance, folder=folder)
 
 
 def embed_here(folder: Path, trust: bool, texts: Sequence[str] = _SAMPLES) -> Embeddings:
@@ -210,14 +210,16 @@ def embed_here(folder: Path, trust: bool, texts: Sequence[str] = _SAMPLES) -> Em
         ) from error
 
 
-def compare(folder: Path, expected: Embeddings, found: Embeddings, *, tolerance: float = _TOLERANCE) -> VectorChange:
+def compare(
+    expected: Embeddings, found: Embeddings, tolerance: float = _TOLERANCE, *, folder: Path | None = None
+) -> VectorChange:
     """Compare the vectors of a saved folder with those it must give, `(N, D)`.
 
     Args:
-        folder: The folder; if its weights are stored in half precision, the vectors are close instead of equal.
         expected: The vectors of the model in memory.
         found: The folder's.
         tolerance: Maximum absolute difference, for values of about 1.
+        folder: The folder; if its weights are stored in half precision, the vectors need only be close.
 
     Returns:
         How far they differ.
@@ -226,17 +228,13 @@ def compare(folder: Path, expected: Embeddings, found: Embeddings, *, tolerance:
         ModelError: They differ by more.
     """
     if found.shape != expected.shape:
-        raise ModelError(
-            f"the saved model gives vectors of shape {found.shape}, the model in memory {expected.shape}; nothing "
-            "was saved"
-        )
+        raise ModelError(f"the saved model's vectors are {found.shape}, not {expected.shape}; nothing was saved")
     change = VectorChange.between(expected, found)
-    if is_rounded(folder):
+    if folder is not None and is_rounded(folder):
         if not change.spread >= _LEAST_COSINE:
             raise ModelError(
-                f"rounding the weights moves the vectors too far (cosine {change.cosine:.4f}, "
-                f"{change.spread:.4f} without their mean, expected at least {_LEAST_COSINE}); nothing was saved: store "
-                "them in float32"
+                f"rounding the weights moves the vectors too far (cosine {change.spread:.4f} without their mean, "
+                f"expected at least {_LEAST_COSINE}); nothing was saved: store them in float32"
             )
         return change
     difference = change.difference / max(1.0, float(np.abs(expected).max()))

@@ -22,6 +22,7 @@ __all__ = [
     "StoredDtype",
     "VectorChange",
     "check_dtype",
+    "check_storable",
     "describe_weights",
     "forget_weights",
     "is_rounded",
@@ -85,6 +86,21 @@ def check_dtype(dtype: str | None) -> None:
     known = get_args(StoredDtype)
     if dtype is not None and dtype not in known:
         raise CallError(f"weights_dtype '{dtype}': {did_you_mean(str(dtype), known)}")
+
+
+def check_storable(folder: Path, dtype: str | None) -> None:
+    """Check before a training that a dtype can hold the weights it begins with; None can.
+
+    Raises:
+        CallError: The dtype is unknown.
+        ModelError: It cannot.
+    """
+    from safetensors.torch import load_file
+
+    check_dtype(dtype)
+    for path in sorted(folder.rglob("*.safetensors")) if dtype else ():
+        for name, tensor in load_file(path).items():
+            _round(name, tensor, str(dtype))
 
 
 def store_weights(folder: Path, dtype: str | None) -> None:

@@ -92,4 +92,4 @@ def check_trimmed(folder: Path, model: TrimmedModel, *, fresh: bool = False) -> 
     trust, texts = model.profile.trust, model.samples
     found: Embeddings
     found = embed_in_fresh_process(folder, trust, texts=texts) if fresh else embed_here(folder, trust, texts)
-    return compare(folder, model.expected(), found, tolerance=_TOLERANCE)
+    return compare(model.expected(), found, _TOLERANCE, folder=folder)

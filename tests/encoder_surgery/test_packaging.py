@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # What only those need who work on the package itself.
-FOR_DEVELOPERS = {"docs", "dev"}
+FOR_DEVELOPERS = {"docs", "dev", "bench"}
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 

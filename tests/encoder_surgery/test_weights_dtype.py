@@ -1,6 +1,7 @@
 """`--weights-dtype` of every command that saves a model: half precision in the folder, float32 when it is loaded."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tiny_data import make_dataset
 from tiny_families import write_family
@@ -101,6 +103,20 @@ def test_a_healed_cut_and_the_record_of_the_one_before(lensed: tuple[Path, str],
     assert set(stored_dtypes((tmp_path / "whole").rglob("*.safetensors"))) == {"float32"}
     assert "weights" not in json.loads((tmp_path / "whole" / "surgery.json").read_text())
     assert "Weights in " not in (tmp_path / "whole" / "README.md").read_text()
+
+
+def test_weights_that_float16_cannot_hold_are_refused_before_the_training(
+    lensed: tuple[Path, str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(lensed[0], tmp_path / "large"))
+    tensors = load_file(folder / "model.safetensors")
+    tensors["embeddings.LayerNorm.bias"].fill_(1e5)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    monkeypatch.setattr("adaptors.healing.heal.heal", lambda *_, **__: pytest.fail("it was trained"))
+    call = ["heal", folder, "-d", data, "--no-store", "--weights-dtype", "float16", "--out", tmp_path / "out"]
+    done = CliRunner().invoke(cli.adaptors_app, [str(arg) for arg in call])
+    assert done.exit_code == 1
+    assert "'embeddings.LayerNorm.bias' has values up to 1e+05" in done.stderr
 
 
 def test_inspect_says_what_the_files_hold(bert: Path, lensed: tuple[Path, str]) -> None:

@@ -241,10 +241,10 @@ def test_vectors_that_are_not_merely_rounded_are_refused(
     other = rng.normal(size=(16, 8)).astype(np.float32) + 100
     assert VectorChange.between(before, other).cosine > 0.99
     with pytest.raises(ModelError, match="rounding the weights moves the vectors too far"):
-        compare(folder, before, other)
-    assert compare(folder, before, before + 1e-3).difference == pytest.approx(1e-3, rel=0.01)
-    with pytest.raises(ModelError, match="shape"):
-        compare(folder, before, before[:, :4])
+        compare(before, other, folder=folder)
+    assert compare(before, before + 1e-3, folder=folder).difference == pytest.approx(1e-3, rel=0.01)
+    with pytest.raises(ModelError, match=r"vectors are \(16, 4\), not \(16, 8\)"):
+        compare(before, before[:, :4], folder=folder)
 
 
 def test_equal_vectors_of_all_inputs_have_no_spread_to_lose() -> None:

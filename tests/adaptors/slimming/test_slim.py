@@ -1,0 +1,147 @@
+"""A whole search on a tiny model: what is saved, what its card says, and what is not saved."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+from tiny_data import make_dataset
+from tiny_families import write_family
+from tiny_models import PROMPTS, change_json, write_sentence_transformer
+from typer.testing import CliRunner, Result
+
+import cli
+from adaptors.candidates import candidate as candidate_module
+from adaptors.slimming import search as search_module
+from adaptors.slimming.goal import SlimGoal
+from adaptors.slimming.options import SlimOptions
+from adaptors.slimming.slim import slim, work_folder
+from probe.errors import CallError
+
+DOCUMENTS, QUERIES = 160, 50
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a training take a moment, and check the saved folder in this process."""
+    monkeypatch.setattr(search_module, "_FEWEST_SECONDS", 0.2)
+    from adaptors.slimming import publish
+
+    monkeypatch.setattr(publish, "embed_in_fresh_process", publish.embed_here)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("slim") / "tiny", documents=DOCUMENTS, queries=QUERIES)
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(cli.surgery_app, ["slim", *map(str, args), "--no-store", "--minutes", "0.01"])
+
+
+@pytest.fixture(scope="module")
+def saved(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Result]:
+    out = tmp_path_factory.mktemp("out") / "small"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "_FEWEST_SECONDS", 0.2)
+        return out, run(tiny_folder("bert"), "-d", data, "--keep", "0.02", "--out", out, "--format", "json")
+
+
+def test_a_goal_that_is_met_gives_a_folder_that_anybody_loads(saved: tuple[Path, Result]) -> None:
+    out, result = saved
+    assert result.exit_code == 0, result.stderr
+    shown = json.loads(result.stdout)
+    assert shown["met"]
+    assert shown["folder"] == str(out)
+    assert not work_folder(out).exists()
+    model = SentenceTransformer(str(out), device="cpu")
+    assert model.prompts["query"] == PROMPTS["query"]
+    assert np.isfinite(model.encode_query(["apple bird"])).all()
+
+
+def test_the_table_has_the_full_model_all_candidates_and_one_best(saved: tuple[Path, Result]) -> None:
+    rows = json.loads(saved[1].stdout)["rows"]
+    assert [row["blocks"] for row in rows] == [3, 2, 1, 0]
+    assert [row["role"] for row in rows].count("best") == 1
+    assert [bool(row["scores"]) for row in rows] == [row["role"] != "candidate" for row in rows]
+    assert all(row["ms_per_query"] > 0 and row["megabytes"] > 0 for row in rows)
+    (best,) = (row for row in rows if row["role"] == "best")
+    assert best["p_value"] < 0.05
+
+
+def test_the_card_says_what_was_tried_and_seen(saved: tuple[Path, Result], tiny_folder: Callable[[str], Path]) -> None:
+    card = (saved[0] / "README.md").read_text()
+    assert "The goal is met by" in card
+    assert "| 1 block |" in card
+    assert "No score was measured" not in card
+    assert "The texts of tiny were seen in the training" in card
+    facts = json.loads((saved[0] / "surgery.json").read_text())
+    assert facts["from"] == str(tiny_folder("bert").resolve())
+    assert facts["slim"]["met"]
+
+
+def test_a_goal_that_is_not_shown_to_be_met_saves_nothing_until_forced(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "small"
+    args = (tiny_folder("bert"), "-d", data, "--keep", "0.9999", "--out", out)
+    result = run(*args)
+    assert result.exit_code == 1
+    assert "--force saves it, without a new search" in result.stderr
+    assert "not shown to be met" in result.stdout
+    assert not out.exists()
+    assert work_folder(out).is_dir()
+
+    def fail(*args: Any, **named: Any) -> None:
+        raise AssertionError("nothing is trained again")
+
+    monkeypatch.setattr(search_module.Search, "_train", fail)
+    forced = run(*args, "--force")
+    assert forced.exit_code == 1, forced.stderr
+    assert out.exists(), forced.stderr
+    assert "not shown to be met" in (out / "README.md").read_text()
+    assert not json.loads((out / "surgery.json").read_text())["slim"]["met"]
+    assert not work_folder(out).exists()
+
+
+def test_size_dimension_and_dtype_together(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidate_module, "FEWEST_TOKENS", 10)
+    model = write_sentence_transformer(write_family(tmp_path / "bert", "bert"), prompts=PROMPTS)
+    change_json(model / "1_Pooling" / "config.json", embedding_dimension=16)
+    whole = sum(path.stat().st_size for path in model.rglob("*.safetensors")) / 1e6
+    limit = 0.35 * whole
+    options = SlimOptions(minutes=0.01, dims=8, weights_dtype="bfloat16", force=True)
+    result = slim(model, str(data), SlimGoal(max_mb=limit), out=tmp_path / "small", options=options)
+    best = result.best
+    assert best.megabytes == pytest.approx(
+        sum(path.stat().st_size for path in (tmp_path / "small").rglob("*.safetensors")) / 1e6
+    )
+    loaded = SentenceTransformer(str(tmp_path / "small"), device="cpu")
+    assert loaded.get_embedding_dimension() == best.dim == 8
+    assert next(loaded.parameters()).dtype.is_floating_point
+    assert loaded.encode(["apple"]).dtype == np.float32
+    assert best.p_value is None
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert "bfloat16" in card
+    assert "first 8 principal axes" in card or "projected to 8 of 16" in card
+
+
+def test_what_no_candidate_reaches_is_refused_before_any_training(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module.Search, "run", None)
+    result = run(tiny_folder("bert"), "-d", data, "--max-mb", "0.00001", "--out", tmp_path / "small")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") <= 3
+    assert "the smallest has" in result.stderr
+
+
+def test_an_existing_folder_is_refused_first(tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    with pytest.raises(CallError, match="exists"):
+        slim(tiny_folder("bert"), str(data), out=tmp_path / "small")

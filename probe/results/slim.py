@@ -215,8 +215,8 @@ class SlimResult(Result):
         """Return what decided the numbers, in three lines."""
         return [
             brief_data_line(self.settings["dataset"]),
-            f"estimate: {metric_title(self.metric)} as a share of the full model's on {self.settings['basis']}, which "
-            "chose the candidate",
+            f"estimate: share of the full model's {metric_title(self.metric)}, by which the candidate was chosen, on "
+            f"{self.settings['basis']}",
             f"the test queries were used once, at the end; {self.settings['minutes']:g} minutes of search",
         ]
 
@@ -230,8 +230,8 @@ class SlimResult(Result):
             f"{settings['weights_dtype']}",
             f"training: to reproduce the full model's vectors, without labels, on {settings['texts']:,} texts; those "
             f"of {settings['dataset']['name']} are among them",
-            f"estimate: {metric_title(self.metric)} as a share of the full model's on {settings['basis']}; it chose "
-            "the candidate, and is no test",
+            f"estimate: share of the full model's {metric_title(self.metric)}, by which the candidate was chosen and "
+            f"which is no test, on {settings['basis']}",
             "front: no other model is both smaller and better on those queries",
             self._test_line(),
             f"CI: {statistics['interval']}",

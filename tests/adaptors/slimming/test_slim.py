@@ -20,6 +20,9 @@ from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.slim import slim, work_folder
 from probe.errors import CallError
+from probe.report.page import render_report
+from probe.results.load import read_result
+from probe.results.slim import SlimResult
 
 DOCUMENTS, QUERIES = 160, 50
 
@@ -74,9 +77,23 @@ def test_the_table_has_the_full_model_all_candidates_and_one_best(saved: tuple[P
     assert best["p_value"] < 0.05
 
 
+def test_its_json_is_read_back_with_queries_before_and_after(saved: tuple[Path, Result], tmp_path: Path) -> None:
+    file = tmp_path / "slim.json"
+    file.write_text(saved[1].stdout)
+    result = read_result(file)
+    assert isinstance(result, SlimResult)
+    assert result.to_json() == saved[1].stdout
+    assert result.examples is not None
+    before, after = result.full.scores, result.best.scores
+    assert {one.chosen for one in result.examples.queries} <= {"lost", "gained"}
+    assert [len(one.findings) for one in result.examples.queries] == [2] * len(result.examples.queries)
+    assert bool(result.examples.queries) is (before != after)
+    assert "Queries that lost most" in render_report([(file, result)])
+
+
 def test_the_card_says_what_was_tried_and_seen(saved: tuple[Path, Result], tiny_folder: Callable[[str], Path]) -> None:
     card = (saved[0] / "README.md").read_text()
-    assert "The goal is met by" in card
+    assert "The goal is shown to be met by" in card
     assert "| 1 block |" in card
     assert "No score was measured" not in card
     assert "The texts of tiny were seen in the training" in card

@@ -26,6 +26,13 @@ def test_every_model_is_at_its_size_and_estimate_under_its_name() -> None:
     assert sorted(bold) == sorted([result.full.model, result.best.model])
 
 
+def test_the_name_of_a_full_model_that_is_beaten_has_room() -> None:
+    result = make_slim("a-model-with-a-name-of-32-letters")
+    beaten = replace(result, rows=(replace(result.full, front=False), *result.rows[1:]))
+    (name,) = [text for text in plot(beaten).axes[0].texts if text.get_text() == result.name(result.full)]
+    assert name.get_ha() == "right"
+
+
 def test_the_front_joins_the_models_that_no_smaller_one_beats() -> None:
     result = make_slim()
     (front,) = [line for line in plot(result).axes[0].lines if line.get_drawstyle() == "steps-post"]

@@ -22,6 +22,7 @@ from adaptors.training.pace import Budget
 from adaptors.training.trainer import is_fast
 from probe.encoding.chunk_states import Progress
 from probe.encoding.reader import LayerReader
+from probe.models.loaded import LoadedModel
 from surgery.cutting.cut import cut
 
 __all__ = ["Lesson", "Trained", "begin", "train"]
@@ -35,13 +36,15 @@ class Lesson:
     """Everything that the trainings of a search share.
 
     Attributes:
-        full: The full model.
+        full: The full model's reader, in its own compute dtype.
+        exact: The full model in float32, of which candidates are cut.
         texts: Texts with the full model's vectors.
         seed: Random seed.
         progress: Called at every step.
     """
 
     full: LayerReader
+    exact: LoadedModel
     texts: HealTexts
     seed: int
     progress: Progress
@@ -84,14 +87,13 @@ def begin(
         source: Folder of the full model with a smaller vocabulary, if the candidate has one.
         has_time: Returns whether another start may be tried.
     """
-    model = lesson.full.loaded
-    student = open_trainable(cut(model if source is None else source, candidate.blocks))
+    student = open_trainable(cut(lesson.exact if source is None else source, candidate.blocks))
     train, _ = lesson.texts.hold_out(lesson.seed)
     seed, report = lesson.seed, lesson.progress
     with torch.autocast("cpu", torch.bfloat16, enabled=is_fast()):
         student = add_lens(student, _draw(train, seed, _LENS_TEXTS), tokens=None, seed=seed, progress=report)
         sample = _draw(train, seed, _START_TEXTS)
-        choose_start(student, model.stack, sample, tokens=None, seed=seed, has_time=has_time, progress=report)
+        choose_start(student, lesson.exact.stack, sample, tokens=None, seed=seed, has_time=has_time, progress=report)
     return student
 
 

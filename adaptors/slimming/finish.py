@@ -19,7 +19,6 @@ from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, statistics_settings
 from probe.results.query_examples import before_and_after
 from probe.results.slim import SlimResult
-from surgery.cutting.cut import EXACT
 from surgery.saving.weights import VectorChange
 
 __all__ = ["Finish"]
@@ -57,7 +56,7 @@ class Finish:
         # The table of a static model is projected already.
         basis = search.basis if best.candidate.blocks else None
         change = stage(best.folder, staged, basis=basis, weights_dtype=dtype, full=full)
-        run = replace(self.settings, load=EXACT, examples=True)
+        run = replace(self.settings, examples=True)
         test = take_test(self.model, staged, self.data.test, goal=search.goal, options=run)
         folders = {str(one.candidate): one.folder for one in attempts} | {str(best.candidate): staged}
         timing = time_models(self.model, folders, self.data.test)
@@ -83,7 +82,7 @@ class Finish:
         full, megabytes = self.search.lesson.full, weight_megabytes(staged)
         rows = build_rows(
             full,
-            ModelSizes.of(full.loaded, self.options.bytes_each),
+            ModelSizes.of(self.search.lesson.exact, self.options.bytes_each),
             attempts,
             best,
             reference=self.search.judge.reference,

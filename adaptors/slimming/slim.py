@@ -29,6 +29,8 @@ from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.experiments.options import RunOptions
+from probe.models.loaded import LoadedModel
+from probe.models.loading import load_model
 from probe.results.slim import SlimResult
 from surgery.cutting.cut import EXACT
 from surgery.saving.save import check_out
@@ -96,27 +98,28 @@ def _run(request: _Request, folder: Path, out: Path | None) -> SlimResult:
     """Search, test and save."""
     began = time.monotonic()
     options = request.options
-    full = open_reader(request.model, EXACT, request.run.store)
+    full = open_reader(request.model, None, request.run.store)
     _check_model(full)
+    exact = load_model(request.model, EXACT)
     data = load_slim_data(request.data, _DOCUMENTS if options.minutes >= _LONG else _FEW_DOCUMENTS)
     work = WorkFolder.open(folder, _identify(request, full, data))
-    depths = fast_depths(full, request.goal, data.judging.queries.texts)
-    candidates = list_candidates(ModelSizes.of(full.loaded, options.bytes_each), request.goal, depths)
+    depths = fast_depths(exact, request.goal, data.judging.queries.texts)
+    candidates = list_candidates(ModelSizes.of(exact, options.bytes_each), request.goal, depths)
     _log.info("candidates: %s", "; ".join(map(str, candidates)))
-    search = _prepare(request, full, data, work)
+    search = _prepare(request, full, exact, data=data, work=work)
     limit = TimeLimit(60 * options.minutes, work.seconds(), time.monotonic, began)
     best, attempts = search.run(candidates, limit)
     return Finish(request.model, search, data, options, request.run).run(best, attempts, out)
 
 
-def _prepare(request: _Request, full: LayerReader, data: SlimData, work: WorkFolder) -> Search:
+def _prepare(request: _Request, full: LayerReader, exact: LoadedModel, *, data: SlimData, work: WorkFolder) -> Search:
     run = request.run
     texts = gather_heal_texts(full, [data.fit], run.store, progress=run.progress)
     dims = request.options.dims
     basis = None if dims is None else fit_basis(texts.targets, dims)
     vocabulary = Vocabulary(request.model, data.fit, work.folder)
     return Search(
-        lesson=Lesson(full, texts, run.seed, run.progress),
+        lesson=Lesson(full, exact, texts, run.seed, run.progress),
         judge=Judge(full, data.judging, run.ranked_by, partial(_report, run)),
         vocabulary=vocabulary,
         work=work,

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.slimming.goal import SlimGoal
 from probe.data.dataset import Dataset
-from probe.encoding.reader import LayerReader
+from probe.models.loaded import LoadedModel
 from surgery.cutting.cut import cut
 from surgery.speed import Speed, measure_speed
 
@@ -55,17 +55,17 @@ def time_models(full: str, folders: Mapping[str, Path], dataset: Dataset) -> Tim
     return Timing(measure_speed(encoders, queries, documents), words)
 
 
-def fast_depths(full: LayerReader, goal: SlimGoal, queries: Sequence[str]) -> list[int]:
+def fast_depths(full: LoadedModel, goal: SlimGoal, queries: Sequence[str]) -> list[int]:
     """Return the numbers of blocks, below the full model's, that are expected to be fast enough; 0 is static.
 
     The time of a depth follows from those of the full model and of one with half of its blocks.
     """
-    depth = full.model.depth
+    depth = full.depth
     depths = list(range(depth))
     if goal.max_ms is None:
         return depths
     half = max(1, depth // 2)
-    models = {number: open_trainable(cut(full.loaded, number)).model for number in dict.fromkeys((depth, half))}
+    models = {number: open_trainable(cut(full, number)).model for number in dict.fromkeys((depth, half))}
     some = list(queries[:_QUERIES])
     speeds = measure_speed({str(number): model for number, model in models.items()}, some, some[:1])
     whole, part = speeds[str(depth)].ms_per_query, speeds[str(half)].ms_per_query

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from slim_results import make_slim
 from tiny_data import make_dataset
 from tiny_families import write_family
 from tiny_models import PROMPTS, change_json, write_sentence_transformer
@@ -83,6 +84,7 @@ def test_its_json_is_read_back_with_queries_before_and_after(saved: tuple[Path, 
     result = read_result(file)
     assert isinstance(result, SlimResult)
     assert result.to_json() == saved[1].stdout
+    assert set(result.settings) == set(make_slim().settings)
     assert result.examples is not None
     before, after = result.full.scores, result.best.scores
     assert {one.chosen for one in result.examples.queries} <= {"lost", "gained"}

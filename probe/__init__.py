@@ -33,7 +33,7 @@ _HOMES = {
     "rank_layers": "experiments.layers",
     "read_result": "results.load",
     "truncate": "encoding.truncation",
-    "write_report": "report.write",
+    "write_report": "report.page",
 }
 
 __all__ = list(_HOMES)

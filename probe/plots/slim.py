@@ -58,8 +58,9 @@ def _mark(row: SlimRow, result: SlimResult, axes: Axes) -> Line2D:
     size = _BEST_SIZE if row.role == WINNER else None
     (mark,) = axes.plot(*place, color=style.colour, marker=style.marker, linestyle="none", markersize=size)
     named = row.role in (FULL, WINNER)
-    # Up and left of the front there is nothing else, and only two names there are long.
-    shift, across, up = ((-6, 5), "right", "bottom") if named and row.front else ((6, -3), "left", "top")
+    # Up and left of the front there is nothing else, and right of the full model, the largest, there is no room.
+    is_left = row.role == FULL or (named and row.front)
+    shift, across, up = ((-6, 5), "right", "bottom") if is_left else ((6, -3), "left", "top")
     axes.annotate(
         result.name(row),
         place,

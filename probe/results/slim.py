@@ -85,7 +85,7 @@ class SlimResult(Result):
 
     kind: ClassVar[str] = "slim"
     column_names: ClassVar[tuple[str, ...]] = (
-        *("model", "role", "front", "estimate", "score", "ci95", "delta", "p", "speed", "ms", "ms-doc", "mb", "dim"),
+        *("model", "role", "front", "estimate", "score", "ci95", "delta", "p", "mb", "speed", "ms", "ms-doc", "dim"),
         *("tokens", "params", "steps"),
     )
 
@@ -215,8 +215,8 @@ class SlimResult(Result):
         """Return what decided the numbers, in three lines."""
         return [
             brief_data_line(self.settings["dataset"]),
-            f"estimate: {metric_title(self.metric)} as a share of the full model's on {self.settings['basis']}, which "
-            "chose the candidate",
+            f"estimate: share of the full model's {metric_title(self.metric)}, by which the candidate was chosen, on "
+            f"{self.settings['basis']}",
             f"the test queries were used once, at the end; {self.settings['minutes']:g} minutes of search",
         ]
 
@@ -230,8 +230,8 @@ class SlimResult(Result):
             f"{settings['weights_dtype']}",
             f"training: to reproduce the full model's vectors, without labels, on {settings['texts']:,} texts; those "
             f"of {settings['dataset']['name']} are among them",
-            f"estimate: {metric_title(self.metric)} as a share of the full model's on {settings['basis']}; it chose "
-            "the candidate, and is no test",
+            f"estimate: share of the full model's {metric_title(self.metric)}, by which the candidate was chosen and "
+            f"which is no test, on {settings['basis']}",
             "front: no other model is both smaller and better on those queries",
             self._test_line(),
             f"CI: {statistics['interval']}",
@@ -250,6 +250,15 @@ class SlimResult(Result):
             f"{settings['statistics']['resamples']:,} resamples, seed {settings['seed']}; for a model that is equal on "
             f"average, these queries can rule out losses of about {settings['resolution']:.2g}"
         )
+
+    def flat_rows(self) -> list[dict[str, Any]]:
+        """Return the rows without nesting: one column per metric, and the data set in every row."""
+        metrics = self.full.scores
+        return [
+            {key: value for key, value in values.items() if key != "scores"}
+            | {metric: row.scores.get(metric) for metric in metrics}
+            for row, values in zip(self.rows, super().flat_rows(), strict=True)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

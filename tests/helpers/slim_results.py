@@ -92,6 +92,7 @@ def _settings(name: str, p_value: float | None) -> dict[str, Any]:
         "basis": "200 queries made of the documents",
         "texts": 12345,
         "minutes": 4.0,
+        "dims": None,
         "weights_dtype": "float32",
         "seed": 0,
         "timing": "sentence-transformers in float32 on the CPU, in turns: 16 queries one by one, 64 documents in "

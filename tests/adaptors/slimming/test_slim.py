@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from slim_results import make_slim
 from tiny_data import make_dataset
 from tiny_families import write_family
 from tiny_models import PROMPTS, change_json, write_sentence_transformer
@@ -20,6 +21,9 @@ from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.slim import slim, work_folder
 from probe.errors import CallError
+from probe.report.page import render_report
+from probe.results.load import read_result
+from probe.results.slim import SlimResult
 
 DOCUMENTS, QUERIES = 160, 50
 
@@ -72,6 +76,21 @@ def test_the_table_has_the_full_model_all_candidates_and_one_best(saved: tuple[P
     assert all(row["ms_per_query"] > 0 and row["megabytes"] > 0 for row in rows)
     (best,) = (row for row in rows if row["role"] == "best")
     assert best["p_value"] < 0.05
+
+
+def test_its_json_is_read_back_with_queries_before_and_after(saved: tuple[Path, Result], tmp_path: Path) -> None:
+    file = tmp_path / "slim.json"
+    file.write_text(saved[1].stdout)
+    result = read_result(file)
+    assert isinstance(result, SlimResult)
+    assert result.to_json() == saved[1].stdout
+    assert set(result.settings) == set(make_slim().settings)
+    assert result.examples is not None
+    before, after = result.full.scores, result.best.scores
+    assert {one.chosen for one in result.examples.queries} <= {"lost", "gained"}
+    assert [len(one.findings) for one in result.examples.queries] == [2] * len(result.examples.queries)
+    assert bool(result.examples.queries) is (before != after)
+    assert "Queries that lost most" in render_report([(file, result)])
 
 
 def test_the_card_says_what_was_tried_and_seen(saved: tuple[Path, Result], tiny_folder: Callable[[str], Path]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from report_pages import make_results
 from set_boards import NAMES, RIVALS, make_board, make_matrix
+from slim_results import make_slim, slim_examples
 
 from probe.report.page import render_report
 
@@ -30,6 +31,13 @@ def sets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     several = [make_matrix(15), make_matrix(3, RIVALS), *(make_board(name, saved=True) for name in NAMES[:2])]
     file = tmp_path_factory.mktemp("sets") / "sets.html"
     file.write_text(render_report([(Path(f"{number}.json"), board) for number, board in enumerate(several)]))
+    return file
+
+
+@pytest.fixture(scope="module")
+def slim_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("slim") / "slim.html"
+    file.write_text(render_report([(Path("slim.json"), make_slim(examples=slim_examples()))]))
     return file
 
 
@@ -92,6 +100,15 @@ def test_a_column_is_sorted_down_and_up_with_its_gaps_last(visit: Visit) -> None
     header(visit, "Δ base").get_by_role("button").click()
     assert visit.column("Δ base") == [*deltas[-2::-1], "–"]
     assert header(visit, "nDCG@10").get_attribute("aria-sort") is None
+
+
+def test_thousands_and_factors_are_sorted_as_numbers(browser: "Browser", slim_file: Path) -> None:
+    visited = Visit(browser, slim_file)
+    header(visited, "steps").get_by_role("button").click()
+    assert visited.column("steps") == ["1,600", "1,200", "800", "400", "–", "–"]
+    header(visited, "speed").get_by_role("button").click()
+    assert visited.column("speed") == ["12.0x", "4.0x", "2.4x", "1.7x", "1.3x", "1.0x"]
+    visited.page.context.close()
 
 
 def test_words_are_sorted_from_the_first_letter_on(visit: Visit) -> None:
@@ -218,7 +235,7 @@ def test_a_data_set_is_folded_until_it_is_opened(browser: "Browser", sets_file: 
     visited.page.context.close()
 
 
-@pytest.mark.parametrize("which", ["page_file", "sets_file"])
+@pytest.mark.parametrize("which", ["page_file", "sets_file", "slim_file"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_window(
     browser: "Browser", request: pytest.FixtureRequest, scheme: str, width: int, *, which: str

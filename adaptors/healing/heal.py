@@ -10,8 +10,8 @@ from adaptors.encoders.description import TrainedOn
 from adaptors.finetuning.encoder import Trainable, TrainableEncoder, open_trainable
 from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
 from adaptors.healing.held_out import Agreement
-from adaptors.healing.lens import add_lens, has_lens
-from adaptors.healing.start import HealStart, choose_start
+from adaptors.healing.lens import add_lens, has_lens, has_seen, refit_lens
+from adaptors.healing.start import HealStart, choose_start, scored_rows
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealData, HealTexts, gather_heal_texts, load_heal_texts
 from adaptors.healing.trainer import HealedState, HealOptions, HealSample, train_student
@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 # Loading the saved folder in a fresh process takes about as long as loading the student here; writing comes before.
 _SAVING, _WRITING = 1.5, 2.0
+# Fewer texts than this do not determine a lens at all, so all of them are used.
+_FEWEST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,10 +175,7 @@ def _begin(
 ) -> tuple[TrainableEncoder, str]:
     """Add a lens to a cut without one, and initialize the student; return it, and a sentence on the start."""
     train, _ = texts.hold_out(options.seed)
-    student, found = cut, "the cut with its lens"
-    if not has_lens(cut.folder):
-        student = add_lens(cut, train, tokens=options.max_tokens, seed=options.seed, progress=options.progress)
-        found = f"{found}, fitted here,"
+    student, found = _put_lens(cut, train, options)
     stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
     budget = options.budget
     if budget is not None:
@@ -194,6 +193,20 @@ def _begin(
     words = _describe_start(teacher, tried, found)
     _log.info(words.replace("`", "'"))
     return student, words
+
+
+def _put_lens(cut: TrainableEncoder, texts: HealTexts, options: HealOptions) -> tuple[TrainableEncoder, str]:
+    """Return a cut with a lens that has not seen the texts on which the starts are compared, and a name for it."""
+    found, scored = "the cut with its lens", {texts.texts[row] for row in scored_rows(texts, options.seed)}
+    unseen = texts.pick([row for row, text in enumerate(texts.texts) if text not in scored])
+    fit_texts = unseen if len(unseen.distinct_rows()) >= _FEWEST else texts
+    settings: dict[str, Any] = {"tokens": options.max_tokens, "seed": options.seed, "progress": options.progress}
+    if not has_lens(cut.folder):
+        return add_lens(cut, fit_texts, **settings), f"{found}, fitted here,"
+    if has_seen(cut.folder, texts):
+        refit_lens(cut, fit_texts, **settings)
+        return cut, f"{found}, fitted here again,"
+    return cut, found
 
 
 def _with_words(result: HealResult, words: str) -> HealResult:

@@ -133,9 +133,10 @@ class HealTexts:
         count = min(_MOST_HELD_OUT, max(1, len(different) // 10))
         held = np.random.default_rng(seed).choice(different, count, replace=False).tolist()
         judging = {self.texts[row] for row in held}
-        return self._pick([row for row, text in enumerate(self.texts) if text not in judging]), self._pick(held)
+        return self.pick([row for row, text in enumerate(self.texts) if text not in judging]), self.pick(held)
 
-    def _pick(self, rows: Sequence[int]) -> "HealTexts":
+    def pick(self, rows: Sequence[int]) -> "HealTexts":
+        """Return the texts of rows."""
         return replace(self, texts=tuple(self.texts[row] for row in rows), targets=self.targets[list(rows)])
 
 

@@ -10,8 +10,8 @@ from adaptors.encoders.description import TrainedOn
 from adaptors.finetuning.encoder import Trainable, TrainableEncoder, open_trainable
 from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
 from adaptors.healing.held_out import Agreement
-from adaptors.healing.lens import add_lens, has_lens
-from adaptors.healing.start import HealStart, choose_start
+from adaptors.healing.lens import add_lens, has_lens, has_seen, refit_lens
+from adaptors.healing.start import HealStart, choose_start, scored_rows
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealData, HealTexts, gather_heal_texts, load_heal_texts
 from adaptors.healing.trainer import HealedState, HealOptions, HealSample, train_student
@@ -20,6 +20,7 @@ from adaptors.training.trainer import is_fast
 from probe.encoding.chunk_states import Progress
 from probe.encoding.opening import open_reader
 from probe.errors import CallError, did_you_mean
+from probe.models.info import ModelProfile
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.store.store import Store
@@ -31,6 +32,11 @@ _log = logging.getLogger(__name__)
 
 # Loading the saved folder in a fresh process takes about as long as loading the student here; writing comes before.
 _SAVING, _WRITING = 1.5, 2.0
+# Characters of spans: per whole text of a batch; per minute, times parameters of the teacher's blocks (MiniLM encodes
+# them in about a twelfth of the time on two cores); the most.
+_CHARACTERS_PER_TEXT, _CHARACTERS_PER_MINUTE, _MOST_CHARACTERS = 400, 200_000 * 10_600_000, 3_000_000
+# Fewer texts than this do not determine a lens at all, so all of them are used.
+_FEWEST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +118,11 @@ def heal(
         chosen = replace(chosen, progress=_checking(chosen.progress, chosen.budget))
     given = load_heal_texts(data)
     _log.info("healing %s with teacher %s on %s", student.name, source, ", ".join(one.corpus.name for one in given))
-    texts = gather_heal_texts(open_reader(source, None, store), given, store, progress=chosen.progress)
+    reader = open_reader(source, None, store)
+    characters = _count_span_characters(chosen, reader.model) if chosen.spans else 0
+    texts = gather_heal_texts(
+        reader, given, store, progress=chosen.progress, span_characters=characters, seed=chosen.seed
+    )
     result = _train(source, student, texts, options=chosen)
     if out is not None:
         result.save(out, force=force)
@@ -133,6 +143,18 @@ def _choose_options(options: HealOptions | None, settings: dict[str, Any]) -> He
     minutes = settings.pop("minutes", None)
     budget = None if minutes is None else Budget(minutes)
     return HealOptions(**{"bfloat16": is_fast(), **settings}, budget=budget)
+
+
+def _count_span_characters(options: HealOptions, teacher: ModelProfile) -> int:
+    """Return how many characters of spans the training will use, and the teacher can encode in time.
+
+    It depends on settings alone and on no stopwatch, so an interrupted training is resumed with the same spans.
+    """
+    if options.budget is None:
+        wanted = float(_CHARACTERS_PER_TEXT * options.batch_size * options.steps)
+    else:
+        wanted = options.budget.minutes * _CHARACTERS_PER_MINUTE / (12 * teacher.depth * teacher.width**2)
+    return int(min(wanted, _MOST_CHARACTERS))
 
 
 def _open_student(cut: Trainable) -> TrainableEncoder:
@@ -173,10 +195,7 @@ def _begin(
 ) -> tuple[TrainableEncoder, str]:
     """Add a lens to a cut without one, and initialize the student; return it, and a sentence on the start."""
     train, _ = texts.hold_out(options.seed)
-    student, found = cut, "the cut with its lens"
-    if not has_lens(cut.folder):
-        student = add_lens(cut, train, tokens=options.max_tokens, seed=options.seed, progress=options.progress)
-        found = f"{found}, fitted here,"
+    student, found = _put_lens(cut, train, options)
     stack = load_model(teacher, LoadOptions(dtype="float32", device="cpu")).stack
     budget = options.budget
     if budget is not None:
@@ -194,6 +213,20 @@ def _begin(
     words = _describe_start(teacher, tried, found)
     _log.info(words.replace("`", "'"))
     return student, words
+
+
+def _put_lens(cut: TrainableEncoder, texts: HealTexts, options: HealOptions) -> tuple[TrainableEncoder, str]:
+    """Return a cut with a lens that has not seen the texts on which the starts are compared, and a name for it."""
+    found, scored = "the cut with its lens", {texts.texts[row] for row in scored_rows(texts, options.seed)}
+    unseen = texts.pick([row for row, text in enumerate(texts.texts) if text not in scored])
+    fit_texts = unseen if len(unseen.distinct_rows()) >= _FEWEST else texts
+    settings: dict[str, Any] = {"tokens": options.max_tokens, "seed": options.seed, "progress": options.progress}
+    if not has_lens(cut.folder):
+        return add_lens(cut, fit_texts, **settings), f"{found}, fitted here,"
+    if has_seen(cut.folder, texts):
+        refit_lens(cut, fit_texts, **settings)
+        return cut, f"{found}, fitted here again,"
+    return cut, found
 
 
 def _with_words(result: HealResult, words: str) -> HealResult:
@@ -218,10 +251,12 @@ def _describe(result: HealResult, texts: HealTexts, options: HealOptions) -> str
     names = ", ".join(name for name, _ in texts.seen)
     longest = f" of at most {options.max_tokens} tokens" if options.max_tokens else ""
     count = len(texts.texts) - result.state.held_out
+    spans = texts.hold_out(options.seed)[0].spans
+    also = f" and {len(spans.texts):,} short spans of them" if spans else ""
     return (
-        f"All weights were then trained to reproduce the vectors of `{result.teacher}` on {count:,} texts of {names}, "
-        f"without labels: {result.state.steps:,} batches of {options.batch_size} texts{longest}, peak learning rate "
-        f"{options.lr:g}, seed {options.seed}. {' '.join(result.describe())}"
+        f"All weights were then trained to reproduce the vectors of `{result.teacher}` on {count:,} texts of {names}"
+        f"{also}, without labels: {result.state.steps:,} batches of the tokens of {options.batch_size} "
+        f"whole texts{longest}, peak learning rate {options.lr:g}, seed {options.seed}. {' '.join(result.describe())}"
     )
 
 

@@ -4,13 +4,23 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from sentence_transformers import SentenceTransformer
+from torch import nn
 
-from adaptors.encoders.description import DESCRIPTION, SavedDescription, describe_member, is_adapted, read_adaptor
+from adaptors.encoders.description import (
+    DESCRIPTION,
+    SavedDescription,
+    describe_member,
+    is_adapted,
+    read_adaptor,
+    seen_texts,
+)
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts, open_changed
-from adaptors.fitting.closed_form import fit_lens
+from adaptors.fitting.closed_form import Projection, fit_lens
 from adaptors.fitting.kinds import LENS
 from adaptors.fitting.states import FitData
 from adaptors.healing.texts import HealTexts, embed_texts
@@ -18,9 +28,9 @@ from probe.encoding.chunk_states import Progress, silent
 from surgery.saving.files import write_json
 from surgery.saving.heads import DenseLayer, write_dense
 
-__all__ = ["add_lens", "has_lens"]
+__all__ = ["add_lens", "find_head", "has_lens", "has_seen", "refit_lens"]
 
-_MOST_TEXTS = 4096
+_MOST_TEXTS = 2048
 _SETTINGS = "config_sentence_transformers.json"
 _MODULES, _TYPE = "modules.json", "sentence_transformers.models.{}"
 
@@ -28,6 +38,22 @@ _MODULES, _TYPE = "modules.json", "sentence_transformers.models.{}"
 def has_lens(folder: Path) -> bool:
     """Return whether an adaptor is on top of the model in a folder."""
     return is_adapted(folder) and bool(read_adaptor(folder).top)
+
+
+def has_seen(folder: Path, texts: HealTexts) -> bool:
+    """Return whether the adaptor in a folder was fitted to any of the data sets of the texts."""
+    known = {text_hash for _, text_hash in seen_texts(read_adaptor(folder))}
+    return not known.isdisjoint(text_hash for _, text_hash in texts.seen)
+
+
+def find_head(encoder: TrainableEncoder) -> int | None:
+    """Return the index of the lens among the modules, if there is exactly one square map."""
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    indices = [index for index, module in enumerate(encoder.model) if index and any(True for _ in module.parameters())]
+    head: Any = encoder.model[indices[0]] if len(indices) == 1 and len(encoder.towers) == 1 else None
+    plain = isinstance(head, Dense) and isinstance(head.activation_function, nn.Identity) and head.bias
+    return indices[0] if plain and head.in_features == head.out_features else None
 
 
 def add_lens(
@@ -50,13 +76,7 @@ def add_lens(
     Returns:
         The encoder with its lens.
     """
-    rows = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_MOST_TEXTS].tolist()
-    sample = [texts.texts[row] for row in rows]
-    with cut_texts(encoder.model, tokens):
-        vectors = embed_texts(encoder.model, sample, partial(progress, "lens"))
-    width, targets = vectors.shape[1], texts.targets[rows]
-    none, no_pairs = torch.empty(0, width), torch.empty(0, 3, dtype=torch.long)
-    lens = fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ()), targets.shape[1])
+    lens = _fit(encoder.model, texts, tokens=tokens, seed=seed, progress=progress)
 
     def put_on(folder: Path) -> None:
         """Write the map and its description."""
@@ -64,6 +84,40 @@ def add_lens(
         _describe(folder, texts, top, members=[tower.folder for tower in encoder.towers])
 
     return open_changed(encoder, put_on)
+
+
+def refit_lens(
+    encoder: TrainableEncoder,
+    texts: HealTexts,
+    *,
+    tokens: int | None,
+    seed: int,
+    progress: Progress = silent,
+) -> None:
+    """Fit the lens of an encoder again, in place, as in `add_lens`; another kind of head stays."""
+    index = find_head(encoder)
+    if index is None:
+        return
+    below = SentenceTransformer(modules=list(encoder.model)[:index], device="cpu")
+    below.max_seq_length = encoder.model.max_seq_length
+    lens = _fit(below, texts, tokens=tokens, seed=seed, progress=progress)
+    head: Any = encoder.model[index]
+    with torch.no_grad():
+        head.linear.weight.copy_(lens.weight)
+        head.linear.bias.copy_(lens.bias)
+
+
+def _fit(
+    model: SentenceTransformer, texts: HealTexts, *, tokens: int | None, seed: int, progress: Progress
+) -> Projection:
+    """Return a map of the model's unit vectors to the teacher's, fitted to a sample of the texts."""
+    rows = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_MOST_TEXTS].tolist()
+    sample = [texts.texts[row] for row in rows]
+    with cut_texts(model, tokens):
+        vectors = embed_texts(model, sample, partial(progress, "lens"))
+    width, targets = vectors.shape[1], texts.targets[rows]
+    none, no_pairs = torch.empty(0, width), torch.empty(0, 3, dtype=torch.long)
+    return fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ()), targets.shape[1])
 
 
 def _write_top(lens: DenseLayer, folder: Path) -> str:

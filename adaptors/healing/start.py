@@ -16,14 +16,16 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
+from adaptors.healing.lens import find_head
 from adaptors.healing.texts import HealTexts, check_width
 from adaptors.training.evaluation import evaluation_mode
 from probe.encoding.chunk_states import Progress, silent
 from probe.layers.layer_stack import LayerStack
 
-__all__ = ["HealStart", "choose_start"]
+__all__ = ["HealStart", "choose_start", "scored_rows"]
 
 _SAMPLE = 512
+_SCORED = 4
 _BATCH = 32
 # Per text of the sample; the head is regularized towards the identity.
 _RIDGE = 0.005
@@ -40,6 +42,22 @@ class HealStart:
 
     own_blocks: int
     distance: float
+
+
+def scored_rows(texts: HealTexts, seed: int) -> list[int]:
+    """Return the rows on which starts are compared, a quarter of the sample; no head may be fitted to them.
+
+    Args:
+        texts: Training texts.
+        seed: Random seed of the sample.
+    """
+    drawn = _draw(texts, seed)
+    return drawn[: -(-len(drawn) // _SCORED)]
+
+
+def _draw(texts: HealTexts, seed: int) -> list[int]:
+    drawn: list[int] = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_SAMPLE].tolist()
+    return drawn
 
 
 def choose_start(
@@ -77,7 +95,7 @@ def choose_start(
     with cut_texts(encoder.model, tokens), evaluation_mode(encoder.model):
         sample = _Sample(encoder.model, texts, seed)
         tried = [HealStart(len(blocks), sample.distance(_embed(list(encoder.model), sample)))]
-        head, best = _find_head(encoder), _copy(encoder.model)
+        head, best = find_head(encoder), _copy(encoder.model)
         if head is None:
             return tuple(tried)
         others = list(_replaceable(blocks, list(teacher.blocks)))
@@ -100,26 +118,15 @@ class _Sample:
 
     def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
         """Draw different texts, and batch texts of similar length."""
-        drawn = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_SAMPLE].tolist()
-        rows = sorted(drawn, key=lambda row: len(texts.texts[row]))
+        rows = sorted(_draw(texts, seed), key=lambda row: len(texts.texts[row]))
         pieces = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
         self.batches = [model.preprocess([texts.texts[row] for row in piece]) for piece in pieces]
         self.targets = texts.targets[rows].double()
-        self.judging = torch.arange(len(rows)) % 4 == 0
+        self.judging = torch.isin(torch.tensor(rows), torch.tensor(scored_rows(texts, seed)))
 
     def distance(self, vectors: Tensor) -> float:
         """Return the mean of `1 - cos` over the scored texts, from unit vectors `(N, F)` of all."""
         return float((1 - (vectors[self.judging] * self.targets[self.judging]).sum(dim=1)).mean())
-
-
-def _find_head(encoder: TrainableEncoder) -> int | None:
-    """Return the index of the lens among the modules, if there is exactly one square map."""
-    from sentence_transformers.sentence_transformer.modules import Dense
-
-    indices = [index for index, module in enumerate(encoder.model) if index and any(True for _ in module.parameters())]
-    head: Any = encoder.model[indices[0]] if len(indices) == 1 and len(encoder.towers) == 1 else None
-    plain = isinstance(head, Dense) and isinstance(head.activation_function, nn.Identity) and head.bias
-    return indices[0] if plain and head.in_features == head.out_features else None
 
 
 def _replaceable(blocks: Sequence[nn.Module], teacher: Sequence[nn.Module]) -> Iterator[int]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors.fitting.data import FitTexts, select_fit_data
+from adaptors.healing.spans import draw_spans
 from adaptors.training.evaluation import evaluation_mode
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.texts import Texts
@@ -35,17 +36,16 @@ from probe.store.store import Store
 __all__ = [
     "HealData",
     "HealTexts",
+    "SpanTexts",
     "check_width",
-    "draw_batches",
     "embed_texts",
     "gather_heal_texts",
     "load_heal_texts",
 ]
 
-# Number of batches whose texts are sorted by length together, to reduce padding.
-_WINDOW = 16
 _MOST_HELD_OUT = 256
 _BATCH = 32
+_DOCUMENTS = "documents"
 
 # The types accepted as texts.
 HealData = str | Path | Dataset | Sequence[str | Path | Dataset] | Mapping[str, Sequence[str]]
@@ -104,6 +104,28 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
+class SpanTexts:
+    """Spans of documents with their teacher's vectors.
+
+    Attributes:
+        texts: The spans, with the prompt of a document.
+        targets: The full model's final embeddings, normalized to length 1 `(S, F)`.
+        rows: For every span, the row of its document among the whole texts.
+    """
+
+    texts: tuple[str, ...]
+    targets: Tensor
+    rows: tuple[int, ...]
+
+    def pick(self, rows: Sequence[int]) -> "SpanTexts":
+        """Return the spans of documents, which get new rows: their positions in `rows`."""
+        positions = {row: position for position, row in enumerate(rows)}
+        kept = [number for number, row in enumerate(self.rows) if row in positions]
+        texts = tuple(self.texts[number] for number in kept)
+        return SpanTexts(texts, self.targets[kept], tuple(positions[self.rows[number]] for number in kept))
+
+
+@dataclass(frozen=True)
 class HealTexts:
     """Texts with their teacher's vectors.
 
@@ -111,11 +133,13 @@ class HealTexts:
         texts: The texts, with prompts.
         targets: The full model's final embeddings, normalized to length 1 `(N, F)`.
         seen: Name of every source data set, and sha256 of its documents.
+        spans: Short spans of the documents, to train on as well.
     """
 
     texts: tuple[str, ...]
     targets: Tensor
     seen: tuple[tuple[str, str], ...]
+    spans: "SpanTexts | None" = None
 
     def distinct_rows(self) -> list[int]:
         """Return one row for every distinct text."""
@@ -133,31 +157,84 @@ class HealTexts:
         count = min(_MOST_HELD_OUT, max(1, len(different) // 10))
         held = np.random.default_rng(seed).choice(different, count, replace=False).tolist()
         judging = {self.texts[row] for row in held}
-        return self._pick([row for row, text in enumerate(self.texts) if text not in judging]), self._pick(held)
+        train = self.pick([row for row, text in enumerate(self.texts) if text not in judging])
+        return train, replace(self.pick(held), spans=None)
 
-    def _pick(self, rows: Sequence[int]) -> "HealTexts":
-        return replace(self, texts=tuple(self.texts[row] for row in rows), targets=self.targets[list(rows)])
+    def pick(self, rows: Sequence[int]) -> "HealTexts":
+        """Return the texts of rows, with the spans of these texts alone."""
+        spans = None if self.spans is None else self.spans.pick(rows)
+        texts = tuple(self.texts[row] for row in rows)
+        return replace(self, texts=texts, targets=self.targets[list(rows)], spans=spans)
+
+    def with_spans(self) -> "HealTexts":
+        """Return the texts followed by their spans, as texts of the same kind."""
+        if self.spans is None:
+            return self
+        targets = torch.cat([self.targets, self.spans.targets])
+        return replace(self, texts=self.texts + self.spans.texts, targets=targets, spans=None)
 
 
 def gather_heal_texts(
-    teacher: LayerReader, data: Sequence[FitTexts], store: Store | None = None, *, progress: Progress = silent
+    teacher: LayerReader,
+    data: Sequence[FitTexts],
+    store: Store | None = None,
+    *,
+    progress: Progress = silent,
+    span_characters: int = 0,
+    seed: int = 0,
 ) -> HealTexts:
     """Return the full model's vectors of corpora and training queries, from the store if cached.
 
+    Args:
+        teacher: Reader of the full model.
+        data: The corpora and queries.
+        store: Store of the vectors, if any.
+        progress: Called after every batch.
+        span_characters: About how many characters the spans of the documents have together; 0 for no spans.
+        seed: Random seed of the spans.
+
     Returns:
-        The texts, documents before queries, one data set after another.
+        The texts, documents before queries, one data set after another; and the spans of the documents.
     """
-    final = (teacher.model.depth, own_pooling(teacher.model))
+    context = RunContext(store, progress)
     texts: list[str] = []
-    vectors = []
-    for side in (side for one in data for side in _sides(teacher, one)):
-        vectors += [
-            chunk.vectors[final] for chunk in read_states(teacher, side, [final], context=RunContext(store, progress))
-        ]
-        texts += [side.role.prompt + text for _, text in side.texts]
-    targets = normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
+    vectors: list[Tensor] = []
+    documents: dict[int, str] = {}
+    for one in data:
+        for side in _sides(teacher, one):
+            plain = [text for _, text in side.texts]
+            if side.name == _DOCUMENTS:
+                documents |= enumerate(plain, start=len(texts))
+            vectors.append(_embed_side(teacher, side, context))
+            texts += [side.role.prompt + text for text in plain]
     seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)
-    return HealTexts(tuple(texts), targets, seen)
+    spans = None
+    if found := draw_spans(list(documents.values()), span_characters, seed) if span_characters else []:
+        rows = list(documents)
+        spans = _embed_spans(teacher, [(rows[span.document], span.text) for span in found], seen, context=context)
+    return HealTexts(tuple(texts), torch.cat(vectors), seen, spans)
+
+
+def _embed_spans(
+    teacher: LayerReader,
+    spans: Sequence[tuple[int, str]],
+    seen: Sequence[tuple[str, str]],
+    *,
+    context: RunContext,
+) -> SpanTexts:
+    """Return the full model's vectors of spans, given as the row of the document and the text."""
+    names = "+".join(name for name, _ in seen)
+    numbered = Texts.number([text for _, text in spans], names)
+    side = PromptedTexts("spans", numbered, teacher.model.as_document, names)
+    texts = tuple(side.role.prompt + text for _, text in spans)
+    return SpanTexts(texts, _embed_side(teacher, side, context), tuple(row for row, _ in spans))
+
+
+def _embed_side(teacher: LayerReader, side: PromptedTexts, context: RunContext) -> Tensor:
+    """Return the full model's unit vectors `(N, F)`."""
+    final = (teacher.model.depth, own_pooling(teacher.model))
+    vectors = [chunk.vectors[final] for chunk in read_states(teacher, side, [final], context=context)]
+    return normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
 
 
 def _sides(teacher: LayerReader, data: FitTexts) -> Iterator[PromptedTexts]:
@@ -203,26 +280,3 @@ def embed_texts(
             if progress is not None:
                 progress(len(piece), len(texts))
     return normalize(torch.cat(found)[torch.tensor(order).argsort()], dim=1)
-
-
-def draw_batches(lengths: Sequence[int], batch: int, steps: int, *, seed: int) -> list[list[int]]:
-    """Draw batches of texts of similar length; every text is used once before any is repeated.
-
-    Args:
-        lengths: Tokens of every text `(N,)`.
-        batch: Texts per batch.
-        steps: Batches to draw.
-        seed: Random seed of the order.
-    """
-    rng, sizes = np.random.default_rng(seed), np.array(lengths)
-    drawn: list[list[int]] = []
-    while len(drawn) < steps:
-        order = rng.permutation(len(sizes))
-        windows = [order[start : start + batch * _WINDOW] for start in range(0, len(order), batch * _WINDOW)]
-        pieces = [
-            rows[start : start + batch].tolist()
-            for rows in (window[np.argsort(sizes[window], kind="stable")] for window in windows)
-            for start in range(0, len(rows), batch)
-        ]
-        drawn += [pieces[index] for index in rng.permutation(len(pieces))]
-    return drawn[:steps]

@@ -19,8 +19,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.finetuning.parameters import Scope, choose_weights
+from adaptors.healing.batches import draw_batches
 from adaptors.healing.held_out import Agreement, HeldOutTexts
-from adaptors.healing.texts import HealTexts, check_width, draw_batches
+from adaptors.healing.texts import HealTexts, check_width
 from adaptors.losses.distillation import HealLoss
 from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_texts
 from adaptors.training.evaluation import evaluation_mode
@@ -39,8 +40,7 @@ _WARM_UP = 0.05
 _FEW_STEPS = 200
 # With a time limit: an unreachable number of steps, over repeated batches.
 _ENDLESS, _MOST_BATCHES, _MOST_PASSES = 10**7, 20_000, 20
-_STEP = "training the cut encoder"
-_SAMPLE = 64
+_STEP, _SAMPLE = "training the cut encoder", 64
 
 
 class HealSample:
@@ -74,7 +74,7 @@ class HealOptions:
 
     Attributes:
         steps: Training steps, unless there is a budget.
-        batch_size: Texts per batch.
+        batch_size: Whole texts of average length per batch; more texts if they are short.
         max_tokens: Maximum input length while training; default: the model's own, as for its teacher.
         lr: Peak learning rate, after a warm-up of 5 % of the steps and followed by a linear decay to 0.
         seed: Random seed.
@@ -83,6 +83,7 @@ class HealOptions:
         progress: Called at every step.
         log: JSONL file for the metrics of every fiftieth step.
         budget: Time limit, instead of a number of steps.
+        spans: Whether to train on short spans of the documents, too.
         sample: Whether to return a sample's vectors before and after the training, to plot their similarities.
     """
 
@@ -96,6 +97,7 @@ class HealOptions:
     progress: Progress = silent
     log: Path | None = None
     budget: Budget | None = None
+    spans: bool = True
     sample: bool = False
 
     def __post_init__(self) -> None:
@@ -201,7 +203,8 @@ def _make_trainer(
     encoder: TrainableEncoder, texts: HealTexts, judge: HeldOutTexts, *, folder: Path, options: HealOptions
 ) -> _HealTrainer:
     model, budget = encoder.model, options.budget
-    collator = _TextCollator(model, texts)
+    every = texts.with_spans()
+    collator, spans = _TextCollator(model, every), len(every.texts) - len(texts.texts)
     passes = _MOST_PASSES * math.ceil(len(texts.texts) / options.batch_size)
     steps = options.steps if budget is None else min(_MOST_BATCHES, passes)
     pace = Pace(options.steps, budget, lambda: judge.seconds)
@@ -209,7 +212,7 @@ def _make_trainer(
         model=model,
         args=_arguments(folder, options),
         train_dataset=Dataset.from_dict(
-            {"rows": draw_batches(collator.lengths(), options.batch_size, steps, seed=options.seed)}
+            {"rows": draw_batches(collator.lengths(), options.batch_size, steps, seed=options.seed, spans=spans)}
         ),
         loss=HealLoss(model),
         evaluator=judge,
@@ -259,13 +262,14 @@ class _TextCollator:
 
 def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> dict[str, Any]:
     """Return the values that must be equal for a training to resume from an interrupted one."""
-    budget = options.budget
+    budget, every = options.budget, texts.with_spans()
     return {
-        "optimizer": OPTIMIZER,
+        "optimizer": f"{OPTIMIZER}, fused",
+        "batches": "by tokens",
         "student": hash_model(encoder.model),
         "prompts": dict(encoder.prompts),
-        "texts": hash_texts(texts.texts),
-        "teacher": hash_tensors({"targets": texts.targets}),
+        "texts": hash_texts(every.texts),
+        "teacher": hash_tensors({"targets": every.targets}),
         "length": {"steps": options.steps} if budget is None else {"minutes": budget.minutes},
         **{name: getattr(options, name) for name in ("batch_size", "max_tokens", "lr", "seed", "bfloat16")},
     }
@@ -274,6 +278,7 @@ def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptio
 def _arguments(folder: Path, options: HealOptions) -> SentenceTransformerTrainingArguments:
     return encoder_arguments(
         folder,
+        optim="adamw_torch_fused",
         per_device_train_batch_size=1,
         max_steps=options.steps if options.budget is None else _ENDLESS,
         learning_rate=options.lr,

@@ -191,11 +191,13 @@ def _keep(values: Tensor) -> Tensor:
     return values
 
 
-def encoder_arguments(folder: Path, **named: Any) -> SentenceTransformerTrainingArguments:
+def encoder_arguments(
+    folder: Path, *, optim: str = "adamw_torch", **named: Any
+) -> SentenceTransformerTrainingArguments:
     """Return training arguments for an encoder: AdamW, at most two checkpoints, no output on stdout."""
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
-        optim="adamw_torch",
+        optim=optim,
         weight_decay=0.01,
         use_cpu=not torch.cuda.is_available(),
         logging_nan_inf_filter=False,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,7 +21,7 @@ from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.finetuning.saved import trained_files
 from adaptors.fitting.data import select_fit_data
-from adaptors.healing.texts import HealTexts, draw_batches, gather_heal_texts
+from adaptors.healing.texts import HealTexts, gather_heal_texts
 from adaptors.healing.trainer import HealOptions, train_student
 from adaptors.losses.distillation import HealLoss
 from probe.encoding.chunk_states import prompted_documents, read_states
@@ -119,15 +118,6 @@ def test_a_single_text_is_no_division_by_nothing() -> None:
     one = normalize(torch.ones(1, 5), dim=1)
     loss = HealLoss(Given())([{"sentence_embedding": one.requires_grad_()}], one.detach())
     assert all(math.isfinite(float(value)) for value in loss.values())
-
-
-def test_every_text_comes_once_before_any_comes_again_beside_texts_of_its_length() -> None:
-    lengths = list(np.random.default_rng(0).integers(3, 200, size=1000))
-    batches = draw_batches(lengths, 10, 150, seed=1)
-    assert sorted(row for rows in batches[:100] for row in rows) == list(range(1000))
-    padding = sum(max(lengths[row] for row in rows) * len(rows) for rows in batches[:100]) / sum(lengths)
-    assert padding < 1.2
-    assert draw_batches(lengths, 10, 150, seed=1) == batches != draw_batches(lengths, 10, 150, seed=2)
 
 
 def test_texts_have_their_prompts_and_the_full_models_vectors(
@@ -243,7 +233,7 @@ def test_the_command_saves_a_model_that_loads_anywhere(
     assert saved.encoder.adaptor.kind == "healed"
     assert all(saved.encoder.adaptor.saw(load_dataset(str(name))) for name in (data, other))
     card = (out / "README.md").read_text()
-    assert "3 batches of 16 texts" in card
+    assert "3 batches of the tokens of 16 whole texts" in card
     ranked = CliRunner().invoke(cli.probe_app, ["rank", str(out), "-d", str(data), "--no-store", "--format", "csv"])
     assert "healed" in ranked.stdout
 

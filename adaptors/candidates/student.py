@@ -98,8 +98,7 @@ def begin(
 
 
 def _draw(texts: HealTexts, seed: int, count: int) -> HealTexts:
-    rows = np.random.default_rng(seed).permutation(len(texts.texts))[:count].tolist()
-    return HealTexts(tuple(texts.texts[row] for row in rows), texts.targets[rows], texts.seen)
+    return texts.pick(np.random.default_rng(seed).permutation(len(texts.texts))[:count].tolist())
 
 
 def train(

@@ -26,7 +26,7 @@ from probe.models.options import LoadOptions
 from probe.store.store import Store
 from surgery.saving.save import check_out
 
-__all__ = ["HealResult", "heal"]
+__all__ = ["HealResult", "count_span_characters", "heal"]
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def heal(
     given = load_heal_texts(data)
     _log.info("healing %s with teacher %s on %s", student.name, source, ", ".join(one.corpus.name for one in given))
     reader = open_reader(source, None, store)
-    characters = _count_span_characters(chosen, reader.model) if chosen.spans else 0
+    characters = count_span_characters(chosen, reader.model) if chosen.spans else 0
     texts = gather_heal_texts(
         reader, given, store, progress=chosen.progress, span_characters=characters, seed=chosen.seed
     )
@@ -145,7 +145,7 @@ def _choose_options(options: HealOptions | None, settings: dict[str, Any]) -> He
     return HealOptions(**{"bfloat16": is_fast(), **settings}, budget=budget)
 
 
-def _count_span_characters(options: HealOptions, teacher: ModelProfile) -> int:
+def count_span_characters(options: HealOptions, teacher: ModelProfile) -> int:
     """Return how many characters of spans the training will use, and the teacher can encode in time.
 
     It depends on settings alone and on no stopwatch, so an interrupted training is resumed with the same spans.

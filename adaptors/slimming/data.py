@@ -62,7 +62,7 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
         seen, judging = split_queries(other)
         size = SampleSize(documents, _MOST_QUERIES)
         basis = f"{{count}} queries of {other.split} that no training has seen"
-        return _build(test, FitTexts(test, seen), sample(judging, size), basis)
+        return _build(test, FitTexts(test, seen), sample(judging, size), basis=basis)
     made = _make_known_items(test, documents)
     if len(made.queries) < _FEWEST_QUERIES:
         raise CallError(
@@ -70,10 +70,10 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
             f"of its {len(test.documents):,} documents are long enough to make one of (at least {_FEWEST_QUERIES} are "
             "needed): add relevance labels as qrels/dev.tsv, or more documents"
         )
-    return _build(test, FitTexts(test, other), made, f"{{count}} {_KNOWN_ITEM}")
+    return _build(test, FitTexts(test, other), made, basis=f"{{count}} {_KNOWN_ITEM}")
 
 
-def _build(test: Dataset, fit: FitTexts, judging: Dataset, basis: str) -> SlimData:
+def _build(test: Dataset, fit: FitTexts, judging: Dataset, *, basis: str) -> SlimData:
     return SlimData(test, fit, judging, basis.format(count=len(judging.queries)))
 
 

@@ -84,7 +84,7 @@ class Finish:
             full,
             ModelSizes.of(self.search.lesson.exact, self.options.bytes_each),
             attempts,
-            best,
+            best=best,
             reference=self.search.judge.reference,
             test=test,
             timing=timing,

@@ -49,7 +49,7 @@ class SlimGoal:
 
     def __str__(self) -> str:
         demands = [
-            *([f"keep {self.keep:.4g} of the full model's score"] if self.keep is not None else []),
+            *([f"keep {100 * self.keep:.4g}% of the full model's score"] if self.keep is not None else []),
             *([f"at most {self.max_ms:g} ms per query"] if self.max_ms is not None else []),
             *([f"at most {self.max_mb:g} MB of weights"] if self.max_mb is not None else []),
         ]

@@ -118,14 +118,16 @@ class Search:
         found: dict[Candidate, Attempt] = {}
         going = list(candidates)
         for number, (count, share) in enumerate(_ROUNDS, start=1):
-            going = going if count is None else self._pick(number, [found[one] for one in going], count, limit=limit)
+            going = (
+                going if count is None else self._pick(number, [found[one] for one in going], count=count, limit=limit)
+            )
             if not going[0].blocks and number > 1:
                 # Nothing cheaper is left to try.
                 return found[going[0]], tuple(found.values())
             trained = [one for one in going if one.blocks]
             seconds = limit.left() * (1.0 if len(going) == 1 else share) / max(1, len(trained))
             for one in going:
-                found[one] = self._attempt(one, number, found.get(one), seconds=seconds)
+                found[one] = self._attempt(one, number, before=found.get(one), seconds=seconds)
             if len(going) == 1:
                 break
         return found[going[0]], tuple(found.values())
@@ -137,7 +139,7 @@ class Search:
             attempt.scores, self.judge.reference, trained=attempt.seconds, more=further, queries=self.queries
         )
 
-    def _pick(self, number: int, attempts: Sequence[Attempt], count: int, *, limit: TimeLimit) -> list[Candidate]:
+    def _pick(self, number: int, attempts: Sequence[Attempt], *, count: int, limit: TimeLimit) -> list[Candidate]:
         """Return the candidates of a round; the choice is recorded, because it depends on the time that was left."""
         record = f"round-{number}.json"
         known = self.work.read(record)
@@ -152,13 +154,13 @@ class Search:
         slacks = [-1.0 if margin is None else one.slack(margin) for one in forecasts]
         return pick(slacks, [one.difference for one in forecasts], count)
 
-    def _attempt(self, candidate: Candidate, number: int, before: Attempt | None, *, seconds: float) -> Attempt:
+    def _attempt(self, candidate: Candidate, number: int, *, before: Attempt | None, seconds: float) -> Attempt:
         """Return a candidate after one more round, from its record if that is finished."""
         record = _RECORD.format(candidate.key, number)
         folder = self.work.path(record.removesuffix(".json"))
         known = self.work.read(record)
         if known is None:
-            known = self._train(candidate, number, before, folder=folder, seconds=seconds)
+            known = self._train(candidate, number, before=before, folder=folder, seconds=seconds)
             self.work.write(record, known)
         if before is not None and before.folder != folder:
             shutil.rmtree(before.folder, ignore_errors=True)
@@ -167,7 +169,7 @@ class Search:
         return Attempt(candidate, folder, np.array(known["scores"]), (*earlier, *parts))
 
     def _train(
-        self, candidate: Candidate, number: int, before: Attempt | None, *, folder: Path, seconds: float
+        self, candidate: Candidate, number: int, *, before: Attempt | None, folder: Path, seconds: float
     ) -> dict[str, Any]:
         began = time.monotonic()
         self.work.empty(str(folder.relative_to(self.work.folder)))
@@ -177,7 +179,9 @@ class Search:
             return {"trained": None, "scores": scores.tolist(), "seconds": time.monotonic() - began}
         lesson = self._named(candidate)
         checkpoints = folder.with_name(f"{folder.name}-checkpoints")
-        student = self._open(candidate, before, lesson, lambda: time.monotonic() - began < _START_SHARE * seconds)
+        student = self._open(
+            candidate, lesson, before=before, has_time=lambda: time.monotonic() - began < _START_SHARE * seconds
+        )
         minutes = self._allot(candidate, number, max(_FEWEST_SECONDS, seconds - (time.monotonic() - began)) / 60)
         trained = train(student, lesson, minutes=minutes, checkpoints=checkpoints, out=folder, title=str(candidate))
         encoder = as_encoder(student.model, lesson.full)
@@ -186,7 +190,7 @@ class Search:
         return {"trained": trained.to_json(), "scores": scores.tolist(), "seconds": time.monotonic() - began}
 
     def _open(
-        self, candidate: Candidate, before: Attempt | None, lesson: Lesson, has_time: Callable[[], bool]
+        self, candidate: Candidate, lesson: Lesson, *, before: Attempt | None, has_time: Callable[[], bool]
     ) -> TrainableEncoder:
         if before is not None:
             return open_trainable(before.folder)

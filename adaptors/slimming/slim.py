@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +15,9 @@ from adaptors.candidates.static_model import StaticMaker
 from adaptors.candidates.student import Lesson
 from adaptors.candidates.vocabulary import Vocabulary
 from adaptors.fitting.data import FitSource
+from adaptors.healing.heal import count_span_characters
 from adaptors.healing.texts import gather_heal_texts
+from adaptors.healing.trainer import HealOptions
 from adaptors.slimming.data import SlimData, load_slim_data
 from adaptors.slimming.finish import Finish
 from adaptors.slimming.goal import SlimGoal
@@ -25,6 +26,7 @@ from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.search import Search, TimeLimit
 from adaptors.slimming.timing import fast_depths
 from adaptors.slimming.work import WorkFolder
+from adaptors.training.pace import Budget
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
@@ -40,6 +42,8 @@ __all__ = ["slim", "work_folder"]
 _log = logging.getLogger(__name__)
 # Documents of the judging sample, in short and in long searches, and the minutes from which on one is long.
 _FEW_DOCUMENTS, _DOCUMENTS, _LONG = 400, 1000, 8.0
+# About the share of the time in which the best candidate is trained.
+_TRAINING = 0.7
 
 
 def slim(
@@ -107,21 +111,34 @@ def _run(request: _Request, folder: Path, out: Path | None) -> SlimResult:
     depths = fast_depths(exact, request.goal, data.judging.queries.texts)
     candidates = list_candidates(ModelSizes.of(exact, options.bytes_each), request.goal, depths, short=short)
     _log.info("candidates: %s", "; ".join(map(str, candidates)))
-    search = _prepare(request, full, exact, data=data, work=work)
+    search = _prepare(request, full, exact=exact, data=data, work=work)
     limit = TimeLimit(60 * options.minutes, work.seconds(), time.monotonic, began)
     best, attempts = search.run(candidates, limit)
     return Finish(request.model, search, data, options, request.run).run(best, attempts, out)
 
 
-def _prepare(request: _Request, full: LayerReader, exact: LoadedModel, *, data: SlimData, work: WorkFolder) -> Search:
+def _prepare(request: _Request, full: LayerReader, *, exact: LoadedModel, data: SlimData, work: WorkFolder) -> Search:
     run = request.run
-    texts = gather_heal_texts(full, [data.fit], run.store, progress=run.progress)
+    training = HealOptions(seed=run.seed, budget=Budget(_TRAINING * request.options.minutes))
+    texts = gather_heal_texts(
+        full,
+        [data.fit],
+        run.store,
+        progress=run.progress,
+        span_characters=count_span_characters(training, full.model),
+        seed=run.seed,
+    )
     dims = request.options.dims
     basis = None if dims is None else fit_basis(texts.targets, dims)
+
+    def report(step: str, done: int, total: int) -> None:
+        """Say whose documents are encoded."""
+        run.progress(f"judging queries: {step}", done, total)
+
     vocabulary = Vocabulary(request.model, data.fit, work.folder)
     return Search(
         lesson=Lesson(full, exact, texts, run.seed, run.progress),
-        judge=Judge(full, data.judging, run.ranked_by, partial(_report, run)),
+        judge=Judge(full, data.judging, run.ranked_by, report),
         vocabulary=vocabulary,
         work=work,
         goal=request.goal,
@@ -159,7 +176,3 @@ def _check_model(full: LayerReader) -> None:
         raise CallError(f"'{model.source.name}' is one of two towers: expected a text encoder")
     if model.depth < 1:
         raise CallError(f"'{model.source.name}' has no blocks to remove: expected a transformer")
-
-
-def _report(run: RunOptions, step: str, done: int, total: int) -> None:
-    run.progress(f"judging queries: {step}", done, total)

@@ -27,4 +27,4 @@ def test_limits_are_positive(demand: dict[str, float], option: str) -> None:
 
 def test_a_goal_in_words_names_every_demand() -> None:
     words = str(SlimGoal(keep=0.98, max_ms=2, max_mb=20))
-    assert words == "keep 0.98 of the full model's score and at most 2 ms per query and at most 20 MB of weights"
+    assert words == "keep 98% of the full model's score and at most 2 ms per query and at most 20 MB of weights"

@@ -31,7 +31,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int, fl
     """Replace the trainings; yields (blocks, round, seconds) of each."""
     done: list[tuple[int, int, float]] = []
 
-    def train(self: Search, candidate: Candidate, number: int, before: Any, *, folder: Path, seconds: float) -> Any:
+    def train(self: Search, candidate: Candidate, number: int, *, before: Any, folder: Path, seconds: float) -> Any:
         folder.mkdir(parents=True)
         done.append((candidate.blocks, number, round(seconds, 3)))
         agreement = {"cosine": 0.9, "neighbours": 0.5}

@@ -55,6 +55,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("rows",),
         ("finetuning",),
         ("healing",),
+        ("static",),
         ("adaptor_module",),
     ),
     "encoder_surgery": (

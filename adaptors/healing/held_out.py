@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adaptors.healing.texts import HealTexts, embed_texts
 
-__all__ = ["Agreement", "HeldOutTexts"]
+__all__ = ["Agreement", "HeldOutTexts", "measure_agreement"]
 
 _NEIGHBOURS = 10
 
@@ -55,11 +55,9 @@ class HeldOutTexts(SentenceEvaluator):
         """Measure an encoder with the teacher's dimension, in evaluation mode."""
         began = self._clock()
         vectors = embed_texts(model, self._texts)
-        cosine = float((vectors * self._targets).sum(dim=1).mean())
-        common = [len(set(own) & set(theirs)) for own, theirs in zip(_nearest(vectors), self._nearest, strict=True)]
-        wanted = sum(map(len, self._nearest))
+        found = _compare(vectors, self._targets, self._nearest)
         self.seconds = self._clock() - began
-        return Agreement(cosine, sum(common) / wanted if wanted else 1.0)
+        return found
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
@@ -67,6 +65,18 @@ class HeldOutTexts(SentenceEvaluator):
         """Return the agreement by metric name."""
         found = self.measure(model)
         return {"cosine": found.cosine, "neighbours": found.neighbours}
+
+
+def measure_agreement(vectors: Tensor, targets: Tensor) -> Agreement:
+    """Return the agreement of unit vectors with the teacher's of the same texts, both `(N, D)`."""
+    return _compare(vectors, targets, _nearest(targets))
+
+
+def _compare(vectors: Tensor, targets: Tensor, nearest: list[list[int]]) -> Agreement:
+    cosine = float((vectors * targets).sum(dim=1).mean())
+    common = [len(set(own) & set(theirs)) for own, theirs in zip(_nearest(vectors), nearest, strict=True)]
+    wanted = sum(map(len, nearest))
+    return Agreement(cosine, sum(common) / wanted if wanted else 1.0)
 
 
 def _nearest(vectors: Tensor) -> list[list[int]]:

@@ -22,8 +22,8 @@ from probe.sources.several import GivenDatasets, as_datasets, is_single
 
 __all__ = ["Extra", "rank_layers"]
 
-# Returns further encoders to rank, given the reader of the model and its hookpoints.
-Extra = Callable[[LayerReader, Sequence[Hookpoint]], Sequence[Composite]]
+# Returns further encoders to rank, of the same or of other models, given the reader of the model and its hookpoints.
+Extra = Callable[[LayerReader, Sequence[Hookpoint]], Sequence[Composite | Candidate]]
 
 
 def rank_layers(
@@ -87,5 +87,7 @@ def _rank_on(
         raise CallError(f"'{name}' is an encoder without layers: compare it with others in probe rank")
     points, full = with_full_model(reader.model, layers, poolings, tokens=True)
     data = as_dataset(dataset)
-    fusions = extra(reader, points)
-    return rank_candidates([Candidate(reader, points)], data, str(full), options=options, fusions=fusions)
+    further = extra(reader, points)
+    others = [one for one in further if isinstance(one, Candidate)]
+    fusions = [one for one in further if not isinstance(one, Candidate)]
+    return rank_candidates([Candidate(reader, points), *others], data, str(full), options=options, fusions=fusions)

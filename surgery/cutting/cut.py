@@ -54,7 +54,7 @@ def cut(model: Openable, after: int, options: LoadOptions | None = None) -> CutM
         raise wrong_type("after", after, "the number of the last block to keep, counted from 1")
     found = as_model(model, options or EXACT)
     if not 1 <= after <= found.depth:
-        hint = "; layer 0 is the embeddings only, not an encoder" if after == 0 else ""
+        hint = "; layer 0 is the embeddings only, not an encoder: see adaptors.fit_static" if after == 0 else ""
         raise CallError(f"cut after {after}: '{found.source.name}' has blocks 1 to {found.depth}{hint}")
     return _keep(found, tuple(range(1, after + 1)))
 

@@ -27,10 +27,10 @@ EXACT = LoadOptions(dtype="float32", device="cpu")
 def static_against_model2vec() -> Iterator[Comparison]:
     """Static cuts of MiniLM, fitted to the documents that are scored or to others, and model2vec's, which sees none."""
     encoders = {
-        "static cut, fitted to these documents": adaptors.fit_static("minilm", dataset_name()),
-        "static cut, fitted to other texts": adaptors.fit_static("minilm", OTHER_TEXTS),
-        "model2vec, all dimensions": _distill("auto"),
-        "model2vec, 256 dimensions": _distill(256),
+        "static-these-texts": adaptors.fit_static("minilm", dataset_name()),
+        "static-other-texts": adaptors.fit_static("minilm", OTHER_TEXTS),
+        "model2vec-all-dimensions": _distill("auto"),
+        "model2vec-256": _distill(256),
     }
     words = "higher is better; the first is transductive, model2vec's default is 256 dimensions"
     yield _compare_scores("static cut", encoders, words)

@@ -108,7 +108,7 @@ def open_trainable(model: "Trainable", scratch: Path | None = None) -> Trainable
         The encoder.
 
     Raises:
-        CallError: The model does not exist, or only one of its two towers is given.
+        CallError: The model does not exist, has no blocks, or only one of its two towers is given.
         ModelError: It cannot be loaded.
     """
     if not isinstance(model, str | Path):
@@ -267,4 +267,9 @@ def _towers(model: SentenceTransformer, folder: Path) -> tuple[Tower, ...]:
         )
     if isinstance(model, PairedModel):
         return tuple(Tower(first.model, found.stack, "", found.steps, name) for name, found in find_both(model).items())
+    if not hasattr(first, "auto_model"):
+        raise CallError(
+            f"'{folder.name}' starts with a {type(first).__name__}, without blocks to train: expected a model with at "
+            "least one; a static cut is fitted in closed form, to more texts with further --dataset of surgery cut"
+        )
     return (Tower(first.auto_model, find_layers(first.auto_model), ""),)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from probe.encoding.reader import LayerReader
     from probe.evaluation.composite import Composite
     from probe.experiments.options import RunOptions
+    from probe.experiments.ranking import Candidate
     from probe.layers.hookpoint import Hookpoint
     from probe.results.leaderboard import Leaderboard
     from probe.sources.several import LoadedDataset, LoadedDatasets
@@ -34,6 +35,9 @@ RankedPoolings = Annotated[
     str, flag("own, cls, last, max, mean, or tokens (late interaction); comma-separated.", "--pooling")
 ]
 Lens = Annotated[bool, flag("Add every layer with its lens, a ridge map to the final embedding.", "--lens")]
+Static = Annotated[
+    bool, flag("Add the cut without blocks: one vector per token, fitted to the full model's vectors.", "--static")
+]
 Recommend = Annotated[
     float | None, flag("Recommend the cheapest layer worse by at most this margin, chosen on train or dev.")
 ]
@@ -53,6 +57,7 @@ def layers(
     layers: option.Layers = "all",
     pooling: RankedPoolings = "own",
     lens: Lens = False,
+    static: Static = False,
     recommend: Recommend = None,
     recommend_on: RecommendOn = "every",
     *,
@@ -65,8 +70,8 @@ def layers(
 ) -> None:
     """Rank every layer of a model by retrieval score, in one pass over the texts.
 
-    Layers are probed by zero-shot retrieval: nothing is trained, except lenses with --lens. The full model is always
-    in the table.
+    Layers are probed by zero-shot retrieval: nothing is trained, except lenses with --lens and token vectors with
+    --static. The full model is always in the table.
     """
     output.check("leaderboard", several=data.is_several)
     if recommend is not None:
@@ -83,8 +88,9 @@ def layers(
     loaded = data.load(bm25=options.bm25)
     check_table(loaded, output, ranking.sort)
     for one in loaded.found:
-        if one.dataset.images and (lens or recommend is not None):
-            raise CallError(f"--lens and --recommend are for texts, '{one.label}' has images: leave them out")
+        if one.dataset.images and (lens or static or recommend is not None):
+            raise CallError(f"--lens, --static and --recommend are for texts, '{one.label}' has images: leave them out")
+    cut = _StaticRow(loaded.found) if static else None
     judges = None if recommend is None else _Judges(recommend, recommend_on, dict(_find_judges(loaded, data.size)))
     with working() as report, engine.ready():
         options = replace(options, progress=report)
@@ -94,7 +100,7 @@ def layers(
 
         def rank_on(one: "LoadedDataset", options: "RunOptions") -> "Leaderboard":
             """Rank the layers on one data set."""
-            extras = _Extras(one.request.name, lens, judges)
+            extras = _Extras(one.request.name, lens, cut, judges)
             fit = partial(extras.fit, data=one.dataset, options=options)
             return rank_layers(opened, one.dataset, layers, poolings=poolings, options=options, extra=fit)
 
@@ -148,37 +154,71 @@ class _Judges:
             self.found = recommend(reader, points, self.held, margin=self.margin, options=options, on=self.on)
 
 
+@dataclass
+class _StaticRow:
+    """The cut without blocks, fitted once to the texts of all data sets.
+
+    Attributes:
+        loaded: The data sets.
+        made: The row, once fitted.
+    """
+
+    loaded: "Sequence[LoadedDataset]"
+    made: "Candidate | None" = None
+
+    def fit(self, reader: "LayerReader", options: "RunOptions") -> "Candidate":
+        """Return the row; fitted at the first call."""
+        if self.made is None:
+            from adaptors.fitting.data import select_fit_data
+            from adaptors.static.fit import fit_static_texts
+            from adaptors.static.reading import static_candidate
+
+            texts = [select_fit_data(one.request.name, one.dataset, "none") for one in self.loaded]
+            made = fit_static_texts(reader, texts, store=options.store, seed=options.seed, progress=options.progress)
+            say(f"static cut: {made.facts.describe()}")
+            self.made = static_candidate(made)
+        return self.made
+
+
 @dataclass(frozen=True)
 class _Extras:
-    """Lenses and a recommendation in addition to the raw layers, if requested.
+    """Lenses, a static cut and a recommendation in addition to the raw layers, if requested.
 
     Attributes:
         dataset: The data set, as given.
         lens: Whether every layer is also shown with its lens.
+        static: What fits the cut without blocks, if it is shown.
         judges: What finds the recommendation, if one is requested.
     """
 
     dataset: str
     lens: bool
+    static: "_StaticRow | None"
     judges: _Judges | None
 
     def fit(
         self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"
-    ) -> "Sequence[Composite]":
-        """Return a lens per hookpoint and find the recommendation, each if requested."""
-        if not self.lens and self.judges is None:
+    ) -> "Sequence[Composite | Candidate]":
+        """Return a lens per hookpoint, a static cut, and find the recommendation, each if requested."""
+        if not self.lens and self.static is None and self.judges is None:
             return ()
         if any(point.pooling == TOKENS for point in points):
-            raise CallError("--lens and --recommend need one vector per text: leave 'tokens' out of --pooling")
+            raise CallError(
+                "--lens, --static and --recommend need one vector per text: leave 'tokens' out of --pooling"
+            )
+        if self.judges is not None:
+            self.judges.recommend(reader, points, options)
+        lenses = self._fit_lenses(reader, points, data=data, options=options) if self.lens else ()
+        return [*lenses, *([self.static.fit(reader, options)] if self.static is not None else ())]
+
+    def _fit_lenses(
+        self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"
+    ) -> "Sequence[Composite]":
         from adaptors.fitting.data import FitTexts, find_training
         from adaptors.fitting.lens import fit_lenses
 
-        if self.judges is not None:
-            self.judges.recommend(reader, points, options)
-        if not self.lens:
-            return ()
-        held = find_training(self.dataset, data.split)
-        return fit_lenses(reader, points, FitTexts(data, held), store=options.store, progress=options.progress)
+        texts = FitTexts(data, find_training(self.dataset, data.split))
+        return fit_lenses(reader, points, texts, store=options.store, progress=options.progress)
 
 
 def _next_command(found: "Recommendation", model: str, datasets: "Sequence[str]") -> str:

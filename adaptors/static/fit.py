@@ -152,9 +152,11 @@ class _Fit:
         """Return a vector per token `(V, D)`, and the penalty, chosen if none is given."""
         shares = estimate_shares(texts.counts)
         prior = make_prior(self.vectors, shares, self.options.smoothing, counts=texts.counts, targets=texts.targets)
-        scales = _scale(texts.counts, shares, self.options.power)
-        rows = _times(texts.counts, scales)
-        problem = RidgeProblem(rows, torch.from_numpy(texts.targets - texts.counts @ prior))
+        weights = _weigh(texts.counts, self.options.length)
+        scales = _scale(texts.counts, shares, self.options.power, weights=weights)
+        rows = _times(texts.counts, scales, weights)
+        missed = (texts.targets - texts.counts @ prior) * weights[:, None]
+        problem = RidgeProblem(rows, torch.from_numpy(missed))
         chosen = self._choose_penalty(problem) if penalty is None else penalty
         change = rows.T @ self._solve(problem, chosen)
         return prior + scales[:, None] * change, chosen
@@ -175,17 +177,27 @@ class _Fit:
         return found
 
 
-def _scale(counts: "csr_array", shares: NDArray[np.float64], power: float) -> NDArray[np.float32]:
-    """Return each token's prior standard deviation `(V,)`; the mean prior variance of a text is 1."""
+def _weigh(counts: "csr_array", power: float) -> NDArray[np.float32]:
+    """Return each text's weight `(N,)`, a power of its number of different tokens; the mean number has the weight 1."""
+    different = np.diff(counts.indptr)
+    weights: NDArray[np.float32] = np.power(different / different.mean(), power).astype(np.float32)
+    return weights
+
+
+def _scale(
+    counts: "csr_array", shares: NDArray[np.float64], power: float, *, weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return each token's prior standard deviation `(V,)`; the mean prior variance of a weighted text is 1."""
     variances = shares**-power
-    mean = float((counts.power(2) @ variances).mean())
+    mean = float((np.square(weights) * (counts.power(2) @ variances)).mean())
     return np.sqrt(variances / mean).astype(np.float32)
 
 
-def _times(counts: "csr_array", scales: NDArray[np.float32]) -> "csr_array":
+def _times(counts: "csr_array", scales: NDArray[np.float32], weights: NDArray[np.float32]) -> "csr_array":
     from scipy.sparse import csr_array
 
-    return csr_array((counts.data * scales[counts.indices], counts.indices, counts.indptr), shape=counts.shape)
+    values = counts.data * scales[counts.indices] * np.repeat(weights, np.diff(counts.indptr))
+    return csr_array((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
 def _agree(table: Embeddings, texts: StaticTexts) -> Agreement:

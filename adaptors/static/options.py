@@ -15,6 +15,8 @@ class StaticOptions:
         power: A token's prior variance is proportional to its share of all tokens to the power of -`power`: frequent
             tokens stay near their prior, rare ones move freely.
         smoothing: A token's own vector has the weight s / (s + p) in the prior, with its share p and this s.
+        length: A text of n different tokens has the weight n to the power of `length`: what a few tokens mean depends
+            on their context most, which no average can follow.
         penalty: Residual variance relative to the mean prior variance of a text; None to choose it by generalized
             cross-validation.
         exact_texts: Up to this many texts, the system is solved exactly, with N x N values in memory; beyond, by
@@ -25,6 +27,7 @@ class StaticOptions:
 
     power: float = 0.75
     smoothing: float = 1e-2
+    length: float = 1.0
     penalty: float | None = None
     exact_texts: int = 20_000
     penalty_texts: int = 6_000

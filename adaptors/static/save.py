@@ -13,7 +13,7 @@ from surgery.saving.files import PROVENANCE, read_settings, write_json, write_mo
 from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process, embed_samples
 from surgery.saving.origin import front_matter, inherit, read_origin
 from surgery.saving.save import save_folder
-from surgery.saving.weights import VectorChange
+from surgery.saving.weights import VectorChange, check_dtype, store_weights
 
 __all__ = ["check_static_folder", "save_static", "write_static"]
 
@@ -54,6 +54,7 @@ def save_static(
     force: bool = False,
     scores: str = "",
     check: Callable[[Path], object] | None = None,
+    weights_dtype: str | None = None,
 ) -> Path:
     """Save a static cut as a folder that plain sentence-transformers loads.
 
@@ -64,17 +65,26 @@ def save_static(
         scores: Retrieval scores for the model card, in Markdown.
         check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
             load the folder in this process and compare its vectors with the model's.
+        weights_dtype: Store the table in `float16` or `bfloat16`; default: in float32. It is loaded in float32 all the
+            same.
 
     Returns:
         The folder.
 
     Raises:
-        CallError: The folder exists.
-        ModelError: The files cannot be written, or give different vectors.
+        CallError: The folder exists, or the dtype is unknown.
+        ModelError: The files cannot be written, or give different vectors, or float16 cannot hold the table.
     """
     check_type("model", model, StaticModel, expected="the result of fit_static")
     compared = check or partial(check_static_folder, model=model)
-    return save_folder(Path(out), lambda folder: write_static(model, folder, scores), force, check=compared)
+    check_dtype(weights_dtype)
+
+    def write(folder: Path) -> None:
+        """Write the folder, with its table in the dtype."""
+        write_static(model, folder, scores)
+        store_weights(folder, weights_dtype)
+
+    return save_folder(Path(out), write, force, check=compared)
 
 
 def check_static_folder(folder: Path, model: StaticModel, *, fresh: bool = False) -> VectorChange:
@@ -84,6 +94,9 @@ def check_static_folder(folder: Path, model: StaticModel, *, fresh: bool = False
         folder: The saved folder.
         model: The saved model.
         fresh: Whether to load it in a separate process.
+
+    Returns:
+        How far the vectors differ.
 
     Raises:
         ModelError: The folder cannot be loaded, or gives different vectors.

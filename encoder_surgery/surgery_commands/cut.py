@@ -4,8 +4,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.datasets import Splits, load_all
@@ -19,6 +17,7 @@ from encoder_surgery.shell.save_model import (
     make_and_save,
     name_folder,
     refuse_for_tower,
+    say_saved,
 )
 from probe.errors import CallError
 from probe.layers.hookpoint import split_tower
@@ -160,8 +159,9 @@ def _cut_static(
         force=folder.force,
         scores=scores,
         check=lambda saved: check_static_folder(saved, made, fresh=True),
+        weights_dtype=folder.weights_dtype,
     )
-    typer.echo(out)
+    say_saved(out)
     _say_static_commands(model, str(out), card.dataset)
 
 

@@ -87,6 +87,11 @@ def test_a_trimmed_vocabulary(tmp_path: Path) -> None:
     check(tmp_path / "small", "float16", run("surgery", "trim", model, *options))
 
 
+def test_a_static_cut(bert: Path, data: Path, tmp_path: Path) -> None:
+    options = ["--after", 0, "-d", data, "--no-store", "--weights-dtype", "float16", "--out", tmp_path / "static"]
+    check(tmp_path / "static", "float16", run("surgery", "cut", bert, *options))
+
+
 def test_a_network_on_top(bert: Path, data: Path, tmp_path: Path) -> None:
     options = ["-d", data, "--dims", 16, "--steps", 5, "--no-store", "--weights-dtype", "float16"]
     said = run("adaptors", "fit", "mlp", f"{bert}@2", *options, "--out", tmp_path / "mlp")

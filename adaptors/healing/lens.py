@@ -20,10 +20,11 @@ from adaptors.encoders.description import (
     seen_texts,
 )
 from adaptors.finetuning.encoder import TrainableEncoder, cut_texts, open_changed
-from adaptors.fitting.closed_form import Projection, fit_lens
+from adaptors.fitting.closed_form import fit_lens
 from adaptors.fitting.kinds import LENS
 from adaptors.fitting.states import FitData
 from adaptors.healing.texts import HealTexts, embed_texts
+from adaptors.modules.linear import Projection
 from probe.encoding.chunk_states import Progress, silent
 from surgery.saving.files import write_json
 from surgery.saving.heads import DenseLayer, write_dense

@@ -37,7 +37,7 @@ __all__ = ["HealOptions", "HealSample", "HealedState", "train_student"]
 
 _LOG_STEPS = 50
 _WARM_UP = 0.05
-_FEW_STEPS = 200
+_FEW_STEPS = 400
 # With a time limit: an unreachable number of steps, over repeated batches.
 _ENDLESS, _MOST_BATCHES, _MOST_PASSES = 10**7, 20_000, 20
 _STEP, _SAMPLE = "training the cut encoder", 64
@@ -87,8 +87,8 @@ class HealOptions:
         sample: Whether to return a sample's vectors before and after the training, to plot their similarities.
     """
 
-    steps: int = 1000
-    batch_size: int = 16
+    steps: int = 2000
+    batch_size: int = 8
     max_tokens: int | None = None
     lr: float = 3e-4
     seed: int = 0

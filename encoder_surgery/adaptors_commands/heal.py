@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from encoder_surgery.adaptors_commands.training_flags import BatchSize, Longest, OutFolder, TrainingOutput
+from encoder_surgery.adaptors_commands.training_flags import Longest, OutFolder, TrainingOutput
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.options import Seed, StoreFlags, check_rate
@@ -30,7 +30,7 @@ class HealFlags:
     panel: ClassVar[str] = "Training"
 
     lr: Annotated[float, flag("Peak learning rate.", callback=check_rate)] = 3e-4
-    batch_size: BatchSize = 16
+    batch_size: Annotated[int, flag("Whole texts of average length per batch; more if they are short.", min=2)] = 8
     max_tokens: Longest = None
     seed: Seed = 0
 
@@ -41,7 +41,7 @@ def heal(
     cut: Annotated[str, typer.Argument(help="Folder from `surgery cut` or `surgery keep`.", metavar="CUT")],
     dataset: Annotated[list[str] | None, flag(_TEXTS, "--dataset", "-d")] = None,
     teacher: Annotated[str | None, flag("Full model; default: the original of the cut.")] = None,
-    steps: Annotated[int, flag("Training steps.", min=1)] = 1000,
+    steps: Annotated[int, flag("Training steps.", min=1)] = 2000,
     minutes: Annotated[float | None, flag("Time limit instead of --steps, with loading and saving.", min=0)] = None,
     out: OutFolder = None,
     *,

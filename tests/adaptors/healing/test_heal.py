@@ -233,7 +233,7 @@ def test_the_command_saves_a_model_that_loads_anywhere(
     assert saved.encoder.adaptor.kind == "healed"
     assert all(saved.encoder.adaptor.saw(load_dataset(str(name))) for name in (data, other))
     card = (out / "README.md").read_text()
-    assert "3 batches of the tokens of 16 whole texts" in card
+    assert "3 batches of the tokens of 8 whole texts" in card
     ranked = CliRunner().invoke(cli.probe_app, ["rank", str(out), "-d", str(data), "--no-store", "--format", "csv"])
     assert "healed" in ranked.stdout
 

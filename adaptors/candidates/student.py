@@ -102,13 +102,14 @@ def _draw(texts: HealTexts, seed: int, count: int) -> HealTexts:
 
 
 def train(
-    student: TrainableEncoder, lesson: Lesson, *, minutes: float, checkpoints: Path, out: Path, title: str
+    student: TrainableEncoder, lesson: Lesson, *, part: int, minutes: float, checkpoints: Path, out: Path, title: str
 ) -> Trained:
     """Train a candidate for some minutes and write it as a folder.
 
     Args:
         student: The candidate, changed in place.
         lesson: What its training shares with others.
+        part: Number of its earlier trainings.
         minutes: Time limit.
         checkpoints: Folder of checkpoints, from which an interrupted training continues.
         out: Output folder.
@@ -117,6 +118,7 @@ def train(
     began = time.monotonic()
     options = HealOptions(
         seed=lesson.seed,
+        part=part,
         bfloat16=is_fast(),
         checkpoint_dir=checkpoints,
         progress=lesson.progress,

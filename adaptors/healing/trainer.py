@@ -84,6 +84,7 @@ class HealOptions:
         log: JSONL file for the metrics of every fiftieth step.
         budget: Time limit, instead of a number of steps.
         spans: Whether to train on short spans of the documents, too.
+        part: Number of earlier trainings of the same encoder on the same texts, whose batches are not repeated.
         sample: Whether to return a sample's vectors before and after the training, to plot their similarities.
     """
 
@@ -98,6 +99,7 @@ class HealOptions:
     log: Path | None = None
     budget: Budget | None = None
     spans: bool = True
+    part: int = 0
     sample: bool = False
 
     def __post_init__(self) -> None:
@@ -212,7 +214,11 @@ def _make_trainer(
         model=model,
         args=_arguments(folder, options),
         train_dataset=Dataset.from_dict(
-            {"rows": draw_batches(collator.lengths(), options.batch_size, steps, seed=options.seed, spans=spans)}
+            {
+                "rows": draw_batches(
+                    collator.lengths(), options.batch_size, steps, seed=options.seed + options.part, spans=spans
+                )
+            }
         ),
         loss=HealLoss(model),
         evaluator=judge,
@@ -271,7 +277,7 @@ def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptio
         "texts": hash_texts(every.texts),
         "teacher": hash_tensors({"targets": every.targets}),
         "length": {"steps": options.steps} if budget is None else {"minutes": budget.minutes},
-        **{name: getattr(options, name) for name in ("batch_size", "max_tokens", "lr", "seed", "bfloat16")},
+        **{name: getattr(options, name) for name in ("batch_size", "max_tokens", "lr", "seed", "bfloat16", "part")},
     }
 
 

@@ -183,7 +183,9 @@ class Search:
             candidate, lesson, before=before, has_time=lambda: time.monotonic() - began < _START_SHARE * seconds
         )
         minutes = self._allot(candidate, number, max(_FEWEST_SECONDS, seconds - (time.monotonic() - began)) / 60)
-        trained = train(student, lesson, minutes=minutes, checkpoints=checkpoints, out=folder, title=str(candidate))
+        trained = train(
+            student, lesson, part=number - 1, minutes=minutes, checkpoints=checkpoints, out=folder, title=str(candidate)
+        )
         encoder = as_encoder(student.model, lesson.full)
         scores = self.judge.score(encoder if self.basis is None else self.basis.project(encoder))
         shutil.rmtree(checkpoints, ignore_errors=True)

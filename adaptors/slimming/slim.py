@@ -103,14 +103,14 @@ def _run(request: _Request, folder: Path, out: Path | None) -> SlimResult:
     began = time.monotonic()
     options = request.options
     full = open_reader(request.model, None, request.run.store)
-    _check_model(full)
+    _check_model(full, options.dims)
     exact = load_model(request.model, EXACT)
     short = options.minutes < _LONG
     data = load_slim_data(request.data, _FEW_DOCUMENTS if short else _DOCUMENTS)
-    work = WorkFolder.open(folder, _identify(request, full, data))
     depths = fast_depths(exact, request.goal, data.judging.queries.texts)
     candidates = list_candidates(ModelSizes.of(exact, options.bytes_each), request.goal, depths, short=short)
     _log.info("candidates: %s", "; ".join(map(str, candidates)))
+    work = WorkFolder.open(folder, _identify(request, full, data))
     search = _prepare(request, full, exact=exact, data=data, work=work)
     limit = TimeLimit(60 * options.minutes, work.seconds(), time.monotonic, began)
     best, attempts = search.run(candidates, limit)
@@ -165,14 +165,17 @@ def _identify(request: _Request, full: LayerReader, data: SlimData) -> dict[str,
     return plain
 
 
-def _check_model(full: LayerReader) -> None:
-    """Check that a model has blocks to remove.
+def _check_model(full: LayerReader, dims: int | None) -> None:
+    """Check that a model has blocks to remove, and as many dimensions as are asked for.
 
     Raises:
-        CallError: It has none, or is one of two towers.
+        CallError: It has not, or is one of two towers.
     """
     model = full.model
     if model.tower:
         raise CallError(f"'{model.source.name}' is one of two towers: expected a text encoder")
     if model.depth < 1:
         raise CallError(f"'{model.source.name}' has no blocks to remove: expected a transformer")
+    width = model.own_width or model.width
+    if dims is not None and dims > width:
+        raise CallError(f"--dims {dims}: '{model.source.name}' has {width} dimensions, expected that many at most")

@@ -30,7 +30,7 @@ class StaticOptions:
     length: float = 1.0
     penalty: float | None = None
     exact_texts: int = 20_000
-    penalty_texts: int = 6_000
+    penalty_texts: int = 3_000
     held_out: int = 256
 
     def __post_init__(self) -> None:

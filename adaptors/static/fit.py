@@ -119,7 +119,7 @@ def fit_static_texts(
     chosen = StaticOptions() if options is None else options
     check_type("options", chosen, StaticOptions)
     tokenizer = open_tokenizer(reader)
-    given = gather_texts(reader, tokenizer, several_texts(texts), store, progress=progress)
+    given = gather_texts(reader, tokenizer, several_texts(texts), store=store, progress=progress)
     vectors = read_token_vectors(reader, tokenizer, store, progress=progress)
     fit = _Fit(vectors, chosen, seed, progress)
     shown, held = given.hold_out(chosen.held_out, seed)

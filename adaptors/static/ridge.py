@@ -46,24 +46,19 @@ class RidgeProblem:
             found[:, start : start + _BLOCK] = rows @ block
         return found
 
-    def draw(self, most: int, seed: int) -> "RidgeProblem":
-        """Return the problem of at most so many rows, drawn at random."""
-        count = len(self.targets)
-        if count <= most:
-            return self
-        rows = np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+    def pick(self, rows: NDArray[np.int64]) -> "RidgeProblem":
+        """Return the problem of some rows."""
         return RidgeProblem(self.rows[rows], self.targets[torch.from_numpy(rows)])
 
-    def gcv(self, penalty: float) -> float:
-        """Return the generalized cross-validation error of a penalty, from an exact trace.
+    def left_out(self, penalty: float) -> Tensor:
+        """Return the squared error of each row when all others are fitted without it, float32 `(N,)`.
 
-        With G = (S S' + a I)^-1, the residuals are a G R and the trace of I - H is a tr G, so that GCV(a), the mean
-        squared residual over the squared share of free rows, is N |G R|^2 / (tr G)^2 (Golub, Heath and Wahba, 1979).
+        With G = (S S' + a I)^-1, row i of the error is that of G R over G_ii: the whole of leave-one-out
+        cross-validation from one factor (Allen's PRESS, 1974).
         """
         factor = self._factor(penalty)
         solved = torch.cholesky_solve(self.targets, factor)
-        trace = torch.cholesky_inverse(factor).diagonal().double().sum()
-        return float(len(factor) * solved.double().square().sum() / trace.square())
+        return (solved / torch.cholesky_inverse(factor).diagonal()[:, None]).square().sum(dim=1)
 
     def solve_exact(self, penalty: float) -> Tensor:
         """Return (S S' + a I)^-1 R `(N, D)` by a Cholesky factor; N x N values in memory."""

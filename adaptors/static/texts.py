@@ -54,8 +54,8 @@ def gather_texts(
     reader: LayerReader,
     tokenizer: StaticTokenizer,
     texts: Sequence[FitTexts],
-    store: Store | None = None,
     *,
+    store: Store | None = None,
     progress: Progress = silent,
 ) -> StaticTexts:
     """Read texts and the full model's vectors of them, from the store if cached; relevance labels are not used.

@@ -87,9 +87,8 @@ def layers(
     say(f"loading {', '.join(data.names)} and {model}")
     loaded = data.load(bm25=options.bm25)
     check_table(loaded, output, ranking.sort)
-    for one in loaded.found:
-        if one.dataset.images and (lens or static or recommend is not None):
-            raise CallError(f"--lens, --static and --recommend are for texts, '{one.label}' has images: leave them out")
+    if lens or static or recommend is not None:
+        _refuse_images(loaded.found)
     cut = _StaticRow(loaded.found) if static else None
     judges = None if recommend is None else _Judges(recommend, recommend_on, dict(_find_judges(loaded, data.size)))
     with working() as report, engine.ready():
@@ -113,6 +112,12 @@ def layers(
         say(f"recommendation: {board.settings['recommendation']}")
     output.emit(board)
     check_failed(board)
+
+
+def _refuse_images(loaded: "Sequence[LoadedDataset]") -> None:
+    for one in loaded:
+        if one.dataset.images:
+            raise CallError(f"--lens, --static and --recommend are for texts, '{one.label}' has images: leave them out")
 
 
 def _find_judges(loaded: "LoadedDatasets", limit: "SampleSize | None") -> "Iterator[tuple[str, Dataset]]":

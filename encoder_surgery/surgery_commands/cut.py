@@ -150,7 +150,7 @@ def _cut_static(
         texts = [select_fit_data(one.request.name, one.dataset, "none") for one in loaded.found]
         reader = open_reader(model, loading.load_options(), store)
         made = fit_static_texts(reader, texts, store=store, seed=card.seed, progress=report)
-    say(f"{len(texts)} data sets, {made.facts.texts:,} texts; {made.facts.describe()}")
+    say(f"fitted to {made.facts.texts:,} texts; {made.facts.describe()}")
     scores = card.score(splits, store, lambda data, ranking: score_static(reader, made, dataset=data, options=ranking))
     say(f"saving {out} and checking it in a fresh process")
     save_static(

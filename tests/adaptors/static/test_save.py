@@ -1,4 +1,4 @@
-"""A saved static cut: plain sentence-transformers, equal vectors in a fresh process, its facts, an asymmetric search."""
+"""A saved static cut: plain sentence-transformers, equal vectors in a fresh process, facts, an asymmetric search."""
 
 import json
 from collections.abc import Callable

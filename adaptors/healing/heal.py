@@ -11,10 +11,11 @@ from adaptors.finetuning.encoder import Trainable, TrainableEncoder, open_traina
 from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
 from adaptors.healing.held_out import Agreement
 from adaptors.healing.lens import add_lens, has_lens, has_seen, refit_lens
+from adaptors.healing.sample import HealSample
 from adaptors.healing.start import HealStart, choose_start, scored_rows
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealData, HealTexts, gather_heal_texts, load_heal_texts
-from adaptors.healing.trainer import HealedState, HealOptions, HealSample, train_student
+from adaptors.healing.trainer import HealedState, HealOptions, train_student
 from adaptors.training.pace import Budget
 from adaptors.training.trainer import is_fast
 from probe.encoding.chunk_states import Progress

@@ -8,11 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
-from sentence_transformers.util import batch_to_device
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -21,19 +19,19 @@ from adaptors.finetuning.encoder import TrainableEncoder, cut_texts
 from adaptors.finetuning.parameters import Scope, choose_weights
 from adaptors.healing.batches import draw_batches
 from adaptors.healing.held_out import Agreement, HeldOutTexts
+from adaptors.healing.sample import HealSample
 from adaptors.healing.texts import HealTexts, check_width
 from adaptors.losses.distillation import HealLoss
 from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_texts
-from adaptors.training.evaluation import evaluation_mode
 from adaptors.training.metrics_log import TrainingLog
 from adaptors.training.pace import Budget, Pace, has_run_out
 from adaptors.training.trainer import OPTIMIZER, EncoderTrainer, encoder_arguments
 from probe.encoding.chunk_states import Progress, silent
-from probe.errors import GREATEST_SEED, CallError, check_number
+from probe.errors import GREATEST_SEED, check_number
 from probe.layers.random_states import kept_random_states
 from probe.models.hashes import hash_tensors
 
-__all__ = ["HealOptions", "HealSample", "HealedState", "train_student"]
+__all__ = ["HealOptions", "HealedState", "train_student"]
 
 _LOG_STEPS = 50
 _WARM_UP = 0.05
@@ -41,31 +39,6 @@ _FEW_STEPS = 400
 # With a time limit: an unreachable number of steps, over repeated batches.
 _ENDLESS, _MOST_BATCHES, _MOST_PASSES = 10**7, 20_000, 20
 _STEP, _SAMPLE = "training the cut encoder", 64
-
-
-class HealSample:
-    """At most 64 different texts; a call encodes them."""
-
-    def __init__(self, model: SentenceTransformer, texts: HealTexts, seed: int) -> None:
-        """Draw a sample of training texts, truncated to the encoder's current maximum input length.
-
-        Raises:
-            CallError: There are fewer than two different texts.
-        """
-        different = texts.distinct_rows()
-        if len(different) < 2:
-            raise CallError(f"healing needs at least 2 different texts, found {len(different)}")
-        rows = np.random.default_rng(seed).choice(different, min(_SAMPLE, len(different)), False).tolist()
-        self._model = model
-        self._features = model.preprocess([texts.texts[row] for row in rows])
-        self._targets = texts.targets[rows]
-
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        """Return the current vectors of the encoder, and those of its teacher, each `(B, F)`."""
-        features = batch_to_device(dict(self._features), self._model.device)
-        with evaluation_mode(self._model):
-            vectors: Tensor = self._model(features)["sentence_embedding"]
-        return vectors.float().cpu(), self._targets
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from tiny_models import WIDTH, make_texts
 from torch.nn.functional import normalize
 
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
+from adaptors.healing.sample import HealSample
 from adaptors.healing.texts import HealTexts
-from adaptors.healing.trainer import HealOptions, HealSample, train_student
+from adaptors.healing.trainer import HealOptions, train_student
 from adaptors.training.metrics_log import StepMetrics, append_metrics, pair_geometry
 from probe.errors import CallError
 

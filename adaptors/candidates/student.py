@@ -25,7 +25,7 @@ from probe.encoding.reader import LayerReader
 from probe.models.loaded import LoadedModel
 from surgery.cutting.cut import cut
 
-__all__ = ["Lesson", "Trained", "begin", "train"]
+__all__ = ["Lesson", "Trained", "begin", "save_start", "train"]
 
 # Texts that the lens of a start is fitted to, and that starts are compared on.
 _LENS_TEXTS, _START_TEXTS = 512, 192
@@ -90,15 +90,27 @@ def begin(
     student = open_trainable(cut(lesson.exact if source is None else source, candidate.blocks))
     train, _ = lesson.texts.hold_out(lesson.seed)
     seed, report = lesson.seed, lesson.progress
+    scored, fitted = _draw(train, seed)
     with torch.autocast("cpu", torch.bfloat16, enabled=is_fast()):
-        student = add_lens(student, _draw(train, seed, _LENS_TEXTS), tokens=None, seed=seed, progress=report)
-        sample = _draw(train, seed, _START_TEXTS)
-        choose_start(student, lesson.exact.stack, sample, tokens=None, seed=seed, has_time=has_time, progress=report)
+        student = add_lens(student, fitted, tokens=None, seed=seed, progress=report)
+        choose_start(student, lesson.exact.stack, scored, tokens=None, seed=seed, has_time=has_time, progress=report)
     return student
 
 
-def _draw(texts: HealTexts, seed: int, count: int) -> HealTexts:
-    return texts.pick(np.random.default_rng(seed).permutation(len(texts.texts))[:count].tolist())
+def _draw(texts: HealTexts, seed: int) -> tuple[HealTexts, HealTexts]:
+    """Return texts on which starts are compared, and others that the lens is fitted to."""
+    rows = np.random.default_rng(seed).permutation(texts.distinct_rows()).tolist()
+    count = min(_START_TEXTS, len(rows) // 3) or len(rows)
+    return texts.pick(rows[:count]), texts.pick(rows[count : count + _LENS_TEXTS] or rows)
+
+
+def save_start(student: TrainableEncoder, lesson: Lesson, folder: Path) -> None:
+    """Write a candidate before its training."""
+    save_tuned(Tuned(student, TrainedOn("healed", lesson.texts.seen), "start", ""), folder, True, check=_unchecked)
+
+
+def _unchecked(folder: Path) -> None:
+    """Accept a folder: the vectors of the final one are checked."""
 
 
 def train(
@@ -127,8 +139,7 @@ def train(
     state = train_student(student, lesson.texts, options)
     trained = Trained(state.steps, time.monotonic() - began, state.before, state.after)
     tuned = Tuned(student, TrainedOn("healed", lesson.texts.seen), title, "", _facts(lesson, state))
-    # Its vectors are checked when it is published.
-    save_tuned(tuned, out, True, check=lambda folder: None)
+    save_tuned(tuned, out, True, check=_unchecked)
     return trained
 
 

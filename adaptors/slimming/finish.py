@@ -97,12 +97,12 @@ class Finish:
             ms_per_query=timing.speeds[str(best.candidate)].ms_per_query,
             megabytes=megabytes,
         )
-        settings = self._describe(test, timing, unmet)
+        settings = self._describe(best, test, timing=timing, unmet=unmet)
         created = datetime.now(UTC).isoformat(timespec="seconds")
         examples = test.board.examples and before_and_after(test.board.examples, test.full.rank, test.best.rank)
         return SlimResult(self.settings.command, created, settings, rows, examples=examples)
 
-    def _describe(self, test: FinalTest, timing: Timing, unmet: list[str]) -> dict[str, Any]:
+    def _describe(self, best: Attempt, test: FinalTest, *, timing: Timing, unmet: list[str]) -> dict[str, Any]:
         """Return the settings of the result."""
         return {
             "metric": str(self.settings.ranked_by),
@@ -110,7 +110,7 @@ class Finish:
             "margin": test.margin,
             "resolution": test.resolution,
             "unmet": unmet,
-            "remarks": [],
+            "remarks": [_describe_unseen(best)] if best.parts else [],
             "basis": self.data.basis,
             "texts": len(self.search.lesson.texts.texts),
             "minutes": self.options.minutes,
@@ -122,3 +122,7 @@ class Finish:
             "dataset": dataset_settings(self.data.test),
             "statistics": statistics_settings(self.settings.seed),
         }
+
+
+def _describe_unseen(best: Attempt) -> str:
+    return f"On texts left out of the training, against the full model's vectors: {best.parts[-1].after}."

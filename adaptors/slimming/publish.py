@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptors.candidates.dimensions import Basis, fold_basis
-from adaptors.encoders.description import is_adapted
+from adaptors.encoders.description import DESCRIPTION, describe_member, is_adapted, read_adaptor
 from probe.models.info import ModelProfile
 from surgery.saving.cards import write_trained_card
 from surgery.saving.files import PROVENANCE, write_json
@@ -52,12 +52,17 @@ def stage(
 def _round_weights(folder: Path, dtype: str) -> VectorChange:
     expected = embed_here(folder, False)
     store_weights(folder, dtype)
+    if is_adapted(folder):
+        # The hashes of the files are new.
+        described = read_adaptor(folder).model_copy(update={"fitted_to": [describe_member(folder)]})
+        write_json(folder / DESCRIPTION, described.model_dump())
     return compare(expected, embed_here(folder, False), folder=folder)
 
 
 def _join_parts(steps: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """Return training steps with the parts of one training as one, and the full model's name as its teacher."""
-    parts = [step for step in steps if step["did"] == "healed"]
+    # The start was written as a folder before any step.
+    parts = [step for step in steps if step["did"] == "healed" and "steps" in step]
     others = [step for step in steps if step["did"] != "healed"]
     if not parts:
         return others

@@ -12,7 +12,7 @@ import numpy as np
 from adaptors.candidates.candidate import Candidate
 from adaptors.candidates.dimensions import Basis
 from adaptors.candidates.judging import Judge, as_encoder
-from adaptors.candidates.student import Lesson, Trained, begin, train
+from adaptors.candidates.student import Lesson, Trained, begin, save_start, train
 from adaptors.candidates.vocabulary import Vocabulary
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.slimming.choice import Forecast, forecast, pick
@@ -121,12 +121,11 @@ class Search:
             going = (
                 going if count is None else self._pick(number, [found[one] for one in going], count=count, limit=limit)
             )
-            if not going[0].blocks and number > 1:
-                # Nothing cheaper is left to try.
-                return found[going[0]], tuple(found.values())
-            trained = [one for one in going if one.blocks]
+            # A static model is fitted once.
+            unfinished = [one for one in going if one.blocks or one not in found]
+            trained = [one for one in unfinished if one.blocks]
             seconds = limit.left() * (1.0 if len(going) == 1 else share) / max(1, len(trained))
-            for one in going:
+            for one in unfinished:
                 found[one] = self._attempt(one, number, before=found.get(one), seconds=seconds)
             if len(going) == 1:
                 break
@@ -152,6 +151,9 @@ class Search:
         forecasts = [self.forecast(one, limit.left()) for one in attempts]
         margin = self.goal.margin(float(self.judge.reference.mean()))
         slacks = [-1.0 if margin is None else one.slack(margin) for one in forecasts]
+        if slacks[0] >= 0 and not attempts[0].candidate.blocks:
+            # Nothing is cheaper than a static model, and no training would change it.
+            return [0]
         return pick(slacks, [one.difference for one in forecasts], count)
 
     def _attempt(self, candidate: Candidate, number: int, *, before: Attempt | None, seconds: float) -> Attempt:
@@ -188,7 +190,8 @@ class Search:
         )
         encoder = as_encoder(student.model, lesson.full)
         scores = self.judge.score(encoder if self.basis is None else self.basis.project(encoder))
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        for done in (checkpoints, folder.with_name("start")):
+            shutil.rmtree(done, ignore_errors=True)
         return {"trained": trained.to_json(), "scores": scores.tolist(), "seconds": time.monotonic() - began}
 
     def _open(
@@ -196,8 +199,12 @@ class Search:
     ) -> TrainableEncoder:
         if before is not None:
             return open_trainable(before.folder)
-        source = None if candidate.tokens is None else self.vocabulary.trim(candidate.tokens)
-        return begin(candidate, lesson, source, has_time=has_time)
+        # Which start is found depends on the time; a resumed training needs the same one.
+        start = self.work.path(f"{candidate.key}/start")
+        if not start.is_dir():
+            source = None if candidate.tokens is None else self.vocabulary.trim(candidate.tokens)
+            save_start(begin(candidate, lesson, source, has_time=has_time), lesson, start)
+        return open_trainable(start)
 
     def _allot(self, candidate: Candidate, number: int, minutes: float) -> float:
         """Return the time of a training, which has to be the same when it is resumed."""

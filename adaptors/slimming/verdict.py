@@ -16,7 +16,7 @@ from probe.results.leaderboard import Leaderboard, Row
 
 __all__ = ["FinalTest", "list_unmet", "take_test"]
 
-_BEST = "best"
+_BEST = "smaller"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,18 +50,15 @@ def take_test(model: str, folder: Path, dataset: Dataset, *, goal: SlimGoal, opt
         goal: The goal.
         options: Metric, seed, store and progress.
     """
-    board = rank([f"full={model}", f"{_BEST}={folder}"], dataset, baseline=f"full={model}", options=options)
-    rows = {("best" if row.encoder.startswith(_BEST) else "full"): row for row in board.rows}
-    scores = {
-        ("best" if row.encoder.startswith(_BEST) else "full"): np.array(values)
-        for row, values in zip(board.rows, board.query_scores or (), strict=True)
-    }
-    margin = goal.margin(float(scores["full"].mean()))
+    board = rank([model, f"{_BEST}={folder}"], dataset, baseline=model, options=options)
+    scored = zip(board.rows, map(np.array, board.query_scores or ()), strict=True)
+    # Only the baseline has no difference to itself.
+    (full, reference), (best, scores) = sorted(scored, key=lambda one: one[0].delta is not None)
+    margin = goal.margin(float(reference.mean()))
     p_value = None
     if margin is not None:
-        (p_value,) = non_inferiority_p_values(scores["best"][None], scores["full"], margin, seed=options.seed)
-    differences = scores["best"] - scores["full"]
-    return FinalTest(rows["full"], rows["best"], margin, p_value, _resolution(differences), board)
+        (p_value,) = non_inferiority_p_values(scores[None], reference, margin, seed=options.seed)
+    return FinalTest(full, best, margin, p_value, _resolution(scores - reference), board)
 
 
 def _resolution(differences: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:

@@ -15,8 +15,11 @@ from tiny_models import PROMPTS, change_json, write_sentence_transformer
 from typer.testing import CliRunner, Result
 
 import cli
+from adaptors import rank
 from adaptors.candidates import candidate as candidate_module
+from adaptors.candidates.candidate import Candidate
 from adaptors.slimming import search as search_module
+from adaptors.slimming import slim as slim_module
 from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.slim import slim, work_folder
@@ -148,6 +151,19 @@ def test_size_dimension_and_dtype_together(data: Path, tmp_path: Path, monkeypat
     card = (tmp_path / "small" / "README.md").read_text()
     assert "float16" in card
     assert "first 8 principal axes" in card or "projected to 8 of 16" in card
+
+
+def test_the_rounded_weights_of_a_trained_candidate_are_those_that_are_tested(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slim_module, "list_candidates", lambda *args, **named: (Candidate(2),))
+    options = SlimOptions(minutes=0.01, weights_dtype="float16", force=True)
+    result = slim(tiny_folder("bert"), str(data), SlimGoal(keep=0.02), out=tmp_path / "small", options=options)
+    assert result.best.blocks == 2
+    again = rank([str(tiny_folder("bert")), str(tmp_path / "small")], str(data))
+    scores = {row.dim: row.scores for row in again.rows if row.delta is not None}
+    assert [*scores.values()] == [result.best.scores]
+    assert "float16" in (tmp_path / "small" / "README.md").read_text()
 
 
 def test_what_no_candidate_reaches_is_refused_before_any_training(

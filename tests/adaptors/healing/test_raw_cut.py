@@ -15,10 +15,13 @@ from tiny_data import make_dataset
 from tiny_tuning import run_command
 from torch.nn.functional import normalize
 
+import adaptors.healing.heal as heal_file
+import adaptors.healing.lens as lens_file
 from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.healing.heal import heal
 from adaptors.healing.lens import add_lens, has_lens
+from adaptors.healing.start import scored_rows
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealTexts
 from probe.errors import CallError
@@ -136,3 +139,41 @@ def test_a_cut_is_healed_in_python(cuts: dict[str, Path], data: Path, tmp_path: 
     ):
         with pytest.raises(CallError, match=words):
             heal(str(cuts["cut"]), data, **wrong)
+
+
+@pytest.mark.parametrize("lens", ["none", "fitted to these texts", "fitted to other texts"])
+def test_no_lens_has_seen_the_texts_on_which_starts_are_compared(
+    lens: str, tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[HealTexts] = []
+
+    def spy(model: object, texts: HealTexts, **settings: object) -> object:
+        fitted.append(texts)
+        return fit(model, texts, **settings)  # type: ignore[arg-type]
+
+    fit = lens_file._fit
+    monkeypatch.setattr(lens_file, "_fit", spy)
+    monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
+    data, cut = make_dataset(tmp_path / "data"), tmp_path / "cut"
+    given: list[object] | None = {"none": [], "fitted to these texts": ["--lens", "-d", data]}.get(lens)
+    if given is None:
+        shutil.copytree(data, tmp_path / "changed")
+        with (tmp_path / "changed" / "corpus.jsonl").open("a") as file:
+            file.write(json.dumps({"_id": "new", "title": "", "text": "another text"}) + "\n")
+        given = ["--lens", "-d", tmp_path / "changed"]
+    made = run_command("cut", "-m", tiny_folder("bert"), "--after", 2, *given, "--out", cut, app="surgery")
+    assert made.exit_code == 0, made.stderr
+    started: list[HealTexts] = []
+    choose = heal_file.choose_start
+
+    def note(student: object, stack: object, texts: HealTexts, **settings: object) -> object:
+        started.append(texts)
+        return choose(student, stack, texts, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(heal_file, "choose_start", note)
+    heal(cut, str(data), steps=1, batch_size=4)
+    (texts,) = started
+    scored = {texts.texts[row] for row in scored_rows(texts, 0)}
+    assert scored
+    assert len(fitted) == (lens != "fitted to other texts")
+    assert all(not scored & set(one.texts) for one in fitted)

@@ -18,7 +18,7 @@ surgery_app = app(
         "surgery cut minilm --after 5 --out ./minilm-5": cut,
         "surgery keep minilm --blocks 1,2,5,6 --out ./minilm-1-2-5-6": keep,
         "surgery fuse minilm@6:mean minilm@0:mean --out ./minilm-6-0": fuse,
-        "surgery slim minilm --dataset docstrings --keep 0.95 --out ./minilm-slim": slim,
+        "surgery slim minilm --dataset docstrings --max-mb 60 --out ./minilm-slim": slim,
         "surgery trim minilm --texts docstrings --out ./minilm-trimmed": trim,
     },
 )

@@ -11,7 +11,9 @@ import pytest
 
 from adaptors.fitting.options import TrainOptions
 from adaptors.healing.trainer import HealOptions
+from adaptors.slimming.options import SlimOptions
 from probe.models.catalog import list_entries
+from surgery.saving.fresh_process import embed_here
 
 __all__ = ["shrink_examples"]
 
@@ -35,6 +37,9 @@ def shrink_examples(cache: Path) -> Iterator[None]:
             patch.setattr(f"surgery.saving.fresh_process.{check}", _accept)
         for options, steps in _LITTLE.items():
             patch.setattr(options, "__init__", _take_few_steps(options.__init__, steps))
+        patch.setattr(SlimOptions, "__init__", _take_little_time(SlimOptions.__init__))
+        patch.setattr("adaptors.slimming.search._FEWEST_SECONDS", 0.1)
+        patch.setattr("adaptors.slimming.publish.embed_in_fresh_process", embed_here)
         patch.setattr("probe.experiments.linear_probe.PENALTIES", (0.01,))
         patch.setattr("probe.scale.rate._SECONDS", 0.1)
         patch.setattr("surgery.inspection._ROUNDS", 1)
@@ -53,3 +58,13 @@ def _take_few_steps(make: Callable[..., None], most: int) -> Callable[..., None]
         object.__setattr__(options, "steps", min(options.steps, most))
 
     return make_small
+
+
+def _take_little_time(make: Callable[..., None]) -> Callable[..., None]:
+    """Return how options of a search are made that last for a moment."""
+
+    def make_short(options: Any, *args: Any, **named: Any) -> None:
+        make(options, *args, **named)
+        object.__setattr__(options, "minutes", 0.01)
+
+    return make_short

@@ -271,8 +271,8 @@ def test_the_command_sweeps_both_towers(clip: str, shapes: str) -> None:
         (("rank", "CLIP@image.1+CLIP@image.2"), "is not a hookpoint of a tower"),
         (("rank", "CLIP@image.1:tokens"), "no projection into the common space"),
         (("rank", "--queries", "CLIP@image", "--documents", "CLIP@text"), "reads images, not texts"),
-        (("layers", "--model", "CLIP", "--lens"), "--lens and --recommend are for texts"),
-        (("layers", "--model", "CLIP", "--recommend", "0.05"), "--lens and --recommend are for texts"),
+        (("layers", "--model", "CLIP", "--lens"), "--lens, --static and --recommend are for texts"),
+        (("layers", "--model", "CLIP", "--recommend", "0.05"), "--lens, --static and --recommend are for texts"),
         (("layers", "--model", "CLIP", "--baseline", "bm25"), "contains images"),
     ],
 )

@@ -27,8 +27,8 @@ from surgery.cutting.cut import cut
 
 __all__ = ["Lesson", "Trained", "begin", "save_start", "train"]
 
-# Texts that the lens of a start is fitted to, and that starts are compared on.
-_LENS_TEXTS, _START_TEXTS = 512, 192
+# Texts that the lens of a start is fitted to, and whole ones that starts are compared on.
+_LENS_TEXTS, _START_TEXTS = 1536, 512
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,23 @@ def begin(
     train, _ = lesson.texts.hold_out(lesson.seed)
     seed, report = lesson.seed, lesson.progress
     scored, fitted = _draw(train, seed)
-    with torch.autocast("cpu", torch.bfloat16, enabled=is_fast()):
+    # Cached copies of weights would outlive the blocks that are replaced.
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_fast(), cache_enabled=False):
         student = add_lens(student, fitted, tokens=None, seed=seed, progress=report)
         choose_start(student, lesson.exact.stack, scored, tokens=None, seed=seed, has_time=has_time, progress=report)
     return student
 
 
 def _draw(texts: HealTexts, seed: int) -> tuple[HealTexts, HealTexts]:
-    """Return texts on which starts are compared, and others that the lens is fitted to."""
+    """Return whole texts on which starts are compared, and others that the lens is fitted to.
+
+    The latter are spans where there are some: a short text costs a fraction of a whole one.
+    """
     rows = np.random.default_rng(seed).permutation(texts.distinct_rows()).tolist()
     count = min(_START_TEXTS, len(rows) // 3) or len(rows)
-    return texts.pick(rows[:count]), texts.pick(rows[count : count + _LENS_TEXTS] or rows)
+    others = texts.pick(rows[count:] or rows).with_spans()
+    spans = range(len(others.texts) - 1, -1, -1)
+    return texts.pick(rows[:count]), others.pick(spans[:_LENS_TEXTS])
 
 
 def save_start(student: TrainableEncoder, lesson: Lesson, folder: Path) -> None:

@@ -7,27 +7,16 @@ __all__ = ["card_section"]
 
 _SECTION = """## Search for a smaller model
 
-{verdict}
+{training} {limits}
 
 {table}
-{training}
-
-{limits}
-
-{notes}
 """
 
 
 def card_section(result: SlimResult, best: Attempt) -> str:
-    """Return the table of the search, what was trained, and what is not known, in Markdown."""
-    header, left, cells = result._shown(())
-    lines = [header, ["---" if flush else "---:" for flush in left], *cells]
+    """Return what was trained, what is not known, and the table of the search with its verdict, in Markdown."""
     return _SECTION.format(
-        verdict="\n\n".join(result.conclusions()),
-        table="\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n",
-        training=_describe_training(result, best),
-        limits=_describe_limits(result),
-        notes="\n".join(f"- {line}" for line in result.notes()),
+        training=_describe_training(result, best), limits=_describe_limits(result), table=result.to_markdown().rstrip()
     )
 
 

@@ -118,9 +118,8 @@ class Search:
         found: dict[Candidate, Attempt] = {}
         going = list(candidates)
         for number, (count, share) in enumerate(_ROUNDS, start=1):
-            going = (
-                going if count is None else self._pick(number, [found[one] for one in going], count=count, limit=limit)
-            )
+            if count is not None:
+                going = self._pick(number, [found[one] for one in going], count=count, limit=limit)
             # A static model is fitted once.
             unfinished = [one for one in going if one.blocks or one not in found]
             trained = [one for one in unfinished if one.blocks]

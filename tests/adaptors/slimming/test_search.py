@@ -93,6 +93,16 @@ def test_a_static_model_that_is_good_enough_ends_the_search(
     assert {number for _, number, _ in trained} == {1}
 
 
+def test_a_static_model_that_fails_does_not_end_the_search(
+    work: WorkFolder, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for blocks, loss in {0: 0.1, 2: 0.4, 3: 0.3, 4: 0.25, 5: 0.15}.items():
+        monkeypatch.setitem(LOSSES, blocks, loss)
+    best, _ = make(work, SlimGoal(keep=0.98)).run(CANDIDATES, still(100))
+    assert [blocks for blocks, number, _ in trained if number == 2] == [5]
+    assert best.candidate in (Candidate(0), Candidate(5))
+
+
 def test_without_a_demand_on_quality_the_best_is_trained(work: WorkFolder, trained: Trained) -> None:
     best, _ = make(work, SlimGoal(max_mb=40)).run(CANDIDATES, still(100))
     assert best.candidate == Candidate(5)

@@ -217,5 +217,10 @@ class Search:
 
     def _named(self, candidate: Candidate) -> Lesson:
         """Return the shared part with the candidate's name in every step of the progress."""
-        report = self.lesson.progress
-        return replace(self.lesson, progress=lambda step, done, total: report(f"{candidate}: {step}", done, total))
+
+        def report(step: str, done: int, total: int) -> None:
+            """Say whose step it is."""
+            name, colon, words = step.partition(": ")
+            self.lesson.progress(f"{name} ({candidate}){colon}{words}", done, total)
+
+        return replace(self.lesson, progress=report)

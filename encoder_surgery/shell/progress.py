@@ -28,7 +28,7 @@ Report = Callable[[str, int, int], None]
 
 
 @contextmanager
-def working(checkpoints: Path | None = None) -> Iterator[Report]:
+def working(checkpoints: Path | None = None, steps: Path | None = None) -> Iterator[Report]:
     """Show the progress of every step and the log of the packages on stderr.
 
     A terminal shows a bar per step. Without a terminal a line every 30 seconds shows the progress of the step;
@@ -36,6 +36,7 @@ def working(checkpoints: Path | None = None) -> Iterator[Report]:
 
     Args:
         checkpoints: Checkpoint folder of the training, if any.
+        steps: Folder of the finished steps of a command that continues from them, if any.
 
     Yields:
         A function of a step's name, the work done since the last call, and the total. Text after ': ' in the name may
@@ -56,7 +57,9 @@ def working(checkpoints: Path | None = None) -> Iterator[Report]:
             yield report
             cache.close()
     except (KeyboardInterrupt, Terminated) as error:
-        error.add_note(_describe_saved(cache, trained, checkpoints))
+        found = steps is not None and steps.is_dir()
+        kept = f"finished steps are in {steps}; the same command continues"
+        error.add_note(kept if found else _describe_saved(cache, trained, checkpoints))
         raise
 
 
@@ -78,7 +81,7 @@ def _show_bars(screen: "Console") -> Iterator[Report]:
             if name not in steps or (done and bars.tasks[steps[name]].finished):
                 steps[name] = bars.add_task(name, total=total, rate="", words="")
             task = bars.tasks[steps[name]]
-            unit = _UNITS.get(name, "steps" if name.startswith(_TRAINING) else "texts")
+            unit = _UNITS.get(name.partition(" (")[0], "steps" if name.startswith(_TRAINING) else "texts")
             speed = task.finished_speed or task.speed
             shown = f"{speed:.0f} {unit}/s" if speed else ""
             # With a time limit the number of training steps is an estimate that changes during the training.

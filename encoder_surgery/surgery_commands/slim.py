@@ -98,7 +98,7 @@ def slim(
     options = SlimOptions(minutes=goal.minutes, dims=goal.dims, weights_dtype=goal.weights_dtype, force=output.force)
     say(f"searching for a smaller {model}: {wanted}; {goal.minutes:g} minutes")
     run = _read_options(data, store)
-    with working(work_folder(folder)) as progress:
+    with working(steps=work_folder(folder)) as progress:
         result = slim_model(
             model, data.load(), wanted, out=folder, options=options, run=replace(run, progress=progress)
         )

@@ -131,6 +131,20 @@ def test_a_goal_that_is_not_shown_to_be_met_saves_nothing_until_forced(
     assert not work_folder(out).exists()
 
 
+def test_an_interruption_says_where_the_finished_steps_are(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search_module.Search, "_train", interrupt)
+    out = tmp_path / "small"
+    result = run(tiny_folder("bert"), "-d", data, "--out", out)
+    assert result.exit_code == 130
+    last = result.stderr.splitlines()[-1]
+    assert last == f"error: interrupted: finished steps are in {work_folder(out)}; the same command continues"
+
+
 def test_size_dimension_and_dtype_together(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidate_module, "FEWEST_TOKENS", 10)
     model = write_sentence_transformer(write_family(tmp_path / "bert", "bert"), prompts=PROMPTS)

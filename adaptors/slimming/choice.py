@@ -10,8 +10,9 @@ from probe.metrics.significance import Scores
 
 __all__ = ["Forecast", "forecast", "pareto_front", "pick"]
 
-# One-sided 5 % level of the final test.
-_QUANTILE = NormalDist().inv_cdf(0.95)
+# One-sided level of the final test, and the power it should have: the probability of passing.
+_LEVEL, _POWER = 0.05, 0.8
+_QUANTILE = NormalDist().inv_cdf(1 - _LEVEL) + NormalDist().inv_cdf(_POWER)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class Forecast:
     error: float
 
     def slack(self, margin: float) -> float:
-        """Return by how much it is expected to pass a non-inferiority test; negative if it is expected to fail."""
+        """Return by how much it is expected to pass a non-inferiority test with a power of 80 %.
+
+        Negative if it is not expected to.
+        """
         return self.difference + margin - _QUANTILE * self.error
 
 

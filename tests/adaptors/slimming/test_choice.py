@@ -27,7 +27,12 @@ def test_a_static_model_is_not_expected_to_change() -> None:
 
 
 def test_fewer_test_queries_make_it_harder_to_pass() -> None:
-    assert Forecast(0.0, 0.01).slack(0.02) > 0 > Forecast(0.0, 0.02).slack(0.02)
+    assert Forecast(0.0, 0.01).slack(0.026) > 0 > Forecast(0.0, 0.02).slack(0.026)
+
+
+def test_an_even_chance_to_pass_is_not_enough() -> None:
+    assert Forecast(-0.01, 0.01).slack(0.0265) < 0
+    assert Forecast(-0.01, 0.01).slack(0.0349) > 0
 
 
 def test_the_cheapest_that_is_expected_to_pass_goes_on_with_the_next() -> None:

@@ -86,5 +86,5 @@ def _describe_quality(goal: SlimGoal, test: FinalTest, queries: int) -> str:
     demanded = f"at least {100 * (goal.keep or 0):.4g}% is demanded"
     words = f"it keeps {share:.1%} of the full model's score on {queries} test queries, {demanded}"
     if (test.best.delta or 0.0) > -(test.margin or 0.0):
-        return f"{words}, but so few queries can show margins of about {test.resolution:.2g} or more only"
+        return f"{words}, but these queries can only show margins of about {test.resolution:.2g} or more"
     return words

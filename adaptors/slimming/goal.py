@@ -6,7 +6,7 @@ from probe.errors import CallError, check_number
 
 __all__ = ["DEFAULT_KEEP", "SlimGoal"]
 
-DEFAULT_KEEP = 0.95
+DEFAULT_KEEP = 0.9
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def slim(
         model: The full model: alias, hub id or folder.
         data: Data set with the documents to train on, and queries to test with; or its name or path; or one with its
             training or development split, as `FitTexts`.
-        goal: Quality to keep, or time or size to stay within; default: keep 95 %.
+        goal: Quality to keep, or time or size to stay within; default: keep 90 %.
         out: Output folder; None to save nothing.
         options: Time of the search, dimension and dtype of the result.
         run: Metric, seed, store and progress.

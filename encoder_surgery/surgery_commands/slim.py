@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["slim"]
 
-_KEEP = "Share of the full model's score to keep, shown by a test. Default without any goal: 0.95."
+_KEEP = "Share of the full model's score to keep, shown by a test. Default without any goal: 0.9."
 _OUT = "Output folder; default: named after the model."
 
 

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
@@ -48,7 +49,11 @@ class StaticMaker:
         write_static(model, folder)
         if tokens is None:
             return model
-        for path in self.vocabulary.trim(tokens, folder).iterdir():
-            shutil.copy2(path, folder / path.name)
-        trimmed: Encoder = SentenceTransformer(str(folder), device="cpu")  # type: ignore[assignment]
+        static: Any = SentenceTransformer(str(self.vocabulary.trim(tokens, folder)), device="cpu")[0]
+        table = static.embedding.weight.detach().numpy()
+        tokenizer = replace(model.tokenizer, tokenizer=static.tokenizer, size=len(table))
+        trimmed = replace(model, tokenizer=tokenizer, table=table)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        write_static(trimmed, folder)
         return trimmed

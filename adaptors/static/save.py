@@ -20,6 +20,9 @@ __all__ = ["check_static_folder", "save_static", "write_static"]
 # Maximum absolute difference, for values of about 1.
 _TOLERANCE = 1e-6
 _SAME_SPACE = "They are in the full model's space: queries embedded here can search documents embedded there."
+_TRIMMED = """
+The vocabulary was then trimmed from {full:,} to {tokens:,} tokens: a dropped one becomes several shorter ones. The
+figures below are of all tokens."""
 _FEWER = "They were then projected to {width} of {full} dimensions; the figures below are of all dimensions."
 
 _CARD = """{metadata}
@@ -30,8 +33,8 @@ vectors, scaled to length 1. {tokens:,} tokens of {width} dimensions; {parameter
 of words and their context change nothing, and there is no maximum input.
 
 The vectors were fitted in closed form, without labels, to the full model's vectors of {texts:,} texts of {data}, which
-have {seen_tokens:,} of the tokens; those of all other tokens follow from what the full model makes of each token alone.
-{space}
+have {seen_tokens:,} of its tokens; those of all other tokens follow from what the full model makes of each token alone.
+{space}{trimmed}
 
 | {held_out:,} texts against the full model | mean cosine | nearest neighbours in common |
 |---|---|---|
@@ -130,7 +133,8 @@ def _write_card(model: StaticModel, folder: Path, scores: str) -> None:
         title=f"{Path(source.hub_id or source.folder.resolve()).name}, static",
         source=source.hub_id or source.folder.resolve().name,
         revision=f" at revision {source.revision}" if source.revision else "",
-        tokens=facts.tokens,
+        tokens=len(model.table),
+        trimmed=_TRIMMED.format(full=facts.tokens, tokens=len(model.table)) if len(model.table) < facts.tokens else "",
         width=width,
         space=_SAME_SPACE if width == full else _FEWER.format(width=width, full=full),
         parameters=model.table.size,

@@ -167,6 +167,25 @@ def test_size_dimension_and_dtype_together(data: Path, tmp_path: Path, monkeypat
     assert "first 8 principal axes" in card or "projected to 8 of 16" in card
 
 
+def test_a_trimmed_static_model_says_how_many_tokens_it_has(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidate_module, "FEWEST_TOKENS", 10)
+    model = write_sentence_transformer(write_family(tmp_path / "bert", "bert"), prompts=PROMPTS)
+    change_json(model / "1_Pooling" / "config.json", embedding_dimension=16)
+    tokens = len(SentenceTransformer(str(model), device="cpu").tokenizer) - 5
+    monkeypatch.setattr(slim_module, "list_candidates", lambda *args, **named: (Candidate(0, tokens),))
+    result = slim(model, str(data), SlimGoal(max_mb=1), out=tmp_path / "small", options=SlimOptions(minutes=0.01))
+    loaded = SentenceTransformer(str(tmp_path / "small"), device="cpu")
+    (table,) = loaded[0].parameters()
+    assert len(table) <= tokens
+    assert result.best.tokens == tokens
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert f"trimmed from {tokens + 5} to {len(table)} tokens" in card
+    facts = json.loads((tmp_path / "small" / "surgery.json").read_text())
+    assert facts["from"] == str(model.resolve())
+
+
 def test_the_rounded_weights_of_a_trained_candidate_are_those_that_are_tested(
     tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
